@@ -28,7 +28,7 @@ class Followed:
     fault: str
     """The command that fails with it."""
     typed: tuple[str, ...]
-    """Every command that the line names, then what was wanted; each ends with 0."""
+    """Every command that the line names, then the originally intended one; each ends with 0."""
     catalog: str = "fixes"
 
 
@@ -102,7 +102,7 @@ FOLLOWED = (
         catalog="fixes-empty",
     ),
 )
-"""In an order that each leaves the next one what it needs."""
+"""Faults in an order in which each leaves the state that the next one needs."""
 
 ELSEWHERE: Mapping[str, str] = {
     "GATEWAY_UNREACHABLE": "tests/live/test_start.py: `make up` and what follows",

@@ -30,7 +30,7 @@ class Span:
     failed: bool
     attributes: Mapping[str, Any]
     everything: str
-    """All that was sent of it, and of the process that sent it, as text."""
+    """Everything sent about it, and about its process, as text."""
 
 
 @dataclass
@@ -40,9 +40,9 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
     spans: list[Span] = field(default_factory=list)
     metadata: dict[str, str] = field(default_factory=dict)
     endpoint: str = ""
-    """Of gRPC."""
+    """Address for gRPC."""
     url: str = ""
-    """Of HTTP."""
+    """Address for HTTP."""
     hang: threading.Event | None = None
     """While it is not set, nothing is answered."""
 

@@ -94,7 +94,7 @@ class MilvusLite(EngineProcess):
     """Milvus Lite as a server process."""
 
     arguments: tuple[str, ...] = ()
-    """Of its command line, beside folder and port."""
+    """Further arguments of its command line, besides folder and port."""
 
     name = "Milvus Lite"
 

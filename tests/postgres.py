@@ -49,7 +49,7 @@ class PostgreSQL:
     """A short path: that of a socket has at most 107 bytes."""
     programs: Path
     options: Mapping[str, str]
-    """Of its configuration, beside the defaults."""
+    """Settings of its configuration besides the defaults."""
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def url(self, database: str) -> str:

@@ -17,8 +17,8 @@ Way: TypeAlias = Callable[
 ]
 """Hands on what comes; when one of the two ends, so does their connection."""
 Ways: TypeAlias = Callable[[Callable[[], None]], tuple[Way, Way]]
-"""Of a new connection what becomes of what is sent there, and of what is answered. Given is what
-cuts it."""
+"""Function that returns what a new connection does with requests and with answers; its argument
+cuts the connection."""
 
 
 @asynccontextmanager

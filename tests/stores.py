@@ -23,13 +23,13 @@ STARTED = pytest.param(POSTGRESQL, marks=pytest.mark.slow)
 """PostgreSQL as a test's parameter: a process, which `make check` does without."""
 
 each_engine = pytest.mark.parametrize("new_store", [SQLITE, STARTED], indirect=True)
-"""For tests where one engine is the rule."""
+"""Mark of tests that run on both engines where one is the rule."""
 
 only_sqlite = pytest.mark.parametrize("new_store", [SQLITE], indirect=True)
-"""For tests of what SQLite alone does: its plans, its file."""
+"""Mark of tests of SQLite's own behaviour: its plans, its file."""
 
 only_postgresql = pytest.mark.parametrize("new_store", [STARTED], indirect=True)
-"""For tests of what PostgreSQL alone does: writers side by side."""
+"""Mark of tests of PostgreSQL's own behaviour: parallel writers."""
 
 
 class Stores:

@@ -46,7 +46,7 @@ class KeptUp:
     """A real Triton that is restarted whenever it ends."""
 
     pid: int = 0
-    """Of the one that runs now; 0 before the first."""
+    """Id of the running process; 0 before the first."""
 
 
 @asynccontextmanager

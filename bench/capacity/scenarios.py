@@ -69,4 +69,4 @@ def peak(load: str) -> float:
 
 
 MEAN = (NIGHT + EVENING) / 2
-"""Of a day."""
+"""Mean rate of a day."""

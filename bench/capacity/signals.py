@@ -12,7 +12,7 @@ from bench.capacity.inputs import EMBEDDER, GATEWAY, RETRIEVER, SERVICES, TRITON
 from bench.capacity.pods import Pod, PodSample
 
 Thresholds = Mapping[str, Mapping[str, float]]
-"""By service and trigger."""
+"""Thresholds by service and trigger."""
 
 
 @dataclass(frozen=True, slots=True)

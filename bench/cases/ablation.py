@@ -76,7 +76,7 @@ class AblationRow:
     backbone: str
     name: str
     levels: Mapping[str, float]
-    """By measure."""
+    """Levels by measure."""
     gains: Mapping[str, Interval]
     """Differences from the default, by measure."""
     milliseconds: float

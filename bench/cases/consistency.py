@@ -61,7 +61,7 @@ class ConsistencyFigures:
     engine: str
     index: str
     lags: list[float] = field(default_factory=list)
-    """From the acknowledgement of a write until a search found it."""
+    """Seconds from the acknowledgement of a write until a search found it."""
     gauges: list[float] = field(default_factory=list)
     """Values of the worker's gauge."""
     late: list[float] = field(default_factory=list)
@@ -70,7 +70,7 @@ class ConsistencyFigures:
     """Duration of the two calls of a batch."""
     upserts_per_second: float = 0.0
     offers_per_second: list[float] = field(default_factory=list)
-    """Of each batch."""
+    """Offers a second of each batch."""
 
 
 @dataclass(frozen=True, slots=True)

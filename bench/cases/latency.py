@@ -84,7 +84,7 @@ class LatencyCase:
     """Hydration of queries whose products were mostly not cached."""
     bare: list[float] = field(default_factory=list)
     hop: list[float] = field(default_factory=list)
-    """All in seconds, for the same queries in the same order, except `unread`."""
+    """Seconds of each series for the same queries in the same order, except `unread`."""
 
     @property
     def ratios(self) -> list[float]:

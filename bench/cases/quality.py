@@ -54,7 +54,7 @@ class SystemFigures:
     """A system's figures for a task."""
 
     by_shopper: Mapping[str, Doubles]
-    """By name (shoppers,)."""
+    """Figures by name (shoppers,)."""
     coverage: float
 
     def interval(self, name: str) -> Interval:
@@ -67,7 +67,7 @@ class QualityFigures:
     """All figures of the bench."""
 
     tests: dict[str, dict[str, SystemFigures]] = field(default_factory=dict)
-    """By task, then by system."""
+    """Figures by task, then by system."""
     blends: dict[str, Mapping[str, float]] = field(default_factory=dict)
     """Blend by protocol, as chosen on validation."""
     ablations: dict[str, tuple[tuple[str, float, Interval], ...]] = field(default_factory=dict)

@@ -68,7 +68,7 @@ class RecommenderSplit:
     """Events to count and the queries after them."""
 
     events: Sequence[StoredEvent]
-    """By time."""
+    """Events by time."""
     cases: Sequence[RecommenderCase]
     names: Sequence[Recommender]
 

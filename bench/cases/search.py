@@ -50,7 +50,7 @@ class SearchShop:
     faiss: Faiss | None = None
     samples: Samples = field(default_factory=Samples)
     columns: Columns = field(init=False)
-    """They hold no vectors: the engine answers."""
+    """Columns without vectors, so that the engine answers."""
 
     def __post_init__(self) -> None:
         self.columns = Columns(self.record, exact_rows=0, patience=None)

@@ -76,7 +76,7 @@ class TextShop:
     name: str
     products: Sequence[ProductContent]
     questions: Mapping[str, Sequence[TypedQuestion]]
-    """By kind."""
+    """Queries by kind."""
 
 
 def run(say: Say) -> BenchResult:

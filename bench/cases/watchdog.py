@@ -70,7 +70,7 @@ class Bench:
     generation: Generation
     random: np.random.Generator
     columns: Columns
-    """They hold no vectors: the engine answers."""
+    """Columns without vectors, so that the engine answers."""
     samples: Samples = field(default_factory=Samples)
     estimated: Estimated | None = None
     """Estimates of searches whose `ef` is too low."""

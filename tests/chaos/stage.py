@@ -17,7 +17,7 @@ from retriever.record import Record
 from servicekit.sql import Database
 
 RETRIEVER = ("milvus", "retriever", "retriever-worker")
-"""Enough for everything that needs no photo turned into a vector."""
+"""Programs that suffice if no photo has to be embedded."""
 SETTINGS = {
     # The engine answers every search, small as the catalog is: its loss is what is looked at.
     "retriever": {"RETRIEVER_DECODE_PROCESSES": "1", "RETRIEVER_EXACT_ROWS": "0"},

@@ -23,9 +23,9 @@ class Return:
     """Time at which the engine was back, by time.monotonic(); 0 until then."""
 
     word: float = 0.0
-    """It said anything at all about the collection."""
+    """Time of its first answer of any kind about the collection."""
     rows: float = 0.0
-    """It answered a search in the collection with rows."""
+    """Time of its first search in the collection with rows."""
 
 
 async def watch(engine: AsyncMilvusClient, collection: str, dimension: int) -> Return:

@@ -21,7 +21,7 @@ from tests.contracts.k8s import OLDEST, Document
 VERSIONS = sorted(
     {each for each in all_versions() if Version(each) >= Version(OLDEST)}, key=Version
 )
-"""All of Kubernetes that we support and kubernetes-validate has the schemas of."""
+"""Supported versions of Kubernetes for which kubernetes-validate has the schemas."""
 
 CUSTOM = {
     "cert-manager.io/v1": "cloudcoil.models.cert_manager.v1",

@@ -20,7 +20,7 @@ from sightline_client.convert import filter_text
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 TYPED: click.Command = typer.main.get_command(app)
-"""All commands."""
+"""Group of all commands."""
 GUIDES = sorted(
     page
     for page in DOCS.rglob("*.md")

@@ -17,18 +17,18 @@ TABLED = [*KEEPERS, *ONCE]
 OUTSIDE = {(name, "outside", 443) for name in KEEPERS} | {
     (name, "outside", 5432) for name in TABLED
 }
-"""Of components/object-store and components/postgres-uri."""
+"""Connections of components/object-store and components/postgres-uri."""
 BACKUPS = {
     (name, to, port)
     for name in COPYING
     for to, port in (("outside", 443), ("outside", 5432), ("stores", 5432))
 }
-"""Of components/backups."""
+"""Connections of components/backups."""
 COLLECTOR = "otel-collector"
 TRACES = {(COLLECTOR, "traces", 4317)} | {
     (name, COLLECTOR, 4318 if name == "triton" else 4317) for name in set(PODS) - set(ONCE)
 }
-"""Of components/tracing."""
+"""Connections of components/tracing."""
 FURTHER = {
     "base": set(),
     "small": {(name, "postgres", 5432) for name in TABLED}

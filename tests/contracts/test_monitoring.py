@@ -24,7 +24,8 @@ from tests.contracts.test_guides import commands, typed
 from tests.monitoring import expressions, names
 
 MOST_BYTES = 200_000
-"""Of a dashboard: `kubectl apply` writes it into an annotation too, and those have 262,144."""
+"""Maximum bytes of a dashboard: `kubectl apply` also writes it into an annotation, whose limit
+is 262,144."""
 BOARDS = {board.name: board for board in generate.boards()}
 REFERENCE = (ROOT / "docs/reference/metrics.md").read_text("utf-8")
 

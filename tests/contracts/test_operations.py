@@ -58,7 +58,7 @@ ROWS: Mapping[str, Sequence[str]] = {
     "Forged events": [],  # the same
     "A greedy caller": ["greedy"],
 }
-"""By the row's first words, what the chaos runs do of it."""
+"""Scenarios of the chaos runs by the first words of the row."""
 
 
 def made() -> Iterator[str]:

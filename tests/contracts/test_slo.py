@@ -17,7 +17,7 @@ SLOS = slo.read()
 RULES = generate.HERE / "slo.rules.yaml"
 GROUPS = [group["name"] for group in slo.rules(SLOS)["groups"]]
 CALLS = 10_000
-"""In a step."""
+"""Calls in a step."""
 
 Phase = tuple[int, float]
 """Number of steps at this burn rate."""

@@ -26,7 +26,8 @@ RIGHTS = {
 }
 """Write permissions by job; other jobs have none."""
 STEPS = ["join", "scan", "sign", "actions/attest", "verify", "tag"]
-"""Of an image, in this order: what has the version's name was scanned, signed and verified."""
+"""Required steps of an image in this order: an image with the version's name has been scanned,
+signed and verified."""
 Job = dict[str, Any]
 
 

@@ -56,10 +56,10 @@ class FakeEmbedder:
     classifications: dict[bytes | str, Classification] = field(default_factory=dict)
     """Classifications of photos; other photos have none."""
     shopper_tags: frozenset[str] = frozenset()
-    """Of products whose photos were shoppers' when the default version was fitted: with it a photo
-    has another vector as a shopper's."""
+    """Tags of products whose photos counted as shoppers' when the default version was fitted: it
+    gives a photo another vector as a shopper's."""
     kinds: list[int] = field(default_factory=list)
-    """Of the photos that came over the wire: which camera they were said to be from."""
+    """Kinds of the photos received over the wire."""
 
     @property
     def served(self) -> dict[str, int]:

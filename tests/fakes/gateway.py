@@ -86,7 +86,7 @@ class FakeGateway:
         """Products, rows, offers and events of every batch that get no status."""
         self.imports: dict[str, FakeImport] = {}
         self.share = 0.5
-        """Of the catalog that an import may delete without force."""
+        """Share of the catalog that an import may delete without force."""
         self.pages = 1
         """Pages of an answer of Recommend."""
         self.lock = threading.Lock()

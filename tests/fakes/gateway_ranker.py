@@ -88,7 +88,7 @@ class FakeRanker:
     counted: dict[str, dict[str, float]] = field(default_factory=dict)
     """Scores of products, best first, by recommender."""
     anchors: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """By source."""
+    """Anchors by source."""
     recommenders: list[Recommenders] = field(default_factory=list)
     """Recommenders requested by each call that generates candidates."""
 
@@ -137,7 +137,7 @@ class FakeRanker:
         )
 
     replays: dict[str, RankerReplay] = field(default_factory=dict)
-    """By answer, what is computed of it now; by other rules the same in the reverse order."""
+    """Recomputed answers by answer id; by other rules, the same in the reverse order."""
 
     async def newest_answers(
         self, catalog_id: str, scene: str, since_micros: int, limit: int
@@ -218,7 +218,7 @@ class FakeRanker:
         return whole, acting(candidates, whole, order.page_size, raised)
 
     exposures: dict[str, int] = field(default_factory=dict)
-    """In how many answers of any day controls acted."""
+    """Number of answers of a day that each control changed."""
 
     async def control_counts(
         self, catalog_id: str, day: int, names: Sequence[str]

@@ -44,13 +44,13 @@ class Script:
     hang: set[str] = field(default_factory=set)
     """Methods that never answer."""
     parents: dict[str, str] = field(default_factory=dict)
-    """Of variants."""
+    """Parents of variants."""
     collapsed: dict[str, list[str]] = field(default_factory=dict)
     """Near-duplicates in searches, by the product into which they collapse."""
     degradations: list[answer_pb2.Degradation] = field(default_factory=list)
     """Degradations of a search."""
     rejected: dict[str | None, str] = field(default_factory=dict)
-    """By the kind of a filter the path of the condition that lets no product pass."""
+    """Path of the condition that matches no product, by the kind of the filter."""
     scans: int = 0
     """Products that one page of a list looks at; 0 = all of them."""
     seen: list[Seen] = field(default_factory=list)

@@ -39,7 +39,7 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
         self.calibrated = False
         """True if it returns the probability of a click, half of the raw score."""
         self.reasoned: int | None = None
-        """Of how many products it gives reasons; None = of all."""
+        """Number of products with reasons; None: all."""
         self.reason = answer_pb2.Reason(code="LOOKS_LIKE_QUERY", text="alike")
         self.draws = False
         """True if the first two products swap places, by a draw from four."""
@@ -246,7 +246,7 @@ class Answers(answer_service_pb2_grpc.AnswerServiceServicer):
         self.script = script
         self.kept: dict[str, Any] = {}
         self.exposures: dict[str, int] = {}
-        """In how many answers controls acted."""
+        """Number of answers that each control changed."""
 
     async def CountControls(self, request, context):
         await self.script.take("CountControls", request, context)

@@ -73,13 +73,13 @@ class FakeInference:
     silence: ServiceError | None = None
     """Raised by describe when set."""
     answer: Vectors | None = None
-    """Given instead of vectors of the pixels when set."""
+    """If set, returned instead of vectors of the pixels."""
     gate: asyncio.Event | None = None
     """If set, `infer` waits for it."""
     watch: Callable[[], object] = lambda: None
     """Called by infer."""
     chances: Vectors | None = None
-    """Of categories, given when set."""
+    """If set, the returned probabilities of categories."""
     batches: list[int] = field(default_factory=list)
     given: list[Tensors] = field(default_factory=list)
     started: asyncio.Event = field(default_factory=asyncio.Event)
@@ -194,7 +194,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         }
         self.version = "1"
         self.states: dict[str, str] = {}
-        """Of models in the repository's index; empty = all are ready."""
+        """States of models in the repository's index; empty: all are ready."""
         self.failure: tuple[grpc.StatusCode, str] | None = None
         self.delay = 0.0
         self.live = asyncio.Event()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 VARIABLE = "SIGHTLINE_BROKEN_PHOTOS"
 MOST_BYTES = 10 * 2**20
-"""Of a photo in a request."""
+"""Maximum bytes of a photo in a request."""
 
 
 def photos() -> tuple[bytes, ...]:

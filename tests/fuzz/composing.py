@@ -35,7 +35,7 @@ from tests.fuzz.surface import METHODS, READ_ONLY, Method
 from tests.fuzz.vocabulary import FACETS, OFTEN, PATHS, POOLED, POOLS, SELDOM, WEIGHTS, WORDS
 
 MAX_BYTES = 256_000
-"""Of a request; soft."""
+"""Maximum bytes of a request, not strict."""
 
 
 class Composer:

@@ -34,7 +34,7 @@ TITLES = ("A thing", "酒", "Chair", "thin", "A", "chaIR")
 KEYS = ("colour", "size", "grape", "a.b-c_d")
 TEXTS = ("a red dress", "cheap", "红")
 NUMBERS = (0.0, 0.5, 1.0, -3.0)
-"""Of attributes."""
+"""Values of numeric attributes."""
 AMOUNTS = (0, 1, 999_999, 5_000_000, 19_990_000, 10**15)
 """Prices in millionths. What products and filters share, so that filters find something."""
 

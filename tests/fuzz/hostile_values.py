@@ -10,7 +10,7 @@ HOSTILE = (
     *("category = ", "a > b > c", " > ", "*", "?", "_", "%"),
 )
 LENGTHS = (63, 64, 65, 127, 128, 129, 256, 257, 512, 513, 1_024, 1_025, 2_049, 4_097, 16_385)
-"""At and beyond the contract's limits on texts."""
+"""Lengths at and beyond the contract's limits on texts."""
 URIS = (
     *("http://127.0.0.1:1/a.jpg", "file:///etc/passwd", "http://[::1]/", "https://example.invalid"),
     *("http://user:pass@example.invalid/", "ftp://example.invalid/a", "http://", "//x", "data:,x"),

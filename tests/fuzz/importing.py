@@ -28,7 +28,7 @@ from tests.fuzz.wire import Sender
 
 TURNS = 40
 ROWS = 6
-"""Of a turn: two stay as they came, two are updated, one gets an offer, one is refused."""
+"""Rows of a turn: two unchanged, two updated, one with an offer, one rejected."""
 IMPORT = "ledger"
 
 

@@ -24,7 +24,8 @@ from tests.fuzz.model import CATALOGS, FUZZ, KEPT, Answer
 from tests.fuzz.surface import READ_ONLY, Method
 
 MAX_PRODUCTS = 900
-"""In KEPT: a page holds all of them, so that hundreds of filters can be compared."""
+"""Maximum products in KEPT: one page has all of them, so that hundreds of filters can be
+compared."""
 
 _KEPT = frozenset(
     {"UpsertProducts", "WriteEvents", "ImportProducts", "UpdateProducts", "UpdateOffers"}
@@ -40,7 +41,8 @@ class Ledger:
 
     def __init__(self) -> None:
         self.etags: dict[tuple[str, str], str] = {}
-        """Of acknowledged products, by catalog and id; empty = an answer that did not name it."""
+        """Etags of acknowledged products, by catalog and id; empty if the answer did not name
+        it."""
         self.rows: dict[tuple[str, int], str] = {}
         """The etag of each decided row of KEPT's imports, by import and number; empty = refused."""
         self.updated: set[tuple[str, str]] = set()

@@ -8,7 +8,7 @@ from local_suite.suite import Suite
 
 _GUILTY = re.compile(r'"code": "(INTERNAL|UNKNOWN)"|Traceback \(most recent|"level": "critical"')
 _ENGINES = frozenset({"triton", "milvus"})
-"""They log in their own way."""
+"""Engines, whose logs have other formats."""
 _LINE = 1_500
 _GAVE_UP = "boost::interprocess::lock_exception"
 """Last words of a Triton one of whose processes got no processor for a second as it started; see

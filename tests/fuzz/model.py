@@ -144,4 +144,4 @@ class Plan:
     idle_streams: int = 200
     """Held on one connection, and as many on several."""
     probe_seconds: float = 5.0
-    """In which a probe has to be answered: as long as the manifests wait before they end a pod."""
+    """Deadline of a probe, equal to the time after which the manifests end a pod."""

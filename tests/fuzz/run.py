@@ -32,14 +32,14 @@ from tests.fuzz.wire import Sender
 Report = Callable[[str], None]
 
 WARM_SHARE = 0.25
-"""After this share of what is sent, memory is measured for the first time."""
+"""Share of the requests after which memory is measured for the first time."""
 DECIDED_SHARE = 0.5
 """Minimum share of requests with an answer: otherwise a dead service would pass."""
 
 _DEEP = 20_000
 """A run of so many requests has every call accepted at least once, but for _FITTED."""
 _FITTED = frozenset({"Classify", "PromoteSpace", "RetireSpace"})
-"""They take a space that was learned from what happens to be there, and promoted."""
+"""Calls that need a space fitted on random data and promoted."""
 _REPORT_SECONDS = 10.0
 _CALM_SECONDS = 3.0
 _UNDECIDED = frozenset({"DEADLINE_EXCEEDED", "UNAVAILABLE", "CANCELLED", "RESOURCE_EXHAUSTED"})

@@ -34,16 +34,16 @@ class Pace:
 
 FAST = Pace(float("inf"))
 READS = Pace(4_096, 16)
-"""Enough for the connection and the begin of an answer."""
+"""Pace that allows the connection and the beginning of an answer."""
 WRITES = Pace(4_096, 1)
-"""Enough for the connection and the headers of a call."""
+"""Pace that allows the connection and the headers of a call."""
 READERS, UNREAD = 4, 75
 """Connections, and calls of each. A page takes up to a megabyte: if the server kept all of them
 for a slow reader, it would grow by many times the allowed memory."""
 WRITERS = 4
 LATE_SECONDS = 30.0
-"""In which a request that does not come has to be refused: three times what docs/operate/limits.md
-says."""
+"""Seconds within which an incomplete request must be rejected: three times the limit in
+docs/operate/limits.md."""
 
 
 @asynccontextmanager
@@ -74,7 +74,7 @@ class SlowCallers:
     def __init__(self, address: str, who: Callers, late: float = LATE_SECONDS) -> None:
         self._address, self._who, self._late = address, who, late
         self.may_read = asyncio.Event()
-        """Set when readers may begin: what is held for them then counts as growth."""
+        """Set when readers may begin: memory held for them then counts as growth."""
         self._unread = 0
         self._ended: Counter[str] = Counter()
         self._one_ended = asyncio.Event()

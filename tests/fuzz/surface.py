@@ -49,7 +49,7 @@ METHODS: Mapping[str, Method] = {
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }
-"""By path."""
+"""Methods by path."""
 
 SERVICES = frozenset(path.split("/")[1] for path in METHODS)
 

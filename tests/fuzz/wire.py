@@ -18,7 +18,7 @@ from tests.fuzz.surface import METHODS, Method
 _STREAMED = 3
 """Answers read of a stream."""
 _SLACK_SECONDS = 5.0
-"""After its deadline a call has to be over; else it hangs."""
+"""Seconds after its deadline at which a call counts as hanging."""
 _SAME = 5
 """Findings of one kind and call that are kept."""
 
@@ -39,7 +39,7 @@ class Sender:
         self._ledger = ledger
         self.callers = who or Callers()
         self.codes: Counter[tuple[str, str]] = Counter()
-        """By method's name and code; not those of intruders."""
+        """Answers by method name and code, without those to intruders."""
         self.intruders: Counter[tuple[Caller, str]] = Counter()
         """Their answers, by code."""
         self.unavailable: Counter[str] = Counter()

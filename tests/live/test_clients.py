@@ -24,7 +24,7 @@ ADDRESS = "127.0.0.1:8600"
 """The gateway's address on the pages."""
 
 SECONDS = 400
-"""For all commands of a page: Go compiles its own library first, once, and Java 565 files."""
+"""Seconds for all commands of a page: Go compiles its own library once, and Java 565 files."""
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ MADE_BY: Mapping[str, Sequence[str]] = {
     "text": ("keywords",),
     "trending": ("trending",),
 }
-"""By scene, parts that some product of the answer has to have."""
+"""Parts that some product of the answer must have, by scene."""
 
 
 def shopping() -> Iterator[Event]:

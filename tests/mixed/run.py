@@ -43,8 +43,8 @@ WAIT: Final = {
 }
 """Settings as in deploy/k8s. The last release may not have them."""
 READY_SECONDS: Final = 4.0
-"""Between the return of one process and the end of the next, as `minReadySeconds` of the manifests:
-who lost a peer looks for it every 2 s."""
+"""Seconds between the return of one process and the end of the next, as `minReadySeconds` of the
+manifests: callers look for a lost peer every 2 s."""
 HOLD_SECONDS: Final = 5.0
 """Seconds for which the state is kept when every service except the gateway is switched, and
 when all are."""

@@ -64,7 +64,7 @@ from tests.stores import NewStore
 from tests.waiting import until
 
 COUNT = 2_500
-"""More than two batches."""
+"""Number of products, more than two batches."""
 DIMENSION = 8
 PRODUCTS = [f"p{n:04}" for n in range(COUNT)]
 DONE = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)

@@ -96,7 +96,7 @@ class Shop:
 
 
 by_the_engine = pytest.mark.parametrize("exact_rows", [0])
-"""For tests of what the engine holds when a search sees a write."""
+"""Mark of tests of the engine's content when a search sees a write."""
 either_way = pytest.mark.parametrize("exact_rows", [0, EXACT_ROWS])
 
 

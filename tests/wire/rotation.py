@@ -24,7 +24,7 @@ from tests.unit.gateway.callers.conftest import entry
 from tests.waiting import SECONDS
 
 CALLERS = 3
-"""Of each kind, all the time."""
+"""Number of concurrent callers of each kind."""
 PAUSE = 0.03
 """Seconds between a caller's calls: there are other tests on this machine."""
 

@@ -36,7 +36,7 @@ SERVICES = ("embedder", "gateway", "ranker", "retriever")
 TOKEN = secrets.token_hex(32)
 AUTHORITY = certificates.authority()
 ALL = [*services()]
-"""Of the protos, whose rules are known from now on."""
+"""All services of the protos, whose rules are loaded by this."""
 
 
 Call = Callable[..., str]

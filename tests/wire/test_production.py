@@ -55,7 +55,7 @@ STORED = {
 TOKEN = "slk_of-whoever-looks-after-it"
 KEY = secrets.token_hex(32)
 AUTHORITY, PEERS_AUTHORITY = certificates.authority(), certificates.authority()
-"""They sign what the gateway shows to callers, and what the services show one another."""
+"""Authorities of the gateway's certificates to callers, and of those between services."""
 
 
 def environment(ports: dict[str, int], probes: dict[str, int]) -> dict[str, str]:

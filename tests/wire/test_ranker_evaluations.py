@@ -17,7 +17,7 @@ from tests.wire.ranker_suite import Suite, at_work, crowd, event, refusal, suite
 __all__ = ["suite"]
 
 PEOPLE = 130
-"""More than the least that a verdict asks for."""
+"""Number of people, above the minimum of a verdict."""
 
 
 def shop(*steps: int) -> list[event_pb2.Event]:

@@ -36,7 +36,7 @@ class LoadQuestion:
     """One question in both forms."""
 
     method: str
-    """Of the gateway."""
+    """Method of the gateway."""
     message: bytes
     http: bytes
     """The whole request, head and body."""

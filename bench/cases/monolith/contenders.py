@@ -63,7 +63,7 @@ class AnswerContender:
     prepare: Callable[[str], Awaitable[None]] | None = None
     """Called with the kind of request before each round of it."""
     questions: Questions | None = None
-    """None: the same as all others."""
+    """Requests of this contender; None: those of all others."""
 
 
 def environment() -> str:

@@ -42,14 +42,14 @@ WHOLE: Final = ""
 BROKEN: Final = "broken: "
 OTHER: Final = f"{BROKEN}another vector"
 PAUSE_SECONDS: Final = 0.05
-"""Between two questions of one asker."""
+"""Pause between two requests of one client."""
 GRACE_SECONDS: Final = 0.5
-"""By how much an answer may come after its deadline: this program shares the machine."""
+"""Seconds by which an answer may exceed its deadline, because this program shares the machine."""
 CALM_SECONDS: Final = 1.5
 """Seconds without a fault after which the suite counts as recovered."""
 PATIENCE_SECONDS: Final = 60.0
 LISTEN_SECONDS: Final = 2.0
-"""For ListSpaces, which says within its deadline what it knows."""
+"""Deadline of ListSpaces, which reports the known states within it."""
 ALIKE: Final = 0.95
 """Least cosine of an answer and what the same photo gave when all was well. What is added to a text
 moves its vector: that of a text only has to be nearest to its own."""
@@ -76,7 +76,7 @@ class Asker:
 
     name: str
     photos: int
-    """In one request."""
+    """Number of photos in one request."""
     seconds: float
     """Deadline."""
     bulk: bool = False
@@ -98,7 +98,7 @@ class Load:
 
     channel: grpc.aio.Channel
     signs: dict[str, float] = field(default_factory=dict)
-    """By version: 1, or -1 of one whose vectors are those of the first turned around."""
+    """Sign by version: 1, or -1 for a version whose vectors are the negated ones of the first."""
     got: list[Got] = field(default_factory=list)
     unready: list[float] = field(default_factory=list)
     """Times at which the embedder did not report ready."""

@@ -31,9 +31,9 @@ T = TypeVar("T")
 BACK_SECONDS: Final = 5.0
 """Promised seconds from Triton's recovery to the suite's."""
 WATCHED_SECONDS: Final = 15.0
-"""The same, where Triton's watchdog has to see first that it is not."""
+"""Promised seconds where Triton's watchdog first has to detect the loss."""
 REPORTED_SECONDS: Final = 5.0
-"""Within which a loss shows in ListSpaces."""
+"""Maximum seconds until ListSpaces reports a loss."""
 UNSEEN_SECONDS: Final = 3.0
 """A loss that is over so soon need not be reported: what was found out is reported again for a
 second, and to find it out takes another."""
@@ -42,7 +42,7 @@ INSTANCES: Final = 2
 """Processes of the model of photos, by its configuration."""
 START_SECONDS: Final = 60.0
 LOST: Final = frozenset({"EMBEDDER_UNAVAILABLE", "DEADLINE_EXCEEDED", "EMBED_QUEUE_FULL"})
-"""All reasons that a caller may be given meanwhile."""
+"""Reasons that a caller may get meanwhile."""
 FLOOD: Final = tuple(Asker(f"flood {n}", 8, 3.0) for n in range(40))
 
 

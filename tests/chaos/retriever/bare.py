@@ -14,7 +14,7 @@ for _name in ("pymilvus", "pymilvus.milvus_client"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
 MOST_ROWS = 16_384
-"""Of one answer."""
+"""Maximum rows of one answer."""
 _BACKOFF = {
     "grpc.use_local_subchannel_pool": 1,
     "grpc.initial_reconnect_backoff_ms": 100,

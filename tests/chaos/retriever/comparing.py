@@ -32,9 +32,9 @@ class Outcome:
     index: Difference
     """Rows in the engine, when the retriever said that nothing is left to be indexed."""
     seconds: float
-    """Until the retriever said so."""
+    """Seconds until the retriever reported that the index had caught up."""
     fixed: float
-    """Until the engine held exactly the record's rows."""
+    """Seconds until the engine had exactly the record's rows."""
     products: int
     rows: int
 

@@ -29,7 +29,7 @@ LONGEST_WAIT = 1.5
 """Seconds before a kill, at most, in which they work."""
 LOOK_SECONDS = 0.1
 PATIENCE_SECONDS = 30.0
-"""For those that should work, before they are killed all the same."""
+"""Seconds to wait for the expected progress; after that the kill follows anyway."""
 
 
 def kills(engine: str, rounds: int, seed: int, report: Report) -> None:

@@ -38,7 +38,7 @@ PROGRAMS = ("triton", "embedder", *RETRIEVER, "ranker", "gateway")
 PRODUCTS = 60
 PHOTOS = [photo(seed=seed) for seed in range(PRODUCTS)]
 PAUSE_SECONDS = 0.1
-"""Between two questions of one shopper."""
+"""Pause between two requests of one shopper."""
 ASK_SECONDS = 5.0
 AWAY_SECONDS = 4.0
 """Seconds for which the engine is down or hangs."""
@@ -56,7 +56,7 @@ class Kind(StrEnum):
     WHOLE = "whole"
     FLAGGED = "flagged INDEX_UNAVAILABLE"
     REFUSED = "refused INDEX_UNAVAILABLE"
-    """By the retriever, whose callers know what to do instead."""
+    """Rejection by the retriever, for which its callers have a fallback."""
     BROKEN = "broken"
 
 

@@ -61,7 +61,7 @@ class Seen:
     """Answers that the searching clients got."""
 
     answers: dict[str, int] = field(default_factory=lambda: dict.fromkeys(VERSIONS, 0))
-    """By the generation that the answer names."""
+    """Number of answers by the generation that they name."""
     errors: list[str] = field(default_factory=list)
     mixed: list[str] = field(default_factory=list)
     """Answers that are not, in all their parts, those of the generation that they name."""

@@ -19,7 +19,7 @@ PRODUCTS = 400
 """Ids that only one writer writes, so that the order of its acknowledged writes is known."""
 BATCH = 10
 PAUSE_SECONDS = 0.1
-"""Between two writes of a writer, on average: a loaded shop, not one as fast as it gets."""
+"""Mean pause between two writes of a writer: a busy shop, below the maximum rate."""
 BRAND = "written"
 _AVAILABILITIES = (
     product_pb2.AVAILABILITY_IN_STOCK,
@@ -39,7 +39,7 @@ class Writer:
     """Version → dimension of the generations that get a vector of each product."""
     chance: random.Random
     number: int = field(default=0, init=False)
-    """Of the last write: no two write the same."""
+    """Number of the last write: all writes differ."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write until asked to stop; what was begun is brought to its end."""

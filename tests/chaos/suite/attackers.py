@@ -57,7 +57,7 @@ STUCK: Final = 16
 DEADLINE_SECONDS: Final = 10.0
 _HEALTH: Final = "/grpc.health.v1.Health/Check"
 _PAUSE_SECONDS: Final = 0.02
-"""After a call that was refused: an attacker that does not wait as it is told."""
+"""Pause after a rejected call: an attacker that ignores the advised delay."""
 
 Attack = Callable[[Suite, Keys, Counter[str]], Awaitable[None]]
 """Attacks until cancelled, and counts what it is answered."""

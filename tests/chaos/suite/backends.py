@@ -26,7 +26,7 @@ from tests.fakes.gateway_wire_ranker import Answers, Ranking
 from tests.fakes.gateway_wire_retriever import Keywords, Products, Vectors
 
 PLACES: Final = 8
-"""Of each backend."""
+"""Places of each backend."""
 SECONDS: Final = 0.08
 """Seconds for which a call holds its place."""
 CALLS: Final = 2

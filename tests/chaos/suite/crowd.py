@@ -21,13 +21,13 @@ from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationS
 from tests.chaos.model import NotMeasured
 
 DEADLINE_SECONDS: Final = 2.0
-"""Of each request: as long as the gateway gives those that bring none."""
+"""Deadline of each request, equal to the gateway's default."""
 WHOLE: Final = "whole"
 FLAGGED: Final = "degraded"
 REFUSED: Final = "refused"
-"""With RESOURCE_EXHAUSTED, and when to come again."""
+"""Rejection with RESOURCE_EXHAUSTED and RetryInfo."""
 LAG_SECONDS: Final = 0.1
-"""By how much the program that asks may fall behind, at its p99."""
+"""Maximum delay of the sending program, at its p99."""
 
 Ask = Callable[[], Awaitable[str]]
 """Sends one request; returns its outcome."""

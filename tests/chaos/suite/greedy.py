@@ -28,8 +28,8 @@ from tests.chaos.suite.crowd import (
 )
 
 SETTLE_SECONDS: Final = 5.0
-"""In which a greedy caller uses up what it may after a pause, and a gateway without quotas learns
-how much it can admit."""
+"""Seconds in which a greedy caller uses up its quota after a pause, and a gateway without quotas
+learns its limit of concurrent calls."""
 CALM: Final = Phase(0.2 * CAPACITY, 25.0)
 GREEDY: Final = Phase(6.0 * CAPACITY, SETTLE_SECONDS + CALM.seconds)
 """Rate independent of the answers. A higher rate would exhaust the processors that all programs

@@ -39,13 +39,14 @@ PHASES: Final = (BEFORE, FLOOD, AFTER, *RAMP)
 """The flood comes upon a gateway that was just started and knows nothing of what its backends can
 do; what is best without a flood is measured when it is over."""
 LEARNING_SECONDS: Final = 5.0
-"""In which a gateway may admit more than it can answer: a call is known to be late when it is."""
+"""Seconds in which a gateway may accept more calls than it can answer: it learns from late
+calls."""
 LEAST_GOODPUT: Final = 0.9
 RECOVERY_SECONDS: Final = 2.0
 REFUSAL_SECONDS: Final = 0.1
-"""At the p99 of refusals, as those see it who asked."""
+"""Maximum p99 of rejections, as callers measure it."""
 BUSY: Final = 0.9
-"""Of one core: a gateway that takes more is bounded by its processor, not by its backends."""
+"""Share of one core: a gateway that uses more is limited by its processor, not by its backends."""
 NAME: Final = f"overload {FLOOD.rate / CAPACITY:.0f} ×"
 
 

@@ -38,7 +38,7 @@ from tests.chaos.watching import hung
 ANSWERED: Final = 0.999
 """The share of calls that are answered within their deadline; what is promised."""
 RECOVERY_SECONDS: Final = 5.0
-"""From a process's return until all is whole; what is promised."""
+"""Promised seconds from a process's return until all answers are complete."""
 FOUND_SECONDS: Final = 5.0
 """Seconds after which calls no longer go to a lost process, if there is another one."""
 RATES: Final = {**dict.fromkeys(WHOLE, 1.0), **dict.fromkeys(WRITES, 0.5)}
@@ -51,7 +51,7 @@ class Left:
     """Remaining sources of answers while a process is lost."""
 
     causes: frozenset[str] = frozenset()
-    """By which degraded answers have to say so."""
+    """Causes that degraded answers must name."""
     branches: Mapping[str, str] = field(default_factory=dict)
     """The best branch that is left, by kind of shopper, where it is not that of whole answers."""
     alone: bool = False

@@ -27,8 +27,8 @@ from tests.chaos.suite.shop import (
 RATES: Final = {kind: 2 * rate for kind, rate in MODERATE.items()}
 ROUNDS: Final = 2
 READY_SECONDS: Final = 4.0
-"""Between the return of one process and the end of the next, as `minReadySeconds` of the manifests:
-who lost a peer looks for it every 2 s."""
+"""Seconds between the return of one process and the end of the next, as `minReadySeconds` of the
+manifests: callers look for a lost peer every 2 s."""
 
 
 def restarts(seed: int, report: Report) -> None:

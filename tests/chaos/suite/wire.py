@@ -20,8 +20,7 @@ FRAME: Final = 9
 HEADERS: Final = 1
 """The type of the frame with which each call begins (RFC 9113, 6.2)."""
 CUT_SECONDS: Final = 0.02
-"""After the beginning of a call, the latest that it is cut: on its way, or on that of its
-answer."""
+"""Maximum seconds after the beginning of a call at which it is cut, before or during its answer."""
 
 
 @dataclass(slots=True)

@@ -75,7 +75,7 @@ class Cluster:
     documents: Sequence[Document]
     beside: Sequence[Document] = ()
     complete: bool = True
-    """Nothing stands beside it: what is called has to be here."""
+    """True if the overlay is complete: every called workload must be in it."""
 
     @property
     def every(self) -> list[Document]:

@@ -17,7 +17,7 @@ ADDRESS = re.compile(r"(?:\w+://+)?([a-z][\w.-]*):(\d+)")
 LIBRARIES = ("AWS_",)
 """Variables that others read: s3fs, where a store is of that kind."""
 UNREAD = {("retriever", "embedder_target"), ("ranker", "export_store")}
-"""Of a class that a server shares with its worker: what the server leaves alone."""
+"""Settings of a class that server and worker share, which the server does not use."""
 WORKER_END = 10
 """Seconds: a worker leaves what it does to the next one."""
 

@@ -67,7 +67,7 @@ FACETS: Final = (
 )
 FORMATS: Final = ("AVIF", "JPEG", "PNG", "WEBP")
 _WRITTEN: Final = 10_000
-"""Between the numbers of products that two requests write: their texts differ too."""
+"""Distance between the numbers of products that two requests write, so that their texts differ."""
 _EVERY: Final = 20
 """Products of which one is named as an anchor."""
 
@@ -79,7 +79,7 @@ class Recipe:
     call: str
     texts: int = 0
     characters: int = 100
-    """Of each text."""
+    """Length of each text."""
     photos: int = 0
     side: int = 500
     """Pixels of a photo's side."""
@@ -87,20 +87,20 @@ class Recipe:
     anchors: int = 0
     """Products that are signals; texts, photos and these are 8 at most."""
     conditions: int = 0
-    """Of the filter."""
+    """Number of conditions of the filter."""
     field: str = "attributes.colour"
     operator: str = "contains"
     members: int = 1
     """Values of each condition that takes several."""
     letters: int = 6
-    """Of each value."""
+    """Length of each value."""
     known: bool = False
     """True if values occur in products."""
     negated: bool = False
     facets: int = 0
     controls: int = 0
     control_conditions: int = 0
-    """Of each control's filter."""
+    """Number of conditions of each control's filter."""
     excludes: bool = False
     """True if controls exclude products; otherwise they boost them."""
     excluded: int = 0
@@ -112,7 +112,7 @@ class Recipe:
     items: int = 1
     """Events or products that are written."""
     attributes: int = 0
-    """Of each product that is written."""
+    """Number of attributes of each written product."""
 
     @property
     def role(self) -> str:

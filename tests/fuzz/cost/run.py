@@ -65,7 +65,7 @@ class CostResult:
     """The most expensive requests, the worst first; what they cost is the median of a few."""
     sent: int = 0
     attacks: Mapping[str, Attack] = field(default_factory=dict)
-    """By the attackers' role."""
+    """Attacks by the attackers' role."""
     missing: str = ""
     """Why something could not be measured."""
 

@@ -33,9 +33,9 @@ class Cost:
     where: str = ""
     """Program whose loop was blocked for longest."""
     late: float = 0.0
-    """The same with the time for which the loop had no processor."""
+    """Longest block including the time for which the loop had no processor."""
     seconds: float = 0.0
-    """Until the answer."""
+    """Seconds until the answer."""
     bytes: int = 0
 
     @property
@@ -60,7 +60,7 @@ class Search:
     kept: int = 10
     """Number of requests that are kept."""
     of_a_call: int = 4
-    """Of these, requests of one call at most: else the search ends at one call's."""
+    """Maximum requests of one call among them: otherwise the search would end with one call's."""
     seeds: Sequence[Recipe] = SEEDS
     cases: list[Case] = field(default_factory=list)
     """The worst so far, the worst first."""

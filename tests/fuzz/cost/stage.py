@@ -43,14 +43,14 @@ _SEARCHERS: Final = 12
 """Keys that the search takes in turn, as one has a quota."""
 _BATCH: Final = 100
 _IDLE_SECONDS: Final = 0.2
-"""Between two looks at what the suite spends."""
+"""Seconds between two reads of the suite's processor time."""
 _IDLE: Final = 0.1
 """Processors in use above the idle rate, at most, when work has ended."""
 SETTLE_SECONDS: Final = 120.0
 INDEX_SECONDS: Final = 900.0
 _SAID_SECONDS: Final = 20.0
 _AFTER_SECONDS: Final = 5.0
-"""For which work may go on behind an answer and still count for it."""
+"""Seconds for which work after an answer still counts for it."""
 _MESSAGES: Final = [
     ("grpc.max_receive_message_length", 64 * 2**20),
     ("grpc.use_local_subchannel_pool", 1),

@@ -13,7 +13,7 @@ from tests.fuzz.cost.cases import PRICED
 from tests.fuzz.cost.recipes import CATALOG, Recipe
 
 FRACTION = 0.5
-"""Of what a request cost, its price is at least this part."""
+"""Minimum ratio of a request's price to its cost."""
 FOUND = cases.read()
 KNOWN = [each for each in FOUND if each.recipe.call in PRICED and each.code == "OK"]
 

@@ -13,7 +13,7 @@ from tests.waiting import SECONDS
 
 PHOTOS = str(WINES[0].image.parent)
 COPIES = 4
-"""Of each wine in a file: enough to interrupt its import several times."""
+"""Copies of each wine in a file, enough to interrupt its import several times."""
 
 
 @pytest.fixture

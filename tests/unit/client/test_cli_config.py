@@ -16,7 +16,7 @@ FILES = {
     "ranker": "RANKER_KEY_FILE",
     "ranker-worker": "RANKER_PEER_KEYS_FOLDER",
 }
-"""By process, a file or folder that it reads when it starts."""
+"""A file or folder that each process reads when it starts."""
 
 
 @pytest.mark.slow

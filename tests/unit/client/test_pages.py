@@ -15,7 +15,7 @@ from tests.fakes.gateway import FakeGateway
 DOCS = Path(__file__).parents[3] / "docs"
 TYPED_LIVE = {"start", "tutorials"}
 TYPED_LIVE_TOO = {"access.md"}
-"""By tests/live/test_access.py, on a gateway that asks who calls."""
+"""Pages that tests/live/test_access.py runs, with a gateway that authenticates callers."""
 SNIPPETS = [
     (page.name, snippet)
     for page in sorted([*DOCS.glob("*/*.md"), *DOCS.glob("merchandise/scenes/*.md")])

@@ -17,7 +17,7 @@ SENTENCES = {
     "It's so sunny outside!": [101, 2009, 1005, 1055, 2061, 11559, 2648, 999, 102],
     "He drove to the stadium.": [101, 2002, 5225, 2000, 1996, 3346, 1012, 102],
 }
-"""With their tokens."""
+"""Sentences with their tokens."""
 PUBLISHED = [[1, 0.6660, 0.1046], [0.6660, 1, 0.1411], [0.1046, 0.1411, 1]]
 """Their similarities, from the first page of https://sbert.net (2026-11)."""
 

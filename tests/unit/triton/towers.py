@@ -28,7 +28,7 @@ class Made:
 
     config: dict[str, Any]
     weights: dict[str, Array]
-    """By the names that the whole model's files have."""
+    """Weights by the names that the whole model's files have."""
     size: int
     activation: str
     bare: bool = False

@@ -13,5 +13,5 @@ def test_without_photos_the_goal_stays_and_says_so() -> None:
 
 def test_a_shorter_file_is_warned_of_and_named_in_the_goal() -> None:
     result = imports.result([], [], found(100, events.SHORTER))
-    assert any("here 200,000 were" in warning for warning in result.warnings)
+    assert any("this run imported 200,000" in warning for warning in result.warnings)
     assert "200,000" in result.goals[-1].name

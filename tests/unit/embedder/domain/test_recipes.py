@@ -36,7 +36,7 @@ def test_a_list_of_steps_is_read_in_its_order() -> None:
         ("denoise=median,contrast=clahe", "no step"),
         ("denoise=median;denoise=bilateral", "two steps of the kind denoise"),
         ("denoise=median;denoise=median", "two steps of the kind denoise"),
-        ("contrast=clahe;crop=pad", "a crop comes before"),
+        ("contrast=clahe;crop=pad", "a crop must come before"),
     ],
 )
 def test_a_list_that_is_not_exact_is_refused(text: str, why: str) -> None:

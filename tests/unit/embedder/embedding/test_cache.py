@@ -12,7 +12,7 @@ from embedder.embedding.cache import EmbeddingCache, digest
 from servicekit.errors import ServiceError
 
 SIZE = 5 * 2**10
-"""More than one entry takes, less than two."""
+"""Bytes for more than one entry and less than two."""
 
 
 class Maker:

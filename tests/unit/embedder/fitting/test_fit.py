@@ -139,8 +139,8 @@ def test_views_that_are_all_alike_leave_a_sound_map() -> None:
     [
         (lambda data: kept(data, list(range(8))), "at least two products"),
         (lambda data: replace(data, features=np.full_like(data.features, np.nan)), "finite"),
-        (lambda data: replace(data, features=np.ones_like(data.features)), "look the same"),
-        (lambda data: replace(data, products=data.products[1:]), "labels"),
+        (lambda data: replace(data, features=np.ones_like(data.features)), "whose photos differ"),
+        (lambda data: replace(data, products=data.products[1:]), "every kind of label"),
         (lambda data: replace(data, kinds=data.kinds + 2), "kind"),
     ],
 )

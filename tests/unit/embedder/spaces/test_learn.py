@@ -190,7 +190,7 @@ async def test_a_backbone_that_is_not_there_is_refused_by_name(bench: Bench, nam
     if not name:
         assert (await bench.fit(replace(SETTINGS, backbone="")))[-1].candidate is not None
         return
-    with pytest.raises(FitInvalid, match="there are: tiny"):
+    with pytest.raises(FitInvalid, match="the backbones are: tiny"):
         await bench.fit(replace(SETTINGS, backbone=name))
 
 

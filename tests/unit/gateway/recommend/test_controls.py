@@ -32,7 +32,7 @@ BY_SCORE = ["p3", "p1", "p4", "p2"]
 BRAND = carried(filter_pb2.Filter(existence=filter_pb2.Existence(field="brand")))
 
 TITLED = of_words("title:red")
-"""Of which columns do not say."""
+"""Condition that columns can't evaluate."""
 
 
 def pin(place: int, *products: str, name: str = "", **fields) -> ControlRule:

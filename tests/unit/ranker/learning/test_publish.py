@@ -66,7 +66,7 @@ class FakeRetriever:
     """Number of writes that lose a vector."""
     stop_after: int = 0
     stop: asyncio.Event | None = None
-    """Set after so many writes, as a worker is stopped."""
+    """Set after this many writes, as when a worker is stopped."""
 
     def _answer(self) -> None:
         if self.down:

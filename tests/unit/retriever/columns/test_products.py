@@ -21,7 +21,7 @@ from tests.unit.retriever.conftest import generation, write
 
 BRAND = Comparison("brand", Operator.EQUAL, "even")
 WIDE = All((BRAND, Comparison("attributes.k", Operator.CONTAINS, "x")))
-"""More than the index of brands answers."""
+"""Filter that needs more than the index of brands."""
 COUNT, AT = 60, 7
 """Products, and the fact at which the deadline passes."""
 

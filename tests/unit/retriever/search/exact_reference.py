@@ -38,7 +38,8 @@ HASHES = (
     PICTURE ^ 1 << COLOUR_BITS,
     PICTURE ^ ((1 << (CERTAIN + 2)) - 1) << COLOUR_BITS,
 )
-"""None, one picture, one like it for certain, one where the vectors decide."""
+"""Hashes: none, one picture, one certainly of the same picture, one for which the vectors
+decide."""
 CONDITIONS: tuple[Filter, ...] = (
     All(),
     Comparison("brand", Operator.EQUAL, "b1"),

@@ -38,7 +38,7 @@ class Shop:
     hashes: Sequence[int]
     parents: dict[int, str] = field(default_factory=dict)
     cosine: float | None = None
-    """Of the first photo's vector and any other's; None = there are none."""
+    """Cosine of the first photo's vector and any other's; None: there are no vectors."""
     asked: list[int] = field(default_factory=list)
 
     async def vectors(self, places: Ints) -> dict[int, Floats]:

@@ -132,5 +132,5 @@ async def test_a_step_that_is_unknown_is_named_to_the_operator(
     served: TritonInference, triton: FakeTriton
 ) -> None:
     triton.config.parameters["preprocessing"].string_value = "denoise=magic"
-    with pytest.raises(ModelNotReady, match=r"no step 'denoise=magic', only crop=pad"):
+    with pytest.raises(ModelNotReady, match=r"no step 'denoise=magic'; the steps are crop=pad"):
         await served.describe()

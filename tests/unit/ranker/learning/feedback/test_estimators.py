@@ -168,7 +168,10 @@ def rows(count: int, **changes: object) -> LoggedShows:
         (rows(99), "effective sample size 99"),
         (rows(200, answer=np.arange(200) % 7), "7 answers count"),
         (rows(200, reward=(np.arange(200) < 9) * 1.0), "9 clicks count"),
-        (rows(400, target=(np.arange(400) < 150) * 1.0), "of what it shows, 62% was never shown"),
+        (
+            rows(400, target=(np.arange(400) < 150) * 1.0),
+            "62% of what the policy shows was never shown",
+        ),
     ],
 )
 def test_too_little_is_not_measured(log: LoggedShows, why: str) -> None:
