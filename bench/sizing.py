@@ -218,7 +218,7 @@ def _table(headers: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def filled(page: str, name: str = "sizing.md") -> str:
-    """Return the page of that name with its tables computed anew.
+    """Return the page of that name with newly computed tables.
 
     Raise KeyError for a missing marker.
     """

@@ -24,7 +24,7 @@ from tests.waiting import SECONDS
 # Nothing is timed in a test.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
-# The same examples for every mutant (tests/mutation), and nothing kept of what one fails on.
+# The same examples for every mutant (tests/mutation); failing examples are not stored.
 hypothesis.settings.register_profile(
     "mutants",
     deadline=None,
@@ -146,7 +146,7 @@ def new_store(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[NewStore]:
     """Return a factory of stores on SQLite and, as a separate test, on PostgreSQL."""
-    # PostgreSQL ends a write whose process stands still for so long, as on a busy machine it may.
+    # PostgreSQL ends a write whose process pauses for this long, as it may on a busy machine.
     monkeypatch.setattr(sql, "WRITE_SECONDS", round(SECONDS))
     with stores.on(request.param, tmp_path) as make:
         yield make

@@ -100,10 +100,9 @@ def _matches(path: str, pattern: str) -> bool:
 
 
 def build(stage: Stage, at: Path, uv: str, environment: Mapping[str, str]) -> Path:
-    """Do what a build stage does: its COPYs from the context into `at`/src, and its RUNs of uv and
-    of the environment's Python, exactly as they stand there, in `environment`. What it installs by
-    apt has to be here already. Returns the environment that it makes, `at`/app.
-    """
+    """Execute a build stage: its COPYs from the context into `at`/src, and its unchanged RUNs of uv
+    and of the environment's Python, in `environment`. Packages that it installs by apt must already
+    be installed here. Return the environment that it creates, `at`/app."""
     src, app = at / "src", at / "app"
     folder = src
     for instruction, arguments in stage.steps:

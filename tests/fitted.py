@@ -35,7 +35,7 @@ class MadeSpace:
 
 
 def make(models: Path, catalog: str, text_version: str = "", create_time: float = 1.0) -> MadeSpace:
-    """Put a space and its map of texts into a model repository. The same catalog gives the same."""
+    """Write a space and its map of texts into a model repository; equal catalogs, equal files."""
     fitted = _fitted(catalog)
     made = space_graph(BACKBONE / "1/model.onnx", fitted, catalog)
     name = f"visual_{hashlib.sha256(made).hexdigest()[:12]}"

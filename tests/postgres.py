@@ -150,7 +150,8 @@ def postgresql(*, durable: bool = True) -> Iterator[PostgreSQL]:
 
 
 def _give_away(source: Path, folder: Path) -> None:
-    """Copy the programs to where another account reaches them, and give that one the folder."""
+    """Copy the programs to where another account can read them, and give the folder to that
+    account."""
     unused = shutil.ignore_patterns("include", "*.a")
     for name in ("pgserver", "pgserver.libs"):
         shutil.copytree(source / name, folder / name, ignore=unused)

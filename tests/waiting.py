@@ -22,7 +22,7 @@ DEADLINES = (4.0, 16.0, SECONDS)
 
 
 async def until(check: Callable[[], Awaitable[Any] | Any], seconds: float = SECONDS) -> None:
-    """Wait until `check`, or what it returns to be awaited, is true."""
+    """Wait until `check` returns a true value, or an awaitable of one."""
     end, pause = time.monotonic() + seconds, SHORTEST
     while True:
         found = check()
@@ -36,8 +36,8 @@ async def until(check: Callable[[], Awaitable[Any] | Any], seconds: float = SECO
 async def with_time_left(
     call: Callable[[float], Awaitable[Found]], good: Callable[[Found], bool]
 ) -> Found:
-    """Return the first answer that is `good`, or the last one, of calls with longer and longer
-    DEADLINES: what is left of a short one may be too little on a busy machine."""
+    """Return the first answer that is `good`, or the last one, of calls with increasing DEADLINES:
+    a short one may be too short on a busy machine."""
     for seconds in DEADLINES:
         try:
             found = await call(seconds)

@@ -30,8 +30,8 @@ def _unit() -> float:
 
 
 async def longest_turn(call: Awaitable[T]) -> tuple[T, float]:
-    """Return what `call` returns, and the most processor time, in units, for which the event loop's
-    own thread lets nothing else on the loop run meanwhile."""
+    """Return the result of `call`, and the most processor time, in units, for which the event
+    loop's own thread blocks the loop meanwhile."""
     longest, running = 0.0, asyncio.ensure_future(call)
     while not running.done():
         begun = time.thread_time()

@@ -66,7 +66,7 @@ def backbone(name: str) -> Backbone:
     if hashlib.sha256(graph).hexdigest() != found.hashes["1"]:
         raise OSError(f"{folder} holds another graph than its configuration says")
     if not isinstance(found.recipe, PhotoRecipe):
-        raise OSError(f"{folder} takes no photos")
+        raise OSError(f"{folder} does not accept photos")
     ends, blocks = 0, {}
     for part in config.parameters["blocks"].string_value.split():
         block, _, size = part.partition("=")

@@ -33,7 +33,7 @@ class Raw:
         if hashlib.sha256(graph).hexdigest() != found.hashes[_VERSION]:
             raise OSError(f"{MODEL} holds another graph than its configuration says")
         if not isinstance(found.recipe, PhotoRecipe):
-            raise OSError(f"{MODEL} takes no photos")
+            raise OSError(f"{MODEL} does not accept photos")
         self._recipe, self._batch = found.recipe, found.max_batch
         self._limits = PhotoLimits()
         options = onnxruntime.SessionOptions()

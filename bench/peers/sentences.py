@@ -31,14 +31,14 @@ class SentenceModel:
 
     def __init__(self, model: Path = MODEL, threads: int = 0) -> None:
         """``threads``: 0 = onnxruntime's default. Raise OSError if the model was not built, or
-        takes no texts.
+        does not accept texts.
         """
         config = text_format.Parse(
             (model / "config.pbtxt").read_text(), model_config_pb2.ModelConfig()
         )
         recipe = described(service_pb2.ModelConfigResponse(config=config)).recipe
         if not isinstance(recipe, TextRecipe):
-            raise OSError(f"{model} takes no texts")
+            raise OSError(f"{model} does not accept texts")
         self._tokens = tokenizers.read((model / tokenizers.FILE).read_bytes(), recipe)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads

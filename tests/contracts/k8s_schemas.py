@@ -96,7 +96,7 @@ def validator(api: str, kind: str, version: str) -> Draft202012Validator:
         return Draft202012Validator(_WRITTEN[api, kind])
     if api in CUSTOM:
         return Draft202012Validator(_custom(api, kind))
-    # As kubernetes-validate names its files. Its own validate() reads them anew for each document.
+    # As kubernetes-validate names its files. Its own validate() reads them again for each document.
     group = re.sub(r"^([^./]*)(?:[.][^/]*)?/", r"\1-", api)
     schema = _kubernetes(version, f"{kind.lower()}-{group}")
     return Draft202012Validator(schema, registry=_definitions(version))

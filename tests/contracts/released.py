@@ -37,7 +37,7 @@ def newest(service: str) -> str:
 
 
 def freeze() -> None:
-    """Write what is released now."""
+    """Record the current release."""
     comment = FILE.read_text().partition("\n")[0]
     values = {"version": releases()[0]} | {service: newest(service) for service in SERVICES}
     lines = [f'{name} = "{value}"' for name, value in values.items()]

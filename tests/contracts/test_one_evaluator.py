@@ -30,7 +30,7 @@ SOURCES = sorted(
 
 
 def evaluations(tree: ast.AST) -> Iterator[str]:
-    """Yield what in a module evaluates a filter without the evaluator."""
+    """Yield the parts of a module that evaluate a filter without the evaluator."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").endswith(
             "sightline_rules.facts"

@@ -31,7 +31,7 @@ esac
 
 
 class Machine:
-    """A folder with the scripts, and stand-ins for what they run."""
+    """Folder with the scripts, and stand-ins for the programs that they call."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.calls = folder, folder / "calls"

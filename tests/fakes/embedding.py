@@ -57,7 +57,7 @@ class FakeRepository:
 
 
 def fitted_of(repository: FakeRepository) -> FittedModels:
-    """Return what finds them."""
+    """Return the fitted models of the repository."""
     return FittedModels(repository, repository.serve, lambda: repository.now)
 
 

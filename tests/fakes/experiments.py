@@ -9,7 +9,7 @@ from servicekit.errors import ServiceError
 
 @dataclass
 class Keeper:
-    """A ranker that keeps what it is given, or fails."""
+    """Registry of experiments that keeps its entries, or fails."""
 
     fails: ServiceError | None = None
     kept: dict[str, Sequence[ExperimentFile]] = field(default_factory=dict)

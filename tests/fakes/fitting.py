@@ -28,7 +28,7 @@ DIMENSION = 8
 def learn(
     data: Labelled, baseline: Floats, order: FitOrder, tell: Tell
 ) -> tuple[FittedSpace, SpaceEvaluation]:
-    """Fit; the verdict is what the seed says: 0 = BETTER, 1 = INCONCLUSIVE; 2 hangs, 3 dies."""
+    """Fit a space; the seed sets the result: 0: BETTER, 1: INCONCLUSIVE, 2: hang, 3: crash."""
     tell("evaluate", 0)
     if order.seed == 2:
         time.sleep(600)

@@ -120,8 +120,8 @@ def _lost(listings: Sequence[CandidateList], branch: Branch) -> dict[str, float]
 
 
 def _subtract(scores: dict[str, float], listings: Sequence[CandidateList]) -> None:
-    """Take off what products lose by places: those that no list of what is wanted in the branch
-    names by a cosine, which they could lose of."""
+    """Subtract the losses by places: of products that no positive list of the branch names with a
+    cosine, from which a loss could be subtracted."""
     named: dict[Branch, set[str]] = {}
     for listing in listings:
         if not listing.negative and _has_cosines(listing):

@@ -22,7 +22,7 @@ def passes(condition: filter_pb2.Filter, product: product_pb2.Product) -> bool:
 
 
 class FakeImport:
-    """An import as the suite keeps it: what each row was decided to be."""
+    """Import as the suite stores it, with the decision on each row."""
 
     def __init__(self, import_id: str, mode: int) -> None:
         self.import_id = import_id

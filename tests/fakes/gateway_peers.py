@@ -153,7 +153,7 @@ class FakeAnswers:
 
 @dataclass
 class Shop:
-    """A gateway's dependencies, with their fakes at hand."""
+    """Dependencies of a gateway, with access to their fakes."""
 
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
     retriever: FakeRetriever = field(default_factory=FakeRetriever)

@@ -47,7 +47,7 @@ def spelt(blend: VectorBlend) -> str:
 
 @dataclass
 class FakeRetriever:
-    """A record of products, and what each query is near to."""
+    """Record of products, with the nearest products of each query."""
 
     record: list[str] = field(default_factory=lambda: [f"p{i}" for i in range(10)])
     """Products that exist and pass the filter, newest first."""

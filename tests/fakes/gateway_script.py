@@ -58,7 +58,7 @@ class Script:
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def take(self, method: str, request: Any, context: Any) -> None:
-        """Note the call and do what the script says."""
+        """Record the call and follow the script."""
         metadata = dict(context.invocation_metadata())
         self.seen.append(Seen(method, request, context.time_remaining(), metadata))
         self.arrived.set()

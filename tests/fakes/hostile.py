@@ -81,7 +81,7 @@ def leave(_: str) -> None:
 
 
 def eat(size: str) -> int:
-    """Take so many bytes of memory."""
+    """Allocate this many bytes."""
     return len(bytearray(int(size)))
 
 
@@ -89,7 +89,7 @@ KEPT: list[bytearray] = []
 
 
 def keep(size: str) -> int:
-    """Take so many bytes of memory, and never give them back."""
+    """Allocate this many bytes, and never free them."""
     KEPT.append(bytearray(int(size)))
     return os.getpid()
 
@@ -106,7 +106,7 @@ def greedy(size: int, memory: int, *, for_good: bool) -> int:
 
 
 def sulk(_: str) -> None:
-    """Raise what no work should."""
+    """Raise an error that work must not raise."""
     raise ZeroDivisionError("sulking")
 
 
@@ -129,13 +129,13 @@ def write_on_the_link(data: bytes) -> None:
 
 
 def answer_rubbish(_: str) -> None:
-    """Answer what only a careless reader would open, and wait for that."""
+    """Answer a pickle that only an unsafe reader would load, and wait for that."""
     write_on_the_link(b"\x80\x04c" + b"posix\nsystem\n" * 100)
     time.sleep(600)
 
 
 def answer_too_short(_: str) -> None:
-    """Answer half of what was asked, and wait."""
+    """Answer half of the requested bytes, and wait."""
     write_on_the_link(wire.answer(DecodeStatus.DONE, b"half"))
     time.sleep(600)
 
@@ -147,7 +147,7 @@ def answer_half_a_header(_: str) -> None:
 
 
 def answer_too_long(_: str) -> None:
-    """Answer more pixels than were asked for, and wait."""
+    """Answer more pixels than requested, and wait."""
     write_on_the_link(wire.answer(DecodeStatus.DONE, bytes(8), size=2**40, shape=(2**20, 2**20)))
     time.sleep(600)
 

@@ -55,7 +55,7 @@ class Never:
 
 @dataclass
 class FakeIndex:
-    """An engine in memory, with switches for what can go wrong."""
+    """Engine in memory with switches for faults."""
 
     rows: dict[str, dict[str, IndexRow]] = field(default_factory=dict)
     loaded: set[str] = field(default_factory=set)

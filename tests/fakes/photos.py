@@ -64,7 +64,7 @@ def frames(kind: str, count: int = 3, **options: Any) -> bytes:
 
 
 def gif_of(count: int) -> bytes:
-    """Return a GIF of so many frames, of 20 bytes each after the first."""
+    """Return a GIF with this many frames, of 20 bytes each after the first."""
     two = frames("GIF", 2)
     start = two.rindex(b"!\xf9\x04")  # the graphic control block of the last frame
     dot = b"\x2c\0\0\0\0\1\0\1\0\0\2\2\x44\1\0"  # one pixel

@@ -169,7 +169,7 @@ class FakeEncoder:
 
 @dataclass
 class FakeNames:
-    """The names of categories that a test gives."""
+    """Names of categories that a test sets."""
 
     paths: Sequence[tuple[str, ...]] | None = None
 
@@ -261,7 +261,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
 
     @asynccontextmanager
     async def serving(self, port: int = 0) -> AsyncIterator[int]:
-        """Serve on a port of this machine, and give it."""
+        """Serve on a port of this machine. Yield the port."""
         server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, server)
         taken = server.add_insecure_port(f"127.0.0.1:{port}")

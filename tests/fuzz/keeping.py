@@ -31,7 +31,7 @@ _PAGE = 1_000
 
 
 class Unanswered(Exception):
-    """A right request was not answered: what depends on it is not measured."""
+    """Error: a valid request got no answer, so dependent checks are not measured."""
 
 
 async def products(sender: Sender, ledger: Ledger) -> Outcome:

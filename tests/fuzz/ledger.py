@@ -68,7 +68,7 @@ class Ledger:
             return raw
         known = catalog in (*CATALOGS, "", "default")
         # Bytes that Python's parser reads in one way a service's may not read in another: what is
-        # sent is written anew.
+        # sent is written again.
         if isinstance(message, UpsertProductsRequest) and catalog == KEPT and self._room():
             for product in message.products:
                 if product.product_id in self._used:
@@ -84,7 +84,7 @@ class Ledger:
         return message.SerializeToString()
 
     def record(self, method: Method, raw: bytes, answer: Answer) -> None:
-        """Take down what was acknowledged."""
+        """Record the acknowledged writes."""
         if method.name not in _KEPT or not (answer.code == "OK" or _undecided(answer)):
             return  # what is refused may be too large to be parsed here
         request = method.request()

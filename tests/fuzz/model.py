@@ -25,7 +25,7 @@ class Caller(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request as it goes over the wire."""
+    """Request as it is sent."""
 
     method: str
     """"/package.Service/Method"."""

@@ -47,7 +47,7 @@ _LONG_ANSWERS = [("grpc.max_receive_message_length", 64 * 2**20)]
 
 
 async def run(suite: Suite, plan: Plan, report: Report, who: Callers | None = None) -> Result:
-    """Send what the plan says, and look at what is left."""
+    """Send the plan's requests, and check the remaining state."""
     async with calling(suite, who or Callers()) as (sender, ledger):
         return await _Run(suite, sender, ledger, plan, report).run()
 

@@ -72,7 +72,7 @@ class Traffic:
         )
 
     def learn(self, response: Message, answer: Answer) -> None:
-        """Keep what an answer names for later requests."""
+        """Keep the ids and tokens of an answer for later requests."""
         try:
             response.ParseFromString(answer.responses[0])
         except DecodeError:

@@ -357,7 +357,7 @@ async def test_acknowledged_rows_survive_a_kill(
     writers = [asyncio.create_task(write(place.uri, name, n, acknowledged)) for n in range(4)]
     while len(acknowledged) < 2_000:  # noqa: ASYNC110 # counted by four tasks
         await asyncio.sleep(0.01)
-    place.process.kill()  # in the midst of writes
+    place.process.kill()  # during writes
     await asyncio.gather(*writers)
     sure = dict(acknowledged)
     with pytest.raises(errors.IndexUnavailable):

@@ -61,7 +61,8 @@ class Desk:
         }
 
     def shell(self, command: str, code: int = 0) -> str:
-        """Type a command; what it prints. AssertionError when it ends with anything but `code`."""
+        """Run a command. Return its output. Raise AssertionError if it exits with another code than
+        `code`."""
         done = subprocess.run(
             ["bash", "-c", f"{ACTIVATE}\n{self.here(command)}"],
             cwd=self.folder,
@@ -80,7 +81,7 @@ class Desk:
         return text.replace(HERE, self.environment["SIGHTLINE_TARGET"])
 
     def python(self, snippet: str) -> str:
-        """Run a snippet; what it prints."""
+        """Run a snippet. Return its output."""
         path = self.folder / "snippet.py"
         path.write_text(self.here(snippet))
         done = subprocess.run(
@@ -96,7 +97,7 @@ class Desk:
         return done.stdout
 
     def page(self, name: str) -> dict[str, str]:
-        """Type all of a page; what each command printed."""
+        """Run all commands of a page. Return the output of each."""
         said: dict[str, str] = {}
         for kind, block in BLOCK.findall((TUTORIALS / name).read_text()):
             if kind == "python":

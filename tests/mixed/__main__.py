@@ -42,7 +42,7 @@ def mixed(named: str, seed: int, phases: list[Phase], report: Report) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run it, print the tables and write what was measured."""
+    """Run the phases, print the tables and write the results."""
     parser = argparse.ArgumentParser(prog="python -m tests.mixed", description=__doc__)
     parser.add_argument("--release", default="", help="a commit; the last release's by itself")
     parser.add_argument("--seed", type=int, default=20, help="of all chance")

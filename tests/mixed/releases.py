@@ -31,11 +31,9 @@ class Release:
 
 
 def last(root: Path = ROOT, named: str = "") -> Release:
-    """Return the release before the one that this checkout is of, whose changelog may begin with
-    "Unreleased": its tag, or the newest commit that touched a changelog which begins with it.
-
-    `named`: that commit instead. Raise NotMeasured when this clone does not have it.
-    """
+    """Return the last release before this checkout, whose changelog may begin with "Unreleased":
+    its tag, or the newest commit that changed a changelog which begins with it. `named`: use that
+    commit instead. Raise NotMeasured if this clone does not have it."""
     if not (root / ".git").exists():
         raise NotMeasured(f"{root} is no clone of the repository: it has no history")
     if named:

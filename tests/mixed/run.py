@@ -81,7 +81,7 @@ class Phase:
 
 @dataclass(slots=True)
 class Roll:
-    """A suite whose processes run as one of two releases each."""
+    """Suite in which each process runs as one of two releases."""
 
     suite: Suite
     load: Load
@@ -161,8 +161,8 @@ def stage(before: Path, folders: Path) -> Iterator[tuple[Suite, PostgreSQL]]:
 
 
 def migrate(server: PostgreSQL, release: Path = ROOT) -> str:
-    """Make the tables of the release in a folder, as the Jobs of deploy/k8s do. Return what was
-    said. Raises NotMeasured."""
+    """Run the migrations of the release in a folder, as the Jobs of deploy/k8s do. Return the
+    output. Raise NotMeasured."""
     said = []
     for service in RECORDS:
         done = subprocess.run(

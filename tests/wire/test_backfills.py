@@ -67,7 +67,7 @@ async def test_a_cancelled_backfill_takes_its_waiting_photos_back(shop: Shop) ->
         assert second != first
         await until(lambda: begun(shop, second))
         worker.send_signal(signal.SIGKILL)
-    # Nobody is on it: the next worker takes back what it left.
+    # No worker has it: the next one removes what it left.
     await shop.jobs.CancelJob(job_service_pb2.CancelJobRequest(job_id=second))
     async with shop.worker():
         assert (await shop.ended(second)).state == job_pb2.Job.STATE_CANCELLED

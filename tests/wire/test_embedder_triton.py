@@ -78,7 +78,7 @@ async def test_a_model_process_that_was_killed_shows_in_typed_errors_in_time_and
             *lost, undecodable = reasons(response)
             assert set(lost) <= {"EMBEDDER_UNAVAILABLE", "DEADLINE_EXCEEDED"}
             assert undecodable == "IMAGE_UNDECODABLE"
-            # So far nobody looked after it.
+            # Nothing has recovered it so far.
             async with looked_after():
                 await until(stub, BOTH, SECONDS)
                 response = await stub.BatchEmbed(batch(*[photo()] * 5), timeout=SECONDS)

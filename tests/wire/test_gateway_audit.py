@@ -489,7 +489,7 @@ LATER = "2100-01-01"
 
 
 async def act(keeper: Keeper, statement: str) -> None:
-    """Do what the database's owner can: the triggers are out of force."""
+    """Execute a statement as the database's owner can, with the triggers disabled."""
 
     def change(connection: sa.Connection) -> None:
         if keeper.db.local:

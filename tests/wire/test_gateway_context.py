@@ -31,7 +31,7 @@ async def test_without_a_deadline_there_is_one_of_our_own(suite):
     await suite.recommendation.Recommend(photo())
 
     (seen,) = suite.embedder.script.seen
-    assert 0 < seen.seconds_left <= 5.0  # half of what this gateway takes
+    assert 0 < seen.seconds_left <= 5.0  # half of this gateway's limit
 
 
 async def test_a_cancelled_call_stops_its_work_at_the_peer(suite):

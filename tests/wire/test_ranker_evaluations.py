@@ -98,7 +98,7 @@ async def test_what_passes_serves_without_force_until_another_one_is_shown_to_be
     assert against.verdict == evaluations.Evaluation.VERDICT_PASSED, against.summary
     await suite.promote(second, force=False)
 
-    # What passed against nobody is no proof against the second one.
+    # An evaluation without a serving model proves nothing against the second one.
     old = await refusal(suite.promote(first, force=False))
     assert (old.reason, second in old.message) == ("MODEL_UNPROVEN", True)
     result = await evaluate(suite, first)

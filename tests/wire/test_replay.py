@@ -118,7 +118,7 @@ async def test_answers_are_the_same_to_the_bit_while_what_they_rest_on_is_kept(
     assert not {"r3", "r4"} & {*orders["whole"]}
     assert len({"w1", "w3"} & {*orders["whole"]}) == 1
     assert len(orders["seen"]) < len(PRODUCTS)
-    # What came since, a product, a model and events, changes nothing of what was.
+    # A later product, model and events do not change the recorded answer.
     await suite.append(
         *(event("w0", "PURCHASE") for _ in range(9)), event("r3", "UNHIDE"), event("r5", "HIDE")
     )

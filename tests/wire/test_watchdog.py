@@ -60,7 +60,7 @@ async def test_a_process_that_stood_still_while_it_started_is_ended_and_its_mode
                 "no process was stopped in 20 loads"
             )
             if await ended(serving.process):
-                continue  # by itself, as it may: it let go of memory that the process went on using
+                continue  # by itself, as it may: it freed memory that the process still used
             assert "is not healthy" in str(outcome)
             await serving.client.load_model(LITE0, client_timeout=SECONDS)
             photo = triton.InferInput("image", [1, 224, 224, 3], "UINT8")

@@ -94,7 +94,7 @@ ASKERS: Final = (
 
 @dataclass(slots=True)
 class Load:
-    """The askers, what they got, and how the embedder called itself meanwhile."""
+    """Clients, their answers, and the readiness that the embedder reported meanwhile."""
 
     channel: grpc.aio.Channel
     signs: dict[str, float] = field(default_factory=dict)
@@ -223,7 +223,7 @@ class Load:
             await asyncio.sleep(0.2)
 
     async def _listens(self) -> None:
-        """Note what ListSpaces, from which GetStatus is made, says of Triton."""
+        """Record Triton's state in ListSpaces, from which GetStatus is computed."""
         stub = EmbeddingServiceStub(self.channel)
         while True:
             with contextlib.suppress(grpc.aio.AioRpcError):

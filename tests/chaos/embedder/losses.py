@@ -74,11 +74,10 @@ class Scene:
         await _until(runs, bool, "Triton does not come back")
 
     async def whole(self) -> None:
-        """Return once Triton runs the model in all of its processes: that it answers needs one.
-
-        A load whose process dies while it starts ends when the watchdog ends the server. There may
-        be one more than it has now: the other one of before lives on when one had died at work.
-        """
+        """Wait until Triton runs the model in all of its processes; a single answer needs only one.
+        A load whose process dies at its start ends when the watchdog ends the server. There may be
+        one process more than now: the second one of an earlier pair survives if the first died at
+        work."""
 
         async def there() -> bool:
             ready = await self.client.is_model_ready(VISUAL, client_timeout=1.0)
@@ -298,7 +297,7 @@ def _of(load: Load, _last: str) -> str:
 
 
 async def _second_version(scene: Scene) -> str:
-    """Serve the turned version for a moment, and return what the embedder calls it."""
+    """Serve the negated version for a moment, and return its version in the embedder."""
 
     async def version() -> str:
         answer = await EmbeddingServiceStub(scene.load.channel).ListSpaces(

@@ -44,7 +44,7 @@ class Repository:
         return self.folder / VISUAL / "config.pbtxt"
 
     def turned(self, version: int) -> None:
-        """Add a version whose vectors are those of the first, turned around."""
+        """Add a version whose vectors are the negated ones of the first."""
         model = onnx.load(self.folder / VISUAL / "1" / "model.onnx")
         (output,) = model.graph.output
         for node in model.graph.node:

@@ -38,7 +38,7 @@ Call = Callable[..., Awaitable[M]]
 
 @dataclass
 class Retriever:
-    """The retriever of a suite, and what its callers met."""
+    """Client of a suite's retriever that records its callers' errors."""
 
     channel: grpc.aio.Channel
     catalog: str

@@ -97,7 +97,7 @@ async def _indexed(retriever: Retriever, before: str) -> bool:
 
 
 async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Wait, but not for ever: then the kill comes all the same."""
+    """Wait for the condition for a limited time; the kill follows in any case."""
     until = time.monotonic() + PATIENCE_SECONDS
     while not await holds():
         if time.monotonic() > until:

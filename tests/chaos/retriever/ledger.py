@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A product as it was last acknowledged."""
+    """Last acknowledged state of a product."""
 
     title: str
     units: int
@@ -32,7 +32,7 @@ class State:
 
 @dataclass(slots=True)
 class Ledger:
-    """Every product that was ever written, as it was last acknowledged; None = deleted."""
+    """Every written product in its last acknowledged state; None: deleted."""
 
     states: dict[str, State | None] = field(default_factory=dict)
 

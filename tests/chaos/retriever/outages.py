@@ -230,7 +230,8 @@ async def _lose(suite: Suite, name: str, outage: Outage) -> None:
 
 
 async def _calm(got: Sequence[Got], since: float) -> float:
-    """Wait until every shopper has got whole answers only for a while; when the last other came."""
+    """Wait until every shopper got only complete answers for a while. Return the time of the last
+    other one."""
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
         now = time.monotonic()

@@ -42,7 +42,7 @@ class Writer:
     """Number of the last write: all writes differ."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Write until asked to stop; what was begun is brought to its end."""
+        """Write until `stop` is set; a started write is finished."""
         kinds = (self._upsert, self._offers, self._vectors, self._delete)
         while not stop.is_set():
             self.number += 1

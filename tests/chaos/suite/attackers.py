@@ -117,7 +117,7 @@ def judge_attack(name: str, alone: Sequence[Got], beside: Sequence[Got], report:
 
 
 def calm(channel: grpc.aio.Channel, keys: Keys) -> Ask:
-    """Return a caller that searches, asks by a photo of its own, and checks health."""
+    """Return a regular caller that searches, searches by its own photo, and checks health."""
     numbers, asking = itertools.count(), attack.calm(channel, keys)
     metadata = keys.metadata(CALM)
     recommend = channel.unary_unary(named("Recommend").path, None, pb.RecommendResponse.FromString)
@@ -163,7 +163,7 @@ async def _requests(recipe: Recipe, suite: Suite, keys: Keys, codes: Counter[str
 
 
 async def _refused(suite: Suite, keys: Keys, codes: Counter[str]) -> None:
-    """Call what the key has no role for."""
+    """Make calls for which the key lacks the role."""
     raw = TrainModelRequest(catalog_id=CATALOG).SerializeToString()
 
     async def again(call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]) -> None:
@@ -187,7 +187,7 @@ async def _counted(call: Awaitable[object], codes: Counter[str]) -> None:
 
 
 async def _streams(suite: Suite, keys: Keys, codes: Counter[str]) -> None:
-    """Watch a job of its own as often as it can, over several connections."""
+    """Watch its own job as often as it can, over several connections."""
     metadata = keys.metadata("search-0")
 
     async def watch(channel: grpc.aio.Channel, job: str) -> None:

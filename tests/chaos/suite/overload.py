@@ -98,7 +98,7 @@ def _judge_flood(flood: Sequence[Got], begin: float, report: Report) -> None:
     """Judge the accepted and the rejected requests of the overload."""
     learned = [each for each in flood if each.due >= begin + LEARNING_SECONDS]
     admitted = [each for each in learned if each.outcome != REFUSED]
-    # What is answered with an error was let in for nothing.
+    # An accepted request that fails has wasted its place.
     slow = p99(g.seconds if g.outcome in (WHOLE, FLAGGED) else math.inf for g in admitted)
     early = counted(each for each in flood if each.due < begin + LEARNING_SECONDS)
     report.add(

@@ -201,10 +201,8 @@ class Load:
                 stop.set()
 
     async def calm(self, since: float) -> float:
-        """Wait until every kind gets whole answers only for a while; when the last other one came.
-
-        Raises NotMeasured.
-        """
+        """Wait until requests of every kind got only complete answers for a while. Return the time
+        of the last other one. Raise NotMeasured."""
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
             now = time.monotonic()

@@ -165,7 +165,7 @@ def test_one_failed_call_of_a_rolling_restart_is_noticed() -> None:
 
 
 class Forgetful:
-    """A client of a suite that holds some of what it acknowledged."""
+    """Client of a suite that lost some acknowledged writes."""
 
     def __init__(self, products: dict[str, str], events: set[str]) -> None:
         self.products, self.events = products, events

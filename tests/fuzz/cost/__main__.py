@@ -38,7 +38,7 @@ def check_options(parser: argparse.ArgumentParser, options: argparse.Namespace) 
 
 
 def run(options: argparse.Namespace, say: Say) -> bool:
-    """Search, print and write what was found. Return whether every limit was met."""
+    """Search, print and write the results. Return whether every limit was met."""
     plan = CostPlan(options.cost_requests, options.cost_minutes * 60, options.seed)
     try:
         result = search(plan, say)

@@ -58,7 +58,7 @@ def _whole(got: Sequence[Got]) -> float:
 
 
 async def attack(suite: Suite, keys: Keys, recipes: Sequence[Recipe], seed: int) -> Attack:
-    """Let a calm caller ask alone, and then beside the attackers. Raises NotMeasured."""
+    """Run a regular caller alone, and then beside the attackers. Raise NotMeasured."""
     chance, codes = random.Random(seed), Counter[str]()
     async with channel_to(suite) as own:
         ask = calm(own, keys)

@@ -125,7 +125,7 @@ class Recipe:
         return named(self.call)
 
     def written(self) -> dict[str, Any]:
-        """Return what is not as usual, for a file."""
+        """Return the values that differ from the defaults, for a file."""
         usual, parts = asdict(Recipe(self.call)), asdict(self)
         found = {name: parts[name] for name in USED[self.call] if parts[name] != usual[name]}
         return {"call": self.call, **found}

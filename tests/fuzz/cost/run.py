@@ -71,7 +71,7 @@ class CostResult:
 
     @property
     def goals(self) -> Sequence[Goal]:
-        """The limits, each with what was measured."""
+        """Limits with their measurements."""
         return goals(self)
 
 
@@ -159,7 +159,7 @@ def line(number: int, case: Case) -> str:
 
 
 def goals(result: CostResult) -> Sequence[Goal]:
-    """Return the limits of one request, and of eight attackers, each with what was measured."""
+    """Return the limits of one request, and of eight attackers, each with its measurement."""
     return (
         *(_processors(result, role) for role in sorted(set(ROLES.values()))),
         _most(
@@ -178,7 +178,7 @@ def goals(result: CostResult) -> Sequence[Goal]:
 
 
 def _processors(result: CostResult, role: str) -> Goal:
-    """Return the limit of a role's requests. Those of writes count what follows their answers."""
+    """Return the limit of a role's requests. For writes, work after their answers counts too."""
     costs = [case.cost.cpu for case in result.cases if case.recipe.role == role]
     name = f"processor time of a request of role {role}"
     missing = result.missing or "none of these is among the most expensive requests"

@@ -46,7 +46,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A request and what it cost."""
+    """Request with its cost."""
 
     recipe: Recipe
     cost: Cost

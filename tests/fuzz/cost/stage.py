@@ -143,7 +143,7 @@ class Meter:
         return found
 
     def reset(self) -> None:
-        """Forget what the loops were blocked for."""
+        """Reset the times for which the loops were blocked."""
         for watch in self._loops.values():
             watch.reset()
 
@@ -167,7 +167,7 @@ class Meter:
         return True
 
     async def learn_idle(self, seconds: float) -> None:
-        """Measure what the suite spends without requests."""
+        """Measure the suite's processor time without requests."""
         before = sum(self.spent().values())
         await asyncio.sleep(seconds)
         self.idle = (sum(self.spent().values()) - before) / seconds

@@ -26,7 +26,7 @@ async def port() -> AsyncIterator[int]:
 
 
 async def price(port: int, recipe: Recipe) -> float:
-    """Return the price that the gateway gives with its refusal."""
+    """Return the price in the gateway's rejection."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = channel.unary_unary(recipe.method.path, None, None)
         with pytest.raises(grpc.aio.AioRpcError) as refused:

@@ -39,7 +39,7 @@ class LoopWatch:
         return blocked, late
 
     def reset(self) -> None:
-        """Forget what was noted."""
+        """Reset the recorded times."""
         _LAYOUT.pack_into(self._shared, 0, 0.0, 0.0)
 
     def note(self, blocked: float, late: float) -> None:

@@ -311,10 +311,8 @@ def test_a_photo_that_was_lost_is_named_and_comes_back_with_its_product(
 def typed_until(
     hands: Hands, *arguments: str, expected: str = "", code: int = 0, before: str = ""
 ) -> str:
-    """Type a command until it prints what is expected and exits with `code`; what it printed.
-
-    `before`: what its error has to say as long as it does not.
-    """
+    """Run a command until it prints `expected` and exits with `code`. Return its output. `before`:
+    required text of its error until then."""
     end = time.monotonic() + SECONDS
     while True:
         process = hands.start(*arguments)

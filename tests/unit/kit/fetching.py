@@ -15,7 +15,7 @@ PHOTO = b"\xff\xd8\xff" + bytes(range(256)) * 40
 
 
 class Names:
-    """A name server whose answers a test chooses; each is given once, the last one for ever."""
+    """Name server with answers that a test chooses; each is given once, the last one repeatedly."""
 
     def __init__(self, **answers: list[list[str]]) -> None:
         self.answers = {name.replace("_", "."): found for name, found in answers.items()}

@@ -36,7 +36,7 @@ async def test_old_entries_are_kept_without_a_number_and_a_chain_follows(
     record = AuditRecord(db)
     new = {"id": "e5", "time": 5, "catalog_id": "default", "caller": "ops", "method": "m"}
     await record.append([new | {"code": "OK", "reason": "", "request_id": "", "left_out": 0}])
-    # A release that was rolled back goes on as before.
+    # A release that was rolled back continues as before.
     await db.write(lambda connection: connection.execute(INSERT, {"id": "e6", "time": 6}))
     entries, seal = await record.chain("default", 10, (0, ""))
     found = [(entry["id"], entry["number"]) for entry in entries]

@@ -44,7 +44,7 @@ def test_without_idempotent_calls_nothing_is_tried_again() -> None:
 
 
 class Flaky(Echo):
-    """An error as often as it is set to, then an answer."""
+    """Echo service that fails a number of times, then answers."""
 
     def __init__(self, failures: int, code: grpc.StatusCode) -> None:
         super().__init__()

@@ -37,15 +37,15 @@ class Line:
             self.turns.release(permit, self.costs.get(name, 0.0))
 
     async def go(self, name: str, cost: float = 0.0) -> None:
-        """End the work of one that was let in, which cost so much."""
+        """End the work of one that got a permit, at this cost."""
         self.costs[name] = cost
         self.ends[name].set()
         await self.tasks[name]
         await settle()
 
     async def run(self, costs: dict[str, float]) -> list[str]:
-        """End the oldest work again and again, at the cost of its name's first letter, until none
-        is left; who came in, from the beginning."""
+        """End the oldest work repeatedly, at the cost of its name's first letter, until none is
+        left. Return the order in which permits were granted."""
         done = 0
         while done < len(self.entered):
             name = self.entered[done]

@@ -172,7 +172,7 @@ async def test_a_stop_does_not_take_the_status_of_what_has_just_ended(tmp_path: 
     kept = asyncio.create_task(supervisor.run(1))
     await until(lambda: supervisor._running)
     end.touch()
-    # The loop is to stand still meanwhile.
+    # Block the loop meanwhile.
     os.waitid(os.P_PID, supervisor._running[1].pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222
     supervisor._stop()
     assert await kept == 7

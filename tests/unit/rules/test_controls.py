@@ -64,7 +64,7 @@ def test_a_boost_is_worth_a_share_of_what_lies_between_best_and_least():
     assert line.rows == [3, 0, 1, 2]
     assert line.raised == {3}
     assert line.scores[0] == pytest.approx(2 + 1.01 * 8)
-    # Pinned products say nothing of what scores are worth.
+    # Pinned products do not affect the scale of scores.
     assert apply_boosts([0, 1, 2, 9], [1.0, 0.9, 0.8, 0.0], [pin(1, 9), boost(0.6, 2)]).rows == [
         *(9, 0, 2, 1)
     ]

@@ -19,7 +19,7 @@ FEATURES = tuple(f"{name}_features" for name in (LITE0, LITE1, LITE2))
 
 
 def run_engine(*arguments: str) -> bytes:
-    """Run the engine environment's Python, and return what it prints."""
+    """Run the engine environment's Python. Return its output."""
     assert PYTHON.is_file(), f"no {PYTHON}: run `make tools`, or `uv sync` in deploy/triton"
     done = subprocess.run([PYTHON, *arguments], cwd=ENGINE, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()

@@ -44,7 +44,7 @@ class Reference:
         return [plane.mean(axis=(0, 1)) for plane in self.planes(image)]
 
     def planes(self, image: Array) -> list[Array]:
-        """Return what each stage and the head give, [height, width, channels]."""
+        """Return the outputs of each stage and of the head, [height, width, channels]."""
         x = (image.astype(np.float32) - 127) / 128
         x = self.relu6(self.norm(self.conv(x, "_conv_stem", 2), "_bn0"))
         strides = [s if i == 0 else 1 for count, s in self.plan for i in range(count)]

@@ -98,7 +98,7 @@ def model(module: ModuleType, arguments: dict[str, str]) -> Any:
 
 
 class Request(dict[str, Tensor]):
-    """A request as Triton gives it: its inputs by name."""
+    """Request as Triton passes it: its inputs by name."""
 
     id = ""
 

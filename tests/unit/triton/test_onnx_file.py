@@ -125,7 +125,8 @@ def sha256(data: bytes) -> str:
 
 
 def built(folder: Path, manifest: str, file: bytes) -> Path:
-    """Build a model as an operator does: with zeros for the graph, then with what is reported."""
+    """Build a model as an operator does: first with zeros for the graph's hash, then with the
+    reported one."""
     (folder / "tower.onnx").write_bytes(file)
     (folder / "words.json").write_bytes(b"{}")
     path = folder / "tiny.toml"

@@ -60,7 +60,7 @@ def ended(process: psutil.Process) -> bool:
 
 
 class Stage:
-    """A watchdog, what it is reported, and a server that it may end."""
+    """Watchdog, its reports, and a server that it may end."""
 
     def __init__(self, start: Start, moving: set[str]) -> None:
         self.moving = moving

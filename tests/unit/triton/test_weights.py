@@ -15,7 +15,7 @@ from triton_engine import weights
 
 
 class Writer(pickle._Pickler):  # type: ignore[name-defined, misc]
-    """Write what torch would have written, from markers that name its functions."""
+    """Writer of torch's files, from markers that name its functions."""
 
     def persistent_id(self, obj: Any) -> Any:
         return obj.pid if isinstance(obj, Stored) else None

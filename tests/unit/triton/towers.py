@@ -24,7 +24,7 @@ P = "vision_model."
 
 @dataclass(frozen=True)
 class Made:
-    """A checkpoint as it is written to a folder."""
+    """Checkpoint as it is written to a folder."""
 
     config: dict[str, Any]
     weights: dict[str, Array]
@@ -64,7 +64,7 @@ def clip_made(*, whole: bool, size: int = 32, activation: str = "quick_gelu") ->
 
 
 def siglip_made(*, whole: bool) -> Made:
-    """Make a SigLIP whose configuration leaves the defaults out, as the published ones do."""
+    """Make a SigLIP whose configuration omits the defaults, as the published ones do."""
     vision = {**NETWORK, "image_size": 32}
     weights = random_weights(siglip_shapes())
     config = {"model_type": "siglip_vision_model", **vision, "architectures": ["SiglipVisionModel"]}

@@ -27,7 +27,7 @@ def clock() -> Clock:
 
 
 def busy(queue: ModelQueue, clock: Clock, seconds: float) -> None:
-    """Have the queue see many items done, one every so many seconds."""
+    """Pass many items through the queue, one every `seconds`."""
     for _ in range(100):
         with queue.place(INTERACTIVE, SHOP, None):
             clock.now += seconds

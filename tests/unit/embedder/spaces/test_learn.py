@@ -41,7 +41,7 @@ SETTINGS = FitSettings("default", "tiny", 256, 0)
 
 
 class Bench:
-    """A learner and what it leans on."""
+    """Learner with its dependencies."""
 
     def __init__(self, root: Path) -> None:
         self.store = SpaceStore(root / "spaces")

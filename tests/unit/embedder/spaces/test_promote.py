@@ -48,7 +48,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Service:
-    """A promotion and what it leans on."""
+    """Promotion with its dependencies."""
 
     def __init__(self, fitted: Path, root: Path) -> None:
         shutil.copytree(fitted, root, dirs_exist_ok=True)

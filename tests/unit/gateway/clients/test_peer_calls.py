@@ -14,7 +14,7 @@ from tests.waiting import until
 
 
 class Suspicious:
-    """A breaker that notes what is suspected."""
+    """Breaker that counts suspicions."""
 
     def __init__(self) -> None:
         self.hangs = False
@@ -38,7 +38,8 @@ class Call:
 
 
 class Method:
-    """A call of a stub, whose answers take so long or fail so, one after another."""
+    """Method of a stub whose answers take these seconds or fail with these codes, one after
+    another."""
 
     def __init__(self, *answers: float | grpc.StatusCode) -> None:
         self._answers = iter(answers)

@@ -226,7 +226,7 @@ async def test_a_photo_is_answered_whatever_the_anchors_are(shop):
         ({"followed": ("a", "a")}, "followed[1]"),
         ({"followed": ("",)}, "followed[0]"),
         ({"followed": tuple(f"p{i}" for i in range(1001))}, "followed"),
-        ({"followed": ("ann",)}, "followed"),  # the scene follows nobody
+        ({"followed": ("ann",)}, "followed"),  # the scene has no followed branch
     ],
 )
 async def test_anchors_and_followed_that_cant_be_are_refused_with_their_place(shop, fields, path):
@@ -310,7 +310,7 @@ async def test_a_feed_is_of_whom_one_follows_the_freshest_first_and_what_trends(
     assert fresh["p0"] == pytest.approx(1.0, abs=1e-3)
     assert fresh["p1"] == pytest.approx(0.5, abs=1e-3)
     assert fresh["p5"] == pytest.approx(0.25, abs=1e-3)
-    assert fresh["p6"] == 0.0  # nobody knows how old it is
+    assert fresh["p6"] == 0.0  # its age is unknown
     assert scores(shop, "followed") == dict.fromkeys(["p0", "p1", "p5", "p6"], 1.0)
     assert scores(shop, "trending") == {"p5": 1.0, "p6": 0.5}
 

@@ -43,7 +43,7 @@ class Clock:
 
 
 def put(path: Path, text: str) -> None:
-    """Write a file that is newer than what was there."""
+    """Write a file with a newer modification time than before."""
     stamp = path.stat().st_mtime_ns + 10**9 if path.exists() else None
     path.write_text(text)
     if stamp is not None:

@@ -293,7 +293,7 @@ async def test_old_generations_are_dropped_but_not_those_that_are_needed(bench: 
         await bench.publish(f"m{n}")
     live = [one.version for one in bench.retriever.made if one.live]
     assert live == ["m3", "m4", "m5", "m6"]
-    bench.models.serves = "m0"  # a dropped one is published anew, under another name
+    bench.models.serves = "m0"  # a dropped one is published again, under another name
     assert (await bench.publish("m0"))["generation"] == "collaborative-m0-2"
 
 

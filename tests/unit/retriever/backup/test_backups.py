@@ -155,7 +155,7 @@ async def test_the_same_commit_gives_the_same_bytes(here: Place, tmp_path: Path)
 
 
 class FullDisk(Backups):
-    """A place with no room; what was written before its disk was full stays until it is deleted."""
+    """Folder on a full disk; data written before it was full stays until it is deleted."""
 
     def _open_new(self, path: str) -> IO[bytes]:
         file = super()._open_new(path)

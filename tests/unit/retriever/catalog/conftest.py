@@ -81,7 +81,7 @@ def whole(outcomes: Sequence[Stored | ServiceError]) -> list[Any]:
 
 
 class Shop:
-    """A record and what imports lean on."""
+    """Record with the dependencies of imports."""
 
     def __init__(self, db: Database, record: Record) -> None:
         self.db, self.record = db, record

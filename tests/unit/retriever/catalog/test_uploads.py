@@ -135,7 +135,7 @@ async def test_a_caller_that_leaves_while_a_photo_is_stored_leaves_none(record: 
 
 
 class Held:
-    """The time, for which a write waits in the midst of its transaction."""
+    """Clock that makes a write wait during its transaction."""
 
     def __init__(self) -> None:
         self.begun, self.going = threading.Event(), threading.Event()

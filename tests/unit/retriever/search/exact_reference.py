@@ -172,7 +172,7 @@ def marks_of(items: Sequence[Item]) -> dict[str, list[tuple[str, str]]]:
 
 @dataclass(frozen=True)
 class Expected:
-    """By one that stays what collapses into it, best first; those of the query's own left out."""
+    """Products by the one into which they collapse, best first, without those of the query."""
 
     groups: dict[str, tuple[str, ...]]
 

@@ -337,7 +337,7 @@ async def test_words_in_memory_say_what_the_store_says(
     random = np.random.default_rng(seed)
     for module in (domain, stored, indexed) if seed % 2 else ():
         monkeypatch.setattr(module, "MOST_COUNTED", 4)
-    monkeypatch.setattr(indexed, "LEAST_DEAD", 8)  # so that the index is made anew, too
+    monkeypatch.setattr(indexed, "LEAST_DEAD", 8)  # so that the index is rebuilt too
     columns = Columns(record, patience=None)
     for _ in range(8):
         ids = [f"p{number}" for number in random.permutation(40)[: int(random.integers(1, 20))]]

@@ -36,8 +36,7 @@ def branded(number: int) -> Filter:
 
 @dataclass
 class Forgetful(FakeIndex):
-    """An engine whose graph finds `found` of the rows that pass, unless `ef` is as great as
-    `sure`."""
+    """Engine whose graph finds `found` of the matching rows, unless `ef` is at least `sure`."""
 
     found: int = 3
     sure: int = 10**9

@@ -31,7 +31,7 @@ PHOTOS = [b"photo %d" % n for n in range(6)]
 
 
 class Bench:
-    """A worker and what it leans on."""
+    """Worker with its dependencies."""
 
     def __init__(self, db: Database) -> None:
         self.db = db

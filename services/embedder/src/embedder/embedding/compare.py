@@ -154,7 +154,7 @@ class PhotoComparer:
         described = self._described.get(name) or await model.describe()
         self._described[name] = described
         if described.recipe != recipe:
-            raise errors.HeatMapUnavailable(f"{name} takes other photos than its space")
+            raise errors.HeatMapUnavailable(f"{name} accepts other photos than its space")
         with stages.measure("infer"):
             found = await model.infer({"image": pixels[: described.max_batch]})
         maps = dict(found.maps)

@@ -71,11 +71,11 @@ class TextEmbedder:
         mapped = await self.spaces.text_map(route)
         if mapped is None or not isinstance(mapped.described.recipe, Sentences):
             raise SpaceUnavailable(
-                f"this version of {route.served.space} takes no texts; see ListSpaces"
+                f"this version of {route.served.space} does not accept texts: see ListSpaces"
             )
         first = await self.spaces.route(TEXT, mapped.described.recipe.version, catalog)
         if not isinstance(first.described.recipe, TextRecipe):
-            raise ModelNotReady(f"{first.described.model} takes no texts")
+            raise ModelNotReady(f"{first.described.model} does not accept texts")
         return _Way(first, first.described.recipe, mapped, route.version)
 
     async def _in_turn(

@@ -269,7 +269,7 @@ class Learner:
         return True, shown
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Retry a call while Triton is unavailable, for the patience of the fit."""
+        """Retry a call while Triton is unavailable, for at most the seconds of `patience`."""
         end = time.monotonic() + self._patience
         wait = 0.2
         while True:

@@ -21,7 +21,7 @@ COOKIES = KEY.of("default", COOKIE)
 
 
 async def ask(db: Database, received: int | None = NOW, **conditions: Any) -> str:
-    """Ask for a purge a second after NOW, of what was taken in until `received`."""
+    """Request a purge a second after NOW, of events received until `received`."""
     jobs = Jobs(db, JOBS, clock=lambda: NOW + 1_000_000)
     selection = Selection("default", **conditions)
     params = purge.params(selection, PurgeCount(0, None, None, 0), received)

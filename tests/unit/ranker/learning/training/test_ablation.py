@@ -22,7 +22,8 @@ RECIPE = Recipe(
 
 @dataclasses.dataclass
 class Measured:
-    """A shopper's figure is the sum of what is there is worth, and noise of their own."""
+    """Figures of shoppers, each the sum of the worths of the present parts and of the shopper's own
+    noise."""
 
     worth: Mapping[str, float]
     shoppers: int = 1000

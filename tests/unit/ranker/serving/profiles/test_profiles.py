@@ -88,7 +88,7 @@ def test_an_affinity_says_what_it_was_inferred_from() -> None:
     assert category.product_ids == ["r1", "r3"]
     assert category.usual_share == pytest.approx(0.5)
     assert category.text == "You often choose from Wine > Red"
-    # Everybody likes wine, and dry wine: that says nothing of Ann.
+    # All shoppers like wine, and dry wine: these do not distinguish Ann.
     assert "Wine" not in {one.value for one in by_kind(profile, Affinity.KIND_CATEGORY)}
     assert by_kind(profile, Affinity.KIND_TAG) == []
     (brand,) = by_kind(profile, Affinity.KIND_BRAND)

@@ -219,7 +219,7 @@ async def test_an_engine_that_finds_nothing_of_what_it_should_hold_is_lost(
 ) -> None:
     (held,) = index.rows.values()
     rows = list(held.values())
-    held.clear()  # it was filled anew by nobody yet, and no search had failed before
+    held.clear()  # not refilled yet, and no search had failed before
     answer = await ask(near(b"2"), record, index, fallback)
     assert (answer.substitute, len(names(answer))) == (LOST, 3)
     await index.upsert(made.collection, rows)

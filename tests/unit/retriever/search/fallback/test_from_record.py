@@ -147,7 +147,7 @@ async def test_no_row_is_older_than_the_search(made: Generation, record: Record)
 
 
 class Counted(Record):
-    """A record whose readings of all rows are counted."""
+    """Record that counts its reads of all rows."""
 
     readings = 0
     counts = 0
