@@ -443,6 +443,40 @@ class AttributesKind(FieldKind):
     searchable: ClassVar[bool] = True
     looks: ClassVar[int] = MAX_ATTRIBUTES
 
+    def judge(self, leaves: Sequence[Leaf]) -> Callable[[Any], list[bool]]:
+        """Return the function that says of a fact which of these conditions it passes.
+
+        Values are looked up in the conditions that ask for them, instead of each condition in all
+        values: the time of many conditions on a product with many values is that of one.
+        """
+        asked = dict[tuple[type, Value], list[int]]()
+        for place, leaf in enumerate(leaves):
+            for value in _equal_values(leaf):
+                asked.setdefault((type(value), value), []).append(place)
+        unequal = [
+            (place, type(leaf.value))
+            for place, leaf in enumerate(leaves)
+            if isinstance(leaf, Comparison) and leaf.operator is Operator.NOT_EQUAL
+        ]
+        others = [place for place, leaf in enumerate(leaves) if not _equal_values(leaf)]
+        # Not super(): with slots, a dataclass is another class than the one that super() knows.
+        rest = FieldKind.judge(self, [leaves[place] for place in others])
+        count = len(leaves)
+
+        def judge(fact: tuple[AttributeValue, ...]) -> list[bool]:
+            found = [False] * count
+            if others:
+                for place, passed in zip(others, rest(fact), strict=True):
+                    found[place] = passed
+            for value in fact if asked else ():
+                for place in asked.get((type(value), value), ()):
+                    found[place] = True
+            for place, literal in unequal:
+                found[place] = not found[place] and any(type(each) is literal for each in fact)
+            return found
+
+        return judge
+
     def is_among(self, fact: tuple[AttributeValue, ...], asked: Membership) -> bool:
         return any(
             value in asked.distinct and (isinstance(value, str) or _has_typed(asked.values, value))
@@ -473,6 +507,17 @@ class AttributesKind(FieldKind):
 
     def colon(self, value: Value) -> Operator:
         return Operator.CONTAINS if isinstance(value, str) else Operator.EQUAL
+
+
+def _equal_values(leaf: Leaf) -> Sequence[Value]:
+    """Return the values that a condition compares with by EQUAL or its opposite; else none."""
+    match leaf:
+        case Membership(_, values):
+            return values
+        case Comparison(_, Operator.EQUAL | Operator.NOT_EQUAL, value):
+            return (value,)
+        case _:
+            return ()
 
 
 def _has_typed(values: Iterable[Value], value: Value) -> bool:

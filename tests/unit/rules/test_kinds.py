@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Callable, Sequence
 
-from sightline_rules.filters import Money, Time
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sightline_rules.filters import (
+    AttributeValue,
+    Comparison,
+    Existence,
+    Leaf,
+    Membership,
+    Money,
+    Operator,
+    Time,
+)
 from sightline_rules.kinds import (
     AttributesKind,
     FieldKind,
@@ -13,6 +26,7 @@ from sightline_rules.kinds import (
     NumberKind,
     TimeKind,
 )
+from tests.work import cost
 
 DAY = 86_400_000_000
 
@@ -67,3 +81,52 @@ def test_values_of_steps_have_a_largest_one_and_a_number_of_steps_in_one(
     kind: FlagKind | NumberKind, largest: float, steps: int
 ) -> None:
     assert (kind.largest, kind.steps) == (largest, steps)
+
+
+ATTRIBUTES = AttributesKind()
+LITERALS: Sequence[AttributeValue] = ("red", "Red", 1.0, 0.0, True, False)
+
+
+@given(
+    st.lists(st.sampled_from(LITERALS), max_size=4).map(tuple),
+    st.lists(
+        st.one_of(
+            st.builds(
+                Comparison,
+                st.just("attributes.a"),
+                st.sampled_from([Operator.EQUAL, Operator.NOT_EQUAL]),
+                st.sampled_from(LITERALS),
+            ),
+            st.builds(
+                Comparison, st.just("attributes.a"), st.just(Operator.CONTAINS), st.just("re")
+            ),
+            st.builds(
+                Membership,
+                st.just("attributes.a"),
+                st.lists(st.sampled_from(LITERALS), min_size=1, max_size=3).map(tuple),
+            ),
+            st.just(Existence("attributes.a")),
+        ),
+        max_size=6,
+    ),
+)
+def test_conditions_on_attributes_judged_together_pass_what_each_passes_alone(
+    fact: tuple[AttributeValue, ...], leaves: list[Leaf]
+):
+    alone = [ATTRIBUTES.passes(fact, leaf) for leaf in leaves]
+    assert ATTRIBUTES.judge(leaves)(fact) == alone
+
+
+def test_sixty_equal_conditions_on_attributes_cost_a_few_times_as_much_as_one():
+    """Each value is looked up among the conditions, not each condition among the values."""
+    facts = [tuple(f"text {product} {each}" for each in range(30)) for product in range(300)]
+
+    def judged(conditions: int) -> Callable[[], object]:
+        leaves = [
+            Comparison("attributes.a", Operator.EQUAL, f"other {each}")
+            for each in range(conditions)
+        ]
+        judge = ATTRIBUTES.judge(leaves)
+        return lambda: [judge(fact) for fact in facts]
+
+    assert cost(judged(60)) <= 6 * cost(judged(1))
