@@ -107,7 +107,7 @@ async def warm(columns: Columns, record: Record, catalogs: Collection[str]) -> N
     with suppress(ServiceError):  # searches report the error
         for catalog in catalogs:
             live = await record.generations(catalog)
-            await columns.warm([generation for generation in live if generation.active])
+            await columns.warm(catalog, [each for each in live if each.active])
 
 
 async def main(settings: RetrieverSettings) -> None:

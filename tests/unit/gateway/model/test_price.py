@@ -7,6 +7,7 @@ import pytest
 
 from gateway.model.filters import CallersFilter, FilterWork, of_words, work_of
 from gateway.model.price import (
+    FILTER_BYTE,
     MOST_SECONDS,
     REFERENCE_PRODUCTS,
     PricedSizes,
@@ -98,9 +99,16 @@ def test_conditions_of_exclusions_and_of_the_filter_are_asked_of_the_whole_catal
 
 
 def test_an_explanation_searches_twice() -> None:
-    once, twice = price(DEAREST), price_of(DEAREST, (), (), SIZES, searches=2)
-    signals = price_of(DEAREST, (), (), SIZES).parts["signals"]
-    assert twice.seconds == pytest.approx(once + signals)
+    query = replace(DEAREST, filter=None)
+    once, twice = price_of(query, (), (), SIZES), price_of(query, (), (), SIZES, searches=2)
+    assert twice.seconds == pytest.approx(once.seconds + once.parts["signals"])
+
+
+def test_each_search_reads_the_letters_of_the_filter() -> None:
+    short, long = (of_words(f'attributes.colour = "{"x" * most}"') for most in (1, 1_001))
+    texts = replace(DEAREST, filter=None)
+    added = price(replace(texts, filter=long)) - price(replace(texts, filter=short))
+    assert added == pytest.approx(16 * 1_000 * FILTER_BYTE, rel=0.01)
 
 
 def test_models_are_a_part_of_the_price_of_texts_and_photos() -> None:

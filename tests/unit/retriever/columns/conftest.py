@@ -11,6 +11,7 @@ import pytest
 from retriever.columns.keeper import Columns
 from retriever.domain.filter_parts import MatchingRows
 from retriever.domain.generation import Generation
+from retriever.domain.words import Words
 from retriever.ports.columns import Changes, ProductRow
 from retriever.record import Record
 from servicekit.sql import Database
@@ -48,6 +49,12 @@ class Counting(Record):
     async def row_count(self, generation: Generation, most: int | None = None) -> int:
         self.counted.append("row_count")
         return await super().row_count(generation, most)
+
+    async def words(
+        self, catalog_id: str, product_ids: Sequence[str] | None
+    ) -> list[tuple[str, Words]]:
+        self.counted.append("words")
+        return await super().words(catalog_id, product_ids)
 
     async def vectors_of_rows(self, generation: Generation, row_ids: Sequence[str]) -> MatchingRows:
         self.read_rows += row_ids

@@ -263,12 +263,14 @@ async def test_what_was_read_before_is_there_for_the_first_search(
 ) -> None:
     await counting.write("other", [write("a")])
     columns = Columns(counting)
-    await columns.warm([made])
+    await columns.warm("default", [made])
     assert len(counting.read_rows) == 2
     counting.read_rows.clear()
     assert await held(columns, made) == {"a": of(A), "b": of(B)}
     assert counting.read_rows == []
-    assert counting.took().count("all") == 1
+    assert await columns.words("default") is not None
+    took = counting.took()
+    assert (took.count("all"), took.count("words")) == (1, 1)
 
 
 async def test_one_search_that_gives_up_ends_no_other(counting: Counting, made: Generation) -> None:

@@ -40,6 +40,8 @@ ATTRIBUTE_PART = 1.7e-6
 """Finding a part of a text in all attributes of one product."""
 CONDITION = 0.6e-6
 """Any other condition on one product."""
+FILTER_BYTE = 0.4e-6
+"""Reading a byte of a filter in one search."""
 FACET: Mapping[str, float] = {"attributes": 10e-6, "tags": 5e-6}
 SHARED_FACET = 0.4e-6
 FACET_VALUES = 30e-6
@@ -95,7 +97,8 @@ def price_of(
             "": BASE,
             "page_size": query.results_a_page * RESULT,
             "signals": searches * sum(map(_signal, query.signals)) + models,
-            "filter": sizes.products * _of_filters(own),
+            "filter": sizes.products * _of_filters(own)
+            + searches * _searches(query.signals) * FILTER_BYTE * sum(len(x.content) for x in own),
             "controls": sizes.products * _of_filters(excluded)
             + sizes.candidates * _of_filters(moved),
             "facets": sizes.products * _of_facets(query.facets),
@@ -126,6 +129,12 @@ def _signal(signal: Signal) -> float:
 
 def _model(signal: Signal) -> float:
     return MODEL.get(signal.kind, 0.0) + len(signal.text) * MODEL_CHARACTER
+
+
+def _searches(signals: Sequence[Signal]) -> int:
+    """Return the number of searches, each of which reads the filter: a text is searched for as a
+    vector and by its words."""
+    return sum(2 if signal.kind is SignalKind.TEXT else 1 for signal in signals)
 
 
 def _of_filters(filters: Iterable[CallersFilter]) -> float:

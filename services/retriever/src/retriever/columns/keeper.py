@@ -157,12 +157,13 @@ class Columns:
             return None
         return catalog.view, held
 
-    async def words(self, catalog_id: str) -> tuple[View, WordIndex] | None:
+    async def words(self, catalog_id: str, *, wait: bool = False) -> tuple[View, WordIndex] | None:
         """Return the columns and the words of all products at the record's newest commit.
 
         Return None if the catalog has more than `exact_rows` products, or they are not read yet.
+        `wait`: wait without a time limit until they are read.
         """
-        until = self._until()
+        until = None if wait else self._until()
         catalog = await self._current(catalog_id, until) if self.exact_rows else None
         if catalog is None or len(catalog.view.table) > self.exact_rows:
             return None
@@ -181,10 +182,12 @@ class Columns:
         rows = self.exact_rows if most is None else most
         return min(rows, self._bytes // (4 * generation.dimension))
 
-    async def warm(self, generations: Sequence[Generation]) -> None:
-        """Read what searches of these generations need, without a time limit."""
+    async def warm(self, catalog_id: str, generations: Sequence[Generation]) -> None:
+        """Read what searches of a catalog by words and by these generations need, without a time
+        limit."""
         for generation in generations:
             await self.vectors(generation, wait=True)
+        await self.words(catalog_id, wait=True)
 
     async def _hold(self, generation: Generation, catalog: _Catalog, rows: int) -> None:
         """Bring a generation's vectors up to date with the record, unless they are too many."""
