@@ -37,14 +37,14 @@ class Cost:
         """Add the seconds that a thread or a peer spent."""
         self._parts.append(seconds)
 
-    def begin(self) -> None:
-        """Note the start of a step."""
-        self._began = time.thread_time()
-
-    def end(self) -> None:
-        """Add the step that ends."""
-        self._seconds += time.thread_time() - self._began
-        self._began = 0.0
+    def step(self, run: Callable[..., T], *given: Any) -> T:
+        """Run a step, and add its time."""
+        self._began = began = time.thread_time()
+        try:
+            return run(*given)
+        finally:
+            self._seconds += time.thread_time() - began
+            self._began = 0.0
 
     @property
     def seconds(self) -> float:
@@ -83,19 +83,11 @@ class Measured(Coroutine[Any, Any, T]):
 
     def send(self, value: Any) -> Any:
         """Run to its next wait, and measure the step."""
-        self._cost.begin()
-        try:
-            return self._work.send(value)
-        finally:
-            self._cost.end()
+        return self._cost.step(self._work.send, value)
 
     def throw(self, *raised: Any) -> Any:
         """Raise an error where it waits, run to its next wait, and measure the step."""
-        self._cost.begin()
-        try:
-            return self._work.throw(*raised)
-        finally:
-            self._cost.end()
+        return self._cost.step(self._work.throw, *raised)
 
     def close(self) -> None:
         """Close the coroutine."""
@@ -108,7 +100,7 @@ class Measured(Coroutine[Any, Any, T]):
         return self
 
     def __next__(self) -> Any:
-        return self.send(None)
+        return self._cost.step(self._work.send, None)
 
 
 def _task(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress
+from itertools import compress, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -97,8 +97,8 @@ def grouped(
     return Grouped(tuple(into))
 
 
-def _staying(hashes: Hashes, stays: Mapping[int, int]) -> list[int]:
-    return [stays[each] for each in hashes.tolist() if each in stays]
+def _staying(hashes: Sequence[int], stays: Mapping[int, int]) -> list[int]:
+    return [stays[each] for each in hashes if each in stays]
 
 
 def _all_differ(
@@ -126,7 +126,7 @@ def _better_ones(pairs: Pairs) -> dict[int, Pairs]:
     return dict(zip(places.tolist(), np.split(better[order], starts[1:]), strict=True))
 
 
-Like = Mapping[int, Hashes]
+Like = Mapping[int, Sequence[int]]
 """Similar hashes, by hash."""
 
 
@@ -145,11 +145,13 @@ def _like_what_may_stay(
     names = fresh.tolist()
 
     def by_hash(wanted: npt.NDArray[np.bool_]) -> Like:
-        ends = np.searchsorted(ones[wanted], np.arange(1, len(fresh)))
-        return dict(zip(names, np.split(may_stay[others[wanted]], ends), strict=True))
+        like = may_stay[others[wanted]].tolist()
+        edges = np.searchsorted(ones[wanted], np.arange(len(fresh) + 1)).tolist()
+        parts = (like[start:end] for start, end in pairwise(edges))
+        return dict(zip(names, parts, strict=True))
 
     certain = bits <= CERTAIN
-    return by_hash(certain) if names else {}, by_hash(~certain) if names and with_unsure else {}
+    return by_hash(certain), by_hash(~certain) if with_unsure else {}
 
 
 def doubtful(hashes: Hashes) -> npt.NDArray[np.bool_]:
