@@ -6,12 +6,16 @@ is done; until then the caller's mean cost is assumed. The next permit goes to t
 account is smallest. So neither a caller with many catalogs nor a catalog with many callers gets
 more than its share, and a caller with little work waits for at most one item of each busy one.
 
+An item may come with an estimate of its cost, which is added to its caller's account beforehand: of
+equally busy callers the cheapest item goes first, and so it does of one caller's own.
+
 An account that was idle starts at the level of the least busy one: the past gives no claims.
 """
 
 from __future__ import annotations
 
 import asyncio
+from bisect import insort
 from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -44,6 +48,8 @@ class Permit:
     urgency: int
     memory: int
     number: int
+    estimate: float = 0.0
+    """Expected cost; 0: unknown."""
     granted: asyncio.Future[None] | None = None
     """None if it did not have to wait."""
     held: bool = False
@@ -117,20 +123,23 @@ class FairSemaphore:
         """Number of callers and catalogs of which something is remembered."""
         return len(self._callers.accounts) + len(self._catalogs.accounts)
 
-    async def acquire(self, party: Party, urgency: int = 0, memory: int = 0) -> Permit:
+    async def acquire(
+        self, party: Party, urgency: int = 0, memory: int = 0, *, estimate: float = 0.0
+    ) -> Permit:
         """Wait for a permit and for `memory` bytes, at most all; return them with `release`.
 
-        Smaller urgencies go first.
+        Smaller urgencies go first. `estimate`: the expected cost; 0: the caller's mean.
         """
         self._number += 1
-        permit = Permit(party, urgency, memory, self._number)
+        permit = Permit(party, urgency, memory, self._number, estimate)
         self._callers.enter(party.caller)
         self._catalogs.enter(party.catalog)
         if not self._waiting and self._fits(permit):
             self._grant(permit)
             return permit
         permit.granted = granted = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault((urgency, party, memory > 0), deque()).append(permit)
+        flow = self._waiting.setdefault((urgency, party, memory > 0), deque())
+        insort(flow, permit, key=_place)
         self._admit()
         try:
             await granted
@@ -186,7 +195,7 @@ class FairSemaphore:
         self._free -= 1
         self._free_memory -= permit.memory
         accounts = self._accounts(permit.party)
-        permit.held, permit.assumed = True, accounts[0].mean
+        permit.held, permit.assumed = True, permit.estimate or accounts[0].mean
         for account in accounts:
             account.used += permit.assumed
             account.assumed += permit.assumed
@@ -218,8 +227,14 @@ class FairSemaphore:
     def _rank(self, key: tuple[int, Party, bool]) -> tuple[float, ...]:
         urgency, party, _ = key
         caller, catalog = self._accounts(party)
-        used = sorted((caller.used, catalog.used), reverse=True)
-        return (urgency, *used, caller.running, self._waiting[key][0].number)
+        head = self._waiting[key][0]
+        used = sorted((caller.used + head.estimate, catalog.used), reverse=True)
+        return (urgency, *used, caller.running, head.number)
+
+
+def _place(permit: Permit) -> tuple[float, int]:
+    """Return the place of a permit among its caller's own: cheaper ones first, then earlier."""
+    return permit.estimate, permit.number
 
 
 def _is_given_up(permit: Permit) -> bool:
