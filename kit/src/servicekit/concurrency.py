@@ -79,8 +79,8 @@ class ConcurrencyLimit:
         return self._clock()
 
     def leave(self, party: Hashable, began: float, given: float | None, *, ok: bool) -> None:
-        """End a call. `began`: when `enter` began it, later by the time for which the service let it
-        wait; `given`: its deadline in seconds, None: no deadline."""
+        """End a call. `began`: when `enter` began it, later by the time for which the service let
+        it wait; `given`: its deadline in seconds, None: no deadline."""
         busy = self._total * 2 >= self.limit
         self._total -= 1
         self._working(self._total)

@@ -144,8 +144,9 @@ class CallLimits:
         given = settings if isinstance(settings, QuotaSettings) else QuotaSettings()
         self.quotas = Quotas(given)
         self._catalogs = frozenset(settings.catalogs)
-        for each in (*Refusal.__subclasses__(), *_DENIALS):
-            REFUSED.labels(service, each.reason)  # start at 0: rates miss the first value
+        refusals = [each.reason for each in Refusal.__subclasses__()]
+        for reason in (*refusals, *(each.reason for each in _DENIALS)):
+            REFUSED.labels(service, reason)  # start at 0: rates miss the first value
 
     def of_a_port(self) -> CallLimits:
         """Return the same limits with separate ones of the health checks that are read."""
