@@ -132,14 +132,14 @@ def test_a_change_of_words_costs_the_embedding_of_the_whole_text(
     assert update(product, *mask).models == pytest.approx(LONGEST_TEXT if embeds else 0)
 
 
-def test_offers_and_deletions_cost_no_model() -> None:
+def test_offers_and_deletions_cost_no_model_and_never_wait() -> None:
     offers = PRICES["UpdateOffers"](pb.UpdateOffersRequest(offers=[pb.Offer()] * 1_000), 0)
     deletions = PRICES["DeleteProducts"](
         pb.DeleteProductsRequest(product_ids=map(str, range(1_000))), 0
     )
     for price in (offers, deletions):
         assert price.models == 0
-        assert EXPENSIVE_SECONDS < price.seconds < 1
+        assert 0.05 < price.seconds <= EXPENSIVE_SECONDS
 
 
 def test_a_purge_costs_its_filter_on_the_whole_catalog() -> None:
