@@ -103,10 +103,11 @@ class FairSemaphore:
     """Semaphore with permits for a process, and shares of its memory: urgent items first, then the
     parties in fair turns. For one event loop."""
 
-    def __init__(self, permits: int, *, memory: int = 0, reserved: int = 0) -> None:
+    def __init__(self, permits: int, *, memory: int = 0, reserved: int = 0, most: int = 0) -> None:
         """Create a semaphore of `permits`, and of `memory` bytes that items may ask for.
 
-        Items whose urgency is not 0 leave `reserved` permits free, fewer than all.
+        Items whose urgency is not 0 leave `reserved` permits free, fewer than all. One catalog
+        holds `most` permits at a time; 0: all.
         """
         if not 0 <= reserved < permits:
             raise ValueError("at least one permit has to be open to items that are not urgent")
@@ -114,6 +115,7 @@ class FairSemaphore:
         self._free_memory = memory
         self._free = permits
         self._reserved = reserved
+        self._most = most or permits
         self._callers, self._catalogs = _Ledger(), _Ledger()
         self._waiting: dict[tuple[int, Party, bool], deque[Permit]] = {}
         self._number = 0
@@ -203,7 +205,11 @@ class FairSemaphore:
 
     def _fits(self, permit: Permit) -> bool:
         least = self._reserved if permit.urgency else 0
-        return self._free > least and permit.memory <= self._free_memory
+        has_memory = permit.memory <= self._free_memory
+        return self._free > least and has_memory and not self._is_full(permit.party)
+
+    def _is_full(self, party: Party) -> bool:
+        return self._catalogs.accounts[party.catalog].running >= self._most
 
     def _next(self) -> Permit | None:
         """Return the permit to grant, or a cancelled one.
@@ -217,6 +223,8 @@ class FairSemaphore:
                 return head
             if self._free <= (self._reserved if head.urgency else 0):
                 return None
+            if self._is_full(head.party):
+                continue
             if not head.memory:
                 return head
             if not memory_is_due and head.memory <= self._free_memory:
