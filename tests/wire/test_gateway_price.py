@@ -1,8 +1,10 @@
 """The cost of an expensive request for the gateway and its caller, over real gRPC."""
 
+import asyncio
 import random
 
 import pytest
+from prometheus_client import REGISTRY
 
 from sightline.common.v1 import filter_pb2, product_pb2
 from sightline.gateway.v1 import catalog_service_pb2, control_pb2
@@ -11,6 +13,7 @@ from sightline.retriever.v1 import product_service_pb2, vector_service_pb2
 from tests.fakes import gateway_wire_retriever as scripted
 from tests.fakes.gateway_script import SPACE
 from tests.fakes.gateway_wire import running
+from tests.waiting import until
 from tests.wire.gateway_calls import photo, refused, suite
 from tests.work import longest_turn
 
@@ -129,4 +132,61 @@ async def test_expensive_requests_use_up_a_quota_that_cheap_ones_do_not():
         assert (error.code, error.reason) == ("RESOURCE_EXHAUSTED", "QUOTA_EXHAUSTED")
         assert error.metadata == {"quota": "processor_seconds"}
         assert error.retry_after is not None
+        await limited.catalog.GetProduct(catalog_service_pb2.GetProductRequest(product_id="p1"))
+
+
+def rejected(reason: str) -> float:
+    labels = {"service": "gateway", "reason": reason}
+    return REGISTRY.get_sample_value("sightline_refused_total", labels) or 0.0
+
+
+async def test_a_request_above_the_bound_is_counted_with_the_refused_ones():
+    async with running(request_seconds=0.3) as strict:
+        before = rejected("REQUEST_TOO_EXPENSIVE")
+        listed = catalog_service_pb2.ListProductsRequest(filter=parts_of_attributes(32))
+        assert (await refused(strict.catalog.ListProducts(listed))).code == "INVALID_ARGUMENT"
+        assert rejected("REQUEST_TOO_EXPENSIVE") == before + 1
+
+
+async def test_expensive_requests_run_after_one_another_beside_cheap_ones(suite):
+    listed = catalog_service_pb2.ListProductsRequest(filter=parts_of_attributes(32))
+    lists = suite.retriever.script
+    lists.hang.add("ListProducts")
+    first = suite.catalog.ListProducts(listed, timeout=60)
+    await until(lambda: len(lists.requests("ListProducts")) == 1)
+    second = asyncio.ensure_future(suite.catalog.ListProducts(listed, timeout=60))
+    before = rejected("SERVICE_OVERLOADED")
+    error = await refused(suite.catalog.ListProducts(listed, timeout=0.5))
+    assert (error.code, error.reason) == ("RESOURCE_EXHAUSTED", "SERVICE_OVERLOADED")
+    assert error.retry_after is not None
+    assert rejected("SERVICE_OVERLOADED") == before + 1
+    await suite.recommendation.Recommend(photo())
+    await suite.catalog.GetProduct(catalog_service_pb2.GetProductRequest(product_id="p1"))
+    assert len(lists.requests("ListProducts")) == 1
+    lists.hang.clear()
+    first.cancel()
+    await second
+    assert len(lists.requests("ListProducts")) == 2
+
+
+async def test_the_number_of_expensive_requests_at_a_time_is_a_setting():
+    listed = catalog_service_pb2.ListProductsRequest(filter=parts_of_attributes(32))
+    async with running(expensive_requests=0) as shop:
+        shop.retriever.script.hang.add("ListProducts")
+        calls = [shop.catalog.ListProducts(listed, timeout=60) for _ in range(4)]
+        await until(lambda: len(shop.retriever.script.requests("ListProducts")) == 4)
+        for call in calls:
+            call.cancel()
+
+
+async def test_new_texts_take_the_time_of_their_model_from_the_quota():
+    products = [described(number) for number in range(100)]
+    batch = catalog_service_pb2.UpsertProductsRequest(products=products)
+    async with running(quota_processor_seconds=0.0001, quota_burst_seconds=3600) as limited:
+        await limited.catalog.UpsertProducts(batch)  # all that the quota holds, and more
+        error = await refused(limited.catalog.UpsertProducts(batch))
+        assert (error.code, error.reason) == ("RESOURCE_EXHAUSTED", "QUOTA_EXHAUSTED")
+        assert error.metadata == {"quota": "processor_seconds"}
+        debt = error.retry_after.total_seconds() * 0.0001
+        assert debt == pytest.approx(3.5, rel=0.1)
         await limited.catalog.GetProduct(catalog_service_pb2.GetProductRequest(product_id="p1"))

@@ -56,6 +56,20 @@ def _stages() -> PanelRow:
                 PanelQuery(f"sum by (of) (sightline_streams{{{OWN}}})", "{{of}}"),
                 width=6,
             ),
+            graph(
+                "Wait of expensive requests",
+                "95th percentile of the time that expensive requests waited for one another, by outcome. If many are refused, add pods or raise GATEWAY_EXPENSIVE_REQUESTS.",
+                "s",
+                slowest("sightline_gateway_expensive_wait_seconds", "@", "outcome"),
+                width=12,
+            ),
+            graph(
+                "Expensive requests that wait",
+                "Requests above 0.1 processor seconds that wait until others have ended.",
+                "short",
+                PanelQuery("sum(sightline_gateway_expensive_requests_waiting{@})", "waiting"),
+                width=12,
+            ),
         ),
     )
 

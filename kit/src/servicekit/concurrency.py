@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 from datetime import timedelta
 
-from servicekit.errors import ResourceExhausted
+from servicekit.errors import Refusal, ResourceExhausted
 
 LEAST = 8
 """Concurrent calls that are always admitted: some calls are always slow, which looks like load."""
@@ -28,7 +28,7 @@ the time after which a call is late. A limit that was lowered too far recovers w
 two."""
 
 
-class Overloaded(ResourceExhausted, reason="SERVICE_OVERLOADED"):
+class Overloaded(Refusal, ResourceExhausted, reason="SERVICE_OVERLOADED"):
     """More calls are in progress than can end in time; this one was not started."""
 
     message = "too many calls are under way: retry in a moment"
@@ -79,7 +79,8 @@ class ConcurrencyLimit:
         return self._clock()
 
     def leave(self, party: Hashable, began: float, given: float | None, *, ok: bool) -> None:
-        """End a call that `enter` began. `given`: its deadline in seconds; None: no deadline."""
+        """End a call. `began`: when `enter` began it, later by the time for which the service let
+        it wait; `given`: its deadline in seconds, None: no deadline."""
         busy = self._total * 2 >= self.limit
         self._total -= 1
         self._working(self._total)

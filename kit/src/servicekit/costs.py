@@ -1,4 +1,5 @@
-"""Processor time of a call: of its tasks and threads, and as reported by its peers.
+"""Processor time of a call: of its tasks and threads, and as reported by its peers. Beside it, the
+time for which the service let it wait.
 
 Tasks of several calls interleave on one thread, so a clock around a call would count the others
 too. Each step of a call's own tasks is measured by itself: the call is driven step by step, and so
@@ -26,10 +27,12 @@ T = TypeVar("T")
 class Cost:
     """Processor time of one call so far."""
 
-    __slots__ = ("_began", "_parts", "_seconds")
+    __slots__ = ("_began", "_parts", "_seconds", "waited")
 
     def __init__(self) -> None:
         self._seconds, self._began = 0.0, 0.0
+        self.waited = 0.0
+        """Seconds that the call waited for its turn, which is no sign of load."""
         self._parts: list[float] = []
         """Seconds by threads and peers; threads append, which is atomic."""
 
@@ -61,6 +64,19 @@ def spent_ms() -> float:
     """Return the milliseconds spent on the current call so far; 0 if it is not measured."""
     cost = current.get()
     return 0.0 if cost is None else cost.seconds * 1e3
+
+
+def note_wait(seconds: float) -> None:
+    """Note that the current call waited for its turn, by a decision of its service."""
+    cost = current.get()
+    if cost is not None:
+        cost.waited += seconds
+
+
+def waited() -> float:
+    """Return the seconds that `note_wait` noted for the current call."""
+    cost = current.get()
+    return 0.0 if cost is None else cost.waited
 
 
 def add_trailer(trailers: Any) -> None:

@@ -112,6 +112,13 @@ class ServiceError(Exception):
         self.metadata = MappingProxyType(dict(metadata))
 
 
+class Refusal:
+    """Base beside ServiceError of errors that refuse a call for what it would cost;
+    sightline_refused_total counts them."""
+
+    reason: str
+
+
 class InvalidArgument(ServiceError, code=Code.INVALID_ARGUMENT):
     """The request is invalid; a retry fails too."""
 

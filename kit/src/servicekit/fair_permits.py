@@ -6,12 +6,16 @@ is done; until then the caller's mean cost is assumed. The next permit goes to t
 account is smallest. So neither a caller with many catalogs nor a catalog with many callers gets
 more than its share, and a caller with little work waits for at most one item of each busy one.
 
+An item may come with an estimate of its cost, which is added to its caller's account beforehand: of
+equally busy callers the cheapest item goes first, and so it does of one caller's own.
+
 An account that was idle starts at the level of the least busy one: the past gives no claims.
 """
 
 from __future__ import annotations
 
 import asyncio
+from bisect import insort
 from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -44,6 +48,8 @@ class Permit:
     urgency: int
     memory: int
     number: int
+    estimate: float = 0.0
+    """Expected cost; 0: unknown."""
     granted: asyncio.Future[None] | None = None
     """None if it did not have to wait."""
     held: bool = False
@@ -97,10 +103,11 @@ class FairSemaphore:
     """Semaphore with permits for a process, and shares of its memory: urgent items first, then the
     parties in fair turns. For one event loop."""
 
-    def __init__(self, permits: int, *, memory: int = 0, reserved: int = 0) -> None:
+    def __init__(self, permits: int, *, memory: int = 0, reserved: int = 0, most: int = 0) -> None:
         """Create a semaphore of `permits`, and of `memory` bytes that items may ask for.
 
-        Items whose urgency is not 0 leave `reserved` permits free, fewer than all.
+        Items whose urgency is not 0 leave `reserved` permits free, fewer than all. One catalog
+        holds `most` permits at a time; 0: all.
         """
         if not 0 <= reserved < permits:
             raise ValueError("at least one permit has to be open to items that are not urgent")
@@ -108,6 +115,7 @@ class FairSemaphore:
         self._free_memory = memory
         self._free = permits
         self._reserved = reserved
+        self._most = most or permits
         self._callers, self._catalogs = _Ledger(), _Ledger()
         self._waiting: dict[tuple[int, Party, bool], deque[Permit]] = {}
         self._number = 0
@@ -117,20 +125,23 @@ class FairSemaphore:
         """Number of callers and catalogs of which something is remembered."""
         return len(self._callers.accounts) + len(self._catalogs.accounts)
 
-    async def acquire(self, party: Party, urgency: int = 0, memory: int = 0) -> Permit:
+    async def acquire(
+        self, party: Party, urgency: int = 0, memory: int = 0, *, estimate: float = 0.0
+    ) -> Permit:
         """Wait for a permit and for `memory` bytes, at most all; return them with `release`.
 
-        Smaller urgencies go first.
+        Smaller urgencies go first. `estimate`: the expected cost; 0: the caller's mean.
         """
         self._number += 1
-        permit = Permit(party, urgency, memory, self._number)
+        permit = Permit(party, urgency, memory, self._number, estimate)
         self._callers.enter(party.caller)
         self._catalogs.enter(party.catalog)
         if not self._waiting and self._fits(permit):
             self._grant(permit)
             return permit
         permit.granted = granted = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault((urgency, party, memory > 0), deque()).append(permit)
+        flow = self._waiting.setdefault((urgency, party, memory > 0), deque())
+        insort(flow, permit, key=_place)
         self._admit()
         try:
             await granted
@@ -186,7 +197,7 @@ class FairSemaphore:
         self._free -= 1
         self._free_memory -= permit.memory
         accounts = self._accounts(permit.party)
-        permit.held, permit.assumed = True, accounts[0].mean
+        permit.held, permit.assumed = True, permit.estimate or accounts[0].mean
         for account in accounts:
             account.used += permit.assumed
             account.assumed += permit.assumed
@@ -194,7 +205,11 @@ class FairSemaphore:
 
     def _fits(self, permit: Permit) -> bool:
         least = self._reserved if permit.urgency else 0
-        return self._free > least and permit.memory <= self._free_memory
+        has_memory = permit.memory <= self._free_memory
+        return self._free > least and has_memory and not self._is_full(permit.party)
+
+    def _is_full(self, party: Party) -> bool:
+        return self._catalogs.accounts[party.catalog].running >= self._most
 
     def _next(self) -> Permit | None:
         """Return the permit to grant, or a cancelled one.
@@ -208,6 +223,8 @@ class FairSemaphore:
                 return head
             if self._free <= (self._reserved if head.urgency else 0):
                 return None
+            if self._is_full(head.party):
+                continue
             if not head.memory:
                 return head
             if not memory_is_due and head.memory <= self._free_memory:
@@ -218,8 +235,14 @@ class FairSemaphore:
     def _rank(self, key: tuple[int, Party, bool]) -> tuple[float, ...]:
         urgency, party, _ = key
         caller, catalog = self._accounts(party)
-        used = sorted((caller.used, catalog.used), reverse=True)
-        return (urgency, *used, caller.running, self._waiting[key][0].number)
+        head = self._waiting[key][0]
+        used = sorted((caller.used + head.estimate, catalog.used), reverse=True)
+        return (urgency, *used, caller.running, head.number)
+
+
+def _place(permit: Permit) -> tuple[float, int]:
+    """Return the place of a permit among its caller's own: cheaper ones first, then earlier."""
+    return permit.estimate, permit.number
 
 
 def _is_given_up(permit: Permit) -> bool:

@@ -1,26 +1,22 @@
-"""Fair turns: a bounded number of uses of a shared resource, divided among parties by time.
+"""Fair turns of catalogs at threads: one has ended when its work in a thread has.
 
-Of the parties that wait, the one that has used the least time goes first, so a party with much or
-long work delays others by one use, not by its queue (start-time fair queueing, Goyal et al. 1996,
-doi:10.1145/248156.248171). A party that was idle starts at the least time of the others: it saves
-nothing up.
+Of the catalogs that wait, the one that has used the least time goes first (fair_permits.py).
 """
 
 import asyncio
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+
+from servicekit.fair_permits import FairSemaphore, Party, Permit
 
 
 class FairTurn:
-    """One use of the resource. It ends once, in any thread."""
+    """One use of a thread. It ends once, in any thread."""
 
-    def __init__(
-        self, end: Callable[["FairTurn"], None], party: Hashable, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self.party, self.began = party, 0.0
+    def __init__(self, end: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
         self._end, self._loop = end, loop
         self._lock = threading.Lock()
         self._running = self._left = False
@@ -38,7 +34,7 @@ class FairTurn:
             if not self._left:
                 return
         with suppress(RuntimeError):  # the loop is closed, and with it all that wait
-            self._loop.call_soon_threadsafe(self._end, self)
+            self._loop.call_soon_threadsafe(self._end)
 
     def leave(self) -> None:
         """End the turn: at once, or when the work ends if it is still running."""
@@ -46,75 +42,21 @@ class FairTurn:
             self._left = True
             if self._running:
                 return
-        self._end(self)
+        self._end()
 
 
 class FairTurns:
-    """Turns of several parties. Not for several event loops at a time."""
+    """Turns of several catalogs. Not for several event loops at a time."""
 
     def __init__(self, turns: int, most: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """Allow `turns` uses at a time, of which one party has `most`."""
-        self._free, self._most, self._clock = turns, most, clock
-        self._held: Counter[Hashable] = Counter()
-        self._used: dict[Hashable, float] = {}
-        """Seconds of the parties that hold or wait."""
-        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
+        """Allow `turns` uses at a time, of which one catalog has `most`."""
+        self._permits, self._clock = FairSemaphore(turns, most=most), clock
 
-    async def take(self, party: Hashable) -> FairTurn:
-        """Wait for a turn of a party. End it with `leave`."""
-        turn = FairTurn(self._end, party, asyncio.get_running_loop())
-        self._used.setdefault(party, min(self._used.values(), default=0.0))
-        if self._waiting or not self._may_start(party):
-            await self._wait(party)
-        else:
-            self._start(party)
-        turn.began = self._clock()
-        return turn
+    async def take(self, catalog: str) -> FairTurn:
+        """Wait for a turn of a catalog. End it with `leave`."""
+        permit = await self._permits.acquire(Party("", catalog))
+        end = partial(self._end, permit, self._clock())
+        return FairTurn(end, asyncio.get_running_loop())
 
-    async def _wait(self, party: Hashable) -> None:
-        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(party, deque()).append(granted)
-        self._admit()
-        try:
-            await granted
-        except asyncio.CancelledError:
-            if granted.done() and not granted.cancelled():
-                self._stop(party)
-            raise
-
-    def _admit(self) -> None:
-        while self._free and (ready := [each for each in self._waiting if self._may_start(each)]):
-            party = min(ready, key=self._used.__getitem__)
-            line = self._waiting[party]
-            granted = line.popleft()
-            if not line:
-                del self._waiting[party]
-            if not granted.done():
-                self._start(party)
-                granted.set_result(None)
-            else:  # cancelled: it has given up
-                self._forget(party)
-
-    def _may_start(self, party: Hashable) -> bool:
-        return self._free > 0 and self._held[party] < self._most
-
-    def _start(self, party: Hashable) -> None:
-        self._free -= 1
-        self._held[party] += 1
-
-    def _end(self, turn: FairTurn) -> None:
-        self._used[turn.party] += self._clock() - turn.began
-        self._stop(turn.party)
-
-    def _stop(self, party: Hashable) -> None:
-        self._free += 1
-        self._held[party] -= 1
-        self._forget(party)
-        self._admit()
-
-    def _forget(self, party: Hashable) -> None:
-        """Forget the time of a party that neither holds nor waits."""
-        if not self._held[party]:
-            del self._held[party]
-            if party not in self._waiting:
-                del self._used[party]
+    def _end(self, permit: Permit, began: float) -> None:
+        self._permits.release(permit, self._clock() - began)

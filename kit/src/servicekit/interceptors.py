@@ -22,11 +22,12 @@ from servicekit.errors import (
     Code,
     Internal,
     PermissionDenied,
+    Refusal,
     ServiceError,
     Unauthenticated,
     Unimplemented,
 )
-from servicekit.limits import REFUSALS, CallAdmission, CallLimits, catalog_of
+from servicekit.limits import CallAdmission, CallLimits, catalog_of
 from servicekit.status import DETAILS_KEY, to_status
 
 REQUEST_ID_KEY = "x-request-id"
@@ -290,7 +291,7 @@ class _Observed:
 
     async def note(self, error: BaseException | None = None) -> None:
         """Write the call to the audit log if its method is audited, unless a limit rejected it."""
-        if self._method.audit is None or (not self.began and isinstance(error, REFUSALS)):
+        if self._method.audit is None or (not self.began and isinstance(error, Refusal)):
             return
         name = self._method.name
         changed = self.began and access.rule(name).changes

@@ -24,22 +24,21 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from prometheus_client import Counter as Total
 from prometheus_client import Gauge
 
-from servicekit import access, deadlines, memory, tracing
-from servicekit.concurrency import ConcurrencyLimit, Overloaded
+from servicekit import access, costs, deadlines, memory, tracing
+from servicekit.concurrency import ConcurrencyLimit
 from servicekit.config import DEFAULT_CATALOG, ServerSettings
 from servicekit.entry_limits import EntryLimits, RequestMalformed
 from servicekit.errors import (
     DeadlineExceeded,
     PermissionDenied,
+    Refusal,
     ResourceExhausted,
     ServiceError,
     Unavailable,
 )
 from servicekit.memory_budget import (
     ByteBudget,
-    BytesExhausted,
     HealthReads,
-    StreamsExhausted,
     StreamSlots,
     UnreadAnswers,
     in_flight,
@@ -70,7 +69,7 @@ _END: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 
 REFUSED = Total(
     "sightline_refused_total",
-    "Calls that admission rejected, by reason.",
+    "Calls that were rejected for their sender or for what they would cost, by reason.",
     ("service", "reason"),
 )
 CONCURRENCY = Gauge(
@@ -99,7 +98,7 @@ STREAMS = Gauge(
 )
 
 
-class RequestTooLarge(ResourceExhausted, reason="REQUEST_TOO_LARGE"):
+class RequestTooLarge(Refusal, ResourceExhausted, reason="REQUEST_TOO_LARGE"):
     """The request has more bytes than its method accepts. A retry fails too."""
 
     def __init__(self, most: int) -> None:
@@ -145,8 +144,9 @@ class CallLimits:
         given = settings if isinstance(settings, QuotaSettings) else QuotaSettings()
         self.quotas = Quotas(given)
         self._catalogs = frozenset(settings.catalogs)
-        for each in (*REFUSALS, *_DENIALS):
-            REFUSED.labels(service, each.reason)  # start at 0: rates miss the first value
+        refusals = [each.reason for each in Refusal.__subclasses__()]
+        for reason in (*refusals, *(each.reason for each in _DENIALS)):
+            REFUSED.labels(service, reason)  # start at 0: rates miss the first value
 
     def of_a_port(self) -> CallLimits:
         """Return the same limits with separate ones of the health checks that are read."""
@@ -204,7 +204,7 @@ class CallAdmission:
         try:
             return await self._carry(work, context)
         except ServiceError as error:
-            if isinstance(error, REFUSALS):
+            if isinstance(error, Refusal):
                 self.count(error)
             raise
 
@@ -265,6 +265,7 @@ class CallAdmission:
                 self._limits.unread.hold(party[0], len(answer), context)
                 return answer
             finally:
+                began += costs.waited()
                 self._limits.concurrency.leave(party, began, given, ok=ok)
 
     async def _stream(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
@@ -336,8 +337,6 @@ def _given(data: Any) -> bytes:
     return bytes(data)
 
 
-REFUSALS = (RequestTooLarge, BytesExhausted, StreamsExhausted, Overloaded, QuotaExhausted)
-"""Errors of calls that limits rejected."""
 _DENIALS = (
     *(access.TokenMissing, access.TokenInvalid, access.PeerUnknown),
     *(access.RoleMissing, access.CatalogForbidden),

@@ -17,7 +17,7 @@ from typing import Any
 
 from prometheus_client import Gauge
 
-from servicekit.errors import ResourceExhausted
+from servicekit.errors import Refusal, ResourceExhausted
 
 PATIENCE = 1.0
 """Seconds that a call waits for bytes of its request."""
@@ -27,14 +27,14 @@ SOON = 0.02
 """Seconds in which a health check has to arrive while many others are being read."""
 
 
-class BytesExhausted(ResourceExhausted, reason="BYTES_EXHAUSTED"):
+class BytesExhausted(Refusal, ResourceExhausted, reason="BYTES_EXHAUSTED"):
     """The budget of bytes of requests, or of unread answers, is used up."""
 
     message = "too many bytes of requests, or of unread answers, are held: retry in a moment"
     retry_after = timedelta(seconds=1)
 
 
-class StreamsExhausted(ResourceExhausted, reason="STREAMS_EXHAUSTED"):
+class StreamsExhausted(Refusal, ResourceExhausted, reason="STREAMS_EXHAUSTED"):
     """The limit of streams is reached, of the caller or of all, on this connection or in all."""
 
     message = "too many streams are open: end some, or retry later"

@@ -20,7 +20,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from servicekit.config import ServiceSettings
-from servicekit.errors import ResourceExhausted
+from servicekit.errors import Refusal, ResourceExhausted
 
 MOST_ACCOUNTS = 10_000
 """Maximum number of accounts in memory; an evicted one starts with full buckets again."""
@@ -48,8 +48,8 @@ PRODUCTION = {
     QuotaKind.DECODE_SECONDS: 1.0,
     QuotaKind.PROCESSOR_SECONDS: 2.0,
 }
-"""Quotas a second in production mode where none are set: half of a machine of four processors
-(docs/operate/sizing.md)."""
+"""Quotas a second in production mode where none are set: half of a machine of four processors, and
+half of that for decoding (docs/operate/sizing.md)."""
 _ROUNDING = timedelta(milliseconds=1)
 
 
@@ -67,13 +67,14 @@ class QuotaSettings(ServiceSettings):
     quota_decode_seconds: float | None = Field(default=None, ge=0)
     """Processor seconds of decoding per second for photos in queries of one caller in one catalog,
     in each process. 0: no limit. `None`: 1 in production, which is half of one embedder's two
-    decoding processes, and no limit elsewhere. The time is charged after decoding, and the next
-    photo waits."""
+    decoding processes, and no limit elsewhere (docs/operate/sizing.md: one caller's share). The
+    time is charged after decoding, and the next photo waits."""
 
     quota_processor_seconds: float | None = Field(default=None, ge=0)
-    """Processor seconds per second, of all services, for searches and lists of one caller in one
-    catalog, in each process. 0: no limit. The price of a request is charged before it runs, and
-    corrected by what it did cost. `None`: 2 in production, otherwise no limit."""
+    """Processor seconds per second, of all services, for searches, lists and writes of products of
+    one caller in one catalog, in each process. 0: no limit. The price of a request is charged
+    before it runs, and corrected by what it did cost. `None`: 2 in production, which is half of
+    four processors (docs/operate/sizing.md: one caller's share), otherwise no limit."""
 
     quota_burst_seconds: float = Field(default=10.0, ge=1, le=3600)
     """Seconds of a quota that may be used at once after a pause."""
@@ -93,7 +94,7 @@ class QuotaSettings(ServiceSettings):
                 yield f"one caller can use all of the processors: set {field} above 0"
 
 
-class QuotaExhausted(ResourceExhausted, reason="QUOTA_EXHAUSTED"):
+class QuotaExhausted(Refusal, ResourceExhausted, reason="QUOTA_EXHAUSTED"):
     """The quota is used up; RetryInfo says when it allows the next call."""
 
     def __init__(self, quota: QuotaKind, seconds: float) -> None:

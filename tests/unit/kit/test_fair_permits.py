@@ -22,14 +22,23 @@ class Line:
         self.costs: dict[str, float] = {}
 
     async def come(
-        self, name: str, urgency: int = SOON, party: Party = SHOP, *, memory: int = 0
+        self,
+        name: str,
+        urgency: int = SOON,
+        party: Party = SHOP,
+        *,
+        memory: int = 0,
+        estimate: float = 0.0,
     ) -> None:
         self.ends[name] = asyncio.Event()
-        self.tasks[name] = asyncio.create_task(self._pass(name, urgency, party, memory))
+        work = self._pass(name, urgency, party, memory, estimate)
+        self.tasks[name] = asyncio.create_task(work)
         await settle()
 
-    async def _pass(self, name: str, urgency: int, party: Party, memory: int) -> None:
-        permit = await self.turns.acquire(party, urgency, memory)
+    async def _pass(
+        self, name: str, urgency: int, party: Party, memory: int, estimate: float
+    ) -> None:
+        permit = await self.turns.acquire(party, urgency, memory, estimate=estimate)
         try:
             self.entered.append(name)
             await self.ends[name].wait()
@@ -220,6 +229,35 @@ async def test_of_one_caller_not_all_permits_go_to_the_first_while_others_wait()
     await queued(line, "y", of("other"), 1)
     await line.go("x0", 1.0)
     assert line.entered == ["x0", "x1", "y0"]
+
+
+async def test_of_items_with_an_estimate_the_cheapest_goes_first_within_a_caller_and_between() -> (
+    None
+):
+    line = Line(FairSemaphore(1))
+    await line.come("x0", party=of("greedy"), estimate=1.0)
+    for name, caller, estimate in (("y", "other", 3.0), ("z", "third", 1.0), ("z0", "third", 0.5)):
+        await line.come(name, party=of(caller), estimate=estimate)
+    assert await line.run({"x": 1.0, "y": 3.0, "z": 1.0}) == ["x0", "z0", "z", "y"]
+
+
+async def test_many_cheap_items_of_a_caller_do_not_starve_an_expensive_one_of_another() -> None:
+    line = Line(FairSemaphore(1))
+    for number in range(10):
+        await line.come(f"x{number}", party=of("busy"), estimate=1.0)
+    await line.come("y", party=of("other"), estimate=3.0)
+    entered = await line.run({"x": 1.0, "y": 3.0})
+    assert entered.index("y") in (3, 4)
+
+
+async def test_until_its_cost_is_known_a_running_item_counts_by_its_estimate() -> None:
+    line = Line(FairSemaphore(2))
+    await line.come("x0", party=of("one"), estimate=5.0)
+    await line.come("y0", party=of("other"), estimate=1.0)
+    await line.come("x1", party=of("one"), estimate=1.0)
+    await line.come("y1", party=of("other"), estimate=1.0)
+    await line.go("y0", 1.0)
+    assert line.entered == ["x0", "y0", "y1"]
 
 
 async def test_urgent_work_of_the_greediest_goes_before_what_can_wait() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -10,11 +11,12 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import REGISTRY
 
-from servicekit import channel, limits, memory, server
+from servicekit import channel, costs, deadlines, limits, memory, server
 from servicekit.access import FOR, OPEN, AccessPolicy
+from servicekit.concurrency import ConcurrencyLimit
 from servicekit.config import ServerSettings, SharedServerSettings
 from servicekit.errors import ServiceError
-from servicekit.limits import MIB
+from servicekit.limits import MIB, CallAdmission, CallLimits
 from servicekit.memory_budget import SOON, ByteBudget, BytesExhausted, HealthReads
 from servicekit.peers import PeerCredentials
 from servicekit.quotas import QuotaSettings
@@ -280,6 +282,43 @@ async def test_probes_are_answered_while_every_place_is_taken() -> None:
         echo.go_on.set()
         assert await held == b"wait"
         assert await peer.unary_unary(UNARY)(b"x") == b"x"
+
+
+class Arrived:
+    """The context of a call whose request is there."""
+
+    async def read(self) -> bytes:
+        return b"x"
+
+    def add_done_callback(self, _: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("waited", "limit"), [(0.0, 8.0), (1.5, 16.0)])
+def test_time_that_calls_wait_for_their_turn_is_no_sign_of_load(
+    waited: float, limit: float
+) -> None:
+    """Of 2 s that they have, they take 1.5: the limit would fall for others too."""
+    method = SimpleNamespace(request_streaming=False, response_streaming=False)
+
+    async def work(_: bytes) -> bytes:
+        await asyncio.sleep(1.5)
+        costs.note_wait(waited)
+        return b""
+
+    async def call(limits: CallLimits) -> None:
+        costs.current.set(costs.Cost())
+        with deadlines.within(2.0):
+            await CallAdmission(limits, "test.Echo/Unary", method, bytes).carry(work, Arrived())
+
+    async def main() -> float:
+        made = CallLimits("limited", ServerSettings(max_concurrent_calls=16))
+        made.concurrency = ConcurrencyLimit(16, asyncio.get_running_loop().time)
+        await asyncio.gather(*(call(made) for _ in range(16)))
+        return made.concurrency.limit
+
+    found, _ = virtual_time.run(main())
+    assert found == pytest.approx(limit)
 
 
 async def test_checks_that_never_arrive_reject_no_other_check_of_their_address() -> None:

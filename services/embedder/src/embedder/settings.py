@@ -86,7 +86,7 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
 
     places: int = Field(default=3, ge=2, le=256)
     """Inferences of one model in progress at once; one of them is reserved for interactive
-    requests."""
+    requests. While such requests come, imports have one."""
 
     queue: int = Field(default=1024, ge=1, le=100_000)
     """Items of one model and priority that may be in progress or queued; further ones are rejected

@@ -60,6 +60,11 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
     before it runs (docs/operate/limits.md). Dearer requests are rejected
     (REQUEST_TOO_EXPENSIVE)."""
 
+    expensive_requests: int = Field(default=1, ge=0, le=1_000)
+    """Expensive requests that run at a time, in each process (docs/operate/limits.md): those whose
+    price, without that of one photo, is above 0.1 processor seconds. Others wait, cheaper ones and
+    those of less busy callers first, until their deadlines (SERVICE_OVERLOADED). 0: no limit."""
+
     hedge_share: float = Field(default=0.02, ge=0, le=0.5)
     """Maximum share of searches and nominations that are sent to another replica as well if they
     take longer than 95% of all, 0 to 1. 0 disables hedging. Useful if peers have several replicas.

@@ -20,6 +20,7 @@ from gateway.servicer.passthrough import Connection, Passthrough
 from gateway.settings import GatewaySettings
 from gateway.state.answers import AnswerQueue
 from gateway.state.experiments import RunningExperiments
+from gateway.state.places import ExpensivePlaces
 from gateway.state.prices import RequestPrices
 from gateway.state.run import PeerClients, RequestDependencies
 from gateway.state.scenes import SceneFiles
@@ -75,7 +76,8 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
         peer: _connect(settings, peer, known[peer], of.IDEMPOTENT) for peer, of in CLIENTS.items()
     }
     ranking = ranker.RankerClient(*connections[Peer.RANKER])
-    prices = RequestPrices(settings.request_seconds)
+    places = ExpensivePlaces(settings.expensive_requests)
+    prices = RequestPrices(settings.request_seconds, places)
     clients = PeerClients(
         embedder.EmbedderClient(*connections[Peer.EMBEDDER]),
         retriever.RetrieverClient(*connections[Peer.RETRIEVER], prices.learn),

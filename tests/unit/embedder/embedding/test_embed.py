@@ -201,11 +201,10 @@ async def test_no_more_batches_run_at_once_than_there_are_places(
     inference: FakeInference,
 ) -> None:
     embedder = embedder_of(inference, batch=1, places=3)
-    await run(embedder, shades(20))
-    assert inference.most_running == 3
-    inference.most_running = 0
     await run(embedder, shades(20), priority=Priority.BULK)
     assert inference.most_running == 2
+    await run(embedder, shades(20))
+    assert inference.most_running == 3
 
 
 async def test_above_the_queue_s_bound_items_are_refused_and_the_others_embedded(

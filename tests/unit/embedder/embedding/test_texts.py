@@ -61,6 +61,18 @@ async def test_texts_of_like_length_go_together_and_long_ones_in_smaller_batches
         assert (outcome.values == vectors_of(tokens, 6)[0]).all()
 
 
+@pytest.mark.parametrize(("priority", "at_once"), [(Priority.INTERACTIVE, 1), (Priority.BULK, 2)])
+async def test_long_texts_of_a_request_leave_places_to_others(
+    priority: Priority, at_once: int
+) -> None:
+    reader = FakeInference(replace(READER, max_batch=16))
+    embedder = embedder_of(FakeInference(), texts=(reader,), places=3)
+    items = [Item(text=chr(97 + place) * 120) for place in range(6)]
+    await embedder.embed(items, "wine", priority, Stages("test"), None)
+    assert sum(reader.batches) == 6
+    assert reader.most_running == at_once
+
+
 async def test_a_bad_text_and_a_photo_beside_it_fail_none_of_the_others() -> None:
     items = [
         Item(text=""),

@@ -9,10 +9,11 @@ import pytest
 from embedder.domain.errors import EmbedderUnavailable, ModelFailed
 from embedder.domain.items import Priority
 from embedder.domain.models import Inferred, Tensors
-from embedder.serving.batched_inference import Batching
+from embedder.serving.batched_inference import SHOPPED, Batching
 from embedder.serving.priority import urgency
 from servicekit import deadlines
 from servicekit.errors import ServiceError
+from tests import virtual_time
 from tests.fakes.triton import DESCRIPTION, FakeInference, vectors_of
 
 BULK, INTERACTIVE = Priority.BULK, Priority.INTERACTIVE
@@ -106,6 +107,28 @@ async def test_a_shopper_goes_before_bulk_work_that_waits_and_never_along_with_i
     release(inference)
     await asyncio.gather(*asked)
     assert inference.batches == [1, 1, 1, 2, 4]
+
+
+def test_bulk_work_has_one_place_while_shoppers_ask() -> None:
+    async def most_running(after: float | None) -> int:
+        """Of bulk work that comes so long after a shopper; None: there was no shopper."""
+        inference = FakeInference()
+        batching = Batching(inference, 1, 4)
+        if after is not None:
+            await ask(batching, image(1))
+            await asyncio.sleep(after)
+        inference.most_running, inference.gate = 0, asyncio.Event()
+        asked = [ask(batching, image(100), BULK) for _ in range(6)]
+        await settle()
+        release(inference)
+        await asyncio.gather(*asked)
+        return inference.most_running
+
+    async def main() -> list[int]:
+        return [await most_running(after) for after in (None, 0.9 * SHOPPED, 1.1 * SHOPPED)]
+
+    found, _ = virtual_time.run(main())
+    assert found == [3, 1, 3]
 
 
 async def test_nobody_s_call_is_run_at_once_and_alone(inference: FakeInference) -> None:

@@ -63,6 +63,43 @@ def test_what_shops_ask_is_far_below_the_bound(query: RequestQuery) -> None:
     assert 0 < price(query) < MOST_SECONDS * 0.9
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        RequestQuery(),
+        RequestQuery(page_size=200),
+        RequestQuery(signals=(signal(SignalKind.TEXT, "a dry red wine"),), page_size=50),
+        RequestQuery(signals=(signal(SignalKind.PRODUCT),)),
+        RequestQuery(signals=(signal(SignalKind.IMAGE), signal(SignalKind.TEXT, "in red"))),
+        RequestQuery(filter=of_words("category = Wine AND price < 30 EUR AND NOT brand = B")),
+        replace(DEAREST, page_token="next"),
+    ],
+)
+def test_ordinary_requests_are_not_expensive(query: RequestQuery) -> None:
+    assert not price_of(query, (), (), SIZES).is_expensive
+
+
+def test_ordinary_lists_and_questions_about_a_photo_are_not_expensive() -> None:
+    assert not list_price(None, 500, 5_000).is_expensive
+    assert not photo_price().is_expensive
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        DEAREST,
+        replace(DEAREST, filter=None, facets=()),
+        RequestQuery(signals=(signal(SignalKind.IMAGE),) * 2),
+        RequestQuery(filter=parts(32)),
+        RequestQuery(facets=DEAREST.facets),
+    ],
+)
+def test_what_takes_a_tenth_of_a_second_beside_one_photo_is_expensive(query: RequestQuery) -> None:
+    found = price_of(query, (), (), SIZES)
+    assert found.is_expensive
+    assert found.queue_seconds <= found.seconds
+
+
 def test_what_the_limits_of_single_fields_allow_together_is_above_the_bound() -> None:
     assert price(DEAREST) > MOST_SECONDS
 

@@ -1,22 +1,29 @@
 """Charges: the price that a caller pays for a request, and rejections."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from gateway.model.controls import ControlRule
-from gateway.model.errors import RequestTooExpensive
+from gateway.model.errors import ExpensiveRequestsBusy, RequestTooExpensive
 from gateway.model.filters import CallersFilter, of_words
-from gateway.model.price import REFERENCE_PRODUCTS, photo_price
+from gateway.model.price import (
+    REFERENCE_PRODUCTS,
+    RequestPrice,
+    photo_price,
+)
+from gateway.recommend.charge import charged
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from gateway.state.prices import RequestPrices
 from gateway.state.run import RequestDependencies
-from servicekit import costs, quotas
+from servicekit import costs, deadlines, quotas
 from servicekit.quotas import CallerUsage, QuotaExhausted, QuotaKind
 from sightline_rules.controls import ControlKind
+from tests import virtual_time
 from tests.fakes.gateway_peers import FakeScenes, Shop, shop_with_photo
 from tests.fakes.gateway_values import DEFAULT, by_photo
 from tests.fakes.kit_clock import Seconds
@@ -95,8 +102,9 @@ async def test_a_request_pays_what_it_did_cost(call, account: Account) -> None:
 
 async def test_a_request_that_fails_pays_its_price(account: Account) -> None:
     price = photo_price()
-    with pytest.raises(RuntimeError), RequestPrices().charged(price):
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        async with RequestPrices().charged(price, "default"):
+            raise RuntimeError
     assert account.left == pytest.approx(2 - price.seconds)
 
 
@@ -109,6 +117,62 @@ async def test_a_caller_whose_seconds_are_used_up_is_refused_before_any_work(
         await recommend(by_photo(), shop.deps)
     assert caught.value.metadata == {"quota": "processor_seconds"}
     assert shop.embedder.calls == []
+
+
+HELD = RequestPrice({"": 2.0})
+"""Another request, which holds the place."""
+EXPENSIVE = by_photo(filter=parts(30))
+
+
+def test_an_expensive_request_waits_and_a_cheap_one_does_not() -> None:
+    async def main() -> None:
+        shop = shop_with_photo()
+        deps = shop.deps
+        async with deps.prices.places.held(HELD, "default"):
+            waiting = asyncio.create_task(recommend(EXPENSIVE, deps))
+            await recommend(by_photo(), deps)
+            asked = len(shop.embedder.calls)
+            await asyncio.sleep(HELD.seconds)
+            assert len(shop.embedder.calls) == asked
+        await waiting
+        assert len(shop.embedder.calls) == 2 * asked
+
+    _, seconds = virtual_time.run(main())
+    assert seconds == pytest.approx(HELD.seconds)
+
+
+def test_stages_of_a_request_that_waited_share_what_is_left_of_its_deadline() -> None:
+    """By the plan of its arrival their ends would have passed before it began."""
+
+    async def left(deps: RequestDependencies) -> float:
+        with deadlines.within(2.0):
+            async with charged(EXPENSIVE, deps) as run:
+                return run.plan.ends.answer
+
+    async def main() -> tuple[float, float]:
+        deps = shop_with_photo().deps
+        at_once = await left(deps)
+        async with deps.prices.places.held(HELD, "default"):
+            waiting = asyncio.create_task(left(deps))
+            await asyncio.sleep(1.5)
+        return at_once, await waiting
+
+    (at_once, later), _ = virtual_time.run(main())
+    assert at_once == pytest.approx(2.0, abs=0.05)
+    assert later == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_request_that_gets_no_place_pays_nothing(account: Account) -> None:
+    async def main() -> None:
+        shop = shop_with_photo()
+        deps = shop.deps
+        async with deps.prices.places.held(HELD, "default"):
+            with deadlines.within(HELD.seconds), pytest.raises(ExpensiveRequestsBusy):
+                await recommend(EXPENSIVE, deps)
+        assert shop.embedder.calls == []
+
+    virtual_time.run(main())
+    assert account.left == pytest.approx(2, abs=0.05)
 
 
 def test_the_size_of_a_catalog_is_what_the_last_answer_carried() -> None:

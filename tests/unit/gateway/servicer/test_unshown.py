@@ -30,7 +30,7 @@ class Retriever:
 
 
 class NothingPassedOn:
-    def serve(self, _servicer: object, _service: str) -> None:
+    def serve(self, *_: object) -> None:
         pass
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedder.domain.errors import BoxInvalid, ModelNotReady, SpaceUnavailable, TextInvalid
-from embedder.domain.items import MAX_TEXT, Embedding, Item
+from embedder.domain.items import MAX_TEXT, Embedding, Item, Priority
 from embedder.domain.models import TEXT, Tensors
 from embedder.domain.recipes import Sentences, TextRecipe
 from embedder.embedding.call import EMBEDDED, EmbedCall, side_by_side
@@ -44,7 +44,8 @@ class TextEmbedder:
             raise TextInvalid(length)
 
     async def embed(self, items: Mapping[int, Item], route: VersionRoute, call: EmbedCall) -> None:
-        """Embed texts, in concurrent groups."""
+        """Embed texts in groups: those of an import side by side, those of a request one after
+        another, so that a request with many long texts leaves places to others."""
         try:
             way = await self._way(route, call.catalog)
         except ServiceError as error:
@@ -59,10 +60,12 @@ class TextEmbedder:
             return
         places = list(items)
         size = min(self.batch, way.first.described.max_batch)
-        await side_by_side(
-            self._in_turn([places[row] for row in rows], inputs, way, call)
-            for rows, inputs in grouped(tokens, size)
-        )
+        groups = [([places[row] for row in rows], some) for rows, some in grouped(tokens, size)]
+        if call.priority is Priority.INTERACTIVE:
+            for group, inputs in groups:
+                await self._in_turn(group, inputs, way, call)
+        else:
+            await side_by_side(self._in_turn(*group, way, call) for group in groups)
 
     async def _way(self, route: VersionRoute, catalog: str) -> "_Way":
         """Return the models that embed the texts. Raises SpaceUnavailable, and as Spaces.route."""

@@ -4,10 +4,14 @@ A call runs at once while a place is free. Otherwise it waits, and the next free
 waiting calls that fit into one inference: an idle model adds no delay, a busy one gets fewer
 requests. Each request costs 1 ms of processor time here and in Triton, beside 5 ms of computing per
 photo (2 cores, 2026-11).
+
+One place is reserved for interactive calls. For SHOPPED seconds after each of them, bulk calls have
+a single place: on few cores, more of them take the processors of all services.
 """
 
 import asyncio
 import contextvars
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -28,6 +32,10 @@ ROWS = Histogram(
     ("model",),
     buckets=(1, 2, 4, 8, 16, 32, 64),
 )
+
+
+SHOPPED = 2.0
+"""Seconds for which an interactive call leaves bulk calls a single place."""
 
 
 @dataclass(slots=True)
@@ -70,7 +78,9 @@ class Batching:
         self._inference = inference
         self._most = most
         self._takes = most
-        self._free = places
+        self._free = self._places = places
+        self._asked = -math.inf
+        """When an interactive call came last, by the loop's clock."""
         self._waiting: list[_Wanted] = []
         self._running: dict[asyncio.Task[None], Sequence[_Wanted]] = {}
 
@@ -85,6 +95,8 @@ class Batching:
         if priority is None:
             return await self._inference.infer(inputs)
         wanted = _Wanted(priority, inputs, _form(inputs), contextvars.copy_context())
+        if priority is Priority.INTERACTIVE:
+            self._asked = asyncio.get_running_loop().time()
         self._waiting.append(wanted)
         self._send()
         try:
@@ -115,7 +127,7 @@ class Batching:
         if not self._waiting:
             return []
         first = min(self._waiting, key=attrgetter("priority"))  # the oldest of the most urgent
-        if self._free <= (0 if first.priority is Priority.INTERACTIVE else 1):
+        if first.priority is not Priority.INTERACTIVE and not self._has_place_for_bulk():
             return []
         batch, rows = [first], first.rows
         for each in self._waiting:
@@ -125,6 +137,12 @@ class Batching:
         taken = set(map(id, batch))
         self._waiting = [each for each in self._waiting if id(each) not in taken]
         return batch
+
+    def _has_place_for_bulk(self) -> bool:
+        shopped = asyncio.get_running_loop().time() < self._asked + SHOPPED
+        most = 1 if shopped else self._places - 1
+        bulk = sum(batch[0].priority is Priority.BULK for batch in self._running.values())
+        return self._free > 1 and bulk < most
 
     def _done(self, running: asyncio.Task[None]) -> None:
         del self._running[running]

@@ -18,6 +18,8 @@ ServiceError
 │   └── SpaceMissing        SPACE_UNAVAILABLE
 ├── PermissionDenied
 │   └── VisitorProofInvalid VISITOR_PROOF_INVALID
+├── ResourceExhausted
+│   └── ExpensiveRequestsBusy SERVICE_OVERLOADED
 ├── Unavailable
 │   ├── PeerUnavailable     EMBEDDER_UNAVAILABLE, RETRIEVER_UNAVAILABLE, RANKER_UNAVAILABLE
 │   ├── NothingAvailable    NOTHING_AVAILABLE
@@ -32,6 +34,7 @@ from datetime import timedelta
 from gateway.model.causes import DegradationCause, Peer
 from gateway.model.price import RequestPrice
 from gateway.model.query import photo_path
+from servicekit.concurrency import Overloaded
 from servicekit.errors import (
     DeadlineExceeded,
     FailedPrecondition,
@@ -39,6 +42,7 @@ from servicekit.errors import (
     InvalidArgument,
     NotFound,
     PermissionDenied,
+    Refusal,
     Unavailable,
 )
 from servicekit.requests import FieldsInvalid, describe
@@ -87,7 +91,7 @@ class FilterInvalid(FieldsInvalid, reason="FILTER_INVALID"):
     """A filter that can't be evaluated; raised here only while the retriever is unavailable."""
 
 
-class RequestTooExpensive(InvalidArgument, reason="REQUEST_TOO_EXPENSIVE"):
+class RequestTooExpensive(Refusal, InvalidArgument, reason="REQUEST_TOO_EXPENSIVE"):
     """A request whose price is above the bound of one request; the dearest fields come first."""
 
     def __init__(self, price: RequestPrice, most: float) -> None:
@@ -102,6 +106,18 @@ class RequestTooExpensive(InvalidArgument, reason="REQUEST_TOO_EXPENSIVE"):
             f" {describe(violations)}",
             violations=violations,
             metadata={"price_seconds": f"{price.seconds:.2f}", "most_seconds": f"{most:g}"},
+        )
+
+
+class ExpensiveRequestsBusy(Overloaded):
+    """Expensive requests that are ahead of this one leave it too little time."""
+
+    def __init__(self, price: RequestPrice, retry_after: timedelta) -> None:
+        super().__init__(
+            "expensive requests run after one another, and this one's deadline would have passed:"
+            " retry later, set a longer deadline, or send a request that costs less",
+            retry_after=retry_after,
+            metadata={"price_seconds": f"{price.seconds:.2f}"},
         )
 
 

@@ -1,8 +1,9 @@
 """The price of a request: the processor seconds that it may cost, known before it runs.
 
-Arithmetic on sizes at hand: signals, conditions × products, facets × products, results. The figures
-are processor time of all services at 5,000 products with 30 attributes of 50 characters, measured
-on one core of a server of 2024 (2026-11); what a request did cost corrects its price afterwards.
+Arithmetic on sizes at hand: signals, conditions × products, facets × products, results; of writes,
+products, attributes, bytes, texts and photos. The figures are processor time of all services at
+5,000 products with 30 attributes of 50 characters, measured on one core of a server of 2024
+(2026-11); what a request did cost corrects its price afterwards.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,8 @@ REFERENCE_PRODUCTS = 5_000
 takes is taken by a larger one too, but is charged for all of its products."""
 MOST_SECONDS = 1.0
 """Processor seconds, at most, of a request on REFERENCE_PRODUCTS."""
+EXPENSIVE_SECONDS = 0.1
+"""Processor seconds above which a request waits until few others of this kind run."""
 LISTED = 5_000
 """Products that a page of a list looks at, at most."""
 
@@ -33,6 +36,7 @@ CHARACTER = 7e-6
 MODEL = {SignalKind.TEXT: 0.005, SignalKind.IMAGE: 0.1, SignalKind.IMAGE_URI: 0.1}
 """Of a model, whose time the services do not measure."""
 MODEL_CHARACTER = 8e-6
+ONE_PHOTO = SIGNAL[SignalKind.IMAGE] + MODEL[SignalKind.IMAGE]
 FIELD: Mapping[str, float] = {"attributes": 15e-6, "tags": 3e-6, "title": 1e-6}
 """Reading a field of one product for conditions; other fields: SHARED_FIELD."""
 SHARED_FIELD = 0.2e-6
@@ -49,6 +53,20 @@ FACET_VALUES = 30e-6
 LISTED_PRODUCT = 80e-6
 """Reading a product that a list looks at."""
 
+WRITTEN_PRODUCT = 0.001
+"""Checking and storing a product, a tenth of a millisecond, and renewing columns and words."""
+WRITTEN_ATTRIBUTE = 30e-6
+WRITTEN_BYTE = 0.15e-6
+"""Of products, without their photos."""
+OFFER = DELETED_PRODUCT = 70e-6
+TEXT_MODEL = 0.005
+"""Embedding a product's text."""
+TEXT_MODEL_CHARACTER = 30e-6
+MOST_EMBEDDED = 1_000
+"""Characters of a product that are embedded, at most."""
+PHOTO, PHOTO_MODEL = 0.1, 0.1
+"""Decoding and embedding a product's photo."""
+
 
 @dataclass(frozen=True, slots=True)
 class RequestPrice:
@@ -58,11 +76,25 @@ class RequestPrice:
     """By the request's fields; "": what any request costs."""
     models: float = 0.0
     """Of these, the seconds of models, which the services do not measure."""
+    exempt: float = 0.0
+    """Of these, the seconds that do not count for the queue of expensive requests: of one photo,
+    which waits for decoders and models anyway, and of a write's photos and models, which also run
+    after it."""
 
     @property
     def seconds(self) -> float:
         """Return the sum of the parts."""
         return sum(self.parts.values())
+
+    @property
+    def queue_seconds(self) -> float:
+        """Return the seconds that count for the queue of expensive requests."""
+        return self.seconds - self.exempt
+
+    @property
+    def is_expensive(self) -> bool:
+        """Return whether the request waits until few others of this kind run."""
+        return self.queue_seconds > EXPENSIVE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +105,21 @@ class PricedSizes:
     """Of the catalog."""
     candidates: int
     """That the request fuses and ranks, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteSizes:
+    """Sizes of products that a request writes."""
+
+    products: int
+    attributes: int
+    bytes: int
+    """Of all fields but photos."""
+    texts: int
+    """Products whose text is embedded."""
+    characters: int
+    """Of these texts, at most."""
+    photos: int
 
 
 def price_of(
@@ -104,13 +151,13 @@ def price_of(
             "facets": sizes.products * _of_facets(query.facets),
         },
         models,
+        exempt=ONE_PHOTO if any(map(_is_photo, query.signals)) else 0.0,
     )
 
 
 def photo_price() -> RequestPrice:
     """Return the price of a question about one photo."""
-    seconds = SIGNAL[SignalKind.IMAGE] + MODEL[SignalKind.IMAGE]
-    return RequestPrice({"": BASE + seconds}, MODEL[SignalKind.IMAGE])
+    return RequestPrice({"": BASE + ONE_PHOTO}, MODEL[SignalKind.IMAGE], ONE_PHOTO)
 
 
 def list_price(condition: CallersFilter | None, page_size: int, products: int) -> RequestPrice:
@@ -121,6 +168,49 @@ def list_price(condition: CallersFilter | None, page_size: int, products: int) -
     return RequestPrice(
         {"": BASE, "filter": looked_at * (LISTED_PRODUCT + _of_filters([condition]))}
     )
+
+
+def write_price(sizes: WriteSizes) -> RequestPrice:
+    """Return the price of writing products, with their texts and photos."""
+    models = (
+        sizes.texts * TEXT_MODEL
+        + sizes.characters * TEXT_MODEL_CHARACTER
+        + sizes.photos * PHOTO_MODEL
+    )
+    decoding = sizes.photos * PHOTO
+    products = (
+        sizes.products * WRITTEN_PRODUCT
+        + sizes.attributes * WRITTEN_ATTRIBUTE
+        + sizes.bytes * WRITTEN_BYTE
+    )
+    parts = {"": BASE, "products": products, "images": decoding, "models": models}
+    return RequestPrice(parts, models, exempt=decoding + models)
+
+
+def offers_price(offers: int) -> RequestPrice:
+    """Return the price of setting offers."""
+    return RequestPrice({"": BASE, "offers": offers * OFFER})
+
+
+def deletion_price(products: int) -> RequestPrice:
+    """Return the price of deleting products."""
+    return RequestPrice({"": BASE, "product_ids": products * DELETED_PRODUCT})
+
+
+def purge_price(condition: CallersFilter, products: int) -> RequestPrice:
+    """Return the price of counting, and deleting, the products of a catalog that pass a filter."""
+    return RequestPrice(
+        {"": BASE, "filter": products * (LISTED_PRODUCT + _of_filters([condition]))}
+    )
+
+
+def step_price() -> RequestPrice:
+    """Return the price of opening or closing an import."""
+    return RequestPrice({"": BASE})
+
+
+def _is_photo(signal: Signal) -> bool:
+    return signal.is_photo
 
 
 def _signal(signal: Signal) -> float:

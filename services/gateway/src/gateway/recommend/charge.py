@@ -1,24 +1,40 @@
 """The charge of a request: its price is checked and reserved before it runs."""
 
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from gateway.model.price import REFERENCE_PRODUCTS, PricedSizes, RequestPrice, price_of
-from gateway.state.run import Run
+from gateway.model.query import RequestQuery
+from gateway.recommend.begin import begin
+from gateway.state.run import RequestDependencies, Run
+from servicekit import deadlines
 from sightline_rules.controls import ControlKind
 
 
-def charged(run: Run, *, searches: int = 1) -> AbstractContextManager[None]:
-    """Charge the caller for what the block does. `searches`: how often it searches by the signals.
+@asynccontextmanager
+async def charged(
+    query: RequestQuery, deps: RequestDependencies, *, searches: int = 1
+) -> AsyncIterator[Run]:
+    """Plan a checked request and charge its caller for what the block does, within its deadline.
+    Yield its run. `searches`: how often it searches by the signals.
 
-    Controls of scenes are free: no caller chose them. Raises RequestTooExpensive, QuotaExhausted.
+    An expensive request first waits for its turn, and its stages share the time that is left.
+    Controls of scenes are free: no caller chose them.
+    Raises RequestTooExpensive, QuotaExhausted, ExpensiveRequestsBusy.
     """
+    run = begin(query, deps)
+    with deadlines.within(run.plan.ends.answer):
+        async with deps.prices.charged(_checked(run, searches), query.catalog_id) as waited:
+            yield begin(query, deps) if waited else run
+
+
+def _checked(run: Run, searches: int) -> RequestPrice:
+    """Return the price of a request on the whole catalog. Raises RequestTooExpensive."""
     prices = run.deps.prices
     products = prices.products(run.query.catalog_id)
     price = _price(run, min(products, REFERENCE_PRODUCTS), searches)
     prices.check(price)
-    if products > REFERENCE_PRODUCTS:
-        price = _price(run, products, searches)
-    return prices.charged(price)
+    return price if products <= REFERENCE_PRODUCTS else _price(run, products, searches)
 
 
 def _price(run: Run, products: int, searches: int) -> RequestPrice:

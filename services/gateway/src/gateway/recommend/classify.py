@@ -17,11 +17,12 @@ async def classify(question: Question, deps: RequestDependencies) -> Classified:
     """
     check_question(question, deps.catalogs)
     try:
-        with deps.in_time(), deps.prices.charged(photo_price()):
-            # All guesses, regardless of the caller's limit: proposals are based on them.
-            found, subject = await deps.peers.embedder.classify(
-                question.catalog_id, question.photo, MOST_GUESSES
-            )
+        with deps.in_time():
+            async with deps.prices.charged(photo_price(), question.catalog_id):
+                # All guesses, regardless of the caller's limit: proposals are based on them.
+                found, subject = await deps.peers.embedder.classify(
+                    question.catalog_id, question.photo, MOST_GUESSES
+                )
     except ServiceError as error:
         raise photo_error(question.photo, error) or error from error
     proposed = proposals(found)

@@ -23,7 +23,6 @@ from gateway.ranking.fallbacks import HYDRATE
 from gateway.ranking.fuse import fuse
 from gateway.ranking.near_duplicates import collapsed_into
 from gateway.recommend.answer_report import degraded, versions_of
-from gateway.recommend.begin import begin
 from gateway.recommend.charge import charged
 from gateway.recommend.controls.active import activate_controls, excluded_ids, pinned_ids
 from gateway.recommend.controls.moves import apply_boosts, apply_pins
@@ -42,7 +41,6 @@ from gateway.retrieval.anchors import ResolvedAnchors, resolve_anchors
 from gateway.retrieval.branches import find, near_signals
 from gateway.state.run import RequestDependencies, Run
 from gateway.state.trace import RequestTrace
-from servicekit import deadlines
 from servicekit.errors import ServiceError
 
 
@@ -55,9 +53,8 @@ async def explain(
     """
     check(query, deps.catalogs)
     check_product(query, product_id)
-    run = begin(replace(query, explain=True), deps)
-    with deadlines.within(run.plan.ends.answer), charged(run, searches=2):
-        run, _ = await activate_controls(run)
+    async with charged(replace(query, explain=True), deps, searches=2) as planned:
+        run, _ = await activate_controls(planned)
         run, anchors = await resolve_anchors(run)
         try:
             row, columns = await _read(run, product_id)

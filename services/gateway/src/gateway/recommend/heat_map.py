@@ -34,22 +34,25 @@ async def heat_map(asked: HeatMapQuery, deps: RequestDependencies) -> tuple[str,
     peers, such as HEAT_MAP_UNAVAILABLE.
     """
     check_heat_map(asked.catalog_id, asked.photo, asked.product_id, deps.catalogs)
-    with deps.in_time(), deps.prices.charged(photo_price()):
-        found = await deps.peers.retriever.products(
-            asked.catalog_id, [asked.product_id], AnswerScope()
-        )
-        if not found.rows:
-            raise ProductNotFound("product_id")
-        image_id = _image(found.rows[0], asked.image_id)
-        content = await deps.peers.retriever.photo(asked.catalog_id, image_id)
-        # Versions learned from searches are not enough: this process may not have searched yet.
-        state = await deps.peers.retriever.count(asked.catalog_id, SPACES[Branch.VISUAL])
-        version = state.space.version if state.space else ""
-        try:
-            compared = deps.peers.embedder.compare(asked.catalog_id, asked.photo, content, version)
-            return image_id, await compared
-        except ServiceError as error:
-            raise photo_error(asked.photo, error) or error from error
+    with deps.in_time():
+        async with deps.prices.charged(photo_price(), asked.catalog_id):
+            return await _compared(asked, deps)
+
+
+async def _compared(asked: HeatMapQuery, deps: RequestDependencies) -> tuple[str, HeatMap]:
+    found = await deps.peers.retriever.products(asked.catalog_id, [asked.product_id], AnswerScope())
+    if not found.rows:
+        raise ProductNotFound("product_id")
+    image_id = _image(found.rows[0], asked.image_id)
+    content = await deps.peers.retriever.photo(asked.catalog_id, image_id)
+    # Versions learned from searches are not enough: this process may not have searched yet.
+    state = await deps.peers.retriever.count(asked.catalog_id, SPACES[Branch.VISUAL])
+    version = state.space.version if state.space else ""
+    try:
+        compared = deps.peers.embedder.compare(asked.catalog_id, asked.photo, content, version)
+        return image_id, await compared
+    except ServiceError as error:
+        raise photo_error(asked.photo, error) or error from error
 
 
 def _image(row: ProductRow, wanted: str) -> str:

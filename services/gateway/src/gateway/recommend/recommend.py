@@ -18,7 +18,6 @@ from gateway.recommend.answer_report import (
     page_quality,
     versions_of,
 )
-from gateway.recommend.begin import begin
 from gateway.recommend.charge import charged
 from gateway.recommend.controls.active import activate_controls
 from gateway.recommend.controls.step import apply_controls, correct_outcomes, count_exposure
@@ -30,7 +29,7 @@ from gateway.retrieval.branches import find
 from gateway.retrieval.fallback import list_snapshot
 from gateway.state import tokens
 from gateway.state.run import RequestDependencies, Run
-from servicekit import deadlines, tracing
+from servicekit import tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +49,12 @@ async def recommend(query: RequestQuery, deps: RequestDependencies) -> Recommend
     """Return ranked, explained products; the answer reports its degradations.
 
     Raises errors of the caller, RequestTooExpensive, NothingAvailable without any product,
-    AnswerDegraded below the minimum quality and, for a later page, AnswerMissing.
+    AnswerDegraded below the minimum quality and, for a later page, AnswerMissing;
+    ExpensiveRequestsBusy.
     """
     check(query, deps.catalogs)
-    run = begin(query, deps)
-    with deadlines.within(run.plan.ends.answer), charged(run):
-        run, activated = await activate_controls(run)
+    async with charged(query, deps) as planned:
+        run, activated = await activate_controls(planned)
         if query.page_token:
             return await later_page(run)
         run, anchors = await resolve_anchors(run)

@@ -4,14 +4,12 @@ from gateway.model.query import RequestQuery
 from gateway.model.response import FoundProduct, SearchAnswer
 from gateway.ranking.sorting import in_order
 from gateway.recommend.answer_report import best_match, degraded, versions_of
-from gateway.recommend.begin import begin
 from gateway.recommend.charge import charged
 from gateway.recommend.final_order import as_fused, collapsed, fused
 from gateway.recommend.pages import read_page
 from gateway.recommend.validate import check
 from gateway.retrieval.branches import search as find_near
 from gateway.state.run import RequestDependencies
-from servicekit import deadlines
 
 
 async def search(query: RequestQuery, deps: RequestDependencies) -> SearchAnswer:
@@ -20,8 +18,7 @@ async def search(query: RequestQuery, deps: RequestDependencies) -> SearchAnswer
     Raises errors of the caller, and NothingAvailable if no signal could be searched.
     """
     check(query, deps.catalogs, signals_required=True)
-    run = begin(query, deps)
-    with deadlines.within(run.plan.ends.answer), charged(run):
+    async with charged(query, deps) as run:
         listings = await find_near(run)
         candidates = fused(run, listings)
         order = collapsed(run, candidates, as_fused(candidates))

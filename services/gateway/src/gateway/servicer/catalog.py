@@ -1,6 +1,7 @@
 """CatalogService: the retriever's ProductService under the public contract."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import grpc
 
@@ -9,8 +10,9 @@ from gateway.model.errors import ProductNotFound
 from gateway.model.filters import carried
 from gateway.model.price import list_price
 from gateway.servicer.list_tokens import ListTokens
-from gateway.servicer.passthrough import Passthrough
+from gateway.servicer.passthrough import Call, Passthrough
 from gateway.servicer.requests import admit
+from gateway.servicer.written import PRICES
 from gateway.state.prices import RequestPrices
 from servicekit import access
 from servicekit.keyring import SigningKeys
@@ -45,7 +47,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         self._tokens = ListTokens("ListProducts", keys)
         self._products = retriever_grpc.ProductServiceStub(channel)
         self._call = caller.call
-        passthrough.serve(self, SERVICE)
+        passthrough.serve(self, SERVICE, self._charged)
 
     async def GetProduct(
         self, request: pb.GetProductRequest, context: Context
@@ -86,10 +88,22 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         products = self._prices.products(request.catalog_id)
         price = list_price(condition, request.page_size or DEFAULT_LISTED, products)
         self._prices.check(price)
-        with self._prices.charged(price):
+        async with self._prices.charged(price, request.catalog_id):
             answer = await self._call(self._products.ListProducts, asked)
         token = self._tokens.sealed(request, answer.next_page_token)
         return pb.ListProductsResponse(products=answer.products, next_page_token=token)
+
+    def _charged(self, name: str, call: Call) -> Call:
+        """Return a call that is passed on, with its price charged to its caller."""
+        price_of = PRICES[name]
+
+        async def charged(request: Any) -> Any:
+            request.catalog_id = admit(request, self._catalogs)
+            price = price_of(request, self._prices.products(request.catalog_id))
+            async with self._prices.charged(price, request.catalog_id):
+                return await call(request)
+
+        return charged
 
     async def GetImage(
         self, request: pb.GetImageRequest, context: Context

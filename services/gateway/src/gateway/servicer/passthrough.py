@@ -112,11 +112,17 @@ class Passthrough:
         self._once = once
         self._keys = keys
 
-    def serve(self, servicer: object, public: ServiceDescriptor) -> None:
-        """Add the routed methods of its service to a servicer that lacks them."""
+    def serve(
+        self,
+        servicer: object,
+        public: ServiceDescriptor,
+        around: Callable[[str, Call], Call] = lambda _, call: call,
+    ) -> None:
+        """Add the routed methods of its service to a servicer that lacks them. `around` may wrap
+        each call, given with its name."""
         for name in ROUTES[public.full_name]:
             if name not in vars(type(servicer)):
-                setattr(servicer, name, self._method(public, name))
+                setattr(servicer, name, _method(around(name, self.call(public, name))))
 
     def call(self, public: ServiceDescriptor, name: str) -> Call:
         """Return the routed call of that name, in the public messages.
@@ -155,13 +161,12 @@ class Passthrough:
         """Return the version that each peer last reported with its status; empty if unknown."""
         return {peer.value: caller.version for peer, (_, caller) in self._connections.items()}
 
-    def _method(self, public: ServiceDescriptor, name: str) -> Any:
-        call = self.call(public, name)
 
-        async def method(request: Any, _: Context) -> Any:
-            return await call(request)
+def _method(call: Call) -> Any:
+    async def method(request: Any, _: Context) -> Any:
+        return await call(request)
 
-        return method
+    return method
 
 
 def _depends(request: Any) -> bool:

@@ -1,21 +1,25 @@
-"""Prices of requests: their bound, the caller's quota, and the sizes of catalogs they depend on."""
+"""Prices of requests: their bound, the caller's quota, the places of expensive requests, and the
+sizes of catalogs they depend on."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from gateway.model.errors import RequestTooExpensive
 from gateway.model.price import MOST_SECONDS, REFERENCE_PRODUCTS, RequestPrice
+from gateway.state.places import ExpensivePlaces
 from servicekit import costs, quotas
 from servicekit.quotas import QuotaKind
 
 
 @dataclass(frozen=True, slots=True)
 class RequestPrices:
-    """Bound of a request's price, and the number of products of each catalog."""
+    """Bound of a request's price, places of expensive requests, and the number of products of each
+    catalog."""
 
     most_seconds: float = MOST_SECONDS
     """Processor seconds of a request on a catalog of REFERENCE_PRODUCTS, at most."""
+    places: ExpensivePlaces = field(default_factory=lambda: ExpensivePlaces(1))
     _products: dict[str, int] = field(default_factory=dict)
 
     def learn(self, catalog_id: str, products: int) -> None:
@@ -32,18 +36,22 @@ class RequestPrices:
         if price.seconds > self.most_seconds:
             raise RequestTooExpensive(price, self.most_seconds)
 
-    @contextmanager
-    def charged(self, price: RequestPrice) -> Iterator[None]:
+    @asynccontextmanager
+    async def charged(self, price: RequestPrice, catalog_id: str) -> AsyncIterator[bool]:
         """Charge the caller's quota: the price before the request runs, what it did cost after it.
+        An expensive request waits for a place before it runs; yield whether it did.
 
         A request that fails pays its price at least: peers that fail do not report what they spent.
-        Raises QuotaExhausted.
+        One that did not get a place pays nothing but its reading.
+        Raises QuotaExhausted, ExpensiveRequestsBusy.
         """
         reserved = quotas.reserve(QuotaKind.PROCESSOR_SECONDS, price.seconds)
-        spent = price.seconds
+        least = models = 0.0
         try:
-            yield
-            spent = 0.0
+            async with self.places.held(price, catalog_id) as waited:
+                least, models = price.seconds, price.models
+                yield waited
+                least = 0.0
         finally:
-            cost = max(spent, price.models + costs.spent_ms() / 1e3)
+            cost = max(least, models + costs.spent_ms() / 1e3)
             quotas.spend(QuotaKind.PROCESSOR_SECONDS, cost - reserved)
