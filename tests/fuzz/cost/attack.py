@@ -30,6 +30,8 @@ PHASE: Final = Phase(8.0, 30.0)
 SETTLE_SECONDS: Final = 5.0
 _REFUSED_SECONDS: Final = 0.05
 """An attacker that is refused asks again so soon, whatever it is told."""
+_BUILT: Final = 20
+"""Requests of an attacker that are built before it begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,9 @@ async def attack(suite: Suite, keys: Keys, recipes: Sequence[Recipe], seed: int)
         if not _whole(alone):
             raise NotMeasured(f"the calm caller gets nothing whole alone: {counted(alone)}")
         tasks = [
-            asyncio.create_task(_attacker(suite, keys, number, recipe, codes))
+            asyncio.create_task(
+                _attacker(suite, keys, number, recipe, _bodies(recipe, number), codes)
+            )
             for number, recipe in enumerate(recipes)
         ]
         try:
@@ -118,22 +122,38 @@ async def _outcome(call: Awaitable[pb.SearchResponse | pb.RecommendResponse]) ->
 
 
 async def _attacker(
-    suite: Suite, keys: Keys, number: int, recipe: Recipe, codes: Counter[str]
+    suite: Suite,
+    keys: Keys,
+    number: int,
+    recipe: Recipe,
+    bodies: Iterator[bytes],
+    codes: Counter[str],
 ) -> None:
-    """Send a request over and over."""
+    """Send requests one after another. One that is rejected is sent again."""
     metadata = keys.metadata(f"attacker-{number}")
     async with channel_to(suite) as channel:
         call = channel.unary_unary(recipe.method.path, None, None)
-        for turn in _turns(number):
-            raw = await asyncio.to_thread(recipe.build, turn)
-            try:
-                await call(raw, timeout=DEADLINE_SECONDS, metadata=metadata)
-                codes["OK"] += 1
-            except grpc.aio.AioRpcError as error:
-                codes[from_rpc_error(error).reason or error.code().name] += 1
+        for raw in bodies:
+            while True:
+                if await _sent(call(raw, timeout=DEADLINE_SECONDS, metadata=metadata), codes):
+                    break
                 await asyncio.sleep(_REFUSED_SECONDS)
 
 
-def _turns(number: int) -> Iterator[int]:
-    """Return numbers for requests that no other attacker sends."""
-    return itertools.count(1_000_000 * (number + 1))
+async def _sent(call: Awaitable[object], codes: Counter[str]) -> bool:
+    """Return whether the call was answered, and count its code."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        codes[from_rpc_error(error).reason or error.code().name] += 1
+        return False
+    codes["OK"] += 1
+    return True
+
+
+def _bodies(recipe: Recipe, number: int) -> Iterator[bytes]:
+    """Return requests that no other attacker sends. The first ones are built now: building takes
+    this process as long as an answer, and the calm caller lives in it too."""
+    turns = itertools.count(1_000_000 * (number + 1))
+    made = [recipe.build(turn) for turn in itertools.islice(turns, _BUILT)]
+    return itertools.chain(made, map(recipe.build, turns))
