@@ -5,19 +5,28 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections.abc import Sequence
+from itertools import chain
 
 import pytest
 
 from retriever.catalog import products
 from retriever.columns.keeper import Columns
 from retriever.domain.errors import PhotosFull, ProductInvalid
-from retriever.domain.product import Amount, ImageDraft, ProductDraft, ProductOrder, Stored
+from retriever.domain.product import (
+    Amount,
+    ImageDraft,
+    Product,
+    ProductDraft,
+    ProductOrder,
+    Stored,
+)
 from retriever.domain.validation import check_product
 from retriever.record import Record
 from servicekit.errors import ServiceError
 from servicekit.fetch import UriUnreadable
 from servicekit.requests import PageSizeInvalid, PageTokenInvalid, RequestInvalid
-from sightline_rules.filters import All, Comparison, Operator
+from sightline_rules.filters import All, Comparison, Not, Operator
 from tests.fakes.photo_store import FakePhotos
 from tests.fakes.photos import photo
 from tests.unit.retriever.conftest import Clock
@@ -154,7 +163,12 @@ async def stock(record: Record, clock: Clock, number: int) -> None:
         await products.upsert("default", [draft(f"p{n:02}", brand=brand)], record, FakePhotos())
 
 
-async def pages(record: Record, order: ProductOrder, condition: object = None) -> list[list[str]]:
+async def pages(
+    record: Record,
+    order: ProductOrder,
+    condition: object = None,
+    columns: Columns | None = None,
+) -> list[list[str]]:
     found, token = [], ""
     while True:
         page = await products.list_products(
@@ -164,6 +178,7 @@ async def pages(record: Record, order: ProductOrder, condition: object = None) -
             order=order,
             page_size=4,
             page_token=token,
+            columns=columns,
         )
         found.append([product.content.product_id for product in page.products])
         token = page.next_token
@@ -183,6 +198,43 @@ async def test_pages_of_a_filter_are_full(record: Record, clock: Clock) -> None:
     await stock(record, clock, 10)
     odd = Comparison("brand", Operator.EQUAL, "odd")
     assert [len(page) for page in await pages(record, ProductOrder.PRODUCT_ID, odd)] == [4, 1]
+
+
+@pytest.mark.parametrize("order", list(ProductOrder))
+async def test_a_list_by_columns_in_memory_is_the_list_of_the_record(
+    record: Record, clock: Clock, order: ProductOrder
+) -> None:
+    await stock(record, clock, 10)
+    clock.now -= 5  # some were created at the same time
+    await stock(record, clock, 14)
+    await record.delete("default", ["p05"])
+    for condition in (
+        Comparison("brand", Operator.EQUAL, "odd"),
+        Not(Comparison("brand", Operator.EQUAL, "none")),
+        Comparison("brand", Operator.EQUAL, "none"),
+    ):
+        by_record = await pages(record, order, condition)
+        by_columns = await pages(record, order, condition, Columns(record))
+        assert [*chain(*by_columns)] == [*chain(*by_record)]
+
+
+async def test_a_list_with_a_filter_reads_the_products_of_its_page_alone(
+    record: Record, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stock(record, clock, 10)
+    read: list[str] = []
+    get = record.get
+
+    async def noted(catalog_id: str, product_ids: Sequence[str]) -> dict[str, Product]:
+        read.extend(product_ids)
+        return await get(catalog_id, product_ids)
+
+    monkeypatch.setattr(record, "get", noted)
+    monkeypatch.setattr(record, "page", None)
+    odd = Comparison("brand", Operator.EQUAL, "odd")
+    found = await pages(record, ProductOrder.PRODUCT_ID, odd, Columns(record))
+    assert found == [["p01", "p03", "p05", "p07"], ["p09"]]
+    assert read == [name for page in found for name in page]
 
 
 async def test_a_page_token_is_good_for_its_own_list_only(record: Record, clock: Clock) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from retriever.catalog.images import take_images
 from retriever.catalog.uploads import Uploads, uploading
 from retriever.columns.keeper import Columns, View
+from retriever.columns.listing import Position, first_positions
 from retriever.columns.products import each_passes, filter_steps
 from retriever.domain.errors import ImageNotFound, ProductInvalid
 from retriever.domain.product import (
@@ -33,7 +34,7 @@ from servicekit.off_loop import off_loop
 from servicekit.requests import PageTokenInvalid, check_count
 from sightline_rules import ids
 from sightline_rules.fields import ORDERS
-from sightline_rules.filters import Filter
+from sightline_rules.filters import All, Filter
 from sightline_rules.rejections import Rejection, rejections_of
 
 MAX_UPSERT = 100
@@ -129,15 +130,25 @@ async def list_products(
     page_size: int,
     page_token: str,
     mismatched_only: bool = False,
+    columns: Columns | None = None,
 ) -> Page:
     """Return a page of the products that pass.
 
-    A page may be short or empty without being the last.
+    A page may be short or empty without being the last. `columns`: if they hold the catalog, a
+    filter is evaluated on them, and only the page's products are read from the record.
     """
     wanted = requests.page_size(page_size, DEFAULT_PAGE, MAX_PAGE)
     context = _list_context(catalog_id, order, condition, mismatched_only=mismatched_only)
     place = requests.page_place(page_token, (context,), int, str)
     after = _checked_place(*place) if place else None
+    if columns is not None and condition != All() and not mismatched_only:
+        view = await columns.view(catalog_id)
+        if view is not None:
+            found = await _first_passing(view, condition, order, after, wanted + 1)
+            names = [product_id for _, product_id in found[:wanted]]
+            held = await record.get(catalog_id, names)
+            token = requests.page_token((context,), *found[wanted - 1]) if found[wanted:] else ""
+            return Page([held[name] for name in names if name in held], token)
     kept: list[Product] = []
     scanned = 0
     while scanned < MAX_SCAN:
@@ -154,6 +165,15 @@ async def list_products(
         if len(batch) < limit:
             return Page(kept, "")
     return Page(kept, requests.page_token((context,), *after) if after else "")
+
+
+async def _first_passing(
+    view: View, condition: Filter, order: ProductOrder, after: Position | None, count: int
+) -> Sequence[Position]:
+    """Return the positions of the first products that pass, at most `count`."""
+    places = np.flatnonzero(view.table.alive)
+    passing = places[await view.conditions.passing(condition, places)]
+    return await off_loop(len(passing), first_positions(view.table, passing, order, after, count))
 
 
 async def delete(

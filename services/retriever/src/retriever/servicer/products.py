@@ -109,6 +109,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             page_size=request.page_size,
             page_token=request.page_token,
             mismatched_only=request.doubted_only,
+            columns=self.columns,
         )
         response = products_pb.ListProductsResponse(next_page_token=page.next_token)
         ids = [product.content.product_id for product in page.products]

@@ -1,0 +1,52 @@
+"""Order of lists of products, on columns in memory."""
+
+from collections.abc import Sequence
+from heapq import nsmallest
+from itertools import islice
+from typing import cast
+
+import numpy as np
+
+from retriever.columns.arrays import Ints
+from retriever.columns.numeric import NumberColumn
+from retriever.columns.table import ProductTable
+from retriever.domain.product import ProductOrder
+from sightline_rules.evaluation.work import Work
+from sightline_rules.fields import ORDERS
+
+Position = tuple[int, str]
+"""Value of the order's field, 0 without one, and product id: the key of a page token."""
+_SORTED = 4_096
+"""Products that are compared at a time."""
+
+
+def first_positions(
+    table: ProductTable, places: Ints, order: ProductOrder, after: Position | None, count: int
+) -> Work[Sequence[Position]]:
+    """Return the positions of the first `count` products at these places, in the list's order.
+
+    `after`: only products behind this position.
+    """
+    values, falling = _values(table, places, order)
+    sign = -1 if falling else 1
+    keys, ids = sign * values, table.ids
+    start = None if after is None else (sign * after[0], after[1])
+    if start is not None:
+        places, keys = places[keys >= start[0]], keys[keys >= start[0]]
+    first: list[Position] = []
+    pairs = ((key, ids[place]) for key, place in zip(keys.tolist(), places.tolist(), strict=True))
+    behind = (pair for pair in pairs if start is None or pair > start)
+    while some := list(islice(behind, _SORTED)):
+        yield
+        first = nsmallest(count, [*first, *some])
+    return [(sign * key, product_id) for key, product_id in first]
+
+
+def _values(table: ProductTable, places: Ints, order: ProductOrder) -> tuple[Ints, bool]:
+    """Return the values that the order compares first, and whether they fall."""
+    by = ORDERS.get(order.name)
+    if by is None:
+        return np.zeros(len(places), np.int64), False
+    field, direction = by
+    values = cast(NumberColumn, table.columns[field.name]).values[places]
+    return values, direction.falling
