@@ -8,7 +8,7 @@ ones. One piece of work runs at a time: threads would only compete for the inter
 
 import asyncio
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from functools import partial
 from typing import TypeVar
 from weakref import WeakKeyDictionary
@@ -20,6 +20,9 @@ INLINE_STEPS = 4_000
 """Steps of work that run on the event loop, some 2 ms; a step compares a value or 64 characters."""
 TURN_SECONDS = 0.002
 """Processor time of one turn in a thread. Shorter ones cost more switches between threads."""
+
+PART = 8
+"""Items, such as products of a request, that are worked on between two runs of other tasks."""
 
 T = TypeVar("T")
 
@@ -47,6 +50,17 @@ async def off_loop(steps: int, work: Generator[None, None, T]) -> T:
         if held:
             permits.release()
     return result[0]
+
+
+async def in_parts(items: Iterable[T], size: int = PART) -> list[T]:
+    """Return the items of an iterator that works for each of them. Other tasks of the event loop
+    run after every `size` items."""
+    found = []
+    for number, item in enumerate(items, 1):
+        found.append(item)
+        if number % size == 0:
+            await asyncio.sleep(0)
+    return found
 
 
 def _permits() -> PrioritySemaphore:

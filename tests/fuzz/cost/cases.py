@@ -13,7 +13,7 @@ from tests.fuzz.cost.search import Case
 
 FILE: Final = Path(__file__).parents[1] / "cases" / "costly.json"
 PRICED: Final = ("Recommend", "Search", "ExplainRecommendation", "ListProducts", "Classify")
-"""Calls whose price is known before they run; writes have quotas and limits of their own."""
+"""Calls whose price is known before they run; a write has one too, but is not rejected for it."""
 
 
 @dataclass(frozen=True, slots=True)

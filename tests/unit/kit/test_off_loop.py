@@ -10,7 +10,7 @@ import pytest
 
 from servicekit import deadlines, off_loop
 from servicekit.errors import DeadlineExceeded
-from servicekit.off_loop import INLINE_STEPS
+from servicekit.off_loop import INLINE_STEPS, in_parts
 from tests.waiting import until
 
 MANY = INLINE_STEPS + 1
@@ -125,3 +125,18 @@ async def test_an_error_of_the_work_is_raised_and_gives_the_turn_back() -> None:
     with pytest.raises(ValueError, match="broken"):
         await off_loop.off_loop(MANY, broken())
     assert await off_loop.off_loop(MANY, Steps(3).work()) == "done"
+
+
+async def test_other_tasks_run_between_parts_of_items() -> None:
+    seen: list[object] = []
+
+    async def other() -> None:
+        while len(seen) < 50:
+            seen.append("other")
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    assert await in_parts((seen.append(each) or each for each in range(30)), 10) == [*range(30)]
+    task.cancel()
+    assert [each for each in seen if each != "other"] == [*range(30)]
+    assert seen.count("other") >= 3

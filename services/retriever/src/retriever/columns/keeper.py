@@ -8,6 +8,7 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
+from itertools import starmap
 from typing import Self
 
 from prometheus_client import Gauge
@@ -19,6 +20,7 @@ from retriever.columns.word_index import WordIndex, indexed
 from retriever.domain.generation import Generation
 from retriever.domain.vectors import Floats
 from retriever.ports.columns import ColumnRecord, PhotoRow
+from servicekit.off_loop import in_parts
 
 MOST_PRODUCTS = 1_000_000
 """Largest catalog, in products, whose columns are held: about 300 MB."""
@@ -213,9 +215,9 @@ class Columns:
             held = await asyncio.to_thread(indexed, table, rows)
         elif held.head < head:
             changes = await self._record.written(catalog_id, held.head)
-            for product_id, words in await self._record.words(catalog_id, changes.product_ids):
-                if (place := table.place(product_id)) >= 0:
-                    held.put(place, words)
+            rows = await self._record.words(catalog_id, changes.product_ids)
+            named = ((table.place(product_id), words) for product_id, words in rows)
+            await in_parts(starmap(held.put, (each for each in named if each[0] >= 0)))
         held.head = head
         catalog.words = held
 

@@ -19,6 +19,7 @@ from retriever.search.freshness import write_index_token
 from retriever.servicer import column_messages, facet_messages, filter_messages, product_messages
 from retriever.servicer import messages as wire
 from servicekit.jobs import Jobs
+from servicekit.off_loop import in_parts
 from servicekit.requests import check_count, enter
 from servicekit.server import Context
 from sightline.common.v1 import import_pb2, product_pb2
@@ -53,7 +54,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         self, request: products_pb.UpsertProductsRequest, context: Context
     ) -> products_pb.UpsertProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        drafts = [product_messages.draft(product) for product in request.products]
+        drafts = await in_parts(map(product_messages.draft, request.products))
         outcomes, seq = await products.upsert(catalog, drafts, self.record, self.photos)
         return products_pb.UpsertProductsResponse(
             results=[
@@ -146,7 +147,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         self, request: products_pb.UpdateProductsRequest, context: Context
     ) -> products_pb.UpsertProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        drafts = [product_messages.update(update) for update in request.updates]
+        drafts = await in_parts(map(product_messages.update, request.updates))
         outcomes, seq = await partial_updates.update(catalog, drafts, self.record, self.photos)
         return products_pb.UpsertProductsResponse(
             results=[
