@@ -88,7 +88,7 @@ class Pods:
                 "Call": grpc.unary_unary_rpc_method_handler(call),
                 "Stream": grpc.unary_stream_rpc_method_handler(stream),
             }
-            to.add_registered_method_handlers(NAME, handlers)
+            to.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(NAME, handlers),))
 
         self._running.append(
             await server.start([server.Binding(bind, None, NAME)], settings, "pods")

@@ -35,7 +35,7 @@ async def who(request: bytes, _context: Any) -> bytes:
 
 def _add(_servicer: object, to: Any) -> None:
     handlers = {"Who": grpc.unary_unary_rpc_method_handler(who)}
-    to.add_registered_method_handlers(NAME, handlers)
+    to.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(NAME, handlers),))
 
 
 async def main(settings: TillSettings) -> None:

@@ -312,9 +312,12 @@ async def test_a_handler_is_wrapped_once_and_not_for_each_call() -> None:
     assert asked.count("/test.Other/Unary") == 1
 
 
-async def test_handlers_registered_by_name_are_wrapped_too() -> None:
+async def test_generated_code_that_also_registers_its_methods_serves_them_once() -> None:
     def add(servicer: Echo, at: Any) -> None:
         handler = grpc.unary_unary_rpc_method_handler(servicer.unary)
+        at.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("test.Echo", {"Unary": handler}),)
+        )
         at.add_registered_method_handlers("test.Echo", {"Unary": handler})
 
     running = await server.start([server.Binding(add, Echo(), "test.Echo")], ServerSettings(), "by")
