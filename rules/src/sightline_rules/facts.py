@@ -82,10 +82,10 @@ def by_key(
     attributes: Iterable[tuple[str, AttributeValue]],
 ) -> dict[str, tuple[AttributeValue, ...]]:
     """Return attributes as facts hold them: the values of each key."""
-    found: dict[str, tuple[AttributeValue, ...]] = {}
+    found: dict[str, list[AttributeValue]] = {}
     for key, value in attributes:
-        found[key] = (*found.get(key, ()), value)
-    return found
+        found.setdefault(key, []).append(value)
+    return {key: tuple(values) for key, values in found.items()}
 
 
 def passes(condition: Filter, facts: Facts) -> bool:

@@ -1,7 +1,7 @@
 """Columns of texts: shared ones as codes, titles as they are."""
 
 import json
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -14,11 +14,13 @@ from retriever.domain.stored import fact_decoder, keyed
 from sightline_rules import categories, kinds
 from sightline_rules.evaluation.texts import Lookups, Texts
 from sightline_rules.fields import Field
-from sightline_rules.filters import ATTRIBUTES, Comparison, Leaf, Operator
+from sightline_rules.filters import ATTRIBUTES, AttributeValue, Comparison, Leaf, Operator
 from sightline_rules.kinds import FieldKind
 
-Values: TypeAlias = Callable[[AskedFacet, str], Sequence[Hashable]]
-"""Returns the values in a stored text that a facet counts, each once."""
+Decode: TypeAlias = Callable[[str], Any]
+"""Reads a stored text."""
+Values: TypeAlias = Callable[[AskedFacet, Any], Sequence[Hashable]]
+"""Returns the values in what was read that a facet counts, each once."""
 Say: TypeAlias = Callable[[AskedFacet, Any], Said]
 _LIST_STEPS = 24
 """Work of reading the values of a text that holds several, such as tags."""
@@ -56,7 +58,7 @@ class CodedColumn(Coded):
         self.codes: npt.NDArray[np.signedinteger[Any]] = np.zeros(0, np.int8 if small else np.int32)
         """By place."""
         self._fact = fact_decoder(field)
-        self._values, self._say = _values(field.kind)
+        self._decode, self._values, self._say = _values(field.kind)
         several = isinstance(field.kind, kinds.TextsKind | kinds.AttributesKind)
         self._read_steps = _LIST_STEPS if several else 1
 
@@ -76,11 +78,12 @@ class CodedColumn(Coded):
         return Texts(leaves, self.texts, codes, kind=kind, fact=self._fact, lookups=lookups)
 
     def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:
-        texts, values = self.texts, self._values
+        texts, decode = self.texts, self._decode
         return CountedColumn(
             asked,
             self.codes[places].astype(np.int64),
-            read=lambda code: values(asked, texts[code]),
+            decode=lambda code: decode(texts[code]),
+            pick=partial(self._values, asked),
             say=partial(self._say, asked),
             steps=min(len(places), len(texts)) * self._read_steps,
         )
@@ -128,23 +131,24 @@ class LongTextColumn:
         return [[self.texts[place] for place in places.tolist()]]
 
 
-def _values(kind: FieldKind) -> tuple[Values, Say]:
-    """Return the functions that read a facet's values from a stored text, and say one of them."""
+def _values(kind: FieldKind) -> tuple[Decode, Values, Say]:
+    """Return the functions that read a stored text, pick a facet's values, and say one of them."""
     match kind:
         case kinds.CategoryKind():
-            return _category, _equal
+            return str, _category, _equal
         case kinds.TextsKind():
-            return lambda _, text: json.loads(text), _equal
+            return json.loads, lambda _, texts: texts, _equal
         case kinds.AttributesKind():
-            return _attribute, _say_attribute
+            return keyed, _attribute, _say_attribute
         case kinds.ChoiceKind(choices):
             equal = Operator.EQUAL
-            return lambda _, text: (text,), lambda asked, text: (
-                text,
-                Comparison(asked.field, equal, choices(text)),
+            return (
+                str,
+                lambda _, text: (text,),
+                lambda asked, text: (text, Comparison(asked.field, equal, choices(text))),
             )
         case _:
-            return lambda _, text: (text,) if text else (), _equal
+            return str, lambda _, text: (text,) if text else (), _equal
 
 
 def _equal(asked: AskedFacet, text: str) -> Said:
@@ -158,9 +162,11 @@ def _category(asked: AskedFacet, text: str) -> Sequence[str]:
     return (path,) if inside and len(levels) >= depth else ()
 
 
-def _attribute(asked: AskedFacet, text: str) -> Sequence[Hashable]:
+def _attribute(
+    asked: AskedFacet, attributes: Mapping[str, Sequence[AttributeValue]]
+) -> Sequence[Hashable]:
     """Return texts as they are, and others with their type: 1.0 == True."""
-    values = keyed(text).get(asked.field.removeprefix(ATTRIBUTES), ())
+    values = attributes.get(asked.field.removeprefix(ATTRIBUTES), ())
     return [each if isinstance(each, str) else (type(each), each) for each in values]
 
 

@@ -41,8 +41,10 @@ class CountedColumn:
     asked: AskedFacet
     codes: Ints
     """The code at each place; -1: no value."""
-    read: Callable[[int], Sequence[Hashable]]
-    """Returns the values of a code: none, one or several."""
+    decode: Callable[[int], Any]
+    """Returns what a code stands for. Facets of one column share it: it is called once a code."""
+    pick: Callable[[Any], Sequence[Hashable]]
+    """Returns the facet's values of what was decoded: none, one or several."""
     say: Callable[[Any], Said]
     """Returns what is answered of a value. Only called for the values that are answered."""
     steps: int

@@ -45,28 +45,44 @@ class Counting:
     def __init__(self, table: ProductTable, places: Ints, asked: Sequence[AskedFacet]) -> None:
         """Copy the columns of the products at these places."""
         self._shared = table.families(places)
-        self._columns = [_column(table, places, facet) for facet in asked]
-        self.steps = len(places) // 64 + sum(each.steps for each in self._columns)
+        columns = [(place, _column(table, places, facet)) for place, facet in enumerate(asked)]
+        attributes = [each for each in columns if each[1].asked.field.startswith(ATTRIBUTES)]
+        others = [[each] for each in columns if not each[1].asked.field.startswith(ATTRIBUTES)]
+        self._columns = [*others, attributes] if attributes else others
+        """Facets with their places in the request. Those of attributes read one column together."""
+        self.steps = len(places) // 64 + sum(each[0][1].steps for each in self._columns)
         """Cost in values compared, approximately."""
 
     def count(self) -> Work[tuple[int, list[Facet]]]:
         """Return the number of products, and the facets in the order asked. Variants of one parent
         are one product."""
         present, families = np.unique(self._shared, return_inverse=True)
-        facets = []
-        for each in self._columns:
-            facet = yield from _counted(each, families, len(present))
-            facets.append(facet)
-        return len(present), facets
+        facets: dict[int, Facet] = {}
+        for columns in self._columns:
+            pairs = yield from _pairs([column for _, column in columns], families)
+            for (place, column), found in zip(columns, pairs, strict=True):
+                facets[place] = yield from _counted(column, found, len(present))
+        return len(present), [facets[place] for place in sorted(facets)]
 
 
-def _counted(column: CountedColumn, families: Ints, products: int) -> Work[Facet]:
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Values of a facet, and which product family has which."""
+
+    known: Sequence[Hashable]
+    """All values."""
+    values: Ints
+    """The number of a value in `known`, for each pair."""
+    families: Ints
+
+
+def _counted(column: CountedColumn, pairs: _Pairs, products: int) -> Work[Facet]:
     """Count each family once for each of its values, and as missing if it has none."""
-    known, values, having = yield from _pairs(column, families)
+    known, values, having = pairs.known, pairs.values, pairs.families
     yield
-    pairs = np.unique(values * max(products, 1) + having)  # each family once a value
+    unique = np.unique(values * max(products, 1) + having)  # each family once a value
     yield
-    counts = np.bincount(pairs // max(products, 1), minlength=len(known))
+    counts = np.bincount(unique // max(products, 1), minlength=len(known))
     shown: Sequence[int] = range(len(known))
     if not column.ranged:
         shown = yield from _commonest(column, known, counts)
@@ -97,21 +113,37 @@ def _commonest(
     return sorted([*places, *first], key=lambda place: (-int(counts[place]), text(place)))
 
 
-def _pairs(column: CountedColumn, families: Ints) -> Work[tuple[Sequence[Hashable], Ints, Ints]]:
-    """Return all values, and for each value of each place its number and the place's family."""
-    rows = np.flatnonzero(column.codes >= 0)
-    present, code = np.unique(column.codes[rows], return_inverse=True)
-    known: dict[Hashable, int] = {}
-    held: list[list[int]] = []
+def _pairs(columns: Sequence[CountedColumn], families: Ints) -> Work[list[_Pairs]]:
+    """Return for each facet of one column its values and the families that have them. What the
+    column holds is read once for all facets."""
+    codes, decode = columns[0].codes, columns[0].decode
+    rows = np.flatnonzero(codes >= 0)
+    present, code = np.unique(codes[rows], return_inverse=True)
+    known = [dict[Hashable, int]() for _ in columns]
+    held = [list[list[int]]() for _ in columns]
+    parts = list(zip([column.pick for column in columns], known, held, strict=True))
     for each in present.tolist():
         yield
-        held.append([known.setdefault(one, len(known)) for one in column.read(each)])
+        stored = decode(each)
+        for pick, names, numbers in parts:
+            numbers.append([names.setdefault(one, len(names)) for one in pick(stored)])
+    return [
+        _Pairs(list(names), *_flat(numbers, code, families[rows]))
+        for names, numbers in zip(known, held, strict=True)
+    ]
+
+
+def _flat(held: Sequence[Sequence[int]], code: Ints, families: Ints) -> tuple[Ints, Ints]:
+    """Return the values of each row, one after another, and for each the row's family.
+
+    `held`: values by code. `code`: of each row.
+    """
     lengths = np.array([len(each) for each in held], np.int64)
     flat = np.array([number for each in held for number in each], np.int64)
     many = lengths[code]
     starts = (lengths.cumsum() - lengths)[code]
     inside = np.arange(many.sum()) - np.repeat(many.cumsum() - many, many)
-    return list(known), flat[np.repeat(starts, many) + inside], np.repeat(families[rows], many)
+    return flat[np.repeat(starts, many) + inside], np.repeat(families, many)
 
 
 def _column(table: ProductTable, places: Ints, asked: AskedFacet) -> CountedColumn:

@@ -133,7 +133,7 @@ def _counted(
 ) -> CountedColumn:
     """Return a column whose codes are its values."""
     work = len(codes) // 64
-    return CountedColumn(asked, codes, lambda code: (code,), say, work, ranged=ranged)
+    return CountedColumn(asked, codes, int, lambda code: (code,), say, work, ranged=ranged)
 
 
 def _number_bounds(asked: AskedFacet, most: float, largest: float) -> list[float]:
