@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
+from threading import Lock
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,6 +36,7 @@ class Lookups:
 
     def __init__(self) -> None:
         self._answers: OrderedDict[Hashable, Answers] = OrderedDict()
+        self._changes = Lock()
 
     def of(self, key: Hashable, size: int) -> Answers:
         """Return the answers about the first `size` texts, to be filled in."""
@@ -48,13 +50,14 @@ class Lookups:
 
     def keep(self, key: Hashable, answers: Answers) -> None:
         """Cache answers, and drop the least recently used ones."""
-        self._answers.pop(key, None)
-        self._answers[key] = answers
-        while len(self._answers) > MOST_LEAVES or self._bytes() > MOST_BYTES:
-            self._answers.popitem(last=False)
+        with self._changes:
+            self._answers.pop(key, None)
+            self._answers[key] = answers
+            while len(self._answers) > MOST_LEAVES or self._bytes() > MOST_BYTES:
+                self._answers.popitem(last=False)
 
     def _bytes(self) -> int:
-        return sum(answers.nbytes for answers in tuple(self._answers.values()))
+        return sum(answers.nbytes for answers in self._answers.values())
 
 
 class Texts:
