@@ -10,6 +10,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from prometheus_client import Counter
@@ -33,6 +34,11 @@ HEDGED = Counter(
 )
 
 
+one_at_a_time: ContextVar[asyncio.Lock | None] = ContextVar("one_at_a_time", default=None)
+"""Lock that lets one call of an expensive request run at a time: a peer works on calls in the order
+in which they arrive, so that other requests go between them. `None`: no bound."""
+
+
 class Hedging:
     """Hedged requests of one idempotent method."""
 
@@ -44,7 +50,13 @@ class Hedging:
         """Seconds after which a call is late: an estimate of their quantile LATE."""
 
     async def call(self, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return the first answer of one or two requests; the other request is cancelled."""
+        """Return the first answer of one or two requests; the other request is cancelled.
+
+        A call of an expensive request is not hedged: the second one would cost as much again.
+        """
+        if (alone := one_at_a_time.get()) is not None:
+            async with alone:
+                return await start()
         if not self._share:
             return await start()
         self._saved = min(SAVED, self._saved + self._share)

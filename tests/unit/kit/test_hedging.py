@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from servicekit.hedging import Hedging
+from servicekit.hedging import Hedging, one_at_a_time
 from tests.waiting import until
 
 
@@ -105,3 +105,25 @@ async def test_late_means_later_than_most() -> None:
 
         await hedging.call(call)
     assert 0.085 < hedging.late < 0.105
+
+
+async def test_calls_of_an_expensive_request_run_one_at_a_time_and_are_not_hedged() -> None:
+    hedging = Hedging("peer", 1.0)
+    hedging.late = 0.0
+    running, most, started = 0, 0, 0
+
+    async def start() -> int:
+        nonlocal running, most, started
+        started, running = started + 1, running + 1
+        most = max(most, running)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        running -= 1
+        return started
+
+    bound = one_at_a_time.set(asyncio.Lock())
+    try:
+        await asyncio.gather(*(hedging.call(start) for _ in range(3)))
+    finally:
+        one_at_a_time.reset(bound)
+    assert (most, started) == (1, 3)

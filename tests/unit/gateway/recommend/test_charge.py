@@ -21,6 +21,7 @@ from gateway.recommend.search import search
 from gateway.state.prices import RequestPrices
 from gateway.state.run import RequestDependencies
 from servicekit import costs, deadlines, quotas
+from servicekit.hedging import one_at_a_time
 from servicekit.quotas import CallerUsage, QuotaExhausted, QuotaKind
 from sightline_rules.controls import ControlKind
 from tests import virtual_time
@@ -182,3 +183,11 @@ def test_the_size_of_a_catalog_is_what_the_last_answer_carried() -> None:
         prices.learn("wines", products)
         assert prices.products("wines") == 70
     assert prices.products("shoes") == REFERENCE_PRODUCTS
+
+
+@pytest.mark.parametrize("conditions", [0, 20])
+async def test_calls_of_expensive_requests_alone_run_one_at_a_time(conditions: int) -> None:
+    query = by_photo(filter=parts(conditions)) if conditions else by_photo()
+    async with charged(query, shop_with_photo().deps):
+        assert (one_at_a_time.get() is not None) is (conditions > 0)
+    assert one_at_a_time.get() is None

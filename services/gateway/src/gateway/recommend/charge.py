@@ -1,5 +1,6 @@
 """The charge of a request: its price is checked and reserved before it runs."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,6 +9,7 @@ from gateway.model.query import RequestQuery
 from gateway.recommend.begin import begin
 from gateway.state.run import RequestDependencies, Run
 from servicekit import deadlines
+from servicekit.hedging import one_at_a_time
 from sightline_rules.controls import ControlKind
 
 
@@ -24,8 +26,13 @@ async def charged(
     """
     run = begin(query, deps)
     with deadlines.within(run.plan.ends.answer):
-        async with deps.prices.charged(_checked(run, searches), query.catalog_id) as waited:
-            yield begin(query, deps) if waited else run
+        price = _checked(run, searches)
+        async with deps.prices.charged(price, query.catalog_id) as waited:
+            bound = one_at_a_time.set(asyncio.Lock() if price.is_expensive else None)
+            try:
+                yield begin(query, deps) if waited else run
+            finally:
+                one_at_a_time.reset(bound)
 
 
 def _checked(run: Run, searches: int) -> RequestPrice:
