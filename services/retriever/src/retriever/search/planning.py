@@ -2,8 +2,9 @@
 
 A FLAT generation compares every row and needs no plan. In an HNSW one the engine walks a graph, and
 a filter hides most of what it walks past: with `ef` at 200, recall@100 under a filter that passes
-1% is .31 (Milvus Lite, 10,000 rows) or .11 (50,000). So - wide filters go through the graph with
-`ef` raised to EF_FACTOR × limit ÷ share that passes;
+1% is .31 (Milvus Lite, 10,000 rows) or .11 (50,000). So
+
+- wide filters go through the graph with `ef` raised to EF_FACTOR × limit ÷ share that passes;
 - where the engine compares what passes a narrow filter one by one of itself, up to MAX_SLICES of
   the index's slices are searched side by side, so many that few rows pass in each: its graph misses
   some there, whatever `ef` is;
