@@ -117,7 +117,8 @@ def test_flags_are_counted() -> None:
     counted = column.counted(AskedFacet("organic", 9), np.arange(4))
     assert counted.codes.tolist() == [1, -1, 0, 1]
     assert not counted.ranged
-    said = [counted.say(value) for code in (1, 0) for value in counted.read(code)]
+    decoded = [counted.decode(code) for code in (1, 0)]
+    said = [counted.say(value) for each in decoded for value in counted.pick(each)]
     assert said == [
         ("true", Comparison("organic", Operator.EQUAL, True)),
         ("false", Comparison("organic", Operator.EQUAL, False)),
