@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
@@ -66,6 +66,8 @@ FACETS: Final = (
     *("attributes.a", "attributes.b", "attributes.c", "attributes.d"),
 )
 FORMATS: Final = ("AVIF", "JPEG", "PNG", "WEBP")
+_PREFIX: Final = "w"
+"""Of ids of products that requests write."""
 _WRITTEN: Final = 10_000
 """Distance between the numbers of products that two requests write, so that their texts differ."""
 _EVERY: Final = 20
@@ -129,6 +131,11 @@ class Recipe:
         usual, parts = asdict(Recipe(self.call)), asdict(self)
         found = {name: parts[name] for name in USED[self.call] if parts[name] != usual[name]}
         return {"call": self.call, **found}
+
+    def names(self, number: int) -> Sequence[str]:
+        """Return the ids of the products that the request writes."""
+        written = range(self.items if self.call == "UpsertProducts" else 0)
+        return [f"{_PREFIX}{number * _WRITTEN + place}" for place in written]
 
     def build(self, number: int) -> bytes:
         """Return the request. `number`: another one for each request of a run."""
@@ -362,7 +369,7 @@ def _events(recipe: Recipe, number: int) -> events_pb.WriteEventsRequest:
 
 def _upsert(recipe: Recipe, number: int) -> catalog_pb.UpsertProductsRequest:
     made = [
-        product(number * _WRITTEN + place, recipe.attributes, recipe.letters, "w")
+        product(number * _WRITTEN + place, recipe.attributes, recipe.letters, _PREFIX)
         for place in range(recipe.items)
     ]
     return catalog_pb.UpsertProductsRequest(catalog_id=CATALOG, products=made)

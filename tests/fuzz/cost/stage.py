@@ -266,6 +266,7 @@ class Measuring:
         by = {name: now[name] - before.get(name, 0.0) for name in now}
         blocked, where, late = self.meter.blocked()
         idle = self.meter.idle * (time.monotonic() - began)
+        await self._remove(recipe)
         ordered = sorted(
             ((n, round(s, 2)) for n, s in by.items() if s >= 0.01), key=lambda x: -x[1]
         )
@@ -280,6 +281,17 @@ class Measuring:
             bytes=len(raw),
         )
         return cost, wait
+
+    async def _remove(self, recipe: Recipe) -> None:
+        """Delete the products that a request wrote, so that the catalog stays as it is said to be.
+
+        Otherwise products with a hundred long attributes would make later requests expensive.
+        """
+        if names := recipe.names(self.sent):
+            call = self.channel.unary_unary(named("DeleteProducts").path, None, None)
+            raw = catalog_pb.DeleteProductsRequest(catalog_id=CATALOG, product_ids=names)
+            caller = self.keys.metadata("owner")
+            await call(raw.SerializeToString(), timeout=SETTLE_SECONDS, metadata=caller)
 
     async def _send(self, recipe: Recipe, raw: bytes) -> tuple[str, float]:
         caller = self.keys.metadata(f"search-{self.sent % _SEARCHERS}")
