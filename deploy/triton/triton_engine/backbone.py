@@ -237,8 +237,8 @@ class LiteModel(PhotoModel):
     def _fits(self) -> Self:
         if (self.space in (FEATURES, POSITIONS)) is not (self.features is not None):
             raise ValueError(
-                f'space is "{FEATURES}" where there is [features], or "{POSITIONS}", and'
-                " nowhere else"
+                f'space must be "{FEATURES}" or "{POSITIONS}" with [features], and neither'
+                " without it"
             )
         return self
 
