@@ -195,7 +195,11 @@ def test_a_tower_of_texts_takes_tokens_with_a_mask_or_without(
             'input = "pixels"',
             "no input pixels; it has input_ids",
         ),
-        ('output = "image_embeds"', 'output = "x"', "no output x; it has text_embeds, image_embeds"),
+        (
+            'output = "image_embeds"',
+            'output = "x"',
+            "no output x; it has text_embeds, image_embeds",
+        ),
         (
             'output = "image_embeds"',
             'output = "text_embeds"',
