@@ -150,7 +150,7 @@ def new(
     if out is None:
         typer.echo(token)
         running.say(
-            Text("This is the token. It is shown only now: keep it where only its user reads.")
+            Text("This is the token. It is shown only now: store it where only its user reads it.")
         )
     else:
         running.say(Text(f"The token was written to {out}. It is stored nowhere else."))
