@@ -32,9 +32,9 @@ class SightlineClient(
         async with SightlineClient("127.0.0.1:8600") as client:
             answer = await client.recommend(image=Path("shelf.jpg"), page_size=5)
 
-    Every call raises a ``SightlineError``; see ``sightline_client.errors`` for the kinds. A call
-    that met no answer (UNAVAILABLE) is tried again up to three times within its timeout, but for
-    products that carry an etag.
+    Calls raise a ``SightlineError``; see ``sightline_client.errors`` for the kinds. A call that
+    fails with UNAVAILABLE is retried up to four times within its timeout, except for products with
+    an etag.
     """
 
     def __init__(
