@@ -31,7 +31,7 @@ class SyncSightlineClient(
     SyncSpaceCalls,
     SyncOperationCalls,
 ):
-    """``SightlineClient`` for programs without asyncio: the same calls, answered when they return.
+    """``SightlineClient`` for programs without asyncio: the same calls, which block.
     May be used from several threads. Use it as a context manager::
 
         with SyncSightlineClient("127.0.0.1:8600") as client:
