@@ -32,9 +32,9 @@ class SightlineClient(
         async with SightlineClient("127.0.0.1:8600") as client:
             answer = await client.recommend(image=Path("shelf.jpg"), page_size=5)
 
-    Failed calls raise a ``SightlineError``; see ``sightline_client.errors`` for the kinds. A call that
-    fails with UNAVAILABLE is retried up to four times within its timeout, except for products with
-    an etag.
+    Failed calls raise a ``SightlineError``; see ``sightline_client.errors`` for the kinds. A call
+    that fails with UNAVAILABLE is retried up to four times within its timeout, except for products
+    with an etag.
     """
 
     def __init__(

@@ -62,7 +62,7 @@ def _day(value: str) -> str:
 
 def _shoppers(value: str) -> str:
     if value not in SHOPPERS:
-        raise typer.BadParameter(f"is none of {', '.join(SHOPPERS)}")
+        raise typer.BadParameter(f"is not one of {', '.join(SHOPPERS)}")
     return value
 
 
