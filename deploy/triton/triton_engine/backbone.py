@@ -213,7 +213,7 @@ class PhotoModel(_Manifest):
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What the embedder reads of the model, beside what it reads of every one."""
+        """Parameters for the embedder, in addition to those of every model."""
         stated = {
             "input_size": str(self.input.size),
             "crop": f"{self.input.crop:g}",
@@ -297,7 +297,7 @@ class TextModel(_Manifest):
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What the embedder reads of the model, beside what it reads of every one."""
+        """Parameters for the embedder, in addition to those of every model."""
         return {
             "tokens": str(self.input.max_tokens),
             "tokenizer_sha256": self.input.tokenizer_sha256,
