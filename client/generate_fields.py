@@ -3,8 +3,8 @@ the list of fields.
 
     .venv/bin/python client/generate_fields.py
 
-The rules' table of fields says which there are, the contract's message in which order. A test keeps
-the file and the table together.
+The fields come from the rules' table, their order from the contract's message. A test compares the
+file with both.
 """
 
 import subprocess

@@ -1,8 +1,8 @@
-"""Writes _generated from api and client.py: the same calls with the same words, unawaited.
+"""Writes _generated from api and client.py: the same calls and docstrings, without await.
 
     .venv/bin/python client/generate_sync.py
 
-A test keeps the two together.
+A test compares the generated files with their sources.
 """
 
 import ast
@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent / "src/sightline_client"
 TARGET = PACKAGE / "_generated"
 SUBJECTS = sorted(path.stem for path in (PACKAGE / "api").glob("[a-z]*.py") if path.stem != "base")
 
-BASE = '''"""What every call of the synchronous client needs.
+BASE = '''"""Base of the synchronous client's calls.
 
 Made from api by generate_sync.py: change that and run it.
 """
@@ -25,7 +25,7 @@ from sightline_client.transport.looping import Loop
 
 
 class SyncConnected:
-    """Calls that are answered when they return."""
+    """Calls that block until they are answered."""
 
     _loop: Loop
     _client: SightlineClient
@@ -57,7 +57,7 @@ from sightline_client.transport.looping import Loop
 
 
 class SyncSightlineClient({bases}):
-    """``SightlineClient`` for programs without asyncio: the same calls, answered when they return.
+    """``SightlineClient`` for programs without asyncio: the same calls, which block.
     May be used from several threads. Use it as a context manager::
 
         with SyncSightlineClient("127.0.0.1:8600") as client:
@@ -182,7 +182,7 @@ def _shell(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     returns = returns.replace("AsyncIterator[", "Iterator[").replace("Batches[", "SyncBatches[")
     arguments = ast.unparse(node.args)
     doc = ast.get_docstring(node, clean=False) or ""
-    # What is awaited or followed asynchronously there is asked for or followed plainly here.
+    # Describe blocking calls: report() instead of await, for instead of async for.
     doc = doc.replace(
         "``await`` it for a report, or ``async for`` it",
         "A collection is sent when this is called.\n\n        ``report()`` gives a report; ``for``"

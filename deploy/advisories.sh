@@ -1,13 +1,13 @@
 #!/bin/sh
-# Published advisories about what the locks name: each lock of uv by OSV (https://osv.dev), those of npm by
-# its registry. Exits 1 where there is one; where nobody can be asked it says NOT MEASURED and why.
+# Checks the locked packages for published advisories: uv's locks with OSV (https://osv.dev), npm's with its
+# registry. Exits 1 if there are any. If the service can't be reached, it prints NOT MEASURED and the reason.
 # OSV_URL= names another service with OSV's API, such as a mirror.
 set -u
 cd "${1:-$(dirname "$0")/..}" || exit
 uv="${UV:-.tools/bin/uv}"
 bad=0
 
-judge() { # lock, exit status, what was said; 0 = nothing, 1 = advisories, else = nobody answered
+judge() { # lock, exit status (0 = none, 1 = advisories, other = the check failed), output
   case "$2" in
     0) echo "$1: no advisory" ;;
     1) printf '%s: ADVISORIES\n%s\n' "$1" "$3" && bad=1 ;;

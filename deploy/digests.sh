@@ -1,6 +1,7 @@
 #!/bin/sh
-# Pins the images of others by what they hold: Compose, Dockerfiles, Kubernetes and workflows, from the
-# repository's root. Asks their registries (needs Docker with buildx); run it again to take a newer build of a tag.
+# Pins third-party images to their digests, in Compose files, Dockerfiles, Kubernetes manifests and workflows.
+# Run it from the repository's root. It queries the registries (needs Docker with buildx); run it again to take a
+# newer build of a tag.
 set -eu
 cd "${1:-$(dirname "$0")/..}"
 files="compose*.yaml .github/workflows/*.yaml services/*/Dockerfile deploy/triton/Dockerfile deploy/triton/server/Dockerfile
@@ -11,7 +12,7 @@ images=$(sed -nE 's/^(FROM| +image:) ([^ @$]+:[^ @$]+)(@[^ ]+)?( .*)?$/\2/p' $fi
 for image in $images; do
   digest=$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "$image")
   expr "$digest" : 'sha256:[0-9a-f]\{64\}$' >/dev/null || {
-    echo "$image: its registry answers no digest but: $digest" >&2
+    echo "$image: the registry returned no digest: $digest" >&2
     exit 1
   }
   # shellcheck disable=SC2086

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Builds an image of each service, or of those named, from the repository's root; with --print only says how.
+# Builds the image of each service, or of those named, from the repository's root; --print only prints the commands.
 #   deploy/images.sh [--print] [NAME...]
-# TAG= names the images' tag (default: the version). REGISTRY=ghcr.io/you/sightline stands before their names
-# instead of sightline. PLATFORMS=linux/amd64,linux/arm64 builds for those, PUSH=1 sends them to the registry, with
-# what is in them (SBOM) and how they were built (provenance). PROJECT_URL= is written on them as their source.
+# TAG= sets the images' tag (default: the version). REGISTRY=ghcr.io/you/sightline replaces sightline as the prefix
+# of their names. PLATFORMS=linux/amd64,linux/arm64 builds for these platforms. PUSH=1 pushes the images to the
+# registry, with their SBOM and provenance. PROJECT_URL= is stored as their source.
 set -eu
 cd "$(dirname "$0")/.."
 version="$(deploy/version.sh)"
@@ -13,16 +13,16 @@ print='' wanted='' names=$(sed -nE 's/^image ([a-z-]+) .*/\1/p' deploy/images.sh
 for word in "$@"; do
   case " --print $names" in
     *" $word "*) [ "$word" = --print ] && print=1 || wanted="$wanted $word" ;;
-    *) echo "there is no image \"$word\", but: $names" >&2 && exit 2 ;;
+    *) echo "there is no image \"$word\"; the images are: $names" >&2 && exit 2 ;;
   esac
 done
 
 refuse() {
-  echo "images $1; deploy/images.sh --print shows what it would do" >&2
+  echo "images $1; deploy/images.sh --print shows the commands" >&2
   exit 1
 }
 case "$platforms" in
-  *,*) [ "$push" ] || refuse 'of several platforms are put together in a registry: say PUSH=1, or one of PLATFORMS' ;;
+  *,*) [ "$push" ] || refuse 'for several platforms can only be pushed: set PUSH=1, or name one platform in PLATFORMS' ;;
 esac
 if [ ! "$print" ]; then
   command -v docker >/dev/null 2>&1 || refuse 'need Docker, and there is no docker command here'

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Keeps what is in files, or in the Secrets and ConfigMaps of a namespace: keys, scenes, experiments, settings.
-# It is encrypted for one certificate, so that where it is made and kept nobody can read it:
+# Backs up keys, scenes, experiments and settings: files, or the Secrets and ConfigMaps of a namespace.
+# The backup is encrypted for a certificate; the machines that make or store it can't decrypt it:
 #   openssl req -x509 -newkey rsa:4096 -days 36500 -subj /CN=sightline-keys -keyout keep.key -out keep.crt
 #   deploy/keep.sh save FILE keep.crt PATH...                     deploy/keep.sh save FILE keep.crt --namespace sightline
 #   deploy/keep.sh restore FILE keep.key FOLDER                   deploy/keep.sh restore FILE keep.key --namespace sightline
-# keep.key asks for a passphrase, and belongs to none of the machines that it is to bring back. What is there
-# already in a namespace stays, and is named; files of a folder are replaced.
+# keep.key is protected by a passphrase; store it on none of the machines that it restores. Restoring replaces the
+# files of a folder, but not objects that exist in a namespace: their names are printed.
 set -eu
 umask 077
 usage() { sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2; }
@@ -15,10 +15,10 @@ shift 3
 draft=$(mktemp -d)
 trap 'rm -rf "$draft"' EXIT
 
-# The contents as they are, without what a cluster says of them; values of Secrets are in base64.
+# Print the objects without the metadata that the cluster adds; values of Secrets are in base64.
 objects() { # namespace
   for type in Opaque kubernetes.io/tls kubernetes.io/dockerconfigjson; do
-    # shellcheck disable=SC2016 # the names are of the template
+    # shellcheck disable=SC2016 # $key and $value are variables of the template
     kubectl -n "$1" get secrets --field-selector "type=$type" -o go-template='{{range .items}}{{template "one" .}}{{end}}
 {{- define "one"}}---
 apiVersion: v1

@@ -1,18 +1,18 @@
 #!/bin/sh
-# The suite in a cluster of kind on this machine: builds all images, applies the overlay "small", loads the wines and
-# asks for recommendations (deploy/smoke.sh). From the repository's root, after `make setup`.
+# Runs the suite in a kind cluster on this machine: builds all images, applies the overlay "small", loads the wines
+# and requests recommendations (deploy/smoke.sh). From the repository's root, after `make setup`.
 # Needs Docker with buildx, kind, kubectl, jq and about 60 GB of disk, most of it for Triton's image. The cluster is
 # deleted at the end; KEEP=1 keeps it. NAME=, REGISTRY_PORT= and PORT= (the gateway's; the administrative one is the
-# next) let it stand beside another.
+# next) allow several clusters at once.
 set -eu
 cd "$(dirname "$0")/.."
 name="${NAME:-sightline}" registry="${REGISTRY_PORT:-5001}" port="${PORT:-8600}" admin=$((${PORT:-8600} + 1))
 overlay=deploy/k8s/overlays/small
 bin=.venv/bin context="kind-$name" forwards=''
 for each in docker kind kubectl jq; do
-  command -v "$each" >/dev/null 2>&1 || { echo "the demo in a cluster needs $each, which is not here" >&2 && exit 1; }
+  command -v "$each" >/dev/null 2>&1 || { echo "the demo in a cluster needs $each, which is not installed" >&2 && exit 1; }
 done
-! kind get clusters 2>/dev/null | grep -qx "$name" || { echo "there is a cluster \"$name\": kind delete cluster --name $name" >&2 && exit 1; }
+! kind get clusters 2>/dev/null | grep -qx "$name" || { echo "the cluster \"$name\" exists already: delete it with kind delete cluster --name $name" >&2 && exit 1; }
 kube() { kubectl --context "$context" --namespace sightline "$@"; }
 
 ended() {
@@ -40,7 +40,7 @@ trap 'exit 130' INT TERM
 
 step() { printf '\n== %s\n' "$*"; }
 
-step a cluster, and a registry that it asks before Docker Hub
+step a cluster, and a registry that it uses before Docker Hub
 docker run --detach --name "$name-registry" --publish "127.0.0.1:$registry:5000" registry:3.0.0
 kind create cluster --name "$name" --wait 3m
 docker network connect kind "$name-registry"
@@ -53,7 +53,7 @@ EOF
 step the images
 docker buildx create --name "$name" --driver-opt network=host >/dev/null
 BUILDX_BUILDER="$name" REGISTRY="localhost:$registry/sightline" PUSH=1 deploy/images.sh
-docker buildx rm "$name" # and with it what it kept of each layer
+docker buildx rm "$name" # and its cache of layers
 
 step the suite
 kube apply --kustomize "$overlay"

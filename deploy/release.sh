@@ -1,16 +1,16 @@
 #!/bin/sh
-# The steps of a release, each of which .github/workflows/release.yaml runs, from the repository's root:
-#   check TAG             refuses a tag that is not "v" and the version of all places, or that CHANGELOG.md says nothing of
-#   notes                 prints what CHANGELOG.md says of the version
-#   room                  frees what a hosted machine has and an image of 20 GB needs
+# The steps of a release, which .github/workflows/release.yaml runs, from the repository's root:
+#   check TAG             fails unless TAG is "v" and the version, all files have it, and CHANGELOG.md describes it
+#   notes                 prints the section of CHANGELOG.md about the version
+#   room                  frees disk space on a hosted runner for an image of 20 GB
 #   join NAME BUILD       makes one image of those tagged BUILD-amd64 and BUILD-arm64; prints its digest
-#   scan NAME DIGEST      fails on a critical hole that has a fix, on either platform
-#   sign NAME DIGEST      signs it, and what is in it (dist/sbom), as the workflow that runs
-#   verify NAME DIGEST    as a user does: that it was signed by this workflow for this tag
-#   tag NAME DIGEST       gives it the version as its tag, and keeps "NAME@DIGEST" in dist/images
+#   scan NAME DIGEST      fails on a critical vulnerability that has a fix, on either platform
+#   sign NAME DIGEST      signs the image and its SBOM (dist/sbom), with the identity of the running workflow
+#   verify NAME DIGEST    verifies, as a user does, that this workflow signed the image for this tag
+#   tag NAME DIGEST       tags the image with the version, and writes "NAME@DIGEST" into dist/images
 #   wheels                publishes dist/wheels
-#   github TAG            makes the release's page, with the notes, wheels, SBOMs and digests
-# REGISTRY= stands before the images' names; REPOSITORY= is the page of the repository whose workflow signs.
+#   github TAG            creates the GitHub release, with the notes, wheels, SBOMs and digests
+# REGISTRY= is the prefix of the images' names; REPOSITORY= is the URL of the repository whose workflow signs.
 set -eu
 cd "$(dirname "$0")/.."
 version="$(deploy/version.sh)" platforms="amd64 arm64"
@@ -27,9 +27,9 @@ digest_of() { # tag
 
 case "${1:-}" in
   check)
-    [ "$2" = "v$version" ] || { echo "the tag is $2, and CHANGELOG.md is at $version" >&2 && exit 1; }
+    [ "$2" = "v$version" ] || { echo "the tag is $2, but the newest version in CHANGELOG.md is $version" >&2 && exit 1; }
     deploy/version.sh check
-    notes | grep -q '[[:alpha:]]' || { echo "CHANGELOG.md says nothing of $version" >&2 && exit 1; }
+    notes | grep -q '[[:alpha:]]' || { echo "CHANGELOG.md has no notes for $version" >&2 && exit 1; }
     ;;
   notes) notes ;;
   room) sudo rm -rf /usr/share/dotnet /usr/local/lib/android /opt/ghc /opt/hostedtoolcache/CodeQL && df -h / ;;
@@ -47,7 +47,7 @@ case "${1:-}" in
     ;;
   sign)
     cosign sign --yes --recursive "$image@$3"
-    # Of Triton's, which has nothing of ours, buildx keeps the list beside the image, as of all.
+    # Triton's image has no packages of ours; its SBOM is the one that buildx attaches to every image.
     [ ! -e "dist/sbom/$2.cdx.json" ] ||
       cosign attest --yes --type cyclonedx --predicate "dist/sbom/$2.cdx.json" "$image@$3"
     ;;

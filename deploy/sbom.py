@@ -1,5 +1,7 @@
-"""Removes from a CycloneDX list packages that no platform's image installs under the lock's
-markers, by uv's own plan: `python deploy/sbom.py FILE UV WORDS…`, with WORDS as for `uv sync`.
+"""Removes packages that no platform's image installs from a CycloneDX file.
+
+`python deploy/sbom.py FILE UV WORDS…`, with WORDS as for `uv sync`. uv's plan of an installation
+decides which packages the lock's markers exclude.
 """
 
 import json
@@ -22,7 +24,8 @@ def installed(uv: str, words: Sequence[str], platform: str) -> set[tuple[str, st
     asked = ("sync", "--dry-run", "--quiet", "--locked", "--no-dev", "--output-format", "json")
     plan = subprocess.run(
         [uv, *asked, "--python-platform", platform, *words],
-        env={**os.environ, "UV_PROJECT_ENVIRONMENT": "/nonexistent"},  # nothing is there yet
+        # An environment without packages, so that the plan contains all of them.
+        env={**os.environ, "UV_PROJECT_ENVIRONMENT": "/nonexistent"},
         stdout=subprocess.PIPE,
         check=True,
     ).stdout
@@ -47,7 +50,7 @@ def left(bom: Any, there: set[tuple[str, str]]) -> Any:
 
 
 def main(file: Path, uv: str, words: Sequence[str]) -> None:
-    """Write the file anew."""
+    """Rewrite the file without packages that are not installed."""
     there = set().union(*(installed(uv, words, each) for each in PLATFORMS))
     file.write_text(json.dumps(left(json.loads(file.read_text()), there), indent=2) + "\n")
 

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Writes what is in each image into dist/sbom (OUT=), a CycloneDX file each: what its Dockerfile installs of
-# the lock, in the very words that stand there, on either platform.
+# Writes the SBOM of each image into dist/sbom (OUT=), as CycloneDX: the packages that its Dockerfile installs from
+# the lock, on either platform. The arguments of `uv sync` are read from the Dockerfile.
 set -eu
 cd "$(dirname "$0")/.."
 uv="${UV:-.tools/bin/uv}" python="${PYTHON:-.tools/bin/python}" out="${OUT:-dist/sbom}"
 mkdir -p "$out"
 
-sbom() { # name, the lock's folder, what is left out with all that it alone needs, what is installed of the lock
+sbom() { # name, folder of the lock, package to omit with its exclusive dependencies, further arguments of uv
   name="$1" folder="$2" pruned="$3"
   shift 3
   "$uv" export --quiet --locked --no-dev --format cyclonedx1.5 --preview-features sbom-export \

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Asks a suite that has the wines what shops ask, by HOST:PORT of its gateway and of the administrative port: each
-# answer has to be whole, with five products, and every part of the suite has to answer. Needs sightline and jq.
+# Smoke test of a suite with the wines. Arguments: HOST:PORT of the gateway, and of its administrative port. Each
+# answer must have full quality and five products, and all parts must be healthy. Needs sightline and jq.
 set -eu
 cd "$(dirname "$0")/.."
 target="${1:-127.0.0.1:8600}"

@@ -1,8 +1,8 @@
 #!/bin/sh
-# The version, which stands in many places, from the repository's root.
-#   deploy/version.sh              prints it: the newest in CHANGELOG.md
-#   deploy/version.sh check [V]    exits 1 and names each place that says another (V: by default the above)
-#   deploy/version.sh write V      writes it everywhere, and heads CHANGELOG.md with it: what is unreleased is then its
+# Checks or changes the version in all files that contain it, from the repository's root.
+#   deploy/version.sh              prints the newest version in CHANGELOG.md
+#   deploy/version.sh check [V]    exits 1 and names each file with another version (V: by default the newest)
+#   deploy/version.sh write V      writes it into all files; the unreleased section of CHANGELOG.md becomes V's
 set -eu
 cd "$(dirname "$0")/.."
 newest=$(sed -nE 's/^## ([0-9]+\.[0-9]+\.[0-9]+).*/\1/p' CHANGELOG.md | head -n 1)
@@ -14,7 +14,7 @@ expr "$version" : '[0-9][0-9]*\.[0-9][0-9]*\.[0-9][0-9]*$' >/dev/null || {
   exit 2
 }
 
-place() { # sed's address, what stands before the version, files
+place() { # sed's address, regular expression before the version, files
   address="$1" before="$2"
   shift 2
   for file in "$@"; do
@@ -24,14 +24,14 @@ place() { # sed's address, what stands before the version, files
     fi
     said=$(sed -nE "$address s#$before([0-9]+\.[0-9]+\.[0-9]+)#\n\1\n#p" "$file" | sed -nE '/^[0-9]+\.[0-9.]+$/p' | sort -u | tr '\n' ' ')
     [ "$said" = "$version " ] && continue
-    echo "$file: says ${said:-no version }instead of $version" >&2
+    echo "$file: has ${said:-no version }instead of $version" >&2
     bad=1
   done
 }
 
 case "$do" in
   print) echo "$newest" && exit ;;
-  check) [ "$newest" = "$version" ] || { echo "CHANGELOG.md: its newest section is of $newest, not of $version" >&2 && bad=1; } ;;
+  check) [ "$newest" = "$version" ] || { echo "CHANGELOG.md: the newest section is $newest, not $version" >&2 && bad=1; } ;;
   write)
     if grep -q '^## Unreleased$' CHANGELOG.md; then
       sed -i "s/^## Unreleased$/## $version/" CHANGELOG.md
@@ -43,9 +43,9 @@ case "$do" in
 esac
 # shellcheck disable=SC2086
 place '/^version = /' '"' $manifests
-# A release's client is that of its contract.
+# A client requires the contract of its own release.
 place '' '"sightline-protos==' client/pyproject.toml
-# Of what a lock holds, that is ours which is not from a registry.
+# Our own packages in the locks.
 place '/^name = "sightline/,+1' '^version = "' uv.lock deploy/milvus/uv.lock
 place '' 'SIGHTLINE_TAG:-' compose.yaml
 # shellcheck disable=SC2046
@@ -55,13 +55,13 @@ place '' 'image: sightline\/[a-z-]+:' $(grep -rl 'image: sightline/[a-z-]*:' dep
 place '' '^scene: .*; gateway ' docs/tutorials/a-day.md
 place '' 'tags/v' docs/operate/releases.md
 place '' 'sightline_client-' docs/operate/releases.md
-# A Job's name, which has no dots.
+# In the names of Jobs the version has dashes instead of dots.
 dashed=$(echo "$version" | tr . -)
 for file in deploy/k8s/base/*/*-migrate.yaml; do
   if [ "$do" = write ]; then
     sed -i -E "s/(-migrate-)[0-9]+-[0-9]+-[0-9]+$/\1$dashed/" "$file"
   elif ! grep -q -- "-migrate-$dashed\$" "$file"; then
-    echo "$file: its Job is not named after $version" >&2
+    echo "$file: the name of its Job does not end with $dashed" >&2
     bad=1
   fi
 done

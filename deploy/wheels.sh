@@ -1,7 +1,8 @@
 #!/bin/sh
-# Builds the wheels of client and protos, all that a caller of the suite installs, into dist/wheels (OUT=), from what
-# git tracks. The same commit makes the same bytes: times in the wheels are the commit's, or SOURCE_DATE_EPOCH.
-# PROJECT_URL= is the project's page: the wheels name it, and links of the read-me lead to its files of this version.
+# Builds the wheels that callers install, client and protos, into dist/wheels (OUT=), from the files that git
+# tracks. The build is reproducible: times in the wheels are the commit's, or SOURCE_DATE_EPOCH.
+# PROJECT_URL= is the project's page. It is in the wheels' metadata, and links of the README point to its files of
+# this version.
 set -eu
 cd "$(dirname "$0")/.."
 uv="${UV:-$PWD/.tools/bin/uv}" out="$(realpath -m "${OUT:-dist/wheels}")" version="$(deploy/version.sh)"

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Prints the Secrets of an installation that nobody has to choose, with new random values each time:
+# Prints the Secrets of an installation whose values can be random, with new values each time:
 #   deploy/k8s/secrets.sh | kubectl create -f -
-# "create" leaves those that are there. RETRIEVER_DATABASE_URL, RANKER_DATABASE_URL and MILVUS_TOKEN are taken
+# "create" does not change existing ones. RETRIEVER_DATABASE_URL, RANKER_DATABASE_URL and MILVUS_TOKEN are taken
 # from the environment; without them they are those of components/postgres and components/milvus-standalone. DATABASE_CA
 # names a file with the authority of PostgreSQL's certificate: sslrootcert=/etc/sightline/database/ca.crt in these URLs.
 set -eu
@@ -12,7 +12,7 @@ secret() { # name, key, value
 }
 end='
 '
-key() { # name, key: a line, so that another one can be put behind it
+key() { # name, key: a file of one line, to which further keys can be appended
   secret "$1" "$2" "$(random 32)$end"
 }
 root=$(random 24)
@@ -27,7 +27,7 @@ for name in retriever ranker; do
   fi
 done
 if [ -z "${RETRIEVER_DATABASE_URL:-}" ]; then
-  secret postgres password "$(random 24)" # of its administrator, whom no service knows
+  secret postgres password "$(random 24)" # of the administrator; no service uses it
 fi
 if [ -z "${MILVUS_TOKEN:-}" ]; then
   secret milvus user.yaml "common: { security: { authorizationEnabled: true, defaultRootPassword: $root } }"
@@ -40,7 +40,7 @@ key retriever-backup-keys backups.keys
 key ranker-backup-keys backups.keys
 key embedder-space-keys spaces.keys
 key kafka-keys events.keys
-# Of each pair of services that talk; both have it, and nobody else.
+# One key for each pair of services that call one another; only these two have it.
 printf -- '---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: peer-keys\n  namespace: sightline\n'
 printf '  labels: { app.kubernetes.io/part-of: sightline }\ndata:\n'
 for pair in gateway-embedder gateway-retriever gateway-ranker retriever-worker-embedder ranker-worker-retriever; do

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Unpacks Debian's Go and Java libraries, gRPC and protoc into .tools/languages, for the tests of
-# docs/integrate/clients; of these only a JDK is installed, where there is none. Nothing fails: where something is
-# missing, those tests say NOT MEASURED. About 320 MB, most of it Go's own compiler and sources.
+# docs/integrate/clients. Only a JDK is installed on the system, if it has none. This script never fails: tests of a
+# missing language print NOT MEASURED. About 320 MB, most of it Go's compiler and sources.
 set -eu
 cd "$(dirname "$0")/../.."
 packages="
@@ -24,15 +24,15 @@ root() { [ "$(id -u)" = 0 ]; }
 # shellcheck disable=SC2086
 download() { (cd "$folder" && apt-get download -qq -o APT::Sandbox::User=root $packages); }
 download || { root && apt-get update -qq && download; } || {
-  echo 'this system has not the packages of Debian 12: the Go and Java examples are not measured' >&2
+  echo 'the packages of Debian 12 are not available here: the Go and Java examples are not measured' >&2
   exit 0
 }
 rm -rf "$there"
 for package in "$folder"/*.deb; do
   dpkg-deb --extract "$package" "$there"
 done
-# What nothing here needs: Go's tests and compiled library (it compiles what it needs, once), static
-# C++, and all of Google's APIs but two.
+# Delete unused parts: Go's tests and compiled library (Go compiles what it needs, once), static C++ libraries,
+# and all of Google's APIs but two.
 (
   cd "$there/usr"
   rm -rf share/go-1.19/test lib/go-1.19/pkg/linux_amd64 share/doc share/maven-repo lib/*/*.a

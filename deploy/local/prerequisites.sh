@@ -1,5 +1,5 @@
 #!/bin/sh
-# Says at once everything that this machine lacks; exits 1 if anything does.
+# Prints all missing prerequisites of this machine; exits 1 if there are any.
 python="${1:-python3.11}"
 missing=0
 lacks() {
@@ -8,7 +8,7 @@ lacks() {
 }
 
 [ "$(uname -s)" = Linux ] && [ "$(uname -m)" = x86_64 ] ||
-  lacks "Linux on x86-64 (this is $(uname -s) on $(uname -m)): the engines' wheels exist for nothing else"
+  lacks "Linux on x86-64 (this is $(uname -s) on $(uname -m)): the engines have wheels for this platform only"
 if command -v "$python" >/dev/null 2>&1; then
   "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null ||
     lacks "Python 3.11 ($python is $("$python" -V 2>&1)); name it with PYTHON="

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs what the tests need and PyPI does not carry. A tool that is still missing afterwards fails.
+# Installs the tools of the tests that are not on PyPI. Fails if a tool is still missing afterwards.
 set -eu
-# Command and the Debian package that has it.
+# Commands, each with its Debian package.
 tools="chromium=chromium node=nodejs npm=npm jq=jq"
 
 missing=""
@@ -12,7 +12,7 @@ cd "$(dirname "$0")/../.."
 deploy/local/languages.sh
 PATH="$PWD/.tools/bin:$PATH"
 has_prometheus() { command -v promtool >/dev/null 2>&1 && command -v prometheus >/dev/null 2>&1; }
-# Debian 12's kubectl (1.20) knows no components.
+# Debian 12's kubectl (1.20) does not support components.
 has_kubectl() { hash -r && kubectl kustomize deploy/k8s/overlays/prod >/dev/null 2>&1; }
 [ -z "$missing" ] && has_prometheus && has_kubectl && exit 0
 
@@ -21,7 +21,7 @@ if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
   # shellcheck disable=SC2086
   [ -z "$missing" ] ||
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
-  # Taken out of its package, which would start a Prometheus server when installed.
+  # Extracted from its package: installing it would start a Prometheus server.
   has_prometheus || (
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
@@ -31,14 +31,14 @@ if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
     dpkg-deb --extract prometheus_*.deb .
     for tool in promtool prometheus; do install -D "usr/bin/$tool" "$here/.tools/bin/$tool"; done
   )
-  # Debian 13's, out of its package; apt's own lists and what is installed stay as they are.
+  # Debian 13's, extracted from its package; apt's lists and installed packages are not changed.
   has_kubectl || (
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
     here=$PWD
     cd "$folder"
     mkdir -p lists/partial
-    # shellcheck disable=SC2016 # apt's own words
+    # shellcheck disable=SC2016 # apt expands it
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Label: Debian' | head -n 1)
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >trixie.list
     apt() {
@@ -53,11 +53,11 @@ if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
 fi
 failed=0
 has_prometheus || {
-  echo 'missing: promtool and prometheus, of Debian'\''s prometheus; put them on the PATH or into .tools/bin' >&2
+  echo 'missing: promtool and prometheus (in Debian'\''s package prometheus); put them on the PATH or into .tools/bin' >&2
   failed=1
 }
 has_kubectl || {
-  echo 'kubectl is missing or too old for deploy/k8s: take 1.27 or later (Debian 12 has 1.20), https://kubernetes.io/docs/tasks/tools' >&2
+  echo 'kubectl is missing or too old for deploy/k8s: install 1.27 or later (Debian 12 has 1.20), https://kubernetes.io/docs/tasks/tools' >&2
   failed=1
 }
 for tool in $tools; do

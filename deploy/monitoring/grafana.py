@@ -14,7 +14,7 @@ from deploy.monitoring.boards.model import Board, Panel, PanelRow, Variable
 HEIGHT = {True: 4, False: 8}
 """Heights of a panel with a number, and of one with lines."""
 WIDTH = 24
-"""Of the grid."""
+"""Columns of the grid."""
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="$datasource")
 ALL = models.VariableOption(selected=True, text="All", value="$__all")
 

@@ -116,7 +116,7 @@ def _looks(found: Slos) -> Iterator[Rule]:
 
 
 def _as_number(condition: str) -> str:
-    """Return the condition as 1 or 0, where PromQL would keep or drop the series."""
+    """Return the condition as 1 or 0; without `bool`, PromQL would keep or drop the series."""
     number, compared = re.subn(r" ([<>]=?|[=!]=) ", r" \1 bool ", condition)
     if compared != 1:
         raise ValueError(f"good_while: {condition}: is not one comparison")

@@ -54,7 +54,7 @@ ROWS: Mapping[str, Sequence[str]] = {
     "Milvus's disk": ["full-disks: engine"],
     "A slow network": ["proxy"],
     "Five times the load": ["overload"],
-    "A log of events": [],  # tests/wire/test_event_log.py
+    "The event log": [],  # tests/wire/test_event_log.py
     "Forged events": [],  # the same
     "A greedy caller": ["greedy"],
 }

@@ -227,7 +227,7 @@ def test_a_demo_that_cannot_begin_says_why_and_touches_nothing(machine: Machine)
     (machine.folder / "bin/kind").write_text("#!/bin/sh\necho other\necho sightline\n")
     done = machine.run("deploy/kind.sh")
     assert (done.returncode, machine.called()) == (1, [])
-    assert 'there is a cluster "sightline"' in done.stderr
+    assert 'the cluster "sightline" exists' in done.stderr
     (machine.folder / "bin/kind").unlink()
     done = machine.run("deploy/kind.sh")
     assert (done.returncode, machine.called()) == (1, [])

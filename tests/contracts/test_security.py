@@ -52,13 +52,13 @@ def test_the_bounds_are_those_of_the_code() -> None:
     signals = pb.RecommendRequest.DESCRIPTOR.fields_by_name["signals"]
     given, decoding = ServerSettings(), DecodingSettings()
     for figure in (
-        f"there within {limits.ARRIVAL:.0f} s",
+        f"received within {limits.ARRIVAL:.0f} s",
         f"{signals.GetOptions().Extensions[limits_pb2.max_items]} signals",
         f"{entry_limits.ITEMS:,} entries a list",
         f"{limits.ENTRIES:,} in all",
         f"{entry_limits.FIELDS:,} fields",
         f"{filter_checks.MAX_PARTS} parts",
-        f"{filter_checks.MAX_LOOKS:,} looks",
+        f"{filter_checks.MAX_LOOKS:,} comparisons",
         f"{given.max_streams:,} streams",
         f"{given.max_streams_per_connection} a connection",
         f"{decoding.decode_memory_bytes >> 20:,} MiB for all photos",

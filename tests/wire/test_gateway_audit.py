@@ -594,4 +594,4 @@ async def test_options_between_audit_and_its_command_are_rejected(front: Front) 
         CliRunner().invoke, app, ["audit", "--catalog", "other", "verify"]
     )
     assert done.exit_code == 2
-    assert "write it behind verify" in " ".join(done.output.split())
+    assert "write it after verify" in " ".join(done.output.split())

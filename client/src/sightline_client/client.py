@@ -32,9 +32,9 @@ class SightlineClient(
         async with SightlineClient("127.0.0.1:8600") as client:
             answer = await client.recommend(image=Path("shelf.jpg"), page_size=5)
 
-    Every call raises a ``SightlineError``; see ``sightline_client.errors`` for the kinds. A call
-    that met no answer (UNAVAILABLE) is tried again up to three times within its timeout, but for
-    products that carry an etag.
+    Failed calls raise a ``SightlineError``; see ``sightline_client.errors`` for the kinds. A call
+    that fails with UNAVAILABLE is retried up to four times within its timeout, except for products
+    with an etag.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class SightlineClient(
         token: str | None = None,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
-        """``target`` is the gateway's host:port, or a gRPC target that names several.
-        ``timeout`` (seconds) is the deadline of every call that names no other;
-        ``batch_timeout`` that of one batch of products or events. ``token`` says to the gateway
-        who calls; ValueError if it is empty or a header can't hold it. ``credentials``: TLS, by
-        ``tls_credentials``; None = plain text, in which who listens reads the token too."""
+        """``target``: the gateway's host:port, or a gRPC target that names several. ``timeout``:
+        default deadline of a call, in seconds; ``batch_timeout``: that of one batch of products or
+        events. ``token`` identifies the caller; ValueError if it is empty or has characters that a
+        header can't contain. ``credentials``: TLS, from ``tls_credentials``; None = plain text,
+        which also exposes the token to readers of the network."""
         self.catalog = catalog
         self.timeout = timeout
         self.batch_timeout = batch_timeout

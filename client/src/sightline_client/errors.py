@@ -3,17 +3,17 @@
 SightlineError
 ├── InvalidRequest       the request itself is wrong: ``violations`` name the fields
 ├── NotFound             no such catalog, product, scene, model, job, photo
-├── AlreadyExists        that id is taken by something else
-├── Conflict             what is stored has changed since it was read (ETAG_MISMATCH)
+├── AlreadyExists        the id is already in use
+├── Conflict             stored content changed since it was read (ETAG_MISMATCH)
 ├── FailedPrecondition   not possible in the current state
 ├── Unauthenticated      no or bad credentials
 ├── PermissionDenied     good credentials that don't allow this
 ├── ResourceExhausted    too large, or too much at once: see ``retry_after``
 ├── Unavailable          no answer from the suite; trying again later can help
 ├── DeadlineExceeded     no answer within the timeout
-├── Cancelled            the call was called off by the other side
+├── Cancelled            the server cancelled the call
 ├── Unimplemented        the server is older than this client
-└── ServerFault          a fault in the suite: its logs speak of it under the request's id
+└── ServerFault          a fault in the suite: find the request's id in its logs
 """
 
 from collections.abc import Mapping

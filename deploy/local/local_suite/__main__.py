@@ -1,7 +1,7 @@
 """`python -m local_suite up | down | run | status | stop | start`.
 
-Variables: DATA and PORT_BASE identify the suite, ENGINE is its vector index, TRACES the host of the
-collector of its traces, PROGRAM the program to stop or start.
+Environment variables: DATA and PORT_BASE identify the suite; ENGINE is its vector index, TRACES the
+host of a trace collector, and PROGRAM the program to stop or start.
 """
 
 import os

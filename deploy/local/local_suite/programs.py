@@ -25,8 +25,8 @@ LOWEST_PORT, HIGHEST_PORT = 1024, 65535 - 15
 _DRAIN_SECONDS = "5"
 
 GRPC = {"GRPC_EXPERIMENTS": "-event_engine_client,-event_engine_listener"}
-"""For all services: gRPC's thread on which asyncio waits reads and writes itself, and does not wait
-for other threads. That saves a fifth of an empty call's processor time at one caller, a seventh at
+"""For all services: the gRPC thread that asyncio polls does the I/O itself instead of handing it to
+other threads. That saves a fifth of an empty call's processor time at one caller, a seventh at
 eight (grpcio 1.85.1, 2026-11). It is read when grpc is imported, so it must be set in the
 environment. The images set it too.
 """
@@ -42,7 +42,7 @@ PORTS: Mapping[str, Mapping[str, int]] = {
     "ranker-worker": {"metrics": 15},
 }
 """Each program's ports, as offsets from PORT_BASE. 5 is reserved for Triton's HTTP endpoint, which
-is off: it is not needed, and this old release has a published vulnerability in it. 8 is used by the
+is off: it is not needed, and has a published vulnerability in this old release. 8 is used by the
 Milvus server only.
 """
 
@@ -90,7 +90,7 @@ def sightline(
 def _traced(program: Program, host: str) -> Program:
     prefix = f"{program.name.partition('-')[0].upper()}_TRACES"
     given = {f"{prefix}_ENDPOINT": f"http://{host}:4317", f"{prefix}_SHARE": "1"}
-    if program.group == "engines":  # only Triton of these has traces
+    if program.group == "engines":  # of the engines, only Triton exports traces
         given = {f"{prefix}_URL": f"http://{host}:4318/v1/traces"}
     return replace(program, environment={**program.environment, **given})
 

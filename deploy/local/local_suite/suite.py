@@ -36,7 +36,7 @@ _KEPT_DOWN = frozenset({"STOPPED", "FATAL"})
 """States in which supervisor does not restart a program."""
 _TAIL_LINES = 25
 _STARTS_THAT_FAIL = 3
-"""Restarts of a program during a start after which the start fails."""
+"""Number of restarts of one program after which the start of the suite fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +208,8 @@ class Suite:
         return pid
 
     def stop(self, program: str, *, kill: bool = False, seconds: float = PROGRAM_SECONDS) -> None:
-        """End the process until `start`; with `kill`, by SIGKILL. Raise SuiteError if it does not
-        end within `seconds`.
+        """Stop the program until `start` is called; with `kill`, by SIGKILL. Raise SuiteError if it
+        does not end within `seconds`.
         """
         name, since = self._known(program).name, time.monotonic()
         if kill and self.pid(program):
@@ -299,7 +299,7 @@ class Suite:
             )
 
     def _spawn(self, lock: int) -> None:
-        """Start the supervisor, which keeps `lock` as long as it lives."""
+        """Start the supervisor, which holds `lock` until it ends."""
         self.layout.socket.unlink(missing_ok=True)
         self.layout.config.write_text(render(self.layout, list(self.programs.values())))
         ports = {name: dict(program.ports) for name, program in self.programs.items()}
@@ -309,7 +309,7 @@ class Suite:
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.layout.config)],
             env=_environment(self.layout.data),
             pass_fds=(lock,),
-            umask=0o077,  # of its own log, which it opens before it reads its configuration
+            umask=0o077,  # for its own log, which it opens before it reads its configuration
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -16,7 +16,7 @@ PRICED = (
     f"(sum(sightline:pods:count{{{PODS}}}) * $pod_price"
     f" + (sum(sightline:pods:count{{{TRITON}}}) or vector(0)) * $triton_price)"
 )
-"""Dollars an hour, now."""
+"""Current dollars per hour."""
 RECOMMENDATIONS = f"sum(rate(sightline_rpc_seconds_count{{{RECOMMEND}}}[$__rate_interval]))"
 
 
@@ -75,7 +75,7 @@ def _recommendations() -> PanelRow:
                 width=12,
             ),
             number(
-                "Cost an hour",
+                "Cost per hour",
                 "Cost per hour of the running pods, by the prices above.",
                 "currencyUSD",
                 PanelQuery(PRICED),
@@ -153,7 +153,7 @@ def _requested() -> PanelRow:
                 ),
             ),
             graph(
-                "Cost an hour of what is requested",
+                "Cost per hour of requested resources",
                 "Cost of the cores, memory and GPUs that pods request, by the prices above.",
                 "currencyUSD",
                 PanelQuery(price, "requested"),

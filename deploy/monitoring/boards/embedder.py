@@ -55,7 +55,7 @@ def _work_over_time() -> tuple[Panel, ...]:
             slowest("sightline_stage_seconds", '@, service="embedder"', "stage"),
         ),
         graph(
-            "Photos already known",
+            "Cache hits",
             "Share of looked-up photos whose vector was in the cache or in progress.",
             "percentunit",
             PanelQuery(
@@ -66,7 +66,7 @@ def _work_over_time() -> tuple[Panel, ...]:
             most=1.0,
         ),
         graph(
-            "Rows in an inference",
+            "Rows per inference",
             "Average number of photo views or texts per inference. Larger batches are cheaper, but wait longer.",
             "short",
             PanelQuery(
@@ -83,7 +83,7 @@ def _work_over_time() -> tuple[Panel, ...]:
             rare(rates("sightline_decoding_failures_total", "@", "kind")),
         ),
         graph(
-            "Inferences tried again",
+            "Retried inferences",
             "Retried inferences, reloaded models, and rejected answers that belong to another "
             "request, per second. 0 is normal.",
             "ops",
@@ -93,7 +93,7 @@ def _work_over_time() -> tuple[Panel, ...]:
                     "sightline_triton_recoveries_total",
                     "@",
                     "outcome",
-                    legend="loaded anew: {{outcome}}",
+                    legend="reloaded: {{outcome}}",
                 )
             ),
             rare(rates("sightline_triton_stray_answers_total", "@", legend="refused answers")),
@@ -112,7 +112,7 @@ def _work_now() -> tuple[Panel, ...]:
             limits={1.0: GREEN},
         ),
         number(
-            "Models that answer",
+            "Responding models",
             "Share of the embedders whose last call of the model was answered.",
             "percentunit",
             PanelQuery("avg(sightline_triton_up{@})"),
@@ -120,7 +120,7 @@ def _work_now() -> tuple[Panel, ...]:
             limits={1.0: GREEN},
         ),
         number(
-            "Spaces that are ready",
+            "Ready spaces",
             "Share of the versions of spaces that answered the last check.",
             "percentunit",
             PanelQuery("avg(sightline_space_ready{@})"),
@@ -141,7 +141,7 @@ def _triton() -> PanelRow:
         "Triton",
         (
             graph(
-                "Requests that wait",
+                "Queued requests",
                 "Requests waiting in Triton. If more than a few wait for long, add instances, "
                 "GPUs or pods. Autoscaling uses this signal.",
                 "short",
@@ -158,7 +158,7 @@ def _triton() -> PanelRow:
                 ),
             ),
             graph(
-                "Time to compute",
+                "Compute time",
                 "Average computing time of a request.",
                 "s",
                 PanelQuery(
@@ -184,7 +184,7 @@ def _triton() -> PanelRow:
                 limits={0.001: RED},
             ),
             graph(
-                "Rows in a batch",
+                "Rows per batch",
                 "Average number of rows per batch.",
                 "short",
                 PanelQuery(

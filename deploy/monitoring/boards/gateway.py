@@ -64,7 +64,7 @@ def _stages() -> PanelRow:
                 width=12,
             ),
             graph(
-                "Expensive requests that wait",
+                "Queued expensive requests",
                 "Requests above 0.1 processor seconds that wait until others have ended.",
                 "short",
                 PanelQuery("sum(sightline_gateway_expensive_requests_waiting{@})", "waiting"),
@@ -92,7 +92,7 @@ def _records() -> PanelRow:
                 limits={0.001: RED},
             ),
             graph(
-                "Records that wait",
+                "Queued records",
                 "Records in the gateway's memory that the ranker has not stored yet.",
                 "short",
                 PanelQuery("sum(sightline_gateway_answers_waiting{@})", "waiting"),
@@ -103,7 +103,7 @@ def _records() -> PanelRow:
 
 def _state() -> PanelRow:
     return PanelRow(
-        "Data of the gateway",
+        "State of the gateway",
         (
             graph(
                 "Age of the snapshot",
@@ -143,8 +143,8 @@ def _state() -> PanelRow:
                 limits={1.0: RED},
             ),
             number(
-                "Keys that can't be read again",
-                "1 while a file or an address of keys can't be read, and the keys before it stay in force.",
+                "Stale keys",
+                "1 while a file or URL of keys can't be read and the previous keys stay in use.",
                 "short",
                 PanelQuery("max(sightline_key_file_stale{@})"),
                 limits={1.0: RED},

@@ -132,7 +132,7 @@ def _parts() -> PanelRow:
         "What runs",
         (
             graph(
-                "Processes that answer",
+                "Responding processes",
                 "Processes of each kind whose metrics Prometheus could read. A falling line means "
                 "that a process ended or hangs.",
                 "short",
@@ -165,7 +165,7 @@ def _parts() -> PanelRow:
                 rare(rates("sightline_refused_total", "@", "reason")),
             ),
             graph(
-                "Peers that hang",
+                "Hanging peers",
                 "1 while a service serves without a peer that does not answer health checks.",
                 "short",
                 PanelQuery("max by (job, peer) (sightline_peer_hangs{@})", "{{job}} → {{peer}}"),
@@ -180,7 +180,7 @@ def _parts() -> PanelRow:
                 limits={1.0: GREEN},
             ),
             number(
-                "Workers that lead",
+                "Leading workers",
                 "Workers that write to the index. There must be one.",
                 "short",
                 PanelQuery("sum(sightline_index_leader{@})"),

@@ -32,7 +32,7 @@ def quality(found: Slos) -> Board:
 
 def _lost(found: Slos) -> PanelRow:
     return PanelRow(
-        "What answers lack",
+        "Degradations",
         (
             graph(
                 "Degraded share by cause",
@@ -74,7 +74,7 @@ def _lost(found: Slos) -> PanelRow:
 
 def _found() -> PanelRow:
     return PanelRow(
-        "What searches find",
+        "Search quality",
         (
             graph(
                 "Recall by plan and filter",
@@ -108,7 +108,7 @@ def _found() -> PanelRow:
                 ),
             ),
             number(
-                "Below the floor",
+                "Recall below the minimum",
                 "Kinds of searches whose recall is significantly below the minimum.",
                 "short",
                 PanelQuery("sum(sightline_recall_below_floor{@catalog})"),
@@ -174,7 +174,7 @@ def _matches() -> PanelRow:
 
 def _shoppers() -> PanelRow:
     return PanelRow(
-        "What shoppers do",
+        "Shopper events",
         (
             graph(
                 "Events by type",

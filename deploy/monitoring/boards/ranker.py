@@ -43,20 +43,20 @@ def _events() -> PanelRow:
                 slowest("sightline_stage_seconds", '@, service="ranker"', "stage"),
             ),
             graph(
-                "Waiting to be counted",
+                "Counting lag",
                 "Lag of the counts for recommenders such as trending. Seconds are normal.",
                 "s",
                 PanelQuery("max(sightline_ranker_count_lag_seconds{@})", "oldest"),
                 limits={300.0: YELLOW},
             ),
             graph(
-                "Days of shoppers counted",
+                "Shopper days counted",
                 "Shoppers' days counted per second, the work caused by events.",
                 "ops",
                 rates("sightline_ranker_counted_days_total", "@"),
             ),
             graph(
-                "Waiting in the event log",
+                "Event log lag",
                 "Age of the oldest event of the current batch, if events are sent through a Kafka "
                 "topic. Below a second is normal; 0 without a topic.",
                 "s",
@@ -64,7 +64,7 @@ def _events() -> PanelRow:
                 limits={300.0: YELLOW},
             ),
             graph(
-                "Out of the event log",
+                "Events read from the log",
                 "Events per second read from the topic, by outcome. ILLEGIBLE: not written by a "
                 "ranker; FORGED: not signed by one; CONFLICT: another event has the same id.",
                 "ops",
@@ -85,13 +85,13 @@ def _events() -> PanelRow:
                 ),
             ),
             graph(
-                "Records that wait",
+                "Queued records",
                 "Records of answers in the ranker's memory that are not stored yet.",
                 "short",
                 PanelQuery("sum(sightline_ranker_answers_waiting{@})", "waiting"),
             ),
             graph(
-                "Deleted for age",
+                "Deleted by retention",
                 "Events and records of answers deleted in the last day because they exceeded the "
                 "retention time.",
                 "short",
@@ -129,7 +129,7 @@ def _models() -> PanelRow:
                 PanelQuery("sum(max by (catalog) (sightline_robot_shoppers{@catalog}))"),
             ),
             number(
-                "Feedback looked at",
+                "Age of the feedback report",
                 "Time since the worker's last feedback report, which it computes each hour.",
                 "dtdurations",
                 PanelQuery("time() - max(sightline_feedback_compute_timestamp_seconds{@} > 0)"),

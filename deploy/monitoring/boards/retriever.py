@@ -42,7 +42,7 @@ def _index() -> PanelRow:
 def _index_over_time() -> tuple[Panel, ...]:
     return (
         graph(
-            "Behind the catalog",
+            "Index lag",
             "Age of the oldest write that is missing from the index. 0 = up to date; the "
             "objective allows a minute.",
             "s",
@@ -63,7 +63,7 @@ def _index_over_time() -> tuple[Panel, ...]:
             ),
         ),
         graph(
-            "Embedded, and failed",
+            "Embeddings and failures",
             "Photos and texts embedded per second, and failed attempts, which are retried.",
             "ops",
             rates("sightline_index_embedded_total", "@", "space", legend="{{space}}"),
@@ -83,7 +83,7 @@ def _index_over_time() -> tuple[Panel, ...]:
             rates("sightline_index_applied_rows_total", "@", "space"),
         ),
         graph(
-            "Rows that differed",
+            "Rows repaired",
             "Rows repaired in the last hour because the engine differed from the record. Expected "
             "after a restart of the engine; otherwise the engine loses rows.",
             "short",
@@ -108,7 +108,7 @@ def _index_over_time() -> tuple[Panel, ...]:
 def _index_now() -> tuple[Panel, ...]:
     return (
         number(
-            "Workers that lead",
+            "Leading workers",
             "There must be one; otherwise writes do not reach the index.",
             "short",
             PanelQuery("sum(sightline_index_leader{@})"),
@@ -161,7 +161,7 @@ def _searches() -> PanelRow:
                 slowest("sightline_stage_seconds", '@, service="retriever"', "stage"),
             ),
             graph(
-                "Searches looked at",
+                "Searches checked",
                 "Searches per second that were compared with an exact search, and those that were "
                 "skipped for lack of time.",
                 "ops",

@@ -213,7 +213,7 @@ class PhotoModel(_Manifest):
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What the embedder reads of the model, beside what it reads of every one."""
+        """Parameters for the embedder, in addition to those of every model."""
         stated = {
             "input_size": str(self.input.size),
             "crop": f"{self.input.crop:g}",
@@ -237,8 +237,8 @@ class LiteModel(PhotoModel):
     def _fits(self) -> Self:
         if (self.space in (FEATURES, POSITIONS)) is not (self.features is not None):
             raise ValueError(
-                f'space is "{FEATURES}" where there is [features], or "{POSITIONS}", and'
-                " nowhere else"
+                f'space must be "{FEATURES}" or "{POSITIONS}" with [features], and neither'
+                " without it"
             )
         return self
 
@@ -297,7 +297,7 @@ class TextModel(_Manifest):
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What the embedder reads of the model, beside what it reads of every one."""
+        """Parameters for the embedder, in addition to those of every model."""
         return {
             "tokens": str(self.input.max_tokens),
             "tokenizer_sha256": self.input.tokenizer_sha256,

@@ -230,12 +230,12 @@ def _known() -> str:
 
 def _parse(kind: type[Read], stated: object, where: str) -> Read:
     try:
-        # As JSON, whose arrays a strict model takes for tuples.
+        # As JSON, because a strict model accepts its arrays as tuples.
         return kind.model_validate_json(json.dumps(stated))
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise CheckpointError(
-            f"{where}: {wrong}. The export knows no such network: export it by its own tools, and "
+            f"{where}: {wrong}. This network is not supported: export it by its own tools, and "
             'write a manifest of the family "onnx"'
         ) from error
 
@@ -266,11 +266,11 @@ def _instead(folder: Path) -> str:
     """Return the remedy for a folder without the file of weights."""
     names = sorted(path.name for path in folder.iterdir())
     if f"{WEIGHTS}.index.json" in names:
-        return f"the weights are in several files: save them with one, {WEIGHTS}"
+        return f"the weights are in several files: save them in one, {WEIGHTS}"
     if pickles := [name for name in names if name.endswith(PICKLES)]:
         return (
-            f"{pickles[0]} is a pickle, which may run anything when it is read, so it is not: take "
-            f"{WEIGHTS} of the same model, or where you trust it, convert it"
+            f"{pickles[0]} is a pickle and is not read, because that could run any code: take "
+            f"{WEIGHTS} of the same model, or convert the pickle if you trust it"
         )
     return f"there is no {WEIGHTS} in {folder}: download it there"
 
@@ -284,14 +284,14 @@ def _stored(keys: set[str], shapes: Mapping[str, Any]) -> dict[str, str]:
     stored = {n: prefix + n.removeprefix(TOWER) if n.startswith(TOWER) else n for n in shapes}
     if missing := [name for name in stored.values() if name not in keys]:
         raise CheckpointError(
-            f"{WEIGHTS} has no {missing[0]}, one of {len(missing)} that {CONFIG} means: take both "
-            f"files of one model that gives vectors, such as {_known()}"
+            f"{WEIGHTS} has no {missing[0]}, one of {len(missing)} that {CONFIG} requires: take "
+            f"both files of the same model, of a kind that returns vectors: {_known()}"
         )
     of_tower = {key for key in keys if key.startswith(prefix)} - set(stored.values())
     if spare := sorted(k for k in of_tower if not k.removeprefix(prefix).startswith(UNUSED)):
         raise CheckpointError(
             f"{WEIGHTS} has {spare[0]}, one of {len(spare)} of which the network of {CONFIG} makes "
-            "no use: take both files of one model"
+            "no use: take both files of the same model"
         )
     return stored
 
@@ -302,8 +302,8 @@ def _tensor(file: Any, name: str, shape: tuple[int, ...]) -> Array:
     found, dtype = tuple(stated.get_shape()), stated.get_dtype()
     if found != shape:
         raise CheckpointError(
-            f"{WEIGHTS}: {name} is of shape {found}, {CONFIG} means {shape}: take both files of "
-            "one model"
+            f"{WEIGHTS}: {name} is of shape {found}, {CONFIG} requires {shape}: take both files of "
+            "the same model"
         )
     if dtype not in DTYPES:
         raise CheckpointError(f"{WEIGHTS}: {name} is of {dtype}: save the model as float32")
@@ -349,7 +349,7 @@ def _crop(stated: _Preprocessor, size: int) -> float:
     if kept != size or kept > short:
         raise CheckpointError(
             f"{PREPROCESSOR} makes squares of {kept} pixels out of {short}, the network takes "
-            f"{size}: take both files of one model"
+            f"{size}: take both files of the same model"
         )
     return kept / short
 

@@ -65,7 +65,7 @@ def export(folder: Path, output: Path, named: Named) -> Path:
 
 
 def _made(folder: Path) -> tuple[Tower, Seen, bytes]:
-    """Return the ONNX file, and what it is of; the weights are let go of."""
+    """Return the tower, its preprocessing, and the ONNX file. The weights are freed."""
     found = checkpoint.read(folder)
     made = vision.build(found.weights, found.tower, "tower")
     return found.tower, found.seen, made.SerializeToString(deterministic=True)

@@ -41,7 +41,7 @@ class Features(Table):
 
     stages: Mapping[Stage, Count]
     """Channels of each stage of the network whose averages and standard deviations over the plane
-    are taken, by name, in the network's order; EfficientNet's paper counts them (stage_2 to
+    are computed, by name, in the network's order; EfficientNet's paper counts them (stage_2 to
     stage_8)."""
     histogram: tuple[Count, Count, Count]
     """Bins of hue, saturation and value."""

@@ -84,10 +84,10 @@ def _cut(data: bytes, name: str, inputs: Sequence[str], output: str) -> onnx.Mod
         raise BuildError(f"{name}: the file stores its weights in other files: merge them first")
     known = [value.name for value in model.graph.input]
     if unknown := [i for i in inputs if i not in known]:
-        raise BuildError(f"{name}: the file has no input {unknown[0]}, but {', '.join(known)}")
+        raise BuildError(f"{name}: the file has no input {unknown[0]}; it has {', '.join(known)}")
     offered = [value.name for value in model.graph.output]
     if output not in offered:
-        raise BuildError(f"{name}: the file has no output {output}, but {', '.join(offered)}")
+        raise BuildError(f"{name}: the file has no output {output}; it has {', '.join(offered)}")
     try:
         cut = Extractor(model).extract_model(list(inputs), [output])
     except ValueError as error:

@@ -1,14 +1,14 @@
 """Ends model processes that Triton would wait for forever: ``python -m triton_engine.watchdog
 SERVER PORT``.
 
-The Python backend (2.51, and 26.08 reads alike: StubLauncher::Launch) waits without a time limit
-for the first message of a model's process, even if it was killed. A process that stalls for a
-second while it starts is given up, but not ended: the backend then waits until it ends by itself.
-The model is loading from then on, and no further load or unload of it gets through.
+The Python backend (2.51; the source of 26.08 is the same: StubLauncher::Launch) waits without a
+time limit for the first message of a model's process, even if the process was killed. It gives up
+on a process that stalls for a second while it starts, but does not end it, and then waits until it
+ends by itself. From then on the model counts as loading, and further loads and unloads of it hang.
 
-Who loads a model computes or reads. So where no process of a model that is loading or unloading
-does either for a while, they are killed: then the load fails, and can be tried again. Where there
-is none left to kill, the server is: whoever supervises it starts it anew.
+A process that loads a model computes or reads files. If all processes of a model that is loading or
+unloading do neither for a while, this watchdog kills them: the load fails, and can be tried again.
+If no such process is left, it kills the server, and its supervisor restarts it.
 """
 
 import argparse
@@ -30,12 +30,12 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from triton_engine import control
 
 LOOK_SECONDS: Final = 1.0
-"""Between two looks."""
+"""Seconds between two checks."""
 ANSWER_SECONDS: Final = 1.0
 """Maximum seconds that a check waits for the server."""
 STILL_LOOKS: Final = 3
-"""Consecutive checks without progress after which the processes of a model are killed, and after
-which the server is.
+"""Consecutive checks without progress after which the processes of a model are killed; after as
+many more, the server is killed.
 """
 LOST_LOOKS: Final = 20
 """The same while the server starts, and before the server is killed if there was no process, as it

@@ -113,7 +113,7 @@ class _Storages:
 
 
 class _Unpickler(pickle.Unpickler):
-    """An unpickler that knows four names; see the module's docstring."""
+    """An unpickler that accepts four names only; see the module's docstring."""
 
     def __init__(self, file: io.BytesIO, storages: _Storages) -> None:
         super().__init__(file, encoding="ascii")

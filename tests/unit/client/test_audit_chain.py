@@ -117,7 +117,7 @@ def test_entries_deleted_at_the_end_are_found_by_a_known_head() -> None:
 def test_a_chain_that_was_made_anew_is_found_by_a_known_head() -> None:
     anew = chained([dataclasses.replace(CHAIN[0], caller="x"), *CHAIN[1:]])
     verify(anew)
-    with pytest.raises(ChainBroken, match=r"entry 6 \(e6\) has another hash than --head says"):
+    with pytest.raises(ChainBroken, match=r"entry 6 \(e6\) has another hash than --head"):
         verify(anew, heads={6: CHAIN[-1].hash})
 
 
@@ -153,7 +153,7 @@ def test_a_chain_may_begin_at_a_seal_and_at_no_other_hash() -> None:
     assert verify([], seal).number == 2
     with pytest.raises(ChainBroken, match="entry 3"):
         verify(CHAIN[2:], AuditSeal(2, CHAIN[0].hash))
-    with pytest.raises(ChainBroken, match="the seal at 2 has another hash"):
+    with pytest.raises(ChainBroken, match="the seal at entry 2 has another hash"):
         verify(CHAIN[2:], seal, heads={2: CHAIN[0].hash})
     with pytest.raises(ChainBroken, match="is not chained, but newer"):
         verify([entry(0, chained=False), *CHAIN[2:]], seal)
@@ -182,7 +182,7 @@ def test_a_changed_archive_is_found(tmp_path: Path) -> None:
     for spoilt, message in (
         ([*lines[:3], *lines[4:]], "entry 3 is missing"),
         (lines[:-1], "the file ends after entry 6"),
-        ([*lines[:-2], lines[-1]], "the seal at 6 is not the end, entry 5"),
+        ([*lines[:-2], lines[-1]], "the seal is of entry 6, the last entry is 5"),
         ([*lines, lines[1]], "lines follow the seal"),
         ([lines[0], lines[1].replace("ops", "oops"), *lines[2:]], r"entry 1 \(e1\) was changed"),
     ):
@@ -191,5 +191,5 @@ def test_a_changed_archive_is_found(tmp_path: Path) -> None:
             audit.verify(path)
     for other in ("", "no json", "[]", '{"archive": "x"}', lines[0] + '{"seal": 1}'):
         path.write_text(other, "utf-8")
-        with pytest.raises(FileRefused, match="is no archive"):
+        with pytest.raises(FileRefused, match="is not an archive"):
             audit.verify(path)

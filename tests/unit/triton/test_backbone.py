@@ -68,7 +68,7 @@ def test_the_blocks_of_features_are_named_in_order_and_make_up_the_vector() -> N
         ('sha256 = "4461', 'sha256 = "zzzz', "graph.sha256: .* pattern"),
         ('licence = "Apache-2.0"', "licence = 'a\"b'", "weights.licence: .* pattern"),
         ('space = "visual"', 'space = "a b"', "space: .* pattern"),
-        ('space = "visual"', 'space = "features"', 'space is "features" where'),
+        ('space = "visual"', 'space = "features"', 'space must be "features" or'),
         ("[graph]", "[graph", "efficientnet_lite2.toml"),
         ("[input]", "[inputs]", "input: Field required"),
     ],
@@ -98,7 +98,7 @@ def test_a_name_that_triton_or_a_path_could_not_take_is_refused(manifest: Path) 
         ("stage_4 = 40, stage_5 = 80", "stage_5 = 80, stage_4 = 40", "in the network's order"),
         ("[12, 4, 4]", "[12, 4]", "features.histogram.2: Field required"),
         ("[12, 4, 4]", "[12, 4, 0.5]", "features.histogram.2: .* valid integer"),
-        ('space = "features"', 'space = "visual"', 'space is "features" where'),
+        ('space = "features"', 'space = "visual"', 'space must be "features" or'),
     ],
 )
 def test_what_is_wrong_with_features_is_named(

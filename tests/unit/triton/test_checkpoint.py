@@ -104,7 +104,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     ("beside", "reported"),
     [
         ("pytorch_model.bin", "pytorch_model.bin is a pickle.*take model.safetensors"),
-        ("model.safetensors.index.json", "in several files: save them with one"),
+        ("model.safetensors.index.json", "in several files: save them in one"),
         ("README.md", "there is no model.safetensors"),
     ],
 )

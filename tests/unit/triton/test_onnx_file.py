@@ -193,9 +193,13 @@ def test_a_tower_of_texts_takes_tokens_with_a_mask_or_without(
         (
             'input = "pixel_values"',
             'input = "pixels"',
-            "no input pixels, but input_ids",
+            "no input pixels; it has input_ids",
         ),
-        ('output = "image_embeds"', 'output = "x"', "no output x, but text_embeds, image_embeds"),
+        (
+            'output = "image_embeds"',
+            'output = "x"',
+            "no output x; it has text_embeds, image_embeds",
+        ),
         (
             'output = "image_embeds"',
             'output = "text_embeds"',

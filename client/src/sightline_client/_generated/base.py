@@ -1,4 +1,4 @@
-"""What every call of the synchronous client needs.
+"""Base of the synchronous client's calls.
 
 Made from api by generate_sync.py: change that and run it.
 """
@@ -8,7 +8,7 @@ from sightline_client.transport.looping import Loop
 
 
 class SyncConnected:
-    """Calls that are answered when they return."""
+    """Calls that block until they are answered."""
 
     _loop: Loop
     _client: SightlineClient

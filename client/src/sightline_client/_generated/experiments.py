@@ -15,8 +15,8 @@ class SyncExperimentCalls(SyncConnected):
         return self._loop.run(self._client.list_experiments(timeout=timeout))
 
     def experiment_report(self, name: str, *, timeout: float | None = None) -> ExperimentReport:
-        """Return how the arms perform, with intervals that hold at all readings together. NotFound
-        (EXPERIMENT_NOT_FOUND)."""
+        """Return how the arms perform, with intervals that stay valid however often they are read.
+        NotFound (EXPERIMENT_NOT_FOUND)."""
         return self._loop.run(self._client.experiment_report(name, timeout=timeout))
 
     def experiment_units(

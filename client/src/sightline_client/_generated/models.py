@@ -99,8 +99,8 @@ class SyncModelCalls(SyncConnected):
         )
 
     def rollback_model(self, *, timeout: float | None = None) -> Model:
-        """Make the model serve again that served before the present one. NotFound (MODEL_NOT_FOUND)
-        when there was none. Never retried automatically."""
+        """Promote the previously serving model again. NotFound (MODEL_NOT_FOUND) when there was
+        none. Never retried automatically."""
         return self._loop.run(self._client.rollback_model(timeout=timeout))
 
     def demote_model(self, *, timeout: float | None = None) -> Model:

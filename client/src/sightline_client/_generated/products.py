@@ -170,8 +170,7 @@ class SyncProductCalls(SyncConnected):
         return self._loop.run(self._client.lift_takedown(image_id, timeout=timeout))
 
     def list_takedowns(self, *, timeout: float | None = None) -> tuple[Takedown, ...]:
-        """Return every takedown of the catalog that is in force. ``timeout`` is that of one
-        page."""
+        """Return every active takedown of the catalog. ``timeout`` is that of one page."""
         return self._loop.run(self._client.list_takedowns(timeout=timeout))
 
     def get_image(self, image_id: str, *, timeout: float | None = None) -> catalog.ProductImage:

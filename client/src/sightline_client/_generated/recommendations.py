@@ -43,7 +43,7 @@ class SyncRecommendationCalls(SyncConnected):
     def explain(self, product_id: str, **options: Unpack[RecommendOptions]) -> Explanation:
         """Explain why a product is, or is not, in the answer to a request.
 
-        The request is carried out anew and not recorded.
+        The request is executed again and not recorded.
 
         Args:
             product_id: The product to explain.

@@ -31,7 +31,7 @@ class SyncSightlineClient(
     SyncSpaceCalls,
     SyncOperationCalls,
 ):
-    """``SightlineClient`` for programs without asyncio: the same calls, answered when they return.
+    """``SightlineClient`` for programs without asyncio: the same calls, which block.
     May be used from several threads. Use it as a context manager::
 
         with SyncSightlineClient("127.0.0.1:8600") as client:
@@ -50,11 +50,11 @@ class SyncSightlineClient(
         token: str | None = None,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
-        """``target`` is the gateway's host:port, or a gRPC target that names several.
-        ``timeout`` (seconds) is the deadline of every call that names no other;
-        ``batch_timeout`` that of one batch of products or events. ``token`` says to the gateway
-        who calls; ValueError if it is empty or a header can't hold it. ``credentials``: TLS, by
-        ``tls_credentials``; None = plain text, in which who listens reads the token too."""
+        """``target``: the gateway's host:port, or a gRPC target that names several. ``timeout``:
+        default deadline of a call, in seconds; ``batch_timeout``: that of one batch of products or
+        events. ``token`` identifies the caller; ValueError if it is empty or has characters that a
+        header can't contain. ``credentials``: TLS, from ``tls_credentials``; None = plain text,
+        which also exposes the token to readers of the network."""
         self._loop = Loop()
         self._client = self._loop.make(
             lambda: SightlineClient(

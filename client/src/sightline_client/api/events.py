@@ -49,7 +49,7 @@ class EventCalls(Connected):
             request = user_event.MergeShopperRequest(
                 catalog_id=self.catalog, to=to_wire.shopper(user, None), visitor_proof=proof
             )
-            # `from` is a word of Python's own.
+            # `from` is a keyword of Python.
             getattr(request, "from").visitor_id = visitor
         return (await self._call(self.calls.events.MergeShopper, request, timeout)).moved_count
 

@@ -20,8 +20,8 @@ class ExperimentCalls(Connected):
     async def experiment_report(
         self, name: str, *, timeout: float | None = None
     ) -> ExperimentReport:
-        """Return how the arms perform, with intervals that hold at all readings together. NotFound
-        (EXPERIMENT_NOT_FOUND)."""
+        """Return how the arms perform, with intervals that stay valid however often they are read.
+        NotFound (EXPERIMENT_NOT_FOUND)."""
         with to_wire.sendable("request"):
             request = experiment_service_pb2.GetExperimentReportRequest(
                 catalog_id=self.catalog, name=name

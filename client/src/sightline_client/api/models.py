@@ -117,8 +117,8 @@ class ModelCalls(Connected):
         return from_wire.job(await self._call(self.calls.admin.PublishModel, request, timeout))
 
     async def rollback_model(self, *, timeout: float | None = None) -> Model:
-        """Make the model serve again that served before the present one. NotFound (MODEL_NOT_FOUND)
-        when there was none. Never retried automatically."""
+        """Promote the previously serving model again. NotFound (MODEL_NOT_FOUND) when there was
+        none. Never retried automatically."""
         request = model_service_pb2.RollbackModelRequest(catalog_id=self.catalog)
         return from_wire.model(await self._call(self.calls.admin.RollbackModel, request, timeout))
 

@@ -204,8 +204,7 @@ class ProductCalls(Connected):
         return (await self._call(self.calls.admin.LiftTakedown, request, timeout)).lifted
 
     async def list_takedowns(self, *, timeout: float | None = None) -> tuple[Takedown, ...]:
-        """Return every takedown of the catalog that is in force. ``timeout`` is that of one
-        page."""
+        """Return every active takedown of the catalog. ``timeout`` is that of one page."""
         request = photo_service_pb2.ListTakedownsRequest(catalog_id=self.catalog, page_size=_PAGE)
         pages = self._pages(self.calls.admin.ListTakedowns, request, timeout)
         return tuple([from_wire.takedown(one) async for page in pages for one in page.takedowns])

@@ -62,7 +62,7 @@ class SpaceCalls(Connected):
     async def promote_space(
         self, version: str, *, force: bool = False, timeout: float | None = None
     ) -> Space:
-        """Promote a fitted space, by its version or model; one that serves stays as it is. Takes
+        """Promote a fitted space, by its version or model. No effect if it serves already. Takes
         some seconds. FailedPrecondition: PROMOTION_REFUSED unless it is better, or ``force``;
         MODEL_NOT_READY when it can't be served. NotFound (SPACE_NOT_FOUND)."""
         with to_wire.sendable("request"):

@@ -56,7 +56,7 @@ FIXES = MappingProxyType(
         " unless the embedder's EMBEDDER_MAX_REQUEST_PIXELS says otherwise",
         "SPACE_UNAVAILABLE": "use a version that `sightline spaces list` shows; leave out signals "
         "that none of these spaces supports",
-        "FILTER_INVALID": "fix the condition that is named; `sightline recommend --help` has the"
+        "FILTER_INVALID": "fix the named condition; `sightline recommend --help` has the"
         " fields and operators",
         "MODEL_NOT_FOUND": "use a version that `sightline models list` shows",
         "EXPERIMENT_NOT_FOUND": "use a name that `sightline experiments list` shows",

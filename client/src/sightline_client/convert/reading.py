@@ -42,7 +42,7 @@ def reader(
 ) -> Callable[[M], V]:
     """Return a function that converts a message to a value of this dataclass. ``given``: for a
     field of the value, the name of the message's field, or a function of the whole message.
-    TypeError for a field that can't be read so."""
+    TypeError for a field that can't be read."""
     return _reader(kind, cast("Descriptor", message.DESCRIPTOR), given)
 
 

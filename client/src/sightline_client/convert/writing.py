@@ -62,7 +62,7 @@ def options_writer(
     names: Iterable[str], message: type[Message], **given: str
 ) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """Return a function that converts options to the fields of a request. ``given``: the name of
-    the message's field, for an option that is called otherwise. TypeError for an option that the
+    the message's field, for an option with another name. TypeError for an option that the
     message lacks."""
     wire = {name: given.get(name, name) for name in names}
     convert = {name: (field, field_converter(message, field)) for name, field in wire.items()}

@@ -62,7 +62,7 @@ def verify(path: Path) -> AuditSegment:
         raise ChainBroken(f"{path}: {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FileRefused(
-            f"{path}: is no archive of audit entries: {error!r}",
+            f"{path}: is not an archive of audit entries: {error!r}",
             "name a file that `sightline audit archive` wrote",
         ) from None
 
@@ -70,7 +70,7 @@ def verify(path: Path) -> AuditSegment:
 def _verified(values: Iterator[dict[str, Any]]) -> AuditSegment:
     head = next(values, {})
     if head.get("archive") != FORMAT:
-        raise ValueError(f"the first line does not say {FORMAT}")
+        raise ValueError(f"the first line does not have the format {FORMAT}")
     store, catalog = str(head["store"]), str(head["catalog"])
     check = ChainCheck(_read_seal(head["after"]))
     for value in values:
@@ -79,7 +79,9 @@ def _verified(values: Iterator[dict[str, Any]]) -> AuditSegment:
             continue
         end = _read_seal(value["seal"])
         if (check.number, check.hash) != (end.number, end.hash):
-            raise ChainBroken(f"the seal at {end.number} is not the end, entry {check.number}")
+            raise ChainBroken(
+                f"the seal is of entry {end.number}, the last entry is {check.number}"
+            )
         check.finish()
         if next(values, None) is not None:
             raise ChainBroken("lines follow the seal")

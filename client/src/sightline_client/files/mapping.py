@@ -131,7 +131,8 @@ class Mapped(Wrapped):
 
 
 def missing_field(constants: Mapping[str, str], there: Iterable[str]) -> tuple[str, str] | None:
-    """Return the first constant that uses a column that no row has by then, and that column."""
+    """Return the first constant that uses an unknown column, and that column. A constant may use
+    the columns of the file and of the constants before it."""
     columns = set(there)
     for ours, value in constants.items():
         for name in _FIELD.findall(value):

@@ -147,6 +147,6 @@ def _check_needed(
     if missing:
         raise FileRefused(
             f"{path.name} lacks the column {missing[0]!r}",
-            f"its columns are read as {', '.join(ours)}; known ones are {', '.join(known)}; say"
-            f" which one it is with --map theirs={missing[0]}",
+            f"its columns are read as {', '.join(ours)}; known ones are {', '.join(known)}; map"
+            f" the column that holds it with --map theirs={missing[0]}",
         )

@@ -22,8 +22,8 @@ class PhotoFolder:
 
     def images(self, names: list[str], *, read: bool = True) -> list[product_pb2.ProductImage]:
         """Return the photos, read, or only checked; an http(s) address is passed on for the suite
-        to fetch. SightlineError for one that is missing, outside the folder, too large or no
-        file."""
+        to fetch. SightlineError for one that is missing, outside the folder, too large or not
+        a file."""
         found: list[product_pb2.ProductImage] = []
         room = _ROOM
         for name in names:

@@ -65,9 +65,9 @@ class SharedPhotos(SeenIds):
 
 
 def twice(seen: SeenIds, row: Row, item_id: str) -> SightlineError | None:
-    """Return the error for an id that an earlier row has; None = it is the first. A rejected row
-    stays rejected for this in a file of its own, where no other row has the id: sent unchanged, it
-    would replace the row that was accepted."""
+    """Return the error for an id that an earlier row has; None = it is the first. An unchanged row
+    of a file of rejected rows is rejected again, although no other row there has the id: otherwise
+    it would replace the row that was accepted."""
     same = f"{item_id!r} is also the id of"
     first = seen.first(item_id, row.number)
     if first != row.number:
@@ -75,8 +75,8 @@ def twice(seen: SeenIds, row: Row, item_id: str) -> SightlineError | None:
     note = str(row.cells.get("_problem") or "")
     if row.cells.get("_reason") == TWICE and note.startswith(f"id: {same} "):
         text = (
-            f"{same} another row of the file that this one comes from: change it, or empty _reason"
-            " to have this row replace the other"
+            f"{same} another row of the original file: change the id, or empty _reason to let this"
+            " row replace the other one"
         )
         return bad("id", text, reason=TWICE)
     return None

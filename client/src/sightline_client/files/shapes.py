@@ -137,7 +137,7 @@ def _woocommerce(cells: Mapping[str, object]) -> Iterator[Cells]:
         _move(cells, made, price="regular price")
     _move(cells, made, category="categories", brand="brands")
     if isinstance(text := cells.get("categories"), str):
-        made["category"] = text.split(",")[0].strip()  # the others are other places of it
+        made["category"] = text.split(",")[0].strip()  # the others are its further categories
     made["parent_id"] = cells.get("parent") or ""
     stock = str(cells.get("in stock?") or "").lower()
     made["available"] = {"1": "true", "0": "false"}.get(stock, stock)
@@ -206,7 +206,7 @@ def _ga4(cells: Mapping[str, object]) -> Iterator[Cells]:
     params = {str(one.get("key")): one.get("value") for one in _objects(cells.get("event_params"))}
     shared: Cells = {
         "type": kind,
-        "time": cells.get("event_timestamp"),  # microseconds, which its column knows
+        "time": cells.get("event_timestamp"),  # microseconds; `cells` detects the unit
         "session_id": _param(params, "ga_session_id"),
         "order_id": _object(cells.get("ecommerce")).get("transaction_id"),
         "query": _param(params, "search_term") if kind == "SEARCH" else "",

@@ -64,7 +64,7 @@ class Calls:
         self.recommendation = RecommendationServiceStub(self._channel)
         self.catalog = CatalogServiceStub(self._channel)
         self.catalog_once = CatalogServiceStub(self._channel_once)
-        """For products with an etag: a second try would meet its own first."""
+        """Without retries, for products with an etag: a retry would conflict with the first try."""
         self.events = UserEventServiceStub(self._channel)
         self.admin = AdminServiceStub(self._channel)
         self.jobs = JobServiceStub(self._channel)

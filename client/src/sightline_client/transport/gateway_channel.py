@@ -62,21 +62,21 @@ def options(*, retries: bool) -> list[tuple[str, int | str]]:
         # By default gRPC waits up to two minutes before it reconnects to a lost gateway.
         ("grpc.max_reconnect_backoff_ms", 2_000),
         ("grpc.service_config", json.dumps(service_config(retries=retries))),
-        # Without a policy only calls that no gateway began are made again, such as those that meet
-        # the end of a connection that got old: 51 of 68,000 failed without this.
+        # Without a retry policy, gRPC retries only calls that no gateway has started, such as those
+        # sent on a connection that reached its maximum age: 51 of 68,000 failed without this.
         ("grpc.enable_retries", 1),
         # By default messages over 256 KiB, as most photos are, are not retried.
         ("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE_BYTES),
-        # Clients of one process share nothing: a new one would be refused at once while an older
-        # one waits before it tries again to reach a gateway that was away.
+        # Clients of one process do not share connections: otherwise a new client would fail at once
+        # while an older one is in its backoff before it reconnects to a lost gateway.
         ("grpc.use_local_subchannel_pool", 1),
     ]
 
 
 def service_config(*, retries: bool) -> dict[str, object]:
     """Return gRPC's service config: load balancing, and retries of methods that protos mark as
-    idempotent. A product with an etag needs a channel without retries: its second try would
-    conflict with the first."""
+    idempotent. A product with an etag needs a channel without retries: a retry would conflict with
+    the first attempt."""
     config: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}
     if not retries:
         return config
@@ -88,7 +88,7 @@ def service_config(*, retries: bool) -> dict[str, object]:
         if method.GetOptions().idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN
     ]
     config["methodConfig"] = [{"name": names, "retryPolicy": RETRY_POLICY}]
-    # A suite that is down is not made worse by everyone trying five times. Half of the tokens are
-    # the calls that a gateway works on at a time: all may wait for one that stands still.
+    # The retry budget keeps five attempts of each call from overloading a suite that is down. Half
+    # of the tokens equals a gateway's limit of concurrent calls: all may wait for one that hangs.
     config["retryThrottling"] = {"maxTokens": 400, "tokenRatio": 0.1}
     return config

@@ -95,7 +95,7 @@ class SyncBatches(Generic[B, R]):
 
 
 async def _nothing() -> None:
-    """Do nothing, as the last work of a loop that could not be set up."""
+    """Do nothing: closes a loop whose setup failed."""
 
 
 async def _awaited(work: Awaitable[T]) -> T:

@@ -39,7 +39,7 @@ _PASSING = frozenset(
         grpc.StatusCode.DEADLINE_EXCEEDED,
     }
 )
-"""Codes of rows that are not decided: a retry may store them."""
+"""Codes of rows without a final outcome: a retry may store them."""
 
 
 @dataclass(frozen=True, slots=True)

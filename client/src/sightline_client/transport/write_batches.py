@@ -11,15 +11,15 @@ B = TypeVar("B")
 R = TypeVar("R")
 
 NOTHING_SENT = (
-    "what was to be written was never sent: await the call, or go over it with async for"
-    " (SyncSightlineClient: a list is sent at once; of an iterator, call report() or go over it)"
+    "the items were never sent: await the call, or iterate over it with async for"
+    " (SyncSightlineClient: a list is sent at once; for an iterator, call report() or iterate)"
 )
 
 
 class Batches(Generic[B, R]):
     """Work in batches. ``await`` it for the report at the end, or ``async for`` it for each batch
-    as soon as it is durable. Nothing is sent before one of the two; only one can be done, once.
-    RuntimeWarning where neither was."""
+    as soon as it is durable. Nothing is sent before; only one of the two is possible, once. A
+    RuntimeWarning is issued if neither happens."""
 
     _begun = True
     """Default for an object whose construction failed."""

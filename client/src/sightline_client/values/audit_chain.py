@@ -55,7 +55,7 @@ class ChainCheck:
         self._loose: AuditEntry | None = None
         """The newest entry that is not chained."""
         if begin.number in heads and heads[begin.number] != begin.hash:
-            raise ChainBroken(f"the seal at {begin.number} has another hash than --head says")
+            raise ChainBroken(f"the seal at entry {begin.number} has another hash than --head")
 
     def add(self, entry: AuditEntry) -> None:
         """Check the next entry. Raise ChainBroken."""
@@ -72,7 +72,7 @@ class ChainCheck:
         if entry.hash != entry_hash(self.hash, entry):
             raise ChainBroken(f"{_name(entry)} was changed, or the one before it")
         if self._heads.get(entry.number, entry.hash) != entry.hash:
-            raise ChainBroken(f"{_name(entry)} has another hash than --head says")
+            raise ChainBroken(f"{_name(entry)} has another hash than --head")
         self.number, self.hash, self.count = entry.number, entry.hash, self.count + 1
 
     def finish(self) -> None:

@@ -6,7 +6,7 @@
     (F.attribute("vintage") >= 2015) | ~F.attribute("vintage").exists()
     F.title.contains("réserve")
 
-``&`` joins conditions that all hold, ``|`` those of which one holds, ``~`` turns one round. A
+``&`` joins conditions that all hold, ``|`` those of which one holds, ``~`` negates one. A
 product without the field (no price, no brand, no such attribute) passes neither ``==`` nor ``!=``;
 ``~`` is the plain opposite, so it passes ``~(F.brand == "Aurora")``.
 """
@@ -56,8 +56,8 @@ class Filter:
     def __bool__(self) -> NoReturn:
         # `a and b`, `not a` and `low < F.price < high` would silently drop a condition.
         raise TypeError(
-            "a filter has no truth value: join conditions with & and |, in parentheses, and turn "
-            "one round with ~"
+            "a filter has no truth value: join conditions with & and |, in parentheses, and "
+            "negate one with ~"
         )
 
 

@@ -326,7 +326,7 @@ class EmbedderSpace:
     ready: bool
     """True if the model answers now."""
     default: bool
-    """True if items that name no version are embedded with this one."""
+    """True if this version embeds items that do not specify one."""
 
 
 @dataclass(frozen=True, slots=True)

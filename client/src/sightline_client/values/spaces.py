@@ -79,7 +79,7 @@ class Space:
     ready: bool
     """True if a test inference succeeds now."""
     default: bool
-    """True if items that name no version are embedded with this one."""
+    """True if this version embeds items that do not specify one."""
     fitted: bool
     """True if it was fitted on this catalog's photos."""
     forced: bool

@@ -1,7 +1,7 @@
 #!/bin/sh
-# A role and a database for each service that keeps a record: it may do what it likes in its database's schema,
-# and nothing anywhere else. Run once by an administrator, POSTGRES_USER, on an empty server, as compose.yaml
-# has it; the passwords are those of the URLs in SECRETS (default /run/secrets).
+# Creates a role and a database for each service with a record. A role has all rights in its database's schema,
+# and none elsewhere. The administrator, POSTGRES_USER, runs it once on an empty server, as in compose.yaml;
+# the passwords are those of the URLs in SECRETS (default /run/secrets).
 ask() {
   psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres "$@"
 }

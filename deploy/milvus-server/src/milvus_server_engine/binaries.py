@@ -2,7 +2,7 @@
 
     python -m milvus_server_engine.binaries
 
-The wheel carries them compressed, and its own start unpacks 250 MB into every data folder (3 s).
+They are compressed in the wheel. Its own start script unpacks 250 MB into every data folder (3 s).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PROGRAM = "milvus"
 
 
 class BinariesMissing(Exception):
-    """The wheel is not installed, or is not the one that is expected."""
+    """The wheel is not installed, or has unexpected content."""
 
 
 def unpacked(into: Path | None = None) -> Path:
@@ -35,18 +35,18 @@ def unpacked(into: Path | None = None) -> Path:
 
 
 def _packed() -> Path:
-    # Found, not imported: the vendor's module makes server objects when it is imported.
+    # Located without an import, because importing the vendor's module creates server objects.
     spec = importlib.util.find_spec("milvus")
     folder = Path(spec.origin).parent / "data" / "bin" if spec and spec.origin else None
     if folder is None or not (folder / f"{PROGRAM}.lzma").is_file():
         raise BinariesMissing(
-            "the milvus wheel holds no server for this machine: run `make setup` on Linux x86_64"
+            "the milvus wheel has no server for this machine: run `make setup` on Linux x86_64"
         )
     return folder
 
 
 def _unpack(packed: Path, folder: Path) -> None:
-    """Unpack into the folder in one step, so that a concurrent start sees a whole one or none."""
+    """Unpack into the folder in one step, so that a concurrent start sees all files or none."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as place:
         fresh = Path(place) / folder.name
         fresh.mkdir()

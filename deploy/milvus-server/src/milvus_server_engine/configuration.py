@@ -36,7 +36,7 @@ default of 30 s is meant for network partitions between machines.
 """
 
 LOAD_TASK_MILLISECONDS = 5_000
-"""Time limit for a component to load a collection before another one is requested to. With the
+"""Time limit for a component to load a collection, after which another one is asked to. With the
 release's 60 s a load after kill -9 took 55 s, because the first component was dead.
 """
 
@@ -46,11 +46,12 @@ _LOGGING = "--logtostderr=true\n--minloglevel=2\n"
 
 @contextmanager
 def chosen_ports(data: Path) -> Iterator[dict[str, int]]:
-    """Choose a free port for each of INTERNAL: that of the folder's last start when it is free.
+    """Choose a free port for each of INTERNAL, preferably that of the folder's last start.
 
-    During the block no other server of this program chooses these ports, as a component binds its
-    port only seconds later. A component that restarts at its old address takes over its old
-    registration. At another address it waits until that has expired, 30 s and more after a kill -9.
+    The ports are reserved during the block, because a component binds its port only seconds later:
+    no other server of this module chooses them. A component that restarts at its old address takes
+    over its old registration. At another address it waits until the registration has expired, 30 s
+    and more after a kill -9.
     """
     file = data / "ports.json"
     known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
@@ -126,7 +127,7 @@ def _server(data: Path, port: int, ports: Mapping[str, int]) -> dict[str, Any]:
 def _etcd(ports: Mapping[str, int]) -> dict[str, Any]:
     """Return the embedded etcd's settings.
 
-    Without them it would listen on 2379 and 2380 whatever `etcd.endpoints` says.
+    Without them it would listen on 2379 and 2380 and ignore `etcd.endpoints`.
     """
     client, peer = (f"http://{HOST}:{ports[name]}" for name in ("etcd", "etcd_peer"))
     return {

@@ -2,11 +2,11 @@
 
     python -m milvus_server_engine.serve --data DIR --port 8607 --metrics-port 8608
 
-The server ends with this process, also if this process is killed (kill -9). Reasons against the
-vendor's `milvus.default_server` (2.3.5, read and tried, 2026-11): it unpacks 250 MB into each data
-folder, chooses ports that were free a moment ago one by one, shares one pid file between all
-servers of a machine, so that a second one refuses to start, and lets the server outlive a wrapper
-that is killed.
+The server ends with this process, also if this process is killed (kill -9). Reasons not to use the
+vendor's `milvus.default_server` (2.3.5, by its source and by trials, 2026-11): it unpacks 250 MB
+into each data folder; it chooses free ports one by one without reserving them; all servers of a
+machine share one pid file, so a second one does not start; and the server keeps running when the
+wrapper is killed.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def healthy(metrics_port: int) -> bool:
 def start(data: Path, metrics_port: int) -> subprocess.Popen[bytes]:
     """Start the server. The kernel kills it when this process ends."""
     folder = binaries.unpacked()
-    # Its pid file lies in /run/milvus or /tmp/milvus whatever the folder, and must be its own.
+    # The pid file is in /run/milvus or /tmp/milvus for any folder, so its name must be unique.
     alias = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
     return subprocess.Popen(
         [str(folder / binaries.PROGRAM), "run", "standalone", "-alias", alias],
@@ -108,7 +108,7 @@ def _dying_with(parent: int) -> Callable[[], None]:
 
     def prepare() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before the line above
+        if os.getppid() != parent:  # the parent ended before prctl
             os._exit(1)
 
     return prepare
@@ -124,7 +124,7 @@ def watch(server: subprocess.Popen[bytes], metrics_port: int, ready: Callable[[]
         if server.poll() is not None:
             raise CannotServe(f"the server ended with {server.returncode} at start; see above")
         if time.monotonic() > until:
-            raise CannotServe(f"the server did not get ready in {START_SECONDS:.0f} s; see above")
+            raise CannotServe(f"the server was not ready within {START_SECONDS:.0f} s; see above")
         time.sleep(_POLL_SECONDS)
     ready()
     raise CannotServe(f"the server ended by itself with {server.wait()}; see above")

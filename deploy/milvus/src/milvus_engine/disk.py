@@ -1,4 +1,4 @@
-"""Protection of Milvus Lite from data loss on a full disk (3.2.2, read in its source and tried,
+"""Protection of Milvus Lite from data loss on a full disk (3.2.2, by its source and by trials,
 2026-11).
 
 Milvus Lite continues to append to a write-ahead log after a truncated record, and recovery reads up
@@ -22,8 +22,8 @@ from typing import Any
 from milvus_lite.storage.wal import WAL
 
 RESERVE_BYTES = 16 * 1024 * 1024
-"""Free bytes that a write requires, more than one call writes: 1,000 rows of 2,048 dimensions are 8
-MB."""
+"""Free bytes that a write requires. It is more than one call writes: 1,000 rows of 2,048 dimensions
+are 8 MB."""
 
 LOG_FAILED = 74
 """Exit status, EX_IOERR of sysexits(3)."""
@@ -55,6 +55,6 @@ def _or_end(write: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
             write(self, batch)
         except OSError as error:
             log.critical("the log of writes can't be written, so this process ends: %s", error)
-            os._exit(LOG_FAILED)  # closing would write too
+            os._exit(LOG_FAILED)  # a regular exit would write again
 
     return whole

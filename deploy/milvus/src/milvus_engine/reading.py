@@ -1,6 +1,6 @@
 """Consistent reads of a collection, also while its memory is flushed to files.
 
-Milvus Lite (3.2.2, read in its source and tried, 2026-11) begins a flush by emptying its memory,
+Milvus Lite (3.2.2, by its source and by trials, 2026-11) begins a flush by emptying its memory,
 and a read uses the files and then, up to twice, the memory. So a read during a flush missed rows
 that were only in memory, or returned rows whose deletion was only in memory. Here a flush is atomic
 for reads, and each read sees the state at its begin.

@@ -2,7 +2,7 @@
 
     python -m milvus_engine.serve --data DIR --port 8607
 
-Why not `milvus-lite server` (3.2.2, read in its source and tried, 2026-11):
+Reasons not to use `milvus-lite server` (3.2.2, by its source and by trials, 2026-11):
 
 - it has no authentication and binds 0.0.0.0;
 - SIGTERM kills it without closing the collections: the next start replays every write-ahead log;
@@ -10,9 +10,9 @@ Why not `milvus-lite server` (3.2.2, read in its source and tried, 2026-11):
   write-ahead log each, and two writers at once lose rows that were acknowledged (4 threads, 2,500
   rows acknowledged, 75 to 275 left after kill -9).
 
-So this module builds the vendor's servicer itself, opens each collection under one lock, lets one
-write in at a time, none while the disk is full (disk.py), keeps flushes out of reads (reading.py)
-and closes everything on SIGTERM.
+So this module builds the vendor's servicer itself. It opens each collection under one lock, runs
+one write at a time, rejects writes while the disk is full (disk.py), isolates reads from flushes
+(reading.py), and closes everything on SIGTERM.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class Servicer(MilvusServicer):  # type: ignore[misc]
     """The vendor's servicer with the one missing call that pymilvus 3.0.2 requires.
 
     AsyncMilvusClient asks for a timestamp before it waits for an index, and (unlike the sync
-    client) does not forgive UNIMPLEMENTED.
+    client) fails if the call is UNIMPLEMENTED.
     """
 
     def AllocTimestamp(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002

@@ -54,8 +54,7 @@ class PlainCommand(TyperCommand):
             raise
 
     def _tokens_last(self, ctx: Any, args: list[str]) -> list[str]:
-        """Move tokens of the command line behind the others, so that none is taken for an
-        option."""
+        """Move token arguments to the end, after ``--``, so that none is parsed as an option."""
         options = [each for each in self.get_params(ctx) if isinstance(each, TyperOption)]
         takers = {name for each in options if not each.is_flag for name in each.opts}
         tokens = [

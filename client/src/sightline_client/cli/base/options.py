@@ -63,7 +63,7 @@ def number(metavar: str, help: str, least: float, most: float | None = None, **m
 
 
 TIMES = ("%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d")
-ZONE = ", e.g. 2026-03-01T12:00:00Z; without a zone UTC."
+ZONE = ", e.g. 2026-03-01T12:00:00Z; UTC if it has no zone."
 
 
 def moment(help: str) -> Any:
@@ -187,8 +187,8 @@ Currency: TypeAlias = Annotated[
         envvar="SIGHTLINE_CURRENCY",
         metavar="CODE",
         callback=text,
-        help="ISO 4217 code of amounts in --filter that name none: price < 30 is price < 30 EUR"
-        " with --currency EUR.",
+        help="Currency (ISO 4217) of amounts in --filter without one: price < 30 means"
+        " price < 30 EUR with --currency EUR.",
     ),
 ]
 Wait: TypeAlias = Annotated[bool, typer.Option(help="Follow the job to its end, or only start it.")]

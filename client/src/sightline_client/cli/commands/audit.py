@@ -70,7 +70,7 @@ def _check_place(context: typer.Context, command: str) -> None:
         source = context.get_parameter_source(parameter.name or "")
         if source is not None and source.name == "COMMANDLINE":
             option = parameter.opts[0]
-            raise typer.BadParameter(f"write it behind {command}", param_hint=option)
+            raise typer.BadParameter(f"write it after {command}", param_hint=option)
 
 
 app.callback(invoke_without_command=True, help=flowing(_audit.__doc__ or ""))(spread(_audit))
@@ -81,7 +81,8 @@ def _heads(values: list[str]) -> dict[str, dict[int, bytes]]:
     for value in values:
         if not (found := _HEAD.fullmatch(value)):
             raise typer.BadParameter(
-                f"{value!r} is not STORE:NUMBER:HASH, as this command and the gateway's log say it",
+                f"{value!r} is not STORE:NUMBER:HASH, as this command and the gateway's log print"
+                " it",
                 param_hint="--head",
             )
         heads.setdefault(found[1], {})[int(found[2])] = bytes.fromhex(found[3])
@@ -110,8 +111,8 @@ def verify(
     """Verify that no audit entry is missing, changed, inserted or moved.
 
     Each store chains the entries of a catalog by hash, so the first bad entry is named, and the
-    exit code is 1. The end of each chain is printed: with --head it shows later that the chain was
-    not made anew. Archives are verified without the suite.
+    exit code is 1. The end of each chain is printed: given to a later run with --head, it proves
+    that the chain was not rebuilt since. Archives are verified without the suite.
 
     [bold]Examples[/bold]
 
@@ -170,10 +171,10 @@ def drop(
     ],
     suite: Suite = LONG,
 ) -> None:
-    """Delete audit entries from their store that an archive holds.
+    """Delete the audit entries of an archive from their store.
 
-    The store needs them for RETRIEVER_AUDIT_DAYS or RANKER_AUDIT_DAYS, and rejects younger ones.
-    Its chain continues from the archive's seal.
+    The store keeps entries for RETRIEVER_AUDIT_DAYS or RANKER_AUDIT_DAYS, and rejects deletions of
+    younger ones. Its chain continues from the archive's seal.
 
     [bold]Example[/bold]
 

@@ -20,8 +20,8 @@ app = Commands(no_args_is_help=True, help="Copy a catalog, and restore it.")
 def create(*, wait: options.Wait = True, suite: Suite) -> None:
     """Copy a snapshot of the catalog; writes may continue meanwhile.
 
-    Products, photos, vectors and index generations go into a folder where the suite's setting
-    RETRIEVER_BACKUPS says.
+    Products, photos, vectors and index generations are written to a folder in the store that the
+    suite's setting RETRIEVER_BACKUPS names.
 
     [bold]Examples[/bold]
 

@@ -62,7 +62,7 @@ def _day(value: str) -> str:
 
 def _shoppers(value: str) -> str:
     if value not in SHOPPERS:
-        raise typer.BadParameter(f"is none of {', '.join(SHOPPERS)}")
+        raise typer.BadParameter(f"is not one of {', '.join(SHOPPERS)}")
     return value
 
 
@@ -150,7 +150,7 @@ def new(
     if out is None:
         typer.echo(token)
         running.say(
-            Text("This is the token. It is shown only now: keep it where only its user reads.")
+            Text("This is the token. It is shown only now: store it where only its user reads it.")
         )
     else:
         running.say(Text(f"The token was written to {out}. It is stored nowhere else."))

@@ -24,9 +24,7 @@ from sightline_client.values.catalog import ImportMode
 
 OFFERS = FileLayout(offer_rows.COLUMNS, offer_rows.NEEDED)
 _STORED = ("product stored", "products stored")
-_CHECKED = (
-    "Checked as far as can be seen without the suite: columns, values, photos' paths and sizes."
-)
+_CHECKED = "Checked without the suite: columns, values, photos' paths and sizes."
 
 
 class Mode(StrEnum):

@@ -39,7 +39,7 @@ async def _verified(
 
 
 def verify_files(paths: Sequence[Path]) -> list[AuditSegment]:
-    """Verify archives. Those of one chain have to continue one another. Raise ChainBroken,
+    """Verify archives. Those of one chain must be consecutive. Raise ChainBroken,
     FileRefused."""
     segments: list[AuditSegment] = []
     ends: dict[tuple[str, str], AuditSeal] = {}

@@ -64,8 +64,8 @@ async def upgrade(client: SightlineClient, space: str, version: str, made: Upgra
     """Roll a version out, or continue its roll-out; ``made`` shows its progress, also after an
     error.
 
-    ``version``: the space's, or the name of the model that makes it; "" = the one that the embedder
-    takes by default, in the space "visual".
+    ``version``: the space's version, or the name of its model; "" = the embedder's default version
+    in the space "visual".
     """
     wanted = await _wanted(client, space, version)
     listed = await client.list_generations(space=space)
@@ -95,7 +95,7 @@ async def upgrade(client: SightlineClient, space: str, version: str, made: Upgra
 
 
 async def _wanted(client: SightlineClient, space: str, asked: str) -> str:
-    """Return the version that a name of a version or model stands for."""
+    """Return the version with this name, or the one of the model with this name."""
     status = await client.status()
     made_by = {each.model: each.version for each in status.embedder_spaces if each.space == space}
     return made_by.get(asked) or asked or status.embedder_space_version
