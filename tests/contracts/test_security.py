@@ -9,6 +9,7 @@ from servicekit import access, entry_limits, limits
 from servicekit.config import ServerSettings
 from servicekit.decoding_limits import DecodingSettings
 from sightline.common.v1 import limits_pb2
+from sightline.gateway.v1 import admin_service_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline_rules import filter_checks
 
@@ -91,5 +92,6 @@ def test_each_template_of_a_page_has_a_content_security_policy() -> None:
 
 
 def test_scene_texts_of_callers_are_parsed_for_the_operators_port_alone() -> None:
+    service = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
     for call in ("CheckScene", "DiffScene"):
-        assert access.rule(f"sightline.gateway.v1.AdminService/{call}").admin
+        assert access.rule(f"{service}/{call}").admin
