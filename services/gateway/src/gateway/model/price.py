@@ -50,7 +50,7 @@ FACET: Mapping[str, float] = {"attributes": 10e-6, "tags": 5e-6}
 SHARED_FACET = 0.4e-6
 FACET_VALUES = 30e-6
 """Counting the values of all attributes of one product."""
-LISTED_PRODUCT = 80e-6
+LISTED_PRODUCT = 100e-6
 """Reading a product that a list looks at."""
 
 WRITTEN_PRODUCT = 0.001
