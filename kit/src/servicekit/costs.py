@@ -1,5 +1,5 @@
-"""Processor time of a call: of its tasks and threads, and as reported by its peers. Beside it, the
-time for which the service let it wait.
+"""Processor time of a call: of its tasks and threads, and as reported by its peers. Also
+the time for which its service made it wait.
 
 Tasks of several calls interleave on one thread, so a clock around a call would count the others
 too. Each step of a call's own tasks is measured by itself: the call is driven step by step, and so

@@ -113,8 +113,8 @@ class ServiceError(Exception):
 
 
 class Refusal:
-    """Base beside ServiceError of errors that refuse a call for what it would cost;
-    sightline_refused_total counts them."""
+    """Marker base class of errors that reject a call because of its cost. sightline_refused_total
+    counts them."""
 
     reason: str
 

@@ -1,4 +1,4 @@
-"""Fair turns of catalogs at threads: one has ended when its work in a thread has.
+"""Fair sharing of threads among catalogs. A turn ends when its work in a thread ends.
 
 Of the catalogs that wait, the one that has used the least time goes first (fair_permits.py).
 """

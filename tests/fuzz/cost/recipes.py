@@ -67,7 +67,7 @@ FACETS: Final = (
 )
 FORMATS: Final = ("AVIF", "JPEG", "PNG", "WEBP")
 _PREFIX: Final = "w"
-"""Of ids of products that requests write."""
+"""Prefix of the ids of products that requests write."""
 _WRITTEN: Final = 10_000
 """Distance between the numbers of products that two requests write, so that their texts differ."""
 _EVERY: Final = 20

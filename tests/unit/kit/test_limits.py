@@ -298,7 +298,7 @@ class Arrived:
 def test_time_that_calls_wait_for_their_turn_is_no_sign_of_load(
     waited: float, limit: float
 ) -> None:
-    """Of 2 s that they have, they take 1.5: the limit would fall for others too."""
+    """Let calls with a deadline of 2 s take 1.5 s, which lowers the limit unless it was a wait."""
     method = SimpleNamespace(request_streaming=False, response_streaming=False)
 
     async def work(_: bytes) -> bytes:

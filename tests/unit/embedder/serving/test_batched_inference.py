@@ -111,7 +111,10 @@ async def test_a_shopper_goes_before_bulk_work_that_waits_and_never_along_with_i
 
 def test_bulk_work_has_one_place_while_shoppers_ask() -> None:
     async def most_running(after: float | None) -> int:
-        """Of bulk work that comes so long after a shopper; None: there was no shopper."""
+        """Return how many bulk inferences run at a time, `after` seconds after a shopper's call.
+
+        None: no shopper called.
+        """
         inference = FakeInference()
         batching = Batching(inference, 1, 4)
         if after is not None:

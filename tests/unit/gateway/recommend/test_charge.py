@@ -143,7 +143,7 @@ def test_an_expensive_request_waits_and_a_cheap_one_does_not() -> None:
 
 
 def test_stages_of_a_request_that_waited_share_what_is_left_of_its_deadline() -> None:
-    """By the plan of its arrival their ends would have passed before it began."""
+    """Plan again after the wait: the stages planned at arrival would have ended before it began."""
 
     async def left(deps: RequestDependencies) -> float:
         with deadlines.within(2.0):

@@ -110,7 +110,7 @@ class RequestTooExpensive(Refusal, InvalidArgument, reason="REQUEST_TOO_EXPENSIV
 
 
 class ExpensiveRequestsBusy(Overloaded):
-    """Expensive requests that are ahead of this one leave it too little time."""
+    """Rejection of an expensive request whose turn would come too late for its deadline."""
 
     def __init__(self, price: RequestPrice, retry_after: timedelta) -> None:
         super().__init__(

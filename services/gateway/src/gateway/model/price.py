@@ -20,7 +20,7 @@ takes is taken by a larger one too, but is charged for all of its products."""
 MOST_SECONDS = 1.0
 """Processor seconds, at most, of a request on REFERENCE_PRODUCTS."""
 EXPENSIVE_SECONDS = 0.1
-"""Processor seconds above which a request waits until few others of this kind run."""
+"""Price above which a request is expensive, in processor seconds: it waits in a queue."""
 LISTED = 5_000
 """Products that a page of a list looks at, at most."""
 
@@ -54,17 +54,17 @@ LISTED_PRODUCT = 100e-6
 """Reading a product that a list looks at."""
 
 WRITTEN_PRODUCT = 0.001
-"""Checking and storing a product, a tenth of a millisecond, and renewing columns and words."""
+"""Checking and storing a product (.1 ms), and then updating its columns and words."""
 WRITTEN_ATTRIBUTE = 30e-6
 WRITTEN_BYTE = 0.15e-6
-"""Of products, without their photos."""
+"""Storing a byte of a product's fields, without photos."""
 OFFER = DELETED_PRODUCT = 70e-6
 TEXT_MODEL = 0.005
 """Embedding a product's text."""
 TEXT_MODEL_CHARACTER = 30e-6
 MOST_EMBEDDED = 1_000
 """Characters of a product that are embedded, at most."""
-PHOTO, PHOTO_MODEL = 0.1, 0.1
+PHOTO, PHOTO_MODEL = SIGNAL[SignalKind.IMAGE], MODEL[SignalKind.IMAGE]
 """Decoding and embedding a product's photo."""
 
 
@@ -77,9 +77,9 @@ class RequestPrice:
     models: float = 0.0
     """Of these, the seconds of models, which the services do not measure."""
     exempt: float = 0.0
-    """Of these, the seconds that do not count for the queue of expensive requests: of one photo,
-    which waits for decoders and models anyway, and of a write's photos and models, which also run
-    after it."""
+    """Seconds, included in the price, that the queue of expensive requests ignores. For a query:
+    those of one photo, which waits for decoders and models anyway. For a write: those of photos and
+    models, which also run after its answer."""
 
     @property
     def seconds(self) -> float:
@@ -93,7 +93,7 @@ class RequestPrice:
 
     @property
     def is_expensive(self) -> bool:
-        """Return whether the request waits until few others of this kind run."""
+        """Return whether the request waits in the queue of expensive requests."""
         return self.queue_seconds > EXPENSIVE_SECONDS
 
 
@@ -114,11 +114,11 @@ class WriteSizes:
     products: int
     attributes: int
     bytes: int
-    """Of all fields but photos."""
+    """Bytes of the products' fields, without photos."""
     texts: int
-    """Products whose text is embedded."""
+    """Number of products whose text is embedded."""
     characters: int
-    """Of these texts, at most."""
+    """Upper bound of the characters of these texts."""
     photos: int
 
 
@@ -164,10 +164,7 @@ def list_price(condition: CallersFilter | None, page_size: int, products: int) -
     """Return the price of a page of a list of products."""
     if condition is None:
         return RequestPrice({"": BASE, "page_size": page_size * LISTED_PRODUCT})
-    looked_at = min(products, LISTED)
-    return RequestPrice(
-        {"": BASE, "filter": looked_at * (LISTED_PRODUCT + _of_filters([condition]))}
-    )
+    return _passing_price(condition, min(products, LISTED))
 
 
 def write_price(sizes: WriteSizes) -> RequestPrice:
@@ -199,9 +196,13 @@ def deletion_price(products: int) -> RequestPrice:
 
 def purge_price(condition: CallersFilter, products: int) -> RequestPrice:
     """Return the price of counting, and deleting, the products of a catalog that pass a filter."""
-    return RequestPrice(
-        {"": BASE, "filter": products * (LISTED_PRODUCT + _of_filters([condition]))}
-    )
+    return _passing_price(condition, products)
+
+
+def _passing_price(condition: CallersFilter, products: int) -> RequestPrice:
+    """Return the price of finding the products that pass a filter among some."""
+    seconds = products * (LISTED_PRODUCT + _of_filters([condition]))
+    return RequestPrice({"": BASE, "filter": seconds})
 
 
 def step_price() -> RequestPrice:

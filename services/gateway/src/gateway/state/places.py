@@ -40,14 +40,14 @@ _RAN, _REFUSED, _GONE = (WAITED.labels(each) for each in ("ran", "refused", "gon
 
 
 class ExpensivePlaces:
-    """Places of one process. For one event loop."""
+    """Queue of the expensive requests of one process. Not for several event loops."""
 
     def __init__(self, places: int) -> None:
         """Let `places` expensive requests run at a time. 0: any number."""
         self._places = places
         self._permits = FairSemaphore(places) if places else None
         self._ahead = 0.0
-        """Processor seconds of the requests that wait or hold a place, by their prices."""
+        """Sum of the prices of the requests that wait or hold a place, in processor seconds."""
 
     @asynccontextmanager
     async def held(self, price: RequestPrice, catalog_id: str) -> AsyncIterator[bool]:
