@@ -87,7 +87,7 @@ class ConcurrencyLimit:
         self._held[party] -= 1
         if not self._held[party]:
             del self._held[party]
-        seconds = self._clock() - began
+        seconds = max(self._clock() - began, 0.0)  # steps of a call may wait beside one another
         self._worked(seconds)
         if busy:  # otherwise its duration says nothing about load
             goal = UNHURRIED if given is None else max(given / 2, QUICK)

@@ -76,7 +76,7 @@ async def attack(suite: Suite, keys: Keys, recipes: Sequence[Recipe], seed: int)
             for number, recipe in enumerate(recipes)
         ]
         try:
-            await asyncio.sleep(SETTLE_SECONDS)
+            await come(ask, [Phase(PHASE.rate, SETTLE_SECONDS)], chance)
             (beside,) = await come(ask, [PHASE], chance)
         finally:
             for task in tasks:

@@ -245,3 +245,10 @@ def test_what_is_under_way_and_how_long_each_took_is_shown() -> None:
     end(made, began[1:], ok=False)
     assert under == [0, 1, 2, 1, 0]
     assert took == [1.5, 2.5]
+
+
+def test_a_call_whose_steps_waited_beside_one_another_is_no_shorter_than_nothing() -> None:
+    took = list[float]()
+    made = ConcurrencyLimit(4, Seconds(), worked=took.append)
+    made.leave("a", made.enter("a") + 1.0, None, ok=True)
+    assert took == [0.0]

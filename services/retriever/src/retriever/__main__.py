@@ -110,6 +110,18 @@ async def warm(columns: Columns, record: Record, catalogs: Collection[str]) -> N
             await columns.warm(catalog, [each for each in live if each.active])
 
 
+KEEP_UP_SECONDS = 1.0
+"""Seconds between updates of what is in memory, if no search makes them before."""
+
+
+async def keep_up(columns: Columns) -> None:
+    """Keep what is in memory up to date until cancelled."""
+    while True:
+        await asyncio.sleep(KEEP_UP_SECONDS)
+        with suppress(ServiceError):  # searches report the error
+            await columns.keep_up()
+
+
 async def main(settings: RetrieverSettings) -> None:
     """Serve until SIGTERM."""
     # A search compares vectors in its own thread; additional BLAS threads would wait for each
@@ -123,10 +135,12 @@ async def main(settings: RetrieverSettings) -> None:
     measuring = asyncio.create_task(keep_measuring(settings.catalogs, record))
     columns = columns_of(settings, record)
     warming = asyncio.create_task(warm(columns, record, settings.catalogs))
+    keeping_up = asyncio.create_task(keep_up(columns))
 
     async def close() -> None:
         measuring.cancel()
         warming.cancel()
+        keeping_up.cancel()
         await watchdog.close()
         await index.close()
         photos.close()

@@ -134,6 +134,32 @@ def test_bulk_work_has_one_place_while_shoppers_ask() -> None:
     assert found == [3, 1, 3]
 
 
+def test_bulk_work_rests_for_as_long_as_an_inference_took_while_shoppers_ask() -> None:
+    async def begun(*, shopped: bool) -> list[int]:
+        """Return how many of two bulk calls ran .9 and 1.1 seconds after the first one, which takes
+        one second."""
+        inference = FakeInference()
+        batching = Batching(inference, 1, 2)
+        if shopped:
+            await ask(batching, image(1))
+        before, inference.gate = len(inference.given), asyncio.Event()
+        asked = [ask(batching, image(100), BULK) for _ in range(2)]
+        await asyncio.sleep(1.0)
+        release(inference)
+        found = []
+        for seconds in (0.9, 0.2):
+            await asyncio.sleep(seconds)
+            found.append(len(inference.given) - before)
+        await asyncio.gather(*asked)
+        return found
+
+    async def main() -> list[list[int]]:
+        return [await begun(shopped=shopped) for shopped in (False, True)]
+
+    found, _ = virtual_time.run(main())
+    assert found == [[2, 2], [1, 2]]
+
+
 async def test_nobody_s_call_is_run_at_once_and_alone(inference: FakeInference) -> None:
     batching = Batching(inference, 8, 2)
     asked = [ask(batching, image(shade), None) for shade in range(5)]

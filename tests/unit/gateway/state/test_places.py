@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 
 from gateway.model.errors import ExpensiveRequestsBusy
 from gateway.model.price import EXPENSIVE_SECONDS, RequestPrice, photo_price
-from gateway.state.places import HELD_SECONDS, WAIT_SECONDS, ExpensivePlaces
+from gateway.state.places import CHEAP_SECONDS, HELD_SECONDS, WAIT_SECONDS, ExpensivePlaces
 from servicekit import access, costs, deadlines
 from tests import virtual_time
 
@@ -212,6 +212,30 @@ def test_a_request_that_takes_far_longer_than_its_price_lets_the_next_one_begin(
         await line.close()
 
     virtual_time.run(main())
+
+
+@pytest.mark.parametrize(
+    ("after", "soon"), [(0.0, False), (CHEAP_SECONDS + 0.1, True)], ids=["busy", "quiet"]
+)
+def test_after_an_expensive_request_others_have_the_processors_for_as_long_as_it_took(
+    after: float, *, soon: bool
+) -> None:
+    async def main() -> list[bool]:
+        line = Line()
+        await line.come("c", CHEAP)
+        await asyncio.sleep(after)
+        await line.come("a", price(5.0))
+        await line.come("b")
+        await line.end("a", seconds=1.0)
+        found = []
+        for seconds in (0.9, 0.2):
+            await asyncio.sleep(seconds)
+            found.append("b" in line.ran)
+        await line.close()
+        return found
+
+    found, _ = virtual_time.run(main())
+    assert found == [soon, True]
 
 
 async def test_two_places_are_held_by_two_requests() -> None:

@@ -13,6 +13,7 @@ from retriever.columns.keeper import Columns
 from retriever.domain.generation import Generation
 from retriever.domain.product import Offer, ProductChange, ProductContent
 from retriever.domain.vectors import VectorWrite
+from retriever.domain.words import Words
 from retriever.ports.columns import Changes, PhotoRow
 from retriever.record import Record
 from servicekit.sql import Database
@@ -310,3 +311,46 @@ async def test_a_write_between_two_readings_is_taken_in_by_the_next(
     await record.write("default", [write("b", B)])
     await columns.vectors(made)
     assert await held(columns, made) == {"a": of(C), "late": of(C)}
+
+
+async def test_what_is_in_memory_is_kept_up_to_date_without_a_search(
+    counting: Counting, neighbour: Record, made: Generation
+) -> None:
+    columns = patient(counting)
+    await columns.vectors(made)
+    await columns.words("default")
+    await neighbour.write("default", [write("later", A)])
+    await columns.keep_up()
+    counting.counted.clear()
+    view = await columns.view("default")
+    assert view is not None
+    assert view.table.place("later") >= 0
+    await columns.vectors(made)
+    await columns.words("default")
+    assert {*counting.counted} <= {"written"}, "PostgreSQL is asked whether anything was written"
+
+
+async def test_words_are_read_beside_searches_that_need_none(db: Database, clock: Clock) -> None:
+    class Slow(Record):
+        gate, entered = asyncio.Event(), asyncio.Event()
+
+        async def words(
+            self, catalog_id: str, product_ids: Sequence[str] | None
+        ) -> list[tuple[str, Words]]:
+            self.entered.set()
+            await self.gate.wait()
+            return await super().words(catalog_id, product_ids)
+
+    record = Slow(db, clock)
+    await record.write("default", [write("a", A), write("gone", B)])
+    columns = patient(record)
+    reading = asyncio.create_task(columns.words("default"))
+    await asyncio.wait_for(record.entered.wait(), SECONDS)
+    await record.delete("default", ["gone"])
+    await record.write("default", [write("late", A)])
+    assert await ids(columns) == {"a", "late"}
+    record.gate.set()
+    await reading
+    held = await columns.words("default")
+    assert held is not None
+    assert len(held[1]) == 2

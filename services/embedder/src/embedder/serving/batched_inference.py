@@ -6,7 +6,8 @@ requests. Each request costs 1 ms of processor time here and in Triton, beside 5
 photo (2 cores, 2026-11).
 
 One place is reserved for interactive calls. For SHOPPED seconds after each of them, bulk calls have
-a single place: on few cores, more of them take the processors of all services.
+a single place, and it rests after each inference for as long as that took: on few cores, more of
+them take the processors of all services.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ ROWS = Histogram(
 
 
 SHOPPED = 2.0
-"""Seconds for which an interactive call leaves bulk calls a single place."""
+"""Seconds for which an interactive call leaves bulk calls a single place, with rests."""
 
 
 @dataclass(slots=True)
@@ -81,6 +82,7 @@ class Batching:
         self._free = self._places = places
         self._asked = -math.inf
         """When an interactive call came last, by the loop's clock."""
+        self._bulk_rests = False
         self._waiting: list[_Wanted] = []
         self._running: dict[asyncio.Task[None], Sequence[_Wanted]] = {}
 
@@ -139,10 +141,25 @@ class Batching:
         return batch
 
     def _has_place_for_bulk(self) -> bool:
-        shopped = asyncio.get_running_loop().time() < self._asked + SHOPPED
-        most = 1 if shopped else self._places - 1
+        if self._free <= 1:
+            return False
         bulk = sum(batch[0].priority is Priority.BULK for batch in self._running.values())
-        return self._free > 1 and bulk < most
+        if not self._is_shopped():
+            return bulk < self._places - 1
+        return not bulk and not self._bulk_rests
+
+    def _is_shopped(self) -> bool:
+        return asyncio.get_running_loop().time() < self._asked + SHOPPED
+
+    def _rest(self, seconds: float) -> None:
+        """Let bulk calls wait after an inference of some of them that took so long."""
+        if self._is_shopped():
+            self._bulk_rests = True
+            asyncio.get_running_loop().call_later(seconds, self._end_rest)
+
+    def _end_rest(self) -> None:
+        self._bulk_rests = False
+        self._send()
 
     def _done(self, running: asyncio.Task[None]) -> None:
         del self._running[running]
@@ -151,6 +168,8 @@ class Batching:
 
     async def _run(self, batch: Sequence[_Wanted]) -> None:
         """Answer all calls of a batch with one inference; if that fails, with one for each."""
+        now = asyncio.get_running_loop().time
+        began = now()
         try:
             found = await self._inference.infer(_together(batch))
             _share(found, batch)
@@ -164,6 +183,8 @@ class Batching:
             _fail(batch, error)
         else:
             ROWS.labels(self.model).observe(sum(each.rows for each in batch))
+        if batch[0].priority is Priority.BULK:
+            self._rest(now() - began)
 
 
 def _form(inputs: Tensors) -> list[tuple[str, str, tuple[int, ...]]]:

@@ -1,13 +1,18 @@
 """Places of expensive requests: few of them run at a time, so that cheap ones find processors free.
 
+While cheap requests come, a place stays free after each expensive request for as long as that one
+held it: expensive requests together have at most half of the time.
+
 Start-time fair queueing by caller and catalog (servicekit.fair_permits), on the time for which each
 held a place. Of equally busy callers the cheapest request goes first.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 from prometheus_client import Gauge, Histogram
 
@@ -21,6 +26,8 @@ WAIT_SECONDS = 10.0
 HELD_SECONDS = 2.0
 """Seconds for which a request holds its place, at most, for each processor second of its price. One
 that takes longer waits for something else, such as the host of a photo or a peer that hangs."""
+CHEAP_SECONDS = 2.0
+"""Seconds for which a cheap request makes expensive ones take breaks."""
 SOONEST, LATEST = 1.0, 30.0
 """Seconds after which a retry is advised, at least and at most."""
 
@@ -48,6 +55,8 @@ class ExpensivePlaces:
         self._permits = FairSemaphore(places) if places else None
         self._ahead = 0.0
         """Sum of the prices of the requests that wait or hold a place, in processor seconds."""
+        self._cheap_until = -math.inf
+        """Until when expensive requests take breaks, by the event loop's clock."""
 
     @asynccontextmanager
     async def held(self, price: RequestPrice, catalog_id: str) -> AsyncIterator[bool]:
@@ -56,12 +65,14 @@ class ExpensivePlaces:
         Raises ExpensiveRequestsBusy if none becomes free early enough before the deadline.
         """
         if self._permits is None or not price.is_expensive:
+            self._cheap_until = asyncio.get_running_loop().time() + CHEAP_SECONDS
             yield False
             return
         self._ahead += price.queue_seconds
         try:
             permit, waited = await self._taken(self._permits, price, catalog_id)
-            place = _Place(self._permits, permit, HELD_SECONDS * price.queue_seconds)
+            end = partial(self._end, partial(self._permits.release, permit))
+            place = _Place(end, HELD_SECONDS * price.queue_seconds)
             try:
                 yield waited
             finally:
@@ -90,27 +101,38 @@ class ExpensivePlaces:
             costs.note_wait(seconds)
         return permit, permit.granted is not None
 
+    def _end(self, release: Callable[[float], None], seconds: float) -> None:
+        """Give a place that was held for some seconds to the next request, after a break."""
+        if self._takes_breaks():
+            asyncio.get_running_loop().call_later(seconds, release, seconds)
+        else:
+            release(seconds)
+
+    def _takes_breaks(self) -> bool:
+        return asyncio.get_running_loop().time() < self._cheap_until
+
     def _soon(self) -> timedelta:
         """Return when the requests that are ahead now will have run."""
-        seconds = self._ahead / self._places
+        seconds = self._ahead / self._places * (2 if self._takes_breaks() else 1)
         return timedelta(seconds=min(max(seconds, SOONEST), LATEST))
 
 
 class _Place:
     """A place that is held for some seconds at most, or until it is left before."""
 
-    def __init__(self, permits: FairSemaphore, permit: Permit, seconds: float) -> None:
-        self._permits, self._permit = permits, permit
-        self._loop, self._left = asyncio.get_running_loop(), False
+    def __init__(self, end: Callable[[float], None], seconds: float) -> None:
+        """`end` is called once, with the seconds for which the place was held."""
+        self._end, self._left = end, False
+        self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
-        self._end = self._loop.call_later(seconds, self.leave)
+        self._timer = self._loop.call_later(seconds, self.leave)
 
     def leave(self) -> None:
-        """Give the place to the next request, unless that was done."""
+        """End the place, unless that was done."""
         if not self._left:
             self._left = True
-            self._end.cancel()
-            self._permits.release(self._permit, self._loop.time() - self._began)
+            self._timer.cancel()
+            self._end(self._loop.time() - self._began)
 
 
 def _patience(seconds: float) -> float:

@@ -3,13 +3,13 @@ record."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from itertools import starmap
-from typing import Self
+from typing import Any, Self, TypeAlias
 
 from prometheus_client import Gauge
 
@@ -21,6 +21,8 @@ from retriever.domain.generation import Generation
 from retriever.domain.vectors import Floats
 from retriever.ports.columns import ColumnRecord, PhotoRow
 from servicekit.off_loop import in_parts
+
+Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 MOST_PRODUCTS = 1_000_000
 """Largest catalog, in products, whose columns are held: about 300 MB."""
@@ -151,8 +153,10 @@ class Columns:
             catalog.vectors[generation.collection] = held  # ordered by last use, newest last
         if held is None or held.head < head:
             name = f"{generation.collection} {rows}"
-            work = partial(self._hold, generation, catalog, rows)
-            if await self._run(generation.catalog_id, name, work, until) is Ended.LATE:
+            work = self._alone(
+                generation.catalog_id, partial(self._hold, generation, catalog, rows)
+            )
+            if not await self._run_after_call(generation.catalog_id, name, work, until):
                 return None
             held = catalog.vectors.get(generation.collection)
         if held is None or len(held) > rows or held.head < head:
@@ -174,7 +178,7 @@ class Columns:
             if catalog.words is None and until is not None:
                 until = self._clock()  # the store answers while they are read for the first time
             work = partial(self._hold_words, catalog_id, catalog)
-            if await self._run(catalog_id, "words", work, until) is Ended.LATE:
+            if not await self._run_after_call(catalog_id, "words", work, until):
                 return None
         words = catalog.words
         return None if words is None or words.head < head else (catalog.view, words)
@@ -190,6 +194,15 @@ class Columns:
         for generation in generations:
             await self.vectors(generation, wait=True)
         await self.words(catalog_id, wait=True)
+
+    async def keep_up(self) -> None:
+        """Bring everything in memory up to date, so that a search after an import finds little to
+        read."""
+        for catalog_id, held in list(self._catalogs.items()):
+            for vectors in list(held.vectors.values()):
+                await self.vectors(vectors.generation, wait=True)
+            if held.words is not None:
+                await self.words(catalog_id, wait=True)
 
     async def _hold(self, generation: Generation, catalog: _Catalog, rows: int) -> None:
         """Bring a generation's vectors up to date with the record, unless they are too many."""
@@ -208,18 +221,23 @@ class Columns:
             del catalog.vectors[next(iter(catalog.vectors))]
 
     async def _hold_words(self, catalog_id: str, catalog: _Catalog) -> None:
-        """Bring the words of a catalog's products up to date with the record."""
+        """Bring the words of a catalog's products up to date with its columns.
+
+        Searches by vectors, and updates of columns, go on meanwhile: a product that is removed has
+        no place any more, and later writes are read by the next call.
+        """
         head, table, held = catalog.head, catalog.view.table, catalog.words
         if held is None or held.worn:
             rows = await self._record.words(catalog_id, None)
             held = await asyncio.to_thread(indexed, table, rows)
+            held.retain(table.alive)
+            catalog.words = held
         elif held.head < head:
             changes = await self._record.written(catalog_id, held.head)
             rows = await self._record.words(catalog_id, changes.product_ids)
-            named = ((table.place(product_id), words) for product_id, words in rows)
-            await in_parts(starmap(held.put, (each for each in named if each[0] >= 0)))
+            places = ((table.place(product_id), words) for product_id, words in rows)
+            await in_parts(starmap(held.put, (each for each in places if each[0] >= 0)))
         held.head = head
-        catalog.words = held
 
     def _until(self) -> float | None:
         return None if self._patience is None else self._clock() + self._patience
@@ -234,22 +252,21 @@ class Columns:
                 return held
             if version is not None and self._too_many.get(catalog_id) == version:
                 return None
-            ended = await self._run(catalog_id, "", partial(self._bring_up, catalog_id), until)
+            work = self._alone(catalog_id, partial(self._bring_up, catalog_id))
+            ended = await self._run(catalog_id, "", work, until)
             if ended is Ended.LATE:
                 return None
         return None
 
-    async def _run(
-        self, catalog_id: str, name: str, work: Callable[[], Awaitable[None]], until: float | None
-    ) -> Ended:
-        """Run work, one at a time per catalog, and raise its errors. The work continues after its
+    async def _run(self, catalog_id: str, name: str, work: Work, until: float | None) -> Ended:
+        """Run work, one call at a time per name, and raise its errors. The work continues after its
         caller stops waiting at `until`, and serves the next caller.
         """
         task = self._running.get((catalog_id, name))
         began = task is None
         if task is None:
             # In a separate context, without the caller's deadline and request id.
-            task = asyncio.create_task(self._locked(catalog_id, work), context=Context())
+            task = asyncio.create_task(work(), context=Context())
             self._running[catalog_id, name] = task
             task.add_done_callback(lambda done: self._end((catalog_id, name), done))
         seconds = None if until is None else max(0.0, until - self._clock())
@@ -259,9 +276,23 @@ class Columns:
         task.result()
         return Ended.NOW if began else Ended.BEFORE
 
-    async def _locked(self, catalog_id: str, work: Callable[[], Awaitable[None]]) -> None:
-        async with self._locks.setdefault(catalog_id, asyncio.Lock()):
-            await work()
+    async def _run_after_call(
+        self, catalog_id: str, name: str, work: Work, until: float | None
+    ) -> bool:
+        """Run work that begins after this call; return whether it ended before `until`."""
+        ended = await self._run(catalog_id, name, work, until)
+        if ended is Ended.BEFORE:
+            ended = await self._run(catalog_id, name, work, until)
+        return ended is not Ended.LATE
+
+    def _alone(self, catalog_id: str, work: Work) -> Work:
+        """Return work that holds the catalog's lock: the columns do not change meanwhile."""
+
+        async def locked() -> None:
+            async with self._locks.setdefault(catalog_id, asyncio.Lock()):
+                await work()
+
+        return locked
 
     def _end(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
         del self._running[key]

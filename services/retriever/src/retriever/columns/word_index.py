@@ -49,6 +49,8 @@ class WordIndex:
         """The place of each row's product; NOBODY marks a dead row."""
         self._row: dict[int, int] = {}
         """The row of each product, by its place."""
+        self._hashes: dict[int, int] = {}
+        """The hash of each product's words, by its place: most writes leave them as they were."""
         self._postings: dict[str, tuple[array[int], array[float]]] = {}
         """By word, the rows that have it, and how often (words.frequencies)."""
 
@@ -63,7 +65,10 @@ class WordIndex:
 
     def put(self, place: int, words: Words) -> None:
         """Replace a product's words."""
+        if self._hashes.get(place) == hash(words):
+            return
         self.remove(place)
+        self._hashes[place] = hash(words)
         row = self._row[place] = len(self._owner)
         self._owner.append(place)
         for word, frequency in frequencies(words).items():
@@ -75,7 +80,13 @@ class WordIndex:
         """Forget a product's words."""
         row = self._row.pop(place, NOBODY)
         if row != NOBODY:
+            del self._hashes[place]
             self._owner[row] = NOBODY
+
+    def retain(self, alive: Flags) -> None:
+        """Forget the words of products that are not alive. `alive`: by place."""
+        for place in [each for each in self._row if not alive[each]]:
+            self.remove(place)
 
     def asked(self, words: Sequence[str]) -> "Postings":
         """Return a copy of the postings of these words, for a thread.
