@@ -185,9 +185,11 @@ class _Shortlist:
             rows = np.flatnonzero(self._scores >= _floor(self._scores, self._count))
         places = self._owners[rows]
         passing = await self._view.conditions.passing(self._condition, places)
-        passing &= ~np.isin(places, self._left_out)
-        known = np.isin(self._view.table.image_hash[places], self._pictures)
-        passing &= ~known | np.isin(rows, self._rows)
+        if len(self._left_out):
+            passing &= ~np.isin(places, self._left_out)
+        if len(self._pictures):
+            known = np.isin(self._view.table.image_hash[places], self._pictures)
+            passing &= ~known | np.isin(rows, self._rows)
         self._rows, self._places = rows[passing], places[passing]
 
 
