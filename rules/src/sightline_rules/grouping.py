@@ -179,7 +179,8 @@ def _compared(
     """
     # By colour first, which sets most pairs apart and is one byte.
     colours = (ones & _COLOURS).astype(np.uint8), (others & _COLOURS).astype(np.uint8)
-    one, other = np.nonzero(np.bitwise_count(colours[0][:, None] ^ colours[1]) <= COLOUR)
+    alike = np.bitwise_count(colours[0][:, None] ^ colours[1]) <= COLOUR
+    one, other = np.divmod(np.flatnonzero(alike), max(len(others), 1))  # np.nonzero is slower
     bits = np.bitwise_count((ones[one] ^ others[other]) >> np.uint64(COLOUR_BITS))
     near = bits <= most
     return one[near], other[near], bits[near]
