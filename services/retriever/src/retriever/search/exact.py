@@ -80,7 +80,8 @@ async def nearest(
     while True:
         near = await shortlist.nearest(wanted, by_family=firsts is not None)
         others = max(top_k, most_marked(top_k))
-        some = _with_best(near, near.firsts | np.isin(near.groups, moved), scores, others)
+        needed = near.firsts | np.isin(near.groups, moved) if len(moved) else near.firsts
+        some = _with_best(near, needed, scores, others)
         ordered = _in_order(view, vectors, owners, some, scores)
         chosen = await choose(view.table, ordered[0], own, top_k, firsts)
         more = np.setdiff1d(_moved(view, ordered[0], own, chosen), moved)
@@ -149,6 +150,8 @@ class _Shortlist:
         hashes = self._view.table.image_hash
         pictures = hashes[staying]
         self._pictures = np.union1d(self._pictures, pictures[pictures != NO_HASH])
+        if not len(self._rows):
+            return
         copies = np.isin(hashes[self._places], self._pictures) & ~np.isin(self._places, staying)
         nearest = np.argsort(-self._scores[self._rows[copies]], kind="stable")
         seen = np.ones(len(self._rows), np.bool_)
