@@ -10,7 +10,6 @@ overloaded process rejects calls at once instead of working on abandoned ones.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Hashable
 from datetime import timedelta
 
@@ -57,7 +56,7 @@ class ConcurrencyLimit:
         working(0)
         self._most, self._least = float(most), float(min(LEAST, most))
         self._clock = clock
-        self._held: Counter[Hashable] = Counter()
+        self._held: dict[Hashable, int] = {}
         self._total = 0
         self._before, self._since, self._lowered = self.limit, 0.0, 0.0
         """The limit before it was last lowered; the start from which calls count for lowering it;
@@ -69,7 +68,7 @@ class ConcurrencyLimit:
         At the limit, only parties below their even share are admitted: one that sends too many
         calls does not keep others out.
         """
-        held = self._held[party] + 1
+        held = self._held.get(party, 0) + 1
         parties = len(self._held) + (held == 1)
         if self._total >= self.limit and held * parties > self.limit:
             raise Overloaded

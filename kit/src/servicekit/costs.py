@@ -12,11 +12,13 @@ starts it.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import Context, ContextVar
+from time import thread_time
 from typing import Any, TypeVar
+
+import grpc
 
 COST_KEY = "x-sightline-cost-us"
 """Trailer with the processor time of an answer, in microseconds."""
@@ -27,10 +29,13 @@ T = TypeVar("T")
 class Cost:
     """Processor time of one call so far."""
 
-    __slots__ = ("_began", "_parts", "_seconds", "waited")
+    __slots__ = ("_parts", "began", "measured", "waited")
 
     def __init__(self) -> None:
-        self._seconds, self._began = 0.0, 0.0
+        self.measured = 0.0
+        """Seconds of the steps that ended."""
+        self.began = 0.0
+        """Processor time at which the current step began; 0 between steps."""
         self.waited = 0.0
         """Seconds that the call waited for its turn, which is no sign of load."""
         self._parts: list[float] = []
@@ -40,20 +45,11 @@ class Cost:
         """Add the seconds that a thread or a peer spent."""
         self._parts.append(seconds)
 
-    def step(self, run: Callable[..., T], *given: Any) -> T:
-        """Run a step, and add its time."""
-        self._began = began = time.thread_time()
-        try:
-            return run(*given)
-        finally:
-            self._seconds += time.thread_time() - began
-            self._began = 0.0
-
     @property
     def seconds(self) -> float:
         """Seconds spent so far, the current step included."""
-        running = time.thread_time() - self._began if self._began else 0.0
-        return self._seconds + running + sum(self._parts)
+        running = thread_time() - self.began if self.began else 0.0
+        return self.measured + running + sum(self._parts)
 
 
 current: ContextVar[Cost | None] = ContextVar("cost", default=None)
@@ -79,31 +75,28 @@ def waited() -> float:
     return 0.0 if cost is None else cost.waited
 
 
-def add_trailer(trailers: Any) -> None:
+def add_trailer(trailers: grpc.aio.Metadata) -> None:
     """Add the cost in a peer's trailers, if they have one."""
-    cost = current.get()
-    if cost is None or trailers is None:
-        return
-    for key, value in trailers:
-        if key == COST_KEY and str(value).isdecimal():
-            cost.add(int(value) / 1e6)
+    cost, micros = current.get(), str(trailers.get(COST_KEY))
+    if cost is not None and micros.isdecimal():
+        cost.add(int(micros) / 1e6)
 
 
 class Measured(Coroutine[Any, Any, T]):
     """A coroutine whose steps are measured."""
 
-    __slots__ = ("_cost", "_work")
+    __slots__ = ("_cost", "_send", "_work")
 
     def __init__(self, work: Coroutine[Any, Any, T], cost: Cost) -> None:
-        self._work, self._cost = work, cost
+        self._work, self._send, self._cost = work, work.send, cost
 
     def send(self, value: Any) -> Any:
         """Run to its next wait, and measure the step."""
-        return self._cost.step(self._work.send, value)
+        return self._step(self._work.send, value)
 
     def throw(self, *raised: Any) -> Any:
         """Raise an error where it waits, run to its next wait, and measure the step."""
-        return self._cost.step(self._work.throw, *raised)
+        return self._step(self._work.throw, *raised)
 
     def close(self) -> None:
         """Close the coroutine."""
@@ -116,7 +109,23 @@ class Measured(Coroutine[Any, Any, T]):
         return self
 
     def __next__(self) -> Any:
-        return self._cost.step(self._work.send, None)
+        # As _step, without its call: nearly all steps are taken here.
+        cost = self._cost
+        cost.began = began = thread_time()
+        try:
+            return self._send(None)
+        finally:
+            cost.measured += thread_time() - began
+            cost.began = 0.0
+
+    def _step(self, run: Callable[..., Any], *given: Any) -> Any:
+        cost = self._cost
+        cost.began = began = thread_time()
+        try:
+            return run(*given)
+        finally:
+            cost.measured += thread_time() - began
+            cost.began = 0.0
 
 
 def _task(
@@ -141,11 +150,11 @@ class MeasuringExecutor(ThreadPoolExecutor):
 
 
 def _timed(cost: Cost, work: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
-    began = time.thread_time()
+    began = thread_time()
     try:
         return work(*args, **kwargs)
     finally:
-        cost.add(time.thread_time() - began)
+        cost.add(thread_time() - began)
 
 
 def install(loop: asyncio.AbstractEventLoop) -> None:

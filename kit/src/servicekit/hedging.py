@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from prometheus_client import Counter
 
@@ -29,7 +29,7 @@ _LEAST, _FIRST = 0.005, 0.1
 
 HEDGED = Counter(
     "sightline_hedged_total",
-    "Hedged requests to a peer: the second request answered first (won), or the first (lost).",
+    "Hedged requests to a peer: the second request ended first (won), or did not (lost).",
     ("peer", "outcome"),
 )
 
@@ -60,22 +60,65 @@ class Hedging:
         if not self._share:
             return await start()
         self._saved = min(SAVED, self._saved + self._share)
-        begun = self._clock()
-        first = asyncio.ensure_future(start())
-        both = {first}
+        begun, second = self._clock(), _SecondRequest(start, self.late, self._may_start)
         try:
-            await asyncio.wait(both, timeout=self.late)
-            if not first.done() and self._saved >= 1:
-                self._saved -= 1
-                both.add(asyncio.ensure_future(start()))
-                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-                HEDGED.labels(self._peer, "lost" if first.done() else "won").inc()
-                return await next(each for each in both if each.done())
-            return await first
+            async with second.first:
+                return await start()
+        except TimeoutError:
+            if second.task is None or not second.first.expired():
+                raise
+            return await second.task
         finally:
             self._learn(self._clock() - begun)
-            for each in both:
-                each.cancel()
+            if second.stop():
+                outcome = "won" if second.first.expired() else "lost"
+                HEDGED.labels(self._peer, outcome).inc()
+
+    def _may_start(self) -> bool:
+        """Return whether one more second request is within their share, and count it."""
+        if self._saved < 1:
+            return False
+        self._saved -= 1
+        return True
 
     def _learn(self, seconds: float) -> None:
         self.late = max(_LEAST, self.late * (_RAISED if seconds > self.late else _LOWERED))
+
+
+class _SecondRequest(Generic[T]):
+    """The second request of a call, which starts when the first one is late.
+
+    The first one runs in the caller's own task: most calls make no second one, and a task would
+    take three times as long as the rest of hedging.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[], Coroutine[Any, Any, T]],
+        late: float,
+        may_start: Callable[[], bool],
+    ) -> None:
+        self._start, self._may_start = start, may_start
+        self.task: asyncio.Task[T] | None = None
+        self._stopped = False
+        self._timer = asyncio.get_running_loop().call_later(late, self._begin)
+        self.first = asyncio.timeout(None)
+        """Context of the first request, which expires when the second one ends."""
+
+    def stop(self) -> bool:
+        """Cancel the request, or its start; return whether it was started."""
+        self._stopped = True
+        self._timer.cancel()
+        if self.task is None:
+            return False
+        self.task.cancel()
+        return True
+
+    def _begin(self) -> None:
+        if not self._stopped and self._may_start():
+            self.task = asyncio.ensure_future(self._start())
+            self.task.add_done_callback(self._ended)
+
+    def _ended(self, _: asyncio.Task[T]) -> None:
+        if not self._stopped:
+            self.first.reschedule(0.0)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from copy import copy
 from datetime import timedelta
 from typing import Any
@@ -292,21 +292,10 @@ class CallAdmission:
             return str(context.peer().rpartition(":")[0])
         return access.caller_behind(dict(context.invocation_metadata() or ()))
 
-    @asynccontextmanager
-    async def _arrived(self, context: Any) -> AsyncIterator[Any]:
-        """Yield the request while its bytes are counted."""
-        held, caller = self._limits.bytes, access.caller.get().name
-        size = min(self._most, held.each)
-        await held.acquire(caller, size)
-        try:
-            data = await _read(context)
-            request = self._parsed(data)
-            held.release(caller, size - len(data))
-            size = len(data)
-            del data
-            yield request
-        finally:
-            held.release(caller, size)
+    def _arrived(self, context: Any) -> _ArrivedRequest:
+        """Return a context manager that reads the request, and counts its bytes in the block."""
+        held = self._limits.bytes
+        return _ArrivedRequest(held, min(self._most, held.each), context, self._parsed)
 
     async def _each(self, context: Any) -> AsyncIterator[Any]:
         while (data := await context.read()) is not _END:
@@ -319,6 +308,38 @@ class CallAdmission:
         if self._counts is not None:
             self._counts.check(data)
         return self._read(data)
+
+
+class _ArrivedRequest:
+    """A request whose bytes are counted while the block runs."""
+
+    __slots__ = ("_caller", "_context", "_held", "_parse", "_size")
+
+    def __init__(
+        self, held: ByteBudget, most: int, context: Any, parse: Callable[[bytes], Any]
+    ) -> None:
+        """`most`: bytes that are held until the request has arrived."""
+        self._held, self._size, self._context, self._parse = held, most, context, parse
+        self._caller = access.caller.get().name
+
+    async def __aenter__(self) -> Any:
+        await self._held.acquire(self._caller, self._size)
+        try:
+            data = await _read(self._context)
+            request = self._parse(data)
+        except BaseException:
+            self._leave(0)
+            raise
+        self._leave(len(data))
+        return request
+
+    async def __aexit__(self, *_: object) -> None:
+        self._leave(0)
+
+    def _leave(self, size: int) -> None:
+        """Hold only `size` bytes from now on."""
+        self._held.release(self._caller, self._size - size)
+        self._size = size
 
 
 async def _read(context: Any) -> bytes:

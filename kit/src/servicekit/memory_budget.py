@@ -41,6 +41,14 @@ class StreamsExhausted(Refusal, ResourceExhausted, reason="STREAMS_EXHAUSTED"):
     retry_after = timedelta(seconds=10)
 
 
+def _add(held: dict[str, int], caller: str, change: int) -> None:
+    """Change the bytes that a caller holds. A Counter would take longer."""
+    if total := held.get(caller, 0) + change:
+        held[caller] = total
+    else:
+        held.pop(caller, None)
+
+
 class ByteBudget:
     """Budget of the bytes of requests that a process holds.
 
@@ -52,7 +60,7 @@ class ByteBudget:
         self.each = most // 2
         """Bytes that one caller may hold."""
         self.free = most
-        self._held: Counter[str] = Counter()
+        self._held: dict[str, int] = {}
         self._waiting: list[tuple[str, int, asyncio.Future[None]]] = []
 
     @asynccontextmanager
@@ -89,16 +97,15 @@ class ByteBudget:
     def release(self, caller: str, size: int) -> None:
         """Return `size` bytes."""
         self._hold(caller, -size)
-        if not self._held[caller]:
-            del self._held[caller]
-        self._wake()
+        if self._waiting:
+            self._wake()
 
     def _fits(self, caller: str, size: int) -> bool:
-        return size <= self.free and self._held[caller] + size <= self.each
+        return size <= self.free and self._held.get(caller, 0) + size <= self.each
 
     def _hold(self, caller: str, size: int) -> None:
         self.free -= size
-        self._held[caller] += size
+        _add(self._held, caller, size)
 
     def _wake(self) -> None:
         """Grant waiting requests that fit now, in order of arrival."""
@@ -157,11 +164,11 @@ class UnreadAnswers:
     def __init__(self, most: int) -> None:
         self.free = most
         self._each = most // 2
-        self._held: Counter[str] = Counter()
+        self._held: dict[str, int] = {}
 
     def check(self, caller: str) -> None:
         """Raise BytesExhausted while a caller holds half of the budget, or none is left."""
-        if self._held[caller] >= self._each or self.free <= 0:
+        if self._held.get(caller, 0) >= self._each or self.free <= 0:
             raise BytesExhausted
 
     def hold(self, caller: str, size: int, context: Any) -> None:
@@ -171,9 +178,7 @@ class UnreadAnswers:
 
     def _count(self, caller: str, change: int) -> None:
         self.free -= change
-        self._held[caller] += change
-        if not self._held[caller]:
-            del self._held[caller]
+        _add(self._held, caller, change)
 
 
 class HealthReads:

@@ -67,7 +67,7 @@ def grouped(
     its family or has a near hash; if there is none, into the best of those that are known to show
     the same picture or agree. Matching is not transitive.
     """
-    if _all_differ(families, hashes, same_pictures, agree):
+    if agree is None and _all_differ(families, hashes, same_pictures):
         return Grouped(tuple(range(len(families))))  # as in most answers
     known = _better_ones(same_pictures)
     stays: dict[int, int] = {}
@@ -101,17 +101,17 @@ def _staying(hashes: Sequence[int], stays: Mapping[int, int]) -> list[int]:
     return [stays[each] for each in hashes if each in stays]
 
 
-def _all_differ(
-    families: Sequence[Hashable], hashes: Hashes, same_pictures: Pairs, agree: Agree | None
-) -> bool:
+def _all_differ(families: Sequence[Hashable], hashes: Hashes, same_pictures: Pairs) -> bool:
     """Return whether a few products have nothing in common; False for many, as that would be
     expensive."""
+    if len(families) < 2:
+        return True
     if len(same_pictures) or len(families) > _BLOCK or len(set(families)) < len(families):
         return False
     held = hashes[hashes != NO_HASH]
     if len(np.unique(held)) < len(held):
         return False
-    ones, _, _ = _compared(held, held, POSSIBLE if agree else CERTAIN)
+    ones, _, _ = _compared(held, held, CERTAIN)
     return len(ones) == len(held)  # each is near itself alone
 
 
@@ -133,25 +133,28 @@ Like = Mapping[int, Sequence[int]]
 def _like_what_may_stay(
     block: Hashes, stays: Mapping[int, int], *, with_unsure: bool
 ) -> tuple[Like, Like]:
-    """Return, by hash of a block, hashes that show the same picture, and with `with_unsure` those
-    that may, among hashes that stay before the block and the block itself.
+    """Return, by hash of a block, hashes that show the same picture, itself included, and with
+    `with_unsure` those that may, among hashes that stay before the block and the block itself.
 
-    A hash that stays before the block is left out: no near hash comes before it.
+    Left out are hashes without others that show or may show the same picture, and those that stay
+    before the block: no near hash comes before them.
     """
-    before = np.fromiter(stays, np.uint64, len(stays))
-    fresh = np.setdiff1d(np.unique(block[block != NO_HASH]), before, assume_unique=True)
-    may_stay = np.concatenate([fresh, before])
+    may_stay = fresh = np.unique(block[block != NO_HASH])
+    if stays:
+        before = np.fromiter(stays, np.uint64, len(stays))
+        fresh = np.setdiff1d(fresh, before, assume_unique=True)
+        may_stay = np.concatenate([fresh, before])
     ones, others, bits = _compared(fresh, may_stay, POSSIBLE if with_unsure else CERTAIN)
     names = fresh.tolist()
 
-    def by_hash(wanted: npt.NDArray[np.bool_]) -> Like:
+    def by_hash(wanted: npt.NDArray[np.bool_], least: int) -> Like:
         like = may_stay[others[wanted]].tolist()
         edges = np.searchsorted(ones[wanted], np.arange(len(fresh) + 1)).tolist()
-        parts = (like[start:end] for start, end in pairwise(edges))
-        return dict(zip(names, parts, strict=True))
+        parts = zip(names, pairwise(edges), strict=True)
+        return {name: like[start:end] for name, (start, end) in parts if end - start >= least}
 
     certain = bits <= CERTAIN
-    return by_hash(certain), by_hash(~certain) if with_unsure else {}
+    return by_hash(certain, 2), by_hash(~certain, 1) if with_unsure else {}
 
 
 def doubtful(hashes: Hashes) -> npt.NDArray[np.bool_]:
@@ -176,7 +179,8 @@ def _compared(
     """
     # By colour first, which sets most pairs apart and is one byte.
     colours = (ones & _COLOURS).astype(np.uint8), (others & _COLOURS).astype(np.uint8)
-    one, other = np.nonzero(np.bitwise_count(colours[0][:, None] ^ colours[1]) <= COLOUR)
+    alike = np.bitwise_count(colours[0][:, None] ^ colours[1]) <= COLOUR
+    one, other = np.divmod(np.flatnonzero(alike), max(len(others), 1))  # np.nonzero is slower
     bits = np.bitwise_count((ones[one] ^ others[other]) >> np.uint64(COLOUR_BITS))
     near = bits <= most
     return one[near], other[near], bits[near]

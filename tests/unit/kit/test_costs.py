@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import grpc
 import pytest
 
 from servicekit import costs
@@ -60,8 +61,8 @@ async def test_tasks_and_threads_of_a_call_count_for_it():
 async def test_what_peers_report_is_added_and_nonsense_is_not():
     cost = costs.Cost()
     costs.current.set(cost)
-    costs.add_trailer([("x-other", "7"), (costs.COST_KEY, "250000"), (costs.COST_KEY, "-1")])
-    costs.add_trailer(None)
+    for each in ([("x-other", "7"), (costs.COST_KEY, "250000")], [(costs.COST_KEY, "-1")], []):
+        costs.add_trailer(grpc.aio.Metadata(*each))
 
     assert cost.seconds == 0.25
     assert costs.spent_ms() == 250.0

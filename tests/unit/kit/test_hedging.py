@@ -127,3 +127,58 @@ async def test_calls_of_an_expensive_request_run_one_at_a_time_and_are_not_hedge
     finally:
         one_at_a_time.reset(bound)
     assert (most, started) == (1, 3)
+
+
+async def test_most_calls_run_in_their_callers_own_task() -> None:
+    tasks: list[asyncio.Task[object] | None] = []
+
+    async def start() -> None:
+        tasks.append(asyncio.current_task())
+        await asyncio.sleep(0)
+
+    await made(late=10).call(start)
+    assert tasks == [asyncio.current_task()]
+
+
+async def test_a_timeout_of_the_request_itself_is_the_callers() -> None:
+    async def fails() -> int:
+        raise TimeoutError("its own")
+
+    with pytest.raises(TimeoutError, match="its own"):
+        await made().call(fails)
+
+
+async def test_the_failure_of_a_second_request_ends_the_call() -> None:
+    asked = 0
+
+    async def start() -> int:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            raise ValueError("the second one")
+        await asyncio.sleep(60)
+        return asked
+
+    with pytest.raises(ValueError, match="the second one"):
+        await made().call(start)
+    current = asyncio.current_task()
+    assert current is not None
+    assert not current.cancelling()
+
+
+async def test_a_second_request_that_ends_right_after_the_first_one_is_ignored() -> None:
+    ends: list[asyncio.Future[int]] = []
+
+    async def start() -> int:
+        ends.append(asyncio.get_running_loop().create_future())
+        return await ends[-1]
+
+    problems: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: problems.append(about))
+    call = asyncio.create_task(made().call(start))
+    await until(lambda: len(ends) == 2)
+    for number, end in enumerate(ends, 1):
+        end.set_result(number)
+    assert await call in (1, 2)
+    await asyncio.sleep(0.01)
+    assert not problems

@@ -34,7 +34,7 @@ class Call:
         return self._answer.__await__()
 
     async def trailing_metadata(self):
-        return self._trailers
+        return grpc.aio.Metadata(*self._trailers)
 
 
 class Method:

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pool import Default
@@ -68,8 +69,8 @@ class FakeCall:
         yield
         return self.answer
 
-    async def trailing_metadata(self) -> tuple[tuple[str, str], ...]:
-        return ()
+    async def trailing_metadata(self) -> grpc.aio.Metadata:
+        return grpc.aio.Metadata()
 
 
 class FakeChannel:

@@ -11,12 +11,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from retriever.columns.arrays import Ints
 from retriever.columns.conditions import Conditions
 from retriever.columns.table import ProductTable
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
 from sightline_rules import kinds
 from sightline_rules.evaluation import texts as lookups
+from sightline_rules.evaluation.conditions import AskedFilters
 from sightline_rules.evaluation.work import finish
 from sightline_rules.facts import Facts, passes
 from sightline_rules.filter_checks import check
@@ -258,6 +260,21 @@ async def test_the_searches_of_a_request_evaluate_their_filter_once(calls: list[
     found = await asyncio.gather(*(by.passing(SPOKEN, each) for each in some))
     assert [len(each) for each in found] == [500, 250, 300, 500]
     assert len(calls) == 500 * 32
+
+
+async def test_a_filter_reads_no_column_where_its_answers_are_known() -> None:
+    asked: list[int] = []
+
+    class Counted(Conditions):
+        def asked(self, conditions: Sequence[Filter], places: Ints) -> AskedFilters:
+            asked.append(len(places))
+            return super().asked(conditions, places)
+
+    by = Counted(described(10))
+    for _ in range(2):
+        assert not (await by.passing(SPOKEN, np.arange(8))).any()
+    await by.passing(SPOKEN, np.arange(10))
+    assert asked == [8, 2]
 
 
 async def test_a_search_evaluates_the_filter_whose_first_search_was_cancelled(

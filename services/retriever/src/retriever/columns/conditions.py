@@ -53,9 +53,11 @@ class Conditions:
         that each place is looked at once."""
         key = (condition, *map(key_of, leaves(condition)))
         while True:
-            known = self._answered.of(key)
+            known, alive = self._answered.of(key), self._table.alive[places]
             due = places[known[places] == UNKNOWN]
-            asked, alive = self.asked([condition], due), self._table.alive[places]
+            if not len(due):
+                return _passed(alive, known[places])
+            asked = self.asked([condition], due)
             expensive = asked.steps > INLINE_STEPS
             if not expensive or (other := self._running.get(key)) is None:
                 break
@@ -72,8 +74,7 @@ class Conditions:
                 del self._running[key]
         known[due] = answers
         self._answered.keep(key, version, known)
-        passed: Flags = alive & (known[places] == 1)
-        return passed
+        return _passed(alive, known[places])
 
     def asked(self, conditions: Sequence[Filter], places: Ints) -> AskedFilters:
         """Return filters with copies of the columns that they ask of some places, so that a thread
@@ -82,6 +83,11 @@ class Conditions:
 
     def _column(self, places: Ints, name: str, asked: Sequence[Leaf]) -> AskedColumn:
         return self._table.columns[name].asked(asked, places, self._lookups)
+
+
+def _passed(alive: Flags, answers: npt.NDArray[np.int8]) -> Flags:
+    passed: Flags = alive & (answers == 1)
+    return passed
 
 
 class _AnsweredFilters:
@@ -98,6 +104,7 @@ class _AnsweredFilters:
             self._answers.clear()
             self._version = self._table.version
         if (known := self._answers.get(key)) is not None:
+            self._answers.move_to_end(key)
             return known.copy()
         return np.full(len(self._table.alive), UNKNOWN, np.int8)
 

@@ -103,12 +103,14 @@ def _agreement(
     units = np.stack([vectors[int(places[best])] for best in asked]).astype(np.float32)
     lengths = np.linalg.norm(units, axis=1, keepdims=True)
     units /= np.where(lengths > 0, lengths, 1)
-    rows = {int(hashes[best]): row for row, best in enumerate(asked)}
+    known = hashes.tolist()
+    rows = {known[best]: row for row, best in enumerate(asked)}
 
     def agree(one: int, others: Sequence[int]) -> list[bool]:
-        row, compared = rows.get(int(hashes[one])), [rows.get(int(hashes[it])) for it in others]
+        row = rows.get(known[one])
         if row is None:
             return [False] * len(others)
+        compared = [rows.get(known[it]) for it in others]
         return [it is not None and float(units[row] @ units[it]) >= COSINE for it in compared]
 
     return agree

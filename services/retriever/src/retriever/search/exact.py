@@ -80,7 +80,8 @@ async def nearest(
     while True:
         near = await shortlist.nearest(wanted, by_family=firsts is not None)
         others = max(top_k, most_marked(top_k))
-        some = _with_best(near, near.firsts | np.isin(near.groups, moved), scores, others)
+        needed = near.firsts | np.isin(near.groups, moved) if len(moved) else near.firsts
+        some = _with_best(near, needed, scores, others)
         ordered = _in_order(view, vectors, owners, some, scores)
         chosen = await choose(view.table, ordered[0], own, top_k, firsts)
         more = np.setdiff1d(_moved(view, ordered[0], own, chosen), moved)
@@ -149,6 +150,8 @@ class _Shortlist:
         hashes = self._view.table.image_hash
         pictures = hashes[staying]
         self._pictures = np.union1d(self._pictures, pictures[pictures != NO_HASH])
+        if not len(self._rows):
+            return
         copies = np.isin(hashes[self._places], self._pictures) & ~np.isin(self._places, staying)
         nearest = np.argsort(-self._scores[self._rows[copies]], kind="stable")
         seen = np.ones(len(self._rows), np.bool_)
@@ -185,9 +188,11 @@ class _Shortlist:
             rows = np.flatnonzero(self._scores >= _floor(self._scores, self._count))
         places = self._owners[rows]
         passing = await self._view.conditions.passing(self._condition, places)
-        passing &= ~np.isin(places, self._left_out)
-        known = np.isin(self._view.table.image_hash[places], self._pictures)
-        passing &= ~known | np.isin(rows, self._rows)
+        if len(self._left_out):
+            passing &= ~np.isin(places, self._left_out)
+        if len(self._pictures):
+            known = np.isin(self._view.table.image_hash[places], self._pictures)
+            passing &= ~known | np.isin(rows, self._rows)
         self._rows, self._places = rows[passing], places[passing]
 
 

@@ -61,7 +61,7 @@ def columns(table: ProductTable, places: Sequence[int]) -> candidate_pb2.Candida
         encode = _ENCODED.get(type(field.kind))
         for name, cells in zip(field.candidate, column.cells(rows), strict=True):
             # An omitted column means that no product has the field.
-            if any(cell not in _NOTHING for cell in cells):
+            if not _NOTHING.issuperset(cells):
                 getattr(message, name).extend(map(encode, cells) if encode else cells)
     return message
 
