@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import main
+from tests.cluster.check import main
 from tests.contracts.k8s import OVERLAYS, ROOT, overlay
 from tests.contracts.k8s_schemas import VERSIONS
 from tests.contracts.test_k8s_policies import RULES
@@ -76,7 +76,7 @@ def test_each_overlay_is_applied_without_being_kept_and_what_is_refused_fails(
     assert "create --filename=-" in log
     assert "delete namespace sightline --wait=false" in log
 
-    monkeypatch.setattr("tests.cluster.OVERLAYS", ["gateway"])
+    monkeypatch.setattr("tests.cluster.check.OVERLAYS", ["gateway"])
     assert main() == 0
 
 
@@ -108,4 +108,4 @@ def test_its_page_has_every_policy_and_version_and_commands_that_there_are() -> 
         text=True,
         check=True,
     )
-    assert "-m tests.cluster" in done.stdout
+    assert "-m tests.cluster.check" in done.stdout

@@ -1,0 +1,16 @@
+"""The parts of `make cluster`, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from tests.chaos.model import Report
+from tests.cluster.parts.overlays import overlays
+from tests.cluster.parts.small import small
+from tests.cluster.parts.stage import Stage
+
+PARTS: Final[Mapping[str, Callable[[Stage, Report], None]]] = {
+    "overlays": overlays,
+    "small": small,
+}

@@ -1,0 +1,131 @@
+"""The cluster of a run, and the installation that most parts share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.chaos.model import NotMeasured
+from tests.cluster.kube import NAMESPACE, Kube, until
+from tests.cluster.node import SUBNET, Node
+from tests.cluster.standins.definitions import definitions
+from tests.cluster.standins.volumes import storage_class
+from tests.contracts.k8s import K8S, OVERLAYS, Document, overlay, render
+
+START_SECONDS = 900
+LESS_CPU = [
+    {
+        "target": {"kind": kind},
+        "patch": f"- {{ op: replace, path: {path}, value: 20m }}",
+    }
+    for kind, path in (
+        ("Deployment", "/spec/template/spec/containers/0/resources/requests/cpu"),
+        ("StatefulSet", "/spec/template/spec/containers/0/resources/requests/cpu"),
+        ("Job", "/spec/template/spec/containers/0/resources/requests/cpu"),
+        (
+            "CronJob",
+            "/spec/jobTemplate/spec/template/spec/containers/0/resources/requests/cpu",
+        ),
+    )
+]
+"""Patches for a node of two cores: requests of processor time, nothing else."""
+
+
+@dataclass(slots=True)
+class Stage:
+    """Node, images, and what is installed so far."""
+
+    node: Node
+    tars: Sequence[Path]
+    installed: bool = False
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def kube(self) -> Kube:
+        return self.node.kube
+
+    def load_images(self, *wanted: str) -> None:
+        """Give the node the images of the tars. Raise NotMeasured if one of `wanted` is missing."""
+        for tar in self.tars:
+            self.node.load(tar)
+        there = self.node.images()
+        missing = [each for each in wanted if hub(each) not in there]
+        if missing:
+            raise NotMeasured(
+                f"no image {', '.join(sorted(missing))}: make images, and name the folder of their"
+                " tars in CLUSTER_IMAGES"
+            )
+
+    def define(self) -> int:
+        """Make the cluster know the kinds of operators, and a storage class. Return how many."""
+        made = definitions(each for name in OVERLAYS for each in overlay(name))
+        self.kube.apply([*made, storage_class()])
+        for each in made:
+            name = each["metadata"]["name"]
+            self.kube.ask("wait", "--for=condition=Established", f"crd/{name}", "--timeout=60s")
+        return len(made)
+
+    def address(self, service: str, port: int) -> str:
+        """Return a target for gRPC clients in the run's network, by the cluster's names."""
+        return f"dns://{SUBNET}.1:53/{service}.{NAMESPACE}.svc.cluster.local:{port}"
+
+    def secrets(self) -> None:
+        """Create the Secrets as the README says."""
+        made = subprocess.run(
+            [K8S / "secrets.sh"], capture_output=True, text=True, check=True
+        ).stdout
+        done = self.kube.call("create", "--filename=-", given=made)
+        if done.returncode and "AlreadyExists" not in done.stderr:
+            raise NotMeasured(done.stderr)
+
+
+def hub(image: str) -> str:
+    """Return the full name of an image of Docker Hub."""
+    name = image if "/" in image.partition(":")[0] else f"library/{image}"
+    return f"docker.io/{name}"
+
+
+def images(documents: Sequence[Document]) -> set[str]:
+    """Return the images that documents name."""
+    found: set[str] = set()
+
+    def look(value: Any) -> None:
+        if isinstance(value, dict):
+            if isinstance(image := value.get("image"), str):
+                found.add(image)
+            for each in value.values():
+                look(each)
+        elif isinstance(value, list):
+            for each in value:
+                look(each)
+
+    look(list(documents))
+    return found
+
+
+def rendered(name: str, **more: Any) -> list[Document]:
+    """Return an overlay with lower CPU requests, and with further fields of a kustomization."""
+    with tempfile.TemporaryDirectory() as folder:
+        up = os.path.relpath(K8S, Path(folder).resolve())
+        components = [f"{up}/components/{each}" for each in more.pop("components", [])]
+        patches = [*LESS_CPU, *more.pop("patches", [])]
+        wanted = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": [f"{up}/overlays/{name}"],
+            "components": components,
+            "patches": patches,
+            **more,
+        }
+        (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
+        return render(Path(folder))
+
+
+__all__ = ["Stage", "hub", "images", "rendered", "until"]

@@ -1,0 +1,54 @@
+"""The objects of one kind, kept current by a watch."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import urllib3
+from kubernetes import watch
+from kubernetes.client import ApiException
+
+Document = dict[str, Any]
+
+
+class Mirror:
+    """A copy of all objects of a kind in the cluster."""
+
+    def __init__(self, every: Callable[..., Any], changed: Callable[[], None] = lambda: None):
+        """`every`: a client's method that lists them; `changed` is called after each change."""
+        self._every = every
+        self._changed = changed
+        self._objects: dict[tuple[str, str], Document] = {}
+        self._lock = threading.Lock()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def all(self) -> list[Document]:
+        with self._lock:
+            return list(self._objects.values())
+
+    def get(self, namespace: str, name: str) -> Document | None:
+        with self._lock:
+            return self._objects.get((namespace, name))
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                self._objects.clear()
+            try:
+                for event in watch.Watch().stream(self._every, timeout_seconds=600):
+                    self._take(event["type"], event["raw_object"])
+            except (ApiException, urllib3.exceptions.HTTPError):
+                time.sleep(1)
+
+    def _take(self, kind: str, found: Document) -> None:
+        meta = found.get("metadata", {})
+        key = (meta.get("namespace", ""), meta.get("name", ""))
+        with self._lock:
+            if kind == "DELETED":
+                self._objects.pop(key, None)
+            else:
+                self._objects[key] = found
+        self._changed()
