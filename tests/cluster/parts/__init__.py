@@ -7,10 +7,12 @@ from typing import Final
 
 from tests.chaos.model import Report
 from tests.cluster.parts.overlays import overlays
+from tests.cluster.parts.rollouts import rollouts
 from tests.cluster.parts.small import small
 from tests.cluster.parts.stage import Stage
 
 PARTS: Final[Mapping[str, Callable[[Stage, Report], None]]] = {
     "overlays": overlays,
     "small": small,
+    "rollouts": rollouts,
 }

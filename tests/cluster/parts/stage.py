@@ -6,14 +6,14 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tests.chaos.model import NotMeasured
-from tests.cluster.kube import NAMESPACE, Kube, until
+from tests.cluster.kube import NAMESPACE, Kube
 from tests.cluster.node import SUBNET, Node
 from tests.cluster.standins.definitions import definitions
 from tests.cluster.standins.volumes import storage_class
@@ -45,7 +45,8 @@ class Stage:
     node: Node
     tars: Sequence[Path]
     installed: bool = False
-    facts: dict[str, Any] = field(default_factory=dict)
+    open: bool = False
+    """True once the wines and a model are loaded."""
 
     @property
     def kube(self) -> Kube:
@@ -127,5 +128,3 @@ def rendered(name: str, **more: Any) -> list[Document]:
         (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
         return render(Path(folder))
 
-
-__all__ = ["Stage", "hub", "images", "rendered", "until"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -35,20 +36,39 @@ class Mirror:
 
     def _run(self) -> None:
         while True:
-            with self._lock:
-                self._objects.clear()
             try:
-                for event in watch.Watch().stream(self._every, timeout_seconds=600):
+                version = self._list()
+                stream = watch.Watch().stream(
+                    self._every, resource_version=version, timeout_seconds=600
+                )
+                for event in stream:
                     self._take(event["type"], event["raw_object"])
             except (ApiException, urllib3.exceptions.HTTPError):
                 time.sleep(1)
 
+    def _list(self) -> str:
+        """Take all objects, and return their version.
+
+        A server in front of an old etcd can't start a watch at the most recent version.
+        """
+        answer = self._every(resource_version="0", _preload_content=False)
+        found = json.loads(answer.data)
+        objects = {_key(each): each for each in found.get("items") or []}
+        with self._lock:
+            self._objects = objects
+        self._changed()
+        version: str = found["metadata"]["resourceVersion"]
+        return version
+
     def _take(self, kind: str, found: Document) -> None:
-        meta = found.get("metadata", {})
-        key = (meta.get("namespace", ""), meta.get("name", ""))
         with self._lock:
             if kind == "DELETED":
-                self._objects.pop(key, None)
+                self._objects.pop(_key(found), None)
             else:
-                self._objects[key] = found
+                self._objects[_key(found)] = found
         self._changed()
+
+
+def _key(found: Document) -> tuple[str, str]:
+    meta = found.get("metadata", {})
+    return meta.get("namespace", ""), meta.get("name", "")
