@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -81,7 +81,8 @@ def run(parts: Sequence[str], console: Console, *, keep: bool) -> int:
             done = play(stage, parts, report)
             if keep:
                 report.say(f"it stays until Ctrl-C: nsenter --all --target {_outer_pid()}")
-                signal.sigwait({signal.SIGINT})
+                while True:
+                    time.sleep(1)
     except NotStarted as error:
         console.print(f"the cluster did not start: {error}", markup=False)
         return 1

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.kube import Kube, until
+from tests.cluster.kube import Kube, ready, until
 from tests.cluster.tools import ROOT, Tools
 
 NODE = "node-1"
@@ -53,15 +53,27 @@ class Node:
             f"ip link set {BRIDGE} up",
         ):
             subprocess.run(command.split(), check=True)
-        done = self._script("up")
-        if done.returncode:
-            raise NotStarted((done.stderr or done.stdout).strip()[-900:])
-        self.kube.call("taint", "node", NODE, "node.kubernetes.io/not-ready-")
+        for _ in range(2):
+            done = self._script("up")
+            if done.returncode:
+                raise NotStarted((done.stderr or done.stdout).strip()[-900:])
+            if self.ready():
+                break
+            # A kubelet ends if containerd has not read its images yet.
+            self._script("down")
+        else:
+            log = (self.folder / "log/kubelet.log").read_text().strip()
+            raise NotStarted(f"the node is not ready: {log[-600:]}")
         # Left by the cluster before, of which the kubelet would first have to delete each.
         for each in self.ctr("containers", "list", "--quiet").split():
             self.ctr("containers", "delete", each, check=False)
         self.kube.ask("get", "--raw", "/readyz")
         until("a service account", self._admitted, START_SECONDS)
+
+    def ready(self) -> bool:
+        """Return whether the node says that it is ready."""
+        found = self.kube.call("get", "node", NODE, "--output=json")
+        return found.returncode == 0 and ready(json.loads(found.stdout))
 
     def _admitted(self) -> bool:
         return self.kube.call("--namespace=default", "get", "serviceaccount/default").returncode == 0

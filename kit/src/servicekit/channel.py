@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Self, cast
@@ -18,6 +19,8 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 LONGEST_SECONDS = 86_400.0
 """Maximum seconds that a call, such as the fit of a space, may continue after certificates have
 changed."""
+LOST_SECONDS = 4.0
+"""Seconds without a connection to any peer after which a new channel looks the name up again."""
 
 
 def connect(
@@ -37,15 +40,21 @@ def connect(
     if "://" not in target and not target.startswith(("unix:", "dns:", "ipv4:", "ipv6:")):
         target = f"dns:///{target}"
     options = _options(service_config(service_configs), max_message_bytes)
-    made: Any
-    if peers.tls is None:
-        made = grpc.aio.insecure_channel(target, options=options)
-    else:
-        secure = partial(grpc.aio.secure_channel, target, options=options)
-        made = _Renewed(secure, peers.tls.calling)
+
+    def make(credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
+        if credentials is None:
+            return grpc.aio.insecure_channel(target, options=options)
+        return grpc.aio.secure_channel(target, credentials, options=options)
+
+    made: Any = _Renewed(make, _plain if peers.tls is None else peers.tls.calling)
     for kind in _KINDS:
         setattr(made, kind, _passing_on(getattr(made, kind), peers))
     return cast(grpc.aio.Channel, made)
+
+
+def _plain() -> None:
+    """Return the credentials of channels without TLS."""
+    return None
 
 
 def _passing_on(
@@ -59,17 +68,46 @@ def _passing_on(
     return made
 
 
+class Lost:
+    """Detector of channels that cannot connect to any peer for LOST_SECONDS.
+
+    After failed look-ups of a name, such as that of a headless Service without ready pods, gRPC
+    looks it up again only after up to two minutes, and no option shortens that. A new channel looks
+    it up at once.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since: float | None = None
+
+    def __call__(self, channel: grpc.aio.Channel) -> bool:
+        """Return whether the channel should be replaced by a new one. Call it before each call."""
+        if channel.get_state() is not grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            self._since = None
+            return False
+        now = self._clock()
+        if self._since is None:
+            self._since = now
+        if now - self._since < LOST_SECONDS:
+            return False
+        self._since = None
+        return True
+
+
 class _Renewed:
-    """A channel to peers whose certificates change: new calls use a channel with the current ones;
-    calls in progress end on the channel that they began on."""
+    """A channel that is replaced when certificates change and when its peers are lost: new calls
+    use the new channel; calls in progress end on the channel that they began on."""
 
     def __init__(
         self,
-        make: Callable[[grpc.ChannelCredentials], grpc.aio.Channel],
-        credentials: Callable[[], grpc.ChannelCredentials],
+        make: Callable[[grpc.ChannelCredentials | None], grpc.aio.Channel],
+        credentials: Callable[[], grpc.ChannelCredentials | None],
+        lost: Callable[[grpc.aio.Channel], bool] | None = None,
     ) -> None:
-        """`credentials`: returns the current ones, the same object until they change."""
+        """`credentials`: returns the current ones, the same object until they change. `lost`:
+        returns whether a channel is to be replaced."""
         self._make, self._credentials = make, credentials
+        self._lost = lost or Lost()
         self._used = credentials()
         self._channel = make(self._used)
         self._ending: set[asyncio.Task[None]] = set()
@@ -104,7 +142,7 @@ class _Renewed:
 
     def _now(self) -> grpc.aio.Channel:
         wanted = self._credentials()
-        if wanted is not self._used:
+        if wanted is not self._used or self._lost(self._channel):
             ending = asyncio.ensure_future(self._channel.close(LONGEST_SECONDS))
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from tests.chaos.model import Report
+from tests.cluster.parts.faults import faults
 from tests.cluster.parts.overlays import overlays
 from tests.cluster.parts.rollouts import rollouts
 from tests.cluster.parts.small import small
@@ -15,4 +16,5 @@ PARTS: Final[Mapping[str, Callable[[Stage, Report], None]]] = {
     "overlays": overlays,
     "small": small,
     "rollouts": rollouts,
+    "faults": faults,
 }

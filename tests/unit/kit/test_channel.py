@@ -1,7 +1,8 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -10,6 +11,7 @@ from servicekit import channel, server
 from servicekit.config import ServerSettings
 from servicekit.server import RunningServer
 from tests.fakes.kit_echo import Echo, binding
+from tests.fakes.names import names
 from tests.fakes.still_peer import still_peer
 from tests.waiting import SECONDS
 
@@ -190,3 +192,41 @@ async def test_a_target_may_name_its_scheme(running: RunningServer, scheme: str)
     async with channel.connect(f"{scheme}127.0.0.1:{running.port}") as peer:
         call = peer.unary_unary("/test.Echo/Unary", None, None)
         assert await call(b"here", timeout=SECONDS) == b"here"
+
+
+@pytest.mark.slow
+async def test_a_peer_whose_name_was_missing_is_found_as_soon_as_it_exists(
+    running: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with names() as found:
+        async with channel.connect(found.target(running.port)) as peer:
+            call = peer.unary_unary("/test.Echo/Unary", None, None)
+
+            async def lost() -> bool:
+                with pytest.raises(grpc.aio.AioRpcError):
+                    await call(b"", timeout=1)
+                return found.asked >= 3  # gRPC itself looks up next after two seconds and more
+
+            while not await lost():
+                await asyncio.sleep(0.05)
+            found.exists = True
+            monkeypatch.setattr(channel, "LOST_SECONDS", 0.0, raising=False)
+            assert await call(b"here", timeout=SECONDS) == b"here"
+
+
+def test_a_channel_that_cannot_connect_is_replaced_after_a_while_and_not_at_once() -> None:
+    now = 0.0
+    lost = channel.Lost(lambda: now)
+    failing, well = (
+        SimpleNamespace(get_state=lambda state=state: state)
+        for state in (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.READY)
+    )
+    assert not lost(cast(Any, failing))
+    now = channel.LOST_SECONDS - 0.1
+    assert not lost(cast(Any, failing))
+    assert not lost(cast(Any, well))
+    now = channel.LOST_SECONDS + 0.1
+    assert not lost(cast(Any, failing)), "it was connected meanwhile"
+    now = 2 * channel.LOST_SECONDS + 0.2
+    assert lost(cast(Any, failing))
+    assert not lost(cast(Any, failing)), "the next one has its own time"

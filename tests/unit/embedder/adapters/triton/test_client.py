@@ -17,8 +17,9 @@ from embedder.domain.errors import (
     ProcessLost,
 )
 from embedder.domain.photos import Pixels
-from servicekit import deadlines, telemetry
+from servicekit import channel, deadlines, telemetry
 from servicekit.breaker import CircuitBreaker
+from tests.fakes.names import names
 from tests.fakes.triton import FakeTriton, vectors
 from tests.waiting import SECONDS, until
 
@@ -64,6 +65,25 @@ async def test_a_server_that_comes_back_is_found(triton: FakeTriton) -> None:
                         break
                     except EmbedderUnavailable:
                         await asyncio.sleep(0.05)
+
+
+@pytest.mark.slow
+async def test_a_server_whose_name_was_missing_is_found_as_soon_as_it_exists(
+    triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with names() as found:
+        async with (
+            triton.serving() as port,
+            Triton(found.target(port), timeout=SECONDS) as server,
+        ):
+            served = server.inference("efficientnet_lite0")
+            while found.asked < 3:  # gRPC itself looks up next after two seconds and more
+                with pytest.raises(EmbedderUnavailable):
+                    await served.describe()
+                await asyncio.sleep(0.05)
+            found.exists = True
+            monkeypatch.setattr(channel, "LOST_SECONDS", 0.0, raising=False)
+            await served.describe()
 
 
 async def test_a_server_slower_than_our_own_limit_counts_as_unavailable(

@@ -20,6 +20,7 @@ from embedder.domain.errors import DeadlinePassed, EmbedderUnavailable, ModelFai
 from embedder.domain.models import CHECKSUM, MAP, Description, Inferred, Tensors
 from servicekit import deadlines, tracing
 from servicekit.breaker import CircuitBreaker
+from servicekit.channel import Lost
 from servicekit.errors import DeadlineExceeded, ServiceError
 from servicekit.interceptors import outgoing_metadata
 from servicekit.tls import Certificates
@@ -73,6 +74,8 @@ class Triton:
             target = f"dns:///{target}"
         self._target, self._tls = target, tls
         self._connected: dict[object, Any] = {}
+        self._lost = Lost()
+        self._ending: set[asyncio.Task[None]] = set()
         self._breaker = CircuitBreaker(self._is_there, "triton")
 
     async def __aenter__(self) -> Self:
@@ -80,18 +83,23 @@ class Triton:
 
     async def __aexit__(self, *_: object) -> None:
         self._breaker.close()
-        for client in self._connected.values():
-            await client.close()
+        await asyncio.gather(*self._ending, *(c.close() for c in self._connected.values()))
 
     @property
     def _client(self) -> Any:
         """Client of the target with the current certificates. Earlier clients finish their calls;
-        certificates change every few weeks.
+        certificates change every few weeks. A client that lost all servers is replaced.
         """
         credentials = None if self._tls is None else self._tls.calling()
-        if credentials not in self._connected:
-            self._connected[credentials] = self._connect(self._target)
-        return self._connected[credentials]
+        known = self._connected.get(credentials)
+        if known is not None and self._lost(known._channel):
+            ending = asyncio.ensure_future(known._channel.close(self._timeout))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+            known = None
+        if known is None:
+            known = self._connected[credentials] = self._connect(self._target)
+        return known
 
     def _connect(self, address: str) -> Any:
         """Return a client of a server address, by default the target."""

@@ -1,0 +1,137 @@
+"""Faults of pods, containers, volumes and the node, under load."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from typing import Final
+
+from tests.chaos.model import Report
+from tests.cluster.kube import Kube, Refused, ready, restarts, until
+from tests.cluster.parts.small import install, open_for_business
+from tests.cluster.parts.stage import Stage
+from tests.cluster.parts.under_load import UnderLoad, loaded
+
+KILLED: Final = ("gateway", "embedder", "retriever", "ranker", "triton")
+RECOVERY_SECONDS: Final = 240
+STOPPED_SECONDS: Final = 60
+HALF: Final = 0.5
+
+
+def faults(stage: Stage, report: Report) -> None:
+    """Kill, delete, stop and misconfigure under load."""
+    install(stage, report)
+    open_for_business(stage)
+    asyncio.run(play(stage, report))
+
+
+async def play(stage: Stage, report: Report) -> None:
+    """Run the faults one after another."""
+    kube = stage.kube
+    async with loaded(stage, report, "faults") as shop:
+        for name in KILLED:
+            what = f"kill -9 in {name}, one pod: the kubelet restarts it"
+            await shop.step(what, lambda n=name: kill(stage, n), allowed=None)
+        for name in ("gateway", "retriever"):
+            what = f"the pod of {name} deleted, one pod: another takes its place"
+            await shop.step(what, lambda n=name: delete(kube, n), allowed=None)
+        what = f"the kubelet stopped for {STOPPED_SECONDS} s: 0 failed"
+        await shop.step(what, lambda: stop_kubelet(stage))
+        await shop.step("PostgreSQL's pod deleted", lambda: delete(kube, "postgres"), allowed=None)
+        await shop.step("Milvus's pod deleted", lambda: delete(kube, "milvus"), allowed=None)
+        await misplaced(shop, kube)
+
+
+async def misplaced(shop: UnderLoad, kube: Kube) -> None:
+    """Roll out what cannot start: the old pods serve on."""
+    name = "an image that is not there: the roll-out stops, the old pod serves; 0 failed"
+    await shop.step(name, lambda: bad_image(kube))
+    name = "a setting that is refused: the roll-out stops, the old pod serves; 0 failed"
+    await shop.step(name, lambda: bad_setting(kube, shop.report))
+    name = "a readiness probe that hangs: the roll-out stops, the old pod serves; 0 failed"
+    await shop.step(name, lambda: hanging_probe(kube))
+
+
+def kill(stage: Stage, name: str) -> None:
+    """Kill the first process of a workload's container, and wait for its restart."""
+    (pod,) = stage.kube.pods(name)
+    before = restarts(pod)
+    own = next(s for s in pod["status"]["containerStatuses"] if s["name"] == name)
+    container = own["containerID"].partition("://")[2]
+    os.kill(stage.node.processes(container)[0], signal.SIGKILL)
+
+    def back() -> bool:
+        (now,) = stage.kube.pods(name)
+        return restarts(now) > before and ready(now)
+
+    until(f"{name} is back", back, RECOVERY_SECONDS)
+
+
+def delete(kube: Kube, name: str) -> None:
+    """Delete a workload's pod without waiting, and wait for the next one."""
+    (pod,) = kube.pods(name)
+    kube.here("delete", "pod", pod["metadata"]["name"], "--wait=false")
+
+    def back() -> bool:
+        now = kube.pods(name)
+        return bool(now) and all(
+            each["metadata"]["uid"] != pod["metadata"]["uid"] and ready(each) for each in now
+        )
+
+    until(f"{name} is back", back, RECOVERY_SECONDS)
+
+
+def stop_kubelet(stage: Stage) -> None:
+    """Stop the kubelet for a while. The node becomes NotReady, its pods serve on."""
+    stage.node.kubelet(signal.SIGSTOP)
+    try:
+        time.sleep(STOPPED_SECONDS)
+    finally:
+        stage.node.kubelet(signal.SIGCONT)
+
+    def node_ready() -> bool:
+        return all(map(ready, stage.kube.items("nodes", namespace="")))
+
+    until("the node is ready", node_ready, RECOVERY_SECONDS)
+    until("all pods are ready", lambda: _all_ready(stage.kube), RECOVERY_SECONDS)
+
+
+def _all_ready(kube: Kube) -> bool:
+    return all(ready(each) for name in KILLED for each in kube.pods(name))
+
+
+def stuck(kube: Kube, name: str, why: str, seconds: float = 40) -> None:
+    """Check that a roll-out stops with a new pod that is not ready, then undo it. Raise Refused."""
+    try:
+        until(f"{name}: {why}", lambda: why in kube.unready(), seconds)
+    finally:
+        kube.here("rollout", "undo", f"deployment/{name}")
+        kube.rolled_out(f"deployment/{name}", RECOVERY_SECONDS)
+
+
+def bad_image(kube: Kube) -> None:
+    """Name an image that no registry has."""
+    kube.here("set", "image", "deployment/gateway", "gateway=sightline/gateway:missing")
+    stuck(kube, "gateway", "ImagePull")
+
+
+def bad_setting(kube: Kube, report: Report) -> None:
+    """Set what the gateway refuses."""
+    kube.here("set", "env", "deployment/gateway", "GATEWAY_CATALOGS=Not A Name")
+    try:
+        stuck(kube, "gateway", '"reason": "Error"', 60)
+    except Refused:
+        report.say("the refused setting left no failing container")
+        raise
+
+
+def hanging_probe(kube: Kube) -> None:
+    """Give the gateway a readiness probe that never answers."""
+    patch = (
+        '{"spec":{"template":{"spec":{"containers":[{"name":"gateway","readinessProbe":'
+        '{"grpc":null,"exec":{"command":["python","-c","import time; time.sleep(600)"]}}}]}}}}'
+    )
+    kube.here("patch", "deployment/gateway", "--patch", patch)
+    stuck(kube, "gateway", "gateway", 45)
