@@ -101,6 +101,17 @@ def _outer_pid() -> str:
     return "?"
 
 
+def own(found: Given | Tools) -> Tools:
+    """Return the tools. Raise NoCluster for a cluster that was given."""
+    if isinstance(found, Given):
+        raise NoCluster(
+            "these parts load images and look into the node, so they start a cluster of their own:"
+            " unset KUBECONFIG and set CLUSTER_TOOLS. `make cluster-check` checks the overlays on"
+            " KUBECONFIG's cluster"
+        )
+    return found
+
+
 def supervise(arguments: Sequence[str], tools: Tools) -> int:
     """Run this program again in namespaces of its own, alone on this machine."""
     check_machine()
@@ -131,13 +142,7 @@ def main(arguments: Sequence[str]) -> int:
             return 130
     try:
         found = find(os.environ)
-        if isinstance(found, Given):
-            raise NoCluster(
-                "these parts load images and look into the node, so they start a cluster:"
-                " unset KUBECONFIG and set CLUSTER_TOOLS. `make cluster-check` checks the overlays"
-                " on KUBECONFIG's cluster"
-            )
-        return supervise(arguments, found)
+        return supervise(arguments, own(found))
     except NoCluster as error:
         print(f"NOT MEASURED: {error}")
         return 0

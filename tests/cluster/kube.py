@@ -68,9 +68,9 @@ class Kube:
         """Return the objects of a kind, in one namespace or in all ("")."""
         where = ["--namespace", namespace] if namespace else ["--all-namespaces"]
         chosen = ["--selector", selector] if selector else []
-        found: list[Document] = json.loads(
-            self.ask("get", kind, *where, *chosen, "--output=json")
-        )["items"]
+        found: list[Document] = json.loads(self.ask("get", kind, *where, *chosen, "--output=json"))[
+            "items"
+        ]
         return found
 
     def one(self, kind: str, name: str, namespace: str = NAMESPACE) -> Document:

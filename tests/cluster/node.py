@@ -76,7 +76,9 @@ class Node:
         return found.returncode == 0 and ready(json.loads(found.stdout))
 
     def _admitted(self) -> bool:
-        return self.kube.call("--namespace=default", "get", "serviceaccount/default").returncode == 0
+        return (
+            self.kube.call("--namespace=default", "get", "serviceaccount/default").returncode == 0
+        )
 
     def down(self) -> None:
         """Stop the cluster with its pods."""
@@ -146,7 +148,9 @@ class Node:
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log) as running:
             assert running.stdout is not None
             if running.stdout.readline() != b"ready\n":
-                raise NotStarted(f"stand-ins: {(self.folder / 'log/standins.log').read_text()[-900:]}")
+                raise NotStarted(
+                    f"stand-ins: {(self.folder / 'log/standins.log').read_text()[-900:]}"
+                )
             try:
                 yield
             finally:

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ COMMANDS = {
     "ip": "iproute2",
 }
 """Each command with Debian's package."""
+PATIENCE_SECONDS = 15.0
+"""Seconds after Ctrl-C for the cluster to stop by itself."""
 LIMIT_GROUPS = Path("/sys/fs/cgroup")
 
 
@@ -138,7 +141,10 @@ def run_inside(module: str, arguments: Sequence[str], tools: Tools) -> int:
     with subprocess.Popen(command, env=environment, start_new_session=True) as inside:
         old = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
 
+        asked: list[float] = []
+
         def pass_on(number: int, _: object) -> None:
+            asked.append(time.monotonic())
             # unshare ignores SIGINT and SIGTERM while its child runs.
             for child in psutil.Process(inside.pid).children():
                 child.send_signal(signal.SIGINT)
@@ -146,10 +152,17 @@ def run_inside(module: str, arguments: Sequence[str], tools: Tools) -> int:
         try:
             for each in old:
                 signal.signal(each, pass_on)
-            return inside.wait()
+            while (code := inside.poll()) is None:
+                if asked and time.monotonic() - asked[0] > PATIENCE_SECONDS:
+                    inside.kill()  # the kernel ends everything that it started
+                    print("Interrupted; the cluster is killed, and nothing is left of it.")
+                    return 130
+                time.sleep(0.1)
+            return code
         finally:
             for each, handler in old.items():
                 signal.signal(each, handler)
+            inside.wait()
             remove_groups()
 
 
@@ -165,7 +178,9 @@ def _groups(top: Path) -> list[Path]:
     folder = top / "kubepods"
     if not folder.is_dir():
         return []
-    below = sorted((each for each in folder.rglob("*") if each.is_dir()), key=lambda p: len(p.parts))
+    below = sorted(
+        (each for each in folder.rglob("*") if each.is_dir()), key=lambda p: len(p.parts)
+    )
     return [*reversed(below), folder]
 
 

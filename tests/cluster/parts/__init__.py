@@ -8,6 +8,7 @@ from typing import Final
 from tests.chaos.model import Report
 from tests.cluster.parts.faults import faults
 from tests.cluster.parts.overlays import overlays
+from tests.cluster.parts.policies import policies
 from tests.cluster.parts.rollouts import rollouts
 from tests.cluster.parts.small import small
 from tests.cluster.parts.stage import Stage
@@ -16,5 +17,6 @@ PARTS: Final[Mapping[str, Callable[[Stage, Report], None]]] = {
     "overlays": overlays,
     "small": small,
     "rollouts": rollouts,
+    "policies": policies,
     "faults": faults,
 }

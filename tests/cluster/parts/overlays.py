@@ -11,6 +11,7 @@ from tests.contracts.k8s import OVERLAYS, Document, of, overlay, pod
 
 POD_SECONDS = 120
 PAUSE = "localhost/pause:1"
+TMP = "/tmp"  # noqa: S108 # in the pod
 
 
 def overlays(stage: Stage, report: Report) -> None:
@@ -73,14 +74,14 @@ def run_pod(stage: Stage, report: Report) -> None:
                 "image": name if real else PAUSE,
                 "imagePullPolicy": "Never",
                 "securityContext": kept["containers"][0]["securityContext"],
-                **({"volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}]} if real else {}),
+                **({"volumeMounts": [{"name": "tmp", "mountPath": TMP}]} if real else {}),
             }
         ],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
     }
     made = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "trial", "namespace": "trial"}}
     if real:
-        spec["containers"][0]["env"] = [{"name": "GATEWAY_SNAPSHOTS", "value": "/tmp/snapshots"}]
+        spec["containers"][0]["env"] = [{"name": "GATEWAY_SNAPSHOTS", "value": f"{TMP}/snapshots"}]
         spec["containers"][0]["readinessProbe"] = {
             "grpc": {"port": 8600, "service": "sightline.gateway.v1.RecommendationService"},
             "periodSeconds": 1,

@@ -6,25 +6,26 @@ import asyncio
 import base64
 import json
 import secrets
+from functools import partial
 from typing import Final
 
 from tests.chaos.model import Report
 from tests.cluster.kube import NAMESPACE, Kube, ready, until
 from tests.cluster.parts.small import install, open_for_business
-from tests.cluster.parts.stage import Stage, rendered
+from tests.cluster.parts.stage import Stage, hub, rendered
 from tests.cluster.parts.under_load import loaded
 from tests.contracts.k8s import of
 
 ROLL_SECONDS: Final = 300
 NEW: Final = "0.0.0-next"
 """Tag of the same image, as a new version."""
-CONTAINERS: Final = {
+SERVICES: Final = {
     "embedder": ("embedder",),
     "retriever": ("retriever", "retriever-worker"),
     "ranker": ("ranker", "ranker-worker"),
     "gateway": ("gateway",),
 }
-"""Workloads of each image of ours."""
+"""Workloads of each service."""
 RESTARTED: Final = ("gateway", "embedder", "retriever", "ranker")
 PAIRED: Final = ("gateway", "embedder", "retriever", "ranker", "triton")
 
@@ -33,9 +34,6 @@ def rollouts(stage: Stage, report: Report) -> None:
     """Roll out new versions, restart, evict and migrate under load."""
     install(stage, report)
     open_for_business(stage)
-    for image in CONTAINERS:
-        name = next(n for n in stage.node.images() if n.startswith(f"docker.io/sightline/{image}:"))
-        stage.node.ctr("images", "tag", "--force", name, f"docker.io/sightline/{image}:{NEW}")
     asyncio.run(roll(stage, report))
 
 
@@ -43,9 +41,9 @@ async def roll(stage: Stage, report: Report) -> None:
     """Run the steps."""
     kube = stage.kube
     async with loaded(stage, report, "rollouts") as shop:
-        for image, workloads in CONTAINERS.items():
-            name = f"a new version of {image}: 0 failed"
-            await shop.step(name, lambda i=image, w=workloads: new_version(kube, i, w))
+        for service, workloads in SERVICES.items():
+            name = f"a new version of {service}: 0 failed"
+            await shop.step(name, lambda w=workloads: new_version(stage, w))
         await shop.step("a restart of every service: 0 failed", lambda: restart(kube))
         await shop.step("the migrations again: 0 failed", lambda: migrate(kube))
         await shop.step("a second key of the gateway's tokens: 0 failed", lambda: add_key(kube))
@@ -56,12 +54,16 @@ async def roll(stage: Stage, report: Report) -> None:
     await asyncio.to_thread(scale, kube, 1)
 
 
-def new_version(kube: Kube, image: str, workloads: tuple[str, ...]) -> None:
-    """Give the workloads of an image another tag, and wait for the roll-out."""
-    for each in workloads:
-        kube.here("set", "image", f"deployment/{each}", f"{each}=sightline/{image}:{NEW}")
-    for each in workloads:
-        kube.rolled_out(f"deployment/{each}", ROLL_SECONDS)
+def new_version(stage: Stage, workloads: tuple[str, ...]) -> None:
+    """Give workloads another tag of their images, and wait for the roll-outs."""
+    for name in workloads:
+        (container,) = stage.kube.one("deployment", name)["spec"]["template"]["spec"]["containers"]
+        repository = container["image"].partition(":")[0]
+        image = f"{repository}:{NEW}"
+        stage.node.ctr("images", "tag", "--force", hub(container["image"]), hub(image))
+        stage.kube.here("set", "image", f"deployment/{name}", f"{name}={image}")
+    for name in workloads:
+        stage.kube.rolled_out(f"deployment/{name}", ROLL_SECONDS)
 
 
 def restart(kube: Kube) -> None:
@@ -104,20 +106,18 @@ def drain(kube: Kube) -> None:
     """Evict every pod that serves, each as soon as its budget allows, as `kubectl drain` does."""
     for name in PAIRED:
         for pod in [each["metadata"]["name"] for each in kube.pods(name)]:
-            path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction"
-            eviction = {
-                "apiVersion": "policy/v1",
-                "kind": "Eviction",
-                "metadata": {"name": pod, "namespace": NAMESPACE},
-            }
-            asked = ("create", "--raw", path, "--filename=-")
-            until(
-                f"{pod} may be evicted",
-                lambda: kube.call(*asked, given=json.dumps(eviction)).returncode == 0,
-                ROLL_SECONDS,
-            )
+            until(f"{pod} may be evicted", partial(evicted, kube, pod), ROLL_SECONDS)
     for name in PAIRED:
         until(f"{name} has two ready pods", lambda n=name: _ready(kube, n) >= 2, ROLL_SECONDS)
+
+
+def evicted(kube: Kube, pod: str) -> bool:
+    """Ask to evict a pod. Return whether the budget allowed it."""
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction"
+    meta = {"name": pod, "namespace": NAMESPACE}
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": meta}
+    asked = kube.call("create", "--raw", path, "--filename=-", given=json.dumps(eviction))
+    return asked.returncode == 0
 
 
 def _ready(kube: Kube, name: str) -> int:

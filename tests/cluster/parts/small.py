@@ -54,7 +54,7 @@ def install(stage: Stage, report: Report) -> None:
     stage.kube.available(START_SECONDS)
     for name in of(documents, "StatefulSet"):
         stage.kube.rolled_out(f"statefulset/{name}", 60)
-    jobs = [each for each in of(documents, "Job")]
+    jobs = list(of(documents, "Job"))
     until("the migrations are complete", lambda: migrated(stage.kube, jobs), 60)
     took = time.monotonic() - began
     pods = stage.kube.items("pods")

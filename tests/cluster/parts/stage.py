@@ -127,4 +127,3 @@ def rendered(name: str, **more: Any) -> list[Document]:
         }
         (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
         return render(Path(folder))
-

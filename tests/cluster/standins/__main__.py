@@ -13,10 +13,10 @@ from pathlib import Path
 from kubernetes import client, config
 
 from tests.cluster.node import SUBNET
-from tests.cluster.standins import names, services, volumes
+from tests.cluster.standins import names, policies, services, volumes
 from tests.cluster.standins.mirror import Mirror
 
-NAMES = ("services", "names", "volumes")
+NAMES = ("services", "names", "volumes", "policies")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -32,6 +32,14 @@ def main(arguments: Sequence[str]) -> int:
         names.serve(f"{SUBNET}.1", served, slices)
     if "volumes" in wanted:
         volumes.serve(core, folder / "volumes")
+    if "policies" in wanted:
+        networking = client.NetworkingV1Api(api)
+        policies.serve(
+            Mirror(core.list_pod_for_all_namespaces),
+            Mirror(core.list_namespace),
+            Mirror(networking.list_network_policy_for_all_namespaces),
+            f"{SUBNET}.1",
+        )
     print("ready", flush=True)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     return 0

@@ -42,9 +42,11 @@ def _ends(namespace: str, name: str, port: str, slices: list[Document]) -> list[
         for number in each.get("ports") or []:
             if number.get("name", "") != port:
                 continue
-            for end in each.get("endpoints") or []:
-                if end.get("conditions", {}).get("ready", True):
-                    found.append(f"{end['addresses'][0]}:{number['port']}")
+            found += [
+                f"{end['addresses'][0]}:{number['port']}"
+                for end in each.get("endpoints") or []
+                if end.get("conditions", {}).get("ready", True)
+            ]
     return sorted(found)
 
 
