@@ -61,6 +61,7 @@ def play(stage: Stage, names: Sequence[str], report: Report) -> dict[str, result
         took = report.said() - began
         report.say(f"{name} ends after {took:.0f} s")
         done[name] = results.part(report.checks[first:], took)
+        results.store({name: done[name]})
     return done
 
 
@@ -89,7 +90,6 @@ def run(parts: Sequence[str], console: Console, *, keep: bool) -> int:
     finally:
         node.down()
     results.show(console, done)
-    results.store(done)
     return 0 if report.clean else 1
 
 

@@ -1,4 +1,4 @@
-"""A name server with one name, which exists from `appear` on: as a Service without ready pods."""
+"""A name server with one name, which may be missing, as that of a Service without ready pods."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ class FakeNames(BaseResolver):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self.exists = False
+        self.address = "127.0.0.1"
         self.asked = 0
         self.port = 0
 
@@ -23,7 +24,7 @@ class FakeNames(BaseResolver):  # type: ignore[misc]
         if not self.exists:
             reply.header.rcode = dnslib.RCODE.NXDOMAIN
         elif request.q.qtype == dnslib.QTYPE.A:
-            address = dnslib.A("127.0.0.1")
+            address = dnslib.A(self.address)
             reply.add_answer(dnslib.RR(request.q.qname, dnslib.QTYPE.A, rdata=address, ttl=5))
         self.asked += request.q.qtype == dnslib.QTYPE.A
         return reply

@@ -8,6 +8,7 @@ from typing import Final
 from tests.chaos.model import Report
 from tests.cluster.parts.faults import faults
 from tests.cluster.parts.overlays import overlays
+from tests.cluster.parts.pages import pages
 from tests.cluster.parts.policies import policies
 from tests.cluster.parts.rollouts import rollouts
 from tests.cluster.parts.small import small
@@ -19,4 +20,5 @@ PARTS: Final[Mapping[str, Callable[[Stage, Report], None]]] = {
     "rollouts": rollouts,
     "policies": policies,
     "faults": faults,
+    "pages": pages,
 }

@@ -17,6 +17,7 @@ from sightline.gateway.v1 import (
 )
 from sightline_client.transport import gateway_channel
 from tests.engines import free_port
+from tests.fakes import names as dns
 from tests.fakes.still_peer import still_peer
 from tests.waiting import SECONDS
 
@@ -29,19 +30,24 @@ FILES = (
 )
 
 
+MOVED_SECONDS = 20.0
+
+
 def names() -> list[tuple[str, str]]:
     config = cast(Any, gateway_channel.service_config(retries=True))
     return [(n["service"], n["method"]) for n in config["methodConfig"][0]["name"]]
 
 
 @asynccontextmanager
-async def gateway(answer: Callable[..., Any], port: int = 0) -> AsyncIterator[int]:
+async def gateway(
+    answer: Callable[..., Any], port: int = 0, host: str = "127.0.0.1"
+) -> AsyncIterator[int]:
     """Run a gateway that answers the first of the calls. Yield its port."""
     service, method = names()[0]
     handlers = {method: grpc.unary_unary_rpc_method_handler(answer)}
     server = grpc.aio.server()
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, handlers)])
-    port = server.add_insecure_port(f"127.0.0.1:{port}")
+    port = server.add_insecure_port(f"{host}:{port}")
     await server.start()
     yield port
     await server.stop(None)
@@ -123,3 +129,18 @@ def test_a_gateway_that_stands_still_is_found_within_the_clients_deadline() -> N
     options = dict(gateway_channel.options(retries=True))
     every, wait = options["grpc.keepalive_time_ms"], options["grpc.http2.ping_timeout_ms"]
     assert int(every) + int(wait) < 7_000
+
+
+@pytest.mark.slow
+async def test_a_gateway_that_took_another_address_is_found_within_seconds() -> None:
+    port = free_port()
+    with dns.names() as found:
+        found.exists = True
+        async with connected(found.target(port)) as call:
+            async with gateway(echo, port):
+                assert await call(b"first", timeout=SECONDS) == b"first"
+            found.address = "127.0.0.2"
+            async with gateway(echo, port, "127.0.0.2"):
+                # gRPC itself would look the name up 30 s after the first time.
+                again = call(b"second", timeout=MOVED_SECONDS, wait_for_ready=True)
+                assert await again == b"second"

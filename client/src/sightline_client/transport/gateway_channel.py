@@ -61,6 +61,9 @@ def options(*, retries: bool) -> list[tuple[str, int | str]]:
         ("grpc.http2.ping_timeout_ms", 2_000),
         # By default gRPC waits up to two minutes before it reconnects to a lost gateway.
         ("grpc.max_reconnect_backoff_ms", 2_000),
+        # By default gRPC looks a name up at most every 30 s: a gateway that was replaced by one at
+        # another address was not found for 24 s.
+        ("grpc.dns_min_time_between_resolutions_ms", 2_000),
         ("grpc.service_config", json.dumps(service_config(retries=retries))),
         # Without a retry policy, gRPC retries only calls that no gateway has started, such as those
         # sent on a connection that reached its maximum age: 51 of 68,000 failed without this.
