@@ -47,13 +47,15 @@ class Node:
         """Start an empty cluster. Raise NotStarted."""
         for each in _FRESH:
             shutil.rmtree(self.folder / each, ignore_errors=True)
-        for command in (
-            f"ip link add {BRIDGE} type bridge",
-            f"ip address add {SUBNET}.1/24 dev {BRIDGE}",
-            f"ip link set {BRIDGE} up",
-        ):
-            subprocess.run(command.split(), check=True)
+        self._forget()
         for _ in range(2):
+            # The stand-in for CoreDNS takes its address before the first pod would make it.
+            for command in (
+                f"ip link add {BRIDGE} type bridge",
+                f"ip address add {SUBNET}.1/24 dev {BRIDGE}",
+                f"ip link set {BRIDGE} up",
+            ):
+                subprocess.run(command.split(), check=True)
             done = self._script("up")
             if done.returncode:
                 raise NotStarted((done.stderr or done.stdout).strip()[-900:])
@@ -64,11 +66,36 @@ class Node:
         else:
             log = (self.folder / "log/kubelet.log").read_text().strip()
             raise NotStarted(f"the node is not ready: {log[-600:]}")
-        # Left by the cluster before, of which the kubelet would first have to delete each.
-        for each in self.ctr("containers", "list", "--quiet").split():
-            self.ctr("containers", "delete", each, check=False)
         self.kube.ask("get", "--raw", "/readyz")
         until("a service account", self._admitted, START_SECONDS)
+
+    def _forget(self) -> None:
+        """Delete the containers of the cluster before, which a kubelet would wait for."""
+        configuration = self.folder / "containerd.toml"
+        if not configuration.exists():
+            return
+        (self.folder / "cni").mkdir(exist_ok=True)  # it watches it
+        with subprocess.Popen(
+            ["containerd", "--config", str(configuration)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as running:
+            try:
+                until(
+                    "containerd answers",
+                    lambda: running.poll() is not None or self._answers(),
+                    START_SECONDS,
+                )
+                for each in self.ctr("containers", "list", "--quiet").split():
+                    self.ctr("tasks", "delete", "--force", each, check=False)
+                    self.ctr("containers", "delete", each, check=False)
+            finally:
+                running.terminate()
+
+    def _answers(self) -> bool:
+        socket = str(self.folder / "containerd/sock")
+        asked = ["ctr", "--address", socket, "--namespace", "k8s.io", "containers", "list"]
+        return subprocess.run(asked, capture_output=True, check=False).returncode == 0
 
     def ready(self) -> bool:
         """Return whether the node says that it is ready."""
