@@ -18,6 +18,8 @@ from tests.cluster.tools import ROOT, Tools
 
 NODE = "node-1"
 SUBNET = "10.244.0"
+PORTS = 26440
+"""First of the ports of the cluster's processes; the kubelet's is 10 above."""
 BRIDGE = f"br-{NODE}"
 START_SECONDS = 180
 _FRESH = ("etcd", "kubelet", "podlogs", "cni", "log", "volumes", "pid")
@@ -112,7 +114,7 @@ class Node:
         self._script("down")
 
     def _script(self, *do: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "SUBNET": SUBNET, "NODE": NODE}
+        environment = {**os.environ, "SUBNET": SUBNET, "NODE": NODE, "PORT_BASE": str(PORTS)}
         command = [str(self.tools.script), do[0], str(self.folder), *do[1:]]
         return subprocess.run(
             command,
@@ -162,6 +164,18 @@ class Node:
         """Return the process ids of a container, its first process first."""
         lines = self.ctr("tasks", "ps", container).splitlines()[1:]
         return sorted(int(line.split()[0]) for line in lines)
+
+    def usage(self) -> str:
+        """Return the kubelet's metrics of containers."""
+        keys = ["--cert", "pki/admin.crt", "--key", "pki/admin.key"]
+        url = f"https://127.0.0.1:{PORTS + 10}/metrics/resource"
+        return subprocess.run(
+            ["curl", "--silent", "--fail", "--insecure", *keys, url],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
 
     def kubelet(self, number: signal.Signals) -> None:
         """Send a signal to the kubelet."""

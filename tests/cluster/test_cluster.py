@@ -14,7 +14,7 @@ from tests.cluster import results
 from tests.cluster.__main__ import main
 from tests.cluster.parts import PARTS
 from tests.cluster.parts.pages import blocks, prepared
-from tests.cluster.parts.small import quantity
+from tests.cluster.parts.small import memory, quantity
 from tests.cluster.parts.stage import images, rendered
 from tests.cluster.standins import definitions, names, policies, services, volumes
 from tests.cluster.tools import (
@@ -252,6 +252,13 @@ def test_quantities_are_numbers() -> None:
         2**30,
         64 * 2**20,
     ]
+
+
+def test_memory_is_that_of_the_installation_by_container() -> None:
+    name = 'container_memory_working_set_bytes{container="ranker",namespace="%s",pod="%s"} %s 17'
+    lines = [name % each for each in (("sightline", "a", "1e+06"), ("sightline", "b", "5"))]
+    other = name % ("elsewhere", "c", "7")
+    assert memory("\n".join([*lines, other])) == {"ranker": 1_000_005}
 
 
 def test_the_page_has_a_table_for_each_part_that_ran() -> None:

@@ -29,9 +29,7 @@ def small(stage: Stage, report: Report) -> None:
         answer > 0,
         f"{took:.0f} s; {answer} products in the answer",
     )
-    for name, size in sorted(memory(stage.kube).items()):
-        report.say(f"memory of {name}: {size / 2**20:.0f} MB")
-    used = memory(stage.kube)
+    used = memory(stage.node.usage())
     report.add(
         f"its pods fit {PROMISED_GIB:.0f} GiB",
         sum(used.values()) < PROMISED_GIB * GIB,
@@ -88,17 +86,15 @@ async def first_answer(stage: Stage) -> int:
     return len(answer.results)
 
 
-def memory(kube: Kube) -> dict[str, int]:
-    """Return the working set of each pod's containers in bytes, as the kubelet reports it."""
-    node = kube.items("nodes", namespace="")[0]["metadata"]["name"]
-    text = kube.raw(f"/api/v1/nodes/{node}/proxy/metrics/resource")
+def memory(metrics: str) -> dict[str, int]:
+    """Return the working set of each container in bytes, by the kubelet's metrics."""
     pattern = re.compile(
         r'^container_memory_working_set_bytes\{container="([^"]+)",namespace="([^"]+)",'
         r'pod="([^"]+)"\} ([0-9.e+]+)',
         re.MULTILINE,
     )
     found: dict[str, int] = {}
-    for container, namespace, _, size in pattern.findall(text):
+    for container, namespace, _, size in pattern.findall(metrics):
         if namespace == NAMESPACE:
             found[container] = found.get(container, 0) + int(float(size))
     return found
