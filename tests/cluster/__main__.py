@@ -43,7 +43,7 @@ FOLDER = ROOT / ".cache/cluster"
 IMAGES = ROOT / "dist/images"
 ENDS = (
     *(Refused, TooLate, NotMeasured, NotStarted),
-    *(OSError, subprocess.SubprocessError),
+    *(OSError, ValueError, LookupError, subprocess.SubprocessError),
 )
 """Errors that end one part, but not the others."""
 
@@ -56,13 +56,21 @@ def play(stage: Stage, names: Sequence[str], report: Report) -> dict[str, result
         report.say(f"{name} begins")
         try:
             PARTS[name](stage, report)
-        except ENDS as error:
+        except* ENDS as all_:
+            error = _first(all_)
             report.miss(name, f"{type(error).__name__}: {error}"[:900])
         took = report.said() - began
         report.say(f"{name} ends after {took:.0f} s")
         done[name] = results.part(report.checks[first:], took)
         results.store({name: done[name]})
     return done
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return the first error of nested error groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def run(parts: Sequence[str], console: Console, *, keep: bool) -> int:

@@ -154,9 +154,9 @@ class Ledger:
         return [*lost, *(self.events[place].event_id for place in fresh)]
 
 
-def writers(client: SightlineClient, ledger: Ledger) -> dict[str, Ask]:
-    """Return the writes, each of another product or event."""
-    numbers, wine = itertools.count(), load_wines()[0].id
+def writers(client: SightlineClient, ledger: Ledger, first: int = 0) -> dict[str, Ask]:
+    """Return the writes, each of another product or event, numbered from `first`."""
+    numbers, wine = itertools.count(first), load_wines()[0].id
 
     async def product() -> None:
         number = next(numbers)

@@ -47,6 +47,8 @@ class Stage:
     installed: bool = False
     open: bool = False
     """True once the wines and a model are loaded."""
+    written: int = 0
+    """The number of the next write of a part."""
 
     @property
     def kube(self) -> Kube:

@@ -20,6 +20,8 @@ RATES: Final = {**dict.fromkeys(WHOLE, 2.0), **dict.fromkeys(WRITES, 1.0)}
 """Calls a second: 10 in all."""
 SEED: Final = 20
 NO_FAILURES: Final = 0.0
+WRITES_APART: Final = 100_000
+"""Between the numbers of two parts: an event of a known id and another content is rejected."""
 
 
 @dataclass(slots=True)
@@ -73,7 +75,8 @@ async def loaded(stage: Stage, report: Report, name: str) -> AsyncIterator[Under
     ledger = Ledger()
     target = stage.address("gateway", 8600)
     async with SightlineClient(target, timeout=SECONDS, batch_timeout=SECONDS) as client:
-        asks = {**shoppers(client, SEED), **writers(client, ledger)}
+        asks = {**shoppers(client, SEED), **writers(client, ledger, stage.written)}
+        stage.written += WRITES_APART
         load = Load(asks, RATES)
         async with load.running():
             await load.calm(time.monotonic())
