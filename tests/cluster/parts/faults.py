@@ -17,7 +17,7 @@ from tests.cluster.parts.under_load import UnderLoad, loaded
 KILLED: Final = ("gateway", "embedder", "retriever", "ranker", "triton")
 RECOVERY_SECONDS: Final = 240
 STOPPED_SECONDS: Final = 60
-HALF: Final = 0.5
+HANGING_SECONDS: Final = 20
 
 
 def faults(stage: Stage, report: Report) -> None:
@@ -134,4 +134,17 @@ def hanging_probe(kube: Kube) -> None:
         '{"grpc":null,"exec":{"command":["python","-c","import time; time.sleep(600)"]}}}]}}}}'
     )
     kube.here("patch", "deployment/gateway", "--patch", patch)
-    stuck(kube, "gateway", "gateway", 45)
+    try:
+        until("a second pod of gateway runs", lambda: running(kube, "gateway") == 2, 60)
+        time.sleep(HANGING_SECONDS)
+        serving = [ready(each) for each in kube.pods("gateway")]
+        if sorted(serving) != [False, True]:
+            raise Refused(f"ready pods of gateway while a probe hangs: {serving}")
+    finally:
+        kube.here("rollout", "undo", "deployment/gateway")
+        kube.rolled_out("deployment/gateway", RECOVERY_SECONDS)
+
+
+def running(kube: Kube, name: str) -> int:
+    """Return the number of a workload's pods whose containers run."""
+    return sum(each["status"].get("phase") == "Running" for each in kube.pods(name))
