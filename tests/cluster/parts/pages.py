@@ -44,6 +44,7 @@ def pages(stage: Stage, report: Report) -> None:
     """Run every block of a page that has a kubectl command."""
     install(stage, report)
     kill(stage, "retriever")  # for logs --previous
+    stage.kube.call("create", "namespace", "milvus")  # --dry-run does not create it for the others
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bin"
         path.mkdir()
@@ -60,6 +61,8 @@ def run_page(stage: Stage, report: Report, page: str, path: Path) -> None:
         script, number = prepared(block)
         if not number:
             continue
+        for name in ("postgres", "milvus"):
+            stage.kube.rolled_out(f"statefulset/{name}", BLOCK_SECONDS)
         ran += number
         failed += run(stage, script, path)
     if ran:

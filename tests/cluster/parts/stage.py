@@ -28,7 +28,6 @@ LESS_CPU = [
     for kind, path in (
         ("Deployment", "/spec/template/spec/containers/0/resources/requests/cpu"),
         ("StatefulSet", "/spec/template/spec/containers/0/resources/requests/cpu"),
-        ("Job", "/spec/template/spec/containers/0/resources/requests/cpu"),
         (
             "CronJob",
             "/spec/jobTemplate/spec/template/spec/containers/0/resources/requests/cpu",
