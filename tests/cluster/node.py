@@ -23,7 +23,7 @@ PORTS = 26440
 BRIDGE = f"br-{NODE}"
 START_SECONDS = 180
 _FRESH = ("etcd", "kubelet", "podlogs", "cni", "log", "volumes", "pid")
-"""What a cluster may not keep of the one before; images stay."""
+"""Subfolders that are deleted before a cluster starts; images stay."""
 
 
 class NotStarted(Exception):
@@ -95,9 +95,7 @@ class Node:
                 running.terminate()
 
     def _answers(self) -> bool:
-        socket = str(self.folder / "containerd/sock")
-        asked = ["ctr", "--address", socket, "--namespace", "k8s.io", "containers", "list"]
-        return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+        return self._ctr("containers", "list").returncode == 0
 
     def ready(self) -> bool:
         """Return whether the node says that it is ready."""
@@ -127,13 +125,16 @@ class Node:
 
     def ctr(self, *arguments: str, check: bool = True) -> str:
         """Return the output of containerd's command."""
+        return self._ctr(*arguments, check=check).stdout
+
+    def _ctr(self, *arguments: str, check: bool = False) -> subprocess.CompletedProcess[str]:
         socket = str(self.folder / "containerd/sock")
         return subprocess.run(
             ["ctr", "--address", socket, "--namespace", "k8s.io", *arguments],
             capture_output=True,
             text=True,
             check=check,
-        ).stdout
+        )
 
     def images(self) -> set[str]:
         """Return the names of the images that the node has."""
@@ -150,14 +151,9 @@ class Node:
         self.ctr("images", "import", str(tar))
         for name in self.images():
             # Names of podman's own: what Kubernetes looks up is a name of Docker Hub.
-            for prefix in ("localhost/sightline/", "localhost/"):
-                short = name.removeprefix(prefix)
-                if short != name and not name.startswith("localhost/pause"):
-                    repository = "sightline/" if "sightline" in prefix else ""
-                    hub = f"{repository}{short}"
-                    hub = hub if "/" in hub.partition(":")[0] else f"library/{hub}"
-                    self.ctr("images", "tag", "--force", name, f"docker.io/{hub}")
-                    break
+            short = name.removeprefix("localhost/")
+            if short != name and not short.startswith("pause"):
+                self.ctr("images", "tag", "--force", name, hub(short))
         marks.write_text(json.dumps({**known, str(tar): mark}))
 
     def processes(self, container: str) -> list[int]:
@@ -196,6 +192,12 @@ class Node:
                 yield
             finally:
                 running.terminate()
+
+
+def hub(image: str) -> str:
+    """Return the full name of an image of Docker Hub."""
+    name = image if "/" in image.partition(":")[0] else f"library/{image}"
+    return f"docker.io/{name}"
 
 
 def tars(folders: Sequence[Path]) -> list[Path]:

@@ -11,10 +11,9 @@ from typing import Final
 from tests.chaos.model import Report
 from tests.cluster.kube import Kube, Refused, ready, restarts, until
 from tests.cluster.parts.small import install, open_for_business
-from tests.cluster.parts.stage import Stage
+from tests.cluster.parts.stage import SERVING, Stage
 from tests.cluster.parts.under_load import UnderLoad, loaded
 
-KILLED: Final = ("gateway", "embedder", "retriever", "ranker", "triton")
 RECOVERY_SECONDS: Final = 240
 STOPPED_SECONDS: Final = 60
 HANGING_SECONDS: Final = 20
@@ -31,7 +30,7 @@ async def play(stage: Stage, report: Report) -> None:
     """Run the faults one after another."""
     kube = stage.kube
     async with loaded(stage, report, "faults") as shop:
-        for name in KILLED:
+        for name in SERVING:
             what = f"kill -9 in {name}, one pod: the kubelet restarts it"
             await shop.step(what, lambda n=name: kill(stage, n), allowed=None)
         for name in ("gateway", "retriever"):
@@ -99,7 +98,7 @@ def stop_kubelet(stage: Stage) -> None:
 
 
 def _all_ready(kube: Kube) -> bool:
-    return all(ready(each) for name in KILLED for each in kube.pods(name))
+    return all(ready(each) for name in SERVING for each in kube.pods(name))
 
 
 def stuck(kube: Kube, name: str, why: str, seconds: float = 40) -> None:

@@ -6,7 +6,8 @@ import json
 
 from tests.chaos.model import Report
 from tests.cluster.kube import NAMESPACE, Kube, ready, until
-from tests.cluster.parts.stage import Stage, hub
+from tests.cluster.node import hub
+from tests.cluster.parts.stage import Stage
 from tests.contracts.k8s import OVERLAYS, Document, of, overlay, pod
 
 POD_SECONDS = 120

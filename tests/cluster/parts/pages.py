@@ -33,7 +33,7 @@ REPLACED: Final = {
     r"secrets.sh \| kubectl create -f -": "secrets.sh | kubectl create -f - || true # they exist",
     r"sleep 60": "sleep 1",
 }
-"""What is changed in a command so that it can run here."""
+"""Replacements, by regular expression, that let a command run on this cluster."""
 LEFT_OUT: Final = {
     "describe hpa": "there is an HPA only with components/autoscaling and KEDA",
     "kubectl kustomize deploy/k8s/overlays/example": "",

@@ -174,7 +174,7 @@ def rights(kube: Kube, report: Report) -> None:
 
 
 def inside(kube: Kube, report: Report) -> None:
-    """Look around in each of our containers."""
+    """Check user, token and root file system in each of our containers."""
     wrong = []
     for name in OURS:
         place = ("--namespace", NAMESPACE, "exec", f"deployment/{name}", f"--container={name}")

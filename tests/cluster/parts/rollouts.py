@@ -11,8 +11,9 @@ from typing import Final
 
 from tests.chaos.model import Report
 from tests.cluster.kube import NAMESPACE, Kube, ready, until
+from tests.cluster.node import hub
 from tests.cluster.parts.small import install, open_for_business
-from tests.cluster.parts.stage import Stage, hub, rendered
+from tests.cluster.parts.stage import SERVING, Stage, rendered
 from tests.cluster.parts.under_load import loaded
 from tests.contracts.k8s import of
 
@@ -26,8 +27,6 @@ SERVICES: Final = {
     "gateway": ("gateway",),
 }
 """Workloads of each service."""
-RESTARTED: Final = ("gateway", "embedder", "retriever", "ranker")
-PAIRED: Final = ("gateway", "embedder", "retriever", "ranker", "triton")
 
 
 def rollouts(stage: Stage, report: Report) -> None:
@@ -96,18 +95,18 @@ def add_key(kube: Kube) -> None:
 
 def scale(kube: Kube, number: int) -> None:
     """Set the number of pods of each service."""
-    for name in PAIRED:
+    for name in SERVING:
         kube.here("scale", f"deployment/{name}", f"--replicas={number}")
-    for name in PAIRED:
+    for name in SERVING:
         kube.rolled_out(f"deployment/{name}", ROLL_SECONDS)
 
 
 def drain(kube: Kube) -> None:
     """Evict every pod that serves, each as soon as its budget allows, as `kubectl drain` does."""
-    for name in PAIRED:
+    for name in SERVING:
         for pod in [each["metadata"]["name"] for each in kube.pods(name)]:
             until(f"{pod} may be evicted", partial(evicted, kube, pod), ROLL_SECONDS)
-    for name in PAIRED:
+    for name in SERVING:
         until(f"{name} has two ready pods", lambda n=name: _ready(kube, n) >= 2, ROLL_SECONDS)
 
 

@@ -14,12 +14,14 @@ import yaml
 
 from tests.chaos.model import NotMeasured
 from tests.cluster.kube import NAMESPACE, Kube
-from tests.cluster.node import SUBNET, Node
+from tests.cluster.node import SUBNET, Node, hub
 from tests.cluster.standins.definitions import definitions
 from tests.cluster.standins.volumes import storage_class
 from tests.contracts.k8s import K8S, OVERLAYS, Document, overlay, render
 
 START_SECONDS = 900
+SERVING = ("gateway", "embedder", "retriever", "ranker", "triton")
+"""Workloads whose pods take part in answers."""
 LESS_CPU = [
     {
         "target": {"kind": kind},
@@ -86,12 +88,6 @@ class Stage:
         done = self.kube.call("create", "--filename=-", given=made)
         if done.returncode and "AlreadyExists" not in done.stderr:
             raise NotMeasured(done.stderr)
-
-
-def hub(image: str) -> str:
-    """Return the full name of an image of Docker Hub."""
-    name = image if "/" in image.partition(":")[0] else f"library/{image}"
-    return f"docker.io/{name}"
 
 
 def images(documents: Sequence[Document]) -> set[str]:

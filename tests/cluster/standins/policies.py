@@ -38,7 +38,7 @@ def selects(selector: Document | None, labels: dict[str, str]) -> bool:
 
 @dataclass(frozen=True)
 class Pod:
-    """What policies know of a pod."""
+    """A pod, as network policies select it and its connections."""
 
     namespace: str
     labels: dict[str, str]
