@@ -4,7 +4,7 @@
 # TAG= sets the images' tag (default: the version). REGISTRY=ghcr.io/you/sightline replaces sightline as the prefix
 # of their names. CONTAINER=podman builds with podman instead of Docker. PLATFORMS=linux/amd64,linux/arm64 builds for
 # these platforms, and PUSH=1 pushes the images to the registry, with their SBOM and provenance; both need Docker.
-# PROJECT_URL= is stored as their source.
+# PROJECT_URL= is stored as their source. SAVE=FOLDER also writes each image into a tar there, as `make cluster` reads.
 # UV_IMAGE=, PYTHON_IMAGE=, BUSYBOX_IMAGE= and TRITON_IMAGE= replace the images that ours are built on, such as by
 # those of a mirror. LOCAL_BASES=1 makes stand-ins for them of Debian's and PyPI's packages, where no registry can be
 # reached, and also for the other images of compose.yaml: see deploy/local-bases. It implies CONTAINER=podman.
@@ -12,7 +12,7 @@ set -eu
 cd "$(dirname "$0")/.."
 version="$(deploy/version.sh)"
 tag="${TAG:-$version}" registry="$(echo "${REGISTRY:-sightline}" | tr '[:upper:]' '[:lower:]')" platforms="${PLATFORMS:-}" push="${PUSH:-}"
-local="${LOCAL_BASES:-}" container="${CONTAINER:-${LOCAL_BASES:+podman}}"
+local="${LOCAL_BASES:-}" save="${SAVE:-}" container="${CONTAINER:-${LOCAL_BASES:+podman}}"
 container="${container:-docker}"
 revision="$(git rev-parse HEAD 2>/dev/null || echo unknown)"
 print='' wanted='' names=$(sed -nE 's/^image ([a-z-]+) .*/\1/p' deploy/images.sh | tr '\n' ' ')
@@ -51,11 +51,20 @@ elif [ ! "$print" ]; then
   deploy/podman.sh --tools || refuse 'need podman'
 fi
 
-stand_in() { # name in deploy/local-bases/Dockerfile, image
-  [ ! "$local" ] || {
-    echo "deploy/local-bases/build.sh $1 $2"
-    [ "$print" ] || deploy/local-bases/build.sh "$1" "$2"
+# podman and Docker name the images in a tar alike.
+saved() { # image
+  [ ! "$save" ] || [ "$print" ] || {
+    mkdir -p "$save"
+    file="$save/$(basename "${1%:*}").tar"
+    rm -f "$file"
+    if [ "$container" = podman ]; then deploy/podman.sh save --quiet --output "$file" "$1"; else docker save --output "$file" "$1"; fi
+    echo "$file"
   }
+}
+
+stand_in() { # name in deploy/local-bases/Dockerfile, image
+  echo "deploy/local-bases/build.sh $1 $2"
+  [ "$print" ] || deploy/local-bases/build.sh "$1" "$2"
 }
 
 base() { # argument of a Dockerfile; sets its value, empty for its default
@@ -71,6 +80,7 @@ image() { # name, Dockerfile, further arguments
   # shellcheck disable=SC2086
   set -- $builder --file "$file" --tag "$built" \
     --build-arg "VERSION=$version" --build-arg "REVISION=$revision" "$@"
+  # shellcheck disable=SC2013 # words without spaces
   for argument in $(sed -nE 's/^ARG ([A-Z]+_IMAGE)=.*/\1/p' "$file"); do
     base "$argument"
     [ ! "$value" ] || set -- "$@" --build-arg "$argument=$value"
@@ -86,6 +96,7 @@ image() { # name, Dockerfile, further arguments
   fi
   echo "$* ."
   [ "$print" ] || "$@" .
+  saved "$built"
 }
 # Of a mirror or proxy in between, too.
 certificates="${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}"
@@ -99,11 +110,14 @@ image models deploy/triton/Dockerfile
 image triton deploy/triton/server/Dockerfile
 
 # The other images that compose.yaml and the overlay "small" name.
-if [ ! "$wanted" ]; then
+if [ ! "$wanted" ] && [ "$local" ]; then
+  # shellcheck disable=SC2013 # words without spaces
   for each in $(sed -nE 's/^ +image: (milvusdb\/milvus|postgres)(:[^@ ]+).*/\1\2/p' compose.yaml); do
     case "$each" in
-      */*) stand_in milvus "docker.io/$each" ;;
-      *) stand_in postgres "docker.io/library/$each" ;;
+      */*) name=milvus built="docker.io/$each" ;;
+      *) name=postgres built="docker.io/library/$each" ;;
     esac
+    stand_in "$name" "$built"
+    saved "$built"
   done
 fi

@@ -18,7 +18,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parent.parent
-KNOWN = {"ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "LABEL", "RUN", "USER", "WORKDIR"}
+KNOWN = {"ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "LABEL", "RUN"}
+KNOWN |= {"STOPSIGNAL", "USER", "VOLUME", "WORKDIR"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,9 @@ class Stage:
 
 
 def read(path: Path) -> list[Stage]:
-    """Return the stages of a Dockerfile."""
+    """Return the stages of a Dockerfile, on the images that its arguments name by default."""
     text = re.sub(r"^\s*#.*\n", "", path.read_text(), flags=re.MULTILINE)
+    text = with_defaults(text)
     stages: list[Stage] = []
     for line in re.sub(r"\\\n\s*", "", text).splitlines():
         if not line.strip():
@@ -61,6 +63,15 @@ def read(path: Path) -> list[Stage]:
         last = stages[-1]
         stages[-1] = Stage(last.base, last.name, (*last.steps, (instruction, arguments)))
     return stages
+
+
+def with_defaults(text: str) -> str:
+    """Return a Dockerfile without the arguments above its first FROM, whose defaults replace
+    them."""
+    head, first, rest = text.partition("FROM ")
+    for name, value in re.findall(r"^ARG (\w+)=(\S+)$", head, re.MULTILINE):
+        rest = re.sub(rf"\$\{{{name}\}}", value, rest)
+    return first + rest
 
 
 def lineage(stages: Sequence[Stage], target: Stage) -> list[Stage]:
