@@ -111,8 +111,8 @@ def _matches(path: str, pattern: str) -> bool:
 
 
 def build(stage: Stage, at: Path, uv: str, environment: Mapping[str, str]) -> Path:
-    """Execute a build stage: its COPYs from the context into `at`/src, and its unchanged RUNs of uv
-    and of the environment's Python, in `environment`. Packages that it installs by apt must already
+    """Execute a build stage: its COPYs from the context into `at`/src, and its RUNs of uv, find
+    and the environment's Python, in `environment`. Packages that it installs by apt must already
     be installed here. Return the environment that it creates, `at`/app."""
     src, app = at / "src", at / "app"
     folder = src
@@ -129,8 +129,9 @@ def build(stage: Stage, at: Path, uv: str, environment: Mapping[str, str]) -> Pa
             words = shlex.split(command)
             if words[0] == "apt-get":
                 continue
-            assert words[0] in ("uv", "/app/bin/python"), f"can't be done here: {command}"
-            words[0] = uv if words[0] == "uv" else str(app / "bin" / "python")
+            assert words[0] in ("uv", "find", "/app/bin/python"), f"can't be done here: {command}"
+            words[0] = uv if words[0] == "uv" else words[0].replace("/app", str(app))
+            words[1:] = [word.replace("/app", str(app)) for word in words[1:]]
             subprocess.run(
                 words,
                 cwd=folder,

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 spec = importlib.util.find_spec("milvus")
-assert spec is not None
-assert spec.origin is not None
+if spec is None or spec.origin is None:
+    sys.exit("the wheel milvus is not installed")
 into = Path(sys.argv[1])
 into.mkdir()
 for source in (Path(spec.origin).parent / "data" / "bin").glob("*.lzma"):
