@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-COMPILERS = re.compile(r"(gcc|g\+\+|cc|c\+\+|clang|cpp|ld|as|make|tcc|rustc|go)([-.\d].*)?$")
+COMPILERS = re.compile(r"(gcc|g\+\+|cc|c\+\+|clang|cpp|ld|as|make|tcc|rustc|go)(-?\d.*)?$")
 SHELLS = {"sh", "bash", "dash", "ash"}
 FOLDERS = ("bin", "usr/bin", "usr/local/bin", "sbin", "usr/sbin", "app/bin")
 OWN_USER = 65532
