@@ -22,7 +22,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes pictures test every long check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images bench bench-full fuzz mutants chaos advisories sbom digests cluster cluster-check trends format clean workflows wheels version demo-kind monitoring capacity mixed
+.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes pictures test every long check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check bench bench-full fuzz mutants chaos advisories sbom digests cluster cluster-check trends format clean workflows wheels version demo-kind monitoring capacity mixed
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -148,8 +148,14 @@ image: .cache/googleapis ## Freeze the contract of a release, which later releas
 	$(BIN)/buf build --path protos/sightline -o protos/image.binpb
 	$(BIN)/python -m tests.contracts.released
 
-images: ## Build an image of each service (needs Docker; TAG=, REGISTRY=, PLATFORMS=linux/amd64,linux/arm64, PUSH=1)
+images: $(UV) ## Build an image of each service (CONTAINER=podman instead of Docker; LOCAL_BASES=1 needs no registry; TAG=, REGISTRY=, PLATFORMS=, PUSH=1, SAVE=FOLDER)
 	@deploy/images.sh
+
+images-tools: ## Install podman and what LOCAL_BASES=1 needs (Debian, as root; elsewhere it says what is missing)
+	@deploy/podman.sh --tools
+
+images-check: .venv/.synced ## Run the images of `make images CONTAINER=podman`: rights, memory, probes, SIGTERM, content, size (NOT MEASURED without podman)
+	$(BIN)/python -m tests.images
 
 wheels: $(UV) ## Build the wheels of client and protos into dist/wheels (PROJECT_URL= names the project's page)
 	@deploy/wheels.sh

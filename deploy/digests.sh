@@ -8,7 +8,7 @@ files="compose*.yaml .github/workflows/*.yaml services/*/Dockerfile deploy/trito
   deploy/k8s/components/*/*.yaml"
 base=deploy/k8s/base/images/kustomization.yaml
 # shellcheck disable=SC2086
-images=$(sed -nE 's/^(FROM| +image:) ([^ @$]+:[^ @$]+)(@[^ ]+)?( .*)?$/\2/p' $files | grep -v '^sightline/' | sort -u)
+images=$(sed -nE 's/^(ARG [A-Z]+_IMAGE=|FROM | +image: )([^ @$]+:[^ @$]+)(@[^ ]+)?( .*)?$/\2/p' $files | grep -v '^sightline/' | sort -u)
 for image in $images; do
   digest=$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "$image")
   expr "$digest" : 'sha256:[0-9a-f]\{64\}$' >/dev/null || {
@@ -16,7 +16,7 @@ for image in $images; do
     exit 1
   }
   # shellcheck disable=SC2086
-  sed -i -E "s#^(FROM| +image:) $image(@[^ ]+)?( .*)?\$#\1 $image@$digest\3#" $files
+  sed -i -E "s#^(ARG [A-Z]+_IMAGE=|FROM | +image: )$image(@[^ ]+)?( .*)?\$#\1$image@$digest\3#" $files
   name="${image%:*}" tag="${image##*:}"
   sed -i -E "s#\{ name: $name, newTag: $tag(, digest: [^ ]+)? \}#{ name: $name, newTag: $tag, digest: $digest }#" $base
   echo "$image $digest"

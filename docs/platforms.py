@@ -50,6 +50,8 @@ def images(script: str, root: Path = ROOT) -> Iterator[Environment]:
         r"^image (\S+) (\S+)(?: --target (\S+))?$", script, re.MULTILINE
     ):
         text = (root / file).read_text("utf-8").replace("\\\n", " ")
+        for argument, value in re.findall(r"^ARG (\w+_IMAGE)=(\S+)$", text, re.MULTILINE):
+            text = text.replace(f"${{{argument}}}", value)
         each = re.split(r"^FROM ", text, flags=re.MULTILINE)[1:]
         stages = {stage.splitlines()[0].partition(" AS ")[2]: stage for stage in each}
         last = stages[target] if target else each[-1]

@@ -18,7 +18,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parent.parent
-KNOWN = {"ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "LABEL", "RUN", "USER", "WORKDIR"}
+KNOWN = {"ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "LABEL", "RUN"}
+KNOWN |= {"STOPSIGNAL", "USER", "VOLUME", "WORKDIR"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,9 @@ class Stage:
 
 
 def read(path: Path) -> list[Stage]:
-    """Return the stages of a Dockerfile."""
+    """Return the stages of a Dockerfile, on the images that its arguments name by default."""
     text = re.sub(r"^\s*#.*\n", "", path.read_text(), flags=re.MULTILINE)
+    text = with_defaults(text)
     stages: list[Stage] = []
     for line in re.sub(r"\\\n\s*", "", text).splitlines():
         if not line.strip():
@@ -61,6 +63,15 @@ def read(path: Path) -> list[Stage]:
         last = stages[-1]
         stages[-1] = Stage(last.base, last.name, (*last.steps, (instruction, arguments)))
     return stages
+
+
+def with_defaults(text: str) -> str:
+    """Return a Dockerfile without the arguments above its first FROM, whose defaults replace
+    them."""
+    head, first, rest = text.partition("FROM ")
+    for name, value in re.findall(r"^ARG (\w+)=(\S+)$", head, re.MULTILINE):
+        rest = re.sub(rf"\$\{{{name}\}}", value, rest)
+    return first + rest
 
 
 def lineage(stages: Sequence[Stage], target: Stage) -> list[Stage]:
@@ -100,8 +111,8 @@ def _matches(path: str, pattern: str) -> bool:
 
 
 def build(stage: Stage, at: Path, uv: str, environment: Mapping[str, str]) -> Path:
-    """Execute a build stage: its COPYs from the context into `at`/src, and its unchanged RUNs of uv
-    and of the environment's Python, in `environment`. Packages that it installs by apt must already
+    """Execute a build stage: its COPYs from the context into `at`/src, and its RUNs of uv, find
+    and the environment's Python, in `environment`. Packages that it installs by apt must already
     be installed here. Return the environment that it creates, `at`/app."""
     src, app = at / "src", at / "app"
     folder = src
@@ -118,8 +129,9 @@ def build(stage: Stage, at: Path, uv: str, environment: Mapping[str, str]) -> Pa
             words = shlex.split(command)
             if words[0] == "apt-get":
                 continue
-            assert words[0] in ("uv", "/app/bin/python"), f"can't be done here: {command}"
-            words[0] = uv if words[0] == "uv" else str(app / "bin" / "python")
+            assert words[0] in ("uv", "find", "/app/bin/python"), f"can't be done here: {command}"
+            words[0] = uv if words[0] == "uv" else words[0].replace("/app", str(app))
+            words[1:] = [word.replace("/app", str(app)) for word in words[1:]]
             subprocess.run(
                 words,
                 cwd=folder,

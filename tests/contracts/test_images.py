@@ -239,6 +239,57 @@ def test_what_cannot_be_built_is_refused_before_anything_is() -> None:
     assert "PUSH=1" in unpushed.stderr
 
 
+def test_podman_builds_the_same_images_under_docker_hubs_names() -> None:
+    ours = [words[words.index("--tag") + 1] for words in printed()]
+    commands = printed(CONTAINER="podman")
+    assert [words[:2] for words in commands] == [["deploy/podman.sh", "build"]] * 7
+    assert [words[words.index("--tag") + 1] for words in commands] == [
+        f"docker.io/{each}" for each in ours
+    ], "Kubernetes looks for the short name on Docker Hub"
+    assert all("--load" not in words for words in commands)
+    (elsewhere,) = printed("gateway", CONTAINER="podman", REGISTRY="ghcr.io/you/sightline")
+    assert elsewhere[elsewhere.index("--tag") + 1].startswith("ghcr.io/you/sightline/gateway:")
+
+
+def test_bases_can_be_replaced_by_a_mirrors() -> None:
+    (words,) = printed("gateway", PYTHON_IMAGE="mirror.example/python:3.11")
+    assert "PYTHON_IMAGE=mirror.example/python:3.11" in words
+    assert not any(word.startswith("UV_IMAGE=") for word in words), "its default stays"
+    for name, path in FILES.items():
+        named = re.findall(r"^FROM (?!build|runtime)(\S+)", path.read_text(), re.MULTILINE)
+        assert all(re.fullmatch(r"\$\{[A-Z]+_IMAGE\}", base) for base in named), name
+
+
+def test_without_a_registry_every_base_and_the_stores_are_made_here() -> None:
+    commands = printed(LOCAL_BASES="1")
+    made = {words[2] for words in commands if words[0] == "deploy/local-bases/build.sh"}
+    used = {
+        word.partition("=")[2]
+        for words in commands
+        for word in words
+        if re.match(r"[A-Z]+_IMAGE=", word)
+    }
+    assert len(used) == 4
+    stores = re.findall(
+        r"^ +image: ((?!sightline/)\S+)", (ROOT / "compose.yaml").read_text(), re.MULTILINE
+    )
+    hub = {f"docker.io/{name if '/' in name else f'library/{name}'}" for name in stores}
+    assert made == used | hub
+    targets = {stage.name for stage in read(ROOT / "deploy/local-bases/Dockerfile")}
+    assert {words[1] for words in commands if words[0].endswith("build.sh")} <= targets
+
+
+def test_what_podman_cannot_do_is_refused() -> None:
+    for environment, said in (
+        ({"CONTAINER": "podman", "PUSH": "1"}, "by Docker only"),
+        ({"CONTAINER": "docker", "LOCAL_BASES": "1"}, "leave out CONTAINER=docker"),
+        ({"CONTAINER": "lxc"}, "by docker or podman"),
+    ):
+        done = run_images("--print", **environment)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert said in done.stderr
+
+
 @pytest.mark.parametrize(
     ("docker", "said"),
     [

@@ -19,7 +19,9 @@ PAGES = sorted(
     for path in ROOT.glob(pattern)
     if path.name != "CHANGELOG.md" and not any(part.startswith(".") for part in path.parts)
 )
-TOPS = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
+BUILT = {"dist"}
+"""Folders that commands make and a clone lacks."""
+TOPS = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")} - BUILT
 NAMES = {
     path.name.removesuffix(".py") for package in PACKAGES.values() for path in package.iterdir()
 }

@@ -121,11 +121,14 @@ def references(root: Path = ROOT) -> list[str]:
     for path in naming():
         text = (root / path).read_text()
         stages = set(re.findall(r"^FROM .+ AS (\S+)$", text, re.MULTILINE))
-        named = re.findall(r"^(?:FROM|[ -]+image:) +[\"']?([^\s\"'{[$]+)", text, re.MULTILINE)
+        named = re.findall(
+            r"^(?:ARG \w+_IMAGE=|(?:FROM|[ -]+image:) +)[\"']?([^\s\"'{[$]+)", text, re.MULTILINE
+        )
         rows = re.findall(r"\{ name: (\S+), newTag: ([^, ]+)(?:, digest: (\S+))? \}", text)
         named += [f"{name}:{tag}" + (f"@{held}" if held else "") for name, tag, held in rows]
         found += [each for each in named if each not in stages]
-    return [each for each in found if not each.startswith("sightline/")]
+    own = ("sightline/", "scratch")
+    return [each for each in found if not each.startswith(own)]
 
 
 def test_all_images_carry_digests_once_one_of_them_does() -> None:
