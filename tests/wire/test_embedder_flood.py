@@ -35,12 +35,17 @@ async def flooded(triton_port: int) -> AsyncIterator[grpc.aio.Channel]:
         yield channel
 
 
+COSTS = {"greedy": 1.0, "other": 0.1}
+"""Costs that are charged for an item of each caller: measured ones depend on the machine."""
+
+
 class Turns:
     """Requests for permits and granted permits of each semaphore, in order."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seen: list[tuple[int, str, str]] = []
         acquire, grant = FairSemaphore.acquire, FairSemaphore._grant
+        release = FairSemaphore.release
 
         async def asks(
             turns: FairSemaphore, party: Party, urgency: int = 0, memory: int = 0
@@ -52,7 +57,11 @@ class Turns:
             self.seen.append((id(turns), "gets", permit.party.caller))
             grant(turns, permit)
 
+        def ends(turns: FairSemaphore, permit: Permit, cost: float) -> None:
+            release(turns, permit, COSTS[permit.party.caller] if cost else 0.0)
+
         monkeypatch.setattr(FairSemaphore, "acquire", asks)
+        monkeypatch.setattr(FairSemaphore, "release", ends)
         monkeypatch.setattr(FairSemaphore, "_grant", gets)
 
     def before(self, caller: str) -> list[int]:
