@@ -109,8 +109,6 @@ def _all_differ(families: Sequence[Hashable], hashes: Hashes, same_pictures: Pai
     if len(same_pictures) or len(families) > _BLOCK or len(set(families)) < len(families):
         return False
     held = hashes[hashes != NO_HASH]
-    if len(np.unique(held)) < len(held):
-        return False
     ones, _, _ = _compared(held, held, CERTAIN)
     return len(ones) == len(held)  # each is near itself alone
 

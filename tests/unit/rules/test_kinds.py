@@ -12,6 +12,7 @@ from sightline_rules.filters import (
     AttributeValue,
     Comparison,
     Existence,
+    FilterInvalidError,
     Leaf,
     Membership,
     Money,
@@ -55,11 +56,35 @@ def test_a_literal_without_quotes_is_a_value_of_the_kind(
 
 
 @pytest.mark.parametrize(
-    ("kind", "text"), [(FlagKind(), "yes"), (NumberKind(5), "many"), (TimeKind(), "1970-01-01T00")]
+    ("kind", "text"),
+    [
+        (FlagKind(), "yes"),
+        (NumberKind(5), "many"),
+        (TimeKind(), "1970-01-01T00"),
+        (TimeKind(), "19700101T00"),
+    ],
 )
 def test_another_word_is_no_literal_of_the_kind(kind: FieldKind, text: str) -> None:
     with pytest.raises(ValueError, match=r"write|append"):
         kind.parsed(text, quoted=False)
+
+
+def test_a_condition_that_its_kind_does_not_take_is_not_evaluated() -> None:
+    with pytest.raises(FilterInvalidError, match="check"):
+        FlagKind().passes(True, Comparison("on_sale", Operator.CONTAINS, True))
+
+
+@pytest.mark.parametrize(
+    ("leaf", "looks"),
+    [
+        (Comparison("attributes.a", Operator.CONTAINS, "re"), AttributesKind().looks),
+        (Comparison("attributes.a", Operator.EQUAL, "re"), 1),
+        (Existence("attributes.a"), 1),
+    ],
+)
+def test_a_part_of_a_text_is_looked_for_in_each_value(leaf: Leaf, looks: int) -> None:
+    assert AttributesKind().looks > 1
+    assert AttributesKind().looks_of(leaf) == looks
 
 
 @pytest.mark.parametrize(("kind", "text"), [(FlagKind(), "true"), (NumberKind(5), "4.5")])
