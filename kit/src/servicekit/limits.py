@@ -279,6 +279,8 @@ class CallAdmission:
                         return await work(self._parsed(await self._from_unknown(context)))
                     async with self._arrived(context) as request:
                         pass  # it is small, and would be held until the stream ends
+                    party = self._limits.party(request, writes=self._writes)
+                    self._limits.quotas.enter(*party[:2], writes=self._writes)
                     return await work(request)
             except TimeoutError:
                 if life.expired():

@@ -485,6 +485,15 @@ async def test_a_caller_that_used_up_its_quota_is_refused_and_learns_when_to_com
     assert 0 < error.retry_after.total_seconds() < 101
 
 
+async def test_each_opened_stream_counts_as_a_call() -> None:
+    settings = Limited(quota_calls=0.01, quota_burst_seconds=100)
+    async with serving(settings=settings) as address, channel.connect(address) as peer:
+        assert await peer.unary_stream(STREAM)(b"x").read() == b"first"
+        error = await refused(peer.unary_stream(STREAM)(b"x").read())
+        assert error.reason == "QUOTA_EXHAUSTED"
+        assert await is_alive(peer)
+
+
 async def test_who_makes_catalogs_up_has_one_quota_for_all_of_them() -> None:
     settings = Limited(quota_calls=0.01, quota_burst_seconds=100)
     async with (
