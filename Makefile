@@ -22,7 +22,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces demo-scenes pictures test every long check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check bench bench-full fuzz mutants chaos advisories sbom digests cluster cluster-check trends format clean workflows wheels version demo-kind monitoring capacity mixed
+.PHONY: help demo demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test every long check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check bench bench-full fuzz mutants chaos advisories sbom digests cluster cluster-check trends format clean workflows wheels version demo-kind monitoring capacity mixed
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -38,6 +38,9 @@ demo-upgrade: setup ## Roll a new embedding model out and back under load; print
 
 demo-spaces: setup ## Fit a space on the wines' photos, promote it by force, roll it out and back, and retire it
 	$(BIN)/python -m examples.wines.spaces
+
+demo-privacy: setup ## Let a shopper shop, ask for a copy of their data, be erased, and search all files for them
+	$(BIN)/python -m examples.wines.privacy
 
 demo-scenes: setup ## Request every built-in scene on the wines; write one page with photos (TARGET=HOST:PORT uses a running suite)
 	$(BIN)/python -m examples.wines.scenes $(if $(TARGET),--target $(TARGET))

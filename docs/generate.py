@@ -2,7 +2,7 @@
 
 Settings come from the services' settings classes, metrics from the registry that their modules
 register with, commands from the command line itself, fields from their table, platforms from the
-locks.
+locks, docs/privacy.md from the registry of personal data.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from typer.cli import get_docs_for_click
 
-from docs import fields, platforms
+from docs import fields, personal_data, platforms
 from embedder.settings import EmbedderSettings
 from gateway.settings import GatewaySettings
 from ranker.settings import RankerSettings, RecipeFile, TrainSettings, WorkerSettings
@@ -67,6 +67,7 @@ def pages() -> dict[str, str]:
         "cli.md": _commands(),
         "fields.md": "\n\n".join(["# Fields of a product", MARK, f"{fields.page()}\n"]),
         "platforms.md": f"{platforms.page()}\n",
+        "../privacy.md": f"{personal_data.page()}\n",
     }
 
 

@@ -26,6 +26,8 @@ class Shell:
 
     console: Console
     target: str
+    data: Path = Path()
+    """Folder with the suite's data and logs."""
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
         """Run a command. Return its output. Raise TranscriptFailed unless it exits with `code`."""

@@ -33,7 +33,7 @@ def run(
         with terminable(), own_suite(lambda line: out.say(console, line, "dim")) as suite:
             target = suite.addresses()["gateway"]
             asyncio.run(_fill(console, target, rated=rated))
-            play(console, Shell(console, target))
+            play(console, Shell(console, target, suite.layout.data))
     except KeyboardInterrupt:
         out.say(console, "Interrupted; everything that was started is stopped.", "yellow")
         return 130

@@ -33,6 +33,7 @@ from sightline.gateway.v1 import (
 )
 from sightline.ranker.v1 import experiment_service_pb2 as experiments_pb
 from sightline.ranker.v1 import online_report_pb2
+from sightline.ranker.v1 import privacy_service_pb2 as privacy_pb2
 from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
 from sightline.retriever.v1 import index_service_pb2
 from tests.fakes import evaluations
@@ -104,6 +105,7 @@ class FakeGateway:
         self.experiment_report = experiments_pb.ExperimentReport()
         self.experiment_units = iter([experiments_pb.ListExperimentUnitsResponse()])
         self.shopper_profile = profile_pb2.ShopperProfile()
+        self.erasure = privacy_pb2.Erasure()
         self.product_profile = profile_pb2.ProductProfile()
         self.segments = profile_pb2.ListSegmentsResponse()
         self.evaluation = evaluations.evaluation()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from google.rpc import code_pb2
@@ -10,6 +11,7 @@ from sightline.common.v1 import audit_service_pb2, job_pb2
 from sightline.embedder.v1 import embedding_service_pb2, space_pb2
 from sightline.gateway.v1 import admin_service_pb2, admin_service_pb2_grpc
 from sightline.ranker.v1 import model_service_pb2, recipe_pb2
+from sightline.ranker.v1 import privacy_service_pb2 as privacy_pb2
 from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2, photo_service_pb2
 from tests.fakes.gateway_messages import FITTED, status
@@ -40,6 +42,10 @@ def _trained(model: model_service_pb2.Model) -> None:
         shopper_count=900,
         verdict=recipe_pb2.PartAddition.VERDICT_NOTHING,
     )
+
+
+def _personal(store: str, **fields: str) -> privacy_pb2.PersonalRecord:
+    return privacy_pb2.PersonalRecord(store=store, json=json.dumps(fields))
 
 
 class Admin(admin_service_pb2_grpc.AdminServiceServicer):
@@ -140,6 +146,23 @@ class Admin(admin_service_pb2_grpc.AdminServiceServicer):
     def ListSegments(self, request: Any, context: Any) -> Any:
         self._gateway.take("ListSegments", request, context)
         return self._gateway.segments
+
+    def ExportUser(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ExportUser", request, context)
+        if request.page_token:
+            return privacy_pb2.ExportUserResponse(records=[_personal("answers", answer_id="a1")])
+        return privacy_pb2.ExportUserResponse(
+            records=[_personal("events", event_id="e1"), _personal("events", event_id="e2")],
+            next_page_token="2",
+        )
+
+    def EraseUser(self, request: Any, context: Any) -> Any:
+        self._gateway.take("EraseUser", request, context)
+        return self._gateway.job_states[0]
+
+    def GetErasure(self, request: Any, context: Any) -> Any:
+        self._gateway.take("GetErasure", request, context)
+        return self._gateway.erasure
 
     def RollbackModel(self, request: Any, context: Any) -> Any:
         self._gateway.take("RollbackModel", request, context)

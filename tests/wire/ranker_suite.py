@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -15,18 +16,24 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ranker.adapters.export_store import ExportStore
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import Catalog
+from ranker.domain.erasure import ERASE
+from ranker.domain.signals import DEFAULTS
 from ranker.events import export, purge
+from ranker.events.erase import ErasePerson
 from ranker.events.record.answers import AnswerLog, AnswerQueue
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.tables import JOBS, MIGRATIONS
+from ranker.learning.forget import ForgetInModels
 from ranker.learning.training.job import TrainingInputs
 from ranker.learning.training.job import run as run_training
 from ranker.ports import EventSink
 from ranker.serving.models.live import LiveModels
 from ranker.settings import RankerSettings, TrainSettings
 from ranker.wiring.server import bindings, open_key
+from ranker.workers.counting import count
 from ranker.workers.jobs import Do, train_command, trainings, work
+from ranker.workers.loops import repeat
 from servicekit.channel import connect
 from servicekit.errors import ServiceError
 from servicekit.jobs import Jobs, now_micros
@@ -191,11 +198,25 @@ async def at_work(suite: Suite, exported_to: str = "exports") -> AsyncIterator[N
         export.EXPORT: lambda job: export.run(
             job, selections, exports.folder(job.catalog_id, job.id), jobs, stop
         ),
+        ERASE: lambda job: ErasePerson.of(
+            suite.database,
+            jobs,
+            selections,
+            (
+                ForgetInModels(suite.database, ModelStore(str(suite.folder / "models")), 30.0),
+                lambda person: export.erase(person, exports, jobs),
+            ),
+            stop,
+        ).run(job),
     }
-    task = asyncio.create_task(work(jobs, does, 30.0, 0.02, stop))
+    counting = partial(count, suite.database, DEFAULTS, stop)
+    tasks = [
+        asyncio.create_task(work(jobs, does, 30.0, 0.02, stop)),
+        asyncio.create_task(repeat(counting, 0.02, stop, "nothing counted")),
+    ]
     yield
     stop.set()
-    await task
+    await asyncio.gather(*tasks)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from sightline_client.api.experiments import ExperimentCalls
 from sightline_client.api.index import IndexCalls
 from sightline_client.api.models import ModelCalls
 from sightline_client.api.operations import OperationCalls
+from sightline_client.api.privacy import PrivacyCalls
 from sightline_client.api.products import ProductCalls
 from sightline_client.api.profiles import ProfileCalls
 from sightline_client.api.recommendations import RecommendationCalls
@@ -21,6 +22,7 @@ class SightlineClient(
     ProductCalls,
     EventCalls,
     ProfileCalls,
+    PrivacyCalls,
     ModelCalls,
     ExperimentCalls,
     IndexCalls,

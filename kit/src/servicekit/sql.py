@@ -5,12 +5,13 @@ Needs the extra `sql`. SQLite is set up so that a committed write survives kill 
 queue in this process instead of failing with SQLITE_BUSY.
 """
 
+import asyncio
 import contextlib
 import fcntl
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -183,6 +184,24 @@ class Database:
             return self._local_reads.version()
         except (sqlite3.Error, DBAPIError):
             return None
+
+    async def erase_deleted(self, tables: Sequence[str]) -> None:
+        """Remove the bytes of rows that were deleted from these tables.
+
+        SQLite overwrites rows as it deletes them; earlier copies in its log are cut off here.
+        PostgreSQL's dead rows are removed by VACUUM; without the right to it, autovacuum removes
+        them later.
+        """
+        await asyncio.to_thread(self._erase_deleted, tables)
+
+    def _erase_deleted(self, tables: Sequence[str]) -> None:
+        with _translated(), self.engine.connect() as connection:
+            if self._file is None:
+                alone = connection.execution_options(isolation_level="AUTOCOMMIT")
+                alone.exec_driver_sql(f"VACUUM {', '.join(tables)}")
+            else:
+                raw: Any = connection.connection.driver_connection
+                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def migrate(self, made: Made = lambda _: None, lock_seconds: float = 0) -> None:
         """Apply pending schema revisions, in one transaction. Blocks.
@@ -379,6 +398,8 @@ def _engine(
         # 400,000 events stored, 10,000 a second were written instead of 3,000 (2026-11).
         connection.execute("PRAGMA cache_size=-16384")
         connection.execute(f"PRAGMA wal_autocheckpoint={checkpoint_pages}")
+        # Deleted rows are overwritten: the bytes of erased persons do not stay in free pages.
+        connection.execute("PRAGMA secure_delete=ON")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -12,6 +12,7 @@ from sightline_client._generated.experiments import SyncExperimentCalls
 from sightline_client._generated.index import SyncIndexCalls
 from sightline_client._generated.models import SyncModelCalls
 from sightline_client._generated.operations import SyncOperationCalls
+from sightline_client._generated.privacy import SyncPrivacyCalls
 from sightline_client._generated.products import SyncProductCalls
 from sightline_client._generated.profiles import SyncProfileCalls
 from sightline_client._generated.recommendations import SyncRecommendationCalls
@@ -25,6 +26,7 @@ class SyncSightlineClient(
     SyncProductCalls,
     SyncEventCalls,
     SyncProfileCalls,
+    SyncPrivacyCalls,
     SyncModelCalls,
     SyncExperimentCalls,
     SyncIndexCalls,

@@ -30,6 +30,7 @@ from sightline.ranker.v1 import (
     model_service_pb2,
     online_report_pb2,
 )
+from sightline.ranker.v1 import privacy_service_pb2 as privacy_pb2
 from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2, photo_service_pb2
 from sightline_client.convert.filter_text import parse_filter
@@ -41,6 +42,7 @@ from sightline_client.values import (
     events,
     facets,
     operations,
+    privacy,
     profiles,
     signals,
 )
@@ -245,3 +247,8 @@ product_profile = reader(
     attributes=lambda message: tuple((one.key, one.text) for one in message.attributes),
 )
 segments = reader(profiles.Segments, profile_pb2.ListSegmentsResponse)
+
+# Privacy
+
+reader(privacy.ErasedStore, privacy_pb2.ErasedStore)
+erasure = reader(privacy.Erasure, privacy_pb2.Erasure)

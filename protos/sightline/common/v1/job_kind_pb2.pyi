@@ -58,6 +58,8 @@ class _JobKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTy
     """Copies a catalog into a backup."""
     JOB_KIND_RESTORE: _JobKind.ValueType  # 14
     """Restores a catalog from a backup."""
+    JOB_KIND_ERASE_USER: _JobKind.ValueType  # 15
+    """Erases a shopper."""
 
 class JobKind(_JobKind, metaclass=_JobKindEnumTypeWrapper):
     """The kinds of jobs."""
@@ -92,6 +94,8 @@ JOB_KIND_BACKUP: JobKind.ValueType  # 13
 """Copies a catalog into a backup."""
 JOB_KIND_RESTORE: JobKind.ValueType  # 14
 """Restores a catalog from a backup."""
+JOB_KIND_ERASE_USER: JobKind.ValueType  # 15
+"""Erases a shopper."""
 Global___JobKind: typing_extensions.TypeAlias = JobKind
 
 @typing.final

@@ -13,6 +13,7 @@ from sightline.ranker.v1 import event_service_pb2 as sightline_dot_ranker_dot_v1
 from sightline.ranker.v1 import experiment_service_pb2 as sightline_dot_ranker_dot_v1_dot_experiment__service__pb2
 from sightline.ranker.v1 import model_service_pb2 as sightline_dot_ranker_dot_v1_dot_model__service__pb2
 from sightline.ranker.v1 import online_report_pb2 as sightline_dot_ranker_dot_v1_dot_online__report__pb2
+from sightline.ranker.v1 import privacy_service_pb2 as sightline_dot_ranker_dot_v1_dot_privacy__service__pb2
 from sightline.ranker.v1 import profile_service_pb2 as sightline_dot_ranker_dot_v1_dot_profile__service__pb2
 from sightline.retriever.v1 import backup_service_pb2 as sightline_dot_retriever_dot_v1_dot_backup__service__pb2
 from sightline.retriever.v1 import fit_service_pb2 as sightline_dot_retriever_dot_v1_dot_fit__service__pb2
@@ -139,6 +140,21 @@ class AdminServiceStub(object):
                 '/sightline.gateway.v1.AdminService/ExportEvents',
                 request_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.ExportEventsRequest.SerializeToString,
                 response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.ExportUser = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/ExportUser',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.ExportUserRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.ExportUserResponse.FromString,
+                _registered_method=True)
+        self.EraseUser = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/EraseUser',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.EraseUserRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.GetErasure = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/GetErasure',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetErasureRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Erasure.FromString,
                 _registered_method=True)
         self.CreateGeneration = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/CreateGeneration',
@@ -399,6 +415,28 @@ class AdminServiceServicer(object):
 
     def ExportEvents(self, request, context):
         """Starts a job that writes events to Parquet files. Shoppers appear in them as pseudonyms only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportUser(self, request, context):
+        """Returns everything that is stored on a shopper, in pages. For this and the next two methods see
+        sightline.ranker.v1.PrivacyService.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseUser(self, request, context):
+        """Starts a job that erases a shopper from all stores.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetErasure(self, request, context):
+        """Returns the receipt of a shopper's newest erasure.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -683,6 +721,21 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ExportEvents,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.ExportEventsRequest.FromString,
                     response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'ExportUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportUser,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.ExportUserRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.ExportUserResponse.SerializeToString,
+            ),
+            'EraseUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseUser,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.EraseUserRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'GetErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetErasure,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetErasureRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Erasure.SerializeToString,
             ),
             'CreateGeneration': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateGeneration,
@@ -1302,6 +1355,87 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/ExportEvents',
             sightline_dot_ranker_dot_v1_dot_event__service__pb2.ExportEventsRequest.SerializeToString,
             sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/ExportUser',
+            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.ExportUserRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.ExportUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/EraseUser',
+            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.EraseUserRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/GetErasure',
+            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetErasureRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Erasure.FromString,
             options,
             channel_credentials,
             insecure,

@@ -17,6 +17,7 @@ import sightline.ranker.v1.event_service_pb2
 import sightline.ranker.v1.experiment_service_pb2
 import sightline.ranker.v1.model_service_pb2
 import sightline.ranker.v1.online_report_pb2
+import sightline.ranker.v1.privacy_service_pb2
 import sightline.ranker.v1.profile_service_pb2
 import sightline.retriever.v1.backup_service_pb2
 import sightline.retriever.v1.fit_service_pb2
@@ -325,6 +326,54 @@ _AdminServiceExportEventsType = typing_extensions.TypeVar(
     default=grpc.UnaryUnaryMultiCallable[
         sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
         sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+_AdminServiceExportUserType = typing_extensions.TypeVar(
+    '_AdminServiceExportUserType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.ExportUserRequest,
+        sightline.ranker.v1.privacy_service_pb2.ExportUserResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.ExportUserRequest,
+        sightline.ranker.v1.privacy_service_pb2.ExportUserResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.ExportUserRequest,
+        sightline.ranker.v1.privacy_service_pb2.ExportUserResponse,
+    ],
+)
+
+_AdminServiceEraseUserType = typing_extensions.TypeVar(
+    '_AdminServiceEraseUserType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.EraseUserRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.EraseUserRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.EraseUserRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+_AdminServiceGetErasureType = typing_extensions.TypeVar(
+    '_AdminServiceGetErasureType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
+        sightline.ranker.v1.privacy_service_pb2.Erasure,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
+        sightline.ranker.v1.privacy_service_pb2.Erasure,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
+        sightline.ranker.v1.privacy_service_pb2.Erasure,
     ],
 )
 
@@ -744,7 +793,7 @@ _AdminServiceDiffSceneType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
     """Administration of the suite: models, profiles, index generations, backups, spaces and scenes."""
 
     @typing.overload
@@ -820,6 +869,18 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
             sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.ExportUserRequest,
+            sightline.ranker.v1.privacy_service_pb2.ExportUserResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.EraseUserRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
+            sightline.ranker.v1.privacy_service_pb2.Erasure,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
@@ -1002,6 +1063,18 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.common.v1.job_pb2.Job,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.ExportUserRequest,
+            sightline.ranker.v1.privacy_service_pb2.ExportUserResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.EraseUserRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
+            sightline.ranker.v1.privacy_service_pb2.Erasure,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
             sightline.retriever.v1.index_service_pb2.Generation,
         ],
@@ -1165,6 +1238,17 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     ExportEvents: _AdminServiceExportEventsType
     """Starts a job that writes events to Parquet files. Shoppers appear in them as pseudonyms only."""
 
+    ExportUser: _AdminServiceExportUserType
+    """Returns everything that is stored on a shopper, in pages. For this and the next two methods see
+    sightline.ranker.v1.PrivacyService.
+    """
+
+    EraseUser: _AdminServiceEraseUserType
+    """Starts a job that erases a shopper from all stores."""
+
+    GetErasure: _AdminServiceGetErasureType
+    """Returns the receipt of a shopper's newest erasure."""
+
     CreateGeneration: _AdminServiceCreateGenerationType
     """Registers an index generation. For this and the next six methods see sightline.retriever.v1.IndexService."""
 
@@ -1324,6 +1408,18 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
         sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.ExportUserRequest,
+        sightline.ranker.v1.privacy_service_pb2.ExportUserResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.EraseUserRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
+        sightline.ranker.v1.privacy_service_pb2.Erasure,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
@@ -1581,6 +1677,32 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
         """Starts a job that writes events to Parquet files. Shoppers appear in them as pseudonyms only."""
+
+    @abc.abstractmethod
+    def ExportUser(
+        self,
+        request: sightline.ranker.v1.privacy_service_pb2.ExportUserRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.ExportUserResponse, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.ExportUserResponse]]:
+        """Returns everything that is stored on a shopper, in pages. For this and the next two methods see
+        sightline.ranker.v1.PrivacyService.
+        """
+
+    @abc.abstractmethod
+    def EraseUser(
+        self,
+        request: sightline.ranker.v1.privacy_service_pb2.EraseUserRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job that erases a shopper from all stores."""
+
+    @abc.abstractmethod
+    def GetErasure(
+        self,
+        request: sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.Erasure, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.Erasure]]:
+        """Returns the receipt of a shopper's newest erasure."""
 
     @abc.abstractmethod
     def CreateGeneration(

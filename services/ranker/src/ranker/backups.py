@@ -9,20 +9,25 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 from ranker.adapters.model_store import ModelStore
 from ranker.domain import pseudonyms
+from ranker.domain.erasure import person_hash
 from ranker.domain.errors import BackupRefused, KeyUnusable
 from ranker.events.backups import create, purges, restore
 from ranker.events.backups.content import content_of, record_backups
+from ranker.events.erase import ErasePerson
 from ranker.events.record.selections import SelectionRecord
-from ranker.events.record.tables import CHECKPOINT_PAGES, MIGRATIONS
+from ranker.events.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
+from ranker.learning.forget import ForgetInModels
 from ranker.settings import BackupCommandSettings
 from servicekit import config
 from servicekit.backups import command
 from servicekit.backups.command import BackupCommand
+from servicekit.jobs import Jobs
 from servicekit.sql import Database
 
 
@@ -76,9 +81,24 @@ class RecordBackups(BackupCommand):
 
     def _repeat(self, database: Database, since: int, *, unsigned: bool) -> Mapping[str, Any]:
         record = SelectionRecord(database, self._settings.signals)
+        again = partial(self._erase_again, database, record)
         with self.timed("purges"):
-            done = asyncio.run(purges.repeat(self.backups, record, since, unsigned=unsigned))
+            done = asyncio.run(purges.repeat(self.backups, record, again, since, unsigned=unsigned))
         return {"purges": done[0], "purged_events": done[1]}
+
+    async def _erase_again(
+        self,
+        database: Database,
+        record: SelectionRecord,
+        catalog_id: str,
+        erased: Mapping[str, int],
+        job_id: str,
+    ) -> int:
+        """Erase shoppers from restored tables and models, and return the number of records."""
+        stores = ErasePerson.of(database, Jobs(database, JOBS), record, (), asyncio.Event())
+        count = await stores.again(catalog_id, erased, job_id)
+        forget = ForgetInModels(database, self._models)
+        return count + await forget.all_of(catalog_id, lambda actor: person_hash(actor) in erased)
 
     @contextmanager
     def _opened(self) -> Iterator[Database]:

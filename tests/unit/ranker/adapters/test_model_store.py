@@ -14,7 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from ranker.adapters.export_store import ExportStore
 from ranker.adapters.model_store import ModelStore, dump_arrays, load_arrays, version_of
-from ranker.adapters.packing import arrays_of
+from ranker.adapters.packing import arrays_of, pack_texts, unpack_texts
 from ranker.domain.arrays import Neighbours
 from ranker.domain.errors import ExportUnwritable, ModelCorrupt, StoreUnwritable
 from ranker.domain.events import EventType
@@ -76,7 +76,10 @@ def test_a_model_comes_back_bit_for_bit(store: ModelStore) -> None:
 
 
 def test_a_model_with_every_part_comes_back_bit_for_bit(store: ModelStore) -> None:
-    back = store.read("default", "lfm-1", store.write("default", WHOLE, {}))
+    digest = store.write("default", WHOLE, {})
+    back = store.read("default", "lfm-1", digest)
+    assert back.manifest_sha256 == digest
+    back = dataclasses.replace(back, manifest_sha256="")
     assert dump_arrays(arrays_of(back)) == dump_arrays(arrays_of(WHOLE))
     for one in dataclasses.fields(Model):
         value, expected = getattr(back, one.name), getattr(WHOLE, one.name)
@@ -345,3 +348,48 @@ async def test_a_bucket_that_does_not_answer_is_an_error_of_ours() -> None:
         await folder.put("part", b"")
     with pytest.raises(ExportUnwritable):
         await folder.names()
+
+
+STATE = {
+    "shoppers_vectors": np.array([[1, 2], [3, 4]], np.float32),
+    "shoppers_biases": np.array([5, 6], np.float32),
+    "items_vectors": np.array([[7, 8], [9, 9]], np.float32),
+} | pack_texts("shopper_names", ("ab" * 32, "age_band=25-34"))
+
+
+def test_a_model_is_written_without_a_shopper_and_the_former_files_serve_until_it_is_recorded(
+    store: ModelStore, tmp_path: Path
+) -> None:
+    first = store.write("default", WHOLE, {"data": {"event_count": 3}}, STATE)
+    second = store.without("default", "lfm-1", first, {"ab" * 32}.__contains__)
+    assert second is not None
+    assert "ab" * 32 in store.read("default", "lfm-1", first).actor_rows
+    model_ = store.read("default", "lfm-1", second)
+    assert (model_.actor_rows, model_.actor_vectors.shape) == ({}, (0, 2))
+    np.testing.assert_array_equal(model_.item_vectors, WHOLE.item_vectors)
+    manifest, state = store.read_state("default", "lfm-1", second)
+    assert manifest["data"] == {"event_count": 3}
+    assert unpack_texts("shopper_names", state) == ("age_band=25-34",)
+    assert state["shoppers_vectors"].tolist() == [[3, 4]]
+    assert state["shoppers_biases"].tolist() == [6]
+    assert state["items_vectors"].tolist() == [[7, 8], [9, 9]]
+
+    assert store.without("default", "lfm-1", first, {"ab" * 32}.__contains__) == second
+    assert store.without("default", "lfm-1", second, {"ab" * 32}.__contains__) is None
+    store.tidy("default", "lfm-1", second)
+    assert {path.name for path in (tmp_path / "default" / "lfm-1").iterdir()} == {
+        name for name, _ in store.files("default", "lfm-1", second)
+    }
+    assert len(store.read("default", "lfm-1", second).item_ids) == 3
+    with pytest.raises(ModelCorrupt):
+        store.read("default", "lfm-1", first)
+
+
+def test_a_rewritten_model_is_restored_from_its_files(store: ModelStore) -> None:
+    first = store.write("default", WHOLE, {})
+    second = store.without("default", "lfm-1", first, {"ab" * 32}.__contains__) or ""
+    files = dict(store.files("default", "lfm-1", second))
+    store.delete("default", "lfm-1")
+    for name, content in files.items():
+        store.put("default", "lfm-1", name, content)
+    assert store.read("default", "lfm-1", second).actor_rows == {}

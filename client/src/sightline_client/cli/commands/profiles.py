@@ -34,7 +34,7 @@ def show(*, who: Who, visitor: Visitor = False, language: Language = "", suite: 
 
       sightline profiles show cookie-7 --visitor --language zh
     """
-    user, other = _ids(who, visitor=visitor)
+    user, other = ids(who, visitor=visitor)
     suite.answer(
         lambda client: client.shopper_profile(user=user, visitor=other, language=language),
         shown.shopper,
@@ -83,7 +83,7 @@ def set_(
         problem = "attributes may be stored only with the shopper's consent"
         raise typer.BadParameter(problem, param_hint="--consent")
     kept = [_attribute(one) for one in attributes]
-    shopper = to_wire.shopper(*_ids(who, visitor=visitor))
+    shopper = to_wire.shopper(*ids(who, visitor=visitor))
     request = pb.SetShopperAttributesRequest(shopper=shopper, attributes=kept, consent=consent)
     _set(request, suite)
 
@@ -96,7 +96,7 @@ def clear(*, who: Who, visitor: Visitor = False, suite: Suite) -> None:
 
       sightline profiles clear 1209683
     """
-    shopper = to_wire.shopper(*_ids(who, visitor=visitor))
+    shopper = to_wire.shopper(*ids(who, visitor=visitor))
     _set(pb.SetShopperAttributesRequest(shopper=shopper), suite)
 
 
@@ -121,7 +121,7 @@ def _kept(answer: pb.SetShopperAttributesResponse) -> Text:
     return Text(f"{kept} stored, {answer.former_count:,} before.")
 
 
-def _ids(who: str, *, visitor: bool) -> tuple[str | None, str | None]:
+def ids(who: str, *, visitor: bool) -> tuple[str | None, str | None]:
     """Return (user id, visitor id), one of which is None."""
     return (None, who) if visitor else (who, None)
 

@@ -43,7 +43,7 @@ from servicekit.requests import timestamp
 from sightline.common.v1 import job_service_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import answer_service_pb2_grpc as answers_grpc
-from sightline.ranker.v1 import event_service_pb2, profile_service_pb2
+from sightline.ranker.v1 import event_service_pb2, privacy_service_pb2, profile_service_pb2
 from sightline.ranker.v1 import experiment_service_pb2 as experiments_pb
 from sightline.ranker.v1 import experiment_service_pb2_grpc as experiments_grpc
 from sightline.ranker.v1 import model_service_pb2 as models_pb
@@ -58,6 +58,7 @@ IDEMPOTENT = idempotent(
     event_service_pb2,
     experiments_pb,
     models_pb,
+    privacy_service_pb2,
     profile_service_pb2,
     ranking_pb,
 )

@@ -8,7 +8,7 @@ import contextlib
 import functools
 import hashlib
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, ParamSpec, TypeVar
@@ -60,6 +60,14 @@ class ExportStore:
     def folder(self, catalog_id: str, job_id: str) -> "ExportFolder":
         return ExportFolder(self._files, f"{self._root}/{catalog_id}/{job_id}")
 
+    async def jobs(self, catalog_id: str) -> Sequence[str]:
+        """Return the ids of the jobs that wrote exports of a catalog. Raise ExportUnwritable."""
+        return await self._jobs(catalog_id)
+
+    @apart
+    def _jobs(self, catalog_id: str) -> Sequence[str]:
+        return _names(self._files, f"{self._root}/{catalog_id}")
+
 
 class ExportFolder:
     """The folder of one export. Its coroutines raise ExportUnwritable."""
@@ -74,12 +82,7 @@ class ExportFolder:
     @apart
     def names(self) -> Sequence[str]:
         """Return the names of complete files."""
-        self._files.invalidate_cache(self._path)
-        try:
-            found = self._files.ls(self._path, detail=False)
-        except FileNotFoundError:
-            return ()
-        return [str(path).rpartition("/")[2] for path in found]
+        return _names(self._files, self._path)
 
     @apart
     def begin(self) -> "ExportFile":
@@ -98,6 +101,25 @@ class ExportFolder:
             while chunk := file.read(CHUNK_BYTES):
                 digest.update(chunk)
             return Part(name, rows, int(file.tell()), digest.hexdigest())
+
+    @apart
+    def get(self, name: str) -> bytes:
+        """Return a small file's content."""
+        content: bytes = self._files.cat_file(self._at(name))
+        return content
+
+    @apart
+    def without(self, name: str, actors: Collection[str]) -> int:
+        """Write a file again without the rows of these shoppers. Return their number."""
+        from ranker.adapters.parquet import copy_without
+
+        with self._files.open(self._at(name), "rb") as old, self._open() as new:
+            count = copy_without(old, new, actors)
+            if count:
+                self.publish(new, name)
+        if not count:
+            self.forget(new)
+        return count
 
     @apart
     def put(self, name: str, content: bytes) -> None:
@@ -138,6 +160,16 @@ class ExportFolder:
 
     def _at(self, name: str) -> str:
         return f"{self._path}/{name}"
+
+
+def _names(files: Any, path: str) -> list[str]:
+    """Return the names in a folder, none if it does not exist."""
+    files.invalidate_cache(path)
+    try:
+        found = files.ls(path, detail=False)
+    except FileNotFoundError:
+        return []
+    return [str(each).rpartition("/")[2] for each in found]
 
 
 class ExportFile:

@@ -4,7 +4,8 @@ Nothing is unpickled. The manifest holds the SHA-256 of each npz, and the record
 manifest, so that any changed file is rejected. packing.py defines the arrays.
 
 Files: ``<store>/<catalog>/<version>/model.npz``; ``state.npz``, from which a training can continue
-and which is never served; and ``manifest.json``.
+and which is never served; and ``manifest.json``. When a shopper is erased, the files are written
+anew, with hashes in their names, so that the former ones serve until the record names the new ones.
 """
 
 import hashlib
@@ -12,15 +13,22 @@ import io
 import json
 import posixpath
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, cast
 
 import fsspec
 import numpy as np
 
 from ranker.adapters.drivers import as_os_errors
-from ranker.adapters.packing import arrays_of, model_of, words_of
+from ranker.adapters.packing import (
+    arrays_of,
+    model_of,
+    unpack_texts,
+    without_shoppers,
+    words_of,
+)
 from ranker.domain.arrays import AnyArray
 from ranker.domain.errors import ModelCorrupt, StoreUnwritable
 from ranker.domain.model import Model
@@ -54,7 +62,7 @@ class ModelStore:
         blobs = {ARRAYS: dump_arrays(arrays_of(model))}
         if state is not None:
             blobs[STATE] = dump_arrays(state)
-        manifest = json.dumps(
+        manifest = _manifest_of(
             {
                 "format": FORMAT,
                 "catalog_id": catalog_id,
@@ -62,33 +70,32 @@ class ModelStore:
                 "files": {name: hashlib.sha256(blob).hexdigest() for name, blob in blobs.items()},
                 **words_of(model),
                 **about,
-            },
-            indent=2,
-            sort_keys=True,
-            ensure_ascii=False,
-        ).encode()
-        folder = self._folder(catalog_id, model.version)
+            }
+        )
+        self._put_all(catalog_id, model.version, {**blobs, MANIFEST: manifest})
+        return hashlib.sha256(manifest).hexdigest()
+
+    def _put_all(self, catalog_id: str, version: str, files: Mapping[str, bytes]) -> None:
+        """Write the files in this order. Raise StoreUnwritable."""
+        folder = self._folder(catalog_id, version)
         try:
             with as_os_errors():
                 self._files.makedirs(folder, exist_ok=True)
-            for name, blob in (*blobs.items(), (MANIFEST, manifest)):
+            for name, blob in files.items():
                 self._put(posixpath.join(folder, name), blob)
         except OSError as error:
             why = error.strerror or "the store does not answer"
             raise StoreUnwritable(f"the model can't be written: {why}") from error
-        return hashlib.sha256(manifest).hexdigest()
 
     def read(self, catalog_id: str, version: str, manifest_sha256: str) -> Model:
         """Return the model after checking its hashes; ModelCorrupt."""
         manifest, arrays = self._opened(catalog_id, version, manifest_sha256, ARRAYS)
         with _well_formed(version):
-            return model_of(arrays, manifest, version)
+            return replace(model_of(arrays, manifest, version), manifest_sha256=manifest_sha256)
 
     def manifest(self, catalog_id: str, version: str, manifest_sha256: str) -> Mapping[str, Any]:
         """Return the model's manifest; ModelCorrupt."""
-        content = self._get(posixpath.join(self._folder(catalog_id, version), MANIFEST))
-        if hashlib.sha256(content).hexdigest() != manifest_sha256:
-            raise ModelCorrupt(f"the manifest of model {version} does not match the recorded one")
+        content = self._manifest(catalog_id, version, manifest_sha256)
         with _well_formed(version):
             manifest: Mapping[str, Any] = json.loads(content)
             known = manifest["format"] in READABLE
@@ -97,6 +104,17 @@ class ModelStore:
                 f"model {version} has a format that this release can't read: train a new model"
             )
         return manifest
+
+    def _manifest(self, catalog_id: str, version: str, manifest_sha256: str) -> bytes:
+        """Return the manifest with this hash; ModelCorrupt. That of a rewritten model has the
+        hash in its name."""
+        folder = self._folder(catalog_id, version)
+        for name in (MANIFEST, edition(MANIFEST, manifest_sha256)):
+            with suppress(FileNotFoundError):
+                content = self._get(posixpath.join(folder, name))
+                if hashlib.sha256(content).hexdigest() == manifest_sha256:
+                    return content
+        raise ModelCorrupt(f"the manifest of model {version} does not match the recorded one")
 
     def read_state(
         self, catalog_id: str, version: str, manifest_sha256: str
@@ -111,26 +129,83 @@ class ModelStore:
         """Return the manifest and the arrays of a file that it names; ModelCorrupt."""
         manifest = self.manifest(catalog_id, version, manifest_sha256)
         with _well_formed(version):
-            recorded = manifest["files"].get(name)
-        if recorded is None:
+            found = [each for each in manifest["files"].items() if each[0].endswith(name)]
+        if not found:
             raise ModelCorrupt(f"model {version} has no {name}")
-        folder = self._folder(catalog_id, version)
-        blob = self._get(posixpath.join(folder, name))
-        if hashlib.sha256(blob).hexdigest() != recorded:
-            raise ModelCorrupt(f"{name} of model {version} has another hash than recorded")
+        blob = self._checked(catalog_id, version, *found[0])
         with _well_formed(version):
             return manifest, load_arrays(blob)
+
+    def _checked(self, catalog_id: str, version: str, name: str, sha256: str) -> bytes:
+        """Return a file of this hash; ModelCorrupt."""
+        try:
+            blob = self._get(posixpath.join(self._folder(catalog_id, version), name))
+        except FileNotFoundError as error:
+            raise ModelCorrupt(f"{name} can't be read") from error
+        if hashlib.sha256(blob).hexdigest() != sha256:
+            raise ModelCorrupt(f"{name} of model {version} has another hash than recorded")
+        return blob
 
     def files(
         self, catalog_id: str, version: str, manifest_sha256: str
     ) -> Iterator[tuple[str, bytes]]:
         """Yield all files of the model, the manifest last; ModelCorrupt."""
-        recorded = self.manifest(catalog_id, version, manifest_sha256)["files"]
-        for name, sha256 in (*recorded.items(), (MANIFEST, manifest_sha256)):
-            blob = self._get(posixpath.join(self._folder(catalog_id, version), name))
-            if hashlib.sha256(blob).hexdigest() != sha256:
-                raise ModelCorrupt(f"{name} of model {version} has another hash than recorded")
-            yield name, blob
+        manifest = self.manifest(catalog_id, version, manifest_sha256)
+        for name, sha256 in manifest["files"].items():
+            yield name, self._checked(catalog_id, version, name, sha256)
+        content = self._manifest(catalog_id, version, manifest_sha256)
+        is_first = all(name in {ARRAYS, STATE} for name in manifest["files"])
+        yield MANIFEST if is_first else edition(MANIFEST, manifest_sha256), content
+
+    def vectors_of(
+        self, catalog_id: str, version: str, manifest_sha256: str, actors: Collection[str]
+    ) -> dict[str, list[float]]:
+        """Return the vectors of these pseudonyms, of those that have one; ModelCorrupt."""
+        _, arrays = self._opened(catalog_id, version, manifest_sha256, ARRAYS)
+        with _well_formed(version):
+            rows = {name: row for row, name in enumerate(unpack_texts("actors", arrays))}
+            vectors = arrays["actor_vectors"]
+            return {name: vectors[rows[name]].tolist() for name in actors if name in rows}
+
+    def without(
+        self, catalog_id: str, version: str, manifest_sha256: str, is_erased: Callable[[str], bool]
+    ) -> str | None:
+        """Write the model again without the vectors of erased shoppers, beside its present files.
+        Return the new manifest's SHA-256; None if it has none of them. `is_erased` is given a
+        pseudonym.
+
+        The new files serve once the record names the new manifest; then `tidy` deletes the others.
+        Raise ModelCorrupt, StoreUnwritable.
+        """
+        manifest = self.manifest(catalog_id, version, manifest_sha256)
+        blobs = {name: self._checked(catalog_id, version, name, sha256)
+                 for name, sha256 in manifest["files"].items()}  # fmt: skip
+        files = dict[str, bytes]()
+        for name, blob in blobs.items():
+            with _well_formed(version):
+                arrays = load_arrays(blob)
+                kept = without_shoppers(arrays, is_erased)
+            stem = STATE if name.endswith(STATE) else ARRAYS
+            files[stem] = blob if kept is None else dump_arrays(kept)
+        if [*files.values()] == [*blobs.values()]:
+            return None
+        hashes = {name: hashlib.sha256(blob).hexdigest() for name, blob in files.items()}
+        named = {edition(name, hashes[name]): blob for name, blob in files.items()}
+        recorded = {edition(name, sha256): sha256 for name, sha256 in hashes.items()}
+        content = _manifest_of({**manifest, "files": recorded})
+        digest = hashlib.sha256(content).hexdigest()
+        self._put_all(catalog_id, version, {**named, edition(MANIFEST, digest): content})
+        return digest
+
+    def tidy(self, catalog_id: str, version: str, manifest_sha256: str) -> None:
+        """Delete the files that this manifest does not name. Raise ModelCorrupt, OSError."""
+        current = {name for name, _ in self.files(catalog_id, version, manifest_sha256)}
+        folder = self._folder(catalog_id, version)
+        with as_os_errors():
+            self._files.invalidate_cache(folder)
+            for path in self._files.ls(folder, detail=False):
+                if posixpath.basename(str(path)) not in current:
+                    self._files.rm_file(path)
 
     def put(self, catalog_id: str, version: str, name: str, content: bytes) -> None:
         """Restore a file of a model. Raise OSError."""
@@ -172,6 +247,8 @@ class ModelStore:
         try:
             with as_os_errors():
                 content: bytes = self._files.cat_file(path)
+        except FileNotFoundError:
+            raise
         except OSError as error:
             raise ModelCorrupt(f"{posixpath.basename(path)} can't be read") from error
         return content
@@ -184,6 +261,15 @@ def _well_formed(version: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise ModelCorrupt(f"model {version} is malformed") from error
+
+
+def edition(name: str, sha256: str) -> str:
+    """Return the name of a file of a rewritten model, which differs with its content."""
+    return f"{sha256[:16]}-{name}"
+
+
+def _manifest_of(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False).encode()
 
 
 def version_of(model: Model, about: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ The tables below list the fields; a new field of `Model` is a new line there. A 
 array, so a model of an older release reads as one without the field.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from itertools import pairwise
 from typing import Any
@@ -138,6 +138,28 @@ def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: 
         segments=_segments(arrays, words.get("segment_silhouette"), sizes),
         **found,
     )
+
+
+SHOPPERS: Mapping[str, str] = {"actors": "actor_", "shopper_names": "shoppers_"}
+"""Names of rows that may be pseudonyms, of a model and of the state of a training, with the prefix
+of the arrays that have these rows."""
+
+
+def without_shoppers(
+    arrays: Mapping[str, AnyArray], is_erased: Callable[[str], bool]
+) -> dict[str, AnyArray] | None:
+    """Return the arrays of a file without the rows of erased shoppers; None if there are none.
+    ValueError or KeyError if they do not fit together."""
+    for name, prefix in SHOPPERS.items():
+        if name not in arrays:
+            continue
+        texts = unpack_texts(name, arrays)
+        kept = np.array([not is_erased(text) for text in texts], np.bool_)
+        if not kept.all():
+            left = [text for text, stays in zip(texts, kept.tolist(), strict=True) if stays]
+            rows = {key: its[kept] for key, its in arrays.items() if key.startswith(prefix)}
+            return {**arrays, **rows, **pack_texts(name, left)}
+    return None
 
 
 def _array(name: str, array: AnyArray, of: Sequence[str], sizes: dict[str, int]) -> AnyArray:

@@ -9,13 +9,16 @@ ServiceError
 │   ├── EvaluationMissing   EVALUATION_NOT_FOUND
 │   ├── ProductUnknown      PRODUCT_NOT_FOUND
 │   ├── ExperimentMissing   EXPERIMENT_NOT_FOUND
+│   ├── ShopperUnknown      SHOPPER_NOT_FOUND
+│   ├── ErasureMissing      ERASURE_NOT_FOUND
 │   └── AnswerMissing       ANSWER_RECORD_MISSING
 ├── AlreadyExists
 │   └── EventConflict       EVENT_CONFLICT
 ├── Aborted
 │   └── PromotionConflict   PROMOTION_CONFLICT
 ├── Unavailable
-│   └── LogUnavailable      EVENT_LOG_UNAVAILABLE
+│   ├── LogUnavailable      EVENT_LOG_UNAVAILABLE
+│   └── ModelsBusy          MODELS_BUSY
 └── FailedPrecondition
 ├── ExperimentChanged   EXPERIMENT_CHANGED
 ├── AnswerOutdated      ANSWER_RECORD_OUTDATED
@@ -28,6 +31,7 @@ ServiceError
 ├── BaseUnusable        TRAINING_BASE_UNUSABLE
 ├── StoreUnwritable     MODEL_STORE_UNWRITABLE
 ├── ExportUnwritable    EXPORT_UNWRITABLE
+├── ErasureUnnoted      ERASURE_NOT_NOTED
 └── PurgeUnnoted        PURGE_NOT_NOTED
 KeyUnusable                 never on the wire: the service does not start
 BackupRefused               never on the wire: printed by `python -m ranker.backups`
@@ -73,6 +77,17 @@ class AnswerMissing(NotFound, reason="ANSWER_RECORD_MISSING"):
     """The answer's record was lost, has expired or was never written."""
 
     message = "no record of this answer is kept"
+
+
+class ShopperUnknown(NotFound, reason="SHOPPER_NOT_FOUND"):
+    message = (
+        "nothing is stored on this shopper in this catalog: check the id, and whether it is a"
+        " user's or a visitor's"
+    )
+
+
+class ErasureMissing(NotFound, reason="ERASURE_NOT_FOUND"):
+    message = "this shopper was never erased from this catalog"
 
 
 class ExperimentMissing(NotFound, reason="EXPERIMENT_NOT_FOUND"):
@@ -157,6 +172,21 @@ class PurgeUnnoted(FailedPrecondition, reason="PURGE_NOT_NOTED"):
         "the events are deleted, but the purge could not be noted beside the backups: request the"
         " purge again, or a restore brings the events back"
     )
+
+
+class ErasureUnnoted(FailedPrecondition, reason="ERASURE_NOT_NOTED"):
+    """The erasure could not be noted: a restore would bring the shopper back."""
+
+    message = (
+        "the erasure could not be noted beside the backups, and is not complete: make the backup"
+        " store writable, and request the erasure again"
+    )
+
+
+class ModelsBusy(Unavailable, reason="MODELS_BUSY"):
+    """Another process took over the rewriting of models."""
+
+    message = "another process rewrites the models of this catalog: it is tried again"
 
 
 class BackupRefused(FailedPrecondition):

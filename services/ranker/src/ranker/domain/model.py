@@ -179,6 +179,9 @@ class Model:
     item_features: Neighbours | None = None
     """Composition of each product's vector: for row i, rows of `feature_vectors` with their
     weights. Features without a learned vector are omitted."""
+    manifest_sha256: str = ""
+    """Hash of the files that it was read from; empty if it was not. It changes when a shopper is
+    erased."""
     item_columns: Floats | None = None
     """(dimension + 1, items) transposed `item_vectors`, then `item_biases`; not stored: see
     parts.by_columns"""

@@ -14,15 +14,18 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ranker.adapters.export_store import ExportFolder, Part
+from ranker.adapters.export_store import ExportFolder, ExportStore, Part
+from ranker.domain.erasure import ErasedStore, Person
 from ranker.domain.errors import Interrupted
+from ranker.domain.personal_data import EXPORTS
 from ranker.domain.selection import COLUMNS, Selection, params, selection_of
 from ranker.events.record.selections import SelectionRecord
-from servicekit.jobs import Job, Jobs
+from servicekit.clock import now_micros
+from servicekit.jobs import Job, Jobs, JobState
 
 EXPORT = "export_events"
 FORMAT = 1
@@ -30,6 +33,8 @@ GROUP_ROWS = 20_000
 """Rows of a row group, which is held in memory: tens of megabytes."""
 FILE_ROWS = 500_000
 MANIFEST = "manifest.json"
+WAIT_SECONDS = 0.5
+_JSON: Mapping[str, Any] = {"indent": 2, "sort_keys": True}
 _PART = re.compile(r"events-([0-9]{19})\.parquet")
 
 
@@ -72,9 +77,46 @@ async def run(
         parts.append(await files.describe(name))
         place = _last(name)
     manifest = _manifest(job, extent, parts)
-    await files.put(MANIFEST, json.dumps(manifest, indent=2, sort_keys=True).encode())
+    await files.put(MANIFEST, json.dumps(manifest, **_JSON).encode())
     await jobs.progress(job.id, total, total)
     return {"folder": files.url, "event_count": str(manifest["event_count"])}
+
+
+async def erase(person: Person, exports: ExportStore, jobs: Jobs) -> ErasedStore:
+    """Remove a person's rows from all exports of the catalog; repeatable. Raise ExportUnwritable.
+
+    Exports that run finish first: they hold the hashes of their files in memory.
+    """
+    while await _is_exporting(person.catalog_id, jobs):  # noqa: ASYNC110 - another process
+        await asyncio.sleep(WAIT_SECONDS)
+    count = 0
+    for job_id in await exports.jobs(person.catalog_id):
+        count += await _erase_from(exports.folder(person.catalog_id, job_id), person.actors)
+    return ErasedStore(EXPORTS.name, count)
+
+
+async def _is_exporting(catalog_id: str, jobs: Jobs) -> bool:
+    states = (JobState.RUNNING,)
+    running = await jobs.list(catalog_id=catalog_id, kinds=(EXPORT,), states=states)
+    return any(one.lease_until > now_micros() for one in running)
+
+
+async def _erase_from(files: ExportFolder, actors: Sequence[str]) -> int:
+    """Rewrite the parts of an export that hold these pseudonyms, and then its manifest, also after
+    an attempt that rewrote parts only."""
+    names = await files.names()
+    count = 0
+    for name in sorted(name for name in names if _PART.fullmatch(name)):
+        count += await files.without(name, actors)
+    if MANIFEST in names:
+        manifest = json.loads(await files.get(MANIFEST))
+        parts = [await files.describe(one["name"]) for one in manifest["files"]]
+        told = [asdict(part) for part in parts]
+        if told != manifest["files"]:
+            rows = sum(part.row_count for part in parts)
+            changed = json.dumps({**manifest, "files": told, "event_count": rows}, **_JSON)
+            await files.put(MANIFEST, changed.encode())
+    return count
 
 
 async def _file(  # noqa: PLR0917 - a step of `run`

@@ -101,6 +101,10 @@ class WorkerSettings(
     Models that serve or are in the index are kept in any case. Others are pruned after each
     training."""
 
+    unlearn_days: float = Field(default=30.0, ge=0, le=365)
+    """Days after the erasure of a shopper until which the receipt promises a training that replaces
+    the models that learned from the shopper."""
+
     lease_seconds: float = Field(default=30.0, ge=1, le=3600)
     """Seconds without a heartbeat after which another worker takes over a job."""
 

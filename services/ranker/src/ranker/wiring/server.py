@@ -14,10 +14,12 @@ from ranker.domain.model import Model
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.record.answers import AnswerLog, AnswerQueue
 from ranker.events.record.counts import CountRecord
+from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.events import EventRecord
 from ranker.events.record.experiments import ExperimentRecord
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.online import OnlineRecord
+from ranker.events.record.personal import PersonalRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.shoppers import ShopperRecord, check_key, has_key
 from ranker.events.record.tables import CHECKPOINT_PAGES, JOBS, METADATA, MIGRATIONS
@@ -26,6 +28,7 @@ from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.events import EventServicer
 from ranker.servicer.experiments import ExperimentServicer
 from ranker.servicer.models import ModelServicer
+from ranker.servicer.privacy import PrivacyServicer
 from ranker.servicer.profiles import ProfileServicer
 from ranker.servicer.ranking import RankingServicer
 from ranker.servicer.replay import Replayer
@@ -116,6 +119,10 @@ def bindings(
         ModelServicer(catalogs, jobs, registry, store, OnlineRecord(database), live.refresh),
         ExperimentServicer(catalogs, ExperimentRecord(database)),
         ProfileServicer(catalogs, key, events, live, shoppers, signals),
+        PrivacyServicer(
+            *(catalogs, key, PersonalRecord(database), ErasureRecord(database), jobs),
+            *(registry, store, events, live, signals),
+        ),
         JobServicer(OWNER, catalogs, jobs),
         AuditServicer(catalogs, AuditRecord(database), settings.audit_days),
     )

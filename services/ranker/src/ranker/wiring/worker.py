@@ -7,10 +7,13 @@ from typing import Any
 
 from ranker.adapters.export_store import ExportStore
 from ranker.adapters.retriever import Catalog
-from ranker.domain.errors import PurgeUnnoted
+from ranker.domain import personal_data
+from ranker.domain.erasure import ERASE, ErasedStore, Person
+from ranker.domain.errors import ErasureUnnoted, PurgeUnnoted
 from ranker.events import export, purge
 from ranker.events.backups import purges
 from ranker.events.backups.content import record_backups
+from ranker.events.erase import ErasePerson, EraseStore
 from ranker.events.event_retention import SWEEPING, Sweeper, days_by_type
 from ranker.events.export import EXPORT
 from ranker.events.purge import PURGE
@@ -20,6 +23,7 @@ from ranker.events.record.events import EventRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.tables import JOBS
 from ranker.learning.feedback import health
+from ranker.learning.forget import ForgetInModels
 from ranker.learning.publish import PUBLISH, Publication, PublishedModels
 from ranker.settings import WorkerSettings
 from ranker.wiring.backend import Backend, log_access
@@ -30,6 +34,7 @@ from ranker.workers.landing import Landing
 from ranker.workers.loops import repeat
 from ranker.workers.nightly import Nightly
 from ranker.workers.publishing import Publisher
+from servicekit.backups.store import Backups
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.jobs import Job
@@ -86,7 +91,40 @@ def jobs_of(
         EXPORT: lambda job: export.run(
             job, selections, exports.folder(job.catalog_id, job.id), jobs, stop
         ),
+        ERASE: lambda job: ErasePerson.of(
+            made.database, jobs, selections, tuple(outside(settings, made, exports, job)), stop
+        ).run(job),
     }
+
+
+def outside(
+    settings: WorkerSettings, made: Backend, exports: ExportStore, job: Job
+) -> Iterator[EraseStore]:
+    """Yield the stores outside the record, for the erasure of a shopper."""
+    yield ForgetInModels(made.database, made.store, settings.unlearn_days)
+    yield lambda person: export.erase(person, exports, made.jobs)
+    if settings.backups:
+        backups = record_backups(settings.backups, settings.backup_keys_file)
+        yield partial(noted_erasure, backups, job.id)
+    if settings.kafka_brokers:
+        yield in_log
+
+
+async def noted_erasure(backups: Backups, job_id: str, person: Person) -> ErasedStore:
+    """Note an erasure beside the backups. Raise ErasureUnnoted."""
+    try:
+        await backups.run(partial(purges.note_erasure, backups, person, job_id))
+        left = len(await backups.run(backups.ids))
+    except ServiceError as error:
+        raise ErasureUnnoted from error
+    text = "A restore erases the shopper again. The files end with the backups that are kept."
+    return ErasedStore(personal_data.BACKUPS.name, text=text if left else "")
+
+
+async def in_log(person: Person) -> ErasedStore:  # noqa: ARG001 - as the others
+    """Say what is left in the event log."""
+    text = "Events received before are not stored. The retention of the topic ends them there."
+    return ErasedStore(personal_data.EVENT_LOG.name, text=text)
 
 
 def noted(settings: WorkerSettings, do: Do) -> Do:

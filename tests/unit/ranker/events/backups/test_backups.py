@@ -10,27 +10,37 @@ import sys
 import tarfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from ranker import backups
+from ranker.adapters.export_store import ExportStore
 from ranker.adapters.model_store import ModelStore
+from ranker.domain.erasure import ERASE, Person, params
 from ranker.domain.events import EventType
 from ranker.domain.model import ModelRecord
 from ranker.domain.selection import PurgePlace, Selection
+from ranker.domain.signals import DEFAULTS
 from ranker.events import purge
 from ranker.events.backups.purges import NOTES
+from ranker.events.erase import ErasePerson
 from ranker.events.record import dumps
+from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.events import EventRecord
 from ranker.events.record.models import ModelRegistry
+from ranker.events.record.personal import PersonalRecord
 from ranker.events.record.selections import SelectionRecord
-from ranker.events.record.shoppers import check_key
+from ranker.events.record.shoppers import ShopperRecord, check_key
 from ranker.events.record.tables import JOBS, METADATA, MIGRATIONS
 from ranker.settings import WorkerSettings
-from ranker.wiring.worker import noted
+from ranker.wiring.worker import noted, outside
+from ranker.workers.counting import count
+from ranker.workers.loops import repeat
 from servicekit.jobs import Jobs
 from servicekit.sql import Database
 from tests.fakes.ranker import KEY, NOW, model, stored
@@ -171,6 +181,57 @@ async def test_who_was_forgotten_after_a_backup_stays_forgotten(here: Here, type
     again = typed("purges", "--since", "2020-01-01T00:00:00Z")
     assert (again["purges"], again["purged_events"]) == (1, 0)
     assert len(list((folder / "backups" / NOTES).iterdir())) == 1
+
+
+async def erased(here: Here, actor: str) -> dict[str, str]:
+    """Erase a shopper as the worker does, without counting."""
+    db, folder = here
+    settings, jobs, store = WorkerSettings(), Jobs(db, JOBS), ModelStore(str(folder / "models"))
+    person = Person("default", (actor,), NOW * 2)
+    await jobs.create(ERASE, "default", params(person))
+    job = await jobs.claim((ERASE,), "me", 30)
+    assert job is not None
+    made = cast(Any, SimpleNamespace(database=db, store=store, jobs=jobs))
+    exports, stop = ExportStore(str(folder / "exports")), asyncio.Event()
+    others = tuple(outside(settings, made, exports, job))
+    work = ErasePerson.of(db, jobs, SelectionRecord(db), others, stop)
+    counting = asyncio.create_task(repeat(partial(count, db, DEFAULTS, stop), 0.02, stop, "failed"))
+    result = await work.run(job)
+    stop.set()
+    await counting
+    await jobs.finish(job.id, result)
+    return result
+
+
+async def test_who_was_erased_after_a_backup_is_erased_again_by_a_restore(
+    here: Here, typed: Typed
+) -> None:
+    await fill(here)
+    db, folder = here
+    ann = stored("any").actor
+    store, registry = ModelStore(str(folder / "models")), ModelRegistry(db)
+    made = model({"p1": [0.25, 1.0]}, actors={ann: [1.0, 2.0]}, version="with-ann")
+    manifest = store.write("default", made, {})
+    await registry.add(ModelRecord("default", "with-ann", manifest, NOW, 7, 1, 1, NOW, NOW, ()))
+    await ShopperRecord(db).set_attributes(
+        "default", ann, {"size": "M"}, key_id=KEY.key_id, now_micros=NOW
+    )
+    typed("create")
+    result = await erased(here, ann)
+    assert result == {"erased_count": str(len(EVENT_TEXTS) + 1 + 1 + 1)}
+    (note,) = (folder / "backups" / NOTES).iterdir()
+    assert ann not in note.read_text()
+
+    done = typed("restore", "newest", "--force")
+    assert (done["purges"], done["purged_events"]) == (1, len(EVENT_TEXTS) + 1 + 1 + 1)
+    assert await PersonalRecord(db).has_any("default", (ann,)) is False
+    left = [path.name for path in (folder / "models").rglob("*") if path.is_file()
+            and ann.encode() in path.read_bytes()]  # fmt: skip
+    assert left == []
+    again = await registry.get("default", "with-ann")
+    assert store.read(*again.key).actor_rows == {}
+    receipt = await ErasureRecord(db).get("default", ann)
+    assert receipt is not None, "later events of the log are dropped too"
 
 
 @pytest.mark.slow

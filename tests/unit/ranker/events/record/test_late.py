@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from ranker.domain.erasure import Person
 from ranker.domain.events import EventType, Identity, Shopper, Written
 from ranker.domain.selection import PurgeCount, Selection
 from ranker.events import purge
+from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.events import EventRecord
 from ranker.events.record.shoppers import ShopperRecord
 from ranker.events.record.tables import JOBS
@@ -79,3 +81,12 @@ async def test_what_comes_straight_into_the_record_is_not_held_against_purges(
 ) -> None:
     await ask(db, actor=ANN)
     assert await EventRecord(db).append([stored("e1")]) == (NEW,)
+
+
+@pytest.mark.parametrize(("requested", "outcome"), [(NOW, PURGED), (NOW - 1, NEW)])
+async def test_an_event_received_before_its_shopper_was_erased_is_not_stored(
+    db: Database, requested: int, outcome: Written
+) -> None:
+    await ErasureRecord(db).begin(Person("default", (ANN,), requested), "job")
+    late = EventRecord(db, late=True)
+    assert await late.append([stored("e1"), stored("e2", "other")]) == (outcome, NEW)

@@ -8,16 +8,21 @@ import numpy as np
 import pytest
 
 from ranker.adapters.model_store import ModelStore
+from ranker.adapters.packing import unpack_texts
+from ranker.domain.erasure import Person
 from ranker.domain.errors import BaseUnusable, DataInsufficient, StoreUnwritable
 from ranker.domain.events import EventType, Identity, Shopper
 from ranker.domain.features import PhotoVectors, Product
 from ranker.domain.recipe import Loss, Recipe, recipe_of
 from ranker.events.intake import _stored as to_stored
+from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.events import EventRecord
 from ranker.events.record.shoppers import ShopperRecord
 from ranker.learning.training import job as training_job
 from ranker.learning.training.job import TrainingInputs, order_of
+from ranker.learning.training.subject import Given
 from ranker.settings import TrainSettings
+from servicekit.clock import now_micros
 from servicekit.sql import Database
 from tests.fakes.ranker import HOUR, KEY, NOW, event
 from tests.fakes.trainings import PRODUCTS, drawn_vectors
@@ -191,3 +196,24 @@ def test_a_manifest_of_an_older_release_names_its_parameters() -> None:
     older = {"parameters": {"dimension": 16, "attribute_keys": ["grape"], "max_sampled": 10}}
     assert training_job.recipe_in(older).dimension == 16
     assert np.isclose(training_job.recipe_in(older).learning_rate, Recipe().learning_rate)
+
+
+async def test_who_is_erased_while_a_training_runs_is_not_in_its_model(
+    shop: TrainingInputs, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await buy(db, range(16))
+    ann = KEY.of("default", Shopper(Identity.USER, "user-3"))
+    read = shop.given
+
+    async def erased_meanwhile(catalog_id: str) -> Given:
+        given = await read(catalog_id)
+        await ErasureRecord(db).begin(Person("default", (ann,), now_micros()), "job")
+        return given
+
+    monkeypatch.setattr(shop, "given", erased_meanwhile)
+    record = await shop.registry.get("default", await trained(shop))
+    model = shop.store.read(*record.key)
+    assert len(model.actor_rows) == 15
+    assert ann not in model.actor_rows
+    _, state = shop.store.read_state(*record.key)
+    assert ann not in unpack_texts("shopper_names", state)

@@ -1,12 +1,15 @@
-"""Notes of purges beside the backups. A restore repeats them, because it would otherwise bring back
-shoppers who asked to be forgotten.
+"""Notes of purges and erasures beside the backups. A restore repeats them, because it would
+otherwise bring back shoppers who asked to be forgotten.
 
-A note holds the purge's conditions; a shopper is in it as a pseudonym.
+A note holds the purge's conditions, with a shopper as a pseudonym; that of an erasure holds hashes
+of pseudonyms only.
 """
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from ranker.domain.erasure import Person, person_hash
 from ranker.domain.selection import PurgePlace, selection_of
 from ranker.events.purge import BATCH
 from ranker.events.record.selections import SelectionRecord
@@ -16,6 +19,8 @@ from servicekit.jobs import Job
 
 NOTES = "purges"
 """Folder of the notes, beside the backups."""
+EraseAgain = Callable[[str, Mapping[str, int], str], Awaitable[int]]
+"""(catalog, request times by hash, job): erases restored data; returns the number of records."""
 MARGIN_MICROS = 3_600 * 10**6
 """Margin for clock skew, in microseconds; repeating a purge does no harm."""
 
@@ -28,14 +33,24 @@ def note(backups: Backups, job: Job) -> None:
     backups.put_signed(f"{NOTES}/{name}", said)
 
 
+def note_erasure(backups: Backups, person: Person, job_id: str) -> None:
+    """Record that a person is erased. Raise BackupsUnavailable, BackupsFull."""
+    now = now_micros()
+    erased = {person_hash(actor): person.requested_micros for actor in person.actors}
+    said = {"catalog_id": person.catalog_id, "erased": erased, "job_id": job_id}
+    backups.put_signed(f"{NOTES}/{stamp(now)}-{job_id}.json", {**said, "done_micros": now})
+
+
 async def repeat(
     backups: Backups,
     record: SelectionRecord,
+    erase_again: EraseAgain,
     since_micros: int,
     *,
     unsigned: bool,
 ) -> tuple[int, int]:
-    """Repeat the purges since then. Return their number and the number of events deleted.
+    """Repeat the purges and erasures since then. Return their number and the number of records
+    deleted.
 
     All restored events are older than these purges. Events that arrive later are not deleted: a
     repeated purge ends at the newest event stored now.
@@ -44,6 +59,10 @@ async def repeat(
     purges = deleted = 0
     for name in (name for name in _notes(backups) if name >= since):
         said = backups.get_signed(f"{NOTES}/{name}", unsigned=unsigned)
+        if "erased" in said:
+            deleted += await erase_again(said["catalog_id"], said["erased"], said["job_id"])
+            purges += 1
+            continue
         selection = selection_of(said["catalog_id"], said["params"])
         newest = await record.last_sequence(selection.catalog_id)
         last = min(newest, selection.last_sequence or newest)

@@ -14,7 +14,9 @@ import sqlalchemy as sa
 from prometheus_client import Counter, Gauge
 from sqlalchemy import Connection
 
+from ranker.domain.erasure import is_erased
 from ranker.domain.events import DAY_MICROS
+from ranker.events.record.erasures import erased_since
 from ranker.events.record.rows import TableRecord, inserting, write_beside_others
 from ranker.events.record.shoppers import gate, owners
 from ranker.events.record.tables import ANSWERS, EXPOSURES
@@ -142,6 +144,7 @@ def _write(connection: Connection, answers: Sequence[StoredAnswer], now_micros: 
             day = (answer.answer_micros or now_micros) // DAY_MICROS
             exposures.update((answer.catalog_id, day, name) for name in set(answer.controls))
             rows.append({name: getattr(answer, name) for name in ANSWERS.c.keys()})  # noqa: SIM118
+    rows = _without_erased(connection, rows)
     if rows:
         _to_owners(connection, rows)
         connection.execute(sa.insert(ANSWERS), rows)
@@ -167,6 +170,18 @@ def _expose(
             for key, count in sorted(exposures.items())
         ],
     )
+
+
+def _without_erased(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows without answers that waited here while their shopper was erased."""
+    kept = list[dict[str, Any]]()
+    for catalog_id in sorted({row["catalog_id"] for row in rows}):
+        gate(connection, catalog_id, alone=False)
+        theirs = [row for row in rows if row["catalog_id"] == catalog_id]
+        oldest = min(row["answer_micros"] for row in theirs)
+        erased = erased_since(connection, catalog_id, oldest)
+        kept += [row for row in theirs if not is_erased(row["actor"], row["answer_micros"], erased)]
+    return kept
 
 
 def _to_owners(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:

@@ -1,5 +1,5 @@
-"""Late events, which waited in a log before they reached the record: a purge requested meanwhile
-applies to them.
+"""Late events, which waited in a log before they reached the record: a purge or an erasure that was
+requested meanwhile applies to them.
 
 Purges are stored as jobs. Writers read them under a shared lock, and a purge deletes under the same
 lock exclusively: either the purge sees the written events, or the writer sees the purge.
@@ -11,21 +11,28 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from ranker.domain.erasure import is_erased
 from ranker.domain.events import StoredEvent
 from ranker.domain.selection import PURGE, Selection, fits, selection_of
+from ranker.events.record.erasures import erased_since
 from ranker.events.record.shoppers import gate, owners
 from ranker.events.record.tables import JOBS
 from servicekit.jobs import JobState
 
 
 def purged(connection: Connection, events: Sequence[StoredEvent]) -> frozenset[int]:
-    """Return the indexes of the events that a purge covers. Their time of receipt decides."""
+    """Return the indexes of the events that a purge or an erasure covers. Their time of receipt
+    decides."""
     found: set[int] = set()
     for catalog_id in sorted({stored.catalog_id for stored in events}):
         gate(connection, catalog_id, alone=False)
         theirs = {at: one for at, one in enumerate(events) if one.catalog_id == catalog_id}
         oldest = min(one.received_micros for one in theirs.values())
         asked = _asked(connection, catalog_id, oldest)
+        erased = erased_since(connection, catalog_id, oldest)
+        found |= {
+            at for at, one in theirs.items() if is_erased(one.actor, one.received_micros, erased)
+        }
         if asked:
             whose = owners(connection, catalog_id, (one.actor for one in theirs.values()))
             found |= {

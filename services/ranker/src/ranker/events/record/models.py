@@ -35,6 +35,24 @@ class ModelRegistry(TableRecord):
 
         await self._db.write(lambda connection: upsert(connection, MODELS, [row]))
 
+    async def rewritten(self, model: ModelRecord, manifest_sha256: str) -> bool:
+        """Record that the model's files were written again, and return whether they were those of
+        this record."""
+        t = MODELS.c
+        same = sa.update(MODELS).where(*_named(model.catalog_id, model.version))
+        changed = same.where(t.manifest_sha256 == model.manifest_sha256).values(
+            manifest_sha256=manifest_sha256
+        )
+        return bool(await self._db.write(lambda connection: connection.execute(changed).rowcount))
+
+    async def with_files(self, catalog_id: str) -> tuple[ModelRecord, ...]:
+        """Return all models whose files exist, newest first."""
+        t = MODELS.c
+        statement = _SELECT.where(t.catalog_id == catalog_id, t.pruned_micros.is_(None))
+        ordered = statement.order_by(t.trained_micros.desc(), t.version.desc())
+        rows = await self._db.read(lambda connection: connection.execute(ordered).all())
+        return tuple(_record(row) for row in rows)
+
     async def get(self, catalog_id: str, version: str) -> ModelRecord:
         """Return the model; ModelNotFound."""
         statement = _SELECT.where(*_named(catalog_id, version))

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 
 from servicekit.audit_record import audit_table, seals_table
 from servicekit.jobs import jobs_table
+from servicekit.leases import leases_table
 from servicekit.schema import keys, numbers, texts
 
 MIGRATIONS = "ranker.events.record.migrations"
@@ -286,6 +287,18 @@ EXPERIMENTS = sa.Table(
     *texts("content", kind=sa.LargeBinary),
 )
 
+ERASURES = sa.Table(
+    "erasures",
+    METADATA,
+    *keys("catalog_id"),
+    # Hash of a pseudonym; an erased user with merged visitors has several rows.
+    *keys("person"),
+    *numbers("requested_micros", "completed_micros"),
+    # Receipt: JSON; empty while the erasure is under way.
+    *texts("job_id", "receipt"),
+    sa.Index("erasures_time", "catalog_id", "requested_micros"),
+)
+
 KEYS = sa.Table(
     "keys",
     METADATA,
@@ -294,5 +307,6 @@ KEYS = sa.Table(
 )
 
 JOBS = jobs_table(METADATA)
+LEASES = leases_table(METADATA)
 AUDIT = audit_table(METADATA)
 AUDIT_SEALS = seals_table(METADATA)

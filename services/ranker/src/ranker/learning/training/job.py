@@ -10,16 +10,19 @@ from typing import Any
 from ranker.adapters import model_store as artifact
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import Catalog
+from ranker.domain.erasure import person_hash
 from ranker.domain.errors import BaseUnusable, DataInsufficient, ModelCorrupt
 from ranker.domain.log import EventColumns, log_of
 from ranker.domain.model import ROBOTS_METRIC, ModelMetric, ModelRecord
 from ranker.domain.recipe import Recipe, recipe_of
 from ranker.events.record.answer_feedback import FeedbackRecord
+from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.events import EventRecord
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.shoppers import ShopperRecord
 from ranker.events.record.tables import JOBS
 from ranker.learning.evaluation.evaluate import EvaluationOptions, Fit, Production, evaluate
+from ranker.learning.forget import ForgetInModels
 from ranker.learning.training import shown
 from ranker.learning.training.course import Trained, TrainingOrder, metrics_of, train
 from ranker.learning.training.fitting import Progress, fitted
@@ -39,6 +42,7 @@ class TrainingInputs:
 
     def __init__(self, database: Database, catalog: Catalog, store: ModelStore) -> None:
         self.jobs = Jobs(database, JOBS)
+        self._erasures, self._forget = ErasureRecord(database), ForgetInModels(database, store)
         self.registry = ModelRegistry(database)
         self.store = store
         self._events = EventRecord(database)
@@ -89,8 +93,11 @@ class TrainingInputs:
         state = state_of(arrays, model, recipe_in(manifest), record.last_event_micros)
         return record.version, state, attributes_used(manifest)
 
-    async def keep(self, catalog_id: str, given: Given, made: Trained, base: str) -> str:
-        """Write the model's files, row and evaluation. Return its version."""
+    async def keep(
+        self, catalog_id: str, given: Given, made: Trained, base: str, read_micros: int
+    ) -> str:
+        """Write the model's files, row and evaluation, without shoppers who were erased since the
+        events were read. Return its version."""
         about = _about(given, made, base)
         model = replace(made.fitted.model, version=artifact.version_of(made.fitted.model, about))
         digest = self.store.write(catalog_id, model, about, state_arrays(made.fitted))
@@ -106,6 +113,8 @@ class TrainingInputs:
             )
         )
         await self.registry.keep_report(catalog_id, model.version, made.report)
+        if erased := await self._erasures.since(catalog_id, read_micros):
+            await self._forget.all_of(catalog_id, lambda actor: person_hash(actor) in erased)
         return model.version
 
 
@@ -113,7 +122,7 @@ async def run(
     job_id: str, usual: Mapping[str, Any], inputs: TrainingInputs, progress: Progress
 ) -> str:
     """Train for the job, store the model, and return its version. `usual`: see `order_of`."""
-    job = await inputs.jobs.get(job_id)
+    job, read_micros = await inputs.jobs.get(job_id), now_micros()
     given = await inputs.given(job.catalog_id)
     order, base = order_of(job.params, usual), ""
     if job.params.get("incremental"):
@@ -123,7 +132,7 @@ async def run(
         given = replace(given, attributes={})
     production = await inputs.production(job.catalog_id, given)
     made = train(given, order, production, progress, now_micros())
-    return await inputs.keep(job.catalog_id, given, made, base)
+    return await inputs.keep(job.catalog_id, given, made, base, read_micros)
 
 
 async def evaluate_again(job_id: str, inputs: TrainingInputs, progress: Progress) -> dict[str, str]:

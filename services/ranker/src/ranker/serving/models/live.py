@@ -93,7 +93,9 @@ class LiveModels:
                 del self._refused[catalog_id]
             for catalog_id, record in promoted.items():
                 current = self._serving.get(catalog_id)
-                if current is None or current.version != record.version:
+                if current is None or not _is_of(current, record):
+                    if current is not None and current.version == record.version:
+                        self._pinned.drop(catalog_id)  # a shopper was erased from the models
                     await self._swap(catalog_id, record)
 
     def _drop(self, catalog_id: str) -> None:
@@ -134,7 +136,7 @@ class LiveModels:
         if record is None:
             return None
         for known in (self._serving.get(catalog_id), self._former.get(catalog_id)):
-            if known is not None and known.version == record.version:
+            if known is not None and _is_of(known, record):
                 return known
         try:
             return await self._loaded(record)
@@ -180,3 +182,11 @@ class LiveModels:
             await self.refresh()
         except Exception:
             get_logger().warning("promotions unreadable", exc_info=True)
+
+
+def _is_of(model: Model, record: ModelRecord) -> bool:
+    """Return whether a loaded model was read from the files that are recorded."""
+    return model.version == record.version and model.manifest_sha256 in {
+        "",
+        record.manifest_sha256,
+    }

@@ -58,6 +58,10 @@ class PinnedModels:
             self._task = asyncio.create_task(self._take(key), context=context)
         return None
 
+    def drop(self, catalog_id: str) -> None:
+        """Drop a catalog's models, which are loaded again when they are requested."""
+        self._held = {key: one for key, one in self._held.items() if key[0] != catalog_id}
+
     def tidy(self) -> None:
         """Drop models that are no longer requested."""
         now = self._clock()

@@ -1,0 +1,52 @@
+"""The data of one shopper: a copy, and its erasure.
+
+Made from api/privacy.py by generate_sync.py: change that one and run it.
+"""
+
+from typing import Any
+
+from sightline_client._generated.base import SyncConnected
+from sightline_client.values.operations import Job
+from sightline_client.values.privacy import Erasure
+
+
+class SyncPrivacyCalls(SyncConnected):
+    """The data of one shopper: a copy, and its erasure."""
+
+    def export_user(
+        self, *, user: str | None = None, visitor: str | None = None, timeout: float | None = None
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Return everything that is stored on ``user`` or ``visitor``: records by store. NotFound
+        (SHOPPER_NOT_FOUND) if nothing is. ``timeout`` is that of one page."""
+        return self._loop.run(self._client.export_user(user=user, visitor=visitor, timeout=timeout))
+
+    def erase_user(
+        self,
+        *,
+        user: str | None = None,
+        visitor: str | None = None,
+        force: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Job:
+        """Start a job that erases ``user`` or ``visitor`` from all stores; follow it with
+        ``watch_job``. NotFound (SHOPPER_NOT_FOUND) if the record has nothing on them.
+
+        Args:
+            user: The customer, with all visitors merged into them.
+            visitor: The visitor.
+            force: Search models and exports although the record has nothing.
+            request_id: Id of the request in logs.
+        """
+        return self._loop.run(
+            self._client.erase_user(
+                user=user, visitor=visitor, force=force, request_id=request_id, timeout=timeout
+            )
+        )
+
+    def get_erasure(
+        self, *, user: str | None = None, visitor: str | None = None, timeout: float | None = None
+    ) -> Erasure:
+        """Return the receipt of the newest erasure of ``user`` or ``visitor``. NotFound
+        (ERASURE_NOT_FOUND) if there was none."""
+        return self._loop.run(self._client.get_erasure(user=user, visitor=visitor, timeout=timeout))

@@ -1,0 +1,143 @@
+"""PrivacyService on the wire."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from google.protobuf.json_format import MessageToDict
+
+from ranker.adapters.model_store import ModelStore
+from ranker.domain import personal_data
+from ranker.domain.erasure import ERASE, Erasure, Person, params, person_hash
+from ranker.domain.errors import ErasureMissing, ShopperUnknown
+from ranker.domain.pseudonyms import Pseudonyms
+from ranker.domain.signals import Signals
+from ranker.events.record.erasures import ErasureRecord
+from ranker.events.record.models import ModelRegistry
+from ranker.events.record.personal import OWNED, PersonalRecord
+from ranker.ports import HistoryReader, Models
+from ranker.servicer.messages import message_of
+from ranker.servicer.requests import OWNER, actor, check_request_id, job_message
+from ranker.serving.profiles import profiles
+from ranker.serving.profiles.texts import ProfileWords
+from servicekit.clock import now_micros
+from servicekit.jobs import Jobs
+from servicekit.requests import enter, page_place, page_size, page_token, timestamp
+from servicekit.server import Context
+from sightline.common.v1 import job_pb2
+from sightline.ranker.v1 import privacy_service_pb2 as pb
+from sightline.ranker.v1 import privacy_service_pb2_grpc
+
+DEFAULT_PAGE, LARGEST_PAGE = 500, 1_000
+PROFILE = "profile"
+"""What was inferred, beside the stores of the registry; computed on request."""
+STORES = (*OWNED, personal_data.JOBS.name, personal_data.MODELS.name, PROFILE)
+"""The stores of a copy, in its order. Exports and backups are copies of the tables."""
+
+
+@dataclass(eq=False)
+class PrivacyServicer(privacy_service_pb2_grpc.PrivacyServiceServicer):
+    catalogs: Sequence[str]
+    pseudonyms: Pseudonyms
+    personal: PersonalRecord
+    erasures: ErasureRecord
+    jobs: Jobs
+    registry: ModelRegistry
+    store: ModelStore
+    reader: HistoryReader
+    models: Models
+    signals: Signals
+
+    async def ExportUser(
+        self, request: pb.ExportUserRequest, context: Context
+    ) -> pb.ExportUserResponse:
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)
+        actors = await self._actors(catalog_id, request)
+        about = ("person", catalog_id, person_hash(actors[0]))
+        place = page_place(request.page_token, about, int, int)
+        first, after = place or (0, 0)
+        if not place and not await self.personal.has_any(catalog_id, actors):
+            raise ShopperUnknown
+        answer = pb.ExportUserResponse()
+        for number in range(first, len(STORES)):
+            room = size - len(answer.records)
+            found = await self._records(catalog_id, actors, STORES[number], after, room + 1)
+            answer.records.extend(
+                pb.PersonalRecord(store=STORES[number], json=one) for one in found[:room]
+            )
+            if len(found) > room:
+                answer.next_page_token = page_token(about, number, after + room)
+                break
+            after = 0
+        return answer
+
+    async def _records(
+        self, catalog_id: str, actors: Sequence[str], store: str, after: int, limit: int
+    ) -> Sequence[str]:
+        """Return records of a store as JSON: at most `limit` after the first `after`."""
+        if store == PROFILE:
+            return (await self._profile(catalog_id, actors[0]))[after : after + limit]
+        if store == personal_data.MODELS.name:
+            return (await self._vectors(catalog_id, actors))[after : after + limit]
+        return await self.personal.rows(catalog_id, actors, store, after, limit)
+
+    async def _profile(self, catalog_id: str, who: str) -> list[str]:
+        history = await profiles.read(catalog_id, who, self.reader, self.signals)
+        model, words = self.models.serving(catalog_id), ProfileWords("en")
+        found = await asyncio.to_thread(
+            profiles.of_shopper, history, model, self.signals, words, now_micros()
+        )
+        return [json.dumps(MessageToDict(found, preserving_proto_field_name=True))]
+
+    async def _vectors(self, catalog_id: str, actors: Sequence[str]) -> list[str]:
+        found = list[str]()
+        for model in await self.registry.with_files(catalog_id):
+            vectors = await asyncio.to_thread(self.store.vectors_of, *model.key, actors)
+            for each, vector in vectors.items():
+                row = {"model_version": model.version, "actor": each, "actor_vector": vector}
+                found.append(json.dumps(row))
+        return found
+
+    async def EraseUser(self, request: pb.EraseUserRequest, context: Context) -> job_pb2.Job:
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        check_request_id(request.request_id)
+        actors = await self._actors(catalog_id, request)
+        before = await self.erasures.get(catalog_id, actors[0])
+        stored = await self.personal.has_any(catalog_id, actors)
+        if before is not None and not (before.completed_micros and (stored or request.force)):
+            return job_message(await self.jobs.get(before.job_id))
+        if not (stored or request.force):
+            raise ShopperUnknown
+        person = Person(catalog_id, actors, now_micros())
+        # Two requests at a time create one job.
+        key = f"{person_hash(actors[0])[:32]}:{before.job_id if before else ''}"
+        job = await self.jobs.create(ERASE, catalog_id, params(person), key)
+        await self.erasures.begin(person, job.id)
+        return job_message(job)
+
+    async def GetErasure(self, request: pb.GetErasureRequest, context: Context) -> pb.Erasure:
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        who = actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
+        found = await self.erasures.get(catalog_id, who)
+        if found is None:
+            raise ErasureMissing
+        return _receipt(found)
+
+    async def _actors(
+        self, catalog_id: str, request: pb.ExportUserRequest | pb.EraseUserRequest
+    ) -> tuple[str, ...]:
+        who = actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
+        return await self.personal.actors(catalog_id, who)
+
+
+def _receipt(erasure: Erasure) -> pb.Erasure:
+    message = pb.Erasure(
+        request_time=timestamp(erasure.requested_micros),
+        job_id=f"{OWNER}{erasure.job_id}",
+        stores=[message_of(pb.ErasedStore, asdict(one)) for one in erasure.stores],
+    )
+    if erasure.completed_micros:
+        message.complete_time.CopyFrom(timestamp(erasure.completed_micros))
+    return message
