@@ -22,7 +22,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test every long check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check bench bench-full fuzz mutants chaos advisories sbom digests cluster cluster-check trends format clean workflows wheels version demo-kind monitoring capacity mixed
+.PHONY: help demo demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test every long check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench bench-full fuzz mutants chaos advisories sbom digests cluster cluster-check trends format clean workflows wheels version demo-kind monitoring capacity mixed
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -159,6 +159,9 @@ images-tools: ## Install podman and what LOCAL_BASES=1 needs (Debian, as root; e
 
 images-check: .venv/.synced ## Run the images of `make images CONTAINER=podman`: rights, memory, probes, SIGTERM, content, size (NOT MEASURED without podman)
 	$(BIN)/python -m tests.images
+
+compose-check: .venv/.synced $(UV) ## Run compose.yaml with the images of `make images`: install, answer, kill, stop, start again (NOT MEASURED without Docker and podman; WRITE=1 writes docs/research/cluster.md)
+	PATH="$(abspath $(dir $(UV))):$$PATH" $(BIN)/python -m tests.compose $(if $(WRITE),--write-docs)
 
 wheels: $(UV) ## Build the wheels of client and protos into dist/wheels (PROJECT_URL= names the project's page)
 	@deploy/wheels.sh

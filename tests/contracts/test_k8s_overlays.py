@@ -240,13 +240,17 @@ def test_its_stores_are_those_of_compose(name: str) -> None:
 
 
 def test_the_etcd_of_milvus_and_the_roles_are_those_of_compose() -> None:
-    configs = yaml.safe_load((ROOT / "compose.yaml").read_text())["configs"]
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    mounted = {
+        Path(target).name: (ROOT / source).read_text()
+        for name in ("milvus", "postgres")
+        for source, target, *_ in (each.split(":") for each in services[name]["volumes"])
+        if source.startswith("./")
+    }
     maps = of(overlay("small"), "ConfigMap")
     held = {key: text for each in maps.values() for key, text in each["data"].items()}
-    assert yaml.safe_load(held["embedEtcd.yaml"]) == yaml.safe_load(
-        configs["embed-etcd"]["content"]
-    )
-    assert held["roles.sh"] == (ROOT / configs["roles"]["file"]).read_text()
+    assert {name: held[name] for name in mounted} == mounted
+    assert set(mounted) == {"embedEtcd.yaml", "roles.sh"}
 
 
 # Staging and prod
