@@ -61,7 +61,8 @@ RISKS = (
     (
         "a stolen database shows who likes what",
         "ids are HMAC-SHA256 pseudonyms under a key outside the database; attributes need consent",
-        "search texts and order ids are stored as they were sent: send none that name a person",
+        "search texts and order ids are stored as they were sent, unless `RANKER_STORED_QUERIES` "
+        "and `RANKER_STORED_ORDER_IDS` say `hashed` or `dropped`",
     ),
     (
         "a caller reads other shoppers' histories",

@@ -2,9 +2,10 @@ import math
 
 import pytest
 
-from ranker.domain.events import Event, EventType, Identity, Shopper
+from ranker.domain.events import Event, EventType, Identity, Shopper, StoredAs
 from ranker.domain.features import Money
-from ranker.events.intake import append, check
+from ranker.domain.pseudonyms import Pseudonyms
+from ranker.events.intake import Appended, StoredTexts, append, check
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
 from tests.fakes.ranker import KEY, NOW, FakeWriter, event
@@ -158,3 +159,39 @@ def test_a_refusal_does_not_quote_who_it_was() -> None:
     error = check(event(shopper=Shopper(Identity.USER, "secret" * 40)), NOW)
     assert error is not None
     assert "secret" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("way", "query", "order_id"),
+    [
+        (StoredAs.PLAIN, "teal trousers", "order-1"),
+        (StoredAs.HASHED, KEY.hashed("default", "teal trousers"), KEY.hashed("default", "order-1")),
+        (StoredAs.DROPPED, "", ""),
+    ],
+)
+async def test_texts_that_may_name_a_person_are_stored_as_the_settings_say(
+    way: StoredAs, query: str, order_id: str
+) -> None:
+    writer = FakeWriter()
+    given = event("e1", type=EventType.SEARCH, query="teal trousers", order_id="order-1")
+
+    async def send() -> Appended:
+        texts = StoredTexts(way, way)
+        return await append("default", [given], KEY, writer.append, lambda: NOW, texts=texts)
+
+    await send()
+    stored = writer.stored["e1"].event
+    assert (stored.query, stored.order_id) == (query, order_id)
+    assert (await send()).duplicate_count == 1, "a retry is the same event"
+
+
+def test_a_hash_differs_by_catalog_and_key_and_is_no_text() -> None:
+    hashes = {
+        KEY.hashed("default", "a"),
+        KEY.hashed("other", "a"),
+        KEY.hashed("default", "b"),
+        Pseudonyms(bytes(32)).hashed("default", "a"),
+    }
+    assert {len(each) for each in hashes} == {32}
+    assert len(hashes) == 4
+    assert KEY.hashed("default", "") == ""

@@ -24,6 +24,14 @@ class EventType(StrEnum):
     SEARCH = "SEARCH"
 
 
+class StoredAs(StrEnum):
+    """How a text that may name a person is stored."""
+
+    PLAIN = "plain"
+    HASHED = "hashed"
+    DROPPED = "dropped"
+
+
 class Identity(StrEnum):
     """Kind of a shopper's id."""
 

@@ -45,6 +45,15 @@ class Pseudonyms:
         """Return an 8-byte keyed digest of a text about a shopper, for later comparison."""
         return _mac(self._key, (catalog_id.encode(), b"digest", text.encode()))[:8]
 
+    def hashed(self, catalog_id: str, text: str) -> str:
+        """Return a keyed hash of a text, 32 hexadecimal digits: equal texts of a catalog have equal
+        hashes. Empty for an empty text."""
+        return (
+            _mac(self._key, (catalog_id.encode(), b"text", text.encode())).hex()[:32]
+            if text
+            else ""
+        )
+
     def _pseudonym(self, catalog_id: str, kind: Identity, value: str) -> str:
         parts = (catalog_id.encode(), kind.value.encode(), value.encode())
         return _mac(self._key, parts).hex()

@@ -6,9 +6,10 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ranker.domain.errors import EventConflict, EventInvalid, EventTimeInvalid
-from ranker.domain.events import Event, EventType, StoredEvent, Written
+from ranker.domain.events import Event, EventType, StoredAs, StoredEvent, Written
 from ranker.domain.pseudonyms import Pseudonyms
 from servicekit.errors import FieldViolation, ServiceError
 from sightline_rules.ids import MAX_ID_BYTES, IdInvalidError, check_id
@@ -34,6 +35,27 @@ class Appended:
     duplicate_count: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoredTexts:
+    """How texts of events that may name a person are stored."""
+
+    queries: StoredAs = StoredAs.PLAIN
+    order_ids: StoredAs = StoredAs.PLAIN
+
+    def of(self, catalog_id: str, event: Event, pseudonyms: Pseudonyms) -> Event:
+        """Return the event as it is stored: hashed texts are equal where the given ones are."""
+        ways = {"query": self.queries, "order_id": self.order_ids}
+        changed: dict[str, Any] = {
+            name: pseudonyms.hashed(catalog_id, text) if way is StoredAs.HASHED else ""
+            for name, way in ways.items()
+            if way is not StoredAs.PLAIN and (text := getattr(event, name))
+        }
+        return replace(event, **changed) if changed else event
+
+
+PLAIN = StoredTexts()
+
+
 async def append(
     catalog_id: str,
     events: Sequence[Event | ServiceError],
@@ -42,6 +64,7 @@ async def append(
     now_micros: Callable[[], int],
     *,
     impression_share: float = 1.0,
+    texts: StoredTexts = PLAIN,
 ) -> Appended:
     """Store the valid events; an invalid one does not fail the others. Events are as durable as
     `write` makes them when this returns.
@@ -52,7 +75,7 @@ async def append(
     now = now_micros()
     checked = [event if isinstance(event, ServiceError) else check(event, now) for event in events]
     stored = [
-        _stored(catalog_id, event, pseudonyms, now)
+        _stored(catalog_id, texts.of(catalog_id, event, pseudonyms), pseudonyms, now)
         for event, error in zip(events, checked, strict=True)
         if error is None and isinstance(event, Event)
     ]

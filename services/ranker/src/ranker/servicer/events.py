@@ -14,7 +14,7 @@ from ranker.domain.features import Money
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.selection import Selection, request_key
 from ranker.events import export, purge
-from ranker.events.intake import append
+from ranker.events.intake import PLAIN, StoredTexts, append
 from ranker.events.record.events import EventRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.shoppers import ShopperRecord
@@ -52,6 +52,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
     jobs: Jobs
     impression_share: float = 1.0
     """Share of the answers whose impressions are stored, above 0, at most 1."""
+    texts: StoredTexts = PLAIN
 
     async def AppendEvents(
         self, request: pb.AppendEventsRequest, context: Context
@@ -66,6 +67,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
             self.sink.append,
             now_micros,
             impression_share=self.impression_share,
+            texts=self.texts,
         )
         return pb.AppendEventsResponse(
             statuses=[to_status(error) if error else status_pb2.Status() for error in done.errors],

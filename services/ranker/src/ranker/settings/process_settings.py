@@ -6,6 +6,7 @@ from typing import Annotated, Any, cast
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
+from ranker.domain.events import StoredAs
 from ranker.domain.recipe import Recipe
 from ranker.settings.recipe_file import RecipeFile, read_recipe
 from ranker.settings.shared import (
@@ -48,6 +49,14 @@ class RankerSettings(
     impression_share: float = Field(default=1.0, gt=0, le=1)
     """Share of the answers whose impressions are stored, above 0, at most 1. Answers are sampled as
     a whole, and estimates are weighted by 1 / share."""
+
+    stored_queries: StoredAs = StoredAs.PLAIN
+    """How words of SEARCH events are stored: `plain`, `hashed` with the key of the pseudonyms, or
+    `dropped`. Shoppers type names and addresses into searches."""
+
+    stored_order_ids: StoredAs = StoredAs.PLAIN
+    """The same for order ids. Hashed ones still tell which products were bought together; without
+    them, products bought on the same day count as one order."""
 
     kafka_seconds: float = Field(default=5.0, ge=0.1, le=300)
     """Seconds that the brokers have to acknowledge events; then the call fails with

@@ -12,6 +12,7 @@ from ranker.domain.errors import KeyUnusable
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import Model
 from ranker.domain.pseudonyms import Pseudonyms
+from ranker.events.intake import StoredTexts
 from ranker.events.record.answers import AnswerLog, AnswerQueue
 from ranker.events.record.counts import CountRecord
 from ranker.events.record.erasures import ErasureRecord
@@ -110,11 +111,12 @@ def bindings(
         keep_micros=keep,
         counts=CountRecord(database),
     )
+    texts = StoredTexts(settings.stored_queries, settings.stored_order_ids)
     taking = (sink or events, shoppers, SelectionRecord(database, signals), jobs)
     replay = Replayer(ReplayAnswer(key, events, live, _loader(registry, store), signals))
     services = (
         ranking,
-        EventServicer(catalogs, key, events, *taking, settings.impression_share),
+        EventServicer(catalogs, key, events, *taking, settings.impression_share, texts),
         AnswerServicer(catalogs, key, answers, keep, replay, events),
         ModelServicer(catalogs, jobs, registry, store, OnlineRecord(database), live.refresh),
         ExperimentServicer(catalogs, ExperimentRecord(database)),
