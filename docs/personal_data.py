@@ -46,8 +46,8 @@ Programs call `export_user`, `erase_user` and `get_erasure` of the client, or `E
 - Erasing again returns the earlier job, unless the shopper has new data. Nothing stored:
   SHOPPER_NOT_FOUND.
 - **Models**: the shopper's vector is removed from all kept models at once, and the serving one is
-  loaded again. What a model learned from everyone, this shopper included, is replaced by a
-  training: the receipt promises it within `RANKER_UNLEARN_DAYS`.
+  loaded again. What a model learned from everyone, this shopper included, stays until a later
+  training replaces it: promote one within `RANKER_UNLEARN_DAYS`, whose end the receipt names.
 - **Backups** are not changed. With `RANKER_BACKUPS` the erasure is noted beside them, and a
   restore erases again; without it, erase again after a restore ([backups](operate/backups.md)).
 - **Exports**: rows are removed from files in the export store. Copies that were taken elsewhere

@@ -312,6 +312,26 @@ async def test_an_erasure_is_asked_for_twice_and_done_once_until_there_is_someth
     assert rows_with(working.database, person_hash(ACTORS[0]).encode())
 
 
+async def test_an_erasure_that_failed_is_asked_for_again(
+    working: Suite, privacy: pb_grpc.PrivacyServiceStub
+) -> None:
+    await live(working)
+    models = working.folder / "models"
+    kept = {path: path.read_bytes() for path in models.rglob("manifest.json")}
+    for path in kept:
+        path.write_text("damaged")
+    failed = await followed(working, (await privacy.EraseUser(erasing())).job_id)
+    assert (failed.state, failed.error.message != "") == (job_pb2.Job.STATE_FAILED, True)
+    under_way = await privacy.GetErasure(pb.GetErasureRequest(shopper=ANN))
+    assert not under_way.HasField("complete_time")
+    for path, content in kept.items():
+        path.write_bytes(content)
+    again = await privacy.EraseUser(erasing(force=True))
+    assert again.job_id != failed.job_id
+    assert (await followed(working, again.job_id)).state == job_pb2.Job.STATE_SUCCEEDED
+    assert files_with(working.folder, *traces()) == []
+
+
 async def test_what_the_shopper_does_after_the_request_stays(
     working: Suite, privacy: pb_grpc.PrivacyServiceStub
 ) -> None:

@@ -66,10 +66,11 @@ class PrivacyServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def EraseUser(self, request, context):
-        """Starts a job that erases a shopper, with all visitors merged into them: events, answers, attributes, merges,
-        parameters of jobs, rows of exported files, and vectors in models. A restore of an older backup erases them again.
-        What the shopper does after this call is new data and stays. A shopper whose erasure is under way, or of whom nothing
-        was stored since, gets the earlier job. SHOPPER_NOT_FOUND if nothing is stored, without `force`. Idempotent.
+        """Starts a job that erases a shopper, with all visitors merged into them; a merged visitor stands for the user. It
+        covers events, answers, attributes, merges, parameters of jobs, rows of exported files, and vectors in models. A
+        restore of an older backup erases them again. What the shopper does after this call is new data and stays. If an
+        erasure is under way, or nothing was stored since a complete one, the earlier job is returned. SHOPPER_NOT_FOUND if
+        nothing is stored, without `force`. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -115,10 +115,11 @@ class PrivacyServiceStub(typing.Generic[_PrivacyServiceExportUserType, _PrivacyS
     """
 
     EraseUser: _PrivacyServiceEraseUserType
-    """Starts a job that erases a shopper, with all visitors merged into them: events, answers, attributes, merges,
-    parameters of jobs, rows of exported files, and vectors in models. A restore of an older backup erases them again.
-    What the shopper does after this call is new data and stays. A shopper whose erasure is under way, or of whom nothing
-    was stored since, gets the earlier job. SHOPPER_NOT_FOUND if nothing is stored, without `force`. Idempotent.
+    """Starts a job that erases a shopper, with all visitors merged into them; a merged visitor stands for the user. It
+    covers events, answers, attributes, merges, parameters of jobs, rows of exported files, and vectors in models. A
+    restore of an older backup erases them again. What the shopper does after this call is new data and stays. If an
+    erasure is under way, or nothing was stored since a complete one, the earlier job is returned. SHOPPER_NOT_FOUND if
+    nothing is stored, without `force`. Idempotent.
     """
 
     GetErasure: _PrivacyServiceGetErasureType
@@ -158,10 +159,11 @@ class PrivacyServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.privacy_service_pb2.EraseUserRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that erases a shopper, with all visitors merged into them: events, answers, attributes, merges,
-        parameters of jobs, rows of exported files, and vectors in models. A restore of an older backup erases them again.
-        What the shopper does after this call is new data and stays. A shopper whose erasure is under way, or of whom nothing
-        was stored since, gets the earlier job. SHOPPER_NOT_FOUND if nothing is stored, without `force`. Idempotent.
+        """Starts a job that erases a shopper, with all visitors merged into them; a merged visitor stands for the user. It
+        covers events, answers, attributes, merges, parameters of jobs, rows of exported files, and vectors in models. A
+        restore of an older backup erases them again. What the shopper does after this call is new data and stays. If an
+        erasure is under way, or nothing was stored since a complete one, the earlier job is returned. SHOPPER_NOT_FOUND if
+        nothing is stored, without `force`. Idempotent.
         """
 
     @abc.abstractmethod

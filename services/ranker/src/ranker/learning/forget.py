@@ -27,7 +27,8 @@ class ForgetInModels:
     that the record does not name."""
 
     def __init__(self, database: Database, store: ModelStore, unlearn_days: float = 0.0) -> None:
-        """`unlearn_days`: days after which models that learned from a shopper are replaced."""
+        """`unlearn_days`: days within which models that learned from a shopper have to be
+        replaced."""
         self._database, self._store = database, store
         self._registry = ModelRegistry(database)
         self._owner, self._unlearn_days = worker_id("forget"), unlearn_days
@@ -40,7 +41,7 @@ class ForgetInModels:
         due = person.requested_micros + int(self._unlearn_days * DAY_MICROS)
         text = (
             "The shopper's vector is removed. What models learned from all shoppers, this one"
-            " included, is replaced by a training until this time."
+            " included, stays until a later training replaces them: promote one by this time."
         )
         return ErasedStore(personal_data.MODELS.name, changed, due, text)
 

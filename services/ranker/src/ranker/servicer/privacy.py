@@ -9,7 +9,7 @@ from google.protobuf.json_format import MessageToDict
 
 from ranker.adapters.model_store import ModelStore
 from ranker.domain import personal_data
-from ranker.domain.erasure import ERASE, Erasure, Person, params, person_hash
+from ranker.domain.erasure import ERASE, Erasure, Person, params, person_hash, person_of
 from ranker.domain.errors import ErasureMissing, ShopperUnknown
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.signals import Signals
@@ -22,7 +22,7 @@ from ranker.servicer.requests import OWNER, actor, check_request_id, job_message
 from ranker.serving.profiles import profiles
 from ranker.serving.profiles.texts import ProfileWords
 from servicekit.clock import now_micros
-from servicekit.jobs import Jobs
+from servicekit.jobs import Job, JobNotFound, Jobs, JobState
 from servicekit.requests import enter, page_place, page_size, page_token, timestamp
 from servicekit.server import Context
 from sightline.common.v1 import job_pb2
@@ -34,6 +34,7 @@ PROFILE = "profile"
 """What was inferred, beside the stores of the registry; computed on request."""
 STORES = (*OWNED, personal_data.JOBS.name, personal_data.MODELS.name, PROFILE)
 """The stores of a copy, in its order. Exports and backups are copies of the tables."""
+UNDER_WAY = (JobState.PENDING, JobState.RUNNING)
 
 
 @dataclass(eq=False)
@@ -105,17 +106,32 @@ class PrivacyServicer(privacy_service_pb2_grpc.PrivacyServiceServicer):
         check_request_id(request.request_id)
         actors = await self._actors(catalog_id, request)
         before = await self.erasures.get(catalog_id, actors[0])
-        stored = await self.personal.has_any(catalog_id, actors)
-        if before is not None and not (before.completed_micros and (stored or request.force)):
-            return job_message(await self.jobs.get(before.job_id))
-        if not (stored or request.force):
+        earlier = await self._job(before)
+        if earlier is not None and earlier.state in UNDER_WAY:
+            return job_message(earlier)
+        if not (request.force or await self.personal.has_any(catalog_id, actors)):
+            if earlier is not None and earlier.state is JobState.SUCCEEDED:
+                return job_message(earlier)
             raise ShopperUnknown
+        if earlier is not None and earlier.state is not JobState.SUCCEEDED:
+            # It may have erased the merges, by which visitors are known to be the shopper.
+            merged = set(person_of(catalog_id, earlier.params).actors) - {actors[0]}
+            actors = (actors[0], *sorted(merged.union(actors[1:])))
         person = Person(catalog_id, actors, now_micros())
         # Two requests at a time create one job.
         key = f"{person_hash(actors[0])[:32]}:{before.job_id if before else ''}"
         job = await self.jobs.create(ERASE, catalog_id, params(person), key)
         await self.erasures.begin(person, job.id)
         return job_message(job)
+
+    async def _job(self, erasure: Erasure | None) -> Job | None:
+        """Return the job of an erasure; None without one, or after its term."""
+        if erasure is None:
+            return None
+        try:
+            return await self.jobs.get(erasure.job_id)
+        except JobNotFound:
+            return None
 
     async def GetErasure(self, request: pb.GetErasureRequest, context: Context) -> pb.Erasure:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)

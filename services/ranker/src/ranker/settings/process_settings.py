@@ -111,8 +111,9 @@ class WorkerSettings(
     training."""
 
     unlearn_days: float = Field(default=30.0, ge=0, le=365)
-    """Days after the erasure of a shopper until which the receipt promises a training that replaces
-    the models that learned from the shopper."""
+    """Days after the erasure of a shopper within which models that learned from the shopper have to
+    be replaced: the receipt names the day. With RANKER_AUTO_PROMOTE each night trains a model;
+    otherwise train and promote one by then."""
 
     lease_seconds: float = Field(default=30.0, ge=1, le=3600)
     """Seconds without a heartbeat after which another worker takes over a job."""
