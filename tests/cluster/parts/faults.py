@@ -135,7 +135,7 @@ def hanging_probe(kube: Kube) -> None:
     kube.here("patch", "deployment/gateway", "--patch", patch)
     try:
         until("a second pod of gateway runs", lambda: running(kube, "gateway") == 2, 60)
-        time.sleep(HANGING_SECONDS)  # the roll-out would have gone on by now
+        time.sleep(HANGING_SECONDS)
         serving = [ready(each) for each in kube.pods("gateway")]
         if sorted(serving) != [False, True]:
             raise Refused(f"ready pods of gateway while a probe hangs: {serving}")

@@ -25,12 +25,6 @@ TARGETS: Final = {
     "postgres": (5432,),
     "milvus": (19530, 9091),
 }
-QUOTA: Final[Document] = {
-    "apiVersion": "v1",
-    "kind": "ResourceQuota",
-    "metadata": {"name": "small", "namespace": NAMESPACE},
-    "spec": {"hard": {"requests.cpu": "4", "requests.memory": "10Gi"}},
-}
 CONNECT: Final = """
 import json, socket, sys
 from concurrent.futures import ThreadPoolExecutor
@@ -69,7 +63,6 @@ def policies(stage: Stage, report: Report) -> None:
     security(kube, report)
     rights(kube, report)
     inside(kube, report)
-    quota(kube, report)
     small = overlay("small")
     cpu, memory = (requested(small, what) for what in ("cpu", "memory"))
     report.add(
@@ -77,35 +70,6 @@ def policies(stage: Stage, report: Report) -> None:
         cpu <= 4 and memory <= 10 * 2**30,
         f"{cpu:.2f} CPUs, {memory / 2**30:.2f} GiB",
     )
-
-
-def quota(kube: Kube, report: Report) -> None:
-    """Bound the namespace to what the pages say: a roll-out fits, and a large pod is refused."""
-    kube.apply([QUOTA])
-    try:
-        kube.here("rollout", "restart", "deployment/gateway")
-        kube.rolled_out("deployment/gateway", POD_SECONDS)
-        used = kube.one("resourcequota", "small")["status"]["used"]
-        spec = kube.one("deployment", "gateway")["spec"]["template"]["spec"]
-        spec["containers"][0]["resources"] = {
-            "requests": {"cpu": "1", "memory": "8Gi"},
-            "limits": {"memory": "8Gi"},
-        }
-        large = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": "large", "namespace": NAMESPACE},
-            "spec": spec,
-        }
-        said = kube.call("apply", "--filename=-", given=json.dumps(large)).stderr
-        report.add(
-            "a quota of 4 CPUs and 10 GiB: a roll-out of the gateway fits, a pod of 8 GiB is"
-            " refused",
-            "exceeded quota" in said,
-            f"memory used {used['requests.memory']}; {said.strip()[-160:]}",
-        )
-    finally:
-        kube.here("delete", "resourcequota", "small")
 
 
 def connections(kube: Kube, report: Report) -> None:

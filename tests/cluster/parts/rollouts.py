@@ -5,23 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
 import secrets
-import subprocess
-import tempfile
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from tests.chaos.model import Report
-from tests.cluster.kube import NAMESPACE, Kube, Refused, ready, until
+from tests.cluster.kube import NAMESPACE, Kube, ready, until
 from tests.cluster.node import hub
-from tests.cluster.parts.pages import blocks
 from tests.cluster.parts.small import install, open_for_business
 from tests.cluster.parts.stage import SERVING, Stage, rendered
 from tests.cluster.parts.under_load import loaded
-from tests.cluster.tools import ROOT
-from tests.contracts.k8s import kubectl, of
+from tests.contracts.k8s import of
 
 ROLL_SECONDS: Final = 300
 NEW: Final = "0.0.0-next"
@@ -52,8 +46,6 @@ async def roll(stage: Stage, report: Report) -> None:
         await shop.step("a restart of every service: 0 failed", lambda: restart(kube))
         await shop.step("the migrations again: 0 failed", lambda: migrate(kube))
         await shop.step("a second key of the gateway's tokens: 0 failed", lambda: add_key(kube))
-        name = "the peers' keys replaced as the handbook says: 0 failed"
-        await shop.step(name, lambda: rotate_keys(stage))
         report.say("two pods of each service")
         await asyncio.to_thread(scale, kube, 2)
         name = "every pod of a service evicted, within the budgets: 0 failed"
@@ -99,31 +91,6 @@ def add_key(kube: Kube) -> None:
     kube.here("patch", "secret", "gateway-token-keys", "--patch", patch)
     kube.here("rollout", "restart", "deployment/gateway")
     kube.rolled_out("deployment/gateway", ROLL_SECONDS)
-
-
-def rotate_keys(stage: Stage) -> None:
-    """Run the handbook's block in a folder of its own. Raise Refused."""
-    text = (ROOT / "docs/operations.md").read_text("utf-8")
-    (block,) = (each for each in blocks(text) if "create secret generic peer-keys" in each)
-    with tempfile.TemporaryDirectory() as folder:
-        tool = Path(folder) / "bin"
-        tool.mkdir()
-        (tool / "kubectl").symlink_to(kubectl())
-        done = subprocess.run(
-            ["bash", "-ec", block],
-            cwd=folder,
-            env={
-                **os.environ,
-                "PATH": f"{tool}:{os.environ['PATH']}",
-                "KUBECONFIG": str(stage.kube.config),
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=ROLL_SECONDS,
-        )
-    if done.returncode:
-        raise Refused(done.stderr[-600:])
 
 
 def scale(kube: Kube, number: int) -> None:
