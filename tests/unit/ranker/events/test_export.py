@@ -13,7 +13,7 @@ import pytest
 
 from ranker.adapters.export_store import UNFINISHED, ExportFile, ExportStore
 from ranker.domain.errors import ExportUnwritable, Interrupted
-from ranker.domain.events import EventType
+from ranker.domain.events import DAY_MICROS, EventType
 from ranker.domain.features import Money
 from ranker.domain.selection import COLUMNS, Selection, params, request_key, selection_of
 from ranker.events import export
@@ -21,6 +21,7 @@ from ranker.events.export import EXPORT, MANIFEST
 from ranker.events.record.events import EventRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.tables import JOBS
+from servicekit.clock import new_id
 from servicekit.jobs import Job, Jobs
 from servicekit.sql import Database
 from tests.fakes.ranker import HOUR, NOW, stored
@@ -240,3 +241,15 @@ def test_a_request_asked_again_is_the_same_job_also_when_events_came_in() -> Non
     assert request_key("r", one) != request_key("r", Selection("default", NOW, from_micros=1))
     assert request_key("", one) == ""
     assert selection_of("default", params(one)) == one
+
+
+async def test_exports_are_deleted_after_their_term_and_other_folders_stay(tmp_path: Path) -> None:
+    old, young = (new_id(NOW + days * DAY_MICROS) for days in (-8, -6))
+    for name in (old, young, "notes"):
+        (tmp_path / "default" / name).mkdir(parents=True)
+        (tmp_path / "default" / name / MANIFEST).write_text("{}")
+    store = ExportStore(str(tmp_path))
+    catalogs = ("default", "none")
+    assert await export.expire(catalogs, store, 7.0, lambda: NOW) == 1
+    assert {path.name for path in (tmp_path / "default").iterdir()} == {young, "notes"}
+    assert await export.expire(catalogs, store, 7.0, lambda: NOW) == 0

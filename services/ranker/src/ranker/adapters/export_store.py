@@ -65,6 +65,12 @@ class ExportStore:
         return await self._jobs(catalog_id)
 
     @apart
+    def delete(self, catalog_id: str, job_id: str) -> None:
+        """Delete an export."""
+        with contextlib.suppress(FileNotFoundError):
+            self._files.rm(f"{self._root}/{catalog_id}/{job_id}", recursive=True)
+
+    @apart
     def _jobs(self, catalog_id: str) -> Sequence[str]:
         return _names(self._files, f"{self._root}/{catalog_id}")
 

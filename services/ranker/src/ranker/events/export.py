@@ -14,13 +14,15 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
+from uuid import UUID
 
 from ranker.adapters.export_store import ExportFolder, ExportStore, Part
 from ranker.domain.erasure import ErasedStore, Person
 from ranker.domain.errors import Interrupted
+from ranker.domain.events import DAY_MICROS
 from ranker.domain.personal_data import EXPORTS
 from ranker.domain.selection import COLUMNS, Selection, params, selection_of
 from ranker.events.record.selections import SelectionRecord
@@ -35,6 +37,7 @@ FILE_ROWS = 500_000
 MANIFEST = "manifest.json"
 WAIT_SECONDS = 0.5
 _JSON: Mapping[str, Any] = {"indent": 2, "sort_keys": True}
+_JOB = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 _PART = re.compile(r"events-([0-9]{19})\.parquet")
 
 
@@ -80,6 +83,25 @@ async def run(
     await files.put(MANIFEST, json.dumps(manifest, **_JSON).encode())
     await jobs.progress(job.id, total, total)
     return {"folder": files.url, "event_count": str(manifest["event_count"])}
+
+
+async def expire(
+    catalogs: Sequence[str], exports: ExportStore, days: float, now_micros: Callable[[], int]
+) -> int:
+    """Delete the exports that were requested more than `days` ago. Return their number. Raise
+    ExportUnwritable."""
+    count, before = 0, now_micros() - int(days * DAY_MICROS)
+    for catalog_id in catalogs:
+        for job_id in await exports.jobs(catalog_id):
+            if _JOB.fullmatch(job_id) and _requested_micros(job_id) < before:
+                await exports.delete(catalog_id, job_id)
+                count += 1
+    return count
+
+
+def _requested_micros(job_id: str) -> int:
+    """Return the time in a UUID of version 7, microseconds since 1970 (RFC 9562)."""
+    return (UUID(job_id).int >> 80) * 1_000
 
 
 async def erase(person: Person, exports: ExportStore, jobs: Jobs) -> ErasedStore:

@@ -141,6 +141,10 @@ class WorkerSettings(
     """Days after which impressions are deleted, the most frequent events. 0: as RANKER_EVENT_DAYS.
     """
 
+    export_days: float = Field(default=0.0, ge=0, le=36500)
+    """Days after which exports are deleted from RANKER_EXPORT_STORE, since they were requested. 0:
+    never. Keep them no longer than their events (RANKER_EVENT_DAYS)."""
+
     sweep_seconds: float = Field(default=60.0, gt=0, le=86400)
     """Seconds between two searches for expired events, records of answers and jobs."""
 

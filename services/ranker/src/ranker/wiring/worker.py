@@ -1,7 +1,7 @@
 """The loops of the ranker's worker."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any
 
@@ -75,7 +75,14 @@ def loops(
     )
     yield repeat(grouper.look, settings.count_seconds, stop, "products not grouped", GROUPING)
     forget = partial(forget_jobs, made.database, JOBS, settings.job_days)
-    for sweep, alive in ((partial(sweeper.sweep, stop), SWEEPING), (forget, "")):
+    exports = ExportStore(settings.export_store)
+    expire = partial(export.expire, catalogs, exports, settings.export_days, now_micros)
+    sweeps: list[tuple[Callable[[], Awaitable[object]], str]] = [
+        (partial(sweeper.sweep, stop), SWEEPING),
+        (forget, ""),
+        *([(expire, "")] if settings.export_days else []),
+    ]
+    for sweep, alive in sweeps:
         yield repeat(sweep, settings.sweep_seconds, stop, "nothing swept", alive)
     yield from optional_loops(settings, made, models, stop)
 
