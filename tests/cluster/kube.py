@@ -82,6 +82,8 @@ class Kube:
 
     def apply(self, documents: Sequence[Document]) -> str:
         """Apply documents as they are."""
+        if not documents:
+            return ""
         items = {"apiVersion": "v1", "kind": "List", "items": list(documents)}
         return self.ask("apply", "--filename=-", given=json.dumps(items))
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Sequence
+from typing import Any
 
-from sightline_client import SightlineClient
 from tests.chaos.model import Report
 from tests.chaos.suite.shop import open_shop, shoppers
 from tests.cluster.kube import NAMESPACE, Kube, restarts, until
@@ -38,16 +39,22 @@ def small(stage: Stage, report: Report) -> None:
     )
 
 
-def install(stage: Stage, report: Report) -> None:
-    """Apply `small` and wait until it is available; nothing if it is there."""
+def install(
+    stage: Stage, report: Report, given: Sequence[Document] = (), **more: Any
+) -> list[Document]:
+    """Apply `small` and wait until it is available; nothing if it is there. Return its documents.
+
+    `given`: Secrets that deploy/k8s/secrets.sh does not make; `more`: fields of a kustomization.
+    """
+    documents = rendered("small", **more)
     if stage.installed:
-        return
-    documents = rendered("small")
+        return documents
     stage.load_images(*images(documents))
     stage.define()
     report.say("images are loaded")
     began = time.monotonic()
     stage.kube.apply(documents)
+    stage.kube.apply(given)
     stage.secrets()
     stage.kube.available(START_SECONDS)
     for name in of(documents, "StatefulSet"):
@@ -56,12 +63,14 @@ def install(stage: Stage, report: Report) -> None:
     until("the migrations are complete", lambda: migrated(stage.kube, jobs), 60)
     took = time.monotonic() - began
     pods = stage.kube.items("pods")
+    what = "".join(f" with {each}" for each in more.get("components", ()))
     report.add(
-        "small: from nothing to all Deployments Available, migrations as Jobs",
+        f"small{what}: from nothing to all Deployments Available, migrations as Jobs",
         True,
         f"{took:.0f} s, {len(pods)} pods, {sum(map(restarts, pods))} restarts",
     )
     stage.installed = True
+    return documents
 
 
 def migrated(kube: Kube, jobs: list[str]) -> bool:
@@ -77,9 +86,9 @@ def open_for_business(stage: Stage) -> None:
 
 async def first_answer(stage: Stage) -> int:
     """Load the wines and return the number of products in an answer to a photo."""
-    async with SightlineClient(stage.address("gateway-admin", 8609), timeout=60) as client:
+    async with stage.client("gateway-admin", 8609, timeout=60) as client:
         await open_shop(client)
-    async with SightlineClient(stage.address("gateway", 8600), timeout=30) as client:
+    async with stage.client("gateway", 8600, timeout=30) as client:
         answer = await shoppers(client, 1)["photo"]()
     assert answer is not None
     stage.open = True
