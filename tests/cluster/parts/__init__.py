@@ -15,6 +15,7 @@ from tests.cluster.parts.production import production
 from tests.cluster.parts.rollouts import rollouts
 from tests.cluster.parts.small import small
 from tests.cluster.parts.stage import Stage
+from tests.cluster.parts.thirdparty import thirdparty
 
 PARTS: Final[Mapping[str, Callable[[Stage, Report], None]]] = {
     "overlays": overlays,
@@ -25,4 +26,5 @@ PARTS: Final[Mapping[str, Callable[[Stage, Report], None]]] = {
     "faults": faults,
     "pages": pages,
     "production": production,
+    "thirdparty": thirdparty,
 }

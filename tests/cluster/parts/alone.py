@@ -6,7 +6,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tests.chaos.model import Report
@@ -31,7 +31,8 @@ def alone(stage: Stage, report: Report) -> None:
     documents = {name: rendered(name) for name in ORDERS[0]}
     stage.load_images(*(each for some in documents.values() for each in images(some)))
     stage.define()
-    given = stores(stage, STORES)
+    place(stage.kube, STORES, "sightline/stores=true")
+    given = stores(stage, postgres=STORES, milvus=STORES)
     for number, order in enumerate(ORDERS):
         began = time.monotonic()
         for name in order:
@@ -60,41 +61,50 @@ def again(document: Document, number: int) -> Document:
     return copied
 
 
-def stores(stage: Stage, namespace: str) -> Mapping[str, str]:
-    """Run the PostgreSQL and Milvus of `small` in another namespace. Return what
+def stores(stage: Stage, **places: str) -> Mapping[str, str]:
+    """Run the PostgreSQL and Milvus of `small`, each in the namespace of `places`. Return what
     deploy/k8s/secrets.sh reads from its environment."""
-    root = secrets.token_hex(24)
+    root, own = secrets.token_hex(24), rendered("small")
     guarded = {"authorizationEnabled": True, "defaultRootPassword": root}
     urls = {
-        name: f"postgresql+psycopg://{name}:{secrets.token_hex(24)}@postgres.{namespace}:5432/{name}"
+        name: f"postgresql+psycopg://{name}:{secrets.token_hex(24)}"
+        f"@postgres.{places['postgres']}:5432/{name}"
         for name in ("retriever", "ranker")
     }
     held = {
-        "postgres": ("password", secrets.token_hex(24)),
-        "retriever-database": ("url", urls["retriever"]),
-        "ranker-database": ("url", urls["ranker"]),
-        "milvus": ("user.yaml", json.dumps({"common": {"security": guarded}})),
+        "postgres": {
+            "postgres": ("password", secrets.token_hex(24)),
+            "retriever-database": ("url", urls["retriever"]),
+            "ranker-database": ("url", urls["ranker"]),
+        },
+        "milvus": {"milvus": ("user.yaml", json.dumps({"common": {"security": guarded}}))},
     }
-    documents = [
-        {**each, "metadata": {**each["metadata"], "namespace": namespace}}
-        for each in rendered("small")
-        if each["metadata"]["name"].startswith(("postgres", "milvus"))
-        and each["kind"] != "NetworkPolicy"
-    ]
-    stage.load_images(*images(documents))
-    place(stage.kube, namespace, "sightline/stores=true")
-    for name, (key, value) in held.items():
-        made = ("create", "secret", "generic", name, f"--from-literal={key}={value}")
-        stage.kube.ask("--namespace", namespace, *made)
-    stage.kube.apply(documents)
-    for name in of(documents, "StatefulSet"):
-        status = ("rollout", "status", f"statefulset/{name}", f"--timeout={ROLL_SECONDS}s")
-        stage.kube.ask("--namespace", namespace, *status, seconds=ROLL_SECONDS + 60)
+    for name, namespace in places.items():
+        kube = stage.kube
+        if kube.call("get", "namespace", namespace).returncode:
+            place(kube, namespace)
+        for title, (key, value) in held[name].items():
+            made = ("create", "secret", "generic", title, f"--from-literal={key}={value}")
+            kube.ask("--namespace", namespace, *made)
+        run_store(stage, own, name, namespace)
     return {
         "RETRIEVER_DATABASE_URL": urls["retriever"],
         "RANKER_DATABASE_URL": urls["ranker"],
         "MILVUS_TOKEN": f"root:{root}",
     }
+
+
+def run_store(stage: Stage, own: Sequence[Document], name: str, namespace: str) -> None:
+    """Run a StatefulSet of `small` in another namespace, open to all pods."""
+    documents = [
+        {**each, "metadata": {**each["metadata"], "namespace": namespace}}
+        for each in own
+        if each["metadata"]["name"].startswith(name) and each["kind"] != "NetworkPolicy"
+    ]
+    stage.load_images(*images(documents))
+    stage.kube.apply(documents)
+    status = ("rollout", "status", f"statefulset/{name}", f"--timeout={ROLL_SECONDS}s")
+    stage.kube.ask("--namespace", namespace, *status, seconds=ROLL_SECONDS + 60)
 
 
 def place(kube: Kube, namespace: str, *labels: str) -> None:

@@ -24,6 +24,7 @@ def small(stage: Stage, report: Report) -> None:
     install(stage, report)
     began = time.monotonic()
     answer = asyncio.run(first_answer(stage))
+    stage.open = True
     took = time.monotonic() - began
     report.add(
         "wines imported through the Service, a model trained and promoted, a photo answered",
@@ -82,16 +83,19 @@ def open_for_business(stage: Stage) -> None:
     """Load the wines and a model, unless they are there."""
     if not stage.open:
         asyncio.run(first_answer(stage))
+        stage.open = True
 
 
-async def first_answer(stage: Stage) -> int:
-    """Load the wines and return the number of products in an answer to a photo."""
-    async with stage.client("gateway-admin", 8609, timeout=60) as client:
+async def first_answer(
+    stage: Stage, gateway: str = "gateway", operators: str = "gateway-admin"
+) -> int:
+    """Load the wines and return the number of products in an answer to a photo. `gateway`,
+    `operators`: Services."""
+    async with stage.client(operators, 8609, timeout=60) as client:
         await open_shop(client)
-    async with stage.client("gateway", 8600, timeout=30) as client:
+    async with stage.client(gateway, 8600, timeout=30) as client:
         answer = await shoppers(client, 1)["photo"]()
     assert answer is not None
-    stage.open = True
     return len(answer.results)
 
 

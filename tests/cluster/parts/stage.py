@@ -53,7 +53,6 @@ class Stage:
     """True once the wines and a model are loaded."""
     written: int = 0
     """The number of the next write of a part."""
-    namespace: str = NAMESPACE
     token: str | None = None
     credentials: grpc.ChannelCredentials | None = None
     """Those of clients; None: the gateway requires none."""
@@ -92,8 +91,9 @@ class Stage:
         self.token = self.credentials = None
 
     def client(self, service: str, port: int, **options: float) -> SightlineClient:
-        """Return a client of a Service in the run's network, by the cluster's names."""
-        target = f"dns://{SUBNET}.1:53/{service}.{self.namespace}.svc.cluster.local:{port}"
+        """Return a client of a Service, by the cluster's names: NAME, or NAME.NAMESPACE."""
+        name = service if "." in service else f"{service}.{NAMESPACE}"
+        target = f"dns://{SUBNET}.1:53/{name}.svc.cluster.local:{port}"
         return SightlineClient(target, token=self.token, credentials=self.credentials, **options)
 
     def secrets(self, given: Mapping[str, str] = MappingProxyType({})) -> None:
