@@ -12,6 +12,7 @@ from tests.cluster.parts.overlays import overlays
 from tests.cluster.parts.pages import pages
 from tests.cluster.parts.policies import policies
 from tests.cluster.parts.production import production
+from tests.cluster.parts.restore import restore
 from tests.cluster.parts.rollouts import rollouts
 from tests.cluster.parts.small import small
 from tests.cluster.parts.stage import Stage
@@ -27,4 +28,5 @@ PARTS: Final[Mapping[str, Callable[[Stage, Report], None]]] = {
     "pages": pages,
     "production": production,
     "thirdparty": thirdparty,
+    "restore": restore,
 }

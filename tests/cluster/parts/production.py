@@ -9,7 +9,7 @@ import secrets
 import ssl
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -115,16 +115,17 @@ def issued(folder: Path, authority: trustme.CA) -> Iterator[Document]:
 
 def secret(name: str, place: Path) -> Document:
     """Return a Secret of the files of a folder."""
-    return _secret(name, {each.name: each.read_bytes() for each in place.iterdir()})
+    return secret_of(name, {each.name: each.read_bytes() for each in place.iterdir()})
 
 
 def callers(token: str) -> Document:
     """Return the Secret of the gateway's callers."""
     roles = json.dumps([role.value for role in Role])
-    return _secret("gateway-keys", {"keys.toml": entry("shop", token, roles).encode()})
+    return secret_of("gateway-keys", {"keys.toml": entry("shop", token, roles).encode()})
 
 
-def _secret(name: str, data: dict[str, bytes]) -> Document:
+def secret_of(name: str, data: Mapping[str, bytes]) -> Document:
+    """Return a Secret."""
     kept: dict[str, Any] = {key: base64.b64encode(each).decode() for key, each in data.items()}
     meta = {"name": name, "namespace": NAMESPACE}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": kept}

@@ -131,16 +131,20 @@ def images(documents: Sequence[Document]) -> set[str]:
 def rendered(name: str, **more: Any) -> list[Document]:
     """Return an overlay with lower CPU requests, and with further fields of a kustomization."""
     with tempfile.TemporaryDirectory() as folder:
-        up = os.path.relpath(K8S, Path(folder).resolve())
-        components = [f"{up}/components/{each}" for each in more.pop("components", ())]
-        patches = [*LESS_CPU, *more.pop("patches", [])]
-        wanted = {
-            "apiVersion": "kustomize.config.k8s.io/v1beta1",
-            "kind": "Kustomization",
-            "resources": [f"{up}/overlays/{name}"],
-            "components": components,
-            "patches": patches,
-            **more,
-        }
-        (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
-        return render(Path(folder))
+        return render(written(Path(folder), name, **more))
+
+
+def written(folder: Path, name: str, **more: Any) -> Path:
+    """Write the kustomization that `rendered` builds into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    up = os.path.relpath(K8S, folder.resolve())
+    wanted = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [f"{up}/overlays/{name}"],
+        **more,
+        "components": [f"{up}/components/{each}" for each in more.get("components", ())],
+        "patches": [*LESS_CPU, *more.get("patches", ())],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
+    return folder
