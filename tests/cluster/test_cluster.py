@@ -14,8 +14,19 @@ from tests.cluster import results
 from tests.cluster.__main__ import main
 from tests.cluster.parts import PARTS
 from tests.cluster.parts.pages import blocks, prepared
-from tests.cluster.parts.small import memory, quantity
+from tests.cluster.parts.restore import PAGE as RESTORE_PAGE
+from tests.cluster.parts.restore import commands
+from tests.cluster.parts.small import (
+    PROMISED_CPUS,
+    PROMISED_GIB,
+    memory,
+    quantity,
+    requests,
+)
 from tests.cluster.parts.stage import images, rendered
+from tests.cluster.parts.thirdparty import PAGE as THIRD_PAGE
+from tests.cluster.parts.thirdparty import blocks as third_blocks
+from tests.cluster.parts.thirdparty import rendered as third_rendered
 from tests.cluster.standins import definitions, names, policies, services, volumes
 from tests.cluster.tools import (
     INSIDE,
@@ -259,6 +270,37 @@ def test_memory_is_that_of_the_installation_by_container() -> None:
     lines = [name % each for each in (("sightline", "a", "1e+06"), ("sightline", "b", "5"))]
     other = name % ("elsewhere", "c", "7")
     assert memory("\n".join([*lines, other])) == {"ranker": 1_000_005}
+
+
+def test_small_requests_4_cpus_and_8_gib() -> None:
+    cpus, sizes = zip(*requests(overlay("small")).values(), strict=True)
+    assert sum(cpus) <= PROMISED_CPUS
+    assert sum(sizes) <= PROMISED_GIB * 2**30
+    assert "4 cores, 8 GiB" in (ROOT / "deploy/k8s/README.md").read_text("utf-8")
+
+
+def test_the_third_party_s_overlay_is_the_page_s(tmp_path: Path) -> None:
+    wanted, typed = third_blocks(THIRD_PAGE.read_text("utf-8"))
+    documents = third_rendered(tmp_path, wanted)
+    assert {each["metadata"].get("namespace", "shop") for each in documents} == {"shop"}
+    assert all(each.startswith("registry.example.com/shop/") for each in images(documents))
+    made = subprocess.run(
+        [ROOT / "deploy/k8s/secrets.sh"],
+        env={**os.environ, "NAMESPACE": "shop"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "namespace: sightline" not in made
+    assert "export NAMESPACE=shop" in typed
+
+
+def test_the_page_has_commands_to_copy_and_to_restore() -> None:
+    copy, back = commands(RESTORE_PAGE.read_text("utf-8"))
+    assert "keep.sh save" in copy[1]
+    assert "cronjob/ranker-backup" in copy[2]
+    assert "keep.sh restore" in back[0]
+    assert "cronjob/ranker-restore" in back[1]
 
 
 def test_the_page_has_a_table_for_each_part_that_ran() -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from tests.chaos.model import Report
 from tests.cluster.parts.alone import alone
+from tests.cluster.parts.disks import disks
 from tests.cluster.parts.faults import faults
 from tests.cluster.parts.overlays import overlays
 from tests.cluster.parts.pages import pages
@@ -25,6 +26,7 @@ PARTS: Final[Mapping[str, Callable[[Stage, Report], None]]] = {
     "rollouts": rollouts,
     "policies": policies,
     "faults": faults,
+    "disks": disks,
     "pages": pages,
     "production": production,
     "thirdparty": thirdparty,

@@ -21,7 +21,7 @@ from sightline_client import tls_credentials
 from tests import certificates
 from tests.chaos.model import Report
 from tests.cluster.kube import NAMESPACE, Kube, Refused, until
-from tests.cluster.parts import pages
+from tests.cluster.parts.pages import blocks, run
 from tests.cluster.parts.small import install, open_for_business
 from tests.cluster.parts.stage import Stage
 from tests.cluster.parts.under_load import loaded
@@ -73,11 +73,11 @@ async def rotate(stage: Stage, report: Report, folder: Path, authority: trustme.
 def change_keys(stage: Stage, folder: Path) -> None:
     """Run the block of docs/operations.md as it stands."""
     text = (ROOT / "docs/operations.md").read_text("utf-8")
-    (block,) = (each for each in pages.blocks(text) if "secret peer-keys" in each)
+    (block,) = (each for each in blocks(text) if "secret peer-keys" in each)
     path = folder / "bin"
     path.mkdir()
     (path / "kubectl").symlink_to(kubectl())
-    if failed := pages.run(stage, f"cd {folder}\n{block}\ncd /", path):
+    if failed := run(stage, f"cd {folder}\n{block}\ncd /", path):
         raise Refused("; ".join(failed))
     time.sleep(ARRIVAL_SECONDS / 2)  # until the last step has reached all pods
 

@@ -21,7 +21,8 @@ from tests.chaos.model import Report
 from tests.chaos.suite.shop import shoppers
 from tests.cluster.kube import Refused
 from tests.cluster.node import SUBNET
-from tests.cluster.parts import pages
+from tests.cluster.parts.pages import blocks
+from tests.cluster.parts.pages import run as run_block
 from tests.cluster.parts.production import secret_of
 from tests.cluster.parts.small import install, open_for_business
 from tests.cluster.parts.stage import Stage, written
@@ -129,7 +130,7 @@ def commands(page: str) -> tuple[list[str], list[str]]:
     """Return the page's commands for Kubernetes that make backups, and those that restore."""
     kept = re.findall(r"^ *\$ ((?:openssl|deploy/keep.sh) .*)$", page, re.MULTILINE)
     kept = [each for each in kept if ".data" not in each]
-    copy, back = (each for each in pages.blocks(page))
+    copy, back = blocks(page)
     make, save, load = (each.replace("-x509", "-x509 -nodes") for each in kept)
     return [make, save, copy], [load, back]
 
@@ -137,7 +138,7 @@ def commands(page: str) -> tuple[list[str], list[str]]:
 def run(stage: Stage, folder: Path, scripts: list[str]) -> None:
     """Run commands in the folder. Raise Refused."""
     for script in scripts:
-        if failed := pages.run(stage, f"cd {folder}\n{script}", folder / "bin"):
+        if failed := run_block(stage, f"cd {folder}\n{script}", folder / "bin"):
             raise Refused("; ".join(failed))
 
 
