@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.cluster import results
@@ -311,17 +314,55 @@ def test_the_page_has_a_table_for_each_part_that_ran() -> None:
     assert "overlays" not in made
 
 
-@pytest.mark.slow
-def test_every_overlay_is_applied_to_a_real_cluster_and_a_pod_runs() -> None:
+def running() -> Tools:
+    """Return the tools of this machine. Skip the test if it cannot start a cluster now."""
     environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
     try:
         found = find(environment)
         assert isinstance(found, Tools)
         check_machine()
         with alone():
-            pass
+            return found
     except (NoCluster, Busy) as error:
         pytest.skip(f"NOT MEASURED: {error}")
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_says_so_and_leaves_nothing() -> None:
+    """Interrupt it while the cluster starts, and again a part."""
+    found = running()
+    for line in ("", "overlays begins"):
+        begun = subprocess.Popen(
+            [sys.executable, "-u", "-m", "tests.cluster", "overlays"],
+            cwd=ROOT,
+            env={**os.environ, "CLUSTER_TOOLS": str(found.folder), "PYTHONPATH": "deploy/local"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert begun.stdout is not None
+        time.sleep(3)
+        while line and line not in begun.stdout.readline():
+            assert begun.poll() is None
+        begun.send_signal(signal.SIGINT)
+        said = begun.communicate(timeout=60)[0]
+        assert begun.returncode == 130, said
+        assert "Interrupted" in said
+        kept = [each for each in psutil.process_iter(["cmdline"]) if cluster_s(each)]
+        assert kept == []
+        assert ".cache/cluster" not in Path("/proc/mounts").read_text()
+        assert not Path("/sys/class/net/br-node-1").exists()
+
+
+def cluster_s(process: psutil.Process) -> bool:
+    """Return whether a process is one of a cluster that this repository started."""
+    return str(ROOT / ".cache/cluster") in " ".join(process.info["cmdline"] or ())
+
+
+@pytest.mark.slow
+def test_every_overlay_is_applied_to_a_real_cluster_and_a_pod_runs() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
+    running()
     done = subprocess.run(
         [sys.executable, "-m", "tests.cluster", "overlays"],
         cwd=ROOT,
