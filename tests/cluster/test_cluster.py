@@ -20,6 +20,7 @@ from tests.cluster.parts.pages import blocks, prepared
 from tests.cluster.parts.restore import PAGE as RESTORE_PAGE
 from tests.cluster.parts.restore import commands
 from tests.cluster.parts.small import (
+    INSTALLS,
     PROMISED_CPUS,
     PROMISED_GIB,
     memory,
@@ -296,6 +297,16 @@ def test_the_third_party_s_overlay_is_the_page_s(tmp_path: Path) -> None:
     ).stdout
     assert "namespace: sightline" not in made
     assert "export NAMESPACE=shop" in typed
+
+
+def test_the_transcript_has_the_commands_of_the_handbook() -> None:
+    handbook = (ROOT / "docs/operations.md").read_text("utf-8")
+    assert all(each in handbook for each in INSTALLS[:3])
+    made = results.transcript([("kubectl get pods", "a\nb\n"), ("kubectl apply", "x\n" * 70)])
+    assert made.splitlines()[1:4] == ["$ kubectl get pods", "a", "b"]
+    assert "... 64 more lines" in made
+    page = results.INSTALLED.read_text("utf-8").partition("<!-- end of make cluster -->")[0]
+    assert [each for each in INSTALLS if f"$ {each}\n" in page] == list(INSTALLS)
 
 
 def test_the_page_has_commands_to_copy_and_to_restore() -> None:

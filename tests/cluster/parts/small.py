@@ -10,11 +10,19 @@ from typing import Any
 
 from tests.chaos.model import Report
 from tests.chaos.suite.shop import open_shop, shoppers
+from tests.cluster import results
 from tests.cluster.kube import NAMESPACE, Kube, restarts, until
 from tests.cluster.parts.stage import START_SECONDS, Stage, images, rendered
 from tests.contracts.k8s import Document, of, overlay
 
 GIB = 2**30
+INSTALLS = (
+    "kubectl apply -k deploy/k8s/overlays/small",
+    "deploy/k8s/secrets.sh | kubectl create -f -",
+    "kubectl -n sightline wait --for=condition=Available deployment --all --timeout=15m",
+    "kubectl -n sightline get pods",
+)
+"""The commands that `install` stands for."""
 UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 PROMISED_CPUS, PROMISED_GIB = 4.0, 8.0
 LOAD_SECONDS = 30
@@ -91,10 +99,10 @@ def install(
     stage.define()
     report.say("images are loaded")
     began = time.monotonic()
-    stage.kube.apply(documents)
+    applied = stage.kube.apply(documents)
     stage.kube.apply(given)
-    stage.secrets()
-    stage.kube.available(START_SECONDS)
+    created = stage.secrets()
+    available = stage.kube.available(START_SECONDS)
     for name in of(documents, "StatefulSet"):
         stage.kube.rolled_out(f"statefulset/{name}", 60)
     jobs = list(of(documents, "Job"))
@@ -108,6 +116,11 @@ def install(
         f"{took:.0f} s, {len(pods)} pods, {sum(map(restarts, pods))} restarts",
     )
     stage.installed = True
+    if not more:
+        shown = stage.kube.here("get", "pods")
+        results.store_transcript(
+            [*zip(INSTALLS, (applied, created, available, shown), strict=True)]
+        )
     return documents
 
 

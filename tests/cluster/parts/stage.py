@@ -96,8 +96,9 @@ class Stage:
         target = f"dns://{SUBNET}.1:53/{name}.svc.cluster.local:{port}"
         return SightlineClient(target, token=self.token, credentials=self.credentials, **options)
 
-    def secrets(self, given: Mapping[str, str] = MappingProxyType({})) -> None:
-        """Create the Secrets as the README says. `given`: variables of secrets.sh."""
+    def secrets(self, given: Mapping[str, str] = MappingProxyType({})) -> str:
+        """Create the Secrets as the README says, and return kubectl's output. `given`: variables
+        of secrets.sh."""
         made = subprocess.run(
             [K8S / "secrets.sh"],
             env={**os.environ, **given},
@@ -108,6 +109,7 @@ class Stage:
         done = self.kube.call("create", "--filename=-", given=made)
         if done.returncode and "AlreadyExists" not in done.stderr:
             raise NotMeasured(done.stderr)
+        return done.stdout
 
 
 def images(documents: Sequence[Document]) -> set[str]:
