@@ -39,7 +39,7 @@ LEFT_OUT: Final = {
     "kubectl kustomize deploy/k8s/overlays/example": "",
 }
 """Commands that need what this cluster has not; "": run by tests/contracts."""
-ELSEWHERE: Final = ("overlays/shop", "job copy-", "job restore-")
+ELSEWHERE: Final = ("NAMESPACE=shop", "job copy-", "job restore-")
 """Blocks that another part runs."""
 
 

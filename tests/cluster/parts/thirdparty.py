@@ -80,7 +80,7 @@ def rendered(folder: Path, overlay: str) -> list[Document]:
     requests of processor time. Return its documents."""
     copied = shutil.copytree(K8S, folder / "deploy/k8s")
     shutil.copytree(K8S.parent / "monitoring", folder / "deploy/monitoring")
-    (yours := copied / "overlays" / NAMESPACE).mkdir()
+    (yours := copied / "overlays/yours").mkdir()
     made = yaml.safe_load(overlay.replace("10.20.0.0/24", f"{SUBNET}.0/24"))
     made["patches"] += LESS_CPU
     (yours / "kustomization.yaml").write_text(yaml.safe_dump(made))
