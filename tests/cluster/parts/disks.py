@@ -36,7 +36,7 @@ def disks(stage: Stage, report: Report) -> None:
 
 def shrink(stage: Stage, claim: str, kind: str, names: Sequence[str]) -> Disk:
     """Move a claim's files to a file system with little room, while its pods are stopped."""
-    place = stage.node.volumes / f"{NAMESPACE}-{claim}"
+    (place,) = stage.node.volumes.glob(f"{NAMESPACE}-{claim}-*")
     for name in names:
         stage.kube.here("scale", f"{kind}/{name}", "--replicas=0")
     chosen = f"app.kubernetes.io/name in ({','.join(names)})"
