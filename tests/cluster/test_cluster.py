@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.chaos.model import NotMeasured
 from tests.cluster import results
 from tests.cluster.__main__ import main
 from tests.cluster.parts import PARTS
@@ -27,7 +28,7 @@ from tests.cluster.parts.small import (
     quantity,
     requests,
 )
-from tests.cluster.parts.stage import images, rendered
+from tests.cluster.parts.stage import Stage, images, rendered
 from tests.cluster.parts.thirdparty import PAGE as THIRD_PAGE
 from tests.cluster.parts.thirdparty import blocks as third_blocks
 from tests.cluster.parts.thirdparty import rendered as third_rendered
@@ -107,6 +108,24 @@ def test_missing_tools_are_named_with_their_packages(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("shutil.which", lambda command: None if command == "etcd" else command)
     with pytest.raises(NoCluster, match=r"apt-get install .*etcd-server"):
         check_machine()
+
+
+class Shelf:
+    """A node with these images."""
+
+    def __init__(self, *held: str) -> None:
+        self.held = held
+
+    def images(self) -> set[str]:
+        return set(self.held)
+
+
+def test_an_image_that_is_not_there_is_named_with_what_makes_it() -> None:
+    node: Any = Shelf("docker.io/sightline/gateway:1")
+    stage = Stage(node, [])
+    stage.load_images("sightline/gateway:1")
+    with pytest.raises(NotMeasured, match=r"no image sightline/ranker:1: make images"):
+        stage.load_images("sightline/gateway:1", "sightline/ranker:1")
 
 
 def test_a_run_lowers_requests_of_processor_time_and_nothing_else() -> None:

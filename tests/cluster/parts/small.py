@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from tests.chaos.model import Report
@@ -26,6 +27,8 @@ INSTALLS = (
 UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 PROMISED_CPUS, PROMISED_GIB = 4.0, 8.0
 LOAD_SECONDS = 30
+CHECKED = 6
+"""Services and workers."""
 MOST_OF_REQUEST = 0.5
 """Largest share of a request of memory in use, with 100 products: the promise is for 50,000."""
 TRITON = "triton"
@@ -44,7 +47,27 @@ def small(stage: Stage, report: Report) -> None:
         answer > 0,
         f"{took:.0f} s; {answer} products in the answer",
     )
+    took = checks(stage.kube)
+    report.add(
+        "an init container checked the settings of each service and worker",
+        len(took) == CHECKED,
+        ", ".join(f"{name} {seconds:.0f} s" for name, seconds in sorted(took.items())),
+    )
     asyncio.run(load(stage, report))
+
+
+def checks(kube: Kube) -> dict[str, float]:
+    """Return the seconds that each check of settings took, while all pods started at once."""
+    found = {}
+    for pod in kube.items("pods"):
+        for each in pod["status"].get("initContainerStatuses", []):
+            if each["name"] == "settings" and (ended := each["state"].get("terminated")):
+                began, end = (
+                    datetime.fromisoformat(ended[key]) for key in ("startedAt", "finishedAt")
+                )
+                name = pod["metadata"]["labels"]["app.kubernetes.io/name"]
+                found[name] = (end - began).total_seconds()
+    return found
 
 
 async def load(stage: Stage, report: Report) -> None:
