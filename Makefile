@@ -22,7 +22,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test every long check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench bench-full fuzz mutants chaos advisories sbom digests cluster cluster-check trends format clean workflows wheels version demo-kind monitoring capacity mixed
+.PHONY: help demo demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test every long check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench bench-full fuzz mutants chaos advisories sbom digests cluster cluster-tools cluster-check trends format clean workflows wheels version demo-kind monitoring capacity mixed
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -184,8 +184,11 @@ digests: ## Pin third-party images by digest (needs Docker and their registries)
 cluster-check: .venv/.synced ## Validate every overlay with a cluster's API server, without storing anything (NOT MEASURED without KUBECONFIG=)
 	$(BIN)/python -m tests.cluster.check
 
-cluster: setup tools ## Run the overlays in a real cluster: install, roll out under load, break and restore (KUBECONFIG= or CLUSTER_TOOLS=; PARTS=)
+cluster: setup tools cluster-tools ## Run the overlays in a real cluster: install, roll out under load, break and restore (KUBECONFIG= or CLUSTER_TOOLS=; PARTS=)
 	$(BIN)/python -m tests.cluster $(PARTS)
+
+cluster-tools: ## Install what `make cluster` needs to start a cluster (Debian without systemd, as root; elsewhere it says what is missing)
+	@deploy/local/cluster-tools.sh || [ "$(KUBECONFIG)" ] || echo 'NOT MEASURED: no cluster can be started here'
 
 trends: .venv/.synced ## Print the size and shape of the code; COMMITS="a b" also prints the files that each change touched
 	@$(BIN)/python -m tests.trends $(COMMITS)

@@ -30,7 +30,7 @@ data:
 {{end}}{{end}}'
   done
   # shellcheck disable=SC2016
-  kubectl -n "$1" get configmaps -o go-template='{{range .items}}{{if ne .metadata.name "kube-root-ca.crt"}}---
+  kubectl -n "$1" get configmaps -o go-template='{{range .items}}{{if not (or (eq .metadata.name "kube-root-ca.crt") (eq .metadata.name "openshift-service-ca.crt"))}}---
 apiVersion: v1
 kind: ConfigMap
 metadata: { name: {{.metadata.name}}, labels: { app.kubernetes.io/part-of: sightline } }

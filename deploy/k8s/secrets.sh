@@ -1,13 +1,15 @@
 #!/bin/sh
 # Prints the Secrets of an installation whose values can be random, with new values each time:
 #   deploy/k8s/secrets.sh | kubectl create -f -
-# "create" does not change existing ones. RETRIEVER_DATABASE_URL, RANKER_DATABASE_URL and MILVUS_TOKEN are taken
-# from the environment; without them they are those of components/postgres and components/milvus-standalone. DATABASE_CA
-# names a file with the authority of PostgreSQL's certificate: sslrootcert=/etc/sightline/database/ca.crt in these URLs.
+# "create" does not change existing ones. NAMESPACE is that of the Secrets (default: sightline). RETRIEVER_DATABASE_URL,
+# RANKER_DATABASE_URL and MILVUS_TOKEN are taken from the environment; without them they are those of components/postgres
+# and components/milvus-standalone. DATABASE_CA names a file with the authority of PostgreSQL's certificate:
+# sslrootcert=/etc/sightline/database/ca.crt in these URLs.
 set -eu
+namespace="${NAMESPACE:-sightline}"
 random() { openssl rand -hex "$1"; }
 secret() { # name, key, value
-  printf -- '---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: %s\n  namespace: sightline\n' "$1"
+  printf -- '---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: %s\n  namespace: %s\n' "$1" "$namespace"
   printf '  labels: { app.kubernetes.io/part-of: sightline }\ndata:\n  %s: %s\n' "$2" "$(printf %s "$3" | base64 | tr -d '\n')"
 }
 end='
@@ -41,7 +43,7 @@ key ranker-backup-keys backups.keys
 key embedder-space-keys spaces.keys
 key kafka-keys events.keys
 # One key for each pair of services that call one another; only these two have it.
-printf -- '---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: peer-keys\n  namespace: sightline\n'
+printf -- '---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: peer-keys\n  namespace: %s\n' "$namespace"
 printf '  labels: { app.kubernetes.io/part-of: sightline }\ndata:\n'
 for pair in gateway-embedder gateway-retriever gateway-ranker retriever-worker-embedder ranker-worker-retriever; do
   printf '  %s.key: %s\n' "$pair" "$(random 32 | base64 | tr -d '\n')"

@@ -82,6 +82,8 @@ class Kube:
 
     def apply(self, documents: Sequence[Document]) -> str:
         """Apply documents as they are."""
+        if not documents:
+            return ""
         items = {"apiVersion": "v1", "kind": "List", "items": list(documents)}
         return self.ask("apply", "--filename=-", given=json.dumps(items))
 
@@ -95,11 +97,12 @@ class Kube:
         how = ("rollout", "status", workload, f"--timeout={seconds:.0f}s")
         self.here(*how, seconds=seconds + REQUEST_SECONDS)
 
-    def available(self, seconds: float) -> None:
-        """Wait until every Deployment is Available. Raise Refused, with what its pods say."""
+    def available(self, seconds: float) -> str:
+        """Wait until every Deployment is Available, and return kubectl's output. Raise Refused,
+        with what its pods say."""
         how = ("wait", "--for=condition=Available", "deployment", "--all")
         try:
-            self.here(*how, f"--timeout={seconds:.0f}s", seconds=seconds + REQUEST_SECONDS)
+            return self.here(*how, f"--timeout={seconds:.0f}s", seconds=seconds + REQUEST_SECONDS)
         except Refused as error:
             raise Refused(f"{error}\n{self.unready()}") from error
 

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -18,6 +19,10 @@ from tests.cluster.tools import ROOT
 from tests.fuzz.model import Check, Verdict
 
 STORED = ROOT / ".cache/cluster-results.json"
+TRANSCRIPT = ROOT / ".cache/cluster-transcript.txt"
+INSTALLED = ROOT / "docs/operate/manifests.md"
+LINES = 6
+"""Lines of a command's output that the transcript shows."""
 PAGE = ROOT / "docs/research/cluster.md"
 WORDS = {Verdict.HELD: "MET", Verdict.VIOLATED: "MISSED", Verdict.NOT_MEASURED: "NOT MEASURED"}
 
@@ -94,11 +99,33 @@ def tables(parts: Mapping[str, Mapping[str, object]], order: Sequence[str]) -> s
     return "\n".join(lines)
 
 
+def transcript(commands: Sequence[tuple[str, str]]) -> str:
+    """Return commands with their output, of which a long one is cut."""
+    said = []
+    for command, output in commands:
+        lines = output.rstrip().splitlines()
+        few = len(lines) <= 2 * LINES
+        cut = lines if few else [*lines[:LINES], f"... {len(lines) - LINES} more lines"]
+        said += [f"$ {command}", *(line.rstrip() for line in cut)]
+    return "\n".join(["```console", *said, "```", ""])
+
+
+def store_transcript(commands: Sequence[tuple[str, str]]) -> None:
+    """Keep the transcript of an installation."""
+    TRANSCRIPT.parent.mkdir(exist_ok=True)
+    TRANSCRIPT.write_text(transcript(commands))
+
+
 def write_page() -> None:
-    """Replace the tables of the page with the stored results."""
+    """Replace the tables, and the transcript, of the pages with the stored results."""
     from tests.cluster.parts import PARTS
 
-    made = tables(json.loads(STORED.read_text()), list(PARTS))
-    text = PAGE.read_text("utf-8")
+    _replace(PAGE, tables(json.loads(STORED.read_text()), list(PARTS)))
+    if TRANSCRIPT.exists():
+        _replace(INSTALLED, TRANSCRIPT.read_text())
+
+
+def _replace(page: Path, made: str) -> None:
+    text = page.read_text("utf-8")
     pattern = re.compile(r"(<!-- make cluster -->\n).*?(<!-- end of make cluster -->)", re.DOTALL)
-    PAGE.write_text(pattern.sub(lambda m: f"{m[1]}{made}{m[2]}", text), "utf-8")
+    page.write_text(pattern.sub(lambda m: f"{m[1]}{made}{m[2]}", text), "utf-8")

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from tests.chaos.model import NotMeasured
 from tests.cluster import results
 from tests.cluster.__main__ import main
 from tests.cluster.parts import PARTS
 from tests.cluster.parts.pages import blocks, prepared
-from tests.cluster.parts.small import memory, quantity
-from tests.cluster.parts.stage import images, rendered
+from tests.cluster.parts.restore import PAGE as RESTORE_PAGE
+from tests.cluster.parts.restore import commands
+from tests.cluster.parts.small import (
+    INSTALLS,
+    PROMISED_CPUS,
+    PROMISED_GIB,
+    memory,
+    quantity,
+    requests,
+)
+from tests.cluster.parts.stage import Stage, images, rendered
+from tests.cluster.parts.thirdparty import PAGE as THIRD_PAGE
+from tests.cluster.parts.thirdparty import blocks as third_blocks
+from tests.cluster.parts.thirdparty import rendered as third_rendered
 from tests.cluster.standins import definitions, names, policies, services, volumes
 from tests.cluster.tools import (
     INSIDE,
@@ -92,6 +108,24 @@ def test_missing_tools_are_named_with_their_packages(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("shutil.which", lambda command: None if command == "etcd" else command)
     with pytest.raises(NoCluster, match=r"apt-get install .*etcd-server"):
         check_machine()
+
+
+class Shelf:
+    """A node with these images."""
+
+    def __init__(self, *held: str) -> None:
+        self.held = held
+
+    def images(self) -> set[str]:
+        return set(self.held)
+
+
+def test_an_image_that_is_not_there_is_named_with_what_makes_it() -> None:
+    node: Any = Shelf("docker.io/sightline/gateway:1")
+    stage = Stage(node, [])
+    stage.load_images("sightline/gateway:1")
+    with pytest.raises(NotMeasured, match=r"no image sightline/ranker:1: make images"):
+        stage.load_images("sightline/gateway:1", "sightline/ranker:1")
 
 
 def test_a_run_lowers_requests_of_processor_time_and_nothing_else() -> None:
@@ -261,6 +295,47 @@ def test_memory_is_that_of_the_installation_by_container() -> None:
     assert memory("\n".join([*lines, other])) == {"ranker": 1_000_005}
 
 
+def test_small_requests_4_cpus_and_8_gib() -> None:
+    cpus, sizes = zip(*requests(overlay("small")).values(), strict=True)
+    assert sum(cpus) <= PROMISED_CPUS
+    assert sum(sizes) <= PROMISED_GIB * 2**30
+    assert "4 cores, 8 GiB" in (ROOT / "deploy/k8s/README.md").read_text("utf-8")
+
+
+def test_the_third_party_s_overlay_is_the_page_s(tmp_path: Path) -> None:
+    wanted, typed = third_blocks(THIRD_PAGE.read_text("utf-8"))
+    documents = third_rendered(tmp_path, wanted)
+    assert {each["metadata"].get("namespace", "shop") for each in documents} == {"shop"}
+    assert all(each.startswith("registry.example.com/shop/") for each in images(documents))
+    made = subprocess.run(
+        [ROOT / "deploy/k8s/secrets.sh"],
+        env={**os.environ, "NAMESPACE": "shop"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "namespace: sightline" not in made
+    assert "export NAMESPACE=shop" in typed
+
+
+def test_the_transcript_has_the_commands_of_the_handbook() -> None:
+    handbook = (ROOT / "docs/operations.md").read_text("utf-8")
+    assert all(each in handbook for each in INSTALLS[:3])
+    made = results.transcript([("kubectl get pods", "a\nb\n"), ("kubectl apply", "x\n" * 70)])
+    assert made.splitlines()[1:4] == ["$ kubectl get pods", "a", "b"]
+    assert "... 64 more lines" in made
+    page = results.INSTALLED.read_text("utf-8").partition("<!-- end of make cluster -->")[0]
+    assert [each for each in INSTALLS if f"$ {each}\n" in page] == list(INSTALLS)
+
+
+def test_the_page_has_commands_to_copy_and_to_restore() -> None:
+    copy, back = commands(RESTORE_PAGE.read_text("utf-8"))
+    assert "keep.sh save" in copy[1]
+    assert "cronjob/ranker-backup" in copy[2]
+    assert "keep.sh restore" in back[0]
+    assert "cronjob/ranker-restore" in back[1]
+
+
 def test_the_page_has_a_table_for_each_part_that_ran() -> None:
     row = {"promise": "a | b", "verdict": "MET", "measured": "1 s"}
     made = results.tables({"small": {"seconds": 3.2, "rows": [row]}}, ["overlays", "small"])
@@ -269,17 +344,55 @@ def test_the_page_has_a_table_for_each_part_that_ran() -> None:
     assert "overlays" not in made
 
 
-@pytest.mark.slow
-def test_every_overlay_is_applied_to_a_real_cluster_and_a_pod_runs() -> None:
+def running() -> Tools:
+    """Return the tools of this machine. Skip the test if it cannot start a cluster now."""
     environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
     try:
         found = find(environment)
         assert isinstance(found, Tools)
         check_machine()
         with alone():
-            pass
+            return found
     except (NoCluster, Busy) as error:
         pytest.skip(f"NOT MEASURED: {error}")
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_says_so_and_leaves_nothing() -> None:
+    """Interrupt it while the cluster starts, and again a part."""
+    found = running()
+    for line in ("", "overlays begins"):
+        begun = subprocess.Popen(
+            [sys.executable, "-u", "-m", "tests.cluster", "overlays"],
+            cwd=ROOT,
+            env={**os.environ, "CLUSTER_TOOLS": str(found.folder), "PYTHONPATH": "deploy/local"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert begun.stdout is not None
+        time.sleep(3)
+        while line and line not in begun.stdout.readline():
+            assert begun.poll() is None
+        begun.send_signal(signal.SIGINT)
+        said = begun.communicate(timeout=60)[0]
+        assert begun.returncode == 130, said
+        assert "Interrupted" in said
+        kept = [each for each in psutil.process_iter(["cmdline"]) if cluster_s(each)]
+        assert kept == []
+        assert ".cache/cluster" not in Path("/proc/mounts").read_text()
+        assert not Path("/sys/class/net/br-node-1").exists()
+
+
+def cluster_s(process: psutil.Process) -> bool:
+    """Return whether a process is one of a cluster that this repository started."""
+    return str(ROOT / ".cache/cluster") in " ".join(process.info["cmdline"] or ())
+
+
+@pytest.mark.slow
+def test_every_overlay_is_applied_to_a_real_cluster_and_a_pod_runs() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
+    running()
     done = subprocess.run(
         [sys.executable, "-m", "tests.cluster", "overlays"],
         cwd=ROOT,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,23 +23,10 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).parents[2]
+INSTALLS = ROOT / "deploy/local/cluster-tools.sh"
 INSIDE = "SIGHTLINE_CLUSTER_INSIDE"
 """Set in the process that has namespaces of its own."""
 MEMORY_GIB = 3.0
-COMMANDS = {
-    "etcd": "etcd-server",
-    "containerd": "containerd",
-    "runc": "runc",
-    "conntrack": "conntrack",
-    "xz": "xz-utils",
-    "openssl": "openssl",
-    "curl": "curl",
-    "iptables": "iptables",
-    "unshare": "util-linux",
-    "setpriv": "util-linux",
-    "ip": "iproute2",
-}
-"""Each command with Debian's package."""
 PATIENCE_SECONDS = 15.0
 """Seconds after Ctrl-C for the cluster to stop by itself."""
 LIMIT_GROUPS = Path("/sys/fs/cgroup")
@@ -93,15 +81,21 @@ def _beside() -> Path | None:
     return next((p / "shared/cluster" for p in places if (p / "shared/cluster").is_dir()), None)
 
 
+def packages() -> dict[str, str]:
+    """Return each command that a cluster needs, with Debian's package."""
+    (named,) = re.findall(r'^tools="(.+?)"', INSTALLS.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    return dict(each.split("=") for each in named.split())
+
+
 def check_machine() -> None:
     """Raise NoCluster if this machine cannot run a cluster."""
     if os.geteuid() != 0:
         raise NoCluster("a cluster is started as root: run make cluster as root, or set KUBECONFIG")
-    missing = {package for command, package in COMMANDS.items() if not shutil.which(command)}
-    if not Path("/usr/lib/cni/bridge").exists():
-        missing.add("containernetworking-plugins")
+    missing = sorted(each for command, each in packages().items() if not shutil.which(command))
     if missing:
-        raise NoCluster(f"missing tools: apt-get install {' '.join(sorted(missing))}")
+        raise NoCluster(
+            f"missing tools: make cluster-tools, or apt-get install {' '.join(missing)}"
+        )
     free = psutil.virtual_memory().available / 2**30
     if free < MEMORY_GIB:
         raise NoCluster(f"{free:.1f} GiB of memory are available; a cluster takes {MEMORY_GIB:.0f}")

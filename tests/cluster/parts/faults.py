@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
 from typing import Final
 
 from tests.chaos.model import Report
-from tests.cluster.kube import Kube, Refused, ready, restarts, until
+from tests.cluster.kube import NAMESPACE, Kube, Refused, ready, restarts, until
 from tests.cluster.parts.small import install, open_for_business
 from tests.cluster.parts.stage import SERVING, Stage
 from tests.cluster.parts.under_load import UnderLoad, loaded
@@ -47,8 +48,8 @@ async def misplaced(shop: UnderLoad, kube: Kube) -> None:
     """Roll out what cannot start: the old pods serve on."""
     name = "an image that is not there: the roll-out stops, the old pod serves; 0 failed"
     await shop.step(name, lambda: bad_image(kube))
-    name = "a setting that is refused: the roll-out stops, the old pod serves; 0 failed"
-    await shop.step(name, lambda: bad_setting(kube, shop.report))
+    name = "a setting that --check refuses in the init container: the old pod serves; 0 failed"
+    await shop.step(name, lambda: bad_setting(kube))
     name = "a readiness probe that hangs: the roll-out stops, the old pod serves; 0 failed"
     await shop.step(name, lambda: hanging_probe(kube))
 
@@ -116,14 +117,39 @@ def bad_image(kube: Kube) -> None:
     stuck(kube, "gateway", "ImagePull")
 
 
-def bad_setting(kube: Kube, report: Report) -> None:
-    """Set what the gateway refuses."""
-    kube.here("set", "env", "deployment/gateway", "GATEWAY_CATALOGS=Not A Name")
+def bad_setting(kube: Kube) -> None:
+    """Set what the gateway refuses: its check fails, and the service is not started."""
+    wrong = json.dumps({"data": {"GATEWAY_CATALOGS": "Not A Name"}})
+    before = {each["metadata"]["uid"] for each in kube.pods("gateway")}
+    name = config_map(kube, "gateway")
+    found = kube.one("configmap", name)
     try:
-        stuck(kube, "gateway", '"reason": "Error"', 60)
-    except Refused:
-        report.say("the refused setting left no failing container")
-        raise
+        kube.here("patch", "configmap", name, "--patch", wrong)
+        kube.here("rollout", "restart", "deployment/gateway")
+        until("the check refuses the settings", lambda: "GATEWAY_CATALOGS" in said(kube), 60)
+        new = [each for each in kube.pods("gateway") if each["metadata"]["uid"] not in before]
+        states = [each["status"]["containerStatuses"][0]["state"] for each in new]
+        if any("waiting" not in each for each in states):
+            raise Refused(f"the gateway's container was started: {states}")
+    finally:
+        back = json.dumps({"data": {"GATEWAY_CATALOGS": found["data"]["GATEWAY_CATALOGS"]}})
+        kube.here("patch", "configmap", name, "--patch", back)
+        kube.here("rollout", "undo", "deployment/gateway")
+        kube.rolled_out("deployment/gateway", RECOVERY_SECONDS)
+
+
+def config_map(kube: Kube, name: str) -> str:
+    """Return the name of the ConfigMap of a workload's settings."""
+    spec = kube.one("deployment", name)["spec"]["template"]["spec"]
+    found: str = spec["containers"][0]["envFrom"][0]["configMapRef"]["name"]
+    return found
+
+
+def said(kube: Kube) -> str:
+    """Return the logs of the checks of the gateway's settings."""
+    selector = ("--selector=app.kubernetes.io/name=gateway", "--container=settings")
+    done = kube.call("--namespace", NAMESPACE, "logs", *selector)
+    return done.stdout + done.stderr
 
 
 def hanging_probe(kube: Kube) -> None:

@@ -8,7 +8,10 @@ from tests.chaos.model import Report
 from tests.cluster.kube import NAMESPACE, Kube, ready, until
 from tests.cluster.node import hub
 from tests.cluster.parts.stage import Stage
-from tests.contracts.k8s import OVERLAYS, Document, of, overlay, pod
+from tests.cluster.standins.definitions import custom
+from tests.cluster.standins.volumes import CLASS
+from tests.contracts.k8s import K8S, OLDEST, OVERLAYS, Document, of, overlay, pod
+from tests.contracts.k8s_schemas import problems
 
 POD_SECONDS = 120
 PAUSE = "localhost/pause:1"
@@ -17,6 +20,8 @@ TMP = "/tmp"  # noqa: S108 # in the pod
 
 def overlays(stage: Stage, report: Report) -> None:
     """Apply each overlay, check that no pod is refused, and delete it again."""
+    lacking(stage, report)
+    older(report)
     known = stage.define()
     report.say(f"{known} kinds of operators are defined")
     for name in OVERLAYS:
@@ -27,6 +32,66 @@ def overlays(stage: Stage, report: Report) -> None:
     stage.kube.ask("label", "namespace", "trial", restricted)
     run_pod(stage, report)
     stage.kube.ask("delete", "namespace", "trial", "--wait=false")
+
+
+def lacking(stage: Stage, report: Report) -> None:
+    """Check what a cluster says that lacks kinds, a storage class, or memory."""
+    kube = stage.kube
+    if kube.call("get", "storageclass", CLASS).returncode == 0:
+        report.miss("a cluster that lacks something", "this part has to be the first one")
+        return
+    kube.ask("create", "namespace", "trial")
+    try:
+        said = kube.call("apply", "--dry-run=server", "-k", str(K8S / "overlays/staging")).stderr
+        kinds = {each["kind"] for each in overlay("staging") if custom(each)}
+        unnamed = sorted(each for each in kinds if f'no matches for kind "{each}"' not in said)
+        name = "without the operators' kinds: kubectl names each, and how to install them"
+        held = not unnamed and "ensure CRDs are installed first" in said
+        report.add(name, held, f"{len(kinds)} kinds; not named: {unnamed or 'none'}")
+        claim = of(overlay("small"), "PersistentVolumeClaim")["retriever-photos"]
+        until("a service account", lambda: _account(kube), 60)
+        kube.apply([{**claim, "metadata": {"name": "photos", "namespace": "trial"}}])
+        waits(kube, report, "without a storage class", "no storage class is set")
+        kube.apply([greedy()])
+        waits(kube, report, "too little memory", "Insufficient memory")
+    finally:
+        kube.ask("delete", "namespace", "trial", "--timeout=60s")
+
+
+def waits(kube: Kube, report: Report, what: str, sentence: str) -> None:
+    """Check that the namespace's events have a sentence."""
+    events = ("--namespace", "trial", "get", "events")
+    took = until(what, lambda: sentence in kube.ask(*events), POD_SECONDS)
+    report.add(f"{what}: an event says why pods wait", True, f"“{sentence}” after {took:.0f} s")
+
+
+def greedy() -> Document:
+    """Return a pod that no node has room for."""
+    kept = pod(overlay("small"), "gateway")
+    container = {
+        "name": "trial",
+        "image": PAUSE,
+        "securityContext": kept["containers"][0]["securityContext"],
+        "resources": {"requests": {"memory": "1Ti"}},
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "greedy", "namespace": "trial"},
+        "spec": {"securityContext": kept["securityContext"], "containers": [container]},
+    }
+
+
+def older(report: Report) -> None:
+    """Check every overlay by the schemas of the oldest supported Kubernetes."""
+    wrong = [
+        f"{name}: {each['kind']} {each['metadata']['name']}"
+        for name in OVERLAYS
+        for each in overlay(name)
+        if problems(each, OLDEST)
+    ]
+    said = ", ".join(wrong) or f"{len(OVERLAYS)} overlays"
+    report.add(f"by the schemas of Kubernetes {OLDEST}: valid", not wrong, said)
 
 
 def apply(kube: Kube, name: str, documents: list[Document], report: Report) -> None:

@@ -39,6 +39,8 @@ LEFT_OUT: Final = {
     "kubectl kustomize deploy/k8s/overlays/example": "",
 }
 """Commands that need what this cluster has not; "": run by tests/contracts."""
+ELSEWHERE: Final = ("NAMESPACE=shop", "job copy-", "job restore-")
+"""Blocks that another part runs."""
 
 
 def pages(stage: Stage, report: Report) -> None:
@@ -60,7 +62,7 @@ def run_page(stage: Stage, report: Report, page: str, path: Path) -> None:
     ran = 0
     for block in blocks((ROOT / page).read_text("utf-8")):
         script, number = prepared(block)
-        if not number:
+        if not number or any(each in block for each in ELSEWHERE):
             continue
         for name in ("postgres", "milvus"):
             stage.kube.rolled_out(f"statefulset/{name}", BLOCK_SECONDS)

@@ -7,11 +7,14 @@ from typing import Final
 
 from tests.chaos.model import Report
 from tests.cluster.kube import NAMESPACE, Kube, ready, until
-from tests.cluster.parts.small import install, requested
+from tests.cluster.parts.small import install
 from tests.cluster.parts.stage import Stage
 from tests.contracts.k8s import ARROWS, Document, of, overlay, pod
 
 POD_SECONDS: Final = 120
+QUOTA_MEMORY: Final = "10Gi"
+"""What `small` requests, and a second pod of Triton while it is rolled out."""
+TOO_MANY: Final = 15
 OURS: Final = ("gateway", "embedder", "retriever", "retriever-worker", "ranker", "ranker-worker")
 """Workloads whose containers have Python."""
 NEIGHBOURS: Final = {"callers": "sightline/caller", "operators": "sightline/operator", "others": ""}
@@ -63,12 +66,34 @@ def policies(stage: Stage, report: Report) -> None:
     security(kube, report)
     rights(kube, report)
     inside(kube, report)
-    small = overlay("small")
-    cpu, memory = (requested(small, what) for what in ("cpu", "memory"))
+    quota(kube, report)
+
+
+def quota(kube: Kube, report: Report) -> None:
+    """Limit the namespace as deploy/k8s/README.md says, roll out, and ask for more than fits."""
+    spec = {"hard": {"requests.cpu": "5", "requests.memory": QUOTA_MEMORY, "pods": "20"}}
+    meta = {"name": "trial", "namespace": NAMESPACE}
+    limit = {"type": "Container", "default": {"memory": "512Mi"}, "max": {"memory": "8Gi"}}
+    made: list[Document] = [
+        {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": spec},
+        {"apiVersion": "v1", "kind": "LimitRange", "metadata": meta, "spec": {"limits": [limit]}},
+    ]
+    kube.apply(made)
+    try:
+        for name in ("triton", "gateway"):
+            kube.here("rollout", "restart", f"deployment/{name}")
+            kube.rolled_out(f"deployment/{name}", POD_SECONDS)
+        held = kube.one("resourcequota", "trial")["status"]["used"]
+        kube.here("scale", "deployment/gateway", f"--replicas={TOO_MANY}")
+        until("pods are refused", lambda: "exceeded quota" in kube.here("get", "events"), 60)
+        running = len(kube.pods("gateway"))
+    finally:
+        kube.here("scale", "deployment/gateway", "--replicas=1")
+        kube.here("delete", "resourcequota,limitrange", "trial")
     report.add(
-        "small requests at most 4 CPUs and 10 GiB",
-        cpu <= 4 and memory <= 10 * 2**30,
-        f"{cpu:.2f} CPUs, {memory / 2**30:.2f} GiB",
+        f"a quota of {QUOTA_MEMORY} of memory has room for roll-outs, and refuses what exceeds it",
+        running < TOO_MANY,
+        f"used {held['requests.memory']}; {running} of {TOO_MANY} pods of the gateway",
     )
 
 

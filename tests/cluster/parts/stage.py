@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import grpc
 import yaml
 
+from sightline_client import SightlineClient
 from tests.chaos.model import NotMeasured
 from tests.cluster.kube import NAMESPACE, Kube
 from tests.cluster.node import SUBNET, Node, hub
@@ -50,6 +53,9 @@ class Stage:
     """True once the wines and a model are loaded."""
     written: int = 0
     """The number of the next write of a part."""
+    token: str | None = None
+    credentials: grpc.ChannelCredentials | None = None
+    """Those of clients; None: the gateway requires none."""
 
     @property
     def kube(self) -> Kube:
@@ -76,18 +82,34 @@ class Stage:
             self.kube.ask("wait", "--for=condition=Established", f"crd/{name}", "--timeout=60s")
         return len(made)
 
-    def address(self, service: str, port: int) -> str:
-        """Return a target for gRPC clients in the run's network, by the cluster's names."""
-        return f"dns://{SUBNET}.1:53/{service}.{NAMESPACE}.svc.cluster.local:{port}"
+    def clear(self) -> None:
+        """Delete the installation, volumes included."""
+        self.kube.ask(
+            *("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=170s"), seconds=240
+        )
+        self.installed = self.open = False
+        self.token = self.credentials = None
 
-    def secrets(self) -> None:
-        """Create the Secrets as the README says."""
+    def client(self, service: str, port: int, **options: float) -> SightlineClient:
+        """Return a client of a Service, by the cluster's names: NAME, or NAME.NAMESPACE."""
+        name = service if "." in service else f"{service}.{NAMESPACE}"
+        target = f"dns://{SUBNET}.1:53/{name}.svc.cluster.local:{port}"
+        return SightlineClient(target, token=self.token, credentials=self.credentials, **options)
+
+    def secrets(self, given: Mapping[str, str] = MappingProxyType({})) -> str:
+        """Create the Secrets as the README says, and return kubectl's output. `given`: variables
+        of secrets.sh."""
         made = subprocess.run(
-            [K8S / "secrets.sh"], capture_output=True, text=True, check=True
+            [K8S / "secrets.sh"],
+            env={**os.environ, **given},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         done = self.kube.call("create", "--filename=-", given=made)
         if done.returncode and "AlreadyExists" not in done.stderr:
             raise NotMeasured(done.stderr)
+        return done.stdout
 
 
 def images(documents: Sequence[Document]) -> set[str]:
@@ -111,16 +133,20 @@ def images(documents: Sequence[Document]) -> set[str]:
 def rendered(name: str, **more: Any) -> list[Document]:
     """Return an overlay with lower CPU requests, and with further fields of a kustomization."""
     with tempfile.TemporaryDirectory() as folder:
-        up = os.path.relpath(K8S, Path(folder).resolve())
-        components = [f"{up}/components/{each}" for each in more.pop("components", [])]
-        patches = [*LESS_CPU, *more.pop("patches", [])]
-        wanted = {
-            "apiVersion": "kustomize.config.k8s.io/v1beta1",
-            "kind": "Kustomization",
-            "resources": [f"{up}/overlays/{name}"],
-            "components": components,
-            "patches": patches,
-            **more,
-        }
-        (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
-        return render(Path(folder))
+        return render(written(Path(folder), name, **more))
+
+
+def written(folder: Path, name: str, **more: Any) -> Path:
+    """Write the kustomization that `rendered` builds into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    up = os.path.relpath(K8S, folder.resolve())
+    wanted = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [f"{up}/overlays/{name}"],
+        **more,
+        "components": [f"{up}/components/{each}" for each in more.get("components", ())],
+        "patches": [*LESS_CPU, *more.get("patches", ())],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
+    return folder

@@ -73,8 +73,7 @@ def described(got: Sequence[Got]) -> str:
 async def loaded(stage: Stage, report: Report, name: str) -> AsyncIterator[UnderLoad]:
     """Send calls during the block. At the end, check that no acknowledged write was lost."""
     ledger = Ledger()
-    target = stage.address("gateway", 8600)
-    async with SightlineClient(target, timeout=SECONDS, batch_timeout=SECONDS) as client:
+    async with stage.client("gateway", 8600, timeout=SECONDS, batch_timeout=SECONDS) as client:
         asks = {**shoppers(client, SEED), **writers(client, ledger, stage.written)}
         stage.written += WRITES_APART
         load = Load(asks, RATES)

@@ -78,7 +78,8 @@ def serve(core: client.CoreV1Api, folder: Path) -> None:
 
 def _make(core: client.CoreV1Api, claim: Document, folder: Path) -> None:
     meta = claim["metadata"]
-    place = folder / f"{meta['namespace']}-{meta['name']}"
+    # Of this claim alone: one of the same name may not be removed yet.
+    place = folder / f"{meta['namespace']}-{meta['name']}-{meta['uid'][:8]}"
     place.mkdir(parents=True, exist_ok=True)
     place.chmod(0o777)
     try:

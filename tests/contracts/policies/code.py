@@ -36,9 +36,9 @@ def process(container: Document) -> str | None:
 
 def processes(cluster: Cluster) -> Iterator[tuple[Workload, Document, str, dict[str, str]]]:
     """Yield each container that runs one of our processes: workload, container, process,
-    environment."""
+    environment. `checked` compares init containers with them."""
     for workload in cluster.workloads():
-        for container in workload.containers:
+        for container in workload.pod["containers"]:
             if (name := process(container)) in CLASSES:
                 yield workload, container, name, cluster.environment(container)
 
@@ -106,6 +106,21 @@ def files(cluster: Cluster) -> Iterator[str]:
                 yield f"{workload}: {key}={value} is on no volume"
 
 
+def checked(cluster: Cluster) -> Iterator[str]:
+    """Yield pods whose first init container does not check the settings of their process with the
+    same image, environment and files."""
+    for workload, container, _, _ in processes(cluster):
+        if workload.kind not in LONG_RUNNING:
+            continue
+        first = next(iter(workload.pod.get("initContainers", ())), {})
+        if first.get("args") != ["--check"]:
+            yield f"{workload}: no init container checks its settings"
+            continue
+        for key in ("image", "command", "env", "envFrom", "volumeMounts"):
+            if first.get(key) != container.get(key):
+                yield f"{workload}: {key} of the check and of {container['name']} differ"
+
+
 def ports(cluster: Cluster) -> Iterator[str]:
     """Yield differences between a container's ports and those that its process opens."""
     for workload, container, name, settings in serving(cluster):
@@ -166,4 +181,4 @@ def _ends(workload: Workload, container: Document, drain: float, called: bool) -
         yield f"{workload}: needs {before + drain} s to end, and is killed after {given}"
 
 
-RULES: list[Rule] = [known, accepted, given, files, ports, targets, ends]
+RULES: list[Rule] = [known, accepted, given, files, checked, ports, targets, ends]

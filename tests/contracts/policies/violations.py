@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.contracts.k8s import Document, main, of, pod, settings_of
+from tests.contracts.k8s import Document, containers, main, of, pod, settings_of
 from tests.contracts.policies import code, links, network, pods, scaling
 from tests.contracts.policies.cluster import Rule
 
@@ -157,7 +157,11 @@ VIOLATIONS: list[tuple[Rule, str, Change]] = [
         "ServiceAccount none",
         lambda d: pod(d, "gateway").update(serviceAccountName="none"),
     ),
-    (links.used, "nobody uses it", lambda d: main(d, "embedder").pop("envFrom")),
+    (
+        links.used,
+        "nobody uses it",
+        lambda d: [each.pop("envFrom", None) for each in containers(pod(d, "embedder"))],
+    ),
     (links.mounts, "is not mounted", lambda d: volume(d, name="x", emptyDir={})),
     (
         links.mounts,
@@ -234,6 +238,16 @@ VIOLATIONS: list[tuple[Rule, str, Change]] = [
         pods.secrets,
         "environment of ranker",
         lambda d: main(d, "ranker")["envFrom"].append({"secretRef": {"name": "ranker-database"}}),
+    ),
+    (
+        code.checked,
+        "no init container checks",
+        lambda d: pod(d, "gateway")["initContainers"][0].pop("args"),
+    ),
+    (
+        code.checked,
+        "volumeMounts of the check and of gateway differ",
+        lambda d: main(d, "gateway")["volumeMounts"].pop(),
     ),
     (code.ports, "opens", lambda d: settings(d).update(GATEWAY_PORT="8700")),
     (code.ports, "opens", lambda d: settings(d).update(GATEWAY_ADMIN_PORT="8700")),
