@@ -35,6 +35,7 @@ from tests.cluster.tools import (
     alone,
     check_machine,
     find,
+    interruptible,
     isolate,
     run_inside,
 )
@@ -144,6 +145,7 @@ def main(arguments: Sequence[str]) -> int:
     if os.environ.get(INSIDE):
         try:
             with terminable():
+                interruptible()
                 return run(options.parts or list(PARTS), console, keep=options.keep)
         except KeyboardInterrupt:
             console.print("Interrupted; the cluster is stopped, and nothing is left of it.")

@@ -132,7 +132,13 @@ def run_inside(module: str, arguments: Sequence[str], tools: Tools) -> int:
     ]
     environment = {**os.environ, INSIDE: "1", "CLUSTER_TOOLS": str(tools.folder)}
     # Its own session: Ctrl-C reaches this process alone, which passes it on once.
-    with subprocess.Popen(command, env=environment, start_new_session=True) as inside:
+    # It takes SIGINT when it can say what was interrupted (`interruptible`).
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        inside = subprocess.Popen(command, env=environment, start_new_session=True)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    with inside:
         old = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
 
         asked: list[float] = []
@@ -158,6 +164,11 @@ def run_inside(module: str, arguments: Sequence[str], tools: Tools) -> int:
                 signal.signal(each, handler)
             inside.wait()
             remove_groups()
+
+
+def interruptible() -> None:
+    """Take SIGINT from now on, and one that came while this process started."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def remove_groups() -> None:

@@ -156,7 +156,7 @@ def template(documents: list[Document], name: str) -> Document:
     if name in ONCE:
         once: Document = job(documents, name)["spec"]["template"]
         return once
-    timed = name in (*TIMED, *COPYING)
+    timed = name in of(documents, "CronJob")
     kind = "CronJob" if timed else "StatefulSet" if name in STORES else "Deployment"
     spec = of(documents, kind)[name]["spec"]
     found: Document = (spec["jobTemplate"]["spec"] if timed else spec)["template"]

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from embedder.settings import EmbedderSettings
 from gateway.settings import GatewaySettings
-from ranker.settings import RankerSettings, TrainSettings
+from ranker.settings import BackupCommandSettings, RankerSettings, TrainSettings
 from retriever.settings import RetrieverSettings
 from servicekit.config import ServiceSettings
 
@@ -22,6 +22,12 @@ CLASSES: Mapping[str, type[ServiceSettings]] = {
     # A training is a process that the worker starts, with the worker's environment.
     "ranker-worker": TrainSettings,
 }
+"""Settings of the processes that stay."""
+WITH_COMMANDS: Mapping[str, type[ServiceSettings]] = {
+    **CLASSES,
+    "ranker-backups": BackupCommandSettings,
+}
+"""These, and those of commands that have settings of their own."""
 
 
 HELD = {
@@ -33,7 +39,7 @@ HELD = {
 
 def variables(process: str) -> set[str]:
     """Return the names of all variables that a process reads."""
-    settings = CLASSES[process]
+    settings = WITH_COMMANDS[process]
     prefix = settings.model_config.get("env_prefix", "")
     names = {f"{prefix}{field}".upper() for field in settings.model_fields}
     return names | {f"{prefix}{field}_file".upper() for field in secrets_of(settings)}
@@ -51,8 +57,8 @@ def loaded(
     for name in variables(process):
         monkeypatch.delenv(name, raising=False)
     files = {
-        f"{CLASSES[process].model_config['env_prefix']}{field}_FILE".upper()
-        for field in secrets_of(CLASSES[process])
+        f"{WITH_COMMANDS[process].model_config['env_prefix']}{field}_FILE".upper()
+        for field in secrets_of(WITH_COMMANDS[process])
     }
     for name, value in environment.items():
         variable = name.removesuffix("_FILE")
@@ -60,4 +66,4 @@ def loaded(
             monkeypatch.setenv(name, value)
         elif held := HELD.get(variable.partition("_")[2]):  # in the pods alone
             monkeypatch.setenv(variable, held)
-    return CLASSES[process]()
+    return WITH_COMMANDS[process]()

@@ -97,8 +97,7 @@ def test_its_page_has_every_policy_and_version_and_commands_that_there_are() -> 
     for name in ("cert-manager", "KEDA", "Prometheus Operator"):
         package = f"cloudcoil-models-{name.lower().replace(' ', '-')}"
         assert f"{name} {'.'.join(version(package).split('.')[:2])}" in " ".join(page.split())
-    (block,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
-    render, tests, check = block.splitlines()
+    render, tests, check = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)[0].splitlines()
     assert (ROOT / render.split()[-1] / "kustomization.yaml").exists()
     assert all((ROOT / each).exists() for each in tests.split()[4:])
     done = subprocess.run(

@@ -32,6 +32,8 @@ async def test_a_photo_is_one_trace_from_the_gateway_to_triton(
     answer = await asked(gateway, f"00-{TRACE}-{PARENT}-01")
     await until(lambda: all(served(collector, method) for method in METHODS))
     await until(lambda: "InferRequest" in {span.name for span in spans(collector)})
+    # Each process sends its spans on its own: a parent's may arrive after its child's.
+    await until(lambda: all(way(collector, span)[-1] == PARENT for span in spans(collector)))
 
     for method, service in METHODS.items():
         for span in served(collector, method):

@@ -31,7 +31,7 @@ REPLACED: Final = {
     r"apply (.*)overlays/(yours|example)": r"apply \1overlays/small",
     r"(kubectl .*port-forward .*)": r"timeout 5 \1 || [ $? = 124 ]",
     r"secrets.sh \| kubectl create -f -": "secrets.sh | kubectl create -f - || true # they exist",
-    r"sleep 60": "sleep 1",
+    r"sleep 90": "sleep 1",
 }
 """Replacements, by regular expression, that let a command run on this cluster."""
 LEFT_OUT: Final = {

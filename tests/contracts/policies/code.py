@@ -11,7 +11,7 @@ import pytest
 from ranker.wiring.server import CLOSE_SECONDS
 from tests.contracts.k8s import SERVED, Document
 from tests.contracts.policies.cluster import LONG_RUNNING, Cluster, Rule, Workload
-from tests.contracts.settings import CLASSES, loaded, variables
+from tests.contracts.settings import WITH_COMMANDS, loaded, variables
 
 ADDRESS = re.compile(r"(?:\w+://+)?([a-z][\w.-]*):(\d+)")
 LIBRARIES = ("AWS_",)
@@ -23,15 +23,17 @@ WORKER_END = 10
 
 
 def process(container: Document) -> str | None:
-    """Return which of CLASSES a container runs; None if it runs none."""
+    """Return which of WITH_COMMANDS a container runs; None if it runs none."""
     name = re.sub(r"[:@].*", "", container["image"].rsplit("/", 1)[-1])
     modules = {**dict(zip(SERVED, SERVED, strict=True)), "ranker-train": "ranker.worker"}
     command = container.get("command") or ["python", "-m", modules.get(name, "")]
     if command[:2] != ["python", "-m"] or not command[2]:
         return None
     package, _, part = command[2].partition(".")
-    # A training and a backup read what the worker reads.
-    return f"{package}-worker" if part in ("worker", "train", "backups") else package
+    if f"{package}-{part}" in WITH_COMMANDS:
+        return f"{package}-{part}"
+    # A training and the retriever's backups read what the worker reads.
+    return f"{package}-worker" if part in ("train", "backups") else package
 
 
 def processes(cluster: Cluster) -> Iterator[tuple[Workload, Document, str, dict[str, str]]]:
@@ -39,7 +41,7 @@ def processes(cluster: Cluster) -> Iterator[tuple[Workload, Document, str, dict[
     environment. `checked` compares init containers with them."""
     for workload in cluster.workloads():
         for container in workload.pod["containers"]:
-            if (name := process(container)) in CLASSES:
+            if (name := process(container)) in WITH_COMMANDS:
                 yield workload, container, name, cluster.environment(container)
 
 
@@ -83,8 +85,8 @@ def accepted(cluster: Cluster) -> Iterator[str]:
 def given(cluster: Cluster) -> Iterator[str]:
     """Yield unset settings whose default is an address or a folder of one machine."""
     for workload, _, name, environment in processes(cluster):
-        prefix = CLASSES[name].model_config["env_prefix"]
-        for key, field in CLASSES[name].model_fields.items():
+        prefix = WITH_COMMANDS[name].model_config["env_prefix"]
+        for key, field in WITH_COMMANDS[name].model_fields.items():
             default = field.default
             secret = getattr(default, "get_secret_value", lambda default=default: default)()
             local = re.search(r"127\.0\.0\.1:|\.data/", str(secret))
