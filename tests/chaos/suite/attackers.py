@@ -11,7 +11,6 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Final
 
@@ -26,7 +25,7 @@ from sightline.common.v1.job_service_pb2 import WatchJobRequest
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.ranker.v1.event_service_pb2 import ExportEventsRequest
 from sightline.ranker.v1.model_service_pb2 import TrainModelRequest
-from tests.chaos.model import NotMeasured, Report
+from tests.chaos.model import Report
 from tests.chaos.suite.crowd import (
     WHOLE,
     Ask,
@@ -39,6 +38,7 @@ from tests.chaos.suite.crowd import (
     p99,
 )
 from tests.fuzz.cost import attack, stage
+from tests.fuzz.cost.apart import apart
 from tests.fuzz.cost.recipes import CATALOG, Recipe
 from tests.fuzz.cost.stage import CALM, Keys, Meter, channel_to, fill, indexed
 from tests.fuzz.surface import named
@@ -59,8 +59,8 @@ _HEALTH: Final = "/grpc.health.v1.Health/Check"
 _PAUSE_SECONDS: Final = 0.02
 """Pause after a rejected call: an attacker that ignores the advised delay."""
 
-Attack = Callable[[Suite, Keys, Counter[str]], Awaitable[None]]
-"""Attacks until cancelled, and counts what it is answered."""
+Attack = Callable[[str, Keys, Counter[str]], Awaitable[None]]
+"""Attacks the gateway at an address until cancelled, and counts the outcomes."""
 
 
 def attackers(seed: int, report: Report) -> None:
@@ -72,7 +72,8 @@ def attackers(seed: int, report: Report) -> None:
 
 async def _attacked(suite: Suite, keys: Keys, seed: int, report: Report) -> None:
     chance, meter = random.Random(seed), Meter(suite)
-    async with channel_to(suite) as channel:
+    address = suite.addresses()["gateway"]
+    async with channel_to(address) as channel:
         await fill(channel, keys, PRODUCTS, stage.ATTRIBUTES)
         await indexed(channel, keys, report.say)
         await meter.learn_idle(SETTLE_SECONDS)
@@ -81,7 +82,7 @@ async def _attacked(suite: Suite, keys: Keys, seed: int, report: Report) -> None
         for name, attacking in ATTACKS.items():
             (alone,) = await come(ask, [CALM_PHASE], chance)
             codes = Counter[str]()
-            async with _under(attacking(suite, keys, codes)):
+            async with apart(partial(attacking, address, keys), codes):
                 await asyncio.sleep(SETTLE_SECONDS)
                 (beside,) = await come(ask, [CALM_PHASE], chance)
             check_pace([*alone, *beside])
@@ -89,20 +90,6 @@ async def _attacked(suite: Suite, keys: Keys, seed: int, report: Report) -> None
             report.say(f"attack by {name}: {said or 'no answer'}")
             judge_attack(name, alone, beside, report)
             await meter.settle(stage.SETTLE_SECONDS)
-
-
-@asynccontextmanager
-async def _under(attacking: Awaitable[None]) -> AsyncIterator[None]:
-    """Run an attack while the block runs. An attack that ends by itself is none: NotMeasured."""
-    task = asyncio.ensure_future(attacking)
-    try:
-        yield
-        if task.done():
-            raise NotMeasured("the attack ended by itself") from task.exception()
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError, grpc.aio.AioRpcError):
-            await task
 
 
 def judge_attack(name: str, alone: Sequence[Got], beside: Sequence[Got], report: Report) -> None:
@@ -145,7 +132,7 @@ async def _healthy(call: Awaitable[health_pb2.HealthCheckResponse]) -> str:
     return WHOLE if answer.status == health_pb2.HealthCheckResponse.SERVING else "not serving"
 
 
-async def _requests(recipe: Recipe, suite: Suite, keys: Keys, codes: Counter[str]) -> None:
+async def _requests(recipe: Recipe, address: str, keys: Keys, codes: Counter[str]) -> None:
     """Send the same request again and again, each time with other texts and photos."""
     numbers = itertools.count()
 
@@ -157,12 +144,12 @@ async def _requests(recipe: Recipe, suite: Suite, keys: Keys, codes: Counter[str
                 call(raw, timeout=DEADLINE_SECONDS, metadata=keys.metadata("attacker-0")), codes
             )
 
-    async with channel_to(suite) as channel, asyncio.TaskGroup() as group:
+    async with channel_to(address) as channel, asyncio.TaskGroup() as group:
         for _ in range(AT_ONCE):
             group.create_task(again(channel))
 
 
-async def _refused(suite: Suite, keys: Keys, codes: Counter[str]) -> None:
+async def _refused(address: str, keys: Keys, codes: Counter[str]) -> None:
     """Make calls for which the key lacks the role."""
     raw = TrainModelRequest(catalog_id=CATALOG).SerializeToString()
 
@@ -171,7 +158,7 @@ async def _refused(suite: Suite, keys: Keys, codes: Counter[str]) -> None:
             metadata = keys.metadata("attacker-0")
             await _counted(call(raw, timeout=DEADLINE_SECONDS, metadata=metadata), codes)
 
-    async with channel_to(suite) as channel, asyncio.TaskGroup() as group:
+    async with channel_to(address) as channel, asyncio.TaskGroup() as group:
         for _ in range(REFUSED_AT_ONCE):
             call = channel.unary_unary(named("TrainModel").path, None, None)
             group.create_task(again(call))
@@ -186,7 +173,7 @@ async def _counted(call: Awaitable[object], codes: Counter[str]) -> None:
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
-async def _streams(suite: Suite, keys: Keys, codes: Counter[str]) -> None:
+async def _streams(address: str, keys: Keys, codes: Counter[str]) -> None:
     """Watch its own job as often as it can, over several connections."""
     metadata = keys.metadata("search-0")
 
@@ -201,7 +188,7 @@ async def _streams(suite: Suite, keys: Keys, codes: Counter[str]) -> None:
                 codes[from_rpc_error(error).reason or error.code().name] += 1
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async with channel_to(suite) as one, channel_to(suite) as other:
+    async with channel_to(address) as one, channel_to(address) as other:
         export = one.unary_unary(named("ExportEvents").path, None, Job.FromString)
         raw = ExportEventsRequest(catalog_id=CATALOG).SerializeToString()
         job = (await export(raw, timeout=DEADLINE_SECONDS, metadata=metadata)).job_id
@@ -210,7 +197,7 @@ async def _streams(suite: Suite, keys: Keys, codes: Counter[str]) -> None:
                 group.create_task(watch((one, other)[number % 2], job))
 
 
-async def _stuck(suite: Suite, keys: Keys, codes: Counter[str]) -> None:
+async def _stuck(address: str, keys: Keys, codes: Counter[str]) -> None:
     """Check health without ever sending the message, without a token."""
 
     async def never() -> AsyncIterator[bytes]:
@@ -229,7 +216,7 @@ async def _stuck(suite: Suite, keys: Keys, codes: Counter[str]) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda *_: None)  # gRPC drops the generators of failed calls
     try:
-        async with channel_to(suite) as channel, asyncio.TaskGroup() as group:
+        async with channel_to(address) as channel, asyncio.TaskGroup() as group:
             for _ in range(STUCK):
                 group.create_task(check(channel))
     finally:

@@ -239,15 +239,6 @@ def test_an_attack_that_others_notice_is_noticed(beside: list[Got], broken: int)
     assert len(violated(report)) == broken
 
 
-async def test_an_attack_that_ends_by_itself_is_not_measured() -> None:
-    async def nothing() -> None:
-        return None
-
-    with pytest.raises(NotMeasured):
-        async with attackers._under(nothing()):
-            await asyncio.sleep(0.01)
-
-
 # A bad network
 
 USUAL = proxy.Spell(

@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import grpc
@@ -17,6 +18,7 @@ from servicekit.status import from_rpc_error
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from tests.chaos.model import NotMeasured
 from tests.chaos.suite.crowd import WHOLE, Ask, Got, Phase, check_pace, come, counted, p99
+from tests.fuzz.cost.apart import apart
 from tests.fuzz.cost.recipes import CATALOG, WORDS, Recipe
 from tests.fuzz.cost.stage import CALM, DEADLINE_SECONDS, Keys, channel_to
 from tests.fuzz.surface import named
@@ -62,26 +64,17 @@ def _whole(got: Sequence[Got]) -> float:
 async def attack(suite: Suite, keys: Keys, recipes: Sequence[Recipe], seed: int) -> Attack:
     """Run a regular caller alone, and then beside the attackers. Raise NotMeasured."""
     chance, codes = random.Random(seed), Counter[str]()
-    async with channel_to(suite) as own:
+    address = suite.addresses()["gateway"]
+    async with channel_to(address) as own:
         ask = calm(own, keys)
         await come(ask, [Phase(PHASE.rate, SETTLE_SECONDS)], chance)
         (alone,) = await come(ask, [PHASE], chance)
         check_pace(alone)
         if not _whole(alone):
             raise NotMeasured(f"the calm caller gets nothing whole alone: {counted(alone)}")
-        tasks = [
-            asyncio.create_task(
-                _attacker(suite, keys, number, recipe, _bodies(recipe, number), codes)
-            )
-            for number, recipe in enumerate(recipes)
-        ]
-        try:
+        async with apart(partial(_attackers, address, keys, recipes), codes):
             await come(ask, [Phase(PHASE.rate, SETTLE_SECONDS)], chance)
             (beside,) = await come(ask, [PHASE], chance)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
     check_pace(beside)
     said = ", ".join(f"{count} {what}" for what, count in codes.most_common(5))
     return Attack(alone, beside, said)
@@ -121,8 +114,18 @@ async def _outcome(call: Awaitable[pb.SearchResponse | pb.RecommendResponse]) ->
     return " ".join(sorted(causes)) or WHOLE
 
 
+async def _attackers(
+    address: str, keys: Keys, recipes: Sequence[Recipe], codes: Counter[str]
+) -> None:
+    """Run an attacker for each recipe."""
+    bodies = [_bodies(recipe, number) for number, recipe in enumerate(recipes)]
+    async with asyncio.TaskGroup() as group:
+        for number, recipe in enumerate(recipes):
+            group.create_task(_attacker(address, keys, number, recipe, bodies[number], codes))
+
+
 async def _attacker(
-    suite: Suite,
+    address: str,
     keys: Keys,
     number: int,
     recipe: Recipe,
@@ -131,7 +134,7 @@ async def _attacker(
 ) -> None:
     """Send requests one after another. One that is rejected is sent again."""
     metadata = keys.metadata(f"attacker-{number}")
-    async with channel_to(suite) as channel:
+    async with channel_to(address) as channel:
         call = channel.unary_unary(recipe.method.path, None, None)
         for raw in bodies:
             while True:
@@ -152,8 +155,8 @@ async def _sent(call: Awaitable[object], codes: Counter[str]) -> bool:
 
 
 def _bodies(recipe: Recipe, number: int) -> Iterator[bytes]:
-    """Return requests that no other attacker sends. The first ones are built now: building takes
-    this process as long as an answer, and the calm caller lives in it too."""
+    """Return requests that no other attacker sends. The first ones are built now, as building takes
+    as long as an answer."""
     turns = itertools.count(1_000_000 * (number + 1))
     made = [recipe.build(turn) for turn in itertools.islice(turns, _BUILT)]
     return itertools.chain(made, map(recipe.build, turns))

@@ -84,7 +84,7 @@ def search(plan: CostPlan, say: Say) -> CostResult:
 
 async def _search(suite, keys: Keys, plan: CostPlan, say: Say) -> CostResult:  # type: ignore[no-untyped-def]
     meter = Meter(suite)
-    async with channel_to(suite) as channel:
+    async with channel_to(suite.addresses()["gateway"]) as channel:
         try:
             await fill(channel, keys, plan.products, plan.attributes)
             say(f"  {plan.products:,} products are written")

@@ -181,9 +181,8 @@ def noise() -> bytes:
 
 
 @asynccontextmanager
-async def channel_to(suite: Suite) -> AsyncIterator[grpc.aio.Channel]:
-    """Yield a connection of its own to the gateway."""
-    address = suite.addresses()["gateway"]
+async def channel_to(address: str) -> AsyncIterator[grpc.aio.Channel]:
+    """Yield a connection of its own to a gateway."""
     async with grpc.aio.insecure_channel(address, options=_MESSAGES) as channel:
         yield channel
 
