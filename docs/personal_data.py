@@ -46,8 +46,14 @@ Programs call `export_user`, `erase_user` and `get_erasure` of the client, or `E
 - Erasing again returns the earlier job, unless the shopper has new data. Nothing stored:
   SHOPPER_NOT_FOUND.
 - **Models**: the shopper's vector is removed from all kept models at once, and the serving one is
-  loaded again. What a model learned from everyone, this shopper included, stays until a later
-  training replaces it: promote one within `RANKER_UNLEARN_DAYS`, whose end the receipt names.
+  loaded again. In the next night a job, `unlearn`, computes popularity, trends, products bought
+  together and item-to-item weights of all kept models again from the events that are left: they
+  are then those of a training without the shopper. What LightFM learned from everyone stays until
+  a later full training replaces the model, at the latest `RANKER_UNLEARN_DAYS` after the erasure,
+  as the receipt says. In the last three nights the worker trains one, and promotes it if its
+  evaluation passes; at the end it does so unless the evaluation failed, and deletes the other
+  models that learned from the shopper. `sightline_unlearn_due_timestamp_seconds` is the time by
+  which a serving model has to be replaced, and `SightlineUnlearningLate` fires when it is over.
 - **Backups** are not changed. With `RANKER_BACKUPS` the erasure is noted beside them, and a
   restore erases again; without it, erase again after a restore ([backups](operate/backups.md)).
 - **Exports**: rows are removed from files in the export store. Copies that were taken elsewhere

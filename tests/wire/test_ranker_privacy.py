@@ -15,9 +15,16 @@ import sqlalchemy as sa
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.erasure import person_hash
 from ranker.domain.events import Identity, Shopper
+from ranker.domain.log import log_of
+from ranker.domain.model import UNLEARN
 from ranker.domain.pseudonyms import Pseudonyms
+from ranker.domain.recipe import recipe_of
+from ranker.domain.signals import interests
+from ranker.events.record.events import EventRecord
 from ranker.events.record.models import ModelRegistry
-from ranker.events.record.tables import EVENTS, METADATA
+from ranker.events.record.tables import EVENTS, JOBS, METADATA
+from ranker.learning.training.fitting import popularity
+from servicekit.jobs import Jobs
 from servicekit.sql import Database
 from sightline.common.v1 import event_pb2, job_pb2
 from sightline.ranker.v1 import (
@@ -246,6 +253,25 @@ async def test_the_serving_model_answers_on_without_the_erased(
         before.model_version,
         list(before.raw_scores),
     )
+
+
+async def test_a_job_of_the_worker_subtracts_the_erased_from_sums_of_kept_models(
+    working: Suite, privacy: pb_grpc.PrivacyServiceStub
+) -> None:
+    await live(working)
+    await erased(working, privacy)
+    jobs = Jobs(working.database, JOBS)
+    job = await jobs.create(UNLEARN, "default", {})
+    assert (await followed(working, job.id)).state == job_pb2.Job.STATE_SUCCEEDED
+    assert (await jobs.get(job.id)).result == {"model_count": "1"}
+    record = await ModelRegistry(working.database).serving("default")
+    assert record is not None
+    store = ModelStore(str(working.folder / "models"))
+    model, manifest = store.read(*record.key), store.manifest(*record.key)
+    log = log_of(await EventRecord(working.database).interactions("default"))
+    found = interests(log, recipe_of(manifest["recipe"]).signals)
+    assert model.popularity is not None
+    assert model.popularity.tolist() == popularity(found, model.item_ids).tolist()
 
 
 async def test_a_copy_holds_all_that_is_stored_in_pages(

@@ -21,6 +21,7 @@ from tests.waiting import until
 COUNTS = ["nothing counted", "products not grouped"]
 ALWAYS = ["jobs", "jobs", *COUNTS, "nothing swept", "unheard: nothing swept"]
 NIGHT, HEALTH = "nightly training failed", "unheard: feedback check failed"
+UNLEARNING = "nothing unlearned"
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ async def test_what_is_turned_off_is_not_looked_at(
         heard.append(mine.get("alive", mine.get("name", kind)))
         found.append(("" if heard[-1] else "unheard: ") + mine.get("failed", kind))
         loop.close()
-    assert found == ALWAYS + others
+    assert found == ALWAYS + [UNLEARNING] * len(given.catalogs) + others
     names = [each for each in heard if each]
     assert len(set(names)) == len(names), "one that hangs would be heard of by its namesake"
 

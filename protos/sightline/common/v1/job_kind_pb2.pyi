@@ -60,6 +60,8 @@ class _JobKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTy
     """Restores a catalog from a backup."""
     JOB_KIND_ERASE_USER: _JobKind.ValueType  # 15
     """Erases a shopper."""
+    JOB_KIND_UNLEARN: _JobKind.ValueType  # 16
+    """Subtracts erased shoppers from what models hold of all shoppers' events."""
 
 class JobKind(_JobKind, metaclass=_JobKindEnumTypeWrapper):
     """The kinds of jobs."""
@@ -96,6 +98,8 @@ JOB_KIND_RESTORE: JobKind.ValueType  # 14
 """Restores a catalog from a backup."""
 JOB_KIND_ERASE_USER: JobKind.ValueType  # 15
 """Erases a shopper."""
+JOB_KIND_UNLEARN: JobKind.ValueType  # 16
+"""Subtracts erased shoppers from what models hold of all shoppers' events."""
 Global___JobKind: typing_extensions.TypeAlias = JobKind
 
 @typing.final

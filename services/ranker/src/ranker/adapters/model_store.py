@@ -37,6 +37,9 @@ FORMAT = 2
 READABLE = (1, FORMAT)
 """Formats that can be read. Format 1 has vectors only, without the parts added by format 2."""
 ARRAYS, STATE, MANIFEST = "model.npz", "state.npz", "manifest.json"
+UNLEARNED = "unlearned_micros"
+"""The manifest's entry of a model from which erased shoppers were subtracted: the time of the
+newest erasure among them, microseconds since 1970 (UTC)."""
 
 
 class ModelStore:
@@ -178,17 +181,40 @@ class ModelStore:
         Raise ModelCorrupt, StoreUnwritable.
         """
         manifest = self.manifest(catalog_id, version, manifest_sha256)
-        blobs = {name: self._checked(catalog_id, version, name, sha256)
-                 for name, sha256 in manifest["files"].items()}  # fmt: skip
         files = dict[str, bytes]()
-        for name, blob in blobs.items():
+        for name, sha256 in manifest["files"].items():
             with _well_formed(version):
-                arrays = load_arrays(blob)
+                arrays = load_arrays(self._checked(catalog_id, version, name, sha256))
                 kept = without_shoppers(arrays, is_erased)
-            stem = STATE if name.endswith(STATE) else ARRAYS
-            files[stem] = blob if kept is None else dump_arrays(kept)
-        if [*files.values()] == [*blobs.values()]:
-            return None
+            if kept is not None:
+                files[_stem(name)] = dump_arrays(kept)
+        return self._rewrite(catalog_id, version, manifest, files) if files else None
+
+    def unlearned(
+        self, catalog_id: str, model: Model, manifest_sha256: str, unlearned_micros: int
+    ) -> str:
+        """Write a model with other arrays beside its present files, as `without` does, and return
+        the new manifest's SHA-256. `unlearned_micros`: shoppers erased until then are not in it.
+        Raise ModelCorrupt, StoreUnwritable."""
+        manifest = self.manifest(catalog_id, model.version, manifest_sha256)
+        about = {**manifest, UNLEARNED: unlearned_micros}
+        arrays = {ARRAYS: dump_arrays(arrays_of(model))}
+        return self._rewrite(catalog_id, model.version, about, arrays)
+
+    def _rewrite(
+        self,
+        catalog_id: str,
+        version: str,
+        manifest: Mapping[str, Any],
+        changed: Mapping[str, bytes],
+    ) -> str:
+        """Write all files of a model anew, by names that hold their hashes; those that are not in
+        `changed` stay as they are. Return the new manifest's SHA-256."""
+        files = {
+            stem: changed.get(stem) or self._checked(catalog_id, version, name, sha256)
+            for name, sha256 in manifest["files"].items()
+            for stem in (_stem(name),)
+        }
         hashes = {name: hashlib.sha256(blob).hexdigest() for name, blob in files.items()}
         named = {edition(name, hashes[name]): blob for name, blob in files.items()}
         recorded = {edition(name, sha256): sha256 for name, sha256 in hashes.items()}
@@ -266,6 +292,11 @@ def _well_formed(version: str) -> Iterator[None]:
 def edition(name: str, sha256: str) -> str:
     """Return the name of a file of a rewritten model, which differs with its content."""
     return f"{sha256[:16]}-{name}"
+
+
+def _stem(name: str) -> str:
+    """Return the name of a file without the hash of a rewritten model."""
+    return STATE if name.endswith(STATE) else ARRAYS
 
 
 def _manifest_of(content: Mapping[str, Any]) -> bytes:

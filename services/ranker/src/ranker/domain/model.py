@@ -11,8 +11,8 @@ import numpy.typing as npt
 from ranker.domain.arrays import Doubles, Floats, Ints, Neighbours
 from ranker.domain.events import EventType
 
-TRAIN, EVALUATE = "train", "evaluate"
-"""Kinds of jobs that train and evaluate a model."""
+TRAIN, EVALUATE, UNLEARN = "train", "evaluate", "unlearn"
+"""Kinds of jobs that train and evaluate a model, and that subtract erased shoppers from models."""
 
 
 class ModelVerdict(StrEnum):
@@ -206,8 +206,8 @@ class ModelRecord:
     serving: bool = False
     training: Mapping[str, Any] = field(default_factory=dict)
     """Training data of the manifest: "recipe" (recipe.py), "ablation" (a list of additions,
-    learning/training/ablation.py), "base" (version from which it continued; empty if none) and
-    "trials" (number of recipes tried). Empty for models of older releases."""
+    learning/training/ablation.py), "base" (version from which it continued; empty if none),
+    "trials" (number of recipes tried) and "read_micros". Empty for models of older releases."""
     verdict: ModelVerdict | None = None
     """Verdict of its newest evaluation; `None` if not evaluated."""
     verdict_summary: str = ""
@@ -223,6 +223,12 @@ class ModelRecord:
     def key(self) -> tuple[str, str, str]:
         """Catalog, version and manifest hash, which identify the files."""
         return self.catalog_id, self.version, self.manifest_sha256
+
+    @property
+    def read_micros(self) -> int:
+        """When its events were read, microseconds since 1970 (UTC): it learned from no shopper who
+        was erased before. That of its base, if it continued from one; 0 if unknown."""
+        return int(self.training.get("read_micros", 0))
 
 
 ROBOTS_METRIC = "robots"

@@ -190,8 +190,8 @@ MODELS = PersonalStore(
     basis=Basis.INTEREST,
     term="RANKER_KEEP_MODELS trainings",
     readers="ranker",
-    erasure="the vector is removed from the files; the rest was learned from many shoppers, and a"
-    " training after the erasure replaces it",
+    erasure="the vector is removed from the files at once, sums over all shoppers' events are"
+    " computed again at night, and a training replaces the rest within RANKER_UNLEARN_DAYS",
     fields={"actors": "pseudonyms", "actor_vectors": "learned taste"},
 )
 EXPORTS = PersonalStore(

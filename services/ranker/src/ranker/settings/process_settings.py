@@ -103,7 +103,8 @@ class WorkerSettings(
     evaluation passes; otherwise the serving model stays."""
 
     auto_promote_hour: int = Field(default=3, ge=0, le=23)
-    """Hour of the day (UTC) from which nightly trainings start."""
+    """Hour of the day (UTC) from which nightly trainings start, and erased shoppers are subtracted
+    from models."""
 
     keep_models: int = Field(default=10, ge=2, le=1000)
     """Number of trained models whose files are kept, and of promotions that can be rolled back.
@@ -111,9 +112,9 @@ class WorkerSettings(
     training."""
 
     unlearn_days: float = Field(default=30.0, ge=0, le=365)
-    """Days after the erasure of a shopper within which models that learned from the shopper have to
-    be replaced: the receipt names the day. With RANKER_AUTO_PROMOTE each night trains a model;
-    otherwise train and promote one by then."""
+    """Days after the erasure of a shopper within which models that learned from the shopper are
+    replaced: the receipt names the day. In the last three nights a model is trained, and promoted
+    if its evaluation passes; at the end it is promoted unless its evaluation failed."""
 
     lease_seconds: float = Field(default=30.0, ge=1, le=3600)
     """Seconds without a heartbeat after which another worker takes over a job."""

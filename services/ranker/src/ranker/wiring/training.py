@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ranker.adapters.retriever import Catalog
-from ranker.domain.model import EVALUATE, TRAIN
+from ranker.domain.model import EVALUATE, TRAIN, UNLEARN
 from ranker.learning.publish import PublishedModels
 from ranker.learning.training.job import TrainingInputs, evaluate_again, run
+from ranker.learning.training.unlearn import unlearn
 from ranker.settings import TrainSettings
 from ranker.wiring.backend import backend, settle_record, stop_on_signals, to_retriever
 from ranker.workers.jobs import train_command, trainings, work
@@ -37,6 +38,9 @@ async def do(job_id: str) -> int:
             with tracing.job(job.kind, job.catalog_id, job.id):
                 if job.kind == EVALUATE:
                     result = await evaluate_again(job_id, inputs, progress)
+                elif job.kind == UNLEARN:
+                    count = await unlearn(job.catalog_id, made.database, made.store, progress)
+                    result = {"model_count": str(count)}
                 else:
                     version = await run(job_id, settings.training, inputs, progress)
                     result = {"model_version": version}

@@ -19,6 +19,7 @@ from ranker.events.export import EXPORT
 from ranker.events.purge import PURGE
 from ranker.events.record.answers import AnswerLog
 from ranker.events.record.count_groups import GroupRecord
+from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.events import EventRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.tables import JOBS
@@ -34,6 +35,7 @@ from ranker.workers.landing import Landing
 from ranker.workers.loops import repeat
 from ranker.workers.nightly import Nightly
 from ranker.workers.publishing import Publisher
+from ranker.workers.unlearning import Unlearning
 from servicekit.backups.store import Backups
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
@@ -84,6 +86,7 @@ def loops(
     ]
     for sweep, alive in sweeps:
         yield repeat(sweep, settings.sweep_seconds, stop, "nothing swept", alive)
+    yield from unlearning_loops(settings, made, models, stop)
     yield from optional_loops(settings, made, models, stop)
 
 
@@ -149,6 +152,25 @@ def noted(settings: WorkerSettings, do: Do) -> Do:
         return result
 
     return done
+
+
+def unlearning_loops(
+    settings: WorkerSettings, made: Backend, models: PublishedModels, stop: asyncio.Event
+) -> Iterator[Coroutine[Any, Any, None]]:
+    """Yield a loop for each catalog that keeps its models without erased shoppers."""
+    unlearning = Unlearning(
+        settings.auto_promote_hour,
+        settings.unlearn_days,
+        made.jobs,
+        made.registry,
+        ErasureRecord(made.database),
+        models.load,
+        made.prune,
+        now_micros,
+    )
+    for catalog_id in settings.catalogs:
+        look, name = partial(unlearning.look, catalog_id), f"unlearning of {catalog_id}"
+        yield repeat(look, LOOK_SECONDS, stop, "nothing unlearned", name, catalog_id=catalog_id)
 
 
 def optional_loops(

@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any
 
 from ranker.domain.errors import Interrupted
-from ranker.domain.model import EVALUATE, TRAIN
+from ranker.domain.model import EVALUATE, TRAIN, UNLEARN
 from ranker.workers.loops import repeat
 from servicekit import telemetry, tracing
 from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
@@ -65,8 +65,8 @@ def train_command(job_id: str) -> Sequence[str]:
 
 
 def trainings(jobs: Jobs, command: Command, stop: asyncio.Event) -> dict[str, Do]:
-    """Return the jobs that train and evaluate, each in its own process."""
-    return dict.fromkeys((TRAIN, EVALUATE), partial(_supervise, jobs, command, stop))
+    """Return the jobs that train, evaluate and unlearn, each in its own process."""
+    return dict.fromkeys((TRAIN, EVALUATE, UNLEARN), partial(_supervise, jobs, command, stop))
 
 
 async def work(

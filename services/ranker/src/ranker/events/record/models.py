@@ -222,6 +222,21 @@ class ModelRegistry(TableRecord):
 
         return await self._db.write(write)
 
+    async def retire(self, catalog_id: str, versions: Collection[str], now_micros: int) -> int:
+        """Mark models of these versions, except the serving one, whose files the next `prune` is to
+        delete. Return their number. Those promoted within the last hour stay, as in `prune`."""
+        t, serving = MODELS.c, sa.select(PROMOTIONS.c.version)
+        lately = now_micros - HOUR_MICROS
+        old = (
+            t.catalog_id == catalog_id,
+            t.version.in_(versions),
+            t.pruned_micros.is_(None),
+            t.promoted_micros.is_(None) | (t.promoted_micros < lately),
+            t.version.not_in(serving.where(PROMOTIONS.c.catalog_id == catalog_id)),
+        )
+        marked = sa.update(MODELS).where(*old).values(pruned_micros=now_micros)
+        return int(await self._db.write(lambda connection: connection.execute(marked).rowcount))
+
     async def keep_report(self, catalog_id: str, version: str, report: Report) -> None:
         """Store or replace the findings on a model of the registry."""
         row = {

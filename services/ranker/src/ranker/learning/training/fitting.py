@@ -14,6 +14,7 @@ from ranker.adapters.lightfm import LearnedFactors, learn
 from ranker.domain.arrays import Doubles, Floats, Neighbours
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.features import ID_KIND
+from ranker.domain.log import EventColumns
 from ranker.domain.model import Looks, Model
 from ranker.domain.recipe import Recipe
 from ranker.domain.signals import Interests
@@ -204,14 +205,24 @@ def _add_looks(vectors: Floats, looks: Looks, subject: TrainingMatrices) -> None
 def _parts(subject: TrainingMatrices, beside: Model | None) -> dict[str, Any]:
     """Return the parts beside LightFM's, those of `beside` if given."""
     if beside is not None:
-        names = ("item_item", "bought_together", "popularity", "trend")
-        return {name: getattr(beside, name) for name in names}
-    found, ids, recipe = subject.interests, subject.item_ids, subject.recipe
+        return {name: getattr(beside, name) for name in SUMS}
+    return sums(subject.interests, subject.log, subject.item_ids, subject.recipe)
+
+
+SUMS = ("item_item", "bought_together", "popularity", "trend")
+"""Parts of a model that are computed from sums over all shoppers. Without a shopper's events they
+are what a training without that shopper computes."""
+
+
+def sums(
+    found: Interests, log: EventColumns, item_ids: Sequence[str], recipe: Recipe
+) -> dict[str, Any]:
+    """Return the `SUMS` of products. `found`: the interests of these events."""
     return {
-        "item_item": item_item(found, ids, recipe),
-        "bought_together": bought_together(subject.log, ids, recipe),
-        "popularity": popularity(found, ids),
-        "trend": trend(found, ids),
+        "item_item": item_item(found, item_ids, recipe),
+        "bought_together": bought_together(log, item_ids, recipe),
+        "popularity": popularity(found, item_ids),
+        "trend": trend(found, item_ids),
     }
 
 

@@ -108,7 +108,10 @@ class TrainingInputs:
                 manifest_sha256=digest,
                 trained_micros=now_micros(),
                 metrics=(*metrics_of(made.report), *_robots(made)),
-                training={name: about[name] for name in ("recipe", "ablation", "base", "trials")},
+                training={
+                    **{name: about[name] for name in ("recipe", "ablation", "base", "trials")},
+                    "read_micros": read_micros if not base else await self._read(catalog_id, base),
+                },
                 **_data(given.log, made),
             )
         )
@@ -116,6 +119,9 @@ class TrainingInputs:
         if erased := await self._erasures.since(catalog_id, read_micros):
             await self._forget.all_of(catalog_id, lambda actor: person_hash(actor) in erased)
         return model.version
+
+    async def _read(self, catalog_id: str, version: str) -> int:
+        return (await self.registry.get(catalog_id, version)).read_micros
 
 
 async def run(

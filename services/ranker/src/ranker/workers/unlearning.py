@@ -1,0 +1,92 @@
+"""Models after erasures: each catalog's models are without its erased shoppers within the term.
+
+In the night after an erasure a job subtracts the shopper from the sums in kept models
+(learning/training/unlearn.py). In the last nights of the term a model is trained in place of a
+serving one that learned from the shopper, and promoted if its evaluation passes. At the end of the
+term it is promoted unless its evaluation failed, and the files of other models that learned from
+the shopper are deleted. If the serving one still did, the metric `DUE` is in the past.
+"""
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from prometheus_client import Gauge
+
+from ranker.domain.events import DAY_MICROS
+from ranker.domain.model import TRAIN, UNLEARN, ModelRecord, ModelVerdict
+from ranker.events.record.erasures import ErasureRecord
+from ranker.events.record.models import ModelRegistry
+from ranker.workers.nightly import Load, judge
+from servicekit.jobs import Jobs, JobState
+from servicekit.telemetry import get_logger
+
+LAST_NIGHTS_MICROS = 3 * DAY_MICROS
+"""Last part of the term, in which each night trains a model."""
+
+DUE = Gauge(
+    "sightline_unlearn_due_timestamp_seconds",
+    "Time by which a serving model has to be replaced because it learned from erased shoppers,"
+    " seconds since 1970; the earliest of all catalogs, and 0 without one.",
+)
+
+
+@dataclass
+class Unlearning:
+    hour: int
+    """Hour of the day (UTC) at which the night begins."""
+    days: float
+    """Term after an erasure."""
+    jobs: Jobs
+    registry: ModelRegistry
+    erasures: ErasureRecord
+    load: Load
+    prune: Callable[[str], Awaitable[None]]
+    """Deletes the files of models that are not kept, of a catalog."""
+    now_micros: Callable[[], int]
+    _due: dict[str, int] = field(init=False, default_factory=dict)
+    """By catalog."""
+
+    async def look(self, catalog_id: str) -> None:
+        """Request what is due tonight."""
+        requests = (await self.erasures.since(catalog_id, 0)).values()
+        serving = await self.registry.serving(catalog_id)
+        self._due[catalog_id] = self._due_of(serving, requests) if serving else 0
+        DUE.set(min((one for one in self._due.values() if one), default=0) / 1e6)
+        night = datetime.fromtimestamp(self.now_micros() / 1e6, UTC)
+        if night.hour < self.hour or not requests:
+            return
+        models = await self.registry.with_files(catalog_id)
+        if any(model.read_micros <= max(requests) for model in models):
+            await self.jobs.create(UNLEARN, catalog_id, {}, f"unlearn {night.date()}")
+        if serving is not None and self._due[catalog_id]:
+            await self._replace(serving, self._due[catalog_id], f"night of {night.date()}")
+        late = [model.version for model in models if self._is_over(model, requests)]
+        if late and await self.registry.retire(catalog_id, late, self.now_micros()):
+            await self.prune(catalog_id)
+
+    def _is_over(self, model: ModelRecord, requests: Collection[int]) -> bool:
+        return 0 < self._due_of(model, requests) <= self.now_micros()
+
+    def _due_of(self, model: ModelRecord, requests: Collection[int]) -> int:
+        """Return when a model has to be replaced, microseconds since 1970 (UTC); 0: never."""
+        held = [one for one in requests if model.read_micros <= one]
+        return min(held) + int(self.days * DAY_MICROS) if held else 0
+
+    async def _replace(self, serving: ModelRecord, due: int, request_id: str) -> None:
+        """Train a model in the place of the serving one near the end of the term. The request is
+        that of a nightly training, so that there is one a night."""
+        catalog_id, now = serving.catalog_id, self.now_micros()
+        if now < due - LAST_NIGHTS_MICROS:
+            return
+        job = await self.jobs.create(TRAIN, catalog_id, {"seed": 0}, request_id)
+        if job.state is not JobState.SUCCEEDED:
+            return
+        version = str(job.result["model_version"])
+        await judge(catalog_id, version, self.registry, self.load, now)
+        model = await self.registry.get(catalog_id, version)
+        if now < due or model.serving or model.verdict is ModelVerdict.FAILED:
+            return
+        await self.load(catalog_id, version)
+        await self.registry.promote(catalog_id, version, now, forced=True, verdict=model.verdict)
+        get_logger().info("model promoted to unlearn", model_version=version, verdict=model.verdict)
