@@ -140,6 +140,10 @@ def _wrap(
             answer = await costs.Measured(entrance.carry(work, context), observed.cost)
         except BaseException as error:
             ended = error if observed.began else await _rejected(error, method, entrance, context)
+            try:
+                await entrance.delay(ended)
+            except asyncio.CancelledError as gone:
+                ended = gone
             await observed.note(ended)
             await observed.fail(ended)
             raise

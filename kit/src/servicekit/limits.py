@@ -64,6 +64,11 @@ DENIED_ARRIVAL = 2.0
 """Seconds in which the request of a call without permission has to arrive."""
 MOST_DENIED = 2**16
 """Bytes of a request that is read for its catalog alone, since its caller lacks permission."""
+REFUSAL_SECONDS = 0.2
+"""Delay of the answer to a call above its caller's quota, so that a caller that ignores RetryInfo
+makes few such calls."""
+MOST_DELAYED = 1_000
+"""Answers that are delayed at a time; further ones are sent at once."""
 
 _END: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 
@@ -122,6 +127,23 @@ class StreamExpired(Unavailable, reason="STREAM_EXPIRED"):
     retry_after = timedelta(0)
 
 
+class RefusalDelay:
+    """The delay of calls above quotas."""
+
+    def __init__(self) -> None:
+        self._waiting = 0
+
+    async def wait(self) -> None:
+        """Wait for REFUSAL_SECONDS, unless MOST_DELAYED calls wait already."""
+        if self._waiting >= MOST_DELAYED:
+            return
+        self._waiting += 1
+        try:
+            await asyncio.sleep(REFUSAL_SECONDS)
+        finally:
+            self._waiting -= 1
+
+
 class CallLimits:
     """The admission limits of one server, in one process."""
 
@@ -142,7 +164,7 @@ class CallLimits:
             worked=WORKED.labels(service).inc,
         )
         given = settings if isinstance(settings, QuotaSettings) else QuotaSettings()
-        self.quotas = Quotas(given)
+        self.quotas, self.refusals = Quotas(given), RefusalDelay()
         self._catalogs = frozenset(settings.catalogs)
         refusals = [each.reason for each in Refusal.__subclasses__()]
         for reason in (*refusals, *(each.reason for each in _DENIALS)):
@@ -225,6 +247,11 @@ class CallAdmission:
             self.count(exhausted)
             return exhausted
         return error
+
+    async def delay(self, error: BaseException) -> None:
+        """Wait before an answer that says that a quota is used up."""
+        if isinstance(error, QuotaExhausted):
+            await self._limits.refusals.wait()
 
     async def read_denied(self, context: Any) -> None:
         """Read the request of a call without permission, for its catalog alone, as `read` of the

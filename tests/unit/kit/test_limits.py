@@ -494,6 +494,41 @@ async def test_each_opened_stream_counts_as_a_call() -> None:
         assert await is_alive(peer)
 
 
+async def test_answers_to_calls_above_a_quota_are_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    delayed = []
+
+    async def wait(delay: limits.RefusalDelay) -> None:
+        delayed.append(delay)
+
+    monkeypatch.setattr(limits.RefusalDelay, "wait", wait)
+    settings = Limited(quota_calls=0.01, quota_burst_seconds=100)
+    async with serving(settings=settings) as address, channel.connect(address) as peer:
+        assert await peer.unary_unary(UNARY)(b"x") == b"x"
+        assert not delayed
+        await refused(peer.unary_unary(UNARY)(b"x"))
+        await refused(peer.unary_stream(STREAM)(b"x").read())
+    assert len(delayed) == 2
+
+
+async def test_as_many_answers_are_delayed_at_a_time_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "REFUSAL_SECONDS", 3_600.0)
+    monkeypatch.setattr(limits, "MOST_DELAYED", 1)
+    delay = limits.RefusalDelay()
+    first = asyncio.create_task(delay.wait())
+    await asyncio.sleep(0)
+    await delay.wait()
+    assert not first.done()
+    first.cancel()
+    await asyncio.wait([first])
+    second = asyncio.create_task(delay.wait())
+    await asyncio.sleep(0.01)
+    assert not second.done(), "the first one left its place"
+    second.cancel()
+    await asyncio.wait([second])
+
+
 async def test_who_makes_catalogs_up_has_one_quota_for_all_of_them() -> None:
     settings = Limited(quota_calls=0.01, quota_burst_seconds=100)
     async with (
