@@ -3,6 +3,7 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,10 +13,11 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from fsspec.implementations.memory import MemoryFileSystem
 
+from ranker.adapters import model_store
 from ranker.adapters.export_store import ExportStore
 from ranker.adapters.model_store import ModelStore, dump_arrays, load_arrays, version_of
-from ranker.adapters.packing import arrays_of, pack_texts, unpack_texts
-from ranker.domain.arrays import Neighbours
+from ranker.adapters.packing import arrays_of, pack_texts, part_of, unpack_texts
+from ranker.domain.arrays import AnyArray, Neighbours
 from ranker.domain.errors import ExportUnwritable, ModelCorrupt, StoreUnwritable
 from ranker.domain.events import EventType
 from ranker.domain.model import Calibration, Looks, Model
@@ -114,7 +116,7 @@ def test_a_format_that_is_not_known_asks_for_a_new_training(
     store: ModelStore, tmp_path: Path
 ) -> None:
     store.write("default", MADE, {})
-    digest = rewritten(tmp_path, b'{"format": 3, "files": {}}')
+    digest = rewritten(tmp_path, b'{"format": 4, "files": {}}')
     with pytest.raises(ModelCorrupt, match="train a new model"):
         store.read("default", "lfm-1", digest)
 
@@ -393,3 +395,96 @@ def test_a_rewritten_model_is_restored_from_its_files(store: ModelStore) -> None
     for name, content in files.items():
         store.put("default", "lfm-1", name, content)
     assert store.read("default", "lfm-1", second).actor_rows == {}
+
+
+# Shoppers in files of their own
+
+
+@pytest.fixture
+def large(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
+    """Return a store that splits every model into four parts."""
+    monkeypatch.setattr(model_store, "SPLIT_SHOPPERS", 0)
+    monkeypatch.setattr(model_store, "PARTS", 4)
+    return store
+
+
+ACTORS = [f"actor-{number}" for number in range(20)]
+CROWDED = dataclasses.replace(
+    WHOLE,
+    actor_rows={name: row for row, name in enumerate(ACTORS)},
+    actor_vectors=np.arange(20 * MADE.item_vectors.shape[1], dtype=np.float32).reshape(20, -1),
+)
+CROWDED_STATE = {
+    "items_vectors": np.ones((2, 2), np.float32),
+    "shoppers_vectors": np.arange(42, dtype=np.float32).reshape(21, 2),
+    **pack_texts("shopper_names", [*ACTORS, "age_band=25-34"]),
+}
+
+
+def vectors(model: Model) -> dict[str, list[float]]:
+    return {name: model.actor_vectors[row].tolist() for name, row in model.actor_rows.items()}
+
+
+def state_rows(arrays: Mapping[str, AnyArray]) -> dict[str, list[float]]:
+    names = unpack_texts("shopper_names", arrays)
+    return dict(zip(names, arrays["shoppers_vectors"].tolist(), strict=True))
+
+
+def test_a_model_whose_shoppers_are_in_parts_reads_as_a_whole_one(
+    large: ModelStore, tmp_path: Path
+) -> None:
+    digest = large.write("default", CROWDED, {}, CROWDED_STATE)
+    assert len(list((tmp_path / "default" / "lfm-1").iterdir())) == 2 * (1 + 4) + 1
+    back = large.read("default", "lfm-1", digest)
+    assert vectors(back) == vectors(CROWDED)
+    assert back.popularity is not None
+    _, arrays = large.read_state("default", "lfm-1", digest)
+    assert state_rows(arrays) == state_rows(CROWDED_STATE)
+    assert arrays["items_vectors"].tolist() == CROWDED_STATE["items_vectors"].tolist()
+    some = large.vectors_of("default", "lfm-1", digest, ["actor-3", "nobody"])
+    assert some == {"actor-3": vectors(CROWDED)["actor-3"]}
+
+
+@pytest.mark.parametrize("among", [["actor-3", "nobody"], None])
+def test_the_erasure_of_a_shopper_writes_the_files_that_have_rows_of_theirs(
+    large: ModelStore, tmp_path: Path, among: list[str] | None
+) -> None:
+    digest = large.write("default", CROWDED, {}, CROWDED_STATE)
+    folder = tmp_path / "default" / "lfm-1"
+    before = {each.name for each in folder.iterdir()}
+    after = large.without("default", "lfm-1", digest, {"actor-3"}.__contains__, among)
+    assert after is not None
+    new = {each.name for each in folder.iterdir()} - before
+    part = f"shoppers-{part_of('actor-3', 4):02}.npz"
+    assert sorted(name[17:] for name in new) == ["manifest.json", f"model-{part}", f"state-{part}"]
+    large.tidy("default", "lfm-1", after)
+    back, (_, arrays) = (
+        large.read("default", "lfm-1", after),
+        large.read_state("default", "lfm-1", after),
+    )
+    wanted = {name: row for name, row in vectors(CROWDED).items() if name != "actor-3"}
+    assert vectors(back) == wanted
+    assert set(state_rows(arrays)) == {*wanted, "age_band=25-34"}
+    kept = {name for name, _ in large.files("default", "lfm-1", after)}
+    assert kept == {each.name for each in folder.iterdir()}
+    assert large.without("default", "lfm-1", after, {"actor-3"}.__contains__, among) is None
+
+
+def test_other_sums_of_a_model_in_parts_leave_its_shoppers(large: ModelStore) -> None:
+    digest = large.write("default", CROWDED, {}, CROWDED_STATE)
+    other = dataclasses.replace(
+        large.read("default", "lfm-1", digest), popularity=np.zeros(3, np.float32)
+    )
+    after = large.unlearned("default", other, digest, 7)
+    back = large.read("default", "lfm-1", after)
+    assert back.popularity is not None
+    assert not back.popularity.any()
+    assert vectors(back) == vectors(CROWDED)
+
+
+def test_a_part_that_was_exchanged_is_refused(large: ModelStore, tmp_path: Path) -> None:
+    digest = large.write("default", CROWDED, {}, CROWDED_STATE)
+    folder = tmp_path / "default" / "lfm-1"
+    (folder / "model-shoppers-00.npz").write_bytes((folder / "model-shoppers-01.npz").read_bytes())
+    with pytest.raises(ModelCorrupt):
+        large.read("default", "lfm-1", digest)

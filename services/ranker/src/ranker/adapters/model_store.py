@@ -4,14 +4,17 @@ Nothing is unpickled. The manifest holds the SHA-256 of each npz, and the record
 manifest, so that any changed file is rejected. packing.py defines the arrays.
 
 Files: ``<store>/<catalog>/<version>/model.npz``; ``state.npz``, from which a training can continue
-and which is never served; and ``manifest.json``. When a shopper is erased, the files are written
-anew, with hashes in their names, so that the former ones serve until the record names the new ones.
+and which is never served; and ``manifest.json``. Above SPLIT_SHOPPERS shoppers their rows are in
+PARTS further files of each, so that the erasure of one writes few bytes. When a shopper is erased,
+files are written anew, with hashes in their names, so that the former ones serve until the record
+names the new ones.
 """
 
 import hashlib
 import io
 import json
 import posixpath
+import re
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -24,7 +27,10 @@ import numpy as np
 from ranker.adapters.drivers import as_os_errors
 from ranker.adapters.packing import (
     arrays_of,
+    joined,
     model_of,
+    part_of,
+    split,
     unpack_texts,
     without_shoppers,
     words_of,
@@ -33,9 +39,11 @@ from ranker.domain.arrays import AnyArray
 from ranker.domain.errors import ModelCorrupt, StoreUnwritable
 from ranker.domain.model import Model
 
-FORMAT = 2
-READABLE = (1, FORMAT)
-"""Formats that can be read. Format 1 has vectors only, without the parts added by format 2."""
+FORMAT, SPLIT_FORMAT = 2, 3
+READABLE = (1, FORMAT, SPLIT_FORMAT)
+"""Formats that can be read. Format 1 has vectors only, without the parts added by format 2; format
+3 has shoppers in files of their own."""
+SPLIT_SHOPPERS, PARTS = 20_000, 64
 ARRAYS, STATE, MANIFEST = "model.npz", "state.npz", "manifest.json"
 UNLEARNED = "unlearned_micros"
 """The manifest's entry of a model from which erased shoppers were subtracted: the time of the
@@ -62,12 +70,14 @@ class ModelStore:
         Raise StoreUnwritable if the disk is full or the store is unavailable; no partial file
         remains.
         """
-        blobs = {ARRAYS: dump_arrays(arrays_of(model))}
+        parts = PARTS if len(model.actor_rows) > SPLIT_SHOPPERS else 0
+        blobs = dict(_files_of(ARRAYS, arrays_of(model), parts))
         if state is not None:
-            blobs[STATE] = dump_arrays(state)
+            blobs |= _files_of(STATE, state, parts)
         manifest = _manifest_of(
             {
-                "format": FORMAT,
+                "format": SPLIT_FORMAT if parts else FORMAT,
+                **({"shopper_parts": parts} if parts else {}),
                 "catalog_id": catalog_id,
                 "model_version": model.version,
                 "files": {name: hashlib.sha256(blob).hexdigest() for name, blob in blobs.items()},
@@ -129,15 +139,38 @@ class ModelStore:
     def _opened(
         self, catalog_id: str, version: str, manifest_sha256: str, name: str
     ) -> tuple[Mapping[str, Any], Mapping[str, AnyArray]]:
-        """Return the manifest and the arrays of a file that it names; ModelCorrupt."""
+        """Return the manifest and the arrays of the files that it names for `name`;
+        ModelCorrupt."""
         manifest = self.manifest(catalog_id, version, manifest_sha256)
-        with _well_formed(version):
-            found = [each for each in manifest["files"].items() if each[0].endswith(name)]
+        found = list(self._arrays(catalog_id, version, manifest, name))
         if not found:
             raise ModelCorrupt(f"model {version} has no {name}")
-        blob = self._checked(catalog_id, version, *found[0])
         with _well_formed(version):
-            return manifest, load_arrays(blob)
+            return manifest, joined([arrays for _, arrays in found])
+
+    def _arrays(
+        self,
+        catalog_id: str,
+        version: str,
+        manifest: Mapping[str, Any],
+        name: str,
+        among: Collection[str] | None = None,
+    ) -> Iterator[tuple[str, dict[str, AnyArray]]]:
+        """Yield the files that a manifest names for `name`, that without shoppers first, each by
+        its name without hash. `among`: those that may have rows of these shoppers. Raise
+        ModelCorrupt."""
+        with _well_formed(version):
+            parts = int(manifest.get("shopper_parts", 0))
+            stems = {_stem(each): each for each in manifest["files"]}
+        wanted = {_part(name, part_of(one, parts)) for one in among or () if parts}
+        for stem in sorted(stems, key=lambda each: (each != name, each)):
+            if stem != name and not stem.startswith(f"{name.removesuffix('.npz')}-"):
+                continue
+            if parts and among is not None and stem not in wanted:
+                continue
+            blob = self._checked(catalog_id, version, stems[stem], manifest["files"][stems[stem]])
+            with _well_formed(version):
+                yield stem, load_arrays(blob)
 
     def _checked(self, catalog_id: str, version: str, name: str, sha256: str) -> bytes:
         """Return a file of this hash; ModelCorrupt."""
@@ -157,37 +190,43 @@ class ModelStore:
         for name, sha256 in manifest["files"].items():
             yield name, self._checked(catalog_id, version, name, sha256)
         content = self._manifest(catalog_id, version, manifest_sha256)
-        is_first = all(name in {ARRAYS, STATE} for name in manifest["files"])
-        yield MANIFEST if is_first else edition(MANIFEST, manifest_sha256), content
+        yield _manifest_name(manifest, manifest_sha256), content
 
     def vectors_of(
         self, catalog_id: str, version: str, manifest_sha256: str, actors: Collection[str]
     ) -> dict[str, list[float]]:
         """Return the vectors of these pseudonyms, of those that have one; ModelCorrupt."""
-        _, arrays = self._opened(catalog_id, version, manifest_sha256, ARRAYS)
-        with _well_formed(version):
-            rows = {name: row for row, name in enumerate(unpack_texts("actors", arrays))}
-            vectors = arrays["actor_vectors"]
-            return {name: vectors[rows[name]].tolist() for name in actors if name in rows}
+        manifest, found = self.manifest(catalog_id, version, manifest_sha256), {}
+        for _, arrays in self._arrays(catalog_id, version, manifest, ARRAYS, actors):
+            with _well_formed(version):
+                rows = {name: row for row, name in enumerate(unpack_texts("actors", arrays))}
+                vectors = arrays["actor_vectors"]
+                found |= {name: vectors[rows[name]].tolist() for name in actors if name in rows}
+        return found
 
     def without(
-        self, catalog_id: str, version: str, manifest_sha256: str, is_erased: Callable[[str], bool]
+        self,
+        catalog_id: str,
+        version: str,
+        manifest_sha256: str,
+        is_erased: Callable[[str], bool],
+        among: Collection[str] | None = None,
     ) -> str | None:
         """Write the model again without the vectors of erased shoppers, beside its present files.
         Return the new manifest's SHA-256; None if it has none of them. `is_erased` is given a
-        pseudonym.
+        pseudonym. `among`: the erased shoppers, if they are known: only their files are read.
 
         The new files serve once the record names the new manifest; then `tidy` deletes the others.
         Raise ModelCorrupt, StoreUnwritable.
         """
         manifest = self.manifest(catalog_id, version, manifest_sha256)
         files = dict[str, bytes]()
-        for name, sha256 in manifest["files"].items():
-            with _well_formed(version):
-                arrays = load_arrays(self._checked(catalog_id, version, name, sha256))
-                kept = without_shoppers(arrays, is_erased)
-            if kept is not None:
-                files[_stem(name)] = dump_arrays(kept)
+        for name in (ARRAYS, STATE):
+            for stem, arrays in self._arrays(catalog_id, version, manifest, name, among):
+                with _well_formed(version):
+                    kept = without_shoppers(arrays, is_erased)
+                if kept is not None:
+                    files[stem] = dump_arrays(kept)
         return self._rewrite(catalog_id, version, manifest, files) if files else None
 
     def unlearned(
@@ -198,8 +237,9 @@ class ModelStore:
         Raise ModelCorrupt, StoreUnwritable."""
         manifest = self.manifest(catalog_id, model.version, manifest_sha256)
         about = {**manifest, UNLEARNED: unlearned_micros}
-        arrays = {ARRAYS: dump_arrays(arrays_of(model))}
-        return self._rewrite(catalog_id, model.version, about, arrays)
+        parts = int(manifest.get("shopper_parts", 0))
+        files = dict(_files_of(ARRAYS, arrays_of(model), parts))
+        return self._rewrite(catalog_id, model.version, about, files)
 
     def _rewrite(
         self,
@@ -208,24 +248,22 @@ class ModelStore:
         manifest: Mapping[str, Any],
         changed: Mapping[str, bytes],
     ) -> str:
-        """Write all files of a model anew, by names that hold their hashes; those that are not in
-        `changed` stay as they are. Return the new manifest's SHA-256."""
-        files = {
-            stem: changed.get(stem) or self._checked(catalog_id, version, name, sha256)
-            for name, sha256 in manifest["files"].items()
-            for stem in (_stem(name),)
-        }
-        hashes = {name: hashlib.sha256(blob).hexdigest() for name, blob in files.items()}
-        named = {edition(name, hashes[name]): blob for name, blob in files.items()}
-        recorded = {edition(name, sha256): sha256 for name, sha256 in hashes.items()}
-        content = _manifest_of({**manifest, "files": recorded})
+        """Write files of a model anew, by names that hold their hashes; the others stay. Return the
+        new manifest's SHA-256."""
+        hashes = {stem: hashlib.sha256(blob).hexdigest() for stem, blob in changed.items()}
+        named = {edition(stem, hashes[stem]): blob for stem, blob in changed.items()}
+        stay = {name: sha256 for name, sha256 in manifest["files"].items()
+                if _stem(name) not in changed}  # fmt: skip
+        new = {edition(stem, sha256): sha256 for stem, sha256 in hashes.items()}
+        content = _manifest_of({**manifest, "files": {**stay, **new}})
         digest = hashlib.sha256(content).hexdigest()
         self._put_all(catalog_id, version, {**named, edition(MANIFEST, digest): content})
         return digest
 
     def tidy(self, catalog_id: str, version: str, manifest_sha256: str) -> None:
         """Delete the files that this manifest does not name. Raise ModelCorrupt, OSError."""
-        current = {name for name, _ in self.files(catalog_id, version, manifest_sha256)}
+        manifest = self.manifest(catalog_id, version, manifest_sha256)
+        current = {*manifest["files"], _manifest_name(manifest, manifest_sha256)}
         folder = self._folder(catalog_id, version)
         with as_os_errors():
             self._files.invalidate_cache(folder)
@@ -296,7 +334,26 @@ def edition(name: str, sha256: str) -> str:
 
 def _stem(name: str) -> str:
     """Return the name of a file without the hash of a rewritten model."""
-    return STATE if name.endswith(STATE) else ARRAYS
+    return re.sub("^[0-9a-f]{16}-", "", name)
+
+
+def _part(name: str, number: int) -> str:
+    """Return the name of a file of shoppers."""
+    return f"{name.removesuffix('.npz')}-shoppers-{number:02}.npz"
+
+
+def _files_of(name: str, arrays: Mapping[str, AnyArray], parts: int) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of some arrays, with shoppers in `parts` of their own unless it is 0."""
+    first, *others = split(arrays, parts) if parts else [arrays]
+    yield name, dump_arrays(first)
+    for number, each in enumerate(others):
+        yield _part(name, number), dump_arrays(each)
+
+
+def _manifest_name(manifest: Mapping[str, Any], manifest_sha256: str) -> str:
+    """Return the file of a manifest: that of a rewritten model has a hash in its name."""
+    is_first = all(_stem(name) == name for name in manifest["files"])
+    return MANIFEST if is_first else edition(MANIFEST, manifest_sha256)
 
 
 def _manifest_of(content: Mapping[str, Any]) -> bytes:

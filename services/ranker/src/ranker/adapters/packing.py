@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from itertools import pairwise
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -143,6 +144,44 @@ def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: 
 SHOPPERS: Mapping[str, str] = {"actors": "actor_", "shopper_names": "shoppers_"}
 """Names of rows that may be pseudonyms, of a model and of the state of a training, with the prefix
 of the arrays that have these rows."""
+
+
+def split(arrays: Mapping[str, AnyArray], parts: int) -> list[dict[str, AnyArray]]:
+    """Split the rows of shoppers into `parts` by `part_of`. Return the arrays without them, then
+    those of each part."""
+    for name, prefix in SHOPPERS.items():
+        if name not in arrays:
+            continue
+        texts = unpack_texts(name, arrays)
+        places = np.array([part_of(text, parts) for text in texts])
+        rows = {key: its for key, its in arrays.items() if key.startswith(prefix)}
+        kept = {key: its for key, its in arrays.items() if key not in rows}
+        found = [{key: its for key, its in kept.items() if not key.startswith(name)}]
+        for number in range(parts):
+            mine = np.flatnonzero(places == number)
+            own = pack_texts(name, [texts[row] for row in mine.tolist()])
+            found.append({**own, **{key: its[mine] for key, its in rows.items()}})
+        return found
+    return [dict(arrays)]
+
+
+def joined(parts: Sequence[Mapping[str, AnyArray]]) -> dict[str, AnyArray]:
+    """Join what `split` returned: shoppers in the order of their parts. ValueError or KeyError if
+    they do not fit together."""
+    arrays = dict(parts[0])
+    for name, prefix in SHOPPERS.items():
+        some = [each for each in parts[1:] if name in each]
+        if some:
+            arrays |= pack_texts(name, [one for each in some for one in unpack_texts(name, each)])
+            for key in some[0]:
+                if key.startswith(prefix):
+                    arrays[key] = np.concatenate([each[key] for each in some])
+    return arrays
+
+
+def part_of(shopper: str, parts: int) -> int:
+    """Return the part of a shopper, or of a feature of shoppers."""
+    return crc32(shopper.encode()) % parts
 
 
 def without_shoppers(

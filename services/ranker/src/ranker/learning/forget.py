@@ -5,7 +5,7 @@ from all shoppers' events is subtracted at night (training/unlearn.py), and what
 from them stays until a training after the erasure replaces the model (workers/unlearning.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from ranker.adapters.model_store import ModelStore
 from ranker.domain import personal_data
@@ -26,7 +26,8 @@ class ForgetInModels:
     async def __call__(self, person: Person) -> ErasedStore:
         """Erase a person from all kept models. Raise ModelCorrupt, StoreUnwritable."""
         catalog_id, name = person.catalog_id, personal_data.MODELS.name
-        changed = await self.all_of(catalog_id, frozenset(person.actors).__contains__)
+        actors = frozenset(person.actors)
+        changed = await self.all_of(catalog_id, actors.__contains__, actors)
         kept = await self._models.registry.with_files(catalog_id)
         if not any(model.read_micros <= person.requested_micros for model in kept):
             return ErasedStore(name, changed)
@@ -37,10 +38,16 @@ class ForgetInModels:
         )
         return ErasedStore(name, changed, due, text)
 
-    async def all_of(self, catalog_id: str, is_erased: Callable[[str], bool]) -> int:
+    async def all_of(
+        self,
+        catalog_id: str,
+        is_erased: Callable[[str], bool],
+        among: Collection[str] | None = None,
+    ) -> int:
         """Remove shoppers from all kept models of a catalog. Return the number of models that had
-        any. `is_erased` is given a pseudonym. Raise ModelCorrupt, StoreUnwritable."""
+        any. `is_erased` is given a pseudonym; `among`: the erased shoppers, if they are known.
+        Raise ModelCorrupt, StoreUnwritable."""
         store = self._models.store
         return await self._models.change(
-            catalog_id, lambda model: store.without(*model.key, is_erased)
+            catalog_id, lambda model: store.without(*model.key, is_erased, among)
         )
