@@ -62,11 +62,12 @@ def run(say: Say) -> BenchResult:
         folder = Path(name)
         store = ModelStore(str(folder / "models"))
         say(f"{MODELS} models with {SHOPPERS:,} shoppers")
-        records = list(_models(store))
+        records: Sequence[ModelRecord] = list(_models(store))
         for engine, opened in (("SQLite", _sqlite), ("PostgreSQL", _postgresql)):
             try:
                 with opened(folder) as url:
-                    found.append(asyncio.run(_measure(engine, url, store, records, say)))
+                    figures, records = asyncio.run(_measure(engine, url, store, records, say))
+                    found.append(figures)
             except NoPostgreSQL as error:
                 say(str(error))
     return BenchResult(
@@ -124,7 +125,8 @@ def _models(store: ModelStore) -> Iterator[ModelRecord]:
 
 async def _measure(
     engine: str, url: str, store: ModelStore, records: Sequence[ModelRecord], say: Say
-) -> Erasures:
+) -> tuple[Erasures, Sequence[ModelRecord]]:
+    """Return the figures, and the models' rows afterwards."""
     say(f"{SHOPPERS * EACH:,} events into {engine}")
     database = Database(url, migrations=MIGRATIONS, checkpoint_pages=CHECKPOINT_PAGES)
     database.migrate()
@@ -151,8 +153,9 @@ async def _measure(
         await erase.run(job)
         found.seconds.append(time.monotonic() - began)
         say(f"erased in {found.seconds[-1]:.1f} s")
+    left = await registry.with_files("default")
     database.close()
-    return found
+    return found, left
 
 
 def _fill(numbers: range, connection: Connection) -> None:
