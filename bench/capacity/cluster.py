@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from itertools import accumulate
 from random import Random
 from typing import Any, TypeAlias
 
@@ -40,6 +39,9 @@ class Load:
     rate: Callable[[float], float]
     """Requests a second at a time of the load."""
     mix: Mapping[str, float]
+    """Shares of the kinds of requests."""
+    mix_at: Callable[[float], Mapping[str, float]] | None = None
+    """Shares at a time of the load; `None`: always `mix`."""
     lose_at: float | None = None
     """Time at which a node is lost."""
     since: float = 60.0
@@ -59,11 +61,15 @@ class Service:
         self.past: list[Pod] = []
         self.known: list[Pod] = []
         """Pods that callers may have in their lists."""
+        self.sizes: list[tuple[float, int]] = []
+        """Wanted numbers of pods, by the time from which they were wanted."""
         for _ in range(wanted):
             self._make(0.0)
 
     def scale(self, wanted: int) -> None:
         """Scale to this number of pods."""
+        if wanted != self.wanted:
+            self.sizes.append((self.cluster.env.now, wanted))
         self.wanted = wanted
         for _ in range(wanted - len(self.live)):
             self._make(self.cluster.start_of(self.name))
@@ -138,12 +144,15 @@ class Cluster:
         *,
         seed: int,
         engine: Engine = CPU,
+        at_once: int = 1,
     ) -> None:
+        """`at_once`: calls that a pod of gateway, retriever or ranker works on at a time; more than
+        its processors if `work` has the waits for them."""
         self.env = simpy.Environment()
         self.load, self.policy, self.engine = load, policy, engine
         self.assumed = assumed.faster(load.pace)
         self.random = Random(seed)
-        self._placed = 0
+        self._placed, self._at_once = 0, at_once
         self.gone: set[int] = set()
         self.services: dict[str, Service] = {}
         for name in SERVICES:
@@ -180,7 +189,7 @@ class Cluster:
             rows = self.engine.most
             triton = self._picking(TRITON)
             return EmbedderPod(self.env, 2, node, ready, triton=triton, rows=rows)
-        return Pod(self.env, 1, node, ready)
+        return Pod(self.env, self._at_once, node, ready)
 
     def _picking(self, name: str) -> Callable[[Pod], TritonPod | None]:
         def pick(caller: Pod) -> TritonPod | None:
@@ -199,10 +208,10 @@ class Cluster:
     def _arrivals(self) -> Steps:
         """Start requests as a Poisson process whose rate follows the load."""
         env, random, rate = self.env, self.random, self.load.rate
-        kinds, shares = list(self.load.mix), list(accumulate(self.load.mix.values()))
         while True:
             yield env.timeout(random.expovariate(rate(env.now)))
-            kind = random.choices(kinds, cum_weights=shares)[0]
+            mix = self.load.mix_at(env.now) if self.load.mix_at else self.load.mix
+            kind = random.choices(list(mix), list(mix.values()))[0]
             env.process(answering.ask(self.shop, kind))
 
     def _scrapes(self) -> Steps:

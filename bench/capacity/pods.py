@@ -41,7 +41,7 @@ class Pod:
         """Calls in progress, and total seconds of ended calls."""
         self.turns: dict[str, int] = {}
         """Position of its round robin over the pods of each other service."""
-        self.samples: deque[PodSample] = deque(maxlen=8)
+        self.samples: deque[PodSample] = deque(maxlen=32)
         self._limit = ConcurrencyLimit(MOST_CALLS, clock=lambda: self.env.now)
         self._free = [env.now] * processors
         self._given = 0.0

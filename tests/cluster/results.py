@@ -21,6 +21,8 @@ from tests.fuzz.model import Check, Verdict
 STORED = ROOT / ".cache/cluster-results.json"
 TRANSCRIPT = ROOT / ".cache/cluster-transcript.txt"
 INSTALLED = ROOT / "docs/operate/manifests.md"
+CURVES = ROOT / ".cache/cluster-curves.md"
+SCALED = ROOT / "docs/operate/autoscaling.md"
 LINES = 6
 """Lines of a command's output that the transcript shows."""
 PAGE = ROOT / "docs/research/cluster.md"
@@ -116,6 +118,13 @@ def store_transcript(commands: Sequence[tuple[str, str]]) -> None:
     TRANSCRIPT.write_text(transcript(commands))
 
 
+def store_curves(rows: Sequence[tuple[str, str, str, str]]) -> None:
+    """Keep the times at which numbers of pods changed: rush, change, measured, simulated."""
+    head = ["| rush | the number of pods | measured | simulated |", "| --- | --- | --- | --- |"]
+    CURVES.parent.mkdir(exist_ok=True)
+    CURVES.write_text("\n".join([*head, *(f"| {' | '.join(row)} |" for row in rows), ""]))
+
+
 def write_page() -> None:
     """Replace the tables, and the transcript, of the pages with the stored results."""
     from tests.cluster.parts import PARTS
@@ -123,6 +132,8 @@ def write_page() -> None:
     _replace(PAGE, tables(json.loads(STORED.read_text()), list(PARTS)))
     if TRANSCRIPT.exists():
         _replace(INSTALLED, TRANSCRIPT.read_text())
+    if CURVES.exists():
+        _replace(SCALED, CURVES.read_text())
 
 
 def _replace(page: Path, made: str) -> None:

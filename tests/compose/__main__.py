@@ -15,12 +15,16 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import yaml
+from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
@@ -35,6 +39,7 @@ TARGET = "127.0.0.1:8600"
 SECONDS = 180.0
 """In which the suite answers after a start or a fault."""
 BIN = Path(sys.executable).parent
+MOST_SIDE, AT_ONCE = 5_000, 8
 BOMBS = ("AVIF", "PNG", "JPEG", "TIFF")
 UNITS = {"m": 2**20, "g": 2**30}
 OUTWARD = """
@@ -145,7 +150,7 @@ def kill(engine: Engine, *names: str) -> None:
 
 
 def bounded(engine: Engine, report: Report) -> None:
-    """Compare the memory limits with the file, and send small photos that claim gigapixels."""
+    """Compare the memory limits with the file, and send hostile photos."""
     found, declared = engine.containers(), services()
     wrong = []
     for name, container in found.items():
@@ -156,6 +161,7 @@ def bounded(engine: Engine, report: Report) -> None:
         "memory limits are those of compose.yaml", not wrong, f"{len(found)}; wrong: {wrong}"
     )
     before = {name: each["RestartCount"] for name, each in found.items()}
+    _decode(engine, report)
     refused = [_refusal(claiming(kind, 60_000, 60_000)) for kind in BOMBS]
     smoke()
     after = {name: each["RestartCount"] for name, each in engine.containers().items()}
@@ -166,12 +172,28 @@ def bounded(engine: Engine, report: Report) -> None:
     )
 
 
+def _decode(engine: Engine, report: Report) -> None:
+    """Ask by several AVIFs at once that are small as files and as large as a query may be."""
+    kept = BytesIO()
+    Image.new("RGB", (MOST_SIDE, MOST_SIDE)).save(kept, "AVIF", speed=9)
+    with ThreadPoolExecutor(AT_ONCE) as callers:
+        said = list(callers.map(_refusal, [kept.getvalue()] * AT_ONCE))
+    ended = [name for name, each in engine.containers().items() if each["State"]["OOMKilled"]]
+    report.add(
+        f"{AT_ONCE} AVIFs of {len(kept.getvalue()) // 1024} KiB and 25 megapixels at once: no"
+        " container exceeds its memory",
+        not ended,
+        f"ended: {ended}; {', '.join(sorted({each or 'answered' for each in said}))}",
+    )
+
+
 def _refusal(photo: bytes) -> str:
     """Ask by a photo and return the reason of the refusal; empty if it was answered."""
-    file = ROOT / ".cache/hostile-photo"
-    file.write_bytes(photo)
-    command = [str(BIN / "sightline"), "recommend", "--image", str(file), "--target", TARGET]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(photo)
+        file.flush()
+        command = [str(BIN / "sightline"), "recommend", "--image", file.name, "--target", TARGET]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     found = re.search(r"\b[A-Z]+(_[A-Z]+)+\b", done.stderr + done.stdout)
     return found[0] if found else ""
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -147,11 +148,28 @@ def test_the_component_scrapes_every_process_and_brings_rules_and_dashboards() -
 # Compose
 
 
+def mounted(service: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the files of this repository that a service mounts, each with its place."""
+    for each in service["volumes"]:
+        source, target, *_ = (
+            (each["source"], each["target"]) if isinstance(each, dict) else each.split(":")
+        )
+        if source.startswith((".", str(ROOT))):
+            yield source, target
+
+
 def test_compose_takes_the_file_and_scrapes_every_process() -> None:
     whole = load("compose.yaml", "compose.monitoring.yaml")
     assert complaints(whole) == []
     services, plain = whole["services"], load("compose.yaml")["services"]
-    scraped = yaml.safe_load((ROOT / whole["configs"]["prometheus"]["file"]).read_text("utf-8"))
+    assert "configs" not in whole, "podman-compose does not mount them"
+    files = {
+        target: ROOT / source
+        for name in ("prometheus", "grafana")
+        for source, target in mounted(services[name])
+    }
+    assert all(each.exists() for each in files.values())
+    scraped = yaml.safe_load(files["/etc/prometheus/prometheus.yml"].read_text("utf-8"))
     jobs = {
         each["job_name"]: each["static_configs"][0]["targets"][0]
         for each in scraped["scrape_configs"]
@@ -170,8 +188,6 @@ def test_compose_takes_the_file_and_scrapes_every_process() -> None:
         assert services[name]["cap_drop"] == ["ALL"]
         assert services[name]["read_only"]
     assert services["grafana"]["ports"] == ["127.0.0.1:3000:3000"]
-    for each in whole["configs"].values():
-        assert "file" not in each or (ROOT / each["file"]).is_file()
 
 
 def test_the_page_names_files_and_objectives_that_there_are() -> None:

@@ -15,6 +15,7 @@ from tests.cluster.parts.policies import policies
 from tests.cluster.parts.production import production
 from tests.cluster.parts.restore import restore
 from tests.cluster.parts.rollouts import rollouts
+from tests.cluster.parts.scaling import scaling
 from tests.cluster.parts.small import small
 from tests.cluster.parts.stage import Stage
 from tests.cluster.parts.thirdparty import thirdparty
@@ -26,6 +27,7 @@ PARTS: Final[Mapping[str, Callable[[Stage, Report], None]]] = {
     "rollouts": rollouts,
     "policies": policies,
     "faults": faults,
+    "scaling": scaling,
     "disks": disks,
     "pages": pages,
     "production": production,

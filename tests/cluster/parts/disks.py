@@ -7,13 +7,14 @@ import asyncio
 import subprocess
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from sightline_client import Product, ProductImage, SightlineError
 from tests.chaos.model import Report
 from tests.chaos.retriever.disks import Disk
 from tests.chaos.retriever.full_disks import noise
-from tests.cluster.kube import NAMESPACE, until
+from tests.cluster.kube import until
 from tests.cluster.parts.small import install, open_for_business
 from tests.cluster.parts.stage import Stage
 from tests.cluster.parts.under_load import UnderLoad, loaded
@@ -36,7 +37,8 @@ def disks(stage: Stage, report: Report) -> None:
 
 def shrink(stage: Stage, claim: str, kind: str, names: Sequence[str]) -> Disk:
     """Move a claim's files to a file system with little room, while its pods are stopped."""
-    (place,) = stage.node.volumes.glob(f"{NAMESPACE}-{claim}-*")
+    volume = stage.kube.one("pvc", claim)["spec"]["volumeName"]
+    place = Path(stage.kube.one("pv", volume)["spec"]["hostPath"]["path"])
     for name in names:
         stage.kube.here("scale", f"{kind}/{name}", "--replicas=0")
     chosen = f"app.kubernetes.io/name in ({','.join(names)})"
