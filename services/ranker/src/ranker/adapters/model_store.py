@@ -196,7 +196,8 @@ class ModelStore:
         self, catalog_id: str, version: str, manifest_sha256: str, actors: Collection[str]
     ) -> dict[str, list[float]]:
         """Return the vectors of these pseudonyms, of those that have one; ModelCorrupt."""
-        manifest, found = self.manifest(catalog_id, version, manifest_sha256), {}
+        manifest = self.manifest(catalog_id, version, manifest_sha256)
+        found = dict[str, list[float]]()
         for _, arrays in self._arrays(catalog_id, version, manifest, ARRAYS, actors):
             with _well_formed(version):
                 rows = {name: row for row, name in enumerate(unpack_texts("actors", arrays))}
