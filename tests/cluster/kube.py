@@ -44,7 +44,9 @@ class Kube:
         self, *arguments: str, given: str = "", seconds: float = 180.0
     ) -> subprocess.CompletedProcess[str]:
         """Run kubectl, whatever its result."""
-        command = [kubectl(), f"--kubeconfig={self.config}", *arguments]
+        # Its own cache: another cluster at the same address may have known other kinds.
+        cache = f"--cache-dir={self.config.with_name('kubectl')}"
+        command = [kubectl(), f"--kubeconfig={self.config}", cache, *arguments]
         return subprocess.run(
             command, input=given, capture_output=True, text=True, check=False, timeout=seconds
         )

@@ -22,7 +22,7 @@ PORTS = 26440
 """First of the ports of the cluster's processes; the kubelet's is 10 above."""
 BRIDGE = f"br-{NODE}"
 START_SECONDS = 180
-_FRESH = ("etcd", "kubelet", "podlogs", "cni", "log", "volumes", "pid")
+_FRESH = ("etcd", "kubectl", "kubelet", "podlogs", "cni", "log", "volumes", "pid")
 """Subfolders that are deleted before a cluster starts; images stay."""
 
 

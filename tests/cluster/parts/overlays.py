@@ -11,7 +11,7 @@ from tests.cluster.parts.stage import Stage
 from tests.cluster.standins.definitions import custom
 from tests.cluster.standins.volumes import CLASS
 from tests.contracts.k8s import K8S, OLDEST, OVERLAYS, Document, of, overlay, pod
-from tests.contracts.k8s_schemas import problems
+from tests.contracts.k8s_schemas import VERSIONS, problems
 
 POD_SECONDS = 120
 PAUSE = "localhost/pause:1"
@@ -47,7 +47,8 @@ def lacking(stage: Stage, report: Report) -> None:
         unnamed = sorted(each for each in kinds if f'no matches for kind "{each}"' not in said)
         name = "without the operators' kinds: kubectl names each, and how to install them"
         held = not unnamed and "ensure CRDs are installed first" in said
-        report.add(name, held, f"{len(kinds)} kinds; not named: {unnamed or 'none'}")
+        what = f"{len(kinds)} kinds; not named: {unnamed or 'none'}"
+        report.add(name, held, what if held else f"{what}: {said.strip()[-300:]}")
         claim = of(overlay("small"), "PersistentVolumeClaim")["retriever-photos"]
         until("a service account", lambda: _account(kube), 60)
         kube.apply([{**claim, "metadata": {"name": "photos", "namespace": "trial"}}])
@@ -88,7 +89,7 @@ def older(report: Report) -> None:
         f"{name}: {each['kind']} {each['metadata']['name']}"
         for name in OVERLAYS
         for each in overlay(name)
-        if problems(each, OLDEST)
+        if problems(each, VERSIONS[0])
     ]
     said = ", ".join(wrong) or f"{len(OVERLAYS)} overlays"
     report.add(f"by the schemas of Kubernetes {OLDEST}: valid", not wrong, said)
