@@ -12,16 +12,69 @@ STORES = (*personal_data.TABLES.values(), *personal_data.OTHERS)
 HEAD = """\
 # Personal data
 
-This page lists every place where Sightline stores data on persons, and shows how to give a
-shopper a copy of theirs and how to erase it. It is generated from the registry in
-`services/ranker/src/ranker/domain/personal_data.py`; a test fails for a column of the record that
-is missing there. The lawful reasons are a proposal: your data-protection officer decides.
+This page lists every place where Sightline stores data on persons, and shows how to store what a
+shopper consents to, give them a copy of their data, and erase it. It is generated from the registry
+in `services/ranker/src/ranker/domain/personal_data.py`; a test fails for a column of the record
+that is missing there. The lawful reasons are a proposal: your data-protection officer decides.
 
 Ids of shoppers and visits are stored as keyed pseudonyms only ([keys](operate/keys.md)). Names,
 addresses and photos of shoppers are never stored: the photo of a request is decoded in memory and
 dropped with the answer. Logs, metrics and traces hold no id, no query and no pseudonym. The
 retriever and the embedder store products; of persons, they store the names of calling keys in the
 audit log.
+
+## Consent
+
+```sh
+sightline privacy consent 1209683
+sightline privacy consent 1209683 --withdraw TRAIN --withdraw EXPERIMENT --source "account page"
+sightline privacy consent --default --withdraw EXPERIMENT --source "policy of 2026-12"
+```"""
+
+PURPOSES = (
+    (
+        "PERSONALISE",
+        "answers are those for an unknown shopper: no event, attribute, vector or hidden product "
+        "of theirs is read; answers are recorded without their pseudonym",
+    ),
+    (
+        "TRAIN",
+        "models, popularity, trends and counts are without their events; their vector is removed "
+        "from kept models, and what these learned from everyone follows as after an erasure; their "
+        "own *buy again* list is empty",
+    ),
+    ("EXPERIMENT", "no arm of an experiment answers them"),
+    ("ATTRIBUTES", "no attributes are stored"),
+)
+"""Purpose, and what happens without consent."""
+
+RIGHTS = """\
+The first three are granted unless the shopper withdraws them, ATTRIBUTES only if the shopper
+consents (`SetConsent`, or `consent` of `SetShopperAttributes`). `--default` changes what applies in
+a catalog to shoppers who have not decided, for example to require consent to trainings; ATTRIBUTES
+always needs the shopper's own. A changed default for TRAIN starts a job that counts popularity
+again.
+
+- **A decision applies from the next call on**, in every process; to experiments within ten
+  seconds. Without PERSONALISE and TRAIN no event of the shopper is stored: such events are counted
+  as `withheld_count`, not as errors. Within `RANKER_SWEEP_SECONDS` the worker deletes what no
+  consent covers any more: events without both, records of answers without PERSONALISE, vectors
+  without TRAIN. A training that is under way leaves the shopper out. Consent that is given again
+  brings back what was not deleted.
+- **History**: each decision is kept with its time and `source`, such as the version of a cookie
+  banner. The source must not identify the shopper.
+- **A visitor's decisions** become the user's by a merge; of two decisions on a purpose the later
+  one applies.
+- **Erasure** deletes the decisions but for withdrawals that apply. These stay under a hash, as
+  proof, and apply again if the shopper returns.
+- **Restore**: with `RANKER_BACKUPS` decisions are noted beside the backups, and apply after a
+  restore of an older one.
+- A request can say that it is [not personal](integrate/profiles.md#not-personal), for one answer
+  without a stored decision.
+
+Programs call `set_consent` and `get_consent` of the client, or `SetConsent` and `GetConsent` of
+`sightline.gateway.v1.AdminService`, with the role `privacy`. With Kafka, events of shoppers who
+withdrew are neither written to the topic nor taken from it.
 
 ## Give a copy, erase
 
@@ -78,8 +131,8 @@ RISKS = (
     ),
     (
         "a profile surprises or offends its shopper",
-        "profiles show their evidence; `not_personal` requests read none; hidden products "
-        "stay hidden",
+        "profiles show their evidence; `not_personal` requests and shoppers without consent to "
+        "PERSONALISE read none; hidden products stay hidden",
         "inferences are probabilities, and may be wrong",
     ),
     (
@@ -109,7 +162,17 @@ def page() -> str:
         ("store", "where", "purpose", "lawful reason", "term", "who reads it", "erasure"),
         map(_row, STORES),
     )
-    parts = [HEAD, stores, "## Stored fields", fields, "## Impact assessment, in draft", risks]
+    purposes = _table(("purpose", "without consent"), PURPOSES)
+    parts = [
+        HEAD,
+        purposes,
+        RIGHTS,
+        stores,
+        "## Stored fields",
+        fields,
+        "## Impact assessment, in draft",
+        risks,
+    ]
     return "\n\n".join(parts)
 
 

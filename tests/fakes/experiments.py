@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.model.experiment import ExperimentFile, RunningExperiment, running
+from gateway.model.query import Shopper
 from servicekit.errors import ServiceError
 
 
@@ -13,7 +14,9 @@ class Keeper:
 
     fails: ServiceError | None = None
     kept: dict[str, Sequence[ExperimentFile]] = field(default_factory=dict)
+    refusing: set[Shopper] = field(default_factory=set)
     calls: int = 0
+    asked: int = 0
 
     async def register(self, catalog_id: str, experiments: Sequence[ExperimentFile]) -> None:
         self.calls += 1
@@ -23,3 +26,9 @@ class Keeper:
 
     async def experiments(self, catalog_id: str) -> Sequence[RunningExperiment]:
         return [running(each) for each in self.kept.get(catalog_id, [])]
+
+    async def in_experiments(self, catalog_id: str, shopper: Shopper) -> bool:
+        self.asked += 1
+        if self.fails is not None:
+            raise self.fails
+        return shopper not in self.refusing

@@ -106,6 +106,7 @@ class FakeGateway:
         self.experiment_units = iter([experiments_pb.ListExperimentUnitsResponse()])
         self.shopper_profile = profile_pb2.ShopperProfile()
         self.erasure = privacy_pb2.Erasure()
+        self.consents = privacy_pb2.Consents()
         self.product_profile = profile_pb2.ProductProfile()
         self.segments = profile_pb2.ListSegmentsResponse()
         self.evaluation = evaluations.evaluation()

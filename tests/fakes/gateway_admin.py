@@ -164,6 +164,14 @@ class Admin(admin_service_pb2_grpc.AdminServiceServicer):
         self._gateway.take("GetErasure", request, context)
         return self._gateway.erasure
 
+    def SetConsent(self, request: Any, context: Any) -> Any:
+        self._gateway.take("SetConsent", request, context)
+        return self._gateway.consents
+
+    def GetConsent(self, request: Any, context: Any) -> Any:
+        self._gateway.take("GetConsent", request, context)
+        return self._gateway.consents
+
     def RollbackModel(self, request: Any, context: Any) -> Any:
         self._gateway.take("RollbackModel", request, context)
         return model_service_pb2.Model(

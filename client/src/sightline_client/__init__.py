@@ -145,8 +145,12 @@ from sightline_client.values.operations import Verification as Verification
 from sightline_client.values.photos import Photo as Photo
 from sightline_client.values.photos import Uri as Uri
 from sightline_client.values.photos import product_image as product_image
+from sightline_client.values.privacy import ConsentDecision as ConsentDecision
+from sightline_client.values.privacy import Consents as Consents
+from sightline_client.values.privacy import ConsentState as ConsentState
 from sightline_client.values.privacy import ErasedStore as ErasedStore
 from sightline_client.values.privacy import Erasure as Erasure
+from sightline_client.values.privacy import Purpose as Purpose
 from sightline_client.values.products import F as F
 from sightline_client.values.products import Product as Product
 from sightline_client.values.products import Sort as Sort

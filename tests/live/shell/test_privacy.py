@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from tests.live.hands import WINES, Hands
 
 PAGE = (Path(__file__).parents[3] / "docs/privacy.md").read_text("utf-8")
-(BLOCK,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-COMMANDS = [line.removeprefix("sightline ").split() for line in BLOCK.splitlines()]
+CONSENT, RIGHTS = (
+    [shlex.split(line)[1:] for line in block.splitlines()]
+    for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+)
 SHOPPER = "1209683"
 
 
@@ -27,8 +30,18 @@ def hands(gateway: str, tmp_path_factory: pytest.TempPathFactory) -> Hands:
     return hands
 
 
+def test_the_page_shows_and_stores_consents(hands: Hands) -> None:
+    shows, withdraws, changes = CONSENT
+    assert re.search(r"train +granted +by default", hands.run(*shows))
+    shown = hands.run(*withdraws)
+    assert re.search(r"train +refused", shown)
+    assert re.search(r"train +withdrawn +account page", shown)
+    assert re.search(r"experiment +refused", hands.run(*changes))
+    hands.run("privacy", "consent", "--default", "--give", "EXPERIMENT", "--source", "test")
+
+
 def test_the_page_gives_a_copy_erases_and_shows_the_receipt(hands: Hands) -> None:
-    export, erase, receipt = COMMANDS
+    export, erase, receipt = RIGHTS
     assert "records of" in hands.run(*export)
     copy = json.loads((hands.folder / export[-1]).read_text())
     assert [one["order_id"] for one in copy["events"]] == ["order-of-1209683"]

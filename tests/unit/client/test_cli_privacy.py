@@ -5,12 +5,13 @@ import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from typer.testing import CliRunner, Result
 
 from sightline.common.v1 import job_pb2
 from sightline.ranker.v1 import privacy_service_pb2 as pb
-from sightline_client import Erasure, SightlineClient
+from sightline_client import ConsentState, Erasure, Purpose, SightlineClient
 from sightline_client.cli import app
 from tests.fakes.gateway import FakeGateway
 
@@ -88,3 +89,80 @@ async def test_programs_get_a_receipt_as_values(gateway: FakeGateway) -> None:
     assert found.complete_time == datetime(1970, 1, 1, 0, 1, tzinfo=UTC)
     assert [one.due_time for one in found.stores] == [None, datetime(1970, 1, 31, tzinfo=UTC)]
     assert gateway.requests["EraseUser"][-1].shopper.visitor_id == "cookie"
+
+
+def consents() -> pb.Consents:
+    return pb.Consents(
+        states=[
+            pb.ConsentState(purpose="PURPOSE_PERSONALISE", granted=True, by_default=True),
+            pb.ConsentState(purpose="PURPOSE_TRAIN"),
+        ],
+        history=[
+            pb.ConsentDecision(
+                purpose="PURPOSE_TRAIN",
+                decide_time=Timestamp(seconds=0),
+                source="banner 3",
+            )
+        ],
+        job_id="ranker/7",
+    )
+
+
+def test_consents_are_shown_with_their_history(gateway: FakeGateway) -> None:
+    gateway.consents = consents()
+    shown = privacy(gateway, "consent", "cookie", "--visitor").stdout
+    (asked,) = gateway.requests["GetConsent"]
+    assert (asked.shopper.visitor_id, asked.as_default) == ("cookie", False)
+    lines = [line.split() for line in shown.splitlines()]
+    assert ["personalise", "granted", "by", "default"] in lines
+    assert ["train", "refused"] in lines
+    assert ["1970-01-01", "00:00:00Z", "train", "withdrawn", "banner", "3"] in lines
+    assert "ranker/7" in shown
+
+
+def test_a_decision_is_sent_with_its_source(gateway: FakeGateway) -> None:
+    gateway.consents = consents()
+    words = ("--give", "ATTRIBUTES", "--withdraw", "TRAIN", "--source", "banner 3")
+    assert privacy(gateway, "consent", "ann", *words).exit_code == 0
+    (asked,) = gateway.requests["SetConsent"]
+    assert asked == pb.SetConsentRequest(
+        catalog_id="shop",
+        shopper=asked.shopper,
+        given=["PURPOSE_ATTRIBUTES"],
+        withdrawn=["PURPOSE_TRAIN"],
+        source="banner 3",
+    )
+    assert asked.shopper.user_id == "ann"
+
+
+def test_a_default_names_no_shopper(gateway: FakeGateway) -> None:
+    privacy(gateway, "consent", "--default", "--withdraw", "TRAIN", "--source", "policy")
+    (asked,) = gateway.requests["SetConsent"]
+    assert (asked.as_default, asked.HasField("shopper")) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "USER"),
+        (("ann", "--default"), "USER"),
+        (("ann", "--give", "TRAIN"), "--source"),
+        (("ann", "--give", "SALE", "--source", "x"), "--give"),
+    ],
+)
+def test_a_decision_that_can_not_be_sent_is_refused(
+    gateway: FakeGateway, words: tuple[str, ...], said: str
+) -> None:
+    result = privacy(gateway, "consent", *words)
+    assert (result.exit_code, said in result.stderr) == (2, True)
+    assert "SetConsent" not in gateway.requests
+
+
+async def test_programs_decide_and_read_plain_values(gateway: FakeGateway) -> None:
+    gateway.consents = consents()
+    async with SightlineClient(gateway.target, catalog="shop") as client:
+        decided = await client.set_consent(user="ann", withdrawn=[Purpose.TRAIN], source="x")
+        assert await client.get_consent(as_default=True) == decided
+    assert decided.states[1] == ConsentState(Purpose.TRAIN, granted=False, by_default=False)
+    assert decided.history[0].source == "banner 3"
+    assert gateway.requests["GetConsent"][0].as_default

@@ -19,7 +19,10 @@ from tests.stores import each_engine
 from tests.waiting import until
 
 COUNTS = ["nothing counted", "products not grouped"]
-ALWAYS = ["jobs", "jobs", *COUNTS, "nothing swept", "unheard: nothing swept"]
+ALWAYS = [
+    *("jobs", "jobs", *COUNTS, "nothing swept", "unheard: nothing swept"),
+    "consents not applied",
+]
 NIGHT, HEALTH = "nightly training failed", "unheard: feedback check failed"
 UNLEARNING = "nothing unlearned"
 

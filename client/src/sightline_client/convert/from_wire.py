@@ -252,3 +252,6 @@ segments = reader(profiles.Segments, profile_pb2.ListSegmentsResponse)
 
 reader(privacy.ErasedStore, privacy_pb2.ErasedStore)
 erasure = reader(privacy.Erasure, privacy_pb2.Erasure)
+reader(privacy.ConsentState, privacy_pb2.ConsentState)
+reader(privacy.ConsentDecision, privacy_pb2.ConsentDecision)
+consents = reader(privacy.Consents, privacy_pb2.Consents)

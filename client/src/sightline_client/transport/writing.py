@@ -176,7 +176,8 @@ async def _written(
     async for batch in batches:
         answer = batch.response
         failures = batch.failures(EventFailure, answer.statuses)
-        yield EventBatch(answer.written_count, answer.duplicate_count, failures, batch.done)
+        counts = (answer.written_count, answer.duplicate_count)
+        yield EventBatch(*counts, failures, batch.done, answer.withheld_count)
 
 
 async def _set(
@@ -239,10 +240,11 @@ async def _upsert_report(batches: AsyncIterator[UpsertBatch]) -> UpsertReport:
 
 
 async def _event_report(batches: AsyncIterator[EventBatch]) -> EventReport:
-    written = duplicates = 0
+    written = duplicates = withheld = 0
     failures: list[EventFailure] = []
     async for batch in batches:
         written += batch.written_count
         duplicates += batch.duplicate_count
+        withheld += batch.withheld_count
         failures.extend(batch.failures)
-    return EventReport(written, duplicates, tuple(failures))
+    return EventReport(written, duplicates, tuple(failures), withheld)

@@ -89,6 +89,8 @@ class EventBatch:
     failures: tuple[EventFailure, ...]
     done: int
     """Number of events done so far, including this batch."""
+    withheld_count: int = 0
+    """Number of events that are not stored: their shoppers consent to no use of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +100,4 @@ class EventReport:
     written_count: int
     duplicate_count: int
     failures: tuple[EventFailure, ...]
+    withheld_count: int = 0

@@ -1,7 +1,8 @@
-"""What is stored on a shopper, and receipts of erasures, as plain values."""
+"""Consents of shoppers, and receipts of erasures, as plain values."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +27,50 @@ class Erasure:
     """None while it is under way."""
     job_id: str
     stores: tuple[ErasedStore, ...]
+
+
+class Purpose(StrEnum):
+    """What a shopper's data may be used for."""
+
+    PERSONALISE = "PERSONALISE"
+    """Answers use their events, attributes and vector."""
+    TRAIN = "TRAIN"
+    """Models, popularity and counts learn from their events."""
+    EXPERIMENT = "EXPERIMENT"
+    """They may be assigned to arms of experiments."""
+    ATTRIBUTES = "ATTRIBUTES"
+    """Attributes that they gave are stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentState:
+    """The present state of a purpose."""
+
+    purpose: Purpose
+    granted: bool
+    """Whether data may be used for it."""
+    by_default: bool
+    """Whether the shopper has not decided, so that the catalog's default applies."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentDecision:
+    """A decision on a purpose."""
+
+    purpose: Purpose
+    granted: bool
+    """True: given. False: withdrawn."""
+    decide_time: datetime | None
+    source: str
+    """Where it was made, such as "cookie banner 3"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consents:
+    """What a shopper consents to, or a catalog's default."""
+
+    states: tuple[ConsentState, ...]
+    history: tuple[ConsentDecision, ...]
+    """Newest first, at most 1,000."""
+    job_id: str
+    """Job that counts popularity again after a catalog's default has changed; else empty."""

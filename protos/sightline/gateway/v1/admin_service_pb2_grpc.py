@@ -156,6 +156,16 @@ class AdminServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetErasureRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Erasure.FromString,
                 _registered_method=True)
+        self.SetConsent = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/SetConsent',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.SetConsentRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.FromString,
+                _registered_method=True)
+        self.GetConsent = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/GetConsent',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetConsentRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.FromString,
+                _registered_method=True)
         self.CreateGeneration = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/CreateGeneration',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.CreateGenerationRequest.SerializeToString,
@@ -421,7 +431,7 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ExportUser(self, request, context):
-        """Returns everything that is stored on a shopper, in pages. For this and the next two methods see
+        """Returns everything that is stored on a shopper, in pages. For this and the next four methods see
         sightline.ranker.v1.PrivacyService.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -437,6 +447,20 @@ class AdminServiceServicer(object):
 
     def GetErasure(self, request, context):
         """Returns the receipt of a shopper's newest erasure.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetConsent(self, request, context):
+        """Stores what a shopper consents to, or a catalog's default.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetConsent(self, request, context):
+        """Returns what a shopper consents to, or a catalog's default.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -736,6 +760,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.GetErasure,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetErasureRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Erasure.SerializeToString,
+            ),
+            'SetConsent': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetConsent,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.SetConsentRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.SerializeToString,
+            ),
+            'GetConsent': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetConsent,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetConsentRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.SerializeToString,
             ),
             'CreateGeneration': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateGeneration,
@@ -1436,6 +1470,60 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/GetErasure',
             sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetErasureRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Erasure.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetConsent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/SetConsent',
+            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.SetConsentRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetConsent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/GetConsent',
+            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetConsentRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.FromString,
             options,
             channel_credentials,
             insecure,

@@ -377,6 +377,38 @@ _AdminServiceGetErasureType = typing_extensions.TypeVar(
     ],
 )
 
+_AdminServiceSetConsentType = typing_extensions.TypeVar(
+    '_AdminServiceSetConsentType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
+        sightline.ranker.v1.privacy_service_pb2.Consents,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
+        sightline.ranker.v1.privacy_service_pb2.Consents,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
+        sightline.ranker.v1.privacy_service_pb2.Consents,
+    ],
+)
+
+_AdminServiceGetConsentType = typing_extensions.TypeVar(
+    '_AdminServiceGetConsentType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
+        sightline.ranker.v1.privacy_service_pb2.Consents,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
+        sightline.ranker.v1.privacy_service_pb2.Consents,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
+        sightline.ranker.v1.privacy_service_pb2.Consents,
+    ],
+)
+
 _AdminServiceCreateGenerationType = typing_extensions.TypeVar(
     '_AdminServiceCreateGenerationType',
     grpc.UnaryUnaryMultiCallable[
@@ -793,7 +825,7 @@ _AdminServiceDiffSceneType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceSetConsentType, _AdminServiceGetConsentType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
     """Administration of the suite: models, profiles, index generations, backups, spaces and scenes."""
 
     @typing.overload
@@ -881,6 +913,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
             sightline.ranker.v1.privacy_service_pb2.Erasure,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
+            sightline.ranker.v1.privacy_service_pb2.Consents,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
+            sightline.ranker.v1.privacy_service_pb2.Consents,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
@@ -1075,6 +1115,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.ranker.v1.privacy_service_pb2.Erasure,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
+            sightline.ranker.v1.privacy_service_pb2.Consents,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
+            sightline.ranker.v1.privacy_service_pb2.Consents,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
             sightline.retriever.v1.index_service_pb2.Generation,
         ],
@@ -1239,7 +1287,7 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     """Starts a job that writes events to Parquet files. Shoppers appear in them as pseudonyms only."""
 
     ExportUser: _AdminServiceExportUserType
-    """Returns everything that is stored on a shopper, in pages. For this and the next two methods see
+    """Returns everything that is stored on a shopper, in pages. For this and the next four methods see
     sightline.ranker.v1.PrivacyService.
     """
 
@@ -1248,6 +1296,12 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
 
     GetErasure: _AdminServiceGetErasureType
     """Returns the receipt of a shopper's newest erasure."""
+
+    SetConsent: _AdminServiceSetConsentType
+    """Stores what a shopper consents to, or a catalog's default."""
+
+    GetConsent: _AdminServiceGetConsentType
+    """Returns what a shopper consents to, or a catalog's default."""
 
     CreateGeneration: _AdminServiceCreateGenerationType
     """Registers an index generation. For this and the next six methods see sightline.retriever.v1.IndexService."""
@@ -1420,6 +1474,14 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
         sightline.ranker.v1.privacy_service_pb2.Erasure,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
+        sightline.ranker.v1.privacy_service_pb2.Consents,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
+        sightline.ranker.v1.privacy_service_pb2.Consents,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
@@ -1684,7 +1746,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.privacy_service_pb2.ExportUserRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.ExportUserResponse, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.ExportUserResponse]]:
-        """Returns everything that is stored on a shopper, in pages. For this and the next two methods see
+        """Returns everything that is stored on a shopper, in pages. For this and the next four methods see
         sightline.ranker.v1.PrivacyService.
         """
 
@@ -1703,6 +1765,22 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.Erasure, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.Erasure]]:
         """Returns the receipt of a shopper's newest erasure."""
+
+    @abc.abstractmethod
+    def SetConsent(
+        self,
+        request: sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.Consents, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.Consents]]:
+        """Stores what a shopper consents to, or a catalog's default."""
+
+    @abc.abstractmethod
+    def GetConsent(
+        self,
+        request: sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.Consents, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.Consents]]:
+        """Returns what a shopper consents to, or a catalog's default."""
 
     @abc.abstractmethod
     def CreateGeneration(

@@ -59,10 +59,15 @@ class AppendEventsResponse(google.protobuf.message.Message):
     STATUSES_FIELD_NUMBER: builtins.int
     WRITTEN_COUNT_FIELD_NUMBER: builtins.int
     DUPLICATE_COUNT_FIELD_NUMBER: builtins.int
+    WITHHELD_COUNT_FIELD_NUMBER: builtins.int
     written_count: builtins.int
     """Number of new events. Impressions that sampling omits count each time they are sent."""
     duplicate_count: builtins.int
     """Number of events that were stored before."""
+    withheld_count: builtins.int
+    """Number of events that are not stored because their shopper consents neither to PURPOSE_PERSONALISE nor to
+    PURPOSE_TRAIN. Their status has code 0.
+    """
     @property
     def statuses(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[google.rpc.status_pb2.Status]:
         """One status for each event, in the same order. Code 0 if the event is stored, was stored before with the same
@@ -75,8 +80,9 @@ class AppendEventsResponse(google.protobuf.message.Message):
         statuses: collections.abc.Iterable[google.rpc.status_pb2.Status] | None = ...,
         written_count: builtins.int = ...,
         duplicate_count: builtins.int = ...,
+        withheld_count: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["duplicate_count", b"duplicate_count", "statuses", b"statuses", "written_count", b"written_count"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["duplicate_count", b"duplicate_count", "statuses", b"statuses", "withheld_count", b"withheld_count", "written_count", b"written_count"]) -> None: ...
 
 Global___AppendEventsResponse: typing_extensions.TypeAlias = AppendEventsResponse
 

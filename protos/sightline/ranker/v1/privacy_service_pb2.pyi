@@ -7,6 +7,7 @@ import builtins
 import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import sightline.common.v1.event_pb2
@@ -19,6 +20,50 @@ else:
     import typing_extensions
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
+
+class _Purpose:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _PurposeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Purpose.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    PURPOSE_UNSPECIFIED: _Purpose.ValueType  # 0
+    """Invalid."""
+    PURPOSE_PERSONALISE: _Purpose.ValueType  # 1
+    """Answers to the shopper use their events, attributes and vector, and are recorded under their pseudonym. Given
+    unless withdrawn, or unless the catalog's default says otherwise.
+    """
+    PURPOSE_TRAIN: _Purpose.ValueType  # 2
+    """Models, popularity and counts learn from the shopper's events. Given unless withdrawn, or unless the catalog's
+    default says otherwise.
+    """
+    PURPOSE_EXPERIMENT: _Purpose.ValueType  # 3
+    """The shopper may be assigned to arms of experiments. Given unless withdrawn, or unless the catalog's default says
+    otherwise.
+    """
+    PURPOSE_ATTRIBUTES: _Purpose.ValueType  # 4
+    """Attributes that the shopper gave are stored. Always needs the shopper's own consent."""
+
+class Purpose(_Purpose, metaclass=_PurposeEnumTypeWrapper):
+    """Purpose for which a shopper's data may be used."""
+
+PURPOSE_UNSPECIFIED: Purpose.ValueType  # 0
+"""Invalid."""
+PURPOSE_PERSONALISE: Purpose.ValueType  # 1
+"""Answers to the shopper use their events, attributes and vector, and are recorded under their pseudonym. Given
+unless withdrawn, or unless the catalog's default says otherwise.
+"""
+PURPOSE_TRAIN: Purpose.ValueType  # 2
+"""Models, popularity and counts learn from the shopper's events. Given unless withdrawn, or unless the catalog's
+default says otherwise.
+"""
+PURPOSE_EXPERIMENT: Purpose.ValueType  # 3
+"""The shopper may be assigned to arms of experiments. Given unless withdrawn, or unless the catalog's default says
+otherwise.
+"""
+PURPOSE_ATTRIBUTES: Purpose.ValueType  # 4
+"""Attributes that the shopper gave are stored. Always needs the shopper's own consent."""
+Global___Purpose: typing_extensions.TypeAlias = Purpose
 
 @typing.final
 class ExportUserRequest(google.protobuf.message.Message):
@@ -238,3 +283,178 @@ class ErasedStore(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["due_time", b"due_time", "erased_count", b"erased_count", "store", b"store", "text", b"text"]) -> None: ...
 
 Global___ErasedStore: typing_extensions.TypeAlias = ErasedStore
+
+@typing.final
+class SetConsentRequest(google.protobuf.message.Message):
+    """Request to store what a shopper consents to."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    SHOPPER_FIELD_NUMBER: builtins.int
+    AS_DEFAULT_FIELD_NUMBER: builtins.int
+    GIVEN_FIELD_NUMBER: builtins.int
+    WITHDRAWN_FIELD_NUMBER: builtins.int
+    SOURCE_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    as_default: builtins.bool
+    """If true, stores the catalog's default, which applies to every shopper who has not decided. Default: false."""
+    source: builtins.str
+    """Where the decision was made, such as "cookie banner 3", 1 to 128 bytes without control characters. Required. It must
+    not identify the shopper: it is kept, as proof of a withdrawal, after their erasure.
+    """
+    @property
+    def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
+        """The shopper. Required unless `as_default` is set, else unset."""
+
+    @property
+    def given(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[Global___Purpose.ValueType]:
+        """Purposes that are consented to, up to 4."""
+
+    @property
+    def withdrawn(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[Global___Purpose.ValueType]:
+        """Purposes whose consent is withdrawn, up to 4; none of `given`. One purpose in total is required."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        shopper: sightline.common.v1.event_pb2.Shopper | None = ...,
+        as_default: builtins.bool = ...,
+        given: collections.abc.Iterable[Global___Purpose.ValueType] | None = ...,
+        withdrawn: collections.abc.Iterable[Global___Purpose.ValueType] | None = ...,
+        source: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["shopper", b"shopper"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["as_default", b"as_default", "catalog_id", b"catalog_id", "given", b"given", "request_id", b"request_id", "shopper", b"shopper", "source", b"source", "withdrawn", b"withdrawn"]) -> None: ...
+
+Global___SetConsentRequest: typing_extensions.TypeAlias = SetConsentRequest
+
+@typing.final
+class GetConsentRequest(google.protobuf.message.Message):
+    """Request for what a shopper consents to."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    SHOPPER_FIELD_NUMBER: builtins.int
+    AS_DEFAULT_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    as_default: builtins.bool
+    """If true, returns the catalog's default. Default: false."""
+    @property
+    def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
+        """The shopper. Required unless `as_default` is set, else unset."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        shopper: sightline.common.v1.event_pb2.Shopper | None = ...,
+        as_default: builtins.bool = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["shopper", b"shopper"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["as_default", b"as_default", "catalog_id", b"catalog_id", "request_id", b"request_id", "shopper", b"shopper"]) -> None: ...
+
+Global___GetConsentRequest: typing_extensions.TypeAlias = GetConsentRequest
+
+@typing.final
+class Consents(google.protobuf.message.Message):
+    """What a shopper consents to, or a catalog's default."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STATES_FIELD_NUMBER: builtins.int
+    HISTORY_FIELD_NUMBER: builtins.int
+    JOB_ID_FIELD_NUMBER: builtins.int
+    job_id: builtins.str
+    """For SetConsent, if the catalog's default for PURPOSE_TRAIN has changed: the job that counts popularity and what is
+    bought together again. Else empty.
+    """
+    @property
+    def states(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ConsentState]:
+        """The present state of each purpose, in the order of their numbers."""
+
+    @property
+    def history(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ConsentDecision]:
+        """All decisions, newest first, at most 1,000. Empty if none was made."""
+
+    def __init__(
+        self,
+        *,
+        states: collections.abc.Iterable[Global___ConsentState] | None = ...,
+        history: collections.abc.Iterable[Global___ConsentDecision] | None = ...,
+        job_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["history", b"history", "job_id", b"job_id", "states", b"states"]) -> None: ...
+
+Global___Consents: typing_extensions.TypeAlias = Consents
+
+@typing.final
+class ConsentState(google.protobuf.message.Message):
+    """The present state of a purpose."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PURPOSE_FIELD_NUMBER: builtins.int
+    GRANTED_FIELD_NUMBER: builtins.int
+    BY_DEFAULT_FIELD_NUMBER: builtins.int
+    purpose: Global___Purpose.ValueType
+    """The purpose."""
+    granted: builtins.bool
+    """Whether data may be used for it."""
+    by_default: builtins.bool
+    """Whether the shopper has not decided, so that the catalog's default applies."""
+    def __init__(
+        self,
+        *,
+        purpose: Global___Purpose.ValueType = ...,
+        granted: builtins.bool = ...,
+        by_default: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["by_default", b"by_default", "granted", b"granted", "purpose", b"purpose"]) -> None: ...
+
+Global___ConsentState: typing_extensions.TypeAlias = ConsentState
+
+@typing.final
+class ConsentDecision(google.protobuf.message.Message):
+    """A decision on a purpose."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PURPOSE_FIELD_NUMBER: builtins.int
+    GRANTED_FIELD_NUMBER: builtins.int
+    DECIDE_TIME_FIELD_NUMBER: builtins.int
+    SOURCE_FIELD_NUMBER: builtins.int
+    purpose: Global___Purpose.ValueType
+    """The purpose."""
+    granted: builtins.bool
+    """True if consent was given, false if it was withdrawn."""
+    source: builtins.str
+    """Where, as given."""
+    @property
+    def decide_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When (UTC)."""
+
+    def __init__(
+        self,
+        *,
+        purpose: Global___Purpose.ValueType = ...,
+        granted: builtins.bool = ...,
+        decide_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        source: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["decide_time", b"decide_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["decide_time", b"decide_time", "granted", b"granted", "purpose", b"purpose", "source", b"source"]) -> None: ...
+
+Global___ConsentDecision: typing_extensions.TypeAlias = ConsentDecision

@@ -51,6 +51,16 @@ class PrivacyServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetErasureRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Erasure.FromString,
                 _registered_method=True)
+        self.SetConsent = channel.unary_unary(
+                '/sightline.ranker.v1.PrivacyService/SetConsent',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.SetConsentRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.FromString,
+                _registered_method=True)
+        self.GetConsent = channel.unary_unary(
+                '/sightline.ranker.v1.PrivacyService/GetConsent',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetConsentRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.FromString,
+                _registered_method=True)
 
 
 class PrivacyServiceServicer(object):
@@ -83,6 +93,24 @@ class PrivacyServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetConsent(self, request, context):
+        """Stores what a shopper consents to, or a catalog's default, and returns the resulting consents. It applies from the
+        next call on: answers, events, trainings and experiments. Within minutes, stored data that no consent covers any
+        more is deleted: events without PERSONALISE and TRAIN, records of answers without PERSONALISE, attributes without
+        ATTRIBUTES, vectors in models without TRAIN. A visitor's consents become the user's by a merge. Repeated with the
+        same source, it changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetConsent(self, request, context):
+        """Returns what a shopper consents to, or a catalog's default, with the history of their decisions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PrivacyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -100,6 +128,16 @@ def add_PrivacyServiceServicer_to_server(servicer, server):
                     servicer.GetErasure,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetErasureRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Erasure.SerializeToString,
+            ),
+            'SetConsent': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetConsent,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.SetConsentRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.SerializeToString,
+            ),
+            'GetConsent': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetConsent,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetConsentRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -184,6 +222,60 @@ class PrivacyService(object):
             '/sightline.ranker.v1.PrivacyService/GetErasure',
             sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetErasureRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Erasure.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetConsent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.ranker.v1.PrivacyService/SetConsent',
+            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.SetConsentRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetConsent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.ranker.v1.PrivacyService/GetConsent',
+            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetConsentRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.FromString,
             options,
             channel_credentials,
             insecure,

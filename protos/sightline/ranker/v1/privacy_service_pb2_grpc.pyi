@@ -74,7 +74,39 @@ _PrivacyServiceGetErasureType = typing_extensions.TypeVar(
     ],
 )
 
-class PrivacyServiceStub(typing.Generic[_PrivacyServiceExportUserType, _PrivacyServiceEraseUserType, _PrivacyServiceGetErasureType]):
+_PrivacyServiceSetConsentType = typing_extensions.TypeVar(
+    '_PrivacyServiceSetConsentType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
+        sightline.ranker.v1.privacy_service_pb2.Consents,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
+        sightline.ranker.v1.privacy_service_pb2.Consents,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
+        sightline.ranker.v1.privacy_service_pb2.Consents,
+    ],
+)
+
+_PrivacyServiceGetConsentType = typing_extensions.TypeVar(
+    '_PrivacyServiceGetConsentType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
+        sightline.ranker.v1.privacy_service_pb2.Consents,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
+        sightline.ranker.v1.privacy_service_pb2.Consents,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
+        sightline.ranker.v1.privacy_service_pb2.Consents,
+    ],
+)
+
+class PrivacyServiceStub(typing.Generic[_PrivacyServiceExportUserType, _PrivacyServiceEraseUserType, _PrivacyServiceGetErasureType, _PrivacyServiceSetConsentType, _PrivacyServiceGetConsentType]):
     """The data of one shopper: a copy of all of it, and its erasure."""
 
     @typing.overload
@@ -91,6 +123,14 @@ class PrivacyServiceStub(typing.Generic[_PrivacyServiceExportUserType, _PrivacyS
             sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
             sightline.ranker.v1.privacy_service_pb2.Erasure,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
+            sightline.ranker.v1.privacy_service_pb2.Consents,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
+            sightline.ranker.v1.privacy_service_pb2.Consents,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -106,6 +146,14 @@ class PrivacyServiceStub(typing.Generic[_PrivacyServiceExportUserType, _PrivacyS
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
             sightline.ranker.v1.privacy_service_pb2.Erasure,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
+            sightline.ranker.v1.privacy_service_pb2.Consents,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
+            sightline.ranker.v1.privacy_service_pb2.Consents,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -125,6 +173,17 @@ class PrivacyServiceStub(typing.Generic[_PrivacyServiceExportUserType, _PrivacyS
     GetErasure: _PrivacyServiceGetErasureType
     """Returns the receipt of a shopper's newest erasure. ERASURE_NOT_FOUND if there was none."""
 
+    SetConsent: _PrivacyServiceSetConsentType
+    """Stores what a shopper consents to, or a catalog's default, and returns the resulting consents. It applies from the
+    next call on: answers, events, trainings and experiments. Within minutes, stored data that no consent covers any
+    more is deleted: events without PERSONALISE and TRAIN, records of answers without PERSONALISE, attributes without
+    ATTRIBUTES, vectors in models without TRAIN. A visitor's consents become the user's by a merge. Repeated with the
+    same source, it changes nothing.
+    """
+
+    GetConsent: _PrivacyServiceGetConsentType
+    """Returns what a shopper consents to, or a catalog's default, with the history of their decisions."""
+
 PrivacyServiceAsyncStub: typing_extensions.TypeAlias = PrivacyServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.privacy_service_pb2.ExportUserRequest,
@@ -137,6 +196,14 @@ PrivacyServiceAsyncStub: typing_extensions.TypeAlias = PrivacyServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
         sightline.ranker.v1.privacy_service_pb2.Erasure,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
+        sightline.ranker.v1.privacy_service_pb2.Consents,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
+        sightline.ranker.v1.privacy_service_pb2.Consents,
     ],
 ]
 
@@ -173,5 +240,26 @@ class PrivacyServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.Erasure, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.Erasure]]:
         """Returns the receipt of a shopper's newest erasure. ERASURE_NOT_FOUND if there was none."""
+
+    @abc.abstractmethod
+    def SetConsent(
+        self,
+        request: sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.Consents, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.Consents]]:
+        """Stores what a shopper consents to, or a catalog's default, and returns the resulting consents. It applies from the
+        next call on: answers, events, trainings and experiments. Within minutes, stored data that no consent covers any
+        more is deleted: events without PERSONALISE and TRAIN, records of answers without PERSONALISE, attributes without
+        ATTRIBUTES, vectors in models without TRAIN. A visitor's consents become the user's by a merge. Repeated with the
+        same source, it changes nothing.
+        """
+
+    @abc.abstractmethod
+    def GetConsent(
+        self,
+        request: sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.Consents, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.Consents]]:
+        """Returns what a shopper consents to, or a catalog's default, with the history of their decisions."""
 
 def add_PrivacyServiceServicer_to_server(servicer: PrivacyServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -214,6 +214,10 @@ class ArmAssignment(Protocol):
     def answering(self, query: RequestQuery, time_micros: int) -> tuple[str, tuple[str, ...]]:
         """Return the scene of an answer, and the arms that chose it."""
 
+    async def permitted(self, query: RequestQuery, time_micros: int) -> bool:
+        """Return whether the arms of `answering` may be used: there are none, or the shopper does
+        not refuse experiments. Raises nothing."""
+
 
 class ExperimentKeeper(Protocol):
     """Store of experiments. Every call raises ServiceError if it fails."""
@@ -224,6 +228,9 @@ class ExperimentKeeper(Protocol):
 
     async def experiments(self, catalog_id: str) -> Sequence[RunningExperiment]:
         """Return the stored experiments."""
+
+    async def in_experiments(self, catalog_id: str, shopper: Shopper) -> bool:
+        """Return whether a shopper consents to experiments."""
 
 
 class MatchCodec(Protocol):

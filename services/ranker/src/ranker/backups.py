@@ -20,6 +20,7 @@ from ranker.domain.errors import BackupRefused, KeyUnusable
 from ranker.events.backups import create, purges, restore
 from ranker.events.backups.content import content_of, record_backups
 from ranker.events.erase import ErasePerson
+from ranker.events.record.consent_changes import ConsentRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
 from ranker.learning.forget import ForgetInModels
@@ -83,7 +84,9 @@ class RecordBackups(BackupCommand):
         record = SelectionRecord(database, self._settings.signals)
         again = partial(self._erase_again, database, record)
         with self.timed("purges"):
-            done = asyncio.run(purges.repeat(self.backups, record, again, since, unsigned=unsigned))
+            consents = ConsentRecord(database, self._settings.signals)
+            given = (self.backups, record, consents, again, since)
+            done = asyncio.run(purges.repeat(*given, unsigned=unsigned))
         return {"purges": done[0], "purged_events": done[1]}
 
     async def _erase_again(

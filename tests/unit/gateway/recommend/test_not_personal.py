@@ -27,6 +27,9 @@ class OneArm:
     def answering(self, query: RequestQuery, time_micros: int) -> tuple[str, tuple[str, ...]]:
         return query.scene, ("order/b",) if query.shopper is not None else ()
 
+    async def permitted(self, query: RequestQuery, time_micros: int) -> bool:
+        return True
+
 
 async def test_it_is_answered_as_the_same_request_without_a_shopper():
     shop, other = shop_that_knows_ann(), shop_that_knows_ann()

@@ -8,7 +8,13 @@ import pytest
 
 from gateway.model.query import Identity, RequestQuery, Shopper
 from gateway.recommend.recommend import recommend
-from gateway.state.experiments import AGAIN_SECONDS, ExperimentsInvalid, RunningExperiments, read
+from gateway.state.experiments import (
+    AGAIN_SECONDS,
+    CONSENT_AGE_SECONDS,
+    ExperimentsInvalid,
+    RunningExperiments,
+    read,
+)
 from gateway.state.tokens import read_attribution_token
 from servicekit.errors import FailedPrecondition, Unavailable
 from servicekit.keyring import open_keys
@@ -181,3 +187,27 @@ async def test_refreshing_by_several_at_once_asks_once(tmp_path):
     await asyncio.gather(*(found.refresh() for _ in range(5)))
 
     assert keeper.calls == 1
+
+
+async def test_who_refuses_experiments_gets_no_arm_and_is_asked_about_once_in_a_while(tmp_path):
+    keeper, clock = Keeper(), Clock()
+    found = opened(tmp_path, keeper, clock)
+    await arms(found)
+    shop = shop_with_photo()
+    scenes = {"default": DEFAULT, "new": replace(DEFAULT, name="new")}
+    deps = replace(shop.deps, experiments=found, scenes=FakeScenes(scenes))
+
+    assert (await recommend(by_photo(shopper=ANN), deps)).arms
+    keeper.refusing.add(ANN)
+    assert (await recommend(by_photo(shopper=ANN), deps)).arms, "still cached"
+    assert keeper.asked == 1
+    clock.now += CONSENT_AGE_SECONDS
+    assert (await recommend(by_photo(shopper=ANN), deps)).arms == ()
+    await recommend(by_photo(session_id="s"), deps)
+    await recommend(by_photo(shopper=ANN, scene="new"), deps)
+    assert keeper.asked == 2, "without an arm nobody is asked about"
+
+    clock.now += CONSENT_AGE_SECONDS
+    keeper.refusing.clear()
+    keeper.fails = Unavailable("gone", reason="RANKER_UNAVAILABLE")
+    assert (await recommend(by_photo(shopper=ANN), deps)).arms == (), "it can't be known"

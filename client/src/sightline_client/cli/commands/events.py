@@ -60,16 +60,17 @@ def import_(
 
       sightline events import clicks.parquet --json | jq .writtenCount
     """
-    written = duplicates = 0
+    written = duplicates = withheld = 0
     since = time.monotonic()
 
     async def work(client: SightlineClient) -> bulk.SendOutcome:
         async def send(messages: Sequence[event_pb2.Event]) -> user_event.WriteEventsResponse:
-            nonlocal written, duplicates
+            nonlocal written, duplicates, withheld
             request = user_event.WriteEventsRequest(catalog_id=suite.catalog, events=messages)
             response = await client.calls(client.calls.events.WriteEvents, request, suite.timeout)
             written += response.written_count
             duplicates += response.duplicate_count
+            withheld += response.withheld_count
             return response
 
         with closing(EVENTS.open(file, columns)) as table:
@@ -89,12 +90,15 @@ def import_(
     facts = {
         "writtenCount": written,
         "duplicateCount": duplicates,
+        "withheldCount": withheld,
         "refusedCount": outcome.refused,
         "rejectedFile": str(outcome.rejected or ""),
         "seconds": round(seconds, 3),
     }
     rows = tables.counted(outcome.rows, "row", "rows")
-    counts = f"{written:,} new, {duplicates:,} duplicates ({rows}, {outcome.rows / seconds:,.0f}/s)"
+    unstored = f", {withheld:,} not stored for lack of consent" if withheld else ""
+    pace = f" ({rows}, {outcome.rows / seconds:,.0f}/s)"
+    counts = f"{written:,} new, {duplicates:,} duplicates{unstored}{pace}"
     summary = counts + fixing.refused(outcome.refused)
     command = ("events", "import")
     fixing.show(suite, facts, summary, outcome.rejected, command, ignore=columns.ignore)

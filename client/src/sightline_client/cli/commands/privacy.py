@@ -16,8 +16,12 @@ from sightline_client.cli.show import privacy as shown
 from sightline_client.cli.show.tables import counted
 from sightline_client.cli.work import following
 from sightline_client.convert import from_wire
+from sightline_client.values.privacy import Consents, Purpose
 
-app = Commands(no_args_is_help=True, help="Give a shopper a copy of their data, or erase it.")
+app = Commands(
+    no_args_is_help=True,
+    help="Give a shopper a copy of their data, erase it, or store what they consent to.",
+)
 
 
 @app.command()
@@ -92,6 +96,62 @@ def receipt(*, who: Who, visitor: Visitor = False, suite: Suite) -> None:
       sightline privacy receipt 1209683
     """
     _receipt(suite, *ids(who, visitor=visitor))
+
+
+@app.command()
+def consent(
+    *,
+    who: Annotated[
+        str | None,
+        typer.Argument(metavar="[USER]", help="The customer's id; left out with --default."),
+    ] = None,
+    visitor: Visitor = False,
+    default: Annotated[
+        bool, typer.Option("--default", help="The catalog's default instead of a shopper's.")
+    ] = False,
+    give: Annotated[
+        list[Purpose] | None,
+        typer.Option("--give", help="Store consent to this purpose. Repeatable."),
+    ] = None,
+    withdraw: Annotated[
+        list[Purpose] | None,
+        typer.Option("--withdraw", help="Store that it is withdrawn. Repeatable."),
+    ] = None,
+    source: Annotated[
+        str, typer.Option("--source", help="Where this was decided, such as 'cookie banner 3'.")
+    ] = "",
+    suite: Suite,
+) -> None:
+    """Show what a shopper consents to, or store a decision.
+
+    [bold]Examples[/bold]
+
+      sightline privacy consent 1209683
+
+      sightline privacy consent 1209683 --withdraw TRAIN --source "account page"
+
+      sightline privacy consent --default --withdraw EXPERIMENT --source "policy of 2026-12"
+    """
+    if bool(who) == default:
+        raise typer.BadParameter("name a shopper, or --default", param_hint="USER")
+    if (give or withdraw) and not source:
+        problem = "say where the decision was made, such as 'cookie banner 3'"
+        raise typer.BadParameter(problem, param_hint="--source")
+    user, other = ids(who, visitor=visitor) if who else (None, None)
+
+    async def ask(client: SightlineClient) -> Consents:
+        if not (give or withdraw):
+            return await client.get_consent(user=user, visitor=other, as_default=default)
+        return await client.set_consent(
+            user=user,
+            visitor=other,
+            as_default=default,
+            given=give or (),
+            withdrawn=withdraw or (),
+            source=source,
+        )
+
+    suite.answer(ask, shown.consents)
 
 
 def _receipt(suite: Suite, user: str | None, visitor: str | None) -> None:

@@ -1,10 +1,10 @@
-"""Receipts of erasures as text for people."""
+"""Consents and receipts of erasures as text for people."""
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.show.tables import grid, plain
-from sightline_client.values.privacy import Erasure
+from sightline_client.values.privacy import Consents, Erasure
 
 
 def receipt(value: Erasure) -> RenderableType:
@@ -24,3 +24,30 @@ def receipt(value: Erasure) -> RenderableType:
     table = grid(("store", "erased", "until", "what is left"), rows, right=("erased",))
     done = f"{value.complete_time:%Y-%m-%d %H:%M:%S}Z"
     return Group(Text(f"Erased what was stored until {asked}; complete {done}."), table)
+
+
+def consents(value: Consents) -> RenderableType:
+    """Show what a shopper consents to, and their decisions."""
+    states = (
+        (
+            one.purpose.lower(),
+            "granted" if one.granted else "refused",
+            "by default" if one.by_default else "",
+        )
+        for one in value.states
+    )
+    parts: list[RenderableType] = [grid(("purpose", "consent", ""), states)]
+    if value.history:
+        decisions = (
+            (
+                f"{one.decide_time:%Y-%m-%d %H:%M:%S}Z" if one.decide_time else "",
+                one.purpose.lower(),
+                "given" if one.granted else "withdrawn",
+                plain(one.source),
+            )
+            for one in value.history
+        )
+        parts += ["", grid(("decided", "purpose", "consent", "source"), decisions)]
+    if value.job_id:
+        parts.append(Text(f"Popularity is counted again by job {plain(value.job_id)}."))
+    return Group(*parts)

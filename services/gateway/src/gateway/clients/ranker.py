@@ -48,6 +48,7 @@ from sightline.ranker.v1 import experiment_service_pb2 as experiments_pb
 from sightline.ranker.v1 import experiment_service_pb2_grpc as experiments_grpc
 from sightline.ranker.v1 import model_service_pb2 as models_pb
 from sightline.ranker.v1 import model_service_pb2_grpc as models_grpc
+from sightline.ranker.v1 import privacy_service_pb2_grpc as privacy_grpc
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc as ranking_grpc
 from sightline_rules.controls import ControlKind
@@ -92,6 +93,7 @@ class RankerClient(RankerPort, ExperimentKeeper):
         self._answers = answers_grpc.AnswerServiceStub(channel)
         self._models = models_grpc.ModelServiceStub(channel)
         self._experiments = experiments_grpc.ExperimentServiceStub(channel)
+        self._privacy = privacy_grpc.PrivacyServiceStub(channel)
         self._caller = caller
 
     async def generate(
@@ -245,6 +247,14 @@ class RankerClient(RankerPort, ExperimentKeeper):
         request = experiments_pb.ListExperimentsRequest(catalog_id=catalog_id)
         answer = await self._caller.call(self._experiments.ListExperiments, request)
         return [running_of(each) for each in answer.experiments]
+
+    async def in_experiments(self, catalog_id: str, shopper: Shopper) -> bool:
+        request = privacy_service_pb2.GetConsentRequest(
+            catalog_id=catalog_id, shopper=messages.shopper_message(shopper)
+        )
+        answer = await self._caller.call(self._privacy.GetConsent, request)
+        experiment = privacy_service_pb2.PURPOSE_EXPERIMENT
+        return any(one.granted for one in answer.states if one.purpose == experiment)
 
     async def serving_model(self, catalog_id: str) -> str:
         """Return the version of the serving model; empty if none."""

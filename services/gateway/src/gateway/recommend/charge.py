@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from gateway.model.price import REFERENCE_PRODUCTS, PricedSizes, RequestPrice, price_of
 from gateway.model.query import RequestQuery
-from gateway.recommend.begin import begin
+from gateway.recommend.begin import begin, may_be_in_experiments
 from gateway.state.run import RequestDependencies, Run
 from servicekit import deadlines
 from servicekit.hedging import one_at_a_time
@@ -24,13 +24,14 @@ async def charged(
     Controls of scenes are free: no caller chose them.
     Raises RequestTooExpensive, QuotaExhausted, ExpensiveRequestsBusy.
     """
-    run = begin(query, deps)
+    joins = await may_be_in_experiments(query, deps)
+    run = begin(query, deps, in_experiments=joins)
     with deadlines.within(run.plan.ends.answer):
         price = _checked(run, searches)
         async with deps.prices.charged(price, query.catalog_id) as waited:
             bound = one_at_a_time.set(asyncio.Lock() if price.is_expensive else None)
             try:
-                yield begin(query, deps) if waited else run
+                yield begin(query, deps, in_experiments=joins) if waited else run
             finally:
                 one_at_a_time.reset(bound)
 

@@ -69,7 +69,11 @@ ROUTES: Mapping[str, Mapping[str, PublicRoute]] = MappingProxyType(
                 "GetShopperProfile GetProductProfile SetShopperAttributes ListSegments",
             ),
             **_routes(Peer.RANKER, "EventService", "ExportEvents"),
-            **_routes(Peer.RANKER, "PrivacyService", "ExportUser EraseUser GetErasure"),
+            **_routes(
+                Peer.RANKER,
+                "PrivacyService",
+                "ExportUser EraseUser GetErasure SetConsent GetConsent",
+            ),
             **_routes(
                 Peer.RANKER,
                 "ExperimentService",

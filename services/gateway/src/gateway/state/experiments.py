@@ -8,6 +8,7 @@ experiments.
 
 import asyncio
 import contextvars
+import math
 import time
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -19,7 +20,7 @@ from pydantic import ValidationError
 
 from gateway.model.errors import SceneNotFound
 from gateway.model.experiment import ExperimentFile, RunningExperiment, conflict, running
-from gateway.model.query import RequestQuery
+from gateway.model.query import RequestQuery, Shopper
 from gateway.ports import ExperimentKeeper, SceneSource
 from gateway.state.scenes import DEFAULT
 from servicekit import deadlines
@@ -30,6 +31,11 @@ from servicekit.telemetry import get_logger
 AGAIN_SECONDS = 5.0
 """Seconds until the ranker is called again."""
 CALL_SECONDS = 5.0
+CONSENT_SECONDS = 0.1
+"""Maximum seconds of a request spent on asking for a shopper's consent."""
+CONSENT_AGE_SECONDS = 10.0
+"""Seconds for which a shopper's consent is cached: so long a withdrawal may take to apply."""
+MOST_CONSENTS = 10_000
 CHANGED = "EXPERIMENT_CHANGED"
 STALE = Gauge(
     "sightline_gateway_experiments_stale",
@@ -105,6 +111,8 @@ class RunningExperiments:
         self._taken: tuple[ExperimentFile, ...] | None = None
         """The files that the ranker has accepted or rejected."""
         self._next_try = clock()
+        self._consents: dict[tuple[str, Shopper], tuple[float, bool]] = {}
+        """Time until which a shopper's consent is cached, and the consent."""
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self.problem = ""
@@ -133,6 +141,26 @@ class RunningExperiments:
                 there = self._there(scene, query.catalog_id)
                 return (scene or query.scene, names) if there else (query.scene, ())
         return query.scene, ()
+
+    async def permitted(self, query: RequestQuery, time_micros: int) -> bool:
+        """Return whether the arms of `answering` may be used. Without an answer from the ranker the
+        shopper is in no experiment."""
+        if query.shopper is None or not self.answering(query, time_micros)[1]:
+            return True
+        key = (query.catalog_id, query.shopper)
+        until, granted = self._consents.get(key, (-math.inf, False))
+        if self._clock() < until:
+            return granted
+        try:
+            with deadlines.within(CONSENT_SECONDS):
+                granted = await self._keeper.in_experiments(*key)
+        except ServiceError:
+            return False
+        self._consents.pop(key, None)
+        if len(self._consents) >= MOST_CONSENTS:
+            del self._consents[next(iter(self._consents))]
+        self._consents[key] = self._clock() + CONSENT_AGE_SECONDS, granted
+        return granted
 
     def _there(self, scene: str, catalog_id: str) -> bool:
         """Return whether an arm's scene exists; otherwise the arm is ignored."""

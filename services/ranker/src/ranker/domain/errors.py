@@ -128,7 +128,9 @@ class AnswerOutdated(FailedPrecondition, reason="ANSWER_RECORD_OUTDATED"):
 
 
 class ConsentRequired(FailedPrecondition, reason="CONSENT_REQUIRED"):
-    message = "attributes are stored only with the shopper's consent: set `consent`"
+    message = (
+        "attributes are stored only with the shopper's consent: set `consent`, or call SetConsent"
+    )
 
 
 class ModelCorrupt(FailedPrecondition, reason="MODEL_CORRUPT"):

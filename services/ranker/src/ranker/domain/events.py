@@ -105,6 +105,8 @@ class Written(StrEnum):
     CONFLICT = "CONFLICT"
     PURGED = "PURGED"
     """Not stored: it was purged while it waited in a log."""
+    WITHHELD = "WITHHELD"
+    """Not stored: its shopper consents to no use of it."""
 
 
 class Interaction(NamedTuple):
@@ -143,3 +145,10 @@ class History:
     """Sequence numbers of `recent`."""
     marks: Mapping[str, int] = field(default_factory=dict, compare=False)
     """By hidden or seen product: sequence number of an event that is the evidence."""
+    withheld: bool = False
+    """Whether the shopper does not consent to personal answers: all else is empty."""
+
+    def owner(self, asked: str | None) -> str | None:
+        """Return the pseudonym of the shopper who was asked for; None if there is no shopper, or
+        their answers are not personal."""
+        return None if self.withheld else self.actor or asked

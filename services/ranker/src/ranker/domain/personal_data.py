@@ -87,6 +87,27 @@ ATTRIBUTES = PersonalStore(
     },
     owners=("actor",),
 )
+CONSENTS = PersonalStore(
+    "consents",
+    place=_RECORD,
+    purpose="know, and prove, what a shopper consents to",
+    basis=Basis.LEGAL,
+    term="none",
+    readers=f"ranker; {_SHOP}",
+    erasure="deleted but for withdrawals, which stay under a hash and apply if the shopper returns",
+    fields={
+        "sequence": "order",
+        "catalog_id": "catalog",
+        "actor": "pseudonym of the shopper",
+        "purpose": "purpose",
+        "source": "where the decision was made",
+        "key_id": "key of the pseudonyms",
+        "decided_micros": "time of the decision",
+        "granted": "given or withdrawn",
+        "latest": "whether it applies",
+    },
+    owners=("actor",),
+)
 ALIASES = PersonalStore(
     "aliases",
     place=_RECORD,
@@ -228,7 +249,8 @@ EVENT_LOG = PersonalStore(
 TABLES: Mapping[str, PersonalStore] = {
     one.name: one
     for one in (
-        *(EVENTS, ANSWERS, ATTRIBUTES, ALIASES, COUNT_UNITS, COUNT_QUEUE, JOBS, ERASURES, AUDIT),
+        *(EVENTS, ANSWERS, ATTRIBUTES, CONSENTS, ALIASES, COUNT_UNITS, COUNT_QUEUE, JOBS),
+        *(ERASURES, AUDIT),
     )
 }
 """Tables with personal data, by name."""

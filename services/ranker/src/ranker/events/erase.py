@@ -16,6 +16,7 @@ from ranker.domain.erasure import ErasedStore, Person, person_of
 from ranker.domain.errors import Interrupted
 from ranker.domain.selection import PurgePlace, Selection
 from ranker.events.purge import BATCH
+from ranker.events.record.consent_changes import ConsentRecord
 from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.personal import PersonalRecord
 from ranker.events.record.selections import SelectionRecord
@@ -41,6 +42,7 @@ class ErasePerson:
     erasures: ErasureRecord
     personal: PersonalRecord
     selections: SelectionRecord
+    consents: ConsentRecord
     settle: Callable[[], Awaitable[None]]
     """Removes the bytes of deleted rows."""
     others: Sequence[EraseStore]
@@ -59,7 +61,8 @@ class ErasePerson:
         """Create it for a record. `jobs`: those of the worker that claims this one."""
         erasures = ErasureRecord(database)
         settle = partial(database.erase_deleted, sorted(personal_data.TABLES))
-        return cls(jobs, erasures, PersonalRecord(database), selections, settle, others, stop)
+        record = (PersonalRecord(database), selections, ConsentRecord(database))
+        return cls(jobs, erasures, *record, settle, others, stop)
 
     async def run(self, job: Job) -> dict[str, str]:
         """Run the job and return its result. Raise the errors of `jobs.progress` and of the stores,
@@ -71,7 +74,7 @@ class ErasePerson:
         await self.erasures.begin(person, job.id)
         rows: list[EraseStore] = [self._events, *map(self._rows_of, ROWS)]
         steps: list[EraseStore] = [
-            *(*rows, self._counts, *self.others),
+            *(*rows, self._counts, self._consents, *self.others),
             partial(self._jobs, job),
         ]
         done = list[ErasedStore]()
@@ -99,6 +102,7 @@ class ErasePerson:
                 person = Person(catalog_id, (found[name],), micros)
                 steps = (self._events, *map(self._rows_of, ROWS))
                 count += sum([(await step(person)).erased_count for step in steps])
+                count += (await self._consents(person)).erased_count
                 await self.personal.forget_in_jobs(person)
         return count
 
@@ -131,6 +135,11 @@ class ErasePerson:
             self._check()
             await asyncio.sleep(WAIT_SECONDS)
         return ErasedStore(personal_data.COUNT_UNITS.name)
+
+    async def _consents(self, person: Person) -> ErasedStore:
+        count, left = await self.consents.forget(person)
+        text = "Withdrawals stay under a hash, as proof, and apply if the shopper returns."
+        return ErasedStore(personal_data.CONSENTS.name, count, text=text if left else "")
 
     async def _jobs(self, job: Job, person: Person) -> ErasedStore:
         """Rewrite the parameters of all jobs but this one, which may be interrupted and needs its

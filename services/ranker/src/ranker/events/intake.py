@@ -33,6 +33,7 @@ class Appended:
     """One for each event; `None` if stored, or stored before with the same content."""
     written_count: int
     duplicate_count: int
+    withheld_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ async def append(
         ),
         written_count=outcomes.count(Written.NEW),
         duplicate_count=outcomes.count(Written.DUPLICATE),
+        withheld_count=outcomes.count(Written.WITHHELD),
     )
 
 

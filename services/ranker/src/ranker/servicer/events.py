@@ -73,6 +73,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
             statuses=[to_status(error) if error else status_pb2.Status() for error in done.errors],
             written_count=done.written_count,
             duplicate_count=done.duplicate_count,
+            withheld_count=done.withheld_count,
         )
 
     async def GetEvents(

@@ -71,9 +71,9 @@ def add_inputs(
     kept.settings_digest = settings_digest(signals)
     if query.policy.exploration_places:
         kept.draws = ranked.draws
-    if query.actor is not None:
+    if (who := history.owner(query.actor)) is not None:
         kept.personal = True
-        kept.shopper_place = place_of(model, history.actor or query.actor)
+        kept.shopper_place = place_of(model, who)
         if not kept.shopper_place:
             kept.attributes_digest = attributes_digest(model, history, query.catalog_id, key)
 

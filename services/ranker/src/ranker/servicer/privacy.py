@@ -9,14 +9,18 @@ from google.protobuf.json_format import MessageToDict
 
 from ranker.adapters.model_store import ModelStore
 from ranker.domain import personal_data
+from ranker.domain.consent import Purpose
 from ranker.domain.erasure import ERASE, Erasure, Person, params, person_hash, person_of
 from ranker.domain.errors import ErasureMissing, ShopperUnknown
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.signals import Signals
+from ranker.events.record.consent_changes import ConsentRecord
 from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.personal import OWNED, PersonalRecord
+from ranker.events.recount import RECOUNT
 from ranker.ports import HistoryReader, Models
+from ranker.servicer import consents
 from ranker.servicer.messages import message_of
 from ranker.servicer.requests import OWNER, actor, check_request_id, job_message
 from ranker.serving.profiles import profiles
@@ -43,6 +47,7 @@ class PrivacyServicer(privacy_service_pb2_grpc.PrivacyServiceServicer):
     pseudonyms: Pseudonyms
     personal: PersonalRecord
     erasures: ErasureRecord
+    consents: ConsentRecord
     jobs: Jobs
     registry: ModelRegistry
     store: ModelStore
@@ -140,6 +145,23 @@ class PrivacyServicer(privacy_service_pb2_grpc.PrivacyServiceServicer):
         if found is None:
             raise ErasureMissing
         return _receipt(found)
+
+    async def SetConsent(self, request: pb.SetConsentRequest, context: Context) -> pb.Consents:
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        who = consents.whose(request, catalog_id, self.pseudonyms)
+        decided, key_id = consents.decisions(request, now_micros()), self.pseudonyms.key_id
+        before = await self.consents.get(catalog_id, who)
+        found = await self.consents.decide(catalog_id, who, decided, key_id=key_id)
+        answer = consents.message(found)
+        if not who and before.granted[Purpose.TRAIN] != found.granted[Purpose.TRAIN]:
+            key = f"default of {found.history[0].decided_micros}"
+            answer.job_id = f"{OWNER}{(await self.jobs.create(RECOUNT, catalog_id, {}, key)).id}"
+        return answer
+
+    async def GetConsent(self, request: pb.GetConsentRequest, context: Context) -> pb.Consents:
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        who = consents.whose(request, catalog_id, self.pseudonyms)
+        return consents.message(await self.consents.get(catalog_id, who))
 
     async def _actors(
         self, catalog_id: str, request: pb.ExportUserRequest | pb.EraseUserRequest

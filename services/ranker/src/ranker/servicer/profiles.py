@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ranker.domain.errors import ConsentRequired
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.signals import Signals
 from ranker.events.record.shoppers import ShopperRecord
@@ -65,10 +64,11 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         who = actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
         given = _given(request.attributes)
-        if given and not request.consent:
-            raise ConsentRequired
         former = await self.shoppers.set_attributes(
-            catalog_id, who, given, key_id=self.pseudonyms.key_id, now_micros=now_micros()
+            *(catalog_id, who, given),
+            consent=request.consent,
+            key_id=self.pseudonyms.key_id,
+            now_micros=now_micros(),
         )
         return pb.SetShopperAttributesResponse(kept_count=len(given), former_count=former)
 

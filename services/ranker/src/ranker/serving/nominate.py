@@ -115,7 +115,7 @@ class Nominate:
         left_out = read.history.hidden.union(query.exclude, anchors)
         wanted = recommenders.Wanted(names, query.scope, query.top_k, left_out)
         near = recommenders.near(names, anchors, read.history, self._shoppers.signals)
-        asked = recommenders.asked(wanted, near, read.history.actor or query.actor)
+        asked = recommenders.asked(wanted, near, read.history.owner(query.actor))
         counted = await self._counts.counted(query.catalog_id, asked)
         found = recommenders.lists(wanted, counted, near, resolved.trail, query.now_micros)
         return found, counted.lag_micros

@@ -152,7 +152,7 @@ def rank_products(query: RankQuery, state: RankState) -> RankedProducts:
         history=state.history,
         drop_seen=query.drop_seen,
     )
-    who = state.history.actor or query.actor
+    who = state.history.owner(query.actor)
     draws = state.draws or seed_of(query.seed, who, query.session_id, query.now_micros)
     order, raised, arranged = _ordered(query, state, scored, draws)
     evidence = _evidence(query, state, order)

@@ -12,8 +12,10 @@ from ranker.domain.errors import KeyUnusable
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import Model
 from ranker.domain.pseudonyms import Pseudonyms
+from ranker.events.consent_retention import ConsentedSink
 from ranker.events.intake import StoredTexts
 from ranker.events.record.answers import AnswerLog, AnswerQueue
+from ranker.events.record.consent_changes import ConsentRecord
 from ranker.events.record.counts import CountRecord
 from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.events import EventRecord
@@ -101,7 +103,7 @@ def bindings(
     events, keep = EventRecord(database, signals), int(settings.answer_days * DAY_MICROS)
     registry, shoppers, jobs = (
         ModelRegistry(database),
-        ShopperRecord(database),
+        ShopperRecord(database, signals),
         Jobs(database, JOBS),
     )
     ranking = RankingServicer.of(
@@ -111,9 +113,12 @@ def bindings(
         keep_micros=keep,
         counts=CountRecord(database),
     )
+    consents = ConsentRecord(database, signals)
     texts = StoredTexts(settings.stored_queries, settings.stored_order_ids)
-    taking = (sink or events, shoppers, SelectionRecord(database, signals), jobs)
+    consented = ConsentedSink(sink, consents) if sink else events
+    taking = (consented, shoppers, SelectionRecord(database, signals), jobs)
     replay = Replayer(ReplayAnswer(key, events, live, _loader(registry, store), signals))
+    own = (PersonalRecord(database), ErasureRecord(database), consents)
     services = (
         ranking,
         EventServicer(catalogs, key, events, *taking, settings.impression_share, texts),
@@ -121,10 +126,7 @@ def bindings(
         ModelServicer(catalogs, jobs, registry, store, OnlineRecord(database), live.refresh),
         ExperimentServicer(catalogs, ExperimentRecord(database)),
         ProfileServicer(catalogs, key, events, live, shoppers, signals),
-        PrivacyServicer(
-            *(catalogs, key, PersonalRecord(database), ErasureRecord(database), jobs),
-            *(registry, store, events, live, signals),
-        ),
+        PrivacyServicer(catalogs, key, *own, jobs, registry, store, events, live, signals),
         JobServicer(OWNER, catalogs, jobs),
         AuditServicer(catalogs, AuditRecord(database), settings.audit_days),
     )

@@ -8,21 +8,27 @@ from typing import Any
 from ranker.adapters.export_store import ExportStore
 from ranker.adapters.retriever import Catalog
 from ranker.domain import personal_data
+from ranker.domain.consent import Refusers
 from ranker.domain.erasure import ERASE, ErasedStore, Person
 from ranker.domain.errors import ErasureUnnoted, PurgeUnnoted
-from ranker.events import export, purge
+from ranker.events import export, purge, recount
 from ranker.events.backups import purges
+from ranker.events.backups.consents import ConsentNotes
 from ranker.events.backups.content import record_backups
+from ranker.events.consent_retention import CONSENTS, ConsentRetention
 from ranker.events.erase import ErasePerson, EraseStore
 from ranker.events.event_retention import SWEEPING, Sweeper, days_by_type
 from ranker.events.export import EXPORT
 from ranker.events.purge import PURGE
 from ranker.events.record.answers import AnswerLog
+from ranker.events.record.consent_changes import ConsentRecord
 from ranker.events.record.count_groups import GroupRecord
 from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.events import EventRecord
+from ranker.events.record.recounting import RecountRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.tables import JOBS
+from ranker.events.recount import RECOUNT
 from ranker.learning.feedback import health
 from ranker.learning.forget import ForgetInModels
 from ranker.learning.publish import PUBLISH, Publication, PublishedModels
@@ -86,6 +92,7 @@ def loops(
     ]
     for sweep, alive in sweeps:
         yield repeat(sweep, settings.sweep_seconds, stop, "nothing swept", alive)
+    yield consent_loop(settings, made, selections, stop)
     yield from unlearning_loops(settings, made, models, stop)
     yield from optional_loops(settings, made, models, stop)
 
@@ -98,6 +105,9 @@ def jobs_of(
     return {
         **trainings(jobs, train_command, stop),
         PURGE: noted(settings, lambda job: purge.run(job, selections, jobs, stop)),
+        RECOUNT: lambda job: recount.run(
+            job, RecountRecord(made.database, settings.signals), jobs, stop
+        ),
         EXPORT: lambda job: export.run(
             job, selections, exports.folder(job.catalog_id, job.id), jobs, stop
         ),
@@ -152,6 +162,33 @@ def noted(settings: WorkerSettings, do: Do) -> Do:
         return result
 
     return done
+
+
+def consent_loop(
+    settings: WorkerSettings, made: Backend, selections: SelectionRecord, stop: asyncio.Event
+) -> Coroutine[Any, Any, None]:
+    """Return the loop that deletes what no consent covers."""
+    forget = ForgetInModels(made.database, made.store)
+
+    async def forgotten(catalog_id: str, refusers: Refusers) -> int:
+        among = None if refusers.by_default else refusers.others
+        return await forget.all_of(catalog_id, refusers.__contains__, among)
+
+    consents, note = ConsentRecord(made.database, settings.signals), None
+    if settings.backups:
+        backups = record_backups(settings.backups, settings.backup_keys_file)
+        note = ConsentNotes(backups, consents)
+    retention = ConsentRetention(
+        settings.catalogs,
+        consents,
+        selections,
+        forgotten,
+        partial(made.database.erase_deleted, ("answers", "attributes", "events")),
+        stop,
+        note,
+    )
+    seconds = settings.sweep_seconds
+    return repeat(retention.look, seconds, stop, "consents not applied", CONSENTS)
 
 
 def unlearning_loops(

@@ -1,4 +1,5 @@
-"""Models after erasures: each catalog's models are without its erased shoppers within the term.
+"""Models after erasures: each catalog's models are without its erased shoppers, and without those
+who refused trainings since, within the term.
 
 In the night after an erasure a job subtracts the shopper from the sums in kept models
 (learning/training/unlearn.py). In the last nights of the term a model is trained in place of a
@@ -49,7 +50,7 @@ class Unlearning:
 
     async def look(self, catalog_id: str) -> None:
         """Request what is due tonight."""
-        requests = (await self.erasures.since(catalog_id, 0)).values()
+        requests = (await self.erasures.forgotten_since(catalog_id, 0)).values()
         serving = await self.registry.serving(catalog_id)
         self._due[catalog_id] = self._due_of(serving, requests) if serving else 0
         DUE.set(min((one for one in self._due.values() if one), default=0) / 1e6)

@@ -21,15 +21,19 @@ import pytest
 from ranker import backups
 from ranker.adapters.export_store import ExportStore
 from ranker.adapters.model_store import ModelStore
+from ranker.domain.consent import Decision, Purpose
 from ranker.domain.erasure import ERASE, Person, params
 from ranker.domain.events import EventType
 from ranker.domain.model import ModelRecord
 from ranker.domain.selection import PurgePlace, Selection
 from ranker.domain.signals import DEFAULTS
 from ranker.events import purge
+from ranker.events.backups.consents import ConsentNotes
+from ranker.events.backups.content import record_backups
 from ranker.events.backups.purges import NOTES
 from ranker.events.erase import ErasePerson
 from ranker.events.record import dumps
+from ranker.events.record.consent_changes import ConsentRecord
 from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.events import EventRecord
 from ranker.events.record.models import ModelRegistry
@@ -214,16 +218,16 @@ async def test_who_was_erased_after_a_backup_is_erased_again_by_a_restore(
     manifest = store.write("default", made, {})
     await registry.add(ModelRecord("default", "with-ann", manifest, NOW, 7, 1, 1, NOW, NOW, ()))
     await ShopperRecord(db).set_attributes(
-        "default", ann, {"size": "M"}, key_id=KEY.key_id, now_micros=NOW
+        "default", ann, {"size": "M"}, consent=True, key_id=KEY.key_id, now_micros=NOW
     )
     typed("create")
     result = await erased(here, ann)
-    assert result == {"erased_count": str(len(EVENT_TEXTS) + 1 + 1 + 1)}
+    assert result == {"erased_count": str(len(EVENT_TEXTS) + 1 + 1 + 1 + 1)}
     (note,) = (folder / "backups" / NOTES).iterdir()
     assert ann not in note.read_text()
 
     done = typed("restore", "newest", "--force")
-    assert (done["purges"], done["purged_events"]) == (1, len(EVENT_TEXTS) + 1 + 1 + 1)
+    assert (done["purges"], done["purged_events"]) == (1, len(EVENT_TEXTS) + 1 + 1 + 1 + 1)
     assert await PersonalRecord(db).has_any("default", (ann,)) is False
     left = [path.name for path in (folder / "models").rglob("*") if path.is_file()
             and ann.encode() in path.read_bytes()]  # fmt: skip
@@ -232,6 +236,35 @@ async def test_who_was_erased_after_a_backup_is_erased_again_by_a_restore(
     assert store.read(*again.key).actor_rows == {}
     receipt = await ErasureRecord(db).get("default", ann)
     assert receipt is not None, "later events of the log are dropped too"
+
+
+async def test_a_withdrawal_after_a_backup_applies_after_its_restore(
+    here: Here, typed: Typed
+) -> None:
+    await fill(here)
+    db, folder = here
+    ann, consents = stored("any").actor, ConsentRecord(db)
+    notes = ConsentNotes(record_backups(str(folder / "backups"), None), consents)
+
+    async def decide(granted: bool, at: int, source: str = "banner") -> None:
+        decision = Decision(Purpose.TRAIN, granted, source, NOW + at)
+        await consents.decide("default", ann, [decision], key_id=KEY.key_id)
+
+    await decide(granted=True, at=0)
+    typed("create")
+    await decide(granted=False, at=1)
+    await notes("default")
+    await notes("default")
+    assert len(list((folder / "backups" / NOTES).iterdir())) == 1, "nothing new, no note"
+    await decide(granted=False, at=2, source="letter")
+    await ConsentNotes(record_backups(str(folder / "backups"), None), consents)("default")
+    assert len(list((folder / "backups" / NOTES).iterdir())) == 2, "another process goes on"
+
+    typed("restore", "newest", "--force")
+    found = await consents.get("default", ann)
+    assert not found.granted[Purpose.TRAIN]
+    assert [one.source for one in found.history] == ["letter", "banner", "banner"]
+    assert await EventRecord(db).interactions("default") == ()
 
 
 @pytest.mark.slow

@@ -137,7 +137,7 @@ class Shop:
         whose = KEY.of("default", self.draw.choice(PEOPLE + VISITORS))
         given = self.draw.choice([{}, {"country": "FR"}, {"country": "BR", "age": "30"}])
         await self.shoppers.set_attributes(
-            "default", whose, given, key_id=KEY.key_id, now_micros=NOW
+            "default", whose, given, consent=True, key_id=KEY.key_id, now_micros=NOW
         )
 
     async def group(self) -> None:
@@ -207,7 +207,7 @@ async def test_what_is_asked_is_read_within_its_scope_and_how_far_behind_it_is(
     events, reader, groups = EventRecord(db), CountRecord(db), GroupRecord(db)
     ann, bob, _ = (KEY.of("default", one) for one in PEOPLE)
     await ShopperRecord(db).set_attributes(
-        "default", ann, {"country": "FR"}, key_id=KEY.key_id, now_micros=NOW
+        "default", ann, {"country": "FR"}, consent=True, key_id=KEY.key_id, now_micros=NOW
     )
     some = [(0, "a"), (0, "b"), (1, "a"), (1, "c"), (1, "c")]
     await events.append(

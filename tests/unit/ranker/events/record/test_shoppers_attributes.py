@@ -18,7 +18,9 @@ def record(db: Database) -> ShopperRecord:
 async def give(
     record: ShopperRecord, actor: str = USER, catalog: str = "default", **given: str
 ) -> int:
-    return await record.set_attributes(catalog, actor, given, key_id=KEY.key_id, now_micros=NOW)
+    return await record.set_attributes(
+        catalog, actor, given, consent=True, key_id=KEY.key_id, now_micros=NOW
+    )
 
 
 async def attributes(db: Database, actor: str = USER) -> dict[str, str]:

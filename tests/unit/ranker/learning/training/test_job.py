@@ -144,7 +144,7 @@ async def test_what_shoppers_gave_is_learned_and_used_again(
         actor = KEY.of("default", Shopper(Identity.USER, f"user-{person}"))
         given = {"likes": "rw"[person % 2]}
         await ShopperRecord(db).set_attributes(
-            "default", actor, given, key_id=KEY.key_id, now_micros=NOW
+            "default", actor, given, consent=True, key_id=KEY.key_id, now_micros=NOW
         )
     version = await trained(shop)
     row = await shop.registry.get("default", version)

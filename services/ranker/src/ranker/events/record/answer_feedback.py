@@ -9,9 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from ranker.domain.consent import Purpose
 from ranker.domain.events import EventType
 from ranker.domain.feedback import ShownOutcome
 from ranker.domain.online import Period
+from ranker.events.record import consents
 from ranker.events.record.online import first, led_to, served
 from ranker.events.record.rows import TableRecord
 from ranker.events.record.tables import ANSWERS, EVENTS
@@ -48,7 +50,8 @@ class FeedbackRecord(TableRecord):
 
 def _shown(connection: Connection, catalog_id: str, period: Period, limit: int) -> Sequence[str]:
     a = ANSWERS.c
-    shown = sa.exists().where(led_to(), EVENTS.c.type == EventType.IMPRESSION)
+    permitted = consents.permits(connection, catalog_id, Purpose.TRAIN, EVENTS.c.actor)
+    shown = sa.exists().where(led_to(), EVENTS.c.type == EventType.IMPRESSION, permitted)
     statement = (
         sa.select(a.answer_id)
         .where(*served(catalog_id, period), shown)
@@ -63,7 +66,9 @@ def _read(
 ) -> tuple[KeptAnswer, ...]:
     a = ANSWERS.c
     outcomes: defaultdict[str, dict[str, ShownOutcome]] = defaultdict(dict)
-    for answer_id, product_id, *rest in connection.execute(_outcomes(catalog_id, period, ids)):
+    permitted = consents.permits(connection, catalog_id, Purpose.TRAIN, EVENTS.c.actor)
+    happened = _outcomes(catalog_id, period, ids).where(permitted)
+    for answer_id, product_id, *rest in connection.execute(happened):
         outcomes[answer_id][product_id] = _outcome(*rest)
     statement = (
         sa.select(a.answer_id, a.answer_micros, a.model_version, a.content)

@@ -14,11 +14,13 @@ import sqlalchemy as sa
 from prometheus_client import Counter, Gauge
 from sqlalchemy import Connection
 
+from ranker.domain.consent import Purpose
 from ranker.domain.erasure import is_erased
 from ranker.domain.events import DAY_MICROS
+from ranker.events.record import consents
 from ranker.events.record.erasures import erased_since
+from ranker.events.record.owners import gate, owners
 from ranker.events.record.rows import TableRecord, inserting, write_beside_others
-from ranker.events.record.shoppers import gate, owners
 from ranker.events.record.tables import ANSWERS, EXPOSURES
 from servicekit.batch_queue import BatchQueue, BatchRules, QueueMetrics
 
@@ -147,6 +149,7 @@ def _write(connection: Connection, answers: Sequence[StoredAnswer], now_micros: 
     rows = _without_erased(connection, rows)
     if rows:
         _to_owners(connection, rows)
+        _as_permitted(connection, rows)
         connection.execute(sa.insert(ANSWERS), rows)
     if exposures:
         _expose(connection, exposures, now_micros)
@@ -192,6 +195,20 @@ def _to_owners(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
         users = owners(connection, catalog_id, (row["actor"] for row in theirs))
         for row in theirs:
             row["actor"] = users.get(row["actor"], row["actor"])
+
+
+def _as_permitted(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Remove the shopper from answers of those who refuse personal answers, and the arms from those
+    of shoppers who refuse experiments."""
+    for catalog_id in sorted({row["catalog_id"] for row in rows}):
+        theirs = [row for row in rows if row["catalog_id"] == catalog_id and row["actor"]]
+        actors = sorted({row["actor"] for row in theirs})
+        consents.recall(connection, catalog_id, actors, theirs[0]["key_id"] if theirs else "")
+        refused = consents.refused(connection, catalog_id, actors)
+        for row in theirs:
+            refuses = refused[row["actor"]]
+            row["arms"] = "" if Purpose.EXPERIMENT in refuses else row["arms"]
+            row["actor"] = "" if Purpose.PERSONALISE in refuses else row["actor"]
 
 
 def _key(answer: StoredAnswer) -> tuple[str, str]:

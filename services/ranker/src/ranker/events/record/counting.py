@@ -21,10 +21,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ranker.domain import counting
+from ranker.domain.consent import Purpose
 from ranker.domain.counting import ALL, HABITS, LONG_DAYS, NOTHING, SHORT_DAYS, SOLD_DAYS, Unit
 from ranker.domain.features import shopper_feature_names
 from ranker.domain.signals import Signals
-from ranker.events.record import popularity
+from ranker.events.record import consents, popularity
 from ranker.events.record.rows import upsert
 from ranker.events.record.tables import (
     ATTRIBUTES,
@@ -100,7 +101,9 @@ def _count(
     connection: Connection, catalog_id: str, units: Sequence[Unit], signals: Signals
 ) -> None:
     """Count these days of a catalog."""
-    days = [("", actor, day) for actor, day in units]
+    actors = {actor for actor, _ in units}
+    refusing = consents.refusing(connection, catalog_id, Purpose.TRAIN, actors)
+    days = [("", actor, day) for actor, day in units if actor not in refusing]
     found = counting.days(popularity.stored_on(connection, catalog_id, days), signals)
     segments = _segments(connection, catalog_id, {actor for actor, _ in found})
     now = {

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ranker.domain.erasure import ErasedStore, Erasure, Person, person_hash
+from ranker.events.record.consents import untrained_since
 from ranker.events.record.rows import TableRecord, upsert
 from ranker.events.record.tables import ERASURES
 
@@ -59,6 +60,15 @@ class ErasureRecord(TableRecord):
     async def since(self, catalog_id: str, micros: int) -> Mapping[str, int]:
         """Return the request times of erasures requested since then, by hash."""
         return await self._db.read(lambda connection: erased_since(connection, catalog_id, micros))
+
+    async def forgotten_since(self, catalog_id: str, micros: int) -> Mapping[str, int]:
+        """Return when shoppers were erased or refused trainings since then, by hash."""
+
+        def read(connection: Connection) -> Mapping[str, int]:
+            refused = untrained_since(connection, catalog_id, micros)
+            return {**refused, **erased_since(connection, catalog_id, micros)}
+
+        return await self._db.read(read)
 
     async def restore(self, catalog_id: str, erased: Mapping[str, int], job_id: str) -> None:
         """Store hashes that a backup's record lacks; newer ones stay."""

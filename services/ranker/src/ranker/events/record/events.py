@@ -11,15 +11,16 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ranker.domain.arrays import Doubles
+from ranker.domain.consent import STORING, Purpose
 from ranker.domain.events import Event, EventType, History, Interaction, StoredEvent, Written
 from ranker.domain.features import Money
 from ranker.domain.signals import DEFAULTS, INTEREST, Signals
-from ranker.events.record import popularity
+from ranker.events.record import consents, popularity
 from ranker.events.record.count_queue import enqueue_events
 from ranker.events.record.joined import JoinedWrites
 from ranker.events.record.late import purged
+from ranker.events.record.owners import gate, owner, owners
 from ranker.events.record.shopper_history import INTERACTION, history, interaction_of, numbered
-from ranker.events.record.shoppers import gate, owner, owners
 from ranker.events.record.tables import EVENTS, KIND_INTEREST, KIND_OTHER, KIND_VISIBILITY
 from servicekit.sql import Database, StoreBusy
 
@@ -126,15 +127,20 @@ class EventRecord:
         return tuple(_stored(row) for row in await self._db.read(read))
 
     async def interactions(self, catalog_id: str) -> tuple[Interaction, ...]:
-        """Return all events of interest (for or against a product), by time, then event id."""
+        """Return all events of interest (for or against a product) from which models may learn, by
+        time, then event id."""
         t = EVENTS.c
         statement = (
             sa.select(*INTERACTION)
             .where(t.catalog_id == catalog_id, t.kind != KIND_OTHER)
             .order_by(t.time_micros, t.event_id)
         )
-        rows = await self._db.read(lambda connection: connection.execute(statement).all())
-        return tuple(interaction_of(row) for row in rows)
+
+        def read(connection: Connection) -> Sequence[sa.Row[Any]]:
+            permitted = consents.permits(connection, catalog_id, Purpose.TRAIN, t.actor)
+            return connection.execute(statement.where(permitted)).all()
+
+        return tuple(interaction_of(row) for row in await self._db.read(read))
 
 
 def kind_of(event_type: EventType) -> str:
@@ -163,9 +169,41 @@ def _append(
             known[key] = stored.digest
             fresh.append(stored)
             outcomes.append(Written.NEW)
-    if fresh:
-        _insert(connection, _attributed(connection, _to_owners(connection, fresh)), signals)
+    if not fresh:
+        return tuple(outcomes)
+    permitted = _permitted(connection, _to_owners(connection, fresh))
+    kept = iter(permitted)
+    if None in permitted:
+        outcomes = [
+            Written.WITHHELD if one is Written.NEW and next(kept) is None else one
+            for one in outcomes
+        ]
+    if given := [one for one in permitted if one is not None]:
+        _insert(connection, _attributed(connection, given), signals)
     return tuple(outcomes)
+
+
+def _permitted(
+    connection: Connection, events: Sequence[StoredEvent]
+) -> Sequence[StoredEvent | None]:
+    """Return the events as far as their shoppers consent to their storage: None for those that may
+    not be stored, and without the arm of an experiment that the shopper is not in."""
+    found: dict[tuple[str, str], frozenset[Purpose]] = {}
+    for catalog_id in sorted({stored.catalog_id for stored in events}):
+        theirs = [stored for stored in events if stored.catalog_id == catalog_id]
+        actors = sorted({stored.actor for stored in theirs})
+        consents.recall(connection, catalog_id, actors, theirs[0].key_id)
+        refused = consents.refused(connection, catalog_id, actors)
+        found |= {(catalog_id, actor): refused[actor] for actor in actors}
+    return [_permitted_one(stored, found[stored.catalog_id, stored.actor]) for stored in events]
+
+
+def _permitted_one(stored: StoredEvent, refused: frozenset[Purpose]) -> StoredEvent | None:
+    if refused >= STORING:
+        return None
+    if Purpose.EXPERIMENT in refused and stored.event.arm:
+        return replace(stored, event=replace(stored.event, arm=""))
+    return stored
 
 
 def _attributed(connection: Connection, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
@@ -218,8 +256,11 @@ def _insert(connection: Connection, events: Sequence[StoredEvent], signals: Sign
     for catalog_id in sorted({stored.catalog_id for stored in events}):
         pairs = zip(events, interactions, strict=True)
         theirs = [one for stored, one in pairs if stored.catalog_id == catalog_id]
-        popularity.add(connection, catalog_id, theirs, signals)
-        enqueue_events(connection, catalog_id, theirs, min(one.received_micros for one in events))
+        actors = {one.actor for one in theirs}
+        refusing = consents.refusing(connection, catalog_id, Purpose.TRAIN, actors)
+        learned = [one for one in theirs if one.actor not in refusing]
+        popularity.add(connection, catalog_id, learned, signals)
+        enqueue_events(connection, catalog_id, learned, min(one.received_micros for one in events))
     statement = sa.insert(EVENTS).compile(dialect=connection.dialect, column_keys=_COLUMNS)
     rows: list[Any] = [
         row if statement.positional else dict(zip(_COLUMNS, row, strict=True))

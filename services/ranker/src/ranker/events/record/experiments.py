@@ -21,8 +21,8 @@ from ranker.domain.experiments import (
     ArmCounts,
 )
 from ranker.domain.online import Moments
+from ranker.events.record.owners import gate
 from ranker.events.record.rows import TableRecord, upsert
-from ranker.events.record.shoppers import gate
 from ranker.events.record.tables import EVENTS, EXPERIMENTS
 
 MOST_LISTED = 1000

@@ -15,7 +15,7 @@ from ranker.domain.erasure import is_erased
 from ranker.domain.events import StoredEvent
 from ranker.domain.selection import PURGE, Selection, fits, selection_of
 from ranker.events.record.erasures import erased_since
-from ranker.events.record.shoppers import gate, owners
+from ranker.events.record.owners import gate, owners
 from ranker.events.record.tables import JOBS
 from servicekit.jobs import JobState
 

@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 
 from ranker.domain import personal_data
 from ranker.domain.erasure import Person, person_hash, without
+from ranker.events.record.owners import gate, owner
 from ranker.events.record.rows import TableRecord
-from ranker.events.record.shoppers import gate, owner
 from ranker.events.record.tables import ALIASES, COUNT_QUEUE, JOBS, METADATA
 
 OWNED = tuple(name for name, one in personal_data.TABLES.items() if one.owners)

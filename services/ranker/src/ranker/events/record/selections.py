@@ -10,27 +10,24 @@ Expiry runs continuously: a batch reads only the events of the shoppers and days
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from ranker.domain.consent import Purpose
 from ranker.domain.events import EventType, Interaction
 from ranker.domain.selection import COLUMNS, PurgeCount, Purged, PurgePlace, Selection
 from ranker.domain.signals import DEFAULTS, Signals
-from ranker.events.record import popularity
+from ranker.events.record import consents, popularity
 from ranker.events.record.count_queue import enqueue_events
+from ranker.events.record.owners import gate, owner
+from ranker.events.record.popularity_changes import COUNTED, OF_INTEREST, withdraw
 from ranker.events.record.shopper_history import INTERACTION, interaction_of
-from ranker.events.record.shoppers import gate, owner
-from ranker.events.record.tables import EVENTS, KIND_INTEREST, POPULARITY
+from ranker.events.record.tables import EVENTS
 from servicekit.clock import now_micros
 from servicekit.sql import Database
-
-_INTEREST = EVENTS.c.kind == sa.literal_column(f"'{KIND_INTEREST}'")
-_COUNTED = sa.and_(_INTEREST, EVENTS.c.product_id > sa.literal_column("''"))
-"""All events of interest, in the exact terms of the index events_product: with parameters, or
-without the product, the index would not be used."""
 
 
 class SelectionRecord:
@@ -121,7 +118,7 @@ def _delete(
     said = [interaction_of(row[:-1]) for row in rows]
     catalog_id = selection.catalog_id
     enqueue_events(connection, catalog_id, said, now_micros())
-    gone = popularity.sums(said, signals)
+    gone = popularity.sums(_learned_from(connection, catalog_id, said), signals)
     unfinished = rows[-1].product_id if len(rows) == limit else ""
     withdraw(connection, catalog_id, gone, signals, partly=lambda product: product == unfinished)
     if len(rows) < limit:
@@ -135,55 +132,14 @@ def batch_query(selection: Selection, place: PurgePlace, limit: int) -> sa.Selec
     t = EVENTS.c
     statement = sa.select(*INTERACTION, t.sequence).where(*conditions(selection)).limit(limit)
     if not place.counted:
-        others = statement.where(sa.not_(_INTEREST), t.sequence > place.sequence)
+        others = statement.where(sa.not_(OF_INTEREST), t.sequence > place.sequence)
         return others.order_by(t.sequence)
     # One shopper's events are found by their pseudonym: other terms than the index's prevent SQLite
     # from scanning all products.
     product = t.product_id.concat("") if selection.actor else t.product_id
     after = sa.tuple_(product, t.sequence) > (place.product_id, place.sequence)
-    counted = _INTEREST if selection.actor else _COUNTED
+    counted = OF_INTEREST if selection.actor else COUNTED
     return statement.where(counted, after).order_by(product, t.sequence)
-
-
-def withdraw(
-    connection: Connection,
-    catalog_id: str,
-    lost: Mapping[str, float],
-    signals: Signals,
-    *,
-    partly: Callable[[str], bool] = lambda _: True,
-) -> None:
-    """Subtract the products' losses, base-2 logarithms, from their popularity: as a difference if a
-    product is in `partly` and loses less than half, otherwise by recounting its remaining
-    events."""
-    if not lost:
-        return
-    known = popularity.log_counts(connection, catalog_id, sorted(lost), lock=True)
-    kept: dict[str, float] = {}
-    for product, taken in lost.items():
-        before = known.get(product, -math.inf)
-        if partly(product) and before > taken + 1:
-            kept[product] = before + math.log2(1 - 2.0 ** (taken - before))
-    anew = sorted(lost.keys() - kept.keys())
-    kept |= _counted_anew(connection, catalog_id, anew, signals)
-    if kept:
-        popularity.keep_log_counts(connection, catalog_id, kept)
-    t, empty = POPULARITY.c, sorted(lost.keys() - kept.keys())
-    if empty:
-        connection.execute(
-            sa.delete(POPULARITY).where(t.catalog_id == catalog_id, t.product_id.in_(empty))
-        )
-
-
-def _counted_anew(
-    connection: Connection, catalog_id: str, items: Sequence[str], signals: Signals
-) -> dict[str, float]:
-    """Return base-2 logarithms of counts, recomputed from events; none without events."""
-    t = EVENTS.c
-    statement = sa.select(*INTERACTION).where(
-        t.catalog_id == catalog_id, _COUNTED, t.product_id.in_(items)
-    )
-    return popularity.sums(map(interaction_of, connection.execute(statement)), signals)
 
 
 def expired(
@@ -227,4 +183,15 @@ def _counted(
 ) -> dict[popularity.Day, float]:
     """Return the counts of the remaining events on the days of these events."""
     days = popularity.by_day(said, signals)
-    return popularity.by_day(popularity.stored_on(connection, catalog_id, days), signals)
+    left = popularity.stored_on(connection, catalog_id, days)
+    return popularity.by_day(_learned_from(connection, catalog_id, left), signals)
+
+
+def _learned_from(
+    connection: Connection, catalog_id: str, said: Iterable[Interaction]
+) -> Sequence[Interaction]:
+    """Return the events that count in popularity: those of shoppers who permit it."""
+    said = tuple(said)
+    actors = {one.actor for one in said}
+    refusing = consents.refusing(connection, catalog_id, Purpose.TRAIN, actors)
+    return [one for one in said if one.actor not in refusing]

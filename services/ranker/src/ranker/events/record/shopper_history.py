@@ -6,9 +6,17 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from ranker.domain.consent import BY_DEFAULT, EVERYBODY, Purpose
 from ranker.domain.events import EventType, History, Interaction
 from ranker.events.record.rows import RowsStatement
-from ranker.events.record.tables import ALIASES, ATTRIBUTES, EVENTS, KIND_INTEREST, KIND_VISIBILITY
+from ranker.events.record.tables import (
+    ALIASES,
+    ATTRIBUTES,
+    CONSENTS,
+    EVENTS,
+    KIND_INTEREST,
+    KIND_VISIBILITY,
+)
 
 MOST_SEEN = 10_000
 """Maximum number of events read to find seen products: more than a person has, a bound for robots.
@@ -48,6 +56,8 @@ def history(
     found: dict[str, list[Sequence[Any]]] = {}
     for part, *row in _HISTORY.of(connection, {**given, "newest": limit}):
         found.setdefault(part, []).append(row)
+    if not _is_personal(found.get("consent", ())):
+        return History(withheld=True)
     seen = {row[0]: row[1] for row in connection.execute(_SEEN, given)} if with_seen else {}
     latest = {row[2]: row for row in sorted(found.get("visibility", ()), key=_age)}
     hidden = {item: row[0] for item, row in latest.items() if row[3] == EventType.HIDE}
@@ -72,6 +82,13 @@ def numbered(
         t.catalog_id == catalog_id, t.sequence.in_(sequences)
     )
     return {row[0]: interaction_of(row[1:]) for row in connection.execute(statement)}
+
+
+def _is_personal(rows: Sequence[Sequence[Any]]) -> bool:
+    """Return whether the shopper's decision, or else the catalog's, allows personal answers."""
+    decided = {row[1]: bool(row[7]) for row in rows}
+    own = [granted for actor, granted in decided.items() if actor != EVERYBODY]
+    return own[0] if own else decided.get(EVERYBODY, BY_DEFAULT[Purpose.PERSONALISE])
 
 
 def _age(row: Sequence[Any]) -> tuple[int, int]:
@@ -132,6 +149,14 @@ _HISTORY = RowsStatement(
         _other_rows("owner", actor=ALIASES.c.actor).where(*_MERGED),
         _other_rows("attribute", event_id=ATTRIBUTES.c.key, product_id=ATTRIBUTES.c.value).where(
             ATTRIBUTES.c.catalog_id == _CATALOG, ATTRIBUTES.c.actor == _whose()
+        ),
+        _other_rows(
+            "consent", actor=CONSENTS.c.actor, quantity=sa.cast(CONSENTS.c.granted, sa.Integer)
+        ).where(
+            CONSENTS.c.catalog_id == _CATALOG,
+            CONSENTS.c.actor.in_((_whose(), EVERYBODY)),
+            CONSENTS.c.purpose == sa.literal_column(f"'{Purpose.PERSONALISE}'"),
+            CONSENTS.c.latest,
         ),
     )
 )

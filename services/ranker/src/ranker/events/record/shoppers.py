@@ -7,23 +7,35 @@ recognised.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
-from zlib import crc32
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.domain.errors import KeyUnusable
+from ranker.domain.consent import Decision, Purpose
+from ranker.domain.errors import ConsentRequired, KeyUnusable
 from ranker.domain.features import shopper_feature_names
 from ranker.domain.pseudonyms import Pseudonyms
+from ranker.domain.signals import DEFAULTS, Signals
+from ranker.events.record import consents
+from ranker.events.record.consent_changes import decide, merging
 from ranker.events.record.count_queue import enqueue_shopper
+from ranker.events.record.owners import gate, owner
 from ranker.events.record.rows import TableRecord
 from ranker.events.record.tables import ALIASES, ANSWERS, ATTRIBUTES, EVENTS, KEYS
 from servicekit.sql import Database
 
+SOURCE = "SetShopperAttributes"
+"""Source of a decision that comes with attributes."""
+
 
 class ShopperRecord(TableRecord):
+    def __init__(self, database: Database, signals: Signals = DEFAULTS) -> None:
+        """`signals`: the weights of events in popularity."""
+        super().__init__(database)
+        self._signals = signals
+
     async def merge(
         self, catalog_id: str, visitor: str, user: str, *, key_id: str, now_micros: int
     ) -> int:
@@ -41,6 +53,7 @@ class ShopperRecord(TableRecord):
                     "key_id": key_id,
                     "merged_micros": now_micros,
                 },
+                self._signals,
             )
         )
 
@@ -50,15 +63,22 @@ class ShopperRecord(TableRecord):
         actor: str,
         attributes: Mapping[str, str],
         *,
+        consent: bool,
         key_id: str,
         now_micros: int,
     ) -> int:
         """Replace the shopper's attributes and return the number of former ones. Those of a merged
-        visitor are stored under the user. An empty set withdraws the consent."""
+        visitor are stored under the user. `consent` is stored as their decision; without it,
+        ConsentRequired unless they consented before. An empty set withdraws the consent."""
 
         def replace(connection: Connection) -> int:
             gate(connection, catalog_id, alone=True)
             whose = owner(connection, catalog_id, actor)
+            refuses = (
+                Purpose.ATTRIBUTES in consents.refused(connection, catalog_id, (whose,))[whose]
+            )
+            if attributes and refuses and not consent:
+                raise ConsentRequired
             t = ATTRIBUTES.c
             theirs = sa.delete(ATTRIBUTES).where(t.catalog_id == catalog_id, t.actor == whose)
             gone = connection.execute(theirs).rowcount
@@ -73,6 +93,9 @@ class ShopperRecord(TableRecord):
                 }
                 for key, value in sorted(attributes.items())
             ]
+            if bool(rows) is refuses:
+                made = Decision(Purpose.ATTRIBUTES, bool(rows), SOURCE, now_micros)
+                decide(connection, catalog_id, whose, (made,), self._signals, key_id=key_id)
             if rows:
                 connection.execute(sa.insert(ATTRIBUTES), rows)
             if rows or gone:
@@ -82,41 +105,23 @@ class ShopperRecord(TableRecord):
         return await self._db.write(replace)
 
     async def attributes(self, catalog_id: str) -> dict[str, tuple[str, ...]]:
-        """Return the feature names of each shopper's attributes, by pseudonym."""
+        """Return the feature names of the attributes of each shopper from whom models may learn, by
+        pseudonym."""
         t = ATTRIBUTES.c
         statement = sa.select(t.actor, t.key, t.value).where(t.catalog_id == catalog_id)
-        rows = await self._db.read(lambda connection: connection.execute(statement).all())
+
+        def read(connection: Connection) -> Sequence[sa.Row[str, str, str]]:
+            permitted = consents.permits(connection, catalog_id, Purpose.TRAIN, t.actor)
+            return connection.execute(statement.where(permitted)).all()
+
+        rows = await self._db.read(read)
         found: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
         for actor, key, value in rows:
             found[actor].append((key, value))
         return {actor: shopper_feature_names(given) for actor, given in sorted(found.items())}
 
 
-def owner(connection: Connection, catalog_id: str, actor: str) -> str:
-    """Return the pseudonym under which an actor's events are stored: the user's, or their own."""
-    return owners(connection, catalog_id, (actor,)).get(actor, actor)
-
-
-def owners(connection: Connection, catalog_id: str, actors: Iterable[str]) -> Mapping[str, str]:
-    """Return the users of those of `actors` that are merged visitors."""
-    t = ALIASES.c
-    statement = sa.select(t.visitor, t.actor).where(
-        t.catalog_id == catalog_id, t.visitor.in_(sorted(set(actors)))
-    )
-    return {row.visitor: row.actor for row in connection.execute(statement)}
-
-
-def gate(connection: Connection, catalog_id: str, *, alone: bool) -> None:
-    """Take a catalog's lock until the transaction ends: shared for writers of events, exclusive
-    (`alone`) for a merge or a purge. Without it an event could be stored under a visitor's
-    pseudonym during a merge. SQLite has one writer anyway.
-    """
-    if connection.dialect.name == "postgresql":
-        lock = sa.func.pg_advisory_xact_lock if alone else sa.func.pg_advisory_xact_lock_shared
-        connection.execute(sa.select(lock(crc32(b"events of " + catalog_id.encode()))))
-
-
-def _merge(connection: Connection, row: Mapping[str, Any]) -> int:
+def _merge(connection: Connection, row: Mapping[str, Any], signals: Signals) -> int:
     """Store this row of ALIASES, move the visitor's rows and return the number of events moved."""
     catalog_id, visitor, user = row["catalog_id"], row["visitor"], row["actor"]
     gate(connection, catalog_id, alone=True)
@@ -125,12 +130,13 @@ def _merge(connection: Connection, row: Mapping[str, Any]) -> int:
         same = (t.catalog_id == catalog_id, t.visitor == visitor)
         connection.execute(sa.delete(ALIASES).where(*same))
         connection.execute(sa.insert(ALIASES).values(row))
-    enqueue_shopper(connection, catalog_id, (visitor, user), user, row["merged_micros"])
-    _move_attributes(connection, catalog_id, visitor, user)
     moved = 0
-    for table in (ANSWERS, EVENTS):
-        theirs = (table.c.catalog_id == catalog_id, table.c.actor == visitor)
-        moved = connection.execute(sa.update(table).where(*theirs).values(actor=user)).rowcount
+    with merging(connection, catalog_id, visitor, user, signals):
+        enqueue_shopper(connection, catalog_id, (visitor, user), user, row["merged_micros"])
+        _move_attributes(connection, catalog_id, visitor, user)
+        for table in (ANSWERS, EVENTS):
+            theirs = (table.c.catalog_id == catalog_id, table.c.actor == visitor)
+            moved = connection.execute(sa.update(table).where(*theirs).values(actor=user)).rowcount
     return moved
 
 

@@ -299,6 +299,24 @@ ERASURES = sa.Table(
     sa.Index("erasures_time", "catalog_id", "requested_micros"),
 )
 
+CONSENTS = sa.Table(
+    "consents",
+    METADATA,
+    sa.Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    # The actor is empty in a catalog's default, and a hash after an erasure.
+    *texts("catalog_id", "actor", "purpose", "source"),
+    # Empty in a default and after an erasure.
+    *texts("key_id"),
+    *numbers("decided_micros"),
+    sa.Column("granted", sa.Boolean, nullable=False),
+    # Whether no later decision on the purpose exists.
+    sa.Column("latest", sa.Boolean, nullable=False),
+    sa.Index("consents_actor", "catalog_id", "actor"),
+    sa.Index("consents_purpose", "catalog_id", "purpose", "actor"),
+    sa.Index("consents_key", "catalog_id", "key_id"),
+    sqlite_autoincrement=True,
+)
+
 KEYS = sa.Table(
     "keys",
     METADATA,

@@ -10,12 +10,14 @@ from typing import Any
 from ranker.adapters import model_store as artifact
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import Catalog
+from ranker.domain.consent import Purpose
 from ranker.domain.erasure import person_hash
 from ranker.domain.errors import BaseUnusable, DataInsufficient, ModelCorrupt
 from ranker.domain.log import EventColumns, log_of
 from ranker.domain.model import ROBOTS_METRIC, ModelMetric, ModelRecord
 from ranker.domain.recipe import Recipe, recipe_of
 from ranker.events.record.answer_feedback import FeedbackRecord
+from ranker.events.record.consent_changes import ConsentRecord
 from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.events import EventRecord
 from ranker.events.record.models import ModelRegistry
@@ -42,6 +44,7 @@ class TrainingInputs:
 
     def __init__(self, database: Database, catalog: Catalog, store: ModelStore) -> None:
         self.jobs = Jobs(database, JOBS)
+        self._consents = ConsentRecord(database)
         self._erasures, self._forget = ErasureRecord(database), ForgetInModels(database, store)
         self.registry = ModelRegistry(database)
         self.store = store
@@ -96,8 +99,8 @@ class TrainingInputs:
     async def keep(
         self, catalog_id: str, given: Given, made: Trained, base: str, read_micros: int
     ) -> str:
-        """Write the model's files, row and evaluation, without shoppers who were erased since the
-        events were read. Return its version."""
+        """Write the model's files, row and evaluation, without shoppers who were erased or refused
+        trainings since the events were read. Return its version."""
         about = _about(given, made, base)
         model = replace(made.fitted.model, version=artifact.version_of(made.fitted.model, about))
         digest = self.store.write(catalog_id, model, about, state_arrays(made.fitted))
@@ -116,8 +119,11 @@ class TrainingInputs:
             )
         )
         await self.registry.keep_report(catalog_id, model.version, made.report)
-        if erased := await self._erasures.since(catalog_id, read_micros):
-            await self._forget.all_of(catalog_id, lambda actor: person_hash(actor) in erased)
+        if forgotten := await self._erasures.forgotten_since(catalog_id, read_micros):
+            refusers = await self._consents.refusers(catalog_id, Purpose.TRAIN)
+            await self._forget.all_of(
+                catalog_id, lambda actor: person_hash(actor) in forgotten or actor in refusers
+            )
         return model.version
 
     async def _read(self, catalog_id: str, version: str) -> int:

@@ -31,7 +31,8 @@ async def unlearn(
     """Subtract all erased shoppers from the kept models of a catalog. Return the number of changed
     models. Raise ModelsBusy, ModelCorrupt, StoreUnwritable."""
     models = KeptModels(database, store)
-    newest = max((await ErasureRecord(database).since(catalog_id, 0)).values(), default=0)
+    forgotten = await ErasureRecord(database).forgotten_since(catalog_id, 0)
+    newest = max(forgotten.values(), default=0)
     known = await models.registry.with_files(catalog_id)
     if not any(is_outdated(store, model, newest) for model in known):
         return 0

@@ -180,7 +180,7 @@ def by_history(
     bought = basket(history.recent, products)
     return of(
         model,
-        history.actor or actor,
+        history.owner(actor),
         products,
         bought,
         attributes=history.attributes,
@@ -195,7 +195,7 @@ def by_anchors(
     of interest and in the cart."""
     if model is None:
         return FoldIn(anchored=True)
-    whose, given = history.actor or actor, history.attributes
+    whose, given = history.owner(actor), history.attributes
     return replace(of(model, whose, anchors, anchors, attributes=given), anchored=True)
 
 

@@ -87,6 +87,8 @@ class Shoppers:
             return known
         else:
             history = known.history
+        if history.withheld:
+            return replace(NOBODY, history=history, model=model)
         return KnownShopper(history, self.by(model, actor, history, now_micros), model, now_micros)
 
     def by(
