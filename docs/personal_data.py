@@ -119,9 +119,10 @@ Article 30 of the GDPR asks for a record of processing. This is its part for Sig
 RISKS = (
     (
         "a stolen database shows who likes what",
-        "ids are HMAC-SHA256 pseudonyms under a key outside the database; attributes need consent",
-        "search texts and order ids are stored as they were sent, unless `RANKER_STORED_QUERIES` "
-        "and `RANKER_STORED_ORDER_IDS` say `hashed` or `dropped`",
+        "ids are HMAC-SHA256 pseudonyms under a key outside the database, which can be renewed; "
+        "attributes and search texts are [encrypted](operate/encryption.md) if there is a key",
+        "order ids are stored as they were sent, unless `RANKER_STORED_ORDER_IDS` says `hashed` or "
+        "`dropped`",
     ),
     (
         "a caller reads other shoppers' histories",

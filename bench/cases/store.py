@@ -98,8 +98,9 @@ def _urls(engine: str) -> Iterator[Sequence[str]]:
 
 async def _measure(engine: str, urls: Sequence[str], say: Say) -> StoreFigures:
     found = StoreFigures(engine)
-    pages = {"checkpoint_pages": CHECKPOINT_PAGES}
-    ours, bare = (Database(url, migrations=MIGRATIONS, **pages) for url in urls)
+    ours, bare = (
+        Database(url, migrations=MIGRATIONS, checkpoint_pages=CHECKPOINT_PAGES) for url in urls
+    )
     for database in (ours, bare):
         database.migrate()
     say(f"{STORED:,} events into {engine}")

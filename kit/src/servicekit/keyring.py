@@ -113,6 +113,11 @@ def signing_keys(path: Path | None) -> SigningKeys:
 
 
 def _read(path: Path) -> KeyRing:
+    return KeyRing(read_keys(path))
+
+
+def read_keys(path: Path) -> list[bytes]:
+    """Return the keys of a file, 32 bytes each, in the order of its lines. Raises Unreadable."""
     try:
         lines = [line.strip() for line in path.read_text("ascii").splitlines()]
     except (OSError, UnicodeError) as error:
@@ -124,7 +129,7 @@ def _read(path: Path) -> KeyRing:
         )
     if any(map(is_weak, found)):
         raise Unreadable(f"{path}: a key is {ADVICE}")
-    return KeyRing([bytes.fromhex(line) for line in found])
+    return [bytes.fromhex(line) for line in found]
 
 
 def _bytes(token: str) -> bytes:

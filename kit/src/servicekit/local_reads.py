@@ -5,9 +5,10 @@ A hop to a thread and back costs more than a read of a few rows. Used through `s
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar, cast
+from types import MappingProxyType
+from typing import Any, TypeVar, cast
 
 import sqlalchemy
 from sqlalchemy import Connection
@@ -24,11 +25,15 @@ must not block an event loop for long."""
 class LocalReads:
     """A read-only connection, opened on first use. All commits come from other connections."""
 
-    def __init__(self, file: Path) -> None:
-        """`file` is not created if it is missing."""
+    def __init__(self, file: Path, options: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """`file` is not created if it is missing. `options`: execution options."""
         self._address = f"{file.absolute().as_uri()}?mode=rw"
         self._engine = sqlalchemy.create_engine(
-            "sqlite://", creator=self._connect, poolclass=NullPool, hide_parameters=True
+            "sqlite://",
+            creator=self._connect,
+            poolclass=NullPool,
+            hide_parameters=True,
+            execution_options=dict(options),
         )
         self._lock = threading.RLock()
         self._open: tuple[Connection, sqlite3.Connection] | None = None

@@ -11,10 +11,11 @@ import fcntl
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 from zlib import crc32
 
@@ -74,6 +75,7 @@ class Database:
         busy_seconds: float = 5.0,
         max_waiting: int = 256,
         checkpoint_pages: int = 1000,
+        options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         """Open lazily; nothing is read yet.
 
@@ -83,8 +85,8 @@ class Database:
         for a thread take turns by the time that they have used. Beyond `max_waiting` concurrent
         calls, calls raise StoreBusy. SQLite's log collects `checkpoint_pages` of 4 KiB before they
         are moved into the file: with more, a store with scattered writes moves each page less
-        often. A SQLite file's directory is created if missing. Raises ValueError for SQLite in
-        memory, which is not durable.
+        often. `options` are execution options of all connections. A SQLite file's directory is
+        created if missing. Raises ValueError for SQLite in memory, which is not durable.
         """
         self._url = make_url(url)
         self._named = {"db.system.name": self._url.get_backend_name()}
@@ -92,7 +94,14 @@ class Database:
         self._migrations = migrations
         self._busy_seconds = busy_seconds
         self._file = _sqlite_file(self._url)
-        opened = partial(_engine, self._url, busy_seconds, poolclass=QueuePool, max_overflow=0)
+        opened = partial(
+            _engine,
+            self._url,
+            busy_seconds,
+            execution_options=dict(options),
+            poolclass=QueuePool,
+            max_overflow=0,
+        )
         self.engine = opened(checkpoint_pages=checkpoint_pages, pool_size=threads + 2)
         """For tests and tools; services use `read` and `write`."""
         # SQLite's readers see one snapshot anyway; PostgreSQL's default is a snapshot for each
@@ -108,7 +117,7 @@ class Database:
         self._read_turns, self._write_turns = FairTurns(threads + 1, threads), FairTurns(1, 1)
         self._max_waiting = max_waiting
         self._waiting = 0
-        self._local_reads = None if self._file is None else LocalReads(self._file)
+        self._local_reads = None if self._file is None else LocalReads(self._file, options)
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
         """Return `fn` of a connection that sees one snapshot of the store. `fn` must not write."""

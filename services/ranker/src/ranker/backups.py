@@ -17,6 +17,7 @@ from ranker.adapters.model_store import ModelStore
 from ranker.domain import pseudonyms
 from ranker.domain.erasure import person_hash
 from ranker.domain.errors import BackupRefused, KeyUnusable
+from ranker.domain.pseudonyms import Renewal
 from ranker.events.backups import create, purges, restore
 from ranker.events.backups.content import content_of, record_backups
 from ranker.events.erase import ErasePerson
@@ -24,6 +25,7 @@ from ranker.events.record.consent_changes import ConsentRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
 from ranker.learning.forget import ForgetInModels
+from ranker.learning.renew import renew
 from ranker.settings import BackupCommandSettings
 from servicekit import config
 from servicekit.backups import command
@@ -69,6 +71,10 @@ class RecordBackups(BackupCommand):
                 restore.restore_models(backup, self._models)
             with self.timed("record"):
                 restore.restore_record(backup, database)
+            if renewal := key.since(content_of(backup.manifest).key_fingerprint):
+                with self.timed("pseudonyms"):
+                    renewing = renew(database, self._models, key, renewal, lambda *_: None)
+                    asyncio.run(renewing)
             again = self._repeat(
                 database, backup.manifest.create_micros, unsigned=given.accept_unsigned
             )
@@ -85,9 +91,16 @@ class RecordBackups(BackupCommand):
         again = partial(self._erase_again, database, record)
         with self.timed("purges"):
             consents = ConsentRecord(database, self._settings.signals)
-            given = (self.backups, record, consents, again, since)
-            done = asyncio.run(purges.repeat(*given, unsigned=unsigned))
+            repeating = purges.Repeating(record, consents, again, self._renewals())
+            done = asyncio.run(repeating.repeat(self.backups, since, unsigned=unsigned))
         return {"purges": done[0], "purged_events": done[1]}
+
+    def _renewals(self) -> Sequence[Renewal]:
+        """Return what renews the pseudonyms of notes; without a key file they stay as they are."""
+        try:
+            return pseudonyms.load(self._settings.key_file, create=False).renewals
+        except KeyUnusable:
+            return (Renewal(()),)
 
     async def _erase_again(
         self,

@@ -9,8 +9,11 @@ nightly trainings (workers/nightly.py) and checks feedback periodically
 
 import asyncio
 import contextlib
+import sys
 
+from ranker.domain.errors import KeyUnusable
 from ranker.settings import TrainSettings
+from ranker.settings.shared import StoreSettings
 from ranker.wiring.backend import (
     backend,
     log_access,
@@ -18,6 +21,7 @@ from ranker.wiring.backend import (
     stop_on_signals,
     to_retriever,
 )
+from ranker.wiring.record import prepare_keys
 from ranker.wiring.worker import loops
 from servicekit import startup, telemetry
 from servicekit.server import run
@@ -26,11 +30,15 @@ from servicekit.server import run
 async def main() -> None:
     """Wire the worker and run it until SIGTERM or SIGINT."""
     # Settings of trainings are validated too, so that errors show at start and not in a job.
-    settings = startup.load(TrainSettings, to_retriever, log_access)
+    settings = startup.load(TrainSettings, to_retriever, log_access, StoreSettings.wrapper)
     startup.observe("ranker-worker", settings, settings.log_level)
     with contextlib.ExitStack() as cleanup:
         async with backend(settings) as made:
             settle_record(made.database, settings)  # may wait until a signal stops it
+            try:
+                await prepare_keys(made.database, made.sealer)
+            except KeyUnusable as error:
+                sys.exit(f"the worker does not start: {error}")
             stop = stop_on_signals()
             if settings.worker_metrics_port:
                 port, host = settings.worker_metrics_port, settings.host

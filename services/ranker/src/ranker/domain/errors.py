@@ -18,6 +18,7 @@ ServiceError
 │   └── PromotionConflict   PROMOTION_CONFLICT
 ├── Unavailable
 │   ├── LogUnavailable      EVENT_LOG_UNAVAILABLE
+│   ├── EncryptionKeyMissing ENCRYPTION_KEY_MISSING
 │   └── ModelsBusy          MODELS_BUSY
 └── FailedPrecondition
 ├── ExperimentChanged   EXPERIMENT_CHANGED
@@ -185,6 +186,10 @@ class ErasureUnnoted(FailedPrecondition, reason="ERASURE_NOT_NOTED"):
     )
 
 
+class EncryptionKeyMissing(Unavailable, reason="ENCRYPTION_KEY_MISSING"):
+    """A text of the record can't be encrypted or decrypted."""
+
+
 class ModelsBusy(Unavailable, reason="MODELS_BUSY"):
     """Another process took over the rewriting of models."""
 
@@ -203,4 +208,4 @@ class Interrupted(Exception):
 
 
 class KeyUnusable(Exception):
-    """The pseudonym key is missing, malformed or not the one with which the store was written."""
+    """A key is missing, malformed or not the one with which the store was written."""

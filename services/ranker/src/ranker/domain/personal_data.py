@@ -272,6 +272,7 @@ IMPERSONAL: Mapping[str, str] = {
     "count_products": "facts about products",
     "experiments": "definitions of experiments",
     "keys": "a fingerprint of the key",
+    "data_keys": "encrypted keys",
     "leases": "names of processes",
     "audit_seals": "hashes of the audit log",
 }

@@ -3,14 +3,20 @@
 A pseudonym is HMAC-SHA256 over (catalog, kind of id, id) with a key from a file. Without the key it
 is impossible to check whether a known id is in the store. With another key nothing would match, so
 the key's fingerprint is stored with the data, and the service does not start if it differs.
+
+A file may have several keys, oldest first. Each later one renews pseudonyms: it is an HMAC over the
+hash of the former pseudonym, so that stored pseudonyms can be renewed without the ids
+(`python -m ranker.rekey`), and so can the hashes that erasures leave. Who learned a former key can
+then no longer check an id.
 """
 
 import hmac
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ranker.domain.erasure import person_hash
 from ranker.domain.errors import KeyUnusable
 from ranker.domain.events import Identity, Shopper
 from servicekit.weak_keys import ADVICE, is_weak
@@ -21,25 +27,48 @@ _NEW_RECORD = "to change it, start with an empty record"
 
 
 class Pseudonyms:
-    """Pseudonyms under one key."""
+    """Pseudonyms under the last of some keys."""
 
-    def __init__(self, key: bytes) -> None:
-        """`key` holds at least KEY_BYTES random bytes. Raise KeyUnusable if it is shorter."""
-        if len(key) < KEY_BYTES:
-            raise KeyUnusable(f"the pseudonym key has {len(key)} bytes, {KEY_BYTES} are needed")
-        self._key = key
-        self.key_id = _mac(key, (b"key id",)).hex()[:16]
-        """Id of the key, stored in each row: 16 hexadecimal digits."""
-        self.fingerprint = _mac(key, (b"key check",)).hex()
-        """Fingerprint of the key, compared with that of the store: 64 hexadecimal digits."""
+    def __init__(self, key: bytes, *later: bytes) -> None:
+        """Each key holds at least KEY_BYTES random bytes. Raise KeyUnusable if one is shorter."""
+        for each in (key, *later):
+            if len(each) < KEY_BYTES:
+                problem = f"the pseudonym key has {len(each)} bytes, {KEY_BYTES} are needed"
+                raise KeyUnusable(problem)
+        self._key, self._later = key, later
+        last, before = (key, *later)[-1], tuple(map(bytes, (key, *later)[:-1]))
+        self.key_id = _mac(last, (b"key id", *before)).hex()[:16]
+        """Id of the last key, stored in each row: 16 hexadecimal digits."""
+        self.fingerprint = _mac(last, (b"key check", *before)).hex()
+        """Fingerprint of the keys, compared with that of the store: 64 hexadecimal digits."""
+
+    @property
+    def former(self) -> "Pseudonyms | None":
+        """Return the pseudonyms without the last key; None if there is one key."""
+        return Pseudonyms(self._key, *self._later[:-1]) if self._later else None
+
+    def since(self, fingerprint: str) -> "Renewal | None":
+        """Return what renews pseudonyms of the key with this fingerprint; None if it is none of
+        these keys."""
+        known: Pseudonyms | None = self
+        while known is not None and known.fingerprint != fingerprint:
+            known = known.former
+        return None if known is None else Renewal(self._later[len(known._later) :])
+
+    @property
+    def renewals(self) -> "Sequence[Renewal]":
+        """Return what renews pseudonyms of each of the keys; the last one changes nothing."""
+        return [Renewal(self._later[start:]) for start in range(len(self._later) + 1)]
 
     def of(self, catalog_id: str, shopper: Shopper) -> str:
         """Return the shopper's pseudonym in the catalog, 64 hexadecimal digits."""
-        return self._pseudonym(catalog_id, shopper.kind, shopper.id)
+        return Renewal(self._later).of(self.first(catalog_id, shopper.kind, shopper.id))
 
     def of_session(self, catalog_id: str, session_id: str) -> str:
         """Return the visit's pseudonym; empty for an unknown visit."""
-        return self._pseudonym(catalog_id, Identity.SESSION, session_id) if session_id else ""
+        if not session_id:
+            return ""
+        return Renewal(self._later).of(self.first(catalog_id, Identity.SESSION, session_id))
 
     def digest(self, catalog_id: str, text: str) -> bytes:
         """Return an 8-byte keyed digest of a text about a shopper, for later comparison."""
@@ -54,29 +83,56 @@ class Pseudonyms:
             else ""
         )
 
-    def _pseudonym(self, catalog_id: str, kind: Identity, value: str) -> str:
+    def first(self, catalog_id: str, kind: Identity, value: str) -> str:
+        """Return the pseudonym under the first key, which renewals do not change."""
         parts = (catalog_id.encode(), kind.value.encode(), value.encode())
         return _mac(self._key, parts).hex()
 
 
+class Renewal:
+    """Renewal of stored pseudonyms by later keys."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._keys = keys
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    def of(self, pseudonym: str) -> str:
+        """Return the renewed pseudonym."""
+        for key in self._keys:
+            pseudonym = _renewed(key, person_hash(pseudonym))
+        return pseudonym
+
+    def of_hash(self, hashed: str) -> str:
+        """Return the hash of the renewed pseudonym of one with this hash."""
+        for key in self._keys:
+            hashed = person_hash(_renewed(key, hashed))
+        return hashed
+
+
+def _renewed(key: bytes, hashed: str) -> str:
+    return _mac(key, (b"renewed", hashed.encode())).hex()
+
+
 def load(path: Path, *, create: bool) -> Pseudonyms:
-    """Return the pseudonyms under the key in `path` (64 hexadecimal digits). With `create` a
-    missing file is written first, readable by its owner only; of two processes that start at
-    once, one writes it and both read the same. KeyUnusable if it is missing, malformed or
+    """Return the pseudonyms under the keys in `path`, a line of 64 hexadecimal digits each. With
+    `create` a missing file is written first, readable by its owner only; of two processes that
+    start at once, one writes it and both read the same. KeyUnusable if it is missing, malformed or
     guessable: with the key, people can be found by their ids."""
     if create and not path.exists():
         _create(path)
     try:
-        text = path.read_text(encoding="ascii").strip()
+        lines = path.read_text(encoding="ascii").split()
     except FileNotFoundError:
         raise KeyUnusable(f"there is no pseudonym key at {path}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise KeyUnusable(f"the pseudonym key at {path} can't be read: {error}") from error
     try:
-        found = Pseudonyms(bytes.fromhex(text))
+        found = Pseudonyms(*map(bytes.fromhex, lines or [""]))
     except ValueError:
         raise KeyUnusable(f"the pseudonym key at {path} is not hexadecimal") from None
-    if is_weak(text):
+    if any(map(is_weak, lines)):
         raise KeyUnusable(f"the pseudonym key at {path} is {ADVICE}; {_NEW_RECORD}")
     return found
 

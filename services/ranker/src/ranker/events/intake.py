@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ranker.domain.errors import EventConflict, EventInvalid, EventTimeInvalid
-from ranker.domain.events import Event, EventType, StoredAs, StoredEvent, Written
+from ranker.domain.events import Event, EventType, Identity, StoredAs, StoredEvent, Written
 from ranker.domain.pseudonyms import Pseudonyms
 from servicekit.errors import FieldViolation, ServiceError
 from sightline_rules.ids import MAX_ID_BYTES, IdInvalidError, check_id
@@ -42,6 +42,8 @@ class StoredTexts:
 
     queries: StoredAs = StoredAs.PLAIN
     order_ids: StoredAs = StoredAs.PLAIN
+    sealed: bool = False
+    """Whether queries are encrypted: their digests are then keyed, so that none can be guessed."""
 
     def of(self, catalog_id: str, event: Event, pseudonyms: Pseudonyms) -> Event:
         """Return the event as it is stored: hashed texts are equal where the given ones are."""
@@ -76,7 +78,7 @@ async def append(
     now = now_micros()
     checked = [event if isinstance(event, ServiceError) else check(event, now) for event in events]
     stored = [
-        _stored(catalog_id, texts.of(catalog_id, event, pseudonyms), pseudonyms, now)
+        _stored(catalog_id, texts.of(catalog_id, event, pseudonyms), pseudonyms, now, texts)
         for event, error in zip(events, checked, strict=True)
         if error is None and isinstance(event, Event)
     ]
@@ -186,19 +188,25 @@ def _value(event: Event) -> list[tuple[str, str]]:
     return []
 
 
-def _stored(catalog_id: str, event: Event, pseudonyms: Pseudonyms, now: int) -> StoredEvent:
+def _stored(
+    catalog_id: str, event: Event, pseudonyms: Pseudonyms, now: int, texts: StoredTexts = PLAIN
+) -> StoredEvent:
     if event.shopper is None:
         raise ValueError("an event that passed the check has a shopper")
     timed = event if event.time_micros is not None else replace(event, time_micros=now)
     actor = pseudonyms.of(catalog_id, event.shopper)
     session = pseudonyms.of_session(catalog_id, event.session_id)
+    # Of pseudonyms under the first key, so that a retry after a renewal has the same digest.
+    first = pseudonyms.first(catalog_id, event.shopper.kind, event.shopper.id)
+    visit = event.session_id and pseudonyms.first(catalog_id, Identity.SESSION, event.session_id)
+    query = pseudonyms.hashed(catalog_id, event.query) if texts.sealed else event.query
     return StoredEvent(
         catalog_id=catalog_id,
         event=timed,
         actor=actor,
         session=session,
         key_id=pseudonyms.key_id,
-        digest=digest(event, actor, session),
+        digest=digest(replace(event, query=query), first, visit),
         received_micros=now,
     )
 

@@ -142,6 +142,10 @@ class WorkerSettings(
     """Days after which impressions are deleted, the most frequent events. 0: as RANKER_EVENT_DAYS.
     """
 
+    data_key_days: float = Field(default=90.0, gt=0, le=3650)
+    """Days after which the worker makes a new data key and encrypts all texts again. Without
+    encryption it is not used."""
+
     export_days: float = Field(default=0.0, ge=0, le=36500)
     """Days after which exports are deleted from RANKER_EXPORT_STORE, since they were requested. 0:
     never. Keep them no longer than their events (RANKER_EVENT_DAYS)."""

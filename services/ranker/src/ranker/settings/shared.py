@@ -15,6 +15,7 @@ from servicekit.backups.settings import known_store
 from servicekit.config import Place, Secret, ServiceSettings, is_local
 from servicekit.migrations import MigrationSettings
 from servicekit.sql import check_secret_url, has_guessable_password, tls_remedy
+from servicekit.wrapping import KeyWrapper, key_wrapper
 
 PREFIX = SettingsConfigDict(env_prefix="RANKER_")
 
@@ -45,8 +46,23 @@ class StoreSettings(RecordSettings):
     model_store: Annotated[Place, AfterValidator(known_store)] = ".data/ranker/models"
     """Folder or fsspec URL (such as s3://bucket/models) in which models are stored."""
 
+    encryption_keys_file: Path | None = None
+    """File with keys that encrypt the record's data keys, one a line of 64 hexadecimal digits, the
+    current one first; reloaded when it changes. With it, attributes of shoppers and words of
+    searches are stored encrypted. Server, worker and trainings need the same file. `None`: plain,
+    unless RANKER_ENCRYPTION_COMMAND is set. Once set, the record can't be read without it."""
+
+    encryption_command: Path | None = None
+    """Program that encrypts the record's data keys in place of the file, such as one that calls a
+    key management service: it is started with `wrap` or `unwrap`, and gets and prints base64. With
+    both, the program is current, and data keys of the file are encrypted by it again."""
+
     export_store: Annotated[Place, AfterValidator(known_store)] = ".data/ranker/exports"
     """Folder or fsspec URL (such as s3://bucket/exports) to which events are exported."""
+
+    def wrapper(self) -> KeyWrapper | None:
+        """Return the holder of the wrapping keys; None without encryption. Raise Unreadable."""
+        return key_wrapper(self.encryption_keys_file, self.encryption_command)
 
 
 class KeySettings(ServiceSettings):

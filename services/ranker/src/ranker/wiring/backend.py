@@ -13,9 +13,11 @@ import grpc
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import IDEMPOTENT, CollaborativeIndex
 from ranker.events.record.models import ModelRegistry
-from ranker.events.record.tables import CHECKPOINT_PAGES, JOBS, METADATA, MIGRATIONS
+from ranker.events.record.sealed import Sealer
+from ranker.events.record.tables import JOBS, METADATA
 from ranker.learning.promotion import prune
 from ranker.settings import LogSettings, WorkerSettings
+from ranker.wiring.record import open_record, sealer_of
 from ranker.workers.jobs import MAX_ATTEMPTS
 from servicekit.access import PeerName
 from servicekit.channel import connect
@@ -42,17 +44,15 @@ class Backend:
     index: CollaborativeIndex
     prune: Callable[[str], Awaitable[None]]
     """Deletes old models of a catalog."""
+    sealer: Sealer | None
+    """Encryption of texts; None without."""
 
 
 @asynccontextmanager
 async def backend(settings: WorkerSettings) -> AsyncIterator[Backend]:
     """Open the backend, and close it at the end. The record is not migrated."""
-    database = Database(
-        settings.database_url.get_secret_value(),
-        migrations=MIGRATIONS,
-        threads=2,
-        checkpoint_pages=CHECKPOINT_PAGES,
-    )
+    sealer = sealer_of(settings)
+    database = open_record(settings, sealer, threads=2)
     channel = connect(
         settings.retriever_target, peers=to_retriever(settings), service_configs=IDEMPOTENT
     )
@@ -61,7 +61,7 @@ async def backend(settings: WorkerSettings) -> AsyncIterator[Backend]:
     tidy = partial(prune, registry, store, index, settings.keep_models)
     jobs = Jobs(database, JOBS, max_attempts=MAX_ATTEMPTS)
     try:
-        yield Backend(database, channel, jobs, registry, store, index, tidy)
+        yield Backend(database, channel, jobs, registry, store, index, tidy, sealer)
     finally:
         await channel.close(None)
         database.close()

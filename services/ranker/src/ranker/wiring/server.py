@@ -25,7 +25,7 @@ from ranker.events.record.online import OnlineRecord
 from ranker.events.record.personal import PersonalRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.shoppers import ShopperRecord, check_key, has_key
-from ranker.events.record.tables import CHECKPOINT_PAGES, JOBS, METADATA, MIGRATIONS
+from ranker.events.record.tables import JOBS, METADATA
 from ranker.ports import EventSink
 from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.events import EventServicer
@@ -40,6 +40,7 @@ from ranker.serving.models.live import LiveModels
 from ranker.serving.replay_answer import LoadVersion, ReplayAnswer
 from ranker.settings import RankerSettings
 from ranker.wiring.backend import log_access
+from ranker.wiring.record import open_record, prepare_keys, sealer_of
 from servicekit.audit_record import AuditRecord
 from servicekit.audit_service import AuditServicer
 from servicekit.clock import now_micros
@@ -114,7 +115,8 @@ def bindings(
         counts=CountRecord(database),
     )
     consents = ConsentRecord(database, signals)
-    texts = StoredTexts(settings.stored_queries, settings.stored_order_ids)
+    sealed = settings.wrapper() is not None
+    texts = StoredTexts(settings.stored_queries, settings.stored_order_ids, sealed=sealed)
     consented = ConsentedSink(sink, consents) if sink else events
     taking = (consented, shoppers, SelectionRecord(database, signals), jobs)
     replay = Replayer(ReplayAnswer(key, events, live, _loader(registry, store), signals))
@@ -151,17 +153,15 @@ def calculate_alone() -> None:
 
 async def serve_until_stopped(settings: RankerSettings) -> None:
     """Open the record and the key, load what is promoted, and serve."""
-    database = Database(
-        settings.database_url.get_secret_value(),
-        migrations=MIGRATIONS,
-        checkpoint_pages=CHECKPOINT_PAGES,
-    )
+    sealer = sealer_of(settings)
+    database = open_record(settings, sealer)
     store, registry = ModelStore(settings.model_store), ModelRegistry(database)
     in_memory = settings.nominate_in_memory_items
     live = LiveModels(settings.catalogs, registry, store.read, in_memory)
     try:
         settle(database, METADATA, settings)
         key = await open_key(database, settings)
+        await prepare_keys(database, sealer)
         await live.start()
         answers = AnswerQueue(AnswerLog(database), now_micros)
         sink = open_sink(settings)

@@ -16,6 +16,7 @@ from ranker.events.backups import purges
 from ranker.events.backups.consents import ConsentNotes
 from ranker.events.backups.content import record_backups
 from ranker.events.consent_retention import CONSENTS, ConsentRetention
+from ranker.events.encryption import ENCRYPTION, KeyRotation
 from ranker.events.erase import ErasePerson, EraseStore
 from ranker.events.event_retention import SWEEPING, Sweeper, days_by_type
 from ranker.events.export import EXPORT
@@ -23,6 +24,7 @@ from ranker.events.purge import PURGE
 from ranker.events.record.answers import AnswerLog
 from ranker.events.record.consent_changes import ConsentRecord
 from ranker.events.record.count_groups import GroupRecord
+from ranker.events.record.data_keys import DataKeyRecord
 from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.events import EventRecord
 from ranker.events.record.recounting import RecountRecord
@@ -93,6 +95,11 @@ def loops(
     for sweep, alive in sweeps:
         yield repeat(sweep, settings.sweep_seconds, stop, "nothing swept", alive)
     yield consent_loop(settings, made, selections, stop)
+    if made.sealer is not None:
+        days = settings.data_key_days
+        rotation = KeyRotation(DataKeyRecord(made.database), made.sealer, days, stop, now_micros)
+        failed = "data keys not rotated"
+        yield repeat(rotation.look, settings.sweep_seconds, stop, failed, ENCRYPTION)
     yield from unlearning_loops(settings, made, models, stop)
     yield from optional_loops(settings, made, models, stop)
 

@@ -23,11 +23,13 @@ from ranker.adapters.export_store import ExportStore
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.consent import Decision, Purpose
 from ranker.domain.erasure import ERASE, Person, params
-from ranker.domain.events import EventType
+from ranker.domain.events import EventType, Identity, Shopper
 from ranker.domain.model import ModelRecord
+from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.selection import PurgePlace, Selection
 from ranker.domain.signals import DEFAULTS
 from ranker.events import purge
+from ranker.events.backups import purges
 from ranker.events.backups.consents import ConsentNotes
 from ranker.events.backups.content import record_backups
 from ranker.events.backups.purges import NOTES
@@ -264,6 +266,27 @@ async def test_a_withdrawal_after_a_backup_applies_after_its_restore(
     found = await consents.get("default", ann)
     assert not found.granted[Purpose.TRAIN]
     assert [one.source for one in found.history] == ["letter", "banner", "banner"]
+    assert await EventRecord(db).interactions("default") == ()
+
+
+async def test_a_backup_of_a_former_key_is_renewed_and_who_was_erased_since_is_erased_again(
+    here: Here, typed: Typed
+) -> None:
+    await fill(here)
+    db, folder = here
+    later = token_hex(32)
+    renewed = Pseudonyms(bytes(range(32)), bytes.fromhex(later))
+    bob = stored("b1", shopper=Shopper(Identity.USER, "bob"))
+    await EventRecord(db).append([bob])
+    typed("create")
+    notes = record_backups(str(folder / "backups"), None)
+    ann = Person("default", (stored("any").actor,), NOW * 2)
+    purges.note_erasure(notes, ann, "job-1")  # before the new key
+    (folder / "key").write_text(f"{bytes(range(32)).hex()}\n{later}\n")
+    after = renewed.of("default", Shopper(Identity.USER, "bob"))
+    purges.note_erasure(notes, Person("default", (after,), NOW * 2), "job-2")  # with it
+    typed("restore", "newest", "--force")
+    await check_key(db, renewed)
     assert await EventRecord(db).interactions("default") == ()
 
 

@@ -6,12 +6,13 @@ erasure holds hashes of pseudonyms only.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from ranker.domain.consent import Decision, Purpose, StoredDecision
 from ranker.domain.erasure import Person, person_hash
+from ranker.domain.pseudonyms import Renewal
 from ranker.domain.selection import PurgePlace, selection_of
 from ranker.events.purge import BATCH
 from ranker.events.record.consent_changes import ConsentRecord
@@ -63,48 +64,67 @@ def noted_until(backups: Backups, catalog_id: str) -> int:
     return max((int(time) for time in times if time.isdecimal()), default=0)
 
 
-async def repeat(
-    backups: Backups,
-    record: SelectionRecord,
-    consents: ConsentRecord,
-    erase_again: EraseAgain,
-    since_micros: int,
-    *,
-    unsigned: bool,
-) -> tuple[int, int]:
-    """Repeat the purges, erasures and consents since then. Return the number of purges and
-    erasures, and of records deleted.
+@dataclass(frozen=True, slots=True)
+class Repeating:
+    """What a restore repeats notes with."""
 
-    All restored events are older than these purges. Events that arrive later are not deleted: a
-    repeated purge ends at the newest event stored now.
-    """
-    since = stamp(since_micros - MARGIN_MICROS)
-    purges = deleted = 0
-    for name in (name for name in _notes(backups) if name >= since):
-        said = backups.get_signed(f"{NOTES}/{name}", unsigned=unsigned)
-        if "consents" in said:
-            decided = map(_decided, said["consents"])
-            await consents.restore(said["catalog_id"], tuple(decided))
-            continue
-        if "erased" in said:
-            deleted += await erase_again(said["catalog_id"], said["erased"], said["job_id"])
+    record: SelectionRecord
+    consents: ConsentRecord
+    erase_again: EraseAgain
+    renewals: Sequence[Renewal]
+    """What renews the pseudonyms of each key: a note may hold those of a former one."""
+
+    async def repeat(
+        self, backups: Backups, since_micros: int, *, unsigned: bool
+    ) -> tuple[int, int]:
+        """Repeat the purges, erasures and consents since then. Return the number of purges and
+        erasures, and of records deleted."""
+        since = stamp(since_micros - MARGIN_MICROS)
+        purges = deleted = 0
+        for name in (name for name in _notes(backups) if name >= since):
+            said = backups.get_signed(f"{NOTES}/{name}", unsigned=unsigned)
+            if "consents" in said:
+                await self._decide(said)
+                continue
             purges += 1
-            continue
-        selection = selection_of(said["catalog_id"], said["params"])
-        newest = await record.last_sequence(selection.catalog_id)
-        last = min(newest, selection.last_sequence or newest)
-        selection, purges = replace(selection, last_sequence=last), purges + 1
-        place: PurgePlace | None = PurgePlace()
-        while place is not None:
-            batch = await record.delete(selection, place, BATCH)
-            deleted, place = deleted + batch.count, batch.place
-    return purges, deleted
+            deleted += await (self._erase(said) if "erased" in said else self._purge(said))
+        return purges, deleted
+
+    async def _decide(self, said: Mapping[str, Any]) -> None:
+        for renewal in self.renewals:
+            decided = [_decided(one, renewal) for one in said["consents"]]
+            await self.consents.restore(said["catalog_id"], decided)
+
+    async def _erase(self, said: Mapping[str, Any]) -> int:
+        erased = {
+            renewal.of_hash(name): time
+            for renewal in self.renewals
+            for name, time in said["erased"].items()
+        }
+        return await self.erase_again(said["catalog_id"], erased, said["job_id"])
+
+    async def _purge(self, said: Mapping[str, Any]) -> int:
+        """Repeat a purge. All restored events are older than it. Events that arrive later are not
+        deleted: it ends at the newest event stored now."""
+        noted, deleted = selection_of(said["catalog_id"], said["params"]), 0
+        newest = await self.record.last_sequence(noted.catalog_id)
+        last = min(newest, noted.last_sequence or newest)
+        actors = {renewal.of(noted.actor) if noted.actor else "" for renewal in self.renewals}
+        for actor in sorted(actors):
+            selection = replace(noted, last_sequence=last, actor=actor)
+            place: PurgePlace | None = PurgePlace()
+            while place is not None:
+                batch = await self.record.delete(selection, place, BATCH)
+                deleted, place = deleted + batch.count, batch.place
+        return deleted
 
 
-def _decided(said: Mapping[str, Any]) -> StoredDecision:
-    decision = dict(said["decision"])
+def _decided(said: Mapping[str, Any], renewal: Renewal) -> StoredDecision:
+    decision, actor, key_id = dict(said["decision"]), said["actor"], said["key_id"]
     decision["purpose"] = Purpose(decision["purpose"])
-    return StoredDecision(said["actor"], said["key_id"], Decision(**decision))
+    if actor:
+        actor = renewal.of(actor) if key_id else renewal.of_hash(actor)
+    return StoredDecision(actor, key_id, Decision(**decision))
 
 
 def forget_before(backups: Backups, backup_id: str) -> None:

@@ -23,7 +23,7 @@ def check(content: RecordContent, database: Database, key: Pseudonyms, *, force:
     record."""
     if not dumps.is_known(content.revision):
         raise BackupVersionUnsupported(f"its tables are of revision {content.revision}")
-    if content.key_fingerprint not in ("", key.fingerprint):
+    if content.key_fingerprint and key.since(content.key_fingerprint) is None:
         why = (
             f"its pseudonyms were made with key {content.key_id}, and RANKER_KEY_FILE is"
             f" {key.key_id}: no shopper's history would be found. Restore the keys first"

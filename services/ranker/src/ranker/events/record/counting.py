@@ -27,6 +27,7 @@ from ranker.domain.features import shopper_feature_names
 from ranker.domain.signals import Signals
 from ranker.events.record import consents, popularity
 from ranker.events.record.rows import upsert
+from ranker.events.record.sealed import unseal, value_of
 from ranker.events.record.tables import (
     ATTRIBUTES,
     COUNT_DAYS,
@@ -180,7 +181,7 @@ def _segments(
             t.catalog_id == catalog_id, t.actor.in_(chunk)
         )
         for actor, key, value in connection.execute(asked):
-            given[actor].append((key, value))
+            given[actor].append((key, unseal(connection, value_of(catalog_id), value)))
     return {actor: shopper_feature_names(pairs) for actor, pairs in given.items()}
 
 

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
+from functools import partial
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from ranker.events.record.count_queue import enqueue_events
 from ranker.events.record.joined import JoinedWrites
 from ranker.events.record.late import purged
 from ranker.events.record.owners import gate, owner, owners
+from ranker.events.record.sealed import query_of, seal, unseal
 from ranker.events.record.shopper_history import INTERACTION, history, interaction_of, numbered
 from ranker.events.record.tables import EVENTS, KIND_INTEREST, KIND_OTHER, KIND_VISIBILITY
 from servicekit.sql import Database, StoreBusy
@@ -120,11 +122,12 @@ class EventRecord:
         if before is not None:
             statement = statement.where(sa.tuple_(t.time_micros, t.sequence) < before)
 
-        def read(connection: Connection) -> Sequence[sa.Row[Any]]:
+        def read(connection: Connection) -> Sequence[StoredEvent]:
             whose = owner(connection, catalog_id, actor)
-            return connection.execute(statement.where(t.actor == whose)).all()
+            rows = connection.execute(statement.where(t.actor == whose)).all()
+            return [_stored(connection, row) for row in rows]
 
-        return tuple(_stored(row) for row in await self._db.read(read))
+        return tuple(await self._db.read(read))
 
     async def interactions(self, catalog_id: str) -> tuple[Interaction, ...]:
         """Return all events of interest (for or against a product) from which models may learn, by
@@ -264,7 +267,7 @@ def _insert(connection: Connection, events: Sequence[StoredEvent], signals: Sign
     statement = sa.insert(EVENTS).compile(dialect=connection.dialect, column_keys=_COLUMNS)
     rows: list[Any] = [
         row if statement.positional else dict(zip(_COLUMNS, row, strict=True))
-        for row in map(_row, events, interactions)
+        for row in map(partial(_row, connection), events, interactions)
     ]
     # Bypasses SQLAlchemy's processing of rows, which took as long as the rest of the write.
     connection.exec_driver_sql(str(statement), rows)
@@ -293,7 +296,7 @@ def _interaction(stored: StoredEvent) -> Interaction:
     return Interaction(stored.actor, *what, quantity=event.quantity)
 
 
-def _row(stored: StoredEvent, interaction: Interaction) -> tuple[Any, ...]:
+def _row(connection: Connection, stored: StoredEvent, interaction: Interaction) -> tuple[Any, ...]:
     """Return the values in the order of _COLUMNS."""
     event, price = stored.event, stored.event.unit_price
     special = {
@@ -304,16 +307,20 @@ def _row(stored: StoredEvent, interaction: Interaction) -> tuple[Any, ...]:
     }
     special |= zip(_OF_EVENT, _event_values(event), strict=True)
     special |= zip(_OF_STORED, _stored_values(stored), strict=True)
+    if event.query:
+        special["query"] = seal(connection, query_of(stored.catalog_id), event.query)
     return tuple(special[name] for name in _COLUMNS)
 
 
-def _stored(row: sa.Row[Any]) -> StoredEvent:
+def _stored(connection: Connection, row: sa.Row[Any]) -> StoredEvent:
     price = row.unit_price_micros
+    given = {name: getattr(row, name) for name in _OF_EVENT}
+    given["query"] = unseal(connection, query_of(row.catalog_id), row.query)
     event = Event(
         shopper=None,
         type=EventType(row.type),
         unit_price=None if price is None else Money(price, row.unit_price_currency),
-        **{name: getattr(row, name) for name in _OF_EVENT},
+        **given,
     )
     of_stored = {name: getattr(row, name) for name in _OF_STORED}
     return StoredEvent(event=event, sequence=row.sequence, **of_stored)

@@ -10,9 +10,10 @@ from sqlalchemy import Connection
 
 from ranker.domain import personal_data
 from ranker.domain.erasure import Person, person_hash, without
+from ranker.events.record import sealed
 from ranker.events.record.owners import gate, owner
 from ranker.events.record.rows import TableRecord
-from ranker.events.record.tables import ALIASES, COUNT_QUEUE, JOBS, METADATA
+from ranker.events.record.tables import ALIASES, ATTRIBUTES, COUNT_QUEUE, EVENTS, JOBS, METADATA
 
 OWNED = tuple(name for name, one in personal_data.TABLES.items() if one.owners)
 """Tables whose rows belong to one shopper."""
@@ -49,8 +50,12 @@ class PersonalRecord(TableRecord):
         `after`, in the order of the primary key."""
         keys = METADATA.tables[table].primary_key.columns
         statement = _select(table, catalog_id, actors).order_by(*keys).offset(after).limit(limit)
-        found = await self._db.read(lambda connection: connection.execute(statement).all())
-        return [_as_json(row._mapping) for row in found]
+
+        def read(connection: Connection) -> list[str]:
+            found = (dict(row._mapping) for row in connection.execute(statement))
+            return [_as_json(_unsealed(connection, table, row)) for row in found]
+
+        return await self._db.read(read)
 
     async def delete(self, person: Person, table: str, limit: int) -> int:
         """Delete at most `limit` rows of a shopper that were written before the request. Return
@@ -127,6 +132,17 @@ def _forget(connection: Connection, person: Person, but: str) -> int:
         changed = sa.update(JOBS).where(t.id == row.id)
         connection.execute(changed.values(params=without(row.params, person.actors)))
     return len(rows)
+
+
+def _unsealed(connection: Connection, table: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with the content of its sealed texts."""
+    for name, column, about in (
+        (ATTRIBUTES.name, "value", sealed.value_of),
+        (EVENTS.name, "query", sealed.query_of),
+    ):
+        if table == name:
+            row[column] = sealed.unseal(connection, about(row["catalog_id"]), row[column])
+    return row
 
 
 def _as_json(row: Any) -> str:

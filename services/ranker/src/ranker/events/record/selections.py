@@ -24,10 +24,13 @@ from ranker.events.record import consents, popularity
 from ranker.events.record.count_queue import enqueue_events
 from ranker.events.record.owners import gate, owner
 from ranker.events.record.popularity_changes import COUNTED, OF_INTEREST, withdraw
+from ranker.events.record.sealed import query_of, unseal
 from ranker.events.record.shopper_history import INTERACTION, interaction_of
 from ranker.events.record.tables import EVENTS
 from servicekit.clock import now_micros
 from servicekit.sql import Database
+
+_QUERY = [one.stored for one in COLUMNS].index("query")
 
 
 class SelectionRecord:
@@ -67,7 +70,15 @@ class SelectionRecord:
             .order_by(t.sequence)
             .limit(limit)
         )
-        return await self._db.read(lambda connection: connection.execute(statement).all())
+        place, about = _QUERY, query_of(selection.catalog_id)
+
+        def read(connection: Connection) -> Sequence[Sequence[Any]]:
+            return [
+                (*row[:place], unseal(connection, about, row[place]), *row[place + 1 :])
+                for row in connection.execute(statement)
+            ]
+
+        return await self._db.read(read)
 
     async def delete(self, selection: Selection, place: PurgePlace, limit: int) -> Purged:
         """Delete at most `limit` selected events, starting at `place`."""

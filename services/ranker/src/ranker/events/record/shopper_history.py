@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from ranker.domain.consent import BY_DEFAULT, EVERYBODY, Purpose
 from ranker.domain.events import EventType, History, Interaction
 from ranker.events.record.rows import RowsStatement
+from ranker.events.record.sealed import unseal, value_of
 from ranker.events.record.tables import (
     ALIASES,
     ATTRIBUTES,
@@ -67,7 +68,12 @@ def history(
         hidden=frozenset(hidden),
         seen=frozenset(seen),
         actor=next((row[1] for row in found.get("owner", ())), actor),
-        attributes=tuple(sorted((row[6], row[2]) for row in found.get("attribute", ()))),
+        attributes=tuple(
+            sorted(
+                (row[6], unseal(connection, value_of(catalog_id), row[2]))
+                for row in found.get("attribute", ())
+            )
+        ),
         sequences=tuple(row[0] for row in recent),
         marks={**seen, **hidden},
     )

@@ -23,6 +23,7 @@ from ranker.events.record.consent_changes import decide, merging
 from ranker.events.record.count_queue import enqueue_shopper
 from ranker.events.record.owners import gate, owner
 from ranker.events.record.rows import TableRecord
+from ranker.events.record.sealed import seal, unseal, value_of
 from ranker.events.record.tables import ALIASES, ANSWERS, ATTRIBUTES, EVENTS, KEYS
 from servicekit.sql import Database
 
@@ -87,7 +88,7 @@ class ShopperRecord(TableRecord):
                     "catalog_id": catalog_id,
                     "actor": whose,
                     "key": key,
-                    "value": value,
+                    "value": seal(connection, value_of(catalog_id), value),
                     "key_id": key_id,
                     "consent_micros": now_micros,
                 }
@@ -110,9 +111,13 @@ class ShopperRecord(TableRecord):
         t = ATTRIBUTES.c
         statement = sa.select(t.actor, t.key, t.value).where(t.catalog_id == catalog_id)
 
-        def read(connection: Connection) -> Sequence[sa.Row[str, str, str]]:
+        def read(connection: Connection) -> Sequence[tuple[str, str, str]]:
             permitted = consents.permits(connection, catalog_id, Purpose.TRAIN, t.actor)
-            return connection.execute(statement.where(permitted)).all()
+            about = value_of(catalog_id)
+            return [
+                (actor, key, unseal(connection, about, value))
+                for actor, key, value in connection.execute(statement.where(permitted))
+            ]
 
         rows = await self._db.read(read)
         found: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -156,6 +161,12 @@ async def has_key(database: Database) -> bool:
     return await database.read(lambda connection: connection.execute(statement).first() is not None)
 
 
+async def stored_fingerprint(database: Database) -> str:
+    """Return the fingerprint of the store's key; empty in a store without one."""
+    statement = sa.select(KEYS.c.fingerprint).limit(1)
+    return await database.read(lambda connection: connection.execute(statement).scalar()) or ""
+
+
 async def check_key(database: Database, pseudonyms: Pseudonyms) -> None:
     """Bind a new store to the key. Raise KeyUnusable if the store was written with another key."""
 
@@ -167,6 +178,11 @@ async def check_key(database: Database, pseudonyms: Pseudonyms) -> None:
         return stored is None or stored == pseudonyms.fingerprint
 
     if not await database.write(bind):
+        if pseudonyms.since(await stored_fingerprint(database)) is not None:
+            raise KeyUnusable(
+                "the record's pseudonyms were made with a former key of the file: run"
+                " python -m ranker.rekey"
+            )
         raise KeyUnusable(
             "the record's pseudonyms were made with another key: with this one no history "
             "would be found: set the former key, or start with an empty record"

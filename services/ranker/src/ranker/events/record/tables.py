@@ -317,6 +317,18 @@ CONSENTS = sa.Table(
     sqlite_autoincrement=True,
 )
 
+DATA_KEYS = sa.Table(
+    "data_keys",
+    METADATA,
+    *keys("key_id"),
+    # Encrypted with the wrapping key of this id, which lies outside the record.
+    *texts("wrapped", kind=sa.LargeBinary),
+    *texts("wrapped_with"),
+    *numbers("created_micros"),
+    # Whether no text is sealed with an older data key.
+    sa.Column("complete", sa.Boolean, nullable=False),
+)
+
 KEYS = sa.Table(
     "keys",
     METADATA,

@@ -1,0 +1,126 @@
+"""Data keys in SQL, and the texts that are sealed with them."""
+
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from ranker.events.record import sealed
+from ranker.events.record.rows import TableRecord
+from ranker.events.record.tables import ATTRIBUTES, DATA_KEYS, EVENTS
+from servicekit.wrapping import KeyWrapper
+
+KEY_BYTES = sealed.KEY_BITS // 8
+Place = tuple[str, ...]
+"""Primary key of the last visited attribute; empty at the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataKey:
+    """A data key without its content."""
+
+    key_id: str
+    wrapped_with: str
+    """Id of the wrapping key."""
+    created_micros: int
+    complete: bool
+    """Whether no text is sealed with an older key."""
+
+
+class DataKeyRecord(TableRecord):
+    async def all(self) -> Sequence[DataKey]:
+        """Return all data keys, newest first."""
+        t = DATA_KEYS.c
+        newest = sa.select(t.key_id, t.wrapped_with, t.created_micros, t.complete).order_by(
+            t.created_micros.desc(), t.key_id
+        )
+        rows = await self._db.read(lambda connection: connection.execute(newest).all())
+        return [DataKey(*row) for row in rows]
+
+    async def add(self, wrapper: KeyWrapper, now_micros: int) -> str:
+        """Create a data key, with which texts are sealed from now on, and return its id. Raise
+        UnwrapFailed."""
+        key_id = secrets.token_hex(8)
+        row = {
+            "key_id": key_id,
+            "wrapped": wrapper.wrap(os.urandom(KEY_BYTES)),
+            "wrapped_with": wrapper.current,
+            "created_micros": now_micros,
+            "complete": False,
+        }
+        await self._db.write(lambda connection: connection.execute(sa.insert(DATA_KEYS), [row]))
+        return key_id
+
+    async def check(self, wrapper: KeyWrapper) -> None:
+        """Unwrap all data keys. Raise UnwrapFailed."""
+        rows = await self._db.read(lambda c: c.execute(sa.select(DATA_KEYS)).all())
+        for row in rows:
+            wrapper.unwrap(row.wrapped, row.wrapped_with)
+
+    async def wrap_again(self, key_id: str, wrapper: KeyWrapper) -> None:
+        """Wrap a data key with the current wrapping key. Raise UnwrapFailed."""
+        t = DATA_KEYS.c
+
+        def work(connection: Connection) -> None:
+            row = connection.execute(sa.select(DATA_KEYS).where(t.key_id == key_id)).one()
+            key = wrapper.unwrap(row.wrapped, row.wrapped_with)
+            changed = {"wrapped": wrapper.wrap(key), "wrapped_with": wrapper.current}
+            connection.execute(sa.update(DATA_KEYS).where(t.key_id == key_id).values(changed))
+
+        await self._db.write(work)
+
+    async def finish(self, key_id: str) -> None:
+        """Delete all other data keys, which no text needs."""
+        t = DATA_KEYS.c
+
+        def work(connection: Connection) -> None:
+            connection.execute(sa.delete(DATA_KEYS).where(t.key_id != key_id))
+            connection.execute(sa.update(DATA_KEYS).where(t.key_id == key_id).values(complete=True))
+
+        await self._db.write(work)
+
+    async def seal_queries(self, key_id: str, after: int, limit: int) -> tuple[int, int]:
+        """Seal words of searches that this data key has not sealed, of at most `limit` events after
+        this number. Return the last event's number and their count."""
+        t = EVENTS.c
+
+        def work(connection: Connection) -> tuple[int, int]:
+            old = sa.select(t.sequence, t.catalog_id, t.query).where(
+                t.sequence > after, t.query != "", _not_by(t.query, key_id)
+            )
+            rows = connection.execute(old.order_by(t.sequence).limit(limit)).all()
+            for sequence, catalog_id, query in rows:
+                about = sealed.query_of(catalog_id)
+                text = sealed.seal(connection, about, sealed.unseal(connection, about, query))
+                mine = sa.update(EVENTS).where(t.sequence == sequence)
+                connection.execute(mine.values(query=text))
+            return (rows[-1].sequence if rows else after), len(rows)
+
+        return await self._db.write(work)
+
+    async def seal_attributes(self, key_id: str, after: Place, limit: int) -> tuple[Place, int]:
+        """Seal values of attributes that this data key has not sealed, as `seal_queries` does."""
+        t = ATTRIBUTES.c
+        key = sa.tuple_(t.catalog_id, t.actor, t.key)
+
+        def work(connection: Connection) -> tuple[Place, int]:
+            old = sa.select(t.catalog_id, t.actor, t.key, t.value).where(_not_by(t.value, key_id))
+            if after:
+                old = old.where(key > after)
+            rows = connection.execute(old.order_by(*key).limit(limit)).all()
+            for *place, value in rows:
+                about = sealed.value_of(place[0])
+                text = sealed.seal(connection, about, sealed.unseal(connection, about, value))
+                mine = sa.update(ATTRIBUTES).where(key == tuple(place))
+                connection.execute(mine.values(value=text))
+            return (tuple(rows[-1][:3]) if rows else after), len(rows)
+
+        return await self._db.write(work)
+
+
+def _not_by(column: sa.ColumnElement[str], key_id: str) -> sa.ColumnElement[bool]:
+    start = sealed.prefix(key_id)
+    return sa.func.substr(column, 1, len(start)) != start

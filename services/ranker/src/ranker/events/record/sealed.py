@@ -1,0 +1,125 @@
+"""Encrypted texts in SQL: attributes of shoppers and words of searches.
+
+A sealed text is MARK, the id of a data key, and base64 of nonce and ciphertext (AES-256-GCM, NIST
+SP 800-38D), bound to its table, column and catalog. Data keys are stored wrapped
+(servicekit.wrapping). Texts of before the encryption are plain until the worker seals them. The
+sealer is an execution option of the store's connections, so that statements need no other argument.
+"""
+
+import base64
+import os
+import threading
+import time
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import Connection
+
+from ranker.domain.errors import EncryptionKeyMissing
+from ranker.events.record.tables import DATA_KEYS
+from servicekit.wrapping import KeyWrapper, UnwrapFailed
+
+OPTION = "ranker_sealer"
+MARK = "\x01"
+"""First character of a sealed text. No attribute holds it; a search that does is marked PLAIN."""
+PLAIN = f"{MARK}0:"
+NONCE_BYTES, KEY_BITS = 12, 256
+CURRENT_SECONDS = 60.0
+"""Seconds for which the id of the newest data key is cached."""
+
+
+class Sealer:
+    """Data keys of a store, unwrapped on first use."""
+
+    def __init__(self, wrapper: KeyWrapper, clock: Callable[[], float] = time.monotonic) -> None:
+        self.wrapper, self._clock = wrapper, clock
+        self._ciphers: dict[str, AESGCM] = {}
+        self._current = (-CURRENT_SECONDS, "")
+        self._lock = threading.Lock()
+
+    def seal(self, connection: Connection, about: str, text: str) -> str:
+        """Return the text, sealed with the newest data key. Raise EncryptionKeyMissing."""
+        key_id = self._newest(connection)
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = self._cipher(connection, key_id).encrypt(nonce, text.encode(), about.encode())
+        return f"{prefix(key_id)}{base64.b64encode(nonce + sealed).decode()}"
+
+    def open(self, connection: Connection, about: str, text: str) -> str:
+        """Return a sealed text's content. Raise EncryptionKeyMissing."""
+        key_id, _, content = text.removeprefix(MARK).partition(":")
+        data = base64.b64decode(content)
+        cipher = self._cipher(connection, key_id)
+        try:
+            opened = cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], about.encode())
+        except InvalidTag:
+            raise EncryptionKeyMissing("a text was changed, or sealed for another column") from None
+        return opened.decode()
+
+    def _newest(self, connection: Connection) -> str:
+        until, key_id = self._current
+        if self._clock() >= until:
+            t = DATA_KEYS.c
+            newest = sa.select(t.key_id).order_by(t.created_micros.desc(), t.key_id).limit(1)
+            found = connection.execute(newest).scalar()
+            if found is None:
+                raise EncryptionKeyMissing("the store has no data key")
+            key_id = found
+            self._current = (self._clock() + CURRENT_SECONDS, key_id)
+        return key_id
+
+    def _cipher(self, connection: Connection, key_id: str) -> AESGCM:
+        with self._lock:
+            if key_id not in self._ciphers:
+                t = DATA_KEYS.c
+                row = connection.execute(sa.select(DATA_KEYS).where(t.key_id == key_id)).first()
+                if row is None:
+                    raise EncryptionKeyMissing(f"the store has no data key {key_id}")
+                try:
+                    key = self.wrapper.unwrap(row.wrapped, row.wrapped_with)
+                except UnwrapFailed as error:
+                    raise EncryptionKeyMissing(str(error)) from error
+                self._ciphers[key_id] = AESGCM(key)
+            return self._ciphers[key_id]
+
+
+def prefix(key_id: str) -> str:
+    """Return what texts sealed with a data key begin with."""
+    return f"{MARK}{key_id}:"
+
+
+def seal(connection: Connection, about: str, text: str) -> str:
+    """Return a text as it is stored: sealed if the store's connections have a sealer. `about`: its
+    table, column and catalog. Raise EncryptionKeyMissing."""
+    sealer = _sealer(connection)
+    if not text or sealer is None:
+        return f"{PLAIN}{text}" if text.startswith(MARK) else text
+    return sealer.seal(connection, about, text)
+
+
+def unseal(connection: Connection, about: str, text: str) -> str:
+    """Return the content of a stored text. Raise EncryptionKeyMissing."""
+    if not text.startswith(MARK):
+        return text
+    if text.startswith(PLAIN):
+        return text.removeprefix(PLAIN)
+    sealer = _sealer(connection)
+    if sealer is None:
+        raise EncryptionKeyMissing("the text is sealed: set RANKER_ENCRYPTION_KEYS_FILE")
+    return sealer.open(connection, about, text)
+
+
+def value_of(catalog_id: str) -> str:
+    """Return what binds a sealed value of an attribute."""
+    return f"attributes.value\0{catalog_id}"
+
+
+def query_of(catalog_id: str) -> str:
+    """Return what binds the sealed words of a search."""
+    return f"events.query\0{catalog_id}"
+
+
+def _sealer(connection: Connection) -> Sealer | None:
+    found: Sealer | None = connection.get_execution_options().get(OPTION)
+    return found
