@@ -461,7 +461,7 @@ def test_what_is_noted_is_every_change_but_a_shops_own_writes() -> None:
     assert every_change == administers | destroys | writes, "each has been decided on"
     assert not writes & (administers | destroys)
     shown = (
-        *("GetShopperProfile", "ListExperimentUnits", "ExportUser", "GetErasure"),
+        *("GetShopperProfile", "ListExperimentUnits", "ExportUser", "GetErasure", "GetConsent"),
         *("ListAuditEntries", "ReadAuditChain"),
     )
     reads = {

@@ -25,6 +25,7 @@ ALWAYS = [
 ]
 NIGHT, HEALTH = "nightly training failed", "unheard: feedback check failed"
 UNLEARNING = "nothing unlearned"
+ROTATION = "data keys not rotated"
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,7 @@ UNLEARNING = "nothing unlearned"
         ({"auto_promote": True, "health_seconds": 0}, [NIGHT]),
         ({"kafka_brokers": ("127.0.0.1:9",), "health_seconds": 0}, ["landing"]),
         ({"auto_promote": True, "catalogs": ("a", "b")}, [NIGHT, NIGHT, HEALTH]),
+        ({"encryption_keys_file": Path("any"), "health_seconds": 0}, [ROTATION]),
     ],
 )
 async def test_what_is_turned_off_is_not_looked_at(
@@ -43,8 +45,9 @@ async def test_what_is_turned_off_is_not_looked_at(
 ) -> None:
     """Check also that liveness does not wait for a loop that takes long."""
     given = WorkerSettings(export_store=str(tmp_path), **settings)
+    sealer = Mock() if given.encryption_keys_file else None
     found, heard = [], []
-    for loop in loops(given, Mock(), asyncio.Event()):
+    for loop in loops(given, Mock(sealer=sealer), asyncio.Event()):
         kind = "landing" if loop.__qualname__ == "Landing.run" else "jobs"
         mine = loop.cr_frame.f_locals
         heard.append(mine.get("alive", mine.get("name", kind)))

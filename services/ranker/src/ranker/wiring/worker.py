@@ -95,11 +95,6 @@ def loops(
     for sweep, alive in sweeps:
         yield repeat(sweep, settings.sweep_seconds, stop, "nothing swept", alive)
     yield consent_loop(settings, made, selections, stop)
-    if made.sealer is not None:
-        days = settings.data_key_days
-        rotation = KeyRotation(DataKeyRecord(made.database), made.sealer, days, stop, now_micros)
-        failed = "data keys not rotated"
-        yield repeat(rotation.look, settings.sweep_seconds, stop, failed, ENCRYPTION)
     yield from unlearning_loops(settings, made, models, stop)
     yield from optional_loops(settings, made, models, stop)
 
@@ -222,6 +217,11 @@ def optional_loops(
 ) -> Iterator[Coroutine[Any, Any, None]]:
     """Yield the loops that settings can disable."""
     jobs, registry, catalogs = made.jobs, made.registry, settings.catalogs
+    if made.sealer is not None:
+        days = settings.data_key_days
+        rotation = KeyRotation(DataKeyRecord(made.database), made.sealer, days, stop, now_micros)
+        failed = "data keys not rotated"
+        yield repeat(rotation.look, settings.sweep_seconds, stop, failed, ENCRYPTION)
     if settings.publish:
         follow = Publisher(jobs, registry, catalogs).follow
         yield repeat(follow, settings.poll_seconds, stop, "models not published", "publishing")

@@ -66,7 +66,7 @@ def test_what_was_stored_before_there_were_counts_is_counted(tmp_path: Path) -> 
         _upgrade(connection, "0010")
         for number, item in enumerate(["a", "b", ""]):
             one = stored(f"{number}", product_id=item, time_micros=-1)
-            row = _row(one, _interaction(one))
+            row = _row(connection, one, _interaction(one))
             columns = dict(zip(_COLUMNS, row, strict=True))
             del columns["arm"]  # a later migration's
             connection.execute(sa.insert(EVENTS).values(columns))
