@@ -10,6 +10,7 @@ EMBEDDER = ROOT / "docs" / "research" / "embedder.md"
 PERFORMANCE = ROOT / "docs" / "research" / "performance.md"
 EXPERIMENTS = ROOT / "docs" / "research" / "experiments.md"
 AUTOSCALING = ROOT / "docs" / "research" / "autoscaling.md"
+PRIVATE_COUNTS = ROOT / "docs" / "operate" / "private-counts.md"
 NEW_PODS = ROOT / "docs" / "operate" / "autoscaling.md"
 PAGES = {
     "accuracy": EMBEDDER,
@@ -19,6 +20,7 @@ PAGES = {
     "monolith": PERFORMANCE,
     "experiments": EXPERIMENTS,
     "new_pods": NEW_PODS,
+    "private_counts": PRIVATE_COUNTS,
 }
 """Page of each bench's tables."""
 

@@ -15,7 +15,10 @@ SERVICE = "sightline.common.v1.JobService"
 
 
 def ranker_kinds() -> set[str]:
-    stand_in = cast(Any, SimpleNamespace(jobs=None, export_store="", backups=""))
+    stand_in = cast(
+        Any,
+        SimpleNamespace(jobs=None, export_store="", backups="", database=None, least_shoppers=20),
+    )
     return {PUBLISH, *jobs_of(stand_in, stand_in, stand_in, asyncio.Event())}
 
 

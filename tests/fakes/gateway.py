@@ -107,6 +107,7 @@ class FakeGateway:
         self.shopper_profile = profile_pb2.ShopperProfile()
         self.erasure = privacy_pb2.Erasure()
         self.consents = privacy_pb2.Consents()
+        self.budget = privacy_pb2.PrivacyBudget()
         self.product_profile = profile_pb2.ProductProfile()
         self.segments = profile_pb2.ListSegmentsResponse()
         self.evaluation = evaluations.evaluation()

@@ -168,6 +168,14 @@ class Admin(admin_service_pb2_grpc.AdminServiceServicer):
         self._gateway.take("SetConsent", request, context)
         return self._gateway.consents
 
+    def ExportCounts(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ExportCounts", request, context)
+        return self._gateway.job_states[0]
+
+    def GetPrivacyBudget(self, request: Any, context: Any) -> Any:
+        self._gateway.take("GetPrivacyBudget", request, context)
+        return self._gateway.budget
+
     def GetConsent(self, request: Any, context: Any) -> Any:
         self._gateway.take("GetConsent", request, context)
         return self._gateway.consents

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -386,3 +387,44 @@ async def test_an_answer_that_waits_while_its_shopper_is_erased_is_not_stored(
     )
     assert found.reason == "ANSWER_RECORD_MISSING"
     await working.answers.GetAnswer(answer_service_pb2.GetAnswerRequest(answer_id="late"))
+
+
+def counting(**fields) -> pb.ExportCountsRequest:
+    return pb.ExportCountsRequest(**{"request_id": uuid.uuid4().hex, **fields})
+
+
+def bad_counts() -> Iterator[tuple[str, pb.ExportCountsRequest]]:
+    yield "request_id", pb.ExportCountsRequest(epsilon=1)
+    for epsilon in (0.0, -1.0, 10.5, float("nan"), float("inf")):
+        yield "epsilon", counting(epsilon=epsilon)
+    for most in (-1, 101):
+        yield "most_products", counting(epsilon=1, most_products=most)
+    yield "attribute", counting(epsilon=1, attribute="Größe")
+    yield "types[0]", counting(epsilon=1, types=[99])
+
+
+@pytest.mark.parametrize(("field", "request_"), list(bad_counts()))
+async def test_bad_orders_of_counts_are_refused_and_spend_nothing(
+    privacy: pb_grpc.PrivacyServiceStub, field: str, request_: pb.ExportCountsRequest
+) -> None:
+    error = await refusal(privacy.ExportCounts(request_))
+    assert (error.reason, [one.field for one in error.violations]) == ("REQUEST_INVALID", [field])
+    budget = await privacy.GetPrivacyBudget(pb.GetPrivacyBudgetRequest())
+    assert (budget.left, len(budget.spendings)) == (3.0, 0)
+
+
+async def test_a_budget_is_spent_once_for_a_repeated_request_and_refused_when_it_is_spent(
+    privacy: pb_grpc.PrivacyServiceStub,
+) -> None:
+    asked = counting(epsilon=2, request_id="once")
+    first = await privacy.ExportCounts(asked)
+    assert (await privacy.ExportCounts(asked)).job_id == first.job_id
+    budget = await privacy.GetPrivacyBudget(pb.GetPrivacyBudgetRequest())
+    assert (budget.epsilon, budget.days, budget.left) == (3.0, 365.0, 1.0)
+    assert [one.epsilon for one in budget.spendings] == [2.0]
+    error = await refusal(privacy.ExportCounts(counting(epsilon=1.5)))
+    assert error.reason == "PRIVACY_BUDGET_SPENT"
+    assert "epsilon 1 of" in error.message
+    assert (await privacy.ExportCounts(counting(epsilon=1))).job_id != first.job_id
+    other = counting(epsilon=3, catalog_id="other")
+    assert (await privacy.ExportCounts(other)).job_id, "each catalog has its own"

@@ -150,6 +150,8 @@ from sightline_client.values.privacy import Consents as Consents
 from sightline_client.values.privacy import ConsentState as ConsentState
 from sightline_client.values.privacy import ErasedStore as ErasedStore
 from sightline_client.values.privacy import Erasure as Erasure
+from sightline_client.values.privacy import PrivacyBudget as PrivacyBudget
+from sightline_client.values.privacy import PrivacySpending as PrivacySpending
 from sightline_client.values.privacy import Purpose as Purpose
 from sightline_client.values.products import F as F
 from sightline_client.values.products import Product as Product

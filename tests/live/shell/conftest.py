@@ -11,7 +11,7 @@ from tests.live.conftest import RUNNING, running
 CATALOGS = (
     *("default", "hands", "peace", "war", "shell"),
     *("fixes", "fixes-empty", "fixes-new"),
-    *("first-files", "operations", "privacy"),
+    *("first-files", "operations", "privacy", "counts"),
 )
 """One that stays empty; what the command line loads; the same file, in peace and while servers are
 killed; what every other command is tried on; what faults are made in and fixed; what a shop's

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from typer.testing import CliRunner, Result
 
-from sightline.common.v1 import job_pb2
+from sightline.common.v1 import event_pb2, job_pb2
 from sightline.ranker.v1 import privacy_service_pb2 as pb
 from sightline_client import ConsentState, Erasure, Purpose, SightlineClient
 from sightline_client.cli import app
@@ -166,3 +166,40 @@ async def test_programs_decide_and_read_plain_values(gateway: FakeGateway) -> No
     assert decided.states[1] == ConsentState(Purpose.TRAIN, granted=False, by_default=False)
     assert decided.history[0].source == "banner 3"
     assert gateway.requests["GetConsent"][0].as_default
+
+
+def test_counts_are_ordered_and_their_results_shown(gateway: FakeGateway) -> None:
+    words = ("--epsilon", "0.5", "--type", "VIEW", "--by", "country", "--no-wait")
+    assert privacy(gateway, "counts", *words).exit_code == 0
+    (asked,) = gateway.requests["ExportCounts"]
+    assert (asked.epsilon, asked.attribute, asked.most_products) == (0.5, "country", 8)
+    assert [event_pb2.EventType.Name(one) for one in asked.types] == ["EVENT_TYPE_VIEW"]
+    assert asked.request_id, "a retry spends nothing"
+
+
+def test_a_budget_is_shown_with_its_expenses(gateway: FakeGateway) -> None:
+    gateway.budget = pb.PrivacyBudget(
+        epsilon=3,
+        days=365,
+        left=2.5,
+        spendings=[
+            pb.PrivacySpending(
+                spend_time=Timestamp(seconds=0), epsilon=0.5, delta=1e-8, text="shoppers"
+            )
+        ],
+    )
+    shown = privacy(gateway, "budget").stdout
+    assert "Epsilon 2.5 of 3 in 365 days is left." in shown
+    assert ["1970-01-01", "00:00:00Z", "0.5", "1e-08", "shoppers"] in [
+        line.split() for line in shown.splitlines()
+    ]
+    gateway.budget = pb.PrivacyBudget(epsilon=3, days=365, left=3)
+    assert privacy(gateway, "budget").stdout == "Epsilon 3 of 3 in 365 days is left.\n"
+
+
+async def test_programs_count_and_read_the_budget(gateway: FakeGateway) -> None:
+    gateway.budget = pb.PrivacyBudget(epsilon=3, days=365, left=2.5)
+    async with SightlineClient(gateway.target, catalog="shop") as client:
+        await client.export_counts(epsilon=1, most_products=3)
+        assert (await client.get_privacy_budget()).left == 2.5
+    assert gateway.requests["ExportCounts"][0].most_products == 3

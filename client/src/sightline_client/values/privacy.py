@@ -74,3 +74,27 @@ class Consents:
     """Newest first, at most 1,000."""
     job_id: str
     """Job that counts popularity again after a catalog's default has changed; else empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacySpending:
+    """An expense of the budget for counts."""
+
+    spend_time: datetime | None
+    epsilon: float
+    delta: float
+    """Probability by which the bound of epsilon may be exceeded."""
+    text: str
+    """What was counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacyBudget:
+    """A catalog's budget for counts with differential privacy."""
+
+    epsilon: float
+    """Sum that may be spent within ``days``."""
+    days: float
+    left: float
+    spendings: tuple[PrivacySpending, ...]
+    """Newest first, at most 1,000."""

@@ -62,6 +62,8 @@ class _JobKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTy
     """Erases a shopper."""
     JOB_KIND_UNLEARN: _JobKind.ValueType  # 16
     """Subtracts erased shoppers from what models hold of all shoppers' events."""
+    JOB_KIND_EXPORT_COUNTS: _JobKind.ValueType  # 18
+    """Counts shoppers by product with differential privacy."""
     JOB_KIND_RECOUNT: _JobKind.ValueType  # 17
     """Counts all shoppers' events again, after a catalog's default consent has changed."""
 
@@ -102,6 +104,8 @@ JOB_KIND_ERASE_USER: JobKind.ValueType  # 15
 """Erases a shopper."""
 JOB_KIND_UNLEARN: JobKind.ValueType  # 16
 """Subtracts erased shoppers from what models hold of all shoppers' events."""
+JOB_KIND_EXPORT_COUNTS: JobKind.ValueType  # 18
+"""Counts shoppers by product with differential privacy."""
 JOB_KIND_RECOUNT: JobKind.ValueType  # 17
 """Counts all shoppers' events again, after a catalog's default consent has changed."""
 Global___JobKind: typing_extensions.TypeAlias = JobKind

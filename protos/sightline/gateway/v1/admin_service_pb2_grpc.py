@@ -166,6 +166,16 @@ class AdminServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetConsentRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.FromString,
                 _registered_method=True)
+        self.ExportCounts = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/ExportCounts',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.ExportCountsRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.GetPrivacyBudget = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/GetPrivacyBudget',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetPrivacyBudgetRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.PrivacyBudget.FromString,
+                _registered_method=True)
         self.CreateGeneration = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/CreateGeneration',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.CreateGenerationRequest.SerializeToString,
@@ -461,6 +471,21 @@ class AdminServiceServicer(object):
 
     def GetConsent(self, request, context):
         """Returns what a shopper consents to, or a catalog's default.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportCounts(self, request, context):
+        """Starts a job that counts the shoppers of each product with differential privacy. For this and the next method see
+        sightline.ranker.v1.PrivacyService.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPrivacyBudget(self, request, context):
+        """Returns what is left of a catalog's budget for counts, and what spent it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -770,6 +795,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.GetConsent,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetConsentRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.SerializeToString,
+            ),
+            'ExportCounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportCounts,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.ExportCountsRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'GetPrivacyBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPrivacyBudget,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetPrivacyBudgetRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.PrivacyBudget.SerializeToString,
             ),
             'CreateGeneration': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateGeneration,
@@ -1524,6 +1559,60 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/GetConsent',
             sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetConsentRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportCounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/ExportCounts',
+            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.ExportCountsRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPrivacyBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/GetPrivacyBudget',
+            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetPrivacyBudgetRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.PrivacyBudget.FromString,
             options,
             channel_credentials,
             insecure,

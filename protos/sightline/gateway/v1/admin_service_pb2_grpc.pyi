@@ -409,6 +409,38 @@ _AdminServiceGetConsentType = typing_extensions.TypeVar(
     ],
 )
 
+_AdminServiceExportCountsType = typing_extensions.TypeVar(
+    '_AdminServiceExportCountsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+_AdminServiceGetPrivacyBudgetType = typing_extensions.TypeVar(
+    '_AdminServiceGetPrivacyBudgetType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetPrivacyBudgetRequest,
+        sightline.ranker.v1.privacy_service_pb2.PrivacyBudget,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetPrivacyBudgetRequest,
+        sightline.ranker.v1.privacy_service_pb2.PrivacyBudget,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetPrivacyBudgetRequest,
+        sightline.ranker.v1.privacy_service_pb2.PrivacyBudget,
+    ],
+)
+
 _AdminServiceCreateGenerationType = typing_extensions.TypeVar(
     '_AdminServiceCreateGenerationType',
     grpc.UnaryUnaryMultiCallable[
@@ -825,7 +857,7 @@ _AdminServiceDiffSceneType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceSetConsentType, _AdminServiceGetConsentType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceSetConsentType, _AdminServiceGetConsentType, _AdminServiceExportCountsType, _AdminServiceGetPrivacyBudgetType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
     """Administration of the suite: models, profiles, index generations, backups, spaces and scenes."""
 
     @typing.overload
@@ -921,6 +953,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
             sightline.ranker.v1.privacy_service_pb2.Consents,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.GetPrivacyBudgetRequest,
+            sightline.ranker.v1.privacy_service_pb2.PrivacyBudget,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
@@ -1123,6 +1163,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.ranker.v1.privacy_service_pb2.Consents,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.GetPrivacyBudgetRequest,
+            sightline.ranker.v1.privacy_service_pb2.PrivacyBudget,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
             sightline.retriever.v1.index_service_pb2.Generation,
         ],
@@ -1303,6 +1351,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     GetConsent: _AdminServiceGetConsentType
     """Returns what a shopper consents to, or a catalog's default."""
 
+    ExportCounts: _AdminServiceExportCountsType
+    """Starts a job that counts the shoppers of each product with differential privacy. For this and the next method see
+    sightline.ranker.v1.PrivacyService.
+    """
+
+    GetPrivacyBudget: _AdminServiceGetPrivacyBudgetType
+    """Returns what is left of a catalog's budget for counts, and what spent it."""
+
     CreateGeneration: _AdminServiceCreateGenerationType
     """Registers an index generation. For this and the next six methods see sightline.retriever.v1.IndexService."""
 
@@ -1482,6 +1538,14 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
         sightline.ranker.v1.privacy_service_pb2.Consents,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetPrivacyBudgetRequest,
+        sightline.ranker.v1.privacy_service_pb2.PrivacyBudget,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
@@ -1781,6 +1845,24 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.Consents, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.Consents]]:
         """Returns what a shopper consents to, or a catalog's default."""
+
+    @abc.abstractmethod
+    def ExportCounts(
+        self,
+        request: sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job that counts the shoppers of each product with differential privacy. For this and the next method see
+        sightline.ranker.v1.PrivacyService.
+        """
+
+    @abc.abstractmethod
+    def GetPrivacyBudget(
+        self,
+        request: sightline.ranker.v1.privacy_service_pb2.GetPrivacyBudgetRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.PrivacyBudget, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.PrivacyBudget]]:
+        """Returns what is left of a catalog's budget for counts, and what spent it."""
 
     @abc.abstractmethod
     def CreateGeneration(

@@ -458,3 +458,151 @@ class ConsentDecision(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["decide_time", b"decide_time", "granted", b"granted", "purpose", b"purpose", "source", b"source"]) -> None: ...
 
 Global___ConsentDecision: typing_extensions.TypeAlias = ConsentDecision
+
+@typing.final
+class ExportCountsRequest(google.protobuf.message.Message):
+    """Request for counts with differential privacy."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    EPSILON_FIELD_NUMBER: builtins.int
+    TYPES_FIELD_NUMBER: builtins.int
+    FROM_TIME_FIELD_NUMBER: builtins.int
+    BEFORE_TIME_FIELD_NUMBER: builtins.int
+    ATTRIBUTE_FIELD_NUMBER: builtins.int
+    MOST_PRODUCTS_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Makes the call idempotent: the same id with the same conditions returns the same job, and spends the budget once. Up
+    to 128 characters. Required.
+    """
+    epsilon: builtins.float
+    """Share of the budget to spend, above 0, at most 10. The probability of any result changes by a factor of at most
+    e^epsilon if one shopper is added or left out. Smaller values need more noise. Required.
+    """
+    attribute: builtins.str
+    """Key of an attribute that shoppers gave, such as "country": counts by its values, of shoppers who gave it. If empty,
+    of all shoppers.
+    """
+    most_products: builtins.int
+    """Maximum number of products in which one shopper is counted, 1 to 100. More products count more of what busy shoppers
+    did, and need more noise. Default: 8.
+    """
+    @property
+    def types(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[sightline.common.v1.event_pb2.EventType.ValueType]:
+        """Types of the events. If empty, PURCHASE."""
+
+    @property
+    def from_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Earliest time of the events, inclusive (UTC). If unset, no lower bound."""
+
+    @property
+    def before_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Latest time of the events, exclusive (UTC). If unset, no upper bound."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        epsilon: builtins.float = ...,
+        types: collections.abc.Iterable[sightline.common.v1.event_pb2.EventType.ValueType] | None = ...,
+        from_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        before_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        attribute: builtins.str = ...,
+        most_products: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["before_time", b"before_time", "from_time", b"from_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["attribute", b"attribute", "before_time", b"before_time", "catalog_id", b"catalog_id", "epsilon", b"epsilon", "from_time", b"from_time", "most_products", b"most_products", "request_id", b"request_id", "types", b"types"]) -> None: ...
+
+Global___ExportCountsRequest: typing_extensions.TypeAlias = ExportCountsRequest
+
+@typing.final
+class GetPrivacyBudgetRequest(google.protobuf.message.Message):
+    """Request for a catalog's budget."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id"]) -> None: ...
+
+Global___GetPrivacyBudgetRequest: typing_extensions.TypeAlias = GetPrivacyBudgetRequest
+
+@typing.final
+class PrivacyBudget(google.protobuf.message.Message):
+    """A catalog's budget for counts with differential privacy."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EPSILON_FIELD_NUMBER: builtins.int
+    DAYS_FIELD_NUMBER: builtins.int
+    LEFT_FIELD_NUMBER: builtins.int
+    SPENDINGS_FIELD_NUMBER: builtins.int
+    epsilon: builtins.float
+    """Sum of epsilon that may be spent within `days`. A setting of the ranker."""
+    days: builtins.float
+    """Length of the period, in days."""
+    left: builtins.float
+    """What is left now."""
+    @property
+    def spendings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PrivacySpending]:
+        """What was spent within the period, newest first, at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        epsilon: builtins.float = ...,
+        days: builtins.float = ...,
+        left: builtins.float = ...,
+        spendings: collections.abc.Iterable[Global___PrivacySpending] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["days", b"days", "epsilon", b"epsilon", "left", b"left", "spendings", b"spendings"]) -> None: ...
+
+Global___PrivacyBudget: typing_extensions.TypeAlias = PrivacyBudget
+
+@typing.final
+class PrivacySpending(google.protobuf.message.Message):
+    """An expense of the budget."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SPEND_TIME_FIELD_NUMBER: builtins.int
+    EPSILON_FIELD_NUMBER: builtins.int
+    DELTA_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    epsilon: builtins.float
+    """How much."""
+    delta: builtins.float
+    """Probability by which the bound of epsilon may be exceeded."""
+    text: builtins.str
+    """What was counted, as text."""
+    @property
+    def spend_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When (UTC)."""
+
+    def __init__(
+        self,
+        *,
+        spend_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        epsilon: builtins.float = ...,
+        delta: builtins.float = ...,
+        text: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["spend_time", b"spend_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["delta", b"delta", "epsilon", b"epsilon", "spend_time", b"spend_time", "text", b"text"]) -> None: ...
+
+Global___PrivacySpending: typing_extensions.TypeAlias = PrivacySpending

@@ -56,6 +56,16 @@ class PrivacyServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.SetConsentRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.FromString,
                 _registered_method=True)
+        self.ExportCounts = channel.unary_unary(
+                '/sightline.ranker.v1.PrivacyService/ExportCounts',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.ExportCountsRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.GetPrivacyBudget = channel.unary_unary(
+                '/sightline.ranker.v1.PrivacyService/GetPrivacyBudget',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetPrivacyBudgetRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.PrivacyBudget.FromString,
+                _registered_method=True)
         self.GetConsent = channel.unary_unary(
                 '/sightline.ranker.v1.PrivacyService/GetConsent',
                 request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetConsentRequest.SerializeToString,
@@ -104,6 +114,22 @@ class PrivacyServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportCounts(self, request, context):
+        """Starts a job that counts the shoppers of each product with differential privacy and writes the counts to a file: who
+        reads it learns next to nothing on any one shopper. It spends `epsilon` of the catalog's budget. PRIVACY_BUDGET_SPENT
+        if that is not left.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPrivacyBudget(self, request, context):
+        """Returns what is left of a catalog's budget for counts, and what spent it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetConsent(self, request, context):
         """Returns what a shopper consents to, or a catalog's default, with the history of their decisions.
         """
@@ -133,6 +159,16 @@ def add_PrivacyServiceServicer_to_server(servicer, server):
                     servicer.SetConsent,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.SetConsentRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.SerializeToString,
+            ),
+            'ExportCounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportCounts,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.ExportCountsRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'GetPrivacyBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPrivacyBudget,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetPrivacyBudgetRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.PrivacyBudget.SerializeToString,
             ),
             'GetConsent': grpc.unary_unary_rpc_method_handler(
                     servicer.GetConsent,
@@ -249,6 +285,60 @@ class PrivacyService(object):
             '/sightline.ranker.v1.PrivacyService/SetConsent',
             sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.SetConsentRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportCounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.ranker.v1.PrivacyService/ExportCounts',
+            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.ExportCountsRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPrivacyBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.ranker.v1.PrivacyService/GetPrivacyBudget',
+            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetPrivacyBudgetRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.PrivacyBudget.FromString,
             options,
             channel_credentials,
             insecure,

@@ -90,6 +90,38 @@ _PrivacyServiceSetConsentType = typing_extensions.TypeVar(
     ],
 )
 
+_PrivacyServiceExportCountsType = typing_extensions.TypeVar(
+    '_PrivacyServiceExportCountsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+_PrivacyServiceGetPrivacyBudgetType = typing_extensions.TypeVar(
+    '_PrivacyServiceGetPrivacyBudgetType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetPrivacyBudgetRequest,
+        sightline.ranker.v1.privacy_service_pb2.PrivacyBudget,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetPrivacyBudgetRequest,
+        sightline.ranker.v1.privacy_service_pb2.PrivacyBudget,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetPrivacyBudgetRequest,
+        sightline.ranker.v1.privacy_service_pb2.PrivacyBudget,
+    ],
+)
+
 _PrivacyServiceGetConsentType = typing_extensions.TypeVar(
     '_PrivacyServiceGetConsentType',
     grpc.UnaryUnaryMultiCallable[
@@ -106,7 +138,7 @@ _PrivacyServiceGetConsentType = typing_extensions.TypeVar(
     ],
 )
 
-class PrivacyServiceStub(typing.Generic[_PrivacyServiceExportUserType, _PrivacyServiceEraseUserType, _PrivacyServiceGetErasureType, _PrivacyServiceSetConsentType, _PrivacyServiceGetConsentType]):
+class PrivacyServiceStub(typing.Generic[_PrivacyServiceExportUserType, _PrivacyServiceEraseUserType, _PrivacyServiceGetErasureType, _PrivacyServiceSetConsentType, _PrivacyServiceExportCountsType, _PrivacyServiceGetPrivacyBudgetType, _PrivacyServiceGetConsentType]):
     """The data of one shopper: a copy of all of it, and its erasure."""
 
     @typing.overload
@@ -126,6 +158,14 @@ class PrivacyServiceStub(typing.Generic[_PrivacyServiceExportUserType, _PrivacyS
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
             sightline.ranker.v1.privacy_service_pb2.Consents,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.GetPrivacyBudgetRequest,
+            sightline.ranker.v1.privacy_service_pb2.PrivacyBudget,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
@@ -150,6 +190,14 @@ class PrivacyServiceStub(typing.Generic[_PrivacyServiceExportUserType, _PrivacyS
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
             sightline.ranker.v1.privacy_service_pb2.Consents,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.GetPrivacyBudgetRequest,
+            sightline.ranker.v1.privacy_service_pb2.PrivacyBudget,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
@@ -181,6 +229,15 @@ class PrivacyServiceStub(typing.Generic[_PrivacyServiceExportUserType, _PrivacyS
     same source, it changes nothing.
     """
 
+    ExportCounts: _PrivacyServiceExportCountsType
+    """Starts a job that counts the shoppers of each product with differential privacy and writes the counts to a file: who
+    reads it learns next to nothing on any one shopper. It spends `epsilon` of the catalog's budget. PRIVACY_BUDGET_SPENT
+    if that is not left.
+    """
+
+    GetPrivacyBudget: _PrivacyServiceGetPrivacyBudgetType
+    """Returns what is left of a catalog's budget for counts, and what spent it."""
+
     GetConsent: _PrivacyServiceGetConsentType
     """Returns what a shopper consents to, or a catalog's default, with the history of their decisions."""
 
@@ -200,6 +257,14 @@ PrivacyServiceAsyncStub: typing_extensions.TypeAlias = PrivacyServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
         sightline.ranker.v1.privacy_service_pb2.Consents,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetPrivacyBudgetRequest,
+        sightline.ranker.v1.privacy_service_pb2.PrivacyBudget,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
@@ -253,6 +318,25 @@ class PrivacyServiceServicer(metaclass=abc.ABCMeta):
         ATTRIBUTES, vectors in models without TRAIN. A visitor's consents become the user's by a merge. Repeated with the
         same source, it changes nothing.
         """
+
+    @abc.abstractmethod
+    def ExportCounts(
+        self,
+        request: sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job that counts the shoppers of each product with differential privacy and writes the counts to a file: who
+        reads it learns next to nothing on any one shopper. It spends `epsilon` of the catalog's budget. PRIVACY_BUDGET_SPENT
+        if that is not left.
+        """
+
+    @abc.abstractmethod
+    def GetPrivacyBudget(
+        self,
+        request: sightline.ranker.v1.privacy_service_pb2.GetPrivacyBudgetRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.PrivacyBudget, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.PrivacyBudget]]:
+        """Returns what is left of a catalog's budget for counts, and what spent it."""
 
     @abc.abstractmethod
     def GetConsent(

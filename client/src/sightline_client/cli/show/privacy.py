@@ -1,10 +1,10 @@
-"""Consents and receipts of erasures as text for people."""
+"""Consents, receipts of erasures and budgets as text for people."""
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.show.tables import grid, plain
-from sightline_client.values.privacy import Consents, Erasure
+from sightline_client.values.privacy import Consents, Erasure, PrivacyBudget
 
 
 def receipt(value: Erasure) -> RenderableType:
@@ -51,3 +51,19 @@ def consents(value: Consents) -> RenderableType:
     if value.job_id:
         parts.append(Text(f"Popularity is counted again by job {plain(value.job_id)}."))
     return Group(*parts)
+
+
+def budget(value: PrivacyBudget) -> RenderableType:
+    """Show what is left of a budget, and its expenses."""
+    left = Text(f"Epsilon {value.left:g} of {value.epsilon:g} in {value.days:g} days is left.")
+    rows = (
+        (
+            f"{one.spend_time:%Y-%m-%d %H:%M:%S}Z" if one.spend_time else "",
+            f"{one.epsilon:g}",
+            f"{one.delta:g}",
+            plain(one.text),
+        )
+        for one in value.spendings
+    )
+    columns = ("spent", "epsilon", "delta", "for")
+    return Group(left, grid(columns, rows, right=("epsilon", "delta"))) if value.spendings else left

@@ -72,7 +72,8 @@ ROUTES: Mapping[str, Mapping[str, PublicRoute]] = MappingProxyType(
             **_routes(
                 Peer.RANKER,
                 "PrivacyService",
-                "ExportUser EraseUser GetErasure SetConsent GetConsent",
+                "ExportUser EraseUser GetErasure SetConsent GetConsent ExportCounts"
+                " GetPrivacyBudget",
             ),
             **_routes(
                 Peer.RANKER,

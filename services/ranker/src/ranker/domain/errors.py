@@ -33,6 +33,8 @@ ServiceError
 ├── StoreUnwritable     MODEL_STORE_UNWRITABLE
 ├── ExportUnwritable    EXPORT_UNWRITABLE
 ├── ErasureUnnoted      ERASURE_NOT_NOTED
+├── BudgetSpent         PRIVACY_BUDGET_SPENT
+├── NoiseUnavailable    NOISE_UNAVAILABLE
 └── PurgeUnnoted        PURGE_NOT_NOTED
 KeyUnusable                 never on the wire: the service does not start
 BackupRefused               never on the wire: printed by `python -m ranker.backups`
@@ -126,6 +128,20 @@ class AnswerOutdated(FailedPrecondition, reason="ANSWER_RECORD_OUTDATED"):
                 "needed_version": str(needed),
             },
         )
+
+
+class BudgetSpent(FailedPrecondition, reason="PRIVACY_BUDGET_SPENT"):
+    def __init__(self, left: float, wait_micros: int) -> None:
+        """`left`: epsilon that is left; `wait_micros`: until the oldest expense ends."""
+        days = wait_micros / timedelta(days=1).total_seconds() / 1e6
+        super().__init__(
+            f"epsilon {left:g} of the catalog's budget is left: ask for that, or wait {days:.1f}"
+            " days until the oldest expense ends"
+        )
+
+
+class NoiseUnavailable(FailedPrecondition, reason="NOISE_UNAVAILABLE"):
+    message = "the ranker's worker is installed without the extra `privacy`"
 
 
 class ConsentRequired(FailedPrecondition, reason="CONSENT_REQUIRED"):

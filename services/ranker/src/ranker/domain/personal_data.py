@@ -273,6 +273,7 @@ IMPERSONAL: Mapping[str, str] = {
     "experiments": "definitions of experiments",
     "keys": "a fingerprint of the key",
     "data_keys": "encrypted keys",
+    "privacy_budget": "expenses for counts over all shoppers",
     "leases": "names of processes",
     "audit_seals": "hashes of the audit log",
 }

@@ -30,6 +30,7 @@ from servicekit.status import to_status
 from sightline.common.v1 import event_pb2, job_pb2
 from sightline.ranker.v1 import event_service_pb2 as pb
 from sightline.ranker.v1 import event_service_pb2_grpc
+from sightline.ranker.v1.privacy_service_pb2 import ExportCountsRequest
 
 MOST_EVENTS = 1000
 MOST_UNITS = 10**12
@@ -136,9 +137,9 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         requests.check_request_id(request.request_id)
         extent = Selection(
             catalog_id=catalog_id,
-            from_micros=_time(request, "from_time"),
-            before_micros=_time(request, "before_time"),
-            types=_types(request),
+            from_micros=time_of(request, "from_time"),
+            before_micros=time_of(request, "before_time"),
+            types=types_of(request),
             last_sequence=await self.selections.last_sequence(catalog_id),
         )
         shown = {"order_ids": request.include_order_ids, "queries": request.include_queries}
@@ -172,15 +173,15 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
             who = await self.selections.owner(catalog_id, who)
         return Selection(
             catalog_id=catalog_id,
-            before_micros=_time(request, "before_time"),
-            types=_types(request),
+            before_micros=time_of(request, "before_time"),
+            types=types_of(request),
             product_id=request.product_id,
             actor=who,
         )
 
 
-def _time(
-    request: pb.PurgeEventsRequest | pb.ExportEventsRequest,
+def time_of(
+    request: pb.PurgeEventsRequest | pb.ExportEventsRequest | ExportCountsRequest,
     field: Literal["from_time", "before_time"],
 ) -> int | None:
     """Return the field's time in microseconds since 1970. Raise RequestInvalid."""
@@ -193,7 +194,10 @@ def _time(
         raise RequestInvalid(FieldViolation(field, problem)) from None
 
 
-def _types(request: pb.PurgeEventsRequest | pb.ExportEventsRequest) -> tuple[EventType, ...]:
+def types_of(
+    request: pb.PurgeEventsRequest | pb.ExportEventsRequest | ExportCountsRequest,
+) -> tuple[EventType, ...]:
+    """Return the types of the request, sorted. Raise RequestInvalid."""
     for place, number in enumerate(request.types):
         if number not in TYPES:
             raise RequestInvalid(FieldViolation(f"types[{place}]", "is not a type of event"))

@@ -12,16 +12,21 @@ from ranker.domain import personal_data
 from ranker.domain.consent import Purpose
 from ranker.domain.erasure import ERASE, Erasure, Person, params, person_hash, person_of
 from ranker.domain.errors import ErasureMissing, ShopperUnknown
+from ranker.domain.private_counts import COUNTS, BudgetLimit
 from ranker.domain.pseudonyms import Pseudonyms
+from ranker.domain.selection import request_key
 from ranker.domain.signals import Signals
 from ranker.events.record.consent_changes import ConsentRecord
 from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.personal import OWNED, PersonalRecord
+from ranker.events.record.private_counts import BudgetRecord
+from ranker.events.record.selections import SelectionRecord
 from ranker.events.recount import RECOUNT
 from ranker.ports import HistoryReader, Models
 from ranker.servicer import consents
 from ranker.servicer.messages import message_of
+from ranker.servicer.private_counts import budget_message, counts_order
 from ranker.servicer.requests import OWNER, actor, check_request_id, job_message
 from ranker.serving.profiles import profiles
 from ranker.serving.profiles.texts import ProfileWords
@@ -48,6 +53,9 @@ class PrivacyServicer(privacy_service_pb2_grpc.PrivacyServiceServicer):
     personal: PersonalRecord
     erasures: ErasureRecord
     consents: ConsentRecord
+    selections: SelectionRecord
+    budget: BudgetRecord
+    budget_limit: BudgetLimit
     jobs: Jobs
     registry: ModelRegistry
     store: ModelStore
@@ -145,6 +153,27 @@ class PrivacyServicer(privacy_service_pb2_grpc.PrivacyServiceServicer):
         if found is None:
             raise ErasureMissing
         return _receipt(found)
+
+    async def ExportCounts(self, request: pb.ExportCountsRequest, context: Context) -> job_pb2.Job:
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        check_request_id(request.request_id)
+        last = await self.selections.last_sequence(catalog_id)
+        order, now = counts_order(request, catalog_id, last), now_micros()
+        given = (f"{order.epsilon!r}", order.attribute, str(order.most_products))
+        key = request_key(request.request_id, order.selection, *given)
+        limit = self.budget_limit
+        await self.budget.spend(
+            order, key, limit.epsilon, since_micros=limit.since(now), now_micros=now
+        )
+        return job_message(await self.jobs.create(COUNTS, catalog_id, order.params(), key))
+
+    async def GetPrivacyBudget(
+        self, request: pb.GetPrivacyBudgetRequest, context: Context
+    ) -> pb.PrivacyBudget:
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        limit = self.budget_limit
+        spent = await self.budget.spendings(catalog_id, limit.since(now_micros()))
+        return budget_message(limit.epsilon, limit.days, spent)
 
     async def SetConsent(self, request: pb.SetConsentRequest, context: Context) -> pb.Consents:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)

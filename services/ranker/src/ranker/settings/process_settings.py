@@ -58,6 +58,13 @@ class RankerSettings(
     """The same for order ids. Hashed ones still tell which products were bought together; without
     them, products bought on the same day count as one order."""
 
+    privacy_epsilon: float = Field(default=3.0, ge=0, le=1000)
+    """Budget of a catalog for counts with differential privacy: sum of the epsilon of all
+    ExportCounts calls within RANKER_PRIVACY_DAYS. 0: none is allowed. The same for all replicas."""
+
+    privacy_days: float = Field(default=365.0, gt=0, le=36500)
+    """Days after which an expense of this budget ends."""
+
     kafka_seconds: float = Field(default=5.0, ge=0.1, le=300)
     """Seconds that the brokers have to acknowledge events; then the call fails with
     EVENT_LOG_UNAVAILABLE."""
@@ -141,6 +148,10 @@ class WorkerSettings(
     impression_days: float = Field(default=0.0, ge=0, le=36500)
     """Days after which impressions are deleted, the most frequent events. 0: as RANKER_EVENT_DAYS.
     """
+
+    least_shoppers: int = Field(default=20, ge=1, le=1_000_000)
+    """Minimum number of shoppers of a count that is exported with differential privacy, in addition
+    to the threshold that its epsilon needs."""
 
     data_key_days: float = Field(default=90.0, gt=0, le=3650)
     """Days after which the worker makes a new data key and encrypts all texts again. Without

@@ -11,6 +11,7 @@ from ranker.domain import pseudonyms
 from ranker.domain.errors import KeyUnusable
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import Model
+from ranker.domain.private_counts import BudgetLimit
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.consent_retention import ConsentedSink
 from ranker.events.intake import StoredTexts
@@ -23,6 +24,7 @@ from ranker.events.record.experiments import ExperimentRecord
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.online import OnlineRecord
 from ranker.events.record.personal import PersonalRecord
+from ranker.events.record.private_counts import BudgetRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.shoppers import ShopperRecord, check_key, has_key
 from ranker.events.record.tables import JOBS, METADATA
@@ -128,7 +130,20 @@ def bindings(
         ModelServicer(catalogs, jobs, registry, store, OnlineRecord(database), live.refresh),
         ExperimentServicer(catalogs, ExperimentRecord(database)),
         ProfileServicer(catalogs, key, events, live, shoppers, signals),
-        PrivacyServicer(catalogs, key, *own, jobs, registry, store, events, live, signals),
+        PrivacyServicer(
+            catalogs,
+            key,
+            *own,
+            SelectionRecord(database, signals),
+            BudgetRecord(database),
+            BudgetLimit(settings.privacy_epsilon, settings.privacy_days),
+            jobs,
+            registry,
+            store,
+            events,
+            live,
+            signals,
+        ),
         JobServicer(OWNER, catalogs, jobs),
         AuditServicer(catalogs, AuditRecord(database), settings.audit_days),
     )

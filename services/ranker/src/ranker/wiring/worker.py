@@ -6,12 +6,14 @@ from functools import partial
 from typing import Any
 
 from ranker.adapters.export_store import ExportStore
+from ranker.adapters.opendp import add_noise
 from ranker.adapters.retriever import Catalog
 from ranker.domain import personal_data
 from ranker.domain.consent import Refusers
 from ranker.domain.erasure import ERASE, ErasedStore, Person
 from ranker.domain.errors import ErasureUnnoted, PurgeUnnoted
-from ranker.events import export, purge, recount
+from ranker.domain.private_counts import COUNTS
+from ranker.events import export, private_counts, purge, recount
 from ranker.events.backups import purges
 from ranker.events.backups.consents import ConsentNotes
 from ranker.events.backups.content import record_backups
@@ -20,6 +22,7 @@ from ranker.events.encryption import ENCRYPTION, KeyRotation
 from ranker.events.erase import ErasePerson, EraseStore
 from ranker.events.event_retention import SWEEPING, Sweeper, days_by_type
 from ranker.events.export import EXPORT
+from ranker.events.private_counts import CountsWork
 from ranker.events.purge import PURGE
 from ranker.events.record.answers import AnswerLog
 from ranker.events.record.consent_changes import ConsentRecord
@@ -27,6 +30,7 @@ from ranker.events.record.count_groups import GroupRecord
 from ranker.events.record.data_keys import DataKeyRecord
 from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.events import EventRecord
+from ranker.events.record.private_counts import BudgetRecord
 from ranker.events.record.recounting import RecountRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.tables import JOBS
@@ -104,9 +108,11 @@ def jobs_of(
 ) -> dict[str, Do]:
     """Return the worker's function for each kind of job, without publications."""
     jobs, exports = made.jobs, ExportStore(settings.export_store)
+    counts = CountsWork(BudgetRecord(made.database), jobs, add_noise, settings.least_shoppers)
     return {
         **trainings(jobs, train_command, stop),
         PURGE: noted(settings, lambda job: purge.run(job, selections, jobs, stop)),
+        COUNTS: lambda job: private_counts.run(job, counts, exports.folder(job.catalog_id, job.id)),
         RECOUNT: lambda job: recount.run(
             job, RecountRecord(made.database, settings.signals), jobs, stop
         ),

@@ -317,6 +317,17 @@ CONSENTS = sa.Table(
     sqlite_autoincrement=True,
 )
 
+BUDGET = sa.Table(
+    "privacy_budget",
+    METADATA,
+    # The key makes a repeated request one expense.
+    *keys("catalog_id", "key"),
+    *numbers("spent_micros"),
+    *numbers("epsilon", "delta", kind=sa.Double),
+    *texts("text"),
+    sa.Index("privacy_budget_time", "catalog_id", "spent_micros"),
+)
+
 DATA_KEYS = sa.Table(
     "data_keys",
     METADATA,

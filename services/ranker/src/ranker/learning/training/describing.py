@@ -67,6 +67,10 @@ def product_features(
     )
 
 
+LEAST_MEMBERS = 5
+"""Minimum number of shoppers of a group."""
+
+
 def segments(
     vectors: Floats, described: ProductFeatures, liked: tuple[Ints, Ints, Doubles], seed: int
 ) -> ShopperSegments | None:
@@ -90,6 +94,13 @@ def segments(
     norms = np.linalg.norm(found.centroids, axis=1, keepdims=True)
     centroids = (found.centroids / np.maximum(norms, 1e-12)).astype(np.float32)
     members: Ints = ((interests - mean) @ centroids.T).argmax(axis=1)
+    # A group of a few shoppers would tell what they like.
+    large = np.bincount(members, minlength=len(centroids)) >= LEAST_MEMBERS
+    if large.sum() < 2:
+        return None
+    if not large.all():
+        centroids = centroids[large]
+        members = ((interests - mean) @ centroids.T).argmax(axis=1)
     order = np.argsort(-np.bincount(members, minlength=len(centroids)), kind="stable")
     members, centroids = np.argsort(order)[members], centroids[order]
     belongs = sp.csr_matrix(

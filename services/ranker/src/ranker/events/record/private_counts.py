@@ -1,0 +1,99 @@
+"""The ledger of a catalog's budget for counts in SQL, and what is counted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from ranker.domain.consent import Purpose
+from ranker.domain.errors import BudgetSpent
+from ranker.domain.private_counts import DELTA, CountsOrder, bounded
+from ranker.events.record import consents
+from ranker.events.record.owners import gate
+from ranker.events.record.rows import TableRecord
+from ranker.events.record.sealed import unseal, value_of
+from ranker.events.record.selections import conditions
+from ranker.events.record.tables import ATTRIBUTES, BUDGET, EVENTS
+
+MOST_LISTED = 1_000
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """An expense of the budget."""
+
+    spent_micros: int
+    """Microseconds since 1970 (UTC)."""
+    epsilon: float
+    delta: float
+    text: str
+
+
+class BudgetRecord(TableRecord):
+    async def spend(
+        self, order: CountsOrder, key: str, budget: float, *, since_micros: int, now_micros: int
+    ) -> None:
+        """Note an expense before anything is released. An expense with this key is noted once.
+        Raise BudgetSpent if more than `budget` would be spent since `since_micros`."""
+        catalog_id, t = order.selection.catalog_id, BUDGET.c
+
+        def write(connection: Connection) -> None:
+            gate(connection, catalog_id, alone=True)
+            known = sa.select(t.key).where(t.catalog_id == catalog_id, t.key == key)
+            if connection.execute(known).first():
+                return
+            spent = sa.select(sa.func.sum(t.epsilon), sa.func.min(t.spent_micros)).where(
+                t.catalog_id == catalog_id, t.spent_micros > since_micros
+            )
+            total, oldest = connection.execute(spent).one()
+            left = budget - (total or 0.0)
+            if order.epsilon > left + ROUNDING:
+                raise BudgetSpent(max(left, 0.0), (oldest or now_micros) - since_micros)
+            row = {
+                "catalog_id": catalog_id,
+                "key": key,
+                "spent_micros": now_micros,
+                "epsilon": order.epsilon,
+                "delta": DELTA,
+                "text": order.text,
+            }
+            connection.execute(sa.insert(BUDGET), [row])
+
+        await self._db.write(write)
+
+    async def spendings(self, catalog_id: str, since_micros: int) -> Sequence[Spending]:
+        """Return the expenses since then, newest first."""
+        t = BUDGET.c
+        newest = (
+            sa.select(t.spent_micros, t.epsilon, t.delta, t.text)
+            .where(t.catalog_id == catalog_id, t.spent_micros > since_micros)
+            .order_by(t.spent_micros.desc(), t.key)
+            .limit(MOST_LISTED)
+        )
+        rows = await self._db.read(lambda connection: connection.execute(newest).all())
+        return [Spending(*row) for row in rows]
+
+    async def count(self, order: CountsOrder) -> Mapping[tuple[str, str], int]:
+        """Count the shoppers of each product, without noise, of those from whom the suite may
+        learn."""
+
+        def read(connection: Connection) -> Mapping[tuple[str, str], int]:
+            t, catalog_id = EVENTS.c, order.selection.catalog_id
+            permitted = consents.permits(connection, catalog_id, Purpose.TRAIN, t.actor)
+            pairs = sa.select(t.actor, t.product_id).where(
+                *conditions(order.selection), t.product_id != "", permitted
+            )
+            found = connection.execute(pairs.distinct())
+            values = _values(connection, catalog_id, order.attribute) if order.attribute else None
+            return bounded(((row[0], row[1]) for row in found), values, order.most_products)
+
+        return await self._db.read(read)
+
+
+def _values(connection: Connection, catalog_id: str, key: str) -> Mapping[str, str]:
+    t = ATTRIBUTES.c
+    given = sa.select(t.actor, t.value).where(t.catalog_id == catalog_id, t.key == key)
+    about = value_of(catalog_id)
+    return {actor: unseal(connection, about, value) for actor, value in connection.execute(given)}
