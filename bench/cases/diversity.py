@@ -68,8 +68,8 @@ def _lists(
     """Return by policy the figures of each shopper, the catalog's coverage and the milliseconds a
     list.
     """
-    ids, genres, features = _films(folder)
-    made = tasks(split_tails(log_of(_ratings(folder)), SHARE), ids)
+    ids, genres, features = films(folder)
+    made = tasks(split_tails(log_of(ratings(folder)), SHARE), ids)
     task, scorer = made.regulars, baselines.ease(made.training, len(ids))
     if scorer is None:
         raise RuntimeError("EASE takes no catalog of this size")
@@ -84,7 +84,7 @@ def _lists(
         began = time.perf_counter()
         orders = [rows[arrange(shelf, policy, b"").order] for rows, shelf in shelves]
         cost[name] = (time.perf_counter() - began) / len(shelves) * 1e3
-        lists = _judged(np.stack(orders)[:, : max(CUTOFFS)], task)
+        lists = judged(np.stack(orders)[:, : max(CUTOFFS)], task)
         figures[name] = metrics.by_shopper(lists, made.training, features)
         coverage[name] = metrics.of_all_lists(lists, task.candidates)[f"coverage@{LISTED}"]
     return figures, coverage, cost
@@ -108,7 +108,8 @@ def _shelf(
     )
 
 
-def _judged(first: Ints, task: Task) -> Lists:
+def judged(first: Ints, task: Task) -> Lists:
+    """Return these lists with their hits."""
     hits = np.stack([np.isin(first[row], task.wanted.of(row)) for row in range(len(first))])
     return Lists(first, hits, task.wanted.lengths, np.zeros(len(first)))
 
@@ -159,7 +160,8 @@ def _goals(gained: Interval | None, paid: Interval | None) -> tuple[Goal, ...]:
     )
 
 
-def _ratings(folder: Path) -> Iterator[Interaction]:
+def ratings(folder: Path) -> Iterator[Interaction]:
+    """Yield the ratings as events."""
     with gzip.open(folder / "u.data.gz", "rt") as lines:
         for line in lines:
             user, film, stars, seconds = line.split()
@@ -173,7 +175,7 @@ def _ratings(folder: Path) -> Iterator[Interaction]:
             )
 
 
-def _films(folder: Path) -> tuple[list[str], list[str], sp.csr_matrix]:
+def films(folder: Path) -> tuple[list[str], list[str], sp.csr_matrix]:
     """Return ids, each film's first genre ("" = none), and its genres and decade as a row of length
     1.
     """

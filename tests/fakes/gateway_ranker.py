@@ -163,6 +163,8 @@ class FakeRanker:
 
     full: bool = False
     """True if it has no space for records."""
+    merits: dict[str, float] = field(default_factory=dict)
+    """Share of relevance by control."""
     history_token: str = ""
 
     async def rank(self, order: RankRequest) -> Ranked:
@@ -198,6 +200,7 @@ class FakeRanker:
             work=0.003,
             recorded=order.record is not None and not self.full,
             acted=acted,
+            merits=self.merits,
             hidden_pins=tuple(self.hidden),
             seen_pins=tuple(unseen),
         )

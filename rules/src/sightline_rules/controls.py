@@ -7,7 +7,7 @@ Products are row numbers. An order is changed in two steps, between which near-d
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -51,6 +51,8 @@ class Lineup:
     """Number of products after these that are neither pinned nor buried."""
     raised: frozenset[int]
     """The rows that boosts moved up."""
+    merits: Sequence[float] = ()
+    """For each control: its products' share of the relevance within the window, 0 to 1."""
 
 
 def seats(controls: Iterable[Control], present: Collection[int]) -> dict[int, int]:
@@ -105,7 +107,20 @@ def apply_boosts(
         pinned=len(first),
         free=len(free),
         raised=frozenset(row for place, row in enumerate(by_boost) if place < before[row]),
+        merits=_merits(left[:WINDOW], at, controls),
     )
+
+
+def _merits(
+    window: Sequence[int], scores: Mapping[int, float], controls: Sequence[Control]
+) -> list[float]:
+    lowest = min((scores[row] for row in window), default=0.0)
+    relevance = {row: scores[row] - lowest for row in window}
+    # Equal scores are equally relevant.
+    total = sum(relevance.values()) or float(len(relevance)) or 1.0
+    if not any(relevance.values()):
+        relevance = dict.fromkeys(relevance, 1.0)
+    return [sum(relevance.get(row, 0.0) for row in control.rows) / total for control in controls]
 
 
 def apply_pins(order: Sequence[int], controls: Sequence[Control]) -> list[int]:

@@ -566,6 +566,7 @@ class RankResponse(google.protobuf.message.Message):
     HIDDEN_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     SEEN_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     ACTED_CONTROLS_FIELD_NUMBER: builtins.int
+    CONTROL_MERITS_FIELD_NUMBER: builtins.int
     hidden_count: builtins.int
     """Number of candidates dropped because the shopper hid them."""
     seen_count: builtins.int
@@ -648,6 +649,12 @@ class RankResponse(google.protobuf.message.Message):
     def acted_controls(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Names of the controls that had an effect; see Controls."""
 
+    @property
+    def control_merits(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """For each control of the request, in its order: share of its products in the relevance of the best 100 products that
+        are not pinned, before boosts, 0 to 1. Relevance is scaled as for boosts.
+        """
+
     def __init__(
         self,
         *,
@@ -672,8 +679,9 @@ class RankResponse(google.protobuf.message.Message):
         hidden_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         seen_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         acted_controls: collections.abc.Iterable[builtins.str] | None = ...,
+        control_merits: collections.abc.Iterable[builtins.float] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["acted_controls", b"acted_controls", "collapsed", b"collapsed", "collapsed_count", b"collapsed_count", "degradations", b"degradations", "hidden_count", b"hidden_count", "hidden_product_ids", b"hidden_product_ids", "model_version", b"model_version", "moves", b"moves", "parts", b"parts", "product_ids", b"product_ids", "propensities", b"propensities", "raw_scores", b"raw_scores", "reasons", b"reasons", "recorded", b"recorded", "score_event", b"score_event", "score_ranks", b"score_ranks", "scores", b"scores", "seen_count", b"seen_count", "seen_product_ids", b"seen_product_ids", "stage_timings", b"stage_timings", "total_count", b"total_count"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["acted_controls", b"acted_controls", "collapsed", b"collapsed", "collapsed_count", b"collapsed_count", "control_merits", b"control_merits", "degradations", b"degradations", "hidden_count", b"hidden_count", "hidden_product_ids", b"hidden_product_ids", "model_version", b"model_version", "moves", b"moves", "parts", b"parts", "product_ids", b"product_ids", "propensities", b"propensities", "raw_scores", b"raw_scores", "reasons", b"reasons", "recorded", b"recorded", "score_event", b"score_event", "score_ranks", b"score_ranks", "scores", b"scores", "seen_count", b"seen_count", "seen_product_ids", b"seen_product_ids", "stage_timings", b"stage_timings", "total_count", b"total_count"]) -> None: ...
 
 Global___RankResponse: typing_extensions.TypeAlias = RankResponse
 

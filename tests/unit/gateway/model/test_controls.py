@@ -59,13 +59,35 @@ def boost(**fields) -> dict:
         (boost(boost=1.0, place=1), "[0].place"),
         (boost(boost=1.0, filter=carried(BRAND)), "[0].filter"),
         (boost(boost=1.0, product_ids=(), filter=carried(filter_pb2.Filter())), "[0].filter"),
+        (boost(least_share=-0.1), "[0].least_share"),
+        (boost(least_share=1.1), "[0].least_share"),
+        (boost(least_share=math.nan), "[0].least_share"),
+        (boost(least_share=0.1, boost=1.0), "[0].least_share"),
+        (boost(least_share=0.1, by_merit=True), "[0].least_share"),
+        (boost(by_merit=True, daily_budget=5), "[0].daily_budget"),
+        ({"least_share": 0.1}, "[0].least_share"),
+        ({"by_merit": True}, "[0].by_merit"),
         ({"start_time": 5, "end_time": 5}, "[0].end_time"),
         ({"daily_budget": -1}, "[0].daily_budget"),
         ({"kind": ControlKind.BURY, "place": 0, "daily_budget": 1}, "[0].daily_budget"),
     ],
 )
 def test_what_one_control_can_have_wrong(fields, path):
-    assert [found for found, _ in problems([made(**fields)])] == [path]
+    assert " ".join(found for found, _ in problems([made(**fields)])) == path
+
+
+def test_shares_of_goals_that_apply_together_add_up_to_at_most_1():
+    one, other = (made(name=name, **boost(least_share=0.6)) for name in ("one", "two"))
+    assert [path for path, _ in problems([one, other])] == [
+        "[0].least_share",
+        "[1].least_share",
+    ]
+    assert not [*problems([one, made(name="two", **boost(least_share=0.4))])]
+    until, since = (
+        made(name=name, **boost(least_share=0.6), **time)
+        for name, time in (("one", {"end_time": 7}), ("two", {"start_time": 7}))
+    )
+    assert not [*problems([until, since])], "one after the other"
 
 
 def test_a_filter_is_checked_by_its_parts_and_one_that_excludes_is_nested_less_deep():

@@ -21,6 +21,7 @@ from gateway.recommend.controls.moves import apply_boosts, apply_pins
 from gateway.recommend.controls.step import opposite
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
+from gateway.state.run import RequestDependencies
 from servicekit.errors import Internal
 from servicekit.requests import PageTokenInvalid
 from sightline.common.v1 import filter_pb2
@@ -355,3 +356,50 @@ def test_a_move_by_controls_adds_to_those_of_controls_alone():
         (Move(cause=MoveCause.CONTROL, places=-1),),
         (),
     ]
+
+
+def goal(name: str, *products: str, **fields) -> ControlRule:
+    return ControlRule(name, ControlKind.BOOST, products, **{"least_share": 0.6, **fields})
+
+
+def with_goals(*goals: ControlRule) -> tuple[Shop, RequestDependencies]:
+    shop = shop_with_photo()
+    shop.scene(lambda scene: replace(scene, controls=goals))
+    return shop, shop.deps
+
+
+async def test_a_goal_of_exposure_is_kept_over_answers_and_its_moves_are_reported():
+    _, deps = with_goals(goal("local", "p2"))
+    first = await recommend(by_photo(page_size=2), deps)
+    assert ids(first) == BY_SCORE[:2], "nothing is owed yet"
+    for _ in range(400):
+        answer = await recommend(by_photo(page_size=2), deps)
+    pages = [await recommend(by_photo(page_size=2), deps) for _ in range(40)]
+    assert any(ids(page)[0] == "p2" for page in pages)
+    moved = next(page for page in pages if "p2" in ids(page))
+    assert by_control(moved)[ids(moved).index("p2")] > 0
+    assert ("local", "", "APPLIED") in outcomes(answer)
+    assert deps.goals.of("default", "default/local").share == pytest.approx(0.6, abs=0.06)
+
+
+async def test_a_goal_without_candidates_in_an_answer_is_owed_nothing_for_it():
+    _, deps = with_goals(goal("gone", "not-a-candidate"))
+    for _ in range(5):
+        assert ids(await recommend(by_photo(), deps)) == BY_SCORE
+    assert deps.goals.of("default", "default/gone").answers == 0
+
+
+async def test_an_answer_without_the_ranker_and_an_explanation_count_for_no_goal():
+    shop, deps = with_goals(goal("local", "p2"))
+    shop.ranker.fails.update(LOST)
+    await recommend(by_photo(), deps)
+    shop.ranker.fails.clear()
+    await explain(by_photo(page_size=1), "p2", deps)
+    assert deps.goals.of("default", "default/local").answers == 0
+
+
+async def test_a_goal_by_merit_follows_the_relevance_that_the_ranker_reports():
+    shop, deps = with_goals(goal("fair", "p2", least_share=0.0, by_merit=True))
+    shop.ranker.merits["default/fair"] = 0.25
+    await recommend(by_photo(), deps)
+    assert deps.goals.of("default", "default/fair").target == 0.25

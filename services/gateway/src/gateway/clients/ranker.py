@@ -53,6 +53,8 @@ from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc as ranking_grpc
 from sightline_rules.controls import ControlKind
 
+NO_BOOST = 1e-12
+
 IDEMPOTENT = idempotent(
     job_service_pb2,
     answers_pb,
@@ -297,7 +299,8 @@ def _controls(order: RankRequest) -> ranking_pb.Controls:
         if each.kind is ControlKind.PIN:
             made.place = each.place
         elif each.kind is ControlKind.BOOST:
-            made.boost = each.boost
+            # The ranker rejects a boost of 0; this one moves nothing that differs in score.
+            made.boost = each.boost or NO_BOOST
         else:
             made.bury = True
     return message
@@ -356,7 +359,16 @@ def _ranked(
         hidden_pins=tuple(answer.hidden_product_ids),
         seen_pins=tuple(answer.seen_product_ids),
         acted=tuple(answer.acted_controls),
+        merits=_merits(answer, candidates),
     )
+
+
+def _merits(answer: ranking_pb.RankResponse, candidates: FusedCandidates) -> Mapping[str, float]:
+    """Return the relevance of each control's products. A ranker before 0.19 does not say it."""
+    names = [each.name for each in candidates.controls]
+    if len(answer.control_merits) != len(names):
+        return {}
+    return dict(zip(names, answer.control_merits, strict=True))
 
 
 def _check_columns(answer: ranking_pb.RankResponse, known: Mapping[str, int]) -> None:

@@ -35,6 +35,7 @@ NAME = re.compile(r"[a-z0-9_-]{1,64}")
 REQUEST = "."
 """Name used instead of a scene for controls of requests."""
 
+_ROUNDING = 1e-9
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Problem = tuple[str, str]
@@ -74,6 +75,11 @@ class ControlRule:
     place: int = 0
     """For a pin: place of its first product, from 1."""
     boost: float = 0.0
+    least_share: float = 0.0
+    """For a boost of a scene, in place of `boost`: share of the exposure that its products get at
+    least, over many answers; the boost follows from what they lack. 0: not a goal."""
+    by_merit: bool = False
+    """For a boost of a scene, in place of `boost`: the share is that of its products' relevance."""
     start_time: Moment = 0
     """When it starts to apply, microseconds since 1970 (UTC); 0: no lower bound."""
     end_time: Moment = 0
@@ -86,7 +92,13 @@ class ControlRule:
         """Its content, for digests."""
         shown = (self.name, self.kind, self.product_ids, self.place, self.boost)
         asked = (self.filter and self.filter.content, self.start_time, self.end_time)
-        return repr((*shown, *asked, self.daily_budget)).encode("utf-8", "surrogatepass")
+        goal = (self.least_share, self.by_merit) if self.is_goal else ()
+        return repr((*shown, *asked, self.daily_budget, *goal)).encode("utf-8", "surrogatepass")
+
+    @property
+    def is_goal(self) -> bool:
+        """Whether its boost follows from a goal of exposure."""
+        return bool(self.least_share) or self.by_merit
 
     @property
     def said(self) -> dict[str, str]:
@@ -100,6 +112,8 @@ class ControlRule:
             "filter": held,
             "place": self.place,
             "boost": self.boost,
+            "least_share": self.least_share,
+            "by_merit": self.by_merit or "",
             **since,
             "daily_budget": self.daily_budget,
         }
@@ -175,6 +189,7 @@ def problems(controls: Sequence[ControlRule]) -> Iterator[Problem]:
         for field, problem in (*_own(control), *_subject(control)):
             yield f"[{index}].{field}", problem
     yield from _contradictions(controls)
+    yield from _goals(controls)
     filtered = [index for index, control in enumerate(controls) if control.filter is not None]
     if len(filtered) > MOST_FILTERS:
         yield f"[{filtered[MOST_FILTERS]}].filter", f"exceeds the limit of {MOST_FILTERS} filters"
@@ -190,8 +205,9 @@ def _own(control: ControlRule) -> Iterator[Problem]:
     last = LAST_PLACE + 1 - len(control.product_ids)
     if pins and not 1 <= control.place <= last:
         yield "place", f"must be 1 to {last}: the last product's place is at most {LAST_PLACE}"
-    if boosts and not 0 < control.boost <= MOST_BOOST:
+    if boosts and not control.is_goal and not 0 < control.boost <= MOST_BOOST:
         yield "boost", f"must be more than 0 and at most {MOST_BOOST:g}"
+    yield from _own_goal(control)
     if control.place and not pins:
         yield "place", "is valid for pin only"
     if control.boost != 0 and not boosts:
@@ -202,6 +218,30 @@ def _own(control: ControlRule) -> Iterator[Problem]:
         yield "daily_budget", f"must be 0 to {MOST_BUDGET}"
     elif control.daily_budget and not (pins or boosts):
         yield "daily_budget", "is valid for pin and boost only"
+
+
+def _own_goal(control: ControlRule) -> Iterator[Problem]:
+    """Yield the problems of a goal of exposure."""
+    if not 0 <= control.least_share <= 1:
+        yield "least_share", "must be more than 0 and at most 1"
+    if not control.is_goal:
+        return
+    if control.kind is not ControlKind.BOOST:
+        yield "least_share" if control.least_share else "by_merit", "is valid for boost only"
+    elif control.boost or (control.least_share and control.by_merit):
+        yield "least_share", "must not be set together with boost or by_merit"
+    if control.daily_budget:
+        yield "daily_budget", "must not be set for a goal of exposure"
+
+
+def _goals(controls: Sequence[ControlRule]) -> Iterator[Problem]:
+    """Yield goals that can't be reached together."""
+    floors = [(place, one) for place, one in enumerate(controls) if 0 < one.least_share <= 1]
+    for place, one in floors:
+        together = [other for _, other in floors if other is one or _meet(one, other)]
+        if (total := sum(other.least_share for other in together)) > 1 + _ROUNDING:
+            problem = f"makes the shares of goals add up to {total:g}, more than 1"
+            yield f"[{place}].least_share", problem
 
 
 def _subject(control: ControlRule) -> Iterator[Problem]:

@@ -260,6 +260,8 @@ class Ranked:
     seen_pins: tuple[str, ...] = ()
     acted: tuple[str, ...] = ()
     """Controls that changed the first page."""
+    merits: Mapping[str, float] = field(default_factory=dict)
+    """By control: its products' share of the relevance of the best candidates, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)

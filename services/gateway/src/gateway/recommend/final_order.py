@@ -1,7 +1,7 @@
 """Final order of candidates: the ranker's, or that of the fusion if the ranker fails."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from gateway.model.answer import FUSED, AnswerOrder, AnswerRecord, AnswerResult
 from gateway.model.candidates import CandidateList, FusedCandidates
@@ -38,6 +38,8 @@ class FinalOrder:
     """Names of the controls that changed the first page."""
     outcomes: ControlOutcomes = NO_OUTCOMES
     """Effects of pins."""
+    merits: Mapping[str, float] = field(default_factory=dict)
+    """By control: its products' share of the relevance."""
 
 
 def fused(run: Run, listings: tuple[CandidateList, ...]) -> FusedCandidates:
@@ -82,6 +84,7 @@ async def _ranked(run: Run, candidates: FusedCandidates, record: AnswerRecord) -
         rest=rest,
         acted=answer.acted,
         outcomes=pin_outcomes(run, candidates, answer.order.product_ids, answer),
+        merits=answer.merits,
     )
 
 

@@ -20,7 +20,12 @@ from gateway.recommend.answer_report import (
 )
 from gateway.recommend.charge import charged
 from gateway.recommend.controls.active import activate_controls
-from gateway.recommend.controls.step import apply_controls, correct_outcomes, count_exposure
+from gateway.recommend.controls.step import (
+    apply_controls,
+    correct_outcomes,
+    count_exposure,
+    note_goals,
+)
 from gateway.recommend.final_order import FinalOrder, fused, order_candidates, split_by_signal
 from gateway.recommend.pages import AnswerPage, attribution, later_page, next_page, read_page
 from gateway.recommend.validate import check
@@ -129,6 +134,9 @@ def _kept(run: Run, first: FirstPage) -> FirstPage:
         unreachable = Peer.RANKER in run.trace.unreachable
         queued = not unreachable and run.deps.answers.offer(run.query.catalog_id, record)
         ordered = replace(ordered, recorded=queued)
+    shown = [item.row.product_id for item in first.page.results]
+    if ordered.by_ranker:  # without it, relevance is unknown
+        note_goals(run, first.candidates, shown, ordered.merits)
     if ordered.recorded:
         count_exposure(run, ordered.acted)
     else:

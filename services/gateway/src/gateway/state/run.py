@@ -16,6 +16,7 @@ from gateway.ports import (
     RetrieverPort,
     SceneSource,
 )
+from gateway.state.exposure_goals import ExposureGoals
 from gateway.state.exposures import Exposures
 from gateway.state.history_reads import HistoryReads
 from gateway.state.pins import Pins
@@ -85,6 +86,7 @@ class RequestDependencies:
     versions: SpaceVersions = field(default_factory=SpaceVersions)
     text_spaces: TextQuerySpaces = field(default_factory=TextQuerySpaces)
     exposures: Exposures = field(default_factory=Exposures)
+    goals: ExposureGoals = field(default_factory=ExposureGoals)
     pins: Pins = field(default_factory=Pins)
     history_reads: HistoryReads = field(default_factory=HistoryReads)
     prices: RequestPrices = field(default_factory=RequestPrices)

@@ -111,6 +111,7 @@ def ranked_message(query: RankQuery, ranked: RankedProducts) -> pb.RankResponse:
             pb.CollapsedProducts(product_ids=[ids[row] for row in rows]) for rows in first.members
         ],
         acted_controls=ranked.acting_controls,
+        control_merits=ranked.control_merits,
     )
     for item in ranked.unplaced:
         hidden = item in ranked.state.history.hidden

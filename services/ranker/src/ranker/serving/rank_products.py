@@ -25,7 +25,7 @@ from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates
 from ranker.serving.ranking.shopper_reads import Shoppers
 from ranker.serving.request_model import RequestModel, choose_model
 from servicekit.telemetry import Stages
-from sightline_rules.controls import Control, ControlKind, acting
+from sightline_rules.controls import Control, ControlKind, Lineup, acting
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,8 @@ class RankedProducts:
     contributions: Mapping[str, Sequence[Contributions]]
     """By part; empty unless `with_breakdown`."""
     acting_controls: Sequence[str]
+    control_merits: Sequence[float]
+    """Share of relevance of each control's products, 0 to 1."""
     """Names of the controls that changed the first page."""
     unplaced: Sequence[str]
     """Ids of pinned products that the shopper hid or has seen."""
@@ -154,7 +156,7 @@ def rank_products(query: RankQuery, state: RankState) -> RankedProducts:
     )
     who = state.history.owner(query.actor)
     draws = state.draws or seed_of(query.seed, who, query.session_id, query.now_micros)
-    order, raised, arranged = _ordered(query, state, scored, draws)
+    order, line, arranged = _ordered(query, state, scored, draws)
     evidence = _evidence(query, state, order)
     explained = evidence.ranking.rows.size > 0
     shown = order.ranking.rows[: query.page_size].tolist()
@@ -165,15 +167,17 @@ def rank_products(query: RankQuery, state: RankState) -> RankedProducts:
         draws=draws,
         reasons=explain(evidence, query.language_code, order.explored) if explained else (),
         contributions=breakdown.split(evidence) if query.with_breakdown else {},
-        acting_controls=acting(query.controls, shown, raised) if query.controls else (),
+        acting_controls=acting(query.controls, shown, line.raised) if line else (),
+        control_merits=line.merits if line else (),
         unplaced=_unplaced(query, scored),
     )
 
 
 def _ordered(
     query: RankQuery, state: RankState, scored: ScoredCandidates, draws: bytes
-) -> tuple[RankedOrder, frozenset[int], ScoredCandidates]:
-    """Return the final order, the rows that boosts moved up, and the input of the policy."""
+) -> tuple[RankedOrder, Lineup | None, ScoredCandidates]:
+    """Return the final order, the order after boosts if there are controls, and the input of the
+    policy."""
     arrange = partial(
         diversity.arranged,
         candidates=query.candidates,
@@ -182,13 +186,13 @@ def _ordered(
         seed=draws,
         now_micros=query.now_micros,
     )
-    raised, free = frozenset[int](), scored
+    line, free = None, scored
     if query.controls:
-        arrangement, raised, free = controlled(scored, query.policy, query.controls, arrange)
+        arrangement, line, free = controlled(scored, query.policy, query.controls, arrange)
     else:
         arrangement = arrange(scored, policy=query.policy)
     pins = () if query.pins_first else query.controls
-    return order_of(scored, arrangement, query.likeness, state.model, pins), raised, free
+    return order_of(scored, arrangement, query.likeness, state.model, pins), line, free
 
 
 def _evidence(query: RankQuery, state: RankState, order: RankedOrder) -> Evidence:

@@ -33,10 +33,18 @@ async def activate_controls(run: Run) -> tuple[Run, ControlOutcomes]:
     for each in given:
         reason = inactive_reason(each, run.time_micros, counts)
         if reason is None:
-            active.append(each)
+            active.append(_with_boost(run, each))
         if reason is not None or each.control.kind is not ControlKind.PIN:
             outcomes.append(each.outcome(reason or ControlState.APPLIED))
     return _restricted(run, tuple(active)), tuple(outcomes)
+
+
+def _with_boost(run: Run, given: ActiveControl) -> ActiveControl:
+    """Return a goal of exposure with the boost that its products are owed; others as they are."""
+    if not given.control.is_goal:
+        return given
+    boost = run.deps.goals.of(run.query.catalog_id, given.key).boost
+    return replace(given, control=replace(given.control, boost=boost))
 
 
 def _restricted(run: Run, active: tuple[ActiveControl, ...]) -> Run:

@@ -1,6 +1,6 @@
 """Controls applied to candidates, with their effects; every step returns its outcomes."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
@@ -219,6 +219,22 @@ async def correct_outcomes(
         return replace(each, state=_absence(run, each.product_id, found))
 
     return tuple(map(corrected, outcomes))
+
+
+def note_goals(
+    run: Run, candidates: FusedCandidates, shown: Sequence[str], merits: Mapping[str, float]
+) -> None:
+    """Add a page to the goals of exposure that had candidates. `merits`: share of relevance by
+    control."""
+    goals = {each.key: each.control for each in run.plan.controls if each.control.is_goal}
+    if not goals:
+        return
+    ids = candidates.columns.product_ids
+    for control in candidates.controls:
+        if (goal := goals.get(control.name)) is not None:
+            target = merits.get(control.name, 0.0) if goal.by_merit else goal.least_share
+            theirs = frozenset(ids[row] for row in control.rows)
+            run.deps.goals.note(run.query.catalog_id, control.name, shown, theirs, target)
 
 
 def count_exposure(run: Run, names: Collection[str]) -> None:

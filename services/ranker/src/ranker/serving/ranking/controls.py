@@ -14,7 +14,7 @@ import numpy as np
 from ranker.domain.arrays import Ints
 from ranker.serving.ranking.diversity import Arrangement, MoveCause, RankPolicy
 from ranker.serving.ranking.rank import ScoredCandidates
-from sightline_rules.controls import Control, apply_boosts, seats
+from sightline_rules.controls import Control, Lineup, apply_boosts, seats
 
 
 class Arrange(Protocol):
@@ -28,9 +28,9 @@ def controlled(
     policy: RankPolicy,
     controls: Sequence[Control],
     arrange: Arrange,
-) -> tuple[Arrangement, frozenset[int], ScoredCandidates]:
+) -> tuple[Arrangement, Lineup, ScoredCandidates]:
     """Arrange candidates under controls: pinned ones first, buried ones last. Return the
-    arrangement, the rows that boosts moved up, and the candidates that `arrange` received.
+    arrangement, the order after boosts, and the candidates that `arrange` received.
     """
     rows = ranking.rows.tolist()
     line = apply_boosts(rows, ranking.raw_scores.tolist(), controls)
@@ -49,7 +49,7 @@ def controlled(
     moves[MoveCause.CONTROL] = order - before
     propensities = np.ones(len(rows))
     propensities[free] = rest.propensities
-    return Arrangement(order, moves, propensities), line.raised, left
+    return Arrangement(order, moves, propensities), line, left
 
 
 def _beside(policy: RankPolicy, taken: Collection[int]) -> RankPolicy:
