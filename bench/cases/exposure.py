@@ -152,7 +152,7 @@ def _fair(target: float) -> Arrange:
 
 
 def _greedy(target: float) -> Arrange:
-    """Return DetGreedy: each prefix of k has at least floor(p k) of the group, at most ceil(p k)."""
+    """Return DetGreedy: each prefix of k has floor(p k) to ceil(p k) of the group."""
     least = [math.floor(target * (k + 1)) for k in range(LISTED)]
     return _with_least(least, [math.ceil(target * (k + 1)) for k in range(LISTED)])
 

@@ -11,6 +11,7 @@ PERFORMANCE = ROOT / "docs" / "research" / "performance.md"
 EXPERIMENTS = ROOT / "docs" / "research" / "experiments.md"
 AUTOSCALING = ROOT / "docs" / "research" / "autoscaling.md"
 PRIVATE_COUNTS = ROOT / "docs" / "operate" / "private-counts.md"
+FAIRNESS = ROOT / "docs" / "merchandise" / "fairness.md"
 NEW_PODS = ROOT / "docs" / "operate" / "autoscaling.md"
 PAGES = {
     "accuracy": EMBEDDER,
@@ -19,6 +20,7 @@ PAGES = {
     "capacity": AUTOSCALING,
     "monolith": PERFORMANCE,
     "experiments": EXPERIMENTS,
+    "exposure": FAIRNESS,
     "new_pods": NEW_PODS,
     "private_counts": PRIVATE_COUNTS,
 }

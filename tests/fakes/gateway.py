@@ -32,7 +32,7 @@ from sightline.gateway.v1 import (
     user_event_service_pb2_grpc,
 )
 from sightline.ranker.v1 import experiment_service_pb2 as experiments_pb
-from sightline.ranker.v1 import online_report_pb2
+from sightline.ranker.v1 import exposure_report_pb2, online_report_pb2
 from sightline.ranker.v1 import privacy_service_pb2 as privacy_pb2
 from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
 from sightline.retriever.v1 import index_service_pb2
@@ -101,6 +101,7 @@ class FakeGateway:
         self.checked_scene = admin_service_pb2.CheckSceneResponse(valid=True, version="v2")
         self.scene_diff = admin_service_pb2.DiffSceneResponse()
         self.online_report = online_report_pb2.OnlineReport()
+        self.exposure_report = exposure_report_pb2.ExposureReport()
         self.experiments = experiments_pb.ListExperimentsResponse()
         self.experiment_report = experiments_pb.ExperimentReport()
         self.experiment_units = iter([experiments_pb.ListExperimentUnitsResponse()])

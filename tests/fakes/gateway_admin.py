@@ -130,6 +130,10 @@ class Admin(admin_service_pb2_grpc.AdminServiceServicer):
         self._gateway.take("GetOnlineReport", request, context)
         return self._gateway.online_report
 
+    def GetExposureReport(self, request: Any, context: Any) -> Any:
+        self._gateway.take("GetExposureReport", request, context)
+        return self._gateway.exposure_report
+
     def GetShopperProfile(self, request: Any, context: Any) -> Any:
         self._gateway.take("GetShopperProfile", request, context)
         return self._gateway.shopper_profile

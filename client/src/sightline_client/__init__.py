@@ -108,6 +108,9 @@ from sightline_client.values.explanations import ProductOutcome as ProductOutcom
 from sightline_client.values.facets import Facet as Facet
 from sightline_client.values.facets import FacetQuery as FacetQuery
 from sightline_client.values.facets import FacetValue as FacetValue
+from sightline_client.values.fairness import ExposureGroup as ExposureGroup
+from sightline_client.values.fairness import ExposureReport as ExposureReport
+from sightline_client.values.fairness import ShopperOpportunity as ShopperOpportunity
 from sightline_client.values.filters import Filter as Filter
 from sightline_client.values.filters import all_of as all_of
 from sightline_client.values.filters import any_of as any_of

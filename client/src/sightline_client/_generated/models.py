@@ -5,6 +5,7 @@ Made from api/models.py by generate_sync.py: change that one and run it.
 
 from sightline_client._generated.base import SyncConnected
 from sightline_client.values.evaluation import Evaluation
+from sightline_client.values.fairness import ExposureReport
 from sightline_client.values.online import OnlineReport
 from sightline_client.values.operations import Job, Model
 from sightline_client.values.trainings import TrainingRecipe
@@ -116,4 +117,26 @@ class SyncModelCalls(SyncConnected):
         later and hides by model version, scene and arm, estimates for other orders, and drift."""
         return self._loop.run(
             self._client.online_report(days=days, conversion_days=conversion_days, timeout=timeout)
+        )
+
+    def exposure_report(
+        self,
+        *,
+        by: str = "brand",
+        scene: str = "",
+        days: int = 7,
+        shoppers_by: str = "",
+        timeout: float | None = None,
+    ) -> ExposureReport:
+        """Report how much exposure groups of products got in the answers of the last ``days``.
+
+        Args:
+            by: "brand", "category", "popularity" (deciles), "newness" or "attribute.KEY".
+            scene: Answers of this scene; "" = of all.
+            shoppers_by: Also report what shoppers with each value of this attribute got.
+        """
+        return self._loop.run(
+            self._client.exposure_report(
+                by=by, scene=scene, days=days, shoppers_by=shoppers_by, timeout=timeout
+            )
         )

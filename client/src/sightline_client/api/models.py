@@ -1,9 +1,10 @@
 """Ranking models: training, evaluation and promotion."""
 
-from sightline.ranker.v1 import model_service_pb2, online_report_pb2
+from sightline.ranker.v1 import exposure_report_pb2, model_service_pb2, online_report_pb2
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.values.evaluation import Evaluation
+from sightline_client.values.fairness import ExposureReport
 from sightline_client.values.online import OnlineReport
 from sightline_client.values.operations import Job, Model
 from sightline_client.values.trainings import TrainingRecipe
@@ -140,3 +141,26 @@ class ModelCalls(Connected):
             )
         found = await self._call(self.calls.admin.GetOnlineReport, request, timeout)
         return from_wire.online_report(found)
+
+    async def exposure_report(
+        self,
+        *,
+        by: str = "brand",
+        scene: str = "",
+        days: int = 7,
+        shoppers_by: str = "",
+        timeout: float | None = None,
+    ) -> ExposureReport:
+        """Report how much exposure groups of products got in the answers of the last ``days``.
+
+        Args:
+            by: "brand", "category", "popularity" (deciles), "newness" or "attribute.KEY".
+            scene: Answers of this scene; "" = of all.
+            shoppers_by: Also report what shoppers with each value of this attribute got.
+        """
+        with to_wire.sendable("request"):
+            request = exposure_report_pb2.GetExposureReportRequest(
+                catalog_id=self.catalog, by=by, scene=scene, days=days, shoppers_by=shoppers_by
+            )
+        found = await self._call(self.calls.admin.GetExposureReport, request, timeout)
+        return from_wire.exposure_report(found)

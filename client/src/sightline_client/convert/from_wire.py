@@ -27,6 +27,7 @@ from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline.ranker.v1 import (
     evaluation_pb2,
     experiment_service_pb2,
+    exposure_report_pb2,
     model_service_pb2,
     online_report_pb2,
 )
@@ -41,6 +42,7 @@ from sightline_client.values import (
     classifications,
     events,
     facets,
+    fairness,
     operations,
     privacy,
     profiles,
@@ -251,6 +253,9 @@ segments = reader(profiles.Segments, profile_pb2.ListSegmentsResponse)
 # Privacy
 
 reader(privacy.ErasedStore, privacy_pb2.ErasedStore)
+reader(fairness.ExposureGroup, exposure_report_pb2.ExposureGroup)
+reader(fairness.ShopperOpportunity, exposure_report_pb2.ShopperOpportunity)
+exposure_report = reader(fairness.ExposureReport, exposure_report_pb2.ExposureReport)
 erasure = reader(privacy.Erasure, privacy_pb2.Erasure)
 reader(privacy.ConsentState, privacy_pb2.ConsentState)
 reader(privacy.ConsentDecision, privacy_pb2.ConsentDecision)

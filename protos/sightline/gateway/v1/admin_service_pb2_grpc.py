@@ -11,6 +11,7 @@ from sightline.gateway.v1 import admin_service_pb2 as sightline_dot_gateway_dot_
 from sightline.ranker.v1 import evaluation_pb2 as sightline_dot_ranker_dot_v1_dot_evaluation__pb2
 from sightline.ranker.v1 import event_service_pb2 as sightline_dot_ranker_dot_v1_dot_event__service__pb2
 from sightline.ranker.v1 import experiment_service_pb2 as sightline_dot_ranker_dot_v1_dot_experiment__service__pb2
+from sightline.ranker.v1 import exposure_report_pb2 as sightline_dot_ranker_dot_v1_dot_exposure__report__pb2
 from sightline.ranker.v1 import model_service_pb2 as sightline_dot_ranker_dot_v1_dot_model__service__pb2
 from sightline.ranker.v1 import online_report_pb2 as sightline_dot_ranker_dot_v1_dot_online__report__pb2
 from sightline.ranker.v1 import privacy_service_pb2 as sightline_dot_ranker_dot_v1_dot_privacy__service__pb2
@@ -120,6 +121,11 @@ class AdminServiceStub(object):
                 '/sightline.gateway.v1.AdminService/GetOnlineReport',
                 request_serializer=sightline_dot_ranker_dot_v1_dot_online__report__pb2.GetOnlineReportRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_online__report__pb2.OnlineReport.FromString,
+                _registered_method=True)
+        self.GetExposureReport = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/GetExposureReport',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_exposure__report__pb2.GetExposureReportRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_exposure__report__pb2.ExposureReport.FromString,
                 _registered_method=True)
         self.ListExperiments = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/ListExperiments',
@@ -407,6 +413,13 @@ class AdminServiceServicer(object):
 
     def GetOnlineReport(self, request, context):
         """Returns how shoppers responded to answers: clicks, conversions, hides, off-policy estimates, drift.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetExposureReport(self, request, context):
+        """Returns how much exposure groups of products got, and what groups of shoppers got.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -750,6 +763,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.GetOnlineReport,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_online__report__pb2.GetOnlineReportRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_online__report__pb2.OnlineReport.SerializeToString,
+            ),
+            'GetExposureReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetExposureReport,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_exposure__report__pb2.GetExposureReportRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_exposure__report__pb2.ExposureReport.SerializeToString,
             ),
             'ListExperiments': grpc.unary_unary_rpc_method_handler(
                     servicer.ListExperiments,
@@ -1316,6 +1334,33 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/GetOnlineReport',
             sightline_dot_ranker_dot_v1_dot_online__report__pb2.GetOnlineReportRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_online__report__pb2.OnlineReport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetExposureReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/GetExposureReport',
+            sightline_dot_ranker_dot_v1_dot_exposure__report__pb2.GetExposureReportRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_exposure__report__pb2.ExposureReport.FromString,
             options,
             channel_credentials,
             insecure,

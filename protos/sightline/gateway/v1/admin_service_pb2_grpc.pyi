@@ -15,6 +15,7 @@ import sightline.gateway.v1.admin_service_pb2
 import sightline.ranker.v1.evaluation_pb2
 import sightline.ranker.v1.event_service_pb2
 import sightline.ranker.v1.experiment_service_pb2
+import sightline.ranker.v1.exposure_report_pb2
 import sightline.ranker.v1.model_service_pb2
 import sightline.ranker.v1.online_report_pb2
 import sightline.ranker.v1.privacy_service_pb2
@@ -262,6 +263,22 @@ _AdminServiceGetOnlineReportType = typing_extensions.TypeVar(
     default=grpc.UnaryUnaryMultiCallable[
         sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
         sightline.ranker.v1.online_report_pb2.OnlineReport,
+    ],
+)
+
+_AdminServiceGetExposureReportType = typing_extensions.TypeVar(
+    '_AdminServiceGetExposureReportType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.exposure_report_pb2.GetExposureReportRequest,
+        sightline.ranker.v1.exposure_report_pb2.ExposureReport,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.exposure_report_pb2.GetExposureReportRequest,
+        sightline.ranker.v1.exposure_report_pb2.ExposureReport,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.exposure_report_pb2.GetExposureReportRequest,
+        sightline.ranker.v1.exposure_report_pb2.ExposureReport,
     ],
 )
 
@@ -857,7 +874,7 @@ _AdminServiceDiffSceneType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceSetConsentType, _AdminServiceGetConsentType, _AdminServiceExportCountsType, _AdminServiceGetPrivacyBudgetType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceGetExposureReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceSetConsentType, _AdminServiceGetConsentType, _AdminServiceExportCountsType, _AdminServiceGetPrivacyBudgetType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
     """Administration of the suite: models, profiles, index generations, backups, spaces and scenes."""
 
     @typing.overload
@@ -917,6 +934,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
             sightline.ranker.v1.online_report_pb2.OnlineReport,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.exposure_report_pb2.GetExposureReportRequest,
+            sightline.ranker.v1.exposure_report_pb2.ExposureReport,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.experiment_service_pb2.ListExperimentsRequest,
@@ -1127,6 +1148,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.ranker.v1.online_report_pb2.OnlineReport,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.exposure_report_pb2.GetExposureReportRequest,
+            sightline.ranker.v1.exposure_report_pb2.ExposureReport,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.experiment_service_pb2.ListExperimentsRequest,
             sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse,
         ],
@@ -1322,6 +1347,9 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     GetOnlineReport: _AdminServiceGetOnlineReportType
     """Returns how shoppers responded to answers: clicks, conversions, hides, off-policy estimates, drift."""
 
+    GetExposureReport: _AdminServiceGetExposureReportType
+    """Returns how much exposure groups of products got, and what groups of shoppers got."""
+
     ListExperiments: _AdminServiceListExperimentsType
     """Lists the experiments of a catalog, latest start first. See sightline.ranker.v1.ExperimentService."""
 
@@ -1502,6 +1530,10 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
         sightline.ranker.v1.online_report_pb2.OnlineReport,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.exposure_report_pb2.GetExposureReportRequest,
+        sightline.ranker.v1.exposure_report_pb2.ExposureReport,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.experiment_service_pb2.ListExperimentsRequest,
@@ -1771,6 +1803,14 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.online_report_pb2.OnlineReport, collections.abc.Awaitable[sightline.ranker.v1.online_report_pb2.OnlineReport]]:
         """Returns how shoppers responded to answers: clicks, conversions, hides, off-policy estimates, drift."""
+
+    @abc.abstractmethod
+    def GetExposureReport(
+        self,
+        request: sightline.ranker.v1.exposure_report_pb2.GetExposureReportRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.exposure_report_pb2.ExposureReport, collections.abc.Awaitable[sightline.ranker.v1.exposure_report_pb2.ExposureReport]]:
+        """Returns how much exposure groups of products got, and what groups of shoppers got."""
 
     @abc.abstractmethod
     def ListExperiments(

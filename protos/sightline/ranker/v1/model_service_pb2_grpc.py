@@ -5,6 +5,7 @@ import warnings
 
 from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 from sightline.ranker.v1 import evaluation_pb2 as sightline_dot_ranker_dot_v1_dot_evaluation__pb2
+from sightline.ranker.v1 import exposure_report_pb2 as sightline_dot_ranker_dot_v1_dot_exposure__report__pb2
 from sightline.ranker.v1 import model_service_pb2 as sightline_dot_ranker_dot_v1_dot_model__service__pb2
 from sightline.ranker.v1 import online_report_pb2 as sightline_dot_ranker_dot_v1_dot_online__report__pb2
 
@@ -82,6 +83,11 @@ class ModelServiceStub(object):
                 '/sightline.ranker.v1.ModelService/GetOnlineReport',
                 request_serializer=sightline_dot_ranker_dot_v1_dot_online__report__pb2.GetOnlineReportRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_online__report__pb2.OnlineReport.FromString,
+                _registered_method=True)
+        self.GetExposureReport = channel.unary_unary(
+                '/sightline.ranker.v1.ModelService/GetExposureReport',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_exposure__report__pb2.GetExposureReportRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_exposure__report__pb2.ExposureReport.FromString,
                 _registered_method=True)
 
 
@@ -174,6 +180,13 @@ class ModelServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetExposureReport(self, request, context):
+        """Returns how much exposure groups of products got, and what groups of shoppers got.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -221,6 +234,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.GetOnlineReport,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_online__report__pb2.GetOnlineReportRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_online__report__pb2.OnlineReport.SerializeToString,
+            ),
+            'GetExposureReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetExposureReport,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_exposure__report__pb2.GetExposureReportRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_exposure__report__pb2.ExposureReport.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -467,6 +485,33 @@ class ModelService(object):
             '/sightline.ranker.v1.ModelService/GetOnlineReport',
             sightline_dot_ranker_dot_v1_dot_online__report__pb2.GetOnlineReportRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_online__report__pb2.OnlineReport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetExposureReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.ranker.v1.ModelService/GetExposureReport',
+            sightline_dot_ranker_dot_v1_dot_exposure__report__pb2.GetExposureReportRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_exposure__report__pb2.ExposureReport.FromString,
             options,
             channel_credentials,
             insecure,

@@ -9,6 +9,7 @@ import grpc
 import grpc.aio
 import sightline.common.v1.job_pb2
 import sightline.ranker.v1.evaluation_pb2
+import sightline.ranker.v1.exposure_report_pb2
 import sightline.ranker.v1.model_service_pb2
 import sightline.ranker.v1.online_report_pb2
 import sys
@@ -172,7 +173,23 @@ _ModelServiceGetOnlineReportType = typing_extensions.TypeVar(
     ],
 )
 
-class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelServiceListModelsType, _ModelServiceEvaluateModelType, _ModelServiceGetEvaluationType, _ModelServicePromoteModelType, _ModelServiceRollbackModelType, _ModelServiceDemoteModelType, _ModelServicePublishModelType, _ModelServiceGetOnlineReportType]):
+_ModelServiceGetExposureReportType = typing_extensions.TypeVar(
+    '_ModelServiceGetExposureReportType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.exposure_report_pb2.GetExposureReportRequest,
+        sightline.ranker.v1.exposure_report_pb2.ExposureReport,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.exposure_report_pb2.GetExposureReportRequest,
+        sightline.ranker.v1.exposure_report_pb2.ExposureReport,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.exposure_report_pb2.GetExposureReportRequest,
+        sightline.ranker.v1.exposure_report_pb2.ExposureReport,
+    ],
+)
+
+class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelServiceListModelsType, _ModelServiceEvaluateModelType, _ModelServiceGetEvaluationType, _ModelServicePromoteModelType, _ModelServiceRollbackModelType, _ModelServiceDemoteModelType, _ModelServicePublishModelType, _ModelServiceGetOnlineReportType, _ModelServiceGetExposureReportType]):
     """Ranking models of a catalog: training, evaluation and serving."""
 
     @typing.overload
@@ -213,6 +230,10 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
             sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
             sightline.ranker.v1.online_report_pb2.OnlineReport,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.exposure_report_pb2.GetExposureReportRequest,
+            sightline.ranker.v1.exposure_report_pb2.ExposureReport,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -252,6 +273,10 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
             sightline.ranker.v1.online_report_pb2.OnlineReport,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.exposure_report_pb2.GetExposureReportRequest,
+            sightline.ranker.v1.exposure_report_pb2.ExposureReport,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -311,6 +336,9 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
     off-policy estimates, and drift. Based on attributed events. Changes nothing.
     """
 
+    GetExposureReport: _ModelServiceGetExposureReportType
+    """Returns how much exposure groups of products got, and what groups of shoppers got."""
+
 ModelServiceAsyncStub: typing_extensions.TypeAlias = ModelServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.TrainModelRequest,
@@ -347,6 +375,10 @@ ModelServiceAsyncStub: typing_extensions.TypeAlias = ModelServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
         sightline.ranker.v1.online_report_pb2.OnlineReport,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.exposure_report_pb2.GetExposureReportRequest,
+        sightline.ranker.v1.exposure_report_pb2.ExposureReport,
     ],
 ]
 
@@ -453,5 +485,13 @@ class ModelServiceServicer(metaclass=abc.ABCMeta):
         """Returns how shoppers responded to answers: click-through, conversion and hide rate by model version, scene and arm,
         off-policy estimates, and drift. Based on attributed events. Changes nothing.
         """
+
+    @abc.abstractmethod
+    def GetExposureReport(
+        self,
+        request: sightline.ranker.v1.exposure_report_pb2.GetExposureReportRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.exposure_report_pb2.ExposureReport, collections.abc.Awaitable[sightline.ranker.v1.exposure_report_pb2.ExposureReport]]:
+        """Returns how much exposure groups of products got, and what groups of shoppers got."""
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

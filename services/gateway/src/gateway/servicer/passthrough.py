@@ -61,7 +61,7 @@ ROUTES: Mapping[str, Mapping[str, PublicRoute]] = MappingProxyType(
                 Peer.RANKER,
                 "ModelService",
                 "TrainModel EvaluateModel GetEvaluation PromoteModel RollbackModel DemoteModel"
-                " PublishModel GetOnlineReport ListModels",
+                " PublishModel GetOnlineReport GetExposureReport ListModels",
             ),
             **_routes(
                 Peer.RANKER,

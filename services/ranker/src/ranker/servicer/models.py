@@ -12,6 +12,7 @@ from ranker.events.record.online import OnlineRecord
 from ranker.learning import publish
 from ranker.learning.feedback import health
 from ranker.learning.promotion import require_proof
+from ranker.servicer.exposure import ReportExposure
 from ranker.servicer.messages import message_of
 from ranker.servicer.model_messages import describe, params_of, period, report_message
 from ranker.servicer.requests import DEFAULT_PAGE, LARGEST_PAGE, check_request_id, job_message
@@ -21,7 +22,12 @@ from servicekit.requests import enter, page_place, page_size, page_token
 from servicekit.server import Context
 from servicekit.telemetry import get_logger
 from sightline.common.v1 import job_pb2
-from sightline.ranker.v1 import evaluation_pb2, model_service_pb2_grpc, online_report_pb2
+from sightline.ranker.v1 import (
+    evaluation_pb2,
+    exposure_report_pb2,
+    model_service_pb2_grpc,
+    online_report_pb2,
+)
 from sightline.ranker.v1 import model_service_pb2 as pb
 
 
@@ -32,6 +38,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     registry: ModelRegistry
     store: ModelStore
     online: OnlineRecord
+    exposure: ReportExposure
     refresh: Callable[[], Awaitable[None]]
     """Makes this process serve the promoted model; other processes notice it themselves."""
 
@@ -153,6 +160,12 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         kept = await self.online.kept(catalog_id)
         looked = None if kept is None else health.from_json(kept[1])
         return report_message(asked, await self.online.counts(catalog_id, asked), looked)
+
+    async def GetExposureReport(
+        self, request: exposure_report_pb2.GetExposureReportRequest, context: Context
+    ) -> exposure_report_pb2.ExposureReport:
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        return await self.exposure(catalog_id, request, now_micros())
 
 
 def _state(model: ModelRecord) -> pb.Model.State.ValueType:

@@ -27,11 +27,13 @@ from ranker.events.record.personal import PersonalRecord
 from ranker.events.record.private_counts import BudgetRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.shoppers import ShopperRecord, check_key, has_key
+from ranker.events.record.shown import ShownRecord
 from ranker.events.record.tables import JOBS, METADATA
 from ranker.ports import EventSink
 from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.events import EventServicer
 from ranker.servicer.experiments import ExperimentServicer
+from ranker.servicer.exposure import ReportExposure
 from ranker.servicer.models import ModelServicer
 from ranker.servicer.privacy import PrivacyServicer
 from ranker.servicer.profiles import ProfileServicer
@@ -127,7 +129,11 @@ def bindings(
         ranking,
         EventServicer(catalogs, key, events, *taking, settings.impression_share, texts),
         AnswerServicer(catalogs, key, answers, keep, replay, events),
-        ModelServicer(catalogs, jobs, registry, store, OnlineRecord(database), live.refresh),
+        ModelServicer(
+            *(catalogs, jobs, registry, store, OnlineRecord(database)),
+            ReportExposure(ShownRecord(database), live),
+            live.refresh,
+        ),
         ExperimentServicer(catalogs, ExperimentRecord(database)),
         ProfileServicer(catalogs, key, events, live, shoppers, signals),
         PrivacyServicer(

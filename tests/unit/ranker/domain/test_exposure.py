@@ -1,0 +1,67 @@
+"""Shares of exposure and their intervals, and what groups of shoppers got."""
+
+import math
+import random
+
+import pytest
+
+from ranker.domain.exposure import LEAST_SHOPPERS, ShownProduct, exposures, opportunities, wilson
+
+
+def shown(answer: str, product: str, place: int, *, hit: bool = False, **fields) -> ShownProduct:
+    values = {"actor": f"of-{answer}", "weight": 1.0, **fields}
+    return ShownProduct(answer, values["actor"], product, place, values["weight"], hit)
+
+
+def test_a_share_is_the_discounted_exposure_of_all_answers():
+    rows = [shown("1", "a", 1, hit=True), shown("1", "b", 2), shown("2", "b", 1)]
+    one, other = exposures(rows, {"a": "A", "b": "B"})
+    second = 1 / math.log2(3)
+    assert (one.value, other.value) == ("B", "A")
+    assert one.share == pytest.approx((1 + second) / (2 + second))
+    assert one.share + other.share == pytest.approx(1)
+    assert (one.product_count, other.outcomes_per_exposure) == (1, 1.0)
+    assert exposures([], {}) == []
+
+
+def test_products_without_a_value_are_a_group_and_sampled_answers_count_for_all():
+    rows = [shown("1", "a", 1, weight=10.0), shown("2", "x", 1)]
+    found = {one.value: one.share for one in exposures(rows, {"a": "A"})}
+    assert found == pytest.approx({"A": 10 / 11, "": 1 / 11})
+
+
+def test_the_interval_contains_the_true_share_in_95_of_100_samples():
+    draw, inside, samples = random.Random(3), 0, 400
+    for _ in range(samples):
+        rows = []
+        for answer in range(60):
+            likes = draw.random() < 0.5  # answers differ: places of one answer are not independent
+            chance = 0.5 if likes else 0.1
+            for place in range(1, 11):
+                item = "a" if draw.random() < chance else "b"
+                rows.append(shown(f"{answer}", item, place))
+        found = {one.value: one for one in exposures(rows, {"a": "A", "b": "B"})}
+        inside += found["A"].share_low <= 0.3 <= found["A"].share_high
+    assert 0.91 <= inside / samples <= 0.98
+
+
+def test_groups_of_shoppers_are_compared_by_answers_with_a_success():
+    rows = [
+        shown(f"{value}-{n}-{again}", item, place, actor=f"{value}-{n}", hit=n < hits and not again)
+        for value, hits in (("young", 10), ("old", 5))
+        for n in range(LEAST_SHOPPERS)
+        for again in range(2)
+        for place, item in enumerate("ab", 1)
+    ]
+    values = {f"{value}-{n}": value for value in ("young", "old") for n in range(LEAST_SHOPPERS)}
+    old, young = opportunities(rows, values)
+    assert (old.value, old.shopper_count, old.answer_count) == ("old", 20, 40)
+    assert (old.success_share, young.success_share) == (5 / 40, 10 / 40)
+    assert young.success_low < 0.25 < young.success_high
+    few = {actor: value for actor, value in values.items() if actor != "old-0"}
+    assert [one.value for one in opportunities(rows, few)] == ["young"], "19 are too few"
+
+
+def test_the_interval_of_a_share_is_wilsons():
+    assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    assert wilson(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
