@@ -8,6 +8,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from PIL import Image
 from prometheus_client import REGISTRY
 
 from retriever.domain.category_mismatch import CategoryGuess, Classification
@@ -56,6 +57,33 @@ async def test_chinese_titles_turned_and_tiny_photos_are_taken(shop: Shop) -> No
     assert product.title == "红葡萄酒 🍷"
     shapes = [(image.media_type, image.width, image.height) for image in product.images]
     assert shapes == [("image/jpeg", 48, 64), ("image/png", 1, 1), ("image/webp", 64, 48)]
+
+
+async def test_a_photo_is_stored_without_what_it_says_on_its_maker(shop: Shop) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x013B] = 6, "ann's camera"
+    exif.get_ifd(0x8825)[27] = b"52.5200 N"
+    sent = encoded(picture(64, 48), quality=95, exif=exif.tobytes(), comment=b"ann's camera")
+    plain = turned(picture(64, 48), 6)
+    both = [
+        product_pb2.ProductImage(content=sent, image_id=image_id(sent)),
+        product_pb2.ProductImage(content=plain),
+    ]
+    written = await shop.upsert(wine("a", images=both))
+    assert [reason(result.status) for result in written.results] == ["OK"]
+    (stored,) = written.results[0].image_ids
+    assert stored != image_id(sent), "one photo: both have the same picture and orientation"
+    folder = Path(shop.settings.photos_url).parent
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert stored in {path.name for path in files}
+    content = b"".join(path.read_bytes() for path in files)
+    for secret in (b"ann's camera", b"52.5200 N", sent):
+        assert secret not in content
+    again = product_pb2.ProductImage(content=sent, image_id=stored)
+    assert (await shop.upsert(wine("b", images=[again]))).results[0].image_ids == [stored]
+    wrong = product_pb2.ProductImage(content=sent, image_id="0" * 64)
+    refusal = await shop.upsert(wine("c", images=[wrong]))
+    assert reason(refusal.results[0].status) == "PRODUCT_INVALID"
 
 
 async def test_writing_the_same_twice_changes_nothing(shop: Shop) -> None:

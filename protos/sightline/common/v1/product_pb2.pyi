@@ -103,10 +103,13 @@ class ProductImage(google.protobuf.message.Message):
     HEIGHT_FIELD_NUMBER: builtins.int
     URI_FIELD_NUMBER: builtins.int
     image_id: builtins.str
-    """Lower-case hexadecimal SHA-256 of the photo's bytes (64 characters). Set by the service."""
+    """Lower-case hexadecimal SHA-256 of the photo's bytes as stored, which is without metadata (64 characters). Set by the
+    service. If given with `content` or `uri`: of the bytes as stored or as sent.
+    """
     content: builtins.bytes
-    """The file, unchanged: JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP, detected from its bytes, at most 10 MiB and 50
-    megapixels. If the file has several frames or pages, the first is used. Write only.
+    """The file: JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP, detected from its bytes, at most 10 MiB and 50 megapixels.
+    It is stored without metadata (EXIF with place, time and camera, XMP, IPTC, comments); the picture stays as it is.
+    If the file has several frames or pages, the first is used. Write only.
     """
     media_type: builtins.str
     """Media type, detected from the bytes: "image/jpeg", "image/png", "image/webp", "image/gif", "image/avif",

@@ -9,6 +9,7 @@ from retriever.ports.catalog import HashRecord
 from retriever.ports.photos import Photos
 from servicekit.fetch import UriForbidden, UriUnreadable
 from sightline_rules.duplicates import NO_HASH
+from sightline_rules.photos import image_id
 
 
 async def take_images(
@@ -42,16 +43,18 @@ async def _keep(
     given: ImageDraft, content: bytes, path: str, field: str, uploads: Uploads
 ) -> Image:
     try:
-        info = await uploads.inspect(content)
+        kept = await uploads.without_metadata(content)
+        info = await uploads.inspect(kept)
     except ImageRejected as error:
         raise ImageRejected(error.reason, error.message, f"{path}.{field}") from error
-    if given.image_id and given.image_id != info.image_id:
+    named = {info.image_id, image_id(content)} if given.image_id else set()
+    if given.image_id and given.image_id not in named:
         raise ProductInvalid.at(f"{path}.image_id", "is not the SHA-256 of the content")
-    await uploads.put(info.image_id, content)
+    await uploads.put(info.image_id, kept)
     return Image(
         info.image_id,
         info.media_type,
-        len(content),
+        len(kept),
         info.width,
         info.height,
         info.perceptual_hash,
