@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 from retriever.domain.errors import ImageNotFound, ImageRejected, PhotosUnavailable
 from servicekit.errors import ServiceError
 from servicekit.fetch import UriForbidden
-from sightline_rules.photos import PhotoInfo, PhotoLimits, PhotoRejectedError, image_id, inspect
+from sightline_rules.photo_metadata import without_metadata
+from sightline_rules.photos import (
+    PhotoInfo,
+    PhotoLimits,
+    PhotoRejectedError,
+    check_size,
+    image_id,
+    inspect,
+)
+
+LIMITS = PhotoLimits(max_bytes=200_000, max_pixels=1_000_000)
 
 
 @dataclass
@@ -28,9 +38,16 @@ class FakePhotos:
     web: dict[str, bytes | ServiceError] = field(default_factory=dict)
     """Content of addresses."""
 
+    async def as_stored(self, catalog_id: str, data: bytes) -> bytes:
+        try:
+            check_size(data, LIMITS)
+            return without_metadata(data)
+        except PhotoRejectedError as error:
+            raise ImageRejected(str(error.reason), str(error)) from error
+
     async def inspect(self, catalog_id: str, data: bytes) -> PhotoInfo:
         try:
-            return inspect(data, PhotoLimits(max_bytes=200_000, max_pixels=1_000_000))
+            return inspect(data, LIMITS)
         except PhotoRejectedError as error:
             raise ImageRejected(str(error.reason), str(error)) from error
 

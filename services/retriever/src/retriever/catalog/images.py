@@ -43,7 +43,7 @@ async def _keep(
     given: ImageDraft, content: bytes, path: str, field: str, uploads: Uploads
 ) -> Image:
     try:
-        kept = await uploads.without_metadata(content)
+        kept = await uploads.as_stored(content)
         info = await uploads.inspect(kept)
     except ImageRejected as error:
         raise ImageRejected(error.reason, error.message, f"{path}.{field}") from error

@@ -14,7 +14,7 @@ from retriever.domain.product import Takedown
 from retriever.ports.catalog import TakedownRecord
 from retriever.ports.photos import Mark, Photos
 from servicekit.requests import RequestInvalid, page_place, page_size, page_token
-from sightline_rules.photos import PhotoInfo
+from sightline_rules.photos import PhotoInfo, image_id
 
 DEFAULT_PAGE, MAX_PAGE = 50, 1_000
 MOST_REASON = 500
@@ -27,6 +27,14 @@ class PermittedPhotos:
 
     photos: Photos
     record: TakedownRecord
+
+    async def as_stored(self, catalog_id: str, data: bytes) -> bytes:
+        """Return a photo as it is stored; see Photos. Raise ImageTakenDown if the received bytes
+        were taken down, as which older versions stored them."""
+        kept = await self.photos.as_stored(catalog_id, data)
+        if kept is not data and await self.record.taken_down(catalog_id, [image_id(data)]):
+            raise ImageTakenDown
+        return kept
 
     async def inspect(self, catalog_id: str, data: bytes) -> PhotoInfo:
         return await self.photos.inspect(catalog_id, data)

@@ -13,14 +13,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from prometheus_client import Counter
 
-from retriever.domain.errors import ImageRejected
 from retriever.domain.product import Stored
 from retriever.ports.catalog import UploadRecord
 from retriever.ports.photos import Mark, Photos
 from servicekit import deadlines, telemetry
 from servicekit.errors import ServiceError
-from sightline_rules.photo_metadata import without_metadata
-from sightline_rules.photos import PhotoInfo, PhotoRejectedError
+from sightline_rules.photos import PhotoInfo
 
 SECONDS = 10.0
 """Timeout of reading the record, in seconds, independent of the call's deadline."""
@@ -38,14 +36,8 @@ class Uploads:
         self._puts: dict[str, asyncio.Task[Mark | None]] = {}
         self._named = set[str]()
 
-    async def without_metadata(self, data: bytes) -> bytes:
-        """Return a photo as it is stored: without what it says on its maker, place and time. Raise
-        ImageRejected."""
-        try:
-            # In a thread: a progressive photo of ten megabytes takes ten milliseconds.
-            return await asyncio.to_thread(without_metadata, data)
-        except PhotoRejectedError as error:
-            raise ImageRejected(str(error.reason), str(error)) from error
+    async def as_stored(self, data: bytes) -> bytes:
+        return await self._photos.as_stored(self._catalog_id, data)
 
     async def inspect(self, data: bytes) -> PhotoInfo:
         return await self._photos.inspect(self._catalog_id, data)

@@ -12,6 +12,10 @@ Mark: TypeAlias = tuple[int, int]
 class Photos(Protocol):
     """The content-addressed store of photos."""
 
+    async def as_stored(self, catalog_id: str, data: bytes) -> bytes:
+        """Return a received photo as it is stored: without metadata. Raises ImageRejected,
+        ImageTakenDown."""
+
     async def inspect(self, catalog_id: str, data: bytes) -> PhotoInfo:
         """Return a photo's properties. Raises ImageRejected, PhotosUnavailable."""
 
