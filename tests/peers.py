@@ -18,6 +18,7 @@ PAIRS = (
     ("gateway", "embedder"),
     ("gateway", "retriever"),
     ("gateway", "ranker"),
+    ("retriever", "embedder"),
     ("retriever-worker", "embedder"),
     ("ranker-worker", "retriever"),
 )

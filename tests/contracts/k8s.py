@@ -57,6 +57,7 @@ ARROWS = {
     ("gateway", "embedder", 8601),
     ("gateway", "retriever", 8602),
     ("gateway", "ranker", 8603),
+    ("retriever", "embedder", 8601),
     ("retriever-worker", "embedder", 8601),
     ("ranker-worker", "retriever", 8602),
     ("embedder", "triton", 8001),

@@ -21,6 +21,7 @@ UNCALLED = {"sightline.ranker.v1.EventService/GetEvents"}
 """No service makes these calls: operators do, on one machine."""
 CALLERS: Mapping[PeerName, tuple[str, ...]] = {
     PeerName.GATEWAY: ("services/gateway/src/gateway",),
+    PeerName.RETRIEVER: ("services/retriever/src/retriever/adapters/face_finder.py",),
     PeerName.RETRIEVER_WORKER: ("services/retriever/src/retriever/adapters/embedder.py",),
     PeerName.RANKER_WORKER: ("services/ranker/src/ranker/adapters/retriever.py",),
 }

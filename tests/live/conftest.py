@@ -35,6 +35,7 @@ CATALOGS = (
     "learned",
     "variants",
     "placeholders",
+    "people",
 )
 """At most 20: metrics show more of them as one. And no more than are used: each costs the workers
 looks at the record and at the engine.
@@ -43,7 +44,7 @@ The wines; what is written while processes are killed; what bad input is sent to
 have the same ids and must know nothing of each other; what the fuzzer writes and deletes, and what
 must stay there: rows, and photos; what the wines are restored into; what a new model is rolled out
 for; whose photos a space is learned from; many variants of few products; products of which most
-show one photo."""
+show one photo; photos whose faces are blurred."""
 
 
 RUNNING = ExitStack()
@@ -76,8 +77,9 @@ def suite(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Ite
     for service in ("GATEWAY", "EMBEDDER", "RETRIEVER", "RANKER"):
         traces[f"{service}_TRACES_ENDPOINT"] = collector.endpoint
         traces[f"{service}_TRACES_SHARE"] = "0"
+    given = {**traces, "RETRIEVER_BLUR_FACES": "people"}
     with RUNNING:
-        yield RUNNING.enter_context(running(tmp_path_factory.mktemp("suite"), CATALOGS, traces))
+        yield RUNNING.enter_context(running(tmp_path_factory.mktemp("suite"), CATALOGS, given))
 
 
 @contextmanager

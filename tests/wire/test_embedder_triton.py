@@ -30,6 +30,7 @@ from tests.waiting import SECONDS
 from tests.wire.embedder_server import RECOVERY, batch, reasons, served
 
 WINES = ROOT / "examples" / "wines" / "images"
+FACE = ROOT / "tests" / "faces" / "astronaut.jpg"
 
 
 async def states(stub: Any) -> dict[str, bool]:
@@ -153,6 +154,34 @@ async def test_the_regions_of_two_photos_sum_to_the_similarity_of_their_vectors(
         assert grid.std() > 0, "all regions alike"
     with Image.open(io.BytesIO(found.png)) as picture:
         assert (picture.format, picture.size) == ("PNG", (224, 456))
+
+
+async def test_the_face_in_a_photo_is_found_by_a_detector_that_is_loaded_for_it(
+    tmp_path: Path,
+) -> None:
+    with Image.open(FACE) as upper:
+        # Lying on its side, as a phone stores it: boxes are those of the upright photo.
+        lying, exif = upper.transpose(Image.Transpose.ROTATE_90), Image.Exif()
+        exif[0x0112] = 6
+        lying.save(turned := io.BytesIO(), "JPEG", exif=exif)
+    port = free_port()
+    async with triton_kept_up(port, tmp_path / "triton.log", (LITE0,)):
+        async for channel in served(port, models=(LITE0,), max_pixels=50_000_000):
+            stub = pb_grpc.EmbeddingServiceStub(channel)
+            await until(stub, {LITE0: True}, SECONDS)
+            photos = [FACE.read_bytes(), turned.getvalue(), next(WINES.iterdir()).read_bytes()]
+            asked = [pb.FindFacesRequest(image=data) for data in photos]
+            found = await asyncio.gather(*(stub.FindFaces(each, timeout=SECONDS) for each in asked))
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await stub.FindFaces(pb.FindFacesRequest(image=b"no photo"), timeout=SECONDS)
+    assert from_rpc_error(refused.value).reason == "IMAGE_UNDECODABLE"
+    upright, again, bottle = ([*answer.faces] for answer in found)
+    assert not bottle
+    for faces in (upright, again):
+        (face,) = faces
+        assert face.score > 0.7
+        sides = (face.box.left, face.box.top, face.box.right, face.box.bottom)
+        assert sides == pytest.approx((0.35, 0.15, 0.53, 0.46), abs=0.04)
 
 
 async def _that_can_not_be_compared(stub: Any, asked: pb.ComparePhotosRequest) -> None:

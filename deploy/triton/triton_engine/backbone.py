@@ -108,6 +108,18 @@ class OnnxPhotos(Table):
     dimension: Count
 
 
+class OnnxFaces(Table):
+    """An ONNX file that finds faces as CenterFace does (Xu et al., CenterFace: Joint Face Detection
+    and Alignment Using Face as Point, 2019): maps of a quarter of the input's sides."""
+
+    family: Literal["centerface"]
+    input: Plain
+    """Name of its input: float32 pixels [N, 3, side, side]."""
+    outputs: tuple[Plain, Plain, Plain]
+    """Names of its outputs: the probability that a face's centre is here (1 channel), logarithms of
+    its height and width (2), and the centre's offset down and right (2)."""
+
+
 class OnnxTexts(Table):
     """An ONNX file for texts, in the published form of CLIP's and SigLIP's text towers."""
 
@@ -203,13 +215,13 @@ class _Manifest(Table):
 class PhotoModel(_Manifest):
     """A network that takes photos: uint8 `image` [N, size, size, 3]."""
 
-    network: Lite | OnnxPhotos
+    network: Lite | OnnxPhotos | OnnxFaces
     input: Pixels
 
     @property
     def dimension(self) -> int:
         """Components of a vector."""
-        return self.network.dimension
+        raise NotImplementedError
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -288,6 +300,34 @@ class OnnxPhotoModel(PhotoModel):
 
     network: OnnxPhotos
 
+    @property
+    def dimension(self) -> int:
+        return self.network.dimension
+
+
+FACES: Final = "faces"
+"""Space of models that find faces, which is never searched."""
+
+
+class FaceModel(PhotoModel):
+    """A network that finds faces."""
+
+    network: OnnxFaces
+    space: Literal["faces"]
+
+    @property
+    def output(self) -> str:
+        return FACES
+
+    @property
+    def given(self) -> str:
+        return "maps of faces: centre, log height and width, offset down and right"
+
+    @property
+    def dimension(self) -> int:
+        """Five maps, one after the other."""
+        return 5 * (self.input.size // 4) ** 2
+
 
 class TextModel(_Manifest):
     """A network for texts: int64 `input_ids` and `attention_mask`, both [N, tokens]."""
@@ -321,13 +361,14 @@ class OnnxTextModel(TextModel):
     network: OnnxTexts
 
 
-Backbone = LiteModel | BertModel | OnnxPhotoModel | OnnxTextModel
+Backbone = LiteModel | BertModel | OnnxPhotoModel | OnnxTextModel | FaceModel
 
 _FAMILIES: Final[Mapping[str, type[Backbone]]] = {
     "efficientnet-lite": LiteModel,
     "bert": BertModel,
     "onnx": OnnxPhotoModel,
     "onnx-text": OnnxTextModel,
+    "centerface": FaceModel,
 }
 
 

@@ -11,12 +11,19 @@ from typing import Final
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import helper
+from onnx import helper, version_converter
 from onnx.compose import add_prefix
 from onnx.utils import Extractor
 
-from triton_engine.backbone import BuildError, OnnxPhotoModel, OnnxTextModel, Pixels
-from triton_engine.graph import Graph, tensor
+from triton_engine.backbone import (
+    FACES,
+    BuildError,
+    FaceModel,
+    OnnxPhotoModel,
+    OnnxTextModel,
+    Pixels,
+)
+from triton_engine.graph import OPSET, Graph, tensor
 
 IMAGE: Final = "image"
 IDS: Final = "input_ids"
@@ -25,36 +32,44 @@ OUTPUT: Final = "embedding"
 PREFIX: Final = "file/"
 """Prefix of every name in the file, so that none equals one of ours."""
 LEAST_OPSET: Final = 13
-"""Minimum opset: since then ReduceSum takes its axes as an input, as in the graph after the file.
+"""Minimum opset; older files are converted. Since then ReduceSum takes its axes as an input, as in
+the graph after the file.
 """
 
 
-def wrap(data: bytes, backbone: OnnxPhotoModel | OnnxTextModel) -> onnx.ModelProto:
-    """Return the file's graph from bytes or tokens to float32 `embedding` [N, dimension], of unit
-    length.
+def wrap(data: bytes, backbone: OnnxPhotoModel | OnnxTextModel | FaceModel) -> onnx.ModelProto:
+    """Return the file's graph from bytes or tokens to float32 [N, dimension]: `embedding`, of unit
+    length, or `faces`.
 
     Raises BuildError if the file is not ONNX, stores its weights in other files, or has no path
     from the manifest's inputs to its output.
     """
-    network = backbone.network
-    if isinstance(backbone, OnnxPhotoModel):
+    if isinstance(backbone, OnnxPhotoModel | FaceModel):
         given = {backbone.network.input: "pixels"}
         size = backbone.input.size
         inputs = [tensor(IMAGE, onnx.TensorProto.UINT8, ["N", size, size, 3])]
-        before = _normalisation(backbone.input, channels_first=backbone.network.layout == "NCHW")
+        channels_last = isinstance(backbone, OnnxPhotoModel) and backbone.network.layout == "NHWC"
+        before = _normalisation(backbone.input, channels_first=not channels_last)
     else:
         names = {backbone.network.ids: IDS, backbone.network.mask: MASK}
         given = {theirs: ours for theirs, ours in names.items() if theirs}
         inputs = [tensor(name, onnx.TensorProto.INT64, ["N", "T"]) for name in (IDS, MASK)]
         before = Graph()
-    file = _cut(data, backbone.name, list(given), network.output)
+    if isinstance(backbone, FaceModel):
+        wanted = list(backbone.network.outputs)
+        dimension = backbone.dimension
+        after = _one_after_the_other([PREFIX + name for name in wanted])
+    else:
+        wanted = [backbone.network.output]
+        dimension = backbone.network.dimension
+        after = _unit_length(PREFIX + backbone.network.output)
+    file = _cut(data, backbone.name, list(given), wanted)
     _rename(file, {PREFIX + theirs: ours for theirs, ours in given.items()})
-    after = _unit_length(PREFIX + network.output)
     graph = helper.make_graph(
         [*before.nodes, *file.graph.node, *after.nodes],
         backbone.name,
         inputs,
-        [tensor(OUTPUT, onnx.TensorProto.FLOAT, ["N", network.dimension])],
+        [tensor(backbone.output, onnx.TensorProto.FLOAT, ["N", dimension])],
         [*before.constants, *file.graph.initializer, *after.constants],
     )
     model = helper.make_model(
@@ -71,28 +86,42 @@ def wrap(data: bytes, backbone: OnnxPhotoModel | OnnxTextModel) -> onnx.ModelPro
     return model
 
 
-def _cut(data: bytes, name: str, inputs: Sequence[str], output: str) -> onnx.ModelProto:
-    """Return the part of the file from the inputs to the output, every name with our prefix."""
+def _cut(data: bytes, name: str, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:
+    """Return the part of the file from the inputs to the outputs, every name with our prefix."""
     try:
         model = onnx.load_model_from_string(data)
     except DecodeError as error:
         raise BuildError(f"{name}: the weights are not an ONNX file") from error
-    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
-    if opset < LEAST_OPSET:
-        raise BuildError(f"{name}: the file is of opset {opset}, wanted is {LEAST_OPSET} or newer")
     if any(constant.external_data for constant in model.graph.initializer):
         raise BuildError(f"{name}: the file stores its weights in other files: merge them first")
     known = [value.name for value in model.graph.input]
     if unknown := [i for i in inputs if i not in known]:
         raise BuildError(f"{name}: the file has no input {unknown[0]}; it has {', '.join(known)}")
     offered = [value.name for value in model.graph.output]
-    if output not in offered:
-        raise BuildError(f"{name}: the file has no output {output}; it has {', '.join(offered)}")
+    if missing := [output for output in outputs if output not in offered]:
+        raise BuildError(
+            f"{name}: the file has no output {missing[0]}; it has {', '.join(offered)}"
+        )
     try:
-        cut = Extractor(model).extract_model(list(inputs), [output])
+        cut = Extractor(_recent(model, name)).extract_model(list(inputs), list(outputs))
     except ValueError as error:
-        raise BuildError(f"{name}: the file can't be cut down to {output}: {error}") from error
+        reached = ", ".join(outputs)
+        raise BuildError(f"{name}: the file can't be cut down to {reached}: {error}") from error
+    del cut.graph.value_info[:]  # shapes of the exporter's example
     return add_prefix(cut, PREFIX)
+
+
+def _recent(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """Return a model of a supported opset, converted if need be."""
+    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+    if opset >= LEAST_OPSET:
+        return model
+    try:
+        return version_converter.convert_version(model, OPSET)
+    except (RuntimeError, version_converter.ConvertError) as error:
+        raise BuildError(
+            f"{name}: the file of opset {opset} can't be converted: {error}"
+        ) from error
 
 
 def _rename(model: onnx.ModelProto, names: Mapping[str, str]) -> None:
@@ -112,6 +141,13 @@ def _normalisation(pixels: Pixels, *, channels_first: bool) -> Graph:
     part.add("Div", [x, scale], last)
     if channels_first:
         part.add("Transpose", [last], "pixels", perm=[0, 3, 1, 2])
+    return part
+
+
+def _one_after_the_other(maps: list[str]) -> Graph:
+    """Map `maps`, each [N, channels, height, width], to `faces` [N, all channels, all places]."""
+    part = Graph()
+    part.add("Flatten", [part.add("Concat", maps, "stacked", axis=1)], FACES, axis=1)
     return part
 
 

@@ -37,6 +37,9 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         {"worker_poll_seconds": 0},
         {"decode_processes": 0},
         {"image_max_bytes": 2**30},
+        {"blur_faces": ("unknown",)},
+        {"blur_faces": ("default",), "refuse_faces": ("default",)},
+        {"refuse_faces": ("*", "*")},
     ],
 )
 def test_nonsense_is_refused(bad: dict[str, object]) -> None:

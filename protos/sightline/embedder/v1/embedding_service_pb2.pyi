@@ -428,6 +428,96 @@ class SimilarityGrid(google.protobuf.message.Message):
 Global___SimilarityGrid: typing_extensions.TypeAlias = SimilarityGrid
 
 @typing.final
+class FindFacesRequest(google.protobuf.message.Message):
+    """Request to find faces."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    IMAGE_FIELD_NUMBER: builtins.int
+    PRIORITY_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs. If empty, the service generates one."""
+    image: builtins.bytes
+    """The photo: a file as in EmbedItem, at most 10 MiB and 50 megapixels. Required."""
+    priority: sightline.common.v1.vector_pb2.Priority.ValueType
+    """Priority. Default: interactive."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        image: builtins.bytes = ...,
+        priority: sightline.common.v1.vector_pb2.Priority.ValueType = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "image", b"image", "priority", b"priority", "request_id", b"request_id"]) -> None: ...
+
+Global___FindFacesRequest: typing_extensions.TypeAlias = FindFacesRequest
+
+@typing.final
+class FindFacesResponse(google.protobuf.message.Message):
+    """The faces in a photo."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FACES_FIELD_NUMBER: builtins.int
+    STAGE_TIMINGS_FIELD_NUMBER: builtins.int
+    DECODING_TIME_FIELD_NUMBER: builtins.int
+    @property
+    def faces(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Face]:
+        """Faces, the most probable first, at most 200. Empty if none was found: a face that is small, turned away or covered
+        may be missed.
+        """
+
+    @property
+    def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
+        """Durations of the stages; see BatchEmbedResponse."""
+
+    @property
+    def decoding_time(self) -> google.protobuf.duration_pb2.Duration:
+        """CPU time of decoding the photo; see BatchEmbedResponse."""
+
+    def __init__(
+        self,
+        *,
+        faces: collections.abc.Iterable[Global___Face] | None = ...,
+        stage_timings: collections.abc.Iterable[sightline.common.v1.answer_pb2.StageTiming] | None = ...,
+        decoding_time: google.protobuf.duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["decoding_time", b"decoding_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["decoding_time", b"decoding_time", "faces", b"faces", "stage_timings", b"stage_timings"]) -> None: ...
+
+Global___FindFacesResponse: typing_extensions.TypeAlias = FindFacesResponse
+
+@typing.final
+class Face(google.protobuf.message.Message):
+    """A face in a photo."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BOX_FIELD_NUMBER: builtins.int
+    SCORE_FIELD_NUMBER: builtins.int
+    score: builtins.float
+    """Probability that it is a face, by the detector: above 0.35, at most 1."""
+    @property
+    def box(self) -> sightline.common.v1.photo_pb2.Box:
+        """The face, from the forehead to the chin, as fractions of the upright photo's sides."""
+
+    def __init__(
+        self,
+        *,
+        box: sightline.common.v1.photo_pb2.Box | None = ...,
+        score: builtins.float = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["box", b"box"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["box", b"box", "score", b"score"]) -> None: ...
+
+Global___Face: typing_extensions.TypeAlias = Face
+
+@typing.final
 class ListSpacesRequest(google.protobuf.message.Message):
     """Request to list spaces."""
 

@@ -50,6 +50,11 @@ class EmbeddingServiceStub(object):
                 request_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ComparePhotosRequest.SerializeToString,
                 response_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ComparePhotosResponse.FromString,
                 _registered_method=True)
+        self.FindFaces = channel.unary_unary(
+                '/sightline.embedder.v1.EmbeddingService/FindFaces',
+                request_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.FindFacesRequest.SerializeToString,
+                response_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.FindFacesResponse.FromString,
+                _registered_method=True)
         self.ListSpaces = channel.unary_unary(
                 '/sightline.embedder.v1.EmbeddingService/ListSpaces',
                 request_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ListSpacesRequest.SerializeToString,
@@ -87,6 +92,14 @@ class EmbeddingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindFaces(self, request, context):
+        """Finds the faces in a photo of a product, for catalogs whose photos must not show any. IMAGE_UNDECODABLE,
+        IMAGE_TOO_LARGE, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL, and MODEL_NOT_READY if Triton can't load the detector.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListSpaces(self, request, context):
         """Lists the spaces that are available now. A space whose model does not answer is listed with `ready` false.
         """
@@ -111,6 +124,11 @@ def add_EmbeddingServiceServicer_to_server(servicer, server):
                     servicer.ComparePhotos,
                     request_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ComparePhotosRequest.FromString,
                     response_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ComparePhotosResponse.SerializeToString,
+            ),
+            'FindFaces': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindFaces,
+                    request_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.FindFacesRequest.FromString,
+                    response_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.FindFacesResponse.SerializeToString,
             ),
             'ListSpaces': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSpaces,
@@ -200,6 +218,33 @@ class EmbeddingService(object):
             '/sightline.embedder.v1.EmbeddingService/ComparePhotos',
             sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ComparePhotosRequest.SerializeToString,
             sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ComparePhotosResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindFaces(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.embedder.v1.EmbeddingService/FindFaces',
+            sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.FindFacesRequest.SerializeToString,
+            sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.FindFacesResponse.FromString,
             options,
             channel_credentials,
             insecure,

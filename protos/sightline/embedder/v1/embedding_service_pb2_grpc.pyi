@@ -73,6 +73,22 @@ _EmbeddingServiceComparePhotosType = typing_extensions.TypeVar(
     ],
 )
 
+_EmbeddingServiceFindFacesType = typing_extensions.TypeVar(
+    '_EmbeddingServiceFindFacesType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.FindFacesRequest,
+        sightline.embedder.v1.embedding_service_pb2.FindFacesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.FindFacesRequest,
+        sightline.embedder.v1.embedding_service_pb2.FindFacesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.FindFacesRequest,
+        sightline.embedder.v1.embedding_service_pb2.FindFacesResponse,
+    ],
+)
+
 _EmbeddingServiceListSpacesType = typing_extensions.TypeVar(
     '_EmbeddingServiceListSpacesType',
     grpc.UnaryUnaryMultiCallable[
@@ -89,7 +105,7 @@ _EmbeddingServiceListSpacesType = typing_extensions.TypeVar(
     ],
 )
 
-class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _EmbeddingServiceClassifyType, _EmbeddingServiceComparePhotosType, _EmbeddingServiceListSpacesType]):
+class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _EmbeddingServiceClassifyType, _EmbeddingServiceComparePhotosType, _EmbeddingServiceFindFacesType, _EmbeddingServiceListSpacesType]):
     """Embedding of photos and texts. Stateless."""
 
     @typing.overload
@@ -105,6 +121,10 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
         grpc.UnaryUnaryMultiCallable[
             sightline.embedder.v1.embedding_service_pb2.ComparePhotosRequest,
             sightline.embedder.v1.embedding_service_pb2.ComparePhotosResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.embedder.v1.embedding_service_pb2.FindFacesRequest,
+            sightline.embedder.v1.embedding_service_pb2.FindFacesResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
@@ -125,6 +145,10 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.embedder.v1.embedding_service_pb2.ComparePhotosRequest,
             sightline.embedder.v1.embedding_service_pb2.ComparePhotosResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.embedder.v1.embedding_service_pb2.FindFacesRequest,
+            sightline.embedder.v1.embedding_service_pb2.FindFacesResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
@@ -149,6 +173,11 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
     attributed to positions, and for each photo the errors of BatchEmbed, with the field.
     """
 
+    FindFaces: _EmbeddingServiceFindFacesType
+    """Finds the faces in a photo of a product, for catalogs whose photos must not show any. IMAGE_UNDECODABLE,
+    IMAGE_TOO_LARGE, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL, and MODEL_NOT_READY if Triton can't load the detector.
+    """
+
     ListSpaces: _EmbeddingServiceListSpacesType
     """Lists the spaces that are available now. A space whose model does not answer is listed with `ready` false."""
 
@@ -164,6 +193,10 @@ EmbeddingServiceAsyncStub: typing_extensions.TypeAlias = EmbeddingServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.embedding_service_pb2.ComparePhotosRequest,
         sightline.embedder.v1.embedding_service_pb2.ComparePhotosResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.FindFacesRequest,
+        sightline.embedder.v1.embedding_service_pb2.FindFacesResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
@@ -204,6 +237,16 @@ class EmbeddingServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.ComparePhotosResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.ComparePhotosResponse]]:
         """Returns which regions of two photos make them similar. HEAT_MAP_UNAVAILABLE if the space's vectors can't be
         attributed to positions, and for each photo the errors of BatchEmbed, with the field.
+        """
+
+    @abc.abstractmethod
+    def FindFaces(
+        self,
+        request: sightline.embedder.v1.embedding_service_pb2.FindFacesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.FindFacesResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.FindFacesResponse]]:
+        """Finds the faces in a photo of a product, for catalogs whose photos must not show any. IMAGE_UNDECODABLE,
+        IMAGE_TOO_LARGE, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL, and MODEL_NOT_READY if Triton can't load the detector.
         """
 
     @abc.abstractmethod

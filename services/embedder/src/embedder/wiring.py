@@ -12,9 +12,11 @@ from embedder.adapters.tokenizers import Tokenizers
 from embedder.adapters.triton.client import Triton
 from embedder.domain.models import FEATURES, TEXT, VISUAL
 from embedder.domain.photos import Camera
+from embedder.embedding import find_faces
 from embedder.embedding.cache import EmbeddingCache
 from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
+from embedder.embedding.find_faces import FaceFinder
 from embedder.embedding.photo_intake import PhotoIntake
 from embedder.embedding.photos import PhotoEmbedder
 from embedder.embedding.pixel_budget import PixelBudget
@@ -127,14 +129,17 @@ def bind(
         repository=triton,
         control=triton,
     )
-    comparison = PhotoComparer(
-        embedder, lambda model: Retrying(triton.inference(model), trouble.set), sources.loaded
-    )
+
+    def on_demand(model: str) -> Retrying:
+        return Retrying(triton.inference(model), trouble.set)
+
+    comparison = PhotoComparer(embedder, on_demand, sources.loaded)
+    faces = FaceFinder(intake, embedder.photos.queues, on_demand(find_faces.MODEL), sources.loaded)
     learner = Learner(store, backbones, sources, default_backbone=settings.fit_backbone)
     promotion = Promotion(store, triton, triton.inference)
     listing = SpaceListing(spaces, metadata)
     offered = [
-        Binding.of(EmbeddingServicer(embedder, comparison, listing, settings.catalogs)),
+        Binding.of(EmbeddingServicer(embedder, comparison, faces, listing, settings.catalogs)),
         Binding.of(SpaceServicer(learner, promotion, settings.catalogs)),
     ]
     return offered, recovery, sources

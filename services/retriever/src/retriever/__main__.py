@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from retriever.adapters.milvus.index import LEAST_VERSION, MilvusIndex
 from retriever.adapters.photos import PhotoStore
 from retriever.backup.backups import Quota
+from retriever.catalog.faces import FaceRules
 from retriever.catalog.takedowns import PermittedPhotos
 from retriever.columns.keeper import Columns
 from retriever.indexing.lag import keep_measuring
@@ -30,9 +31,12 @@ from retriever.wiring import (
     backup_files,
     backup_keys,
     database,
+    face_finder,
+    face_policies,
     job_queue,
     milvus_index,
     photo_store,
+    to_face_finder,
     watch,
 )
 from servicekit.audit_record import AuditRecord
@@ -56,10 +60,12 @@ def bindings(
     backups: Backups,
     watchdog: Watchdog | None = None,
     columns: Columns | None = None,
+    faces: FaceRules | None = None,
 ) -> list[Binding]:
     """Return the services of the server.
 
-    `watchdog`, `columns`: if `None`, they are created by the settings.
+    `watchdog`, `columns`: if `None`, they are created by the settings. `faces`: if `None`, faces
+    are left.
     """
     columns = columns or columns_of(settings, record)
     watchdog = watchdog or watch(settings, record)
@@ -78,7 +84,9 @@ def bindings(
         ),
         RebuildServicer(catalogs, record, jobs),
         FitServicer(catalogs, jobs),
-        ProductServicer(catalogs, record, PermittedPhotos(photos, record), jobs, share, columns),
+        ProductServicer(
+            catalogs, record, PermittedPhotos(photos, record, faces), jobs, share, columns
+        ),
         PhotoServicer(catalogs, record, photos),
         VectorServicer(catalogs, searcher, fallback.breaker, seconds, watchdog),
         KeywordServicer(catalogs, record, columns),
@@ -134,6 +142,7 @@ async def main(settings: RetrieverSettings) -> None:
     REGISTRY.register(RecallCollector(watchdog, settings.catalogs))
     measuring = asyncio.create_task(keep_measuring(settings.catalogs, record))
     columns = columns_of(settings, record)
+    embedder = face_finder(settings)
     warming = asyncio.create_task(warm(columns, record, settings.catalogs))
     keeping_up = asyncio.create_task(keep_up(columns))
 
@@ -143,6 +152,7 @@ async def main(settings: RetrieverSettings) -> None:
         keeping_up.cancel()
         await watchdog.close()
         await index.close()
+        await embedder.close()
         photos.close()
         backups.close()
         db.close()
@@ -152,7 +162,15 @@ async def main(settings: RetrieverSettings) -> None:
     await asyncio.wait({warming}, timeout=WARM_SECONDS)
     jobs = job_queue(db)
     offered = bindings(
-        settings, record, photos, index, jobs, backups=backups, watchdog=watchdog, columns=columns
+        settings,
+        record,
+        photos,
+        index,
+        jobs,
+        backups=backups,
+        watchdog=watchdog,
+        columns=columns,
+        faces=FaceRules(embedder, photos, face_policies(settings)),
     )
     audit = AuditServicer(settings.catalogs, AuditRecord(db), settings.audit_days)
     offered.append(Binding.of(audit))
@@ -162,6 +180,6 @@ async def main(settings: RetrieverSettings) -> None:
 
 
 if __name__ == "__main__":
-    configured = load(RetrieverSettings, PeerCredentials.of, backup_keys)
+    configured = load(RetrieverSettings, PeerCredentials.of, to_face_finder, backup_keys)
     observe("retriever", configured, configured.log_level)
     run(main(configured))

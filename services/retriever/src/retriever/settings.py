@@ -4,12 +4,13 @@ The only module that reads the environment; variables start with RETRIEVER_.
 """
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from retriever.catalog.faces import OTHERS
 from retriever.columns.keeper import EXACT_BYTES, EXACT_ROWS, MOST_PRODUCTS
 from retriever.search.fallback.from_record import MOST_ROWS
 from servicekit.backups.settings import BackupSettings
@@ -123,7 +124,16 @@ class RetrieverSettings(
     """Prefix of collection names, so that several installations can share an engine."""
 
     embedder_target: str = Field(default="127.0.0.1:8601", min_length=1)
-    """gRPC target of the embedder, such as `host:port`. Only the worker calls it."""
+    """gRPC target of the embedder, such as `host:port`. The worker calls it, and the server where
+    faces are blurred or refused."""
+
+    blur_faces: tuple[str, ...] = ()
+    """Catalogs whose photos of products are stored with blurred faces; `*`: all that
+    RETRIEVER_REFUSE_FACES does not name. See docs/operate/photos.md."""
+
+    refuse_faces: tuple[str, ...] = ()
+    """Catalogs that reject photos of products with faces, with FACE_IN_PHOTO; `*`: all that
+    RETRIEVER_BLUR_FACES does not name."""
 
     spaces: Annotated[tuple[str, ...], AfterValidator(_spaces)] = ("visual",)
     """Spaces that the worker fills with the embedder's vectors: `visual` (photos), `text`
@@ -171,6 +181,17 @@ class RetrieverSettings(
     """Minimum seconds between two flushes of a collection, because Milvus Lite searches unflushed
     rows slowly. A Milvus server, whose writes wait for a flush, is flushed only if no write arrived
     within that time; it builds graphs of large segments by itself."""
+
+    @model_validator(mode="after")
+    def _faces_by_known_catalogs(self) -> Self:
+        named = [*self.blur_faces, *self.refuse_faces]
+        if twice := sorted({name for name in named if named.count(name) > 1}):
+            raise ValueError(f"blur_faces and refuse_faces name {', '.join(twice)} twice")
+        if unknown := set(named) - {*self.catalogs, OTHERS}:
+            raise ValueError(
+                f"blur_faces or refuse_faces names {', '.join(sorted(unknown))}: not among catalogs"
+            )
+        return self
 
     def unsafe(self) -> Iterator[str]:
         yield from super().unsafe()

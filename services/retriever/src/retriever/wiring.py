@@ -1,21 +1,27 @@
 """Collaborators that both processes, the server and the worker, are built from."""
 
+from collections.abc import Mapping
+
 import sqlalchemy as sa
 
 from retriever.adapters import photo_work
+from retriever.adapters.face_finder import EmbedderFaces
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.adapters.photos import PhotoStore
 from retriever.backup.archive.former import FormerBackup
+from retriever.domain.faces import FacePolicy
 from retriever.ports.generations import RowsRecord
 from retriever.record.tables import jobs, metadata, products
 from retriever.search.recall.watchdog import Watchdog
 from retriever.settings import RetrieverSettings
+from servicekit.access import PeerName
 from servicekit.backups.store import Backups
 from servicekit.decoding import Decoders
 from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.jobs import Jobs
 from servicekit.keyring import SigningKeys, signing_keys
 from servicekit.migrations import settle
+from servicekit.peers import NO_CREDENTIALS, PeerCredentials
 from servicekit.sql import Database
 from sightline_rules.fields import FIELDS, FieldTableError, check_columns
 from sightline_rules.photos import PhotoLimits
@@ -52,6 +58,28 @@ def photo_store(settings: RetrieverSettings) -> PhotoStore:
     decoders = Decoders.of(settings, photo_work.__name__, settings.image_max_bytes)
     fetcher = Fetcher(FetchPolicy.of(settings, settings.image_max_bytes))
     return PhotoStore(settings.photos_url, limits=limits, decoders=decoders, fetcher=fetcher)
+
+
+def to_embedder(settings: RetrieverSettings) -> PeerCredentials:
+    """Return the credentials for calls to the embedder. Raises Unreadable."""
+    return PeerCredentials.of(settings).calling(PeerName.EMBEDDER)
+
+
+def to_face_finder(settings: RetrieverSettings) -> PeerCredentials:
+    """Return the credentials for calls to the embedder; none where all faces are left, as it is not
+    called. Raises Unreadable."""
+    return to_embedder(settings) if face_policies(settings) else NO_CREDENTIALS
+
+
+def face_finder(settings: RetrieverSettings) -> EmbedderFaces:
+    """Return the finder of faces. Requires a running event loop. Raises Unreadable."""
+    return EmbedderFaces(settings.embedder_target, to_face_finder(settings))
+
+
+def face_policies(settings: RetrieverSettings) -> Mapping[str, FacePolicy]:
+    """Return what is done with faces, by catalog."""
+    blurred = dict.fromkeys(settings.blur_faces, FacePolicy.BLURRED)
+    return blurred | dict.fromkeys(settings.refuse_faces, FacePolicy.REFUSED)
 
 
 def backup_files(settings: RetrieverSettings) -> Backups:

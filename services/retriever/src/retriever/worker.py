@@ -23,13 +23,12 @@ from retriever.wiring import (
     job_queue,
     milvus_index,
     photo_store,
+    to_embedder,
 )
 from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
 from retriever.workers.leader_loops import lead_in_turn
-from servicekit.access import PeerName
 from servicekit.leases import Lease, worker_id
-from servicekit.peers import PeerCredentials
 from servicekit.retention import forget_jobs
 from servicekit.server import run
 from servicekit.startup import check_engine, load, observe
@@ -38,11 +37,6 @@ from servicekit.telemetry import get_logger, serve_metrics
 LEASE = "index-writer"
 
 log = get_logger()
-
-
-def to_embedder(settings: RetrieverSettings) -> PeerCredentials:
-    """Return the credentials for calls to the embedder. Raises Unreadable."""
-    return PeerCredentials.of(settings).calling(PeerName.EMBEDDER)
 
 
 async def main(settings: RetrieverSettings) -> None:

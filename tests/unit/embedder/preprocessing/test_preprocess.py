@@ -98,14 +98,14 @@ def test_the_views_are_a_wide_one_a_narrow_one_and_their_mirror_images() -> None
 def test_the_subject_that_is_looked_for_is_looked_at_and_returned() -> None:
     image = Image.new("RGB", (400, 300), "white")
     image.paste("navy", (40, 60, 140, 160))
-    data, _, subject = preprocess.pixels(
+    data, _, subject, _ = preprocess.pixels(
         encoded(image, "PNG"), PhotoLimits(), RECIPE, PhotoView(find=True)
     )
     assert subject is not None
     box = subject.box
     assert (box.left, box.top) == (pytest.approx(0.1, abs=0.04), pytest.approx(0.2, abs=0.04))
     assert (box.right, box.bottom) == (pytest.approx(0.35, abs=0.04), pytest.approx(0.53, abs=0.04))
-    again, _, none = preprocess.pixels(
+    again, _, none, _ = preprocess.pixels(
         encoded(image, "PNG"), PhotoLimits(), RECIPE, PhotoView(box=box)
     )
     assert (data, none) == (again, None)

@@ -14,6 +14,7 @@ from embedder.domain.photos import Camera
 from embedder.embedding.cache import EmbeddingCache
 from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
+from embedder.embedding.find_faces import FaceFinder
 from embedder.embedding.photo_intake import PhotoIntake
 from embedder.embedding.photos import PhotoEmbedder
 from embedder.embedding.pixel_budget import PixelBudget
@@ -50,6 +51,13 @@ def comparison(embedder: ItemEmbedder) -> PhotoComparer:
     return PhotoComparer(embedder, lambda model: FakeInference(), lambda model: nullcontext())
 
 
+def finder(embedder: ItemEmbedder) -> FaceFinder:
+    """Return a finder of faces that is never called: tests/wire/test_embedder_triton.py tests
+    them."""
+    photos = embedder.photos
+    return FaceFinder(photos.intake, photos.queues, FakeInference(), lambda model: nullcontext())
+
+
 class WatchedQueues(ModelQueues):
     """Queues that record their items."""
 
@@ -74,8 +82,9 @@ def servicer(inference: FakeInference, queues: WatchedQueues) -> EmbeddingServic
     photos = PhotoEmbedder(intake, queues, EmbeddingCache(0), FakeNames())
     texts = TextEmbedder(spaces, queues, FakeEncoder(), batch=4)
     embedder = ItemEmbedder(spaces, photos, texts, FakeFetch(), PixelBudget(intake, 10**9))
+    listing = SpaceListing(spaces, FakeRecord())
     return EmbeddingServicer(
-        embedder, comparison(embedder), SpaceListing(spaces, FakeRecord()), ("default", "wine")
+        embedder, comparison(embedder), finder(embedder), listing, ("default", "wine")
     )
 
 
@@ -205,8 +214,9 @@ def headed() -> EmbeddingServicer:
     """Return a servicer of one model with a head, in place of a fitted one."""
     HEADED.given.clear()
     embedder = embedder_of(HEADED, names=FakeNames([APPLE, MILK]))
+    listing = SpaceListing(embedder.spaces, FakeRecord())
     return EmbeddingServicer(
-        embedder, comparison(embedder), SpaceListing(embedder.spaces, FakeRecord()), ("default",)
+        embedder, comparison(embedder), finder(embedder), listing, ("default",)
     )
 
 

@@ -67,3 +67,5 @@ class PreparedPhoto:
     """uint8 RGB [views, side, side, 3]."""
     subject: PhotoSubject | None = None
     """The subject, if it was searched for."""
+    ratio: float = 1.0
+    """Width of the upright photo divided by its height."""

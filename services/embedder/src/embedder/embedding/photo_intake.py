@@ -7,7 +7,7 @@ import numpy as np
 
 from embedder.domain.errors import EmbedderUnavailable, PhotoTooLarge, PhotoUndecodable
 from embedder.domain.items import Priority
-from embedder.domain.photos import Camera, PhotoSubject, PhotoView, Pixels, PreparedPhoto
+from embedder.domain.photos import Camera, PhotoView, PreparedPhoto
 from embedder.domain.recipes import PhotoRecipe
 from embedder.preprocessing import work
 from embedder.serving.priority import urgency
@@ -45,19 +45,20 @@ class PhotoIntake:
     async def see(
         self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, stages: Stages, catalog: str
     ) -> PreparedPhoto:
-        pixels, cropping, subject = await self._decoded(photo, recipe, look, _turn(stages, catalog))
+        seen, cropping = await self._decoded(photo, recipe, look, _turn(stages, catalog))
         stages.record("preprocess", stages.elapsed - cropping, cropping)
-        return PreparedPhoto(pixels, subject)
+        return seen
 
     async def _decoded(
         self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, turn: decoding.Turn
-    ) -> tuple[Pixels, float, PhotoSubject | None]:
+    ) -> tuple[PreparedPhoto, float]:
         limits, wanted = self._limits[look.camera], work.wanted(recipe, look)
         order = work.order(limits, recipe, look)
         with _translating(limits):
             facts, data = await self._decoders.run(order, photo, wanted, turn)
-            seconds, subject = work.understood(facts, look)
-        return np.frombuffer(data, np.uint8).reshape(wanted.shape), seconds, subject
+            seconds, ratio, subject = work.understood(facts, look)
+        pixels = np.frombuffer(data, np.uint8).reshape(wanted.shape)
+        return PreparedPhoto(pixels, subject, ratio), seconds
 
 
 def _turn(stages: Stages, catalog: str) -> decoding.Turn:

@@ -38,17 +38,18 @@ def least_side(recipe: PhotoRecipe, look: PhotoView = ONE_LOOK) -> int:
 
 def pixels(
     photo: bytes, limits: PhotoLimits, recipe: PhotoRecipe, look: PhotoView = ONE_LOOK
-) -> tuple[bytes, float, PhotoSubject | None]:
+) -> tuple[bytes, float, PhotoSubject | None, float]:
     """Return a photo file as uint8 RGB [views, side, side, 3], the seconds of preprocessing after
-    decoding, and the subject if it was searched for. Call it in a decoding process only: the file
-    may be malicious. Raises PhotoRejectedError and MemoryNeededError.
+    decoding, the subject if it was searched for, and the photo's width divided by its height. Call
+    it in a decoding process only: the file may be malicious. Raises PhotoRejectedError and
+    MemoryNeededError.
     """
     image = photos.decode(photo, limits, least_side(recipe, look))
     start = time.perf_counter()
     subject = steps.found(image) if look.find else None
     box = look.box if subject is None else subject.box
     seen = views(image, recipe, box, look.views)
-    return seen.tobytes(), time.perf_counter() - start, subject
+    return seen.tobytes(), time.perf_counter() - start, subject, image.width / image.height
 
 
 def views(image: Image.Image, recipe: PhotoRecipe, box: Box, count: int) -> Pixels:

@@ -24,8 +24,9 @@ _HEADER_ORDER: Final = struct.Struct("!QQ")
 """Most bytes and pixels. An order of this length asks for the photo's pixels by its header."""
 HEADER: Final = ExpectedOutput(struct.Struct("!Q"))
 """Expected form of the answer to such an order: pixels that the photo counts."""
-_FACTS: Final = struct.Struct(f"!dB{4 * _MOST_BOXES}d")
-"""Seconds of preprocessing; number of found boxes; sides of the maximum number of boxes."""
+_FACTS: Final = struct.Struct(f"!ddB{4 * _MOST_BOXES}d")
+"""Seconds of preprocessing; width by height; number of found boxes; sides of the maximum number of
+boxes."""
 
 
 def prepare() -> None:
@@ -64,7 +65,7 @@ def answer(asked: bytes, photo: bytes, memory: int) -> Made:
     named = tuple(_STEPS[place] for place in asked[_ORDER.size :])
     limits = PhotoLimits(max_bytes, max_pixels, memory)
     try:
-        pixels, seconds, subject = preprocess.pixels(
+        pixels, seconds, subject, ratio = preprocess.pixels(
             photo, limits, PhotoRecipe(side, crop, "", named), PhotoView(views, Box(*box), find)
         )
     except PhotoRejectedError as error:
@@ -75,7 +76,7 @@ def answer(asked: bytes, photo: bytes, memory: int) -> Made:
     sides = [side for box in boxes for side in _sides(box)]
     sides += [0.0] * (4 * _MOST_BOXES - len(sides))
     shaped = memoryview(pixels).cast("B", (views, side, side, 3))
-    return Made(_FACTS.pack(seconds, len(boxes), *sides), shaped)
+    return Made(_FACTS.pack(seconds, ratio, len(boxes), *sides), shaped)
 
 
 def _header(asked: bytes, photo: bytes) -> Made:
@@ -87,17 +88,19 @@ def _header(asked: bytes, photo: bytes) -> Made:
         raise Refused(error.code, str(error)) from error
 
 
-def understood(facts: Sequence[float], look: PhotoView) -> tuple[float, PhotoSubject | None]:
-    """Return the seconds of preprocessing, and the subject if it was searched for. Raises
-    ValueError for answers that an intact process never gives.
+def understood(facts: Sequence[float], look: PhotoView) -> tuple[float, float, PhotoSubject | None]:
+    """Return the seconds of preprocessing, the photo's width by its height, and the subject if it
+    was searched for. Raises ValueError for answers that an intact process never gives.
     """
-    seconds, count, *sides = facts
+    seconds, ratio, count, *sides = facts
+    if not 0 < ratio < math.inf:
+        raise ValueError("the photo has no sides")
     if not 0 <= seconds < math.inf or not look.find <= count <= look.find * _MOST_BOXES:
         raise ValueError("the number of boxes or the seconds are impossible")
     boxes = [Box(*sides[at : at + 4]) for at in range(0, 4 * int(count), 4)]
     if not all(0 <= b.left < b.right <= 1 and 0 <= b.top < b.bottom <= 1 for b in boxes):
         raise ValueError("a box lies outside of its photo")
-    return seconds, PhotoSubject(boxes[0], tuple(boxes[1:])) if boxes else None
+    return seconds, ratio, PhotoSubject(boxes[0], tuple(boxes[1:])) if boxes else None
 
 
 def _sides(box: Box) -> tuple[float, float, float, float]:

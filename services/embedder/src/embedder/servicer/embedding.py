@@ -12,6 +12,7 @@ from embedder.domain.photos import Box, Camera, PhotoSubject
 from embedder.embedding import overlay
 from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
+from embedder.embedding.find_faces import FaceFinder
 from embedder.servicer import messages
 from embedder.serving.priority import asking
 from embedder.spaces.listing import SpaceListing
@@ -39,11 +40,13 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         self,
         embedder: ItemEmbedder,
         comparison: PhotoComparer,
+        faces: FaceFinder,
         listing: SpaceListing,
         catalogs: Collection[str],
     ) -> None:
         self._embedder = embedder
         self._comparison = comparison
+        self._faces = faces
         self._listing = listing
         self._catalogs = frozenset(catalogs)
 
@@ -100,6 +103,17 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             first=_grid(found.first.heat),
             second=_grid(found.second.heat),
             png=await asyncio.to_thread(overlay.png, (found.first, found.second)),
+            stage_timings=_timings(stages.finished),
+            decoding_time=_duration(stages.decoding_seconds),
+        )
+
+    async def FindFaces(self, request: pb.FindFacesRequest, _context: Any) -> pb.FindFacesResponse:
+        """Find the faces in a photo."""
+        stages = Stages()
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        found = await self._faces.find(request.image, catalog, _priority(request.priority), stages)
+        return pb.FindFacesResponse(
+            faces=[pb.Face(box=_box_message(face.box), score=face.score) for face in found],
             stage_timings=_timings(stages.finished),
             decoding_time=_duration(stages.decoding_seconds),
         )

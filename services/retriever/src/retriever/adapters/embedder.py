@@ -28,6 +28,7 @@ _GONE = frozenset(
         "EMBEDDER_UNAVAILABLE",
         "EMBED_QUEUE_FULL",
         "FIT_IN_PROGRESS",
+        "MODEL_NOT_READY",
         "PEER_FORBIDDEN",
         "PEER_UNKNOWN",
         "SPACE_UNAVAILABLE",
@@ -58,7 +59,7 @@ class EmbedderClient:
     async def spaces(self, catalog_id: str) -> list[EmbeddingSpace]:
         """See Embedder. A version whose model has not answered yet is not offered."""
         request = pb.ListSpacesRequest(catalog_id=catalog_id)
-        with _translated():
+        with translated():
             answer = await self._stub.ListSpaces(request, timeout=self._seconds)
         first = {found.space: found for found in reversed(answer.spaces)}
         # An embedder of one version a space says of none that it is the default one.
@@ -83,7 +84,7 @@ class EmbedderClient:
         self, catalog_id: str, space: str, version: str
     ) -> frozenset[CategoryPath]:
         request = pb.ListSpacesRequest(catalog_id=catalog_id, include_categories=True)
-        with _translated():
+        with translated():
             answer = await self._stub.ListSpaces(request, timeout=self._seconds)
         return frozenset(
             tuple(path.levels)
@@ -110,7 +111,7 @@ class EmbedderClient:
             ],
             priority=vector_pb2.PRIORITY_BULK,
         )
-        with _translated():
+        with translated():
             answer = await self._stub.BatchEmbed(request, timeout=self._seconds)
         if len(answer.results) != len(items):
             raise Internal("the embedder answered other items", reason="EMBEDDER_ANSWER_INVALID")
@@ -142,7 +143,7 @@ class EmbedderClient:
 
         call = self._spaces.FitSpace(_fit_requests(catalog_id, plan, total, in_turn()))
         try:
-            with _translated():
+            with translated():
                 async for answer in call:
                     answered.set()
                     yield _fit_progress(answer)
@@ -219,7 +220,7 @@ def _item(
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """Return the error that a failed call stands for."""
     try:
         yield

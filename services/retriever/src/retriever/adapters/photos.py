@@ -11,9 +11,9 @@ import errno
 import hashlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from fsspec.implementations.local import LocalFileSystem
 from retriever.adapters import photo_work
 from retriever.adapters.durable import ASIDE, DurableFolder, Mark, discard
 from retriever.domain import errors
+from retriever.domain.faces import FaceBox
 from servicekit.decoding import (
     Decoders,
     DecodingFailed,
@@ -84,37 +85,29 @@ class PhotoStore:
     def fetched(self, uri: str) -> AbstractAsyncContextManager[bytes]:
         return self._fetcher.fetched(uri)
 
-    async def as_stored(self, catalog_id: str, data: bytes) -> bytes:
-        try:
+    async def as_stored(self, catalog_id: str, data: bytes) -> bytes:  # noqa: ARG002 - see Photos
+        with _decoding():
             photos.check_size(data, self._limits)
             # In a thread: a progressive photo of ten megabytes takes ten milliseconds.
             return await asyncio.to_thread(without_metadata, data)
-        except photos.PhotoRejectedError as error:
-            raise errors.ImageRejected(str(error.reason), str(error)) from error
 
     async def inspect(self, catalog_id: str, data: bytes) -> photos.PhotoInfo:
-        try:
+        with _decoding():
             photos.check_size(data, self._limits)
             photos.sniff(data)  # a file that is no photo needs no process
             order = photo_work.order(self._limits)
             turn = Turn(Party.of(catalog_id))
             facts, _ = await self._decoders.run(order, data, photo_work.WANTED, turn)
             return await asyncio.to_thread(photo_work.understood, facts, data, self._limits)
-        except photos.PhotoRejectedError as error:
-            raise errors.ImageRejected(str(error.reason), str(error)) from error
-        except DecodingRefused as refused:
-            rejected = photos.PhotoRejectedError.of(refused.code, str(refused))
-            raise errors.ImageRejected(str(rejected.reason), str(rejected)) from refused
-        except DecodingUnavailable as error:
-            raise errors.PhotosUnavailable from error
-        except (DecodingFailed, ValueError) as error:
-            large = isinstance(error, DecodingOutOfMemory)
-            reason = (
-                photos.RejectionReason.TOO_LARGE if large else photos.RejectionReason.UNDECODABLE
+
+    async def blurred(self, catalog_id: str, data: bytes, faces: Sequence[FaceBox]) -> bytes:
+        with _decoding():
+            order, wanted = (
+                photo_work.order(self._limits, faces),
+                photo_work.file_wanted(self._limits),
             )
-            raise errors.ImageRejected(
-                str(reason), f"the photo can't be decoded: {error}"
-            ) from error
+            facts, file = await self._decoders.run(order, data, wanted, Turn(Party.of(catalog_id)))
+            return photo_work.file_of(facts, file)
 
     async def put(self, catalog_id: str, image_id: str, data: bytes) -> Mark | None:
         path = self._path(catalog_id, image_id)
@@ -200,6 +193,24 @@ class PhotoStore:
     def _get(self, path: str) -> bytes:
         data: bytes = self._files.cat_file(path)
         return data
+
+
+@contextmanager
+def _decoding() -> Iterator[None]:
+    """Translate the errors of reading and decoding a photo."""
+    try:
+        yield
+    except photos.PhotoRejectedError as error:
+        raise errors.ImageRejected(str(error.reason), str(error)) from error
+    except DecodingRefused as refused:
+        rejected = photos.PhotoRejectedError.of(refused.code, str(refused))
+        raise errors.ImageRejected(str(rejected.reason), str(rejected)) from refused
+    except DecodingUnavailable as error:
+        raise errors.PhotosUnavailable from error
+    except (DecodingFailed, ValueError) as error:
+        large = isinstance(error, DecodingOutOfMemory)
+        reason = photos.RejectionReason.TOO_LARGE if large else photos.RejectionReason.UNDECODABLE
+        raise errors.ImageRejected(str(reason), f"the photo can't be decoded: {error}") from error
 
 
 def _translated(work: Callable[[], T]) -> T:

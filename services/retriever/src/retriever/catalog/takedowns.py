@@ -9,6 +9,7 @@ import re
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
+from retriever.catalog.faces import FaceRules
 from retriever.domain.errors import ImageTakenDown
 from retriever.domain.product import Takedown
 from retriever.ports.catalog import TakedownRecord
@@ -23,15 +24,20 @@ _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class PermittedPhotos:
-    """A photo store that rejects photos that were taken down; see ports/photos.py."""
+    """A photo store that rejects photos that were taken down, and treats faces as their catalog
+    wants; see ports/photos.py."""
 
     photos: Photos
     record: TakedownRecord
+    faces: FaceRules | None = None
+    """`None`: faces are left."""
 
     async def as_stored(self, catalog_id: str, data: bytes) -> bytes:
         """Return a photo as it is stored; see Photos. Raise ImageTakenDown if the received bytes
         were taken down, as which older versions stored them."""
         kept = await self.photos.as_stored(catalog_id, data)
+        if self.faces is not None:
+            kept = await self.faces.applied(catalog_id, kept)
         if kept is not data and await self.record.taken_down(catalog_id, [image_id(data)]):
             raise ImageTakenDown
         return kept

@@ -11,7 +11,7 @@ ServiceError
 │   ├── ProductInvalid         PRODUCT_INVALID
 │   ├── FieldMaskInvalid       FIELD_MASK_INVALID
 │   ├── OfferInvalid           OFFER_INVALID
-│   ├── ImageRejected          IMAGE_UNDECODABLE, IMAGE_TOO_LARGE
+│   ├── ImageRejected          IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, FACE_IN_PHOTO
 │   ├── IndexParametersInvalid INDEX_PARAMETERS_INVALID
 │   └── (servicekit.fetch)     URI_FORBIDDEN
 ├── NotFound

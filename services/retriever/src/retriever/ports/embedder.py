@@ -5,6 +5,7 @@ from typing import Protocol
 
 from retriever.domain.category_mismatch import CategoryPath
 from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.faces import FaceBox
 from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress
 from retriever.domain.vectors import GivenVector
 from servicekit.errors import ServiceError
@@ -19,6 +20,16 @@ class SpaceTrainer(Protocol):
         """Fit a space on `total` photos; yield its progress, last its result.
 
         Raises EmbedderUnavailable, and the embedder's own errors.
+        """
+
+
+class FaceFinder(Protocol):
+    """Finds faces."""
+
+    async def faces(self, catalog_id: str, photo: bytes) -> list[FaceBox]:
+        """Return the faces in a photo.
+
+        Raises EmbedderUnavailable, and ImageRejected for a photo that can't be decoded.
         """
 
 

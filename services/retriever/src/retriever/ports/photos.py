@@ -1,8 +1,10 @@
 """The photo store."""
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeAlias
 
+from retriever.domain.faces import FaceBox
 from sightline_rules.photos import PhotoInfo
 
 Mark: TypeAlias = tuple[int, int]
@@ -13,8 +15,11 @@ class Photos(Protocol):
     """The content-addressed store of photos."""
 
     async def as_stored(self, catalog_id: str, data: bytes) -> bytes:
-        """Return a received photo as it is stored: without metadata. Raises ImageRejected,
-        ImageTakenDown."""
+        """Return a received photo as it is stored: without metadata, with its faces as the catalog
+        wants them.
+
+        Raises ImageRejected, ImageTakenDown, PhotosUnavailable, EmbedderUnavailable.
+        """
 
     async def inspect(self, catalog_id: str, data: bytes) -> PhotoInfo:
         """Return a photo's properties. Raises ImageRejected, PhotosUnavailable."""
@@ -40,6 +45,13 @@ class Photos(Protocol):
 
     async def delete(self, catalog_id: str, image_id: str) -> None:
         """Delete the bytes if they exist. Raises PhotosUnavailable."""
+
+
+class FaceBlur(Protocol):
+    """Blurs faces."""
+
+    async def blurred(self, catalog_id: str, data: bytes, faces: Sequence[FaceBox]) -> bytes:
+        """Return a photo with blurred faces, a JPEG. Raises ImageRejected, PhotosUnavailable."""
 
 
 class PhotoFiles(Photos, Protocol):

@@ -15,8 +15,8 @@ from embedder.domain.recipes import (
     parse_steps,
 )
 
-OUTPUTS: Final = ("embedding", "features")
-"""Names of the output with the vectors; a model has one of them."""
+OUTPUTS: Final = ("embedding", "features", "faces")
+"""Names of the output with the vectors, or with maps of faces; a model has one of them."""
 CATEGORY: Final = "category"
 """The second output of a model with a head."""
 _VERSION_HASH: Final = re.compile(r"version_(\d+)_sha256")

@@ -1,0 +1,65 @@
+"""Blurring of rectangles in photos, for decoding processes."""
+
+import io
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from PIL import Image
+
+from retriever.domain.faces import FaceBox
+from sightline_rules import photos
+from sightline_rules.photos import PhotoLimits, PhotoRejectedError, RejectionReason
+
+MARGIN: Final = 0.2
+"""Share of a face's sides that is blurred around it: a detector's box ends at forehead and chin."""
+CELLS: Final = 6
+"""Colours that are left of a face, across and down."""
+QUALITY: Final = 92
+"""Of the JPEG, as Pillow counts it."""
+MEDIA_TYPE: Final = photos.MEDIA_TYPES[photos.Format.JPEG]
+
+
+def blurred(photo: bytes, limits: PhotoLimits, faces: Sequence[FaceBox]) -> bytes:
+    """Return a photo with its faces replaced by a mosaic, as an upright JPEG without metadata but
+    its colour profile.
+
+    Raises PhotoRejectedError and MemoryNeededError.
+    """
+    image = photos.decode(photo, limits)
+    profile = image.info.get("icc_profile") or b""
+    for face in faces:
+        _mosaic(image, face)
+    of_rgb = profile[16:20] == b"RGB "  # a profile of CMYK or grey does not fit any more
+    file = io.BytesIO()
+    image.save(
+        file, "JPEG", quality=QUALITY, subsampling=0, icc_profile=profile if of_rgb else None
+    )
+    if file.tell() > limits.max_bytes:
+        raise PhotoRejectedError(
+            RejectionReason.TOO_LARGE,
+            f"the photo has {file.tell():,} bytes after its faces were blurred; at most "
+            f"{limits.max_bytes:,} are taken",
+        )
+    return file.getvalue()
+
+
+def _mosaic(image: Image.Image, face: FaceBox) -> None:
+    """Paint each cell in the mean of its pixels. Cell by cell, as it needs no copy of the part."""
+    across = _cuts(face.left, face.right, image.width)
+    down = _cuts(face.top, face.bottom, image.height)
+    part = (across[0], down[0], across[-1], down[-1])
+    small = image.resize((CELLS, CELLS), Image.Resampling.BOX, box=part)
+    for row in range(CELLS):
+        for column in range(CELLS):
+            cell = (across[column], down[row], across[column + 1], down[row + 1])
+            image.paste(small.getpixel((column, row)), cell)  # type: ignore[arg-type]
+
+
+def _cuts(low: float, high: float, size: int) -> list[int]:
+    """Return the edges of the cells between two sides with their margin, in pixels of a photo of
+    this size."""
+    margin = MARGIN * (high - low)
+    first = min(max(math.floor((low - margin) * size), 0), size - 1)
+    last = max(min(math.ceil((high + margin) * size), size), first + 1)
+    return [first + (last - first) * place // CELLS for place in range(CELLS + 1)]
