@@ -36,6 +36,7 @@ async def test_without_impressions_the_first_places_of_answers_count(suite: Suit
     assert {one.value for one in report.groups} == {"A" if kind == "r" else "B" for kind in shown}
     assert sum(one.share for one in report.groups) == pytest.approx(1)
     assert sum(one.product_count for one in report.groups) == 10
+    assert not any(one.HasField("outcomes_per_exposure") for one in report.groups), "unknown"
     assert (await reported(suite)).answer_count == 2
 
 
@@ -82,11 +83,15 @@ async def test_a_bad_report_is_refused_with_its_field(
     assert (error.reason, [one.field for one in error.violations]) == ("REQUEST_INVALID", [field])
 
 
-async def test_the_ranker_says_the_relevance_of_each_controls_products(suite: Suite) -> None:
+async def test_the_ranker_says_the_relevance_of_the_products_of_controls_by_merit(suite: Suite) -> None:
     controls = ranking_service_pb2.Controls(page_size=3)
-    controls.controls.add(name="reds", candidates=range(6), boost=0.5)
-    controls.controls.add(name="whites", candidates=range(6, 12), boost=0.1)
+    controls.controls.add(name="reds", candidates=range(6), boost=0.5, by_merit=True)
+    controls.controls.add(name="whites", candidates=range(6, 12), boost=0.1, by_merit=True)
+    controls.controls.add(name="all", candidates=range(12), boost=0.1)
     found = await suite.rank(controls=controls)
     assert len(PRODUCTS) == 12
     assert sum(found.control_merits) == pytest.approx(1)
-    assert len((await suite.rank()).control_merits) == 0
+    assert found.control_merits[2] == 0, "not by merit"
+    for control in controls.controls:
+        control.by_merit = False
+    assert len((await suite.rank(controls=controls)).control_merits) == 0

@@ -36,6 +36,8 @@ class Control:
     """For a pin: the place of its first product, from 1."""
     boost: float = 0.0
     """For a boost: what it adds to relevance, which is 0 to 1 within the window."""
+    by_merit: bool = False
+    """If true, the merit of its products is computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ class Lineup:
     raised: frozenset[int]
     """The rows that boosts moved up."""
     merits: Sequence[float] = ()
-    """For each control: its products' share of the relevance within the window, 0 to 1."""
+    """For each control by merit: its products' share of the relevance within the window, 0 to 1;
+    for others 0. Empty if no control is by merit."""
 
 
 def seats(controls: Iterable[Control], present: Collection[int]) -> dict[int, int]:
@@ -107,7 +110,7 @@ def apply_boosts(
         pinned=len(first),
         free=len(free),
         raised=frozenset(row for place, row in enumerate(by_boost) if place < before[row]),
-        merits=_merits(left[:WINDOW], at, controls),
+        merits=_merits(left[:WINDOW], at, controls) if any(c.by_merit for c in controls) else (),
     )
 
 
@@ -120,7 +123,10 @@ def _merits(
     total = sum(relevance.values()) or float(len(relevance)) or 1.0
     if not any(relevance.values()):
         relevance = dict.fromkeys(relevance, 1.0)
-    return [sum(relevance.get(row, 0.0) for row in control.rows) / total for control in controls]
+    return [
+        sum(relevance.get(row, 0.0) for row in control.rows) / total if control.by_merit else 0.0
+        for control in controls
+    ]
 
 
 def apply_pins(order: Sequence[int], controls: Sequence[Control]) -> list[int]:

@@ -11,6 +11,7 @@ from tests.fakes.gateway import FakeGateway
 
 def report() -> pb.ExposureReport:
     return pb.ExposureReport(
+        from_impressions=True,
         start_time=Timestamp(seconds=0),
         end_time=Timestamp(seconds=86_400),
         answer_count=1_234,
@@ -23,11 +24,16 @@ def report() -> pb.ExposureReport:
                 share_high=0.45,
                 outcomes_per_exposure=0.1,
             ),
-            pb.ExposureGroup(product_count=1, share=0.6),
+            pb.ExposureGroup(product_count=1, share=0.6, outcomes_per_exposure=0.0),
         ],
         shoppers=[
             pb.ShopperOpportunity(
-                value="25-34", shopper_count=40, answer_count=90, success_share=0.2
+                value="25-34",
+                shopper_count=40,
+                answer_count=90,
+                success_share=0.2,
+                success_low=0.1,
+                success_high=0.3,
             )
         ],
     )
@@ -45,9 +51,25 @@ def test_the_report_is_shown_with_its_intervals(gateway: FakeGateway) -> None:
     lines = [line.split() for line in result.stdout.splitlines()]
     assert ["Aurora", "7", "40.0%", "35.0%", "to", "45.0%", "0.100"] in lines
     assert any(line[:2] == ["(none)", "1"] for line in lines)
-    assert any(line[:4] == ["25-34", "40", "90", "20.0%"] for line in lines)
-    assert "1,234 answers, 1970-01-01 to 1970-01-02" in result.stdout
-    assert "no impressions were reported" in " ".join(result.stdout.split())
+    assert ["25-34", "40", "90", "20.0%", "10.0%", "to", "30.0%"] in lines
+    assert "1,234 answers, 1970-01-01 to 1970-01-02, as shown." in result.stdout
+    assert "unknown" not in result.stdout
+
+
+def test_unknown_outcomes_are_shown_as_such_and_not_as_zero(gateway: FakeGateway) -> None:
+    gateway.exposure_report = pb.ExposureReport(
+        groups=[pb.ExposureGroup(value="Aurora", product_count=7, share=1.0, share_high=1.0)],
+        shoppers=[pb.ShopperOpportunity(value="25-34", shopper_count=40, answer_count=90)],
+    )
+    where = ("--target", gateway.target, "--catalog", "shop")
+    result = CliRunner().invoke(app, ["fairness", "report", *where])
+    assert result.exit_code == 0, result.output
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert ["Aurora", "7", "100.0%", "0.0%", "to", "100.0%", "-"] in lines
+    assert ["25-34", "40", "90", "-", "-"] in lines
+    text = " ".join(result.stdout.split())
+    assert "no impressions were reported" in text
+    assert "- = unknown, since they are counted for products with a reported impression" in text
 
 
 async def test_programs_read_plain_values(gateway: FakeGateway) -> None:

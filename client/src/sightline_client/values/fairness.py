@@ -16,8 +16,8 @@ class ExposureGroup:
     share_low: float
     share_high: float
     """95% interval."""
-    outcomes_per_exposure: float
-    """Clicks and purchases for each unit of exposure."""
+    outcomes_per_exposure: float | None
+    """Clicks and purchases for each unit of exposure; None: no impressions were reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,12 @@ class ShopperOpportunity:
     value: str
     shopper_count: int
     answer_count: int
-    success_share: float
-    """Share of answers of which a product was clicked or bought, 0 to 1."""
-    success_low: float
-    success_high: float
-    """95% interval."""
+    success_share: float | None
+    """Share of answers of which a product was clicked or bought, 0 to 1; None: no impressions were
+    reported."""
+    success_low: float | None
+    success_high: float | None
+    """95% interval; None like the share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class ExposureReport:
     end_time: datetime
     answer_count: int
     from_impressions: bool
-    """False: no impressions were reported, and the first 10 places of recorded answers count."""
+    """False: no impressions were reported, and the first 10 places of recorded answers count. What
+    they led to is unknown."""
     groups: tuple[ExposureGroup, ...]
     """Largest share first."""
     shoppers: tuple[ShopperOpportunity, ...]

@@ -77,7 +77,9 @@ class ExposureReport(google.protobuf.message.Message):
     answer_count: builtins.int
     """Number of answers that are counted, at most the 20,000 newest."""
     from_impressions: builtins.bool
-    """True if impressions were reported: they are counted. False: the first 10 places of recorded answers."""
+    """True if impressions were reported: they are counted. False: the first 10 places of recorded answers; what they led
+    to is unknown then, since it is counted for shown products, and figures of outcomes are unset.
+    """
     @property
     def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Start of the period, inclusive (UTC)."""
@@ -128,12 +130,12 @@ class ExposureGroup(google.protobuf.message.Message):
     share: builtins.float
     """Share of the exposure, 0 to 1."""
     share_low: builtins.float
-    """Its 95% interval: a ratio of sums over answers."""
+    """Its 95% interval: a ratio of sums over shoppers; an answer without a shopper counts as one."""
     share_high: builtins.float
     """Upper end of the interval."""
     outcomes_per_exposure: builtins.float
     """Clicks and purchases of shown products, for each unit of exposure. The same for all groups if exposure follows
-    relevance.
+    relevance. Unset without impressions.
     """
     def __init__(
         self,
@@ -143,9 +145,11 @@ class ExposureGroup(google.protobuf.message.Message):
         share: builtins.float = ...,
         share_low: builtins.float = ...,
         share_high: builtins.float = ...,
-        outcomes_per_exposure: builtins.float = ...,
+        outcomes_per_exposure: builtins.float | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["outcomes_per_exposure", b"outcomes_per_exposure", "product_count", b"product_count", "share", b"share", "share_high", b"share_high", "share_low", b"share_low", "value", b"value"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_outcomes_per_exposure", b"_outcomes_per_exposure", "outcomes_per_exposure", b"outcomes_per_exposure"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_outcomes_per_exposure", b"_outcomes_per_exposure", "outcomes_per_exposure", b"outcomes_per_exposure", "product_count", b"product_count", "share", b"share", "share_high", b"share_high", "share_low", b"share_low", "value", b"value"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_outcomes_per_exposure", b"_outcomes_per_exposure"]) -> typing.Literal["outcomes_per_exposure"] | None: ...
 
 Global___ExposureGroup: typing_extensions.TypeAlias = ExposureGroup
 
@@ -168,9 +172,11 @@ class ShopperOpportunity(google.protobuf.message.Message):
     answer_count: builtins.int
     """Number of their answers that are counted."""
     success_share: builtins.float
-    """Share of these answers of which a product was clicked or bought, 0 to 1."""
+    """Share of these answers of which a product was clicked or bought, 0 to 1. Unset without impressions, like its
+    interval.
+    """
     success_low: builtins.float
-    """Its 95% interval (Wilson 1927)."""
+    """Its 95% interval (Wilson 1927), for as many independent answers as have the spread of a ratio of sums over shoppers."""
     success_high: builtins.float
     """Upper end of the interval."""
     def __init__(
@@ -179,10 +185,17 @@ class ShopperOpportunity(google.protobuf.message.Message):
         value: builtins.str = ...,
         shopper_count: builtins.int = ...,
         answer_count: builtins.int = ...,
-        success_share: builtins.float = ...,
-        success_low: builtins.float = ...,
-        success_high: builtins.float = ...,
+        success_share: builtins.float | None = ...,
+        success_low: builtins.float | None = ...,
+        success_high: builtins.float | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["answer_count", b"answer_count", "shopper_count", b"shopper_count", "success_high", b"success_high", "success_low", b"success_low", "success_share", b"success_share", "value", b"value"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_success_high", b"_success_high", "_success_low", b"_success_low", "_success_share", b"_success_share", "success_high", b"success_high", "success_low", b"success_low", "success_share", b"success_share"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_success_high", b"_success_high", "_success_low", b"_success_low", "_success_share", b"_success_share", "answer_count", b"answer_count", "shopper_count", b"shopper_count", "success_high", b"success_high", "success_low", b"success_low", "success_share", b"success_share", "value", b"value"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_success_high", b"_success_high"]) -> typing.Literal["success_high"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_success_low", b"_success_low"]) -> typing.Literal["success_low"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_success_share", b"_success_share"]) -> typing.Literal["success_share"] | None: ...
 
 Global___ShopperOpportunity: typing_extensions.TypeAlias = ShopperOpportunity

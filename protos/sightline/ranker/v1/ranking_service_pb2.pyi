@@ -230,6 +230,7 @@ class Control(google.protobuf.message.Message):
     PLACE_FIELD_NUMBER: builtins.int
     BOOST_FIELD_NUMBER: builtins.int
     BURY_FIELD_NUMBER: builtins.int
+    BY_MERIT_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name in records, 1 to 129 characters."""
     place: builtins.int
@@ -240,6 +241,8 @@ class Control(google.protobuf.message.Message):
     """
     bury: builtins.bool
     """Places the products after all others."""
+    by_merit: builtins.bool
+    """If true, `RankResponse.control_merits` has the relevance of its products. Default: false."""
     @property
     def candidates(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """Indexes of its products in `candidates`, from 0, without duplicates. For a pin, in the order of their places."""
@@ -252,9 +255,10 @@ class Control(google.protobuf.message.Message):
         place: builtins.int = ...,
         boost: builtins.float = ...,
         bury: builtins.bool = ...,
+        by_merit: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["action", b"action", "boost", b"boost", "bury", b"bury", "place", b"place"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["action", b"action", "boost", b"boost", "bury", b"bury", "candidates", b"candidates", "name", b"name", "place", b"place"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["action", b"action", "boost", b"boost", "bury", b"bury", "by_merit", b"by_merit", "candidates", b"candidates", "name", b"name", "place", b"place"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["action", b"action"]) -> typing.Literal["place", "boost", "bury"] | None: ...
 
 Global___Control: typing_extensions.TypeAlias = Control
@@ -651,8 +655,9 @@ class RankResponse(google.protobuf.message.Message):
 
     @property
     def control_merits(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """For each control of the request, in its order: share of its products in the relevance of the best 100 products that
-        are not pinned, before boosts, 0 to 1. Relevance is scaled as for boosts.
+        """For each control of the request, in its order: if it is `by_merit`, share of its products in the relevance of the
+        best 100 products that are not pinned, before boosts, 0 to 1; otherwise 0. Relevance is scaled as for boosts. Empty
+        if no control is `by_merit`.
         """
 
     def __init__(

@@ -69,10 +69,18 @@ def test_the_share_is_reached_over_many_answers(target: float, handicap: float):
 
 def test_merit_is_the_share_of_relevance_before_boosts():
     order, scores = [3, 1, 0, 2], [3.0, 2.0, 1.0, 0.0]
-    one = Control("one", ControlKind.BOOST, [0, 2], boost=5.0)
-    other = Control("other", ControlKind.BOOST, [3, 1], boost=0.1)
+    one = Control("one", ControlKind.BOOST, [0, 2], boost=5.0, by_merit=True)
+    other = Control("other", ControlKind.BOOST, [3, 1], boost=0.1, by_merit=True)
     line = apply_boosts(order, scores, [one, other])
     assert line.merits == pytest.approx([1 / 6, 5 / 6])
     equal = apply_boosts(order, [1.0] * 4, [one])
     assert equal.merits == [0.5], "equally relevant"
     assert apply_boosts([], [], [one]).merits == [0.0]
+
+
+def test_merit_is_computed_for_controls_by_merit_only():
+    order, scores = [1, 0], [1.0, 0.0]
+    plain = Control("plain", ControlKind.BOOST, [1], boost=0.1)
+    assert apply_boosts(order, scores, [plain]).merits == ()
+    fair = Control("fair", ControlKind.BOOST, [1], boost=0.1, by_merit=True)
+    assert apply_boosts(order, scores, [plain, fair]).merits == [0.0, 1.0]

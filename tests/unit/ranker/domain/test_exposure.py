@@ -8,7 +8,9 @@ import pytest
 from ranker.domain.exposure import LEAST_SHOPPERS, ShownProduct, exposures, opportunities, wilson
 
 
-def shown(answer: str, product: str, place: int, *, hit: bool = False, **fields) -> ShownProduct:
+def shown(
+    answer: str, product: str, place: int, *, hit: bool | None = False, **fields
+) -> ShownProduct:
     values = {"actor": f"of-{answer}", "weight": 1.0, **fields}
     return ShownProduct(answer, values["actor"], product, place, values["weight"], hit)
 
@@ -62,6 +64,48 @@ def test_groups_of_shoppers_are_compared_by_answers_with_a_success():
     assert [one.value for one in opportunities(rows, few)] == ["young"], "19 are too few"
 
 
+@pytest.mark.parametrize("chance", [0.05, 0.2, 0.5])
+def test_the_intervals_of_shoppers_with_alike_answers_contain_the_truth(chance: float):
+    """Each of 40 shoppers has 20 answers, which all succeed or all fail, and show one product."""
+    draw, samples = random.Random(5), 300
+    values = {f"s{n}": "young" for n in range(40)}
+    inside = {"success": 0, "exposure": 0}
+    for _ in range(samples):
+        rows = []
+        for actor in values:
+            hit = draw.random() < chance
+            item = "a" if hit else "b"
+            rows += [shown(f"{actor}-{n}", item, 1, actor=actor, hit=hit) for n in range(20)]
+        (found,) = opportunities(rows, values)
+        inside["success"] += found.success_low <= chance <= found.success_high
+        share = {one.value: one for one in exposures(rows, {"a": "A", "b": "B"})}.get("A")
+        inside["exposure"] += share is not None and share.share_low <= chance <= share.share_high
+    assert inside["success"] / samples >= 0.9
+    if chance > 0.05:  # with fewer than ten shoppers who see A, shares are skewed
+        assert inside["exposure"] / samples >= 0.9
+
+
+def test_no_success_and_no_failure_are_less_certain_with_fewer_shoppers():
+    values = {f"s{n}": "young" for n in range(LEAST_SHOPPERS)}
+    for hit in (False, True):
+        rows = [
+            shown(f"{actor}-{n}", "a", 1, actor=actor, hit=hit) for actor in values for n in "abc"
+        ]
+        (found,) = opportunities(rows, values)
+        interval = (found.success_low, found.success_high)
+        assert interval == pytest.approx(wilson(float(hit), LEAST_SHOPPERS))
+
+
+def test_what_unknown_outcomes_led_to_is_left_out():
+    values = {f"s{n}": "young" for n in range(LEAST_SHOPPERS)}
+    rows = [shown(f"{actor}-1", "a", 1, actor=actor, hit=None) for actor in values]
+    (group,) = exposures(rows, {"a": "A"})
+    assert (group.share, group.outcomes_per_exposure) == (1, None)
+    (found,) = opportunities(rows, values)
+    assert (found.shopper_count, found.answer_count) == (LEAST_SHOPPERS, LEAST_SHOPPERS)
+    assert (found.success_share, found.success_low, found.success_high) == (None, None, None)
+
+
 def test_the_interval_of_a_share_is_wilsons():
-    assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
-    assert wilson(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
+    assert wilson(0.0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    assert wilson(0.5, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)

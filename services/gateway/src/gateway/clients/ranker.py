@@ -295,7 +295,7 @@ def _list(message: ranking_pb.RecommenderList) -> RecommenderList:
 def _controls(order: RankRequest) -> ranking_pb.Controls:
     message = ranking_pb.Controls(page_size=order.page_size, pins_first=order.pins_first)
     for each in order.candidates.controls:
-        made = message.controls.add(name=each.name, candidates=each.rows)
+        made = message.controls.add(name=each.name, candidates=each.rows, by_merit=each.by_merit)
         if each.kind is ControlKind.PIN:
             made.place = each.place
         elif each.kind is ControlKind.BOOST:
@@ -364,7 +364,8 @@ def _ranked(
 
 
 def _merits(answer: ranking_pb.RankResponse, candidates: FusedCandidates) -> Mapping[str, float]:
-    """Return the relevance of each control's products. A ranker before 0.19 does not say it."""
+    """Return the relevance of the products of controls by merit. A ranker before 0.19 does not say
+    it."""
     names = [each.name for each in candidates.controls]
     if len(answer.control_merits) != len(names):
         return {}

@@ -1,8 +1,8 @@
 """Exposure of groups of products, and what groups of shoppers got. NumPy only.
 
 The exposure of a product at place i is 1 / log2(1 + i), as in Singh and Joachims 2018, "Fairness of
-Exposure in Rankings" (KDD). A group's share is a ratio of sums over answers; its interval follows
-from the spread of the answers (Cochran 1977, "Sampling Techniques", chapter 6).
+Exposure in Rankings" (KDD). A share is a ratio of sums over shoppers; its interval follows from the
+spread of the shoppers, whose answers are alike (Cochran 1977, "Sampling Techniques", chapter 6).
 """
 
 import math
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+
+from ranker.domain.arrays import Doubles, Ints
 
 Z = 1.959963984540054
 """Quantile of a 95% interval."""
@@ -30,8 +32,8 @@ class ShownProduct(NamedTuple):
     """From 1."""
     weight: float
     """Number of answers that this one represents."""
-    successful: bool
-    """Whether it was clicked or bought."""
+    successful: bool | None
+    """Whether it was clicked or bought; None: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ class GroupExposure:
     share: float
     share_low: float
     share_high: float
-    outcomes_per_exposure: float
+    outcomes_per_exposure: float | None
+    """None: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,10 @@ class Opportunity:
     value: str
     shopper_count: int
     answer_count: int
-    success_share: float
-    success_low: float
-    success_high: float
+    success_share: float | None
+    """None: unknown, like its interval."""
+    success_low: float | None
+    success_high: float | None
 
 
 def exposures(shown: Sequence[ShownProduct], groups: Mapping[str, str]) -> list[GroupExposure]:
@@ -64,18 +68,19 @@ def exposures(shown: Sequence[ShownProduct], groups: Mapping[str, str]) -> list[
     if not shown:
         return []
     names, group = np.unique([groups.get(one.product_id, "") for one in shown], return_inverse=True)
-    answers, answer = np.unique([one.answer_id for one in shown], return_inverse=True)
+    # An answer without a shopper counts as a shopper of its own.
+    shoppers, row = np.unique([one.actor or one.answer_id for one in shown], return_inverse=True)
     given = np.array([one.weight / math.log2(1 + one.place) for one in shown])
-    successes = np.array([one.weight * one.successful for one in shown])
-    total = np.bincount(answer, given, len(answers))
-    whole, count = total.sum(), len(answers)
+    successes = np.array([one.weight * bool(one.successful) for one in shown])
+    known = all(one.successful is not None for one in shown)
+    total = np.bincount(row, given, len(shoppers))
     found = []
     for place, name in enumerate(names.tolist()):
         theirs = group == place
-        got = np.bincount(answer[theirs], given[theirs], count)
-        share = float(got.sum() / whole)
-        spread = float(((got - share * total) ** 2).sum()) * count / max(count - 1, 1)
-        half = Z * math.sqrt(spread) / float(whole)
+        got = np.bincount(row[theirs], given[theirs], len(shoppers))
+        share, error = _ratio(got, total)
+        half = Z * error
+        outcomes = float(successes[theirs].sum() / given[theirs].sum())
         found.append(
             GroupExposure(
                 value=name,
@@ -85,7 +90,7 @@ def exposures(shown: Sequence[ShownProduct], groups: Mapping[str, str]) -> list[
                 share=share,
                 share_low=max(share - half, 0.0),
                 share_high=min(share + half, 1.0),
-                outcomes_per_exposure=float(successes[theirs].sum() / given[theirs].sum()),
+                outcomes_per_exposure=outcomes if known else None,
             )
         )
     return sorted(found, key=lambda one: (-one.share, one.value))[:MOST_GROUPS]
@@ -93,29 +98,43 @@ def exposures(shown: Sequence[ShownProduct], groups: Mapping[str, str]) -> list[
 
 def opportunities(shown: Sequence[ShownProduct], values: Mapping[str, str]) -> list[Opportunity]:
     """Return what shoppers with each value got, by value. `values`: of the attribute by shopper."""
-    actors: dict[str, set[str]] = {}
-    answers: dict[str, dict[str, bool]] = {}
+    answers: dict[str, dict[str, dict[str, bool]]] = {}
+    known = all(one.successful is not None for one in shown)
     for one in shown:
         if (value := values.get(one.actor)) is not None:
-            actors.setdefault(value, set()).add(one.actor)
-            theirs = answers.setdefault(value, {})
-            theirs[one.answer_id] = theirs.get(one.answer_id, False) or one.successful
+            theirs = answers.setdefault(value, {}).setdefault(one.actor, {})
+            theirs[one.answer_id] = theirs.get(one.answer_id, False) or bool(one.successful)
     return [
-        Opportunity(
-            value,
-            len(actors[value]),
-            len(theirs),
-            sum(theirs.values()) / len(theirs),
-            *wilson(sum(theirs.values()), len(theirs)),
-        )
-        for value, theirs in sorted(answers.items())
-        if len(actors[value]) >= LEAST_SHOPPERS
+        _opportunity(value, list(shoppers.values()), known=known)
+        for value, shoppers in sorted(answers.items())
+        if len(shoppers) >= LEAST_SHOPPERS
     ]
 
 
-def wilson(successes: int, count: int) -> tuple[float, float]:
+def _opportunity(value: str, shoppers: Sequence[Mapping[str, bool]], *, known: bool) -> Opportunity:
+    """`shoppers`: for each, whether each answer was successful."""
+    counts = np.array([len(one) for one in shoppers])
+    total = int(counts.sum())
+    if not known:
+        return Opportunity(value, len(shoppers), total, None, None, None)
+    share, error = _ratio(np.array([sum(one.values()) for one in shoppers]), counts)
+    # The number of independent answers whose share has this error. If all shoppers had the same
+    # success, as when there was none, each of them counts as one answer.
+    size = share * (1 - share) / error**2 if error else len(shoppers)
+    return Opportunity(value, len(shoppers), total, share, *wilson(share, min(size, total)))
+
+
+def _ratio(parts: Doubles | Ints, wholes: Doubles | Ints) -> tuple[float, float]:
+    """Return the ratio of two sums over shoppers, and its standard error."""
+    whole, count = float(wholes.sum()), len(wholes)
+    ratio = float(parts.sum()) / whole
+    spread = float(((parts - ratio * wholes) ** 2).sum()) * count / max(count - 1, 1)
+    return ratio, math.sqrt(spread) / whole
+
+
+def wilson(share: float, count: float) -> tuple[float, float]:
     """Return the 95% interval of a share (Wilson 1927)."""
-    share, square = successes / count, Z * Z / count
+    square = Z * Z / count
     middle = (share + square / 2) / (1 + square)
     half = Z * math.sqrt(share * (1 - share) / count + square / (4 * count)) / (1 + square)
     return max(middle - half, 0.0), min(middle + half, 1.0)

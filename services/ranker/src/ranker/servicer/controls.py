@@ -32,6 +32,7 @@ def controls_of(message: pb.Controls, count: int) -> tuple[Control, ...]:
             rows=tuple(each.candidates),
             place=each.place,
             boost=each.boost,
+            by_merit=each.by_merit,
         )
         for each in given
     )

@@ -107,11 +107,13 @@ def _described(model: Model, kind: str) -> Mapping[str, str]:
 
 
 def _of_records(records: Sequence[tuple[str, str, bytes]]) -> list[ShownProduct]:
+    """Return the first products of recorded answers. Whether they were shown is unknown, and so is
+    what they led to."""
     found = []
     for answer_id, actor, content in records:
         order = answer_service_pb2.AnswerRecord.FromString(content).columns.product_ids
         found += [
-            ShownProduct(answer_id, actor, item, place, 1.0, successful=False)
+            ShownProduct(answer_id, actor, item, place, 1.0, successful=None)
             for place, item in enumerate(order[:SHOWN_PLACES], 1)
         ]
     return found

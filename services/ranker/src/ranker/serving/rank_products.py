@@ -96,9 +96,10 @@ class RankedProducts:
     contributions: Mapping[str, Sequence[Contributions]]
     """By part; empty unless `with_breakdown`."""
     acting_controls: Sequence[str]
-    control_merits: Sequence[float]
-    """Share of relevance of each control's products, 0 to 1."""
     """Names of the controls that changed the first page."""
+    control_merits: Sequence[float]
+    """Share of relevance of the products of each control by merit, 0 to 1; for others 0. Empty if
+    no control is by merit."""
     unplaced: Sequence[str]
     """Ids of pinned products that the shopper hid or has seen."""
 

@@ -54,6 +54,7 @@ async def apply_controls(
             rows=[places[item] for item in ids if item in places],
             place=each.control.place,
             boost=each.control.boost,
+            by_merit=each.control.by_merit,
         )
         for each, ids in zip(moving, named, strict=True)
     ]
