@@ -22,6 +22,7 @@ from gateway.recommend.controls.step import opposite
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from gateway.state.run import RequestDependencies
+from servicekit import access
 from servicekit.errors import Internal
 from servicekit.requests import PageTokenInvalid
 from sightline.common.v1 import filter_pb2
@@ -374,9 +375,9 @@ async def test_a_goal_of_exposure_is_kept_over_answers_and_its_moves_are_reporte
     assert ids(first) == BY_SCORE[:2], "nothing is owed yet"
     for _ in range(400):
         answer = await recommend(by_photo(page_size=2), deps)
-    pages = [await recommend(by_photo(page_size=2), deps) for _ in range(40)]
-    assert any(ids(page)[0] == "p2" for page in pages)
-    moved = next(page for page in pages if "p2" in ids(page))
+    answers = [await recommend(by_photo(page_size=2), deps) for _ in range(40)]
+    assert any(ids(answer)[0] == "p2" for answer in answers)
+    moved = next(answer for answer in answers if "p2" in ids(answer))
     assert by_control(moved)[ids(moved).index("p2")] > 0
     assert ("local", "", "APPLIED") in outcomes(answer)
     assert deps.goals.of("default", "default/local").share == pytest.approx(0.6, abs=0.06)
@@ -386,7 +387,27 @@ async def test_a_goal_without_candidates_in_an_answer_is_owed_nothing_for_it():
     _, deps = with_goals(goal("gone", "not-a-candidate"))
     for _ in range(5):
         assert ids(await recommend(by_photo(), deps)) == BY_SCORE
-    assert deps.goals.of("default", "default/gone").answers == 0
+    state = deps.goals.of("default", "default/gone")
+    assert (state.answers, state.unmatched) == (0, 5)
+
+
+async def pages(deps: RequestDependencies, caller: str, count: int, **fields) -> list[list[str]]:
+    token = access.caller.set(access.Caller(caller, frozenset()))
+    try:
+        return [ids(await recommend(by_photo(**fields), deps)) for _ in range(count)]
+    finally:
+        access.caller.reset(token)
+
+
+async def test_one_product_answers_of_one_caller_do_not_switch_a_goal_off_for_others():
+    local = goal("local", "p2", least_share=0.3)
+    (_, attacked), (_, quiet) = with_goals(local), with_goals(local)
+    others = ("p1", "p3", "p4")
+    attack = await pages(attacked, "attacker", 45, page_size=1, exclude_product_ids=others)
+    assert attack == [["p2"]] * 45
+    found = await pages(attacked, "web", 89, page_size=2)
+    assert found == await pages(quiet, "web", 89, page_size=2)
+    assert any("p2" in page for page in found)
 
 
 async def test_an_answer_without_the_ranker_and_an_explanation_count_for_no_goal():
@@ -403,3 +424,5 @@ async def test_a_goal_by_merit_follows_the_relevance_that_the_ranker_reports():
     shop.ranker.merits["default/fair"] = 0.25
     await recommend(by_photo(), deps)
     assert deps.goals.of("default", "default/fair").target == 0.25
+    (order,) = [what for name, what in shop.ranker.calls if name == "rank"]
+    assert [each.by_merit for each in order.candidates.controls] == [True]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.state import history_reads
+from gateway.state import caller_names, history_reads
 from gateway.state.history_reads import READ, HistoryReads
 
 
@@ -32,10 +32,10 @@ def test_callers_with_a_jwt_count_as_one() -> None:
 
 def test_memory_and_series_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history_reads, "MOST_KEPT", 2)
-    monkeypatch.setattr(history_reads, "MOST_CALLERS", 1)
-    reads, own, others = HistoryReads(), counted("meter-first"), counted(history_reads.OTHERS)
+    monkeypatch.setattr(caller_names, "MOST_CALLERS", 1)
+    reads, own, others = HistoryReads(), counted("meter-first"), counted(caller_names.OTHERS)
     for shopper in ("u1", "u2", "u3", "u3"):
         reads.note("meter-first", "default", shopper)
     assert counted("meter-first") - own == 4, "what does not fit is counted at each read"
     reads.note("meter-second", "default", "u9")
-    assert counted(history_reads.OTHERS) - others == 1
+    assert counted(caller_names.OTHERS) - others == 1

@@ -11,13 +11,12 @@ from typing import Final
 
 from prometheus_client import Counter as Total
 
+from gateway.state.caller_names import OTHERS, CallerNames
+
 SECONDS: Final = 3_600.0
 """Seconds for which a shopper counts once for a caller."""
 MOST_KEPT: Final = 100_000
 """Maximum number of shoppers in memory (about 100 bytes each). Further ones count at each read."""
-MOST_CALLERS: Final = 50
-"""Maximum number of callers with a metric series of their own; others share `OTHERS`."""
-OTHERS: Final = "others"
 
 READ = Total(
     "sightline_gateway_history_shoppers_total",
@@ -33,7 +32,7 @@ class HistoryReads:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._since = clock, clock()
         self._seen: set[bytes] = set()
-        self._callers: set[str] = set()
+        self._names = CallerNames()
         READ.labels(OTHERS)  # rates miss the first value
 
     def note(self, caller: str, catalog_id: str, shopper_id: str) -> None:
@@ -48,11 +47,4 @@ class HistoryReads:
             return
         if len(self._seen) < MOST_KEPT:
             self._seen.add(digest)
-        READ.labels(self._label(caller)).inc()
-
-    def _label(self, caller: str) -> str:
-        name = "jwt" if caller.startswith("jwt:") else caller
-        if name not in self._callers and len(self._callers) >= MOST_CALLERS:
-            return OTHERS
-        self._callers.add(name)
-        return name
+        READ.labels(self._names.of(caller)).inc()

@@ -13,6 +13,7 @@ from gateway.model.controls import (
 from gateway.model.filters import CallersFilter
 from gateway.model.plan import MOST_RANKED
 from gateway.state.run import Run
+from servicekit import access
 from sightline_rules.controls import ControlKind
 
 
@@ -40,10 +41,12 @@ async def activate_controls(run: Run) -> tuple[Run, ControlOutcomes]:
 
 
 def _with_boost(run: Run, given: ActiveControl) -> ActiveControl:
-    """Return a goal of exposure with the boost that its products are owed; others as they are."""
+    """Return a goal of exposure with the boost that its products are owed in answers to the caller;
+    others as they are."""
     if not given.control.is_goal:
         return given
-    boost = run.deps.goals.of(run.query.catalog_id, given.key).boost
+    caller = access.caller.get().name
+    boost = run.deps.goals.boost(run.query.catalog_id, given.key, caller)
     return replace(given, control=replace(given.control, boost=boost))
 
 

@@ -17,6 +17,7 @@ from gateway.ranking.passing import passing
 from gateway.recommend.controls.active import of_kind, pinned_ids
 from gateway.retrieval.parallel import in_parallel
 from gateway.state.run import Run
+from servicekit import access
 from servicekit.errors import ServiceError
 from servicekit.off_loop import off_loop
 from sightline_rules import controls as rules
@@ -225,17 +226,21 @@ async def correct_outcomes(
 def note_goals(
     run: Run, candidates: FusedCandidates, shown: Sequence[str], merits: Mapping[str, float]
 ) -> None:
-    """Add a page to the goals of exposure that had candidates. `merits`: share of relevance by
-    control."""
-    goals = {each.key: each.control for each in run.plan.controls if each.control.is_goal}
+    """Add a page to the goals of exposure. `merits`: share of relevance by control."""
+    goals = [each for each in run.plan.controls if each.control.is_goal]
     if not goals:
         return
-    ids = candidates.columns.product_ids
-    for control in candidates.controls:
-        if (goal := goals.get(control.name)) is not None:
-            target = merits.get(control.name, 0.0) if goal.by_merit else goal.least_share
-            theirs = frozenset(ids[row] for row in control.rows)
-            run.deps.goals.note(run.query.catalog_id, control.name, shown, theirs, target)
+    ids, catalog_id = candidates.columns.product_ids, run.query.catalog_id
+    rows = {control.name: control.rows for control in candidates.controls}
+    caller = access.caller.get().name
+    for goal in goals:
+        if goal.key not in rows:
+            run.deps.goals.note_unmatched(catalog_id, goal.key)
+            continue
+        control = goal.control
+        target = merits.get(goal.key, 0.0) if control.by_merit else control.least_share
+        theirs = frozenset(ids[row] for row in rows[goal.key])
+        run.deps.goals.note(catalog_id, goal.key, shown, theirs, target, caller=caller)
 
 
 def count_exposure(run: Run, names: Collection[str]) -> None:
