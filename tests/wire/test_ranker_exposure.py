@@ -83,7 +83,9 @@ async def test_a_bad_report_is_refused_with_its_field(
     assert (error.reason, [one.field for one in error.violations]) == ("REQUEST_INVALID", [field])
 
 
-async def test_the_ranker_says_the_relevance_of_the_products_of_controls_by_merit(suite: Suite) -> None:
+async def test_the_ranker_says_the_relevance_of_the_products_of_controls_by_merit(
+    suite: Suite,
+) -> None:
     controls = ranking_service_pb2.Controls(page_size=3)
     controls.controls.add(name="reds", candidates=range(6), boost=0.5, by_merit=True)
     controls.controls.add(name="whites", candidates=range(6, 12), boost=0.1, by_merit=True)
