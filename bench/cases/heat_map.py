@@ -2,10 +2,8 @@
 
 import asyncio
 import tempfile
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
@@ -13,8 +11,9 @@ from typing import TypeAlias
 import grpc
 
 from bench.datasets import unique
-from bench.harness import processes
+from bench.harness import rounds
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
+from bench.harness.rounds import RoundFigures
 from bench.harness.statistics import median_ratio, percentile
 from bench.peers import embedders
 from sightline.embedder.v1 import embedding_service_pb2 as pb
@@ -24,17 +23,8 @@ Say: TypeAlias = Callable[[str], None]
 
 MOST = 3.0
 """Maximum cost of a heat map in embeddings: it processes two photos, and draws both."""
-ROUNDS, A_ROUND = 40, 6
 SECONDS = 60.0
 EMBED, DRAW = "an embedding", "a heat map"
-
-
-@dataclass(slots=True)
-class HeatMapFigures:
-    """Figures of each round, by call."""
-
-    milliseconds: dict[str, list[float]] = field(default_factory=dict)
-    cpu_milliseconds: dict[str, list[float]] = field(default_factory=dict)
 
 
 def run(say: Say) -> BenchResult:
@@ -54,8 +44,8 @@ def _photos() -> tuple[tuple[int, int], int, float]:
 
 async def _measure(
     port: int, programs: Sequence[int], files: Sequence[bytes], say: Say
-) -> HeatMapFigures:
-    found, source = HeatMapFigures(), unique.unique(list(files))
+) -> RoundFigures:
+    source = unique.unique(list(files))
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = embedding_service_pb2_grpc.EmbeddingServiceStub(channel)
 
@@ -70,30 +60,10 @@ async def _measure(
             asked = pb.ComparePhotosRequest(first=first, second=second)
             await stub.ComparePhotos(asked, timeout=SECONDS)
 
-        for number in range(ROUNDS + 1):
-            say(f"round {number} of {ROUNDS}" if number else "warming up")
-            for name, work in ((EMBED, embed), (DRAW, draw)):
-                spent = await _round(work, programs)
-                if number:
-                    for into, value in zip(
-                        (found.milliseconds, found.cpu_milliseconds), spent, strict=True
-                    ):
-                        into.setdefault(name, []).append(value)
-    return found
+        return await rounds.alternate({EMBED: embed, DRAW: draw}, programs, say)
 
 
-async def _round(
-    work: Callable[[], Awaitable[None]], programs: Sequence[int]
-) -> tuple[float, float]:
-    """Return the milliseconds a call: elapsed, and of the servers' processors."""
-    cpu, began = processes.of_trees(programs), time.perf_counter()
-    for _ in range(A_ROUND):
-        await work()
-    clock = time.perf_counter() - began
-    return 1e3 * clock / A_ROUND, 1e3 * (processes.of_trees(programs) - cpu) / A_ROUND
-
-
-def _result(found: HeatMapFigures) -> BenchResult:
+def _result(found: RoundFigures) -> BenchResult:
     rows = tuple(
         (
             name,
@@ -108,7 +78,7 @@ def _result(found: HeatMapFigures) -> BenchResult:
                 "A heat map of two photos of 0.3 megapixels, one caller",
                 ("what", "ms", "ms of processor time"),
                 rows,
-                f"Medians of {ROUNDS} alternating rounds with their 95% intervals.",
+                f"Medians of {rounds.ROUNDS} alternating rounds with their 95% intervals.",
                 section=None,
             ),
         ),

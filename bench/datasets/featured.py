@@ -134,14 +134,15 @@ def session(graph: bytes) -> onnxruntime.InferenceSession:
 
 
 @cache
-def _session(name: str) -> onnxruntime.InferenceSession:
+def opened(name: str) -> onnxruntime.InferenceSession:
+    """Open a model's graph on one thread, once a process."""
     return session(backbone(name).graph)
 
 
 def _chunk(name: str, paths: Sequence[Path], recipe: PhotoRecipe, views: int) -> Floats:
     given = pixels(paths, recipe, views).reshape(-1, recipe.side, recipe.side, 3)
     made: list[Floats] = [
-        _session(name).run([backbone(name).output], {_INPUT: given[start : start + BATCH]})[0]
+        opened(name).run([backbone(name).output], {_INPUT: given[start : start + BATCH]})[0]
         for start in range(0, len(given), BATCH)
     ]
     found = np.concatenate(made).reshape(len(paths), views, -1)

@@ -21,6 +21,7 @@ PAGES = {
     "monolith": PERFORMANCE,
     "experiments": EXPERIMENTS,
     "exposure": FAIRNESS,
+    "faces": EMBEDDER,
     "new_pods": NEW_PODS,
     "private_counts": PRIVATE_COUNTS,
 }

@@ -217,6 +217,13 @@ class FakeRetriever:
         await self._called("facets", [each.field for each in asked], scope)
         return tuple(Facet(field=each.field, missing_count=1) for each in asked)
 
+    counted: int = 1
+    """Products that pass any filter."""
+
+    async def product_count(self, catalog_id: str, scope: AnswerScope) -> int:
+        await self._called("product_count", "", scope)
+        return self.counted
+
     async def count(self, catalog_id: str, space: str) -> IndexState:
         await self._called("count", space, AnswerScope())
         return IndexState(space=self.active[0])

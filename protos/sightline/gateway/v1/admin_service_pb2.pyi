@@ -387,7 +387,7 @@ class CheckSceneResponse(google.protobuf.message.Message):
     """Version that the scene would have."""
     @property
     def problems(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneProblem]:
-        """Errors. Empty if the file is valid."""
+        """Errors: of the file, and goals of exposure whose products the catalog does not have. Empty if the file is valid."""
 
     @property
     def warnings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneProblem]:

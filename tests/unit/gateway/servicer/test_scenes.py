@@ -70,6 +70,32 @@ async def test_controls_are_checked_and_compared_one_by_one(calls: Calls) -> Non
         assert [one.path for one in said.problems] == ["controls.0.filter"]
 
 
+@pytest.mark.parametrize(
+    ("products", "path"),
+    [
+        ('filter = "brand = Aurora"', "controls.aurora.filter"),
+        ('product_ids = ["none"]', "controls.aurora.product_ids"),
+    ],
+)
+async def test_a_goal_without_products_is_refused(calls: Calls, products: str, path: str) -> None:
+    goal = f'[[controls]]\nname = "aurora"\nkind = "boost"\n{products}\n'
+    asked = pb.CheckSceneRequest(toml=goal + "least_share = 0.1\n")
+    calls._retriever.counted = 0  # type: ignore[attr-defined]
+    found = await calls.CheckScene(asked, None)
+    assert (found.valid, [one.path for one in found.problems]) == (False, [path])
+    boost = pb.CheckSceneRequest(toml=goal + "boost = 0.1\n")
+    assert (await calls.CheckScene(boost, None)).valid, "a boost may wait for its products"
+    for call in ("product_count", "categories"):
+        calls._retriever.fails[call] = PeerUnavailable(Peer.RETRIEVER)  # type: ignore[attr-defined]
+    assert (await calls.CheckScene(asked, None)).valid
+
+
+async def test_a_goal_with_products_is_valid(calls: Calls) -> None:
+    goal = '[[controls]]\nname = "aurora"\nkind = "boost"\nfilter = "brand = Aurora"\n'
+    asked = pb.CheckSceneRequest(toml=goal + "least_share = 0.1\n")
+    assert (await calls.CheckScene(asked, None)).valid
+
+
 async def test_a_file_is_checked_against_the_scene_that_is_used(calls: Calls) -> None:
     toml = HOME.replace("brand_cap = 2", "brand_cap = 3")
     found = await calls.CheckScene(pb.CheckSceneRequest(scene="home", toml=toml), None)

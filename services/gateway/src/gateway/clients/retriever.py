@@ -204,6 +204,15 @@ class RetrieverClient(RetrieverPort):
         )
         return tuple((await self._call(self._products.CountFacets, request, scope)).facets)
 
+    async def product_count(self, catalog_id: str, scope: AnswerScope) -> int:
+        """Return the number of products that pass; variants of one parent count once."""
+        request = products_pb.CountFacetsRequest(
+            catalog_id=catalog_id,
+            filter=filter_of(scope),
+            facets=[facet_pb2.FacetRequest(field="availability")],
+        )
+        return (await self._call(self._products.CountFacets, request, scope)).product_count
+
     async def photo(self, catalog_id: str, image_id: str) -> bytes:
         request = products_pb.GetImageRequest(catalog_id=catalog_id, image_id=image_id)
         return (await self._caller.call(self._products.GetImage, request)).image.content

@@ -6,7 +6,9 @@ from dataclasses import asdict
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.model import scene_checks
+from gateway.model.controls import ControlRule
 from gateway.model.errors import SceneInvalid, SceneNotFound
+from gateway.model.query import AnswerScope
 from gateway.model.scene import Scene
 from gateway.ports import SceneSource
 from gateway.recommend import scene_diff
@@ -66,6 +68,8 @@ class SceneCalls:
                     for item in error.violations
                 ]
             )
+        if problems := await self._without_products(catalog_id, found):
+            return pb.CheckSceneResponse(problems=problems)
         warnings = [*_warnings(found), *await self._gone(catalog_id, found.ranking.model)]
         return pb.CheckSceneResponse(
             valid=True,
@@ -102,6 +106,28 @@ class SceneCalls:
             version=current.version,
             changed_version=changed.version,
         )
+
+    async def _without_products(self, catalog_id: str, scene: Scene) -> list[pb.SceneProblem]:
+        """Return a problem for each goal of exposure without products, which could never be
+        reached; empty while the retriever does not answer."""
+        goals = [each for each in scene.controls if each.is_goal]
+        try:
+            return [
+                pb.SceneProblem(
+                    path=f"controls.{goal.name}.{'filter' if goal.filter else 'product_ids'}",
+                    text="the catalog has no such product, so that the goal could never be reached:"
+                    " change it, or import the products first",
+                )
+                for goal in goals
+                if not await self._has_products(catalog_id, goal)
+            ]
+        except ServiceError:
+            return []
+
+    async def _has_products(self, catalog_id: str, goal: ControlRule) -> bool:
+        if goal.product_ids:
+            return bool(await self._retriever.categories(catalog_id, goal.product_ids))
+        return await self._retriever.product_count(catalog_id, AnswerScope(filter=goal.filter)) > 0
 
     async def _gone(self, catalog_id: str, model: str) -> list[pb.SceneProblem]:
         """Warn that the ranker can't rank by the pinned model; empty while the ranker does not
