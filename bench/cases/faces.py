@@ -240,7 +240,7 @@ def _result(found: FaceFigures) -> BenchResult:
                 for name, shares in found.found.items()
             },
             "alarms": {name: np.mean(each) for name, each in found.alarms.items()},
-            "hits": {name: np.mean(each) for name, each in found.hits.items()},
+            "hits": {name: float(each.mean()) for name, each in found.hits.items()},
             "left": np.mean(found.left),
             "ms": found.times.milliseconds,
             "cpu_ms": found.times.cpu_milliseconds,

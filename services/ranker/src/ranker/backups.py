@@ -22,6 +22,7 @@ from ranker.events.backups import create, purges, restore
 from ranker.events.backups.content import content_of, record_backups
 from ranker.events.erase import ErasePerson
 from ranker.events.record.consent_changes import ConsentRecord
+from ranker.events.record.private_counts import BudgetRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
 from ranker.learning.forget import ForgetInModels
@@ -91,7 +92,8 @@ class RecordBackups(BackupCommand):
         again = partial(self._erase_again, database, record)
         with self.timed("purges"):
             consents = ConsentRecord(database, self._settings.signals)
-            repeating = purges.Repeating(record, consents, again, self._renewals())
+            budget = BudgetRecord(database)
+            repeating = purges.Repeating(record, consents, budget, again, self._renewals())
             done = asyncio.run(repeating.repeat(self.backups, since, unsigned=unsigned))
         return {"purges": done[0], "purged_events": done[1]}
 

@@ -28,7 +28,7 @@ from ranker.events.record.events import EventRecord
 from ranker.events.record.private_counts import BudgetRecord
 from ranker.events.record.shoppers import ShopperRecord
 from ranker.events.record.tables import JOBS
-from servicekit.jobs import Jobs
+from servicekit.jobs import Job, Jobs
 from servicekit.sql import Database
 from tests.fakes.ranker import KEY, NOW, stored
 
@@ -159,10 +159,17 @@ async def test_a_repeated_job_draws_no_second_noise(db: Database, tmp_path: Path
     await jobs.create(COUNTS, "default", order().params())
     job = await jobs.claim((COUNTS,), "me", 30)
     assert job is not None
-    work, files = CountsWork(BudgetRecord(db), jobs, add, 7), store.folder("default", job.id)
+    files = store.folder("default", job.id)
+    noted: list[str] = []
+
+    async def note(job: Job) -> None:
+        assert await files.names() == [], "before anything is written"
+        noted.append(job.id)
+
+    work = CountsWork(BudgetRecord(db), jobs, add, 7, note)
     done = await run(job, work, files)
     assert await run(job, work, files) == done
-    assert draws == [7]
+    assert (draws, noted) == ([7], [job.id])
     written = json.loads(await files.get(FILE))
     assert written["counts"] == [
         {"value": "", "product_id": "a", "shoppers": 31},

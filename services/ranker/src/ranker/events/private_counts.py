@@ -6,6 +6,7 @@ job counts again, and releases nothing before it is done.
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from ranker.adapters.export_store import ExportFolder
@@ -27,11 +28,13 @@ class CountsWork:
     add_noise: AddNoise
     floor: int
     """Minimum count that is written."""
+    note: Callable[[Job], Awaitable[None]] | None = None
+    """Notes the catalog's expenses beside the backups; `None` without backups."""
 
 
 async def run(job: Job, work: CountsWork, files: ExportFolder) -> dict[str, str]:
-    """Run the job and return its result. Raise NoiseUnavailable, ExportUnwritable and the errors of
-    `jobs.progress`."""
+    """Run the job and return its result. Raise NoiseUnavailable, ExportUnwritable, and the errors
+    of `work.note` and `jobs.progress`."""
     jobs = work.jobs
     order = order_of(job.catalog_id, job.params)
     await jobs.progress(job.id, 0, 2)
@@ -39,6 +42,8 @@ async def run(job: Job, work: CountsWork, files: ExportFolder) -> dict[str, str]
         # A second draw of noise would show more than was paid for.
         found = json.loads(await files.get(FILE))
     else:
+        if work.note is not None:
+            await work.note(job)  # first: a restore would forget what was spent on what is released
         counts = await work.record.count(order)
         await jobs.progress(job.id, 1, 2)
         noisy = await asyncio.to_thread(work.add_noise, counts, order, work.floor)

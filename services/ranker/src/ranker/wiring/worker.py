@@ -108,7 +108,9 @@ def jobs_of(
 ) -> dict[str, Do]:
     """Return the worker's function for each kind of job, without publications."""
     jobs, exports = made.jobs, ExportStore(settings.export_store)
-    counts = CountsWork(BudgetRecord(made.database), jobs, add_noise, settings.least_shoppers)
+    budget = BudgetRecord(made.database)
+    note = noted_expenses(settings, budget) if settings.backups else None
+    counts = CountsWork(budget, jobs, add_noise, settings.least_shoppers, note)
     return {
         **trainings(jobs, train_command, stop),
         PURGE: noted(settings, lambda job: purge.run(job, selections, jobs, stop)),
@@ -147,6 +149,21 @@ async def noted_erasure(backups: Backups, job_id: str, person: Person) -> Erased
         raise ErasureUnnoted from error
     text = "A restore erases the shopper again. The files end with the backups that are kept."
     return ErasedStore(personal_data.BACKUPS.name, text=text if left else "")
+
+
+def noted_expenses(
+    settings: WorkerSettings, budget: BudgetRecord
+) -> Callable[[Job], Awaitable[None]]:
+    """Return the function that notes a catalog's expenses beside the backups, and raises
+    BackupsUnavailable and BackupsFull."""
+    backups = record_backups(settings.backups, settings.backup_keys_file)
+
+    async def note(job: Job) -> None:
+        expenses = await budget.expenses(job.catalog_id)
+        write = partial(purges.note_expenses, backups, job.catalog_id, expenses, job.id)
+        await backups.run(write)
+
+    return note
 
 
 async def in_log(person: Person) -> ErasedStore:  # noqa: ARG001 - as the others

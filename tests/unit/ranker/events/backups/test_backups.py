@@ -23,8 +23,10 @@ from ranker.adapters.export_store import ExportStore
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.consent import Decision, Purpose
 from ranker.domain.erasure import ERASE, Person, params
+from ranker.domain.errors import BudgetSpent
 from ranker.domain.events import EventType, Identity, Shopper
 from ranker.domain.model import ModelRecord
+from ranker.domain.private_counts import CountsOrder
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.selection import PurgePlace, Selection
 from ranker.domain.signals import DEFAULTS
@@ -40,6 +42,7 @@ from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.events import EventRecord
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.personal import PersonalRecord
+from ranker.events.record.private_counts import BudgetRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.shoppers import ShopperRecord, check_key
 from ranker.events.record.tables import JOBS, METADATA, MIGRATIONS
@@ -267,6 +270,27 @@ async def test_a_withdrawal_after_a_backup_applies_after_its_restore(
     assert not found.granted[Purpose.TRAIN]
     assert [one.source for one in found.history] == ["letter", "banner", "banner"]
     assert await EventRecord(db).interactions("default") == ()
+
+
+async def test_what_was_spent_of_a_privacy_budget_after_a_backup_is_spent_after_its_restore(
+    here: Here, typed: Typed
+) -> None:
+    await fill(here)
+    db, folder = here
+    budget, notes = BudgetRecord(db), record_backups(str(folder / "backups"), None)
+    order = CountsOrder(Selection("default"), 0.4, "", 8)
+
+    async def spend(key: str) -> None:
+        await budget.spend(order, key, 1.0, since_micros=0, now_micros=NOW)
+
+    await spend("before")
+    typed("create")
+    await spend("after")
+    purges.note_expenses(notes, "default", await budget.expenses("default"), "job-1")
+    typed("restore", "newest", "--force")
+    assert {row["key"] for row in await budget.expenses("default")} == {"before", "after"}
+    with pytest.raises(BudgetSpent):
+        await spend("too much")
 
 
 async def test_a_backup_of_a_former_key_is_renewed_and_who_was_erased_since_is_erased_again(

@@ -1,5 +1,6 @@
-"""Notes of purges, erasures and consents beside the backups. A restore repeats them, because it
-would otherwise bring back shoppers who asked to be forgotten, and undo withdrawals.
+"""Notes of purges, erasures, consents and expenses of the privacy budget beside the backups. A
+restore repeats them, because it would otherwise bring back shoppers who asked to be forgotten, undo
+withdrawals, and let a budget be spent again.
 
 A note holds the purge's conditions or the decisions, with a shopper as a pseudonym; that of an
 erasure holds hashes of pseudonyms only.
@@ -16,6 +17,7 @@ from ranker.domain.pseudonyms import Renewal
 from ranker.domain.selection import PurgePlace, selection_of
 from ranker.events.purge import BATCH
 from ranker.events.record.consent_changes import ConsentRecord
+from ranker.events.record.private_counts import BudgetRecord
 from ranker.events.record.selections import SelectionRecord
 from servicekit.backups.store import STAMP, Backups, stamp
 from servicekit.clock import now_micros
@@ -55,6 +57,15 @@ def note_consents(backups: Backups, catalog_id: str, decided: Sequence[StoredDec
     backups.put_signed(f"{NOTES}/{name}", {**said, "done_micros": now})
 
 
+def note_expenses(
+    backups: Backups, catalog_id: str, expenses: Sequence[Mapping[str, Any]], job_id: str
+) -> None:
+    """Record what a catalog spent of its privacy budget. Raise BackupsUnavailable, BackupsFull."""
+    now = now_micros()
+    said = {"catalog_id": catalog_id, "expenses": [*expenses], "done_micros": now}
+    backups.put_signed(f"{NOTES}/{stamp(now)}-{job_id}.json", said)
+
+
 def noted_until(backups: Backups, catalog_id: str) -> int:
     """Return the time of the newest decision of a catalog in a note, microseconds since 1970 (UTC);
     0 without any."""
@@ -70,6 +81,7 @@ class Repeating:
 
     record: SelectionRecord
     consents: ConsentRecord
+    budget: BudgetRecord
     erase_again: EraseAgain
     renewals: Sequence[Renewal]
     """What renews the pseudonyms of each key: a note may hold those of a former one."""
@@ -77,14 +89,17 @@ class Repeating:
     async def repeat(
         self, backups: Backups, since_micros: int, *, unsigned: bool
     ) -> tuple[int, int]:
-        """Repeat the purges, erasures and consents since then. Return the number of purges and
-        erasures, and of records deleted."""
+        """Repeat purges, erasures, consents and expenses since then. Return the number of purges
+        and erasures, and of records deleted."""
         since = stamp(since_micros - MARGIN_MICROS)
         purges = deleted = 0
         for name in (name for name in _notes(backups) if name >= since):
             said = backups.get_signed(f"{NOTES}/{name}", unsigned=unsigned)
             if "consents" in said:
                 await self._decide(said)
+                continue
+            if "expenses" in said:
+                await self.budget.restore(said["catalog_id"], said["expenses"])
                 continue
             purges += 1
             deleted += await (self._erase(said) if "erased" in said else self._purge(said))

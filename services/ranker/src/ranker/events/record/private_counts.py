@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -60,6 +61,31 @@ class BudgetRecord(TableRecord):
                 "text": order.text,
             }
             connection.execute(sa.insert(BUDGET), [row])
+
+        await self._db.write(write)
+
+    async def expenses(self, catalog_id: str) -> list[dict[str, Any]]:
+        """Return the newest rows of the ledger, at most MOST_LISTED, for a note beside the
+        backups."""
+        newest = (
+            sa.select(BUDGET)
+            .where(BUDGET.c.catalog_id == catalog_id)
+            .order_by(BUDGET.c.spent_micros.desc(), BUDGET.c.key)
+            .limit(MOST_LISTED)
+        )
+        rows = await self._db.read(lambda connection: connection.execute(newest).mappings().all())
+        return [dict(row) for row in rows]
+
+    async def restore(self, catalog_id: str, expenses: Sequence[Mapping[str, Any]]) -> None:
+        """Enter the expenses that the ledger lacks."""
+        t = BUDGET.c
+
+        def write(connection: Connection) -> None:
+            gate(connection, catalog_id, alone=True)
+            known = sa.select(t.key).where(t.catalog_id == catalog_id)
+            keys = set(connection.execute(known).scalars())
+            if new := [row for row in expenses if row["key"] not in keys]:
+                connection.execute(sa.insert(BUDGET), new)
 
         await self._db.write(write)
 
