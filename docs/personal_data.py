@@ -21,7 +21,8 @@ Ids of shoppers and visits are stored as keyed pseudonyms only ([keys](operate/k
 addresses and photos of shoppers are never stored: the photo of a request is decoded in memory and
 dropped with the answer. Logs, metrics and traces hold no id, no query and no pseudonym. The
 retriever and the embedder store products; of persons, they store the names of calling keys in the
-audit log.
+audit log, and people in photos of products unless their faces are
+[blurred or refused](operate/photos.md#faces). Metadata of photos is not stored.
 
 ## Consent
 
@@ -145,6 +146,17 @@ RISKS = (
         "a restore brings erased shoppers back",
         "erasures are noted beside backups, and repeated",
         "backups made by other tools: run `python -m ranker.backups purges`",
+    ),
+    (
+        "photos of products show people",
+        "[faces](operate/photos.md#faces) are blurred or refused before a photo is stored, if a "
+        "catalog's setting says so",
+        "faces that are missed; photos stored before: take them down",
+    ),
+    (
+        "exported counts tell what one person did",
+        "noise and a budget ([counts](operate/private-counts.md))",
+        "up to the epsilon that is spent",
     ),
     (
         "a model tells what one person did",

@@ -3,11 +3,14 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from examples.wines.catalogue import load_wines
 from sightline_client import DeadlineExceeded, SyncSightlineClient, Unavailable
@@ -40,16 +43,25 @@ class Hands:
             text=True,
         )
 
+    def ended(self, process: subprocess.Popen[str]) -> tuple[str, str]:
+        """Return the output of a command that ends in time."""
+        try:
+            return process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # it says where it was
+            out, err = process.communicate()
+            pytest.fail(f"{process.args} took more than {SECONDS:.0f} s:\n{out}{err}")
+
     def run(self, *arguments: str, code: int = 0) -> str:
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=SECONDS)
+        out, err = self.ended(process)
         assert process.returncode == code, out + err
         assert "Traceback" not in err
         return out + err
 
     def facts(self, *arguments: str, code: int = 0) -> dict[str, Any]:
         process = self.start(*arguments, "--json")
-        out, err = process.communicate(timeout=SECONDS)
+        out, err = self.ended(process)
         assert process.returncode == code, out + err
         found: dict[str, Any] = json.loads(out)
         return found
@@ -58,7 +70,7 @@ class Hands:
         self, process: subprocess.Popen[str], again: tuple[str, ...] = ()
     ) -> dict[str, Any]:
         """Return the outcome of an import. If it timed out, run ``again``, as its user would."""
-        out, err = process.communicate(timeout=SECONDS)
+        out, err = self.ended(process)
         assert "Traceback" not in err
         if not out and again:
             return self.facts(*again, code=1)
