@@ -3,6 +3,7 @@
 import json
 import math
 import statistics
+import subprocess
 import sys
 from pathlib import Path
 
@@ -115,6 +116,23 @@ def test_products_of_a_few_shoppers_are_left_out() -> None:
     assert opendp.add_noise(one, order(10.0, most=1), 500).threshold == 500, "the floor"
 
 
+def test_noise_of_a_process_of_its_own_leaves_nothing_loaded_here() -> None:
+    program = """
+import sys
+from ranker.adapters import opendp
+from ranker.domain.private_counts import CountsOrder
+from ranker.domain.selection import Selection
+
+if __name__ == "__main__":
+    true = {("", "common"): 1_000_000}
+    found = opendp.add_noise_apart(true, CountsOrder(Selection("default"), 1.0, "", 8), 20)
+    assert abs(found.counts["", "common"] - 1_000_000) < 1_000, found
+    assert "opendp" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_two_draws_differ() -> None:
     true = {("", f"p{n}"): 100_000 for n in range(50)}
     one, other = (opendp.add_noise(true, order(0.1), 20).counts for _ in range(2))
@@ -184,3 +202,5 @@ def test_without_the_extra_the_job_says_so(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "opendp.prelude", None)
     with pytest.raises(NoiseUnavailable):
         opendp.add_noise({}, order(), 20)
+    with pytest.raises(NoiseUnavailable):
+        opendp.add_noise_apart({}, order(), 20)

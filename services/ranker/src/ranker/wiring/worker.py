@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from ranker.adapters.export_store import ExportStore
-from ranker.adapters.opendp import add_noise
+from ranker.adapters.opendp import add_noise_apart
 from ranker.adapters.retriever import Catalog
 from ranker.domain import personal_data
 from ranker.domain.consent import Refusers
@@ -110,7 +110,7 @@ def jobs_of(
     jobs, exports = made.jobs, ExportStore(settings.export_store)
     budget = BudgetRecord(made.database)
     note = noted_expenses(settings, budget) if settings.backups else None
-    counts = CountsWork(budget, jobs, add_noise, settings.least_shoppers, note)
+    counts = CountsWork(budget, jobs, add_noise_apart, settings.least_shoppers, note)
     return {
         **trainings(jobs, train_command, stop),
         PURGE: noted(settings, lambda job: purge.run(job, selections, jobs, stop)),
