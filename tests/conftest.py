@@ -49,7 +49,7 @@ WITHOUT_SUITE = {
     f"{LIVE}test_{name}.py"
     for name in (
         *("access", "engines", "milvus_engine", "milvus_server_engine", "page", "plans"),
-        *("restore", "start"),
+        *("restore", "shapes", "start"),
     )
 }
 """Live tests that start what they need themselves."""

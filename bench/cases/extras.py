@@ -91,10 +91,10 @@ class Beside(Filling):
     ids: Sequence[str] = ()
     """Products, by their categories' folders."""
 
-    def programs(self, data: Path) -> list[Program]:
+    def programs(self, data: Path, target: str = "apart") -> list[Program]:
         """Return the programs of a filling; its plain gateway has no snapshot."""
         found = list[Program]()
-        for program in Filling.programs(self, data):
+        for program in Filling.programs(self, data, target):
             if program.name != "gateway":
                 found.append(program)
                 continue

@@ -84,12 +84,15 @@ def suite(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Ite
 
 @contextmanager
 def running(
-    data: Path, catalogs: Sequence[str], environment: Mapping[str, str] = MappingProxyType({})
+    data: Path,
+    catalogs: Sequence[str],
+    environment: Mapping[str, str] = MappingProxyType({}),
+    target: str = "apart",
 ) -> Iterator[Suite]:
     """Run a suite during the block."""
     programs = [
         replace(aged, environment={**aged.environment, **environment})
-        for aged in map(_aging, sightline(data, free_port_base(), catalogs))
+        for aged in map(_aging, sightline(data, free_port_base(), catalogs, target=target))
     ]
     with _survived_by_no_process(data), Suite(data, programs) as started:
         yield started

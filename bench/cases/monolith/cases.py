@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 from bench.cases.monolith import clothing, contenders, goals, load, metrics, shoppers, texts
 from bench.cases.monolith.asking import PRODUCT, Questions
-from bench.cases.monolith.filled import FilledFacts, Filling, filled, key, wait
+from bench.cases.monolith.filled import FilledFacts, Filling, another, filled, key, wait
 from bench.cases.monolith.goals import MeasuredShop
 from bench.cases.monolith.load import LoadPlan
 from bench.cases.monolith.made import MadeCatalog, Variants, write
@@ -15,6 +16,7 @@ from bench.cases.monolith.measuring import SuiteCase, measured
 from bench.cases.monolith.texts import Speed
 from bench.harness.model import Goal
 from bench.peers import sentences
+from local_suite.programs import ALL
 from local_suite.suite import Suite
 from retriever.domain.generation import IndexKind, IndexParameters
 
@@ -100,10 +102,14 @@ def _clothing(found: MonolithShops, say: Say, callers: Sequence[int]) -> None:
     root, files = clothing.here()
     if not files:
         return
-    with filled(clothing.filling(root, files), say) as (suite, facts):
+    filling = clothing.filling(root, files)
+    in_one = partial(filling.programs, target=ALL)
+    with filled(filling, say) as (suite, facts), another(filling, in_one) as one:
+        wait(one, facts.photos)
         asked = clothing.asked(files)
         questions = Questions(facts.products, facts.users, asked, anchors=facts.products)
-        done = measured(suite, SuiteCase(LoadPlan(questions, callers), hops=True), say)
+        case = SuiteCase(LoadPlan(questions, callers), hops=True, one=one)
+        done = measured(suite, case, say)
         found.clothing = MeasuredShop(CLOTHING, done.cells)
         found.columns = (metrics.columns(CLOTHING, suite),)
         found.facts[CLOTHING] = {"filled_seconds": facts.seconds, "bytes": done.moved}

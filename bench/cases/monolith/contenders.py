@@ -30,7 +30,7 @@ from tests.engines import free_port
 Call: TypeAlias = Callable[[LoadQuestion], Awaitable[bytes]]
 _Link: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
-SUITE, CHAIN = "the suite", "bare chain of three hops"
+SUITE, ONE, CHAIN = "the suite", "the suite in one process", "bare chain of three hops"
 TIMEOUT = 20.0
 SERVER = ROOT / "bench/peers/monolith"
 SERVER_PYTHON = SERVER / ".venv/bin/python"

@@ -22,7 +22,7 @@ from examples.wines.loading import LoadingFailed
 from examples.wines.local import free_port_base, own
 from local_suite.model import Program
 from local_suite.processes import marked
-from local_suite.programs import sightline
+from local_suite.programs import ALL, sightline
 from local_suite.suite import Suite
 from sightline_client import SightlineClient
 
@@ -70,13 +70,15 @@ class Filling:
     """Spaces of the retriever."""
     engine: str = "lite"
 
-    def programs(self, data: Path) -> list[Program]:
-        """Return the suite's programs on free ports."""
+    def programs(self, data: Path, target: str = "apart") -> list[Program]:
+        """Return the suite's programs on free ports. `target`: see local_suite.programs."""
+        base = free_port_base()
+        made = sightline(data, base, self.catalogs, engine=self.engine, target=target)
         return [
             replace(each, environment={**each.environment, "RETRIEVER_SPACES": self.spaces})
-            if each.name.startswith("retriever")
+            if each.name.startswith("retriever") or each.name == ALL
             else each
-            for each in sightline(data, free_port_base(), self.catalogs, engine=self.engine)
+            for each in made
         ]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench.cases.monolith.asking import ANCHORED, PHOTO, PRODUCT, TEXT, USER, WORDS
-from bench.cases.monolith.contenders import CHAIN, SUITE, monolith
+from bench.cases.monolith.contenders import CHAIN, ONE, SUITE, monolith
 from bench.cases.monolith.load import Cells, Key, over
 from bench.harness.model import Goal, Interval
 from bench.harness.statistics import median_ratio, percentile
@@ -41,6 +41,10 @@ SMALL = MonolithLimits(
     median={PRODUCT: 3.0, USER: 4.0, PHOTO: 1.5, ANCHORED: 3.0},
     rate={PRODUCT: 0.35, USER: 0.25, PHOTO: 0.75, ANCHORED: 0.35},
 )
+ONE_COST: Mapping[str, float] = {PRODUCT: 3.0, USER: 8.0, PHOTO: 1.4}
+"""Maximum processor time of the suite in one process relative to the monolith's."""
+ONE_RATE = 0.3
+"""Its answers a second relative to those of one process of the monolith, at least."""
 LARGE = MonolithLimits(
     cost={PRODUCT: 2.0, USER: 1.0, PHOTO: 1.35},
     median={PRODUCT: 2.0, USER: 1.0, PHOTO: 1.5},
@@ -101,6 +105,34 @@ def beside_monolith(shop: MeasuredShop, limits: MonolithLimits) -> list[Goal]:
             )
         )
     return goals
+
+
+def one_process(shop: MeasuredShop) -> list[Goal]:
+    """Return the goals of the suite in one process."""
+    costs = [
+        Goal(
+            f"{shop.name}, {WORDS[kind]}: one process ÷ the monolith's processor time,"
+            f" {BUSY} callers",
+            most,
+            "×",
+            over(shop.cells, (ONE, kind, BUSY), best(shop.cells, kind), "costs"),
+            missing=shop.why(kind),
+        )
+        for kind, most in ONE_COST.items()
+    ]
+    rates = [
+        Goal(
+            f"{shop.name}, {WORDS[kind]}: requests/s of one process ÷ the monolith's with one,"
+            f" {BUSY} callers",
+            None,
+            "×",
+            over(shop.cells, (ONE, kind, BUSY), (monolith(1), kind, BUSY), "rates"),
+            at_least=ONE_RATE,
+            missing=shop.why(kind),
+        )
+        for kind in ONE_COST
+    ]
+    return costs + rates
 
 
 def best(cells: Cells, kind: str, callers: int = BUSY) -> Key:

@@ -12,7 +12,7 @@ import uvloop
 
 from bench.cases.monolith import chain, contenders, load
 from bench.cases.monolith.asking import ANCHORED, PRODUCT, USER, Questions
-from bench.cases.monolith.contenders import CHAIN, SUITE, AnswerContender, monolith
+from bench.cases.monolith.contenders import CHAIN, ONE, SUITE, AnswerContender, monolith
 from bench.cases.monolith.export import export
 from bench.cases.monolith.goals import BUSY
 from bench.cases.monolith.load import Cells, LoadPlan
@@ -33,6 +33,8 @@ class SuiteCase:
     """Plan of its default catalog, compared with the monolith."""
     hops: bool = False
     """True if the chain is measured too."""
+    one: Suite | None = None
+    """The same suite in one process, if that is measured too."""
     others: Mapping[str, Questions] = field(default_factory=dict)
     """Other catalogs by name, measured in the suite only, by product and one caller."""
 
@@ -73,6 +75,8 @@ async def _asked(
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         found: list[AnswerContender] = [await enter(contenders.suite(suite))]
+        if case.one is not None:
+            found.append(await enter(contenders.suite(case.one, ONE)))
         found += [await enter(contenders.monolith_at(ports)) for ports in peers]
         moved: dict[str, chain.Bytes] = {}
         if bare:
@@ -111,7 +115,7 @@ def _is_asked(kinds: set[str], others: set[str]) -> Callable[[str, str, int], bo
         if contender in others:
             return kind == PRODUCT and callers == 1
         if kind == ANCHORED:
-            return contender == SUITE and callers in (1, BUSY)
+            return contender in (SUITE, ONE) and callers in (1, BUSY)
         return not (contender == monolith(2) and callers == 1)
 
     return asked

@@ -6,14 +6,16 @@ from statistics import median
 import numpy as np
 
 from bench.cases.monolith.asking import WORDS
-from bench.cases.monolith.contenders import CHAIN, SUITE
+from bench.cases.monolith.contenders import CHAIN, ONE, SUITE
 from bench.cases.monolith.goals import BUSY, MeasuredShop, best
 from bench.cases.monolith.load import LoadCell, over
 from bench.harness.model import BenchTable, Interval
 from bench.harness.statistics import median_ratio, percentile
+from local_suite.programs import ALL
 
 PROGRAMS: Mapping[str, Sequence[str]] = {
     **{name: (name,) for name in ("gateway", "retriever", "ranker", "embedder", "triton")},
+    "one process": (ALL,),
     "milvus": ("milvus",),
     "workers": ("retriever-worker", "ranker-worker"),
 }
@@ -27,7 +29,8 @@ def end_to_end(shop: MeasuredShop) -> BenchTable:
         if not cell.costs:
             continue
         peer = best(shop.cells, kind, callers)
-        beside = None if name != SUITE else over(shop.cells, (name, kind, callers), peer, "costs")
+        ours = name in (SUITE, ONE)
+        beside = None if not ours else over(shop.cells, (name, kind, callers), peer, "costs")
         rows.append(
             (
                 WORDS[kind],
@@ -60,7 +63,7 @@ def by_process(shop: MeasuredShop, callers: int = BUSY) -> BenchTable:
     """Return the processor milliseconds of an answer in each of the suite's processes."""
     rows = []
     for (name, kind, at), cell in shop.cells.items():
-        if name != SUITE or at != callers or not cell.costs:
+        if name not in (SUITE, ONE) or at != callers or not cell.costs:
             continue
         parts = [f"{each:.1f}" for each in split(cell).values()]
         beside = over(shop.cells, (name, kind, at), best(shop.cells, kind, at), "costs")
@@ -68,6 +71,7 @@ def by_process(shop: MeasuredShop, callers: int = BUSY) -> BenchTable:
         rows.append(
             (
                 WORDS[kind],
+                "one" if name == ONE else "apart",
                 figure(cell.cost()),
                 *parts,
                 f"{median(chain.costs):.2f}" if chain and chain.costs else "",
@@ -78,7 +82,7 @@ def by_process(shop: MeasuredShop, callers: int = BUSY) -> BenchTable:
     return BenchTable(
         title=f"{shop.name}: processor milliseconds of an answer by process, {callers} callers",
         headers=(
-            *("request", "in all", *PROGRAMS, "other"),
+            *("request", "services", "in all", *PROGRAMS, "other"),
             *("bare chain", "monolith", "÷ monolith"),
         ),
         rows=tuple(rows),

@@ -1,7 +1,8 @@
 """`python -m local_suite up | down | run | status | stop | start`.
 
-Environment variables: DATA and PORT_BASE identify the suite; ENGINE is its vector index, TRACES the
-host of a trace collector, and PROGRAM the program to stop or start.
+Environment variables: DATA and PORT_BASE identify the suite; ENGINE is its vector index, TARGET
+whether its services run apart or all in one process, TRACES the host of a trace collector, and
+PROGRAM the program to stop or start.
 """
 
 import os
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
-    """Return the suite that DATA, PORT_BASE, CATALOGS, ENGINE and TRACES name.
+    """Return the suite that DATA, PORT_BASE, CATALOGS, ENGINE, TARGET and TRACES name.
 
     A running suite's own settings take precedence.
     """
@@ -70,6 +71,7 @@ def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
         "port_base": environment.get("PORT_BASE") or _PORT_BASE,
         "catalogs": environment.get("CATALOGS") or "default",
         "engine": environment.get("ENGINE") or "lite",
+        "target": environment.get("TARGET") or "apart",
         "traces": environment.get("TRACES") or "",
     }
     facts = given if command in ("up", "run") else {**given, **stored_facts(data)}
@@ -79,13 +81,15 @@ def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
         raise SuiteError(f"PORT_BASE={facts['port_base']} is not a number") from None
     catalogs = [name.strip() for name in str(facts["catalogs"]).split(",") if name.strip()]
     engine, traces = str(facts["engine"]), str(facts.get("traces", ""))
-    programs = sightline(data, port_base, catalogs, engine=engine, traces=traces)
+    target = str(facts.get("target", "apart"))
+    programs = sightline(data, port_base, catalogs, engine=engine, traces=traces, target=target)
     return Suite(data, programs, facts={**given, "again": _again(given)})
 
 
 def _again(given: Mapping[str, str]) -> str:
     """Return the command that starts this suite again."""
     usual = {"port_base": _PORT_BASE, "catalogs": "default", "engine": "lite", "traces": ""}
+    usual["target"] = "apart"
     other = [f"{n.upper()}={shlex.quote(v)}" for n, v in given.items() if v != usual[n]]
     return " ".join(["make up", *other])
 

@@ -42,6 +42,8 @@ class Program:
     """Health probe: takes at most about a second and never raises."""
     ports: Mapping[str, int] = field(default_factory=dict)
     """Ports by purpose; the address of the program is that of `grpc`."""
+    serves: Mapping[str, int] = field(default_factory=dict)
+    """gRPC ports of the services inside, by name, if it runs several."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Settings, as environment variables."""
     keys: tuple[Path, ...] = ()

@@ -46,6 +46,11 @@ is off: it is not needed, and has a published vulnerability in this old release.
 Milvus server only.
 """
 
+TARGETS = ("apart", "all")
+"""The four services in a process each, or in one."""
+ALL = "all"
+"""The program of the latter."""
+
 ENGINES = ("lite", "server")
 """Milvus Lite, or the Milvus server of the PyPI wheel."""
 
@@ -58,15 +63,18 @@ def sightline(
     *,
     engine: str = "lite",
     traces: str = "",
+    target: str = "apart",
 ) -> tuple[Program, ...]:
     """Return every program in the order of start.
 
-    `engine`: one of ENGINES. `traces`: the host of a collector that receives the traces of all
-    calls by OTLP, over gRPC on 4317 and over HTTP on 4318; empty = none. Raise SuiteError for an
-    unknown engine, an invalid catalog or a port out of range.
+    `engine`: one of ENGINES. `target`: one of TARGETS. `traces`: the host of a collector that
+    receives the traces of all calls by OTLP, over gRPC on 4317 and over HTTP on 4318; empty = none.
+    Raise SuiteError for an unknown engine or target, an invalid catalog or a port out of range.
     """
     if engine not in ENGINES:
         raise SuiteError(f"ENGINE={engine} is not one of {', '.join(ENGINES)}")
+    if target not in TARGETS:
+        raise SuiteError(f"TARGET={target} is not one of {', '.join(TARGETS)}")
     if bad := [name for name in catalogs if not CATALOG.fullmatch(name)]:
         raise SuiteError(
             f"CATALOGS: {', '.join(map(repr, bad))}: a catalog is 1 to 63 of a-z, 0-9, - and _, "
@@ -79,19 +87,23 @@ def sightline(
         name: {purpose: port_base + offset for purpose, offset in offsets.items()}
         for name, offsets in PORTS.items()
     }
+    services = _services(root, ports, folder, ",".join(catalogs))
     made = (
         _triton(root, ports["triton"], folder),
         (_milvus_lite if engine == "lite" else _milvus_server)(root, ports["milvus"], folder),
-        *_services(root, ports, folder, ",".join(catalogs)),
+        *(_in_one_process(services, root) if target == "all" else services),
     )
     return tuple(_traced(program, traces) for program in made) if traces else made
 
 
 def _traced(program: Program, host: str) -> Program:
-    prefix = f"{program.name.partition('-')[0].upper()}_TRACES"
-    given = {f"{prefix}_ENDPOINT": f"http://{host}:4317", f"{prefix}_SHARE": "1"}
+    given: dict[str, str] = {}
     if program.group == "engines":  # of the engines, only Triton exports traces
-        given = {f"{prefix}_URL": f"http://{host}:4318/v1/traces"}
+        given[f"{program.name.upper()}_TRACES_URL"] = f"http://{host}:4318/v1/traces"
+    else:
+        for service in program.serves or [program.name.partition("-")[0]]:
+            prefix = f"{service.upper()}_TRACES"
+            given |= {f"{prefix}_ENDPOINT": f"http://{host}:4317", f"{prefix}_SHARE": "1"}
     return replace(program, environment={**program.environment, **given})
 
 
@@ -215,6 +227,28 @@ def _services(
         worker("ranker", ranker | _ranker_worker(data, address)),
         service("gateway", "RecommendationService", gateway, tokens),
     )
+
+
+def _in_one_process(services: Sequence[Program], root: Path) -> tuple[Program, ...]:
+    """Return the workers, and one program for all other services."""
+    inside = [each for each in services if not each.name.endswith("-worker")]
+    gateway = next(each for each in inside if each.name == "gateway")
+    settings = {key: value for each in inside for key, value in each.environment.items()}
+    together = replace(
+        gateway,
+        name=ALL,
+        command=(_python(root), "-m", "sightline_all"),
+        healthy=lambda: all(each.healthy() for each in inside),
+        serves={each.name: each.ports["grpc"] for each in inside},
+        environment={
+            # The services call one another without a network.
+            key: value
+            for key, value in settings.items()
+            if not key.endswith("_TARGET") or key == "EMBEDDER_TRITON_TARGET"
+        },
+        keys=tuple(key for each in inside for key in each.keys),
+    )
+    return (*(each for each in services if each.name.endswith("-worker")), together)
 
 
 def _spaces(data: Path) -> Path:

@@ -88,11 +88,12 @@ class Suite:
         self.down()
 
     def addresses(self) -> dict[str, str]:
-        """`host:port` of every program that serves gRPC."""
+        """`host:port` of every program and service that serves gRPC."""
         return {
-            name: f"{HOST}:{program.ports['grpc']}"
+            service: f"{HOST}:{port}"
             for name, program in self.programs.items()
-            if "grpc" in program.ports
+            for service, port in {name: program.ports.get("grpc"), **program.serves}.items()
+            if port is not None
         }
 
     def log(self, program: str) -> Path:

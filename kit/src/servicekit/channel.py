@@ -10,6 +10,8 @@ from typing import Any, Self, cast
 import grpc
 from google.protobuf.descriptor_pb2 import MethodOptions
 
+from servicekit import hosting
+from servicekit.config import LOCAL
 from servicekit.interceptors import passing_on
 from servicekit.peers import NO_CREDENTIALS, PeerCredentials
 
@@ -32,11 +34,15 @@ def connect(
 ) -> grpc.aio.Channel:
     """Return a channel to every address that `target` resolves to. It connects on first use.
 
-    `target` is `host:port` or a gRPC target with a scheme. `service_configs` lists the idempotent
+    `target` is `host:port`, a gRPC target with a scheme, or `local:NAME` for a service of the same
+    process (`hosting`). `service_configs` lists the idempotent
     calls as (full service name, method): only these are retried, up to 3 attempts in all, and only
     after UNAVAILABLE or a peer's CANCELLED. Calls propagate the request id and trace context of the
     current call, and carry the credentials of `peers`. Requires a running event loop.
     """
+    host = hosting.running.get()
+    if target.startswith(LOCAL) and host is not None:
+        return _traced(host.channel(target), peers)
     if "://" not in target and not target.startswith(("unix:", "dns:", "ipv4:", "ipv6:")):
         target = f"dns:///{target}"
     options = _options(service_config(service_configs), max_message_bytes)
@@ -46,10 +52,14 @@ def connect(
             return grpc.aio.insecure_channel(target, options=options)
         return grpc.aio.secure_channel(target, credentials, options=options)
 
-    made: Any = _Renewed(make, _plain if peers.tls is None else peers.tls.calling)
+    return _traced(_Renewed(make, _plain if peers.tls is None else peers.tls.calling), peers)
+
+
+def _traced(channel: Any, peers: PeerCredentials) -> grpc.aio.Channel:
+    """Return the channel with calls that propagate request id, trace context and credentials."""
     for kind in _KINDS:
-        setattr(made, kind, _passing_on(getattr(made, kind), peers))
-    return cast(grpc.aio.Channel, made)
+        setattr(channel, kind, _passing_on(getattr(channel, kind), peers))
+    return cast(grpc.aio.Channel, channel)
 
 
 def _plain() -> None:

@@ -338,9 +338,13 @@ class SharedServerSettings(ServerSettings):
         return self
 
 
+LOCAL = "local:"
+"""Beginning of the target of a service in the same process (servicekit.hosting)."""
+
+
 def is_local(target: str) -> bool:
     """Return whether `host:port`, or gRPC's name of it, stays on this machine."""
-    if target.startswith("unix"):
+    if target.startswith(("unix", LOCAL)):
         return True
     host = re.sub(r"^(dns|ipv4|ipv6):(//[^/]*/)?", "", target).rpartition(":")[0].strip("[]")
     try:

@@ -159,5 +159,7 @@ def _timed(cost: Cost, work: Callable[..., T], /, *args: Any, **kwargs: Any) -> 
 
 def install(loop: asyncio.AbstractEventLoop) -> None:
     """Measure a loop's tasks and threads, as far as a call is measured."""
+    if loop.get_task_factory() is _task:
+        return  # another service of this process did
     loop.set_task_factory(_task)
     loop.set_default_executor(MeasuringExecutor(thread_name_prefix="asyncio"))

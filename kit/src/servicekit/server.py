@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self, TypeVar
 
 import grpc
@@ -14,13 +15,14 @@ import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from servicekit import costs, processes, telemetry
+from servicekit import costs, hosting, processes, telemetry
 from servicekit.access import OPEN, AccessPolicy
 from servicekit.audit import Audit
 from servicekit.config import ServerSettings, SharedServerSettings
 from servicekit.interceptors import ObservedServer
 from servicekit.limits import MIB, CallLimits, largest
 from servicekit.liveness import with_heartbeat
+from servicekit.local_channel import LocalServer
 from servicekit.memory import keep_memory, keep_objects
 from servicekit.peers import NO_CREDENTIALS, PeerCredentials
 from servicekit.reloaded import Unreadable
@@ -167,6 +169,8 @@ async def start(
         probed = Listener(settings.probe_port)
         listening.append(_listen((), settings, probed, health_servicer, observing))
     servers, ports = zip(*listening, strict=True)
+    if (host := hosting.running.get()) is not None:
+        host.offer(service, _offered(bindings, health_servicer, partial(observing, who=access)))
     stop_metrics = _serve_metrics(settings)
     for server in servers:
         await server.start()
@@ -174,6 +178,18 @@ async def start(
         await health_servicer.set(binding.full_name, health_pb2.HealthCheckResponse.SERVING)
     renewing = asyncio.create_task(_renew({each.tls for each in listeners if each.tls}))
     return RunningServer(servers, ports, health_servicer, stop_metrics, renewing)
+
+
+def _offered(
+    bindings: Sequence[Binding], health_servicer: Any, observing: Callable[[Any], ObservedServer]
+) -> LocalServer:
+    """Return the server for the other services of this process."""
+    server = LocalServer()
+    observed = observing(server)
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, observed)
+    for binding in bindings:
+        binding.add_to_server(binding.servicer, observed)
+    return server
 
 
 async def _renew(certificates: Collection[Certificates]) -> None:
@@ -230,8 +246,8 @@ async def serve(
     `peers` decides who may call the settings' port; `listeners` replaces it by other ports and
     policies. A second signal cuts the drain short. To be run by `run`.
     """
-    log = telemetry.get_logger()
-    stop = _signalled()
+    log, host = telemetry.get_logger(), hosting.running.get()
+    stop = _signalled() if host is None else host.end_of(service)
     own, *also = listeners or [Listener(settings.port, peers.access(), peers.tls)]
     running = await start(bindings, settings, service, own.access, audit, tls=own.tls, also=also)
     keep_objects()
@@ -242,6 +258,8 @@ async def serve(
         log.info("draining", seconds=settings.drain_seconds)
         await _drain(running, settings.drain_seconds, stop)
     finally:
+        if host is not None:
+            host.withdraw(service)
         if on_stop is not None:
             await on_stop()
         log.info("stopped")

@@ -42,7 +42,7 @@ def checked(cls: type[S], *reading: Callable[[S], object]) -> S:
     if settings.mode == "production":
         problems += settings.unsafe()
     if problems:
-        _refuse(problems)
+        refuse(problems)
     return settings
 
 
@@ -68,7 +68,7 @@ async def check_engine(
     async def answers(after: float = 0.0) -> bool:
         await asyncio.sleep(after)
         if (found := await version()) and _numbers(found) < _numbers(least):
-            _refuse([f"{engine} {found} has published vulnerabilities: run {least} or later"])
+            refuse([f"{engine} {found} has published vulnerabilities: run {least} or later"])
         return found is not None
 
     async def ask_again() -> None:
@@ -96,7 +96,8 @@ def _unreadable(settings: S, reading: Sequence[Callable[[S], object]]) -> Iterat
             yield str(error)
 
 
-def _refuse(problems: Sequence[str]) -> NoReturn:
+def refuse(problems: Sequence[str]) -> NoReturn:
+    """Print problems and exit with status 2."""
     print(f"{len(problems)} problem(s):", file=sys.stderr)
     for problem in problems:
         print(f"  {problem}", file=sys.stderr)

@@ -12,14 +12,26 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import REGISTRY
 
-from servicekit import access, channel, deadlines, interceptors, server, telemetry
-from servicekit.config import ServerSettings
+from servicekit import access, channel, deadlines, hosting, interceptors, server, telemetry
+from servicekit.config import LOCAL, ServerSettings
 from servicekit.errors import Internal, InvalidArgument, Unimplemented
 from servicekit.peers import PeerCredentials
 from servicekit.status import from_rpc_error
 from tests.fakes.kit_echo import PERSONAL, Echo, binding
 from tests.fakes.kit_logs import json_logs
 from tests.waiting import SECONDS, until
+
+NETWORK, IN_PROCESS = "network", "process"
+WAY = [NETWORK]
+"""How `echo` is called."""
+
+
+@pytest.fixture(autouse=True, params=[NETWORK, IN_PROCESS])
+def way(request: pytest.FixtureRequest) -> str:
+    """Make each test over the network, and within the process."""
+    WAY[0] = request.param
+    return WAY[0]
+
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -31,8 +43,12 @@ async def echo(
     admitting: access.AccessPolicy = access.OPEN,
 ) -> AsyncIterator[grpc.aio.Channel]:
     offered = [binding(servicer or Echo())]
+    hosted = hosting.running.set(hosting.Host() if WAY[0] == IN_PROCESS else None)
     running = await server.start(offered, ServerSettings(), service, admitting)
-    peer = channel.connect(f"127.0.0.1:{running.port}")
+    peer = channel.connect(
+        f"{LOCAL}{service}" if WAY[0] == IN_PROCESS else f"127.0.0.1:{running.port}"
+    )
+    hosting.running.reset(hosted)
     try:
         yield peer
     finally:
@@ -110,17 +126,23 @@ async def test_a_request_that_cannot_be_read_is_refused_as_such(kind: str) -> No
 async def test_the_text_of_an_unexpected_error_reaches_neither_caller_nor_log(
     kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    logged = ""
+
+    def written() -> bool:
+        nonlocal logged
+        logged += capsys.readouterr().err
+        return '"code": "INTERNAL"' in logged
+
     with json_logs():
         async with echo() as peer:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await send(peer, kind, b"boom")
+        await until(written)
     error = from_rpc_error(caught.value)
     assert (type(error), error.reason) == (Internal, "INTERNAL")
     received = repr((caught.value.details(), caught.value.trailing_metadata(), error))
     assert "Cachée" not in received
     assert "4711" not in received
-    logged = capsys.readouterr().err
-    assert '"code": "INTERNAL"' in logged
     assert "builtins.ValueError" in logged
     assert PERSONAL not in logged
 
@@ -312,7 +334,7 @@ async def test_a_handler_is_wrapped_once_and_not_for_each_call() -> None:
     assert asked.count("/test.Other/Unary") == 1
 
 
-async def test_generated_code_that_also_registers_its_methods_serves_them_once() -> None:
+async def test_generated_code_that_also_registers_its_methods_serves_them_once(way: str) -> None:
     def add(servicer: Echo, at: Any) -> None:
         handler = grpc.unary_unary_rpc_method_handler(servicer.unary)
         at.add_generic_rpc_handlers(
@@ -320,13 +342,13 @@ async def test_generated_code_that_also_registers_its_methods_serves_them_once()
         )
         at.add_registered_method_handlers("test.Echo", {"Unary": handler})
 
-    running = await server.start([server.Binding(add, Echo(), "test.Echo")], ServerSettings(), "by")
+    running = await server.start([server.Binding(add, Echo(), "test.Echo")], ServerSettings(), way)
     async with channel.connect(f"127.0.0.1:{running.port}") as peer:
         call = unary(peer)(b"x", metadata=(("x-request-id", "r-1"),))
         assert await call == b"x"
         assert dict(await call.trailing_metadata())["x-request-id"] == "r-1"
     await running.stop()
-    assert count("by", "test.Echo/Unary", "OK") == 1
+    assert count(way, "test.Echo/Unary", "OK") == 1
 
 
 async def test_what_a_call_that_failed_held_is_let_go_without_the_collector() -> None:
@@ -353,16 +375,17 @@ async def test_what_a_call_that_failed_held_is_let_go_without_the_collector() ->
         gc.enable()
 
 
-async def test_each_call_is_counted_once_under_its_code() -> None:
-    async with echo(service="counted") as peer:
+async def test_each_call_is_counted_once_under_its_code(way: str) -> None:
+    service = f"counted-{way}"
+    async with echo(service=service) as peer:
         await send(peer, "Unary", b"fine")
         for request in (b"bad", b"boom", b"abort"):
             with pytest.raises(grpc.aio.AioRpcError):
                 await send(peer, "Unary", request)
         with pytest.raises(grpc.aio.AioRpcError):
             await unary(peer)(b"wait", timeout=0.1)
-        await until(lambda: all(count("counted", "test.Echo/Unary", code) for code in CODES))
-    counts = {code: count("counted", "test.Echo/Unary", code) for code in CODES}
+        await until(lambda: all(count(service, "test.Echo/Unary", code) for code in CODES))
+    counts = {code: count(service, "test.Echo/Unary", code) for code in CODES}
     assert counts == dict.fromkeys(CODES, 1)
 
 

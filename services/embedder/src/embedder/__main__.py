@@ -35,9 +35,10 @@ async def main(settings: EmbedderSettings) -> None:
     decoding.close()
 
 
+CHECKS = (PeerCredentials.of, certificates_of, control_key, space_keys)
+"""What reads the files that settings name."""
+
 if __name__ == "__main__":
-    chosen = startup.load(
-        EmbedderSettings, PeerCredentials.of, certificates_of, control_key, space_keys
-    )
+    chosen = startup.load(EmbedderSettings, *CHECKS)
     startup.observe(SERVICE, chosen, chosen.log_level)
     server.run(main(chosen))

@@ -5,17 +5,14 @@ from gateway.state import experiments
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import access_of, build, certificates_of, credentials_of, listeners
 from servicekit import server, startup
-from servicekit.access import AccessPolicy
 from servicekit.keyring import SigningKeys, signing_keys
 
 SERVICE = "gateway"
 
 
-async def main(
-    settings: GatewaySettings, scenes: SceneFiles, access: AccessPolicy, keys: SigningKeys
-) -> None:
+async def main(settings: GatewaySettings) -> None:
     """Serve until asked to stop."""
-    gateway = build(settings, scenes, keys)
+    access, gateway = access_of(settings), build(settings, scenes_of(settings), keys_of(settings))
     await server.serve(
         gateway.bindings,
         settings,
@@ -42,20 +39,15 @@ def keys_of(settings: GatewaySettings) -> SigningKeys:
     return signing_keys(settings.token_keys_file)
 
 
+CHECKS = (scenes_of, experiments_of, keys_of, access_of, certificates_of, credentials_of)
+"""What reads the files that settings name."""
+
+
 def start() -> None:
     """Run the command `python -m gateway`."""
-    settings = startup.load(
-        GatewaySettings,
-        scenes_of,
-        experiments_of,
-        keys_of,
-        access_of,
-        certificates_of,
-        credentials_of,
-    )
+    settings = startup.load(GatewaySettings, *CHECKS)
     startup.observe(SERVICE, settings, settings.log_level)
-    scenes, access, keys = scenes_of(settings), access_of(settings), keys_of(settings)
-    server.run(main(settings, scenes, access, keys), settings)
+    server.run(main(settings), settings)
 
 
 if __name__ == "__main__":

@@ -8,16 +8,17 @@ from servicekit import startup
 from servicekit.peers import PeerCredentials
 from servicekit.server import run
 
+CHECKS = (PeerCredentials.of, check_file, log_access, StoreSettings.wrapper)
+"""What reads the files that settings name."""
 
-async def main() -> None:
-    """Read the settings and serve until SIGTERM or SIGINT."""
-    settings = startup.load(
-        RankerSettings, PeerCredentials.of, check_file, log_access, StoreSettings.wrapper
-    )
-    startup.observe("ranker", settings, settings.log_level)
+
+async def main(settings: RankerSettings) -> None:
+    """Serve until SIGTERM or SIGINT."""
     calculate_alone()
     await serve_until_stopped(settings)
 
 
 if __name__ == "__main__":
-    run(main())
+    chosen = startup.load(RankerSettings, *CHECKS)
+    startup.observe("ranker", chosen, chosen.log_level)
+    run(main(chosen))

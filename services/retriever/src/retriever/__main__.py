@@ -179,7 +179,10 @@ async def main(settings: RetrieverSettings) -> None:
     )
 
 
+CHECKS = (PeerCredentials.of, to_face_finder, backup_keys)
+"""What reads the files that settings name."""
+
 if __name__ == "__main__":
-    configured = load(RetrieverSettings, PeerCredentials.of, to_face_finder, backup_keys)
+    configured = load(RetrieverSettings, *CHECKS)
     observe("retriever", configured, configured.log_level)
     run(main(configured))

@@ -1,0 +1,66 @@
+"""Several services in one process.
+
+Each service runs as it would alone, with its own settings, port and limits. What they share: the
+event loop, the metrics, and the signals, which end them in an order. A service reaches another one
+by the target `local:NAME` (local_channel.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from servicekit.config import LOCAL
+from servicekit.local_channel import LocalChannel, LocalServer
+
+
+class Host:
+    """The services of this process."""
+
+    def __init__(self) -> None:
+        self._servers: dict[str, LocalServer] = {}
+        self._ends: dict[str, asyncio.Event] = {}
+        self._tasks: Mapping[str, asyncio.Task[None]] = {}
+
+    def offer(self, service: str, server: LocalServer) -> None:
+        """Let the other services of the process call a service."""
+        self._servers[service] = server
+
+    def withdraw(self, service: str) -> None:
+        """Let calls of a service fail with UNAVAILABLE from now on."""
+        self._servers.pop(service, None)
+
+    def channel(self, target: str) -> LocalChannel:
+        """Return a channel to the service of a target, which may start later."""
+        name = target.removeprefix(LOCAL)
+        return LocalChannel(lambda: self._servers.get(name))
+
+    def end_of(self, service: str) -> asyncio.Event:
+        """Return the event that asks a service to end."""
+        return self._ends.setdefault(service, asyncio.Event())
+
+    async def run(self, services: Mapping[str, Coroutine[Any, Any, None]]) -> None:
+        """Run services until `stop`, or until one of them ends; then end the others in the order of
+        `services`, each after the one before it. Raise what a service raised."""
+        running.set(self)
+        tasks = {name: asyncio.create_task(work, name=name) for name, work in services.items()}
+        self._tasks = tasks
+        await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_COMPLETED)
+        for name, task in tasks.items():
+            self.end_of(name).set()
+            await asyncio.wait({task})
+        await asyncio.gather(*tasks.values())
+
+    def stop(self) -> None:
+        """Ask the first service that still runs to end, and with it all; it cuts its drain short at
+        the second time."""
+        for name, task in self._tasks.items():
+            if not task.done():
+                self.end_of(name).set()
+                return
+
+
+running: ContextVar[Host | None] = ContextVar("running", default=None)
+"""The host of the current service; `None` for a service alone in its process."""

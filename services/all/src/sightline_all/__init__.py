@@ -1,0 +1,1 @@
+"""The four services in one process; see docs/operate/one-process.md."""

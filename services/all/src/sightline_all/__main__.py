@@ -1,0 +1,117 @@
+"""Run several services in one process: `python -m sightline_all`.
+
+The gateway calls the others without a network (servicekit.hosting). Each has its own settings, and
+still listens on its own port, for the workers. This package alone may import all four services.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from embedder import __main__ as embedder
+from embedder.settings import EmbedderSettings
+from gateway import __main__ as gateway
+from gateway.settings import GatewaySettings
+from ranker import __main__ as ranker
+from ranker.settings import RankerSettings
+from retriever import __main__ as retriever
+from retriever.settings import RetrieverSettings
+from servicekit import hosting, server, startup
+from servicekit.config import LOCAL, ServerSettings
+
+NAME: Final = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service that can run here."""
+
+    settings: type[ServerSettings]
+    checks: Sequence[Callable[[Any], object]]
+    main: Callable[[Any], Coroutine[Any, Any, None]]
+
+
+SERVICES: Final[Mapping[str, Service]] = {
+    "gateway": Service(GatewaySettings, gateway.CHECKS, gateway.main),
+    "embedder": Service(EmbedderSettings, embedder.CHECKS, embedder.main),
+    "retriever": Service(RetrieverSettings, retriever.CHECKS, retriever.main),
+    "ranker": Service(RankerSettings, ranker.CHECKS, ranker.main),
+}
+"""By name, in the order in which they end: the gateway first, as it calls the others."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the services that are named; all without names."""
+    names = _named(arguments)
+    _set_targets(names)
+    chosen = {name: startup.checked(SERVICES[name].settings, *_checks(name)) for name in names}
+    if problems := list(_impossible(chosen)):
+        startup.refuse(problems)
+    if startup.CHECK in arguments:
+        print("settings and files are valid")
+        return
+    first = next(iter(chosen.values()))
+    startup.observe(NAME, first, first.log_level)
+    server.run(_run(chosen))
+
+
+def _named(arguments: Sequence[str]) -> Sequence[str]:
+    """Return the services to run, in the order of SERVICES. Exits when one is unknown."""
+    parser = argparse.ArgumentParser(prog="python -m sightline_all", description=__doc__)
+    parser.add_argument(
+        "--target",
+        default=NAME,
+        help=f"all, or some of {','.join(SERVICES)}: the others are reached by their targets",
+    )
+    parser.add_argument(startup.CHECK, action="store_true", help="check the settings, and exit")
+    target: str = parser.parse_args(arguments).target
+    names = list(SERVICES) if target == NAME else target.split(",")
+    if unknown := set(names) - set(SERVICES):
+        parser.error(f"--target: {', '.join(sorted(unknown))}: no such service")
+    return [name for name in SERVICES if name in names]
+
+
+def _checks(name: str) -> Sequence[Callable[[Any], object]]:
+    return SERVICES[name].checks
+
+
+def _set_targets(names: Sequence[str]) -> None:
+    """Let the services of this process call one another without a network, unless a setting names
+    another target; and let one of them serve the metrics of all."""
+    for name in names:
+        for caller in names:
+            variable = f"{caller}_{name}_TARGET".upper()
+            os.environ.setdefault(variable, f"{LOCAL}{name}")
+    for name in names[1:]:
+        os.environ[f"{name}_METRICS_PORT".upper()] = "0"
+
+
+def _impossible(chosen: Mapping[str, ServerSettings]) -> Iterator[str]:
+    """Yield the settings that one process can't fulfil."""
+    for name, settings in chosen.items():
+        if getattr(settings, "processes", 1) > 1:
+            yield (
+                f"{settings.variable('processes')}: one process runs several services here: run"
+                f" {name} alone, or set it to 1"
+            )
+        if settings.peer_tls_folder is not None and len(chosen) > 1:
+            yield (
+                f"{settings.variable('peer_tls_folder')}: calls in one process have no"
+                " certificates: run the services apart, or unset it"
+            )
+
+
+async def _run(chosen: Mapping[str, ServerSettings]) -> None:
+    host, loop = hosting.Host(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, host.stop)
+    await host.run({name: SERVICES[name].main(settings) for name, settings in chosen.items()})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,86 @@
+"""The suite with its services apart, and all in one process."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from examples.wines import loading
+from examples.wines.catalogue import load_ratings, load_wines
+from sightline_client import Event, EventType, F, Recommendations, SightlineClient, money
+from tests.live.conftest import running, until_serving
+from tests.waiting import SECONDS
+
+WINES = load_wines()
+TEXTS = ("a light red wine", "white, with fish", "port", "something for a barbecue")
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+FILTERS = (None, F.price < money(30, "EUR"), F.category == "Red")
+
+
+def asked() -> Iterator[dict[str, Any]]:
+    """Yield a thousand requests of all kinds."""
+    users = sorted({rating.user_id for rating in load_ratings()})
+    for number in range(250):
+        wine, chosen = WINES[number % len(WINES)], {"filter": FILTERS[number % 3]}
+        yield {"products": wine.id, **chosen}
+        yield {"user": users[number % len(users)], "products": wine.id, **chosen}
+        yield {"image": wine.image, **chosen}
+        yield {"text": TEXTS[number % 4], "user": users[number % 7], **chosen}
+
+
+def shown(answer: Recommendations) -> list[tuple[str, float, tuple[str, ...]]]:
+    causes = tuple(str(each.cause) for each in answer.degradations)
+    return [(row.product.product_id, round(row.raw_score, 5), causes) for row in answer.results]
+
+
+async def answers(gateway: str) -> list[object]:
+    async with SightlineClient(gateway, timeout=SECONDS) as client:
+        found = list[object]()
+        for request in asked():
+            given = {key: value for key, value in request.items() if value is not None}
+            found.append(shown(await client.recommend(page_size=10, **given)))
+        return found
+
+
+async def fill(gateway: str) -> str:
+    async with SightlineClient(gateway, timeout=SECONDS) as client:
+        await loading.import_wines(client, WINES)
+        await loading.import_ratings(client, load_ratings())
+        await loading.wait_indexed(client, len(WINES))
+        version = await loading.train(client)
+        await loading.promote(client, version)
+        await until_serving(client, version)
+        return version
+
+
+async def test_a_thousand_answers_of_one_process_are_those_of_four(tmp_path: Path) -> None:
+    with running(tmp_path, ("default",)) as apart:
+        version = await fill(apart.addresses()["gateway"])
+        expected = await answers(apart.addresses()["gateway"])
+    with running(tmp_path, ("default",), target="all") as one:
+        gateway = one.addresses()["gateway"]
+        async with SightlineClient(gateway, timeout=SECONDS) as client:
+            await until_serving(client, version)
+        found = await answers(gateway)
+    assert len(expected) == 1_000
+    pairs = zip(found, expected, strict=True)
+    assert [place for place, (one, other) in enumerate(pairs) if one != other] == []
+
+
+async def test_one_process_that_is_killed_comes_back_with_all_that_it_acknowledged(
+    tmp_path: Path,
+) -> None:
+    with running(tmp_path, ("default",), target="all") as one:
+        async with SightlineClient(one.addresses()["gateway"], timeout=SECONDS) as client:
+            await loading.import_wines(client, WINES[:20])
+            event = Event("1", EventType.VIEW, WINES[0].id, user="ann", time=NOON)
+            await client.write_events([event])
+            one.kill("all")
+            await asyncio.to_thread(one.wait_healthy, "all")
+            assert (await client.get_product(WINES[19].id)).title == WINES[19].title
+            again = await client.write_events([event])
+            assert again.duplicate_count == 1
+            await loading.wait_indexed(client, 20)
+            found = await client.recommend(products=WINES[0].id, page_size=5)
+            assert len(found.results) == 5

@@ -1,0 +1,65 @@
+"""Several services in one process: which, with which targets, and what is refused."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sightline_all import __main__ as program
+
+from embedder.settings import EmbedderSettings
+from gateway.settings import GatewaySettings
+
+
+def test_all_services_run_unless_some_are_named() -> None:
+    assert program._named([]) == ["gateway", "embedder", "retriever", "ranker"]
+    assert program._named(["--target", "ranker,gateway"]) == ["gateway", "ranker"]
+    with pytest.raises(SystemExit):
+        program._named(["--target", "gateway,shop"])
+
+
+def test_services_of_the_process_call_one_another_and_others_by_their_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [each for each in os.environ if each.endswith("_TARGET")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GATEWAY_RETRIEVER_TARGET", "elsewhere:8602")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "environ", dict(os.environ))
+        program._set_targets(["gateway", "embedder", "retriever"])
+        assert os.environ["GATEWAY_EMBEDDER_TARGET"] == "local:embedder"
+        assert os.environ["RETRIEVER_EMBEDDER_TARGET"] == "local:embedder"
+        assert os.environ["GATEWAY_RETRIEVER_TARGET"] == "elsewhere:8602"
+        assert "GATEWAY_RANKER_TARGET" not in os.environ
+        assert "GATEWAY_METRICS_PORT" not in os.environ
+        assert os.environ["RETRIEVER_METRICS_PORT"] == "0"
+
+
+def test_what_one_process_can_not_do_is_refused_with_the_setting(tmp_path: Path) -> None:
+    gateway = GatewaySettings(processes=2)
+    embedder = EmbedderSettings(peer_tls_folder=tmp_path)
+    found = list(program._impossible({"gateway": gateway, "embedder": embedder}))
+    assert [each.partition(":")[0] for each in found] == [
+        "GATEWAY_PROCESSES",
+        "EMBEDDER_PEER_TLS_FOLDER",
+    ]
+    assert list(program._impossible({"embedder": embedder})) == []
+
+
+def test_the_settings_are_checked_without_a_start(tmp_path: Path) -> None:
+    def check(**given: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "sightline_all", "--check"],
+            env={**os.environ, "RANKER_CREATE_KEY": "true", **given},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = check()
+    assert (done.returncode, done.stderr) == (0, "")
+    done = check(GATEWAY_PROCESSES="2")
+    assert done.returncode == 2
+    assert "GATEWAY_PROCESSES" in done.stderr

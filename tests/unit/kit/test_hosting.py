@@ -1,0 +1,116 @@
+"""Several services in one process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+
+from servicekit import channel, hosting, server
+from servicekit.config import ServerSettings
+from servicekit.hosting import Host
+from tests.fakes.kit_echo import Echo, binding
+from tests.waiting import SECONDS, until
+
+
+async def served(name: str, order: list[str]) -> None:
+    async def on_stop() -> None:
+        order.append(name)
+
+    await server.serve([binding(Echo())], ServerSettings(port=0), service=name, on_stop=on_stop)
+
+
+def unary(peer: grpc.aio.Channel):
+    return peer.unary_unary("/test.Echo/Unary", None, None)
+
+
+async def answers(peer: grpc.aio.Channel) -> bool:
+    try:
+        return await unary(peer)(b"x", timeout=SECONDS) == b"x"
+    except grpc.aio.AioRpcError as error:
+        if error.code() is not grpc.StatusCode.UNAVAILABLE:
+            raise
+        return False
+
+
+async def test_services_call_one_another_and_end_one_after_the_other() -> None:
+    host, order, called = Host(), list[str](), asyncio.Event()
+
+    async def first() -> None:
+        peer = channel.connect("local:second")  # which may start later
+        await until(lambda: answers(peer))
+        called.set()
+        await served("first", order)
+        assert await answers(peer), "it ends before those that it calls"
+
+    running = asyncio.create_task(host.run({"first": first(), "second": served("second", order)}))
+    await called.wait()
+    await until(lambda: "first" in host._servers)
+    host.stop()
+    await running
+    assert order == ["first", "second"]
+    assert hosting.running.get() is None
+
+
+async def test_a_service_that_fails_ends_the_others_and_is_reported() -> None:
+    host, order = Host(), list[str]()
+
+    async def failing() -> None:
+        await until(lambda: {"kept"} <= host._servers.keys())
+        raise ValueError("its port is taken")
+
+    with pytest.raises(ValueError, match="port is taken"):
+        await host.run({"kept": served("kept", order), "failing": failing()})
+    assert order == ["kept"]
+
+
+async def test_a_service_that_does_not_run_is_unavailable() -> None:
+    peer = Host().channel("local:none")
+    assert not await answers(peer)  # type: ignore[arg-type]
+    assert peer.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE
+
+
+async def test_a_handler_that_blocks_no_one_is_cancelled_with_its_caller() -> None:
+    host, begun, ended = Host(), asyncio.Event(), list[str]()
+
+    class Waiting(Echo):
+        async def unary(self, request: bytes, context: object) -> bytes:
+            begun.set()
+            try:
+                await asyncio.sleep(SECONDS)
+            finally:
+                ended.append("cancelled")
+            return request
+
+    hosted = hosting.running.set(host)
+    running = await server.start([binding(Waiting())], ServerSettings(port=0), "waiting")
+    peer = channel.connect("local:waiting")
+    hosting.running.reset(hosted)
+    calling = asyncio.create_task(answers(peer))
+    await begun.wait()
+    calling.cancel()
+    await asyncio.wait({calling})
+    await until(lambda: ended == ["cancelled"])
+    await running.stop()
+
+
+async def test_a_reader_that_stops_ends_the_stream() -> None:
+    host, sent = Host(), list[int]()
+
+    class Endless(Echo):
+        async def unary_stream(self, request: bytes, context: object) -> AsyncIterator[bytes]:
+            while True:
+                sent.append(1)
+                yield request
+
+    hosted = hosting.running.set(host)
+    running = await server.start([binding(Endless())], ServerSettings(port=0), "endless")
+    peer = channel.connect("local:endless")
+    hosting.running.reset(hosted)
+    call = peer.unary_stream("/test.Echo/UnaryStream", None, None)(b"x")
+    assert await call.read() == b"x"
+    await until(lambda: len(sent) >= 2)
+    call.cancel()
+    assert await call.code() is grpc.StatusCode.CANCELLED
+    assert len(sent) < 5, "answers wait for their reader"
+    await running.stop()
