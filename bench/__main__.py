@@ -12,6 +12,7 @@ from rich.text import Text
 from bench.cases import (
     ablation,
     accuracy,
+    at_rest,
     capacity,
     compression,
     consistency,
@@ -73,6 +74,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     "latency": latency.run,
     "hops": hops.run,
     "consistency": consistency.run,
+    "at_rest": at_rest.run,
     "duplicates": duplicates.run,
     "embedding": embedding.run,
     "diversity": diversity.run,

@@ -14,6 +14,7 @@ PRIVATE_COUNTS = ROOT / "docs" / "operate" / "private-counts.md"
 FAIRNESS = ROOT / "docs" / "merchandise" / "fairness.md"
 NEW_PODS = ROOT / "docs" / "operate" / "autoscaling.md"
 PAGES = {
+    "at_rest": ROOT / "docs" / "operate" / "one-process.md",
     "accuracy": EMBEDDER,
     "embedding": EMBEDDER,
     "ablation": EMBEDDER,

@@ -132,7 +132,7 @@ def run(command: Sequence[str], beside: int = 0) -> EndedCommand:
             while process.poll() is None:
                 peak = max(peak, _peak(process.pid))
                 if beside and looks % _SELDOM == 0:
-                    besides = max(besides, _proportional(beside))
+                    besides = max(besides, proportional(beside))
                 looks += 1
                 time.sleep(_POLL_SECONDS)
         except BaseException:  # interrupted: the command is not needed any more
@@ -150,7 +150,7 @@ def memory_of_tree(pid: int) -> int:
     found, waiting = 0, [pid]
     while waiting:
         at = waiting.pop()
-        found += _proportional(at)
+        found += proportional(at)
         with suppress(OSError):
             for task in (Path("/proc") / str(at) / "task").iterdir():
                 waiting += map(int, (task / "children").read_text().split())
@@ -166,7 +166,8 @@ def _peak(pid: int) -> int:
     return _bytes(pid, "status", "VmHWM:")
 
 
-def _proportional(pid: int) -> int:
+def proportional(pid: int) -> int:
+    """Return proportional memory (PSS) of a process in bytes; 0 if it has ended."""
     return _bytes(pid, "smaps_rollup", "Pss:")
 
 

@@ -1,5 +1,6 @@
 """Photos of people in a catalog that blurs faces."""
 
+import base64
 import io
 
 import grpc
@@ -59,3 +60,20 @@ async def test_a_face_is_blurred_before_its_photo_is_stored_and_the_photo_is_fou
         stub = pb_grpc.EmbeddingServiceStub(channel)
         left = await stub.FindFaces(pb.FindFacesRequest(image=stored), timeout=SECONDS)
     assert not left.faces
+
+
+async def test_a_photo_that_a_shopper_searches_by_is_kept_nowhere(
+    suite: Suite, gateway: str
+) -> None:
+    with Image.open(io.BytesIO(PERSON)) as image:
+        image.crop((20, 10, 360, 290)).save(taken := io.BytesIO(), "JPEG", quality=83)
+    selfie = taken.getvalue()
+    async with SightlineClient(gateway, catalog="people", timeout=SECONDS) as client:
+        await client.recommend(image=selfie, user="ann", page_size=2)
+        await client.search(image=selfie, page_size=2)
+    middle = selfie[len(selfie) // 2 :][:64]
+    traces = (middle, base64.b64encode(selfie[:48]), image_id(selfie).encode())
+    searched = [path for path in suite.layout.data.rglob("*") if path.is_file()]
+    assert len(searched) > 20
+    held = [path for path in searched if any(each in path.read_bytes() for each in traces)]
+    assert held == []

@@ -15,7 +15,8 @@ CATALOG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 """Pattern of valid catalogs, as in servicekit.config."""
 
 MODELS = ("efficientnet_lite0", "efficientnet_lite2")
-"""Served photo models; the first is the default."""
+"""Served photo models; the first is the default, and the only one beside services in one process:
+each takes 250 MiB."""
 
 TEXT_MODEL = "minilm_l6_v2"
 """Served text model."""
@@ -87,9 +88,10 @@ def sightline(
         name: {purpose: port_base + offset for purpose, offset in offsets.items()}
         for name, offsets in PORTS.items()
     }
-    services = _services(root, ports, folder, ",".join(catalogs))
+    models = MODELS[:1] if target == "all" else MODELS
+    services = _services(root, ports, folder, ",".join(catalogs), models)
     made = (
-        _triton(root, ports["triton"], folder),
+        _triton(root, ports["triton"], folder, models),
         (_milvus_lite if engine == "lite" else _milvus_server)(root, ports["milvus"], folder),
         *(_in_one_process(services, root) if target == "all" else services),
     )
@@ -107,11 +109,11 @@ def _traced(program: Program, host: str) -> Program:
     return replace(program, environment={**program.environment, **given})
 
 
-def _triton(root: Path, ports: Mapping[str, int], data: Path) -> Program:
+def _triton(root: Path, ports: Mapping[str, int], data: Path, models: Sequence[str]) -> Program:
     folder = root / "deploy" / "triton"
     arguments = (
         *("--grpc-port", str(ports["grpc"]), "--metrics-port", str(ports["metrics"])),
-        *("--spaces", str(_spaces(data) / "models"), "--load", *MODELS, TEXT_MODEL),
+        *("--spaces", str(_spaces(data) / "models"), "--load", *models, TEXT_MODEL),
         *("--control-key-file", str(_control_key(data))),
     )
     return Program(
@@ -159,7 +161,11 @@ def _milvus_server(root: Path, ports: Mapping[str, int], data: Path) -> Program:
 
 
 def _services(
-    root: Path, ports: Mapping[str, Mapping[str, int]], data: Path, catalogs: str
+    root: Path,
+    ports: Mapping[str, Mapping[str, int]],
+    data: Path,
+    catalogs: str,
+    models: Sequence[str],
 ) -> tuple[Program, ...]:
     address = {n: f"{HOST}:{p['grpc']}" for n, p in ports.items() if "grpc" in p}
     ranker = _ranker(data)
@@ -214,7 +220,7 @@ def _services(
     embedder = {
         "EMBEDDER_TRITON_TARGET": address["triton"],
         "EMBEDDER_TRITON_KEY_FILE": str(_control_key(data)),
-        "EMBEDDER_MODELS": ",".join(MODELS),
+        "EMBEDDER_MODELS": ",".join(models),
         "EMBEDDER_TEXT_MODELS": TEXT_MODEL,
         "EMBEDDER_SPACES": str(_spaces(data)),
         "EMBEDDER_BACKBONES": str(root / "deploy" / "triton" / "models"),

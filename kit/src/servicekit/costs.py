@@ -129,13 +129,13 @@ class Measured(Coroutine[Any, Any, T]):
 
 
 def _task(
-    loop: asyncio.AbstractEventLoop, work: Any, context: Context | None = None
+    loop: asyncio.AbstractEventLoop, work: Any, context: Context | None = None, **options: Any
 ) -> "asyncio.Task[Any]":
     """Create a task; if a measured call starts it, it is measured as part of the call."""
     cost = current.get() if context is None else context.get(current)
     if cost is not None and asyncio.iscoroutine(work):
         work = Measured(work, cost)
-    return asyncio.Task(work, loop=loop, context=context)
+    return asyncio.Task(work, loop=loop, context=context, **options)
 
 
 class MeasuringExecutor(ThreadPoolExecutor):

@@ -36,7 +36,14 @@ from bench.cases.monolith.asking import (
     LoadQuestion,
     Questions,
 )
-from bench.cases.monolith.contenders import CHAIN, SUITE, AnswerContender, FailedAnswer, monolith
+from bench.cases.monolith.contenders import (
+    CHAIN,
+    ONE,
+    SUITE,
+    AnswerContender,
+    FailedAnswer,
+    monolith,
+)
 from bench.cases.monolith.goals import SMALL, MeasuredShop
 from bench.cases.monolith.load import Cells, LoadCell, LoadPlan
 from bench.cases.monolith.made import MadeCatalog, Variants
@@ -258,11 +265,21 @@ def test_a_run_without_anything_measures_nothing_and_names_every_goal() -> None:
     assert found.tables == ()
 
 
+def test_one_process_is_compared_with_the_cheaper_monolith_and_its_rate_with_one() -> None:
+    cells = _cells(_cell(ONE, PRODUCT, 8, 3.0, 4.0), *_shop().cells.values())
+    product, user, *_, rate, _, _ = goals.one_process(MeasuredShop("shop", cells, "no crowd"))
+    assert product.measured is not None
+    assert rate.measured is not None
+    assert (product.measured.value, product.verdict) == (3.0, GoalVerdict.MET)
+    assert (rate.measured.value, rate.verdict) == (0.4, GoalVerdict.MET)
+    assert (user.verdict, user.missing) == (GoalVerdict.NOT_MEASURED, "no crowd")
+
+
 def test_tables_show_every_cell_and_figures_are_json() -> None:
     shop = _shop()
     assert len(tables.end_to_end(shop).rows) == 6
     (row,) = tables.by_process(shop).rows
-    assert (row[0], row[2]) == ("recommend by product", "2.0")
+    assert (row[0], row[1], row[3]) == ("recommend by product", "apart", "2.0")
     json.dumps(tables.figures(shop), allow_nan=False)
 
 
