@@ -14,7 +14,7 @@ from ranker.events.record.counting import BATCH
 from ranker.workers import counting
 from ranker.workers.counting import COUNTING, GROUPING, Grouper, count
 from ranker.workers.landing import LANDING, Landing
-from ranker.workers.loops import repeat
+from ranker.workers.loops import repeat, when_changed
 from servicekit.liveness import LIVENESS, SILENT_SECONDS
 from servicekit.sql import StoreBusy
 from tests.fakes.kit_clock import Seconds
@@ -146,3 +146,51 @@ async def test_a_look_that_takes_long_is_heard_of_at_each_batch(
 
     await repeat(lambda: look(slow, stop), 0, stop, "not looked", loop)
     assert (batches, missed) == (3, [])
+
+
+async def test_an_unchanged_record_is_looked_at_once_a_second_and_a_changed_one_at_once() -> None:
+    version, now, looks = [7], [0.0], list[float]()
+
+    async def look() -> None:
+        looks.append(now[0])
+
+    looked = when_changed(lambda: version[0], look, clock=lambda: now[0])
+    for now[0] in (0.0, 0.2, 0.4):
+        await looked()
+    version[0] += 1
+    for now[0] in (0.5, 0.6, 1.4, 1.5, 1.6):
+        await looked()
+    assert looks == [0.0, 0.5, 1.5]
+
+
+async def test_where_changes_are_unknown_or_a_look_failed_the_next_look_is_made() -> None:
+    looks = list[int]()
+
+    async def look() -> None:
+        looks.append(1)
+        if len(looks) == 1:
+            raise ValueError("the store is down")
+
+    looked = when_changed(lambda: 7, look, clock=lambda: 0.0)
+    with pytest.raises(ValueError, match="down"):
+        await looked()
+    await looked()
+    await looked()
+    assert len(looks) == 2
+    unknown = when_changed(lambda: None, look, clock=lambda: 0.0)
+    for _ in range(3):
+        await unknown()
+    assert len(looks) == 5
+
+
+async def test_a_commit_during_a_look_is_looked_at_again() -> None:
+    version, looks = [7], list[int]()
+
+    async def look() -> None:
+        looks.append(1)
+        version[0] += len(looks) == 1
+
+    looked = when_changed(lambda: version[0], look, clock=lambda: 0.0)
+    for _ in range(3):
+        await looked()
+    assert len(looks) == 2

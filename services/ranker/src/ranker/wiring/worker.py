@@ -44,7 +44,7 @@ from ranker.workers.counting import COUNTING, GROUPING, Grouper, count
 from ranker.workers.feedback_health import Watch
 from ranker.workers.jobs import Do, train_command, trainings, work
 from ranker.workers.landing import Landing
-from ranker.workers.loops import repeat
+from ranker.workers.loops import repeat, when_changed
 from ranker.workers.nightly import Nightly
 from ranker.workers.publishing import Publisher
 from ranker.workers.unlearning import Unlearning
@@ -67,11 +67,12 @@ def loops(
     models = PublishedModels(registry, made.store)
     selections = SelectionRecord(made.database, settings.signals)
     does = jobs_of(settings, made, selections, stop)
-    yield work(jobs, does, *pace, stop, tidy=made.prune)
+    version = made.database.version
+    yield work(jobs, does, *pace, stop, tidy=made.prune, version=version)
     publications: dict[str, Do] = {
         PUBLISH: lambda job: Publication(job, models, made.index, jobs, stop).run()
     }
-    yield work(jobs, publications, *pace, stop, name="ranker-publisher")
+    yield work(jobs, publications, *pace, stop, name="ranker-publisher", version=version)
     sweeper = Sweeper(
         catalogs,
         days_by_type(settings.event_days, settings.impression_days),
@@ -79,7 +80,7 @@ def loops(
         AnswerLog(made.database).sweep,
         now_micros,
     )
-    counting = partial(count, made.database, settings.signals, stop)
+    counting = when_changed(version, partial(count, made.database, settings.signals, stop))
     yield repeat(counting, settings.count_seconds, stop, "nothing counted", COUNTING)
     grouper = Grouper(
         GroupRecord(made.database),
@@ -87,7 +88,8 @@ def loops(
         Catalog(made.channel).some,
         settings.count_refresh_seconds,
     )
-    yield repeat(grouper.look, settings.count_seconds, stop, "products not grouped", GROUPING)
+    grouping = when_changed(version, grouper.look)
+    yield repeat(grouping, settings.count_seconds, stop, "products not grouped", GROUPING)
     forget = partial(forget_jobs, made.database, JOBS, settings.job_days)
     exports = ExportStore(settings.export_store)
     expire = partial(export.expire, catalogs, exports, settings.export_days, now_micros)
@@ -246,7 +248,8 @@ def optional_loops(
         failed = "data keys not rotated"
         yield repeat(rotation.look, settings.sweep_seconds, stop, failed, ENCRYPTION)
     if settings.publish:
-        follow = Publisher(jobs, registry, catalogs).follow
+        publisher = Publisher(jobs, registry, catalogs)
+        follow = when_changed(made.database.version, publisher.follow)
         yield repeat(follow, settings.poll_seconds, stop, "models not published", "publishing")
     if settings.auto_promote:
         hour, events = settings.auto_promote_hour, EventRecord(made.database)

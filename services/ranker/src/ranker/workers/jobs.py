@@ -22,7 +22,7 @@ from typing import Any
 
 from ranker.domain.errors import Interrupted
 from ranker.domain.model import EVALUATE, TRAIN, UNLEARN
-from ranker.workers.loops import repeat
+from ranker.workers.loops import Version, repeat, when_changed
 from servicekit import telemetry, tracing
 from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
 from servicekit.jobs import Job, JobClaimLost, Jobs
@@ -78,9 +78,10 @@ async def work(
     *,
     name: str = "ranker-worker",
     tidy: Tidy | None = None,
+    version: Version = lambda: None,
 ) -> None:
     """Claim and run jobs of these kinds until `stop` is set; a running job is then left to be
-    claimed again. `tidy` is called after each training."""
+    claimed again. `tidy` is called after each training. `version`: of the record."""
     me = worker_id(name)
 
     async def look() -> None:
@@ -94,7 +95,7 @@ async def work(
             if tidy is not None and job.kind == TRAIN:
                 await tidy(job.catalog_id)
 
-    await repeat(look, poll_seconds, stop, "claiming a job failed")
+    await repeat(when_changed(version, look), poll_seconds, stop, "claiming a job failed")
 
 
 async def run_job(jobs: Jobs, job: Job, do: Do, stop: asyncio.Event) -> None:

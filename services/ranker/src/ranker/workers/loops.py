@@ -2,10 +2,40 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 
 from servicekit import liveness, telemetry
 from servicekit.errors import ServiceError
+
+LATEST_SECONDS = 1.0
+"""Maximum seconds for which a look at an unchanged record is left out: work may become due with
+time."""
+Version = Callable[[], int | None]
+"""Returns a number that changes with every commit to the record; `None` where it is unknown (see
+servicekit.sql)."""
+
+
+def when_changed(
+    version: Version,
+    look: Callable[[], Awaitable[object]],
+    clock: Callable[[], float] = time.monotonic,
+) -> Callable[[], Awaitable[None]]:
+    """Return `look` without the calls that find the record as the last one left it: an idle worker
+    then reads a number instead of querying the record several times a second."""
+    seen: int | None = None
+    until = 0.0
+
+    async def looked() -> None:
+        nonlocal seen, until
+        found = version()
+        if found is not None and found == seen and clock() < until:
+            return
+        seen = None
+        await look()
+        seen, until = found, clock() + LATEST_SECONDS
+
+    return looked
 
 
 async def repeat(
