@@ -139,9 +139,9 @@ async def test_what_a_backup_holds_comes_back_and_what_came_later_does_not(
     found = await ModelRegistry(db).serving("default")
     assert found is not None
     assert ModelStore(str(folder / "models")).read(*found.key).item_ids == ("p1",)
-    # Numbers go on behind those that were given.
+    # Numbers go on behind those that were given; PostgreSQL leaves out those of a repeated write.
     await EventRecord(db).append([stored("next")])
-    assert await SelectionRecord(db).last_sequence("default") == len(EVENT_TEXTS) + 3
+    assert await SelectionRecord(db).last_sequence("default") >= len(EVENT_TEXTS) + 3
 
 
 async def test_either_engine_restores_what_the_other_one_held(
