@@ -1,5 +1,5 @@
-"""What a small suite costs while nobody calls it, with its services apart and in one process: time
-to the first answer, memory, and processor time."""
+"""Cost of a small suite without calls, with its services apart and in one process: time to the
+first answer, memory, and processor time."""
 
 import asyncio
 import shutil

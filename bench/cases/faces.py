@@ -58,16 +58,16 @@ LIMITS = PhotoLimits()
 
 @dataclass(frozen=True, slots=True)
 class FaceFigures:
-    """What was measured."""
+    """Figures of all measurements."""
 
     found: Mapping[str, Mapping[float, Sequence[bool]]]
-    """Whether each face was found, by its source and its height."""
+    """True for each face that was found, by its source and its height."""
     left: Sequence[bool]
-    """Whether a face was found at the place of each blurred one."""
+    """True for each blurred face in whose place a face was found."""
     alarms: Mapping[str, Sequence[bool]]
-    """Whether something was found in each photo of products, by the data."""
+    """True for each photo of a product in which a face was found, by the data set."""
     hits: Mapping[str, Sequence[bool]]
-    """Whether each query's product was among the nearest, by what the catalog's photos showed."""
+    """True for each query that found its product, by the content of the catalog's photos."""
     blur: Sequence[float]
     """Processor milliseconds of blurring a photo."""
     times: RoundFigures

@@ -12,11 +12,11 @@ ROUNDS, A_ROUND = 40, 6
 
 @dataclass(slots=True)
 class RoundFigures:
-    """Milliseconds of a call, by its name, one value a round."""
+    """Figures of calls, by their names, one value a round."""
 
     milliseconds: dict[str, list[float]] = field(default_factory=dict)
     cpu_milliseconds: dict[str, list[float]] = field(default_factory=dict)
-    """Of the servers' processors."""
+    """Milliseconds of the servers' processor time of a call, by its name, one value a round."""
 
 
 async def alternate(

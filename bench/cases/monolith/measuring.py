@@ -34,7 +34,7 @@ class SuiteCase:
     hops: bool = False
     """True if the chain is measured too."""
     one: Suite | None = None
-    """The same suite in one process, if that is measured too."""
+    """Suite in one process with the same content; `None`: not measured."""
     others: Mapping[str, Questions] = field(default_factory=dict)
     """Other catalogs by name, measured in the suite only, by product and one caller."""
 

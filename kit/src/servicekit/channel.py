@@ -35,10 +35,10 @@ def connect(
     """Return a channel to every address that `target` resolves to. It connects on first use.
 
     `target` is `host:port`, a gRPC target with a scheme, or `local:NAME` for a service of the same
-    process (`hosting`). `service_configs` lists the idempotent
-    calls as (full service name, method): only these are retried, up to 3 attempts in all, and only
-    after UNAVAILABLE or a peer's CANCELLED. Calls propagate the request id and trace context of the
-    current call, and carry the credentials of `peers`. Requires a running event loop.
+    process (`hosting`). `service_configs` lists the idempotent calls as (full service name,
+    method): only these are retried, up to 3 attempts in all, and only after UNAVAILABLE or a peer's
+    CANCELLED. Calls propagate the request id and trace context of the current call, and carry the
+    credentials of `peers`. Requires a running event loop.
     """
     host = hosting.running.get()
     if target.startswith(LOCAL) and host is not None:

@@ -13,12 +13,12 @@ import contextvars
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import grpc
 
-PEER: Final = "local:"
-"""Address of callers in the same process."""
+from servicekit.config import LOCAL
+
 Metadata = Sequence[tuple[str, str | bytes]]
 _SERIALIZERS = ("request_serializer", "response_deserializer")
 _OK = grpc.StatusCode.OK
@@ -141,7 +141,7 @@ class _Context:
         return None if self._end is None else max(self._end - time.monotonic(), 0.0)
 
     def peer(self) -> str:
-        return PEER
+        return LOCAL
 
     def auth_context(self) -> Mapping[str, Any]:
         return {}

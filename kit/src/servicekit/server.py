@@ -185,11 +185,15 @@ def _offered(
 ) -> LocalServer:
     """Return the server for the other services of this process."""
     server = LocalServer()
-    observed = observing(server)
+    _add(bindings, health_servicer, observing(server))
+    return server
+
+
+def _add(bindings: Sequence[Binding], health_servicer: Any, observed: ObservedServer) -> None:
+    """Add health and services to a server."""
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, observed)
     for binding in bindings:
         binding.add_to_server(binding.servicer, observed)
-    return server
 
 
 async def _renew(certificates: Collection[Certificates]) -> None:
@@ -212,9 +216,7 @@ def _listen(
     received = min(largest(b.full_name for b in bindings), settings.max_message_bytes) + MIB
     server = grpc.aio.server(options=_options(settings, received))
     observed = observing(server, listener.access)
-    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, observed)
-    for binding in bindings:
-        binding.add_to_server(binding.servicer, observed)
+    _add(bindings, health_servicer, observed)
     if settings.reflection:
         names = [each.full_name for each in bindings]
         shown = [*names, health.SERVICE_NAME, reflection.SERVICE_NAME]

@@ -37,7 +37,7 @@ class Control:
     boost: float = 0.0
     """For a boost: what it adds to relevance, which is 0 to 1 within the window."""
     by_merit: bool = False
-    """If true, the merit of its products is computed."""
+    """True to compute the merit of its products."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ class Lineup:
     raised: frozenset[int]
     """The rows that boosts moved up."""
     merits: Sequence[float] = ()
-    """For each control by merit: its products' share of the relevance within the window, 0 to 1;
-    for others 0. Empty if no control is by merit."""
+    """Share of the relevance within the window that each control's products have, 0 to 1; 0 for
+    controls that are not by merit. Empty if none is."""
 
 
 def seats(controls: Iterable[Control], present: Collection[int]) -> dict[int, int]:

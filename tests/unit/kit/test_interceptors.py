@@ -23,7 +23,7 @@ from tests.waiting import SECONDS, until
 
 NETWORK, IN_PROCESS = "network", "process"
 WAY = [NETWORK]
-"""How `echo` is called."""
+"""Way in which `echo` is called."""
 
 
 @pytest.fixture(autouse=True, params=[NETWORK, IN_PROCESS])

@@ -42,14 +42,15 @@ SERVICES: Final[Mapping[str, Service]] = {
     "retriever": Service(RetrieverSettings, retriever.CHECKS, retriever.main),
     "ranker": Service(RankerSettings, ranker.CHECKS, ranker.main),
 }
-"""By name, in the order in which they end: the gateway first, as it calls the others."""
+"""Services by name, in the order in which they end: the gateway first, as it calls the others."""
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the services that are named; all without names."""
     names = _named(arguments)
     _set_targets(names)
-    chosen = {name: startup.checked(SERVICES[name].settings, *_checks(name)) for name in names}
+    services = {name: SERVICES[name] for name in names}
+    chosen = {name: startup.checked(each.settings, *each.checks) for name, each in services.items()}
     if problems := list(_impossible(chosen)):
         startup.refuse(problems)
     if startup.CHECK in arguments:
@@ -74,10 +75,6 @@ def _named(arguments: Sequence[str]) -> Sequence[str]:
     if unknown := set(names) - set(SERVICES):
         parser.error(f"--target: {', '.join(sorted(unknown))}: no such service")
     return [name for name in SERVICES if name in names]
-
-
-def _checks(name: str) -> Sequence[Callable[[Any], object]]:
-    return SERVICES[name].checks
 
 
 def _set_targets(names: Sequence[str]) -> None:

@@ -36,7 +36,7 @@ async def main(settings: EmbedderSettings) -> None:
 
 
 CHECKS = (PeerCredentials.of, certificates_of, control_key, space_keys)
-"""What reads the files that settings name."""
+"""Readers of the files that settings name, called at the start."""
 
 if __name__ == "__main__":
     chosen = startup.load(EmbedderSettings, *CHECKS)

@@ -40,7 +40,7 @@ def keys_of(settings: GatewaySettings) -> SigningKeys:
 
 
 CHECKS = (scenes_of, experiments_of, keys_of, access_of, certificates_of, credentials_of)
-"""What reads the files that settings name."""
+"""Readers of the files that settings name, called at the start."""
 
 
 def start() -> None:

@@ -9,7 +9,7 @@ from servicekit.peers import PeerCredentials
 from servicekit.server import run
 
 CHECKS = (PeerCredentials.of, check_file, log_access, StoreSettings.wrapper)
-"""What reads the files that settings name."""
+"""Readers of the files that settings name, called at the start."""
 
 
 async def main(settings: RankerSettings) -> None:

@@ -180,7 +180,7 @@ async def main(settings: RetrieverSettings) -> None:
 
 
 CHECKS = (PeerCredentials.of, to_face_finder, backup_keys)
-"""What reads the files that settings name."""
+"""Readers of the files that settings name, called at the start."""
 
 if __name__ == "__main__":
     configured = load(RetrieverSettings, *CHECKS)

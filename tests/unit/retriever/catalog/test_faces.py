@@ -1,4 +1,4 @@
-"""What is done with faces before a photo is stored, on a real record."""
+"""Treatment of faces before a photo is stored, on a real record."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
 """Search for faces in a photo."""
 
-import asyncio
 import math
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -39,7 +38,6 @@ class FaceFinder:
         ModelNotReady or EmbedderUnavailable."""
         self._intake, self._queues = intake, queues
         self._model, self._loaded = model, loaded
-        self._loading = asyncio.Lock()
         self._described: Description | None = None
         """The model's description, cached while it is loaded."""
 
@@ -56,7 +54,7 @@ class FaceFinder:
             try:
                 return await self._found(photo, catalog, priority, stages)
             except errors.ModelAbsent:  # checking its state first would slow each call
-                async with self._loading, self._loaded(self._model.model):
+                async with self._loaded(self._model.model):
                     self._described = None
             return await self._found(photo, catalog, priority, stages)
 

@@ -49,6 +49,8 @@ class ModelSources:
         self._kept_seconds = kept_seconds
         self._ours: set[str] = set()
         self._leaving: dict[str, asyncio.Task[None]] = {}
+        self._loading = asyncio.Lock()
+        """Held while a model is loaded, so that concurrent users load it once."""
 
     @contextlib.asynccontextmanager
     async def backbone(self, name: str, catalog_id: str) -> AsyncIterator[FeatureSource]:
@@ -83,9 +85,10 @@ class ModelSources:
         if (leaving := self._leaving.pop(name, None)) is not None:
             leaving.cancel()
             await asyncio.wait([leaving])
-        if name not in await self._repository.loaded():
-            await self._control.load(name)
-            self._ours.add(name)
+        async with self._loading:
+            if name not in await self._repository.loaded():
+                await self._control.load(name)
+                self._ours.add(name)
 
     async def _unload_later(self, name: str) -> None:
         await asyncio.sleep(self._kept_seconds)

@@ -33,7 +33,7 @@ class ShownProduct(NamedTuple):
     weight: float
     """Number of answers that this one represents."""
     successful: bool | None
-    """Whether it was clicked or bought; None: unknown."""
+    """True if it was clicked or bought; None: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def opportunities(shown: Sequence[ShownProduct], values: Mapping[str, str]) -> l
 
 
 def _opportunity(value: str, shoppers: Sequence[Mapping[str, bool]], *, known: bool) -> Opportunity:
-    """`shoppers`: for each, whether each answer was successful."""
+    """Return the opportunity of a group. `shoppers`: for each, True for each successful answer."""
     counts = np.array([len(one) for one in shoppers])
     total = int(counts.sum())
     if not known:

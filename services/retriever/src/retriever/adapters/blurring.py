@@ -17,7 +17,7 @@ CELLS: Final = 4
 """Colours that are left of a face, across and down. With 6 and a margin of 0.2, the detector found
 a third of the small faces again (`python -m bench faces`)."""
 QUALITY: Final = 92
-"""Of the JPEG, as Pillow counts it."""
+"""Quality of the JPEG, as Pillow counts it."""
 MEDIA_TYPE: Final = photos.MEDIA_TYPES[photos.Format.JPEG]
 
 

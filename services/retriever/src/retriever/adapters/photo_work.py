@@ -18,7 +18,7 @@ _FACE: Final = struct.Struct("!4d")
 WANTED: Final = ExpectedOutput(struct.Struct("!IIQ"))
 """Width, height and perceptual hash."""
 _SIZE: Final = struct.Struct("!Q")
-"""Bytes of the file with blurred faces."""
+"""Size of the file with blurred faces, in bytes."""
 
 prepare = photos.prepare
 

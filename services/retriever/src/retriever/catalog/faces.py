@@ -23,12 +23,12 @@ FOUND = Counter(
 
 @dataclass(frozen=True, slots=True)
 class FaceRules:
-    """What is done with faces in each catalog."""
+    """Applies the policy of each catalog for faces."""
 
     finder: FaceFinder
     photos: FaceBlur
     policies: Mapping[str, FacePolicy] = field(default_factory=dict)
-    """By catalog or OTHERS; faces of a catalog without a policy are left."""
+    """Policies by catalog, or OTHERS; faces of a catalog without a policy are left."""
 
     def policy(self, catalog_id: str) -> FacePolicy:
         """Return the policy of a catalog."""

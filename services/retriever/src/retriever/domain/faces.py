@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class FacePolicy(StrEnum):
-    """What is done with a photo that shows faces, before it is stored."""
+    """Treatment of a photo with faces before it is stored."""
 
     LEFT = "left"
     """It is stored as it is; faces are not searched."""

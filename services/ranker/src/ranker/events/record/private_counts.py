@@ -67,12 +67,7 @@ class BudgetRecord(TableRecord):
     async def expenses(self, catalog_id: str) -> list[dict[str, Any]]:
         """Return the newest rows of the ledger, at most MOST_LISTED, for a note beside the
         backups."""
-        newest = (
-            sa.select(BUDGET)
-            .where(BUDGET.c.catalog_id == catalog_id)
-            .order_by(BUDGET.c.spent_micros.desc(), BUDGET.c.key)
-            .limit(MOST_LISTED)
-        )
+        newest = _newest(sa.select(BUDGET), catalog_id)
         rows = await self._db.read(lambda connection: connection.execute(newest).mappings().all())
         return [dict(row) for row in rows]
 
@@ -92,12 +87,8 @@ class BudgetRecord(TableRecord):
     async def spendings(self, catalog_id: str, since_micros: int) -> Sequence[Spending]:
         """Return the expenses since then, newest first."""
         t = BUDGET.c
-        newest = (
-            sa.select(t.spent_micros, t.epsilon, t.delta, t.text)
-            .where(t.catalog_id == catalog_id, t.spent_micros > since_micros)
-            .order_by(t.spent_micros.desc(), t.key)
-            .limit(MOST_LISTED)
-        )
+        columns = sa.select(t.spent_micros, t.epsilon, t.delta, t.text)
+        newest = _newest(columns.where(t.spent_micros > since_micros), catalog_id)
         rows = await self._db.read(lambda connection: connection.execute(newest).all())
         return [Spending(*row) for row in rows]
 
@@ -116,6 +107,13 @@ class BudgetRecord(TableRecord):
             return bounded(((row[0], row[1]) for row in found), values, order.most_products)
 
         return await self._db.read(read)
+
+
+def _newest(query: sa.Select[Any], catalog_id: str) -> sa.Select[Any]:
+    """Limit a query of the ledger to a catalog's newest expenses, newest first."""
+    t = BUDGET.c
+    newest = query.where(t.catalog_id == catalog_id).order_by(t.spent_micros.desc(), t.key)
+    return newest.limit(MOST_LISTED)
 
 
 def _values(connection: Connection, catalog_id: str, key: str) -> Mapping[str, str]:
