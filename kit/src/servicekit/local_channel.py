@@ -212,7 +212,6 @@ class _Call:
 
     async def _work(self, server: LocalServer | None, method: str) -> Any:
         """Run the handler. Return its answer, as bytes, or raise AioRpcError."""
-        handler = None
         if server is None:
             raise self._error(grpc.StatusCode.UNAVAILABLE, "the service is not running")
         handler = server.handler(method, self._context.invocation_metadata())

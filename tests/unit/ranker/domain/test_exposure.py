@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from ranker.domain.exposure import LEAST_SHOPPERS, ShownProduct, exposures, opportunities, wilson
+from ranker.domain.exposure import LEAST_SHOPPERS, ShownProduct, exposures, opportunities
+from ranker.domain.online import wilson
 
 
 def shown(

@@ -13,9 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ranker.domain.arrays import Doubles, Ints
+from ranker.domain.online import Z95, wilson
 
-Z = 1.959963984540054
-"""Quantile of a 95% interval."""
 LEAST_SHOPPERS = 20
 """Minimum number of shoppers of a group that is reported."""
 MOST_GROUPS = 1_000
@@ -79,7 +78,7 @@ def exposures(shown: Sequence[ShownProduct], groups: Mapping[str, str]) -> list[
         theirs = group == place
         got = np.bincount(row[theirs], given[theirs], len(shoppers))
         share, error = _ratio(got, total)
-        half = Z * error
+        half = Z95 * error
         outcomes = float(successes[theirs].sum() / given[theirs].sum())
         found.append(
             GroupExposure(
@@ -130,11 +129,3 @@ def _ratio(parts: Doubles | Ints, wholes: Doubles | Ints) -> tuple[float, float]
     ratio = float(parts.sum()) / whole
     spread = float(((parts - ratio * wholes) ** 2).sum()) * count / max(count - 1, 1)
     return ratio, math.sqrt(spread) / whole
-
-
-def wilson(share: float, count: float) -> tuple[float, float]:
-    """Return the 95% interval of a share (Wilson 1927)."""
-    square = Z * Z / count
-    middle = (share + square / 2) / (1 + square)
-    half = Z * math.sqrt(share * (1 - share) / count + square / (4 * count)) / (1 + square)
-    return max(middle - half, 0.0), min(middle + half, 1.0)
