@@ -20,6 +20,7 @@ import signal
 import sys
 
 from ranker.wiring.training import ask, do
+from servicekit.background import yield_to_answers
 from servicekit.server import PRIVATE
 
 PR_SET_PDEATHSIG = 1
@@ -60,6 +61,7 @@ def main() -> int:
     if given.parent is not None:
         end_with(given.parent)
     if given.job:
+        yield_to_answers(idle=True)
         return asyncio.run(do(given.job))
     return asyncio.run(ask(given.catalog, incremental=given.incremental, promote=given.promote))
 
