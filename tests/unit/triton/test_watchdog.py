@@ -195,3 +195,10 @@ def test_it_watches_nobody_but_the_process_that_started_it() -> None:
     line = [sys.executable, "-m", "triton_engine.watchdog", "1", "1"]
     folder = Path(watchdog.__file__).parents[1]
     assert subprocess.run(line, cwd=folder, timeout=SECONDS, check=False).returncode == 0
+
+
+def test_it_checks_often_only_while_a_model_is_loading(start: Start) -> None:
+    stage = Stage(start, set())
+    assert stage.watchdog.look() == REST_SECONDS
+    stage.moving = {"m"}
+    assert stage.watchdog.look() == LOOK_SECONDS

@@ -22,7 +22,7 @@ from typing import Any
 
 from ranker.domain.errors import Interrupted
 from ranker.domain.model import EVALUATE, TRAIN, UNLEARN
-from ranker.workers.loops import Version, repeat, when_changed
+from ranker.workers.loops import LATEST_SECONDS, repeat
 from servicekit import telemetry, tracing
 from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
 from servicekit.jobs import Job, JobClaimLost, Jobs
@@ -78,10 +78,10 @@ async def work(
     *,
     name: str = "ranker-worker",
     tidy: Tidy | None = None,
-    version: Version = lambda: None,
+    commits: asyncio.Event | None = None,
 ) -> None:
     """Claim and run jobs of these kinds until `stop` is set; a running job is then left to be
-    claimed again. `tidy` is called after each training. `version`: of the record."""
+    claimed again. `tidy` is called after each training. `commits`: see `repeat`."""
     me = worker_id(name)
 
     async def look() -> None:
@@ -95,7 +95,9 @@ async def work(
             if tidy is not None and job.kind == TRAIN:
                 await tidy(job.catalog_id)
 
-    await repeat(when_changed(version, look), poll_seconds, stop, "claiming a job failed")
+    latest = min(LATEST_SECONDS, lease_seconds / 2)  # a claim of a dead worker expires
+    failed = "claiming a job failed"
+    await repeat(look, poll_seconds, stop, failed, commits=commits, latest=latest)
 
 
 async def run_job(jobs: Jobs, job: Job, do: Do, stop: asyncio.Event) -> None:
