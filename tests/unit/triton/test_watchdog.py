@@ -19,7 +19,15 @@ from tritonclient.grpc import service_pb2_grpc as pb_grpc
 from tests.engines import free_port
 from tests.waiting import SECONDS
 from triton_engine import watchdog
-from triton_engine.watchdog import EVERY, LOST_LOOKS, STILL_LOOKS, Server, Watchdog
+from triton_engine.watchdog import (
+    EVERY,
+    LOOK_SECONDS,
+    LOST_LOOKS,
+    REST_SECONDS,
+    STILL_LOOKS,
+    Server,
+    Watchdog,
+)
 
 IDLE = "import time; print(flush=True); time.sleep(99)"
 BUSY = "print(flush=True)\nwhile True: pass"

@@ -18,8 +18,8 @@ from servicekit.commits import pause
 from servicekit.errors import ServiceError
 
 GAUGE_SECONDS, LATEST_SECONDS = 2.0, 30.0
-"""Least and most seconds between two measurements. Between them they follow the commits, if those are
-reported and the index lacks nothing."""
+"""Least and most seconds between two measurements. They follow the commits, if those are reported
+and the index lacks nothing."""
 LAG = Gauge(
     "sightline_index_lag_seconds",
     "Age of the oldest write that the index does not hold.",
