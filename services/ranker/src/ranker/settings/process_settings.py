@@ -127,8 +127,8 @@ class WorkerSettings(
     """Seconds without a heartbeat after which another worker takes over a job."""
 
     poll_seconds: float = Field(default=0.5, gt=0, le=60)
-    """Minimum seconds between two checks for jobs. On PostgreSQL the idle worker checks so often; on
-    SQLite on Linux it waits for a commit."""
+    """Minimum seconds between two checks for jobs. On PostgreSQL the idle worker checks so often;
+    on SQLite on Linux it waits for a commit."""
 
     count_seconds: float = Field(default=0.2, gt=0, le=60)
     """Minimum seconds between two checks for events that are not counted yet for the recommenders

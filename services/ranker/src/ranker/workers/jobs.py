@@ -14,8 +14,10 @@ affected, because a model serves only after its promotion.
 import asyncio
 import contextlib
 import json
+import math
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -25,7 +27,7 @@ from ranker.domain.model import EVALUATE, TRAIN, UNLEARN
 from ranker.workers.loops import LATEST_SECONDS, repeat
 from servicekit import telemetry, tracing
 from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
-from servicekit.jobs import Job, JobClaimLost, Jobs
+from servicekit.jobs import Job, JobCancelled, JobClaimLost, Jobs
 from servicekit.leases import worker_id
 from servicekit.liveness import LIVENESS
 
@@ -35,6 +37,9 @@ MAX_ATTEMPTS = 3
 LAST_SECONDS = 5.0
 """Seconds that a process has to exit after it reported its result."""
 TERMINATE_SECONDS = 5.0
+PROGRESS_SECONDS = 1.0
+"""Minimum seconds between two writes of a training's progress: small ones report it many times a
+second."""
 FINISH_SECONDS = 1.0
 """Seconds between two attempts to report a result to a busy store."""
 
@@ -146,18 +151,23 @@ async def _supervise(jobs: Jobs, command: Command, stop: asyncio.Event, job: Job
     )
     try:
         done, total = job.done, job.total
+        not_before = -math.inf
         async for line in _lines(process, stop):
-            if "result" in line:
-                with contextlib.suppress(TimeoutError):  # it exports its spans
-                    await asyncio.wait_for(process.wait(), LAST_SECONDS)
-                return {str(key): str(value) for key, value in line["result"].items()}
             if "error" in line:
                 raise TrainingFailed(line["error"]["message"], line["error"]["reason"])
             if "total" in line:
                 done, total = int(line["done"]), int(line["total"])
-            # A busy store does not fail the training: the claim outlasts many attempts.
-            with contextlib.suppress(Unavailable):
-                await jobs.progress(job.id, done, total)
+            if "result" in line:
+                with contextlib.suppress(TimeoutError):  # it exports its spans
+                    await asyncio.wait_for(process.wait(), LAST_SECONDS)
+                with contextlib.suppress(Unavailable, JobCancelled):  # too late
+                    await jobs.progress(job.id, done, total)
+                return {str(key): str(value) for key, value in line["result"].items()}
+            if time.monotonic() >= not_before:
+                # A busy store does not fail the training: the claim outlasts many attempts.
+                with contextlib.suppress(Unavailable):
+                    await jobs.progress(job.id, done, total)
+                    not_before = time.monotonic() + PROGRESS_SECONDS
         if not stop.is_set() and await process.wait() > 0:
             raise TrainingFailed(
                 "the training failed with an internal error; see the log", "INTERNAL"
