@@ -205,3 +205,17 @@ async def test_a_busy_record_is_looked_at_no_more_often_than_one_that_reports_no
     stop.set()
     await loop
     assert len(looks) == 1
+
+
+async def test_a_look_that_failed_is_repeated_without_a_commit() -> None:
+    stop, looks = asyncio.Event(), list[int]()
+
+    async def look() -> None:
+        looks.append(1)
+        if len(looks) == 1:
+            raise StoreBusy
+        stop.set()
+
+    async with asyncio.timeout(SECONDS):
+        await repeat(look, 0, stop, "not looked", commits=asyncio.Event())
+    assert len(looks) == 2

@@ -28,21 +28,23 @@ async def repeat(
     liveness is reported (servicekit.liveness); a long call must report it itself.
 
     `commits`: an event of the record (servicekit.sql): after `seconds`, the next call waits for a
-    commit, `latest` seconds at the longest.
+    commit, `latest` seconds at the longest, unless the last call failed.
     """
     log = telemetry.get_logger().bind(**about)
     while not stop.is_set():
         if alive:
             liveness.LIVENESS.report(alive)
+        awaited = None
         try:
             await look()
+            awaited = commits
         except ServiceError as error:
             log.warning(failed, reason=error.reason)
         except Exception:
             log.exception(failed)
         if alive:
             liveness.LIVENESS.report(alive, liveness.SILENT_SECONDS + seconds)
-        waits = [asyncio.create_task(one) for one in (stop.wait(), pause(seconds, commits, latest))]
+        waits = [asyncio.create_task(one) for one in (stop.wait(), pause(seconds, awaited, latest))]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()

@@ -179,17 +179,20 @@ class LiveModels:
         await self._pinned.stop()
 
     async def _watch(self) -> None:
-        commits = self._commits()
+        commits, read = self._commits(), False
         while True:
-            await pause(INTERVAL_SECONDS, commits, LATEST_SECONDS)
+            await pause(INTERVAL_SECONDS, commits if read else None, LATEST_SECONDS)
             self._pinned.tidy()
-            await self._look()
+            read = await self._look()
 
-    async def _look(self) -> None:
+    async def _look(self) -> bool:
+        """Return whether the record could be read."""
         try:
             await self.refresh()
         except Exception:
             get_logger().warning("promotions unreadable", exc_info=True)
+            return False
+        return True
 
 
 def _is_of(model: Model, record: ModelRecord) -> bool:
