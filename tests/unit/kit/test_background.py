@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +43,19 @@ def test_every_thread_and_child_yields() -> None:
 
 def test_what_may_wait_runs_only_on_free_cores() -> None:
     assert {policy for _, policy in priorities("yield_to_answers(idle=True)")} == {5}
+
+
+def test_what_may_wait_counts_little_among_sessions_too() -> None:
+    group = Path("/proc/self/autogroup")
+    if not group.exists():
+        pytest.skip("this kernel does not share cores among sessions")
+    code = "from servicekit.background import yield_to_answers; yield_to_answers(idle=True);"
+    show = "import pathlib; print(pathlib.Path('/proc/self/autogroup').read_text())"
+    before = group.read_text()
+    line = [sys.executable, "-c", code + show]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("nice 19")
+    assert group.read_text() == before
 
 
 def test_a_lower_priority_that_was_given_stays() -> None:
