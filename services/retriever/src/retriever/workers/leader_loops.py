@@ -94,6 +94,10 @@ class Loops:
         self.jobs = JobLoop(worker, tasks, self.indexing)
         self._commits = worker.record.commits()
         """Set when the record has changed; None: changes are not reported."""
+        self._wanted = self._commits or asyncio.Event()
+        """Set when the record is to be checked."""
+        for each in (self.embedding, self.indexing):
+            each.failures.failed = self._wanted.set  # its checks retry what failed
         self._idle = True
         """True if no work waited at the last check."""
 
@@ -102,10 +106,9 @@ class Loops:
         wakes, jobs = self._wakes, self.jobs
         wakes.others.set()  # clean up after a killed worker
         poll = self._worker.options.worker_poll_seconds
-        changed = self._commits or asyncio.Event()
         self._tasks.start(self._keep())
         for step, wake, turn, *alive in (
-            (self._look, changed, LOOK_SECONDS, LEADING),
+            (self._look, self._wanted, LOOK_SECONDS, LEADING),
             (self.embedding.step, wakes.photos, max(poll, EMBED_TURN_SECONDS), EMBEDDING),
             (self.indexing.step, wakes.changes, max(poll, INDEX_TURN_SECONDS), INDEXING),
             (partial(jobs.do_next, deletions.KINDS), wakes.deletions, None),
