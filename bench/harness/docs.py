@@ -15,6 +15,7 @@ FAIRNESS = ROOT / "docs" / "merchandise" / "fairness.md"
 NEW_PODS = ROOT / "docs" / "operate" / "autoscaling.md"
 PAGES = {
     "at_rest": ROOT / "docs" / "operate" / "one-process.md",
+    "beside": PERFORMANCE,
     "accuracy": EMBEDDER,
     "embedding": EMBEDDER,
     "ablation": EMBEDDER,

@@ -82,9 +82,12 @@ class FakeIndex:
     behind: bool = False
     """True if reads that do not require the latest state see no rows yet."""
 
+    restarted: asyncio.Event = field(default_factory=asyncio.Event)
+
     def restart(self, lose: Sequence[str] = ()) -> None:
         """Forget what is loaded, and perhaps rows, as a killed engine does."""
         self.loaded.clear()
+        self.restarted.set()
         for held in self.rows.values():
             for row_id in lose:
                 held.pop(row_id, None)
@@ -101,6 +104,10 @@ class FakeIndex:
         if needs_load and collection not in self.loaded:
             raise CollectionReleased
         return self.rows[collection]
+
+    async def interrupted(self) -> None:
+        await self.restarted.wait()
+        self.restarted.clear()
 
     async def state(self, collection: str) -> CollectionState:
         if self.down:

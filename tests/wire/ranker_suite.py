@@ -120,7 +120,8 @@ class Suite:
         workshop = TrainingInputs(self.database, Catalog(channel), store)
         job = await workshop.jobs.create("train", "default", {"seed": seed})
         try:
-            return await run_training(job.id, settings.training, workshop, lambda done, total: None)
+            done = await run_training(job.id, settings.training, workshop, lambda *_: None)
+            return done["model_version"]
         finally:
             await channel.close(None)
 

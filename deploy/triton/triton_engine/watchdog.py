@@ -29,8 +29,8 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from triton_engine import control
 
-LOOK_SECONDS: Final = 1.0
-"""Seconds between two checks."""
+LOOK_SECONDS, REST_SECONDS = 1.0, 5.0
+"""Seconds between two checks: while a model is loading or unloading, and otherwise."""
 ANSWER_SECONDS: Final = 1.0
 """Maximum seconds that a check waits for the server."""
 STILL_LOOKS: Final = 3
@@ -88,8 +88,9 @@ class Watchdog:
         self._server = server
         self._loads: dict[str, _Load] = {}
 
-    def look(self) -> None:
-        """Check once, and kill processes without progress."""
+    def look(self) -> float:
+        """Check once, and kill processes without progress. Return the seconds until the next
+        check."""
         before, self._loads = self._loads, {}
         for model in self._moving():
             processes = self._processes(model)
@@ -107,6 +108,7 @@ class Watchdog:
                 )
                 _kill(self._server)
             load.killed = True
+        return LOOK_SECONDS if self._loads else REST_SECONDS
 
 
 def work(processes: Sequence[psutil.Process]) -> Work | None:
@@ -185,8 +187,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     server = psutil.Process(given.server)
     asked = Server(given.port, control.key_of(given.key_file))
     watchdog = Watchdog(asked.moving, lambda name: processes_of(server, name), server)
-    while not ended.poll(LOOK_SECONDS * 1000):
-        watchdog.look()
+    seconds = LOOK_SECONDS
+    while not ended.poll(seconds * 1000):
+        seconds = watchdog.look()
 
 
 if __name__ == "__main__":

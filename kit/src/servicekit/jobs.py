@@ -351,7 +351,7 @@ class Jobs:
             self._set(connection, self._held(job_id, owner), {**values, **lease})
             return self._one(connection, t.c.id == job_id)
 
-        job = await self._db.write(update)
+        job = await self._db.write(update, announce=False)  # no loop waits for progress
         if job is None or job.owner != owner or job.state is not JobState.RUNNING:
             raise JobClaimLost(job_id)
         if job.cancel_requested:

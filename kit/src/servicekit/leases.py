@@ -56,7 +56,7 @@ class Lease:
             return True
 
         try:
-            return await self._db.write(take)
+            return await self._db.write(take, announce=False)
         except sa.exc.IntegrityError:  # PostgreSQL: another process acquired it first
             return False
 
@@ -75,7 +75,7 @@ class Lease:
             )
             return bool(changed.rowcount)
 
-        return await self._db.write(extend)
+        return await self._db.write(extend, announce=False)
 
     async def release(self) -> None:
         """Release the lease if it is ours."""

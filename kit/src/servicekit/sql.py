@@ -28,6 +28,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from servicekit import deadlines, revisions, tracing
 from servicekit.access import about
+from servicekit.commits import Commits
 from servicekit.config import is_guessable, is_local
 from servicekit.fair_turns import FairTurn, FairTurns
 from servicekit.local_reads import LocalReads
@@ -118,29 +119,31 @@ class Database:
         self._max_waiting = max_waiting
         self._waiting = 0
         self._local_reads = None if self._file is None else LocalReads(self._file, options)
+        self._commits = None if self._file is None else Commits(self._file)
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
         """Return `fn` of a connection that sees one snapshot of the store. `fn` must not write."""
         with tracing.within("sql read", tracing.CLIENT, self._named):
-            return await self._run(self._read_threads, self._read_turns, self._readers, fn)
+            work = partial(_transact, self._readers, fn)
+            return await self._run(self._read_threads, self._read_turns, work)
 
-    async def write(self, fn: Callable[[Connection], T]) -> T:
+    async def write(self, fn: Callable[[Connection], T], *, announce: bool = True) -> T:
         """Return `fn` of a connection in a transaction, after its commit.
 
         Writes of this process run one after another, those of one catalog in the order of the
         calls. An exception of `fn` rolls back and is raised. A cancelled write may still be
-        committed. Raises StoreBusy, StoreFull, StoreUnavailable or StoreDamaged; other errors of
-        the database, such as IntegrityError, are raised as they are.
+        committed. `announce`: set the events of `commits`. Raises StoreBusy, StoreFull,
+        StoreUnavailable or StoreDamaged; other errors of the database, such as IntegrityError, are
+        raised as they are.
         """
         with tracing.within("sql write", tracing.CLIENT, self._named):
-            return await self._run(self._write_thread, self._write_turns, self._writer, fn)
+            work = partial(_transact, self._writer, fn)
+            if announce and self._commits is not None:
+                work = partial(_announced, self._commits, work)
+            return await self._run(self._write_thread, self._write_turns, work)
 
     async def _run(
-        self,
-        threads: ThreadPoolExecutor,
-        turns: FairTurns,
-        engine: Engine,
-        fn: Callable[[Connection], T],
+        self, threads: ThreadPoolExecutor, turns: FairTurns, work: Callable[[FairTurn], T]
     ) -> T:
         if self._waiting >= self._max_waiting:
             raise StoreBusy
@@ -148,7 +151,7 @@ class Database:
         try:
             turn = await turns.take(about.get())
             try:
-                return await deadlines.in_thread(partial(_transact, engine, fn, turn), threads)
+                return await deadlines.in_thread(partial(work, turn), threads)
             finally:
                 turn.leave()
         finally:
@@ -193,6 +196,12 @@ class Database:
             return self._local_reads.version()
         except (sqlite3.Error, DBAPIError):
             return None
+
+    def commits(self) -> asyncio.Event | None:
+        """Return an event that is set after each later commit of any process; the caller clears it
+        before it reads. None where commits are not reported: outside of Linux, and on PostgreSQL.
+        """
+        return None if self._commits is None else self._commits.watch()
 
     async def erase_deleted(self, tables: Sequence[str]) -> None:
         """Remove the bytes of rows that were deleted from these tables.
@@ -250,6 +259,8 @@ class Database:
             threads.shutdown(wait=True, cancel_futures=True)
         if self._local_reads is not None:
             self._local_reads.close()
+        if self._commits is not None:
+            self._commits.close()
         self._writer.dispose()
         self.engine.dispose()
 
@@ -340,6 +351,12 @@ def _transact(engine: Engine, fn: Callable[[Connection], T], turn: FairTurn) -> 
             return fn(connection)
     finally:
         turn.run_ended()
+
+
+def _announced(commits: Commits, work: Callable[[FairTurn], T], turn: FairTurn) -> T:
+    found = work(turn)
+    commits.announce()
+    return found
 
 
 @contextlib.contextmanager

@@ -65,6 +65,15 @@ def test_without_options_a_training_is_as_the_settings_say(
     assert second.incremental
 
 
+def test_a_training_that_found_nothing_new_says_so(line: Line, gateway: FakeGateway) -> None:
+    told = "Nothing has changed since model m1 was trained: no new model."
+    assert told not in flat(line("models", "train").stdout)
+    gateway.job_states[-1].results.add(name="nothing_new", value="true")
+    result = line("models", "train")
+    assert result.exit_code == 0
+    assert told in flat(result.stdout)
+
+
 def test_a_model_is_shown_with_its_recipe_and_what_each_part_adds(line: Line) -> None:
     printed = flat(line("models", "show", "m1").stdout)
     assert "dimension 64" in printed

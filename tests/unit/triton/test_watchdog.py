@@ -19,7 +19,15 @@ from tritonclient.grpc import service_pb2_grpc as pb_grpc
 from tests.engines import free_port
 from tests.waiting import SECONDS
 from triton_engine import watchdog
-from triton_engine.watchdog import EVERY, LOST_LOOKS, STILL_LOOKS, Server, Watchdog
+from triton_engine.watchdog import (
+    EVERY,
+    LOOK_SECONDS,
+    LOST_LOOKS,
+    REST_SECONDS,
+    STILL_LOOKS,
+    Server,
+    Watchdog,
+)
 
 IDLE = "import time; print(flush=True); time.sleep(99)"
 BUSY = "print(flush=True)\nwhile True: pass"
@@ -195,3 +203,10 @@ def test_it_watches_nobody_but_the_process_that_started_it() -> None:
     line = [sys.executable, "-m", "triton_engine.watchdog", "1", "1"]
     folder = Path(watchdog.__file__).parents[1]
     assert subprocess.run(line, cwd=folder, timeout=SECONDS, check=False).returncode == 0
+
+
+def test_it_checks_often_only_while_a_model_is_loading(start: Start) -> None:
+    stage = Stage(start, set())
+    assert stage.watchdog.look() == REST_SECONDS
+    stage.moving = {"m"}
+    assert stage.watchdog.look() == LOOK_SECONDS

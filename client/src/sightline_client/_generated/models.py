@@ -28,6 +28,9 @@ class SyncModelCalls(SyncConnected):
     ) -> Job:
         """Start a training job over all events and products; follow it with ``watch_job``.
 
+        If nothing has changed since a model was trained alike, the job trains nothing: its results
+        are that ``model_version`` and ``nothing_new``, "true".
+
         Args:
             recipe: What differs from the installation's settings.
             seed: Of the random numbers; the same seed and data give the same model.

@@ -98,9 +98,10 @@ class ModelServiceServicer(object):
     def TrainModel(self, request, context):
         """Starts a training job over all events and products. If requested, the job searches for a recipe and measures what
         each part adds. It evaluates the recipe on events held out in time, then fits a model on all events. The model does
-        not serve until it is promoted, and the serving model is not affected. Result: "model_version". Errors:
-        TRAINING_DATA_INSUFFICIENT, TRAINING_DIVERGED, TRAINING_BASE_UNUSABLE, MODEL_STORE_UNWRITABLE. The same request_id
-        returns the same job.
+        not serve until it is promoted, and the serving model is not affected. Result: "model_version". If nothing has
+        changed since a model was trained alike (same seed, recipe and options), the job trains nothing and its results are
+        that "model_version" and "nothing_new": "true". Errors: TRAINING_DATA_INSUFFICIENT, TRAINING_DIVERGED,
+        TRAINING_BASE_UNUSABLE, MODEL_STORE_UNWRITABLE. The same request_id returns the same job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -283,9 +283,10 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
     TrainModel: _ModelServiceTrainModelType
     """Starts a training job over all events and products. If requested, the job searches for a recipe and measures what
     each part adds. It evaluates the recipe on events held out in time, then fits a model on all events. The model does
-    not serve until it is promoted, and the serving model is not affected. Result: "model_version". Errors:
-    TRAINING_DATA_INSUFFICIENT, TRAINING_DIVERGED, TRAINING_BASE_UNUSABLE, MODEL_STORE_UNWRITABLE. The same request_id
-    returns the same job.
+    not serve until it is promoted, and the serving model is not affected. Result: "model_version". If nothing has
+    changed since a model was trained alike (same seed, recipe and options), the job trains nothing and its results are
+    that "model_version" and "nothing_new": "true". Errors: TRAINING_DATA_INSUFFICIENT, TRAINING_DIVERGED,
+    TRAINING_BASE_UNUSABLE, MODEL_STORE_UNWRITABLE. The same request_id returns the same job.
     """
 
     ListModels: _ModelServiceListModelsType
@@ -393,9 +394,10 @@ class ModelServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
         """Starts a training job over all events and products. If requested, the job searches for a recipe and measures what
         each part adds. It evaluates the recipe on events held out in time, then fits a model on all events. The model does
-        not serve until it is promoted, and the serving model is not affected. Result: "model_version". Errors:
-        TRAINING_DATA_INSUFFICIENT, TRAINING_DIVERGED, TRAINING_BASE_UNUSABLE, MODEL_STORE_UNWRITABLE. The same request_id
-        returns the same job.
+        not serve until it is promoted, and the serving model is not affected. Result: "model_version". If nothing has
+        changed since a model was trained alike (same seed, recipe and options), the job trains nothing and its results are
+        that "model_version" and "nothing_new": "true". Errors: TRAINING_DATA_INSUFFICIENT, TRAINING_DIVERGED,
+        TRAINING_BASE_UNUSABLE, MODEL_STORE_UNWRITABLE. The same request_id returns the same job.
         """
 
     @abc.abstractmethod

@@ -29,6 +29,7 @@ from ranker.learning.forget import ForgetInModels
 from ranker.learning.renew import renew
 from ranker.settings import BackupCommandSettings
 from servicekit import config
+from servicekit.background import yield_to_answers
 from servicekit.backups import command
 from servicekit.backups.command import BackupCommand
 from servicekit.jobs import Jobs
@@ -152,4 +153,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    yield_to_answers()
     sys.exit(main())

@@ -4,12 +4,12 @@
 JSON on standard output:
 
     {"done": 3, "total": 40}                                  after each epoch
-    {"result": {"model_version": "lfm-…"}}                    at the end, or
+    {"result": {"model_version": "lfm-…"}}                    at the end (job.py: `run`), or
     {"error": {"reason": "…", "message": "…"}}
 
 ``--catalog ID`` is for a timer such as a CronJob: it requests a training, runs it or waits for the
-worker that claimed it, and exits with 0 if there is a new model. The serving model changes only if
-``--promote`` is given and the evaluation of the new model passes.
+worker that claimed it, and exits with 0 if there is a new model or nothing was new. The serving
+model changes only if ``--promote`` is given and the evaluation of the model passes.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import signal
 import sys
 
 from ranker.wiring.training import ask, do
+from servicekit.background import yield_to_answers
 from servicekit.server import PRIVATE
 
 PR_SET_PDEATHSIG = 1
@@ -60,6 +61,7 @@ def main() -> int:
     if given.parent is not None:
         end_with(given.parent)
     if given.job:
+        yield_to_answers(idle=True)
         return asyncio.run(do(given.job))
     return asyncio.run(ask(given.catalog, incremental=given.incremental, promote=given.promote))
 

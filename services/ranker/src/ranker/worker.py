@@ -24,6 +24,7 @@ from ranker.wiring.backend import (
 from ranker.wiring.record import prepare_keys
 from ranker.wiring.worker import loops
 from servicekit import startup, telemetry
+from servicekit.background import yield_to_answers
 from servicekit.server import run
 
 
@@ -32,6 +33,7 @@ async def main() -> None:
     # Settings of trainings are validated too, so that errors show at start and not in a job.
     settings = startup.load(TrainSettings, to_retriever, log_access, StoreSettings.wrapper)
     startup.observe("ranker-worker", settings, settings.log_level)
+    yield_to_answers()
     with contextlib.ExitStack() as cleanup:
         async with backend(settings) as made:
             settle_record(made.database, settings)  # may wait until a signal stops it

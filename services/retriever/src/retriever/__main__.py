@@ -42,6 +42,7 @@ from retriever.wiring import (
 from servicekit.audit_record import AuditRecord
 from servicekit.audit_service import AuditServicer
 from servicekit.backups.store import Backups
+from servicekit.commits import pause
 from servicekit.errors import ServiceError
 from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs
@@ -118,14 +119,15 @@ async def warm(columns: Columns, record: Record, catalogs: Collection[str]) -> N
             await columns.warm(catalog, [each for each in live if each.active])
 
 
-KEEP_UP_SECONDS = 1.0
-"""Seconds between updates of what is in memory, if no search makes them before."""
+KEEP_UP_SECONDS, LATEST_SECONDS = 1.0, 30.0
+"""Least and most seconds between updates of what is in memory, if no search makes them before."""
 
 
-async def keep_up(columns: Columns) -> None:
+async def keep_up(columns: Columns, record: Record) -> None:
     """Keep what is in memory up to date until cancelled."""
+    commits = record.commits()
     while True:
-        await asyncio.sleep(KEEP_UP_SECONDS)
+        await pause(KEEP_UP_SECONDS, commits, LATEST_SECONDS)
         with suppress(ServiceError):  # searches report the error
             await columns.keep_up()
 
@@ -144,7 +146,7 @@ async def main(settings: RetrieverSettings) -> None:
     columns = columns_of(settings, record)
     embedder = face_finder(settings)
     warming = asyncio.create_task(warm(columns, record, settings.catalogs))
-    keeping_up = asyncio.create_task(keep_up(columns))
+    keeping_up = asyncio.create_task(keep_up(columns, record))
 
     async def close() -> None:
         measuring.cancel()

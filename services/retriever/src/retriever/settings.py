@@ -162,8 +162,8 @@ class RetrieverSettings(
     """The worker's port for Prometheus metrics over HTTP. 0 disables them."""
 
     worker_poll_seconds: float = Field(default=0.1, gt=0, le=60)
-    """Seconds between two polls for work of the idle worker: about the time until a write appears
-    in the index."""
+    """Minimum seconds between two checks for work. On PostgreSQL the idle worker checks so often;
+    on SQLite on Linux it waits for a commit. About the time until a write appears in the index."""
 
     worker_lease_seconds: float = Field(default=10.0, ge=1, le=600)
     """Seconds after the leading worker's last heartbeat until another one takes over."""

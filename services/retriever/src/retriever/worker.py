@@ -28,6 +28,7 @@ from retriever.wiring import (
 from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
 from retriever.workers.leader_loops import lead_in_turn
+from servicekit.background import yield_to_answers
 from servicekit.leases import Lease, worker_id
 from servicekit.retention import forget_jobs
 from servicekit.server import run
@@ -82,4 +83,5 @@ async def main(settings: RetrieverSettings) -> None:
 if __name__ == "__main__":
     configured = load(RetrieverSettings, to_embedder, backup_keys)
     observe("retriever-worker", configured, configured.log_level)
+    yield_to_answers()
     run(main(configured))

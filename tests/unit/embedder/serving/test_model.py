@@ -13,7 +13,7 @@ from embedder.domain.errors import (
 )
 from embedder.domain.models import Description, Inferred, Tensors, version_of
 from embedder.domain.recipes import PhotoRecipe
-from embedder.serving.model import KEPT, READY, SILENCE, ServedModel, check
+from embedder.serving.model import KEPT, PROVEN, READY, SILENCE, ServedModel, check
 from servicekit import deadlines
 from tests.fakes.kit_clock import Seconds
 from tests.fakes.triton import DESCRIPTION, FakeInference
@@ -154,7 +154,7 @@ async def test_a_space_is_ready_only_after_a_real_inference(
     assert state.version == version_of(DESCRIPTION, "1")
     assert inference.batches == [1]
     inference.error = EmbedderUnavailable("the stub died; the server still says READY")
-    clock.now += KEPT
+    clock.now += PROVEN
     lost = await space.state()
     assert not lost.ready
     assert lost.version == state.version
@@ -183,6 +183,7 @@ async def test_a_space_whose_processes_do_not_all_answer_is_not_ready(
     assert (await space.state()).ready
     assert inference.batches == [1, 1]
     inference.dies_in_turn = EmbedderUnavailable("one of two stubs died")
+    clock.now += PROVEN - KEPT
     for _ in range(3):
         clock.now += KEPT
         assert not (await space.state()).ready
@@ -192,26 +193,45 @@ async def test_a_state_is_returned_within_its_time_while_the_model_hangs(
     space: ServedModel, inference: FakeInference, clock: Seconds
 ) -> None:
     version = (await space.state()).version
-    clock.now += KEPT
+    clock.now += PROVEN
     inference.gate = asyncio.Event()
     async with asyncio.timeout(SECONDS):
         state = await space.state(seconds=0.05)
     assert (state.ready, state.version) == (False, version)
 
 
-async def test_whoever_asks_for_the_state_often_costs_one_look_a_second(
+async def test_whoever_asks_for_the_state_often_costs_few_looks(
     space: ServedModel, inference: FakeInference, clock: Seconds
 ) -> None:
     inference.change(instances=2)
     states = await asyncio.gather(*(space.state() for _ in range(50)))
     assert all(state.ready for state in states)
     for _ in range(10):
-        clock.now += KEPT / 11
+        clock.now += PROVEN / 11
         await space.state()
     assert inference.batches == [1, 1]
-    clock.now += KEPT / 11
+    clock.now += PROVEN / 11
     await space.state()
     assert inference.batches == [1, 1, 1, 1]
+
+
+async def test_a_state_is_read_anew_where_there_are_doubts_and_after_another_version_answered(
+    space: ServedModel, inference: FakeInference, clock: Seconds
+) -> None:
+    first = (await space.state()).version
+    inference.error = EmbedderUnavailable("down")
+    assert (await space.state()).ready
+    space.doubt()
+    assert not (await space.state()).ready
+    inference.error = None
+    space.doubt()
+    assert (await space.state()).version == first
+    inference.change(hashes={"2": "c" * 64})
+    inference.version = "2"
+    clock.now += KEPT
+    await space.refresh()
+    await space.embed(BLANK, await space.description())
+    assert (await space.state()).version != first
 
 
 async def test_those_who_share_a_look_do_not_share_the_deadline_of_the_first(
@@ -262,7 +282,7 @@ async def test_the_metric_of_readiness_has_one_series_a_model_and_follows_the_ve
     first = await space.state()
     assert series() == {first.version: 1}
     inference.error = EmbedderUnavailable("down")
-    clock.now += KEPT
+    clock.now += PROVEN
     await space.state()
     assert series() == {first.version: 0}
     inference.error = None

@@ -15,7 +15,7 @@ from embedder.domain.errors import (
 )
 from embedder.domain.models import Tensors
 from embedder.serving import recovery
-from embedder.serving.model import KEPT, ServedModel
+from embedder.serving.model import KEPT, PROVEN, ServedModel
 from embedder.serving.recovery import (
     HUNG_SECONDS,
     RECOVERIES,
@@ -225,7 +225,7 @@ async def test_one_dead_process_of_two_is_reloaded_though_no_caller_notices_it(w
 async def test_a_dead_process_is_found_without_a_caller(ward: Ward, clock: Clock) -> None:
     assert await ward.recovery.look()
     ward.inference.error = ProcessLost("its process ended")
-    clock.now += 3.0
+    clock.now += PROVEN
     assert not await ward.recovery.look()
     assert ward.control.calls == ["unload fake", "load fake"]
 
@@ -250,6 +250,8 @@ async def test_a_slow_model_is_not_loaded_anew_but_one_that_answers_nobody_is(
 ) -> None:
     await ward.embed()
     ward.inference.error = ModelSilent()
+    clock.now += PROVEN - 1
+    assert await ward.recovery.look()
     clock.now += HUNG_SECONDS - 1
     assert not await ward.recovery.look()
     assert ward.control.calls == []
@@ -265,10 +267,12 @@ async def test_an_error_of_the_model_itself_is_no_reason_to_load_it_anew(ward: W
 
 
 async def test_a_silent_server_is_reported_and_its_models_are_left_alone(ward: Ward) -> None:
+    assert await ward.recovery.look()
     ward.control.error = GONE
     ward.inference.error = ProcessLost("its process ended")
     assert not await ward.recovery.look()
     assert UP._value.get() == 0
+    assert not (await ward.model.state()).ready
     assert ward.control.calls == []
     ward.control.error = ward.inference.error = None
     assert await ward.recovery.look()

@@ -209,6 +209,31 @@ async def test_a_store_that_is_busy_for_a_moment_costs_no_training(db: Database)
     assert (done.state, done.attempts, done.done) == (JobState.SUCCEEDED, 1, 3)
 
 
+async def test_a_training_that_reports_often_is_written_seldom_and_its_last_report_at_the_end(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "PROGRESS_SECONDS", SECONDS)
+    code = """
+for done in range(1, 301):
+    print('{"done": %d, "total": 300}' % done)
+print('{"result": {}}')
+"""
+    jobs, stop, written = Jobs(db, JOBS), asyncio.Event(), list[int]()
+    progress = jobs.progress
+
+    async def noting(job_id: str, done: int, total: int) -> None:
+        written.append(done)
+        await progress(job_id, done, total)
+
+    monkeypatch.setattr(jobs, "progress", noting)
+    await jobs.create("train", "default", {})
+    job = await jobs.claim(("train",), "me", 30)
+    assert job is not None
+    await worker.run_job(jobs, job, worker.trainings(jobs, python(code), stop)["train"], stop)
+    assert written == [1, 300]
+    assert (await jobs.get(job.id)).done == 300
+
+
 def test_a_training_whose_worker_is_gone_already_does_not_begin() -> None:
     line = [*worker.train_command("id")[:5], "--parent", "1"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)

@@ -14,12 +14,14 @@ from ranker.events.record.counting import BATCH
 from ranker.workers import counting
 from ranker.workers.counting import COUNTING, GROUPING, Grouper, count
 from ranker.workers.landing import LANDING, Landing
-from ranker.workers.loops import repeat, when_changed
+from ranker.workers.loops import repeat
 from servicekit.liveness import LIVENESS, SILENT_SECONDS
 from servicekit.sql import StoreBusy
 from tests.fakes.kit_clock import Seconds
 from tests.fakes.ranker import NOW
 from tests.waiting import SECONDS, until
+
+QUIET_SECONDS = 0.2
 
 
 async def test_a_look_that_fails_ends_nothing() -> None:
@@ -148,49 +150,72 @@ async def test_a_look_that_takes_long_is_heard_of_at_each_batch(
     assert (batches, missed) == (3, [])
 
 
-async def test_an_unchanged_record_is_looked_at_once_a_second_and_a_changed_one_at_once() -> None:
-    version, now, looks = [7], [0.0], list[float]()
+async def test_a_look_follows_a_commit_and_an_unchanged_record_is_left_alone() -> None:
+    stop, commits, looks = asyncio.Event(), asyncio.Event(), asyncio.Queue[int]()
 
     async def look() -> None:
-        looks.append(now[0])
+        looks.put_nowait(1)
 
-    looked = when_changed(lambda: version[0], look, clock=lambda: now[0])
-    for now[0] in (0.0, 0.2, 0.4):
-        await looked()
-    version[0] += 1
-    for now[0] in (0.5, 0.6, 1.4, 1.5, 1.6):
-        await looked()
-    assert looks == [0.0, 0.5, 1.5]
+    loop = asyncio.create_task(repeat(look, 0, stop, "not looked", commits=commits))
+    await looks.get()
+    for _ in range(3):
+        commits.set()
+        async with asyncio.timeout(SECONDS):
+            await looks.get()
+    await asyncio.sleep(QUIET_SECONDS)
+    assert looks.empty()
+    stop.set()
+    await loop
 
 
-async def test_where_changes_are_unknown_or_a_look_failed_the_next_look_is_made() -> None:
-    looks = list[int]()
+async def test_work_that_becomes_due_with_time_is_looked_for_without_a_commit() -> None:
+    stop, looks = asyncio.Event(), list[int]()
+
+    async def look() -> None:
+        looks.append(1)
+        if len(looks) == 3:
+            stop.set()
+
+    async with asyncio.timeout(SECONDS):
+        await repeat(look, 0, stop, "not looked", commits=asyncio.Event(), latest=0.01)
+
+
+async def test_a_commit_during_a_look_is_looked_at_again() -> None:
+    stop, commits, looks = asyncio.Event(), asyncio.Event(), list[int]()
+
+    async def look() -> None:
+        looks.append(1)
+        commits.set()
+        if len(looks) == 2:
+            stop.set()
+
+    async with asyncio.timeout(SECONDS):
+        await repeat(look, 0, stop, "not looked", commits=commits)
+
+
+async def test_a_busy_record_is_looked_at_no_more_often_than_one_that_reports_no_commits() -> None:
+    stop, commits, looks = asyncio.Event(), asyncio.Event(), list[int]()
+
+    async def look() -> None:
+        looks.append(1)
+        commits.set()
+
+    loop = asyncio.create_task(repeat(look, 3_600, stop, "not looked", commits=commits))
+    await asyncio.sleep(QUIET_SECONDS)
+    stop.set()
+    await loop
+    assert len(looks) == 1
+
+
+async def test_a_look_that_failed_is_repeated_without_a_commit() -> None:
+    stop, looks = asyncio.Event(), list[int]()
 
     async def look() -> None:
         looks.append(1)
         if len(looks) == 1:
-            raise ValueError("the store is down")
+            raise StoreBusy
+        stop.set()
 
-    looked = when_changed(lambda: 7, look, clock=lambda: 0.0)
-    with pytest.raises(ValueError, match="down"):
-        await looked()
-    await looked()
-    await looked()
-    assert len(looks) == 2
-    unknown = when_changed(lambda: None, look, clock=lambda: 0.0)
-    for _ in range(3):
-        await unknown()
-    assert len(looks) == 5
-
-
-async def test_a_commit_during_a_look_is_looked_at_again() -> None:
-    version, looks = [7], list[int]()
-
-    async def look() -> None:
-        looks.append(1)
-        version[0] += len(looks) == 1
-
-    looked = when_changed(lambda: version[0], look, clock=lambda: 0.0)
-    for _ in range(3):
-        await looked()
+    async with asyncio.timeout(SECONDS):
+        await repeat(look, 0, stop, "not looked", commits=asyncio.Event())
     assert len(looks) == 2

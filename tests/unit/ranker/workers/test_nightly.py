@@ -126,3 +126,12 @@ async def test_a_worker_that_starts_in_the_day_makes_up_for_a_night_that_was_mis
 
 async def test_a_worker_that_starts_in_the_day_trains_no_new_shop_at_once(nights: Nights) -> None:
     assert await nights.look(NOON + timedelta(hours=1)) == 0
+
+
+async def test_a_training_that_was_asked_for_is_followed_by_none_until_the_next_night(
+    nights: Nights,
+) -> None:
+    now = round(NOON.timestamp() * 1e6)
+    await nights.registry.add(record("asked", trained=now))
+    assert await nights.look(NOON + timedelta(seconds=20)) == 0
+    assert await nights.look(NIGHT) == 1

@@ -67,6 +67,7 @@ async def test_collections_are_looked_at_in_turn(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(collection_loop, "ENGINE_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(collection_loop, "ENGINE_TURN_LOOKS", 30)
     async with idle(bench) as loops:
         states = counted(monkeypatch, bench.index, "state")
         for _ in range(6):
@@ -83,6 +84,7 @@ async def test_one_collection_shows_that_the_engine_was_started_anew(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(collection_loop, "ENGINE_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(collection_loop, "ENGINE_TURN_LOOKS", 30)
     async with idle(bench) as loops:
         held = set(bench.index.loaded)
         assert len(held) == 3

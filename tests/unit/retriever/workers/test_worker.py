@@ -16,7 +16,7 @@ from retriever.domain.collection_names import shaped
 from retriever.domain.index_values import Waiting
 from retriever.indexing import generations, rebuild
 from retriever.wiring import job_queue
-from retriever.workers import tasks
+from retriever.workers import leader_loops, tasks
 from retriever.workers.collection_loop import BUSY_SECONDS, CollectionStatus
 from retriever.workers.leader_loops import Loops, lead_in_turn
 from retriever.workers.tasks import Backoff, KeyedBackoff, Tasks
@@ -26,6 +26,8 @@ from sightline_rules.photos import image_id
 from tests.unit.retriever.conftest import generation, vectors, write
 from tests.unit.retriever.workers.conftest import PHOTOS, Bench, applied
 from tests.waiting import SECONDS, until
+
+QUIET_SECONDS = 0.3
 
 
 async def test_writes_reach_the_index_and_are_flushed(bench: Bench) -> None:
@@ -147,6 +149,23 @@ async def test_a_restart_that_nobody_called_during_is_noticed(bench: Bench) -> N
         await until(lambda: bench.rows() == {"a", "b"})
         bench.index.restart(lose=[next(iter(held)) for held in bench.index.rows.values()])
         await until(lambda: bench.rows() == {"a", "b"})
+
+
+async def test_an_engine_that_is_lost_at_rest_is_retried_without_a_change_of_the_record(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOOK_SECONDS", "INDEX_TURN_SECONDS", "EMBED_TURN_SECONDS"):
+        monkeypatch.setattr(leader_loops, name, 3_600.0)
+    async with bench.working():
+        await bench.record.write("default", [write("a", PHOTOS[0])])
+        await until(lambda: bench.rows() == {"a"})
+        held = set(bench.index.loaded)
+        await asyncio.sleep(QUIET_SECONDS)
+        bench.index.down = True
+        bench.index.restart()
+        await asyncio.sleep(QUIET_SECONDS)
+        bench.index.down = False
+        await until(lambda: bench.index.loaded == held)
 
 
 async def test_rows_lost_while_no_worker_ran_come_back(bench: Bench) -> None:

@@ -78,8 +78,9 @@ def train(
     """Train a model over all events and products.
 
     Options that are not given follow the installation's settings. `models show` shows the result.
-    With --promote, a model without enough evidence is kept but does not serve; the command reports
-    what is missing and exits with 0.
+    If nothing has changed since a model was trained alike, the command names that model and trains
+    nothing; another --seed trains. With --promote, a model without enough evidence is kept but does
+    not serve; the command reports what is missing and exits with 0.
 
     [bold]Examples[/bold]
 
@@ -138,6 +139,8 @@ def _show_training(message: job_pb2.Job, suite: Suite, *, serves: bool) -> None:
         return
     value = from_wire.job(message)
     running.show(listings.jobs([value]))
+    if "nothing_new" in value.results:
+        running.show(trained.nothing_new(value.results["model_version"]))
     if serves and value.state is JobState.SUCCEEDED:
         version = tables.plain(value.results.get("model_version", ""))
         running.show(Text(f"Model {version} is serving."))

@@ -60,6 +60,11 @@ def not_yet(version: str, models: Sequence[Model], evidence: str) -> RenderableT
     )
 
 
+def nothing_new(version: str) -> RenderableType:
+    """Show the result of a training that trained nothing."""
+    return Text(f"Nothing has changed since model {plain(version)} was trained: no new model.")
+
+
 def nothing_learned(models: Sequence[Model], why: str) -> RenderableType:
     """Show the result of a training that had too little data."""
     return Group(

@@ -23,6 +23,7 @@ from embedder.adapters.feature_folder import FeatureFolder
 from embedder.domain.errors import FitInvalid
 from embedder.domain.fitted import FittedSpace, Floats, Labelled, SpaceEvaluation, TextMap, unit
 from embedder.domain.manifest import CATEGORIES, MAP_FILE, TEXT_SUFFIX
+from servicekit.background import yield_to_answers
 
 ORDER: Final = "order.json"
 RESULT: Final = "result.json"
@@ -32,7 +33,6 @@ PROOF: Final = "proof.npz"
 embedder.spaces.promote."""
 GRAPH: Final = "1/model.onnx"
 BACKEND: Final = "1/model.py"
-NICE: Final = 15
 LIBRARIES: Final = ("onnx", "scipy")
 """Packages of the extra `fit`; the service does not need them."""
 
@@ -257,7 +257,7 @@ def _leave_with_parent() -> None:
 
 def main(work: Path, learn: Learn) -> None:
     """Fit the space of the order in a folder, and report the result."""
-    os.nice(NICE)
+    yield_to_answers(idle=True)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     try:
         result = run(work, learn, lambda stage, done: _say(stage=stage, done=done))

@@ -35,8 +35,10 @@ SILENCE = 0.25
 """Seconds for which the description of a silent model is not requested again."""
 
 KEPT = 1.0
-"""Seconds for which a state is cached: a probe takes an inference per process, and monitors read
-the state often."""
+"""Seconds for which a description, and the state of a model that does not work, are cached: a probe
+takes an inference per process, and monitors read the state often."""
+PROVEN = 20.0
+"""Seconds for which a model counts as working after an answer, unless there are doubts."""
 
 LOOK = 5.0
 """Timeout of a probe in seconds."""
@@ -161,13 +163,15 @@ class ServedModel:
             raise errors.EmbedderUnavailable("the model was replaced during the call")
         check(inferred, len(next(iter(inputs.values()))), described)
         self._answered = version = version_of(described, inferred.model_version)
+        if self._state is not None and self._state.version != version:
+            self.doubt()
         if wanted not in {"", version}:
             raise errors.SpaceVersionUnavailable(self.space, [version])
         return VersionedVectors(version, inferred.vectors, inferred.categories)
 
     async def state(self, seconds: float | None = None) -> SpaceStatus:
-        """Return the state of the space, at most KEPT seconds old, within `seconds` (None: no
-        limit).
+        """Return the state of the space, cached for KEPT or PROVEN seconds, within `seconds` (None:
+        no limit).
 
         Concurrent callers share one probe.
         """
@@ -182,9 +186,13 @@ class ServedModel:
         except TimeoutError:
             return self._silent()
 
+    def doubt(self) -> None:
+        """Have the next call of `state` probe the model."""
+        self._state_until = -math.inf
+
     async def prove(self) -> None:
         """Probe the model now, past the cache. Raises the probe's error."""
-        self._state_until = -math.inf
+        self.doubt()
         self.trouble = None
         await self.state()
         if self.trouble is not None:
@@ -196,7 +204,7 @@ class ServedModel:
         if self._state is not None and self._state.version != state.version:
             self.forget()
         READY.labels(self.space, self.model, state.version).set(state.ready)
-        self._state, self._state_until = state, self._clock() + KEPT
+        self._state, self._state_until = state, self._clock() + (PROVEN if state.ready else KEPT)
         return state
 
     async def _probe(self) -> SpaceStatus:

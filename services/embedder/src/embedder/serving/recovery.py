@@ -18,7 +18,7 @@ from prometheus_client import Counter, Gauge
 from embedder.domain.errors import EmbedderUnavailable, ModelSilent, ProcessLost
 from embedder.domain.models import Inferred, Tensors
 from embedder.ports import Inference, ModelServer
-from embedder.serving.model import ServedModel
+from embedder.serving.model import PROVEN, ServedModel
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
@@ -113,6 +113,8 @@ class _Attempts:
     not_before: float = -math.inf
     missing: bool = False
     """True if the model was not loaded at the last check."""
+    well_at: float = -math.inf
+    """Time of the last check that found the model working by its recent answers."""
     looking: asyncio.Task[bool] | None = None
     """The last check, which may still run."""
 
@@ -164,6 +166,8 @@ class Recovery:
             states = await self._control.states()
         except ServiceError:
             UP.set(0)
+            for model in self._models():
+                model.doubt()
             return False
         UP.set(1)
         models = {model.model: model for model in self._models()}
@@ -190,6 +194,8 @@ class Recovery:
         closely: bool,
     ) -> bool:
         """Check one model. Return whether it works."""
+        if model is not None and state != "READY":
+            model.doubt()
         if state == "LOADING":
             return False
         if state != "READY":
@@ -201,11 +207,12 @@ class Recovery:
             return False
         attempts.missing = False
         if model is None or (self._is_well(model) and not closely):
+            attempts.well_at = self._clock()
             return True
         try:
             await model.prove()
         except ServiceError:
-            if self._is_broken(model):
+            if self._is_broken(model, attempts):
                 await self._reload(name, model, attempts, unload=True)
             return False
         attempts.backoff = 0.0
@@ -213,10 +220,10 @@ class Recovery:
 
     def _is_well(self, model: ServedModel) -> bool:
         """Return whether recent calls show that a model works, so that no probe is needed."""
-        return model.trouble is None and self._clock() - model.answered_at < WATCH_SECONDS
+        return model.trouble is None and self._clock() - model.answered_at < PROVEN
 
-    def _is_broken(self, model: ServedModel) -> bool:
-        silent = self._clock() - model.answered_at > HUNG_SECONDS
+    def _is_broken(self, model: ServedModel, attempts: _Attempts) -> bool:
+        silent = self._clock() - max(model.answered_at, attempts.well_at) > HUNG_SECONDS
         return isinstance(model.trouble, ProcessLost) or (
             isinstance(model.trouble, ModelSilent) and silent
         )

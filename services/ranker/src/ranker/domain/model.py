@@ -207,7 +207,8 @@ class ModelRecord:
     training: Mapping[str, Any] = field(default_factory=dict)
     """Training data of the manifest: "recipe" (recipe.py), "ablation" (a list of additions,
     learning/training/ablation.py), "base" (version from which it continued; empty if none),
-    "trials" (number of recipes tried) and "read_micros". Empty for models of older releases."""
+    "trials" (number of recipes tried), "read_micros", and INPUTS. Empty for models of older
+    releases."""
     verdict: ModelVerdict | None = None
     """Verdict of its newest evaluation; `None` if not evaluated."""
     verdict_summary: str = ""
@@ -230,6 +231,10 @@ class ModelRecord:
         was erased before. That of its base, if it continued from one; 0 if unknown."""
         return int(self.training.get("read_micros", 0))
 
+
+INPUTS = "inputs"
+"""Entry of a model's training: digest of what it learned from (learning/training/unchanged.py),
+until a shopper is removed from its files."""
 
 ROBOTS_METRIC = "robots"
 """Name of a model's metric: number of its shoppers classified as robots; omitted if 0."""

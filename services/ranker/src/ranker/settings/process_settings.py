@@ -127,11 +127,12 @@ class WorkerSettings(
     """Seconds without a heartbeat after which another worker takes over a job."""
 
     poll_seconds: float = Field(default=0.5, gt=0, le=60)
-    """Seconds between two polls for jobs."""
+    """Minimum seconds between two checks for jobs. On PostgreSQL the idle worker checks so often;
+    on SQLite on Linux it waits for a commit."""
 
     count_seconds: float = Field(default=0.2, gt=0, le=60)
-    """Seconds between two polls for events that are not counted yet for the recommenders by counts,
-    and for counted products with unknown category and price."""
+    """Minimum seconds between two checks for events that are not counted yet for the recommenders
+    by counts, and for counted products with unknown category and price; see poll_seconds."""
 
     count_refresh_seconds: float = Field(default=900.0, ge=1, le=7 * 86_400)
     """Seconds after which the worker reads a counted product's category and price from the

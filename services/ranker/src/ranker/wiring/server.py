@@ -178,7 +178,7 @@ async def serve_until_stopped(settings: RankerSettings) -> None:
     database = open_record(settings, sealer)
     store, registry = ModelStore(settings.model_store), ModelRegistry(database)
     in_memory = settings.nominate_in_memory_items
-    live = LiveModels(settings.catalogs, registry, store.read, in_memory)
+    live = LiveModels(settings.catalogs, registry, store.read, in_memory, commits=database.commits)
     try:
         settle(database, METADATA, settings)
         key = await open_key(database, settings)

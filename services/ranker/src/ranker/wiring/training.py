@@ -42,8 +42,7 @@ async def do(job_id: str) -> int:
                     count = await unlearn(job.catalog_id, made.database, made.store, progress)
                     result = {"model_count": str(count)}
                 else:
-                    version = await run(job_id, settings.training, inputs, progress)
-                    result = {"model_version": version}
+                    result = await run(job_id, settings.training, inputs, progress)
         except ServiceError as error:
             _print({"error": {"reason": error.reason, "message": error.message}})
             return 1

@@ -44,7 +44,7 @@ from ranker.workers.counting import COUNTING, GROUPING, Grouper, count
 from ranker.workers.feedback_health import Watch
 from ranker.workers.jobs import Do, train_command, trainings, work
 from ranker.workers.landing import Landing
-from ranker.workers.loops import repeat, when_changed
+from ranker.workers.loops import repeat
 from ranker.workers.nightly import Nightly
 from ranker.workers.publishing import Publisher
 from ranker.workers.unlearning import Unlearning
@@ -67,12 +67,12 @@ def loops(
     models = PublishedModels(registry, made.store)
     selections = SelectionRecord(made.database, settings.signals)
     does = jobs_of(settings, made, selections, stop)
-    version = made.database.version
-    yield work(jobs, does, *pace, stop, tidy=made.prune, version=version)
+    commits = made.database.commits
+    yield work(jobs, does, *pace, stop, tidy=made.prune, commits=commits())
     publications: dict[str, Do] = {
         PUBLISH: lambda job: Publication(job, models, made.index, jobs, stop).run()
     }
-    yield work(jobs, publications, *pace, stop, name="ranker-publisher", version=version)
+    yield work(jobs, publications, *pace, stop, name="ranker-publisher", commits=commits())
     sweeper = Sweeper(
         catalogs,
         days_by_type(settings.event_days, settings.impression_days),
@@ -80,16 +80,17 @@ def loops(
         AnswerLog(made.database).sweep,
         now_micros,
     )
-    counting = when_changed(version, partial(count, made.database, settings.signals, stop))
-    yield repeat(counting, settings.count_seconds, stop, "nothing counted", COUNTING)
+    counting = partial(count, made.database, settings.signals, stop)
+    seconds = settings.count_seconds
+    yield repeat(counting, seconds, stop, "nothing counted", COUNTING, commits=commits())
     grouper = Grouper(
         GroupRecord(made.database),
         catalogs,
         Catalog(made.channel).some,
         settings.count_refresh_seconds,
     )
-    grouping = when_changed(version, grouper.look)
-    yield repeat(grouping, settings.count_seconds, stop, "products not grouped", GROUPING)
+    failed = "products not grouped"
+    yield repeat(grouper.look, seconds, stop, failed, GROUPING, commits=commits())
     forget = partial(forget_jobs, made.database, JOBS, settings.job_days)
     exports = ExportStore(settings.export_store)
     expire = partial(export.expire, catalogs, exports, settings.export_days, now_micros)
@@ -249,8 +250,10 @@ def optional_loops(
         yield repeat(rotation.look, settings.sweep_seconds, stop, failed, ENCRYPTION)
     if settings.publish:
         publisher = Publisher(jobs, registry, catalogs)
-        follow = when_changed(made.database.version, publisher.follow)
-        yield repeat(follow, settings.poll_seconds, stop, "models not published", "publishing")
+        yield repeat(
+            *(publisher.follow, settings.poll_seconds, stop, "models not published", "publishing"),
+            commits=made.database.commits(),
+        )
     if settings.auto_promote:
         hour, events = settings.auto_promote_hour, EventRecord(made.database)
         nightly = Nightly(hour, jobs, registry, events, models.load, now_micros)

@@ -14,18 +14,20 @@ affected, because a model serves only after its promotion.
 import asyncio
 import contextlib
 import json
+import math
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from ranker.domain.errors import Interrupted
 from ranker.domain.model import EVALUATE, TRAIN, UNLEARN
-from ranker.workers.loops import Version, repeat, when_changed
+from ranker.workers.loops import LATEST_SECONDS, repeat
 from servicekit import telemetry, tracing
 from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
-from servicekit.jobs import Job, JobClaimLost, Jobs
+from servicekit.jobs import Job, JobCancelled, JobClaimLost, Jobs
 from servicekit.leases import worker_id
 from servicekit.liveness import LIVENESS
 
@@ -35,6 +37,9 @@ MAX_ATTEMPTS = 3
 LAST_SECONDS = 5.0
 """Seconds that a process has to exit after it reported its result."""
 TERMINATE_SECONDS = 5.0
+PROGRESS_SECONDS = 1.0
+"""Minimum seconds between two writes of a training's progress: small ones report it many times a
+second."""
 FINISH_SECONDS = 1.0
 """Seconds between two attempts to report a result to a busy store."""
 
@@ -78,10 +83,10 @@ async def work(
     *,
     name: str = "ranker-worker",
     tidy: Tidy | None = None,
-    version: Version = lambda: None,
+    commits: asyncio.Event | None = None,
 ) -> None:
     """Claim and run jobs of these kinds until `stop` is set; a running job is then left to be
-    claimed again. `tidy` is called after each training. `version`: of the record."""
+    claimed again. `tidy` is called after each training. `commits`: see `repeat`."""
     me = worker_id(name)
 
     async def look() -> None:
@@ -95,7 +100,9 @@ async def work(
             if tidy is not None and job.kind == TRAIN:
                 await tidy(job.catalog_id)
 
-    await repeat(when_changed(version, look), poll_seconds, stop, "claiming a job failed")
+    latest = min(LATEST_SECONDS, lease_seconds / 2)  # a claim of a dead worker expires
+    failed = "claiming a job failed"
+    await repeat(look, poll_seconds, stop, failed, commits=commits, latest=latest)
 
 
 async def run_job(jobs: Jobs, job: Job, do: Do, stop: asyncio.Event) -> None:
@@ -144,18 +151,23 @@ async def _supervise(jobs: Jobs, command: Command, stop: asyncio.Event, job: Job
     )
     try:
         done, total = job.done, job.total
+        not_before = -math.inf
         async for line in _lines(process, stop):
-            if "result" in line:
-                with contextlib.suppress(TimeoutError):  # it exports its spans
-                    await asyncio.wait_for(process.wait(), LAST_SECONDS)
-                return {str(key): str(value) for key, value in line["result"].items()}
             if "error" in line:
                 raise TrainingFailed(line["error"]["message"], line["error"]["reason"])
             if "total" in line:
                 done, total = int(line["done"]), int(line["total"])
-            # A busy store does not fail the training: the claim outlasts many attempts.
-            with contextlib.suppress(Unavailable):
-                await jobs.progress(job.id, done, total)
+            if "result" in line:
+                with contextlib.suppress(TimeoutError):  # it exports its spans
+                    await asyncio.wait_for(process.wait(), LAST_SECONDS)
+                with contextlib.suppress(Unavailable, JobCancelled):  # too late
+                    await jobs.progress(job.id, done, total)
+                return {str(key): str(value) for key, value in line["result"].items()}
+            if time.monotonic() >= not_before:
+                # A busy store does not fail the training: the claim outlasts many attempts.
+                with contextlib.suppress(Unavailable):
+                    await jobs.progress(job.id, done, total)
+                    not_before = time.monotonic() + PROGRESS_SECONDS
         if not stop.is_set() and await process.wait() > 0:
             raise TrainingFailed(
                 "the training failed with an internal error; see the log", "INTERNAL"

@@ -64,9 +64,14 @@ class Nightly:
         """Request the night's training if it is due, and promote its model if `judge` permits
         it."""
         night = self._now().replace(hour=self.hour, minute=0, second=0, microsecond=0)
-        if night > self._now() or not await self._due(catalog_id, night):
+        request_id = f"night of {night.date()}"
+        if night > self._now():
             return
-        job = await self.jobs.create(TRAIN, catalog_id, {"seed": 0}, f"night of {night.date()}")
+        job = await self.jobs.find(TRAIN, catalog_id, request_id)
+        if job is None:
+            if not await self._due(catalog_id, night):
+                return
+            job = await self.jobs.create(TRAIN, catalog_id, {"seed": 0}, request_id)
         if job.state is JobState.SUCCEEDED and job.id not in self._decided:
             version, now = str(job.result["model_version"]), self.now_micros()
             await judge(catalog_id, version, self.registry, self.load, now)
@@ -81,8 +86,7 @@ class Nightly:
         if not newest:
             return False
         trained = datetime.fromtimestamp(newest[0].trained_micros / 1e6, UTC)
-        made_tonight = trained >= night  # also for a repeated request of the job
-        return made_tonight or self._now() - trained > NIGHT
+        return self._now() - trained > NIGHT
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self.now_micros() / 1e6, UTC)

@@ -4,7 +4,6 @@ Measured by the server too, because the lag grows when the worker, which measure
 down.
 """
 
-import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Sequence
@@ -15,9 +14,12 @@ from retriever.domain.generation import Outstanding
 from retriever.domain.metrics import catalog_label
 from retriever.ports.indexing import LagRecord
 from servicekit.clock import now_micros
+from servicekit.commits import pause
 from servicekit.errors import ServiceError
 
-GAUGE_SECONDS = 2.0
+GAUGE_SECONDS, LATEST_SECONDS = 2.0, 30.0
+"""Least and most seconds between two measurements. They follow the commits, if those are reported
+and the index lacks nothing."""
 LAG = Gauge(
     "sightline_index_lag_seconds",
     "Age of the oldest write that the index does not hold.",
@@ -30,15 +32,18 @@ MISMATCHED = Gauge(
 
 
 async def keep_measuring(catalogs: Sequence[str], record: LagRecord) -> None:
-    """Measure the lag periodically until cancelled."""
+    """Measure the lag until cancelled: after commits, and periodically while it grows."""
+    commits = record.commits()
     while True:
+        lags = True
         with contextlib.suppress(ServiceError):
-            await measure_lag(catalogs, record)
-        await asyncio.sleep(GAUGE_SECONDS)
+            lags = await measure_lag(catalogs, record)
+        await pause(GAUGE_SECONDS, None if lags else commits, LATEST_SECONDS)
 
 
-async def measure_lag(catalogs: Sequence[str], record: LagRecord) -> None:
+async def measure_lag(catalogs: Sequence[str], record: LagRecord) -> bool:
     """Measure the lag of active generations; with many catalogs, report the worst under one label.
+    Return whether one lags.
 
     Generations that are being built are ignored: no search uses them.
     """
@@ -60,6 +65,7 @@ async def measure_lag(catalogs: Sequence[str], record: LagRecord) -> None:
         mismatched[catalog_label(catalog, catalogs)] += counts.get(catalog, 0)
     for name, count in mismatched.items():
         MISMATCHED.labels(name).set(count)
+    return any(lag or pending for lag, pending in worst.values())
 
 
 async def _lag(outstanding: Outstanding, record: LagRecord) -> tuple[float, int]:

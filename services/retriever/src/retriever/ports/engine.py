@@ -12,6 +12,9 @@ from sightline_rules.filters import Filter
 class VectorIndex(Protocol):
     """The engine. Every call raises IndexUnavailable, CollectionAbsent or CollectionReleased."""
 
+    async def interrupted(self) -> None:
+        """Return when the connection to the engine has ended, as in a restart. Raises nothing."""
+
     async def state(self, collection: str) -> CollectionState: ...
 
     async def create(

@@ -1,5 +1,6 @@
 """The record, as embedding and indexing use it."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
@@ -14,7 +15,14 @@ from retriever.ports.search import MatchRecord
 from servicekit.errors import ServiceError
 
 
-class LagRecord(GenerationsRecord, Protocol):
+class WatchedRecord(Protocol):
+    """A record whose changes can be waited for."""
+
+    def commits(self) -> asyncio.Event | None:
+        """Return an event that is set after each later commit; None: commits are not reported."""
+
+
+class LagRecord(GenerationsRecord, WatchedRecord, Protocol):
     """The record, as measurements of the index's lag use it."""
 
     async def mismatch_counts(self, catalogs: Sequence[str]) -> Mapping[str, int]:
@@ -66,11 +74,8 @@ class VerificationRecord(MatchRecord, Protocol):
         """Store the result of a verification."""
 
 
-class IndexRecord(RowsRecord, Protocol):
+class IndexRecord(RowsRecord, WatchedRecord, Protocol):
     """The record, as the worker uses it."""
-
-    def version(self) -> int | None:
-        """Return a number that changes with every write, without waiting; None: unknown."""
 
     async def waiting(
         self, catalogs: Sequence[str], spaces: Sequence[str], kinds: Sequence[str]

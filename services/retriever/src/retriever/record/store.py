@@ -1,5 +1,6 @@
 """The record: its calls, each bound to the function that implements it."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -105,6 +106,10 @@ class Record:
 
     def version(self) -> int | None:
         return self._db.version()
+
+    def commits(self) -> asyncio.Event | None:
+        """See `Database.commits`."""
+        return self._db.commits()
 
     async def generation_snapshot(
         self, catalog_id: str, space: str, name: str = ""

@@ -20,10 +20,11 @@ from servicekit.errors import ServiceError
 from servicekit.liveness import LIVENESS
 from servicekit.telemetry import get_logger
 
-ENGINE_LOOK_SECONDS = 1.0
+ENGINE_LOOK_SECONDS = 10.0
 """Seconds between two checks whether a collection is loaded in the engine. A restart unloads all of
-them, so one is checked, and if it is not loaded, all others are checked."""
-ENGINE_TURN_LOOKS = 30
+them, so one is checked, and if it is not loaded, all others are checked. An interrupted connection
+is followed by a check at once; a proxy may hide a restart."""
+ENGINE_TURN_LOOKS = 3
 """Number of checks in which each collection is checked once: if there are more collections, several
 are checked at a time."""
 FORMER_SECONDS = 60.0
@@ -115,6 +116,14 @@ class IndexLoop:
             some = 1 + len(statuses) // ENGINE_TURN_LOOKS
             for status in heapq.nsmallest(some, statuses, key=lambda each: each.looked):
                 status.looked = 0.0
+
+    async def follow_engine(self) -> None:
+        """Check all collections each time when the connection to the engine was interrupted."""
+        while True:
+            await self.worker.index.interrupted()
+            for each in self._statuses.values():
+                each.looked = 0.0
+            self.wakes.changes.set()
 
     def _suspect(self, status: CollectionStatus) -> None:
         """Schedule a comparison of a collection that was missing, and checks of all collections."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from functools import partial
 
 from prometheus_client import Gauge
@@ -24,11 +23,13 @@ from servicekit.liveness import LIVENESS
 from servicekit.telemetry import get_logger
 
 NOTHING = Waiting(photos=False, changes=False, jobs=False)
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 5.0
 """Seconds between reads of an unchanged record, for work that becomes due with time."""
 EMBED_TURN_SECONDS = 5.0
-INDEX_TURN_SECONDS = 1.0
+INDEX_TURN_SECONDS = 10.0
 """Seconds between steps of an idle loop, for work that becomes due with time."""
+HASH_PAUSE_SECONDS = 1.0
+"""Seconds between two lots of photos that are hashed beside other work."""
 HASH_TURN_SECONDS = 60.0
 """Seconds between searches for photos that earlier releases stored without a hash."""
 LEADING = "leader"
@@ -91,9 +92,12 @@ class Loops:
         self.embedding = EmbeddingLoop(worker, self._wakes, tasks)
         self.indexing = IndexLoop(worker, self._wakes, tasks, self.embedding.busy)
         self.jobs = JobLoop(worker, tasks, self.indexing)
-        self._quiet: tuple[int | None, float] = (None, 0.0)
-        """A version of the record without waiting work, and the time until which it is not read
-        again."""
+        self._commits = worker.record.commits()
+        """Set when the record has changed; None: changes are not reported."""
+        self._wanted = self._commits or asyncio.Event()
+        """Set when the record is to be checked."""
+        for each in (self.embedding, self.indexing):
+            each.failures.failed = self._wanted.set  # its checks retry what failed
         self._idle = True
         """True if no work waited at the last check."""
 
@@ -104,7 +108,7 @@ class Loops:
         poll = self._worker.options.worker_poll_seconds
         self._tasks.start(self._keep())
         for step, wake, turn, *alive in (
-            (self._look, asyncio.Event(), poll, LEADING),
+            (self._look, self._wanted, LOOK_SECONDS, LEADING),
             (self.embedding.step, wakes.photos, max(poll, EMBED_TURN_SECONDS), EMBEDDING),
             (self.indexing.step, wakes.changes, max(poll, INDEX_TURN_SECONDS), INDEXING),
             (partial(jobs.do_next, deletions.KINDS), wakes.deletions, None),
@@ -114,6 +118,7 @@ class Loops:
             (partial(tidying.tidy, self._worker), asyncio.Event(), tidying.TURN_SECONDS),
         ):
             self._tasks.start(self._tasks.repeat(step, wake, turn, *alive))
+        self._tasks.start(self.indexing.follow_engine())
         self._tasks.start(lag.keep_measuring(self._worker.catalogs, self._worker.record))
 
     async def _keep(self) -> None:
@@ -123,15 +128,13 @@ class Loops:
             self._tasks.stopping = True
 
     async def _look(self) -> bool:
-        """Wake the loops that have work. One check serves all, so an idle worker costs little."""
+        """Wake the loops that have work. One check serves all, so an idle worker costs little.
+        Return whether to check again without waiting for a change of the record."""
         if self.embedding.failures:
             self._wakes.photos.set()
         if self.indexing.failures:
             self._wakes.changes.set()
         worker, wakes = self._worker, self._wakes
-        version, now = worker.record.version(), time.monotonic()
-        if version is not None and version == self._quiet[0] and now < self._quiet[1]:
-            return False
         waiting = await worker.record.waiting(worker.catalogs, worker.options.spaces, KINDS)
         for wake, wanted in (
             (wakes.photos, waiting.photos),
@@ -143,9 +146,9 @@ class Loops:
             if wanted:
                 wake.set()
         self._idle = waiting == NOTHING
-        if self._idle:
-            self._quiet = version, now + LOOK_SECONDS
-        return False
+        await asyncio.sleep(worker.options.worker_poll_seconds)
+        failing = bool(self.embedding.failures or self.indexing.failures)
+        return failing or not self._idle or self._commits is None
 
     async def _hash(self) -> bool:
         """Hash a few photos without a hash. Continue immediately only while no other work waits."""
@@ -154,5 +157,5 @@ class Loops:
             hashed = await hash_photos(catalog, HASHED_PHOTOS, worker.record, worker.photos)
             worked |= bool(hashed)
         if worked and not self._idle:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(HASH_PAUSE_SECONDS)
         return worked

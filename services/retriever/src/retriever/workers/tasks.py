@@ -89,6 +89,8 @@ class KeyedBackoff:
     """A backoff for each key: a failing key waits without delaying others."""
 
     def __init__(self, first: float, longest: float) -> None:
+        self.failed: Callable[[], None] = lambda: None
+        """Called after each failure."""
         self._waits = first, longest
         self._failed: dict[str, tuple[Backoff, float]] = {}
 
@@ -111,3 +113,4 @@ class KeyedBackoff:
         self._failed[key] = backoff, time.monotonic() + seconds
         reason = getattr(error, "reason", type(error).__name__)
         log.warning("waiting", part=key, reason=reason, seconds=round(seconds, 2))
+        self.failed()

@@ -2,6 +2,7 @@
 
 import errno
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from ranker.events.intake import _stored as to_stored
 from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.events import EventRecord
 from ranker.events.record.shoppers import ShopperRecord
+from ranker.learning.forget import ForgetInModels
 from ranker.learning.training import job as training_job
 from ranker.learning.training.job import TrainingInputs, order_of
 from ranker.learning.training.subject import Given
@@ -67,10 +69,17 @@ async def buy(db: Database, people: range, at: int = 0) -> None:
     await EventRecord(db).append(events)
 
 
-async def trained(shop: TrainingInputs, **params: object) -> str:
-    """Return the version that a job with these parameters trains."""
+async def results(shop: TrainingInputs, **params: object) -> dict[str, str]:
+    """Return the results of a job with these parameters."""
     job = await shop.jobs.create("train", "default", {"seed": 0, **params})
     return await training_job.run(job.id, SETTINGS.training, shop, lambda done, total: None)
+
+
+async def trained(shop: TrainingInputs, **params: object) -> str:
+    """Return the version that a job with these parameters trains."""
+    found = await results(shop, **params)
+    assert found.keys() == {"model_version"}, "nothing was new"
+    return found["model_version"]
 
 
 async def test_a_job_leaves_a_model_its_row_and_what_was_found_of_it(
@@ -96,7 +105,75 @@ async def test_the_same_data_make_the_same_version_whenever(
     shop: TrainingInputs, db: Database
 ) -> None:
     await buy(db, range(8))
-    assert await trained(shop) == await trained(shop)
+    version = await trained(shop)
+    row = await shop.registry.get("default", version)
+    await shop.registry.add(replace(row, training={}))
+    assert await trained(shop) == version
+
+
+async def test_where_nothing_is_new_nothing_is_trained_and_the_job_names_the_model(
+    shop: TrainingInputs, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await buy(db, range(8))
+    version = await trained(shop)
+    before = await shop.registry.get("default", version)
+    monkeypatch.delattr(training_job, "train")
+    assert await results(shop) == {"model_version": version, "nothing_new": "true"}
+    await shop.registry.promote("default", version, NOW)
+    assert (await results(shop))["nothing_new"] == "true"
+    after = await shop.registry.get("default", version)
+    assert after.read_micros > before.read_micros, "it holds no shopper erased meanwhile"
+    assert after.trained_micros == before.trained_micros
+
+
+async def give(db: Database, person: int) -> None:
+    """Store an attribute of a person."""
+    actor = KEY.of("default", Shopper(Identity.USER, f"user-{person}"))
+    await ShopperRecord(db).set_attributes(
+        "default", actor, {"likes": "r"}, consent=True, key_id=KEY.key_id, now_micros=NOW
+    )
+
+
+@pytest.mark.parametrize(
+    "what", ["event", "attribute", "product", "photo", "seed", "recipe", "serving", "files"]
+)
+async def test_whatever_is_new_is_trained_on(
+    shop: TrainingInputs, db: Database, tmp_path: Path, what: str
+) -> None:
+    catalog, params = shop._catalog, {}
+    assert isinstance(catalog, Shelf)
+    assert catalog.looks is not None
+    await buy(db, range(8))
+    version = await trained(shop)
+    match what:
+        case "event":
+            await buy(db, range(1), at=50)
+        case "attribute":
+            await give(db, 3)
+        case "product":
+            catalog.held = (*PRODUCTS[:-1], replace(PRODUCTS[-1], brand="new"))
+        case "photo":
+            catalog.looks = replace(catalog.looks, vectors=catalog.looks.vectors + 0.5)
+        case "seed":
+            params = {"seed": 1}
+        case "recipe":
+            params = {"recipe": {"epochs": 3}}
+        case "serving":
+            other = await trained(shop, seed=1)
+            await shop.registry.promote("default", other, NOW)
+        case "files":
+            (tmp_path / "models/default" / version / "model.npz").unlink()
+    assert await trained(shop, **params)
+
+
+async def test_a_model_without_a_shopper_is_trained_again_once_the_shopper_takes_part(
+    shop: TrainingInputs, db: Database
+) -> None:
+    await buy(db, range(8))
+    version = await trained(shop)
+    ann = KEY.of("default", Shopper(Identity.USER, "user-3"))
+    assert await ForgetInModels(db, shop.store).all_of("default", ann.__eq__, {ann}) == 1
+    assert await trained(shop) == version
 
 
 async def test_an_incremental_job_goes_on_from_what_serves_by_its_recipe(

@@ -7,10 +7,12 @@ from prometheus_client import REGISTRY
 
 from ranker.domain.errors import ModelCorrupt
 from ranker.domain.model import ModelMetric
+from ranker.serving.models import live as models_live
 from ranker.serving.models.live import COLUMNS_FROM, LiveModels
 from tests.fakes.ranker import FakePromotions, GatedLoad, model, record
 from tests.waiting import until
 
+QUIET_SECONDS = 0.2
 ONE = model({"p": [1.0]}, version="v1")
 TWO = model({"p": [2.0]}, version="v2")
 
@@ -127,6 +129,29 @@ async def test_the_watch_notices_a_promotion(live: LiveModels, promotions: FakeP
     await live.start()
     promotions.now["default"] = record("v1")
     await until(lambda: live.serving("default") is ONE)
+    await live.stop()
+
+
+async def test_where_commits_are_reported_the_record_is_read_after_a_commit_alone(
+    promotions: FakePromotions, load: GatedLoad, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models_live, "INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(models_live, "LATEST_SECONDS", 3_600.0)
+    commits = asyncio.Event()
+    live = LiveModels(("default",), promotions, load, 0, commits=lambda: commits)
+    await live.start()
+    await asyncio.sleep(QUIET_SECONDS)
+    promotions.now["default"] = record("v1")
+    await asyncio.sleep(QUIET_SECONDS)
+    assert live.serving("default") is None
+    commits.set()
+    await until(lambda: live.serving("default") is ONE)
+    promotions.broken = True
+    commits.set()
+    await asyncio.sleep(QUIET_SECONDS)
+    promotions.now["default"] = record("v2")
+    promotions.broken = False
+    await until(lambda: live.serving("default") is TWO)
     await live.stop()
 
 

@@ -36,7 +36,7 @@ def load() -> GatedLoad:
 async def live(
     promotions: FakePromotions, load: GatedLoad, clock: Seconds
 ) -> AsyncIterator[LiveModels]:
-    made = LiveModels(("default",), promotions, load, 0, clock)
+    made = LiveModels(("default",), promotions, load, 0, clock=clock)
     yield made
     await made.stop()
 

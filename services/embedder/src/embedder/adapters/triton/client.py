@@ -138,7 +138,10 @@ class Triton:
         """Return the states of models. If servers differ, a state other than serving is
         returned."""
         found: dict[str, str] = {}
-        for address in await addresses(self._target):
+        servers = await addresses(self._target)
+        if len(servers) == 1:  # it is checked often, so no connection is made for it
+            return await self._index(self._client)
+        for address in servers:
             async with self._connect(address) as one:
                 for name, state in (await self._index(one)).items():
                     if found.get(name, READY) == READY:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ranker.domain.errors import EvaluationMissing, ModelNotFound, PromotionConflict
-from ranker.domain.model import ModelMetric, ModelRecord, ModelVerdict
+from ranker.domain.model import INPUTS, ModelMetric, ModelRecord, ModelVerdict
 from ranker.domain.report import Report
 from ranker.events.record.rows import TableRecord, upsert
 from ranker.events.record.tables import ANSWERS, EVALUATIONS, MODELS, PROMOTION_LOG, PROMOTIONS
@@ -36,14 +36,26 @@ class ModelRegistry(TableRecord):
         await self._db.write(lambda connection: upsert(connection, MODELS, [row]))
 
     async def rewritten(self, model: ModelRecord, manifest_sha256: str) -> bool:
-        """Record that the model's files were written again, and return whether they were those of
-        this record."""
-        t = MODELS.c
+        """Record that the model's files were written again, without some shoppers, and return
+        whether they were those of this record."""
+        t, training = MODELS.c, {key: one for key, one in model.training.items() if key != INPUTS}
         same = sa.update(MODELS).where(*_named(model.catalog_id, model.version))
         changed = same.where(t.manifest_sha256 == model.manifest_sha256).values(
-            manifest_sha256=manifest_sha256
+            manifest_sha256=manifest_sha256, training=json.dumps(training)
         )
         return bool(await self._db.write(lambda connection: connection.execute(changed).rowcount))
+
+    async def confirm(self, catalog_id: str, version: str, read_micros: int) -> None:
+        """Record that the events read at this time, microseconds since 1970 (UTC), are those that
+        the model learned from."""
+        same = _named(catalog_id, version)
+
+        def write(connection: Connection) -> None:
+            found = connection.execute(sa.select(MODELS.c.training).where(*same)).scalar_one()
+            training = json.dumps(json.loads(found) | {"read_micros": read_micros})
+            connection.execute(sa.update(MODELS).where(*same).values(training=training))
+
+        await self._db.write(write)
 
     async def with_files(self, catalog_id: str) -> tuple[ModelRecord, ...]:
         """Return all models whose files exist, newest first."""

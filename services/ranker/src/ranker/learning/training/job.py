@@ -2,6 +2,7 @@
 parameters are those of TrainModel; the settings provide defaults.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -14,7 +15,7 @@ from ranker.domain.consent import Purpose
 from ranker.domain.erasure import person_hash
 from ranker.domain.errors import BaseUnusable, DataInsufficient, ModelCorrupt
 from ranker.domain.log import EventColumns, log_of
-from ranker.domain.model import ROBOTS_METRIC, ModelMetric, ModelRecord
+from ranker.domain.model import INPUTS, ROBOTS_METRIC, ModelMetric, ModelRecord
 from ranker.domain.recipe import Recipe, recipe_of
 from ranker.events.record.answer_feedback import FeedbackRecord
 from ranker.events.record.consent_changes import ConsentRecord
@@ -31,12 +32,14 @@ from ranker.learning.training.fitting import Progress, fitted
 from ranker.learning.training.refit import State, state_arrays, state_of
 from ranker.learning.training.search import Budget
 from ranker.learning.training.subject import Given
+from ranker.learning.training.unchanged import LIBRARIES, digest
 from servicekit.clock import now_micros
 from servicekit.jobs import Jobs
 from servicekit.sql import Database
 from servicekit.telemetry import get_logger
 
-LIBRARIES = ("rectools-lightfm", "numpy", "scipy", "optuna")
+NOTHING_NEW = "nothing_new"
+"""Result of a job that trained nothing, because nothing has changed since its model was trained."""
 
 
 class TrainingInputs:
@@ -96,30 +99,44 @@ class TrainingInputs:
         state = state_of(arrays, model, recipe_in(manifest), record.last_event_micros)
         return record.version, state, attributes_used(manifest)
 
+    async def known(self, catalog_id: str, inputs: str) -> str:
+        """Return the version of a model that was trained from the same and compared with what
+        serves now, empty if there is none."""
+        serving = await self.registry.serving(catalog_id)
+        for model in await self.registry.with_files(catalog_id):
+            compared = model.serving or model.compared_with == (serving.version if serving else "")
+            if model.training.get(INPUTS) == inputs and model.verdict is not None and compared:
+                with contextlib.suppress(ModelCorrupt):
+                    self.store.read(*model.key)
+                    return model.version
+        return ""
+
     async def keep(
-        self, catalog_id: str, given: Given, made: Trained, base: str, read_micros: int
+        self, catalog_id: str, given: Given, made: Trained, base: str, read: Mapping[str, Any]
     ) -> str:
         """Write the model's files, row and evaluation, without shoppers who were erased or refused
-        trainings since the events were read. Return its version."""
+        trainings since the events were read. `read`: when they were, and the digest. Return the
+        model's version."""
         about = _about(given, made, base)
         model = replace(made.fitted.model, version=artifact.version_of(made.fitted.model, about))
-        digest = self.store.write(catalog_id, model, about, state_arrays(made.fitted))
+        manifest = self.store.write(catalog_id, model, about, state_arrays(made.fitted))
         await self.registry.add(
             ModelRecord(
                 catalog_id=catalog_id,
                 version=model.version,
-                manifest_sha256=digest,
+                manifest_sha256=manifest,
                 trained_micros=now_micros(),
                 metrics=(*metrics_of(made.report), *_robots(made)),
                 training={
                     **{name: about[name] for name in ("recipe", "ablation", "base", "trials")},
-                    "read_micros": read_micros if not base else await self._read(catalog_id, base),
+                    **read,
+                    **({"read_micros": await self._read(catalog_id, base)} if base else {}),
                 },
                 **_data(given.log, made),
             )
         )
         await self.registry.keep_report(catalog_id, model.version, made.report)
-        if forgotten := await self._erasures.forgotten_since(catalog_id, read_micros):
+        if forgotten := await self._erasures.forgotten_since(catalog_id, read["read_micros"]):
             refusers = await self._consents.refusers(catalog_id, Purpose.TRAIN)
             await self._forget.all_of(
                 catalog_id, lambda actor: person_hash(actor) in forgotten or actor in refusers
@@ -132,8 +149,12 @@ class TrainingInputs:
 
 async def run(
     job_id: str, usual: Mapping[str, Any], inputs: TrainingInputs, progress: Progress
-) -> str:
-    """Train for the job, store the model, and return its version. `usual`: see `order_of`."""
+) -> dict[str, str]:
+    """Train for the job, store the model, and return the job's results. `usual`: see `order_of`.
+
+    Nothing is trained if a model learned from the same by the same order: the results then name
+    that model, and NOTHING_NEW.
+    """
     job, read_micros = await inputs.jobs.get(job_id), now_micros()
     given = await inputs.given(job.catalog_id)
     order, base = order_of(job.params, usual), ""
@@ -142,9 +163,16 @@ async def run(
         order = replace(order, recipe=state.recipe, base=state, attributes=attributes)
     if not order.attributes:
         given = replace(given, attributes={})
+    learned_from = digest(given, order, base)
+    if known := await inputs.known(job.catalog_id, learned_from):
+        if not base:
+            await inputs.registry.confirm(job.catalog_id, known, read_micros)
+        return {"model_version": known, NOTHING_NEW: "true"}
     production = await inputs.production(job.catalog_id, given)
     made = train(given, order, production, progress, now_micros())
-    return await inputs.keep(job.catalog_id, given, made, base, read_micros)
+    read = {"read_micros": read_micros, INPUTS: learned_from}
+    version = await inputs.keep(job.catalog_id, given, made, base, read)
+    return {"model_version": version}
 
 
 async def evaluate_again(job_id: str, inputs: TrainingInputs, progress: Progress) -> dict[str, str]:

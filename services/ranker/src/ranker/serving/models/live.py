@@ -15,11 +15,14 @@ from ranker.domain.model import ROBOTS_METRIC, Model, ModelRecord
 from ranker.events.record.models import ModelRegistry
 from ranker.serving.models.pinned import PinnedModels
 from ranker.serving.ranking.parts import by_columns
+from servicekit.commits import pause
 from servicekit.telemetry import get_logger
 
 INTERVAL_SECONDS = 0.5
-"""Seconds between two reads of the record; a promotion takes effect within twice that plus the
-loading time."""
+"""Minimum seconds between two reads of the record; a promotion takes effect within twice that plus
+the loading time."""
+LATEST_SECONDS = 10.0
+"""Maximum seconds between two reads where commits are reported (servicekit.sql)."""
 
 ROBOTS = Gauge(
     "sightline_robot_shoppers",
@@ -54,9 +57,12 @@ class LiveModels:
         promotions: ModelRegistry,
         load: LoadModel,
         in_memory_items: int,
+        *,
         clock: Callable[[], float] = time.monotonic,
+        commits: Callable[[], asyncio.Event | None] = lambda: None,
     ) -> None:
-        """`in_memory_items`: number of products up to which the previous model is not kept."""
+        """`in_memory_items`: number of products up to which the previous model is not kept.
+        `commits`: that of the record (servicekit.sql)."""
         self._catalogs = tuple(catalogs)
         self._promotions = promotions
         self._load = load
@@ -64,6 +70,7 @@ class LiveModels:
         self._serving: dict[str, Model] = {}
         self._former: dict[str, Model] = {}
         self._refused: dict[str, str] = {}
+        self._commits = commits
         self._pinned = PinnedModels(self._named, clock)
         self._task: asyncio.Task[None] | None = None
         self._refreshing = asyncio.Lock()
@@ -172,16 +179,20 @@ class LiveModels:
         await self._pinned.stop()
 
     async def _watch(self) -> None:
+        commits, read = self._commits(), False
         while True:
-            await asyncio.sleep(INTERVAL_SECONDS)
+            await pause(INTERVAL_SECONDS, commits if read else None, LATEST_SECONDS)
             self._pinned.tidy()
-            await self._look()
+            read = await self._look()
 
-    async def _look(self) -> None:
+    async def _look(self) -> bool:
+        """Return whether the record could be read."""
         try:
             await self.refresh()
         except Exception:
             get_logger().warning("promotions unreadable", exc_info=True)
+            return False
+        return True
 
 
 def _is_of(model: Model, record: ModelRecord) -> bool:

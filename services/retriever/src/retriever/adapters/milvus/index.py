@@ -36,6 +36,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 import grpc
 import numpy as np
@@ -90,12 +91,31 @@ class MilvusIndex:
         self._client = AsyncMilvusClient(
             uri, token=token, timeout=seconds, dedicated=True, grpc_options=dict(_CHANNEL)
         )
+        self._uri = uri
+        self._watched: grpc.aio.Channel | None = None
+        """Connection without calls, by which a restart of the engine is noticed."""
         self._seconds = seconds
         self._slots = asyncio.Semaphore(parallel)
         self._version: str | None = None
 
     async def close(self) -> None:
         await self._client.close()
+        if self._watched is not None:
+            await self._watched.close(None)
+
+    async def interrupted(self) -> None:
+        channel = self._watched = self._watched or self._connection()
+        ready = grpc.ChannelConnectivity.READY
+        while (state := channel.get_state(try_to_connect=True)) is not ready:
+            await channel.wait_for_state_change(state)
+        await channel.wait_for_state_change(ready)
+
+    def _connection(self) -> grpc.aio.Channel:
+        parsed, options = urlsplit(self._uri), list(_CHANNEL.items())
+        if parsed.scheme == "https":
+            target = f"{parsed.hostname}:{parsed.port or 443}"
+            return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(), options)
+        return grpc.aio.insecure_channel(f"{parsed.hostname}:{parsed.port or 19530}", options)
 
     @asynccontextmanager
     async def _call(self, seconds: float | None = None) -> AsyncIterator[float]:

@@ -1,0 +1,44 @@
+"""Priority of processes that no caller waits for.
+
+Linux derives the priority of reads and writes of disks from that of the processor
+(https://docs.kernel.org/block/ioprio.html).
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+NICE: Final = 10
+"""Nice value: beside a process that answers, a background process gets a tenth of a core."""
+_GROUP: Final = Path("/proc/self/autogroup")
+_LEAST: Final = "19"
+
+
+def yield_to_answers(*, idle: bool = False) -> None:
+    """Let processes that answer go first from now on; child processes inherit it.
+
+    `idle`: run only while a core is free (SCHED_IDLE), in a new session. Not for processes that
+    often hold locks of a store, because writers would wait for them on a busy machine.
+    """
+    for thread in _threads():
+        with contextlib.suppress(OSError):  # the thread has ended, or a sandbox forbids it
+            os.setpriority(os.PRIO_PROCESS, thread, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
+            if idle and sys.platform == "linux":
+                os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
+    if idle and _GROUP.exists():
+        # Priorities count within a session only where the kernel shares cores among sessions
+        # (https://man7.org/linux/man-pages/man7/sched.7.html, autogroup).
+        with contextlib.suppress(OSError):  # the leader of a group of processes keeps its session
+            os.setsid()
+            _GROUP.write_text(_LEAST)
+
+
+def _threads() -> Iterable[int]:
+    """Return the ids of this process's threads: libraries start some when they are imported, and
+    on Linux each has a priority of its own."""
+    if sys.platform != "linux":
+        return (0,)
+    return [int(task.name) for task in Path("/proc/self/task").iterdir()]
