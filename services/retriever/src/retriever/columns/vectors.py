@@ -6,6 +6,7 @@ copied into new `Vectors`; comparisons under way continue on the old ones.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -98,12 +99,15 @@ class Vectors:
             asked /= np.linalg.norm(asked, axis=1, keepdims=True)
         # One query at a time: a product of a matrix and a vector reads the rows just once, and
         # gives the same similarity whatever else is asked with it.
-        scores = np.stack([matrix @ query for query in asked])
+        scores = (matrix @ query for query in asked)
         if self.metric is VectorMetric.L2:
             squares = np.einsum("ij,ij->i", matrix, matrix)
-            scores = 2 * scores - squares - (asked**2).sum(axis=1)[:, None]
-        best: Scores = scores.max(axis=0)
-        return np.clip(best, -1.0, 1.0) if self.metric is VectorMetric.COSINE else best
+            lengths = (asked**2).sum(axis=1)
+            scores = (
+                2 * each - squares - length for each, length in zip(scores, lengths, strict=True)
+            )
+        best: Scores = reduce(np.maximum, scores)
+        return best.clip(-1.0, 1.0, out=best) if self.metric is VectorMetric.COSINE else best
 
     def _add(self, place: int, key: PhotoRow, vector: Floats) -> int:
         row = len(self._keys)
