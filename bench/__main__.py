@@ -48,6 +48,7 @@ from bench.cases import (
     scale,
     search,
     signals,
+    sizes,
     standin,
     store,
     texts,
@@ -108,6 +109,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     "training": training.run,
     "texts": texts.run,
     "signals": signals.run,
+    "sizes": sizes.run,
 }
 """Every bench. A new one is a module with ``run(say) -> BenchResult`` and a line here."""
 
@@ -138,6 +140,7 @@ FULL: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     "posters": posters.full,
     "safeguards": safeguards.full,
     "scale": scale.full,
+    "sizes": sizes.full,
     "training": training.full,
 }
 """All benches, with the forms that take hours instead of their short forms."""

@@ -26,6 +26,7 @@ PAGES = {
     "faces": EMBEDDER,
     "new_pods": NEW_PODS,
     "private_counts": PRIVATE_COUNTS,
+    "sizes": PERFORMANCE,
 }
 """Page of each bench's tables."""
 

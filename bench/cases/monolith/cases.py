@@ -145,9 +145,12 @@ def made_filling(crowd: int = 0) -> Filling:
 def _large(found: MonolithShops, name: str, engine: str, kind: IndexKind, say: Say) -> MeasuredShop:
     """Measure 100,000 products on one engine."""
     made = MadeCatalog("default", 100_000, 80, parameters=IndexParameters(kind=kind))
-    with filled(filling("large", [made], CROWD, engine), say) as (suite, facts):
+    large = filling("large", [made], CROWD, engine)
+    in_one = partial(large.programs, target=ALL)
+    with filled(large, say) as (suite, facts), another(large, in_one) as one:
+        wait(one, facts.photos)
         questions = Questions(facts.products, facts.users)
-        done = measured(suite, SuiteCase(LoadPlan(questions, load.MORE), hops=True), say)
+        done = measured(suite, SuiteCase(LoadPlan(questions, load.MORE), hops=True, one=one), say)
         found.facts[name] = {"filled_seconds": facts.seconds, "bytes": done.moved}
         found.columns = (*found.columns, metrics.columns(name, suite))
         return MeasuredShop(name, done.cells, "generated vectors: no photo has a similar one")

@@ -79,7 +79,8 @@ class Column(Protocol):
 
 
 def grown(values: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
-    """Return an array of `size` with the same beginning. The old one stays as it is for threads."""
-    made = np.zeros(size, values.dtype)
+    """Return an array of `size` rows with the same beginning, whose end takes no memory until it is
+    written. The old one stays as it is for threads."""
+    made = np.zeros((size, *values.shape[1:]), values.dtype)
     made[: len(values)] = values
     return made

@@ -6,11 +6,13 @@ copied into new `Vectors`; comparisons under way continue on the old ones.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
 
 from retriever.columns.arrays import Ints
+from retriever.columns.column import grown
 from retriever.columns.table import ProductTable
 from retriever.domain.generation import Generation, VectorMetric
 from retriever.domain.vectors import Floats
@@ -26,13 +28,14 @@ Scores = npt.NDArray[np.float32]
 class Vectors:
     """Rows of a generation. Not thread-safe, except for `compare`."""
 
-    def __init__(self, generation: Generation) -> None:
+    def __init__(self, generation: Generation, expected: int = _FIRST) -> None:
+        """Start without rows. `expected`: number of rows for which there is room at first."""
         self.generation = generation
         self.metric = generation.parameters.metric
         self.head = 0
         """The newest commit included: all earlier ones are included too."""
-        self._matrix: Floats = np.zeros((_FIRST, generation.dimension), np.float32)
-        self._owner: Ints = np.full(_FIRST, NOBODY, np.int64)
+        self._matrix: Floats = np.zeros((expected, generation.dimension), np.float32)
+        self._owner: Ints = np.zeros(expected, np.int64)
         self._keys: list[PhotoRow] = []
         self._of: dict[int, list[int]] = {}
         """Rows by their product's place, in the order of its photos."""
@@ -96,20 +99,21 @@ class Vectors:
             asked /= np.linalg.norm(asked, axis=1, keepdims=True)
         # One query at a time: a product of a matrix and a vector reads the rows just once, and
         # gives the same similarity whatever else is asked with it.
-        scores = np.stack([matrix @ query for query in asked])
+        scores = (matrix @ query for query in asked)
         if self.metric is VectorMetric.L2:
             squares = np.einsum("ij,ij->i", matrix, matrix)
-            scores = 2 * scores - squares - (asked**2).sum(axis=1)[:, None]
-        best: Scores = scores.max(axis=0)
-        return np.clip(best, -1.0, 1.0) if self.metric is VectorMetric.COSINE else best
+            lengths = (asked**2).sum(axis=1)
+            scores = (
+                2 * each - squares - length for each, length in zip(scores, lengths, strict=True)
+            )
+        best: Scores = reduce(np.maximum, scores)
+        return best.clip(-1.0, 1.0, out=best) if self.metric is VectorMetric.COSINE else best
 
     def _add(self, place: int, key: PhotoRow, vector: Floats) -> int:
         row = len(self._keys)
         if row == len(self._matrix):
-            more = max(row // 2, 1)
-            new = np.zeros((more, self._matrix.shape[1]), np.float32)
-            self._matrix = np.concatenate([self._matrix, new])
-            self._owner = np.concatenate([self._owner, np.full(more, NOBODY, np.int64)])
+            size = row + max(row // 2, 1)
+            self._matrix, self._owner = grown(self._matrix, size), grown(self._owner, size)
         if self.metric is VectorMetric.COSINE:
             vector = vector / np.linalg.norm(vector.astype(np.float64))
         self._matrix[row] = vector
@@ -143,7 +147,7 @@ def loaded(
     fresh: Mapping[str, Floats],
 ) -> Vectors:
     """Return a generation's rows, of the products that are in the table."""
-    vectors = Vectors(generation)
+    vectors = Vectors(generation, len(rows))
     by_product: dict[int, list[PhotoRow]] = {}
     for row in rows:
         place = table.place(row.product_id)

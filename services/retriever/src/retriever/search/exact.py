@@ -15,7 +15,6 @@ from retriever.columns.keeper import View
 from retriever.columns.vectors import Scores, Vectors
 from retriever.domain.index_values import Collapse
 from retriever.domain.vectors import Floats
-from retriever.ports.columns import PhotoRow
 from retriever.search.collapse import SPARE, Chosen, FirstVectors, choose, most_marked
 from sightline_rules.duplicates import NO_HASH
 from sightline_rules.filters import Filter
@@ -238,21 +237,20 @@ def _in_order(
     """Return the products of rows, nearest first, equal ones by id, each with its best row's
     similarity and photo."""
     ids = view.table.ids
-    places = owners[rows].tolist()
-    known = [vectors.key(row) for row in rows.tolist()]
-    order = sorted(
-        zip((-scores[rows]).tolist(), [ids[p] for p in places], known, places, strict=True),
-        key=lambda each: (each[0], each[1], each[2].row_id),
-    )
-    firsts: dict[int, tuple[float, str, PhotoRow, int]] = {}
-    for each in order:
-        firsts.setdefault(each[3], each)
-    unique = firsts.values()
-    return (
-        np.array([each[3] for each in unique], np.int64),
-        [-each[0] for each in unique],
-        [each[2].image_id for each in unique],
-    )
+    order = rows[np.argsort(-scores[rows])]
+    falling = scores[order]
+    if (falling[1:] == falling[:-1]).any():
+
+        def by_id(row: int) -> tuple[float, str, str]:
+            return -float(scores[row]), ids[owners[row]], vectors.key(row).row_id
+
+        order = np.array(sorted(rows.tolist(), key=by_id), np.int64)
+    firsts: dict[int, int] = {}
+    for row, place in zip(order.tolist(), owners[order].tolist(), strict=True):
+        firsts.setdefault(place, row)
+    best = list(firsts.values())
+    photos = [vectors.key(row).image_id for row in best]
+    return np.array(list(firsts), np.int64), scores[best].tolist(), photos
 
 
 def _firsts(vectors: Vectors) -> FirstVectors:
