@@ -17,7 +17,7 @@ from google.protobuf import json_format, text_format
 from onnx import helper
 from tritonclient.grpc import model_config_pb2
 
-from tests.unit.triton.conftest import LITE0, model_of
+from tests.unit.triton.conftest import LITE0, TEXT, model_of
 
 pytestmark = pytest.mark.slow
 """The model is in the engine's environment."""
@@ -79,6 +79,11 @@ def model_file() -> Path:
 
 @pytest.fixture
 def arguments(model_file: Path) -> dict[str, str]:
+    return arguments_of(model_file)
+
+
+def arguments_of(model_file: Path) -> dict[str, str]:
+    """Return what Triton gives a model at its start."""
     text = (model_file.parents[1] / "config.pbtxt").read_text()
     config = text_format.Parse(text, model_config_pb2.ModelConfig())
     as_triton_gives_it = json_format.MessageToDict(config, preserving_proto_field_name=True)
@@ -111,6 +116,21 @@ def request(*shape: int, dtype: Any = np.uint8, seed: int = 0, number: str = "")
     made = Request(image=Tensor("image", values))
     made.id = number
     return made
+
+
+def anonymous_bytes() -> int:
+    """Return the memory of this process that no file backs."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    (line,) = (each for each in lines if each.startswith("Anonymous:"))
+    return int(line.split()[1]) * 1024
+
+
+def test_a_loaded_model_takes_little_more_memory_than_its_graph(module: ModuleType) -> None:
+    graph = model_of(TEXT)
+    before = anonymous_bytes()
+    model = module.TritonPythonModel()
+    model.initialize(arguments_of(graph))
+    assert anonymous_bytes() - before < 1.5 * graph.stat().st_size
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """Messages to values and back."""
 
-from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -35,7 +34,14 @@ from sightline_rules.photos import PhotoLimits
 from tests.fakes.decoding import FakeDecoders
 from tests.fakes.embedding import FakeRecord, embedder_of
 from tests.fakes.photos import photo
-from tests.fakes.triton import DESCRIPTION, FakeEncoder, FakeFetch, FakeInference, FakeNames
+from tests.fakes.triton import (
+    DESCRIPTION,
+    FakeEncoder,
+    FakeFetch,
+    FakeInference,
+    FakeModels,
+    FakeNames,
+)
 
 SECOND = FakeInference(replace(DESCRIPTION, model="second", dimension=20, hashes={"1": "b" * 64}))
 
@@ -48,14 +54,14 @@ def inference() -> FakeInference:
 def comparison(embedder: ItemEmbedder) -> PhotoComparer:
     """Return a comparer that is never called: tests/wire/test_embedder_triton.py tests
     comparisons."""
-    return PhotoComparer(embedder, lambda model: FakeInference(), lambda model: nullcontext())
+    return PhotoComparer(embedder, lambda model: FakeInference(), FakeModels())
 
 
 def finder(embedder: ItemEmbedder) -> FaceFinder:
     """Return a finder of faces that is never called: tests/wire/test_embedder_triton.py tests
     them."""
     photos = embedder.photos
-    return FaceFinder(photos.intake, photos.queues, FakeInference(), lambda model: nullcontext())
+    return FaceFinder(photos.intake, photos.queues, FakeInference(), FakeModels())
 
 
 class WatchedQueues(ModelQueues):
