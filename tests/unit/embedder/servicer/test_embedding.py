@@ -10,6 +10,7 @@ from embedder.domain.errors import EmbedderUnavailable
 from embedder.domain.items import Priority
 from embedder.domain.models import TEXT, VISUAL
 from embedder.domain.photos import Camera
+from embedder.domain.urgency import urgency
 from embedder.embedding.cache import EmbeddingCache
 from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
@@ -22,7 +23,7 @@ from embedder.preprocessing import work
 from embedder.servicer.embedding import EmbeddingServicer
 from embedder.serving.model import ServedModel
 from embedder.serving.model_routes import ServedSpaces
-from embedder.serving.priority import ModelQueue, ModelQueues, urgency
+from embedder.serving.priority import ModelQueue, ModelQueues
 from embedder.spaces.listing import SpaceListing
 from servicekit import deadlines, telemetry
 from servicekit.errors import DeadlineExceeded

@@ -14,11 +14,11 @@ from embedder.domain.manifest import NAME
 from embedder.domain.models import VISUAL, Description
 from embedder.domain.photos import Pixels
 from embedder.domain.recipes import PhotoRecipe
+from embedder.domain.urgency import urgency
 from embedder.embedding.embed import ItemEmbedder
 from embedder.embedding.photos import PhotoEmbedder, look_of
 from embedder.ports import Inference, ModelsOnDemand
 from embedder.serving.model_routes import VersionRoute
-from embedder.serving.priority import urgency
 from servicekit import deadlines
 from servicekit.fair_permits import Party
 from servicekit.telemetry import Stages

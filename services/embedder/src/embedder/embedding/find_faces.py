@@ -11,8 +11,9 @@ from embedder.domain.items import Priority
 from embedder.domain.models import Description
 from embedder.domain.photos import Camera, PhotoView
 from embedder.domain.recipes import PhotoRecipe
+from embedder.domain.urgency import asking
 from embedder.ports import Inference, Intake, ModelsOnDemand
-from embedder.serving.priority import ModelQueues, asking
+from embedder.serving.priority import ModelQueues
 from servicekit import deadlines
 from servicekit.fair_permits import Party
 from servicekit.telemetry import Stages

@@ -14,11 +14,11 @@ from embedder.domain.items import Embedding, Item, Priority
 from embedder.domain.models import VISUAL
 from embedder.domain.photos import Camera, PhotoView, Pixels
 from embedder.domain.recipes import PhotoRecipe
+from embedder.domain.urgency import asking
 from embedder.embedding.embed import ItemEmbedder
 from embedder.ports import FeatureSource, Intake, ModelControl, Repository
 from embedder.serving.model import ServedModel
 from embedder.serving.model_routes import VersionRoute
-from embedder.serving.priority import asking
 from embedder.spaces.learn import VIEWS
 from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages

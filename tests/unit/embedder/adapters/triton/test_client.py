@@ -16,7 +16,9 @@ from embedder.domain.errors import (
     ModelFailed,
     ProcessLost,
 )
+from embedder.domain.items import Priority
 from embedder.domain.photos import Pixels
+from embedder.domain.urgency import asking
 from servicekit import channel, deadlines, telemetry
 from servicekit.breaker import CircuitBreaker
 from tests.fakes.names import names
@@ -40,6 +42,18 @@ async def test_the_request_id_goes_along(served: TritonInference, triton: FakeTr
     telemetry.request_id.set("abc")
     await served.infer({"image": PIXELS})
     assert triton.metadata[0]["x-request-id"] == "abc"
+
+
+async def test_imports_go_after_shoppers_in_the_server_s_queues(
+    served: TritonInference, triton: FakeTriton
+) -> None:
+    for priority in Priority:
+        with asking(priority):
+            await served.infer({"image": PIXELS})
+    shopper, bulk = triton.requests
+    assert not shopper.parameters
+    assert bulk.parameters["priority"].uint64_param == 2
+    assert bulk.parameters["bulk"].bool_param
 
 
 async def test_no_server_is_unavailable_at_once() -> None:

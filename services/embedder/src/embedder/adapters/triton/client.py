@@ -17,7 +17,9 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 from embedder.adapters.triton.description import CATEGORY, OUTPUTS, described
 from embedder.adapters.triton.errors import LATE, translate, uncontrolled
 from embedder.domain.errors import DeadlinePassed, EmbedderUnavailable, ModelFailed, ProcessLost
+from embedder.domain.items import Priority
 from embedder.domain.models import CHECKSUM, MAP, Description, Inferred, Tensors
+from embedder.domain.urgency import urgency
 from servicekit import deadlines, tracing
 from servicekit.breaker import CircuitBreaker
 from servicekit.channel import Lost
@@ -28,6 +30,10 @@ from servicekit.tls import Certificates
 _NUMBERS: Final = itertools.count(secrets.randbits(59))
 """Request numbers, from a random start, so that embedders that share a server use different
 ones."""
+
+_BULK: Final[Mapping[str, Any]] = {"priority": 2, "parameters": {"bulk": True}}
+"""Arguments of requests of imports: for queues of Triton's own backends, and for 1/model.py of
+deploy/triton."""
 
 RESERVE: Final = 0.01
 """Seconds of the caller's deadline reserved to report that Triton was too slow."""
@@ -176,7 +182,8 @@ class Triton:
         for name, values in inputs.items():
             tensor = triton.InferInput(name, values.shape, np_to_triton_dtype(values.dtype))
             given.append(tensor.set_data_from_numpy(values))
-        infer = functools.partial(self._client.infer, request_id=request_id)
+        bulk = _BULK if urgency.get() is Priority.BULK else {}
+        infer = functools.partial(self._client.infer, request_id=request_id, **bulk)
         rows = max((values.shape[0] for values in inputs.values()), default=0)
         about = {"sightline.model": model, "sightline.rows": rows}
         with tracing.asking("inference.GRPCInferenceService/ModelInfer", about) as span:
