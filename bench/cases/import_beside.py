@@ -19,6 +19,7 @@ from typing import Final, TypeAlias
 
 from bench.cases import photos, text_imports
 from bench.cases.monolith import clothing
+from bench.datasets import unique
 from bench.harness.load import closed_loop, lasting
 from bench.harness.model import BenchResult, BenchTable, Goal
 from bench.harness.statistics import median_ratio, percentile
@@ -83,7 +84,7 @@ async def _measure(
     numbers, new = itertools.count(), iter(files)
     asked: dict[str, Iterator[str | bytes]] = {TEXT: _texts()}
     if files:
-        asked[PHOTO] = itertools.cycle(clothing.asked(files))
+        asked[PHOTO] = unique.unique(clothing.asked(files))
     async with SightlineClient(gateway, timeout=30) as client:
         wines = load_wines()
         await loading.import_wines(client, wines)
