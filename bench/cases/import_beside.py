@@ -35,12 +35,12 @@ Say: TypeAlias = Callable[[str], None]
 
 TEXT, PHOTO = "text", "photo"
 PAUSES: Final[Mapping[str, tuple[float, float]]] = {
-    "rare": (SHOPPED + 0.3, 20.0),
+    "rare": (SHOPPED + 0.3, 14.0),
     "one after another": (0.0, 4.0),
 }
 """Seconds between two searches, and of a round."""
 ROUNDS = 3
-IMPORTED: Final[Mapping[str, int]] = {TEXT: 5_000, PHOTO: 450}
+IMPORTED: Final[Mapping[str, int]] = {TEXT: 5_000, PHOTO: 500}
 """Products of each import: it outlasts a round."""
 BEGUN_SECONDS = 2.0
 MOST_RATIO = 1.5
