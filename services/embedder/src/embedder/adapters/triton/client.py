@@ -241,6 +241,7 @@ class TritonInference:
         self._server = server
         self._checksums = True
         """True if answers have checksums; assumed until the configuration is read."""
+        self._asked: set[asyncio.Task[Inferred]] = set()
 
     async def describe(self) -> Description:
         found = described(await self._server.config(self.model))
@@ -248,8 +249,26 @@ class TritonInference:
         return found
 
     async def infer(self, inputs: Tensors) -> Inferred:
-        """Run the model; see ports.Inference. Raises ProcessLost for an answer to another
-        request."""
+        """Run the model; see ports.Inference. If the model's process is lost, all calls fail at
+        once: Triton answers none of those that the process had."""
+        asked = asyncio.ensure_future(self._infer(inputs))
+        self._asked.add(asked)
+        try:
+            return await asked
+        except ProcessLost:
+            for other in self._asked - {asked}:
+                other.cancel()
+            raise
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if caller is not None and caller.cancelling():
+                raise
+            raise ProcessLost("the model's process ended") from None
+        finally:
+            self._asked.discard(asked)
+
+    async def _infer(self, inputs: Tensors) -> Inferred:
+        """Run the model once. Raises ProcessLost for an answer to another request too."""
         number = str(next(_NUMBERS))
         result = await self._server.infer(self.model, inputs, number)
         if not await self._is_own(result, number, inputs):
