@@ -158,7 +158,7 @@ async def searchable(target: str, photos: int, texts: int, limit: float = _SECON
                 return
             if time.monotonic() - since > limit:
                 raise LoadingFailed(f"{left} are not in the index after {limit:.0f} s")
-            await asyncio.sleep(min(max(0.3, left / 200), 3))
+            await asyncio.sleep(min(max(0.2, left / 1000), 3))
 
 
 def goal(done: Sequence[PhotoChunk]) -> Goal:

@@ -30,7 +30,7 @@ Say: TypeAlias = Callable[[str], None]
 RATE = "products' texts embedded a second by an import, over raw batched onnxruntime on all cores"
 AT_LEAST = 0.7
 SEED = 7
-SHORTER, LONG = 3_000, 50_000
+SHORTER, LONG = 9_000, 50_000
 """Number of products in `make bench`, and with --full."""
 CHUNKS = 6
 WARM_UP = 100

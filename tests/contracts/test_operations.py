@@ -35,8 +35,7 @@ ROWS: Mapping[str, Sequence[str]] = {
         *("embedder-losses: Triton restarted", "embedder-losses: Triton stands still"),
     ],
     "A model in Triton": [
-        "embedder-losses: one process of the model killed",
-        "embedder-losses: every process of the model killed",
+        "embedder-losses: the model's process killed",
         "embedder-losses: starting processes stand still",
         "embedder-losses: model unloaded",
     ],

@@ -2,8 +2,8 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,27 @@ class FakeInference:
         chances = np.zeros((count, self.description.categories + 1), np.float32)
         chances[:, [0, -1]] = 0.5
         return chances if self.chances is None else self.chances[:count]
+
+
+class FakeModels:
+    """Models on demand; a load removes the error of the given model."""
+
+    def __init__(self, model: FakeInference | None = None) -> None:
+        self.model = model
+        self.loads: list[str] = []
+        self.uses: list[str] = []
+
+    @asynccontextmanager
+    async def loaded(self, name: str) -> AsyncIterator[None]:
+        self.loads.append(name)
+        if self.model is not None:
+            self.model.error = None
+        yield
+
+    @contextmanager
+    def kept(self, name: str) -> Iterator[None]:
+        self.uses.append(name)
+        yield
 
 
 @dataclass

@@ -16,7 +16,7 @@ CATALOG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 MODELS = ("efficientnet_lite0", "efficientnet_lite2")
 """Served photo models; the first is the default, and the only one beside services in one process:
-each takes 250 MiB."""
+each takes 100 MiB."""
 
 TEXT_MODEL = "minilm_l6_v2"
 """Served text model."""

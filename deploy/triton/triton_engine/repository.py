@@ -42,13 +42,12 @@ def texts(backbone: Backbone) -> dict[str, str]:
 
 
 def _run(backbone: Backbone) -> dict[str, str]:
-    """Return the settings of a model on one machine and on a GPU."""
+    """Return the settings of a model on CPUs and on a GPU."""
     if isinstance(backbone, TextModel):
         return {
             "what": "Text to vector",
             "batch": "16",
             "instances": "2",
-            "processes": "Two processes of one thread: embedding texts in bulk uses two cores.",
             "accelerator": "# No TensorRT: it would build an engine for each range of lengths.",
         }
     integers = "# CPU only: TensorRT would need ranges around zero. Use the fp32 model on a GPU."
@@ -56,7 +55,6 @@ def _run(backbone: Backbone) -> dict[str, str]:
         "what": "Photo to vector",
         "batch": "4",
         "instances": "2",
-        "processes": "Two processes of one thread, without batching delay: fastest on two cores.",
         "accelerator": integers
         if backbone.precision == "int8"
         else _part("tensorrt.pbtxt").template.rstrip(),

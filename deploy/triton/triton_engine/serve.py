@@ -43,7 +43,7 @@ class Options:
     """A second repository: models that the embedder adds, loads and removes."""
     load: Sequence[str]
     """Names of the models to load at the start, which fails if one cannot be loaded. Empty: all.
-    Each instance needs a process and memory. Other models are loaded on request.
+    Each needs a process and memory. Other models are loaded on request.
     """
     grpc_port: int
     """Port of the gRPC endpoint."""

@@ -38,8 +38,6 @@ UNSEEN_SECONDS: Final = 3.0
 """A loss that is over so soon need not be reported: what was found out is reported again for a
 second, and to find it out takes another."""
 AWAY_SECONDS: Final = 4.0
-INSTANCES: Final = 2
-"""Processes of the model of photos, by its configuration."""
 START_SECONDS: Final = 60.0
 LOST: Final = frozenset({"EMBEDDER_UNAVAILABLE", "DEADLINE_EXCEEDED", "EMBED_QUEUE_FULL"})
 """Reasons that a caller may get meanwhile."""
@@ -74,16 +72,14 @@ class Scene:
         await _until(runs, bool, "Triton does not come back")
 
     async def whole(self) -> None:
-        """Wait until Triton runs the model in all of its processes; a single answer needs only one.
-        A load whose process dies at its start ends when the watchdog ends the server. There may be
-        one process more than now: the second one of an earlier pair survives if the first died at
-        work."""
+        """Wait until Triton runs the model. A load whose process dies at its start ends when the
+        watchdog ends the server."""
 
         async def there() -> bool:
             ready = await self.client.is_model_ready(VISUAL, client_timeout=1.0)
-            return bool(ready) and len(self.processes()) >= INSTANCES
+            return bool(ready) and bool(self.processes())
 
-        await _until(there, bool, f"Triton does not run {INSTANCES} processes of {VISUAL} again")
+        await _until(there, bool, f"Triton does not run {VISUAL} again")
 
     def processes(self) -> list[int]:
         """Return the ids of the processes in which Triton runs the photo model."""
@@ -106,13 +102,7 @@ Loss = Callable[[Scene], Awaitable[float]]
 
 
 async def process_killed(scene: Scene) -> float:
-    """Kill one of the model's two processes; only the embedder replaces it."""
-    os.kill(scene.processes()[0], signal.SIGKILL)
-    return time.monotonic()
-
-
-async def processes_killed(scene: Scene) -> float:
-    """Kill all of the model's processes."""
+    """Kill the model's process; only the embedder replaces it."""
     for pid in scene.processes():
         os.kill(pid, signal.SIGKILL)
     return time.monotonic()
@@ -122,7 +112,7 @@ async def starting_stands_still(scene: Scene) -> float:
     """Stop (SIGSTOP) the processes that start in place of killed ones: Triton either gives them up
     once they continue, and waits for them, or ends."""
     before = scene.processes()
-    await processes_killed(scene)
+    await process_killed(scene)
 
     async def started() -> list[int]:
         return [pid for pid in scene.processes() if pid not in before]
@@ -188,8 +178,7 @@ async def overloaded(scene: Scene) -> float:
 
 
 LOSSES: Final[Mapping[str, Loss]] = {
-    "one process of the model killed": process_killed,
-    "every process of the model killed": processes_killed,
+    "the model's process killed": process_killed,
     "starting processes stand still": starting_stands_still,
     "model unloaded": unloaded,
     "Triton killed": killed,
@@ -199,7 +188,7 @@ LOSSES: Final[Mapping[str, Loss]] = {
     "overloaded": overloaded,
 }
 WATCHED: Final = frozenset({"starting processes stand still"})
-HIDDEN: Final = frozenset({"one process of the model killed", "Triton slow", "overloaded"})
+HIDDEN: Final = frozenset({"Triton slow", "overloaded"})
 """Losses that may end before a check of the spaces detects them."""
 
 

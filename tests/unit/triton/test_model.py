@@ -3,10 +3,14 @@
 import hashlib
 import importlib.util
 import json
+import os
 import sys
+import threading
 import zlib
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from queue import Queue
 from types import ModuleType
 from typing import Any
 
@@ -17,7 +21,8 @@ from google.protobuf import json_format, text_format
 from onnx import helper
 from tritonclient.grpc import model_config_pb2
 
-from tests.unit.triton.conftest import LITE0, model_of
+from tests.unit.triton.conftest import LITE0, TEXT, model_of
+from tests.waiting import SECONDS
 
 pytestmark = pytest.mark.slow
 """The model is in the engine's environment."""
@@ -32,8 +37,11 @@ class Tensor:
         return self.values
 
 
+FINAL = 1
+
+
 class TritonError(Exception):
-    INVALID_ARG = 3
+    INTERNAL, INVALID_ARG = 1, 3
 
 
 @dataclass
@@ -42,16 +50,12 @@ class Response:
     error: TritonError | None = None
 
 
-@dataclass
-class Runs:
-    """A session that remembers the sizes of its runs."""
+class Sender(Queue[Response]):
+    """Where a request's answer is sent."""
 
-    session: Any
-    sizes: list[int] = field(default_factory=list)
-
-    def run(self, outputs: Any, inputs: Any) -> Any:
-        self.sizes.append(len(inputs["image"]))
-        return self.session.run(outputs, inputs)
+    def send(self, response: Response, flags: int) -> None:
+        assert flags == FINAL
+        self.put(response)
 
 
 @pytest.fixture
@@ -62,6 +66,7 @@ def module(monkeypatch: pytest.MonkeyPatch, engine: Path) -> ModuleType:
     backend.InferenceResponse = Response  # type: ignore[attr-defined]
     backend.TritonError = TritonError  # type: ignore[attr-defined]
     backend.TritonModelException = TritonError  # type: ignore[attr-defined]
+    backend.TRITONSERVER_RESPONSE_COMPLETE_FINAL = FINAL  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, backend.__name__, backend)
     path = engine / "triton_engine/templates/model.py"
     spec = importlib.util.spec_from_file_location("efficientnet_model", path)
@@ -79,6 +84,11 @@ def model_file() -> Path:
 
 @pytest.fixture
 def arguments(model_file: Path) -> dict[str, str]:
+    return arguments_of(model_file)
+
+
+def arguments_of(model_file: Path) -> dict[str, str]:
+    """Return what Triton gives a model at its start."""
     text = (model_file.parents[1] / "config.pbtxt").read_text()
     config = text_format.Parse(text, model_config_pb2.ModelConfig())
     as_triton_gives_it = json_format.MessageToDict(config, preserving_proto_field_name=True)
@@ -90,20 +100,39 @@ def arguments(model_file: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def model(module: ModuleType, arguments: dict[str, str]) -> Any:
+def model(module: ModuleType, arguments: dict[str, str]) -> Iterator[Any]:
     model = module.TritonPythonModel()
     model.initialize(arguments)
-    model.session = Runs(model.session)
-    return model
+    yield model
+    model.finalize()
 
 
 class Request(dict[str, Tensor]):
     """Request as Triton passes it: its inputs by name."""
 
     id = ""
+    bulk = False
+
+    def __init__(self, **inputs: Tensor) -> None:
+        super().__init__(inputs)
+        self.sender = Sender()
 
     def request_id(self) -> str:
         return self.id
+
+    def parameters(self) -> str:
+        return json.dumps({"bulk": True} if self.bulk else {})
+
+    def get_response_sender(self) -> Sender:
+        return self.sender
+
+
+def execute(model: Any, requests: Sequence[Request]) -> list[Response]:
+    """Return the answers to requests, each the only one to its request."""
+    model.execute(requests)
+    answers = [each.sender.get(timeout=SECONDS) for each in requests]
+    assert all(each.sender.empty() for each in requests)
+    return answers
 
 
 def request(*shape: int, dtype: Any = np.uint8, seed: int = 0, number: str = "") -> Request:
@@ -113,16 +142,73 @@ def request(*shape: int, dtype: Any = np.uint8, seed: int = 0, number: str = "")
     return made
 
 
-@pytest.mark.slow
-def test_requests_are_run_together_up_to_the_limit_and_each_gets_its_own(model: Any) -> None:
-    sizes = [1, 2, 2, 4, 1]
-    requests = [request(n, 224, 224, 3, seed=i) for i, n in enumerate(sizes)]
-    together = model.execute(requests)
-    assert model.session.sizes == [3, 2, 4, 1]
-    for one, answer in zip(requests, together, strict=True):
-        (alone,) = model.execute([one])
-        assert np.allclose(answer.tensors[0].values, alone.tensors[0].values, atol=1e-6)
+def anonymous_bytes() -> int:
+    """Return the memory of this process that no file backs."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    (line,) = (each for each in lines if each.startswith("Anonymous:"))
+    return int(line.split()[1]) * 1024
+
+
+def test_a_loaded_model_takes_little_more_memory_than_its_graph(module: ModuleType) -> None:
+    graph = model_of(TEXT)
+    before = anonymous_bytes()
+    model = module.TritonPythonModel()
+    model.initialize(arguments_of(graph))
+    assert anonymous_bytes() - before < 1.5 * graph.stat().st_size
+    model.finalize()
+
+
+def test_requests_that_come_together_each_get_their_own_answer(model: Any) -> None:
+    requests = [request(n, 224, 224, 3, seed=i) for i, n in enumerate((1, 2, 2, 4, 1))]
+    for one, answer in zip(requests, execute(model, requests), strict=True):
+        (alone,) = execute(model, [one])
+        assert np.array_equal(answer.tensors[0].values, alone.tensors[0].values)
         assert len(answer.tensors[0].values) == len(one["image"].values)
+
+
+class Blocking:
+    """A session that records the priorities of its threads; it blocks those of low priority."""
+
+    def __init__(self, session: Any) -> None:
+        self.session, self.go_on = session, threading.Event()
+        self.nice: list[int] = []
+
+    def run(self, outputs: Any, inputs: Any) -> Any:
+        nice = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        self.nice.append(nice)
+        if nice > 0:
+            self.go_on.wait(SECONDS)
+        return self.session.run(outputs, inputs)
+
+
+def test_a_shopper_s_request_is_answered_while_those_of_an_import_wait_and_compute(
+    model: Any,
+) -> None:
+    model.session = session = Blocking(model.session)
+    bulk = [request(1, 224, 224, 3, seed=seed) for seed in range(4)]
+    for each in bulk:
+        each.bulk = True
+    model.execute(bulk)
+    (answer,) = execute(model, [request(1, 224, 224, 3)])
+    assert answer.error is None
+    assert all(each.sender.empty() for each in bulk)
+    session.go_on.set()
+    assert all(each.sender.get(timeout=SECONDS).error is None for each in bulk)
+    assert sorted(session.nice) == [0, 10, 10, 10, 10]
+
+
+def test_a_request_that_the_graph_fails_on_gets_the_error(model: Any) -> None:
+    class Failing:
+        def run(self, outputs: Any, inputs: Any) -> Any:
+            raise RuntimeError("no memory")
+
+    session, model.session = model.session, Failing()
+    (answer,) = execute(model, [request(1, 224, 224, 3)])
+    assert answer.error is not None
+    assert answer.error.args == ("no memory", TritonError.INTERNAL)
+    model.session = session
+    (answer,) = execute(model, [request(1, 224, 224, 3)])
+    assert answer.error is None
 
 
 @pytest.mark.parametrize("ids", [("7", "8"), ("", "of mine, é")])
@@ -130,7 +216,7 @@ def test_each_answer_has_in_every_row_the_checksum_of_its_request_and_its_output
     model: Any, ids: tuple[str, str]
 ) -> None:
     requests = [request(n, 224, 224, 3, number=said) for n, said in zip((1, 3), ids, strict=True)]
-    for asked, answer in zip(requests, model.execute(requests), strict=True):
+    for asked, answer in zip(requests, execute(model, requests), strict=True):
         vectors, checksum = answer.tensors
         assert (checksum.name, checksum.values.dtype) == ("checksum", np.uint32)
         given = asked["image"].values.tobytes()
@@ -153,13 +239,14 @@ def test_what_is_checked_is_what_the_graph_gets_whatever_becomes_of_the_request(
             return session.run(outputs, inputs)
 
     session, several.session = several.session, Overwriting()
-    again, checksum = several.execute([asked])[0].tensors
+    again, checksum = execute(several, [asked])[0].tensors
     assert again.values.tobytes() == expected[2]
     assert checksum.values.tolist() == [[zlib.crc32(b"".join(expected))]] * 2
 
 
 def test_a_request_of_another_shape_is_refused_and_its_neighbours_are_answered(model: Any) -> None:
-    answers = model.execute(
+    answers = execute(
+        model,
         [
             request(1, 224, 224, 3),
             request(1, 100, 224, 3),
@@ -167,9 +254,10 @@ def test_a_request_of_another_shape_is_refused_and_its_neighbours_are_answered(m
             request(0, 224, 224, 3),
             request(1, 224, 224, 3, dtype=np.float32),
             request(1, 224, 224, 3),
-        ]
+        ],
     )
     assert [answer.error is None for answer in answers] == [True, False, False, False, False, True]
+    assert answers[1].error is not None
     assert answers[1].error.args[1] == TritonError.INVALID_ARG
 
 
@@ -190,7 +278,7 @@ def test_a_version_without_a_hash_is_not_loaded(
 
 
 @pytest.fixture
-def several(module: ModuleType, tmp_path: Path) -> Any:
+def several(module: ModuleType, tmp_path: Path) -> Iterator[Any]:
     """Return a model of two inputs, one of any length, and two outputs."""
     inputs = [
         helper.make_tensor_value_info("ids", onnx.TensorProto.INT64, ["N", "T"]),
@@ -228,7 +316,8 @@ def several(module: ModuleType, tmp_path: Path) -> Any:
             "model_version": "1",
         }
     )
-    return built
+    yield built
+    built.finalize()
 
 
 def words(*shape: int, kinds: int | None = None) -> Request:
@@ -238,9 +327,9 @@ def words(*shape: int, kinds: int | None = None) -> Request:
     return Request(ids=Tensor("ids", ids), kind=Tensor("kind", kind))
 
 
-def test_requests_of_one_length_run_together_and_every_output_comes_back(several: Any) -> None:
+def test_every_output_comes_back_for_any_length(several: Any) -> None:
     requests = [words(1, 5), words(2, 5), words(1, 7), words(1, 5)]
-    for asked, answer in zip(requests, several.execute(requests), strict=True):
+    for asked, answer in zip(requests, execute(several, requests), strict=True):
         ids, kind = asked["ids"].values, asked["kind"].values
         total, again = answer.tensors
         assert (total.name, again.name) == ("sum", "kind_again")
@@ -251,8 +340,8 @@ def test_requests_of_one_length_run_together_and_every_output_comes_back(several
 def test_what_is_missing_or_does_not_fit_together_is_refused_by_name(several: Any) -> None:
     without = words(1, 5)
     del without["kind"]
-    refused = several.execute([without, words(2, 5, kinds=1), words(1, 0), words(1, 5, 2)])
-    reported = [answer.error.args[0] for answer in refused]
+    refused = execute(several, [without, words(2, 5, kinds=1), words(1, 0), words(1, 5, 2)])
+    reported = [answer.error.args[0] for answer in refused if answer.error]
     assert reported == [
         "kind is missing",
         "the inputs differ in their numbers of rows",

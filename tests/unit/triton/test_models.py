@@ -54,18 +54,18 @@ def test_an_engine_without_a_parity_test_says_another_precision(
     assert not different
 
 
-def test_one_machine_runs_single_threaded_instances_on_the_cpu(
-    name: str, cpu: pb.ModelConfig
-) -> None:
+def test_one_machine_runs_one_instance_on_the_cpu(name: str, cpu: pb.ModelConfig) -> None:
     assert cpu.backend == "python"
     assert not cpu.HasField("dynamic_batching")
     assert cpu.max_batch_size == (16 if name == TEXT else 4)
-    assert [(g.count, g.kind) for g in cpu.instance_group] == [(2, pb.ModelInstanceGroup.KIND_CPU)]
+    assert [(g.count, g.kind) for g in cpu.instance_group] == [(1, pb.ModelInstanceGroup.KIND_CPU)]
 
 
 def test_production_batches_requests_and_bounds_its_queue(gpu: pb.ModelConfig) -> None:
     assert gpu.platform == "onnxruntime_onnx"
     assert gpu.dynamic_batching.default_queue_policy.max_queue_size > 0
+    assert gpu.dynamic_batching.priority_levels == 2
+    assert gpu.dynamic_batching.default_priority_level == 1
     assert [g.kind for g in gpu.instance_group] == [pb.ModelInstanceGroup.KIND_GPU]
 
 

@@ -1,15 +1,24 @@
 """Triton's Python backend with onnxruntime, for any inputs and outputs of the configuration.
 
+One process has the graph's weights once, and two threads for each priority: requests with the
+parameter `bulk` compute beside others in threads of lower priority, which get a tenth of a core
+while others compute. So execute() returns before its requests are answered.
+
 One output is not the graph's: `checksum`, uint32 [N, 1], the same in each row: zlib's CRC-32 of the
 request's id, then the bytes of its inputs, then those of the other outputs, each in order of names.
 The build puts a copy beside each graph.
 """
 
+import ctypes
 import hashlib
 import json
+import os
+import threading
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Final
 
 import numpy as np
@@ -34,10 +43,25 @@ CHECKSUM: Final = "checksum"
 request if this process stalls for a second. Then both may read memory that the other writes, and
 the late answer is delivered to the next request (2.51; the code of 26.08 is the same).
 """
+BULK: Final = "bulk"
+"""Name of the parameter of requests for which no shopper waits."""
+NICE: Final = 10
+"""Nice value of the threads that compute them."""
+THREADS: Final = 2
+"""Threads of each priority: as many requests compute at once, each on one core."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that waits for a thread."""
+
+    request: Any
+    sender: Any
+    inputs: Tensors
 
 
 class TritonPythonModel:
-    """One instance, a process of its own with one compute thread."""
+    """The only instance, a process of its own."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the graph that the configuration names; a different one is rejected."""
@@ -48,8 +72,8 @@ class TritonPythonModel:
             raise pb.TritonModelException(f"config.pbtxt has no parameter {parameter}")
         wanted = config["parameters"][parameter]["string_value"]
         path = Path(args["model_repository"]) / version / "model.onnx"
-        graph = path.read_bytes()
-        found = hashlib.sha256(graph).hexdigest()
+        with path.open("rb") as graph:
+            found = hashlib.file_digest(graph, "sha256").hexdigest()
         if found != wanted:
             raise pb.TritonModelException(
                 f"{path.name} of version {version} has sha256 {found}, config.pbtxt says {wanted}"
@@ -58,20 +82,57 @@ class TritonPythonModel:
         names = [stated["name"] for stated in config["output"]]
         self.checks = CHECKSUM in names
         self.outputs = [name for name in names if name != CHECKSUM]
-        self.max_batch = config["max_batch_size"]
-        self.session = onnxruntime.InferenceSession(graph, _options())
+        # By its path, as a session keeps the bytes of a graph that it is given.
+        self.session = onnxruntime.InferenceSession(path, _options())
+        # Loading leaves a third of the process's memory free, which the C library would keep.
+        ctypes.CDLL(None).malloc_trim(0)
+        self._queues: dict[bool, SimpleQueue[Asked | None]] = {
+            bulk: SimpleQueue() for bulk in (False, True)
+        }
+        self._threads = [
+            threading.Thread(target=self._work, args=(bulk,), daemon=True)
+            for bulk in self._queues
+            for _ in range(THREADS)
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """Answer each request; several of one shape are run together, up to the batch limit."""
-        taken = [self._tensors(request) for request in requests]
-        answers: list[Any] = [None] * len(requests)
-        for group in self._groups(taken, answers):
-            for place, outputs in self._run(group, taken):
-                if self.checks:
-                    outputs[CHECKSUM] = _checksum(requests[place], taken[place], outputs)
-                tensors = [pb.Tensor(name, values) for name, values in outputs.items()]
-                answers[place] = pb.InferenceResponse(tensors)
-        return answers
+    def execute(self, requests: Sequence[Any]) -> None:
+        """Pass valid requests on to the threads, and refuse others."""
+        for request in requests:
+            sender = request.get_response_sender()
+            inputs = self._tensors(request)
+            if wrong := self._wrong(inputs):
+                _send(sender, _refusal(wrong, pb.TritonError.INVALID_ARG))
+            else:
+                bulk = bool(json.loads(request.parameters()).get(BULK))
+                self._queues[bulk].put(Asked(request, sender, inputs))
+
+    def finalize(self) -> None:
+        """End the threads; by then all requests are answered."""
+        for bulk in self._queues:
+            for _ in range(THREADS):
+                self._queues[bulk].put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self, bulk: bool) -> None:
+        """Answer requests of one priority."""
+        if bulk:
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        while (asked := self._queues[bulk].get()) is not None:
+            try:
+                answer = self._answer(asked)
+            except Exception as error:  # without an answer its caller would wait
+                answer = _refusal(str(error), pb.TritonError.INTERNAL)
+            _send(asked.sender, answer)
+
+    def _answer(self, asked: Asked) -> Any:
+        results = self.session.run(self.outputs, asked.inputs)
+        outputs = dict(zip(self.outputs, results, strict=True))
+        if self.checks:
+            outputs[CHECKSUM] = _checksum(asked.request, asked.inputs, outputs)
+        return pb.InferenceResponse([pb.Tensor(name, values) for name, values in outputs.items()])
 
     def _tensors(self, request: Any) -> Tensors:
         """Copy a request's inputs, so that the graph gets the checked data."""
@@ -80,26 +141,8 @@ class TritonPythonModel:
             name: tensor.as_numpy().copy() for name, tensor in found.items() if tensor is not None
         }
 
-    def _groups(self, taken: Sequence[Tensors], answers: list[Any]) -> Iterator[list[int]]:
-        """Split the valid requests into runs, and reject the others."""
-        group: list[int] = []
-        size = 0
-        for place, tensors in enumerate(taken):
-            if wrong := self._wrong(tensors):
-                answers[place] = _refusal(wrong)
-                continue
-            count = _count(tensors)
-            apart = group and _shapes(tensors) != _shapes(taken[group[0]])
-            if apart or (group and size + count > self.max_batch):
-                yield group
-                group, size = [], 0
-            group.append(place)
-            size += count
-        if group:
-            yield group
-
     def _wrong(self, tensors: Tensors) -> str:
-        """Return the fault of a request, or None."""
+        """Return the fault of a request; empty if it is valid."""
         for wanted in self.inputs:
             if wanted.name not in tensors:
                 return f"{wanted.name} is missing"
@@ -109,24 +152,6 @@ class TritonPythonModel:
         if len({len(tensor) for tensor in tensors.values()}) > 1:
             return "the inputs differ in their numbers of rows"
         return ""
-
-    def _run(
-        self, group: list[int], taken: Sequence[Tensors]
-    ) -> Iterator[tuple[int, dict[str, Array]]]:
-        """Run a group at once; yield the graph's outputs for each request."""
-        first = taken[group[0]]
-        together = len(group) > 1
-        batch = {
-            name: np.concatenate([taken[place][name] for place in group]) if together else values
-            for name, values in first.items()
-        }
-        results = self.session.run(self.outputs, batch)
-        start = 0
-        for place in group:
-            end = start + _count(taken[place])
-            named = zip(self.outputs, results, strict=True)
-            yield place, {name: result[start:end] for name, result in named}
-            start = end
 
 
 class _Input:
@@ -150,17 +175,10 @@ class _Input:
         )
 
 
-def _count(tensors: Tensors) -> int:
-    return len(next(iter(tensors.values())))
-
-
-def _shapes(tensors: Tensors) -> list[tuple[int, ...]]:
-    return [tensor.shape[1:] for tensor in tensors.values()]
-
-
 def _options() -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
-    # One thread an instance, and no spinning: both halve the throughput of a busy machine.
+    # Each request computes in its own thread, without others that spin: both halve the throughput
+    # of a busy machine.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -172,8 +190,13 @@ def _checksum(request: Any, inputs: Tensors, outputs: Tensors) -> Array:
     for tensors in (inputs, outputs):
         for name in sorted(tensors):
             found = zlib.crc32(tensors[name].data, found)
-    return np.full((_count(outputs), 1), found, np.uint32)
+    rows = len(next(iter(outputs.values())))
+    return np.full((rows, 1), found, np.uint32)
 
 
-def _refusal(message: str) -> Any:
-    return pb.InferenceResponse([], pb.TritonError(message, pb.TritonError.INVALID_ARG))
+def _refusal(message: str, code: Any) -> Any:
+    return pb.InferenceResponse([], pb.TritonError(message, code))
+
+
+def _send(sender: Any, answer: Any) -> None:
+    sender.send(answer, flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)

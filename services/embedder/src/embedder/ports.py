@@ -110,6 +110,19 @@ class ModelControl(Protocol):
         """
 
 
+class ModelsOnDemand(Protocol):
+    """Models that are loaded when they are needed, and unloaded some time after their last use."""
+
+    def loaded(self, name: str) -> contextlib.AbstractAsyncContextManager[None]:
+        """Load a model unless it is loaded, and keep it during the block.
+
+        Raises ModelNotReady or EmbedderUnavailable.
+        """
+
+    def kept(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Keep a model during the block if it is loaded, without a call of the server."""
+
+
 class ModelServer(ModelControl, Protocol):
     """The model server's control of models, and their states."""
 

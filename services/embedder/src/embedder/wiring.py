@@ -133,8 +133,8 @@ def bind(
     def on_demand(model: str) -> Retrying:
         return Retrying(triton.inference(model), trouble.set)
 
-    comparison = PhotoComparer(embedder, on_demand, sources.loaded)
-    faces = FaceFinder(intake, embedder.photos.queues, on_demand(find_faces.MODEL), sources.loaded)
+    comparison = PhotoComparer(embedder, on_demand, sources)
+    faces = FaceFinder(intake, embedder.photos.queues, on_demand(find_faces.MODEL), sources)
     learner = Learner(store, backbones, sources, default_backbone=settings.fit_backbone)
     promotion = Promotion(store, triton, triton.inference)
     listing = SpaceListing(spaces, metadata)

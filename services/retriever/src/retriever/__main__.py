@@ -119,15 +119,19 @@ async def warm(columns: Columns, record: Record, catalogs: Collection[str]) -> N
             await columns.warm(catalog, [each for each in live if each.active])
 
 
-KEEP_UP_SECONDS, LATEST_SECONDS = 1.0, 30.0
-"""Least and most seconds between updates of what is in memory, if no search makes them before."""
+KEEP_UP_SECONDS, LATEST_SECONDS = 0.25, 30.0
+"""Least and most seconds between updates of what is in memory, if no search makes them before: a
+search beside an import finds little to read."""
+POLL_SECONDS = 1.0
+"""Seconds between updates where commits are not reported."""
 
 
 async def keep_up(columns: Columns, record: Record) -> None:
     """Keep what is in memory up to date until cancelled."""
     commits = record.commits()
+    least = POLL_SECONDS if commits is None else KEEP_UP_SECONDS
     while True:
-        await pause(KEEP_UP_SECONDS, commits, LATEST_SECONDS)
+        await pause(least, commits, LATEST_SECONDS)
         with suppress(ServiceError):  # searches report the error
             await columns.keep_up()
 

@@ -1,7 +1,5 @@
 """Search for faces, on a fake detector."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +18,7 @@ from servicekit.telemetry import Stages
 from sightline_rules.photos import PhotoLimits
 from tests.fakes.decoding import FakeDecoders
 from tests.fakes.photos import encoded, picture
-from tests.fakes.triton import DESCRIPTION, FakeInference
+from tests.fakes.triton import DESCRIPTION, FakeInference, FakeModels
 
 SIDE = 16
 
@@ -38,23 +36,9 @@ def detector() -> FakeInference:
     return FakeInference(described, answer=maps())
 
 
-class Loading:
-    """Model control that loads the detector."""
-
-    def __init__(self, detector: FakeInference) -> None:
-        self.detector = detector
-        self.loads: list[str] = []
-
-    @asynccontextmanager
-    async def loaded(self, model: str) -> AsyncIterator[None]:
-        self.loads.append(model)
-        self.detector.error = None
-        yield
-
-
-def finder(detector: FakeInference, loading: Loading | None = None) -> FaceFinder:
+def finder(detector: FakeInference, models: FakeModels | None = None) -> FaceFinder:
     intake = PhotoIntake(FakeDecoders(work.__name__), dict.fromkeys(Camera, PhotoLimits()))
-    return FaceFinder(intake, ModelQueues(99), detector, (loading or Loading(detector)).loaded)
+    return FaceFinder(intake, ModelQueues(99), detector, models or FakeModels(detector))
 
 
 async def find(finder: FaceFinder, photo: bytes) -> list[Face]:
@@ -70,12 +54,13 @@ async def test_the_detector_is_loaded_with_the_first_photo_and_described_once(
     detector: FakeInference,
 ) -> None:
     detector.error = ModelAbsent()
-    loading = Loading(detector)
-    finding = finder(detector, loading)
+    models = FakeModels(detector)
+    finding = finder(detector, models)
     photo = encoded(picture(32, 32))
     for _ in range(3):
         assert len(await find(finding, photo)) == 1
-    assert loading.loads == ["centerface"]
+    assert models.loads == ["centerface"]
+    assert models.uses == ["centerface"] * 3
     assert detector.described == 2  # before and after it was loaded
 
 

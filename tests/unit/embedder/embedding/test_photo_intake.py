@@ -14,9 +14,9 @@ from embedder.domain.errors import EmbedderUnavailable, PhotoTooLarge, PhotoUnde
 from embedder.domain.items import Priority
 from embedder.domain.photos import Box, Camera, PhotoSubject, PhotoView, Pixels
 from embedder.domain.recipes import PhotoRecipe
+from embedder.domain.urgency import urgency
 from embedder.embedding.photo_intake import PhotoIntake
 from embedder.preprocessing import preprocess, work
-from embedder.serving.priority import urgency
 from servicekit.decoding import (
     Decoders,
     DecodingCrashed,

@@ -1,6 +1,5 @@
 """Messages to values and back."""
 
-from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +10,7 @@ from embedder.domain.errors import EmbedderUnavailable
 from embedder.domain.items import Priority
 from embedder.domain.models import TEXT, VISUAL
 from embedder.domain.photos import Camera
+from embedder.domain.urgency import urgency
 from embedder.embedding.cache import EmbeddingCache
 from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
@@ -23,7 +23,7 @@ from embedder.preprocessing import work
 from embedder.servicer.embedding import EmbeddingServicer
 from embedder.serving.model import ServedModel
 from embedder.serving.model_routes import ServedSpaces
-from embedder.serving.priority import ModelQueue, ModelQueues, urgency
+from embedder.serving.priority import ModelQueue, ModelQueues
 from embedder.spaces.listing import SpaceListing
 from servicekit import deadlines, telemetry
 from servicekit.errors import DeadlineExceeded
@@ -35,7 +35,14 @@ from sightline_rules.photos import PhotoLimits
 from tests.fakes.decoding import FakeDecoders
 from tests.fakes.embedding import FakeRecord, embedder_of
 from tests.fakes.photos import photo
-from tests.fakes.triton import DESCRIPTION, FakeEncoder, FakeFetch, FakeInference, FakeNames
+from tests.fakes.triton import (
+    DESCRIPTION,
+    FakeEncoder,
+    FakeFetch,
+    FakeInference,
+    FakeModels,
+    FakeNames,
+)
 
 SECOND = FakeInference(replace(DESCRIPTION, model="second", dimension=20, hashes={"1": "b" * 64}))
 
@@ -48,14 +55,14 @@ def inference() -> FakeInference:
 def comparison(embedder: ItemEmbedder) -> PhotoComparer:
     """Return a comparer that is never called: tests/wire/test_embedder_triton.py tests
     comparisons."""
-    return PhotoComparer(embedder, lambda model: FakeInference(), lambda model: nullcontext())
+    return PhotoComparer(embedder, lambda model: FakeInference(), FakeModels())
 
 
 def finder(embedder: ItemEmbedder) -> FaceFinder:
     """Return a finder of faces that is never called: tests/wire/test_embedder_triton.py tests
     them."""
     photos = embedder.photos
-    return FaceFinder(photos.intake, photos.queues, FakeInference(), lambda model: nullcontext())
+    return FaceFinder(photos.intake, photos.queues, FakeInference(), FakeModels())
 
 
 class WatchedQueues(ModelQueues):

@@ -9,8 +9,8 @@ import pytest
 from embedder.domain.errors import EmbedderUnavailable, ModelFailed
 from embedder.domain.items import Priority
 from embedder.domain.models import Inferred, Tensors
+from embedder.domain.urgency import urgency
 from embedder.serving.batched_inference import SHOPPED, Batching
-from embedder.serving.priority import urgency
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 from tests import virtual_time

@@ -208,6 +208,21 @@ async def test_a_model_with_a_dead_process_is_unloaded_and_loaded_and_proved(war
     assert await ward.recovery.look()
 
 
+async def test_a_call_without_an_answer_has_its_model_checked_while_it_waits(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ward.embed()
+    assert not ward.trouble.is_set()
+    monkeypatch.setattr(recovery, "SLOW_SECONDS", 0.01)
+    ward.inference.gate = asyncio.Event()
+    waiting = asyncio.create_task(ward.embed())
+    async with asyncio.timeout(SECONDS):
+        await ward.trouble.wait()
+    assert not waiting.done()
+    ward.inference.gate.set()
+    await waiting
+
+
 async def test_one_dead_process_of_two_is_reloaded_though_no_caller_notices_it(ward: Ward) -> None:
     assert await ward.recovery.look()
     ward.inference.change(instances=2)

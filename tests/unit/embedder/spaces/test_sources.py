@@ -1,4 +1,4 @@
-"""Models loaded for a fit: when, how often, and when they are unloaded."""
+"""Models loaded on demand: when, how often, and when they are unloaded."""
 
 import asyncio
 
@@ -23,6 +23,8 @@ class Server:
         self.models: set[str] = set()
         self.calls: list[str] = []
         self.error: ServiceError | None = None
+        self.hold: asyncio.Event | None = None
+        """Set when an unload may end; None: at once."""
 
     async def loaded(self) -> set[str]:
         return self.models
@@ -35,6 +37,8 @@ class Server:
         self.calls.append(f"unload {model}")
         if self.error is not None:
             raise self.error
+        if self.hold is not None:
+            await self.hold.wait()
         self.models.discard(model)
 
 
@@ -73,6 +77,43 @@ async def test_a_model_goes_some_time_after_the_last_fit(server: Server) -> None
     await until(lambda: not server.models)
     await sources.close()
     assert server.calls == [f"load {NAME}", f"unload {NAME}"]
+
+
+async def test_each_use_renews_the_time_until_a_model_is_unloaded(server: Server) -> None:
+    sources = sources_of(server, 0.2)
+    async with sources.loaded(NAME):
+        pass
+    for _ in range(10):
+        await asyncio.sleep(0.05)
+        with sources.kept(NAME):
+            assert server.models == {NAME}
+    await until(lambda: not server.models)
+    assert server.calls == [f"load {NAME}", f"unload {NAME}"]
+
+
+async def test_a_model_stays_for_a_long_use_while_short_ones_end(server: Server) -> None:
+    sources = sources_of(server, 0.01)
+    async with sources.loaded(NAME):
+        with sources.kept(NAME):
+            pass
+        await asyncio.sleep(0.05)
+        assert server.models == {NAME}
+    await until(lambda: not server.models)
+
+
+async def test_a_use_that_comes_while_a_model_is_unloaded_waits_and_loads_it_again(
+    server: Server,
+) -> None:
+    sources = sources_of(server, 0)
+    server.hold = asyncio.Event()
+    async with sources.loaded(NAME):
+        pass
+    await until(lambda: f"unload {NAME}" in server.calls)
+    asyncio.get_running_loop().call_later(0.02, server.hold.set)
+    async with sources.loaded(NAME):
+        assert server.models == {NAME}
+    assert server.calls == [f"load {NAME}", f"unload {NAME}", f"load {NAME}"]
+    await sources.close()
 
 
 async def test_what_was_there_already_stays(server: Server) -> None:

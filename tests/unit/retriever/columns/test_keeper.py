@@ -296,12 +296,21 @@ async def test_a_write_between_two_readings_is_taken_in_by_the_next(
         async def photo_rows(
             self, generation: Generation, product_ids: Sequence[str] | None
         ) -> list[PhotoRow]:
+            await self._write()
+            return await super().photo_rows(generation, product_ids)
+
+        async def photo_rows_since(
+            self, generation: Generation, after: int
+        ) -> tuple[list[str], list[PhotoRow]]:
+            await self._write()
+            return await super().photo_rows_since(generation, after)
+
+        async def _write(self) -> None:
             if self.again:
                 self.again = False
                 await record.write("default", [write("late", C), write("a", C)])
                 await record.save_vectors(made, vectors(C))
                 await record.delete("default", ["b"])
-            return await super().photo_rows(generation, product_ids)
 
     interrupted = Interrupted(db, clock)
     columns = patient(interrupted)
@@ -310,6 +319,7 @@ async def test_a_write_between_two_readings_is_taken_in_by_the_next(
     interrupted.again = True
     await record.write("default", [write("b", B)])
     await columns.vectors(made)
+    assert not interrupted.again
     assert await held(columns, made) == {"a": of(C), "late": of(C)}
 
 

@@ -15,6 +15,7 @@ from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import EmbedderUnavailable
 from retriever.domain.generation import Generation
 from retriever.domain.vectors import GivenVector
+from retriever.indexing import embedding
 from retriever.indexing.collections import ensure_generation
 from retriever.indexing.embedding import SIDE_BY_SIDE, RecentVectors, embed_pending
 from retriever.record import Record
@@ -80,6 +81,17 @@ async def test_a_step_makes_several_calls_of_which_some_are_in_flight_at_once(
     assert sorted(embedder.calls) == [2] * 5
     assert embedder.most_running == SIDE_BY_SIDE
     assert len(await record.due(made, 100)) == 2
+
+
+async def test_a_step_that_takes_long_begins_no_further_call(
+    record: Record, made: Generation, photos: FakePhotos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "STEP_SECONDS", 0.05)
+    embedder = Watched(slow=0.1)
+    await record.write("default", [write("a", *PHOTOS)])
+    done = await embed_pending(made, record, photos, embedder, 2, calls=5)
+    assert done.stored == 2 * SIDE_BY_SIDE
+    assert len(await record.due(made, 100)) == 8
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,11 +14,11 @@ from embedder.domain.manifest import NAME
 from embedder.domain.models import VISUAL, Description
 from embedder.domain.photos import Pixels
 from embedder.domain.recipes import PhotoRecipe
+from embedder.domain.urgency import urgency
 from embedder.embedding.embed import ItemEmbedder
 from embedder.embedding.photos import PhotoEmbedder, look_of
-from embedder.ports import Inference
+from embedder.ports import Inference, ModelsOnDemand
 from embedder.serving.model_routes import VersionRoute
-from embedder.serving.priority import urgency
 from servicekit import deadlines
 from servicekit.fair_permits import Party
 from servicekit.telemetry import Stages
@@ -63,8 +62,7 @@ class PhotoComparer:
     embedder: ItemEmbedder
     inference: Callable[[str], Inference]
     """Returns a model of the server by its name."""
-    loaded: Callable[[str], AbstractAsyncContextManager[None]]
-    """Loads a model for the duration of a block. Raises ModelNotReady, EmbedderUnavailable."""
+    models: ModelsOnDemand
     _described: dict[str, Description] = field(default_factory=dict)
     """Descriptions of models by name, cached when they are loaded."""
 
@@ -80,11 +78,12 @@ class PhotoComparer:
         backbone, space = await self._made_of(route.described)
         items, name = (first, second), backbone + SUFFIX
         work = _Comparison(Party.of(catalog), stages)
-        try:
-            seen = await self._both(items, route, name, work)
-        except errors.ModelAbsent:  # loaded on demand: a check of its state would slow each call
-            self._described.pop(name, None)
-            seen = await self._once_loaded(items, route, name, work)
+        with self.models.kept(name):
+            try:
+                seen = await self._both(items, route, name, work)
+            except errors.ModelAbsent:  # a check of its state would slow each call
+                self._described.pop(name, None)
+                seen = await self._once_loaded(items, route, name, work)
         views = [
             project(positions, space, item.camera)
             for item, (_, positions) in zip(items, seen, strict=True)
@@ -101,7 +100,7 @@ class PhotoComparer:
         self, items: Sequence[Item], route: VersionRoute, name: str, work: _Comparison
     ) -> list[tuple[Pixels, Positions]]:
         try:
-            async with self.loaded(name):
+            async with self.models.loaded(name):
                 return await self._both(items, route, name, work)
         except errors.ModelNotReady as error:
             raise errors.HeatMapUnavailable(

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from embedder.domain import errors
 from embedder.domain.items import MAX_ITEMS, Embedding, Item, ItemOutcome, Priority
 from embedder.domain.models import TEXT, VISUAL, SpaceStatus
+from embedder.domain.urgency import urgency
 from embedder.embedding.call import EmbedCall, side_by_side
 from embedder.embedding.photos import PhotoEmbedder
 from embedder.embedding.pixel_budget import PixelBudget, counts
 from embedder.embedding.texts import TextEmbedder
 from embedder.ports import Fetch
 from embedder.serving.model_routes import ServedSpaces, TimeLeft
-from embedder.serving.priority import urgency
 from servicekit.errors import ServiceError
 from servicekit.fair_permits import Party
 from servicekit.telemetry import Stages

@@ -1,8 +1,6 @@
 """Search for faces in a photo."""
 
 import math
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import numpy as np
@@ -13,8 +11,9 @@ from embedder.domain.items import Priority
 from embedder.domain.models import Description
 from embedder.domain.photos import Camera, PhotoView
 from embedder.domain.recipes import PhotoRecipe
-from embedder.ports import Inference, Intake
-from embedder.serving.priority import ModelQueues, asking
+from embedder.domain.urgency import asking
+from embedder.ports import Inference, Intake, ModelsOnDemand
+from embedder.serving.priority import ModelQueues
 from servicekit import deadlines
 from servicekit.fair_permits import Party
 from servicekit.telemetry import Stages
@@ -32,12 +31,11 @@ class FaceFinder:
         intake: Intake,
         queues: ModelQueues,
         model: Inference,
-        loaded: Callable[[str], AbstractAsyncContextManager[None]],
+        models: ModelsOnDemand,
     ) -> None:
-        """Search with a detector. `loaded` loads a model for the duration of a block, and raises
-        ModelNotReady or EmbedderUnavailable."""
+        """Search with a detector, `model`, which is one of `models`."""
         self._intake, self._queues = intake, queues
-        self._model, self._loaded = model, loaded
+        self._model, self._models = model, models
         self._described: Description | None = None
         """The model's description, cached while it is loaded."""
 
@@ -50,11 +48,11 @@ class FaceFinder:
         ModelFailed.
         """
         self._intake.check(photo, _LOOK.camera)
-        with asking(priority):
+        with asking(priority), self._models.kept(self._model.model):
             try:
                 return await self._found(photo, catalog, priority, stages)
             except errors.ModelAbsent:  # checking its state first would slow each call
-                async with self._loaded(self._model.model):
+                async with self._models.loaded(self._model.model):
                     self._described = None
             return await self._found(photo, catalog, priority, stages)
 

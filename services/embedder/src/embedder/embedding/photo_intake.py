@@ -9,8 +9,8 @@ from embedder.domain.errors import EmbedderUnavailable, PhotoTooLarge, PhotoUnde
 from embedder.domain.items import Priority
 from embedder.domain.photos import Camera, PhotoView, PreparedPhoto
 from embedder.domain.recipes import PhotoRecipe
+from embedder.domain.urgency import urgency
 from embedder.preprocessing import work
-from embedder.serving.priority import urgency
 from servicekit import decoding
 from servicekit.fair_permits import Party
 from servicekit.telemetry import Stages

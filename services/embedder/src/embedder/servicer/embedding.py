@@ -9,12 +9,12 @@ from google.protobuf.duration_pb2 import Duration
 from embedder.domain.heat import Heat
 from embedder.domain.items import CategoryGuess, Classification, Item, ItemOutcome, Priority
 from embedder.domain.photos import Box, Camera, PhotoSubject
+from embedder.domain.urgency import asking
 from embedder.embedding import overlay
 from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
 from embedder.embedding.find_faces import FaceFinder
 from embedder.servicer import messages
-from embedder.serving.priority import asking
 from embedder.spaces.listing import SpaceListing
 from servicekit import deadlines, tracing
 from servicekit.errors import ServiceError

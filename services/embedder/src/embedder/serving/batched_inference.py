@@ -23,8 +23,8 @@ from prometheus_client import Histogram
 from embedder.domain.errors import ModelFailed
 from embedder.domain.items import Priority
 from embedder.domain.models import Description, Inferred, Tensors
+from embedder.domain.urgency import urgency
 from embedder.ports import Inference
-from embedder.serving.priority import urgency
 from servicekit import deadlines
 
 ROWS = Histogram(

@@ -6,27 +6,12 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from contextvars import ContextVar
 from datetime import timedelta
 
 from embedder.domain.errors import QueueFull
 from embedder.domain.items import Priority
 from servicekit.fair_permits import FairSemaphore, Party
 from servicekit.telemetry import Stages
-
-urgency: ContextVar[Priority | None] = ContextVar("urgency", default=None)
-"""Priority of the current call. None: no call, such as a probe of a model."""
-
-
-@contextmanager
-def asking(priority: Priority) -> Iterator[None]:
-    """Set the priority of calls within the block."""
-    former = urgency.set(priority)
-    try:
-        yield
-    finally:
-        urgency.reset(former)
-
 
 SOONEST, LATEST = 0.1, 30.0
 """Seconds after which a retry is advised, at least and at most."""

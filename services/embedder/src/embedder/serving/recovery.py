@@ -28,6 +28,9 @@ RETRY_SECONDS: Final = 3.0
 retried. Later callers are rejected at once, so that they can use a fallback."""
 PAUSES: Final = (0.05, 0.1, 0.2, *[0.4] * 8)
 """Seconds before each retry."""
+SLOW_SECONDS: Final = 1.0
+"""Seconds without an answer after which a call has the model checked: Triton does not say that the
+process ended which has the request."""
 LEAST: Final = 0.05
 """Minimum seconds of the deadline that must be left for a retry."""
 
@@ -72,7 +75,7 @@ class Retrying:
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`trouble` is called if the model or one of its processes is lost."""
+        """`trouble` is called if the model or one of its processes is lost, or may be."""
         self.model, self.describe = inference.model, inference.describe
         self._inference = inference
         self._trouble = trouble
@@ -95,7 +98,11 @@ class Retrying:
         return await self._try(inputs)
 
     async def _try(self, inputs: Tensors) -> Inferred:
-        answer = await self._inference.infer(inputs)
+        slow = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._trouble)
+        try:
+            answer = await self._inference.infer(inputs)
+        finally:
+            slow.cancel()
         self._answered_at = self._clock()
         return answer
 

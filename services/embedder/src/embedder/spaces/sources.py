@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -13,24 +14,24 @@ from embedder.domain.items import Embedding, Item, Priority
 from embedder.domain.models import VISUAL
 from embedder.domain.photos import Camera, PhotoView, Pixels
 from embedder.domain.recipes import PhotoRecipe
+from embedder.domain.urgency import asking
 from embedder.embedding.embed import ItemEmbedder
 from embedder.ports import FeatureSource, Intake, ModelControl, Repository
 from embedder.serving.model import ServedModel
 from embedder.serving.model_routes import VersionRoute
-from embedder.serving.priority import asking
 from embedder.spaces.learn import VIEWS
 from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages
 
 KEPT_SECONDS = 600.0
-"""Seconds that a model stays loaded after a fit: the next fit often follows soon, and Triton
+"""Seconds that a model stays loaded after its last use: the next often follows soon, and Triton
 aborted after a Python model was loaded and unloaded four times in five seconds (boost's
 lock_exception at the end of an instance, server 2.51, 2026-11)."""
 CLOSE_SECONDS = 5.0
 
 
 class ModelSources:
-    """The models of the server. See ports.Sources."""
+    """The models of the server. See ports.FeatureSources and ports.ModelsOnDemand."""
 
     def __init__(
         self,
@@ -48,13 +49,14 @@ class ModelSources:
         self._control = control
         self._kept_seconds = kept_seconds
         self._ours: set[str] = set()
+        self._users = Counter[str]()
         self._leaving: dict[str, asyncio.Task[None]] = {}
-        self._loading = asyncio.Lock()
-        """Held while a model is loaded, so that concurrent users load it once."""
+        self._changing = asyncio.Lock()
+        """Held while a model is loaded or unloaded, so that concurrent users load it once."""
 
     @contextlib.asynccontextmanager
     async def backbone(self, name: str, catalog_id: str) -> AsyncIterator[FeatureSource]:
-        """Provide a features model; see ports.Sources. Unloads it later if this loaded it."""
+        """Provide a features model; see ports.FeatureSources."""
         async with self.loaded(name):
             served = self._features(name)
             route = VersionRoute("", served, await served.description())
@@ -62,18 +64,27 @@ class ModelSources:
 
     @contextlib.asynccontextmanager
     async def loaded(self, name: str) -> AsyncIterator[None]:
-        """Keep a model loaded during the block and for some time afterwards."""
-        await self._load(name)
+        with self.kept(name):
+            async with self._changing:
+                if name not in await self._repository.loaded():
+                    await self._control.load(name)
+                    self._ours.add(name)
+            yield
+
+    @contextlib.contextmanager
+    def kept(self, name: str) -> Iterator[None]:
+        self._users[name] += 1
+        if (leaving := self._leaving.pop(name, None)) is not None:
+            leaving.cancel()
         try:
             yield
         finally:
-            if name in self._ours:
-                if (leaving := self._leaving.pop(name, None)) is not None:
-                    leaving.cancel()  # an earlier concurrent user
+            self._users[name] -= 1
+            if name in self._ours and not self._users[name]:
                 self._leaving[name] = asyncio.create_task(self._unload_later(name))
 
     async def close(self) -> None:
-        """Unload at once the models that were loaded for fits."""
+        """Unload at once the models that were loaded on demand."""
         for leaving in self._leaving.values():
             leaving.cancel()
         with contextlib.suppress(TimeoutError):
@@ -81,26 +92,19 @@ class ModelSources:
                 for name in sorted(self._ours):
                     await self._unload(name)
 
-    async def _load(self, name: str) -> None:
-        if (leaving := self._leaving.pop(name, None)) is not None:
-            leaving.cancel()
-            await asyncio.wait([leaving])
-        async with self._loading:
-            if name not in await self._repository.loaded():
-                await self._control.load(name)
-                self._ours.add(name)
-
     async def _unload_later(self, name: str) -> None:
         await asyncio.sleep(self._kept_seconds)
-        await self._unload(name)
+        # Once begun it is not cancelled: a load that follows waits for it.
+        await asyncio.shield(self._unload(name))
 
     async def _unload(self, name: str) -> None:
-        self._ours.discard(name)
-        with contextlib.suppress(ServiceError):
-            await self._control.unload(name)
+        async with self._changing:
+            self._ours.discard(name)
+            with contextlib.suppress(ServiceError):
+                await self._control.unload(name)
 
     async def baseline(self, catalog_id: str) -> FeatureSource:
-        """Return the default source of photos; see Sources."""
+        """Return the default source of photos; see FeatureSources."""
         route = await self._embedder.spaces.route(VISUAL, "", catalog_id)
         return self._source(route, 1, catalog_id)
 

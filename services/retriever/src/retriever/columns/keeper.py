@@ -233,8 +233,7 @@ class Columns:
             held.retain(table.alive)
             catalog.words = held
         elif held.head < head:
-            changes = await self._record.written(catalog_id, held.head)
-            rows = await self._record.words(catalog_id, changes.product_ids)
+            rows = await self._record.words_since(catalog_id, held.head)
             places = ((table.place(product_id), words) for product_id, words in rows)
             await in_parts(starmap(held.put, (each for each in places if each[0] >= 0)))
         held.head = head
@@ -348,10 +347,9 @@ class Columns:
     async def _refresh(self, held: Vectors, catalog: _Catalog) -> None:
         """Apply later writes; products with unchanged vectors are not read again."""
         head, table = catalog.head, catalog.view.table
-        changes = await self._record.written(held.generation.catalog_id, held.head)
-        rows = await self._record.photo_rows(held.generation, changes.product_ids)
+        changed, rows = await self._record.photo_rows_since(held.generation, held.head)
         by_place: dict[int, list[PhotoRow]] = {
-            place: [] for name in changes.product_ids if (place := table.place(name)) >= 0
+            place: [] for name in changed if (place := table.place(name)) >= 0
         }
         for row in rows:
             by_place.setdefault(table.place(row.product_id), []).append(row)

@@ -4,6 +4,7 @@ A step can die at any point: what has no vector in the record by then is pending
 """
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Collection, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ EMBED_BYTES = 16 * 2**20
 """Photos of one call to the embedder, well below gRPC's 32 MiB."""
 SIDE_BY_SIDE = 2
 """Calls in flight of one version: while one is answered and stored, the model has the next."""
+STEP_SECONDS = 10.0
+"""Seconds of a step after which no further call begins: its items may have changed meanwhile."""
 FIRST_RETRY = 1.0
 LONGEST_RETRY = 300.0
 """Seconds."""
@@ -155,16 +158,17 @@ def _parts(items: Iterable[Pending], batch: int) -> Iterator[list[Pending]]:
 
 
 async def _side_by_side(calls: Iterable[Coroutine[Any, Any, Embedded]]) -> Embedded:
-    """Return the results of all calls.
+    """Return the results of all calls that begin in time.
 
     A failure is raised after those in flight ended; no further one begins.
     """
     waiting, done = list(calls), list[Embedded]()
     waiting.reverse()
+    until = time.monotonic() + STEP_SECONDS
     failures: list[Exception] = []
 
     async def take_turns() -> None:
-        while waiting and not failures:
+        while waiting and not failures and time.monotonic() < until:
             try:
                 done.append(await waiting.pop())
             except Exception as error:

@@ -48,11 +48,6 @@ class Changes:
     gone: Sequence[str]
     """Ids of deleted products."""
 
-    @property
-    def product_ids(self) -> list[str]:
-        """Ids of all changed products."""
-        return [*(row.product_id for row in self.products), *self.gone]
-
 
 class ColumnRecord(Protocol):
     """The record, as columns read it."""
@@ -71,6 +66,12 @@ class ColumnRecord(Protocol):
     ) -> list[PhotoRow]:
         """Return the rows that a generation should hold of these products; None: of all."""
 
+    async def photo_rows_since(
+        self, generation: Generation, after: int
+    ) -> tuple[list[str], list[PhotoRow]]:
+        """Return the products that changed after a commit, and the rows that a generation should
+        hold of them."""
+
     async def vectors_of_rows(self, generation: Generation, row_ids: Sequence[str]) -> MatchingRows:
         """Return the rows that the generation should hold, with their vectors."""
 
@@ -78,6 +79,9 @@ class ColumnRecord(Protocol):
         self, catalog_id: str, product_ids: Sequence[str] | None
     ) -> list[tuple[str, Words]]:
         """Return the words of the existing ones of these products; None: of all."""
+
+    async def words_since(self, catalog_id: str, after: int) -> list[tuple[str, Words]]:
+        """Return the words of the existing products that changed after a commit."""
 
     async def row_count(self, generation: Generation, most: int | None = None) -> int:
         """Return the number of expected rows, at most `most`."""

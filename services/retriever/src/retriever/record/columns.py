@@ -49,10 +49,16 @@ def read_written(connection: Connection, catalog_id: str, after: int | None) -> 
         return Changes(head, [_row(row) for row in connection.execute(_PRODUCTS, of)], ())
     if head == after:
         return Changes(head, (), ())
-    changed = list(connection.execute(_CHANGED, {**of, "after": after}).scalars())
+    changed = read_changed(connection, catalog_id, after)
     held = read_product_rows(connection, catalog_id, changed)
     there = {row.product_id for row in held}
     return Changes(head, held, [each for each in changed if each not in there])
+
+
+def read_changed(connection: Connection, catalog_id: str, after: int) -> list[str]:
+    """Return the ids of the products that were written or deleted after a commit."""
+    values = {"catalog_id": catalog_id, "after": after}
+    return list(connection.execute(_CHANGED, values).scalars())
 
 
 def read_product_rows(
@@ -79,6 +85,13 @@ def read_photo_rows(
         chosen = query.where(statements.among(of.row, "product_id"))
         found = statements.look_up(connection, chosen, product_ids, values)
     return [PhotoRow._make(each) for each in found]
+
+
+def read_photo_rows_since(
+    connection: Connection, generation: Generation, after: int
+) -> tuple[list[str], list[PhotoRow]]:
+    changed = read_changed(connection, generation.catalog_id, after)
+    return changed, read_photo_rows(connection, generation, changed)
 
 
 def read_first_vectors(

@@ -33,6 +33,7 @@ from retriever.domain.words import (
     words_in,
 )
 from retriever.record import statements
+from retriever.record.columns import read_changed
 from retriever.record.filter_matches import holds
 from retriever.record.products import FACTS, passing
 from retriever.record.tables import keywords, products
@@ -89,6 +90,12 @@ def read_words(
     else:
         rows = statements.look_up(connection, _OF_PRODUCTS, product_ids, of)
     return [(row.product_id, _held(row)) for row in rows]
+
+
+def read_words_since(
+    connection: Connection, catalog_id: str, after: int
+) -> list[tuple[str, Words]]:
+    return read_words(connection, catalog_id, read_changed(connection, catalog_id, after))
 
 
 def _held(row: sa.Row[Any]) -> Words:

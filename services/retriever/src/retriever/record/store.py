@@ -132,6 +132,7 @@ class Record:
     mismatch_counts = _reads(count_mismatched)
     find_words = _reads(keywords.find_words)
     words = _reads(keywords.read_words)
+    words_since = _reads(keywords.read_words_since)
 
     # Photos that were taken down, and photos without a product
     taken_down = _reads(read_taken_down)
@@ -187,6 +188,7 @@ class Record:
     written = _reads(columns.read_written)
     product_rows = _reads(columns.read_product_rows)
     photo_rows = _reads(columns.read_photo_rows)
+    photo_rows_since = _reads(columns.read_photo_rows_since)
     product_count = _reads(columns.count_products)
 
     # The worker

@@ -27,8 +27,9 @@ new version can be created."""
 EMBEDDING = "embedding"
 """Name of the loop for servicekit.liveness. A running step of a version is reported too, under this
 name and the version."""
-EMBED_CALLS = 4
-"""Calls to the embedder in one step; due items are read once for all of them."""
+EMBED_CALLS = 16
+"""Calls to the embedder in one step; due items are read once for all of them, while the model has
+nothing to do."""
 
 EMBEDDED = Counter("sightline_index_embedded_total", "Photos and texts embedded.", ("space",))
 EMBED_FAILED = Counter(

@@ -16,7 +16,10 @@ from embedder.domain.errors import (
     ModelFailed,
     ProcessLost,
 )
+from embedder.domain.items import Priority
+from embedder.domain.models import Inferred, Tensors
 from embedder.domain.photos import Pixels
+from embedder.domain.urgency import asking
 from servicekit import channel, deadlines, telemetry
 from servicekit.breaker import CircuitBreaker
 from tests.fakes.names import names
@@ -40,6 +43,41 @@ async def test_the_request_id_goes_along(served: TritonInference, triton: FakeTr
     telemetry.request_id.set("abc")
     await served.infer({"image": PIXELS})
     assert triton.metadata[0]["x-request-id"] == "abc"
+
+
+async def test_imports_go_after_shoppers_in_the_server_s_queues(
+    served: TritonInference, triton: FakeTriton
+) -> None:
+    for priority in Priority:
+        with asking(priority):
+            await served.infer({"image": PIXELS})
+    shopper, bulk = triton.requests
+    assert not shopper.parameters
+    assert bulk.parameters["priority"].uint64_param == 2
+    assert bulk.parameters["bulk"].bool_param
+
+
+async def test_a_lost_process_fails_all_its_calls_at_once_and_a_caller_who_leaves_none(
+    served: TritonInference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = asyncio.Event()
+
+    async def infer(inputs: Tensors) -> Inferred:
+        if len(inputs["image"]) == 1:
+            raise ProcessLost("its process ended")
+        await lost.wait()
+        return Inferred(vectors(inputs["image"], 8), "1")
+
+    monkeypatch.setattr(served, "_infer", infer)
+    leaving, *others = [asyncio.create_task(served.infer({"image": PIXELS})) for _ in range(3)]
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    assert leaving.cancelled()
+    assert not any(each.done() for each in others)
+    for caller in (served.infer({"image": PIXELS[:1]}), *others):
+        with pytest.raises(ProcessLost):
+            await asyncio.wait_for(caller, SECONDS)
 
 
 async def test_no_server_is_unavailable_at_once() -> None:

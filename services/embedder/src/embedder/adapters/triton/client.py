@@ -17,7 +17,9 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 from embedder.adapters.triton.description import CATEGORY, OUTPUTS, described
 from embedder.adapters.triton.errors import LATE, translate, uncontrolled
 from embedder.domain.errors import DeadlinePassed, EmbedderUnavailable, ModelFailed, ProcessLost
+from embedder.domain.items import Priority
 from embedder.domain.models import CHECKSUM, MAP, Description, Inferred, Tensors
+from embedder.domain.urgency import urgency
 from servicekit import deadlines, tracing
 from servicekit.breaker import CircuitBreaker
 from servicekit.channel import Lost
@@ -28,6 +30,10 @@ from servicekit.tls import Certificates
 _NUMBERS: Final = itertools.count(secrets.randbits(59))
 """Request numbers, from a random start, so that embedders that share a server use different
 ones."""
+
+_BULK: Final[Mapping[str, Any]] = {"priority": 2, "parameters": {"bulk": True}}
+"""Arguments of requests of imports: for queues of Triton's own backends, and for 1/model.py of
+deploy/triton."""
 
 RESERVE: Final = 0.01
 """Seconds of the caller's deadline reserved to report that Triton was too slow."""
@@ -179,7 +185,8 @@ class Triton:
         for name, values in inputs.items():
             tensor = triton.InferInput(name, values.shape, np_to_triton_dtype(values.dtype))
             given.append(tensor.set_data_from_numpy(values))
-        infer = functools.partial(self._client.infer, request_id=request_id)
+        bulk = _BULK if urgency.get() is Priority.BULK else {}
+        infer = functools.partial(self._client.infer, request_id=request_id, **bulk)
         rows = max((values.shape[0] for values in inputs.values()), default=0)
         about = {"sightline.model": model, "sightline.rows": rows}
         with tracing.asking("inference.GRPCInferenceService/ModelInfer", about) as span:
@@ -237,6 +244,7 @@ class TritonInference:
         self._server = server
         self._checksums = True
         """True if answers have checksums; assumed until the configuration is read."""
+        self._asked: set[asyncio.Task[Inferred]] = set()
 
     async def describe(self) -> Description:
         found = described(await self._server.config(self.model))
@@ -244,8 +252,26 @@ class TritonInference:
         return found
 
     async def infer(self, inputs: Tensors) -> Inferred:
-        """Run the model; see ports.Inference. Raises ProcessLost for an answer to another
-        request."""
+        """Run the model; see ports.Inference. If the model's process is lost, all calls fail at
+        once: Triton answers none of those that the process had."""
+        asked = asyncio.ensure_future(self._infer(inputs))
+        self._asked.add(asked)
+        try:
+            return await asked
+        except ProcessLost:
+            for other in self._asked - {asked}:
+                other.cancel()
+            raise
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if caller is not None and caller.cancelling():
+                raise
+            raise ProcessLost("the model's process ended") from None
+        finally:
+            self._asked.discard(asked)
+
+    async def _infer(self, inputs: Tensors) -> Inferred:
+        """Run the model once. Raises ProcessLost for an answer to another request too."""
         number = str(next(_NUMBERS))
         result = await self._server.infer(self.model, inputs, number)
         if not await self._is_own(result, number, inputs):
