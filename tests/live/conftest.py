@@ -88,10 +88,15 @@ def running(
     catalogs: Sequence[str],
     environment: Mapping[str, str] = MappingProxyType({}),
     target: str = "apart",
+    commands: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> Iterator[Suite]:
-    """Run a suite during the block."""
+    """Run a suite during the block; `commands` replace those of programs."""
     programs = [
-        replace(aged, environment={**aged.environment, **environment})
+        replace(
+            aged,
+            environment={**aged.environment, **environment},
+            command=commands.get(aged.name, aged.command),
+        )
         for aged in map(_aging, sightline(data, free_port_base(), catalogs, target=target))
     ]
     with _survived_by_no_process(data), Suite(data, programs) as started:

@@ -24,7 +24,7 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from prometheus_client import Counter as Total
 from prometheus_client import Gauge
 
-from servicekit import access, costs, deadlines, memory, tracing
+from servicekit import access, costs, deadlines, hosting, memory, tracing
 from servicekit.concurrency import ConcurrencyLimit
 from servicekit.config import DEFAULT_CATALOG, ServerSettings
 from servicekit.entry_limits import EntryLimits, RequestMalformed
@@ -189,10 +189,10 @@ class CallLimits:
 
 
 def _share_of_memory(settings: ServerSettings) -> int:
-    """Return a quarter of the memory, shared among the processes; at least two of the largest
-    requests for each of two callers."""
-    processes = getattr(settings, "processes", 1)
-    return max(memory.limit() // 4 // processes, 4 * settings.max_message_bytes)
+    """Return a quarter of the memory, shared among the processes and the services of each; at least
+    two of the largest requests for each of two callers."""
+    sharers = getattr(settings, "processes", 1) * hosting.services()
+    return max(memory.limit() // 4 // sharers, 4 * settings.max_message_bytes)
 
 
 class CallAdmission:

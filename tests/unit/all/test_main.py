@@ -14,9 +14,18 @@ from gateway.settings import GatewaySettings
 
 def test_all_services_run_unless_some_are_named() -> None:
     assert program._named([]) == ["gateway", "embedder", "retriever", "ranker"]
+    assert program._named(["--target", "all"]) == program._named([])
     assert program._named(["--target", "ranker,gateway"]) == ["gateway", "ranker"]
     with pytest.raises(SystemExit):
         program._named(["--target", "gateway,shop"])
+
+
+@pytest.mark.parametrize("name", ["embedder", "retriever", "ranker"])
+def test_one_setting_takes_a_service_out(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"GATEWAY_{name.upper()}_TARGET", "elsewhere:8600")
+    assert program._named([]) == [each for each in program.SERVICES if each != name]
+    monkeypatch.setenv(f"GATEWAY_{name.upper()}_TARGET", f"local:{name}")
+    assert program._named([]) == list(program.SERVICES)
 
 
 def test_services_of_the_process_call_one_another_and_others_by_their_settings(

@@ -1,7 +1,9 @@
 """Run several services in one process: `python -m sightline_all`.
 
 The gateway calls the others without a network (servicekit.hosting). Each has its own settings, and
-still listens on its own port, for the workers. This package alone may import all four services.
+still listens on its own port, for the workers. A service that the gateway is to call elsewhere,
+such as by GATEWAY_RANKER_TARGET, does not run here. This package alone may import all four
+services.
 """
 
 import argparse
@@ -21,8 +23,9 @@ from ranker import __main__ as ranker
 from ranker.settings import RankerSettings
 from retriever import __main__ as retriever
 from retriever.settings import RetrieverSettings
-from servicekit import hosting, server, startup
+from servicekit import config, hosting, server, startup
 from servicekit.config import LOCAL, ServerSettings
+from sightline_all.settings import AllSettings
 
 NAME: Final = "all"
 
@@ -46,8 +49,8 @@ SERVICES: Final[Mapping[str, Service]] = {
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run the services that are named; all without names."""
-    names = _named(arguments)
+    """Run the services that are named; without names, all but those that run elsewhere."""
+    own, names = config.load(AllSettings), _named(arguments)
     _set_targets(names)
     services = {name: SERVICES[name] for name in names}
     chosen = {name: startup.checked(each.settings, *each.checks) for name, each in services.items()}
@@ -58,7 +61,7 @@ def main(arguments: Sequence[str]) -> None:
         return
     first = next(iter(chosen.values()))
     startup.observe(NAME, first, first.log_level)
-    server.run(_run(chosen))
+    server.run(_run(chosen), blocked_seconds=own.blocked_seconds or None)
 
 
 def _named(arguments: Sequence[str]) -> Sequence[str]:
@@ -66,8 +69,9 @@ def _named(arguments: Sequence[str]) -> Sequence[str]:
     parser = argparse.ArgumentParser(prog="python -m sightline_all", description=__doc__)
     parser.add_argument(
         "--target",
-        default=NAME,
-        help=f"all, or some of {','.join(SERVICES)}: the others are reached by their targets",
+        default=",".join(name for name in SERVICES if not _elsewhere(name)),
+        help=f"some of {','.join(SERVICES)}: the others are reached by their targets (default: all"
+        " that the gateway does not call elsewhere)",
     )
     parser.add_argument(startup.CHECK, action="store_true", help="check the settings, and exit")
     target: str = parser.parse_args(arguments).target
@@ -75,6 +79,11 @@ def _named(arguments: Sequence[str]) -> Sequence[str]:
     if unknown := set(names) - set(SERVICES):
         parser.error(f"--target: {', '.join(sorted(unknown))}: no such service")
     return [name for name in SERVICES if name in names]
+
+
+def _elsewhere(name: str) -> bool:
+    """Return whether a setting of the gateway names another place of a service."""
+    return not os.environ.get(f"GATEWAY_{name}_TARGET".upper(), LOCAL).startswith(LOCAL)
 
 
 def _set_targets(names: Sequence[str]) -> None:
