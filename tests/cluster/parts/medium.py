@@ -111,7 +111,7 @@ async def load(stage: Stage, report: Report) -> None:
 def install(
     stage: Stage, report: Report, given: Sequence[Document] = (), name: str = "medium", **more: Any
 ) -> list[Document]:
-    """Apply an overlay and wait until it is available; nothing if one is there. Return its documents.
+    """Apply an overlay and wait until it is available, unless one is there. Return its documents.
 
     `given`: Secrets that deploy/k8s/secrets.sh does not make; `more`: fields of a kustomization.
     """

@@ -10,6 +10,7 @@ from sightline_all import __main__ as program
 
 from embedder.settings import EmbedderSettings
 from gateway.settings import GatewaySettings
+from ranker.settings import RankerSettings
 
 
 def test_all_services_run_unless_some_are_named() -> None:
@@ -54,6 +55,14 @@ def test_what_one_process_can_not_do_is_refused_with_the_setting(tmp_path: Path)
         "EMBEDDER_PEER_TLS_FOLDER",
     ]
     assert list(program._impossible({"embedder": embedder})) == []
+
+
+def test_services_that_would_send_traces_elsewhere_are_refused() -> None:
+    ranker = RankerSettings(traces_endpoint="http://collector:4317")
+    alike = GatewaySettings(traces_endpoint="http://collector:4317")
+    (found,) = program._different({"gateway": GatewaySettings(), "ranker": ranker})
+    assert found.startswith("RANKER_TRACES_ENDPOINT: one process")
+    assert list(program._different({"gateway": alike, "ranker": ranker})) == []
 
 
 def test_the_settings_are_checked_without_a_start(tmp_path: Path) -> None:

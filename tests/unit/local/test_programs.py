@@ -118,3 +118,28 @@ def test_every_process_sends_its_traces_to_the_collector_that_is_named() -> None
     del given["milvus"]
     assert set(map(frozenset, given.values())) == {frozenset({"http://10.0.0.7:4317"})}
     assert not any("TRACES" in v for p in sightline(Path("/d"), 9000) for v in p.environment)
+
+
+def test_some_services_run_in_one_process_and_the_others_are_called_by_their_ports() -> None:
+    made = sightline(Path("/srv/data"), 9000, target="gateway,embedder,retriever")
+    programs = {each.name: each for each in made}
+    assert set(programs) == {
+        "triton", "milvus", "ranker", "retriever-worker", "ranker-worker", "all",
+    }  # fmt: skip
+    given = programs["all"].environment
+    targets = {key: value for key, value in given.items() if key.endswith("_TARGET")}
+    assert targets == {
+        "GATEWAY_RANKER_TARGET": "127.0.0.1:9003",
+        "EMBEDDER_TRITON_TARGET": "127.0.0.1:9004",
+    }
+    assert programs["all"].listens() == {
+        "gateway": {"grpc": 9000, "metrics": 9010},
+        "embedder": {"grpc": 9001},
+        "retriever": {"grpc": 9002},
+    }
+
+
+@pytest.mark.parametrize("target", ["", "some", "ranker", "gateway,shop"])
+def test_a_target_that_is_none_is_refused(target: str) -> None:
+    with pytest.raises(SuiteError, match=f"TARGET={target} is neither apart nor all"):
+        sightline(Path("/srv/data"), 9000, target=target)

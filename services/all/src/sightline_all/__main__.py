@@ -28,6 +28,8 @@ from servicekit.config import LOCAL, ServerSettings
 from sightline_all.settings import AllSettings
 
 NAME: Final = "all"
+LEVELS: Final = ("debug", "info", "warning", "error")
+"""Levels of logs: the process logs what any of its services is to log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,15 @@ def main(arguments: Sequence[str]) -> None:
     _set_targets(names)
     services = {name: SERVICES[name] for name in names}
     chosen = {name: startup.checked(each.settings, *each.checks) for name, each in services.items()}
-    if problems := list(_impossible(chosen)):
+    if problems := [*_impossible(chosen), *_different(chosen)]:
         startup.refuse(problems)
     if startup.CHECK in arguments:
         print("settings and files are valid")
         return
     first = next(iter(chosen.values()))
-    startup.observe(NAME, first, first.log_level)
+    startup.observe(
+        NAME, first, min((each.log_level for each in chosen.values()), key=LEVELS.index)
+    )
     server.run(_run(chosen), blocked_seconds=own.blocked_seconds or None)
 
 
@@ -110,6 +114,18 @@ def _impossible(chosen: Mapping[str, ServerSettings]) -> Iterator[str]:
                 f"{settings.variable('peer_tls_folder')}: calls in one process have no"
                 " certificates: run the services apart, or unset it"
             )
+
+
+def _different(chosen: Mapping[str, ServerSettings]) -> Iterator[str]:
+    """Yield the settings of which one process has one, where services have others."""
+    first = next(iter(chosen.values()))
+    for settings in chosen.values():
+        for field in ("traces_endpoint", "traces_share"):
+            if getattr(settings, field) != getattr(first, field):
+                yield (
+                    f"{settings.variable(field)}: one process sends its traces to one collector: set"
+                    f" it as {first.variable(field)}, or run the services apart"
+                )
 
 
 async def _run(chosen: Mapping[str, ServerSettings]) -> None:
