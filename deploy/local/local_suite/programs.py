@@ -250,10 +250,10 @@ def _products(data: Path) -> int:
     """Return the number of products in a suite's record, counted up to one more than fit; 0 if
     there is no record yet."""
     record = layout(data).data / "retriever" / "record.db"
-    counted = f"SELECT count(*) FROM (SELECT 1 FROM products LIMIT {ONE_PROCESS_PRODUCTS + 1})"
+    counted = "SELECT count(*) FROM (SELECT 1 FROM products LIMIT ?)", (ONE_PROCESS_PRODUCTS + 1,)
     try:
         with contextlib.closing(sqlite3.connect(f"file:{record}?mode=ro", uri=True)) as opened:
-            (count,) = opened.execute(counted).fetchone()
+            (count,) = opened.execute(*counted).fetchone()
     except sqlite3.Error:
         return 0
     return int(count)

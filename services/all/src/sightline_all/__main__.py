@@ -123,7 +123,7 @@ def _different(chosen: Mapping[str, ServerSettings]) -> Iterator[str]:
         for field in ("traces_endpoint", "traces_share"):
             if getattr(settings, field) != getattr(first, field):
                 yield (
-                    f"{settings.variable(field)}: one process sends its traces to one collector: set"
+                    f"{settings.variable(field)}: one process sends its traces to one place: set"
                     f" it as {first.variable(field)}, or run the services apart"
                 )
 
