@@ -161,7 +161,7 @@ async def start(
     costs.install(asyncio.get_running_loop())
     host = hosting.running.get()
     health_servicer = health.aio.HealthServicer() if host is None else host.health  # type: ignore[attr-defined]
-    limits = CallLimits(service, settings)  # of all ports together
+    limits = CallLimits(service, settings, hosting.services())  # of all ports together
 
     def observing(server: grpc.aio.Server, who: AccessPolicy) -> ObservedServer:
         return ObservedServer(server, service, who, audit, limits.of_a_port())

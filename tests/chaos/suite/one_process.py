@@ -1,5 +1,5 @@
-"""All services in one process: it is killed, stopped and blocked under a shop's load, and so are the
-processes that stay beside it.
+"""All services in one process: it is killed, stopped and blocked under a shop's load. So are the
+processes beside it, but for being blocked.
 """
 
 from __future__ import annotations
