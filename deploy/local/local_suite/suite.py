@@ -249,8 +249,8 @@ class Suite:
             for name, each in self.programs.items():
                 if program in each.serves:
                     raise SuiteError(
-                        f"{program} runs in the process {name}: `make up TARGET=apart` gives each"
-                        " service its own"
+                        f"{program} runs in the process {name}: start the suite with TARGET=apart"
+                        " to give each service its own"
                     ) from None
             names = ", ".join(self.programs)
             raise SuiteError(f"there is no program {program!r}; there are {names}") from None

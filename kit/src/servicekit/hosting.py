@@ -60,6 +60,7 @@ class Host:
         """Run services until `stop`, or until one of them ends; then end the others in the order of
         `services`, each after the one before it. Raise what a service raised."""
         running.set(self)
+        await self.health.set(EVERY, health_pb2.HealthCheckResponse.NOT_SERVING)
         tasks = {name: asyncio.create_task(work, name=name) for name, work in services.items()}
         self.tasks = tasks
         await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_COMPLETED)
