@@ -117,8 +117,10 @@ class Loss:
     """Time of the last incomplete answer."""
 
     def silences(self, each: Got) -> bool:
-        """Return whether a call came while no process could answer it."""
-        return self.process == ALL and each.began < self.back and each.ended > self.lost
+        """Return whether a call came while no process could answer it, or before its caller found
+        the next one; `recovery` judges how long that takes."""
+        found = max(self.back, self.well)
+        return self.process == ALL and each.began <= found and each.ended > self.lost
 
     @property
     def recovery(self) -> float:

@@ -143,6 +143,9 @@ def test_only_a_call_while_the_one_process_is_away_may_be_unanswered() -> None:
     assert verdict(loss(ALL), failed, whole)
     assert not verdict(loss("gateway"), failed, whole)
     assert not verdict(loss(ALL), replace(failed, began=BACK + 1, ended=BACK + 2), whole)
+    late = replace(failed, began=BACK + 1, ended=BACK + 2)
+    assert verdict(loss(ALL, well=BACK + 2), late, whole), "found again within the promised time"
+    assert not verdict(loss(ALL, well=BACK + 5.1), late, whole)
     back = replace(loss(ALL), how="killed", back=LOST + 5.1, well=LOST + 5.1)
     assert not verdict(back, whole)
     assert verdict(replace(back, back=LOST + 4.9, well=LOST + 4.9), whole)

@@ -11,6 +11,6 @@ class AllSettings(ProcessSettings):
 
     model_config = SettingsConfigDict(env_prefix="ALL_")
 
-    blocked_seconds: float = Field(default=2.0, ge=0, le=600)
+    blocked_seconds: float = Field(default=1.5, ge=0, le=600)
     """Seconds after which the process ends, with the stacks of its threads in its log, when a
     service blocks the event loop of all. 0: never."""
