@@ -129,6 +129,7 @@ def _triton(root: Path, ports: Mapping[str, int], data: Path, models: Sequence[s
         folder=folder,
         healthy=triton_ready(ports["grpc"]),
         ports=ports,
+        keys=(_control_key(data),),
         stop_seconds=15,
     )
 
@@ -232,7 +233,7 @@ def _services(
         "EMBEDDER_BACKBONES": str(root / "deploy" / "triton" / "models"),
     }
     return (
-        service("embedder", "EmbeddingService", embedder),
+        service("embedder", "EmbeddingService", embedder, _control_key(data)),
         service("retriever", "ProductService", retriever),
         worker("retriever", retriever),
         service("ranker", "RankingService", ranker | key),
@@ -303,7 +304,8 @@ def _spaces(data: Path) -> Path:
 
 
 def _control_key(data: Path) -> Path:
-    """Return the key of Triton's model control, which Triton creates and the embedder reads."""
+    """Return the key of Triton's model control, which Triton and the embedder read: neither has to
+    start first."""
     return data / "embedder" / "triton.key"
 
 

@@ -40,6 +40,15 @@ def test_the_gateways_tokens_have_a_key_of_the_suites_own(suite: dict[str, Progr
     assert path.is_relative_to("/srv/data")
 
 
+def test_the_key_of_tritons_control_is_there_before_either_that_reads_it() -> None:
+    for target in ("apart", "all"):
+        made = {each.name: each for each in sightline(Path("/srv/data"), 9000, target=target)}
+        embedder = made["all" if target == "all" else "embedder"]
+        key = Path(embedder.environment["EMBEDDER_TRITON_KEY_FILE"])
+        assert key in embedder.keys
+        assert made["triton"].keys == (key,)
+
+
 SETTINGS: dict[str, type[ServiceSettings]] = {
     "gateway": GatewaySettings,
     "embedder": EmbedderSettings,
