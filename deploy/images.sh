@@ -105,6 +105,7 @@ image gateway services/gateway/Dockerfile
 image embedder services/embedder/Dockerfile
 image retriever services/retriever/Dockerfile
 image ranker services/ranker/Dockerfile
+image all services/all/Dockerfile
 image ranker-train services/ranker/Dockerfile --target train
 image models deploy/triton/Dockerfile
 image triton deploy/triton/server/Dockerfile

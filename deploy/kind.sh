@@ -63,9 +63,9 @@ for each in statefulset deployment; do
 done
 
 step the wines
-for pair in "gateway $port:8600" "gateway $admin:8609"; do
+for pair in "gateway $port:8600" "gateway-admin $admin:8609"; do
   # shellcheck disable=SC2086
-  kube port-forward deployment/$pair &
+  kube port-forward service/$pair &
   forwards="$forwards $!"
 done
 for each in "$port" "$admin"; do

@@ -54,18 +54,19 @@ WITHOUT_SUITE = {
 }
 """Live tests that start what they need themselves."""
 
-SHELL = f"{LIVE}shell/"
+SHELL, APART = f"{LIVE}shell/", f"{LIVE}apart/"
 """Tests that have a whole suite of their own."""
 
 TOGETHER = (
     (SHELL,),
+    (APART,),
     tuple(f"tests/wire/test_{name}" for name in ("retriever", "backfills", "publish", "rollout")),
     tuple(f"tests/contracts/test_{name}" for name in ("k8s", "cluster_check", "memory")),
 )
 """Beginnings of the names of files whose tests share what takes long to make: a whole suite; an
 engine of vectors; overlays that are rendered and the schemas of Kubernetes."""
 
-LONGEST_FIRST = (SHELL, f"{LIVE}test_start.py", LIVE, "tests/wire/")
+LONGEST_FIRST = (SHELL, APART, f"{LIVE}test_start.py", LIVE, "tests/wire/")
 """Groups that take long; they begin first, so that the processes end at about the same time."""
 
 

@@ -10,6 +10,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import grpc
@@ -22,6 +23,7 @@ from tritonclient.utils import InferenceServerException
 
 from examples.wines.local import terminable
 from local_suite.model import SuiteError
+from local_suite.programs import ALL
 from tests.chaos.embedder.losses import losses, versions
 from tests.chaos.model import NotMeasured, Report
 from tests.chaos.retriever.deletions import deletions
@@ -30,8 +32,10 @@ from tests.chaos.retriever.full_disks import full_disks
 from tests.chaos.retriever.kills import kills
 from tests.chaos.retriever.outages import outages
 from tests.chaos.retriever.rollouts import rollouts
+from tests.chaos.stage import target
 from tests.chaos.suite.database import database
 from tests.chaos.suite.greedy import greedy
+from tests.chaos.suite.one_process import one_process
 from tests.chaos.suite.overload import overload
 from tests.chaos.suite.processes import processes
 from tests.chaos.suite.proxy import proxy
@@ -88,10 +92,39 @@ def of_the_suite(options: argparse.Namespace) -> dict[str, Scenario]:
     }
 
 
+def of_one_process(options: argparse.Namespace) -> dict[str, Scenario]:
+    """Return scenarios of all services in one process, killed, hung and blocked, with the
+    retriever's on Milvus Lite; eight minutes."""
+    inside = {
+        "kills": partial(kills, "lite", options.rounds, options.seed),
+        "outages": partial(outages, "lite", 1, options.seed),
+        "full-disks": partial(full_disks, "lite", options.seed),
+    }
+    return {
+        "one-process": partial(one_process, options.stopped, options.seed),
+        **{f"one-process-{name}": partial(in_one_process, run) for name, run in inside.items()},
+    }
+
+
+def in_one_process(run: Scenario, report: Report) -> None:
+    """Run a scenario with its services in one process."""
+    before = len(report.checks)
+    shape = target.set(ALL)
+    try:
+        run(report)
+    finally:
+        target.reset(shape)
+        checks = report.checks[before:]
+        report.checks[before:] = [
+            replace(each, name=f"one process: {each.name}") for each in checks
+        ]
+
+
 PARTS: Mapping[str, Part] = {
     "retriever": of_the_retriever,
     "embedder": of_the_embedder,
     "suite": of_the_suite,
+    "one-process": of_one_process,
 }
 
 

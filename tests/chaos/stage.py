@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import grpc
 
 from examples.wines.local import free_port_base, own
 from local_suite.model import Program
-from local_suite.programs import sightline
+from local_suite.programs import APART, sightline
 from local_suite.suite import Suite
 from retriever.record import Record
 from servicekit.sql import Database
@@ -29,6 +30,9 @@ photos come in: one process that decodes them is enough, and starts sooner than 
 
 START_SECONDS = 180.0
 """Maximum seconds for a process to come back, many because the machine is busy."""
+
+target: ContextVar[str] = ContextVar("target", default=APART)
+"""Whether the services of a scenario run apart or in one process; see local_suite.programs."""
 
 Prepare = Callable[[Path], None]
 
@@ -49,17 +53,26 @@ def stage(
 
     def make(data: Path) -> Suite:
         prepare(data)
-        made = sightline(data, free_port_base(), tuple(catalogs), engine=engine)
-        chosen = [_hasty(each) for each in made if each.name in programs]
+        made = sightline(
+            data, free_port_base(), tuple(catalogs), engine=engine, target=target.get()
+        )
+        chosen = [hasty(each) for each in made if {each.name, *each.serves} & set(programs)]
         return Suite(data, chosen, report=lambda _line: None)
 
     with own(make) as suite:
         yield suite
 
 
-def _hasty(program: Program) -> Program:
-    more = SETTINGS.get(program.name, {})
-    return replace(program, environment={**program.environment, **more})
+def hasty(program: Program) -> Program:
+    """Return a program with SETTINGS, or with those of the services inside."""
+    more = [SETTINGS.get(name, {}) for name in (program.name, *program.serves)]
+    environment = {key: value for each in more for key, value in each.items()}
+    return replace(program, environment={**program.environment, **environment})
+
+
+def running(suite: Suite, service: str) -> str:
+    """Return the program in which a service runs."""
+    return next(name for name, each in suite.programs.items() if service in (name, *each.serves))
 
 
 def engine_uri(suite: Suite) -> str:

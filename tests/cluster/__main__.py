@@ -1,4 +1,4 @@
-"""Run what deploy/k8s ships on a real cluster: `make cluster`, or `make cluster PARTS="small"`.
+"""Run what deploy/k8s ships on a real cluster: `make cluster`, or `make cluster PARTS="medium"`.
 
 KUBECONFIG names a cluster, else CLUSTER_TOOLS a folder with a cluster.sh that starts one (default:
 ../shared/cluster beside the repository). Without either it prints NOT MEASURED.

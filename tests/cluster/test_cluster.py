@@ -17,10 +17,7 @@ from tests.chaos.model import NotMeasured
 from tests.cluster import results
 from tests.cluster.__main__ import main
 from tests.cluster.parts import PARTS
-from tests.cluster.parts.pages import blocks, prepared
-from tests.cluster.parts.restore import PAGE as RESTORE_PAGE
-from tests.cluster.parts.restore import commands
-from tests.cluster.parts.small import (
+from tests.cluster.parts.medium import (
     INSTALLS,
     PROMISED_CPUS,
     PROMISED_GIB,
@@ -28,6 +25,9 @@ from tests.cluster.parts.small import (
     quantity,
     requests,
 )
+from tests.cluster.parts.pages import blocks, prepared
+from tests.cluster.parts.restore import PAGE as RESTORE_PAGE
+from tests.cluster.parts.restore import commands
 from tests.cluster.parts.stage import Stage, images, rendered
 from tests.cluster.parts.thirdparty import PAGE as THIRD_PAGE
 from tests.cluster.parts.thirdparty import blocks as third_blocks
@@ -129,7 +129,7 @@ def test_an_image_that_is_not_there_is_named_with_what_makes_it() -> None:
 
 
 def test_a_run_lowers_requests_of_processor_time_and_nothing_else() -> None:
-    shipped, run = overlay("small"), rendered("small")
+    shipped, run = overlay("medium"), rendered("medium")
     for name in of(shipped, "Deployment"):
         for ours, theirs in zip(
             containers(pod(shipped, name)), containers(pod(run, name)), strict=True
@@ -295,8 +295,8 @@ def test_memory_is_that_of_the_installation_by_container() -> None:
     assert memory("\n".join([*lines, other])) == {"ranker": 1_000_005}
 
 
-def test_small_requests_4_cpus_and_8_gib() -> None:
-    cpus, sizes = zip(*requests(overlay("small")).values(), strict=True)
+def test_medium_requests_4_cpus_and_8_gib() -> None:
+    cpus, sizes = zip(*requests(overlay("medium")).values(), strict=True)
     assert sum(cpus) <= PROMISED_CPUS
     assert sum(sizes) <= PROMISED_GIB * 2**30
     assert "4 cores, 8 GiB" in (ROOT / "deploy/k8s/README.md").read_text("utf-8")

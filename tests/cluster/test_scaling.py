@@ -37,12 +37,12 @@ class Fixed(metrics.Prometheus):
 
 @pytest.fixture(scope="module")
 def shipped() -> list[Document]:
-    return rendered("small", components=COMPONENTS)
+    return rendered("medium", components=COMPONENTS)
 
 
 @pytest.fixture(scope="module")
 def changed(shipped: list[Document]) -> list[Document]:
-    return rendered("small", components=COMPONENTS, patches=patches(shipped))
+    return rendered("medium", components=COMPONENTS, patches=patches(shipped))
 
 
 def asked(path: str) -> Document | None:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 K8S = ROOT / "deploy" / "k8s"
 OVERLAYS = sorted(each.parent.name for each in K8S.glob("overlays/*/kustomization.yaml"))
 COMPONENTS = sorted(each.parent.name for each in K8S.glob("components/*/kustomization.yaml"))
-WHOLE = ["small", "staging", "prod", "example"]
+WHOLE = ["small", "medium", "staging", "prod", "example"]
 """Overlays that are an installation."""
 LEFT_OUT = ["shared-claims", "spaces", "gpu", "kafka-events", "peers-shared"]
 """Components of which no installation has everything."""
@@ -48,6 +48,8 @@ COPYING = ["retriever-backups", "ranker-backup"]
 ONCE = ["retriever-migrate", "ranker-migrate"]
 """Jobs: once a release, which their own names end with."""
 PODS = [*WORKLOADS, *TIMED, *ONCE]
+TOGETHER = "all"
+"""The Deployment of components/one-process, in which all of SERVED run."""
 STORES = ["postgres", "milvus"]
 """StatefulSets of overlays that bring their stores along."""
 
@@ -152,8 +154,15 @@ def of(documents: list[Document], kind: str) -> dict[str, Document]:
     return {each["metadata"]["name"]: each for each in documents if each["kind"] == kind}
 
 
+def running(documents: list[Document], name: str) -> str:
+    """Return the workload in which a service or another process runs."""
+    made = of(documents, "Deployment")
+    return TOGETHER if name in SERVED and name not in made and TOGETHER in made else name
+
+
 def template(documents: list[Document], name: str) -> Document:
-    """Return the pod template of a workload."""
+    """Return the pod template of a workload, or of that in which a service runs."""
+    name = running(documents, name)
     if name in ONCE:
         once: Document = job(documents, name)["spec"]["template"]
         return once
@@ -188,7 +197,7 @@ def containers(spec: Document) -> list[Document]:
 def main(documents: list[Document], name: str) -> Document:
     """Return a workload's own container."""
     (container,) = pod(documents, name)["containers"]
-    assert container["name"] == name
+    assert container["name"] == running(documents, name)
     found: Document = container
     return found
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 
 import pytest
 from pydantic import SecretStr
+from sightline_all.settings import AllSettings
 
 from embedder.settings import EmbedderSettings
 from gateway.settings import GatewaySettings
 from ranker.settings import BackupCommandSettings, RankerSettings, TrainSettings
 from retriever.settings import RetrieverSettings
-from servicekit.config import ServiceSettings
+from servicekit.config import ProcessSettings, ServiceSettings
 
 CLASSES: Mapping[str, type[ServiceSettings]] = {
     "gateway": GatewaySettings,
@@ -23,11 +24,13 @@ CLASSES: Mapping[str, type[ServiceSettings]] = {
     "ranker-worker": TrainSettings,
 }
 """Settings of the processes that stay."""
-WITH_COMMANDS: Mapping[str, type[ServiceSettings]] = {
+WITH_COMMANDS: Mapping[str, type[ProcessSettings]] = {
     **CLASSES,
+    "all": AllSettings,
     "ranker-backups": BackupCommandSettings,
 }
-"""These, and those of commands that have settings of their own."""
+"""These, and those of commands and of the process of all services that have settings of their
+own."""
 
 
 HELD = {
@@ -45,14 +48,14 @@ def variables(process: str) -> set[str]:
     return names | {f"{prefix}{field}_file".upper() for field in secrets_of(settings)}
 
 
-def secrets_of(settings: type[ServiceSettings]) -> set[str]:
+def secrets_of(settings: type[ProcessSettings]) -> set[str]:
     """Return the fields that may be given in a file, and that are never shown."""
     return {name for name, field in settings.model_fields.items() if field.annotation is SecretStr}
 
 
 def loaded(
     process: str, environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
-) -> ServiceSettings:
+) -> ProcessSettings:
     """Return the settings that a process reads from an environment; raise if it would not start."""
     for name in variables(process):
         monkeypatch.delenv(name, raising=False)

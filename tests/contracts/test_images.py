@@ -25,10 +25,14 @@ FILES = {
     "embedder": ROOT / "services/embedder/Dockerfile",
     "retriever": ROOT / "services/retriever/Dockerfile",
     "ranker": ROOT / "services/ranker/Dockerfile",
+    "all": ROOT / "services/all/Dockerfile",
     "models": ROOT / "deploy/triton/Dockerfile",
 }
 SERVICES = [name for name in FILES if name != "models"]
 PORTS = {"gateway": "8600", "embedder": "8601", "retriever": "8602", "ranker": "8603"}
+INSIDE = {**{name: [name] for name in PORTS}, "all": list(PORTS)}
+"""The services that an image runs."""
+MODULES = {**{name: name for name in PORTS}, "all": "sightline_all"}
 COMPILERS = re.compile(r"(?<!\S)(gcc|g\+\+|clang|build-essential|c?make|[a-z0-9]\S*-dev)(?!\S)")
 
 
@@ -63,8 +67,8 @@ def test_uv_is_the_one_that_make_installs() -> None:
     assert len({base for base in bases if base.startswith("python:3.11.")}) == 1
 
 
-def test_there_are_six_images() -> None:
-    assert [len(finals(name)) for name in FILES] == [1, 1, 1, 2, 1]
+def test_there_are_seven_images() -> None:
+    assert [len(finals(name)) for name in FILES] == [1, 1, 1, 2, 1, 1]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -108,19 +112,21 @@ def test_what_is_installed_is_what_the_lock_says(name: str) -> None:
     assert [word for word in copied if word.endswith("/src")] == [
         "kit/src",
         "rules/src",
-        f"services/{name}/src",
+        *(f"services/{each}/src" for each in dict.fromkeys([*INSIDE[name], name])),
     ]
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_an_image_starts_its_service_and_is_reachable(name: str) -> None:
     stages = finals(name)[-1]
-    assert exec_form(stages[-1], "ENTRYPOINT") == ["python", "-m", name]
-    assert [port for stage in stages for port in stage.all("EXPOSE")] == [PORTS[name]]
+    assert exec_form(stages[-1], "ENTRYPOINT") == ["python", "-m", MODULES[name]]
+    ports = " ".join(PORTS[each] for each in INSIDE[name])
+    assert [port for stage in stages for port in stage.all("EXPOSE")] == [ports]
     environment = {k: v for stage in stages for k, v in stage.pairs("ENV").items()}
-    assert environment[f"{name.upper()}_HOST"] == "0.0.0.0"  # noqa: S104 - inside a container
-    ours = {key for key in environment if key.startswith(f"{name.upper()}_")}
-    assert ours <= variables(name)
+    for each in INSIDE[name]:
+        assert environment[f"{each.upper()}_HOST"] == "0.0.0.0"  # noqa: S104 - inside a container
+        ours = {key for key in environment if key.startswith(f"{each.upper()}_")}
+        assert ours <= variables(each)
     assert GRPC.items() <= environment.items(), "as make up has it"
 
 
@@ -209,7 +215,7 @@ def printed(*names: str, **environment: str) -> list[list[str]]:
 
 def test_make_images_builds_every_image() -> None:
     commands = printed()
-    assert [words[:3] for words in commands] == [["docker", "buildx", "build"]] * 7
+    assert [words[:3] for words in commands] == [["docker", "buildx", "build"]] * 8
     built = [(words[words.index("--file") + 1], "train" in words) for words in commands]
     wanted = [(str(path.relative_to(ROOT)), False) for path in FILES.values()]
     wanted += [("services/ranker/Dockerfile", True), ("deploy/triton/server/Dockerfile", False)]
@@ -242,7 +248,7 @@ def test_what_cannot_be_built_is_refused_before_anything_is() -> None:
 def test_podman_builds_the_same_images_under_docker_hubs_names() -> None:
     ours = [words[words.index("--tag") + 1] for words in printed()]
     commands = printed(CONTAINER="podman")
-    assert [words[:2] for words in commands] == [["deploy/podman.sh", "build"]] * 7
+    assert [words[:2] for words in commands] == [["deploy/podman.sh", "build"]] * 8
     assert [words[words.index("--tag") + 1] for words in commands] == [
         f"docker.io/{each}" for each in ours
     ], "Kubernetes looks for the short name on Docker Hub"

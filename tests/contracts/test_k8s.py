@@ -19,6 +19,7 @@ from tests.contracts.k8s import (
     PODS,
     ROOT,
     TIMED,
+    TOGETHER,
     WORKLOADS,
     Document,
     containers,
@@ -157,7 +158,9 @@ def test_images_are_those_that_make_images_builds(
     base: list[Document], example: list[Document]
 ) -> None:
     found = images(base)
-    assert set(found) == {f"sightline/{name}" for name in (*FILES, "ranker-train", "triton")}
+    built = {*FILES, "ranker-train", "triton"}
+    assert set(found) == {f"sightline/{name}" for name in built - {TOGETHER}}
+    assert f"sightline/{TOGETHER}" in images(overlay("small"))
     assert set(found.values()) == {
         re.search(r'version = "(.+)"', (ROOT / "pyproject.toml").read_text())[1]
     }  # type: ignore[index]

@@ -8,9 +8,20 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.k8s import ARROWS, COPYING, ONCE, PODS, STORES, WHOLE, Document, overlay
+from tests.contracts.k8s import (
+    ARROWS,
+    COPYING,
+    ONCE,
+    PODS,
+    SERVED,
+    STORES,
+    TOGETHER,
+    WHOLE,
+    Document,
+    overlay,
+)
 
-KEEPERS = ["retriever", "retriever-worker", "ranker", "ranker-worker", "ranker-train"]
+KEEPERS = [TOGETHER, "retriever", "retriever-worker", "ranker", "ranker-worker", "ranker-train"]
 """Workloads that store data."""
 TABLED = [*KEEPERS, *ONCE]
 """Workloads that reach tables."""
@@ -26,19 +37,32 @@ BACKUPS = {
 """Connections of components/backups."""
 COLLECTOR = "otel-collector"
 TRACES = {(COLLECTOR, "traces", 4317)} | {
-    (name, COLLECTOR, 4318 if name == "triton" else 4317) for name in set(PODS) - set(ONCE)
+    (name, COLLECTOR, 4318 if name == "triton" else 4317) for name in {TOGETHER, *PODS} - set(ONCE)
 }
 """Connections of components/tracing."""
+STANDING = {(name, "postgres", 5432) for name in TABLED} | {
+    (name, "milvus", 19530) for name in (TOGETHER, "retriever", "retriever-worker")
+}
+"""Connections of components/postgres and components/milvus-standalone."""
 FURTHER = {
     "base": set(),
-    "small": {(name, "postgres", 5432) for name in TABLED}
-    | {(name, "milvus", 19530) for name in ("retriever", "retriever-worker")},
+    "small": STANDING,
+    "medium": STANDING,
     "staging": OUTSIDE | TRACES | BACKUPS,
     "prod": OUTSIDE | TRACES | BACKUPS,
     "example": OUTSIDE | TRACES | BACKUPS,
 }
 """Connections that an installation allows besides the arrows of the design."""
 assert list(FURTHER) == ["base", *WHOLE]
+
+
+def in_one_process(arrows: set[tuple[str, str, int]]) -> set[tuple[str, str, int]]:
+    """Return the connections that are left where the services are one process."""
+    found = {
+        (*(TOGETHER if end in SERVED else end for end in (caller, peer)), port)
+        for caller, peer, port in arrows
+    }
+    return {(caller, peer, port) for caller, peer, port in found if caller != peer}
 
 
 def chosen(selector: Mapping[str, Any]) -> list[str]:
@@ -107,14 +131,14 @@ def test_nothing_is_allowed_by_default(base: list[Document]) -> None:
         (
             "ingress",
             "from",
-            {*PODS, *STORES, COLLECTOR},
+            {TOGETHER, *PODS, *STORES, COLLECTOR},
             lambda mine, other, port: (other, mine, port),
             {("scrapers", "every pod", "metrics")},
         ),
         (
             "egress",
             "to",
-            {*PODS, *COPYING, COLLECTOR},
+            {TOGETHER, *PODS, *COPYING, COLLECTOR},
             lambda mine, other, port: (mine, other, port),
             {("every pod", "kube-system", 53)},
         ),
@@ -130,8 +154,9 @@ def test_the_network_allows_the_arrows_of_the_design_and_no_other(
     further: set[tuple[str, str, Any]],
 ) -> None:
     allowed = {arrow(*flow) for flow in flows(overlay(name), way, key)}
+    arrows = in_one_process(ARROWS) if name == "small" else ARROWS
     end = 1 if way == "ingress" else 0
-    assert allowed - further == {each for each in ARROWS | FURTHER[name] if each[end] in here}
+    assert allowed - further == {each for each in arrows | FURTHER[name] if each[end] in here}
     assert further <= allowed
 
 

@@ -198,23 +198,26 @@ def test_the_script_takes_the_addresses_of_stores_that_are_elsewhere() -> None:
 # Small
 
 
-def test_small_fits_a_laptop_and_shares_nothing_between_nodes() -> None:
-    documents = overlay("small")
+@pytest.mark.parametrize(("name", "most"), [("small", 3.75), ("medium", 4)])
+def test_small_and_medium_fit_a_laptop_and_share_nothing_between_nodes(
+    name: str, most: float
+) -> None:
+    documents = overlay(name)
     asked = [one["resources"]["requests"] for name in pods(documents)
              for one in pod(documents, name)["containers"]]  # fmt: skip
     cores = [
         float(r["cpu"].removesuffix("m")) / (1000 if r["cpu"][-1] == "m" else 1) for r in asked
     ]
-    assert sum(cores) <= 4
+    assert sum(cores) <= most
     assert sum(size(each["memory"]) for each in asked) <= 10 * 2**30
     assert "nvidia.com/gpu" not in str(documents)
     for claim in of(documents, "PersistentVolumeClaim").values():
         assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
 
 
-def test_small_has_room_for_fifty_thousand_products() -> None:
+def test_medium_has_room_for_fifty_thousand_products() -> None:
     """Check the memory by the sizing page: three copies where one process does everything."""
-    shop, documents = ShopSize(50_000, 1_280), overlay("small")
+    shop, documents = ShopSize(50_000, 1_280), overlay("medium")
     copies = 3 * shop.rows * shop.row_bytes
     assert f"{copies / GB:.1f} GB" in (K8S / "components/milvus-standalone/milvus.yaml").read_text()
     milvus = main(documents, "milvus")["resources"]

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from servicekit import liveness
+from servicekit import hosting, liveness
 from tests.contracts.k8s import (
     ROOT,
     SERVED,
+    TOGETHER,
     WHOLE,
     WORKERS,
     WORKLOADS,
@@ -19,6 +20,7 @@ from tests.contracts.k8s import (
     of,
     overlay,
     pod,
+    running,
     settings_of,
 )
 from tests.contracts.settings import loaded
@@ -53,6 +55,13 @@ def test_alive_is_the_process_and_ready_is_the_service(base: list[Document], nam
     proto = ROOT / "protos" / Path(*service.split(".")[:-1])
     named = f"service {service.rsplit('.', 1)[-1]} {{"
     assert any(named in file.read_text() for file in proto.glob("*.proto"))
+
+
+def test_one_process_is_alive_as_such_and_ready_when_all_of_its_services_are() -> None:
+    container = main(overlay("small"), TOGETHER)
+    assert container["livenessProbe"]["grpc"] == {"port": 8600}
+    for probe in ("startupProbe", "readinessProbe"):
+        assert container[probe]["grpc"] == {"port": 8600, "service": hosting.EVERY}
 
 
 @pytest.mark.parametrize("name", WORKERS)
@@ -98,7 +107,7 @@ def test_triton_is_probed_and_has_its_models_and_where_there_is_one_a_gpu(
 def least(documents: list[Document], name: str) -> int:
     """Return the minimum number of pods of a workload, by itself or its scaler."""
     scaled = of(documents, "ScaledObject").get(name)
-    spec = of(documents, "Deployment")[name]["spec"]
+    spec = of(documents, "Deployment")[running(documents, name)]["spec"]
     return int(scaled["spec"]["minReplicaCount"] if scaled else spec["replicas"])
 
 
@@ -109,7 +118,7 @@ def test_a_drained_node_takes_one_pod_of_a_workload_at_most(
     """Check the budgets: minAvailable would never let a worker's only pod be moved."""
     assert of(base, "PodDisruptionBudget")[name]["spec"]["maxUnavailable"] == 1
     asked = {each: least(overlay(each), name) for each in WHOLE}
-    assert asked["small"] == 1
+    assert asked["small"] == asked["medium"] == 1
     assert asked["staging"] == (2 if name in SERVED else 1)
     assert asked["prod"] >= asked["staging"]
     assert asked["prod"] >= 2 or name == "ranker-worker", "a lost node must not end a service"

@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.contracts.k8s import (
+    ALONE,
     OPTIONAL,
     OURS,
     OVERLAYS,
     ROOT,
+    SERVED,
+    TOGETHER,
     WHOLE,
     added,
     installed,
@@ -24,6 +27,7 @@ from tests.contracts.k8s import (
     of,
     overlay,
     settings_of,
+    with_components,
 )
 from tests.contracts.policies import code, links, network, pods, scaling
 from tests.contracts.policies.cluster import Cluster, Rule
@@ -37,15 +41,14 @@ RULES: list[Rule] = [
     *scaling.RULES,
     *network.RULES,
 ]
-PRODUCTION = [name for name in WHOLE if name != "small"]
+PRODUCTION = [name for name in WHOLE if name not in ("small", "medium")]
 BROKEN = "prod"
 
 
 def cluster(name: str) -> Cluster:
     """Return an overlay; one of a single service together with the others of the base."""
     documents = installed(name)
-    alone = not set(OURS) <= of(documents, "Deployment").keys()
-    return Cluster(documents, overlay("base") if alone else ())
+    return Cluster(documents, overlay("base") if name in ALONE else ())
 
 
 @pytest.mark.slow
@@ -53,6 +56,20 @@ def cluster(name: str) -> Cluster:
 @pytest.mark.parametrize("name", [*OVERLAYS, OPTIONAL])
 def test_every_overlay_keeps_to_it(name: str, rule: Rule) -> None:
     assert list(rule(cluster(name))) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("inside", [(), ("ranker",), ("retriever",), ("ranker", "retriever")])
+def test_retriever_and_ranker_are_taken_out_of_one_process_by_a_line(
+    inside: tuple[str, ...],
+) -> None:
+    names = ["one-process", *(f"one-process/{name}" for name in inside)]
+    documents = with_components(*names, "shared-claims")
+    assert [each for rule in RULES for each in rule(Cluster(documents))] == []
+    together = {"gateway", "embedder", *inside}
+    assert set(of(documents, "Deployment")) == {TOGETHER, "triton", *OURS} - together
+    settings = settings_of(documents, TOGETHER)
+    assert list(code.inside(settings)) == [name for name in SERVED if name in together]
 
 
 @pytest.mark.slow

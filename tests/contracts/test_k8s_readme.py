@@ -99,7 +99,7 @@ def test_the_page_names_every_overlay_and_component() -> None:
 
 
 def test_commands_name_what_is_there() -> None:
-    typed, small = " ".join([*README, *HANDBOOK]), overlay("small")
+    typed, apart = " ".join([*README, *HANDBOOK]), overlay("medium")
     for path in re.findall(r"deploy/k8s/[\w./-]+", typed):
         assert (ROOT / path).exists(), path
     kinds = {
@@ -110,7 +110,7 @@ def test_commands_name_what_is_there() -> None:
     named = re.findall(rf"\b({'|'.join(kinds)})[/ ]([a-z][a-z-]*)", typed)
     assert {kind for kind, _ in named} == set(kinds)
     for kind, name in named:
-        assert name in of(small, kinds[kind]), name
-    labels = {each["metadata"].get("labels", {}).get("app.kubernetes.io/name") for each in small}
+        assert name in of(apart, kinds[kind]), name
+    labels = {each["metadata"].get("labels", {}).get("app.kubernetes.io/name") for each in apart}
     for names in re.findall(r"app\.kubernetes\.io/name(?:=| in \()([\w, -]+)", typed):
         assert set(names.split(", ")) <= labels, names

@@ -16,6 +16,7 @@ from tests.contracts.k8s import (
     PODS,
     ROOT,
     TIMED,
+    TOGETHER,
     Document,
     main,
     of,
@@ -111,7 +112,8 @@ def test_its_image_is_a_release_and_its_pod_is_restricted(made: list[Document]) 
 def test_all_pods_may_send_to_it_and_it_to_the_backend_alone(
     base: list[Document], made: list[Document]
 ) -> None:
-    ours = {(name, NAME, 4318 if name == "triton" else 4317) for name in set(PODS) - set(ONCE)}
+    names = {TOGETHER, *PODS} - set(ONCE)
+    ours = {(name, NAME, 4318 if name == "triton" else 4317) for name in names}
     backend = (NAME, "backend", 4317)
     added = flows_of(made, "ingress", "from") - flows_of(base, "ingress", "from")
     assert {(other, mine, port) for mine, other, port in added} == ours

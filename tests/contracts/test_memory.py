@@ -11,6 +11,8 @@ from servicekit.decoding_limits import DecodingSettings, processes_bytes
 from tests.contracts.k8s import (
     COMPONENTS,
     ROOT,
+    SERVED,
+    TOGETHER,
     WHOLE,
     Document,
     main,
@@ -71,6 +73,16 @@ def test_in_kubernetes(
     settings = loaded(name, settings_of(documents, name), monkeypatch)
     fit = FIT if getattr(settings, "spaces", "") and name == "embedder" else 0
     assert needed(settings) + fit <= size(main(documents, name)["resources"]["limits"]["memory"])
+
+
+def test_one_process_has_the_memory_of_all_services_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check the sum: each service computes with the whole limit."""
+    documents, sizes = overlay("small"), dict[str, int]()
+    for name in SERVED:
+        settings = loaded(name, settings_of(documents, name), monkeypatch)
+        alone = size(main(overlay("medium"), name)["resources"]["limits"]["memory"])
+        sizes[name] = needed(settings) if name in DECODING else alone
+    assert sum(sizes.values()) <= size(main(documents, TOGETHER)["resources"]["limits"]["memory"])
 
 
 @pytest.mark.parametrize("name", DECODING)

@@ -18,7 +18,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.monitoring import generate, slo
 from deploy.monitoring.boards.model import UNITS
-from tests.contracts.k8s import OURS, ROOT, WORKLOADS, of, with_components
+from tests.contracts.k8s import OURS, ROOT, TOGETHER, WORKLOADS, of, overlay, with_components
 from tests.contracts.test_alerts import promtool
 from tests.contracts.test_compose import complaints, load
 from tests.contracts.test_guides import commands, typed
@@ -116,7 +116,7 @@ def test_what_latency_promises_can_be_counted() -> None:
 
 
 def test_the_component_scrapes_every_process_and_brings_rules_and_dashboards() -> None:
-    made = with_components("monitoring")
+    made = [*with_components("monitoring"), of(overlay("small"), "Deployment")[TOGETHER]]
     (monitor,) = of(made, "PodMonitor").values()
     wanted = monitor["spec"]["selector"]["matchLabels"]
     (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
@@ -129,7 +129,7 @@ def test_the_component_scrapes_every_process_and_brings_rules_and_dashboards() -
         ]
         assert endpoint["port"] in ports, name
         jobs.add(template["metadata"]["labels"][monitor["spec"]["jobLabel"]])
-    assert jobs == {*WORKLOADS} == {*generate.PROCESSES.split("|")}
+    assert jobs == {TOGETHER, *WORKLOADS} == {*generate.PROCESSES.split("|")}
     (rule,) = of(made, "PrometheusRule").values()
     groups = {group["name"] for group in rule["spec"]["groups"]}
     assert {"sightline-index", "sightline-slo-alerts", "sightline-pods"} <= groups

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from local_suite.programs import ALL
 from tests.chaos.__main__ import scenarios
 from tests.chaos.embedder.losses import BACK_SECONDS, LOSSES, WATCHED_SECONDS
 from tests.chaos.retriever import outages
@@ -20,7 +21,7 @@ PARTS: Mapping[str, Sequence[str]] = {
     "outages": outages.KINDS,
     "full-disks": (*MEBIBYTES, "engine"),
     "embedder-losses": tuple(LOSSES),
-    "processes": tuple(processes.LEFT),
+    "processes": tuple(each for each in processes.LEFT if each != ALL),
 }
 """Scenarios that lose one thing after another."""
 ROWS: Mapping[str, Sequence[str]] = {
@@ -30,6 +31,9 @@ ROWS: Mapping[str, Sequence[str]] = {
     ],
     "A worker": ["processes: retriever-worker", "processes: ranker-worker"],
     "A rolling restart": ["restarts"],
+    "The process of all services": [
+        *("one-process", "one-process-kills", "one-process-outages", "one-process-full-disks"),
+    ],
     "Triton": [
         *("processes: triton", "embedder-losses: Triton killed", "embedder-losses: Triton slow"),
         *("embedder-losses: Triton restarted", "embedder-losses: Triton stands still"),

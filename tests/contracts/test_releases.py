@@ -208,8 +208,8 @@ def test_the_demo_in_a_cluster_builds_applies_loads_asks_and_leaves_nothing(
     places = [calls.find(each) for each in order]
     assert -1 not in places, (order[places.index(-1)], calls)
     assert places == sorted(places)
-    assert "port-forward deployment/gateway 8600:8600" in calls
-    assert "port-forward deployment/gateway 8601:8609" in calls
+    assert "port-forward service/gateway 8600:8600" in calls
+    assert "port-forward service/gateway-admin 8601:8609" in calls
     assert "logs" not in calls
 
 

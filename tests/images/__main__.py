@@ -37,21 +37,23 @@ PYTHON = {
     "retriever": "retriever",
     "ranker": "ranker",
     "ranker-train": "ranker-worker",
+    "all": "gateway",
 }
-"""Images with Python, and the service of compose.yaml that runs each."""
-ENVIRONMENT = {
-    "retriever": {
-        "RETRIEVER_DATABASE_URL": "sqlite:////tmp/retriever.db",
-        "RETRIEVER_PHOTOS_URL": "/tmp/photos",  # noqa: S108 # in the container
-    },
-    "ranker": {
-        "RANKER_DATABASE_URL": "sqlite:////tmp/ranker.db",
-        "RANKER_MODEL_STORE": "/tmp/models",  # noqa: S108 # in the container
-        "RANKER_KEY_FILE": "/tmp/key",  # noqa: S108 # in the container
-        "RANKER_CREATE_KEY": "true",
-        "RANKER_WORKER_METRICS_PORT": "9090",
-    },
+"""Images with Python, and the service of compose.yaml that runs each, or that runs in it."""
+MEMORY = {"all": "4g"}
+"""Where it is not that of Compose, which runs the services apart."""
+RETRIEVER = {
+    "RETRIEVER_DATABASE_URL": "sqlite:////tmp/retriever.db",
+    "RETRIEVER_PHOTOS_URL": "/tmp/photos",  # noqa: S108 # in the container
 }
+RANKER = {
+    "RANKER_DATABASE_URL": "sqlite:////tmp/ranker.db",
+    "RANKER_MODEL_STORE": "/tmp/models",  # noqa: S108 # in the container
+    "RANKER_KEY_FILE": "/tmp/key",  # noqa: S108 # in the container
+    "RANKER_CREATE_KEY": "true",
+    "RANKER_WORKER_METRICS_PORT": "9090",
+}
+ENVIRONMENT = {"retriever": RETRIEVER, "ranker": RANKER, "all": RETRIEVER | RANKER}
 WATCH = """
 import os, grpc
 from grpc_health.v1 import health_pb2 as m, health_pb2_grpc as s
@@ -104,7 +106,7 @@ def of_service(name: str) -> Run:
     service = compose()[PYTHON[name]]
     own = ENVIRONMENT.get(name.partition("-")[0], {})
     probe = {"PROBE": service["environment"]["PROBE"]} if "PROBE" in service["environment"] else {}
-    return Run(tagged(name), service["mem_limit"], own | probe)
+    return Run(tagged(name), MEMORY.get(name, service["mem_limit"]), own | probe)
 
 
 def ready(container: str, test: Sequence[str]) -> bool:

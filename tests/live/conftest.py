@@ -18,7 +18,7 @@ from examples.wines import loading
 from examples.wines.catalogue import load_ratings, load_wines
 from examples.wines.local import free_port_base
 from local_suite.model import Program
-from local_suite.programs import sightline
+from local_suite.programs import ALL, APART, sightline
 from local_suite.suite import Suite
 from sightline_client import SightlineClient
 from tests.collector import Collector, collecting
@@ -72,14 +72,19 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture(scope="session")
 def suite(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Suite]:
-    """Run every service and engine as a process of its own."""
+    """Run the services in one process, as `make up` does; apart/ runs them apart."""
+    yield from shared(tmp_path_factory.mktemp("suite"), collector, ALL)
+
+
+def shared(data: Path, collector: Collector, target: str) -> Iterator[Suite]:
+    """Run a suite for the tests of a session."""
     traces = {"TRITON_TRACES_URL": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}  # of Triton's
     for service in ("GATEWAY", "EMBEDDER", "RETRIEVER", "RANKER"):
         traces[f"{service}_TRACES_ENDPOINT"] = collector.endpoint
         traces[f"{service}_TRACES_SHARE"] = "0"
     given = {**traces, "RETRIEVER_BLUR_FACES": "people"}
     with RUNNING:
-        yield RUNNING.enter_context(running(tmp_path_factory.mktemp("suite"), CATALOGS, given))
+        yield RUNNING.enter_context(running(data, CATALOGS, given, target))
 
 
 @contextmanager
@@ -87,11 +92,16 @@ def running(
     data: Path,
     catalogs: Sequence[str],
     environment: Mapping[str, str] = MappingProxyType({}),
-    target: str = "apart",
+    target: str = APART,
+    commands: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> Iterator[Suite]:
-    """Run a suite during the block."""
+    """Run a suite during the block; `commands` replace those of programs."""
     programs = [
-        replace(aged, environment={**aged.environment, **environment})
+        replace(
+            aged,
+            environment={**aged.environment, **environment},
+            command=commands.get(aged.name, aged.command),
+        )
         for aged in map(_aging, sightline(data, free_port_base(), catalogs, target=target))
     ]
     with _survived_by_no_process(data), Suite(data, programs) as started:
@@ -103,8 +113,9 @@ def _aging(program: Program) -> Program:
     fail."""
     if program.group == "engines" or program.name.endswith("-worker"):
         return program
-    given = {f"{program.name.upper()}_CONNECTION_AGE_SECONDS": CONNECTION_AGE}
-    if program.name == "retriever":
+    services = program.serves or [program.name]
+    given = {f"{each.upper()}_CONNECTION_AGE_SECONDS": CONNECTION_AGE for each in services}
+    if "retriever" in services:
         given["RETRIEVER_MILVUS_PROBE_SECONDS"] = "60"  # a busy machine is no lost engine
     return replace(program, environment={**program.environment, **given})
 
@@ -139,10 +150,10 @@ def gateway(suite: Suite) -> str:
 @pytest.fixture(scope="session")
 def shop_is_open(gateway: str) -> None:
     """Load 100 wines and 1,000 ratings, train a model on them and promote it."""
-    asyncio.run(_open_shop(gateway))
+    asyncio.run(open_shop(gateway))
 
 
-async def _open_shop(gateway: str) -> None:
+async def open_shop(gateway: str) -> None:
     async with SightlineClient(gateway, timeout=SECONDS) as client:
         wines = load_wines()
         await loading.import_wines(client, wines)

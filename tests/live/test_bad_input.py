@@ -342,7 +342,7 @@ async def test_bytes_that_are_no_message_are_refused_by_every_call(
 def test_nothing_of_this_was_taken_for_a_mistake_of_our_own(suite: Suite) -> None:
     """Check, last in this file, that no service answered INTERNAL or UNKNOWN to any of it."""
     logs = [path for path in Path(suite.layout.logs).glob("*.log") if path.stem != "triton"]
-    assert len(logs) >= 6
+    assert {path.stem for path in logs} >= {"all", "milvus", "retriever-worker", "ranker-worker"}
     guilty = [
         (path.name, line)
         for path in logs

@@ -178,11 +178,13 @@ def test_the_first_hour_goes_as_the_page_shows_it(desk: Desk) -> None:
 
 @pytest.mark.long
 def test_a_suite_that_lost_a_part_is_started_anew_elsewhere_if_need_be(desk: Desk) -> None:
+    target = "TARGET=gateway,embedder,retriever"
+    desk.shell(f"make down && make up {target}")
     from_environment("status", desk.environment).stop("ranker")
     said = desk.shell("sightline doctor", code=1)
     assert f"ranker does not listen on port {desk.port + 3}" in said
     stop, start = said_to_fix(said)[:2]
-    assert (stop, start) == ("make down", f"make up PORT_BASE={desk.port}")
+    assert (stop, start) == ("make down", f"make up PORT_BASE={desk.port} {target}")
     assert commands(desk.shell("make up", code=2)) == [stop]  # it runs, after all
     desk.shell(stop)
     assert said_to_fix(desk.shell("sightline doctor", code=1)) == [start]
@@ -235,8 +237,9 @@ def test_a_day_goes_as_the_page_shows_it(desk: Desk) -> None:
         block for kind, block in BLOCK.findall((TUTORIALS / A_DAY).read_text()) if kind == "toml"
     ]
     (desk.folder / "experiments" / "home.toml").write_text(*files)
-    desk.shell("make status || make up")  # it runs already, but for who types this page alone
-    desk.shell("make wines")
+    (up,) = re.findall(r"^make up WINES=1.*$", (TUTORIALS / A_DAY).read_text(), re.MULTILINE)
+    desk.shell("make down")  # of the other pages
+    desk.shell(up)
     for command, expected in transcript(A_DAY):
         if "\n" in command:
             desk.python(command)

@@ -34,17 +34,22 @@ VENDORS = (
     *("numpy", "PIL", "pyarrow", "tokenizers", "onnx"),
 )
 SERVICES = ("gateway", "embedder", "retriever", "ranker")
+TOGETHER = "all"
+"""The image with all of them in one process."""
+MODULES = {TOGETHER: "sightline_all"}
 OWN = {
     "gateway": {"numpy"},
     "embedder": {"tritonclient", "tokenizers", "onnx", "scipy", "numpy", "PIL"},
     "retriever": {"pymilvus", "sqlalchemy", "psycopg", "numpy", "PIL", "pyarrow"},
     "ranker": {"sqlalchemy", "psycopg", "numpy"},
 }
+OWN[TOGETHER] = set[str]().union(*OWN.values())
 FACES = {
     "gateway": "sightline.gateway.v1.RecommendationService",
     "embedder": "sightline.embedder.v1.EmbeddingService",
     "retriever": "sightline.retriever.v1.ProductService",
     "ranker": "sightline.ranker.v1.RankingService",
+    TOGETHER: "sightline.all",
 }
 NOT_SHIPPED = (
     "sightline_client",
@@ -64,6 +69,15 @@ class Alone:
     service: str
     python: Path
 
+    @property
+    def inside(self) -> set[str]:
+        """The services in it."""
+        return set(SERVICES) if self.service == TOGETHER else {self.service}
+
+    @property
+    def module(self) -> str:
+        return MODULES.get(self.service, self.service)
+
     def importable(self, names: tuple[str, ...]) -> set[str]:
         """Return those of `names` that it can import."""
         script = (
@@ -76,7 +90,7 @@ class Alone:
         )
 
 
-@pytest.fixture(scope="module", params=SERVICES)
+@pytest.fixture(scope="module", params=[*SERVICES, TOGETHER])
 def alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Alone:
     """Return a service as its image contains it."""
     service: str = request.param
@@ -101,7 +115,7 @@ def test_it_has_its_own_vendors_and_no_other(alone: Alone) -> None:
 
 
 def test_it_has_no_other_service_and_no_tool(alone: Alone) -> None:
-    assert alone.importable((*SERVICES, *NOT_SHIPPED)) == {alone.service}
+    assert alone.importable((*SERVICES, *NOT_SHIPPED)) == alone.inside
 
 
 def test_nothing_of_it_leads_back_to_the_sources(alone: Alone) -> None:
@@ -109,8 +123,8 @@ def test_nothing_of_it_leads_back_to_the_sources(alone: Alone) -> None:
     packages = next(alone.python.parent.parent.glob("lib/python*/site-packages"))
     for link in packages.glob("*.pth"):
         assert str(alone.python.parents[2] / "src") not in link.read_text(), link
-    assert (packages / alone.service / "__main__.py").is_file()
-    assert (packages / "sightline" / alone.service / "v1").is_dir()
+    assert (packages / alone.module / "__main__.py").is_file()
+    assert all((packages / "sightline" / each / "v1").is_dir() for each in alone.inside)
 
 
 def test_it_starts_alone_is_healthy_and_ends_on_a_signal(alone: Alone, tmp_path: Path) -> None:
@@ -118,12 +132,15 @@ def test_it_starts_alone_is_healthy_and_ends_on_a_signal(alone: Alone, tmp_path:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             health = health_pb2_grpc.HealthStub(channel)
             for name in ("", FACES[alone.service]):
-                answer = health.Check(
+                # The first of several services answers before the last one serves.
+                seen = health.Watch(
                     health_pb2.HealthCheckRequest(service=name),
                     timeout=SECONDS,
                     wait_for_ready=True,
                 )
-                assert answer.status == health_pb2.HealthCheckResponse.SERVING
+                serving = health_pb2.HealthCheckResponse.SERVING
+                assert any(each.status == serving for each in seen)
+                seen.cancel()
         process.send_signal(signal.SIGTERM)
         assert process.wait(SECONDS) == 0, (tmp_path / "log").read_text()
     assert list((tmp_path / "cwd").iterdir()) == [], "it writes where it was started"
@@ -134,8 +151,9 @@ def started(alone: Alone, at: Path) -> Iterator[tuple[subprocess.Popen[bytes], i
     """Run `python -m SERVICE` on a free port, with its settings as the only environment."""
     port, data = free_port(), at / "data"
     (at / "cwd").mkdir()
+    called = "gateway" if alone.service == TOGETHER else alone.service
     environment = {
-        f"{alone.service.upper()}_PORT": str(port),
+        f"{called.upper()}_PORT": str(port),
         "RETRIEVER_DATABASE_URL": f"sqlite:///{data}/record.db",
         "RETRIEVER_PHOTOS_URL": str(data / "photos"),
         "RANKER_DATABASE_URL": f"sqlite:///{data}/ranker.db",
@@ -143,7 +161,7 @@ def started(alone: Alone, at: Path) -> Iterator[tuple[subprocess.Popen[bytes], i
         "RANKER_KEY_FILE": str(data / "pseudonym.key"),
         "RANKER_CREATE_KEY": "true",
     }
-    command = [str(alone.python), "-m", alone.service]
+    command = [str(alone.python), "-m", alone.module]
     with (at / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=at / "cwd", env=environment, stdout=log, stderr=log)
     try:

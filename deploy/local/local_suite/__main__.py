@@ -1,8 +1,8 @@
 """`python -m local_suite up | down | run | status | stop | start`.
 
 Environment variables: DATA and PORT_BASE identify the suite; ENGINE is its vector index, TARGET
-whether its services run apart or all in one process, TRACES the host of a trace collector, and
-PROGRAM the program to stop or start.
+whether its services run apart, all in one process, or some in one (default: by the size of DATA),
+TRACES the host of a trace collector, and PROGRAM the program to stop or start.
 """
 
 import os
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from local_suite.model import SuiteError
-from local_suite.programs import sightline
+from local_suite.programs import sightline, usual_target
 from local_suite.suite import Suite, stored_facts
 
 _DATA = ".data/suite"
@@ -71,7 +71,8 @@ def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
         "port_base": environment.get("PORT_BASE") or _PORT_BASE,
         "catalogs": environment.get("CATALOGS") or "default",
         "engine": environment.get("ENGINE") or "lite",
-        "target": environment.get("TARGET") or "apart",
+        "target": environment.get("TARGET")
+        or usual_target(data, environment.get("ENGINE") or "lite"),
         "traces": environment.get("TRACES") or "",
     }
     facts = given if command in ("up", "run") else {**given, **stored_facts(data)}
@@ -81,15 +82,15 @@ def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
         raise SuiteError(f"PORT_BASE={facts['port_base']} is not a number") from None
     catalogs = [name.strip() for name in str(facts["catalogs"]).split(",") if name.strip()]
     engine, traces = str(facts["engine"]), str(facts.get("traces", ""))
-    target = str(facts.get("target", "apart"))
+    target = str(facts["target"])
     programs = sightline(data, port_base, catalogs, engine=engine, traces=traces, target=target)
-    return Suite(data, programs, facts={**given, "again": _again(given)})
+    return Suite(data, programs, facts={**given, "again": _again(data, given)})
 
 
-def _again(given: Mapping[str, str]) -> str:
+def _again(data: Path, given: Mapping[str, str]) -> str:
     """Return the command that starts this suite again."""
     usual = {"port_base": _PORT_BASE, "catalogs": "default", "engine": "lite", "traces": ""}
-    usual["target"] = "apart"
+    usual["target"] = usual_target(data, given["engine"])
     other = [f"{n.upper()}={shlex.quote(v)}" for n, v in given.items() if v != usual[n]]
     return " ".join(["make up", *other])
 

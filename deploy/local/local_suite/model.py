@@ -51,6 +51,15 @@ class Program:
     stop_seconds: int = 12
     """Seconds between SIGTERM and SIGKILL."""
 
+    def listens(self) -> dict[str, dict[str, int]]:
+        """Return its ports by purpose, under its name or those of the services inside."""
+        if not self.serves:
+            return {self.name: dict(self.ports)}
+        return {
+            service: dict(self.ports) if port == self.ports["grpc"] else {"grpc": port}
+            for service, port in self.serves.items()
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:

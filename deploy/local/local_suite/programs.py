@@ -1,7 +1,9 @@
 """Programs of Sightline on one machine, with their ports and settings."""
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,10 +49,14 @@ is off: it is not needed, and has a published vulnerability in this old release.
 Milvus server only.
 """
 
-TARGETS = ("apart", "all")
-"""The four services in a process each, or in one."""
-ALL = "all"
-"""The program of the latter."""
+TARGETS = APART, ALL = ("apart", "all")
+"""The four services in a process each, or in one; the latter is also the program of that one."""
+ONE_PROCESS_PRODUCTS = 10_000
+"""Most products for which a suite without TARGET runs its services in one process: those for which
+Milvus Lite is meant (docs/operate/sizing.md)."""
+
+SERVICES = ("gateway", "embedder", "retriever", "ranker")
+"""Those that can run in one process."""
 
 ENGINES = ("lite", "server")
 """Milvus Lite, or the Milvus server of the PyPI wheel."""
@@ -68,14 +74,14 @@ def sightline(
 ) -> tuple[Program, ...]:
     """Return every program in the order of start.
 
-    `engine`: one of ENGINES. `target`: one of TARGETS. `traces`: the host of a collector that
-    receives the traces of all calls by OTLP, over gRPC on 4317 and over HTTP on 4318; empty = none.
-    Raise SuiteError for an unknown engine or target, an invalid catalog or a port out of range.
+    `engine`: one of ENGINES. `target`: APART, ALL, or the services of one process, separated by
+    commas; the others have one each. `traces`: the host of a collector that receives the traces of
+    all calls by OTLP, over gRPC on 4317 and over HTTP on 4318; empty = none. Raise SuiteError for
+    an unknown engine or target, an invalid catalog or a port out of range.
     """
     if engine not in ENGINES:
         raise SuiteError(f"ENGINE={engine} is not one of {', '.join(ENGINES)}")
-    if target not in TARGETS:
-        raise SuiteError(f"TARGET={target} is not one of {', '.join(TARGETS)}")
+    inside = _inside(target)
     if bad := [name for name in catalogs if not CATALOG.fullmatch(name)]:
         raise SuiteError(
             f"CATALOGS: {', '.join(map(repr, bad))}: a catalog is 1 to 63 of a-z, 0-9, - and _, "
@@ -88,12 +94,12 @@ def sightline(
         name: {purpose: port_base + offset for purpose, offset in offsets.items()}
         for name, offsets in PORTS.items()
     }
-    models = MODELS[:1] if target == "all" else MODELS
+    models = MODELS[:1] if inside else MODELS
     services = _services(root, ports, folder, ",".join(catalogs), models)
     made = (
         _triton(root, ports["triton"], folder, models),
         (_milvus_lite if engine == "lite" else _milvus_server)(root, ports["milvus"], folder),
-        *(_in_one_process(services, root) if target == "all" else services),
+        *(_in_one_process(services, root, inside) if inside else services),
     )
     return tuple(_traced(program, traces) for program in made) if traces else made
 
@@ -123,6 +129,7 @@ def _triton(root: Path, ports: Mapping[str, int], data: Path, models: Sequence[s
         folder=folder,
         healthy=triton_ready(ports["grpc"]),
         ports=ports,
+        keys=(_control_key(data),),
         stop_seconds=15,
     )
 
@@ -226,7 +233,7 @@ def _services(
         "EMBEDDER_BACKBONES": str(root / "deploy" / "triton" / "models"),
     }
     return (
-        service("embedder", "EmbeddingService", embedder),
+        service("embedder", "EmbeddingService", embedder, _control_key(data)),
         service("retriever", "ProductService", retriever),
         worker("retriever", retriever),
         service("ranker", "RankingService", ranker | key),
@@ -235,9 +242,43 @@ def _services(
     )
 
 
-def _in_one_process(services: Sequence[Program], root: Path) -> tuple[Program, ...]:
-    """Return the workers, and one program for all other services."""
-    inside = [each for each in services if not each.name.endswith("-worker")]
+def usual_target(data: Path, engine: str) -> str:
+    """Return the target of a suite that is given none, by its size."""
+    return ALL if engine == "lite" and _products(data) <= ONE_PROCESS_PRODUCTS else APART
+
+
+def _products(data: Path) -> int:
+    """Return the number of products in a suite's record, counted up to one more than fit; 0 if
+    there is no record yet."""
+    record = layout(data).data / "retriever" / "record.db"
+    counted = "SELECT count(*) FROM (SELECT 1 FROM products LIMIT ?)", (ONE_PROCESS_PRODUCTS + 1,)
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{record}?mode=ro", uri=True)) as opened:
+            (count,) = opened.execute(*counted).fetchone()
+    except sqlite3.Error:
+        return 0
+    return int(count)
+
+
+def _inside(target: str) -> frozenset[str]:
+    """Return the services of one process; none if each has its own. Raise SuiteError."""
+    if target in (APART, ALL):
+        return frozenset(SERVICES if target == ALL else ())
+    names = frozenset(each.strip() for each in target.split(","))
+    if "gateway" not in names or names - set(SERVICES):
+        raise SuiteError(
+            f"TARGET={target} is neither {APART} nor {ALL}, nor some of {', '.join(SERVICES)}, with"
+            " the gateway"
+        )
+    return names
+
+
+def _in_one_process(
+    services: Sequence[Program], root: Path, names: Collection[str]
+) -> tuple[Program, ...]:
+    """Return one program for the named services, and the others as they are."""
+    inside = [each for each in services if each.name in names]
+    addresses = {f"{HOST}:{each.ports['grpc']}" for each in inside}
     gateway = next(each for each in inside if each.name == "gateway")
     settings = {key: value for each in inside for key, value in each.environment.items()}
     together = replace(
@@ -247,14 +288,14 @@ def _in_one_process(services: Sequence[Program], root: Path) -> tuple[Program, .
         healthy=lambda: all(each.healthy() for each in inside),
         serves={each.name: each.ports["grpc"] for each in inside},
         environment={
-            # The services call one another without a network.
+            # They call one another without a network.
             key: value
             for key, value in settings.items()
-            if not key.endswith("_TARGET") or key == "EMBEDDER_TRITON_TARGET"
+            if value not in addresses
         },
         keys=tuple(key for each in inside for key in each.keys),
     )
-    return (*(each for each in services if each.name.endswith("-worker")), together)
+    return (*(each for each in services if each not in inside), together)
 
 
 def _spaces(data: Path) -> Path:
@@ -263,7 +304,8 @@ def _spaces(data: Path) -> Path:
 
 
 def _control_key(data: Path) -> Path:
-    """Return the key of Triton's model control, which Triton creates and the embedder reads."""
+    """Return the key of Triton's model control, which Triton and the embedder read: neither has to
+    start first."""
     return data / "embedder" / "triton.key"
 
 

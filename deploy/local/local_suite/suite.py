@@ -246,6 +246,12 @@ class Suite:
         try:
             return self.programs[program]
         except KeyError:
+            for name, each in self.programs.items():
+                if program in each.serves:
+                    raise SuiteError(
+                        f"{program} runs in the process {name}: start the suite with TARGET=apart"
+                        " to give each service its own"
+                    ) from None
             names = ", ".join(self.programs)
             raise SuiteError(f"there is no program {program!r}; there are {names}") from None
 
@@ -286,11 +292,16 @@ class Suite:
         if missing:
             raise SuiteError(f"not installed yet: {', '.join(sorted(missing))}; run `make setup`")
 
+    def _listens(self) -> dict[str, dict[str, int]]:
+        """Return the ports of all programs, by program or service."""
+        programs = self.programs.values()
+        return {name: ports for each in programs for name, ports in each.listens().items()}
+
     def _check_ports(self) -> None:
         taken = [
-            f"{port} ({program.name} {purpose})"
-            for program in self.programs.values()
-            for purpose, port in program.ports.items()
+            f"{port} ({name} {purpose})"
+            for name, ports in self._listens().items()
+            for purpose, port in ports.items()
             if not _free(port)
         ]
         if taken:
@@ -303,8 +314,7 @@ class Suite:
         """Start the supervisor, which holds `lock` until it ends."""
         self.layout.socket.unlink(missing_ok=True)
         self.layout.config.write_text(render(self.layout, list(self.programs.values())))
-        ports = {name: dict(program.ports) for name, program in self.programs.items()}
-        kept = {**self._facts, "ports": ports, "socket": str(self.layout.socket)}
+        kept = {**self._facts, "ports": self._listens(), "socket": str(self.layout.socket)}
         self.layout.facts.write_text(json.dumps(kept))  # `sightline doctor` reads them, too
         done = subprocess.run(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.layout.config)],

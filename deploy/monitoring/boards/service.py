@@ -53,7 +53,7 @@ def calls(service: str) -> PanelRow:
 
 def process(jobs: str, named: str) -> PanelRow:
     """Return the row of processor, memory and files of a service's processes."""
-    own = f'@, job=~"{jobs}"'
+    own = f'@, job=~"all|{jobs}"'  # "all": one process of all services
     return PanelRow(
         "Processes",
         (

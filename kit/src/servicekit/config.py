@@ -107,27 +107,16 @@ class _Environment(EnvSettingsSource):
             return [part.strip() for part in text.split(",") if part.strip()]
 
 
-class ServiceSettings(BaseSettings):
-    """Base of every service's settings: frozen, unknown variables ignored.
+class ProcessSettings(BaseSettings):
+    """Base of every process's settings: frozen, unknown variables ignored.
 
-    A service sets `model_config = SettingsConfigDict(env_prefix="GATEWAY_")` and writes a
+    A subclass sets `model_config = SettingsConfigDict(env_prefix="GATEWAY_")` and writes a
     docstring under each field. Lists are given as JSON or as `a,b,c`.
     """
 
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", use_attribute_docstrings=True, validate_default=True
     )
-
-    mode: Literal["development", "production"] = "development"
-    """In production, the process does not start with unsafe settings and lists all of them with
-    their remedies: docs/operate/access.md."""
-
-    def unsafe(self) -> Iterator[str]:
-        """Yield the settings that are unsafe in production, each with its remedy.
-
-        Subclasses add to those of their base classes.
-        """
-        yield from ()
 
     def variable(self, field: str) -> str:
         """Return the environment variable of a field."""
@@ -144,6 +133,21 @@ class ServiceSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read arguments first, then the environment; no .env files."""
         return init_settings, _Environment(settings_cls)
+
+
+class ServiceSettings(ProcessSettings):
+    """Base of every service's settings."""
+
+    mode: Literal["development", "production"] = "development"
+    """In production, the process does not start with unsafe settings and lists all of them with
+    their remedies: docs/operate/access.md."""
+
+    def unsafe(self) -> Iterator[str]:
+        """Yield the settings that are unsafe in production, each with its remedy.
+
+        Subclasses add to those of their base classes.
+        """
+        yield from ()
 
 
 def _catalogs(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -358,7 +362,7 @@ def is_guessable(user: str, password: str) -> bool:
     return password != "" and password.lower() in {user.lower(), *_PASSWORDS}
 
 
-S = TypeVar("S", bound=ServiceSettings)
+S = TypeVar("S", bound=ProcessSettings)
 
 
 def load(cls: type[S]) -> S:
@@ -373,7 +377,7 @@ def load(cls: type[S]) -> S:
         _refuse(cls, error, sys.stderr)
 
 
-def _refuse(cls: type[ServiceSettings], error: ValidationError, out: TextIO) -> NoReturn:
+def _refuse(cls: type[ProcessSettings], error: ValidationError, out: TextIO) -> NoReturn:
     prefix = cls.model_config.get("env_prefix", "")
     print(f"{error.error_count()} invalid setting(s):", file=out)
     for problem in error.errors(include_url=False, include_input=False):

@@ -10,10 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Final
+
+from grpc_health.v1 import health, health_pb2
 
 from servicekit.config import LOCAL
 from servicekit.local_channel import LocalChannel, LocalServer
+
+EVERY: Final = "sightline.all"
+"""Name in health of all services of a process together."""
 
 
 class Host:
@@ -22,11 +27,21 @@ class Host:
     def __init__(self) -> None:
         self._servers: dict[str, LocalServer] = {}
         self._ends: dict[str, asyncio.Event] = {}
-        self._tasks: Mapping[str, asyncio.Task[None]] = {}
+        self.tasks: Mapping[str, asyncio.Task[None]] = {}
+        """The services by name, once `run` has started them."""
+        self.health: Any = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        """Answers on the port of each service for all of them, as a probe asks one port."""
+        self._serving: set[str] = set()
 
     def offer(self, service: str, server: LocalServer) -> None:
         """Let the other services of the process call a service."""
         self._servers[service] = server
+
+    async def report_serving(self, service: str) -> None:
+        """Note that a service serves; EVERY is healthy when all do."""
+        self._serving.add(service)
+        if self.tasks.keys() <= self._serving:
+            await self.health.set(EVERY, health_pb2.HealthCheckResponse.SERVING)
 
     def withdraw(self, service: str) -> None:
         """Let calls of a service fail with UNAVAILABLE from now on."""
@@ -45,8 +60,9 @@ class Host:
         """Run services until `stop`, or until one of them ends; then end the others in the order of
         `services`, each after the one before it. Raise what a service raised."""
         running.set(self)
+        await self.health.set(EVERY, health_pb2.HealthCheckResponse.NOT_SERVING)
         tasks = {name: asyncio.create_task(work, name=name) for name, work in services.items()}
-        self._tasks = tasks
+        self.tasks = tasks
         await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_COMPLETED)
         for name, task in tasks.items():
             self.end_of(name).set()
@@ -56,7 +72,7 @@ class Host:
     def stop(self) -> None:
         """Ask the first service that still runs to end, and with it all; it cuts its drain short at
         the second time."""
-        for name, task in self._tasks.items():
+        for name, task in self.tasks.items():
             if not task.done():
                 self.end_of(name).set()
                 return
@@ -64,3 +80,9 @@ class Host:
 
 running: ContextVar[Host | None] = ContextVar("running", default=None)
 """The host of the current service; `None` for a service alone in its process."""
+
+
+def services() -> int:
+    """Return the number of services in this process."""
+    host = running.get()
+    return 1 if host is None else max(1, len(host.tasks))

@@ -147,9 +147,10 @@ class RefusalDelay:
 class CallLimits:
     """The admission limits of one server, in one process."""
 
-    def __init__(self, service: str, settings: ServerSettings) -> None:
+    def __init__(self, service: str, settings: ServerSettings, services: int = 1) -> None:
+        """`services`: how many share the process."""
         self.service = service
-        room = settings.max_bytes_in_flight or _share_of_memory(settings)
+        room = settings.max_bytes_in_flight or _share_of_memory(settings, services)
         self.bytes, self.unread = ByteBudget(room), UnreadAnswers(room)
         self.health = HealthReads(HEALTH_READS, HEALTH_ARRIVAL)
         most = settings.max_streams, settings.max_streams_per_connection
@@ -188,11 +189,11 @@ class CallLimits:
         return catalog if catalog in self._catalogs else ""
 
 
-def _share_of_memory(settings: ServerSettings) -> int:
-    """Return a quarter of the memory, shared among the processes; at least two of the largest
-    requests for each of two callers."""
-    processes = getattr(settings, "processes", 1)
-    return max(memory.limit() // 4 // processes, 4 * settings.max_message_bytes)
+def _share_of_memory(settings: ServerSettings, services: int) -> int:
+    """Return a quarter of the memory, shared among the processes and the services of each; at least
+    two of the largest requests for each of two callers."""
+    sharers = getattr(settings, "processes", 1) * services
+    return max(memory.limit() // 4 // sharers, 4 * settings.max_message_bytes)
 
 
 class CallAdmission:

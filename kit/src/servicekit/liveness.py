@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
+import os
+import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 T = TypeVar("T")
@@ -23,6 +27,10 @@ time."""
 SILENT_SECONDS = 300.0
 """Default seconds for one step of a loop, such as waiting for an engine."""
 PATH = "/live"
+LOOK_SECONDS = 0.25
+"""Seconds between two looks at an event loop whose process ends when it is blocked."""
+BLOCKED_STATUS = 70
+"""Exit status of that process (EX_SOFTWARE of sysexits.h)."""
 
 
 class Liveness:
@@ -71,11 +79,15 @@ LIVENESS = Liveness()
 """Liveness of this process."""
 
 
-async def with_heartbeat(main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` and report meanwhile that the event loop runs."""
+async def with_heartbeat(main: Coroutine[Any, Any, T], blocked_seconds: float | None = None) -> T:
+    """Run `main` and report meanwhile that the event loop runs. `blocked_seconds`: see
+    `ended_when_blocked`; None: a blocked loop is only reported."""
     heartbeat = asyncio.create_task(_heartbeat())
     try:
-        return await main
+        with contextlib.ExitStack() as stack:
+            if blocked_seconds is not None:
+                stack.enter_context(ended_when_blocked(blocked_seconds))
+            return await main
     finally:
         heartbeat.cancel()
         LIVENESS.suspend(EVENT_LOOP)
@@ -85,3 +97,41 @@ async def _heartbeat() -> None:
     while True:
         LIVENESS.report(EVENT_LOOP, BLOCKED_SECONDS)
         await asyncio.sleep(BLOCKED_SECONDS / 10)
+
+
+@contextlib.contextmanager
+def ended_when_blocked(seconds: float) -> Iterator[None]:
+    """End the process, with the stacks of all threads on stderr, if the running event loop takes no
+    step for `seconds` during the block.
+
+    A thread counts its own waits, so that a process that was stopped and continued stays.
+    """
+    loop, ran, done = asyncio.get_running_loop(), threading.Event(), threading.Event()
+    ran.set()
+
+    def look() -> None:
+        missed = 0
+        while not done.wait(LOOK_SECONDS):
+            missed += 1
+            if ran.is_set():
+                missed = 0
+                ran.clear()
+                loop.call_soon_threadsafe(ran.set)
+            elif missed * LOOK_SECONDS >= seconds:
+                _end(f"ends: the event loop took no step for {seconds:g} s")
+
+    thread = threading.Thread(target=look, name="blocked event loop", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _end(why: str) -> NoReturn:
+    try:
+        print(why, file=sys.stderr, flush=True)
+        faulthandler.dump_traceback()
+    finally:
+        os._exit(BLOCKED_STATUS)

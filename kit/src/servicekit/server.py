@@ -116,11 +116,15 @@ class RunningServer:
         await asyncio.to_thread(self._stop_metrics)
 
 
-def run(main: Coroutine[Any, Any, T], settings: SharedServerSettings | None = None) -> T:
+def run(
+    main: Coroutine[Any, Any, T],
+    settings: SharedServerSettings | None = None,
+    blocked_seconds: float | None = None,
+) -> T:
     """Run a service's `main` on uvloop, with files that only its user may access.
 
     If `settings` ask for several processes, this one starts and supervises them, and exits with
-    them.
+    them. `blocked_seconds`: see `liveness.with_heartbeat`.
     """
     os.umask(PRIVATE)
     number = processes.number()
@@ -133,7 +137,7 @@ def run(main: Coroutine[Any, Any, T], settings: SharedServerSettings | None = No
     sys.setswitchinterval(SWITCH_SECONDS)
     keep_memory()
     try:
-        return uvloop.run(with_heartbeat(main))
+        return uvloop.run(with_heartbeat(main, blocked_seconds))
     except Unreadable as error:
         raise SystemExit(f"does not start: {error}") from None
 
@@ -155,8 +159,9 @@ async def start(
     Raises OSError when a port is taken.
     """
     costs.install(asyncio.get_running_loop())
-    health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
-    limits = CallLimits(service, settings)  # of all ports together
+    host = hosting.running.get()
+    health_servicer = health.aio.HealthServicer() if host is None else host.health  # type: ignore[attr-defined]
+    limits = CallLimits(service, settings, hosting.services())  # of all ports together
 
     def observing(server: grpc.aio.Server, who: AccessPolicy) -> ObservedServer:
         return ObservedServer(server, service, who, audit, limits.of_a_port())
@@ -169,13 +174,15 @@ async def start(
         probed = Listener(settings.probe_port)
         listening.append(_listen((), settings, probed, health_servicer, observing))
     servers, ports = zip(*listening, strict=True)
-    if (host := hosting.running.get()) is not None:
+    if host is not None:
         host.offer(service, _offered(bindings, health_servicer, partial(observing, who=access)))
     stop_metrics = _serve_metrics(settings)
     for server in servers:
         await server.start()
     for binding in bindings:
         await health_servicer.set(binding.full_name, health_pb2.HealthCheckResponse.SERVING)
+    if host is not None:
+        await host.report_serving(service)
     renewing = asyncio.create_task(_renew({each.tls for each in listeners if each.tls}))
     return RunningServer(servers, ports, health_servicer, stop_metrics, renewing)
 

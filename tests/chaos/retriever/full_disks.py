@@ -22,7 +22,7 @@ from tests.chaos.retriever.comparing import Outcome, compare
 from tests.chaos.retriever.disks import Disk, small_disks
 from tests.chaos.retriever.ledger import SPACE, Ledger, values, vector
 from tests.chaos.retriever.writers import Writer, team
-from tests.chaos.stage import START_SECONDS, channel_to, stage
+from tests.chaos.stage import START_SECONDS, channel_to, running, stage
 from tests.fakes.photos import encoded
 
 CATALOG = "full"
@@ -88,7 +88,7 @@ async def _record(
         disk.free()
         report.say(f"the record's disk was full: {_words(while_full)}; reads {read}")
         await asyncio.sleep(CALM_SECONDS)
-    for name in ("retriever", "retriever-worker"):
+    for name in (running(suite, "retriever"), "retriever-worker"):
         await asyncio.to_thread(suite.kill, name)
         await asyncio.to_thread(suite.wait_healthy, name, START_SECONDS)
     sound = _integrity(suite)

@@ -14,7 +14,7 @@ from tests.chaos.retriever.calls import Retriever
 from tests.chaos.retriever.comparing import Outcome, compare
 from tests.chaos.retriever.ledger import SPACE, Ledger
 from tests.chaos.retriever.writers import team
-from tests.chaos.stage import RETRIEVER, START_SECONDS, channel_to, stage
+from tests.chaos.stage import RETRIEVER, START_SECONDS, channel_to, running, stage
 
 WRITERS = 8
 CATALOG = "kills"
@@ -75,14 +75,15 @@ async def _kill(
 ) -> float:
     """Kill them together, each in the middle of its work; the seconds since the last round."""
     began, so_far = time.monotonic(), retriever.acknowledged
-    for name in victims:
+    programs = [running(suite, name) for name in victims]
+    for name in programs:
         await asyncio.to_thread(suite.wait_healthy, name, START_SECONDS)
     await _until(lambda: _acknowledged(retriever, so_far + WRITERS))
     if ENGINE in victims:
         before = await retriever.newest(SPACE)
         await _until(lambda: _indexed(retriever, before))
     await asyncio.sleep(chance.uniform(0, LONGEST_WAIT))
-    await asyncio.gather(*(asyncio.to_thread(suite.kill, name) for name in victims))
+    await asyncio.gather(*(asyncio.to_thread(suite.kill, name) for name in programs))
     return time.monotonic() - began
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
+from local_suite.programs import ALL
 from local_suite.suite import Suite
 from sightline_client import SightlineClient
 from sightline_client.values.answers import Cause
@@ -43,7 +45,12 @@ FOUND_SECONDS: Final = 5.0
 """Seconds after which calls no longer go to a lost process, if there is another one."""
 RATES: Final = {**dict.fromkeys(WHOLE, 1.0), **dict.fromkeys(WRITES, 0.5)}
 """Calls a second: what two cores answer in a third of their time."""
+BACK_SECONDS: Final = 5.0
+"""Promised seconds until the process of all services answers again."""
 HOW: Final = ("killed", "stopped")
+Faults = Mapping[str, Mapping[str, Callable[[], Awaitable[None]]]]
+"""Further ways to lose a process, by its name; each returns when it is back."""
+NO_FAULTS: Final[Faults] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +86,22 @@ LEFT: Final[Mapping[str, Left]] = {
     ),
     "ranker-worker": Left(),
     "gateway": Left(),
+    ALL: Left(
+        frozenset(
+            {
+                *(
+                    Cause.EMBEDDER_UNAVAILABLE,
+                    Cause.RETRIEVER_UNAVAILABLE,
+                    Cause.RANKER_UNAVAILABLE,
+                ),
+                *(Cause.PROFILE_UNAVAILABLE, Cause.ANSWER_RECORD_DROPPED, Cause.STAGE_DEADLINE),
+            }
+        ),
+        alone=True,
+    ),
 }
-"""The fallbacks (services/gateway/README.md), by the process that is lost."""
+"""The fallbacks (services/gateway/README.md), by the process that is lost; ALL is the one of all
+services, in a suite without the others."""
 
 
 @dataclass(slots=True)
@@ -94,6 +115,12 @@ class Loss:
     """Time at which it answered again, or continued."""
     well: float = 0.0
     """Time of the last incomplete answer."""
+
+    def silences(self, each: Got) -> bool:
+        """Return whether a call came while no process could answer it, or before its caller found
+        the next one; `recovery` judges how long that takes."""
+        found = max(self.back, self.well)
+        return self.process == ALL and each.began <= found and each.ended > self.lost
 
     @property
     def recovery(self) -> float:
@@ -110,35 +137,44 @@ def processes(stopped: float, seed: int, report: Report) -> None:
     """Kill each process, then stop each for `stopped` seconds. Raise SuiteError, NotMeasured or
     NoPostgreSQL."""
     with replicated() as suite:
-        asyncio.run(_processes(suite, stopped, seed, report))
+        asyncio.run(lose_each(suite, SET_UP, stopped, seed, report))
 
 
-async def _processes(suite: Suite, stopped: float, seed: int, report: Report) -> None:
-    ledger = Ledger()
+async def lose_each(
+    suite: Suite, set_up: str, stopped: float, seed: int, report: Report, faults: Faults = NO_FAULTS
+) -> None:
+    """Lose each process of a suite in each way; `faults` are further ways."""
+    ledger, losses = Ledger(), list[Loss]()
     async with SightlineClient(front(suite), timeout=SECONDS, batch_timeout=SECONDS) as client:
         await open_shop(client)
-        report.say(f"a shop is open: {SET_UP}; the client's deadline of {SECONDS:.0f} s")
+        report.say(f"a shop is open: {set_up}; the client's deadline of {SECONDS:.0f} s")
         load = Load({**shoppers(client, seed), **writers(client, ledger)}, RATES)
         async with load.running():
             began = await load.calm(time.monotonic())
-            for process in LEFT:
-                for how in HOW:
-                    loss = await _lose(suite, Loss(process, how), stopped, load)
+            for process in [each for each in LEFT if each in suite.programs]:
+                for how in (*HOW, *faults.get(process, ())):
+                    loss = await _lose(suite, Loss(process, how), stopped, load, faults)
+                    losses.append(loss)
                     judge(loss, load.got, report)
                     report.say(f"{process} {how}: whole {loss.recovery:.1f} s after its return")
         lost = await ledger.lost(client)
     every = [each for each in load.got if each.ended >= began]
+    every = [each for each in every if not any(loss.silences(each) for loss in losses)]
     share = answered(every)
-    report.add(f"all of it: ≥ {ANSWERED:.1%} answered", share >= ANSWERED, _by_kind(every))
+    report.add(
+        f"all of it: ≥ {ANSWERED:.1%} answered", share >= ANSWERED, f"{_by_kind(every)}; {set_up}"
+    )
     measured = f"of {ledger}: {len(lost)} lost {', '.join(lost[:3])}"
     report.add("acknowledged writes: 0 lost", bool(ledger.events) and not lost, measured)
 
 
-async def _lose(suite: Suite, loss: Loss, stopped: float, load: Load) -> Loss:
+async def _lose(suite: Suite, loss: Loss, stopped: float, load: Load, faults: Faults) -> Loss:
     """Cause one loss, from one healthy state to the next."""
     await load.calm(time.monotonic())
     loss.lost = time.monotonic()
-    if loss.how == "killed":
+    if loss.how in faults.get(loss.process, ()):
+        await faults[loss.process][loss.how]()
+    elif loss.how == "killed":
         await asyncio.to_thread(suite.kill, loss.process)
         await asyncio.to_thread(suite.wait_healthy, loss.process, START_SECONDS)
     else:
@@ -151,10 +187,13 @@ async def _lose(suite: Suite, loss: Loss, stopped: float, load: Load) -> Loss:
 
 def judge(loss: Loss, got: Sequence[Got], report: Report) -> None:
     """Judge the answers to shoppers from the loss until full recovery."""
-    around = [each for each in got if each.ended >= loss.lost]
+    around = [each for each in got if each.ended >= loss.lost and not loss.silences(each)]
     wrong = Counter(why for each in around if (why := fault(loss, each)))
     flagged = Counter(" and ".join(sorted(each.causes)) for each in around if each.causes)
     away = loss.back - loss.lost
+    if loss.process == ALL and loss.how != "stopped":
+        back = f"{loss.process} {loss.how}: back within {BACK_SECONDS:.0f} s"
+        report.add(back, away <= BACK_SECONDS, f"{away:.1f} s")
     report.add(
         f"{loss.process} {loss.how} ({away:.0f} s): answered, by the best fallback, whole again",
         answered(around) >= ANSWERED and not wrong and loss.recovery <= RECOVERY_SECONDS,
@@ -183,7 +222,7 @@ def fault(loss: Loss, each: Got) -> str:
 def _by_kind(got: Sequence[Got]) -> str:
     kinds = {kind: [each for each in got if each.kind == kind] for kind in RATES}
     shares = ", ".join(f"{kind} {answered(some):.2%}" for kind, some in kinds.items())
-    return f"{counted(got)}; {shares}; {SET_UP}"
+    return f"{counted(got)}; {shares}"
 
 
 def _words(counts: Counter[str]) -> str:

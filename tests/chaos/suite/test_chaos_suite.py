@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 import grpc
 import pytest
 
-from local_suite.programs import PORTS
+from local_suite.programs import ALL, PORTS
 from sightline_client import Recommendations, SightlineClient
 from sightline_client.errors import Failure, SightlineError, make
 from tests.chaos.model import NotMeasured, Report
@@ -133,7 +134,21 @@ def test_a_lost_database_that_costs_shoppers_their_answer_is_noticed(
 
 def test_each_process_of_a_suite_has_its_fallback() -> None:
     """Check that each program of the suite, also a new one, is lost in some scenario."""
-    assert LEFT.keys() == PORTS.keys()
+    assert LEFT.keys() == {*PORTS, ALL}
+
+
+def test_only_a_call_while_the_one_process_is_away_may_be_unanswered() -> None:
+    failed = Got("photo", LOST + 1, LOST + 2, "GATEWAY_UNREACHABLE")
+    whole = given("photo", "visual", after=70.0)
+    assert verdict(loss(ALL), failed, whole)
+    assert not verdict(loss("gateway"), failed, whole)
+    assert not verdict(loss(ALL), replace(failed, began=BACK + 1, ended=BACK + 2), whole)
+    late = replace(failed, began=BACK + 1, ended=BACK + 2)
+    assert verdict(loss(ALL, well=BACK + 2), late, whole), "found again within the promised time"
+    assert not verdict(loss(ALL, well=BACK + 5.1), late, whole)
+    back = replace(loss(ALL), how="killed", back=LOST + 5.1, well=LOST + 5.1)
+    assert not verdict(back, whole)
+    assert verdict(replace(back, back=LOST + 4.9, well=LOST + 4.9), whole)
 
 
 def answer(**fields: Any) -> Recommendations:

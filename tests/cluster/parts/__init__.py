@@ -9,6 +9,7 @@ from tests.chaos.model import Report
 from tests.cluster.parts.alone import alone
 from tests.cluster.parts.disks import disks
 from tests.cluster.parts.faults import faults
+from tests.cluster.parts.medium import medium
 from tests.cluster.parts.overlays import overlays
 from tests.cluster.parts.pages import pages
 from tests.cluster.parts.policies import policies
@@ -24,6 +25,7 @@ PARTS: Final[Mapping[str, Callable[[Stage, Report], None]]] = {
     "overlays": overlays,
     "alone": alone,
     "small": small,
+    "medium": medium,
     "rollouts": rollouts,
     "policies": policies,
     "faults": faults,

@@ -11,7 +11,7 @@ from typing import Final
 
 from tests.chaos.model import Report
 from tests.cluster.kube import Kube, until
-from tests.cluster.parts.small import first_answer
+from tests.cluster.parts.medium import first_answer
 from tests.cluster.parts.stage import Stage, images, rendered
 from tests.contracts.k8s import Document, of
 
@@ -62,9 +62,9 @@ def again(document: Document, number: int) -> Document:
 
 
 def stores(stage: Stage, **places: str) -> Mapping[str, str]:
-    """Run the PostgreSQL and Milvus of `small`, each in the namespace of `places`. Return what
+    """Run the PostgreSQL and Milvus of `medium`, each in the namespace of `places`. Return what
     deploy/k8s/secrets.sh reads from its environment."""
-    root, own = secrets.token_hex(24), rendered("small")
+    root, own = secrets.token_hex(24), rendered("medium")
     guarded = {"authorizationEnabled": True, "defaultRootPassword": root}
     urls = {
         name: f"postgresql+psycopg://{name}:{secrets.token_hex(24)}"
@@ -95,7 +95,7 @@ def stores(stage: Stage, **places: str) -> Mapping[str, str]:
 
 
 def run_store(stage: Stage, own: Sequence[Document], name: str, namespace: str) -> None:
-    """Run a StatefulSet of `small` in another namespace, open to all pods."""
+    """Run a StatefulSet of `medium` in another namespace, open to all pods."""
     documents = [
         {**each, "metadata": {**each["metadata"], "namespace": namespace}}
         for each in own

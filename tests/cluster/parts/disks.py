@@ -15,7 +15,7 @@ from tests.chaos.model import Report
 from tests.chaos.retriever.disks import Disk
 from tests.chaos.retriever.full_disks import noise
 from tests.cluster.kube import until
-from tests.cluster.parts.small import install, open_for_business
+from tests.cluster.parts.medium import install, open_for_business
 from tests.cluster.parts.stage import Stage
 from tests.cluster.parts.under_load import UnderLoad, loaded
 

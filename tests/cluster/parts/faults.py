@@ -11,7 +11,7 @@ from typing import Final
 
 from tests.chaos.model import Report
 from tests.cluster.kube import NAMESPACE, Kube, Refused, ready, restarts, until
-from tests.cluster.parts.small import install, open_for_business
+from tests.cluster.parts.medium import install, open_for_business
 from tests.cluster.parts.stage import SERVING, Stage
 from tests.cluster.parts.under_load import UnderLoad, loaded
 

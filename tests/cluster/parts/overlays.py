@@ -49,7 +49,7 @@ def lacking(stage: Stage, report: Report) -> None:
         held = not unnamed and "ensure CRDs are installed first" in said
         what = f"{len(kinds)} kinds; not named: {unnamed or 'none'}"
         report.add(name, held, what if held else f"{what}: {said.strip()[-300:]}")
-        claim = of(overlay("small"), "PersistentVolumeClaim")["retriever-photos"]
+        claim = of(overlay("medium"), "PersistentVolumeClaim")["retriever-photos"]
         until("a service account", lambda: _account(kube), 60)
         kube.apply([{**claim, "metadata": {"name": "photos", "namespace": "trial"}}])
         waits(kube, report, "without a storage class", "no storage class is set")
@@ -68,7 +68,7 @@ def waits(kube: Kube, report: Report, what: str, sentence: str) -> None:
 
 def greedy() -> Document:
     """Return a pod that no node has room for."""
-    kept = pod(overlay("small"), "gateway")
+    kept = pod(overlay("medium"), "gateway")
     container = {
         "name": "trial",
         "image": PAUSE,
@@ -126,12 +126,12 @@ def without_pods(document: Document) -> Document:
 
 def run_pod(stage: Stage, report: Report) -> None:
     """Run the gateway's pod, else one of the node's own image, under Pod Security restricted."""
-    image = of(overlay("small"), "Deployment")["gateway"]["spec"]["template"]["spec"]["containers"]
+    image = of(overlay("medium"), "Deployment")["gateway"]["spec"]["template"]["spec"]["containers"]
     name = image[0]["image"]
     for tar in stage.tars:
         stage.node.load(tar)
     real = hub(name) in stage.node.images()
-    kept = pod(overlay("small"), "gateway")
+    kept = pod(overlay("medium"), "gateway")
     spec: Document = {
         "automountServiceAccountToken": False,
         "securityContext": kept["securityContext"],

@@ -13,7 +13,7 @@ from typing import Final
 
 from tests.chaos.model import Report
 from tests.cluster.parts.faults import kill
-from tests.cluster.parts.small import install
+from tests.cluster.parts.medium import install
 from tests.cluster.parts.stage import Stage
 from tests.cluster.tools import ROOT
 from tests.contracts.k8s import kubectl
@@ -28,7 +28,7 @@ DRY: Final = "--dry-run=server"
 REPLACED: Final = {
     # Overlays of clusters with another node, or of the reader: the server judges them.
     r"kubectl apply -k": f"kubectl apply {DRY} -k",
-    r"apply (.*)overlays/(yours|example)": r"apply \1overlays/small",
+    r"apply (.*)overlays/(yours|example)": r"apply \1overlays/medium",
     r"(kubectl .*port-forward .*)": r"timeout 5 \1 || [ $? = 124 ]",
     r"secrets.sh \| kubectl create -f -": "secrets.sh | kubectl create -f - || true # they exist",
     r"sleep 90": "sleep 1",

@@ -7,13 +7,13 @@ from typing import Final
 
 from tests.chaos.model import Report
 from tests.cluster.kube import NAMESPACE, Kube, ready, until
-from tests.cluster.parts.small import install
+from tests.cluster.parts.medium import install
 from tests.cluster.parts.stage import Stage
 from tests.contracts.k8s import ARROWS, Document, of, overlay, pod
 
 POD_SECONDS: Final = 120
 QUOTA_MEMORY: Final = "10Gi"
-"""What `small` requests, and a second pod of Triton while it is rolled out."""
+"""What `medium` requests, and a second pod of Triton while it is rolled out."""
 TOO_MANY: Final = 15
 OURS: Final = ("gateway", "embedder", "retriever", "retriever-worker", "ranker", "ranker-worker")
 """Workloads whose containers have Python."""
@@ -142,7 +142,7 @@ def neighbour(kube: Kube, name: str, label: str) -> None:
         kube.ask("label", "namespace", name, f"{label}=true")
     here = ("--namespace", name, "get", "serviceaccount/default")
     until("a service account", lambda: kube.call(*here).returncode == 0, POD_SECONDS)
-    kept = pod(overlay("small"), "gateway")
+    kept = pod(overlay("medium"), "gateway")
     spec = {
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 1,
@@ -184,7 +184,7 @@ def security(kube: Kube, report: Report) -> None:
 
 def rights(kube: Kube, report: Report) -> None:
     """Ask what each service account may do."""
-    accounts = of(overlay("small"), "ServiceAccount")
+    accounts = of(overlay("medium"), "ServiceAccount")
     wrong = []
     for name in accounts:
         account = f"system:serviceaccount:{NAMESPACE}:{name}"

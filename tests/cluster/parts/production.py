@@ -1,4 +1,4 @@
-"""`small` with TLS and keys of its own for each service: they change under load."""
+"""`medium` with TLS and keys of its own for each service: they change under load."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from sightline_client import tls_credentials
 from tests import certificates
 from tests.chaos.model import Report
 from tests.cluster.kube import NAMESPACE, Kube, Refused, until
+from tests.cluster.parts.medium import install, open_for_business
 from tests.cluster.parts.pages import blocks, run
-from tests.cluster.parts.small import install, open_for_business
 from tests.cluster.parts.stage import Stage
 from tests.cluster.parts.under_load import loaded
 from tests.cluster.tools import ROOT

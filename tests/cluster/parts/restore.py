@@ -21,10 +21,10 @@ from tests.chaos.model import Report
 from tests.chaos.suite.shop import shoppers
 from tests.cluster.kube import Refused
 from tests.cluster.node import SUBNET
+from tests.cluster.parts.medium import install, open_for_business
 from tests.cluster.parts.pages import blocks
 from tests.cluster.parts.pages import run as run_block
 from tests.cluster.parts.production import secret_of
-from tests.cluster.parts.small import install, open_for_business
 from tests.cluster.parts.stage import Stage, written
 from tests.cluster.tools import ROOT
 from tests.contracts.k8s import kubectl
@@ -120,7 +120,7 @@ def bucket() -> Iterator[Any]:
 
 def prepare(folder: Path) -> None:
     """Put the overlay, keep.sh and kubectl where the page has them."""
-    written(folder / "deploy/k8s/overlays/yours", "small", **OVERLAY)
+    written(folder / "deploy/k8s/overlays/yours", "medium", **OVERLAY)
     (folder / "deploy/keep.sh").symlink_to(ROOT / "deploy/keep.sh")
     (folder / "bin").mkdir()
     (folder / "bin/kubectl").symlink_to(kubectl())

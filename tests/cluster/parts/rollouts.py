@@ -12,7 +12,7 @@ from typing import Final
 from tests.chaos.model import Report
 from tests.cluster.kube import NAMESPACE, Kube, ready, until
 from tests.cluster.node import hub
-from tests.cluster.parts.small import install, open_for_business
+from tests.cluster.parts.medium import install, open_for_business
 from tests.cluster.parts.stage import SERVING, Stage, rendered
 from tests.cluster.parts.under_load import loaded
 from tests.contracts.k8s import of
@@ -74,7 +74,7 @@ def restart(kube: Kube) -> None:
 
 def migrate(kube: Kube) -> None:
     """Delete the Jobs and apply them again."""
-    jobs = of(rendered("small"), "Job")
+    jobs = of(rendered("medium"), "Job")
     for name in jobs:
         kube.here("delete", "job", name, "--ignore-not-found")
     kube.apply(list(jobs.values()))

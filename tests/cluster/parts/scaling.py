@@ -27,7 +27,7 @@ from tests.chaos.suite.shop import PAGE, Ask, Load, shoppers
 from tests.cluster import results
 from tests.cluster.kube import ready
 from tests.cluster.parts.autoscalers import Sizes, scaler
-from tests.cluster.parts.small import install, open_for_business
+from tests.cluster.parts.medium import install, open_for_business
 from tests.cluster.parts.stage import Stage, rendered
 from tests.cluster.parts.under_load import RATES, SEED, UnderLoad, loaded
 from tests.cluster.scaled import (
@@ -60,7 +60,7 @@ COMPONENTS: Final = ["autoscaling", "monitoring"]
 def scaling(stage: Stage, report: Report) -> None:
     """Let both rushes come. Raise NotMeasured."""
     stage.clear()
-    changed = patches(rendered("small", components=COMPONENTS))
+    changed = patches(rendered("medium", components=COMPONENTS))
     documents = install(stage, report, components=COMPONENTS, patches=changed)
     open_for_business(stage)
     with scaler(stage, documents) as (prometheus, sizes):

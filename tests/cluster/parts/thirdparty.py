@@ -20,7 +20,7 @@ from tests.chaos.model import NotMeasured, Report
 from tests.cluster.kube import Kube, ready, until
 from tests.cluster.node import SUBNET, hub
 from tests.cluster.parts.alone import place, stores
-from tests.cluster.parts.small import first_answer
+from tests.cluster.parts.medium import first_answer
 from tests.cluster.parts.stage import LESS_CPU, Stage, images
 from tests.cluster.tools import ROOT
 from tests.contracts.k8s import K8S, Document, kubectl, main, pod, render

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from ranker.wiring.server import CLOSE_SECONDS
-from tests.contracts.k8s import SERVED, Document
+from servicekit.config import LOCAL
+from tests.contracts.k8s import SERVED, TOGETHER, Document
 from tests.contracts.policies.cluster import LONG_RUNNING, Cluster, Rule, Workload
 from tests.contracts.settings import WITH_COMMANDS, loaded, variables
 
@@ -22,9 +24,14 @@ WORKER_END = 10
 """Seconds: a worker leaves what it does to the next one."""
 
 
+def image_of(container: Document) -> str:
+    """Return the name of a container's image, without registry and tag."""
+    return re.sub(r"[:@].*", "", container["image"].rsplit("/", 1)[-1])
+
+
 def process(container: Document) -> str | None:
     """Return which of WITH_COMMANDS a container runs; None if it runs none."""
-    name = re.sub(r"[:@].*", "", container["image"].rsplit("/", 1)[-1])
+    name = image_of(container)
     modules = {**dict(zip(SERVED, SERVED, strict=True)), "ranker-train": "ranker.worker"}
     command = container.get("command") or ["python", "-m", modules.get(name, "")]
     if command[:2] != ["python", "-m"] or not command[2]:
@@ -38,11 +45,31 @@ def process(container: Document) -> str | None:
 
 def processes(cluster: Cluster) -> Iterator[tuple[Workload, Document, str, dict[str, str]]]:
     """Yield each container that runs one of our processes: workload, container, process,
-    environment. `checked` compares init containers with them."""
+    environment; one with several services once for each. `checked` compares init containers with
+    them."""
     for workload in cluster.workloads():
         for container in workload.pod["containers"]:
-            if (name := process(container)) in WITH_COMMANDS:
+            if image_of(container) == TOGETHER:
+                for name, environment in inside(cluster.environment(container)).items():
+                    yield workload, container, name, environment
+            elif (name := process(container)) in WITH_COMMANDS:
                 yield workload, container, name, cluster.environment(container)
+
+
+def inside(environment: dict[str, str]) -> dict[str, dict[str, str]]:
+    """Return the services that run in one process with this environment, each with its own part of
+    it, as sightline_all completes it. The gateway has also what belongs to none."""
+    names = [name for name in SERVED if f"GATEWAY_{name.upper()}_TARGET" not in environment]
+    parts: dict[str, dict[str, str]] = {name: {} for name in names}
+    for key, value in environment.items():
+        owner = key.partition("_")[0].lower()
+        parts[owner if owner in names else names[0]][key] = value
+    for name, part in parts.items():
+        targets = {f"{name}_{other}_TARGET".upper(): f"{LOCAL}{other}" for other in names}
+        part |= {key: value for key, value in targets.items() if key in variables(name)}
+        if name != names[0]:
+            part[f"{name}_METRICS_PORT".upper()] = "0"
+    return parts
 
 
 def settings_of(name: str, environment: dict[str, str]) -> Any:
@@ -124,21 +151,26 @@ def checked(cluster: Cluster) -> Iterator[str]:
 
 
 def ports(cluster: Cluster) -> Iterator[str]:
-    """Yield differences between a container's ports and those that its process opens."""
+    """Yield differences between a container's ports and those that its processes open."""
+    opened: dict[str, dict[str, int]] = {}
     for workload, container, name, settings in serving(cluster):
+        opens = opened.setdefault(str(workload), {})
         if name not in SERVED:
-            opened = {"metrics": settings.worker_metrics_port}
+            opens |= {"metrics": settings.worker_metrics_port}
+        elif image_of(container) == TOGETHER and name != "gateway":
+            opens |= {name: settings.port}
         else:
-            opened = {"grpc": settings.port, "metrics": settings.metrics_port}
+            opens |= {"grpc": settings.port, "metrics": settings.metrics_port}
             if getattr(settings, "admin_port", 0):
-                opened["admin"] = settings.admin_port
+                opens |= {"admin": settings.admin_port}
             asked = settings.probe_port or settings.port
             for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
                 if container.get(kind, {}).get("grpc", {}).get("port") != asked:
                     yield f"{workload}: {kind} does not ask {asked}"
-        has = {each["name"]: each["containerPort"] for each in container.get("ports", ())}
-        if has != opened:
-            yield f"{workload}: has ports {has}, and {name} opens {opened}"
+    for workload in cluster.workloads():
+        has = {each["name"]: each["containerPort"] for each in workload.ports()}
+        if str(workload) in opened and has != opened[str(workload)]:
+            yield f"{workload}: has ports {has}, and opens {opened[str(workload)]}"
 
 
 def targets(cluster: Cluster) -> Iterator[str]:
@@ -159,14 +191,17 @@ def targets(cluster: Cluster) -> Iterator[str]:
 
 
 def ends(cluster: Cluster) -> Iterator[str]:
-    """Yield pods whose grace period is less than the shutdown of their process plus 5 s."""
+    """Yield pods whose grace period is less than the shutdown of their processes plus 5 s; services
+    in one process end one after another."""
+    before: Counter[str] = Counter()
     for workload, container, name, settings in serving(cluster):
         needed = float(WORKER_END)
         if name in SERVED:
             # The gateway hands over its answers' records for as long again; the ranker stores them.
             further = {"gateway": settings.drain_seconds, "ranker": CLOSE_SECONDS}
             needed = settings.drain_seconds + further.get(name, 0.0)
-        yield from _ends(workload, container, needed, name in SERVED)
+        before[str(workload)] += needed
+        yield from _ends(workload, container, before[str(workload)], name in SERVED)
     for workload in cluster.workloads(*LONG_RUNNING):
         for container in workload.containers:
             for each in container.get("args", ()):

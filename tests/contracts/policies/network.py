@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.contracts.k8s import Document
+from tests.contracts.k8s import TOGETHER, Document
 from tests.contracts.policies.cluster import Cluster, Rule, Workload, namespace, selects, workloads
 from tests.contracts.policies.code import ADDRESS
 from tests.contracts.policies.pods import ours
@@ -16,7 +16,7 @@ Flow = tuple[str, int]
 
 OUTSIDE = "elsewhere"
 """Namespaces and addresses that are not of this installation."""
-ENTRANCES = {("gateway", 8600), ("gateway", 8609)}
+ENTRANCES = {(name, port) for name in ("gateway", TOGETHER) for port in (8600, 8609)}
 """Services and ports that other namespaces may call, besides metrics."""
 SQL, MILVUS = 5432, 19530
 """Namespaces with the label of stores may be called there, whether or not there are any."""

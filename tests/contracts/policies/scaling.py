@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from tests.contracts.k8s import Document
+from tests.contracts.k8s import TOGETHER, Document
 from tests.contracts.policies.cluster import (
     Cluster,
     Rule,
@@ -13,6 +13,7 @@ from tests.contracts.policies.cluster import (
     selects,
     title,
 )
+from tests.contracts.policies.code import image_of
 
 SCALED = ("Deployment", "StatefulSet")
 
@@ -95,4 +96,14 @@ def rollouts(cluster: Cluster) -> Iterator[str]:
             yield f"{workload}: all of its pods may be on one node"
 
 
-RULES: list[Rule] = [budgets, scaled, rollouts]
+def together(cluster: Cluster) -> Iterator[str]:
+    """Yield workloads with several services in one process that may have several pods: a shop that
+    needs them runs its services apart."""
+    most = {target(each): bounds(each)[1] for each in scalers(cluster)}
+    for workload in cluster.workloads(*SCALED):
+        pods = most.get((workload.kind, workload.name), fewest(cluster, workload))
+        if pods > 1 and any(image_of(each) == TOGETHER for each in workload.containers):
+            yield f"{workload}: {pods} pods of several services in one process: run them apart"
+
+
+RULES: list[Rule] = [budgets, scaled, rollouts, together]

@@ -297,6 +297,11 @@ VIOLATIONS: list[tuple[Rule, str, Change]] = [
         lambda d: pod(d, "gateway").pop("topologySpreadConstraints"),
     ),
     (
+        scaling.together,
+        "pods of several services in one process",
+        lambda d: image(d, "sightline/all:1"),
+    ),
+    (
         network.closed,
         "Ingress is open",
         lambda d: [d.remove(of(d, "NetworkPolicy")[each]) for each in ("nothing", "metrics")],

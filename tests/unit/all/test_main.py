@@ -10,13 +10,23 @@ from sightline_all import __main__ as program
 
 from embedder.settings import EmbedderSettings
 from gateway.settings import GatewaySettings
+from ranker.settings import RankerSettings
 
 
 def test_all_services_run_unless_some_are_named() -> None:
     assert program._named([]) == ["gateway", "embedder", "retriever", "ranker"]
+    assert program._named(["--target", "all"]) == program._named([])
     assert program._named(["--target", "ranker,gateway"]) == ["gateway", "ranker"]
     with pytest.raises(SystemExit):
         program._named(["--target", "gateway,shop"])
+
+
+@pytest.mark.parametrize("name", ["embedder", "retriever", "ranker"])
+def test_one_setting_takes_a_service_out(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"GATEWAY_{name.upper()}_TARGET", "elsewhere:8600")
+    assert program._named([]) == [each for each in program.SERVICES if each != name]
+    monkeypatch.setenv(f"GATEWAY_{name.upper()}_TARGET", f"local:{name}")
+    assert program._named([]) == list(program.SERVICES)
 
 
 def test_services_of_the_process_call_one_another_and_others_by_their_settings(
@@ -45,6 +55,14 @@ def test_what_one_process_can_not_do_is_refused_with_the_setting(tmp_path: Path)
         "EMBEDDER_PEER_TLS_FOLDER",
     ]
     assert list(program._impossible({"embedder": embedder})) == []
+
+
+def test_services_that_would_send_traces_elsewhere_are_refused() -> None:
+    ranker = RankerSettings(traces_endpoint="http://collector:4317")
+    alike = GatewaySettings(traces_endpoint="http://collector:4317")
+    (found,) = program._different({"gateway": GatewaySettings(), "ranker": ranker})
+    assert found.startswith("RANKER_TRACES_ENDPOINT: one process")
+    assert list(program._different({"gateway": alike, "ranker": ranker})) == []
 
 
 def test_the_settings_are_checked_without_a_start(tmp_path: Path) -> None:

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from servicekit import channel, hosting, server
 from servicekit.config import ServerSettings
 from servicekit.hosting import Host
-from tests.fakes.kit_echo import Echo, binding
+from tests.fakes.kit_echo import NAME, Echo, binding
 from tests.waiting import SECONDS, until
 
 
@@ -33,29 +35,43 @@ async def answers(peer: grpc.aio.Channel) -> bool:
         return False
 
 
+async def healthy(peer: Any, name: str) -> bool:
+    asked = health_pb2.HealthCheckRequest(service=name)
+    try:
+        found = await health_pb2_grpc.HealthStub(peer).Check(asked, timeout=SECONDS)
+    except grpc.aio.AioRpcError:
+        return False
+    return bool(found.status == health_pb2.HealthCheckResponse.SERVING)
+
+
 async def test_services_call_one_another_and_end_one_after_the_other() -> None:
     host, order, called = Host(), list[str](), asyncio.Event()
 
     async def first() -> None:
         peer = channel.connect("local:second")  # which may start later
         await until(lambda: answers(peer))
+        assert not await healthy(peer, hosting.EVERY), "one of two serves"
         called.set()
         await served("first", order)
         assert await answers(peer), "it ends before those that it calls"
 
     running = asyncio.create_task(host.run({"first": first(), "second": served("second", order)}))
     await called.wait()
-    await until(lambda: "first" in host._servers)
+    peer = host.channel("local:first")
+    await until(lambda: healthy(peer, hosting.EVERY))
+    assert await healthy(peer, NAME)
     host.stop()
     await running
     assert order == ["first", "second"]
     assert hosting.running.get() is None
+    assert hosting.services() == 1
 
 
 async def test_a_service_that_fails_ends_the_others_and_is_reported() -> None:
     host, order = Host(), list[str]()
 
     async def failing() -> None:
+        assert hosting.services() == 2
         await until(lambda: {"kept"} <= host._servers.keys())
         raise ValueError("its port is taken")
 
@@ -113,4 +129,40 @@ async def test_a_reader_that_stops_ends_the_stream() -> None:
     call.cancel()
     assert await call.code() is grpc.StatusCode.CANCELLED
     assert len(sent) < 5, "answers wait for their reader"
+    await running.stop()
+
+
+async def test_what_one_side_changes_in_a_message_the_other_does_not_see() -> None:
+    host, kept = Host(), list[Any]()
+
+    class Changing:
+        async def check(self, request: Any, context: object) -> Any:
+            request.service += " changed"
+            kept.append(health_pb2.HealthCheckResponse(status=1))
+            return kept[0]
+
+    def add(servicer: Changing, to: grpc.aio.Server) -> None:
+        check = grpc.unary_unary_rpc_method_handler(
+            servicer.check,
+            health_pb2.HealthCheckRequest.FromString,
+            health_pb2.HealthCheckResponse.SerializeToString,
+        )
+        named = grpc.method_handlers_generic_handler("test.Changing", {"Check": check})
+        to.add_generic_rpc_handlers((named,))
+
+    hosted = hosting.running.set(host)
+    served = [server.Binding(add, Changing(), "test.Changing")]
+    running = await server.start(served, ServerSettings(port=0), "changing")
+    peer = channel.connect("local:changing")
+    hosting.running.reset(hosted)
+    asked = health_pb2.HealthCheckRequest(service="as sent")
+    call = peer.unary_unary(
+        "/test.Changing/Check",
+        health_pb2.HealthCheckRequest.SerializeToString,
+        health_pb2.HealthCheckResponse.FromString,
+    )
+    answer = await call(asked, timeout=SECONDS)
+    answer.status = 2
+    assert asked.service == "as sent"
+    assert kept[0].status == 1
     await running.stop()

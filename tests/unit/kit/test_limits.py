@@ -220,6 +220,7 @@ def test_without_a_setting_a_process_has_its_part_of_a_quarter(
     assert limits.CallLimits("s", ServerSettings()).bytes.free == 2**31
     shared = SharedServerSettings(port=1, processes=4)
     assert limits.CallLimits("s", shared).bytes.free == 2**29
+    assert limits.CallLimits("s", ServerSettings(), services=4).bytes.free == 2**29
     monkeypatch.setattr(memory, "limit", lambda: 128 * MIB)
     assert limits.CallLimits("s", ServerSettings()).bytes.free == 128 * MIB
 

@@ -1,6 +1,10 @@
 """A process with a loop that hangs reports it; its metrics alone would not."""
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -72,3 +76,53 @@ async def test_a_blocked_event_loop_is_not_alive_though_metrics_are_served(
     assert live == (503, f"no report from: {EVENT_LOOP}")
     assert metrics == 200
     await until(lambda: EVENT_LOOP not in LIVENESS.overdue())
+
+
+PROGRAM = """
+import asyncio, sys, time
+from servicekit import liveness
+
+liveness.LOOK_SECONDS = 0.05
+
+async def main():
+    print("runs", flush=True)
+    while sys.argv[1] == "steps":
+        await asyncio.sleep(0.01)
+        print("step", flush=True)
+    def the_culprit():
+        time.sleep(60)
+    the_culprit()
+
+asyncio.run(liveness.with_heartbeat(main(), 0.2))
+"""
+
+
+def program(manner: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", PROGRAM, manner]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, bufsize=1)
+
+
+@pytest.mark.slow
+def test_a_process_whose_loop_is_blocked_ends_and_says_where() -> None:
+    _, said = (ended := program("blocks")).communicate(timeout=SECONDS)
+    assert ended.returncode == liveness.BLOCKED_STATUS
+    assert said.startswith("ends: the event loop took no step for 0.2 s")
+    assert "in the_culprit" in said
+
+
+@pytest.mark.slow
+def test_a_process_that_was_stopped_as_a_whole_goes_on() -> None:
+    running = program("steps")
+    assert running.stdout is not None
+    try:
+        assert running.stdout.readline() == "runs\n"
+        os.kill(running.pid, signal.SIGSTOP)
+        time.sleep(1)
+        os.kill(running.pid, signal.SIGCONT)
+        until_step = time.monotonic() + 1
+        while time.monotonic() < until_step:
+            assert running.stdout.readline() == "step\n"
+    finally:
+        running.kill()
+        running.communicate()

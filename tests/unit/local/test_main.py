@@ -1,10 +1,13 @@
+import contextlib
 import re
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from local_suite.__main__ import from_environment, main
 from local_suite.model import Layout, SuiteError
+from local_suite.programs import ONE_PROCESS_PRODUCTS
 
 
 @pytest.mark.parametrize("arguments", [[], ["sideways"], ["up", "down"]])
@@ -20,7 +23,7 @@ def test_the_status_of_nothing_is_a_table_and_code_three(
 ) -> None:
     assert main(["status"], {"DATA": str(tmp_path / "none")}) == 3
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 9
+    assert len(lines) == 6
     assert lines[1].split()[:4] == ["triton", "STOPPED", "no", "-"]
 
 
@@ -32,7 +35,12 @@ def test_stopping_nothing_is_no_error(capsys: pytest.CaptureFixture[str], tmp_pa
 
 @pytest.mark.parametrize("command", ["stop", "start"])
 @pytest.mark.parametrize(
-    ("program", "said"), [("ranger", "no program 'ranger'; there are"), ("ranker", "no suite runs")]
+    ("program", "said"),
+    [
+        ("ranger", "no program 'ranger'; there are"),
+        ("ranker", "ranker runs in the process all"),
+        ("ranker-worker", "no suite runs"),
+    ],
 )
 def test_a_program_that_is_not_there_is_neither_stopped_nor_started(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str, program: str, said: str
@@ -69,7 +77,8 @@ def test_a_later_command_uses_the_engine_of_the_start(tmp_path: Path) -> None:
 
 
 def test_catalogs_reach_every_service(tmp_path: Path) -> None:
-    suite = from_environment("up", {"DATA": str(tmp_path), "CATALOGS": "default, wines"})
+    asked = {"DATA": str(tmp_path), "CATALOGS": "default, wines", "TARGET": "apart"}
+    suite = from_environment("up", asked)
     given = {
         name: program.environment.get(f"{name.split('-')[0].upper()}_CATALOGS")
         for name, program in suite.programs.items()
@@ -90,3 +99,46 @@ def test_the_command_of_the_page_has_all_processes_send_their_traces(tmp_path: P
     suite = from_environment("up", {"DATA": str(tmp_path), name: value})
     given = suite.programs["ranker-worker"].environment
     assert given["RANKER_TRACES_ENDPOINT"] == f"http://{value}:4317"
+
+
+def with_products(data: Path, count: int) -> None:
+    (folder := data / "retriever").mkdir()
+    with contextlib.closing(sqlite3.connect(folder / "record.db")) as record, record:
+        record.execute("CREATE TABLE products (product_id)")
+        record.executemany("INSERT INTO products VALUES (?)", [(n,) for n in range(count)])
+
+
+@pytest.mark.parametrize(
+    ("products", "given", "together"),
+    [
+        (None, {}, True),
+        (ONE_PROCESS_PRODUCTS, {}, True),
+        (ONE_PROCESS_PRODUCTS + 1, {}, False),
+        (ONE_PROCESS_PRODUCTS + 1, {"TARGET": "all"}, True),
+        (None, {"TARGET": "apart"}, False),
+        (None, {"ENGINE": "server"}, False),
+        (None, {"ENGINE": "server", "TARGET": "all"}, True),
+    ],
+)
+def test_a_small_suite_runs_in_one_process_unless_told_otherwise(
+    tmp_path: Path, products: int | None, given: dict[str, str], together: bool
+) -> None:
+    if products is not None:
+        with_products(tmp_path, products)
+    suite = from_environment("up", {"DATA": str(tmp_path), **given})
+    assert ("all" in suite.programs) == together
+    assert ("gateway" in suite.programs) != together
+    assert suite.addresses().keys() >= {"gateway", "embedder", "retriever", "ranker"}
+
+
+def test_the_pages_say_up_to_which_size() -> None:
+    root = Path(__file__).parents[3]
+    for page in ("docs/operate/sizing.md", "docs/operate/one-process.md", "deploy/local/README.md"):
+        assert f"{ONE_PROCESS_PRODUCTS:,} products" in (root / page).read_text(), page
+
+
+def test_a_later_command_uses_the_target_of_the_start(tmp_path: Path) -> None:
+    place = Layout(tmp_path)
+    place.make()
+    place.facts.write_text('{"port_base": "9300", "catalogs": "default", "target": "apart"}')
+    assert "ranker" in from_environment("status", {"DATA": str(tmp_path)}).programs

@@ -40,6 +40,15 @@ def test_the_gateways_tokens_have_a_key_of_the_suites_own(suite: dict[str, Progr
     assert path.is_relative_to("/srv/data")
 
 
+def test_the_key_of_tritons_control_is_there_before_either_that_reads_it() -> None:
+    for target in ("apart", "all"):
+        made = {each.name: each for each in sightline(Path("/srv/data"), 9000, target=target)}
+        embedder = made["all" if target == "all" else "embedder"]
+        key = Path(embedder.environment["EMBEDDER_TRITON_KEY_FILE"])
+        assert key in embedder.keys
+        assert made["triton"].keys == (key,)
+
+
 SETTINGS: dict[str, type[ServiceSettings]] = {
     "gateway": GatewaySettings,
     "embedder": EmbedderSettings,
@@ -118,3 +127,28 @@ def test_every_process_sends_its_traces_to_the_collector_that_is_named() -> None
     del given["milvus"]
     assert set(map(frozenset, given.values())) == {frozenset({"http://10.0.0.7:4317"})}
     assert not any("TRACES" in v for p in sightline(Path("/d"), 9000) for v in p.environment)
+
+
+def test_some_services_run_in_one_process_and_the_others_are_called_by_their_ports() -> None:
+    made = sightline(Path("/srv/data"), 9000, target="gateway,embedder,retriever")
+    programs = {each.name: each for each in made}
+    assert set(programs) == {
+        "triton", "milvus", "ranker", "retriever-worker", "ranker-worker", "all",
+    }  # fmt: skip
+    given = programs["all"].environment
+    targets = {key: value for key, value in given.items() if key.endswith("_TARGET")}
+    assert targets == {
+        "GATEWAY_RANKER_TARGET": "127.0.0.1:9003",
+        "EMBEDDER_TRITON_TARGET": "127.0.0.1:9004",
+    }
+    assert programs["all"].listens() == {
+        "gateway": {"grpc": 9000, "metrics": 9010},
+        "embedder": {"grpc": 9001},
+        "retriever": {"grpc": 9002},
+    }
+
+
+@pytest.mark.parametrize("target", ["", "some", "ranker", "gateway,shop"])
+def test_a_target_that_is_none_is_refused(target: str) -> None:
+    with pytest.raises(SuiteError, match=f"TARGET={target} is neither apart nor all"):
+        sightline(Path("/srv/data"), 9000, target=target)

@@ -1,7 +1,9 @@
 """Run several services in one process: `python -m sightline_all`.
 
 The gateway calls the others without a network (servicekit.hosting). Each has its own settings, and
-still listens on its own port, for the workers. This package alone may import all four services.
+still listens on its own port, for the workers. A service that the gateway is to call elsewhere,
+such as by GATEWAY_RANKER_TARGET, does not run here. This package alone may import all four
+services.
 """
 
 import argparse
@@ -21,10 +23,13 @@ from ranker import __main__ as ranker
 from ranker.settings import RankerSettings
 from retriever import __main__ as retriever
 from retriever.settings import RetrieverSettings
-from servicekit import hosting, server, startup
+from servicekit import config, hosting, server, startup
 from servicekit.config import LOCAL, ServerSettings
+from sightline_all.settings import AllSettings
 
 NAME: Final = "all"
+LEVELS: Final = ("debug", "info", "warning", "error")
+"""Levels of logs: the process logs what any of its services is to log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +51,21 @@ SERVICES: Final[Mapping[str, Service]] = {
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run the services that are named; all without names."""
-    names = _named(arguments)
+    """Run the services that are named; without names, all but those that run elsewhere."""
+    own, names = config.load(AllSettings), _named(arguments)
     _set_targets(names)
     services = {name: SERVICES[name] for name in names}
     chosen = {name: startup.checked(each.settings, *each.checks) for name, each in services.items()}
-    if problems := list(_impossible(chosen)):
+    if problems := [*_impossible(chosen), *_different(chosen)]:
         startup.refuse(problems)
     if startup.CHECK in arguments:
         print("settings and files are valid")
         return
     first = next(iter(chosen.values()))
-    startup.observe(NAME, first, first.log_level)
-    server.run(_run(chosen))
+    startup.observe(
+        NAME, first, min((each.log_level for each in chosen.values()), key=LEVELS.index)
+    )
+    server.run(_run(chosen), blocked_seconds=own.blocked_seconds or None)
 
 
 def _named(arguments: Sequence[str]) -> Sequence[str]:
@@ -66,8 +73,9 @@ def _named(arguments: Sequence[str]) -> Sequence[str]:
     parser = argparse.ArgumentParser(prog="python -m sightline_all", description=__doc__)
     parser.add_argument(
         "--target",
-        default=NAME,
-        help=f"all, or some of {','.join(SERVICES)}: the others are reached by their targets",
+        default=",".join(name for name in SERVICES if not _elsewhere(name)),
+        help=f"some of {','.join(SERVICES)}: the others are reached by their targets (default: all"
+        " that the gateway does not call elsewhere)",
     )
     parser.add_argument(startup.CHECK, action="store_true", help="check the settings, and exit")
     target: str = parser.parse_args(arguments).target
@@ -75,6 +83,11 @@ def _named(arguments: Sequence[str]) -> Sequence[str]:
     if unknown := set(names) - set(SERVICES):
         parser.error(f"--target: {', '.join(sorted(unknown))}: no such service")
     return [name for name in SERVICES if name in names]
+
+
+def _elsewhere(name: str) -> bool:
+    """Return whether a setting of the gateway names another place of a service."""
+    return not os.environ.get(f"GATEWAY_{name}_TARGET".upper(), LOCAL).startswith(LOCAL)
 
 
 def _set_targets(names: Sequence[str]) -> None:
@@ -101,6 +114,18 @@ def _impossible(chosen: Mapping[str, ServerSettings]) -> Iterator[str]:
                 f"{settings.variable('peer_tls_folder')}: calls in one process have no"
                 " certificates: run the services apart, or unset it"
             )
+
+
+def _different(chosen: Mapping[str, ServerSettings]) -> Iterator[str]:
+    """Yield the settings of which one process has one, where services have others."""
+    first = next(iter(chosen.values()))
+    for settings in chosen.values():
+        for field in ("traces_endpoint", "traces_share"):
+            if getattr(settings, field) != getattr(first, field):
+                yield (
+                    f"{settings.variable(field)}: one process sends its traces to one place: set"
+                    f" it as {first.variable(field)}, or run the services apart"
+                )
 
 
 async def _run(chosen: Mapping[str, ServerSettings]) -> None:

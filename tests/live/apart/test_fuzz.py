@@ -30,6 +30,7 @@ TRITON_GAVE_UP = {"no process died", "memory of triton"}
 """Checks that are impossible if Triton ended by itself; all others must be measured, and hold."""
 
 
+@pytest.mark.usefixtures("shop_is_open")  # workers that did nothing yet grow by their first job
 async def test_rubbish_breaks_nothing(suite: Suite, tmp_path: Path) -> None:
     """Check that no call answers INTERNAL, and no process leaks, dies, grows or forgets
     acknowledged writes. The number of requests bounds the run; its time limits only end a hanging
