@@ -49,6 +49,7 @@ def _goals(found: cases.MonolithShops) -> list[Goal]:
     """Return all goals in the order of their table."""
     return [
         *goals.beside_monolith(found.clothing, SMALL),
+        *goals.apart(found.clothing),
         *goals.one_process(found.clothing),
         *goals.faster(found.clothing),
         *goals.gateway(found.clothing),

@@ -45,6 +45,9 @@ ONE_COST: Mapping[str, float] = {PRODUCT: 3.0, USER: 8.0, PHOTO: 1.4}
 """Maximum processor time of the suite in one process relative to the monolith's."""
 ONE_RATE = 0.3
 """Its answers a second relative to those of one process of the monolith, at least."""
+APART_COST: Mapping[str, float] = {PRODUCT: 9.0, USER: 7.0, PHOTO: 27.0}
+APART_MEDIAN: Mapping[str, float] = {PRODUCT: 11.0, USER: 9.0, PHOTO: 28.0}
+"""Maximum milliseconds of the four services: processor time with BUSY callers, p50 with one."""
 LARGE = MonolithLimits(
     cost={PRODUCT: 2.0, USER: 1.0, PHOTO: 1.35},
     median={PRODUCT: 2.0, USER: 1.0, PHOTO: 1.5},
@@ -133,6 +136,25 @@ def one_process(shop: MeasuredShop) -> list[Goal]:
         for kind in ONE_COST
     ]
     return costs + rates
+
+
+def apart(shop: MeasuredShop) -> list[Goal]:
+    """Return the goals of four services in milliseconds."""
+    return [
+        Goal(
+            f"{shop.name}, {WORDS[kind]}: four services, {what}",
+            most,
+            "ms",
+            percentile(getattr(shop.cells[cell], figures), 0.5) if cell in shop.cells else None,
+            missing=shop.why(kind),
+        )
+        for limits, callers, figures, what in (
+            (APART_COST, BUSY, "costs", f"processor time, {BUSY} callers"),
+            (APART_MEDIAN, 1, "medians", "p50, one caller"),
+        )
+        for kind, most in limits.items()
+        for cell in [(SUITE, kind, callers)]
+    ]
 
 
 def best(cells: Cells, kind: str, callers: int = BUSY) -> Key:

@@ -265,6 +265,16 @@ def test_a_run_without_anything_measures_nothing_and_names_every_goal() -> None:
     assert found.tables == ()
 
 
+def test_four_services_are_judged_in_milliseconds_of_processor_and_of_latency() -> None:
+    cells = _cells(_cell(SUITE, PRODUCT, 8, 8.0), _cell(SUITE, PRODUCT, 1, 12.0))
+    cost, *others, median, user, _ = goals.apart(MeasuredShop("shop", cells, "no crowd"))
+    assert cost.measured is not None
+    assert median.measured is not None
+    assert (cost.at_most, cost.measured.value, cost.verdict) == (9.0, 8.0, GoalVerdict.MET)
+    assert (median.at_most, median.verdict) == (11.0, GoalVerdict.MISSED)
+    assert {each.verdict for each in (*others, user)} == {GoalVerdict.NOT_MEASURED}
+
+
 def test_one_process_is_compared_with_the_cheaper_monolith_and_its_rate_with_one() -> None:
     cells = _cells(_cell(ONE, PRODUCT, 8, 3.0, 4.0), *_shop().cells.values())
     product, user, *_, rate, _, _ = goals.one_process(MeasuredShop("shop", cells, "no crowd"))
