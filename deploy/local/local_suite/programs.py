@@ -52,8 +52,8 @@ Milvus server only.
 TARGETS = APART, ALL = ("apart", "all")
 """The four services in a process each, or in one; the latter is also the program of that one."""
 ONE_PROCESS_PRODUCTS = 100_000
-"""Most products for which a suite without TARGET runs its services in one process: up to there it was
-measured to be no worse (docs/operate/one-process.md)."""
+"""Most products for which a suite without TARGET runs its services in one process, which was
+measured to be no worse up to there (docs/operate/one-process.md)."""
 
 SERVICES = ("gateway", "embedder", "retriever", "ranker")
 """Those that can run in one process."""
