@@ -234,6 +234,18 @@ async def test_a_state_is_read_anew_where_there_are_doubts_and_after_another_ver
     assert (await space.state()).version != first
 
 
+async def test_a_failed_call_has_the_state_read_anew_at_most_once_a_second(
+    space: ServedModel, inference: FakeInference, clock: Seconds
+) -> None:
+    assert (await space.state()).ready
+    inference.error = EmbedderUnavailable("down")
+    with pytest.raises(EmbedderUnavailable):
+        await space.embed(BLANK, await space.description())
+    assert (await space.state()).ready
+    clock.now += KEPT
+    assert not (await space.state()).ready
+
+
 async def test_those_who_share_a_look_do_not_share_the_deadline_of_the_first(
     space: ServedModel, inference: FakeInference
 ) -> None:

@@ -95,7 +95,7 @@ class ServedModel:
         self._read_at = -math.inf
         self._answered = ""
         self._state: SpaceStatus | None = None
-        self._state_until = -math.inf
+        self._looked_at = self._state_until = -math.inf
         self._looking: asyncio.Task[SpaceStatus] | None = None
 
     def versions(self) -> list[str]:
@@ -151,7 +151,12 @@ class ServedModel:
         vectors; empty: any. Raises as Inference, EmbedderUnavailable if another model answered, and
         SpaceVersionUnavailable if another version did.
         """
-        return await self._embed(self._inference, inputs, prepared_for, wanted)
+        try:
+            return await self._embed(self._inference, inputs, prepared_for, wanted)
+        except ServiceError:
+            # Soon probed anew; not with each failure, which callers may cause.
+            self._state_until = min(self._state_until, self._looked_at + KEPT)
+            raise
 
     async def _embed(
         self, inference: Inference, inputs: Tensors, prepared_for: Description, wanted: str = ""
@@ -204,7 +209,8 @@ class ServedModel:
         if self._state is not None and self._state.version != state.version:
             self.forget()
         READY.labels(self.space, self.model, state.version).set(state.ready)
-        self._state, self._state_until = state, self._clock() + (PROVEN if state.ready else KEPT)
+        self._state, self._looked_at = state, self._clock()
+        self._state_until = self._looked_at + (PROVEN if state.ready else KEPT)
         return state
 
     async def _probe(self) -> SpaceStatus:
