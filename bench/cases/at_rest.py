@@ -15,7 +15,7 @@ from bench.harness import processes
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import percentile
 from examples.wines import loading
-from examples.wines.catalogue import load_ratings, load_wines
+from examples.wines.catalogue import load_wines
 from examples.wines.local import free_port_base, own
 from local_suite.processes import marked
 from local_suite.programs import ALL, TARGETS, sightline
@@ -72,11 +72,7 @@ def _suite(target: str, kept: Path | None, data: Path) -> Suite:
 
 async def _fill(gateway: str) -> None:
     async with SightlineClient(gateway) as client:
-        wines = load_wines()
-        await loading.import_wines(client, wines)
-        await loading.import_ratings(client, load_ratings())
-        await loading.wait_indexed(client, len(wines))
-        await loading.promote(client, await loading.train(client))
+        await loading.load_all(client)
 
 
 def _round(target: str, kept: Path, product: str, figures: RestFigures) -> None:

@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import TypeAlias
 
 from bench.harness.load import closed_loop, lasting
 from bench.harness.model import BenchResult, BenchTable, Goal
 from bench.harness.statistics import median_ratio, percentile
 from examples.wines import loading
-from examples.wines.catalogue import load_ratings, load_wines
+from examples.wines.catalogue import load_wines
 from examples.wines.local import free_port_base, own
 from local_suite.programs import TARGETS, sightline
 from local_suite.suite import Suite
@@ -48,23 +50,20 @@ def run(say: Say) -> BenchResult:
     found = {target: BesideFigures() for target in TARGETS}
     for target, figures in found.items():
         say(f"loading wines: {target}")
-        with own(
-            lambda data, target=target: Suite(  # type: ignore[misc]
-                data, sightline(data, free_port_base(), target=target), report=lambda _: None
-            )
-        ) as suite:
+        with own(partial(suite_in, target)) as suite:
             asyncio.run(_measure(suite.addresses()["gateway"], figures, say))
     return _result(found)
 
 
+def suite_in(target: str, data: Path) -> Suite:
+    """Return a suite on free ports, with its services apart or in one process."""
+    return Suite(data, sightline(data, free_port_base(), target=target), report=lambda _: None)
+
+
 async def _measure(gateway: str, figures: BesideFigures, say: Say) -> None:
-    wines = load_wines()
+    products = [wine.id for wine in load_wines()]
     async with SightlineClient(gateway, timeout=30) as client:
-        await loading.import_wines(client, wines)
-        await loading.import_ratings(client, load_ratings())
-        await loading.wait_indexed(client, len(wines))
-        await loading.promote(client, await loading.train(client))
-        products = [wine.id for wine in wines]
+        await loading.load_all(client)
         for _ in range(WARM_CALLS // len(products)):
             await _asked(client, products)
         for number in range(ROUNDS):

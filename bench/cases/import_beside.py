@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from bench.cases import photos, text_imports
+from bench.cases.beside import suite_in
 from bench.cases.monolith import clothing
 from bench.datasets import unique
 from bench.harness.load import closed_loop, lasting
@@ -26,9 +27,8 @@ from bench.harness.statistics import median_ratio, percentile
 from embedder.serving.batched_inference import SHOPPED
 from examples.wines import loading
 from examples.wines.catalogue import load_wines
-from examples.wines.local import free_port_base, own
-from local_suite.programs import TARGETS, sightline
-from local_suite.suite import Suite
+from examples.wines.local import own
+from local_suite.programs import TARGETS
 from sightline_client import SightlineClient
 
 Say: TypeAlias = Callable[[str], None]
@@ -67,14 +67,10 @@ def run(say: Say) -> BenchResult:
     found: Found = {}
     for target in TARGETS:
         say(f"loading wines: {target}")
-        with own(partial(_suite, target)) as suite:
+        with own(partial(suite_in, target)) as suite:
             measured = asyncio.run(_measure(suite.addresses()["gateway"], root, files, say))
         found |= {(target, *case): times for case, times in measured.items()}
     return _result(found)
-
-
-def _suite(target: str, data: Path) -> Suite:
-    return Suite(data, sightline(data, free_port_base(), target=target), report=lambda _: None)
 
 
 async def _measure(

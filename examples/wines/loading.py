@@ -94,3 +94,15 @@ async def promote(client: SightlineClient, model_version: str) -> None:
     model = await client.promote_model(model_version, force=True)
     if not model.promoted:
         raise LoadingFailed(f"model {model_version} is not the serving one")
+
+
+async def load_all(client: SightlineClient) -> str:
+    """Import all wines and ratings, wait until the photos are found, and train and promote a model.
+    Return its version."""
+    wines = load_wines()
+    await import_wines(client, wines)
+    await import_ratings(client, load_ratings())
+    await wait_indexed(client, len(wines))
+    version = await train(client)
+    await promote(client, version)
+    return version

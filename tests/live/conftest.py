@@ -15,7 +15,6 @@ import pytest
 import pytest_asyncio
 
 from examples.wines import loading
-from examples.wines.catalogue import load_ratings, load_wines
 from examples.wines.local import free_port_base
 from local_suite.model import Program
 from local_suite.programs import ALL, APART, sightline
@@ -155,13 +154,7 @@ def shop_is_open(gateway: str) -> None:
 
 async def open_shop(gateway: str) -> None:
     async with SightlineClient(gateway, timeout=SECONDS) as client:
-        wines = load_wines()
-        await loading.import_wines(client, wines)
-        await loading.import_ratings(client, load_ratings())
-        await loading.wait_indexed(client, len(wines))
-        version = await loading.train(client)
-        await loading.promote(client, version)
-        await until_serving(client, version)
+        await until_serving(client, await loading.load_all(client))
 
 
 async def until_indexed(client: SightlineClient, images: int, seconds: float = SECONDS) -> None:

@@ -50,11 +50,7 @@ async def answers(gateway: str) -> list[object]:
 
 async def fill(gateway: str) -> str:
     async with SightlineClient(gateway, timeout=SECONDS) as client:
-        await loading.import_wines(client, WINES)
-        await loading.import_ratings(client, load_ratings())
-        await loading.wait_indexed(client, len(WINES))
-        version = await loading.train(client)
-        await loading.promote(client, version)
+        version = await loading.load_all(client)
         await until_serving(client, version)
         return version
 

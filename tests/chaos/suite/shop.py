@@ -97,12 +97,8 @@ def got(kind: str, began: float, ended: float, answer: Recommendations | None) -
 
 async def open_shop(client: SightlineClient) -> None:
     """Load wines with photos and ratings, and promote a model. Raise NotMeasured."""
-    wines = load_wines()
     try:
-        await loading.import_wines(client, wines)
-        await loading.import_ratings(client, load_ratings())
-        await loading.wait_indexed(client, len(wines))
-        await loading.promote(client, await loading.train(client))
+        await loading.load_all(client)
     except loading.LoadingFailed as error:
         raise NotMeasured(str(error)) from error
 

@@ -51,7 +51,7 @@ class Response:
 
 
 class Sender(Queue[Response]):
-    """Where a request's answer is sent."""
+    """Keeps the answers of a request."""
 
     def send(self, response: Response, flags: int) -> None:
         assert flags == FINAL
