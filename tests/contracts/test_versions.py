@@ -39,9 +39,10 @@ def holding(text: str) -> set[str]:
 
 
 def says(old: str, name: str, text: str) -> bool:
-    """Return whether a file contains our version: other packages in a lock may have the same."""
+    """Return whether a file contains our version: other packages in a lock may have the same, and
+    an address, such as 10.20.0.0, its digits."""
     if not name.endswith(".lock"):
-        return old in text
+        return re.search(rf"(?<![\d.]){re.escape(old)}(?!\.?\d)", text) is not None
     ours = rf'^name = "sightline[\w-]*"\nversion = "{re.escape(old)}"'
     return re.search(ours, text, re.MULTILINE) is not None
 
