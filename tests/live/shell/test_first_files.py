@@ -62,6 +62,33 @@ def test_one_photo_for_many_products_is_said_and_all_of_them_are_found(hands: Ha
     assert all(not each["product"]["productId"].startswith("same-") for each in others)
 
 
+def test_photos_named_by_id_are_found_without_a_column(hands: Hands) -> None:
+    rows = [f"{wine.id},{wine.title.replace(',', ' ')}" for wine in WINES[10:12]]
+    (hands.folder / "plain.csv").write_text("\n".join(["id,title", *rows, "no-photo,None"]) + "\n")
+    said = flat(hands.run("products", "import", "plain.csv", "--images", PHOTOS))
+    assert "plain.csv names no photos: products get those in" in said
+    assert "1 product has no photo there with the id as its name." in said
+    hands.run("products", "status", "--wait", "--timeout", "60")
+    best, *_ = hands.facts("recommend", "--image", str(WINES[10].image))["results"]
+    assert best["product"]["productId"] == WINES[10].id
+
+
+def test_ratings_with_columns_of_another_shop_are_guessed_and_count_once(hands: Hands) -> None:
+    hands.write("rated.csv", [wine.id for wine in WINES[:4]])
+    hands.run("products", "import", "rated.csv", "--images", PHOTOS)
+    rows = [f"{1000 + n},{n},{WINES[n].id},19{70 + n},4.5" for n in range(4)]
+    (hands.folder / "ratings.csv").write_text(
+        "\n".join(["RatingID,UserID,WineID,Vintage,Rating", *rows]) + "\n"
+    )
+    command = ("events", "import", "ratings.csv", "--map", "guess")
+    said = flat(hands.run(*command))
+    assert "column wineid looks like product_id" in said
+    assert "column vintage is left out" in said
+    assert "type is RATING" in said
+    assert "4 new, 0 duplicates" in said
+    assert "0 new, 4 duplicates" in hands.run(*command)
+
+
 def test_a_map_without_ids_says_what_is_missing_and_how_to_name_it(hands: Hands) -> None:
     (hands.folder / "theirs.csv").write_text("nr,name\nm-1,A\n,B\n")
     pairs = ("--map", "name=title")

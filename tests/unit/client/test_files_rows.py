@@ -227,7 +227,6 @@ def test_a_time_may_be_written_in_several_ways(time: object) -> None:
 @pytest.mark.parametrize(
     ("cells", "field"),
     [
-        ({"event_id": ""}, "event_id"),
         ({"type": ""}, "type"),
         ({"type": "LOOK"}, "type"),
         ({"type": 1}, "type"),
@@ -268,3 +267,13 @@ def test_an_offer_sets_what_it_names_and_nothing_else() -> None:
     assert not offers.offer({"id": "1", "available": "no"}).HasField("price")
     with pytest.raises(SightlineError, match="nothing to set"):
         offers.offer({"id": "1"})
+
+
+def test_an_event_without_an_id_has_the_same_one_at_each_import_and_another_than_other_rows() -> (
+    None
+):
+    rows = [EVENT | {"event_id": ""} | more for more in ({}, {}, {"product_id": "p"})]
+    first, again, other = (events.event(row).event_id for row in rows)
+    assert first == again
+    assert first != other
+    assert first.startswith("content-")

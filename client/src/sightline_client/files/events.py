@@ -1,5 +1,6 @@
 """Convert rows to events of the contract."""
 
+import hashlib
 from decimal import Decimal
 
 from sightline.common.v1 import event_pb2
@@ -12,7 +13,7 @@ COLUMNS = (
     *("quantity", "unit_price", "currency", "order_id", "position", "scene", "attribution_token"),
     "query",
 )
-NEEDED = ("event_id", "type")
+NEEDED = ("type",)
 
 _TYPES = {
     name.removeprefix("EVENT_TYPE_"): value for name, value in event_pb2.EventType.items() if value
@@ -22,9 +23,10 @@ _INT32 = 2**31 - 1
 
 
 def event(row: Cells) -> event_pb2.Event:
-    """Convert a row to an event. SightlineError for an invalid row. Looks only at cells that
-    are there: a million rows pay for every cell."""
-    made = event_pb2.Event(event_id=cells.required(row, "event_id"), type=_type(row))
+    """Convert a row to an event. A row without an id gets one made of its content, so that a second
+    import adds nothing. SightlineError for an invalid row. Looks only at cells that are there: a
+    million rows pay for every cell."""
+    made = event_pb2.Event(event_id=cells.text(row, "event_id"), type=_type(row))
     for name in _TEXTS:
         if _said(row, name):
             setattr(made, name, cells.text(row, name))
@@ -41,6 +43,9 @@ def event(row: Cells) -> event_pb2.Event:
         price = cells.money(row, "unit_price")
         if price is not None:
             made.unit_price.CopyFrom(price)
+    if not made.event_id:
+        content = made.SerializeToString(deterministic=True)
+        made.event_id = f"content-{hashlib.sha256(content).hexdigest()[:32]}"
     return made
 
 

@@ -6,10 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sightline_client.files.model import Row, bad
-
-_SUFFIXES = ".jpg .jpeg .png .webp .gif .avif .heic .heif .tif .tiff .bmp"
-SUFFIXES = frozenset(_SUFFIXES.split())
-"""Name extensions of photos. The suite decides by the bytes, not by the name."""
+from sightline_client.files.photos import SUFFIXES
 
 
 class PhotoTree:

@@ -2,7 +2,9 @@
 
 import os
 import stat
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 from sightline.common.v1 import product_pb2
 from sightline_client.errors import SightlineError
@@ -10,6 +12,9 @@ from sightline_client.files.model import bad
 from sightline_client.transport.gateway_channel import MAX_MESSAGE_BYTES
 from sightline_client.values.photos import MAX_BYTES
 
+_NAMES = ".jpg .jpeg .png .webp .gif .avif .heic .heif .tif .tiff .bmp"
+SUFFIXES = frozenset(_NAMES.split())
+"""Name extensions of photos. The suite decides by the bytes, not by the name."""
 _ROOM = MAX_MESSAGE_BYTES - 512 * 1024
 """Maximum bytes of a product's photos, which have to fit into one message."""
 
@@ -17,8 +22,14 @@ _ROOM = MAX_MESSAGE_BYTES - 512 * 1024
 class PhotoFolder:
     """Photos by their paths within a folder."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root.resolve()
+    def __init__(self, root: Path, *, by_id: bool = False) -> None:
+        """`by_id`: `named` finds the photos of a product by its id."""
+        self._root, self.by_id = root.resolve(), by_id
+        self._named = _by_id(self._root) if by_id else {}
+
+    def named(self, product_id: str) -> Sequence[str]:
+        """Return the photos that have a product's id as their name, or as that of their folder."""
+        return self._named.get(product_id, ())
 
     def images(self, names: list[str], *, read: bool = True) -> list[product_pb2.ProductImage]:
         """Return the photos, read, or only checked; an http(s) address is passed on for the suite
@@ -59,6 +70,18 @@ class PhotoFolder:
         if not os.access(path, os.R_OK):
             raise _unreadable(name, "permission denied")
         return path, facts.st_size
+
+
+def _by_id(root: Path) -> Mapping[str, list[str]]:
+    found = defaultdict[str, list[str]](list)
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = PurePosixPath(Path(folder, name).relative_to(root).as_posix())
+            if path.suffix.lower() in SUFFIXES:
+                found[str(path.with_suffix(""))].append(str(path))
+                if path.parent.name:
+                    found[str(path.parent)].append(str(path))
+    return {product_id: sorted(photos) for product_id, photos in found.items()}
 
 
 def _bytes(name: str, path: Path) -> bytes:

@@ -22,11 +22,14 @@ def product(row: Cells, folder: PhotoFolder, *, read: bool = True) -> product_pb
     made: dict[str, Any] = {"product_id": cells.required(row, "id")}
     made |= {wire: read_cell(row, column) for wire, column, read_cell in _READERS}
     # Last: the photos of a rejected row are not read.
-    return product_pb2.Product(**made, images=folder.images(photos(row), read=read))
+    return product_pb2.Product(**made, images=folder.images(photos(row, folder), read=read))
 
 
-def photos(row: Cells) -> list[str]:
-    """Return the names or addresses of the row's photos. SightlineError for an invalid one."""
+def photos(row: Cells, folder: PhotoFolder) -> list[str]:
+    """Return the names or addresses of the row's photos; those with the product's id as name if the
+    file has no such column. SightlineError for an invalid one."""
+    if "images" not in row:
+        return list(folder.named(product_id(row)))
     return cells.texts(row, "images", "|")
 
 

@@ -43,15 +43,17 @@ _NAMES = {
     "unit_price": "unitprice price itemprice",
 }
 """Our column → common names of it, in lower case and without punctuation."""
+NOTHING: Mapping[str, str] = {}
 NAMES = {ours: frozenset(theirs.split()) for ours, theirs in _NAMES.items()}
 
 
 def words(proposed: ColumnMap) -> list[str]:
-    """Describe the proposed column of each column, in one sentence each."""
-    return [
+    """Describe the proposed column of each column and each constant, in one sentence each."""
+    columns = [
         f"column {name} looks like {ours}" if ours else f"column {name} is left out"
         for name, ours in proposed.columns.items()
     ]
+    return columns + [f"{ours} is {value}" for ours, value in proposed.constants.items()]
 
 
 def propose(
@@ -59,12 +61,21 @@ def propose(
     rows: Sequence[Mapping[str, object]],
     known: Collection[str],
     needed: Collection[str],
+    certain: Mapping[str, str] = NOTHING,
 ) -> ColumnMap:
-    """Propose a map of all columns that are not ours. `rows`: the first ones, by their columns."""
-    found: dict[str, str] = {}
+    """Propose a map of all columns that are not ours.
+
+    Args:
+        columns: Names in the file.
+        rows: Its first rows, by these names.
+        known: Our columns.
+        needed: Those that every file must have.
+        certain: Columns of the file whose meaning is known, and ours.
+    """
+    found = dict(certain)
     constants: dict[str, str] = {}
-    free = [name for name in known if name not in columns]
-    left = [name for name in columns if name not in known]
+    free = [name for name in known if name not in {*columns, *certain.values()}]
+    left = [name for name in columns if name not in {*known, *certain}]
     for ours in free:
         for name in left:
             called = _simple(name) in NAMES.get(ours, {_simple(ours)})
@@ -72,24 +83,38 @@ def propose(
                 found[name] = ours
                 left.remove(name)
                 break
-    for name in list(left):  # price_eur, in currency and all
-        base, _, code = name.rpartition("_")
-        wanted = "price" in free and "price" not in found.values()
-        if wanted and _simple(base) in NAMES["price"] and code.upper() in CODES:
-            found[name], constants["currency"] = "price", code.upper()
-            left.remove(name)
+    if "price" in free and "price" not in found.values() and (price := _with_currency(left)):
+        name, constants["currency"] = price
+        found[name] = "price"
+        left.remove(name)
     for ours, ending in (("id", "id"), ("title", "name"), ("title", "title")):
         if ours in needed and ours in free and ours not in found.values():
             match = next((name for name in left if _simple(name).endswith(ending)), None)
             if match is not None and (ours != "id" or _unique(match, rows)):
                 found[match] = ours
                 left.remove(match)
+    if _are_ratings({*columns, *found.values()}, needed):
+        constants["type"] = "RATING"
     _check_price(found, constants, rows)
     can_hold = "attributes" in known
     for name in left:
         keep = can_hold and _is_property(name, rows)
         found[name] = f"{ATTRIBUTES}{_attribute(name)}" if keep else ""
     return ColumnMap({name: found[name] for name in columns if name in found}, constants)
+
+
+def _with_currency(names: Sequence[str]) -> tuple[str, str] | None:
+    """Return the first column called like price_eur, and its currency."""
+    for name in names:
+        base, _, code = name.rpartition("_")
+        if _simple(base) in NAMES["price"] and code.upper() in CODES:
+            return name, code.upper()
+    return None
+
+
+def _are_ratings(ours: Collection[str], needed: Collection[str]) -> bool:
+    """Return whether events have a value and no word for what happened."""
+    return "type" in needed and "type" not in ours and "value" in ours
 
 
 def _check_price(

@@ -54,6 +54,8 @@ class SharedPhotos(SeenIds):
         self.count = 0
         """Number of products with a photo that an earlier product has."""
         self.example = ""
+        self.lacking = 0
+        """Number of products without a photo."""
 
     def look(self, number: int, photos: Sequence[str]) -> None:
         """Record a product's row and its photos."""

@@ -1,10 +1,11 @@
 """``sightline events``"""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,6 +22,7 @@ from sightline_client.cli.work import bulk, fixing, following
 from sightline_client.cli.work.columns import FileColumns, FileLayout
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, requests, to_wire
+from sightline_client.errors import InvalidRequest, NotFound
 from sightline_client.files import events as event_rows
 from sightline_client.files import shapes
 from sightline_client.values.events import EventType
@@ -45,10 +47,13 @@ def import_(
 ) -> None:
     """Import events. Each counts once, however often it is imported.
 
-    [bold]Columns[/bold]: event_id, type (IMPRESSION, VIEW, CLICK, ADD_TO_CART, PURCHASE, RATING,
-    HIDE, UNHIDE, SEARCH) and user_id or visitor_id are needed. product_id, session_id, time
-    (2026-03-01T12:00:00Z, or seconds since 1970), value (of a RATING: 0 to 5), quantity, unit_price
-    with currency, order_id, position, scene, attribution_token, query.
+    [bold]Columns[/bold]: type (IMPRESSION, VIEW, CLICK, ADD_TO_CART, PURCHASE, RATING, HIDE,
+    UNHIDE, SEARCH) and user_id or visitor_id are needed. event_id (default: derived from the row's
+    content, so that equal rows count once), product_id, session_id, time (2026-03-01T12:00:00Z, or
+    seconds since 1970), value (of a RATING: 0 to 5), quantity, unit_price with currency, order_id,
+    position, scene, attribution_token, query.
+
+    With --map guess, the column of products is the one whose values are ids of the catalog.
 
     An invalid row does not stop the import: it is reported with its number and kept with its error
     in FILE.rejected.csv (or .jsonl); fix that file and import it. After an interrupt, run the
@@ -73,7 +78,8 @@ def import_(
             withheld += response.withheld_count
             return response
 
-        with closing(EVENTS.open(file, columns)) as table:
+        products = await _products_column(client, file, columns)
+        with closing(EVENTS.open(file, columns, products)) as table:
             return await bulk.send_file(
                 client,
                 file,
@@ -104,6 +110,26 @@ def import_(
     fixing.show(suite, facts, summary, outcome.rejected, command, ignore=columns.ignore)
     if outcome.refused:
         raise typer.Exit(1)
+
+
+async def _products_column(
+    client: SightlineClient, file: Path, columns: FileColumns
+) -> Mapping[str, str]:
+    """Return the column of a file with the most ids of the catalog, as a map to ours; none if no
+    value is one."""
+
+    async def known(product_id: str) -> bool:
+        try:
+            await client.get_product(product_id)
+        except (NotFound, InvalidRequest):  # invalid: no id looks like this
+            return False
+        return True
+
+    counts = {}
+    for name, values in EVENTS.candidates(file, columns).items():
+        counts[name] = sum([await known(value) for value in values])
+    best = max(counts, key=counts.__getitem__, default="")
+    return {best: "product_id"} if counts.get(best) else {}
 
 
 @app.command()

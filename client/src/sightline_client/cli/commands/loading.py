@@ -58,8 +58,8 @@ def import_(
             exists=True,
             file_okay=False,
             metavar="DIR",
-            help="Folder of the photos named in FILE; default: the folder of FILE. Files outside "
-            "it are not read.",
+            help="Folder of the photos named in FILE; default: the folder of FILE. If FILE names "
+            "none: photos with the products' ids as names. Files outside it are not read.",
         ),
     ] = None,
     mode: Annotated[

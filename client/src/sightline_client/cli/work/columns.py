@@ -19,11 +19,13 @@ from sightline_client.cli.show.tables import plain
 from sightline_client.files.mapping import ColumnMap, column_map
 from sightline_client.files.model import FileRefused, RowTable
 from sightline_client.files.opening import Reading, look, open_table
-from sightline_client.files.proposing import propose, words
+from sightline_client.files.proposing import NOTHING, propose, words
 from sightline_client.files.shapes import Shape, shape_of
 
 GUESS, NONE = "guess", "none"
 """Words in place of a pair or a shape."""
+TRIED = 10
+"""Most values of a column that are looked up in the catalog."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,13 @@ class FileLayout:
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     """Exports that are known."""
 
-    def open(self, path: Path, given: FileColumns) -> RowTable:
+    def open(
+        self, path: Path, given: FileColumns, certain: Mapping[str, str] = NOTHING
+    ) -> RowTable:
         """Open the file, read as the options, the columns or the last run specify. FileRefused
-        proposes options where a column is unknown."""
-        reading = self._reading(path, given)
+        proposes options where a column is unknown. `certain`: columns of the file whose meaning a
+        guess need not find, and ours."""
+        reading = self._reading(path, given, certain)
         try:
             return open_table(
                 path,
@@ -92,7 +97,20 @@ class FileLayout:
                 raise
             raise FileRefused(str(error), error.fix + self._hint(path, given)) from None
 
-    def _reading(self, path: Path, given: FileColumns) -> Reading:
+    def candidates(self, path: Path, given: FileColumns) -> Mapping[str, Collection[str]]:
+        """Return some values of each column whose meaning a guess has to find; no column unless
+        `--map guess` is given."""
+        if given.map != [GUESS]:
+            return {}
+        names, rows = look(path, self.known, given.encoding)
+        values = {name: [plain(str(row.cells.get(name) or "")) for row in rows] for name in names}
+        return {
+            name: list(dict.fromkeys(filter(None, found)))[:TRIED]
+            for name, found in values.items()
+            if name not in self.known
+        }
+
+    def _reading(self, path: Path, given: FileColumns, certain: Mapping[str, str]) -> Reading:
         pairs = given.map or []
         fixed = column_map((), given.constants or (), self.known)
         names, _ = look(path, self.known, given.encoding)
@@ -100,10 +118,10 @@ class FileLayout:
             _forget(names)
             pairs = []
         if pairs == [GUESS]:
-            found = self._proposal(path, given)
-            for line in words(found):
-                running.say(Text(plain(line)))
+            found = self._proposal(path, given, certain)
             chosen = ColumnMap(found.columns, {**found.constants, **fixed.constants})
+            for line in words(chosen):
+                running.say(Text(plain(line)))
             _remember(names, chosen)
             return Reading(map=chosen, encoding=given.encoding)
         if pairs:
@@ -137,9 +155,11 @@ class FileLayout:
             running.say(Text(f"Read as an export of {found.of} {hint}."))
         return found
 
-    def _proposal(self, path: Path, given: FileColumns) -> ColumnMap:
+    def _proposal(
+        self, path: Path, given: FileColumns, certain: Mapping[str, str] = NOTHING
+    ) -> ColumnMap:
         names, rows = look(path, self.known, given.encoding)
-        return propose(names, [row.cells for row in rows], self.known, self.needed)
+        return propose(names, [row.cells for row in rows], self.known, self.needed, certain)
 
     def _hint(self, path: Path, given: FileColumns) -> str:
         found = self._proposal(path, given)

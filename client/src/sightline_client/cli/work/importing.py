@@ -23,7 +23,7 @@ from sightline_client.files import products
 from sightline_client.files.folder import PhotoTree
 from sightline_client.files.mapping import Mapped
 from sightline_client.files.model import Row, RowTable, bad
-from sightline_client.files.opening import fingerprint
+from sightline_client.files.opening import fingerprint, look
 from sightline_client.files.photos import PhotoFolder
 from sightline_client.files.rejected import Rejected, problem
 from sightline_client.files.seen import SeenIds, SharedPhotos, twice
@@ -86,13 +86,25 @@ ROWS = FileLayout(products.COLUMNS, products.NEEDED, PRODUCTS)
 
 def open_file(path: Path, images: Path | None, columns: FileColumns) -> ImportSource:
     """Open a table of products. Photos are searched beside it unless ``images`` names their
-    folder."""
+    folder; if it does and the table names none, those named by the products' ids are taken."""
     table = ROWS.open(path, columns)
     with progress.meter(f"looking at {path.name}", path.stat().st_size, stays=False) as bar:
         content = fingerprint(path, bar.at)
     if isinstance(table, Mapped | Shaped):  # another mapping makes another import
         content = hashlib.sha256(f"{content} {table.how}".encode()).hexdigest()[:32]
-    return ImportSource(path, table, PhotoFolder(images or path.parent), content)
+    by_id = images is not None and not _names_photos(path, table, columns)
+    if by_id:
+        where = f"in {images} with their ids as names, such as 7.jpg or 7/front.jpg"
+        running.say(Text(plain(f"{path.name} names no photos: products get those {where}.")))
+    return ImportSource(path, table, PhotoFolder(images or path.parent, by_id=by_id), content)
+
+
+def _names_photos(path: Path, table: RowTable, columns: FileColumns) -> bool:
+    """Return whether a table has photos of its own; if each row has its own columns, the first rows
+    decide."""
+    if isinstance(table, Mapped | Shaped) and not table.columns:
+        return True
+    return "images" in (table.columns or look(path, ROWS.known, columns.encoding)[0])
 
 
 def open_folder(path: Path) -> ImportSource:
@@ -152,7 +164,7 @@ async def check(client: SightlineClient, source: ImportSource, plan: ImportPlan)
                     _refuse(outcome, rejected, line.source, line.error)
                 bar.at(source.table.done, rows=outcome.rows, refused=outcome.refused)
         rejected.close()
-        _report_shared(shared)
+        _report_photos(source, shared)
         if plan.mode is ImportMode.FULL:
             outcome.closing = await _absent(client, held)
             _report_deletion(outcome.closing)
@@ -228,7 +240,7 @@ async def _send(
                     if error is not None:
                         _refuse(outcome, rejected, line.source, error)
                 bar.at(source.table.done, rows=outcome.rows, refused=outcome.refused)
-            _report_shared(shared)
+            _report_photos(source, shared)
     finally:
         rejected.close()
         outcome.rejected = rejected.path if rejected.count else None
@@ -253,16 +265,22 @@ def _lines(
             try:
                 made = products.product(row.cells, source.photos, read=read and not past)
                 error = twice(seen, row, product_id) or too_large(made)
+                names = products.photos(row.cells, source.photos)
+                shared.lacking += error is None and not names
                 if error is None and not made.parent_id:
-                    shared.look(row.number, products.photos(row.cells))
+                    shared.look(row.number, names)
             except SightlineError as refusal:
                 error = refusal
         if not past or ask_again:
             yield Line(row.number, made, row, error)
 
 
-def _report_shared(shared: SharedPhotos) -> None:
-    """Warn about one photo shared by many products, which may be intended."""
+def _report_photos(source: ImportSource, shared: SharedPhotos) -> None:
+    """Warn about products without a photo named by their id, and about one photo shared by many
+    products, which may be intended."""
+    if source.photos.by_id and shared.lacking:
+        have = counted(shared.lacking, "product has", "products have")
+        running.say(Text(f"{have} no photo there with the id as its name."))
     if shared.count:
         have = counted(shared.count, "product has", "products have")
         running.say(
