@@ -287,3 +287,38 @@ async def test_facets_need_the_columns(shop: Shop) -> None:
     columns = Columns(shop.record, most_products=0)
     with pytest.raises(ColumnsUnavailable):
         await facets.count("default", All(), [], columns)
+
+
+async def test_all_products_that_pass_are_listed_in_an_order_page_by_page(shop: Shop) -> None:
+    await shop.upsert(
+        *(wine(f"w{n}", rating=float(n % 3), brand="A" if n % 2 else "B") for n in range(7)),
+        wine("unrated", brand="A"),
+        wine("v1", parent_id="w2", brand="B", rating=5.0),
+    )
+    request = products_pb.BrowseProductsRequest(order="RATING", page_size=3)
+    request.facets.add(field="brand")
+    request.filter.CopyFrom(compare("brand", text("A")))
+    first = await shop.products.BrowseProducts(request)
+    assert first.product_count == 4
+    assert [(value.text, value.product_count) for value in first.facets[0].values] == [("A", 4)]
+    request.page_token = first.next_page_token
+    rest = await shop.products.BrowseProducts(request)
+    listed = [product.product_id for product in (*first.products, *rest.products)]
+    assert sorted(listed) == ["unrated", "w1", "w3", "w5"]
+    assert (listed[0], listed[-1], rest.next_page_token) == ("w5", "unrated", "")
+    whole = await shop.products.BrowseProducts(
+        products_pb.BrowseProductsRequest(order="RATING", page_size=9)
+    )
+    assert whole.products[0].product_id == "v1"
+    assert whole.variants[0].product_ids == ["w2"]
+    known = products_pb.BrowseProductsRequest(order="RATING", known_state=whole.state)
+    assert (await shop.products.BrowseProducts(known)).not_modified
+
+
+async def test_listings_that_can_not_be_ordered_are_refused(shop: Shop) -> None:
+    with refused("INVALID_ARGUMENT", "REQUEST_INVALID", "order"):
+        await shop.products.BrowseProducts(products_pb.BrowseProductsRequest(order="TITLE"))
+    with refused("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID", "page_token"):
+        await shop.products.BrowseProducts(
+            products_pb.BrowseProductsRequest(order="NEWEST", page_token="x")
+        )

@@ -345,6 +345,168 @@ class CountFacetsResponse(google.protobuf.message.Message):
 Global___CountFacetsResponse: typing_extensions.TypeAlias = CountFacetsResponse
 
 @typing.final
+class BrowseProductsRequest(google.protobuf.message.Message):
+    """Request for a page of all products that pass."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
+    ORDER_FIELD_NUMBER: builtins.int
+    RANKED_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    LAST_FILTER_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    ONLY_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    RESTRICTED_FIELD_NUMBER: builtins.int
+    EXCLUDE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    FACETS_FIELD_NUMBER: builtins.int
+    KNOWN_STATE_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs. If empty, the service generates one."""
+    order: builtins.str
+    """Order: "RANKED", or the name of an order in the table of fields, such as "PRICE_RISING". Required. Products without
+    a value, or with a price in another currency than most of the products have, follow after the others. Products with
+    equal values are ordered by a hash of their ids.
+    """
+    text: builtins.str
+    """Text of up to 4,096 characters: only products that have its words, as SearchKeywords selects them. If the words of
+    the catalog are not in memory (more than 100,000 products), only the 1,000 that match best. If empty, all.
+    """
+    restricted: builtins.bool
+    """If true, only `only_product_ids` are listed."""
+    page_size: builtins.int
+    """Number of products, 0 to 1,000. 0: none, only counts."""
+    page_token: builtins.str
+    """`next_page_token` of the previous response; the request must otherwise be the same, except for `page_size`,
+    `facets`, `ranked_product_ids` and `known_state`. Empty for the first page.
+    """
+    known_state: builtins.str
+    """`state` of an earlier response. If the catalog is unchanged, the response has only `not_modified`."""
+    @property
+    def filter(self) -> sightline.common.v1.filter_pb2.Filter:
+        """Filter that products must pass. If unset, all pass."""
+
+    @property
+    def ranked_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """For "RANKED": products, best first, up to 10,000. The others follow, newest first."""
+
+    @property
+    def last_filter(self) -> sightline.common.v1.filter_pb2.Filter:
+        """Products that pass this filter follow after all others. If unset, none does."""
+
+    @property
+    def only_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """With `restricted`: the only products of the listing, up to 2,000. Ignored with `text`."""
+
+    @property
+    def exclude_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Products to exclude, up to 1,000."""
+
+    @property
+    def facets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.facet_pb2.FacetRequest]:
+        """Facets to count over all products that pass, up to 10."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        filter: sightline.common.v1.filter_pb2.Filter | None = ...,
+        order: builtins.str = ...,
+        ranked_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        last_filter: sightline.common.v1.filter_pb2.Filter | None = ...,
+        text: builtins.str = ...,
+        only_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        restricted: builtins.bool = ...,
+        exclude_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+        facets: collections.abc.Iterable[sightline.common.v1.facet_pb2.FacetRequest] | None = ...,
+        known_state: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["filter", b"filter", "last_filter", b"last_filter"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "facets", b"facets", "filter", b"filter", "known_state", b"known_state", "last_filter", b"last_filter", "only_product_ids", b"only_product_ids", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "ranked_product_ids", b"ranked_product_ids", "request_id", b"request_id", "restricted", b"restricted", "text", b"text"]) -> None: ...
+
+Global___BrowseProductsRequest: typing_extensions.TypeAlias = BrowseProductsRequest
+
+@typing.final
+class BrowseProductsResponse(google.protobuf.message.Message):
+    """A page of all products that pass."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCTS_FIELD_NUMBER: builtins.int
+    VARIANTS_FIELD_NUMBER: builtins.int
+    PRODUCT_COUNT_FIELD_NUMBER: builtins.int
+    FACETS_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    NOT_MODIFIED_FIELD_NUMBER: builtins.int
+    CATALOG_PRODUCT_COUNT_FIELD_NUMBER: builtins.int
+    product_count: builtins.int
+    """Number of products that pass. Variants of one parent count once."""
+    next_page_token: builtins.str
+    """Token of the next page. Empty on the last page."""
+    state: builtins.str
+    """State of the catalog, which changes with every write."""
+    not_modified: builtins.bool
+    """True if the catalog is as in `known_state`."""
+    catalog_product_count: builtins.int
+    """Number of products in the catalog, to estimate the cost of later requests. 0: unknown."""
+    @property
+    def products(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.product_pb2.Product]:
+        """The products, in order. A product that was written during the call may be missing."""
+
+    @property
+    def variants(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___VariantIds]:
+        """For each product, the variants of the same family that pass too, in order. Empty if no product has any."""
+
+    @property
+    def facets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.facet_pb2.Facet]:
+        """Facets, in the requested order."""
+
+    def __init__(
+        self,
+        *,
+        products: collections.abc.Iterable[sightline.common.v1.product_pb2.Product] | None = ...,
+        variants: collections.abc.Iterable[Global___VariantIds] | None = ...,
+        product_count: builtins.int = ...,
+        facets: collections.abc.Iterable[sightline.common.v1.facet_pb2.Facet] | None = ...,
+        next_page_token: builtins.str = ...,
+        state: builtins.str = ...,
+        not_modified: builtins.bool = ...,
+        catalog_product_count: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_product_count", b"catalog_product_count", "facets", b"facets", "next_page_token", b"next_page_token", "not_modified", b"not_modified", "product_count", b"product_count", "products", b"products", "state", b"state", "variants", b"variants"]) -> None: ...
+
+Global___BrowseProductsResponse: typing_extensions.TypeAlias = BrowseProductsResponse
+
+@typing.final
+class VariantIds(google.protobuf.message.Message):
+    """Variants of one product."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    @property
+    def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Their ids."""
+
+    def __init__(
+        self,
+        *,
+        product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["product_ids", b"product_ids"]) -> None: ...
+
+Global___VariantIds: typing_extensions.TypeAlias = VariantIds
+
+@typing.final
 class ListProductsRequest(google.protobuf.message.Message):
     """Request to list products."""
 

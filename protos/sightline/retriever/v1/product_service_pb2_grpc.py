@@ -56,6 +56,11 @@ class ProductServiceStub(object):
                 request_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.CountFacetsRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.CountFacetsResponse.FromString,
                 _registered_method=True)
+        self.BrowseProducts = channel.unary_unary(
+                '/sightline.retriever.v1.ProductService/BrowseProducts',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.BrowseProductsRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.BrowseProductsResponse.FromString,
+                _registered_method=True)
         self.DeleteProducts = channel.unary_unary(
                 '/sightline.retriever.v1.ProductService/DeleteProducts',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.DeleteProductsRequest.SerializeToString,
@@ -128,6 +133,15 @@ class ProductServiceServicer(object):
     def CountFacets(self, request, context):
         """Counts the products that pass a filter by the values of some fields. COLUMNS_UNAVAILABLE if the catalog's columns
         are not, or not yet, in memory.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BrowseProducts(self, request, context):
+        """Returns a page of all products that pass, in an order, with their number and facets. A page behind any other costs
+        as much as the first. A product whose value changes keeps the place that it had at the first page, so that it is
+        neither repeated nor the cause that another product is skipped. COLUMNS_UNAVAILABLE as for CountFacets.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -216,6 +230,11 @@ def add_ProductServiceServicer_to_server(servicer, server):
                     servicer.CountFacets,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.CountFacetsRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.CountFacetsResponse.SerializeToString,
+            ),
+            'BrowseProducts': grpc.unary_unary_rpc_method_handler(
+                    servicer.BrowseProducts,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.BrowseProductsRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.BrowseProductsResponse.SerializeToString,
             ),
             'DeleteProducts': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteProducts,
@@ -367,6 +386,33 @@ class ProductService(object):
             '/sightline.retriever.v1.ProductService/CountFacets',
             sightline_dot_retriever_dot_v1_dot_product__service__pb2.CountFacetsRequest.SerializeToString,
             sightline_dot_retriever_dot_v1_dot_product__service__pb2.CountFacetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BrowseProducts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.retriever.v1.ProductService/BrowseProducts',
+            sightline_dot_retriever_dot_v1_dot_product__service__pb2.BrowseProductsRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_product__service__pb2.BrowseProductsResponse.FromString,
             options,
             channel_credentials,
             insecure,

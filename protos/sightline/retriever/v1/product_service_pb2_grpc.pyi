@@ -90,6 +90,22 @@ _ProductServiceCountFacetsType = typing_extensions.TypeVar(
     ],
 )
 
+_ProductServiceBrowseProductsType = typing_extensions.TypeVar(
+    '_ProductServiceBrowseProductsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.BrowseProductsRequest,
+        sightline.retriever.v1.product_service_pb2.BrowseProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.BrowseProductsRequest,
+        sightline.retriever.v1.product_service_pb2.BrowseProductsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.BrowseProductsRequest,
+        sightline.retriever.v1.product_service_pb2.BrowseProductsResponse,
+    ],
+)
+
 _ProductServiceDeleteProductsType = typing_extensions.TypeVar(
     '_ProductServiceDeleteProductsType',
     grpc.UnaryUnaryMultiCallable[
@@ -218,7 +234,7 @@ _ProductServiceGetImageType = typing_extensions.TypeVar(
     ],
 )
 
-class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _ProductServiceBatchGetProductsType, _ProductServiceListProductsType, _ProductServiceCountFacetsType, _ProductServiceDeleteProductsType, _ProductServiceUpdateProductsType, _ProductServiceUpdateOffersType, _ProductServicePurgeProductsType, _ProductServiceOpenImportType, _ProductServiceImportProductsType, _ProductServiceCloseImportType, _ProductServiceGetImageType]):
+class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _ProductServiceBatchGetProductsType, _ProductServiceListProductsType, _ProductServiceCountFacetsType, _ProductServiceBrowseProductsType, _ProductServiceDeleteProductsType, _ProductServiceUpdateProductsType, _ProductServiceUpdateOffersType, _ProductServicePurgeProductsType, _ProductServiceOpenImportType, _ProductServiceImportProductsType, _ProductServiceCloseImportType, _ProductServiceGetImageType]):
     """The catalog's record of products. An acknowledged write survives the loss of any process."""
 
     @typing.overload
@@ -238,6 +254,10 @@ class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _Prod
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.product_service_pb2.CountFacetsRequest,
             sightline.retriever.v1.product_service_pb2.CountFacetsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.product_service_pb2.BrowseProductsRequest,
+            sightline.retriever.v1.product_service_pb2.BrowseProductsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.product_service_pb2.DeleteProductsRequest,
@@ -292,6 +312,10 @@ class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _Prod
             sightline.retriever.v1.product_service_pb2.CountFacetsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.product_service_pb2.BrowseProductsRequest,
+            sightline.retriever.v1.product_service_pb2.BrowseProductsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.product_service_pb2.DeleteProductsRequest,
             sightline.retriever.v1.product_service_pb2.DeleteProductsResponse,
         ],
@@ -340,6 +364,12 @@ class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _Prod
     CountFacets: _ProductServiceCountFacetsType
     """Counts the products that pass a filter by the values of some fields. COLUMNS_UNAVAILABLE if the catalog's columns
     are not, or not yet, in memory.
+    """
+
+    BrowseProducts: _ProductServiceBrowseProductsType
+    """Returns a page of all products that pass, in an order, with their number and facets. A page behind any other costs
+    as much as the first. A product whose value changes keeps the place that it had at the first page, so that it is
+    neither repeated nor the cause that another product is skipped. COLUMNS_UNAVAILABLE as for CountFacets.
     """
 
     DeleteProducts: _ProductServiceDeleteProductsType
@@ -391,6 +421,10 @@ ProductServiceAsyncStub: typing_extensions.TypeAlias = ProductServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.product_service_pb2.CountFacetsRequest,
         sightline.retriever.v1.product_service_pb2.CountFacetsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.BrowseProductsRequest,
+        sightline.retriever.v1.product_service_pb2.BrowseProductsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.product_service_pb2.DeleteProductsRequest,
@@ -464,6 +498,17 @@ class ProductServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.retriever.v1.product_service_pb2.CountFacetsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.CountFacetsResponse]]:
         """Counts the products that pass a filter by the values of some fields. COLUMNS_UNAVAILABLE if the catalog's columns
         are not, or not yet, in memory.
+        """
+
+    @abc.abstractmethod
+    def BrowseProducts(
+        self,
+        request: sightline.retriever.v1.product_service_pb2.BrowseProductsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.product_service_pb2.BrowseProductsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.BrowseProductsResponse]]:
+        """Returns a page of all products that pass, in an order, with their number and facets. A page behind any other costs
+        as much as the first. A product whose value changes keeps the place that it had at the first page, so that it is
+        neither repeated nor the cause that another product is skipped. COLUMNS_UNAVAILABLE as for CountFacets.
         """
 
     @abc.abstractmethod

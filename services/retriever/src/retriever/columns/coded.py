@@ -1,6 +1,7 @@
 """Columns of texts: shared ones as codes, titles as they are."""
 
 import json
+from bisect import bisect_left
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
@@ -8,8 +9,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from retriever.columns.arrays import Ints
+from retriever.columns.arrays import Flags, Ints
 from retriever.columns.column import AskedFacet, Cells, CountedColumn, Said, grown
+from retriever.columns.former import FormerValues
 from retriever.domain.stored import fact_decoder, keyed
 from sightline_rules import categories, kinds
 from sightline_rules.evaluation.texts import Lookups, Texts
@@ -57,6 +59,11 @@ class CodedColumn(Coded):
         small = isinstance(field.kind, kinds.ChoiceKind)
         self.codes: npt.NDArray[np.signedinteger[Any]] = np.zeros(0, np.int8 if small else np.int32)
         """By place."""
+        self.former = FormerValues()
+        self._folded: list[str] = []
+        """The distinct texts of `_ranks`, in lower case, sorted."""
+        self._ranks: Ints = np.zeros(0, np.int64)
+        """By code, twice the place of its text in `_folded`."""
         self._fact = fact_decoder(field)
         self._decode, self._values, self._say = _values(field.kind)
         several = isinstance(field.kind, kinds.TextsKind | kinds.AttributesKind)
@@ -91,6 +98,35 @@ class CodedColumn(Coded):
     def cells(self, places: Ints) -> list[list[str]]:
         texts = self.texts
         return [[texts[code] for code in self.codes[places].tolist()]]
+
+    def states(self, places: Ints) -> Ints:
+        return self.codes[places, np.newaxis].astype(np.int64)
+
+    def unit(self, places: Ints) -> str:  # noqa: ARG002
+        return ""
+
+    def ranked(self, states: Ints, unit: str) -> tuple[Ints, Flags]:  # noqa: ARG002
+        codes = states[:, 0]
+        self._rank()
+        return self._ranks[codes], codes != self.known("")
+
+    def text_of(self, value: int) -> str:
+        return self._folded[abs(value) // 2]
+
+    def value_of(self, text: str) -> int:
+        """Return the place of a text; for one that no product has, that between its neighbours."""
+        self._rank()
+        place = bisect_left(self._folded, text)
+        there = place < len(self._folded) and self._folded[place] == text
+        return 2 * place - (not there)
+
+    def _rank(self) -> None:
+        """Rank all texts, if there are new ones."""
+        if len(self._ranks) < len(self.texts):
+            folded = [text.casefold() for text in self.texts]
+            self._folded = sorted(set(folded))
+            place = {text: 2 * number for number, text in enumerate(self._folded)}
+            self._ranks = np.array([place[text] for text in folded], np.int64)
 
 
 class LongTextColumn:

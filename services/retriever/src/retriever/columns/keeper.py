@@ -71,13 +71,17 @@ class Ended(Enum):
 @dataclass(slots=True)
 class _Catalog:
     view: View
-    head: int
     version: int | None = None
     """The store's version before the last update of the columns."""
     vectors: dict[str, Vectors] = field(default_factory=dict)
     """By collection, the most recently searched one last."""
     words: WordIndex | None = None
     """`None` until a search has used words."""
+
+    @property
+    def head(self) -> int:
+        """The newest commit that the columns include."""
+        return self.view.table.commit
 
 
 class Columns:
@@ -319,8 +323,8 @@ class Columns:
         if await self._record.product_count(catalog_id, self._most + 1) > self._most:
             return None
         changes = await self._record.written(catalog_id, None)
-        table = await asyncio.to_thread(ProductTable, changes.products)
-        return _Catalog(View.of(table), changes.head)
+        table = await asyncio.to_thread(ProductTable, changes.products, changes.head)
+        return _Catalog(View.of(table))
 
     async def _update(self, held: _Catalog, catalog_id: str) -> None:
         changes = await self._record.written(catalog_id, held.head)
@@ -333,8 +337,7 @@ class Columns:
                 if held.words is not None:
                     held.words.remove(place)
         table.remove(changes.gone)
-        table.put(changes.products)
-        held.head = changes.head
+        table.put(changes.products, changes.head)
 
     async def _load(self, generation: Generation, catalog: _Catalog) -> Vectors:
         head, table = catalog.head, catalog.view.table

@@ -7,14 +7,15 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from retriever.columns.arrays import Ints
+from retriever.columns.arrays import Flags, Ints
 from retriever.columns.coded import Coded
 from retriever.columns.column import AskedFacet, Cells, CountedColumn, Said, grown
+from retriever.columns.former import FormerValues
 from sightline_rules.evaluation.columns import Amounts, Numbers
 from sightline_rules.evaluation.texts import Lookups
 from sightline_rules.fields import Field
 from sightline_rules.filters import All, Comparison, Leaf, Money, Operator, Value
-from sightline_rules.kinds import FlagKind, NumberKind, StepsKind
+from sightline_rules.kinds import FlagKind, NumberKind, StepsKind, TimeKind
 
 NONE: Final = -1
 """Represents a missing number. Only times can be negative, and they are always known."""
@@ -35,6 +36,7 @@ class NumberColumn:
         self._steps = field.kind.steps if isinstance(field.kind, StepsKind) else 0
         self.values: Ints = np.zeros(0, np.int64)
         """By place; NONE: a number that is unknown."""
+        self.former = FormerValues()
 
     @property
     def nbytes(self) -> int:
@@ -74,6 +76,23 @@ class NumberColumn:
     def cells(self, places: Ints) -> list[list[int]]:
         return [self.values[places].tolist()]
 
+    def states(self, places: Ints) -> Ints:
+        return self.values[places, np.newaxis]
+
+    def unit(self, places: Ints) -> str:  # noqa: ARG002
+        return ""
+
+    def ranked(self, states: Ints, unit: str) -> tuple[Ints, Flags]:  # noqa: ARG002
+        values = states[:, 0]
+        always = isinstance(self._kind, TimeKind)
+        return values, np.ones(len(values), np.bool_) if always else values != NONE
+
+    def text_of(self, value: int) -> str:
+        return str(value)
+
+    def value_of(self, text: str) -> int:
+        return int(text)
+
 
 class MoneyColumn:
     """Amounts in millionths, with the codes of their currencies."""
@@ -86,6 +105,7 @@ class MoneyColumn:
         self.codes: npt.NDArray[np.int16] = np.zeros(0, np.int16)
         """Currencies by place."""
         self.currencies = Coded()
+        self.former = FormerValues()
 
     @property
     def nbytes(self) -> int:
@@ -106,17 +126,13 @@ class MoneyColumn:
         return Amounts(len(leaves), values, values != NONE, codes, self.currencies.known)
 
     def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:
-        micros, codes, texts = self.values[places], self.codes[places], self.currencies.texts
+        micros, codes = self.values[places], self.codes[places]
         known = micros != NONE
-        if given := [each for each in asked.bounds if isinstance(each, Money)]:
-            currency = given[0].currency
-            same = known & (codes == self.currencies.known(currency))
-            bounds = [each.micros for each in given]
-        else:
-            usual = np.bincount(codes[known]).argmax() if known.any() else 0
-            currency = texts[int(usual)] if texts else ""
-            same = known & (codes == usual)
-            bounds = _bounds(int(micros[same].max(initial=0)), MICROS)
+        given = [each for each in asked.bounds if isinstance(each, Money)]
+        currency = given[0].currency if given else self.unit(places)
+        same = known & (codes == self.currencies.known(currency))
+        largest = int(micros[same].max(initial=0))
+        bounds = [each.micros for each in given] or _bounds(largest, MICROS)
         ranges = np.where(same, np.searchsorted(bounds, micros, side="right") - 1, -1)
         named = [(_units(each), Money(currency, each)) for each in bounds]
         said = partial(_range, asked.field, named, unit=f" {currency}")
@@ -126,6 +142,23 @@ class MoneyColumn:
         texts = self.currencies.texts
         codes: list[int] = self.codes[places].tolist()
         return [self.values[places].tolist(), [texts[code] for code in codes]]
+
+    def states(self, places: Ints) -> Ints:
+        return np.stack([self.values[places], self.codes[places]], axis=1)
+
+    def unit(self, places: Ints) -> str:
+        known = self.codes[places][self.values[places] != NONE]
+        return self.currencies.texts[int(np.bincount(known).argmax())] if len(known) else ""
+
+    def ranked(self, states: Ints, unit: str) -> tuple[Ints, Flags]:
+        values, codes = states.T
+        return values, (values != NONE) & (codes == self.currencies.known(unit))
+
+    def text_of(self, value: int) -> str:
+        return str(value)
+
+    def value_of(self, text: str) -> int:
+        return int(text)
 
 
 def _counted(

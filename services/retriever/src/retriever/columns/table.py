@@ -11,6 +11,7 @@ from retriever.columns.arrays import Flags, Ints
 from retriever.columns.coded import CodedColumn, LongTextColumn
 from retriever.columns.column import Column, grown
 from retriever.columns.numeric import MoneyColumn, NumberColumn
+from retriever.columns.ordering import OrderedColumn, Ties, tie_of
 from retriever.ports.columns import HELD, ProductRow
 from sightline_rules import kinds
 from sightline_rules.fields import Field
@@ -43,14 +44,20 @@ class ProductTable:
     one there. A table with many removed products is to be rebuilt (`dead`).
     """
 
-    def __init__(self, rows: Iterable[ProductRow] = ()) -> None:
+    def __init__(self, rows: Iterable[ProductRow] = (), commit: int = 0) -> None:
+        """Store products as of a commit."""
         self.number = next(_numbers)
         """Unique among the tables of a process."""
         self.version = 0
         """Increases with every change."""
+        self.commit = commit
+        """The newest commit included: all earlier ones are included too."""
         self.ids: list[str] = []
         self.columns: Mapping[str, Column] = {field.name: column_of(field) for field in HELD}
         """Columns by the name of their field."""
+        self._ordered = [
+            cast(OrderedColumn, column) for column in self.columns.values() if column.field.sorted
+        ]
         self._parents = cast(CodedColumn, self.columns["parent_id"])
         self._titles = cast(LongTextColumn, self.columns["title"])
         self._places: dict[str, int] = {}
@@ -60,6 +67,8 @@ class ProductTable:
         self.image_hash: npt.NDArray[np.uint64] = np.zeros(0, np.uint64)
         self.stamp: Ints = np.zeros(0, np.int64)
         """Version of the product at each place; it changes with each write."""
+        self.ties: Ties = np.zeros(0, np.uint64)
+        """By place, what orders products with equal values."""
         self._grow(_FIRST)
         self.put(rows)
 
@@ -92,9 +101,18 @@ class ProductTable:
         found = self._places
         return np.array([found.get(each, -1) for each in product_ids], np.int64)
 
-    def put(self, rows: Iterable[ProductRow]) -> None:
-        """Store or replace products."""
+    def put(self, rows: Iterable[ProductRow], commit: int = 0) -> None:
+        """Store or replace products. `commit`: the newest one that is included then."""
         given = list(rows)
+        held = self.places([row.product_id for row in given])
+        held = held[held >= 0]
+        before = [column.states(held) for column in self._ordered]
+        self._put(given)
+        self.commit = max(self.commit, commit)
+        for column, states in zip(self._ordered, before, strict=True):
+            column.former.note(commit, held, states, column.states(held))
+
+    def _put(self, given: Sequence[ProductRow]) -> None:
         if not given:
             return
         places = [self._take(row.product_id) for row in given]
@@ -120,6 +138,10 @@ class ProductTable:
         family = self._family[places].astype(np.int64)
         return np.where(family == _LONELY, len(self._parents.texts) + places, family)
 
+    def related(self, places: Ints) -> Flags:
+        """Return by place whether the product has a parent or variants."""
+        return np.asarray(self._family[places] != _LONELY)
+
     def _take(self, product_id: str) -> int:
         """Return the place of a product, a new one if it has none."""
         place = self._places.get(product_id)
@@ -130,6 +152,7 @@ class ProductTable:
         if place == len(self.alive):
             self._grow(place + place // 2)
         self.alive[place] = True
+        self.ties[place] = tie_of(product_id)
         return place
 
     def _grow(self, size: int) -> None:

@@ -14,9 +14,15 @@ from retriever.domain.product import Product
 from retriever.ports.catalog import CatalogRecord, DeletionRecord, ImportRecord
 from retriever.ports.columns import ColumnRecord
 from retriever.ports.photos import Photos
-from retriever.search import facets
+from retriever.search import browse, facets
 from retriever.search.freshness import write_index_token
-from retriever.servicer import column_messages, facet_messages, filter_messages, product_messages
+from retriever.servicer import (
+    browse_messages,
+    column_messages,
+    facet_messages,
+    filter_messages,
+    product_messages,
+)
 from retriever.servicer import messages as wire
 from servicekit.jobs import Jobs
 from servicekit.off_loop import in_parts
@@ -25,12 +31,15 @@ from servicekit.server import Context
 from sightline.common.v1 import import_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
+from sightline_rules.filters import Filter
 
 MOST_ROWS = 10_000
 """Maximum number of cached product messages, about 20 MB."""
 
 
-class ProductRecord(CatalogRecord, ImportRecord, DeletionRecord, ColumnRecord, Protocol):
+class ProductRecord(
+    CatalogRecord, ImportRecord, DeletionRecord, ColumnRecord, browse.WordRecord, Protocol
+):
     """Calls of the record that this servicer uses."""
 
 
@@ -90,12 +99,18 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         if as_columns:
             response.columns.CopyFrom(column_messages.columns(table, found.places))
             return response
-        rows = await self._rows.read(catalog, table, found.places)
-        # Products written since the columns were read may no longer pass.
-        passing = await each_passes(condition, (held.facts for held, _ in rows), len(rows))
-        chosen = compress(rows, passing)
+        chosen = await self._passing(catalog, table, found.places, condition)
         response.products.extend(_messages(chosen, unshown=request.unshown))
         return response
+
+    async def _passing(
+        self, catalog: str, table: ProductTable, places: Sequence[int], condition: Filter
+    ) -> Iterable["_Read"]:
+        """Return the products at some rows, as now recorded. Those written since the columns were
+        read may no longer pass."""
+        rows = await self._rows.read(catalog, table, places)
+        passing = await each_passes(condition, (held.facts for held, _ in rows), len(rows))
+        return compress(rows, passing)
 
     async def ListProducts(
         self, request: products_pb.ListProductsRequest, context: Context
@@ -133,6 +148,16 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         return products_pb.CountFacetsResponse(
             facets=map(facet_messages.message, found), product_count=total
         )
+
+    async def BrowseProducts(
+        self, request: products_pb.BrowseProductsRequest, context: Context
+    ) -> products_pb.BrowseProductsResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        query = browse_messages.query(catalog, request)
+        page = await browse.browse(query, self.columns, self.record)
+        rows = await self._passing(catalog, page.view.table, page.places, query.condition)
+        shown = list(_messages(rows, unshown=False))
+        return browse_messages.response(page, shown, self.columns.product_count(catalog))
 
     async def DeleteProducts(
         self, request: products_pb.DeleteProductsRequest, context: Context

@@ -1,0 +1,337 @@
+"""Listings: all products that pass, in an order, page by page. Exact, on columns in memory.
+
+The order is that of the first page: a product whose value changes keeps its place on later pages,
+so that it is neither repeated nor the cause that another one is skipped. Each process knows the
+former values since it read the catalog, 100,000 for each field; beyond them the current ones count.
+"""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import numpy as np
+
+from retriever.columns.arrays import Flags, Ints
+from retriever.columns.column import AskedFacet
+from retriever.columns.facets import Counting, Facet
+from retriever.columns.keeper import Columns, View
+from retriever.columns.ordering import (
+    GROUPS,
+    OrderedColumn,
+    SortKeys,
+    SortPosition,
+    collapse,
+    first,
+    keys_of,
+    tie_of,
+    variants,
+)
+from retriever.columns.table import ProductTable
+from retriever.domain.errors import ColumnsUnavailable
+from retriever.domain.words import asked_words
+from retriever.search.query import EVERYTHING
+from servicekit.errors import FieldViolation
+from servicekit.off_loop import off_loop
+from servicekit.requests import PageTokenInvalid, RequestInvalid, page_place, page_token
+from sightline_rules.evaluation.work import Work
+from sightline_rules.fields import ORDERS
+from sightline_rules.filters import Filter
+
+RANKED = "RANKED"
+"""Order by a list of products of the request; the others follow, newest first."""
+MOST_PAGE = 1_000
+MOST_EXCLUDED = 1_000
+MOST_ONLY = 2_000
+MOST_RANKED = 10_000
+MOST_TEXT = 4_096
+_CREATED = "create_time"
+
+
+class WordRecord(Protocol):
+    """The record, as listings of catalogs use it whose words are not in memory."""
+
+    async def find_words(
+        self, catalog_id: str, asked: Sequence[str], condition: Filter, excluded: Collection[str]
+    ) -> list[tuple[str, float]]:
+        """Return up to 1,000 products that have any of the words and pass, with their matches."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrowseQuery:
+    """Request for a page of a listing."""
+
+    catalog_id: str
+    order: str
+    """Key of ORDERS, or RANKED."""
+    condition: Filter = EVERYTHING
+    size: int = 0
+    token: str = ""
+    text: str = ""
+    """Only products that have its words; empty: all."""
+    only: tuple[str, ...] | None = None
+    """Only these products; `None`: all."""
+    excluded: tuple[str, ...] = ()
+    last: Filter | None = None
+    """Products that pass follow after all others."""
+    ranked: tuple[str, ...] = ()
+    """For RANKED: best first."""
+    facets: tuple[AskedFacet, ...] = ()
+    known_state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BrowsePage:
+    """A page of a listing."""
+
+    view: View
+    state: str
+    """Equal for equal contents of the catalog."""
+    places: Sequence[int] = ()
+    """In the view's table."""
+    variants: Sequence[Sequence[str]] = ()
+    """Products collapsed into each one, in order."""
+    total: int = 0
+    """Products that pass; variants of one parent count once."""
+    facets: Sequence[Facet] = ()
+    next_token: str = ""
+    not_modified: bool = False
+
+
+async def browse(query: BrowseQuery, columns: Columns, record: WordRecord) -> BrowsePage:
+    """Return a page of all products that pass.
+
+    Raises RequestInvalid, PageTokenInvalid, ColumnsUnavailable and, when the call is abandoned,
+    DeadlineExceeded.
+    """
+    check(query)
+    start = _Start.of(query)
+    view = await columns.view(query.catalog_id)
+    if view is None:
+        raise ColumnsUnavailable
+    table, state = view.table, str(view.table.commit)
+    if state == query.known_state:
+        return BrowsePage(view, state, not_modified=True)
+    places = await _passing(query, view, columns, record)
+    last = np.zeros(len(places), np.bool_)
+    if query.last is not None:
+        last = await view.conditions.passing(query.last, places)
+    ordering = _Ordering.of(query, start, table, places)
+    keys = ordering.keys(table, places, last)
+    paging = _Paging(table, places, keys, start.position(ordering), query)
+    found = await off_loop(paging.steps, paging.work())
+    facets: Sequence[Facet] = ()
+    if query.facets:
+        counting = Counting(table, places, query.facets)
+        _, facets = await off_loop(counting.steps, counting.count())
+    token = ""
+    if found.more:
+        end = found.rows[-1]
+        token = ordering.token(query, keys.position(end), table.ids[places[end]])
+    return BrowsePage(
+        view,
+        state,
+        places[found.rows].tolist(),
+        [[table.ids[place] for place in places[rows].tolist()] for rows in found.variants],
+        found.total,
+        facets,
+        token,
+    )
+
+
+def check(query: BrowseQuery) -> None:
+    """Raise RequestInvalid with all fields that are out of range."""
+    sizes = (
+        ("exclude_product_ids", query.excluded, MOST_EXCLUDED),
+        ("only_product_ids", query.only or (), MOST_ONLY),
+        ("ranked_product_ids", query.ranked, MOST_RANKED),
+    )
+    wrong = [
+        FieldViolation(name, f"has {len(ids)} entries; at most {most} are taken")
+        for name, ids, most in sizes
+        if len(ids) > most
+    ]
+    if query.order != RANKED and query.order not in ORDERS:
+        orders = ", ".join(sorted(ORDERS))
+        wrong.append(FieldViolation("order", f"is unknown; there are {RANKED}, {orders}"))
+    if not 0 <= query.size <= MOST_PAGE:
+        wrong.append(FieldViolation("page_size", f"must be 0 to {MOST_PAGE}"))
+    if len(query.text) > MOST_TEXT:
+        wrong.append(FieldViolation("text", f"has more than {MOST_TEXT} characters"))
+    if wrong:
+        raise RequestInvalid(*wrong)
+
+
+async def _passing(query: BrowseQuery, view: View, columns: Columns, record: WordRecord) -> Ints:
+    """Return the places of all products that pass, variants included."""
+    table = view.table
+    if query.text:
+        places = await _with_words(query, view, columns, record)
+    elif query.only is not None:
+        places = np.unique(table.places(query.only))
+    else:
+        places = np.flatnonzero(table.alive)
+    left_out = np.zeros(len(table.alive), np.bool_)
+    excluded = table.places(query.excluded)
+    left_out[excluded[excluded >= 0]] = True
+    places = places[places >= 0]
+    places = places[~left_out[places]]
+    return places[await view.conditions.passing(query.condition, places)]
+
+
+async def _with_words(query: BrowseQuery, view: View, columns: Columns, record: WordRecord) -> Ints:
+    """Return the places of the products that have the words of a text: all if the catalog's words
+    are in memory, else the 1,000 that match best."""
+    asked = asked_words(query.text)
+    held = await columns.words(query.catalog_id) if asked else None
+    if held is not None and held[0] is view:
+        postings = held[1].asked(asked)
+        places, _ = await off_loop(postings.steps, postings.matching())
+        return np.sort(places)
+    found = list[tuple[str, float]]()
+    if asked:
+        found = await record.find_words(query.catalog_id, asked, query.condition, query.excluded)
+    return np.unique(view.table.places([product_id for product_id, _ in found]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Start of a page: that of the listing, or the product before it."""
+
+    commit: int | None = None
+    """Commit of the first page; `None`: this is it."""
+    unit: str = ""
+    group: int = 0
+    value: str = ""
+    product_id: str = ""
+
+    @classmethod
+    def of(cls, query: BrowseQuery) -> "_Start":
+        """Read the query's page token. Raises PageTokenInvalid."""
+        place = page_place(query.token, (_context(query),), int, str, int, str, str)
+        if not place:
+            return cls()
+        commit, unit, group, value, product_id = place
+        if not 0 <= group < GROUPS or "=" not in (unit[0], value[0]):
+            raise PageTokenInvalid
+        return cls(commit, unit[1:], group, value[1:], product_id)
+
+    def position(self, ordering: "_Ordering") -> SortPosition | None:
+        """Return the position of the product before the page; None for the first page."""
+        if self.commit is None:
+            return None
+        try:
+            value = ordering.value_of(self.value, self.group)
+        except ValueError as error:
+            raise PageTokenInvalid from error
+        if abs(value) >= 2**63:
+            raise PageTokenInvalid
+        return SortPosition(self.group, value, tie_of(self.product_id))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ordering:
+    """The order of a listing, as it was at the commit of the first page."""
+
+    commit: int
+    unit: str
+    falling: bool = False
+    column: OrderedColumn | None = None
+    """`None`: RANKED."""
+    ranked: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, query: BrowseQuery, start: _Start, table: ProductTable, places: Ints
+    ) -> "_Ordering":
+        commit = table.commit if start.commit is None else start.commit
+        if query.order == RANKED:
+            return cls(commit, "", ranked=query.ranked)
+        field, by = ORDERS[query.order]
+        column = cast(OrderedColumn, table.columns[field.name])
+        unit = column.unit(places) if start.commit is None else start.unit
+        return cls(commit, unit, by.falling, column)
+
+    def keys(self, table: ProductTable, places: Ints, last: Flags) -> SortKeys:
+        """Return the sort keys of the products at these places."""
+        ties = table.ties[places]
+        if self.column is None:
+            ranks = np.full(len(table.alive), -1, np.int64)
+            there = table.places(self.ranked)
+            held = np.flatnonzero(there >= 0)[::-1]  # the first of equal ids counts
+            ranks[there[held]] = held
+            rank = ranks[places]
+            created = cast(OrderedColumn, table.columns[_CREATED]).states(places)[:, 0]
+            return keys_of(np.where(rank >= 0, rank, -created), rank >= 0, last, ties)
+        states = self.column.states(places)
+        states = self.column.former.as_of(self.commit, places, states)
+        values, known = self.column.ranked(states, self.unit)
+        values = np.where(known, values, 0)
+        return keys_of(values, known, last, ties, falling=self.falling)
+
+    def value_of(self, text: str, group: int) -> int:
+        """Return the sort value of a token's text. Raises ValueError."""
+        if self.column is None or group % 2:
+            return int(text)
+        value = self.column.value_of(text)
+        return -value if self.falling else value
+
+    def token(self, query: BrowseQuery, place: SortPosition, product_id: str) -> str:
+        """Return the token of the page behind a product."""
+        known = self.column is not None and not place.group % 2
+        value = -place.value if known and self.falling else place.value
+        text = self.column.text_of(value) if self.column is not None and known else str(value)
+        about = (_context(query),)
+        return page_token(about, self.commit, f"={self.unit}", place.group, f"={text}", product_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Rows of a page."""
+
+    rows: Ints
+    variants: Sequence[Ints]
+    """Rows collapsed into each one."""
+    total: int
+    more: bool
+    """Whether there is a page behind it."""
+
+
+class _Paging:
+    """Search for the rows of a page on copies of columns, so that it can run in a thread."""
+
+    def __init__(
+        self,
+        table: ProductTable,
+        places: Ints,
+        keys: SortKeys,
+        after: SortPosition | None,
+        query: BrowseQuery,
+    ) -> None:
+        self._keys, self._after, self._size = keys, after, query.size
+        self._families, self._related = table.families(places), table.related(places)
+        self.steps = len(places) // 16
+
+    def work(self) -> Work[_Found]:
+        """Find the rows of the page, and what is collapsed into each."""
+        kept = collapse(self._keys, self._families, self._related)
+        yield
+        rows = yield from first(self._keys.at(kept.shown), self._size + 1, self._after)
+        shown = kept.shown[rows][: self._size]
+        beside = [variants(kept, own) for own in self._families[shown].tolist()]
+        more = bool(len(shown)) and len(rows) > self._size
+        return _Found(shown, beside, len(kept.shown), more)
+
+
+def _context(query: BrowseQuery) -> str:
+    """Return the hash that binds a page token to its listing."""
+    asked = (
+        query.catalog_id,
+        query.order,
+        query.condition,
+        query.text,
+        query.only is None,
+        query.last,
+        sorted(set(query.excluded)),
+    )
+    return hashlib.sha256(repr(asked).encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,0 +1,48 @@
+"""Listings: messages to values and back."""
+
+from collections.abc import Sequence
+
+from retriever.search.browse import BrowsePage, BrowseQuery
+from retriever.servicer import facet_messages, filter_messages
+from sightline.common.v1 import product_pb2
+from sightline.retriever.v1 import product_service_pb2 as products_pb
+
+
+def query(catalog_id: str, request: products_pb.BrowseProductsRequest) -> BrowseQuery:
+    """Return the query of a request. Raises RequestInvalid, FilterInvalid, FacetInvalid."""
+    buried = request.HasField("last_filter")
+    return BrowseQuery(
+        catalog_id=catalog_id,
+        order=request.order,
+        condition=filter_messages.condition(request.filter),
+        size=request.page_size,
+        token=request.page_token,
+        text=request.text,
+        only=tuple(request.only_product_ids) if request.restricted else None,
+        excluded=tuple(request.exclude_product_ids),
+        last=filter_messages.condition(request.last_filter) if buried else None,
+        ranked=tuple(request.ranked_product_ids),
+        facets=tuple(facet_messages.asked(request.facets)) if request.facets else (),
+        known_state=request.known_state,
+    )
+
+
+def response(
+    page: BrowsePage, products: Sequence[product_pb2.Product], catalog_products: int
+) -> products_pb.BrowseProductsResponse:
+    """Return the message of a page with those of its products that still pass."""
+    ids = [page.view.table.ids[place] for place in page.places]
+    beside = dict(zip(ids, page.variants, strict=True))
+    variants = [beside[product.product_id] for product in products]
+    return products_pb.BrowseProductsResponse(
+        products=products,
+        variants=[products_pb.VariantIds(product_ids=each) for each in variants]
+        if any(variants)
+        else [],
+        product_count=page.total,
+        facets=map(facet_messages.message, page.facets),
+        next_page_token=page.next_token,
+        state=page.state,
+        not_modified=page.not_modified,
+        catalog_product_count=catalog_products,
+    )

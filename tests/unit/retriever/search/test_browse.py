@@ -1,0 +1,269 @@
+"""Listings against a sorted list: ties, missing values, variants, filters, and writes between
+pages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from retriever.columns.column import AskedFacet
+from retriever.columns.keeper import View
+from retriever.columns.ordering import tie_of
+from retriever.columns.table import ProductTable
+from retriever.domain.errors import ColumnsUnavailable
+from retriever.record import Record
+from retriever.search.browse import RANKED, BrowsePage, BrowseQuery, browse
+from servicekit.requests import PageTokenInvalid, RequestInvalid, pack_token, unpack_token
+from sightline_rules import kinds
+from sightline_rules.fields import ORDERS
+from sightline_rules.filters import Comparison, Operator
+from tests.unit.retriever.columns.conftest import patient
+from tests.unit.retriever.conftest import write
+from tests.unit.retriever.rows import row
+
+Shop = dict[str, dict[str, Any]]
+"""Cells of products by id."""
+
+ORDER = st.sampled_from([*sorted(ORDERS), RANKED])
+IDS = [f"p{number}" for number in range(9)]
+PRICES = [(None, None), (5_000_000, "EUR"), (7_000_000, "EUR"), (6_000_000, "USD"), (0, "EUR")]
+CELLS = st.builds(
+    lambda brand, price, rating, created, category: {
+        "brand": brand,
+        "price_micros": price[0],
+        "currency": price[1],
+        "rating": rating,
+        "create_time": created,
+        "category": category,
+    },
+    st.sampled_from(["", "Aurora", "aurora", "Boreas", "Éclat"]),
+    st.sampled_from(PRICES),
+    st.sampled_from([None, 0, 31, 50]),
+    st.integers(-2, 2),
+    st.sampled_from(["Wine", "Beer"]),
+)
+SHOP = st.dictionaries(st.sampled_from(IDS), CELLS, max_size=len(IDS))
+WRITES = st.lists(st.tuples(st.sampled_from(IDS), st.none() | CELLS), max_size=4)
+WINE = Comparison("category", Operator.EQUAL, "Wine")
+POPULAR = ("p3", "p1", "gone", "p5", "p3")
+
+
+class Held:
+    """Columns of one table, and the record's commits."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.view_ = View.of(ProductTable(self._rows(shop), 1))
+
+    async def view(self, _: str) -> View:
+        return self.view_
+
+    async def words(self, _: str) -> None:
+        return None
+
+    def write(self, product_id: str, cells: dict[str, Any] | None) -> None:
+        table = self.view_.table
+        if cells is None:
+            table.remove([product_id])
+        table.put([] if cells is None else self._rows({product_id: cells}), table.commit + 1)
+
+    def page(self, query: BrowseQuery) -> BrowsePage:
+        return asyncio.run(browse(query, self, self))  # type: ignore[arg-type]
+
+    async def find_words(self, *_: object) -> list[tuple[str, float]]:
+        return [("p1", 0.5), ("gone", 0.4)]
+
+    def ids(self, page: BrowsePage) -> list[str]:
+        return [self.view_.table.ids[place] for place in page.places]
+
+    @staticmethod
+    def _rows(shop: Mapping[str, dict[str, Any]]) -> list[Any]:
+        return [row(name, **cells) for name, cells in shop.items()]
+
+
+def key_of(order: str, shop: Shop, ranked: Sequence[str] = POPULAR) -> Any:
+    """Return the sort key of the plain reference; `shop` decides the usual currency."""
+    if order == RANKED:
+        places = {name: place for place, name in reversed([*enumerate(ranked)])}
+        return lambda name: (
+            name not in places,
+            places.get(name, -shop[name]["create_time"]),
+            tie_of(name),
+        )
+    field, by = ORDERS[order]
+    known = [cells["currency"] for cells in shop.values() if cells["price_micros"] is not None]
+    usual = max(dict.fromkeys(known), key=known.count, default=None)
+
+    def key(name: str) -> tuple[Any, ...]:
+        cells = shop[name]
+        match field.kind:
+            case kinds.MoneyKind():
+                value = cells["price_micros"] if cells["currency"] == usual else None
+            case kinds.TextKind():
+                value = cells[field.name].casefold() or None
+            case _:
+                value = cells[field.name]
+        if value is None:
+            return (1, 0, tie_of(name))
+        return (0, -value if by.falling else value, tie_of(name))
+
+    return key
+
+
+def listed(held: Held, query: BrowseQuery, *, writes: Sequence[tuple[str, Any]] = ()) -> list[str]:
+    """Return all pages, with a write after each of the first ones."""
+    found, token, left = list[str](), "", list(writes)
+    while True:
+        page = held.page(replace(query, token=token))
+        found += held.ids(page)
+        if not (token := page.next_token):
+            return found
+        if left:
+            held.write(*left.pop(0))
+
+
+@given(SHOP, ORDER, st.integers(1, 4), st.booleans(), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_pages_are_the_sorted_list_of_what_passes(
+    shop: Shop, order: str, size: int, filtered: bool, buried: bool
+) -> None:
+    query = BrowseQuery("default", order, size=size, ranked=POPULAR)
+    if filtered:
+        query = replace(query, condition=WINE)
+    if buried:
+        query = replace(query, last=Comparison("brand", Operator.EQUAL, "Aurora"))
+    passing = {
+        name: cells for name, cells in shop.items() if not filtered or cells["category"] == "Wine"
+    }
+    key = key_of(order, passing)
+    expected = sorted(
+        passing, key=lambda name: (buried and shop[name]["brand"] == "Aurora", key(name))
+    )
+    known = {cells["currency"] for cells in passing.values() if cells["price_micros"] is not None}
+    tied = len(known) > 1 and order.startswith("PRICE")
+    held = Held(shop)
+    assert held.page(query).total == len(passing)
+    assert tied or listed(held, query) == expected
+    assert sorted(listed(held, query)) == sorted(passing)
+
+
+@given(SHOP, ORDER, st.integers(1, 2), WRITES)
+@example(
+    {"p0": {"rating": 50}, "p1": {"rating": 31}, "p2": {"rating": 0}},
+    "RATING",
+    1,
+    [("p0", {"rating": 0}), ("p2", {"rating": 50})],
+)
+@settings(max_examples=100, deadline=None)
+def test_writes_between_pages_neither_repeat_nor_skip_a_product(
+    shop: Shop, order: str, size: int, writes: list[tuple[str, Any]]
+) -> None:
+    held = Held(shop)
+    query = BrowseQuery("default", order, size=size, ranked=POPULAR)
+    unchanged = listed(held, query)
+    found = listed(held, query, writes=writes)
+    again = {name for name, cells in writes if cells is None}
+    kept = [name for name in unchanged if name not in again]
+    assert [name for name in found if name in kept] == kept
+    assert len(set(found) - again) == len([name for name in found if name not in again])
+
+
+def cells(**given: Any) -> dict[str, Any]:
+    return given
+
+
+def test_the_first_product_of_a_family_stands_for_its_variants() -> None:
+    shop = {
+        "p0": cells(rating=10),
+        "p1": cells(rating=50, parent_id="p0"),
+        "p2": cells(rating=30, parent_id="p0"),
+        "p3": cells(rating=40),
+    }
+    held = Held(shop)
+    page = held.page(BrowseQuery("default", "RATING", size=9))
+    assert (held.ids(page), page.total) == (["p1", "p3"], 2)
+    assert page.variants == [["p2", "p0"], []]
+    facets = held.page(BrowseQuery("default", "RATING", facets=(AskedFacet("availability", 9),)))
+    assert (facets.places, facets.total, facets.facets[0].values[0].products) == ([], 2, 2)
+
+
+def test_excluded_products_are_left_out_and_only_named_ones_are_listed() -> None:
+    held = Held({name: cells(create_time=place) for place, name in enumerate(IDS)})
+    query = BrowseQuery("default", "NEWEST", size=9, excluded=("p8", "gone"))
+    assert held.ids(held.page(query)) == IDS[7::-1]
+    only = replace(query, only=("p8", "p2", "p2", "gone", "p5"))
+    assert held.ids(held.page(only)) == ["p5", "p2"]
+    assert held.ids(held.page(replace(query, only=()))) == []
+
+
+def test_a_text_lists_the_products_that_have_its_words() -> None:
+    held = Held({name: cells() for name in IDS})
+    assert held.ids(held.page(BrowseQuery("default", "NEWEST", size=9, text="red"))) == ["p1"]
+    assert held.ids(held.page(BrowseQuery("default", "NEWEST", size=9, text="…"))) == []
+
+
+def test_a_catalog_that_did_not_change_is_not_listed_again() -> None:
+    held = Held({"p0": cells()})
+    query = BrowseQuery("default", "NEWEST", size=9)
+    known = replace(query, known_state=held.page(query).state)
+    assert (held.page(known).not_modified, held.page(known).places) == (True, ())
+    held.write("p0", cells(rating=1))
+    assert not held.page(known).not_modified
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"order": "TITLE"},
+        {"size": 1001},
+        {"size": -1},
+        {"excluded": ("p",) * 1001},
+        {"only": ("p",) * 2001},
+        {"ranked": ("p",) * 10_001},
+        {"text": "x" * 4097},
+    ],
+)
+def test_requests_out_of_range_are_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(RequestInvalid):
+        Held({}).page(replace(BrowseQuery("default", "NEWEST"), **fields))
+
+
+def test_a_token_of_another_listing_or_a_forged_one_is_refused() -> None:
+    held = Held({name: cells(rating=place) for place, name in enumerate(IDS)})
+    query = BrowseQuery("default", "RATING", size=2)
+    token = held.page(query).next_token
+    for other in ({"order": "NEWEST"}, {"condition": WINE}, {"excluded": ("p1",)}, {"text": "x"}):
+        with pytest.raises(PageTokenInvalid):
+            held.page(replace(query, token=token, **other))
+    parts = unpack_token(token)
+    for place, wrong in ((-1, ""), (-2, "=x"), (-2, f"={2**63}"), (-2, "7"), (-3, 4), (-5, "1")):
+        forged = parts.copy()
+        forged[place] = wrong
+        with pytest.raises(PageTokenInvalid):
+            held.page(replace(query, token=pack_token(*forged)))
+
+
+async def test_pages_see_acknowledged_writes_and_keep_the_order_of_the_first(
+    record: Record,
+) -> None:
+    columns = patient(record)
+    await record.write(
+        "default", [write(name, rating=float(place)) for place, name in enumerate("abc")]
+    )
+    query = BrowseQuery("default", "RATING", size=1)
+    first = await browse(query, columns, record)
+    await record.write("default", [write("c", rating=0.0), write("a", rating=5.0)])
+    rest = await browse(replace(query, size=9, token=first.next_token), columns, record)
+    table = rest.view.table
+    assert [table.ids[place] for place in (*first.places, *rest.places)] == ["c", "b", "a"]
+    assert rest.state != first.state
+
+
+async def test_a_catalog_without_columns_is_not_listed(record: Record) -> None:
+    with pytest.raises(ColumnsUnavailable):
+        await browse(BrowseQuery("default", "NEWEST"), patient(record, most_products=0), record)
