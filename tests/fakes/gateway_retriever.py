@@ -8,6 +8,8 @@ from typing import cast
 from gateway.model.carried import FacetRequest, Vector
 from gateway.model.columns import ProductColumns
 from gateway.model.peers import (
+    BrowsedProducts,
+    BrowseRequest,
     CheckedProducts,
     IndexState,
     NearestProducts,
@@ -216,6 +218,35 @@ class FakeRetriever:
     ) -> tuple[Facet, ...]:
         await self._called("facets", [each.field for each in asked], scope)
         return tuple(Facet(field=each.field, missing_count=1) for each in asked)
+
+    state: str = "7"
+    """State of the catalog."""
+    asked: list[BrowseRequest] = field(default_factory=list)
+    """Requests of listings."""
+
+    async def browse(
+        self, catalog_id: str, asked: BrowseRequest, scope: AnswerScope
+    ) -> BrowsedProducts:
+        """List the record in its order, `ranked` first, without excluded products."""
+        self.asked.append(asked)
+        await self._called("browse", asked.order, scope)
+        there = dict.fromkeys(
+            [*(each for each in asked.ranked if each in self.record), *self.record]
+        )
+        ids = [each for each in there if each not in asked.exclude]
+        start = int(asked.token or 0)
+        shown = ids[start : start + asked.size]
+        end = start + len(shown)
+        return BrowsedProducts(
+            rows=tuple(self.rows.get(each, ProductRow(product_id=each)) for each in shown),
+            columns=self._columns(shown),
+            variants=(),
+            total=len(ids),
+            facets=[Facet(field=each.field) for each in asked.facets],
+            next_token=str(end) if end < len(ids) else "",
+            state=self.state,
+            not_modified=asked.known_state == self.state,
+        )
 
     counted: int = 1
     """Products that pass any filter."""

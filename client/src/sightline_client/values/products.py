@@ -116,6 +116,7 @@ class Sort(StrEnum):
     NEWEST = "NEWEST"
     BRAND = "BRAND"
     RATING = "RATING"
+    POPULARITY = "POPULARITY"
 
 
 FIELDS: tuple[ProductField, ...] = (

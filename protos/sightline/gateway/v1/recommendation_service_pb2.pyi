@@ -51,10 +51,14 @@ class _SortEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeW
     """By brand, A to Z. Products without a brand come last."""
     SORT_RATING: _Sort.ValueType  # 6
     """Best rated first. Products without a rating come last."""
+    SORT_POPULARITY: _Sort.ValueType  # 7
+    """List only: by the events of shoppers, most popular first. The 1,000 most popular products of the catalog are known;
+    the others follow, newest first.
+    """
 
 class Sort(_Sort, metaclass=_SortEnumTypeWrapper):
-    """Order of the nearest products. All orders except SORT_NEAREST reorder the nearest 100 products, or the products of
-    five pages if these are more. Products farther away are not included.
+    """Order of products. In Search all orders except SORT_NEAREST reorder the nearest 100 products, or the products of five
+    pages if these are more; products farther away are not included. In List all products that pass are ordered.
     """
 
 SORT_UNSPECIFIED: Sort.ValueType  # 0
@@ -73,6 +77,10 @@ SORT_BRAND: Sort.ValueType  # 5
 """By brand, A to Z. Products without a brand come last."""
 SORT_RATING: Sort.ValueType  # 6
 """Best rated first. Products without a rating come last."""
+SORT_POPULARITY: Sort.ValueType  # 7
+"""List only: by the events of shoppers, most popular first. The 1,000 most popular products of the catalog are known;
+the others follow, newest first.
+"""
 Global___Sort: typing_extensions.TypeAlias = Sort
 
 @typing.final
@@ -1265,6 +1273,210 @@ class FoundProduct(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["collapsed_product_ids", b"collapsed_product_ids", "matched_image_id", b"matched_image_id", "product", b"product", "rank", b"rank", "similarity", b"similarity"]) -> None: ...
 
 Global___FoundProduct: typing_extensions.TypeAlias = FoundProduct
+
+@typing.final
+class ListRequest(google.protobuf.message.Message):
+    """Request for a page of all products that pass."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: builtins.int
+    SCENE_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    SORT_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    FACETS_FIELD_NUMBER: builtins.int
+    SHOPPER_FIELD_NUMBER: builtins.int
+    SESSION_ID_FIELD_NUMBER: builtins.int
+    NOT_PERSONAL_FIELD_NUMBER: builtins.int
+    EXCLUDE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    CONTROLS_FIELD_NUMBER: builtins.int
+    EXPLAIN_FIELD_NUMBER: builtins.int
+    PRIORITY_FIELD_NUMBER: builtins.int
+    MIN_ANSWER_QUALITY_FIELD_NUMBER: builtins.int
+    IF_NONE_MATCH_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    language_code: builtins.str
+    """BCP 47 language of the reasons. Default: "en"."""
+    scene: builtins.str
+    """Name of the scene, whose exclusions, pins and burials apply. Default: "default"."""
+    text: builtins.str
+    """Text of a search box, up to 4,096 characters: only products that have its words are listed. In catalogs of more
+    than 100,000 products these are the 1,000 that match best. Empty: all products that pass.
+    """
+    sort: Global___Sort.ValueType
+    """Order of all products that pass. Default and SORT_NEAREST: as SORT_POPULARITY; for a shopper, the products of each
+    page are then ordered for the shopper, and explained. In other orders a page keeps its order for a shopper too.
+    Products without a value, and prices in another currency than most of the products have, come last. Products with
+    equal values have a fixed order.
+    """
+    page_size: builtins.int
+    """Number of products on a page, 1 to 200. Default: 20. Other values are rejected."""
+    page_token: builtins.str
+    """`next_page_token` of the previous response; the request must otherwise be the same. Empty for the first page. A
+    product whose value changes between pages keeps its place, so that it is neither repeated nor the cause that
+    another one is skipped, unless the service was restarted or more than 100,000 values changed since the first page:
+    then its new place counts. A product that newly passes, or is buried, is listed if its place is behind the page.
+    """
+    session_id: builtins.str
+    """The visit, up to 128 bytes. Empty if unknown."""
+    not_personal: builtins.bool
+    """If true, the request is answered as if the shopper were unknown; see RecommendRequest."""
+    explain: builtins.bool
+    """If true, the parts of a shopper's scores are split by feature."""
+    priority: sightline.common.v1.vector_pb2.Priority.ValueType
+    """Priority. Default: interactive."""
+    min_answer_quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType
+    """Minimum quality of the answer. An answer of lower quality is rejected (ANSWER_DEGRADED). Default: the value of the
+    scene.
+    """
+    if_none_match: builtins.str
+    """`etag` of an earlier response to the same request. If nothing has changed since, the response has only
+    `not_modified`. Empty: the page is always returned. Ignored for a shopper.
+    """
+    @property
+    def filter(self) -> sightline.common.v1.filter_pb2.Filter:
+        """Filter that products must pass. If unset, all pass."""
+
+    @property
+    def facets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.facet_pb2.FacetRequest]:
+        """Fields whose values are counted over all products that pass, on the first page. Up to 10, each field once except
+        "category".
+        """
+
+    @property
+    def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
+        """The shopper. Unset if anonymous. Products that the shopper hid are left out, so that a page may be shorter."""
+
+    @property
+    def exclude_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Products to exclude, up to 1,000."""
+
+    @property
+    def controls(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.gateway.v1.control_pb2.Control]:
+        """Controls of this request, up to 50, in addition to those of its scene. Pins stand at their places on the first page,
+        or at its end; buried products follow after all others; boosts have no effect.
+        """
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        language_code: builtins.str = ...,
+        scene: builtins.str = ...,
+        filter: sightline.common.v1.filter_pb2.Filter | None = ...,
+        text: builtins.str = ...,
+        sort: Global___Sort.ValueType = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+        facets: collections.abc.Iterable[sightline.common.v1.facet_pb2.FacetRequest] | None = ...,
+        shopper: sightline.common.v1.event_pb2.Shopper | None = ...,
+        session_id: builtins.str = ...,
+        not_personal: builtins.bool = ...,
+        exclude_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        controls: collections.abc.Iterable[sightline.gateway.v1.control_pb2.Control] | None = ...,
+        explain: builtins.bool = ...,
+        priority: sightline.common.v1.vector_pb2.Priority.ValueType = ...,
+        min_answer_quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType = ...,
+        if_none_match: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["filter", b"filter", "shopper", b"shopper"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "controls", b"controls", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "facets", b"facets", "filter", b"filter", "if_none_match", b"if_none_match", "language_code", b"language_code", "min_answer_quality", b"min_answer_quality", "not_personal", b"not_personal", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "sort", b"sort", "text", b"text"]) -> None: ...
+
+Global___ListRequest: typing_extensions.TypeAlias = ListRequest
+
+@typing.final
+class ListResponse(google.protobuf.message.Message):
+    """A page of all products that pass."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: builtins.int
+    PRODUCT_COUNT_FIELD_NUMBER: builtins.int
+    FACETS_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    ETAG_FIELD_NUMBER: builtins.int
+    NOT_MODIFIED_FIELD_NUMBER: builtins.int
+    DEGRADATIONS_FIELD_NUMBER: builtins.int
+    STAGE_TIMINGS_FIELD_NUMBER: builtins.int
+    VERSIONS_FIELD_NUMBER: builtins.int
+    QUALITY_FIELD_NUMBER: builtins.int
+    HIDDEN_COUNT_FIELD_NUMBER: builtins.int
+    ATTRIBUTION_TOKEN_FIELD_NUMBER: builtins.int
+    CONTROL_OUTCOMES_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    product_count: builtins.int
+    """Number of products that pass. Variants of one parent count once: the first in order stands for the others, its
+    `collapsed_product_ids`.
+    """
+    next_page_token: builtins.str
+    """Token of the next page. Empty on the last page, and if the catalog can't be read; see `degradations`."""
+    etag: builtins.str
+    """Tag of the page, which changes with every write of the catalog. Empty for a shopper, and for degraded pages."""
+    not_modified: builtins.bool
+    """True if the page is as in `if_none_match`. All other fields but `etag` and `request_id` are then empty."""
+    quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType
+    """Quality of this page; `degradations` lists what is missing."""
+    hidden_count: builtins.int
+    """Number of products of the page that were left out because the shopper hid them."""
+    attribution_token: builtins.str
+    """For a shopper's page that the ranker ordered: opaque token that joins events to it. Otherwise empty."""
+    request_id: builtins.str
+    """Id of this request in logs."""
+    @property
+    def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___RecommendedProduct]:
+        """Products, in order. Scores, parts and reasons are set for a shopper only."""
+
+    @property
+    def facets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.facet_pb2.Facet]:
+        """Counts of the requested `facets`, in their order, on the first page."""
+
+    @property
+    def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
+        """Degradations. Empty if there are none."""
+
+    @property
+    def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
+        """Durations of the stages."""
+
+    @property
+    def versions(self) -> sightline.common.v1.answer_pb2.Versions:
+        """Versions that produced this page."""
+
+    @property
+    def control_outcomes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.gateway.v1.control_pb2.ControlOutcome]:
+        """Effects of the controls of the request and of its scene, on the first page. Boosts are not listed."""
+
+    def __init__(
+        self,
+        *,
+        results: collections.abc.Iterable[Global___RecommendedProduct] | None = ...,
+        product_count: builtins.int = ...,
+        facets: collections.abc.Iterable[sightline.common.v1.facet_pb2.Facet] | None = ...,
+        next_page_token: builtins.str = ...,
+        etag: builtins.str = ...,
+        not_modified: builtins.bool = ...,
+        degradations: collections.abc.Iterable[sightline.common.v1.answer_pb2.Degradation] | None = ...,
+        stage_timings: collections.abc.Iterable[sightline.common.v1.answer_pb2.StageTiming] | None = ...,
+        versions: sightline.common.v1.answer_pb2.Versions | None = ...,
+        quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType = ...,
+        hidden_count: builtins.int = ...,
+        attribution_token: builtins.str = ...,
+        control_outcomes: collections.abc.Iterable[sightline.gateway.v1.control_pb2.ControlOutcome] | None = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["versions", b"versions"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "etag", b"etag", "facets", b"facets", "hidden_count", b"hidden_count", "next_page_token", b"next_page_token", "not_modified", b"not_modified", "product_count", b"product_count", "quality", b"quality", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "versions", b"versions"]) -> None: ...
+
+Global___ListResponse: typing_extensions.TypeAlias = ListResponse
 
 @typing.final
 class ReplayRecommendationRequest(google.protobuf.message.Message):

@@ -45,6 +45,11 @@ class RecommendationServiceStub(object):
                 request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SearchRequest.SerializeToString,
                 response_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SearchResponse.FromString,
                 _registered_method=True)
+        self.List = channel.unary_unary(
+                '/sightline.gateway.v1.RecommendationService/List',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ListRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ListResponse.FromString,
+                _registered_method=True)
         self.ExplainRecommendation = channel.unary_unary(
                 '/sightline.gateway.v1.RecommendationService/ExplainRecommendation',
                 request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationRequest.SerializeToString,
@@ -86,6 +91,15 @@ class RecommendationServiceServicer(object):
     def Search(self, request, context):
         """Returns the nearest products of a query. The results of several signals are fused; the ranker is not called. Errors
         as for Recommend, and SPACE_UNAVAILABLE if no signal's space exists yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def List(self, request, context):
+        """Lists all products that pass a filter, in an order, with their number and facets: a category page, or the page of a
+        search, in one call. A page behind any other costs as much as the first. Errors as for Recommend, except
+        PRODUCT_NOT_FOUND, and FACET_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,6 +155,11 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.Search,
                     request_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SearchRequest.FromString,
                     response_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SearchResponse.SerializeToString,
+            ),
+            'List': grpc.unary_unary_rpc_method_handler(
+                    servicer.List,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ListRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ListResponse.SerializeToString,
             ),
             'ExplainRecommendation': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainRecommendation,
@@ -218,6 +237,33 @@ class RecommendationService(object):
             '/sightline.gateway.v1.RecommendationService/Search',
             sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SearchRequest.SerializeToString,
             sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def List(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.RecommendationService/List',
+            sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ListRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ListResponse.FromString,
             options,
             channel_credentials,
             insecure,

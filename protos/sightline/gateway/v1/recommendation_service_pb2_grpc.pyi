@@ -57,6 +57,22 @@ _RecommendationServiceSearchType = typing_extensions.TypeVar(
     ],
 )
 
+_RecommendationServiceListType = typing_extensions.TypeVar(
+    '_RecommendationServiceListType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.ListRequest,
+        sightline.gateway.v1.recommendation_service_pb2.ListResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.ListRequest,
+        sightline.gateway.v1.recommendation_service_pb2.ListResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.ListRequest,
+        sightline.gateway.v1.recommendation_service_pb2.ListResponse,
+    ],
+)
+
 _RecommendationServiceExplainRecommendationType = typing_extensions.TypeVar(
     '_RecommendationServiceExplainRecommendationType',
     grpc.UnaryUnaryMultiCallable[
@@ -121,7 +137,7 @@ _RecommendationServiceDrawHeatMapType = typing_extensions.TypeVar(
     ],
 )
 
-class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendType, _RecommendationServiceSearchType, _RecommendationServiceExplainRecommendationType, _RecommendationServiceReplayRecommendationType, _RecommendationServiceClassifyType, _RecommendationServiceDrawHeatMapType]):
+class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendType, _RecommendationServiceSearchType, _RecommendationServiceListType, _RecommendationServiceExplainRecommendationType, _RecommendationServiceReplayRecommendationType, _RecommendationServiceClassifyType, _RecommendationServiceDrawHeatMapType]):
     """Recommendations by visual similarity, text and shopper behaviour."""
 
     @typing.overload
@@ -133,6 +149,10 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.SearchRequest,
             sightline.gateway.v1.recommendation_service_pb2.SearchResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.recommendation_service_pb2.ListRequest,
+            sightline.gateway.v1.recommendation_service_pb2.ListResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
@@ -161,6 +181,10 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.SearchRequest,
             sightline.gateway.v1.recommendation_service_pb2.SearchResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.recommendation_service_pb2.ListRequest,
+            sightline.gateway.v1.recommendation_service_pb2.ListResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
@@ -192,6 +216,12 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
     Search: _RecommendationServiceSearchType
     """Returns the nearest products of a query. The results of several signals are fused; the ranker is not called. Errors
     as for Recommend, and SPACE_UNAVAILABLE if no signal's space exists yet.
+    """
+
+    List: _RecommendationServiceListType
+    """Lists all products that pass a filter, in an order, with their number and facets: a category page, or the page of a
+    search, in one call. A page behind any other costs as much as the first. Errors as for Recommend, except
+    PRODUCT_NOT_FOUND, and FACET_INVALID.
     """
 
     ExplainRecommendation: _RecommendationServiceExplainRecommendationType
@@ -228,6 +258,10 @@ RecommendationServiceAsyncStub: typing_extensions.TypeAlias = RecommendationServ
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.recommendation_service_pb2.SearchRequest,
         sightline.gateway.v1.recommendation_service_pb2.SearchResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.ListRequest,
+        sightline.gateway.v1.recommendation_service_pb2.ListResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
@@ -272,6 +306,17 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.SearchResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.SearchResponse]]:
         """Returns the nearest products of a query. The results of several signals are fused; the ranker is not called. Errors
         as for Recommend, and SPACE_UNAVAILABLE if no signal's space exists yet.
+        """
+
+    @abc.abstractmethod
+    def List(
+        self,
+        request: sightline.gateway.v1.recommendation_service_pb2.ListRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.ListResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.ListResponse]]:
+        """Lists all products that pass a filter, in an order, with their number and facets: a category page, or the page of a
+        search, in one call. A page behind any other costs as much as the first. Errors as for Recommend, except
+        PRODUCT_NOT_FOUND, and FACET_INVALID.
         """
 
     @abc.abstractmethod

@@ -364,6 +364,7 @@ class BrowseProductsRequest(google.protobuf.message.Message):
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     FACETS_FIELD_NUMBER: builtins.int
     KNOWN_STATE_FIELD_NUMBER: builtins.int
+    LAST_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -405,11 +406,15 @@ class BrowseProductsRequest(google.protobuf.message.Message):
 
     @property
     def exclude_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Products to exclude, up to 1,000."""
+        """Products to exclude, up to 10,000."""
 
     @property
     def facets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.facet_pb2.FacetRequest]:
         """Facets to count over all products that pass, up to 10."""
+
+    @property
+    def last_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Products that follow after all others, up to 10,000, in addition to those that pass `last_filter`."""
 
     def __init__(
         self,
@@ -428,9 +433,10 @@ class BrowseProductsRequest(google.protobuf.message.Message):
         page_token: builtins.str = ...,
         facets: collections.abc.Iterable[sightline.common.v1.facet_pb2.FacetRequest] | None = ...,
         known_state: builtins.str = ...,
+        last_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter", "last_filter", b"last_filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "facets", b"facets", "filter", b"filter", "known_state", b"known_state", "last_filter", b"last_filter", "only_product_ids", b"only_product_ids", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "ranked_product_ids", b"ranked_product_ids", "request_id", b"request_id", "restricted", b"restricted", "text", b"text"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "facets", b"facets", "filter", b"filter", "known_state", b"known_state", "last_filter", b"last_filter", "last_product_ids", b"last_product_ids", "only_product_ids", b"only_product_ids", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "ranked_product_ids", b"ranked_product_ids", "request_id", b"request_id", "restricted", b"restricted", "text", b"text"]) -> None: ...
 
 Global___BrowseProductsRequest: typing_extensions.TypeAlias = BrowseProductsRequest
 

@@ -118,6 +118,11 @@ class RetrieverPort(Protocol):
     ) -> tuple[Facet, ...]:
         """Count the passing products by the values of some fields."""
 
+    async def browse(
+        self, catalog_id: str, asked: peers.BrowseRequest, scope: AnswerScope
+    ) -> peers.BrowsedProducts:
+        """Return a page of all products that pass, in an order."""
+
     async def count(self, catalog_id: str, space: str) -> IndexState:
         """Return the state of a space in record and index, and its version."""
 

@@ -8,11 +8,13 @@ import grpc
 from grpc.aio import UnaryUnaryMultiCallable
 
 from gateway.clients import messages
-from gateway.clients.columns import columns
+from gateway.clients.columns import columns, columns_of_rows
 from gateway.clients.peer_calls import A, PeerCaller, Q
 from gateway.model.carried import Facet, FacetRequest, Vector
 from gateway.model.columns import ProductColumns, gathered
 from gateway.model.peers import (
+    BrowsedProducts,
+    BrowseRequest,
     CheckedProducts,
     IndexState,
     NearestProducts,
@@ -204,6 +206,36 @@ class RetrieverClient(RetrieverPort):
         )
         return tuple((await self._call(self._products.CountFacets, request, scope)).facets)
 
+    async def browse(
+        self, catalog_id: str, asked: BrowseRequest, scope: AnswerScope
+    ) -> BrowsedProducts:
+        request = products_pb.BrowseProductsRequest(
+            catalog_id=catalog_id,
+            filter=filter_of(scope),
+            order=asked.order,
+            ranked_product_ids=asked.ranked,
+            last_filter=_any([each.message for each in asked.last]) if asked.last else None,
+            last_product_ids=asked.last_ids,
+            text=asked.text,
+            exclude_product_ids=asked.exclude,
+            page_size=asked.size,
+            page_token=asked.token,
+            facets=cast(Sequence[facet_pb2.FacetRequest], asked.facets),
+            known_state=asked.known_state,
+        )
+        answer = await self._call(self._products.BrowseProducts, request, scope)
+        self._sized(catalog_id, answer.catalog_product_count)
+        return BrowsedProducts(
+            rows=tuple(answer.products),
+            columns=columns_of_rows(answer.products),
+            variants=[tuple(each.product_ids) for each in answer.variants],
+            total=answer.product_count,
+            facets=answer.facets,
+            next_token=answer.next_page_token,
+            state=answer.state,
+            not_modified=answer.not_modified,
+        )
+
     async def product_count(self, catalog_id: str, scope: AnswerScope) -> int:
         """Return the number of products that pass; variants of one parent count once."""
         request = products_pb.CountFacetsRequest(
@@ -322,6 +354,11 @@ def filter_of(scope: AnswerScope) -> filter_pb2.Filter | None:
 
 def _all(filters: Sequence[filter_pb2.Filter]) -> filter_pb2.Filter:
     return filter_pb2.Filter(all=filter_pb2.FilterList(filters=filters))
+
+
+def _any(filters: Sequence[object]) -> filter_pb2.Filter:
+    made = cast(Sequence[filter_pb2.Filter], filters)
+    return filter_pb2.Filter(any=filter_pb2.FilterList(filters=made))
 
 
 def _any_of(field: str, texts: Sequence[str]) -> filter_pb2.Filter:

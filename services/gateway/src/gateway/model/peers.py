@@ -6,10 +6,18 @@ from enum import StrEnum
 
 from gateway.model.answer import AnswerOrder, AnswerRecord
 from gateway.model.candidates import Contributions, FusedCandidates
-from gateway.model.carried import ProductRow, RecallEstimate, Subject, Vector
+from gateway.model.carried import (
+    Facet,
+    FacetRequest,
+    ProductRow,
+    RecallEstimate,
+    Subject,
+    Vector,
+)
 from gateway.model.causes import Degradation
 from gateway.model.columns import ProductColumns
 from gateway.model.diversity import Diversity
+from gateway.model.filters import CallersFilter
 from gateway.model.query import Shopper
 from gateway.model.reasons import Reason
 from gateway.model.scene import AnchorSource
@@ -190,6 +198,45 @@ class ProductRows:
     rows: tuple[ProductRow, ...] = ()
     titles: Mapping[str, str] = field(default_factory=dict)
     """By product id; unavailable titles are missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrowseRequest:
+    """Request for a page of all products that pass."""
+
+    order: str
+    """Name of an order in the table of fields; RANKED: by `ranked`."""
+    size: int
+    token: str = ""
+    text: str = ""
+    exclude: Sequence[str] = ()
+    ranked: Sequence[str] = ()
+    """Best first; the others follow, newest first."""
+    last: Sequence[CallersFilter] = ()
+    """Products that pass one of these follow after all others."""
+    last_ids: Sequence[str] = ()
+    """Products that follow after all others too."""
+    facets: Sequence[FacetRequest] = ()
+    known_state: str = ""
+
+
+RANKED = "RANKED"
+
+
+@dataclass(frozen=True, slots=True)
+class BrowsedProducts:
+    """A page of all products that pass."""
+
+    rows: tuple[ProductRow, ...]
+    columns: ProductColumns
+    variants: Sequence[Sequence[str]]
+    """Variants of each product that pass too; empty if no product has any."""
+    total: int
+    facets: Sequence[Facet]
+    next_token: str
+    state: str
+    """Of the catalog; changes with every write."""
+    not_modified: bool
 
 
 @dataclass(frozen=True, slots=True)

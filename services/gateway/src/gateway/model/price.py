@@ -50,6 +50,8 @@ FACET: Mapping[str, float] = {"attributes": 10e-6, "tags": 5e-6}
 SHARED_FACET = 0.4e-6
 FACET_VALUES = 30e-6
 """Counting the values of all attributes of one product."""
+SORTED_PRODUCT = 0.1e-6
+"""Comparing a product with others in the order of a listing."""
 LISTED_PRODUCT = 100e-6
 """Reading a product that a list looks at."""
 
@@ -130,12 +132,12 @@ def price_of(
     *,
     searches: int = 1,
 ) -> RequestPrice:
-    """Return the price of Recommend or Search.
+    """Return the price of Recommend, Search or List.
 
     `excluded`, `moved`: filters of controls that exclude, and of those that move candidates.
     `searches`: how often the signals are searched by: twice for an explanation.
     """
-    if query.page_token:  # its order was recorded
+    if query.page_token and not query.listed:  # its order was recorded
         return RequestPrice({"": BASE, "page_size": query.results_a_page * RESULT})
     own = [] if query.filter is None else [query.filter]
     models = searches * sum(map(_model, query.signals))
@@ -149,6 +151,7 @@ def price_of(
             "controls": sizes.products * _of_filters(excluded)
             + sizes.candidates * _of_filters(moved),
             "facets": sizes.products * _of_facets(query.facets),
+            "sort": sizes.products * (SORTED_PRODUCT if query.listed else 0.0),
         },
         models,
         exempt=ONE_PHOTO if any(map(_is_photo, query.signals)) else 0.0,

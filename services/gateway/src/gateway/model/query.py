@@ -146,6 +146,12 @@ class RequestQuery:
     """Attribute values that the shopper follows."""
     not_personal: bool = False
     """If true, the request is answered as for an unknown shopper."""
+    listed: bool = False
+    """If true, all products that pass are ordered: a request of List."""
+    text: str = ""
+    """Of List: only products that have its words; empty: all."""
+    if_none_match: str = ""
+    """Of List: etag of an earlier page."""
 
     @property
     def about(self) -> tuple[str, ...]:

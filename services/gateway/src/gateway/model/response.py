@@ -66,6 +66,26 @@ class SearchAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class ListAnswer:
+    """Response of List."""
+
+    etag: str = ""
+    not_modified: bool = False
+    results: tuple[AnswerResult, ...] = ()
+    total: int = 0
+    """Products that pass; variants of one parent count once."""
+    facets: Sequence[Facet] = ()
+    next_page_token: str = ""
+    degradations: tuple[Degradation, ...] = ()
+    timings: tuple[StageTiming, ...] = ()
+    versions: Versions | None = None
+    quality: Quality = Quality.ANY
+    hidden_count: int = 0
+    attribution_token: str = ""
+    control_outcomes: ControlOutcomes = NO_OUTCOMES
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """Categories to search in."""
 

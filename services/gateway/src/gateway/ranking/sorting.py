@@ -12,8 +12,12 @@ from sightline_rules.fields import ORDERS, Field
 
 NEAREST = "NEAREST"
 """The order of the search itself."""
+POPULARITY = "POPULARITY"
+"""The order of a listing by the events of shoppers."""
 SORTS = frozenset({"", NEAREST, *ORDERS})
 """Orders of a search, as the contract names them; empty: NEAREST."""
+LIST_SORTS = SORTS | {POPULARITY}
+"""Orders of a listing; empty and NEAREST: POPULARITY."""
 Key = Callable[[int], tuple[bool, Any]]
 """Sort key by row of the columns, ascending: whether the value is missing, then the value."""
 

@@ -84,7 +84,7 @@ async def _first_page(run: Run, listings: tuple[CandidateList, ...]) -> FirstPag
         found = fused(run, listings)
     candidates, absent = await apply_controls(run, found)
     answer_quality(run, degraded(run, candidates), candidates.named)
-    record = _draft(run, candidates)
+    record = draft(run, candidates)
     ordered = await order_candidates(run, candidates, record)
     whole = run.unlisted_snapshot is not None
     page = await read_page(run, ordered.order, ordered.rest, whole=whole)
@@ -98,7 +98,7 @@ async def _first_page(run: Run, listings: tuple[CandidateList, ...]) -> FirstPag
     return FirstPage(listings, candidates, record, ordered, page, outcomes)
 
 
-def _draft(run: Run, candidates: FusedCandidates) -> AnswerRecord:
+def draft(run: Run, candidates: FusedCandidates) -> AnswerRecord:
     """Return the answer's record without its order, which the ranker adds."""
     return AnswerRecord(
         answer_id=secrets.token_hex(16),

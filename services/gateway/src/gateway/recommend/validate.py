@@ -8,7 +8,7 @@ from gateway.model.carried import Box
 from gateway.model.errors import ImageRefused
 from gateway.model.quality import Quality
 from gateway.model.query import MOST_ANCHORS, Question, RequestQuery, Signal, SignalKind, photo_path
-from gateway.ranking.sorting import SORTS
+from gateway.ranking.sorting import LIST_SORTS, SORTS
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid, catalog, page_size
 from sightline_rules.ids import IdInvalidError, check_id
@@ -130,7 +130,7 @@ def _range_violations(query: RequestQuery) -> Iterator[FieldViolation]:
         yield FieldViolation("min_answer_quality", "is not a known quality")
     if not 0 <= query.priority <= MOST_PRIORITY:
         yield FieldViolation("priority", "is not a known priority")
-    if query.sort not in SORTS:
+    if query.sort not in (LIST_SORTS if query.listed else SORTS):
         yield FieldViolation("sort", "is not a known order")
 
 
@@ -165,6 +165,8 @@ def _texts(query: RequestQuery) -> tuple[tuple[str, str, int], ...]:
         ("scene", query.scene, MOST_NAME),
         ("page_token", query.page_token, MOST_TOKEN),
         ("min_index_token", query.min_index_token, MOST_TOKEN),
+        ("text", query.text, MOST_TEXT),
+        ("if_none_match", query.if_none_match, MOST_NAME * 2),
     )
 
 

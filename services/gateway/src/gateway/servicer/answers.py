@@ -11,7 +11,7 @@ from gateway.model.carried import Subject
 from gateway.model.controls import ControlOutcome
 from gateway.model.explanation import ProductExplanation
 from gateway.model.match import Match
-from gateway.model.response import Classified, Proposal, RecommendAnswer, SearchAnswer
+from gateway.model.response import Classified, ListAnswer, Proposal, RecommendAnswer, SearchAnswer
 from gateway.ranking import wording
 from gateway.recommend.replay import ReplayedAnswer
 from servicekit import costs
@@ -88,6 +88,28 @@ def _match(value: Match | None, language_code: str) -> pb.Match | None:
     if value is None:
         return None
     return match_message(value, wording.matched(value, language_code))
+
+
+def listing(value: ListAnswer, request_id: str) -> pb.ListResponse:
+    """Return the answer to List."""
+    response = pb.ListResponse(
+        product_count=value.total,
+        facets=cast(Sequence[facet_pb2.Facet], value.facets),
+        next_page_token=value.next_page_token,
+        etag=value.etag,
+        not_modified=value.not_modified,
+        degradations=messages.degradation_messages(value.degradations),
+        stage_timings=messages.timing_messages(value.timings),
+        versions=None if value.versions is None else messages.versions_message(value.versions),
+        quality=cast(answer_pb2.AnswerQuality.ValueType, value.quality.value),
+        hidden_count=value.hidden_count,
+        attribution_token=value.attribution_token,
+        control_outcomes=[_outcome(each) for each in value.control_outcomes],
+        request_id=request_id,
+    )
+    for result in value.results:
+        _fill(result, response.results.add())
+    return response
 
 
 def findings(value: SearchAnswer, request_id: str) -> pb.SearchResponse:

@@ -56,6 +56,17 @@ def search_query(request: pb.SearchRequest) -> RequestQuery:
     return RequestQuery(**{**_plain(request), "sort": sort}, facets=tuple(request.facets))
 
 
+def list_query(request: pb.ListRequest) -> RequestQuery:
+    """Return the query of a List request. Raises RequestInvalid."""
+    return RequestQuery(
+        **{**_plain(request), "sort": _SORTS.get(request.sort, str(request.sort))},
+        shopper=messages.shopper(request.shopper),
+        controls=controls_of(request.controls),
+        facets=tuple(request.facets),
+        listed=True,
+    )
+
+
 _OF_QUERY = frozenset(each.name for each in fields(RequestQuery))
 
 
@@ -70,7 +81,7 @@ def _copied(kind: Descriptor) -> tuple[tuple[str, bool], ...]:
     )
 
 
-def _plain(request: pb.RecommendRequest | pb.SearchRequest) -> dict[str, Any]:
+def _plain(request: pb.RecommendRequest | pb.SearchRequest | pb.ListRequest) -> dict[str, Any]:
     """Return the fields of a query: those of equal name, and those converted for every query."""
     values = {name: getattr(request, name) for name, _ in _copied(request.DESCRIPTOR)}
     lists = {name: tuple(values[name]) for name, several in _copied(request.DESCRIPTOR) if several}
@@ -78,7 +89,9 @@ def _plain(request: pb.RecommendRequest | pb.SearchRequest) -> dict[str, Any]:
         **values,
         **lists,
         "catalog_id": request.catalog_id or DEFAULT_CATALOG,
-        "signals": tuple(_signal(index, item) for index, item in enumerate(request.signals)),
+        "signals": ()
+        if isinstance(request, pb.ListRequest)
+        else tuple(_signal(index, item) for index, item in enumerate(request.signals)),
         "filter": carried(request.filter) if request.HasField("filter") else None,
     }
 

@@ -10,6 +10,7 @@ from gateway.model.quality import Quality
 from gateway.recommend.classify import classify
 from gateway.recommend.explain import explain
 from gateway.recommend.heat_map import heat_map
+from gateway.recommend.listing import listing
 from gateway.recommend.recommend import recommend
 from gateway.recommend.replay import replay
 from gateway.recommend.search import search
@@ -100,6 +101,14 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         )
         _count("Search", found.versions.scene, found.match)
         return answers.findings(found, request_id)
+
+    async def List(self, request: pb.ListRequest, context: Context) -> pb.ListResponse:
+        """List all products that pass, in an order."""
+        request_id = take_request_id(request.request_id)
+        page = await listing(queries.list_query(request), self._deps)
+        if page.versions is not None:
+            _note(page.versions.scene, len(page.results), page.degradations)
+        return answers.listing(page, request_id)
 
     async def ExplainRecommendation(
         self, request: pb.ExplainRecommendationRequest, context: Context

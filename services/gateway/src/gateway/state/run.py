@@ -20,6 +20,7 @@ from gateway.state.exposure_goals import ExposureGoals
 from gateway.state.exposures import Exposures
 from gateway.state.history_reads import HistoryReads
 from gateway.state.pins import Pins
+from gateway.state.popular import PopularLists
 from gateway.state.prices import RequestPrices
 from gateway.state.text_spaces import TextQuerySpaces
 from gateway.state.tokens import Digests
@@ -90,6 +91,7 @@ class RequestDependencies:
     pins: Pins = field(default_factory=Pins)
     history_reads: HistoryReads = field(default_factory=HistoryReads)
     prices: RequestPrices = field(default_factory=RequestPrices)
+    popular: PopularLists = field(default_factory=PopularLists)
 
     def in_time(self) -> AbstractContextManager[None]:
         """Limit the body to the caller's deadline, or the default one."""

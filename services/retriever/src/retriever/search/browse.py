@@ -41,7 +41,7 @@ from sightline_rules.filters import Filter
 RANKED = "RANKED"
 """Order by a list of products of the request; the others follow, newest first."""
 MOST_PAGE = 1_000
-MOST_EXCLUDED = 1_000
+MOST_EXCLUDED = 10_000
 MOST_ONLY = 2_000
 MOST_RANKED = 10_000
 MOST_TEXT = 4_096
@@ -74,6 +74,8 @@ class BrowseQuery:
     excluded: tuple[str, ...] = ()
     last: Filter | None = None
     """Products that pass follow after all others."""
+    last_ids: tuple[str, ...] = ()
+    """Products that follow after all others too."""
     ranked: tuple[str, ...] = ()
     """For RANKED: best first."""
     facets: tuple[AskedFacet, ...] = ()
@@ -113,9 +115,9 @@ async def browse(query: BrowseQuery, columns: Columns, record: WordRecord) -> Br
     if state == query.known_state:
         return BrowsePage(view, state, not_modified=True)
     places = await _passing(query, view, columns, record)
-    last = np.zeros(len(places), np.bool_)
+    last = np.isin(places, table.places(query.last_ids))
     if query.last is not None:
-        last = await view.conditions.passing(query.last, places)
+        last |= await view.conditions.passing(query.last, places)
     ordering = _Ordering.of(query, start, table, places)
     keys = ordering.keys(table, places, last)
     paging = _Paging(table, places, keys, start.position(ordering), query)
@@ -143,6 +145,7 @@ def check(query: BrowseQuery) -> None:
     """Raise RequestInvalid with all fields that are out of range."""
     sizes = (
         ("exclude_product_ids", query.excluded, MOST_EXCLUDED),
+        ("last_product_ids", query.last_ids, MOST_EXCLUDED),
         ("only_product_ids", query.only or (), MOST_ONLY),
         ("ranked_product_ids", query.ranked, MOST_RANKED),
     )
@@ -332,6 +335,7 @@ def _context(query: BrowseQuery) -> str:
         query.text,
         query.only is None,
         query.last,
+        query.last_ids,
         sorted(set(query.excluded)),
     )
     return hashlib.sha256(repr(asked).encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -21,6 +21,7 @@ def query(catalog_id: str, request: products_pb.BrowseProductsRequest) -> Browse
         only=tuple(request.only_product_ids) if request.restricted else None,
         excluded=tuple(request.exclude_product_ids),
         last=filter_messages.condition(request.last_filter) if buried else None,
+        last_ids=tuple(request.last_product_ids),
         ranked=tuple(request.ranked_product_ids),
         facets=tuple(facet_messages.asked(request.facets)) if request.facets else (),
         known_state=request.known_state,
