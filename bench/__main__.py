@@ -32,6 +32,7 @@ from bench.cases import (
     import_beside,
     imports,
     latency,
+    listing,
     monolith,
     new_pods,
     no_good_match,
@@ -75,6 +76,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     "search": search.run,
     "scale": scale.run,
     "latency": latency.run,
+    "listing": listing.run,
     "hops": hops.run,
     "consistency": consistency.run,
     "at_rest": at_rest.run,
@@ -125,7 +127,7 @@ recommenders and posters.
 
 LONG = (
     *("recommend", "search", "latency", "training", "quality", "accuracy"),
-    *("consistency", "filters", "experiments", "capacity", "scale", "store"),
+    *("consistency", "filters", "experiments", "capacity", "listing", "scale", "store"),
 )
 """The other benches with goals: one to four minutes each; the last two take seven and ten, as they
 fill a million rows first.
@@ -138,6 +140,7 @@ FULL: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     "extras": extras.full,
     "imports": imports.full,
     "latency": latency.full,
+    "listing": listing.full,
     "monolith": monolith.full,
     "posters": posters.full,
     "safeguards": safeguards.full,

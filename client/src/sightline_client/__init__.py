@@ -31,6 +31,7 @@ from sightline_client.values.answers import Cause as Cause
 from sightline_client.values.answers import Degradation as Degradation
 from sightline_client.values.answers import FoundProduct as FoundProduct
 from sightline_client.values.answers import Freshness as Freshness
+from sightline_client.values.answers import Listing as Listing
 from sightline_client.values.answers import Match as Match
 from sightline_client.values.answers import MatchBasis as MatchBasis
 from sightline_client.values.answers import MatchOutcome as MatchOutcome
@@ -166,6 +167,7 @@ from sightline_client.values.profiles import ProductProfile as ProductProfile
 from sightline_client.values.profiles import Segment as Segment
 from sightline_client.values.profiles import Segments as Segments
 from sightline_client.values.profiles import ShopperProfile as ShopperProfile
+from sightline_client.values.requests import ListOptions as ListOptions
 from sightline_client.values.requests import QueryOptions as QueryOptions
 from sightline_client.values.requests import RecommendOptions as RecommendOptions
 from sightline_client.values.requests import SearchOptions as SearchOptions

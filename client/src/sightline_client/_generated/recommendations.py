@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Unpack
 
 from sightline_client._generated.base import SyncConnected
-from sightline_client.values.answers import Recommendations, SearchResults
+from sightline_client.values.answers import Listing, Recommendations, SearchResults
 from sightline_client.values.classifications import Classification
 from sightline_client.values.explanations import Explanation, HeatMap
 from sightline_client.values.photos import Photo
-from sightline_client.values.requests import RecommendOptions, SearchOptions
+from sightline_client.values.requests import ListOptions, RecommendOptions, SearchOptions
 from sightline_client.values.signals import Box
 
 
@@ -58,6 +58,24 @@ class SyncRecommendationCalls(SyncConnected):
             **options: See ``SearchOptions``.
         """
         return self._loop.run(self._client.search(**options))
+
+    def listing(self, *, page_token: str = "", **options: Unpack[ListOptions]) -> Listing:
+        """Return a page of all products that pass a filter, in an order: a category page.
+
+        Args:
+            page_token: ``next_page_token`` of the page before, with the same options; "" = the
+                first page.
+            **options: See ``ListOptions``.
+        """
+        return self._loop.run(self._client.listing(page_token=page_token, **options))
+
+    def listing_pages(self, **options: Unpack[ListOptions]) -> Iterator[Listing]:
+        """Yield a listing page by page, to its end.
+
+        Args:
+            **options: See ``ListOptions``.
+        """
+        return self._loop.iterate(self._client.listing_pages(**options))
 
     def heat_map(
         self,

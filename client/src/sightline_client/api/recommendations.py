@@ -6,11 +6,16 @@ from typing import Any, TypeVar, Unpack, cast
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests, to_wire
-from sightline_client.values.answers import Recommendations, SearchResults
+from sightline_client.values.answers import Listing, Recommendations, SearchResults
 from sightline_client.values.classifications import Classification
 from sightline_client.values.explanations import Explanation, HeatMap
 from sightline_client.values.photos import Photo, Uri, load
-from sightline_client.values.requests import QueryOptions, RecommendOptions, SearchOptions
+from sightline_client.values.requests import (
+    ListOptions,
+    QueryOptions,
+    RecommendOptions,
+    SearchOptions,
+)
 from sightline_client.values.signals import Box, Unlike
 
 Options = TypeVar("Options", bound=QueryOptions)
@@ -77,6 +82,32 @@ class RecommendationCalls(Connected):
         request = requests.search(catalog=self.catalog, **await _loaded(options))
         method = self.calls.recommendation.Search
         return from_wire.found(await self._call(method, request, options.get("timeout")))
+
+    async def listing(self, *, page_token: str = "", **options: Unpack[ListOptions]) -> Listing:
+        """Return a page of all products that pass a filter, in an order: a category page.
+
+        Args:
+            page_token: ``next_page_token`` of the page before, with the same options; "" = the
+                first page.
+            **options: See ``ListOptions``.
+        """
+        request = requests.listing(catalog=self.catalog, page_token=page_token, **options)
+        method = self.calls.recommendation.List
+        return from_wire.listing(await self._call(method, request, options.get("timeout")))
+
+    async def listing_pages(self, **options: Unpack[ListOptions]) -> AsyncIterator[Listing]:
+        """Yield a listing page by page, to its end.
+
+        Args:
+            **options: See ``ListOptions``.
+        """
+        token = ""
+        while True:
+            page = await self.listing(page_token=token, **options)
+            yield page
+            token = page.next_page_token
+            if not token:
+                return
 
     async def heat_map(
         self,

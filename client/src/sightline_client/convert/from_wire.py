@@ -205,6 +205,7 @@ _facet_value = reader(
     filter=lambda message: parse_filter(message.filter_text),
 )
 recommendations = reader(answers.Recommendations, rec.RecommendResponse, subjects=_subjects)
+listing = reader(answers.Listing, rec.ListResponse)
 found = reader(answers.SearchResults, rec.SearchResponse, subjects=_subjects)
 explanation = reader(Explanation, rec.ExplainRecommendationResponse)
 heat_map = reader(HeatMap, rec.DrawHeatMapResponse)

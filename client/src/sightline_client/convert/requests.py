@@ -7,9 +7,14 @@ from typing import Any, Unpack, cast
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.convert import to_wire
 from sightline_client.convert.writing import ids, options_writer
-from sightline_client.values.requests import QueryOptions, RecommendOptions, SearchOptions
+from sightline_client.values.requests import (
+    ListOptions,
+    QueryOptions,
+    RecommendOptions,
+    SearchOptions,
+)
 
-__all__ = ["ids", "own_id", "recommend", "search"]
+__all__ = ["ids", "listing", "own_id", "recommend", "search"]
 
 _SIGNALS = ("image", "images", "text", "products", "unlike", "box", "find_subject")
 _SHOPPER = ("user", "visitor")
@@ -26,6 +31,14 @@ _recommend_fields = options_writer(
 )
 _search_fields = options_writer(
     SearchOptions.__annotations__.keys() - _ELSEWHERE, rec.SearchRequest
+)
+
+_list_fields = options_writer(
+    ListOptions.__annotations__.keys() - {*_SHOPPER, "timeout"},
+    rec.ListRequest,
+    session="session_id",
+    language="language_code",
+    exclude="exclude_product_ids",
 )
 
 
@@ -58,6 +71,21 @@ def search(*, catalog: str = "", **options: Unpack[SearchOptions]) -> rec.Search
     with to_wire.sendable("request"):
         return rec.SearchRequest(
             catalog_id=catalog, signals=_signals(options), **_search_fields(options)
+        )
+
+
+def listing(
+    *, catalog: str = "", page_token: str = "", **options: Unpack[ListOptions]
+) -> rec.ListRequest:
+    """Return the request for these options. InvalidRequest for a value that no message can hold,
+    and for a user and a visitor at once."""
+    _check(options, ListOptions)
+    with to_wire.sendable("request"):
+        return rec.ListRequest(
+            catalog_id=catalog,
+            page_token=page_token,
+            shopper=to_wire.shopper(options.get("user"), options.get("visitor")),
+            **_list_fields(options),
         )
 
 

@@ -296,6 +296,37 @@ class Recommendations:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """A page of all products that pass, in order."""
+
+    results: tuple[RecommendedProduct, ...]
+    product_count: int
+    """Number of products that pass; variants of one parent count once."""
+    facets: tuple[Facet, ...]
+    """Counts of the requested facets, on the first page."""
+    next_page_token: str
+    """Token of the next page; "" on the last page."""
+    etag: str
+    """Tag of the page, which changes with every write of the catalog; "" for a shopper."""
+    not_modified: bool
+    """True if the page is as in ``if_none_match``: it is not sent again."""
+    degradations: tuple[Degradation, ...]
+    """Degradations; empty if there are none."""
+    stage_timings: tuple[StageTiming, ...]
+    quality: AnswerQuality
+    """Quality of this page; ``degradations`` lists what is missing."""
+    hidden_count: int
+    """Number of products of the page that the shopper hid."""
+    attribution_token: str
+    """Send it with the events that this page leads to; "" without a shopper."""
+    control_outcomes: tuple[ControlOutcome, ...]
+    """Effects of the controls, on the first page."""
+    request_id: str
+    """Id of this request in logs."""
+    versions: Versions | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FoundProduct:
     """A product found by a search, without ranking."""
 

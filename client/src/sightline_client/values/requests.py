@@ -99,3 +99,44 @@ class RecommendOptions(QueryOptions, total=False):
     not_personal: bool
     """If true, answer as for an unknown shopper: ``user``, ``visitor`` and ``session`` are neither
     used nor stored."""
+
+
+class ListOptions(TypedDict, total=False):
+    """Options of ``listing``."""
+
+    filter: Filter | None
+    """Filter that products must pass; `None`: all pass."""
+    text: str
+    """Text of a search box: only products that have its words; "": all."""
+    sort: Sort
+    """Order of all products that pass. The default, and ``Sort.NEAREST``: most popular first, and
+    each page in the order of the shopper."""
+    page_size: int
+    """Number of products on a page, 1 to 200; 0: 20."""
+    facets: Iterable[FacetQuery | str]
+    """Fields whose values are counted over all products that pass, on the first page."""
+    user: str | None
+    """Id of a known customer; excludes ``visitor``."""
+    visitor: str | None
+    """Id of a visitor who is not logged in; excludes ``user``."""
+    session: str
+    """Id of the visit, up to 128 bytes; "" if unknown."""
+    not_personal: bool
+    """If true, answer as for an unknown shopper."""
+    scene: str
+    """Name of the scene; "": "default"."""
+    language: str
+    """BCP 47 language of the reasons; "": "en"."""
+    exclude: str | Iterable[str]
+    """Ids of products to exclude, up to 1,000."""
+    controls: Iterable[Control]
+    """Pins, burials and exclusions, up to 50."""
+    explain: bool
+    """Split the parts of a shopper's scores by feature."""
+    min_answer_quality: AnswerQuality | None
+    """Minimum quality: poorer answers are rejected with Unavailable (ANSWER_DEGRADED). `None`: the
+    scene's value."""
+    if_none_match: str
+    """``etag`` of an earlier page of the same request: an unchanged page is not sent again."""
+    timeout: float | None
+    """Timeout of the call in seconds; `None`: the client's default."""

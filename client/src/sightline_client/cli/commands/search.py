@@ -1,6 +1,6 @@
-"""``sightline search`` and ``sightline similar``"""
+"""``sightline search``, ``sightline similar`` and ``sightline list``"""
 
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 from rich.console import Group, RenderableType
@@ -9,11 +9,11 @@ from sightline_client.cli.base import options
 from sightline_client.cli.base.query import FilterGroup, SignalGroup
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.show import classified, listings
-from sightline_client.values.answers import SearchResults
+from sightline_client.values.answers import Listing, SearchResults
 from sightline_client.values.facets import FacetQuery
 from sightline_client.values.fields import FieldKind
 from sightline_client.values.products import FACETED, Sort
-from sightline_client.values.requests import SearchOptions
+from sightline_client.values.requests import ListOptions, SearchOptions
 
 _COUNTED = " or ".join(
     (
@@ -31,18 +31,22 @@ def _facet(value: str) -> FacetQuery:
     return FacetQuery(field, below=tuple(level.strip() for level in path.split(">") if path))
 
 
+_Facets: TypeAlias = Annotated[
+    list[str] | None,
+    options.words(
+        "--facet",
+        metavar="FIELD",
+        help=f"Count products by {_COUNTED}; 'category:Wine > Red' counts its subcategories. "
+        f"Repeatable.",
+    ),
+]
+
+
 def search(
     *,
     query: SignalGroup,
     passing: FilterGroup,
-    facet: Annotated[
-        list[str] | None,
-        options.words(
-            metavar="FIELD",
-            help=f"Count products by {_COUNTED}; 'category:Wine > Red' counts its subcategories. "
-            f"Repeatable.",
-        ),
-    ] = None,
+    facet: _Facets = None,
     sort: Annotated[
         Sort, typer.Option(case_sensitive=False, help="Order of the nearest products.")
     ] = Sort.NEAREST,
@@ -87,6 +91,58 @@ def similar(
     suite.answer(
         lambda client: client.search(products=product, filter=condition, page_size=top), _found
     )
+
+
+def listing(
+    *,
+    passing: FilterGroup,
+    text: Annotated[
+        str | None, options.words("--text", metavar="WORDS", help="Only products with these words.")
+    ] = None,
+    sort: Annotated[
+        Sort,
+        typer.Option(
+            case_sensitive=False,
+            help="Order of all products that pass; nearest: most popular first.",
+        ),
+    ] = Sort.NEAREST,
+    facet: _Facets = None,
+    user: Annotated[
+        str | None, options.words("--user", metavar="ID", help="Known customer.")
+    ] = None,
+    visitor: Annotated[
+        str | None, options.words("--visitor", metavar="ID", help="Visitor who is not logged in.")
+    ] = None,
+    page_token: Annotated[
+        str | None,
+        options.words("--page-token", metavar="TOKEN", help="next_page_token of the last page."),
+    ] = None,
+    suite: Suite,
+) -> None:
+    """List all products that pass a filter, in an order, page by page.
+
+    [bold]Examples[/bold]
+
+      sightline list --filter 'category = "Red"' --sort price_rising --facet brand
+
+      sightline list --text merlot --sort rating --top 20 --json
+
+      sightline list --filter 'price < 30 EUR' --visitor cookie-7
+    """
+    asked: ListOptions = {
+        "filter": passing.condition(),
+        "page_size": passing.top,
+        "sort": sort,
+        "text": text or "",
+        "facets": [_facet(value) for value in facet or ()],
+        "user": user,
+        "visitor": visitor,
+    }
+    suite.answer(lambda client: client.listing(page_token=page_token or "", **asked), _listed)
+
+
+def _listed(answer: Listing) -> RenderableType:
+    return Group(listings.listed(answer), *map(listings.facet, answer.facets))
 
 
 def _found(answer: SearchResults) -> RenderableType:

@@ -13,7 +13,7 @@ from sightline_client.cli.show import tables
 from sightline_client.cli.show.tables import add, grid, plain
 from sightline_client.convert import from_wire
 from sightline_client.files.audit import AuditSegment
-from sightline_client.values.answers import SearchResults
+from sightline_client.values.answers import Listing, SearchResults
 from sightline_client.values.catalog import CategoryDoubt
 from sightline_client.values.evaluation import EvaluationVerdict
 from sightline_client.values.facets import Facet
@@ -301,6 +301,27 @@ def _fact(field: ProductField, product: Product) -> str:
     if field.kind is FieldKind.ATTRIBUTES:
         return ", ".join(f"{item.key}={item.value}" for item in value)
     return _time(value) if field.kind is FieldKind.TIME else str(value)
+
+
+def listed(value: Listing) -> RenderableType:
+    """Show a page of a listing, with degradations and the token of the next page."""
+    rows = (
+        (
+            str(item.rank),
+            item.product.product_id,
+            tables.plain(item.product.title),
+            " > ".join(item.product.category_path) or "–",
+            str(item.product.price or "–"),
+        )
+        for item in value.results
+    )
+    table = grid(("rank", "product", "title", "category", "price"), rows)
+    more = f"; --page-token {value.next_page_token} shows the next page"
+    count = f"{value.product_count} products pass{more if value.next_page_token else ''}"
+    lost = [
+        Text(f"Degraded: {tables.degradation(item)}", style="yellow") for item in value.degradations
+    ]
+    return Group(table if value.results else Text("no products pass"), Text(count, "dim"), *lost)
 
 
 def found(value: SearchResults) -> RenderableType:

@@ -1,0 +1,51 @@
+"""Listings of the wines: every product once, sorted as a whole, with facets, for a shopper too."""
+
+from sightline_client import F, Listing, SightlineClient, Sort
+
+
+async def pages(client: SightlineClient, **options) -> list[Listing]:
+    return [page async for page in client.listing_pages(**options)]
+
+
+def names(listed: list[Listing]) -> list[str]:
+    return [item.product.product_id for page in listed for item in page.results]
+
+
+async def test_a_category_page_is_sorted_as_a_whole_and_counted(client: SightlineClient) -> None:
+    red = F.category == "Red"
+    whole = {item.product_id async for item in client.list_products(filter=red)}
+    listed = await pages(client, filter=red, sort=Sort.BRAND, page_size=7, facets=["brand"])
+    assert sorted(names(listed)) == sorted(whole)
+    brands = [item.product.brand.casefold() for page in listed for item in page.results]
+    assert brands == sorted(brands)
+    assert {page.product_count for page in listed} == {len(whole)}
+    (facet,) = listed[0].facets
+    assert sum(value.product_count for value in facet.values) + facet.missing_count <= len(whole)
+    ranks = [item.rank for page in listed for item in page.results]
+    assert ranks == list(range(1, len(whole) + 1))
+
+
+async def test_a_text_lists_the_products_that_have_its_words(client: SightlineClient) -> None:
+    found = await client.listing(text="merlot", page_size=50, sort=Sort.NEWEST)
+    assert found.product_count == len(found.results) > 0
+    assert not found.degradations
+
+
+async def test_popular_products_come_first_and_the_page_is_ordered_for_a_shopper(
+    client: SightlineClient,
+) -> None:
+    plain = await client.listing(page_size=20)
+    own = await client.listing(page_size=20, user="1209683", explain=True)
+    assert sorted(names([plain])) == sorted(names([own]))
+    assert own.attribution_token
+    assert all(item.reasons and item.parts for item in own.results)
+    assert (plain.attribution_token, own.etag) == ("", "")
+    priced = await client.listing(page_size=20, user="1209683", sort=Sort.NEWEST)
+    newest = await client.listing(page_size=20, sort=Sort.NEWEST)
+    assert names([priced]) == names([newest])
+
+
+async def test_an_unchanged_page_is_not_sent_again(client: SightlineClient) -> None:
+    page = await client.listing(sort=Sort.RATING)
+    again = await client.listing(sort=Sort.RATING, if_none_match=page.etag)
+    assert (again.not_modified, again.results) == (True, ())
