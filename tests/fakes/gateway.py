@@ -73,6 +73,11 @@ class FakeGateway:
                 recommendation_service_pb2.FoundProduct(product=wine(), rank=1, similarity=0.5)
             ]
         )
+        self.listing = recommendation_service_pb2.ListResponse(
+            results=[recommendation_service_pb2.RecommendedProduct(product=wine(), rank=1)],
+            product_count=37,
+            etag="7.0",
+        )
         self.classified = classified()
         self.products = {"wine-1": wine()}
         self.refused: dict[str, status_pb2.Status] = {}
@@ -262,6 +267,14 @@ class _Recommendations(recommendation_service_pb2_grpc.RecommendationServiceServ
     def Search(self, request: Any, context: Any) -> Any:
         self._gateway.take("Search", request, context)
         return self._gateway.search
+
+    def List(self, request: Any, context: Any) -> Any:
+        self._gateway.take("List", request, context)
+        page = recommendation_service_pb2.ListResponse()
+        page.CopyFrom(self._gateway.listing)
+        if not request.page_token:
+            page.next_page_token = "second"
+        return page
 
 
 class _UserEvents(user_event_service_pb2_grpc.UserEventServiceServicer):

@@ -265,3 +265,17 @@ def test_a_batch_that_is_asked_for_wrongly_is_2(
     (tmp_path / "in.jsonl").write_text("{}\n")
     assert call(gateway, "recommend", *arguments).exit_code == 2
     assert (tmp_path / "in.jsonl").read_text() == "{}\n"
+
+
+def test_a_listing_is_asked_for_and_shown_with_its_next_page(gateway: FakeGateway) -> None:
+    asked = ("--text", "merlot", "--sort", "rating", "--facet", "brand", "--visitor", "v")
+    result = call(gateway, "list", "--filter", "brand = 'A'", "--top", "5", *asked)
+    assert result.exit_code == 0, result.output
+    assert "37 products pass; --page-token second" in flat(result.stdout)
+    (sent,) = gateway.requests["List"]
+    assert (sent.text, sent.page_size, sent.shopper.visitor_id) == ("merlot", 5, "v")
+    assert sent.sort == recommendation_service_pb2.SORT_RATING
+    assert [each.field for each in sent.facets] == ["brand"]
+    assert sent.filter.comparison.value.text == "A"
+    last = call(gateway, "list", "--page-token", "second", "--json")
+    assert json.loads(last.stdout)["next_page_token"] == ""

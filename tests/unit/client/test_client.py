@@ -20,6 +20,7 @@ from sightline_client import (
     ProductUpdate,
     ResourceExhausted,
     SightlineClient,
+    Sort,
     Unavailable,
     money,
 )
@@ -334,3 +335,16 @@ async def test_an_answer_is_read_page_by_page(
     tokens = [request.page_token for request in gateway.requests["Recommend"]]
     assert tokens == ["", "2", "3"]
     assert {len(request.signals) for request in gateway.requests["Recommend"]} == {2}
+
+
+async def test_a_listing_is_read_page_by_page_to_its_end(gateway: FakeGateway) -> None:
+    async with SightlineClient(gateway.target) as client:
+        pages = [page async for page in client.listing_pages(sort=Sort.BRAND, exclude="a")]
+        with pytest.raises(TypeError):
+            await client.listing(colour="red")  # type: ignore[call-arg]
+    assert [(page.product_count, page.next_page_token) for page in pages] == [
+        (37, "second"),
+        (37, ""),
+    ]
+    assert [request.page_token for request in gateway.requests["List"]] == ["", "second"]
+    assert list(gateway.requests["List"][0].exclude_product_ids) == ["a"]

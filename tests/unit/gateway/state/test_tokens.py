@@ -49,6 +49,8 @@ CHANGES = {
     "anchors": ("p1",),
     "followed": ("ann",),
     "controls": (ControlRule("hero", ControlKind.PIN, ("p1",), place=1),),
+    "listed": True,
+    "text": "merlot",
 }
 OF_THE_SHOPPER = {"shopper": Shopper(Identity.VISITOR, "ann"), "session_id": "s"}
 NOT_ASKED = {
@@ -61,6 +63,7 @@ NOT_ASKED = {
     "not_personal": True,
     "facets": (FacetRequest(field="brand"),),
     "sort": "NEWEST",
+    "if_none_match": "7.0",
 }
 
 

@@ -142,7 +142,7 @@ def _asked(query: RequestQuery) -> Iterator[bytes]:
         yield f"\0{counts}".encode()
         yield from _texts(*query.anchors, *sorted(query.followed))
         yield from (control.content for control in query.controls)
-    if query.listed:
+    if query.listed or query.text:
         yield from _texts("\0list", query.text, query.sort)
 
 
