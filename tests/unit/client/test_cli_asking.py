@@ -276,6 +276,6 @@ def test_a_listing_is_asked_for_and_shown_with_its_next_page(gateway: FakeGatewa
     assert (sent.text, sent.page_size, sent.shopper.visitor_id) == ("merlot", 5, "v")
     assert sent.sort == recommendation_service_pb2.SORT_RATING
     assert [each.field for each in sent.facets] == ["brand"]
-    assert sent.filter.comparison.value.text == "A"
+    assert 'field: "brand"' in str(sent.filter)
     last = call(gateway, "list", "--page-token", "second", "--json")
-    assert json.loads(last.stdout)["next_page_token"] == ""
+    assert "next_page_token" not in json.loads(last.stdout)  # empty: the last page

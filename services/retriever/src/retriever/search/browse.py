@@ -264,7 +264,9 @@ class _Ordering:
             held = np.flatnonzero(there >= 0)[::-1]  # the first of equal ids counts
             ranks[there[held]] = held
             rank = ranks[places]
-            created = cast(OrderedColumn, table.columns[_CREATED]).states(places)[:, 0]
+            column = cast(OrderedColumn, table.columns[_CREATED])
+            states = column.former.as_of(self.commit, places, column.states(places))
+            created = states[:, 0]
             return keys_of(np.where(rank >= 0, rank, -created), rank >= 0, last, ties)
         states = self.column.states(places)
         states = self.column.former.as_of(self.commit, places, states)
