@@ -137,6 +137,18 @@ async def test_hidden_products_are_left_out_and_the_order_of_the_request_is_kept
     assert (page.etag, page.attribution_token) == ("", "")
 
 
+async def test_a_pin_that_the_shopper_hid_is_left_out():
+    shop = Shop()
+    shop.ranker.hidden = frozenset({"p7"})
+    pins = ControlRule("pin", ControlKind.PIN, ("p7", "p8"), place=1)
+    for sort in ("NEWEST", ""):
+        page = await listing(asked(shopper=ANN, sort=sort, controls=(pins,)), shop.deps)
+        assert "p7" not in ids(page)
+        assert ids(page).count("p8") == 1
+        states = {each.product_id: each.state.name for each in page.control_outcomes}
+        assert states == {"p7": "HIDDEN", "p8": "APPLIED"}
+
+
 async def test_a_shoppers_page_is_ordered_by_the_ranker_and_recorded():
     shop = Shop()
     page = await listing(asked(shopper=ANN, sort=""), shop.deps)

@@ -30,7 +30,7 @@ from gateway.recommend.pages import attribution, read_page
 from gateway.recommend.recommend import draft
 from gateway.recommend.validate import check
 from gateway.retrieval.fallback import list_snapshot
-from gateway.retrieval.ranker_candidates import generate
+from gateway.retrieval.ranker_candidates import generate, look_up
 from gateway.state.run import RequestDependencies, Run
 from servicekit.errors import ServiceError
 from servicekit.requests import PageTokenInvalid, page_place, page_token
@@ -88,7 +88,7 @@ async def listing(query: RequestQuery, deps: RequestDependencies) -> ListAnswer:
             timings=run.trace.by_start,
             versions=versions_of(run, STAGE),
             quality=_quality(run, lost),
-            control_outcomes=() if query.page_token else _outcomes(run, outcomes, pins),
+            control_outcomes=() if query.page_token else _outcomes(run, outcomes, pins, page),
         )
 
 
@@ -192,23 +192,29 @@ async def _pinned(run: Run) -> tuple[ProductRow, ...]:
     return found.rows
 
 
-def _outcomes(run: Run, known: ControlOutcomes, pins: Sequence[ProductRow]) -> ControlOutcomes:
-    shown, out = {row.product_id for row in pins}, run.query.exclude_product_ids
+def _outcomes(
+    run: Run, known: ControlOutcomes, pins: Sequence[ProductRow], page: ListAnswer
+) -> ControlOutcomes:
+    """Return the outcomes of the controls, without boosts, which have no effect."""
     boosts = {each.control.name for each in of_kind(run.plan.controls, ControlKind.BOOST)}
+    shown = {result.row.product_id for result in page.results}
+    passing, out = {row.product_id for row in pins}, run.query.exclude_product_ids
+
+    def state(product_id: str) -> ControlState:
+        if product_id in shown:
+            return ControlState.APPLIED
+        if product_id in passing:
+            return ControlState.HIDDEN
+        return ControlState.EXCLUDED if product_id in out else ControlState.FILTERED
+
     return (
         *(each for each in known if each.control not in boosts),
         *(
-            each.outcome(_pin_state(item, shown, out), item)
+            each.outcome(state(item), item)
             for each in of_kind(run.plan.controls, ControlKind.PIN)
             for item in each.control.product_ids
         ),
     )
-
-
-def _pin_state(product_id: str, shown: set[str], out: Sequence[str]) -> ControlState:
-    if product_id in shown:
-        return ControlState.APPLIED
-    return ControlState.EXCLUDED if product_id in out else ControlState.FILTERED
 
 
 async def _page(
@@ -225,8 +231,9 @@ async def _page(
     line = [row.product_id for row in found.rows]
     hidden, token = 0, ""
     if run.query.shopper is not None and found.rows:
-        line, hidden, token = await _for_shopper(run, found, answered)
-    line = _with_pins(run, line, [row.product_id for row in pins])
+        line, hidden, token = await _for_shopper(run, found, pins, answered)
+    shown = [row.product_id for row in pins if row.product_id in answered]
+    line = _with_pins(run, line, shown)
     rows = {row.product_id: row for row in (*found.rows, *pins)}
     return ListAnswer(
         results=tuple(
@@ -251,15 +258,19 @@ def _with_pins(run: Run, line: list[str], pins: Sequence[str]) -> list[str]:
 
 
 async def _for_shopper(
-    run: Run, found: BrowsedProducts, answered: dict[str, AnsweredProduct]
+    run: Run,
+    found: BrowsedProducts,
+    pins: Sequence[ProductRow],
+    answered: dict[str, AnsweredProduct],
 ) -> tuple[list[str], int, str]:
-    """Return the ids of a page's products in the shopper's order, the number of hidden ones, and
-    the token of its answer. In an order of the request the products keep it.
+    """Return the ids of a page's products in the shopper's order, without pins, the number of
+    hidden products, and the token of its answer. In an order of the request the products keep it.
 
-    Scores and reasons are added to `answered`. Without the ranker the page stays as it is.
+    Scores and reasons are added to `answered`, and hidden pins removed from it. Without the ranker
+    the page stays as it is.
     """
     listed = CandidateList(Branch.POPULAR, 1.0, found.columns)
-    candidates = fused(run, (listed,))
+    candidates = fused(run, (listed, *await _pin_list(run, pins)))
     personal = run.query.sort in PERSONAL
     record = draft(run, candidates)
     order = rank_order(run, candidates, record=record if personal else None)
@@ -268,10 +279,22 @@ async def _for_shopper(
     if ranked is None:
         return line, 0, ""
     _explain(run, ranked.order, answered)
-    ids = ranked.order.product_ids
-    line = [*ids] if personal else [item for item in line if item in set(ids)]
+    ids, own = ranked.order.product_ids, frozenset(line)
+    for item in frozenset(candidates.columns.product_ids).difference(ids):
+        del answered[item]
+    line = [item for item in (ids if personal else line) if item in own and item in answered]
     token = attribution(run, record) if ranked.recorded else ""
     return line, ranked.hidden_count, token
+
+
+async def _pin_list(run: Run, pins: Sequence[ProductRow]) -> tuple[CandidateList, ...]:
+    """Return pinned products as candidates; none if there are no pins or they can't be read."""
+    ids = [row.product_id for row in pins]
+    columns, notes = await look_up(run, ids, "controls", run.plan.ends.rank)
+    run.trace.note(notes)
+    if columns is None or not columns.product_ids:
+        return ()
+    return (CandidateList(Branch.POPULAR, 1.0, columns, after=len(ids)),)
 
 
 def _explain(run: Run, order: AnswerOrder, answered: dict[str, AnsweredProduct]) -> None:
