@@ -171,14 +171,14 @@ async def _passing(query: BrowseQuery, view: View, columns: Columns, record: Wor
     if query.text:
         places = await _with_words(query, view, columns, record)
     elif query.only is not None:
-        places = np.unique(table.places(query.only))
+        places = _there(table, query.only)
     else:
         places = np.flatnonzero(table.alive)
-    left_out = np.zeros(len(table.alive), np.bool_)
     excluded = table.places(query.excluded)
-    left_out[excluded[excluded >= 0]] = True
-    places = places[places >= 0]
-    places = places[~left_out[places]]
+    if (excluded := excluded[excluded >= 0]).size:
+        left_out = np.zeros(len(table.alive), np.bool_)
+        left_out[excluded] = True
+        places = places[~left_out[places]]
     return places[await view.conditions.passing(query.condition, places)]
 
 
@@ -194,7 +194,13 @@ async def _with_words(query: BrowseQuery, view: View, columns: Columns, record: 
     found = list[tuple[str, float]]()
     if asked:
         found = await record.find_words(query.catalog_id, asked, query.condition, query.excluded)
-    return np.unique(view.table.places([product_id for product_id, _ in found]))
+    return _there(view.table, [product_id for product_id, _ in found])
+
+
+def _there(table: ProductTable, product_ids: Sequence[str]) -> Ints:
+    """Return the places of the products that exist, each once."""
+    places = np.unique(table.places(product_ids))
+    return places[places >= 0]
 
 
 @dataclass(frozen=True, slots=True)
