@@ -56,11 +56,11 @@ def generated_files(root: Path) -> dict[str, bytes]:
 
 def export_google_protos(target: Path) -> None:
     """Copy the google .proto files for buf, which finds no registry offline."""
-    for package in ("rpc", "type"):
-        folder = target / "google" / package
-        folder.mkdir(parents=True, exist_ok=True)
-        for source in (google_protos() / "google" / package).glob("*.proto"):
-            shutil.copyfile(source, folder / source.name)
+    for pattern in ("rpc/*.proto", "type/*.proto", "api/annotations.proto", "api/http.proto"):
+        for source in (google_protos() / "google").glob(pattern):
+            copy = target / source.relative_to(google_protos())
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ packages="
   golang-github-golang-protobuf-1-5-dev
   golang-golang-x-net-dev golang-golang-x-sys-dev golang-golang-x-text-dev"
 there=$PWD/.tools/languages
-[ -e "$there/.complete" ] && exit 0
+[ -e "$there/.complete-with-api" ] && exit 0
 command -v apt-get >/dev/null 2>&1 || {
   echo 'no apt: the Go and Java examples of docs/integrate/clients are not measured' >&2
   exit 0
@@ -32,17 +32,17 @@ for package in "$folder"/*.deb; do
   dpkg-deb --extract "$package" "$there"
 done
 # Delete unused parts: Go's tests and compiled library (Go compiles what it needs, once), static C++ libraries,
-# and all of Google's APIs but two.
+# and all of Google's APIs but three.
 (
   cd "$there/usr"
   rm -rf share/go-1.19/test lib/go-1.19/pkg/linux_amd64 share/doc share/maven-repo lib/*/*.a
   cd share/gocode/src/google.golang.org/genproto/googleapis
   for api in *; do
-    case "$api" in rpc | type) ;; *) rm -rf "$api" ;; esac
+    case "$api" in api | rpc | type) ;; *) rm -rf "$api" ;; esac
   done
 )
 command -v javac >/dev/null 2>&1 || {
   root && DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -qq --no-install-recommends openjdk-17-jdk-headless >/dev/null
 } || echo 'no JDK (Debian: openjdk-17-jdk-headless): the Java example is not measured' >&2
-touch "$there/.complete"
+touch "$there/.complete-with-api"

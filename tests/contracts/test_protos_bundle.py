@@ -46,6 +46,8 @@ def test_the_folder_holds_the_contract_and_its_imports(protos: Path) -> None:
     ours = {f"sightline/{path.relative_to(CONTRACT)}" for path in CONTRACT.rglob("*.proto")}
     assert names(protos) == sorted(bundle())
     assert set(names(protos)) - ours == {
+        "google/api/annotations.proto",
+        "google/api/http.proto",
         "google/rpc/error_details.proto",
         "google/rpc/status.proto",
         "google/type/money.proto",

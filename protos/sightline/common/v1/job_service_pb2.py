@@ -22,12 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
 from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_limits__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%sightline/common/v1/job_service.proto\x12\x13sightline.common.v1\x1a sightline/common/v1/access.proto\x1a\x1dsightline/common/v1/job.proto\x1a sightline/common/v1/limits.proto\"G\n\rGetJobRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t\"\x83\x01\n\x0fListJobsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x13\n\x05kinds\x18\x06 \x03(\tB\x04\x80\xc9\x18\x64\"S\n\x10ListJobsResponse\x12&\n\x04jobs\x18\x01 \x03(\x0b\x32\x18.sightline.common.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"J\n\x10\x43\x61ncelJobRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t\"I\n\x0fWatchJobRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t2\x9c\x03\n\nJobService\x12[\n\x06GetJob\x12\".sightline.common.v1.GetJobRequest\x1a\x18.sightline.common.v1.Job\"\x13\x90\x02\x01\xf2\xc8\x18\x06\n\x04\x03\x04\x05\x06\x8a\xc9\x18\x02\x01\x06\x12k\n\x08ListJobs\x12$.sightline.common.v1.ListJobsRequest\x1a%.sightline.common.v1.ListJobsResponse\"\x12\x90\x02\x01\xf2\xc8\x18\x06\n\x04\x03\x04\x05\x06\x8a\xc9\x18\x01\x01\x12\x62\n\tCancelJob\x12%.sightline.common.v1.CancelJobRequest\x1a\x18.sightline.common.v1.Job\"\x14\x90\x02\x02\xf2\xc8\x18\x08\n\x04\x03\x04\x05\x06\x18\x01\x8a\xc9\x18\x01\x01\x12`\n\x08WatchJob\x12$.sightline.common.v1.WatchJobRequest\x1a\x18.sightline.common.v1.Job\"\x12\x90\x02\x01\xf2\xc8\x18\x06\n\x04\x03\x04\x05\x06\x8a\xc9\x18\x01\x01\x30\x01\x42\x46\n\x13sightline.common.v1B\x0fJobServiceProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%sightline/common/v1/job_service.proto\x12\x13sightline.common.v1\x1a\x1cgoogle/api/annotations.proto\x1a sightline/common/v1/access.proto\x1a\x1dsightline/common/v1/job.proto\x1a sightline/common/v1/limits.proto\"G\n\rGetJobRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t\"\x83\x01\n\x0fListJobsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x13\n\x05kinds\x18\x06 \x03(\tB\x04\x80\xc9\x18\x64\"S\n\x10ListJobsResponse\x12&\n\x04jobs\x18\x01 \x03(\x0b\x32\x18.sightline.common.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"J\n\x10\x43\x61ncelJobRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t\"I\n\x0fWatchJobRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t2\xe3\x04\n\nJobService\x12\x8a\x01\n\x06GetJob\x12\".sightline.common.v1.GetJobRequest\x1a\x18.sightline.common.v1.Job\"B\x90\x02\x01\xf2\xc8\x18\x06\n\x04\x03\x04\x05\x06\x8a\xc9\x18\x02\x01\x06\x82\xd3\xe4\x93\x02)\x12\'/v1/catalogs/{catalog_id}/jobs/{job_id}\x12\x91\x01\n\x08ListJobs\x12$.sightline.common.v1.ListJobsRequest\x1a%.sightline.common.v1.ListJobsResponse\"8\x90\x02\x01\xf2\xc8\x18\x06\n\x04\x03\x04\x05\x06\x8a\xc9\x18\x01\x01\x82\xd3\xe4\x93\x02 \x12\x1e/v1/catalogs/{catalog_id}/jobs\x12\x9b\x01\n\tCancelJob\x12%.sightline.common.v1.CancelJobRequest\x1a\x18.sightline.common.v1.Job\"M\x90\x02\x02\xf2\xc8\x18\x08\n\x04\x03\x04\x05\x06\x18\x01\x8a\xc9\x18\x01\x01\x82\xd3\xe4\x93\x02\x33\"./v1/catalogs/{catalog_id}/jobs/{job_id}:cancel:\x01*\x12\x95\x01\n\x08WatchJob\x12$.sightline.common.v1.WatchJobRequest\x1a\x18.sightline.common.v1.Job\"G\x90\x02\x01\xf2\xc8\x18\x06\n\x04\x03\x04\x05\x06\x8a\xc9\x18\x01\x01\x82\xd3\xe4\x93\x02/\x12-/v1/catalogs/{catalog_id}/jobs/{job_id}:watch0\x01\x42\x46\n\x13sightline.common.v1B\x0fJobServiceProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,23 +39,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTJOBSREQUEST'].fields_by_name['kinds']._loaded_options = None
   _globals['_LISTJOBSREQUEST'].fields_by_name['kinds']._serialized_options = b'\200\311\030d'
   _globals['_JOBSERVICE'].methods_by_name['GetJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['GetJob']._serialized_options = b'\220\002\001\362\310\030\006\n\004\003\004\005\006\212\311\030\002\001\006'
+  _globals['_JOBSERVICE'].methods_by_name['GetJob']._serialized_options = b'\220\002\001\362\310\030\006\n\004\003\004\005\006\212\311\030\002\001\006\202\323\344\223\002)\022\'/v1/catalogs/{catalog_id}/jobs/{job_id}'
   _globals['_JOBSERVICE'].methods_by_name['ListJobs']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['ListJobs']._serialized_options = b'\220\002\001\362\310\030\006\n\004\003\004\005\006\212\311\030\001\001'
+  _globals['_JOBSERVICE'].methods_by_name['ListJobs']._serialized_options = b'\220\002\001\362\310\030\006\n\004\003\004\005\006\212\311\030\001\001\202\323\344\223\002 \022\036/v1/catalogs/{catalog_id}/jobs'
   _globals['_JOBSERVICE'].methods_by_name['CancelJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['CancelJob']._serialized_options = b'\220\002\002\362\310\030\010\n\004\003\004\005\006\030\001\212\311\030\001\001'
+  _globals['_JOBSERVICE'].methods_by_name['CancelJob']._serialized_options = b'\220\002\002\362\310\030\010\n\004\003\004\005\006\030\001\212\311\030\001\001\202\323\344\223\0023\"./v1/catalogs/{catalog_id}/jobs/{job_id}:cancel:\001*'
   _globals['_JOBSERVICE'].methods_by_name['WatchJob']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['WatchJob']._serialized_options = b'\220\002\001\362\310\030\006\n\004\003\004\005\006\212\311\030\001\001'
-  _globals['_GETJOBREQUEST']._serialized_start=161
-  _globals['_GETJOBREQUEST']._serialized_end=232
-  _globals['_LISTJOBSREQUEST']._serialized_start=235
-  _globals['_LISTJOBSREQUEST']._serialized_end=366
-  _globals['_LISTJOBSRESPONSE']._serialized_start=368
-  _globals['_LISTJOBSRESPONSE']._serialized_end=451
-  _globals['_CANCELJOBREQUEST']._serialized_start=453
-  _globals['_CANCELJOBREQUEST']._serialized_end=527
-  _globals['_WATCHJOBREQUEST']._serialized_start=529
-  _globals['_WATCHJOBREQUEST']._serialized_end=602
-  _globals['_JOBSERVICE']._serialized_start=605
-  _globals['_JOBSERVICE']._serialized_end=1017
+  _globals['_JOBSERVICE'].methods_by_name['WatchJob']._serialized_options = b'\220\002\001\362\310\030\006\n\004\003\004\005\006\212\311\030\001\001\202\323\344\223\002/\022-/v1/catalogs/{catalog_id}/jobs/{job_id}:watch'
+  _globals['_GETJOBREQUEST']._serialized_start=191
+  _globals['_GETJOBREQUEST']._serialized_end=262
+  _globals['_LISTJOBSREQUEST']._serialized_start=265
+  _globals['_LISTJOBSREQUEST']._serialized_end=396
+  _globals['_LISTJOBSRESPONSE']._serialized_start=398
+  _globals['_LISTJOBSRESPONSE']._serialized_end=481
+  _globals['_CANCELJOBREQUEST']._serialized_start=483
+  _globals['_CANCELJOBREQUEST']._serialized_end=557
+  _globals['_WATCHJOBREQUEST']._serialized_start=559
+  _globals['_WATCHJOBREQUEST']._serialized_end=632
+  _globals['_JOBSERVICE']._serialized_start=635
+  _globals['_JOBSERVICE']._serialized_end=1246
 # @@protoc_insertion_point(module_scope)

@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from google.type import money_pb2 as google_dot_type_dot_money__pb2
@@ -33,7 +34,7 @@ from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_li
 from sightline.common.v1 import product_pb2 as sightline_dot_common_dot_v1_dot_product__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*sightline/gateway/v1/catalog_service.proto\x12\x14sightline.gateway.v1\x1a google/protobuf/field_mask.proto\x1a\x17google/rpc/status.proto\x1a\x17google/type/money.proto\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/import.proto\x1a\x1dsightline/common/v1/job.proto\x1a sightline/common/v1/limits.proto\x1a!sightline/common/v1/product.proto\"u\n\x15UpsertProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x34\n\x08products\x18\x03 \x03(\x0b\x32\x1c.sightline.common.v1.ProductB\x04\x80\xc9\x18\x64\"b\n\x16UpsertProductsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".sightline.gateway.v1.UpsertResult\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"g\n\x0cUpsertResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x11\n\timage_ids\x18\x04 \x03(\t\"O\n\x11GetProductRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\"\xaf\x02\n\x13ListProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12>\n\x05order\x18\x04 \x01(\x0e\x32/.sightline.gateway.v1.ListProductsRequest.Order\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x14\n\x0c\x64oubted_only\x18\x07 \x01(\x08\"F\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x14\n\x10ORDER_PRODUCT_ID\x10\x01\x12\x10\n\x0cORDER_NEWEST\x10\x02\"_\n\x14ListProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"[\n\x15\x44\x65leteProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x1a\n\x0bproduct_ids\x18\x03 \x03(\tB\x05\x80\xc9\x18\xe8\x07\"D\n\x16\x44\x65leteProductsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x05\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"K\n\x0fGetImageRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\t\"{\n\x15UpdateProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12:\n\x07updates\x18\x03 \x03(\x0b\x32#.sightline.gateway.v1.ProductUpdateB\x04\x80\xc9\x18\x64\"o\n\rProductUpdate\x12-\n\x07product\x18\x01 \x01(\x0b\x32\x1c.sightline.common.v1.Product\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"q\n\x13UpdateOffersRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x32\n\x06offers\x18\x03 \x03(\x0b\x32\x1b.sightline.gateway.v1.OfferB\x05\x80\xc9\x18\xe8\x07\"w\n\x05Offer\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12!\n\x05price\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12\x37\n\x0c\x61vailability\x18\x03 \x01(\x0e\x32!.sightline.common.v1.Availability\"Q\n\x14UpdateOffersResponse\x12$\n\x08statuses\x18\x01 \x03(\x0b\x32\x12.google.rpc.Status\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"z\n\x14PurgeProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"q\n\x15PurgeProductsResponse\x12\x15\n\rproduct_count\x18\x01 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x02 \x03(\t\x12%\n\x03job\x18\x03 \x01(\x0b\x32\x18.sightline.common.v1.Job\"}\n\x11OpenImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12-\n\x04mode\x18\x04 \x01(\x0e\x32\x1f.sightline.common.v1.ImportMode\"\x87\x01\n\x15ImportProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12\x33\n\x04rows\x18\x04 \x03(\x0b\x32\x1f.sightline.gateway.v1.ImportRowB\x04\x80\xc9\x18\x64\"N\n\tImportRow\x12\x12\n\nrow_number\x18\x01 \x01(\x03\x12-\n\x07product\x18\x02 \x01(\x0b\x32\x1c.sightline.common.v1.Product\"\x93\x01\n\x16ImportProductsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".sightline.gateway.v1.UpsertResult\x12/\n\x05state\x18\x02 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x13\n\x0bindex_token\x18\x03 \x01(\t\"o\n\x12\x43loseImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\"\x9f\x01\n\x13\x43loseImportResponse\x12/\n\x05state\x18\x01 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x14\n\x0c\x64\x65lete_count\x18\x02 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x03 \x03(\t\x12%\n\x03job\x18\x04 \x01(\x0b\x32\x18.sightline.common.v1.Job2\x80\n\n\x0e\x43\x61talogService\x12}\n\x0eUpsertProducts\x12+.sightline.gateway.v1.UpsertProductsRequest\x1a,.sightline.gateway.v1.UpsertProductsResponse\"\x10\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\xfa\xc8\x18\x02\x08 \x12_\n\nGetProduct\x12\'.sightline.gateway.v1.GetProductRequest\x1a\x1c.sightline.common.v1.Product\"\n\x90\x02\x01\xf2\xc8\x18\x03\n\x01\x01\x12q\n\x0cListProducts\x12).sightline.gateway.v1.ListProductsRequest\x1a*.sightline.gateway.v1.ListProductsResponse\"\n\x90\x02\x01\xf2\xc8\x18\x03\n\x01\x01\x12y\n\x0e\x44\x65leteProducts\x12+.sightline.gateway.v1.DeleteProductsRequest\x1a,.sightline.gateway.v1.DeleteProductsResponse\"\x0c\x90\x02\x02\xf2\xc8\x18\x05\n\x01\x03\x18\x01\x12}\n\x0eUpdateProducts\x12+.sightline.gateway.v1.UpdateProductsRequest\x1a,.sightline.gateway.v1.UpsertProductsResponse\"\x10\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\xfa\xc8\x18\x02\x08 \x12q\n\x0cUpdateOffers\x12).sightline.gateway.v1.UpdateOffersRequest\x1a*.sightline.gateway.v1.UpdateOffersResponse\"\n\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\x12v\n\rPurgeProducts\x12*.sightline.gateway.v1.PurgeProductsRequest\x1a+.sightline.gateway.v1.PurgeProductsResponse\"\x0c\x90\x02\x02\xf2\xc8\x18\x05\n\x01\x03\x10\x01\x12\x63\n\nOpenImport\x12\'.sightline.gateway.v1.OpenImportRequest\x1a .sightline.common.v1.ImportState\"\n\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\x12}\n\x0eImportProducts\x12+.sightline.gateway.v1.ImportProductsRequest\x1a,.sightline.gateway.v1.ImportProductsResponse\"\x10\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\xfa\xc8\x18\x02\x08 \x12p\n\x0b\x43loseImport\x12(.sightline.gateway.v1.CloseImportRequest\x1a).sightline.gateway.v1.CloseImportResponse\"\x0c\x90\x02\x02\xf2\xc8\x18\x05\n\x01\x03\x18\x01\x12`\n\x08GetImage\x12%.sightline.gateway.v1.GetImageRequest\x1a!.sightline.common.v1.ProductImage\"\n\x90\x02\x01\xf2\xc8\x18\x03\n\x01\x01\x42M\n\x14sightline.gateway.v1B\x13\x43\x61talogServiceProtoP\x01Z\x1esightline/gateway/v1;gatewayv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*sightline/gateway/v1/catalog_service.proto\x12\x14sightline.gateway.v1\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x17google/rpc/status.proto\x1a\x17google/type/money.proto\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/import.proto\x1a\x1dsightline/common/v1/job.proto\x1a sightline/common/v1/limits.proto\x1a!sightline/common/v1/product.proto\"u\n\x15UpsertProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x34\n\x08products\x18\x03 \x03(\x0b\x32\x1c.sightline.common.v1.ProductB\x04\x80\xc9\x18\x64\"b\n\x16UpsertProductsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".sightline.gateway.v1.UpsertResult\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"g\n\x0cUpsertResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x11\n\timage_ids\x18\x04 \x03(\t\"O\n\x11GetProductRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\"\xaf\x02\n\x13ListProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12>\n\x05order\x18\x04 \x01(\x0e\x32/.sightline.gateway.v1.ListProductsRequest.Order\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x14\n\x0c\x64oubted_only\x18\x07 \x01(\x08\"F\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x14\n\x10ORDER_PRODUCT_ID\x10\x01\x12\x10\n\x0cORDER_NEWEST\x10\x02\"_\n\x14ListProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"[\n\x15\x44\x65leteProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x1a\n\x0bproduct_ids\x18\x03 \x03(\tB\x05\x80\xc9\x18\xe8\x07\"D\n\x16\x44\x65leteProductsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x05\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"K\n\x0fGetImageRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\t\"{\n\x15UpdateProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12:\n\x07updates\x18\x03 \x03(\x0b\x32#.sightline.gateway.v1.ProductUpdateB\x04\x80\xc9\x18\x64\"o\n\rProductUpdate\x12-\n\x07product\x18\x01 \x01(\x0b\x32\x1c.sightline.common.v1.Product\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"q\n\x13UpdateOffersRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x32\n\x06offers\x18\x03 \x03(\x0b\x32\x1b.sightline.gateway.v1.OfferB\x05\x80\xc9\x18\xe8\x07\"w\n\x05Offer\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12!\n\x05price\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12\x37\n\x0c\x61vailability\x18\x03 \x01(\x0e\x32!.sightline.common.v1.Availability\"Q\n\x14UpdateOffersResponse\x12$\n\x08statuses\x18\x01 \x03(\x0b\x32\x12.google.rpc.Status\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"z\n\x14PurgeProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"q\n\x15PurgeProductsResponse\x12\x15\n\rproduct_count\x18\x01 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x02 \x03(\t\x12%\n\x03job\x18\x03 \x01(\x0b\x32\x18.sightline.common.v1.Job\"}\n\x11OpenImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12-\n\x04mode\x18\x04 \x01(\x0e\x32\x1f.sightline.common.v1.ImportMode\"\x87\x01\n\x15ImportProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12\x33\n\x04rows\x18\x04 \x03(\x0b\x32\x1f.sightline.gateway.v1.ImportRowB\x04\x80\xc9\x18\x64\"N\n\tImportRow\x12\x12\n\nrow_number\x18\x01 \x01(\x03\x12-\n\x07product\x18\x02 \x01(\x0b\x32\x1c.sightline.common.v1.Product\"\x93\x01\n\x16ImportProductsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".sightline.gateway.v1.UpsertResult\x12/\n\x05state\x18\x02 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x13\n\x0bindex_token\x18\x03 \x01(\t\"o\n\x12\x43loseImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\"\x9f\x01\n\x13\x43loseImportResponse\x12/\n\x05state\x18\x01 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x14\n\x0c\x64\x65lete_count\x18\x02 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x03 \x03(\t\x12%\n\x03job\x18\x04 \x01(\x0b\x32\x18.sightline.common.v1.Job2\x90\x0f\n\x0e\x43\x61talogService\x12\xb1\x01\n\x0eUpsertProducts\x12+.sightline.gateway.v1.UpsertProductsRequest\x1a,.sightline.gateway.v1.UpsertProductsResponse\"D\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\xfa\xc8\x18\x02\x08 \x82\xd3\xe4\x93\x02.\")/v1/catalogs/{catalog_id}/products:upsert:\x01*\x12\x96\x01\n\nGetProduct\x12\'.sightline.gateway.v1.GetProductRequest\x1a\x1c.sightline.common.v1.Product\"A\x90\x02\x01\xf2\xc8\x18\x03\n\x01\x01\x82\xd3\xe4\x93\x02\x31\x12//v1/catalogs/{catalog_id}/products/{product_id}\x12\xc9\x01\n\x0cListProducts\x12).sightline.gateway.v1.ListProductsRequest\x1a*.sightline.gateway.v1.ListProductsResponse\"b\x90\x02\x01\xf2\xc8\x18\x03\n\x01\x01\x82\xd3\xe4\x93\x02R\x12\"/v1/catalogs/{catalog_id}/productsZ,\"\'/v1/catalogs/{catalog_id}/products:list:\x01*\x12\xad\x01\n\x0e\x44\x65leteProducts\x12+.sightline.gateway.v1.DeleteProductsRequest\x1a,.sightline.gateway.v1.DeleteProductsResponse\"@\x90\x02\x02\xf2\xc8\x18\x05\n\x01\x03\x18\x01\x82\xd3\xe4\x93\x02.\")/v1/catalogs/{catalog_id}/products:delete:\x01*\x12\xb1\x01\n\x0eUpdateProducts\x12+.sightline.gateway.v1.UpdateProductsRequest\x1a,.sightline.gateway.v1.UpsertProductsResponse\"D\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\xfa\xc8\x18\x02\x08 \x82\xd3\xe4\x93\x02.\")/v1/catalogs/{catalog_id}/products:update:\x01*\x12\xa3\x01\n\x0cUpdateOffers\x12).sightline.gateway.v1.UpdateOffersRequest\x1a*.sightline.gateway.v1.UpdateOffersResponse\"<\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\x82\xd3\xe4\x93\x02,\"\'/v1/catalogs/{catalog_id}/offers:update:\x01*\x12\xa9\x01\n\rPurgeProducts\x12*.sightline.gateway.v1.PurgeProductsRequest\x1a+.sightline.gateway.v1.PurgeProductsResponse\"?\x90\x02\x02\xf2\xc8\x18\x05\n\x01\x03\x10\x01\x82\xd3\xe4\x93\x02-\"(/v1/catalogs/{catalog_id}/products:purge:\x01*\x12\xa0\x01\n\nOpenImport\x12\'.sightline.gateway.v1.OpenImportRequest\x1a .sightline.common.v1.ImportState\"G\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\x82\xd3\xe4\x93\x02\x37\"2/v1/catalogs/{catalog_id}/imports/{import_id}:open:\x01*\x12\xc4\x01\n\x0eImportProducts\x12+.sightline.gateway.v1.ImportProductsRequest\x1a,.sightline.gateway.v1.ImportProductsResponse\"W\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\xfa\xc8\x18\x02\x08 \x82\xd3\xe4\x93\x02\x41\"</v1/catalogs/{catalog_id}/imports/{import_id}:importProducts:\x01*\x12\xae\x01\n\x0b\x43loseImport\x12(.sightline.gateway.v1.CloseImportRequest\x1a).sightline.gateway.v1.CloseImportResponse\"J\x90\x02\x02\xf2\xc8\x18\x05\n\x01\x03\x18\x01\x82\xd3\xe4\x93\x02\x38\"3/v1/catalogs/{catalog_id}/imports/{import_id}:close:\x01*\x12\x93\x01\n\x08GetImage\x12%.sightline.gateway.v1.GetImageRequest\x1a!.sightline.common.v1.ProductImage\"=\x90\x02\x01\xf2\xc8\x18\x03\n\x01\x01\x82\xd3\xe4\x93\x02-\x12+/v1/catalogs/{catalog_id}/images/{image_id}BM\n\x14sightline.gateway.v1B\x13\x43\x61talogServiceProtoP\x01Z\x1esightline/gateway/v1;gatewayv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,73 +53,73 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IMPORTPRODUCTSREQUEST'].fields_by_name['rows']._loaded_options = None
   _globals['_IMPORTPRODUCTSREQUEST'].fields_by_name['rows']._serialized_options = b'\200\311\030d'
   _globals['_CATALOGSERVICE'].methods_by_name['UpsertProducts']._loaded_options = None
-  _globals['_CATALOGSERVICE'].methods_by_name['UpsertProducts']._serialized_options = b'\220\002\002\362\310\030\003\n\001\003\372\310\030\002\010 '
+  _globals['_CATALOGSERVICE'].methods_by_name['UpsertProducts']._serialized_options = b'\220\002\002\362\310\030\003\n\001\003\372\310\030\002\010 \202\323\344\223\002.\")/v1/catalogs/{catalog_id}/products:upsert:\001*'
   _globals['_CATALOGSERVICE'].methods_by_name['GetProduct']._loaded_options = None
-  _globals['_CATALOGSERVICE'].methods_by_name['GetProduct']._serialized_options = b'\220\002\001\362\310\030\003\n\001\001'
+  _globals['_CATALOGSERVICE'].methods_by_name['GetProduct']._serialized_options = b'\220\002\001\362\310\030\003\n\001\001\202\323\344\223\0021\022//v1/catalogs/{catalog_id}/products/{product_id}'
   _globals['_CATALOGSERVICE'].methods_by_name['ListProducts']._loaded_options = None
-  _globals['_CATALOGSERVICE'].methods_by_name['ListProducts']._serialized_options = b'\220\002\001\362\310\030\003\n\001\001'
+  _globals['_CATALOGSERVICE'].methods_by_name['ListProducts']._serialized_options = b'\220\002\001\362\310\030\003\n\001\001\202\323\344\223\002R\022\"/v1/catalogs/{catalog_id}/productsZ,\"\'/v1/catalogs/{catalog_id}/products:list:\001*'
   _globals['_CATALOGSERVICE'].methods_by_name['DeleteProducts']._loaded_options = None
-  _globals['_CATALOGSERVICE'].methods_by_name['DeleteProducts']._serialized_options = b'\220\002\002\362\310\030\005\n\001\003\030\001'
+  _globals['_CATALOGSERVICE'].methods_by_name['DeleteProducts']._serialized_options = b'\220\002\002\362\310\030\005\n\001\003\030\001\202\323\344\223\002.\")/v1/catalogs/{catalog_id}/products:delete:\001*'
   _globals['_CATALOGSERVICE'].methods_by_name['UpdateProducts']._loaded_options = None
-  _globals['_CATALOGSERVICE'].methods_by_name['UpdateProducts']._serialized_options = b'\220\002\002\362\310\030\003\n\001\003\372\310\030\002\010 '
+  _globals['_CATALOGSERVICE'].methods_by_name['UpdateProducts']._serialized_options = b'\220\002\002\362\310\030\003\n\001\003\372\310\030\002\010 \202\323\344\223\002.\")/v1/catalogs/{catalog_id}/products:update:\001*'
   _globals['_CATALOGSERVICE'].methods_by_name['UpdateOffers']._loaded_options = None
-  _globals['_CATALOGSERVICE'].methods_by_name['UpdateOffers']._serialized_options = b'\220\002\002\362\310\030\003\n\001\003'
+  _globals['_CATALOGSERVICE'].methods_by_name['UpdateOffers']._serialized_options = b'\220\002\002\362\310\030\003\n\001\003\202\323\344\223\002,\"\'/v1/catalogs/{catalog_id}/offers:update:\001*'
   _globals['_CATALOGSERVICE'].methods_by_name['PurgeProducts']._loaded_options = None
-  _globals['_CATALOGSERVICE'].methods_by_name['PurgeProducts']._serialized_options = b'\220\002\002\362\310\030\005\n\001\003\020\001'
+  _globals['_CATALOGSERVICE'].methods_by_name['PurgeProducts']._serialized_options = b'\220\002\002\362\310\030\005\n\001\003\020\001\202\323\344\223\002-\"(/v1/catalogs/{catalog_id}/products:purge:\001*'
   _globals['_CATALOGSERVICE'].methods_by_name['OpenImport']._loaded_options = None
-  _globals['_CATALOGSERVICE'].methods_by_name['OpenImport']._serialized_options = b'\220\002\002\362\310\030\003\n\001\003'
+  _globals['_CATALOGSERVICE'].methods_by_name['OpenImport']._serialized_options = b'\220\002\002\362\310\030\003\n\001\003\202\323\344\223\0027\"2/v1/catalogs/{catalog_id}/imports/{import_id}:open:\001*'
   _globals['_CATALOGSERVICE'].methods_by_name['ImportProducts']._loaded_options = None
-  _globals['_CATALOGSERVICE'].methods_by_name['ImportProducts']._serialized_options = b'\220\002\002\362\310\030\003\n\001\003\372\310\030\002\010 '
+  _globals['_CATALOGSERVICE'].methods_by_name['ImportProducts']._serialized_options = b'\220\002\002\362\310\030\003\n\001\003\372\310\030\002\010 \202\323\344\223\002A\"</v1/catalogs/{catalog_id}/imports/{import_id}:importProducts:\001*'
   _globals['_CATALOGSERVICE'].methods_by_name['CloseImport']._loaded_options = None
-  _globals['_CATALOGSERVICE'].methods_by_name['CloseImport']._serialized_options = b'\220\002\002\362\310\030\005\n\001\003\030\001'
+  _globals['_CATALOGSERVICE'].methods_by_name['CloseImport']._serialized_options = b'\220\002\002\362\310\030\005\n\001\003\030\001\202\323\344\223\0028\"3/v1/catalogs/{catalog_id}/imports/{import_id}:close:\001*'
   _globals['_CATALOGSERVICE'].methods_by_name['GetImage']._loaded_options = None
-  _globals['_CATALOGSERVICE'].methods_by_name['GetImage']._serialized_options = b'\220\002\001\362\310\030\003\n\001\001'
-  _globals['_UPSERTPRODUCTSREQUEST']._serialized_start=354
-  _globals['_UPSERTPRODUCTSREQUEST']._serialized_end=471
-  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_start=473
-  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_end=571
-  _globals['_UPSERTRESULT']._serialized_start=573
-  _globals['_UPSERTRESULT']._serialized_end=676
-  _globals['_GETPRODUCTREQUEST']._serialized_start=678
-  _globals['_GETPRODUCTREQUEST']._serialized_end=757
-  _globals['_LISTPRODUCTSREQUEST']._serialized_start=760
-  _globals['_LISTPRODUCTSREQUEST']._serialized_end=1063
-  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_start=993
-  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_end=1063
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=1065
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=1160
-  _globals['_DELETEPRODUCTSREQUEST']._serialized_start=1162
-  _globals['_DELETEPRODUCTSREQUEST']._serialized_end=1253
-  _globals['_DELETEPRODUCTSRESPONSE']._serialized_start=1255
-  _globals['_DELETEPRODUCTSRESPONSE']._serialized_end=1323
-  _globals['_GETIMAGEREQUEST']._serialized_start=1325
-  _globals['_GETIMAGEREQUEST']._serialized_end=1400
-  _globals['_UPDATEPRODUCTSREQUEST']._serialized_start=1402
-  _globals['_UPDATEPRODUCTSREQUEST']._serialized_end=1525
-  _globals['_PRODUCTUPDATE']._serialized_start=1527
-  _globals['_PRODUCTUPDATE']._serialized_end=1638
-  _globals['_UPDATEOFFERSREQUEST']._serialized_start=1640
-  _globals['_UPDATEOFFERSREQUEST']._serialized_end=1753
-  _globals['_OFFER']._serialized_start=1755
-  _globals['_OFFER']._serialized_end=1874
-  _globals['_UPDATEOFFERSRESPONSE']._serialized_start=1876
-  _globals['_UPDATEOFFERSRESPONSE']._serialized_end=1957
-  _globals['_PURGEPRODUCTSREQUEST']._serialized_start=1959
-  _globals['_PURGEPRODUCTSREQUEST']._serialized_end=2081
-  _globals['_PURGEPRODUCTSRESPONSE']._serialized_start=2083
-  _globals['_PURGEPRODUCTSRESPONSE']._serialized_end=2196
-  _globals['_OPENIMPORTREQUEST']._serialized_start=2198
-  _globals['_OPENIMPORTREQUEST']._serialized_end=2323
-  _globals['_IMPORTPRODUCTSREQUEST']._serialized_start=2326
-  _globals['_IMPORTPRODUCTSREQUEST']._serialized_end=2461
-  _globals['_IMPORTROW']._serialized_start=2463
-  _globals['_IMPORTROW']._serialized_end=2541
-  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_start=2544
-  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_end=2691
-  _globals['_CLOSEIMPORTREQUEST']._serialized_start=2693
-  _globals['_CLOSEIMPORTREQUEST']._serialized_end=2804
-  _globals['_CLOSEIMPORTRESPONSE']._serialized_start=2807
-  _globals['_CLOSEIMPORTRESPONSE']._serialized_end=2966
-  _globals['_CATALOGSERVICE']._serialized_start=2969
-  _globals['_CATALOGSERVICE']._serialized_end=4249
+  _globals['_CATALOGSERVICE'].methods_by_name['GetImage']._serialized_options = b'\220\002\001\362\310\030\003\n\001\001\202\323\344\223\002-\022+/v1/catalogs/{catalog_id}/images/{image_id}'
+  _globals['_UPSERTPRODUCTSREQUEST']._serialized_start=384
+  _globals['_UPSERTPRODUCTSREQUEST']._serialized_end=501
+  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_start=503
+  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_end=601
+  _globals['_UPSERTRESULT']._serialized_start=603
+  _globals['_UPSERTRESULT']._serialized_end=706
+  _globals['_GETPRODUCTREQUEST']._serialized_start=708
+  _globals['_GETPRODUCTREQUEST']._serialized_end=787
+  _globals['_LISTPRODUCTSREQUEST']._serialized_start=790
+  _globals['_LISTPRODUCTSREQUEST']._serialized_end=1093
+  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_start=1023
+  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_end=1093
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=1095
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=1190
+  _globals['_DELETEPRODUCTSREQUEST']._serialized_start=1192
+  _globals['_DELETEPRODUCTSREQUEST']._serialized_end=1283
+  _globals['_DELETEPRODUCTSRESPONSE']._serialized_start=1285
+  _globals['_DELETEPRODUCTSRESPONSE']._serialized_end=1353
+  _globals['_GETIMAGEREQUEST']._serialized_start=1355
+  _globals['_GETIMAGEREQUEST']._serialized_end=1430
+  _globals['_UPDATEPRODUCTSREQUEST']._serialized_start=1432
+  _globals['_UPDATEPRODUCTSREQUEST']._serialized_end=1555
+  _globals['_PRODUCTUPDATE']._serialized_start=1557
+  _globals['_PRODUCTUPDATE']._serialized_end=1668
+  _globals['_UPDATEOFFERSREQUEST']._serialized_start=1670
+  _globals['_UPDATEOFFERSREQUEST']._serialized_end=1783
+  _globals['_OFFER']._serialized_start=1785
+  _globals['_OFFER']._serialized_end=1904
+  _globals['_UPDATEOFFERSRESPONSE']._serialized_start=1906
+  _globals['_UPDATEOFFERSRESPONSE']._serialized_end=1987
+  _globals['_PURGEPRODUCTSREQUEST']._serialized_start=1989
+  _globals['_PURGEPRODUCTSREQUEST']._serialized_end=2111
+  _globals['_PURGEPRODUCTSRESPONSE']._serialized_start=2113
+  _globals['_PURGEPRODUCTSRESPONSE']._serialized_end=2226
+  _globals['_OPENIMPORTREQUEST']._serialized_start=2228
+  _globals['_OPENIMPORTREQUEST']._serialized_end=2353
+  _globals['_IMPORTPRODUCTSREQUEST']._serialized_start=2356
+  _globals['_IMPORTPRODUCTSREQUEST']._serialized_end=2491
+  _globals['_IMPORTROW']._serialized_start=2493
+  _globals['_IMPORTROW']._serialized_end=2571
+  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_start=2574
+  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_end=2721
+  _globals['_CLOSEIMPORTREQUEST']._serialized_start=2723
+  _globals['_CLOSEIMPORTREQUEST']._serialized_end=2834
+  _globals['_CLOSEIMPORTRESPONSE']._serialized_start=2837
+  _globals['_CLOSEIMPORTRESPONSE']._serialized_end=2996
+  _globals['_CATALOGSERVICE']._serialized_start=2999
+  _globals['_CATALOGSERVICE']._serialized_end=4935
 # @@protoc_insertion_point(module_scope)

@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
@@ -30,7 +31,7 @@ from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__
 from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_limits__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-sightline/gateway/v1/user_event_service.proto\x12\x14sightline.gateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a sightline/common/v1/access.proto\x1a\x1fsightline/common/v1/event.proto\x1a\x1dsightline/common/v1/job.proto\x1a sightline/common/v1/limits.proto\"o\n\x12WriteEventsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x31\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x1a.sightline.common.v1.EventB\x05\x80\xc9\x18\xe8\x07\"\x83\x01\n\x13WriteEventsResponse\x12$\n\x08statuses\x18\x01 \x03(\x0b\x32\x12.google.rpc.Status\x12\x15\n\rwritten_count\x18\x02 \x01(\x05\x12\x17\n\x0f\x64uplicate_count\x18\x03 \x01(\x05\x12\x16\n\x0ewithheld_count\x18\x04 \x01(\x05\">\n\x14\x43reateVisitorRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"s\n\x15\x43reateVisitorResponse\x12\x12\n\nvisitor_id\x18\x01 \x01(\t\x12\x15\n\rvisitor_proof\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xaa\x01\n\x13MergeShopperRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12*\n\x04\x66rom\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12(\n\x02to\x18\x04 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x15\n\rvisitor_proof\x18\x05 \x01(\t\"+\n\x14MergeShopperResponse\x12\x13\n\x0bmoved_count\x18\x01 \x01(\x03\"\xf4\x01\n\x12PurgeEventsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12/\n\x0b\x62\x65\x66ore_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x05types\x18\x04 \x03(\x0e\x32\x1e.sightline.common.v1.EventTypeB\x04\x80\xc9\x18\x64\x12\x12\n\nproduct_id\x18\x05 \x01(\t\x12-\n\x07shopper\x18\x06 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\r\n\x05\x66orce\x18\x07 \x01(\x08\"\xbc\x01\n\x13PurgeEventsResponse\x12\x13\n\x0b\x65vent_count\x18\x01 \x01(\x03\x12\x34\n\x10\x66irst_event_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_event_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x03job\x18\x04 \x01(\x0b\x32\x18.sightline.common.v1.Job2\xe6\x03\n\x10UserEventService\x12t\n\x0bWriteEvents\x12(.sightline.gateway.v1.WriteEventsRequest\x1a).sightline.gateway.v1.WriteEventsResponse\"\x10\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x02\xfa\xc8\x18\x02\x08\x08\x12u\n\rCreateVisitor\x12*.sightline.gateway.v1.CreateVisitorRequest\x1a+.sightline.gateway.v1.CreateVisitorResponse\"\x0b\x90\x02\x01\xf2\xc8\x18\x04\n\x02\x01\x02\x12s\n\x0cMergeShopper\x12).sightline.gateway.v1.MergeShopperRequest\x1a*.sightline.gateway.v1.MergeShopperResponse\"\x0c\x90\x02\x02\xf2\xc8\x18\x05\n\x01\x02\x18\x01\x12p\n\x0bPurgeEvents\x12(.sightline.gateway.v1.PurgeEventsRequest\x1a).sightline.gateway.v1.PurgeEventsResponse\"\x0c\x90\x02\x02\xf2\xc8\x18\x05\n\x01\x05\x10\x01\x42O\n\x14sightline.gateway.v1B\x15UserEventServiceProtoP\x01Z\x1esightline/gateway/v1;gatewayv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-sightline/gateway/v1/user_event_service.proto\x12\x14sightline.gateway.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a sightline/common/v1/access.proto\x1a\x1fsightline/common/v1/event.proto\x1a\x1dsightline/common/v1/job.proto\x1a sightline/common/v1/limits.proto\"o\n\x12WriteEventsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x31\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x1a.sightline.common.v1.EventB\x05\x80\xc9\x18\xe8\x07\"\x83\x01\n\x13WriteEventsResponse\x12$\n\x08statuses\x18\x01 \x03(\x0b\x32\x12.google.rpc.Status\x12\x15\n\rwritten_count\x18\x02 \x01(\x05\x12\x17\n\x0f\x64uplicate_count\x18\x03 \x01(\x05\x12\x16\n\x0ewithheld_count\x18\x04 \x01(\x05\">\n\x14\x43reateVisitorRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"s\n\x15\x43reateVisitorResponse\x12\x12\n\nvisitor_id\x18\x01 \x01(\t\x12\x15\n\rvisitor_proof\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xaa\x01\n\x13MergeShopperRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12*\n\x04\x66rom\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12(\n\x02to\x18\x04 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x15\n\rvisitor_proof\x18\x05 \x01(\t\"+\n\x14MergeShopperResponse\x12\x13\n\x0bmoved_count\x18\x01 \x01(\x03\"\xf4\x01\n\x12PurgeEventsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12/\n\x0b\x62\x65\x66ore_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x05types\x18\x04 \x03(\x0e\x32\x1e.sightline.common.v1.EventTypeB\x04\x80\xc9\x18\x64\x12\x12\n\nproduct_id\x18\x05 \x01(\t\x12-\n\x07shopper\x18\x06 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\r\n\x05\x66orce\x18\x07 \x01(\x08\"\xbc\x01\n\x13PurgeEventsResponse\x12\x13\n\x0b\x65vent_count\x18\x01 \x01(\x03\x12\x34\n\x10\x66irst_event_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_event_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x03job\x18\x04 \x01(\x0b\x32\x18.sightline.common.v1.Job2\xac\x05\n\x10UserEventService\x12\xa5\x01\n\x0bWriteEvents\x12(.sightline.gateway.v1.WriteEventsRequest\x1a).sightline.gateway.v1.WriteEventsResponse\"A\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x02\xfa\xc8\x18\x02\x08\x08\x82\xd3\xe4\x93\x02+\"&/v1/catalogs/{catalog_id}/events:write:\x01*\x12\xa2\x01\n\rCreateVisitor\x12*.sightline.gateway.v1.CreateVisitorRequest\x1a+.sightline.gateway.v1.CreateVisitorResponse\"8\x90\x02\x01\xf2\xc8\x18\x04\n\x02\x01\x02\x82\xd3\xe4\x93\x02\'\"\"/v1/catalogs/{catalog_id}/visitors:\x01*\x12\xa6\x01\n\x0cMergeShopper\x12).sightline.gateway.v1.MergeShopperRequest\x1a*.sightline.gateway.v1.MergeShopperResponse\"?\x90\x02\x02\xf2\xc8\x18\x05\n\x01\x02\x18\x01\x82\xd3\xe4\x93\x02-\"(/v1/catalogs/{catalog_id}/shoppers:merge:\x01*\x12\xa1\x01\n\x0bPurgeEvents\x12(.sightline.gateway.v1.PurgeEventsRequest\x1a).sightline.gateway.v1.PurgeEventsResponse\"=\x90\x02\x02\xf2\xc8\x18\x05\n\x01\x05\x10\x01\x82\xd3\xe4\x93\x02+\"&/v1/catalogs/{catalog_id}/events:purge:\x01*BO\n\x14sightline.gateway.v1B\x15UserEventServiceProtoP\x01Z\x1esightline/gateway/v1;gatewayv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,29 +44,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PURGEEVENTSREQUEST'].fields_by_name['types']._loaded_options = None
   _globals['_PURGEEVENTSREQUEST'].fields_by_name['types']._serialized_options = b'\200\311\030d'
   _globals['_USEREVENTSERVICE'].methods_by_name['WriteEvents']._loaded_options = None
-  _globals['_USEREVENTSERVICE'].methods_by_name['WriteEvents']._serialized_options = b'\220\002\002\362\310\030\003\n\001\002\372\310\030\002\010\010'
+  _globals['_USEREVENTSERVICE'].methods_by_name['WriteEvents']._serialized_options = b'\220\002\002\362\310\030\003\n\001\002\372\310\030\002\010\010\202\323\344\223\002+\"&/v1/catalogs/{catalog_id}/events:write:\001*'
   _globals['_USEREVENTSERVICE'].methods_by_name['CreateVisitor']._loaded_options = None
-  _globals['_USEREVENTSERVICE'].methods_by_name['CreateVisitor']._serialized_options = b'\220\002\001\362\310\030\004\n\002\001\002'
+  _globals['_USEREVENTSERVICE'].methods_by_name['CreateVisitor']._serialized_options = b'\220\002\001\362\310\030\004\n\002\001\002\202\323\344\223\002\'\"\"/v1/catalogs/{catalog_id}/visitors:\001*'
   _globals['_USEREVENTSERVICE'].methods_by_name['MergeShopper']._loaded_options = None
-  _globals['_USEREVENTSERVICE'].methods_by_name['MergeShopper']._serialized_options = b'\220\002\002\362\310\030\005\n\001\002\030\001'
+  _globals['_USEREVENTSERVICE'].methods_by_name['MergeShopper']._serialized_options = b'\220\002\002\362\310\030\005\n\001\002\030\001\202\323\344\223\002-\"(/v1/catalogs/{catalog_id}/shoppers:merge:\001*'
   _globals['_USEREVENTSERVICE'].methods_by_name['PurgeEvents']._loaded_options = None
-  _globals['_USEREVENTSERVICE'].methods_by_name['PurgeEvents']._serialized_options = b'\220\002\002\362\310\030\005\n\001\005\020\001'
-  _globals['_WRITEEVENTSREQUEST']._serialized_start=261
-  _globals['_WRITEEVENTSREQUEST']._serialized_end=372
-  _globals['_WRITEEVENTSRESPONSE']._serialized_start=375
-  _globals['_WRITEEVENTSRESPONSE']._serialized_end=506
-  _globals['_CREATEVISITORREQUEST']._serialized_start=508
-  _globals['_CREATEVISITORREQUEST']._serialized_end=570
-  _globals['_CREATEVISITORRESPONSE']._serialized_start=572
-  _globals['_CREATEVISITORRESPONSE']._serialized_end=687
-  _globals['_MERGESHOPPERREQUEST']._serialized_start=690
-  _globals['_MERGESHOPPERREQUEST']._serialized_end=860
-  _globals['_MERGESHOPPERRESPONSE']._serialized_start=862
-  _globals['_MERGESHOPPERRESPONSE']._serialized_end=905
-  _globals['_PURGEEVENTSREQUEST']._serialized_start=908
-  _globals['_PURGEEVENTSREQUEST']._serialized_end=1152
-  _globals['_PURGEEVENTSRESPONSE']._serialized_start=1155
-  _globals['_PURGEEVENTSRESPONSE']._serialized_end=1343
-  _globals['_USEREVENTSERVICE']._serialized_start=1346
-  _globals['_USEREVENTSERVICE']._serialized_end=1832
+  _globals['_USEREVENTSERVICE'].methods_by_name['PurgeEvents']._serialized_options = b'\220\002\002\362\310\030\005\n\001\005\020\001\202\323\344\223\002+\"&/v1/catalogs/{catalog_id}/events:purge:\001*'
+  _globals['_WRITEEVENTSREQUEST']._serialized_start=291
+  _globals['_WRITEEVENTSREQUEST']._serialized_end=402
+  _globals['_WRITEEVENTSRESPONSE']._serialized_start=405
+  _globals['_WRITEEVENTSRESPONSE']._serialized_end=536
+  _globals['_CREATEVISITORREQUEST']._serialized_start=538
+  _globals['_CREATEVISITORREQUEST']._serialized_end=600
+  _globals['_CREATEVISITORRESPONSE']._serialized_start=602
+  _globals['_CREATEVISITORRESPONSE']._serialized_end=717
+  _globals['_MERGESHOPPERREQUEST']._serialized_start=720
+  _globals['_MERGESHOPPERREQUEST']._serialized_end=890
+  _globals['_MERGESHOPPERRESPONSE']._serialized_start=892
+  _globals['_MERGESHOPPERRESPONSE']._serialized_end=935
+  _globals['_PURGEEVENTSREQUEST']._serialized_start=938
+  _globals['_PURGEEVENTSREQUEST']._serialized_end=1182
+  _globals['_PURGEEVENTSRESPONSE']._serialized_start=1185
+  _globals['_PURGEEVENTSRESPONSE']._serialized_end=1373
+  _globals['_USEREVENTSERVICE']._serialized_start=1376
+  _globals['_USEREVENTSERVICE']._serialized_end=2060
 # @@protoc_insertion_point(module_scope)
