@@ -23,7 +23,7 @@ WITH_PROTOC = "google/protobuf/"
 
 
 def google_protos() -> Path:
-    """Folder that holds google/api, google/rpc and google/type, from the googleapis-common-protos wheel."""
+    """Folder with google/api, google/rpc and google/type: the googleapis-common-protos wheel."""
     import google.rpc
 
     return Path(next(iter(google.rpc.__path__))).parent.parent

@@ -8,7 +8,7 @@ import grpc
 
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
-from gateway.wiring import build
+from gateway.wiring import access_of, build
 from servicekit.config import ServerSettings
 from servicekit.keyring import signing_keys
 from servicekit.server import Binding, RunningServer, start
@@ -98,7 +98,9 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
         }
     )
     gateway = build(values, SceneFiles(values.scenes_folder), signing_keys(values.token_keys_file))
-    server = await start(gateway.bindings, values, "gateway", audit=gateway.audit)
+    server = await start(
+        gateway.bindings, values, "gateway", access_of(values), audit=gateway.audit
+    )
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         try:
             yield Suite(

@@ -1,0 +1,1 @@
+"""The HTTP face: JSON over HTTP, Connect and OpenAPI, made from the protos alone."""

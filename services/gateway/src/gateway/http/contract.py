@@ -1,0 +1,96 @@
+"""The public calls, read from the descriptors: a call in a proto is served without more code."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from google.api import annotations_pb2
+from google.protobuf import message_factory
+from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.message import Message
+
+from servicekit.limits import request_bytes
+from sightline.common import v1 as common
+from sightline.common.v1 import access_pb2, limits_pb2
+from sightline.gateway import v1 as gateway
+
+PACKAGES = (gateway, common)
+"""Packages whose methods are public if they name roles."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpPattern:
+    """One binding of a call, from `google.api.http`."""
+
+    verb: str
+    """HTTP method, such as POST."""
+    path: str
+    """Pattern, such as /v1/catalogs/{catalog_id}:search."""
+    has_body: bool
+    """True if the fields that the path does not name are in the body, else in the query."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublicMethod:
+    """A call that callers may make."""
+
+    descriptor: Any
+    path: str
+    """Path of gRPC and Connect: /package.Service/Method."""
+    request: type[Message]
+    answer: type[Message]
+    streams: bool
+    """True if the answer is a stream. No public call has a stream of requests."""
+    reads: bool
+    """True if the call has no side effects."""
+    most_bytes: int
+    """Maximum bytes of an encoded request."""
+    patterns: tuple[HttpPattern, ...]
+
+    @property
+    def name(self) -> str:
+        """Full name as in metrics: package.Service/Method."""
+        return self.path[1:]
+
+
+def public_methods() -> tuple[PublicMethod, ...]:
+    """Return the calls that name roles, in the order of their files."""
+    return tuple(
+        _method(method)
+        for package in PACKAGES
+        for module in _modules(package)
+        for service in module.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+        if method.GetOptions().Extensions[access_pb2.access].roles
+    )
+
+
+def _modules(package: ModuleType) -> Iterator[Any]:
+    for each in pkgutil.iter_modules(package.__path__):
+        if each.name.endswith("_service_pb2"):
+            yield import_module(f"{package.__name__}.{each.name}")
+
+
+def _method(method: Any) -> PublicMethod:
+    options = method.GetOptions()
+    return PublicMethod(
+        method,
+        f"/{method.containing_service.full_name}/{method.name}",
+        message_factory.GetMessageClass(method.input_type),
+        message_factory.GetMessageClass(method.output_type),
+        bool(method.server_streaming),
+        options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS,
+        request_bytes(options.Extensions[limits_pb2.limits]),
+        tuple(_patterns(options.Extensions[annotations_pb2.http])),
+    )
+
+
+def _patterns(rule: Any) -> Iterator[HttpPattern]:
+    for each in (rule, *rule.additional_bindings):
+        if verb := each.WhichOneof("pattern"):
+            yield HttpPattern(verb.upper(), getattr(each, verb), each.body == "*")

@@ -1,0 +1,1 @@
+"""ProtoJSON by tables made once from descriptors (protobuf.dev/programming-guides/json)."""

@@ -1,0 +1,492 @@
+"""JSON to messages, with the path of what is wrong.
+
+Names may be lowerCamelCase or as in the proto. Unknown names, duplicate keys, values of another
+type, numbers out of range and invalid base64 are rejected, where parsers of JSON guess. Paths are
+those of the proto, as in the errors of gRPC calls.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+import struct
+from binascii import Error as Base64Error
+from binascii import a2b_base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import orjson
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from gateway.http.mapping import kinds
+from servicekit.entry_limits import RequestMalformed
+from servicekit.errors import FieldViolation
+from servicekit.requests import RequestInvalid
+
+Read = Callable[[Any], Any]
+Fill = Callable[[Any, Any], None]
+
+DEEPEST = 200
+"""Maximum depth of JSON: 100 messages, as protobuf's parsers accept, each in a list."""
+SHOWN = 64
+"""Characters of an unknown name that an error repeats."""
+
+_KEY = re.compile(rb'"[ \t\r\n]*:')
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]{1,3})?")
+_URL_ALPHABET = bytes.maketrans(b"-_", b"+/")
+_FLOAT = struct.Struct("<f")
+_POOL: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]
+
+
+class Wrong(Exception):
+    """A value that does not fit its field; the path is completed on the way out."""
+
+    def __init__(self, description: str, path: str = "") -> None:
+        super().__init__(description)
+        self.description, self.path = description, path
+
+    def under(self, name: str) -> Wrong:
+        """Return the same error, with its path below a field or an entry of a list."""
+        joined = name + self.path if self.path.startswith("[") else f"{name}.{self.path}"
+        return Wrong(self.description, joined.rstrip("."))
+
+    def error(self) -> RequestInvalid:
+        """Return the error for the caller."""
+        return RequestInvalid(FieldViolation(self.path or "body", self.description))
+
+
+def fill(message: Message, data: bytes) -> None:
+    """Fill a message from JSON. Raises RequestMalformed, RequestInvalid."""
+    fill_from(message, parse(data))
+
+
+def fill_from(message: Message, value: Any) -> None:
+    """Fill a message from a JSON value. Raises RequestInvalid."""
+    try:
+        filler(message.DESCRIPTOR)(message, value)
+    except Wrong as wrong:
+        raise wrong.error() from None
+
+
+def parse(data: bytes) -> Any:
+    """Return the value of a JSON text. Raises RequestMalformed, RequestInvalid (duplicate keys)."""
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise RequestMalformed(f"the body is not JSON: {error}") from None
+    # Each key is followed by a colon, and so may be a quote inside of a list; never the reverse.
+    if _measure(value, 0) != len(_KEY.findall(data)):
+        _reject_duplicates(data)
+    return value
+
+
+def _measure(value: Any, depth: int) -> int:
+    """Return the number of keys in a value. Raises RequestMalformed if it is nested too deeply."""
+    if depth > DEEPEST:
+        raise RequestMalformed(f"the body is nested more than {DEEPEST} levels deep")
+    if type(value) is dict:
+        count, parts = len(value), list(value.values())
+    elif type(value) is list:
+        count, parts = 0, value
+    else:
+        return 0
+    for part in parts:
+        if type(part) is dict or type(part) is list:
+            count += _measure(part, depth + 1)
+    return count
+
+
+def _reject_duplicates(data: bytes) -> None:
+    """Raise RequestInvalid if an object has a key twice: parsers differ in which one counts."""
+
+    def check(pairs: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in pairs]
+        for name in names:
+            if names.count(name) > 1:
+                raise Wrong("is given twice in one object", name[:SHOWN])
+
+    try:
+        json.loads(data, object_pairs_hook=check)
+    except Wrong as wrong:
+        raise wrong.error() from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """How a key of an object fills a field."""
+
+    path: str
+    """Name of the field in the proto."""
+    put: Fill
+    twin: str
+    """The field's other name."""
+    takes_null: bool
+
+
+@cache
+def filler(descriptor: Any) -> Fill:
+    """Return the function that fills messages of a type, made once per type. It raises Wrong."""
+    name = descriptor.full_name
+    if name in _SPECIAL:
+        return _SPECIAL[name]
+    if name in kinds.WRAPPERS:
+        return _wrapped(descriptor.fields_by_name["value"])
+    return _object(descriptor)
+
+
+def _object(descriptor: Any) -> Fill:
+    rows: dict[str, _Row] = {}
+
+    def fill_in(message: Any, value: Any) -> None:
+        if type(value) is not dict:
+            raise Wrong(f"must be an object, not {_kind(value)}")
+        if not rows:  # later, as types may contain themselves
+            rows.update(_rows(descriptor))
+        for key, item in value.items():
+            row = rows.get(key)
+            if row is None:
+                raise _unknown(key, descriptor)
+            if row.twin != key and row.twin in value:
+                raise Wrong("is given twice, by both of its names", row.path)
+            if item is None and not row.takes_null:
+                continue
+            try:
+                row.put(message, item)
+            except Wrong as wrong:
+                raise wrong.under(row.path) from None
+
+    return fill_in
+
+
+def _rows(descriptor: Any) -> dict[str, _Row]:
+    rows = {}
+    for field in descriptor.fields:
+        put, null = _put(field), _takes_null(field)
+        rows[field.name] = _Row(field.name, put, field.json_name, null)
+        rows[field.json_name] = _Row(field.name, put, field.name, null)
+    return rows
+
+
+def _takes_null(field: Any) -> bool:
+    if field.is_repeated:
+        return False
+    message, enum = field.message_type, field.enum_type
+    return (message is not None and message.full_name == kinds.VALUE) or (
+        enum is not None and enum.full_name == kinds.NULL
+    )
+
+
+def _unknown(key: str, descriptor: Any) -> Wrong:
+    names = [field.json_name for field in descriptor.fields]
+    near = difflib.get_close_matches(_camel(key[:SHOWN]), names, 1)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    return Wrong(f"is no field of {descriptor.name}{meant}", key[:SHOWN])
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)
+
+
+def _put(field: Any) -> Fill:
+    """Return the function that sets a field of a message."""
+    if kinds.is_map(field):
+        put = _put_map(field)
+    elif field.is_repeated:
+        put = _put_list(field)
+    else:
+        put = _put_one(field)
+    oneof = field.containing_oneof
+    if oneof is None or len(oneof.fields) == 1:
+        return put
+
+    def put_alone(message: Any, value: Any) -> None:
+        if message.WhichOneof(oneof.name) is not None:
+            others = ", ".join(each.name for each in oneof.fields)
+            raise Wrong(f"only one of {others} may be given")
+        put(message, value)
+
+    return put_alone
+
+
+def _put_one(field: Any) -> Fill:
+    name = field.name
+    if field.message_type is None:
+        read = reader(field)
+        return lambda message, value: setattr(message, name, read(value))
+    fill_in = filler(field.message_type)
+
+    def put(message: Any, value: Any) -> None:
+        inner = getattr(message, name)
+        inner.SetInParent()
+        fill_in(inner, value)
+
+    return put
+
+
+def _put_list(field: Any) -> Fill:
+    name, kind = field.name, field.message_type
+    read: Any = reader(field) if kind is None else filler(kind)
+
+    def put(message: Any, value: Any) -> None:
+        if type(value) is not list:
+            raise Wrong(f"must be a list, not {_kind(value)}")
+        entries = getattr(message, name)
+        for index, item in enumerate(value):
+            try:
+                if kind is None:
+                    entries.append(read(item))
+                else:
+                    read(entries.add(), item)
+            except Wrong as wrong:
+                raise wrong.under(f"[{index}]") from None
+
+    return put
+
+
+def _put_map(field: Any) -> Fill:
+    name, entry = field.name, field.message_type
+    key_of = _map_key(entry.fields_by_name["key"])
+    held = entry.fields_by_name["value"]
+    read: Any = reader(held) if held.message_type is None else filler(held.message_type)
+
+    def put(message: Any, value: Any) -> None:
+        if type(value) is not dict:
+            raise Wrong(f"must be an object, not {_kind(value)}")
+        entries = getattr(message, name)
+        for key, item in value.items():
+            try:
+                if held.message_type is None:
+                    entries[key_of(key)] = read(item)
+                else:
+                    read(entries[key_of(key)], item)
+            except Wrong as wrong:
+                raise wrong.under(f'["{key[:SHOWN]}"]') from None
+
+    return put
+
+
+def _map_key(field: Any) -> Callable[[str], Any]:
+    if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
+        return text_flag
+    return reader(field)
+
+
+@cache
+def reader(field: Any) -> Read:
+    """Return the function that reads one value of a field that is no message. It raises Wrong."""
+    if field.enum_type is not None:
+        return _enum(field.enum_type)
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return _bytes
+    if field.cpp_type in kinds.RANGES:
+        return _integer(*kinds.RANGES[field.cpp_type])
+    return {
+        FieldDescriptor.CPPTYPE_STRING: _text,
+        FieldDescriptor.CPPTYPE_BOOL: _flag,
+        FieldDescriptor.CPPTYPE_DOUBLE: _double,
+        FieldDescriptor.CPPTYPE_FLOAT: _float,
+    }[field.cpp_type]
+
+
+def _enum(descriptor: Any) -> Read:
+    numbers = {value.name: value.number for value in descriptor.values}
+    number = _integer(*kinds.RANGES[FieldDescriptor.CPPTYPE_INT32])
+    null = descriptor.full_name == kinds.NULL
+
+    def read(value: Any) -> int:
+        if type(value) is str:
+            found = numbers.get(value)
+            if found is None:
+                raise Wrong(f"is no value of {descriptor.name}{_nearest(value, numbers)}")
+            return int(found)
+        if value is None and null:
+            return 0
+        if type(value) not in (int, float):
+            raise Wrong(f"must be a name or a number of {descriptor.name}, not {_kind(value)}")
+        return int(number(value))
+
+    return read
+
+
+def _nearest(value: str, names: Mapping[str, Any] | Sequence[str]) -> str:
+    near = difflib.get_close_matches(value[:SHOWN].upper(), list(names), 1, 0.4)
+    return f"; did you mean {near[0]}?" if near else f": it is one of {', '.join(names)}"
+
+
+def _integer(least: int, most: int) -> Read:
+    def read(value: Any) -> int:
+        found = value if type(value) is int else _whole(value)
+        if not least <= found <= most:
+            raise Wrong(f"must be {least} to {most}")
+        return found
+
+    return read
+
+
+def _whole(value: Any) -> int:
+    """Return the integer of a JSON number such as 1e3, or of one in a string."""
+    if type(value) is str:
+        if not _WHOLE.fullmatch(value):
+            raise Wrong("must be a whole number, not a text")
+        try:
+            return int(value)
+        except ValueError:
+            value = float(value)
+    if type(value) is not float:
+        raise Wrong(f"must be a whole number, not {_kind(value)}")
+    if not value.is_integer():
+        raise Wrong("must be a whole number")
+    return int(value)
+
+
+def _double(value: Any) -> float:
+    if type(value) is str:
+        if value in _WORDS:
+            return _WORDS[value]
+        if not _WHOLE.fullmatch(value):
+            raise Wrong("must be a number, not a text")
+        value = float(value)
+    if type(value) not in (int, float):
+        raise Wrong(f"must be a number, not {_kind(value)}")
+    if not math.isfinite(found := float(value)):
+        raise Wrong("is out of the range of a double")
+    return found
+
+
+_WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def _float(value: Any) -> float:
+    found = _double(value)
+    try:
+        _FLOAT.pack(found)
+    except OverflowError:
+        raise Wrong("is out of the range of a float") from None
+    return found
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise Wrong(f"must be a text, not {_kind(value)}")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if type(value) is not bool:
+        raise Wrong(f"must be true or false, not {_kind(value)}")
+    return value
+
+
+def text_flag(value: str) -> bool:
+    """Return the flag of a key or a query. Raises Wrong."""
+    if value not in ("true", "false"):
+        raise Wrong("must be true or false")
+    return value == "true"
+
+
+def _bytes(value: Any) -> bytes:
+    """Return the bytes of base64, of both alphabets, with or without padding."""
+    if type(value) is not str:
+        raise Wrong(f"must be base64, not {_kind(value)}")
+    try:
+        given = value.encode("ascii").rstrip(b"=")
+        if b"-" in given or b"_" in given:
+            given = given.translate(_URL_ALPHABET)
+        return a2b_base64(given + b"=" * (-len(given) % 4), strict_mode=True)
+    except (UnicodeEncodeError, Base64Error):
+        raise Wrong("is not valid base64") from None
+
+
+def _kind(value: Any) -> str:
+    """Return what a JSON value is, for an error; never the value, which may be personal."""
+    kinds_of: dict[type, str] = {
+        dict: "an object",
+        list: "a list",
+        str: "a text",
+        bool: "a flag",
+        type(None): "null",
+    }
+    return kinds_of.get(type(value), "a number")
+
+
+def _wrapped(field: Any) -> Fill:
+    read = reader(field)
+
+    def put(message: Any, value: Any) -> None:
+        message.value = read(value)
+
+    return put
+
+
+def _string(message: Any, value: Any) -> None:
+    """Fill a Timestamp, Duration or FieldMask."""
+    try:
+        message.FromJsonString(_text(value))
+    except (ValueError, OverflowError):
+        forms = {"Timestamp": "a time such as 2026-01-31T12:00:00Z", "Duration": "seconds as 1.5s"}
+        form = forms.get(message.DESCRIPTOR.name, "names of fields as title,brand")
+        raise Wrong(f"must be {form}") from None
+
+
+def _struct(message: Any, value: Any) -> None:
+    if type(value) is not dict:
+        raise Wrong(f"must be an object, not {_kind(value)}")
+    for key, item in value.items():
+        _value(message.fields[key], item)
+
+
+def _list(message: Any, value: Any) -> None:
+    if type(value) is not list:
+        raise Wrong(f"must be a list, not {_kind(value)}")
+    for item in value:
+        _value(message.values.add(), item)
+
+
+def _value(message: Any, value: Any) -> None:
+    if value is None:
+        message.null_value = 0
+    elif type(value) is dict:
+        message.struct_value.SetInParent()
+        _struct(message.struct_value, value)
+    elif type(value) is list:
+        message.list_value.SetInParent()
+        _list(message.list_value, value)
+    elif type(value) is bool:
+        message.bool_value = value
+    elif type(value) is str:
+        message.string_value = value
+    else:
+        message.number_value = value
+
+
+def _any(message: Any, value: Any) -> None:
+    if type(value) is not dict:
+        raise Wrong(f"must be an object, not {_kind(value)}")
+    if not value:
+        return
+    url = value.get("@type")
+    if type(url) is not str:
+        raise Wrong("must name a type", "@type")
+    try:
+        inner = kinds.new(descriptor := _POOL.FindMessageTypeByName(url.rpartition("/")[2]))
+    except KeyError:
+        raise Wrong("is no type of this API", "@type") from None
+    rest = {key: item for key, item in value.items() if key != "@type"}
+    filler(descriptor)(inner, rest.get("value") if descriptor.full_name in kinds.VALUED else rest)
+    message.type_url, message.value = url, inner.SerializeToString(deterministic=True)
+
+
+_SPECIAL: dict[str, Fill] = {
+    **dict.fromkeys(kinds.TEXTS, _string),
+    kinds.STRUCT: _struct,
+    kinds.VALUE: _value,
+    kinds.LIST: _list,
+    kinds.ANY: _any,
+}

@@ -1,0 +1,210 @@
+"""The HTTP server: uvicorn with our limits, on the event loop of its process."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+import uvicorn
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from starlette.middleware.cors import CORSMiddleware
+
+from gateway.http import openapi
+from gateway.http.app import HttpApp, Page
+from gateway.http.calls import GatewayCalls
+from gateway.http.contract import public_methods
+from gateway.http.exchange import HttpAnswer, HttpRequest
+from gateway.http.protocol import ConnectionLimits, LimitedProtocol
+from gateway.http.settings import HttpSettings
+from servicekit import hosting, telemetry
+from servicekit.channel import connect
+from servicekit.reloaded import Unreadable
+from servicekit.tls import CERTIFICATE, KEY
+
+READY_SECONDS = 2.0
+"""Seconds that a readiness probe waits for the gateway."""
+RENEW_SECONDS = 60.0
+"""Seconds between two looks at the files of certificates."""
+EXPOSED = ("ETag", "Preference-Applied", "Retry-After", "X-Request-Id", "X-Sightline-Version")
+"""Headers that pages of other origins may read."""
+
+
+class _Uvicorn(uvicorn.Server):
+    """A server that leaves signals to the process."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class HttpServer:
+    """A running server."""
+
+    def __init__(self, server: _Uvicorn, task: asyncio.Task[None], port: int, channel: Any) -> None:
+        self.port = port
+        self._server, self._task, self._channel = server, task, channel
+
+    async def stop(self) -> None:
+        """Let requests in progress end, for the settings' `drain_seconds`; close connections."""
+        self._server.should_exit = True
+        await self._task
+        await self._channel.close(None)
+
+
+def certificates_of(settings: HttpSettings) -> ssl.SSLContext | None:
+    """Return the TLS context for callers; None: plain text. Raises Unreadable."""
+    if settings.tls_folder is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        _load(context, settings.tls_folder)
+        if settings.tls_callers_ca_file is not None:
+            context.load_verify_locations(settings.tls_callers_ca_file)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"{settings.tls_folder}: {error}") from None
+    return context
+
+
+def _load(context: ssl.SSLContext, folder: Path) -> None:
+    context.load_cert_chain(folder / CERTIFICATE, folder / KEY, password="")
+
+
+async def start(settings: HttpSettings) -> HttpServer:
+    """Start to serve. Requires a running event loop. Raises OSError when the port is taken."""
+    channel = connect(settings.gateway_target)
+    application = app(settings, channel)
+    bound = _bind(settings.host, settings.port)
+    config = uvicorn.Config(
+        application,
+        http=_protocol(settings),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=settings.connection_idle_seconds,
+        timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
+    )
+    config.load()
+    config.ssl = certificates_of(settings)
+    server = _Uvicorn(config)
+    task = asyncio.create_task(_serve(server, bound, settings))
+    return HttpServer(server, task, bound.getsockname()[1], channel)
+
+
+def app(settings: HttpSettings, channel: Any) -> Any:
+    """Return the ASGI application for a channel to the gateway."""
+    methods = public_methods()
+    described = orjson.dumps(openapi.describe(methods))
+    pages: dict[str, Page] = {
+        "/live": _live,
+        "/ready": _ready(channel),
+        "/openapi.json": _page(described),
+    }
+    served: Any = HttpApp(
+        GatewayCalls(channel),
+        methods,
+        pages,
+        body_seconds=settings.body_seconds,
+        longest_seconds=settings.longest_seconds,
+    )
+    if settings.origins:
+        served = CORSMiddleware(
+            served,
+            allow_origins=settings.origins,
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=("*",),
+            expose_headers=EXPOSED,
+            max_age=7200,
+        )
+    return served
+
+
+def _protocol(settings: HttpSettings) -> type[LimitedProtocol]:
+    class Protocol(LimitedProtocol):
+        limits = ConnectionLimits(
+            settings.max_connections, settings.head_seconds, settings.reader_seconds
+        )
+
+    return Protocol
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.create_server((host, port), family=family, backlog=2048)
+    bound.setblocking(False)
+    return bound
+
+
+async def _serve(server: _Uvicorn, bound: socket.socket, settings: HttpSettings) -> None:
+    renewing = asyncio.create_task(_renew(server.config.ssl, settings.tls_folder))
+    try:
+        await server.serve(sockets=[bound])
+    finally:
+        renewing.cancel()
+
+
+async def _renew(context: ssl.SSLContext | None, folder: Path | None) -> None:
+    """Reload changed certificates; new connections use them."""
+    while context is not None and folder is not None:
+        await asyncio.sleep(RENEW_SECONDS)
+        with suppress(OSError, ValueError):  # half of a pair was written: read at the next time
+            _load(context, folder)
+
+
+async def _live(_: HttpRequest) -> HttpAnswer:
+    return HttpAnswer(200, b'{"status":"SERVING"}')
+
+
+def _ready(channel: Any) -> Page:
+    check = health_pb2_grpc.HealthStub(channel).Check
+
+    async def ready(_: HttpRequest) -> HttpAnswer:
+        status = "NOT_SERVING"
+        with suppress(Exception):
+            found = await check(health_pb2.HealthCheckRequest(), timeout=READY_SECONDS)
+            status = health_pb2.HealthCheckResponse.ServingStatus.Name(found.status)
+        return HttpAnswer(200 if status == "SERVING" else 503, orjson.dumps({"status": status}))
+
+    return ready
+
+
+def _page(body: bytes) -> Page:
+    async def page(_: HttpRequest) -> HttpAnswer:
+        return HttpAnswer(200, body)
+
+    return page
+
+
+async def serve(settings: HttpSettings, stop: Callable[[], Awaitable[object]]) -> None:
+    """Serve until `stop` returns."""
+    log, host = telemetry.get_logger(), hosting.running.get()
+    running = await start(settings)
+    stop_metrics = _metrics(settings)
+    if host is not None:
+        await host.report_serving(SERVICE)
+    log.info("serving", ports=[running.port], services=["http"])
+    try:
+        await stop()
+        log.info("draining", seconds=settings.drain_seconds)
+    finally:
+        await running.stop()
+        await asyncio.to_thread(stop_metrics)
+        log.info("stopped")
+
+
+SERVICE = "gateway_http"
+"""Name of the process, and of the service in one process."""
+
+
+def _metrics(settings: HttpSettings) -> Callable[[], None]:
+    if not settings.metrics_port:
+        return lambda: None
+    return telemetry.serve_metrics(settings.metrics_port, settings.host)

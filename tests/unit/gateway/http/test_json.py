@@ -1,0 +1,189 @@
+"""JSON of messages: the same as json_format's in both directions, and stricter where it guesses."""
+
+import base64
+import json
+import math
+import random
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from google.protobuf import json_format, message_factory, struct_pb2, wrappers_pb2
+from google.rpc import status_pb2
+
+from gateway.http.mapping import decode, encode
+from servicekit.errors import ServiceError
+from sightline.common.v1 import access_pb2, product_pb2
+from sightline.gateway.v1 import catalog_service_pb2
+from sightline.gateway.v1.recommendation_service_pb2 import RecommendRequest
+from tests.fakes import random_messages
+
+ROOT = Path(__file__).parents[4]
+
+
+def public_types() -> dict[str, Any]:
+    """Return the class of each request and answer of the public calls, by name."""
+    found: dict[str, Any] = {}
+    for file in sorted((ROOT / "protos" / "sightline").glob("*/v1/*_service.proto")):
+        module: Any = import_module(f"sightline.{file.parts[-3]}.v1.{file.stem}_pb2")
+        for service in module.DESCRIPTOR.services_by_name.values():
+            for method in service.methods:
+                if method.GetOptions().Extensions[access_pb2.access].roles:
+                    for each in (method.input_type, method.output_type):
+                        found[each.full_name] = message_factory.GetMessageClass(each)
+    return found
+
+
+TYPES = {
+    **public_types(),
+    "test.EveryKind": random_messages.every_kind(),
+    "google.rpc.Status": status_pb2.Status,
+    "google.protobuf.Struct": struct_pb2.Struct,
+    "google.protobuf.Value": struct_pb2.Value,
+    "google.protobuf.Int64Value": wrappers_pb2.Int64Value,
+}
+
+
+def messages(name: str, count: int = 25) -> list[Any]:
+    rng = random.Random(name)
+    return [
+        random_messages.fill(TYPES[name](), rng, rng.choice((0.1, 0.5, 1.0))) for _ in range(count)
+    ]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Compare, with NaN equal to itself."""
+    return one.SerializeToString(deterministic=True) == other.SerializeToString(deterministic=True)
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_a_message_is_the_json_that_json_format_writes(name: str) -> None:
+    for message in messages(name):
+        written = orjson.loads(encode.to_bytes(message))
+        assert written == json.loads(json_format.MessageToJson(message)), message
+
+
+@pytest.mark.parametrize("name", TYPES)
+@pytest.mark.parametrize("snake", [False, True])
+def test_json_of_json_format_gives_the_same_message(name: str, snake: bool) -> None:
+    for message in messages(name):
+        text = json_format.MessageToJson(message, preserving_proto_field_name=snake)
+        read, expected = TYPES[name](), json_format.Parse(text, TYPES[name]())
+        decode.fill(read, text.encode())
+        assert same(read, expected), text
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_what_is_written_is_read_again(name: str) -> None:
+    for message in messages(name):
+        read = TYPES[name]()
+        decode.fill(read, encode.to_bytes(message))
+        assert same(read, message)
+
+
+EVERY = TYPES["test.EveryKind"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"oneInt32": "12"}', 12),
+        ('{"oneInt32": 1e2}', 100),
+        ('{"oneInt32": "1e2"}', 100),
+        ('{"oneInt32": 5.0}', 5),
+        ('{"one_int32": -2147483648}', -(2**31)),
+        ('{"oneInt32": null}', 0),
+    ],
+)
+def test_numbers_may_be_texts_where_the_mapping_allows(text: str, value: int) -> None:
+    message = EVERY()
+    decode.fill(message, text.encode())
+    assert message.one_int32 == value
+
+
+@pytest.mark.parametrize("alphabet", [base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("padded", [True, False])
+def test_bytes_are_read_in_both_alphabets(alphabet: Any, padded: bool) -> None:
+    data = bytes(range(256)) + b"\xfb\xff"
+    text = alphabet(data).decode()
+    message = EVERY()
+    decode.fill(message, json.dumps({"oneBytes": text if padded else text.rstrip("=")}).encode())
+    assert message.one_bytes == data
+
+
+@pytest.mark.parametrize(("word", "value"), [('"Infinity"', math.inf), ('"1.5"', 1.5), ("2", 2.0)])
+def test_floats_may_be_words(word: str, value: float) -> None:
+    message = EVERY()
+    decode.fill(message, f'{{"oneFloat": {word}}}'.encode())
+    assert message.one_float == value
+
+
+BAD = [
+    ('{"signal": []}', "signal", "did you mean signals?"),
+    ('{"pagesize": 3}', "pagesize", "did you mean pageSize?"),
+    ('{"signals": [{}, {"wieght": 1}]}', "signals[1].wieght", "did you mean weight?"),
+    ('{"pageSize": "many"}', "page_size", "whole number"),
+    ('{"pageSize": 1.5}', "page_size", "whole number"),
+    ('{"pageSize": true}', "page_size", "not a flag"),
+    ('{"pageSize": 2147483648}', "page_size", "must be -2147483648 to 2147483647"),
+    ('{"pageSize": 1e400}', None, "not JSON"),
+    ('{"minQuality": 1e39}', "min_quality", "range of a float"),
+    ('{"minQuality": NaN}', None, "not JSON"),
+    ('{"scene": 7}', "scene", "must be a text"),
+    ('{"signals": {}}', "signals", "must be a list"),
+    ('{"signals": [null]}', "signals[0]", "must be an object"),
+    ('{"signals": [{"image": "###"}]}', "signals[0].image", "base64"),
+    ('{"signals": [{"image": "AA==", "text": "x"}]}', "signals[0]", "only one of"),
+    ('{"explain": "true"}', "explain", "true or false"),
+    ('{"priority": "PRIORITY_BLUK"}', "priority", "did you mean PRIORITY_BULK?"),
+    ('{"scene": "a", "scene": "b"}', "scene", "given twice"),
+    ('{"pageSize": 1, "page_size": 2}', "page_size", "both of its names"),
+    ("[]", "body", "must be an object"),
+    ('{"scene": "\\ud800"}', None, "not JSON"),
+    ("", None, "not JSON"),
+    ('{"scene": "a"', None, "not JSON"),
+]
+
+
+@pytest.mark.parametrize(("text", "field", "words"), BAD)
+def test_bad_json_is_refused_with_its_field(text: str, field: str | None, words: str) -> None:
+    with pytest.raises(ServiceError) as caught:
+        decode.fill(RecommendRequest(), text.encode())
+    error = caught.value
+    assert error.reason == ("REQUEST_MALFORMED" if field is None else "REQUEST_INVALID")
+    assert words in error.message
+    if field is not None:
+        assert error.violations[0].field.startswith(field)
+
+
+@pytest.mark.parametrize("depth", [250, 2_000, 10_000, 1_000_000])
+@pytest.mark.parametrize(("before", "after"), [("[", "]"), ('{"not":', "}")])
+def test_json_of_any_depth_is_refused_and_not_followed(depth: int, before: str, after: str) -> None:
+    text = '{"filter": ' + before * depth + "1" + after * depth + "}"
+    with pytest.raises(ServiceError, match=r"JSON|nested"):
+        decode.fill(RecommendRequest(), text.encode())
+
+
+def test_bad_utf_8_is_refused() -> None:
+    with pytest.raises(ServiceError, match="not JSON"):
+        decode.fill(RecommendRequest(), b'{"scene": "\xff\xfe"}')
+
+
+def test_quotes_before_colons_are_no_duplicate_keys() -> None:
+    message = RecommendRequest()
+    decode.fill(message, b'{"followed": [":", "\\":", "a\\\\" , ":\\"\\":"], "scene" : ":"}')
+    assert list(message.followed) == [":", '":', "a\\", ':"":']
+
+
+def test_values_are_not_repeated_in_errors() -> None:
+    with pytest.raises(ServiceError) as caught:
+        decode.fill(product_pb2.Product(), b'{"images": "a private text"}')
+    assert "private" not in str(caught.value.message)
+
+
+def test_tables_are_made_once_per_type() -> None:
+    descriptor = catalog_service_pb2.UpsertProductsRequest.DESCRIPTOR
+    assert encode.writer(descriptor) is encode.writer(descriptor)
+    assert decode.filler(descriptor) is decode.filler(descriptor)

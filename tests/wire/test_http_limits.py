@@ -1,0 +1,134 @@
+"""Slow, broken and greedy clients of the HTTP server: bytes on raw connections."""
+
+import asyncio
+import contextlib
+import time
+
+from tests.wire.http_face import Face, face, problem, serving_http
+
+__all__ = ["face"]  # fixtures
+V1 = "/v1/catalogs/default"
+HEAD = b"POST /v1/catalogs/default:search HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+GET = b"GET /v1/catalogs/default/products/p1 HTTP/1.1\r\nhost: x\r\n"
+
+
+async def test_fifty_megabytes_are_refused_by_their_head(face: Face) -> None:
+    began = time.monotonic()
+    answer = await face.raw(HEAD + b"content-length: 50000000\r\nexpect: 100-continue\r\n\r\n")
+    assert b"HTTP/1.1 413" in answer
+    assert b"100 Continue" not in answer
+    assert b"REQUEST_TOO_LARGE" in answer
+    assert b"connection: close" in answer  # as the client waits for 100 Continue
+    assert time.monotonic() - began < 30
+
+
+async def test_fifty_megabytes_without_a_length_are_not_held(face: Face) -> None:
+    chunk = b"%x\r\n" % 2**20 + b" " * 2**20 + b"\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", face.port)
+    writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n")
+    with contextlib.suppress(ConnectionError):
+        for _ in range(50):
+            writer.write(chunk)
+            await writer.drain()
+    answer = await reader.read(2**12)
+    writer.close()
+    assert b"HTTP/1.1 413" in answer
+    assert (await face.call("GET", f"{V1}/products/p1")).status_code == 200
+
+
+async def test_a_photo_that_is_too_large_for_its_call_is_refused(face: Face) -> None:
+    response = await face.post(
+        f"{V1}:search", bytes(13 * 2**20), headers={"content-type": "image/png"}
+    )
+    problem(response, 413, "REQUEST_TOO_LARGE")
+
+
+async def test_the_rest_of_a_refused_body_has_a_limited_time() -> None:
+    async with serving_http({"head_seconds": 0.5}) as face:
+        answer = await face.raw(HEAD + b"content-length: 50000000\r\n\r\n{")
+        assert b"HTTP/1.1 413" in answer
+
+
+async def test_a_body_that_never_ends_is_late() -> None:
+    async with serving_http({"body_seconds": 0.5}) as face:
+        answer = await face.raw(HEAD + b'content-length: 100\r\n\r\n{"signals"')
+        assert b"HTTP/1.1 408" in answer
+        assert b"REQUEST_LATE" in answer
+
+
+async def test_a_head_that_never_ends_is_cut_off() -> None:
+    async with serving_http({"head_seconds": 0.5}) as face:
+        assert await face.raw(b"GET /live HT") == b""
+        assert await face.raw(b"") == b""
+
+
+async def test_a_head_is_not_held_without_an_end(face: Face) -> None:
+    for bomb in (
+        GET + b"a: " + b"x" * 200_000,
+        GET + b"a: b\r\n" * 50_000,
+        b"GET /" + b"x" * 200_000,
+        GET + b"a: " + b"x" * 40_000 + b"\r\n\r\n",
+        GET + b"a: b\r\n" * 500 + b"\r\n",
+    ):
+        answer = await face.raw(bomb)
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 431"), answer[:100]
+
+
+async def test_what_is_not_http_is_a_problem(face: Face) -> None:
+    for junk in (
+        b"\x16\x03\x01\x02\x00\r\n\r\n",
+        b"HELLO\r\n\r\n",
+        GET + b"content-length: -1\r\n\r\n",
+        GET + b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n",
+        b"GET /\xff\xfe HTTP/1.1\r\nhost: x\r\n\r\n",
+    ):
+        answer = await face.raw(junk + b"\r\n")
+        assert answer.startswith(b"HTTP/1.1 4"), (junk, answer[:200])
+        assert answer.count(b"HTTP/1.1") == 1
+
+
+async def test_pipelined_requests_are_answered_in_order(face: Face) -> None:
+    last = GET.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
+    answer = await face.raw((GET + b"\r\n") * 20 + b"GET /live HTTP/1.1\r\n\r\n" + last + b"\r\n")
+    assert answer.count(b"HTTP/1.1 200") == 22
+    assert answer.rindex(b"SERVING") < answer.rindex(b"Title p1")
+
+
+async def test_idle_connections_are_closed_and_bounded() -> None:
+    async with serving_http({"max_connections": 20, "head_seconds": 2.0}) as face:
+        opened = [await asyncio.open_connection("127.0.0.1", face.port) for _ in range(60)]
+        ended = await asyncio.gather(*(ends(reader) for reader, _ in opened))
+        assert sum(ended) == 60
+        for _, writer in opened:
+            writer.close()
+        assert (await face.call("GET", "/live")).status_code == 200
+
+
+async def ends(reader: asyncio.StreamReader) -> bool:
+    """Return whether a connection is closed by the server."""
+    with contextlib.suppress(ConnectionError):
+        await asyncio.wait_for(reader.read(), 30)
+    return True
+
+
+async def test_a_reader_that_does_not_read_is_cut_off() -> None:
+    async with serving_http({"reader_seconds": 0.5}) as face:
+        reader, writer = await asyncio.open_connection("127.0.0.1", face.port, limit=2**10)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(2_000):
+                writer.write(GET.replace(V1.encode() + b"/products/p1", b"/openapi.json") + b"\r\n")
+                await asyncio.wait_for(writer.drain(), 30)
+        writer.close()
+        assert reader
+        assert (await face.call("GET", "/live")).status_code == 200
+
+
+async def test_requests_in_progress_are_answered_before_a_stop() -> None:
+    async with serving_http({"drain_seconds": 20.0}) as face:
+        script = face.suite.retriever.script
+        script.hang.add("BatchGetProducts")
+        call = asyncio.ensure_future(
+            face.raw(GET + b"x-request-timeout: 1\r\nconnection: close\r\n\r\n")
+        )
+        await script.arrived.wait()
+    assert b"HTTP/1.1 504" in await call
