@@ -1,7 +1,6 @@
 """Calls over HTTP/JSON before a real gateway: the same answers and errors as over gRPC."""
 
 import base64
-import json
 from hashlib import sha256
 
 import pytest
