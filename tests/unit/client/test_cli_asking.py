@@ -279,3 +279,42 @@ def test_a_listing_is_asked_for_and_shown_with_its_next_page(gateway: FakeGatewa
     assert 'field: "brand"' in str(sent.filter)
     last = call(gateway, "list", "--page-token", "second", "--json")
     assert "next_page_token" not in json.loads(last.stdout)  # empty: the last page
+
+
+def test_a_file_of_candidates_reaches_the_request(gateway: FakeGateway, tmp_path: Path) -> None:
+    file = tmp_path / "list.txt"
+    file.write_text("a\t0.5\n\nb\n", "utf-8")
+    result = call(gateway, "recommend", "--candidates", str(file))
+    assert result.exit_code == 0, result.output
+    (request,) = gateway.requests["Recommend"]
+    found = [(each.product_id, each.score, each.HasField("score")) for each in request.candidates]
+    assert found == [("a", 0.5, True), ("b", 0.0, False)]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("a\tx\n", "line 1: must be"), ("a\nb\na\n", "line 3: a is a"), ("\n", "has no product")],
+)
+def test_a_file_of_other_things_is_wrong_usage(
+    gateway: FakeGateway, tmp_path: Path, text: str, problem: str
+) -> None:
+    file = tmp_path / "list.txt"
+    file.write_text(text, "utf-8")
+    result = call(gateway, "recommend", "--candidates", str(file))
+    assert result.exit_code == 2
+    assert problem.rsplit(maxsplit=1)[-1] in result.stderr
+    assert not gateway.requests
+
+
+@pytest.mark.parametrize("candidates", [["a", "b"], {"a": 0.5, "b": None}, {"a": "high"}])
+def test_a_line_of_a_batch_has_candidates(
+    gateway: FakeGateway, tmp_path: Path, candidates: object
+) -> None:
+    asked, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    asked.write_text(json.dumps({"candidates": candidates}) + "\n", "utf-8")
+    result = call(gateway, "recommend", "--batch", str(asked), "--out", str(out))
+    if candidates == {"a": "high"}:
+        assert "LINE_INVALID" in out.read_text("utf-8") + result.output
+        return
+    (request,) = gateway.requests["Recommend"]
+    assert [each.product_id for each in request.candidates] == ["a", "b"]

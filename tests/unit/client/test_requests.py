@@ -45,7 +45,19 @@ def test_a_mixed_query_has_a_signal_for_each_thing() -> None:
     unset = {field.name for field in rec.RecommendRequest.DESCRIPTOR.fields} - {
         field.name for field, _ in request.ListFields()
     }
-    assert unset == {"request_id", "priority"}
+    assert unset == {"request_id", "priority", "candidates"}
+
+
+def test_candidates_are_ids_or_a_mapping_of_scores() -> None:
+    request = requests.recommend(candidates={"a": 0.5, "b": None, "c": 0.0})
+    assert [(each.product_id, each.score) for each in request.candidates] == [
+        ("a", 0.5),
+        ("b", 0.0),
+        ("c", 0.0),
+    ]
+    assert [each.HasField("score") for each in request.candidates] == [True, False, True]
+    request = requests.recommend(candidates=["b", "a"])
+    assert [each.product_id for each in request.candidates] == ["b", "a"]
 
 
 def test_a_lone_id_is_one_product_and_not_its_letters() -> None:

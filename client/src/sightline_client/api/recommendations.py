@@ -187,8 +187,9 @@ async def _loaded(options: Options) -> Options:
     """Return the options with photos as bytes or addresses, and with what can be read only once
     as tuples."""
     asked: Mapping[str, Any] = options
+    kept = str, Mapping  # can be read again
     made = {
-        name: tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else value
+        name: tuple(value) if isinstance(value, Iterable) and not isinstance(value, kept) else value
         for name, value in asked.items()
         if name != "image"
     }

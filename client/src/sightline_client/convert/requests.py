@@ -1,7 +1,7 @@
 """Requests of the recommendation calls, from options."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Unpack, cast
 
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
@@ -18,7 +18,7 @@ __all__ = ["ids", "listing", "own_id", "recommend", "search"]
 
 _SIGNALS = ("image", "images", "text", "products", "unlike", "box", "find_subject")
 _SHOPPER = ("user", "visitor")
-_ELSEWHERE = {*_SIGNALS, *_SHOPPER, "timeout"}
+_ELSEWHERE = {*_SIGNALS, *_SHOPPER, "candidates", "timeout"}
 """Options that are no field of a request by themselves."""
 
 _recommend_fields = options_writer(
@@ -60,6 +60,7 @@ def recommend(
             page_token=page_token,
             signals=_signals(options),
             shopper=to_wire.shopper(options.get("user"), options.get("visitor")),
+            candidates=_candidates(options.get("candidates", ())),
             **_recommend_fields(options),
         )
 
@@ -94,6 +95,14 @@ def _check(options: Mapping[str, Any], kind: type) -> None:
     for name in options:
         if name not in kind.__annotations__:
             raise TypeError(f"got an unexpected keyword argument {name!r}")
+
+
+def _candidates(
+    given: Mapping[str, float | None] | Iterable[str],
+) -> list[rec.GivenCandidate]:
+    if not isinstance(given, Mapping):
+        return [rec.GivenCandidate(product_id=each) for each in ids(given)]
+    return [rec.GivenCandidate(product_id=each, score=score) for each, score in given.items()]
 
 
 def _signals(options: QueryOptions) -> list[rec.QuerySignal]:

@@ -7,7 +7,7 @@ their keys in a call, show the type and the text under each, and check a diction
 is passed with ``**``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypedDict
 
 from sightline_client.values.answers import AnswerQuality
@@ -96,6 +96,9 @@ class RecommendOptions(QueryOptions, total=False):
     controls: Iterable[Control]
     """Pins, boosts, burials and exclusions, up to 50; ``control_outcomes`` reports their effects.
     """
+    candidates: Mapping[str, float | None] | Iterable[str]
+    """Ids of your own products to rank, up to 2,000, in place of products of the catalog; a mapping
+    gives their scores, higher is better. Excludes signals, ``anchors`` and ``followed``."""
     not_personal: bool
     """If true, answer as for an unknown shopper: ``user``, ``visitor`` and ``session`` are neither
     used nor stored."""

@@ -84,7 +84,7 @@ class ScorePart(google.protobuf.message.Message):
     "popularity" (for shoppers without history).
     Recommenders by counts: "co_view", "co_purchase", "trending", "best_sellers", "reorder", "recently_viewed".
     Other: "followed" (has a value that the shopper follows, such as an author), "freshness" (how new the product is),
-    "fusion" (fused order of the branches, used when no ranker answered).
+    "given" (the caller's own score of a candidate), "fusion" (fused order of the branches, used when no ranker answered).
     """
     value: builtins.float
     """Value of the part in the unit of the raw score, which has no fixed range. The raw score is the sum of its parts,
@@ -221,7 +221,7 @@ class Reason(google.protobuf.message.Message):
     code: builtins.str
     """Machine-readable code in UPPER_SNAKE: LOOKS_LIKE_QUERY, MATCHES_TEXT, LOOKS_LIKE_TEXT, MATCHES_WORDS,
     SIMILAR_TO_VIEWED, VIEWED_RECENTLY, LIKED_TOGETHER, BOUGHT_WITH, MATCHES_TASTE, POPULAR, NEW, ALSO_VIEWED,
-    TRENDING, BEST_SELLER, BUY_AGAIN, FOLLOWED, FEATURED. New codes may be added: show `text` for a code that you do
+    TRENDING, BEST_SELLER, BUY_AGAIN, FOLLOWED, FEATURED, GIVEN. New codes may be added: show `text` for a code that you do
     not know.
     """
     text: builtins.str

@@ -165,7 +165,9 @@ class ControlOutcome(google.protobuf.message.Message):
         OUTCOME_OUT_OF_STOCK: ControlOutcome._Outcome.ValueType  # 7
         """The product can't be bought now, and the scene excludes such products."""
         OUTCOME_EXCLUDED: ControlOutcome._Outcome.ValueType  # 8
-        """The request or another control excludes the product, or it is an anchor and the scene does not show anchors."""
+        """The request or another control excludes the product, or the request has candidates and it is none of them, or it is
+        an anchor and the scene does not show anchors.
+        """
         OUTCOME_HIDDEN: ControlOutcome._Outcome.ValueType  # 9
         """The shopper hid the product."""
         OUTCOME_SEEN: ControlOutcome._Outcome.ValueType  # 10
@@ -195,7 +197,9 @@ class ControlOutcome(google.protobuf.message.Message):
     OUTCOME_OUT_OF_STOCK: ControlOutcome.Outcome.ValueType  # 7
     """The product can't be bought now, and the scene excludes such products."""
     OUTCOME_EXCLUDED: ControlOutcome.Outcome.ValueType  # 8
-    """The request or another control excludes the product, or it is an anchor and the scene does not show anchors."""
+    """The request or another control excludes the product, or the request has candidates and it is none of them, or it is
+    an anchor and the scene does not show anchors.
+    """
     OUTCOME_HIDDEN: ControlOutcome.Outcome.ValueType  # 9
     """The shopper hid the product."""
     OUTCOME_SEEN: ControlOutcome.Outcome.ValueType  # 10

@@ -307,6 +307,7 @@ class RecommendRequest(google.protobuf.message.Message):
     FOLLOWED_FIELD_NUMBER: builtins.int
     MIN_ANSWER_QUALITY_FIELD_NUMBER: builtins.int
     NOT_PERSONAL_FIELD_NUMBER: builtins.int
+    CANDIDATES_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -343,7 +344,9 @@ class RecommendRequest(google.protobuf.message.Message):
     """
     @property
     def signals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___QuerySignal]:
-        """Examples of what is wanted, 0 to 8. If empty, products are selected by the shopper's behaviour, or by popularity."""
+        """Examples of what is wanted, 0 to 8. If empty, products are selected by `candidates`, the shopper's behaviour, or
+        popularity.
+        """
 
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
@@ -375,6 +378,15 @@ class RecommendRequest(google.protobuf.message.Message):
         scene names (`followed_attribute`). Rejected if the scene names none.
         """
 
+    @property
+    def candidates(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___GivenCandidate]:
+        """The caller's own products to rank: up to 2,000, without duplicates. The answer then has no other products: the
+        catalog is not searched, and pins of other products are not applied. Filter, exclusions and scene apply, so that it
+        has only those candidates that pass; ids that are not in the catalog are its `missing_product_ids`. Without a
+        ranker the candidates are ordered by `score`, then as given. Can't be combined with `signals`, `anchor_product_ids`
+        and `followed`, which select products. If empty, candidates come from the catalog.
+        """
+
     def __init__(
         self,
         *,
@@ -398,11 +410,39 @@ class RecommendRequest(google.protobuf.message.Message):
         followed: collections.abc.Iterable[builtins.str] | None = ...,
         min_answer_quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType = ...,
         not_personal: builtins.bool = ...,
+        candidates: collections.abc.Iterable[Global___GivenCandidate] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["anchor_product_ids", b"anchor_product_ids", "catalog_id", b"catalog_id", "controls", b"controls", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "filter", b"filter", "followed", b"followed", "language_code", b"language_code", "min_answer_quality", b"min_answer_quality", "min_index_token", b"min_index_token", "min_quality", b"min_quality", "not_personal", b"not_personal", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "signals", b"signals"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["anchor_product_ids", b"anchor_product_ids", "candidates", b"candidates", "catalog_id", b"catalog_id", "controls", b"controls", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "filter", b"filter", "followed", b"followed", "language_code", b"language_code", "min_answer_quality", b"min_answer_quality", "min_index_token", b"min_index_token", "min_quality", b"min_quality", "not_personal", b"not_personal", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "signals", b"signals"]) -> None: ...
 
 Global___RecommendRequest: typing_extensions.TypeAlias = RecommendRequest
+
+@typing.final
+class GivenCandidate(google.protobuf.message.Message):
+    """A product to rank."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: builtins.int
+    SCORE_FIELD_NUMBER: builtins.int
+    product_id: builtins.str
+    """Id of the product. Required."""
+    score: builtins.float
+    """The caller's own score, higher is better: any finite number. The scores of a request are scaled to 0 (lowest) to 1
+    (highest), which is the part "given" of the raw score. If unset, the product counts 0, and follows those
+    with a score. If no candidate has a score, raw scores have no such part.
+    """
+    def __init__(
+        self,
+        *,
+        product_id: builtins.str = ...,
+        score: builtins.float | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_score", b"_score", "score", b"score"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_score", b"_score", "product_id", b"product_id", "score", b"score"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_score", b"_score"]) -> typing.Literal["score"] | None: ...
+
+Global___GivenCandidate: typing_extensions.TypeAlias = GivenCandidate
 
 @typing.final
 class RecommendResponse(google.protobuf.message.Message):
@@ -467,7 +507,7 @@ class RecommendResponse(google.protobuf.message.Message):
 
     @property
     def missing_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Ids among the signals and anchors that are not in the catalog. The answer is based on the others."""
+        """Ids among the signals, anchors and candidates that are not in the catalog. The answer is based on the others."""
 
     @property
     def subjects(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalSubject]:
@@ -695,7 +735,8 @@ class RecommendedProduct(google.protobuf.message.Message):
     @property
     def branches(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Branches that found the product: "visual", "text", "text_visual", "keywords", "collaborative", "popular", "new",
-        "co_view", "co_purchase", "trending", "best_sellers", "reorder", "recently_viewed", "followed".
+        "co_view", "co_purchase", "trending", "best_sellers", "reorder", "recently_viewed", "followed", "given" (one of the
+        request's `candidates`).
         """
 
     @property

@@ -77,8 +77,8 @@ class RecommendationServiceServicer(object):
     """
 
     def Recommend(self, request, context):
-        """Returns ranked, explained products for any mix of photos, texts, products and a shopper. Set a deadline: the
-        service answers within it, and reports in `degradations` what it had to omit. Errors: INVALID_ARGUMENT (with the
+        """Returns ranked, explained products for any mix of photos, texts, products and a shopper, or the caller's own
+        `candidates` in the order for a shopper. Set a deadline: the service answers within it, and reports in `degradations` what it had to omit. Errors: INVALID_ARGUMENT (with the
         field), CATALOG_NOT_FOUND, SCENE_NOT_FOUND, PRODUCT_NOT_FOUND, FILTER_INVALID, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE,
         IMAGES_TOO_LARGE (the photos of the request have more than 40 megapixels together), URI_FORBIDDEN, URI_UNREADABLE,
         PAGE_TOKEN_INVALID, REQUEST_TOO_EXPENSIVE, ANSWER_RECORD_MISSING, NOTHING_AVAILABLE and ANSWER_DEGRADED (with

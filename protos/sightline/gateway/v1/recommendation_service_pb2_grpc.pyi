@@ -205,8 +205,8 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
     ], channel: grpc.aio.Channel) -> None: ...
 
     Recommend: _RecommendationServiceRecommendType
-    """Returns ranked, explained products for any mix of photos, texts, products and a shopper. Set a deadline: the
-    service answers within it, and reports in `degradations` what it had to omit. Errors: INVALID_ARGUMENT (with the
+    """Returns ranked, explained products for any mix of photos, texts, products and a shopper, or the caller's own
+    `candidates` in the order for a shopper. Set a deadline: the service answers within it, and reports in `degradations` what it had to omit. Errors: INVALID_ARGUMENT (with the
     field), CATALOG_NOT_FOUND, SCENE_NOT_FOUND, PRODUCT_NOT_FOUND, FILTER_INVALID, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE,
     IMAGES_TOO_LARGE (the photos of the request have more than 40 megapixels together), URI_FORBIDDEN, URI_UNREADABLE,
     PAGE_TOKEN_INVALID, REQUEST_TOO_EXPENSIVE, ANSWER_RECORD_MISSING, NOTHING_AVAILABLE and ANSWER_DEGRADED (with
@@ -290,8 +290,8 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.recommendation_service_pb2.RecommendRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.RecommendResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.RecommendResponse]]:
-        """Returns ranked, explained products for any mix of photos, texts, products and a shopper. Set a deadline: the
-        service answers within it, and reports in `degradations` what it had to omit. Errors: INVALID_ARGUMENT (with the
+        """Returns ranked, explained products for any mix of photos, texts, products and a shopper, or the caller's own
+        `candidates` in the order for a shopper. Set a deadline: the service answers within it, and reports in `degradations` what it had to omit. Errors: INVALID_ARGUMENT (with the
         field), CATALOG_NOT_FOUND, SCENE_NOT_FOUND, PRODUCT_NOT_FOUND, FILTER_INVALID, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE,
         IMAGES_TOO_LARGE (the photos of the request have more than 40 megapixels together), URI_FORBIDDEN, URI_UNREADABLE,
         PAGE_TOKEN_INVALID, REQUEST_TOO_EXPENSIVE, ANSWER_RECORD_MISSING, NOTHING_AVAILABLE and ANSWER_DEGRADED (with

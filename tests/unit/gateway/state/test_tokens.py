@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.model.controls import ControlRule
 from gateway.model.errors import AnswerMissing
 from gateway.model.filters import CallersFilter
-from gateway.model.query import Identity, RequestQuery, Shopper, Signal
+from gateway.model.query import GivenCandidate, Identity, RequestQuery, Shopper, Signal
 from gateway.state.tokens import (
     SKEW_SECONDS,
     AnswerAttribution,
@@ -51,6 +51,7 @@ CHANGES = {
     "controls": (ControlRule("hero", ControlKind.PIN, ("p1",), place=1),),
     "listed": True,
     "text": "merlot",
+    "candidates": (GivenCandidate("p1", 0.5),),
 }
 OF_THE_SHOPPER = {"shopper": Shopper(Identity.VISITOR, "ann"), "session_id": "s"}
 NOT_ASKED = {
@@ -103,6 +104,8 @@ def test_no_list_is_taken_for_another_one():
         {"exclude_product_ids": ("anchors", "followed", "x")},
         {"anchors": ("followed", "x")},
         {"exclude_product_ids": ("(0, 1, 0)", "x")},
+        {"candidates": (GivenCandidate("x"),)},
+        {"candidates": (GivenCandidate("x", 0.0),)},
     )
     assert len({digests(RequestQuery(**fields)).stored for fields in alike}) == len(alike)
 

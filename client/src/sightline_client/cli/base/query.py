@@ -18,7 +18,7 @@ from sightline_client.values.signals import AWAY_WEIGHT, Box, Unlike
 
 _OF_THE_CALL = {"product": "products", "anchor": "anchors", "top": "page_size"}
 """Options whose parameter of the call has another name."""
-_CONVERTED = frozenset({"image", "filter"})
+_CONVERTED = frozenset({"image", "filter", "candidates"})
 """Options with the name of a parameter but another content."""
 
 
@@ -213,6 +213,18 @@ class RequestGroup(FilterGroup, SignalGroup):
         options.words(metavar="ID", help="Product to show after all others. Repeatable."),
     ] = None
 
+    candidates: Annotated[
+        Path | None,
+        typer.Option(
+            "--candidates",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            metavar="FILE",
+            help="Products to rank, in place of products of the catalog: an id a line, and after a "
+            "tab its score, if it has one. Up to 2,000.",
+        ),
+    ] = None
     not_personal: Annotated[
         bool,
         typer.Option(
@@ -228,6 +240,8 @@ class RequestGroup(FilterGroup, SignalGroup):
             raise typer.BadParameter("give --user or --visitor, not both", param_hint="--visitor")
         made = cast("RecommendOptions", {**self.query(), **self.passing()})
         made["controls"] = [*self._controls()]
+        if self.candidates is not None:
+            made["candidates"] = _scored(self.candidates)
         return made
 
     def _controls(self) -> Iterator[Control]:
@@ -256,19 +270,39 @@ def _boosted(text: str) -> tuple[str, float]:
         raise typer.BadParameter(problem, param_hint="--boost") from None
 
 
+def _scored(path: Path) -> dict[str, float | None]:
+    """Read products and their scores. A file that holds something else is wrong usage."""
+    found: dict[str, float | None] = {}
+    for number, line in enumerate(_content(path, "--candidates").splitlines(), 1):
+        try:
+            product, _, score = line.decode().strip().partition("\t")
+            value = float(score) if score else None
+        except ValueError:
+            problem = f"{path}, line {number}: must be an id, or an id, a tab and a number"
+            raise typer.BadParameter(problem, param_hint="--candidates") from None
+        if product in found:
+            problem = f"{path}, line {number}: {product} is a duplicate"
+            raise typer.BadParameter(problem, param_hint="--candidates")
+        if product:
+            found[product] = value
+    if not found:
+        raise typer.BadParameter(f"{path} has no product", param_hint="--candidates")
+    return found
+
+
 def photos(paths: Sequence[Path] | None) -> list[bytes]:
     """Read photos. One that can't be read is wrong usage."""
-    return [_photo(path) for path in paths or ()]
+    return [_content(path, "--image") for path in paths or ()]
 
 
-def _photo(path: Path) -> bytes:
+def _content(path: Path, option: str) -> bytes:
     """Read a file, at most one byte more than a message can hold: a device may be endless."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_MESSAGE_BYTES + 1)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise typer.BadParameter(f"{path}: {reason}", param_hint="--image") from None
+        raise typer.BadParameter(f"{path}: {reason}", param_hint=option) from None
     if len(content) > MAX_MESSAGE_BYTES:
-        raise typer.BadParameter(f"{path} is larger than 32 MiB", param_hint="--image")
+        raise typer.BadParameter(f"{path} is larger than 32 MiB", param_hint=option)
     return content

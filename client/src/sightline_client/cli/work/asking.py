@@ -84,6 +84,19 @@ def _texts(line: Mapping[str, object], key: str) -> list[str]:
     return [_utf8(key, text) for text in texts]
 
 
+def _candidates(line: Mapping[str, object], key: str) -> Mapping[str, float | None] | list[str]:
+    value = line[key]
+    if not isinstance(value, dict):
+        return _texts(line, key)
+    return {_utf8(key, each): _score(key, score) for each, score in value.items()}
+
+
+def _score(key: str, value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | None):
+        raise _bad(key, "holds a score that is neither a number nor null")
+    return None if value is None else float(value)
+
+
 def _utf8(key: str, value: str) -> str:
     try:
         value.encode()
@@ -121,6 +134,7 @@ _READERS: Mapping[object, Callable[[Mapping[str, object], str], object]] = {
     str: _text,
     str | None: lambda line, key: _text(line, key) or None,
     str | Iterable[str]: _texts,
+    Mapping[str, float | None] | Iterable[str]: _candidates,
     float: _fraction,
     bool: _flag,
 }

@@ -23,6 +23,8 @@ class Branch(StrEnum):
     REORDER = "reorder"
     RECENTLY_VIEWED = "recently_viewed"
     FOLLOWED = "followed"
+    GIVEN = "given"
+    """The request's own candidates; no other branch runs with it."""
 
 
 BITS = MappingProxyType({branch: 1 << bit for bit, branch in enumerate(Branch)})

@@ -50,9 +50,10 @@ class CandidateList:
     def ordered(self, less: Mapping[str, float] = MappingProxyType({})) -> Sequence[int]:
         """Return rows by descending similarity minus the product's value in `less`.
 
-        Ties are ordered by product id; a list without similarities keeps its order.
+        Ties are ordered by product id; a list without similarities, and that of the request's own
+        candidates, keeps its order.
         """
-        if not self.similarities:
+        if not self.similarities or self.branch is Branch.GIVEN:
             return range(len(self.ids))
         worth = [
             near - less.get(own, 0.0) for near, own in zip(self.similarities, self.ids, strict=True)

@@ -52,6 +52,8 @@ FACET_VALUES = 30e-6
 """Counting the values of all attributes of one product."""
 SORTED_PRODUCT = 0.1e-6
 """Comparing a product with others in the order of a listing."""
+CANDIDATE = 40e-6
+"""Reading and ranking a candidate of the request: estimated, not measured."""
 LISTED_PRODUCT = 100e-6
 """Reading a product that a list looks at."""
 
@@ -151,6 +153,7 @@ def price_of(
             "controls": sizes.products * _of_filters(excluded)
             + sizes.candidates * _of_filters(moved),
             "facets": sizes.products * _of_facets(query.facets),
+            "candidates": len(query.candidates) * CANDIDATE,
             "sort": sizes.products * (SORTED_PRODUCT if query.listed else 0.0),
         },
         models,

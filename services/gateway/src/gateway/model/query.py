@@ -91,6 +91,15 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenCandidate:
+    """A product that the caller wants ranked."""
+
+    product_id: str
+    score: float | None = None
+    """The caller's own, higher is better; `None`: none."""
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerScope:
     """Conditions on the products of an answer."""
 
@@ -144,6 +153,8 @@ class RequestQuery:
     """Products that the request is about, as given, most important first."""
     followed: tuple[str, ...] = ()
     """Attribute values that the shopper follows."""
+    candidates: tuple[GivenCandidate, ...] = ()
+    """The only products that may be in the answer; empty: all of the catalog."""
     not_personal: bool = False
     """If true, the request is answered as for an unknown shopper."""
     listed: bool = False
@@ -188,6 +199,11 @@ class RequestQuery:
     def names_nothing_wanted(self) -> bool:
         """True if all signals are negative and no shopper is named."""
         return bool(self.signals) and not self.wanted and self.as_answered.shopper is None
+
+    @property
+    def given_ids(self) -> frozenset[str]:
+        """Ids of the request's own candidates."""
+        return frozenset(each.product_id for each in self.candidates)
 
     @property
     def left_out(self) -> tuple[str, ...]:

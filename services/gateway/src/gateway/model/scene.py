@@ -73,7 +73,7 @@ def _each_branch(weights: Mapping[Branch, float]) -> Mapping[Branch, float]:
 
 
 def _known_parts(weights: Mapping[str, float]) -> Mapping[str, float]:
-    known = {*SCORED, Branch.COLLABORATIVE, FRESHNESS, *BEHAVIOUR}
+    known = {*SCORED, Branch.COLLABORATIVE, Branch.GIVEN, FRESHNESS, *BEHAVIOUR}
     if unknown := weights.keys() - known:
         raise ValueError(f"unknown parts {sorted(unknown)}; there are {sorted(map(str, known))}")
     return weights

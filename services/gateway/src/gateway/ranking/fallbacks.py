@@ -25,6 +25,7 @@ OWN_CODES: Mapping[Branch, str] = MappingProxyType(
         Branch.REORDER: "BUY_AGAIN",
         Branch.RECENTLY_VIEWED: "VIEWED_RECENTLY",
         Branch.FOLLOWED: "FOLLOWED",
+        Branch.GIVEN: "GIVEN",
     }
 )
 """Reason used if the ranker returned none."""
@@ -34,7 +35,11 @@ FEATURED = "FEATURED"
 
 
 OWN_PARTS: Mapping[str, str] = MappingProxyType(
-    {"FOLLOWED": OWN_CODES[Branch.FOLLOWED], "FRESHNESS": OWN_CODES[Branch.NEW]}
+    {
+        "FOLLOWED": OWN_CODES[Branch.FOLLOWED],
+        "FRESHNESS": OWN_CODES[Branch.NEW],
+        "GIVEN": OWN_CODES[Branch.GIVEN],
+    }
 )
 """Reasons for parts that the gateway computes; the ranker reports these by the part's name."""
 
@@ -103,7 +108,8 @@ def _substitute(failure: StageFailure, named: Sequence[Branch]) -> str:
         case "controls":
             return "the order without controls that need it"
         case "rank":
-            return "the order of fused similarity"
+            given = Branch.GIVEN in named
+            return "the order of the request" if given else "the order of fused similarity"
         case "facets":
             return "no counts"
         case "hydrate":
@@ -129,5 +135,6 @@ _FALLBACKS: Mapping[Branch, str] = MappingProxyType(
         Branch.REORDER: "products that the shopper bought before",
         Branch.RECENTLY_VIEWED: "products that the shopper viewed",
         Branch.FOLLOWED: "the newest products that the shopper follows",
+        Branch.GIVEN: "the request's candidates",
     }
 )

@@ -95,7 +95,7 @@ def _by_branch(
     listings: Sequence[CandidateList], places: Mapping[str, int]
 ) -> dict[Branch, Sequence[float]]:
     """Return the candidates' similarities, by branch with similarities."""
-    found = {branch: _similarities(listings, branch, places) for branch in SCORED}
+    found = {branch: _similarities(listings, branch, places) for branch in (*SCORED, Branch.GIVEN)}
     return {branch: values for branch, values in found.items() if values}
 
 

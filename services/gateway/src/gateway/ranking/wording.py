@@ -27,6 +27,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "BUY_AGAIN": "You bought this before",
         "VIEWED_RECENTLY": "You looked at this recently",
         "FOLLOWED": "By someone you follow",
+        "GIVEN": "Selected for this page",
         "FEATURED": "Picked by the shop",
     },
     "zh": {
@@ -44,6 +45,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "BUY_AGAIN": "您以前买过",
         "VIEWED_RECENTLY": "您最近看过",
         "FOLLOWED": "来自您关注的人",
+        "GIVEN": "为此页面挑选",
         "FEATURED": "店铺精选",
     },
 }

@@ -23,7 +23,9 @@ def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
     )
     return RequestPlan(
         scene=scene,
-        branches=tuple(
+        branches=(Branch.GIVEN,)
+        if query.candidates
+        else tuple(
             branch
             for branch, asked in _asked(query, scene).items()
             if asked and (scene.branches[branch] > 0 or (branch is Branch.NEW and explores))
@@ -31,7 +33,7 @@ def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
         top_k=top_k,
         # The ranker does not evaluate filters: its candidates are filtered afterwards.
         generated=top_k if query.filter is None else MOST_ASKED,
-        most=min(scene.most_candidates, MOST_RANKED),
+        most=MOST_RANKED if query.candidates else scene.most_candidates,
         ahead=2 * query.results_a_page + SPARE,
         scope=scope_of(query, scene),
         ends=StageEnds(
@@ -84,8 +86,11 @@ def weights_of(
 ) -> Mapping[str, float]:
     """Return the weights of the parts of raw scores, by the branches that found candidates.
 
-    If all signals are negative, parts of branches keep their weights.
+    If all signals are negative, parts of branches keep their weights. The callers' own scores count
+    1 unless the scene says otherwise.
     """
+    if Branch.GIVEN in named:
+        return {Branch.GIVEN: 1.0, **scene.parts_without_signals}
     if not ABOUT.isdisjoint(named):
         return scene.parts_with_signals
     negative = {

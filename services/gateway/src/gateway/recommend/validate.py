@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from gateway.model import controls
 from gateway.model.carried import Box
 from gateway.model.errors import ImageRefused
+from gateway.model.plan import MOST_RANKED
 from gateway.model.quality import Quality
 from gateway.model.query import MOST_ANCHORS, Question, RequestQuery, Signal, SignalKind, photo_path
 from gateway.ranking.sorting import LIST_SORTS, SORTS
@@ -105,6 +106,7 @@ def _violations(query: RequestQuery, signals_required: bool) -> Iterator[FieldVi
         yield from _id_violations(product_id, f"exclude_product_ids[{index}]")
     yield from _anchor_violations(query.anchors)
     yield from _followed_violations(query.followed)
+    yield from _candidate_violations(query)
     yield from _range_violations(query)
     if len(query.session_id.encode("utf-8", "surrogatepass")) > MOST_SESSION_BYTES:
         yield FieldViolation("session_id", f"is longer than {MOST_SESSION_BYTES} bytes")
@@ -152,10 +154,30 @@ def _followed_violations(followed: Sequence[str]) -> Iterator[FieldViolation]:
     yield from _twice("followed", followed)
 
 
-def _twice(name: str, values: Sequence[str]) -> Iterator[FieldViolation]:
+def _candidate_violations(query: RequestQuery) -> Iterator[FieldViolation]:
+    candidates = query.candidates
+    if len(candidates) > MOST_RANKED:
+        yield FieldViolation("candidates", f"has more than {MOST_RANKED:,} entries")
+        return
+    if candidates and (query.signals or query.anchors or query.followed):
+        yield FieldViolation(
+            "candidates",
+            "can't be combined with signals, anchor_product_ids or followed, which select products:"
+            " omit these, or omit candidates",
+        )
+    for index, each in enumerate(candidates):
+        yield from _id_violations(each.product_id, f"candidates[{index}].product_id")
+        if each.score is not None and not math.isfinite(each.score):
+            yield FieldViolation(f"candidates[{index}].score", "must be a finite number")
+    yield from _twice("candidates", [each.product_id for each in candidates], ".product_id")
+
+
+def _twice(name: str, values: Sequence[str], part: str = "") -> Iterator[FieldViolation]:
+    """Yield the violation of the first duplicate; `part`: path of the value within its entry."""
     if len(set(values)) < len(values):
-        index = next(at for at, value in enumerate(values) if value in values[:at])
-        yield FieldViolation(f"{name}[{index}]", "is a duplicate")
+        firsts: dict[str, int] = {}
+        index = next(at for at, value in enumerate(values) if firsts.setdefault(value, at) != at)
+        yield FieldViolation(f"{name}[{index}]{part}", "is a duplicate")
 
 
 def _texts(query: RequestQuery) -> tuple[tuple[str, str, int], ...]:

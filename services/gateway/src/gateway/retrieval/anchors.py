@@ -37,9 +37,11 @@ async def resolve_anchors(run: Run) -> tuple[Run, ResolvedAnchors]:
 async def infer_anchors(run: Run) -> tuple[Run, FromRanker | None]:
     """Infer the anchors of a request that names none, if the scene needs them before searches.
 
-    Return the run with them, and the ranker's response.
+    Return the run with them, and the ranker's response. A request with candidates searches nothing.
     """
     scene, query = run.plan.scene, run.query
+    if query.candidates:
+        return run, None
     named = query.about or scene.anchors_from is AnchorSource.REQUEST or query.shopper is None
     if named or not (scene.anchors_look_alike or scene.other_categories):
         return run, None

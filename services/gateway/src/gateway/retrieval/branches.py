@@ -12,6 +12,7 @@ from gateway.model.retrieved import NOTHING, BranchResult, merged
 from gateway.retrieval.anchors import ResolvedAnchors, missing, resolve_anchors, unsearched
 from gateway.retrieval.facets import count_facets
 from gateway.retrieval.fallback import fall_back, filled_up
+from gateway.retrieval.given import given_products
 from gateway.retrieval.keywords import by_keywords
 from gateway.retrieval.new import new_products, newest, of_followed
 from gateway.retrieval.parallel import in_parallel
@@ -26,8 +27,10 @@ async def find(run: Run, anchors: ResolvedAnchors | None = None) -> tuple[Candid
     If they find nothing, or only trending products for an unknown shopper, popular products are
     added, then the newest ones. Empty if no product passes the filter. `anchors`: anchors resolved
     before; None: they are resolved here. Raises errors of the caller, and NothingAvailable if
-    everything failed.
+    everything failed. A request with candidates gets these alone.
     """
+    if run.query.candidates:
+        return await given_products(run)
     if anchors is None:
         run, anchors = await resolve_anchors(run)
     asked, given, kept = anchors.asked, anchors.given, anchors.kept

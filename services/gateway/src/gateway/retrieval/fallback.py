@@ -1,7 +1,7 @@
 """Fallbacks if the branches find too little: popular products, then the newest ones; those of the
 snapshot if the record can't be read."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from gateway.model.columns import ProductColumns, gathered
 from gateway.model.errors import NothingAvailable
 from gateway.model.peers import NominationBasis, RankerCandidates
 from gateway.model.plan import MOST_ASKED
+from gateway.model.query import AnswerScope
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.retrieval.new import BEHIND
 from gateway.retrieval.ranker_candidates import generate, look_up
@@ -86,6 +87,15 @@ async def list_snapshot(run: Run) -> tuple[CandidateList, ...]:
         steps = [f"{item.branch}: {len(item.ids)} of the snapshot" for item in listings]
         run.trace.note(BranchResult(steps=(" → ".join(steps),)))
     return listings
+
+
+async def proven(run: Run, ids: Sequence[str], scope: AnswerScope) -> ProductColumns:
+    """Return those of the products that the snapshot proves to pass."""
+    copy = run.snapshot
+    if copy is None:
+        return ProductColumns()
+    steps = copy.steps(scope, len(ids))
+    return copy.columns_of(await off_loop(steps, copy.passing(scope, ids)))
 
 
 def _popular_before(run: Run) -> RankerCandidates | None:

@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from gateway.clients import messages
 from gateway.model.controls import ControlRule
 from gateway.model.filters import carried
-from gateway.model.query import ALONE, Question, RequestQuery, Signal, SignalKind
+from gateway.model.query import ALONE, GivenCandidate, Question, RequestQuery, Signal, SignalKind
 from gateway.recommend.heat_map import HeatMapQuery
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.errors import FieldViolation
@@ -43,6 +43,7 @@ def recommend_query(request: pb.RecommendRequest) -> RequestQuery:
         shopper=messages.shopper(request.shopper),
         controls=controls_of(request.controls),
         anchors=tuple(request.anchor_product_ids),
+        candidates=tuple(map(_candidate, request.candidates)),
     )
 
 
@@ -109,6 +110,10 @@ def _signal(index: int, message: pb.QuerySignal) -> Signal:
         box=message.box if message.HasField("box") else None,
         find_subject=message.find_subject,
     )
+
+
+def _candidate(message: pb.GivenCandidate) -> GivenCandidate:
+    return GivenCandidate(message.product_id, message.score if message.HasField("score") else None)
 
 
 def comparison(request: pb.DrawHeatMapRequest) -> HeatMapQuery:

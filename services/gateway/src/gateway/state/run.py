@@ -136,5 +136,5 @@ class Run:
 
     @property
     def unlisted_snapshot(self) -> CatalogSnapshot | None:
-        """The snapshot, unless its products are candidates already."""
-        return None if self.trace.snapshot_listed else self.snapshot
+        """The snapshot, unless its products are candidates already, or the request has its own."""
+        return None if self.trace.snapshot_listed or self.query.candidates else self.snapshot

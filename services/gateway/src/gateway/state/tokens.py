@@ -144,6 +144,10 @@ def _asked(query: RequestQuery) -> Iterator[bytes]:
         yield from (control.content for control in query.controls)
     if query.listed or query.text:
         yield from _texts("\0list", query.text, query.sort)
+    if query.candidates:
+        yield from _texts("\0candidates")
+        for each in query.candidates:
+            yield from _texts(each.product_id, repr(each.score))
 
 
 def _texts(*texts: str) -> Iterator[bytes]:

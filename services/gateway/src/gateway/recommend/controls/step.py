@@ -15,11 +15,11 @@ from gateway.model.plan import MOST_ASKED
 from gateway.model.query import AnswerScope
 from gateway.ranking.passing import passing
 from gateway.recommend.controls.active import of_kind, pinned_ids
+from gateway.retrieval.fallback import proven
 from gateway.retrieval.parallel import in_parallel
 from gateway.state.run import Run
 from servicekit import access
 from servicekit.errors import ServiceError
-from servicekit.off_loop import off_loop
 from sightline_rules import controls as rules
 from sightline_rules.controls import ControlKind
 from sightline_rules.filters import Not
@@ -40,7 +40,7 @@ async def apply_controls(
     if not run.plan.controls:
         return candidates, ()
     pinned = [item for item in pinned_ids(run.plan.controls) if item not in candidates.places]
-    asked = [item for item in pinned if item not in run.left_out]
+    asked = [item for item in pinned if not _is_excluded(run, item)]
     columns, found = await _checked(run, asked)
     if columns.product_ids:
         candidates = candidates.joined(columns)
@@ -80,7 +80,7 @@ async def _checked(run: Run, ids: Sequence[str]) -> tuple[ProductColumns, Checke
             return found.columns, found
     except ServiceError as error:
         run.trace.fail(STAGE, Peer.RETRIEVER, error)
-        return await _proven(run, ids, run.plan.scope), None
+        return await proven(run, ids, run.plan.scope), None
 
 
 def _reading(run: Run) -> AbstractAsyncContextManager[object]:
@@ -88,15 +88,6 @@ def _reading(run: Run) -> AbstractAsyncContextManager[object]:
     if Peer.RETRIEVER in run.trace.unreachable:
         raise PeerUnavailable(Peer.RETRIEVER)
     return run.trace.stage(STAGE, run.plan.ends.fallback)
-
-
-async def _proven(run: Run, ids: Sequence[str], scope: AnswerScope) -> ProductColumns:
-    """Return the products that the snapshot proves to pass."""
-    copy = run.snapshot
-    if copy is None:
-        return ProductColumns()
-    steps = copy.steps(scope, len(ids))
-    return copy.columns_of(await off_loop(steps, copy.passing(scope, ids)))
 
 
 async def _all_subjects(
@@ -132,7 +123,7 @@ async def _subjects(
             ]
     except ServiceError as error:
         run.trace.fail(STAGE, Peer.RETRIEVER, error)
-        return (await _proven(run, ids, scope)).product_ids
+        return (await proven(run, ids, scope)).product_ids
     return [item for part in parts for item in part.product_ids]
 
 
@@ -149,9 +140,15 @@ def _absent_pins(
     )
 
 
+def _is_excluded(run: Run, product_id: str) -> bool:
+    """Return whether the request excludes a product, or has candidates without it."""
+    given = run.query.given_ids
+    return product_id in run.left_out or bool(given and product_id not in given)
+
+
 def _absence(run: Run, product_id: str, found: CheckedProducts | None) -> ControlState:
     """Return why a pinned product may not be in the answer."""
-    if product_id in run.left_out:
+    if _is_excluded(run, product_id):
         return ControlState.EXCLUDED
     if found is None:
         return ControlState.UNAVAILABLE

@@ -1,0 +1,84 @@
+"""The request's own candidates: the only products of its answer."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from gateway.model.branch import Branch
+from gateway.model.candidates import CandidateList
+from gateway.model.causes import Peer
+from gateway.model.columns import ProductColumns, gathered
+from gateway.model.errors import NothingAvailable
+from gateway.model.plan import MOST_ASKED
+from gateway.model.query import GivenCandidate
+from gateway.model.retrieved import BranchResult
+from gateway.retrieval.fallback import proven
+from gateway.retrieval.parallel import in_parallel
+from gateway.state.run import Run
+from servicekit.errors import ServiceError
+
+
+async def given_products(run: Run) -> tuple[CandidateList, ...]:
+    """Return the request's candidates that may be in the answer, by score, then as given.
+
+    Ids that are not in the catalog are noted. Without the record, candidates that the snapshot
+    proves to pass are returned. Raises errors of the caller, and NothingAvailable without either.
+    """
+    candidates = _in_order(run.query.candidates)
+    columns, missing = await _read(run, [each.product_id for each in candidates])
+    ids = columns.product_ids
+    scores = _scaled(candidates)
+    listing = CandidateList(Branch.GIVEN, 1.0, columns, [scores[item] for item in ids if scores])
+    places = enumerate(run.query.candidates)
+    run.trace.note(
+        BranchResult(
+            steps=(f"{Branch.GIVEN}: {len(ids)} of {len(candidates)}",),
+            missing={at: each.product_id for at, each in places if each.product_id in missing},
+        )
+    )
+    return (listing,) if ids else ()
+
+
+async def _read(run: Run, ids: Sequence[str]) -> tuple[ProductColumns, frozenset[str]]:
+    """Return the products that pass, in this order, and the ids that are not in the catalog."""
+    retriever, catalog_id, scope = run.peers.retriever, run.query.catalog_id, run.plan.scope
+    parts = [ids[begin : begin + MOST_ASKED] for begin in range(0, len(ids), MOST_ASKED)]
+    try:
+        async with run.trace.stage("retrieve", run.plan.ends.candidates):
+            found = await in_parallel(
+                *(retriever.checked(catalog_id, part, scope) for part in parts)
+            )
+    except ServiceError as error:
+        run.trace.fail(Branch.GIVEN, Peer.RETRIEVER, error)
+        columns, copy = await proven(run, ids, scope), run.snapshot
+        if copy is None or not columns.product_ids:
+            raise NothingAvailable(run.trace.causes) from error
+        run.trace.snapshot_micros = copy.time_micros
+        return columns, frozenset()
+    read = gathered([(each.columns, range(len(each.columns.product_ids))) for each in found])
+    return read, frozenset().union(*(each.missing for each in found))
+
+
+def _in_order(candidates: Sequence[GivenCandidate]) -> Sequence[GivenCandidate]:
+    """Return candidates by score, then as given; those without a score are last."""
+    return sorted(
+        candidates,
+        key=lambda each: -math.inf if each.score is None else each.score,
+        reverse=True,
+    )
+
+
+def _scaled(candidates: Sequence[GivenCandidate]) -> Mapping[str, float]:
+    """Return the scores by product, from 0 (lowest, or none) to 1 (highest); empty if no candidate
+    has one."""
+    scores = [each.score for each in candidates if each.score is not None]
+    if not scores:
+        return {}
+    low, high = min(scores), max(scores)
+    return {
+        each.product_id: 0.0
+        if each.score is None
+        else (each.score - low) / (high - low)
+        if high > low
+        else 1.0
+        for each in candidates
+    }
