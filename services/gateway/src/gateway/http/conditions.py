@@ -35,6 +35,11 @@ def _etag_paths(descriptor: Any, before: tuple[str, ...]) -> Iterator[tuple[str,
             yield from _etag_paths(field.message_type, (*before, field.name))
 
 
+def has_etag(descriptor: Any) -> bool:
+    """Return whether `If-Match` is a header of calls with this request."""
+    return bool(_etag_path(descriptor))
+
+
 def require_etag(message: Message, header: str) -> None:
     """Set the etag that `If-Match` requires of the only item of a request.
 

@@ -1,13 +1,237 @@
-"""OpenAPI 3.1 of the HTTP face."""
+"""The OpenAPI 3.1 description of the HTTP face, from the tables that it answers by."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
-from gateway.http.contract import PublicMethod
+from google.protobuf.descriptor import FieldDescriptor
+
+from gateway.http import conditions, photos
+from gateway.http.contract import HttpPattern, PublicMethod
+from gateway.http.exchange import JSON, PROBLEM
+from gateway.http.mapping import kinds
+from gateway.http.problems import TITLES
+from gateway.http.schemas import Schema, Schemas
+from gateway.http.streams import EVENTS
+from servicekit.access import rule
+
+JOB = "sightline.common.v1.Job"
+PHOTOS_MIB = 1
+"""Methods with larger requests take photos."""
+
+_HEADERS: Mapping[str, Schema] = {
+    "X-Request-Id": {
+        "description": "Id of the request in logs: 1 to 128 letters, digits and ._:/+=-.",
+        "schema": {"type": "string", "maxLength": 128},
+    },
+    "X-Request-Timeout": {
+        "description": "Seconds until the call ends with DEADLINE_EXCEEDED.",
+        "schema": {"type": "number", "exclusiveMinimum": 0},
+    },
+    "Idempotency-Key": {
+        "description": "Sets request_id: calls that start a job return the same job for a key.",
+        "schema": {"type": "string", "maxLength": 128},
+    },
+    "If-Match": {
+        "description": "Etag that the only product of the request must have.",
+        "schema": {"type": "string", "examples": ['"2f1c"']},
+    },
+    "If-None-Match": {
+        "description": "Etag that the caller has: the answer is 304 if it is current.",
+        "schema": {"type": "string", "examples": ['"2f1c"']},
+    },
+    "Prefer": {
+        "description": "`wait=N`: answer when the job has ended, or after N seconds.",
+        "schema": {"type": "string", "examples": ["wait=30"]},
+    },
+    "Last-Event-ID": {
+        "description": "Number of the last event that the caller has.",
+        "schema": {"type": "string"},
+    },
+}
 
 
-def describe(methods: Sequence[PublicMethod]) -> dict[str, Any]:
-    """Return the description."""
-    return {"openapi": "3.1.0", "paths": {}, "count": len(methods)}
+def describe(methods: Sequence[PublicMethod], comments: Mapping[str, str]) -> Schema:
+    """Return the description of calls. `comments`: by full name of what they describe."""
+    schemas = Schemas(comments)
+    paths: dict[str, Schema] = {}
+    for method in methods:
+        for number, pattern in enumerate(method.patterns):
+            operation = _operation(method, pattern, number, schemas)
+            paths.setdefault(pattern.path, {})[pattern.verb.lower()] = operation
+    schemas.made["Problem"] = _problem()
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Sightline",
+            "description": "Visual product recommendations. Every call is also a call of gRPC, with"
+            " the same names, limits, roles and errors.",
+            "version": version("sightline-gateway"),
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "http://127.0.0.1:8680"}],
+        "security": [{"token": []}, {}],
+        "tags": _tags(methods, schemas),
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted(schemas.made.items())),
+            "parameters": {
+                name: {"name": name, "in": "header", **header} for name, header in _HEADERS.items()
+            },
+            "responses": {
+                "Problem": {
+                    "description": "The call failed; `reason` says why.",
+                    "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+                }
+            },
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _tags(methods: Sequence[PublicMethod], schemas: Schemas) -> list[Schema]:
+    services = {method.descriptor.containing_service.name: method for method in methods}
+    return [
+        {"name": name} | schemas.described(method.descriptor.containing_service)
+        for name, method in services.items()
+    ]
+
+
+def _operation(method: PublicMethod, pattern: HttpPattern, number: int, schemas: Schemas) -> Schema:
+    service = method.descriptor.containing_service.name
+    access = rule(method.name)
+    operation: Schema = {
+        "operationId": f"{service}_{method.descriptor.name}" + (f"_{number + 1}" if number else ""),
+        "tags": [service],
+        **schemas.described(method.descriptor),
+        "x-roles": sorted(access.roles),
+        "parameters": [*_fields(method, pattern, schemas), *_headers(method, pattern)],
+    }
+    if access.admin:
+        operation["x-admin-port"] = True
+    if pattern.has_body:
+        operation["requestBody"] = {"required": True, "content": _bodies(method, schemas)}
+    operation["responses"] = {
+        "200": _answer(method, schemas),
+        "default": {"$ref": "#/components/responses/Problem"},
+    }
+    return operation
+
+
+def _fields(method: PublicMethod, pattern: HttpPattern, schemas: Schemas) -> Iterator[Schema]:
+    """Yield the fields that path and query hold."""
+    named = []
+    for part in pattern.path.split("{")[1:]:
+        name = part.partition("}")[0]
+        named.append(name)
+        field = _find(method.descriptor.input_type, name)
+        schema = schemas.field(field)
+        yield {"name": name, "in": "path", "required": True, **_moved(schema)}
+    if pattern.has_body:
+        return
+    for field in method.descriptor.input_type.fields:
+        kind = field.message_type
+        if field.name not in named and (kind is None or kind.full_name in kinds.TEXTS):
+            yield {"name": field.json_name, "in": "query", **_moved(schemas.field(field))}
+
+
+def _find(descriptor: Any, path: str) -> Any:
+    *outer, last = path.split(".")
+    for name in outer:
+        descriptor = descriptor.fields_by_name[name].message_type
+    return descriptor.fields_by_name[last]
+
+
+def _moved(schema: Schema) -> Schema:
+    """Return the members of a parameter: its description is not part of its schema."""
+    text = schema.pop("description", "")
+    return ({"description": text} if text else {}) | {"schema": schema}
+
+
+def _headers(method: PublicMethod, pattern: HttpPattern) -> Iterator[Schema]:
+    names = ["X-Request-Id", "X-Request-Timeout"]
+    if not method.reads:
+        names.append("Idempotency-Key")
+        if conditions.has_etag(method.descriptor.input_type):
+            names.append("If-Match")
+    elif "etag" in method.descriptor.output_type.fields_by_name and pattern.verb == "GET":
+        names.append("If-None-Match")
+    if method.streams:
+        names.append("Last-Event-ID")
+    elif method.descriptor.output_type.full_name == JOB:
+        names.append("Prefer")
+    for name in names:
+        yield {"$ref": f"#/components/parameters/{name}"}
+
+
+def _bodies(method: PublicMethod, schemas: Schemas) -> Schema:
+    request = schemas.ref(method.descriptor.input_type)
+    bodies: Schema = {JSON: {"schema": request}}
+    if method.most_bytes > PHOTOS_MIB * 2**20 and _takes_files(method.descriptor.input_type):
+        bodies[photos.MULTIPART] = {
+            "schema": {
+                "type": "object",
+                "properties": {photos.REQUEST: request},
+                "additionalProperties": {"type": "string", "contentMediaType": "image/*"},
+                "description": "Each photo is a part named after its field.",
+            },
+            "encoding": {photos.REQUEST: {"contentType": JSON}},
+        }
+        if photos.photo_path(method.descriptor.input_type):
+            bodies["image/*"] = {"schema": {"type": "string", "contentMediaType": "image/*"}}
+    return bodies
+
+
+def _takes_files(descriptor: Any, depth: int = 0) -> bool:
+    return any(
+        field.type == FieldDescriptor.TYPE_BYTES
+        or (
+            field.message_type is not None
+            and depth < photos.DEEPEST
+            and _takes_files(field.message_type, depth + 1)
+        )
+        for field in descriptor.fields
+    )
+
+
+def _answer(method: PublicMethod, schemas: Schemas) -> Schema:
+    schema = schemas.ref(method.descriptor.output_type)
+    if method.streams:
+        text = "Events, each with a message as `data`; then an event `end`, or `error`."
+        return {
+            "description": text,
+            "content": {EVENTS: {"schema": {"type": "string"}, "x-event-data": schema}},
+        }
+    text = schemas.described(method.descriptor.output_type).get("description", "The answer.")
+    return {"description": text, "content": {JSON: {"schema": schema}}}
+
+
+def _problem() -> Schema:
+    violation = {
+        "type": "object",
+        "properties": {
+            "field": {"type": "string", "examples": ["signals[0].weight"]},
+            "description": {"type": "string"},
+        },
+    }
+    text = {"type": "string"}
+    return {
+        "type": "object",
+        "description": "An error (RFC 9457) with what the status of a gRPC call carries.",
+        "properties": {
+            "type": {**text, "examples": ["urn:sightline:error:PRODUCT_NOT_FOUND"]},
+            "title": text,
+            "status": {"type": "integer", "minimum": 400, "maximum": 599},
+            "detail": {**text, "description": "What is wrong, and what to do, for a person."},
+            "code": {**text, "enum": [*sorted(map(str, TITLES)), "INTERNAL", "UNKNOWN"]},
+            "reason": {**text, "description": "Stable, for programs: docs/integrate/errors.md."},
+            "domain": text,
+            "requestId": text,
+            "metadata": {"type": "object", "additionalProperties": text},
+            "fieldViolations": {"type": "array", "items": violation},
+            "retryAfterSeconds": {"type": "number", "minimum": 0},
+        },
+        "required": ["type", "title", "status", "detail", "code", "reason", "requestId"],
+    }

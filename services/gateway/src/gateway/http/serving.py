@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from starlette.middleware.cors import CORSMiddleware
 from gateway.http import openapi
 from gateway.http.app import HttpApp, Page
 from gateway.http.calls import GatewayCalls
-from gateway.http.contract import public_methods
+from gateway.http.comments import comments
+from gateway.http.contract import PublicMethod, public_methods
 from gateway.http.exchange import HttpAnswer, HttpRequest
 from gateway.http.protocol import ConnectionLimits, LimitedProtocol
 from gateway.http.settings import HttpSettings
@@ -102,11 +104,10 @@ async def start(settings: HttpSettings) -> HttpServer:
 def app(settings: HttpSettings, channel: Any) -> Any:
     """Return the ASGI application for a channel to the gateway."""
     methods = public_methods()
-    described = orjson.dumps(openapi.describe(methods))
     pages: dict[str, Page] = {
         "/live": _live,
         "/ready": _ready(channel),
-        "/openapi.json": _page(described),
+        "/openapi.json": _described(methods),
     }
     served: Any = HttpApp(
         GatewayCalls(channel),
@@ -176,9 +177,15 @@ def _ready(channel: Any) -> Page:
     return ready
 
 
-def _page(body: bytes) -> Page:
+def _described(methods: Sequence[PublicMethod]) -> Page:
+    """Return the page of the description, which is made at its first request."""
+
+    @cache
+    def body() -> bytes:
+        return orjson.dumps(openapi.describe(methods, comments()))
+
     async def page(_: HttpRequest) -> HttpAnswer:
-        return HttpAnswer(200, body)
+        return HttpAnswer(200, await asyncio.to_thread(body))
 
     return page
 

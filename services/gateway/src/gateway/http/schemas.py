@@ -1,0 +1,157 @@
+"""JSON Schema of messages, from descriptors, options and comments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+
+from gateway.http.mapping import kinds
+from sightline.common.v1 import limits_pb2
+
+ITEMS = 5_000
+"""Maximum length of a list whose proto declares none (servicekit.entry_limits)."""
+Schema = dict[str, Any]
+
+_RANGE = re.compile(r"(?<![\w.−-])(\d[\d,.]*) to (\d[\d,]*)(?=[.;,)]? |[.;]?$)(?! (?:of|×))")
+_LONGEST = re.compile(r"(?:[Uu]p to|at most|to) (\d[\d,]*) (?:characters|bytes)")
+_EXAMPLE = re.compile(r'e\.g\. "([^"]+)"|[Dd]efault: "([^"]+)"')
+_KNOWN: Mapping[str, Schema] = {
+    "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
+    "google.protobuf.Duration": {"type": "string", "pattern": r"^-?\d+(\.\d{1,9})?s$"},
+    "google.protobuf.FieldMask": {"type": "string", "examples": ["title,price"]},
+    "google.protobuf.Any": {
+        "type": "object",
+        "properties": {"@type": {"type": "string"}},
+        "additionalProperties": True,
+    },
+    "google.protobuf.Struct": {"type": "object", "additionalProperties": True},
+    "google.protobuf.Value": {},
+    "google.protobuf.ListValue": {"type": "array"},
+}
+
+
+class Schemas:
+    """The schemas of the types that a description refers to."""
+
+    def __init__(self, comments: Mapping[str, str]) -> None:
+        """`comments`: by full name of what they describe."""
+        self._comments = comments
+        self.made: dict[str, Schema] = {}
+
+    def ref(self, descriptor: Any) -> Schema:
+        """Return a reference to the schema of a message or enum, which is made if it is not."""
+        name = descriptor.full_name.removeprefix("sightline.")
+        if descriptor.full_name in _KNOWN:
+            return dict(_KNOWN[descriptor.full_name])
+        if name not in self.made:
+            self.made[name] = {}  # types may contain themselves
+            is_enum = hasattr(descriptor, "values_by_name")
+            made = self._enum(descriptor) if is_enum else self._message(descriptor)
+            self.made[name] = made
+        return {"$ref": f"#/components/schemas/{name}"}
+
+    def described(self, descriptor: Any) -> Schema:
+        """Return the comment of a field, message, enum or method as a member."""
+        text = self._comments.get(descriptor.full_name, "")
+        return {"description": text} if text else {}
+
+    def field(self, field: Any) -> Schema:
+        """Return the schema of a field."""
+        described = self.described(field)
+        text = described.get("description", "")
+        if kinds.is_map(field):
+            value = self._single(field.message_type.fields_by_name["value"])
+            return {"type": "object", "additionalProperties": value} | described
+        if field.is_repeated:
+            most = field.GetOptions().Extensions[limits_pb2.max_items] or ITEMS
+            return {"type": "array", "items": self._single(field), "maxItems": most} | described
+        return self._single(field) | _limits(field, text) | described
+
+    def _single(self, field: Any) -> Schema:
+        if field.message_type is not None or field.enum_type is not None:
+            return self.ref(field.message_type or field.enum_type)
+        return dict(_SCALARS[field.type])
+
+    def _message(self, descriptor: Any) -> Schema:
+        schema: Schema = {"type": "object"} | self.described(descriptor)
+        schema["properties"] = {each.json_name: self.field(each) for each in descriptor.fields}
+        schema["additionalProperties"] = False
+        choices = [_choice(oneof) for oneof in descriptor.oneofs if len(oneof.fields) > 1]
+        if len(choices) == 1:
+            schema |= choices[0]
+        elif choices:
+            schema["allOf"] = choices
+        return schema
+
+    def _enum(self, descriptor: Any) -> Schema:
+        names = [value.name for value in descriptor.values]
+        text = self._comments.get(descriptor.full_name, "")
+        lines = [
+            f"`{value.name}`: {self._comments.get(self._value_name(descriptor, value), '')}"
+            for value in descriptor.values
+        ]
+        return {"type": "string", "enum": names, "description": "\n".join([text, *lines])}
+
+    @staticmethod
+    def _value_name(descriptor: Any, value: Any) -> str:
+        return f"{descriptor.full_name}.{value.name}"
+
+
+def _choice(oneof: Any) -> Schema:
+    """Return that at most one of some members is there."""
+    required = [{"required": [field.json_name]} for field in oneof.fields]
+    return {"oneOf": [*required, {"not": {"anyOf": required}}]}
+
+
+def _limits(field: Any, text: str) -> Schema:
+    """Return the limits and the example that the comment of a field names."""
+    found: Schema = {}
+    if field.type == FieldDescriptor.TYPE_STRING:
+        if longest := _LONGEST.search(text):
+            found["maxLength"] = _number(longest[1])
+        if example := _EXAMPLE.search(text):
+            found["examples"] = [example[1] or example[2]]
+    elif field.cpp_type in _NUMBERS and (given := _RANGE.search(text)):
+        least, most = float(given[1].replace(",", "").rstrip(".")), _number(given[2])
+        # 0 is what an unset field has: the default.
+        found = {"minimum": min(0, least) if "efault" in text else least, "maximum": most}
+        found = {key: int(value) if value == int(value) else value for key, value in found.items()}
+    return found
+
+
+def _number(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+_NUMBERS = frozenset(
+    (
+        FieldDescriptor.CPPTYPE_INT32,
+        FieldDescriptor.CPPTYPE_UINT32,
+        FieldDescriptor.CPPTYPE_FLOAT,
+        FieldDescriptor.CPPTYPE_DOUBLE,
+    )
+)
+_INT32 = {"type": "integer", "format": "int32"}
+_UINT32 = {"type": "integer", "format": "uint32", "minimum": 0}
+_INT64 = {"type": "string", "format": "int64", "pattern": r"^-?\d{1,19}$"}
+_UINT64 = {"type": "string", "format": "uint64", "pattern": r"^\d{1,20}$"}
+_SCALARS: Mapping[int, Schema] = {
+    FieldDescriptor.TYPE_DOUBLE: {"type": "number", "format": "double"},
+    FieldDescriptor.TYPE_FLOAT: {"type": "number", "format": "float"},
+    FieldDescriptor.TYPE_INT32: _INT32,
+    FieldDescriptor.TYPE_SINT32: _INT32,
+    FieldDescriptor.TYPE_SFIXED32: _INT32,
+    FieldDescriptor.TYPE_UINT32: _UINT32,
+    FieldDescriptor.TYPE_FIXED32: _UINT32,
+    FieldDescriptor.TYPE_INT64: _INT64,
+    FieldDescriptor.TYPE_SINT64: _INT64,
+    FieldDescriptor.TYPE_SFIXED64: _INT64,
+    FieldDescriptor.TYPE_UINT64: _UINT64,
+    FieldDescriptor.TYPE_FIXED64: _UINT64,
+    FieldDescriptor.TYPE_BOOL: {"type": "boolean"},
+    FieldDescriptor.TYPE_STRING: {"type": "string"},
+    FieldDescriptor.TYPE_BYTES: {"type": "string", "format": "byte", "contentEncoding": "base64"},
+}
