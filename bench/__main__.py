@@ -27,6 +27,7 @@ from bench.cases import (
     faces,
     feedback,
     filters,
+    gpu,
     heat_map,
     hops,
     import_beside,
@@ -107,6 +108,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     "standin": standin.run,
     "safeguards": safeguards.run,
     "filters": filters.run,
+    "gpu": gpu.run,
     "heat_map": heat_map.run,
     "store": store.run,
     "watchdog": watchdog.run,
@@ -151,7 +153,8 @@ FULL: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
 """All benches, with the forms that take hours instead of their short forms."""
 
 SAMPLES: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
-    "ablation": ablation.sample
+    "ablation": ablation.sample,
+    "gpu": gpu.sample,
 }
 """Quick forms of benches. Do not publish their figures."""
 
@@ -201,7 +204,7 @@ def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, Sequence[str]
         "--full", action="store_true", help="all of them, including forms that take hours"
     )
     parser.add_argument(
-        "--sample", action="store_true", help="ablation: measure a part of the photos"
+        "--sample", action="store_true", help="ablation: a part of the photos; gpu: on the CPU"
     )
     parser.add_argument(
         "--write-docs", action="store_true", help="write the tables into the bench's page"

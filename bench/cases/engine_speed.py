@@ -1,4 +1,4 @@
-"""Cost of decoding, gain by int8, and speed of a GPU, without a server."""
+"""Cost of decoding and gain by int8, without a server."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -25,25 +25,17 @@ PICTURES = 4
 REPEATS = 5
 INT8 = MODEL.with_name(f"{MODEL.name}_int8")
 RECIPE = PhotoRecipe(224, 0.875, "in the graph")
-BATCHES = (1, 2, 4, 8, 16, 32, 64)
-SECONDS = 1.0
-FLOPS = 2 * 0.385e9
-"""Operations for one photo in EfficientNet-Lite0: 385 million multiply-adds (its model card)."""
-PEAK_FLOPS = {"H200": 67e12, "H100": 67e12, "A100": 19.5e12, "L4": 30.3e12, "T4": 8.1e12}
-"""float32 without tensor cores, by NVIDIA's data sheets: the roofline of a graph in float32."""
 
 
 @dataclass(slots=True)
 class Engines:
-    """int8 and float32 on the same photos in alternation; batches on a GPU."""
+    """int8 and float32 on the same photos in alternation."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     """Processor seconds of a batch of each build."""
     cosines: list[float] = field(default_factory=list)
     """Cosine between the vectors of the two builds, one per photo. Empty if there is no int8 build.
     """
-    gpu: dict[int, float] = field(default_factory=dict)
-    """Images a second on a GPU, by batch size. Empty if there is no GPU."""
 
 
 def decoding() -> dict[float, tuple[float, list[float]]]:
@@ -82,35 +74,20 @@ def engines(photos: Sequence[bytes]) -> Engines:
                 vectors[name].append(rows)
         both = [np.concatenate(rows) for rows in vectors.values()]
         found.cosines = np.einsum("nd,nd->n", *both).tolist()
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        session = _session(graph, "CUDAExecutionProvider")
-        found.gpu = {batch: _rate(session, pixels, batch) for batch in BATCHES}
     return found
 
 
-def _session(graph: str, provider: str = "CPUExecutionProvider") -> Any:
+def _session(graph: str) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(graph, options, providers=[provider])
-
-
-def _rate(session: Any, pixels: npt.NDArray[np.uint8], batch: int) -> float:
-    """Return the images a second in batches of this size."""
-    given = {"image": np.resize(pixels, (batch, *pixels.shape[1:]))}
-    for _ in range(5):
-        session.run(None, given)
-    done, began = 0, time.perf_counter()
-    while time.perf_counter() - began < SECONDS:
-        session.run(None, given)
-        done += batch
-    return done / (time.perf_counter() - began)
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def goals(decoded: Mapping[float, tuple[float, list[float]]], engine: Engines) -> list[Goal]:
-    """Return the goals of decoding, int8 and the GPU."""
+    """Return the goals of decoding and int8."""
     megabytes, spent = decoded[GOAL_GRAIN]
     gain = median_ratio(engine.seconds["fp32"], engine.seconds["int8"]) if engine.seconds else None
-    found = [
+    return [
         Goal(
             f"12 megapixels ({megabytes:.1f} MB) decoded and resized, processor time",
             25.0,
@@ -119,23 +96,6 @@ def goals(decoded: Mapping[float, tuple[float, list[float]]], engine: Engines) -
         ),
         Goal("int8's images a processor second ÷ float32's", None, "×", gain, 1.6),
     ]
-    if not engine.gpu:  # else there is a table
-        found.append(Goal("images/s on a GPU, batches of 1 to 64", None, "", None))
-    return found
-
-
-def _share(rate: float | None) -> float | None:
-    """Return the share of the GPU's peak, or None without a GPU of known peak."""
-    peak = next((flops for name, flops in PEAK_FLOPS.items() if name in _gpu_name()), None)
-    return None if rate is None or peak is None else rate * FLOPS / peak
-
-
-def _gpu_name() -> str:
-    try:
-        with open("/proc/driver/nvidia/gpus/0/information") as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 def decoding_table(decoded: Mapping[float, tuple[float, list[float]]]) -> BenchTable:
@@ -180,19 +140,6 @@ def engine_tables(engine: Engines) -> list[BenchTable]:
                 section=None,
             )
         )
-    if engine.gpu:
-        tables.append(
-            BenchTable(
-                title="On the GPU, onnxruntime alone",
-                headers=("batch", "images/s", "share of the roofline"),
-                rows=tuple(
-                    (str(batch), f"{rate:,.0f}", f"{_share(rate) or 0:.1%}")
-                    for batch, rate in engine.gpu.items()
-                ),
-                caption="float32; the roofline is the data sheet's without tensor cores.",
-                section=None,
-            )
-        )
     return tables
 
 
@@ -203,5 +150,4 @@ def figures(
     return {
         "decoding": [{"megabytes": size, "cpu_ms": spent} for size, spent in decoded.values()],
         "int8": {"seconds": engine.seconds, "cosines": engine.cosines} if engine.seconds else None,
-        "gpu_images_per_second": engine.gpu or None,
     }

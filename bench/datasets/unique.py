@@ -35,9 +35,10 @@ def photos(size: tuple[int, int], count: int, grain: float) -> list[bytes]:
     return found
 
 
-def unique(files: list[bytes]) -> Iterator[bytes]:
-    """Yield the files in a cycle, each time with another JPEG comment (marker COM)."""
-    for number in itertools.count():
+def unique(files: list[bytes], start: int = 0) -> Iterator[bytes]:
+    """Yield the files in a cycle, each time with another JPEG comment (marker COM). Numbers from
+    `start` on are the comments."""
+    for number in itertools.count(start):
         file, comment = files[number % len(files)], f"{number:016}".encode()
         segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
         yield file[:2] + segment + file[2:]

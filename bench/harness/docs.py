@@ -24,6 +24,7 @@ PAGES = {
     "experiments": EXPERIMENTS,
     "exposure": FAIRNESS,
     "faces": EMBEDDER,
+    "gpu": EMBEDDER,
     "new_pods": NEW_PODS,
     "private_counts": PRIVATE_COUNTS,
     "sizes": PERFORMANCE,
