@@ -62,14 +62,14 @@ START_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class GpuPlan:
-    """How much is measured."""
+    """Size of a measurement: callers, rounds, seconds and items."""
 
     provider: str
     """onnxruntime's execution provider."""
     callers: Sequence[int]
     rounds: int
     seconds: float
-    """Of one cell in one round."""
+    """Seconds of one contender with one number of callers in one round."""
     batches: Sequence[int]
     repeats: int
     """Runs of each batch without a server."""

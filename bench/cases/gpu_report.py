@@ -45,7 +45,7 @@ class GpuCell:
     costs: dict[str, list[float]] = field(default_factory=dict)
     """Milliseconds of processor time per item, by kind of process."""
     latencies: list[float] = field(default_factory=list)
-    """Of every item, in milliseconds."""
+    """Latency of every item, in milliseconds."""
     refused: list[str] = field(default_factory=list)
     """Errors of items without a vector, of all rounds."""
 

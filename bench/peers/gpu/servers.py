@@ -30,7 +30,7 @@ STUB: Final = b"triton_python_backend_stub"
 
 @dataclass(frozen=True, slots=True)
 class ModelWork:
-    """What a model in Triton did so far."""
+    """Counts and times of a model in Triton since its start."""
 
     items: int
     batches: int

@@ -357,8 +357,6 @@ class BrowseProductsRequest(google.protobuf.message.Message):
     RANKED_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     LAST_FILTER_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int
-    ONLY_PRODUCT_IDS_FIELD_NUMBER: builtins.int
-    RESTRICTED_FIELD_NUMBER: builtins.int
     EXCLUDE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
@@ -378,8 +376,6 @@ class BrowseProductsRequest(google.protobuf.message.Message):
     """Text of up to 4,096 characters: only products that have its words, as SearchKeywords selects them. If the words of
     the catalog are not in memory (more than 100,000 products), only the 1,000 that match best. If empty, all.
     """
-    restricted: builtins.bool
-    """If true, only `only_product_ids` are listed."""
     page_size: builtins.int
     """Number of products, 0 to 1,000. 0: none, only counts."""
     page_token: builtins.str
@@ -399,10 +395,6 @@ class BrowseProductsRequest(google.protobuf.message.Message):
     @property
     def last_filter(self) -> sightline.common.v1.filter_pb2.Filter:
         """Products that pass this filter follow after all others. If unset, none does."""
-
-    @property
-    def only_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """With `restricted`: the only products of the listing, up to 2,000. Ignored with `text`."""
 
     @property
     def exclude_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -426,8 +418,6 @@ class BrowseProductsRequest(google.protobuf.message.Message):
         ranked_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         last_filter: sightline.common.v1.filter_pb2.Filter | None = ...,
         text: builtins.str = ...,
-        only_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
-        restricted: builtins.bool = ...,
         exclude_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
@@ -436,7 +426,7 @@ class BrowseProductsRequest(google.protobuf.message.Message):
         last_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter", "last_filter", b"last_filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "facets", b"facets", "filter", b"filter", "known_state", b"known_state", "last_filter", b"last_filter", "last_product_ids", b"last_product_ids", "only_product_ids", b"only_product_ids", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "ranked_product_ids", b"ranked_product_ids", "request_id", b"request_id", "restricted", b"restricted", "text", b"text"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "facets", b"facets", "filter", b"filter", "known_state", b"known_state", "last_filter", b"last_filter", "last_product_ids", b"last_product_ids", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "ranked_product_ids", b"ranked_product_ids", "request_id", b"request_id", "text", b"text"]) -> None: ...
 
 Global___BrowseProductsRequest: typing_extensions.TypeAlias = BrowseProductsRequest
 

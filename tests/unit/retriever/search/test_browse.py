@@ -192,13 +192,10 @@ def test_the_first_product_of_a_family_stands_for_its_variants() -> None:
     assert (facets.places, facets.total, facets.facets[0].values[0].products) == ([], 2, 2)
 
 
-def test_excluded_products_are_left_out_and_only_named_ones_are_listed() -> None:
+def test_excluded_products_are_left_out() -> None:
     held = Held({name: cells(create_time=place) for place, name in enumerate(IDS)})
     query = BrowseQuery("default", "NEWEST", size=9, excluded=("p8", "gone"))
     assert held.ids(held.page(query)) == IDS[7::-1]
-    only = replace(query, only=("p8", "p2", "p2", "gone", "p5"))
-    assert held.ids(held.page(only)) == ["p5", "p2"]
-    assert held.ids(held.page(replace(query, only=()))) == []
 
 
 def test_a_text_lists_the_products_that_have_its_words() -> None:
@@ -224,7 +221,6 @@ def test_a_catalog_that_did_not_change_is_not_listed_again() -> None:
         {"size": -1},
         {"excluded": ("p",) * 10_001},
         {"last_ids": ("p",) * 10_001},
-        {"only": ("p",) * 2001},
         {"ranked": ("p",) * 10_001},
         {"text": "x" * 4097},
     ],

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sightline_client.cli.show.tables import PARTS, degradation, grid, plain
+from sightline_client.cli.show.tables import PARTS, degraded, grid, plain
 from sightline_client.values.answers import Move, MoveCause, RecommendedProduct, ScorePart
 from sightline_client.values.explanations import (
     BranchVerdict,
@@ -65,7 +65,7 @@ def explanation(value: Explanation) -> RenderableType:
         name = f"{plain(value.product.product_id)} {plain(value.product.title)}"
         lines.append(Text(name, style="bold"))
     lines.append(Text(f"{plain(value.text)} [{value.outcome}]"))
-    lines += [Text(f"Degraded: {degradation(item)}", style="yellow") for item in value.degradations]
+    lines += degraded(value.degradations)
     if value.rejection is not None:
         lines += [Text(f"  it has {plain(held)}") for held in value.rejection.held]
         if value.rejection.path:

@@ -318,17 +318,13 @@ def listed(value: Listing) -> RenderableType:
     table = grid(("rank", "product", "title", "category", "price"), rows)
     more = f"; --page-token {value.next_page_token} shows the next page"
     count = f"{value.product_count} products pass{more if value.next_page_token else ''}"
-    lost = [
-        Text(f"Degraded: {tables.degradation(item)}", style="yellow") for item in value.degradations
-    ]
-    return Group(table if value.results else Text("no products pass"), Text(count, "dim"), *lost)
+    results = table if value.results else Text("no products pass")
+    return Group(results, Text(count, "dim"), *tables.degraded(value.degradations))
 
 
 def found(value: SearchResults) -> RenderableType:
     """Show candidates with their similarity, degradations and stage timings."""
-    lost = [
-        Text(f"Degraded: {tables.degradation(item)}", style="yellow") for item in value.degradations
-    ]
+    lost = tables.degraded(value.degradations)
     if value.match is not None and value.match.poor:
         lost.append(Text(tables.plain(tables.why(value.match)), style="yellow"))
     rows = (

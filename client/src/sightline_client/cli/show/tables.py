@@ -135,6 +135,11 @@ def degradation(value: answers.Degradation) -> str:
     return f"{plain(value.stage)}: {CAUSES[value.cause]} [{value.cause}].{instead}"
 
 
+def degraded(values: Iterable[answers.Degradation]) -> list[Text]:
+    """Show each degradation on a line."""
+    return [Text(f"Degraded: {degradation(item)}", style="yellow") for item in values]
+
+
 def timings(values: Sequence[answers.StageTiming]) -> RenderableType:
     """Show stage timings in milliseconds."""
     if not values:
@@ -262,7 +267,7 @@ def chance(item: answers.RecommendedProduct) -> str:
 
 
 def _notes(value: answers.Recommendations) -> list[Text]:
-    notes = [Text(f"Degraded: {degradation(item)}", style="yellow") for item in value.degradations]
+    notes = degraded(value.degradations)
     if words := QUALITIES.get(value.quality):
         notes.append(Text(f"Quality: {words} [{value.quality}]", style="yellow"))
     if value.no_good_match:

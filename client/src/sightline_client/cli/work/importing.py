@@ -265,10 +265,9 @@ def _lines(
             try:
                 made = products.product(row.cells, source.photos, read=read and not past)
                 error = twice(seen, row, product_id) or too_large(made)
-                names = products.photos(row.cells, source.photos)
-                shared.lacking += error is None and not names
+                shared.lacking += error is None and not made.images
                 if error is None and not made.parent_id:
-                    shared.look(row.number, names)
+                    shared.look(row.number, products.photos(row.cells, source.photos))
             except SightlineError as refusal:
                 error = refusal
         if not past or ask_again:

@@ -31,7 +31,7 @@ _SECONDS = re.compile(r"[0-9]{1,6}([.][0-9]{1,9})?")
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What a caller sends beside a request."""
+    """Metadata and deadline of a call, from the headers of its request."""
 
     metadata: tuple[tuple[str, str], ...]
     timeout: float | None

@@ -32,7 +32,7 @@ def _of_file(text: str) -> Iterator[tuple[str, str]]:
     package = _PACKAGE.search(text)
     scope: list[str] = [package[1]] if package else []
     opened: list[bool] = []
-    """Of each open brace, whether it opened a scope of names."""
+    """For each open brace, true if names inside it belong to it, as in a message."""
     lines: list[str] = []
     for line in text.splitlines():
         if comment := _COMMENT.match(line):

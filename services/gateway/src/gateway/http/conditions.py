@@ -1,4 +1,4 @@
-"""What HTTP's own headers mean for messages: etags, idempotency keys, and waiting for jobs."""
+"""Headers of HTTP applied to messages: etags, idempotency keys, and waiting for jobs."""
 
 from __future__ import annotations
 

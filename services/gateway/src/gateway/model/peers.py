@@ -235,7 +235,7 @@ class BrowsedProducts:
     facets: Sequence[Facet]
     next_token: str
     state: str
-    """Of the catalog; changes with every write."""
+    """Token of the catalog's content, which changes with every write."""
     not_modified: bool
 
 

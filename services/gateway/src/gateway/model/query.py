@@ -160,9 +160,9 @@ class RequestQuery:
     listed: bool = False
     """If true, all products that pass are ordered: a request of List."""
     text: str = ""
-    """Of List: only products that have its words; empty: all."""
+    """Text whose words the products of a List request must have; empty: all are listed."""
     if_none_match: str = ""
-    """Of List: etag of an earlier page."""
+    """Etag of the page of a List request that the caller has already; empty: none."""
 
     @property
     def about(self) -> tuple[str, ...]:

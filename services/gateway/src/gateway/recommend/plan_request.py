@@ -15,7 +15,6 @@ SPARE = 10
 
 def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
     """Return the plan of a request with a total of `seconds`."""
-    explores = bool(scene.diversity.exploration_places) and not query.signals
     top_k = min(
         max(round(query.results_a_page * scene.over_fetch), scene.least_candidates),
         scene.most_candidates,
@@ -23,13 +22,7 @@ def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
     )
     return RequestPlan(
         scene=scene,
-        branches=(Branch.GIVEN,)
-        if query.candidates
-        else tuple(
-            branch
-            for branch, asked in _asked(query, scene).items()
-            if asked and (scene.branches[branch] > 0 or (branch is Branch.NEW and explores))
-        ),
+        branches=_branches(query, scene),
         top_k=top_k,
         # The ranker does not evaluate filters: its candidates are filtered afterwards.
         generated=top_k if query.filter is None else MOST_ASKED,
@@ -44,6 +37,19 @@ def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
             hydrate=max(scene.budgets.rank, scene.budgets.hydrate) * seconds,
             answer=seconds,
         ),
+    )
+
+
+def _branches(query: RequestQuery, scene: Scene) -> tuple[Branch, ...]:
+    """Return the branches of a request, in the order of Branch; its own candidates are the only
+    one."""
+    if query.candidates:
+        return (Branch.GIVEN,)
+    explores = bool(scene.diversity.exploration_places) and not query.signals
+    return tuple(
+        branch
+        for branch, asked in _asked(query, scene).items()
+        if asked and (scene.branches[branch] > 0 or (branch is Branch.NEW and explores))
     )
 
 

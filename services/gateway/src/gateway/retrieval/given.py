@@ -74,11 +74,10 @@ def _scaled(candidates: Sequence[GivenCandidate]) -> Mapping[str, float]:
     if not scores:
         return {}
     low, high = min(scores), max(scores)
-    return {
-        each.product_id: 0.0
-        if each.score is None
-        else (each.score - low) / (high - low)
-        if high > low
-        else 1.0
-        for each in candidates
-    }
+
+    def scaled(score: float | None) -> float:
+        if score is None:
+            return 0.0
+        return (score - low) / (high - low) if high > low else 1.0
+
+    return {each.product_id: scaled(each.score) for each in candidates}

@@ -42,7 +42,6 @@ RANKED = "RANKED"
 """Order by a list of products of the request; the others follow, newest first."""
 MOST_PAGE = 1_000
 MOST_EXCLUDED = 10_000
-MOST_ONLY = 2_000
 MOST_RANKED = 10_000
 MOST_TEXT = 4_096
 _CREATED = "create_time"
@@ -69,8 +68,6 @@ class BrowseQuery:
     token: str = ""
     text: str = ""
     """Only products that have its words; empty: all."""
-    only: tuple[str, ...] | None = None
-    """Only these products; `None`: all."""
     excluded: tuple[str, ...] = ()
     last: Filter | None = None
     """Products that pass follow after all others."""
@@ -146,7 +143,6 @@ def check(query: BrowseQuery) -> None:
     sizes = (
         ("exclude_product_ids", query.excluded, MOST_EXCLUDED),
         ("last_product_ids", query.last_ids, MOST_EXCLUDED),
-        ("only_product_ids", query.only or (), MOST_ONLY),
         ("ranked_product_ids", query.ranked, MOST_RANKED),
     )
     wrong = [
@@ -170,8 +166,6 @@ async def _passing(query: BrowseQuery, view: View, columns: Columns, record: Wor
     table = view.table
     if query.text:
         places = await _with_words(query, view, columns, record)
-    elif query.only is not None:
-        places = _there(table, query.only)
     else:
         places = np.flatnonzero(table.alive)
     excluded = table.places(query.excluded)
@@ -341,7 +335,6 @@ def _context(query: BrowseQuery) -> str:
         query.order,
         query.condition,
         query.text,
-        query.only is None,
         query.last,
         query.last_ids,
         sorted(set(query.excluded)),

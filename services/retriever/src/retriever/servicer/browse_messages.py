@@ -18,7 +18,6 @@ def query(catalog_id: str, request: products_pb.BrowseProductsRequest) -> Browse
         size=request.page_size,
         token=request.page_token,
         text=request.text,
-        only=tuple(request.only_product_ids) if request.restricted else None,
         excluded=tuple(request.exclude_product_ids),
         last=filter_messages.condition(request.last_filter) if buried else None,
         last_ids=tuple(request.last_product_ids),

@@ -119,7 +119,7 @@ def _reject_duplicates(data: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """How a key of an object fills a field."""
+    """A field of a message, and the function that fills it from the value of a JSON key."""
 
     path: str
     """Name of the field in the proto."""
@@ -151,7 +151,7 @@ def _object(descriptor: Any) -> Fill:
         for key, item in value.items():
             row = rows.get(key)
             if row is None:
-                raise _unknown(key, descriptor)
+                raise unknown(key, descriptor)
             if row.twin != key and row.twin in value:
                 raise Wrong("is given twice, by both of its names", row.path)
             if item is None and not row.takes_null:
@@ -182,7 +182,8 @@ def _takes_null(field: Any) -> bool:
     )
 
 
-def _unknown(key: str, descriptor: Any) -> Wrong:
+def unknown(key: str, descriptor: Any) -> Wrong:
+    """Return the error for a name that is no field of a message, with the nearest one."""
     names = [field.json_name for field in descriptor.fields]
     near = difflib.get_close_matches(_camel(key[:SHOWN]), names, 1)
     meant = f"; did you mean {near[0]}?" if near else ""

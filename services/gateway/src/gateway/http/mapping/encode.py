@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from binascii import b2a_base64
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -180,9 +180,3 @@ _SPECIAL: dict[str, Write] = {
     kinds.LIST: _list,
     kinds.ANY: _any,
 }
-
-
-def warm(descriptors: Iterable[Any]) -> None:
-    """Make the tables of types and of those that they contain."""
-    for descriptor in descriptors:
-        writer(descriptor)

@@ -1,4 +1,4 @@
-"""What the two directions of ProtoJSON share: kinds of fields and well-known types."""
+"""Kinds of fields and well-known types, for both directions of ProtoJSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from google.protobuf.message import Message
 
 PACKAGE: Final = "google.protobuf."
 ANY: Final = f"{PACKAGE}Any"
-EMPTY: Final = f"{PACKAGE}Empty"
 STRUCT: Final = f"{PACKAGE}Struct"
 VALUE: Final = f"{PACKAGE}Value"
 LIST: Final = f"{PACKAGE}ListValue"
@@ -25,12 +24,7 @@ WRAPPERS: Final = frozenset(
 VALUED: Final = TEXTS | WRAPPERS | {STRUCT, VALUE, LIST, ANY}
 """Messages whose JSON is not an object of their fields; inside Any they are its `value`."""
 
-LONG: Final = frozenset(
-    (
-        FieldDescriptor.CPPTYPE_INT64,
-        FieldDescriptor.CPPTYPE_UINT64,
-    )
-)
+LONG: Final = frozenset((FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64))
 """Integers that are JSON strings, as JavaScript's numbers can't hold them."""
 RANGES: Final = {
     FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),

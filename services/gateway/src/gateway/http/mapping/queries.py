@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -11,7 +10,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from gateway.http.mapping import kinds
-from gateway.http.mapping.decode import SHOWN, Wrong, filler, reader, text_flag
+from gateway.http.mapping.decode import SHOWN, Wrong, filler, reader, text_flag, unknown
 from servicekit.requests import RequestInvalid
 
 MOST = 1_000
@@ -77,9 +76,7 @@ def _field(descriptor: Any, name: str, path: list[str]) -> Any:
             path.append(field.name)
             return field
     path.append(name[:SHOWN])
-    near = difflib.get_close_matches(name[:SHOWN], [f.json_name for f in descriptor.fields], 1)
-    meant = f"; did you mean {near[0]}?" if near else ""
-    raise Wrong(f"is no field of {descriptor.name}{meant}")
+    raise unknown(name, descriptor)
 
 
 def _put(message: Any, field: Any, text: str) -> None:
