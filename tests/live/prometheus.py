@@ -6,7 +6,7 @@ import json
 import shutil
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,19 +50,21 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(suite: Suite, folder: Path, metrics_port: int) -> Iterator[Prometheus]:
-    """Yield a Prometheus that reads the suite and a second retriever, at `metrics_port`."""
-    with started(_configuration(suite, folder, metrics_port), folder) as port:
+def prometheus(suite: Suite, folder: Path, beside: Mapping[str, int]) -> Iterator[Prometheus]:
+    """Yield a Prometheus that reads the suite and processes beside it. `beside`: their metrics
+    ports, by the name of the job."""
+    with started(_configuration(suite, folder, beside), folder) as port:
         yield Prometheus(port)
 
 
-def _configuration(suite: Suite, folder: Path, metrics_port: int) -> dict[str, Any]:
+def _configuration(suite: Suite, folder: Path, beside: Mapping[str, int]) -> dict[str, Any]:
     write_rules(folder)
     shutil.copy(generate.HERE / "alerts.yaml", folder)
     jobs = scraped(suite)
     assert len(jobs) == 7
-    second = {"targets": [f"127.0.0.1:{metrics_port}"]}
-    jobs.append({"job_name": "second", "static_configs": [second]})
+    for name, port in beside.items():
+        target = {"targets": [f"127.0.0.1:{port}"]}
+        jobs.append({"job_name": name, "static_configs": [target]})
     return {
         "global": {"scrape_interval": "2s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": ["*.rules.yaml", "alerts.yaml"],

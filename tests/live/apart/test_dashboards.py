@@ -6,8 +6,9 @@ import asyncio
 import os
 import re
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,10 +45,15 @@ def watched(
     suite: Suite, gateway: str, shop_is_open: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
     """Yield a Prometheus that scraped the shop at work."""
-    ports = free_port(), free_port()
+    port, second, http = free_port(), free_port(), free_port()
     folder = tmp_path_factory.mktemp("prometheus")
-    with engine_asked(suite, folder, *ports), prometheus(suite, folder, ports[1]) as found:
-        asyncio.run(_watch(found, gateway, f"127.0.0.1:{ports[0]}"))
+    beside = {"second": second, "gateway-http": http}
+    with (
+        engine_asked(suite, folder, port, second),
+        http_face(gateway, folder, http),
+        prometheus(suite, folder, beside) as found,
+    ):
+        asyncio.run(_watch(found, gateway, f"127.0.0.1:{port}"))
         yield found
 
 
@@ -59,8 +65,27 @@ def engine_asked(suite: Suite, folder: Path, port: int, metrics_port: int) -> It
     own = {"PORT": port, "METRICS_PORT": metrics_port, "EXACT_ROWS": 0, "WATCH_SHARE": 1}
     environment = os.environ | program.environment
     environment |= {f"RETRIEVER_{name}": str(value) for name, value in own.items()}
-    with (folder / "retriever.log").open("wb") as log:
-        process = subprocess.Popen(program.command, env=environment, stderr=log, cwd=program.folder)
+    with running(program.command, environment, folder / "retriever.log", program.folder):
+        yield
+
+
+@contextmanager
+def http_face(gateway: str, folder: Path, metrics_port: int) -> Iterator[None]:
+    """Run the process that answers HTTP for a gateway."""
+    own = {"PORT": 0, "METRICS_PORT": metrics_port, "GATEWAY_TARGET": gateway}
+    environment = os.environ | {f"GATEWAY_HTTP_{name}": str(value) for name, value in own.items()}
+    command = (sys.executable, "-m", "gateway.http")
+    with running(command, environment, folder / "http.log", folder):
+        yield
+
+
+@contextmanager
+def running(
+    command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path
+) -> Iterator[None]:
+    """Run a process beside the suite."""
+    with log.open("wb") as errors:
+        process = subprocess.Popen(command, env=environment, stderr=errors, cwd=folder)
     try:
         yield
     finally:
@@ -96,7 +121,7 @@ async def _recall_is_known(
 def _ready(found: Prometheus) -> bool:
     """Return whether every process was scraped twice."""
     scraped = {one["metric"]["job"] for one in found.samples("count_over_time(up[1h]) >= 2")}
-    return len(scraped) == len(found.samples("up == 1")) == 8
+    return len(scraped) == len(found.samples("up == 1")) == 9
 
 
 async def _shop(client: SightlineClient) -> None:
@@ -170,4 +195,5 @@ def test_the_table_of_metrics_has_each_that_a_process_exposes(watched: Prometheu
     for service in ("gateway", "embedder", "retriever", "ranker"):
         (text,) = [each for each in sections if each.lower().startswith(f"{service}\n")]
         for name in re.findall(r"^\| `(sightline_\w+)`", text, re.M):
-            assert exposed[name] <= {service, f"{service}-worker", "second"}, name
+            beside = {f"{service}-worker", f"{service}-http", "second"}
+            assert exposed[name] <= {service, *beside}, name
