@@ -118,6 +118,8 @@ What to type next:
 
 def _lines(suite: Suite) -> str:
     addresses = [f"  {name:<10} {address}" for name, address in suite.addresses().items()]
+    if suite.http:
+        addresses.append(f"  {'http':<10} {suite.http}")
     return "\n".join(["Sightline is up:", *addresses, f"Logs: {suite.layout.logs}/<name>.log"])
 
 

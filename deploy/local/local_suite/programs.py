@@ -36,6 +36,7 @@ environment. The images set it too.
 
 PORTS: Mapping[str, Mapping[str, int]] = {
     "gateway": {"grpc": 0, "metrics": 10},
+    "gateway-http": {"http": 9},
     "embedder": {"grpc": 1, "metrics": 11},
     "retriever": {"grpc": 2, "metrics": 12},
     "ranker": {"grpc": 3, "metrics": 13},
@@ -54,6 +55,9 @@ TARGETS = APART, ALL = ("apart", "all")
 ONE_PROCESS_PRODUCTS = 100_000
 """Most products for which a suite without TARGET runs its services in one process, which was
 measured to be no worse up to there (docs/operate/one-process.md)."""
+
+HTTP = "gateway-http"
+"""The gateway's calls over HTTP: a process, or a part of the one that the gateway runs in."""
 
 SERVICES = ("gateway", "embedder", "retriever", "ranker")
 """Those that can run in one process."""
@@ -239,6 +243,25 @@ def _services(
         service("ranker", "RankingService", ranker | key),
         worker("ranker", ranker | _ranker_worker(data, address)),
         service("gateway", "RecommendationService", gateway, tokens),
+        _http(root, ports[HTTP], address["gateway"]),
+    )
+
+
+def _http(root: Path, ports: Mapping[str, int], gateway: str) -> Program:
+    """Return the HTTP face of a gateway."""
+    return Program(
+        name=HTTP,
+        group="edge",
+        command=(_python(root), "-m", "gateway.http"),
+        folder=root,
+        healthy=http_ok(ports["http"], "/ready"),
+        ports=ports,
+        environment={
+            **GRPC,
+            "GATEWAY_HTTP_PORT": str(ports["http"]),
+            "GATEWAY_HTTP_GATEWAY_TARGET": gateway,
+            "GATEWAY_HTTP_DRAIN_SECONDS": _DRAIN_SECONDS,
+        },
     )
 
 
@@ -277,8 +300,9 @@ def _in_one_process(
     services: Sequence[Program], root: Path, names: Collection[str]
 ) -> tuple[Program, ...]:
     """Return one program for the named services, and the others as they are."""
-    inside = [each for each in services if each.name in names]
-    addresses = {f"{HOST}:{each.ports['grpc']}" for each in inside}
+    inside = [each for each in services if each.name in {*names, HTTP}]
+    serves = {each.name: each.ports["grpc"] for each in inside if "grpc" in each.ports}
+    addresses = {f"{HOST}:{port}" for port in serves.values()}
     gateway = next(each for each in inside if each.name == "gateway")
     settings = {key: value for each in inside for key, value in each.environment.items()}
     together = replace(
@@ -286,7 +310,8 @@ def _in_one_process(
         name=ALL,
         command=(_python(root), "-m", "sightline_all"),
         healthy=lambda: all(each.healthy() for each in inside),
-        serves={each.name: each.ports["grpc"] for each in inside},
+        ports={**gateway.ports, **next(each.ports for each in inside if each.name == HTTP)},
+        serves=serves,
         environment={
             # They call one another without a network.
             key: value

@@ -87,6 +87,12 @@ class Suite:
     ) -> None:
         self.down()
 
+    @property
+    def http(self) -> str:
+        """Address of the gateway's calls over HTTP; empty if no program answers them."""
+        ports = (each.ports.get("http") for each in self.programs.values())
+        return next((f"http://{HOST}:{port}" for port in ports if port), "")
+
     def addresses(self) -> dict[str, str]:
         """`host:port` of every program and service that serves gRPC."""
         return {

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import grpc
@@ -87,6 +88,8 @@ class Listener:
     """Policy for callers, but for health and reflection."""
     tls: Certificates | None = None
     """`None`: plain text."""
+    socket: Path | None = None
+    """Unix socket in place of the port; only the process's user may connect."""
 
 
 class RunningServer:
@@ -232,6 +235,8 @@ def _listen(
             observed,
         )
     address = listen_address(settings.host, listener.port)
+    if listener.socket is not None:
+        address = f"unix:{listener.socket}"
     try:
         if listener.tls is None:
             return server, server.add_insecure_port(address)

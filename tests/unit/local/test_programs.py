@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from embedder.settings import EmbedderSettings
+from gateway.http.settings import HttpSettings
 from gateway.settings import GatewaySettings
 from local_suite.model import Program, SuiteError
 from local_suite.programs import GRPC, PORTS, sightline
@@ -21,7 +22,7 @@ def suite() -> dict[str, Program]:
 def test_every_process_of_the_design_is_there(suite: dict[str, Program]) -> None:
     assert set(suite) == set(PORTS) == {
         "triton", "milvus", "embedder", "retriever", "retriever-worker", "ranker",
-        "ranker-worker", "gateway",
+        "ranker-worker", "gateway", "gateway-http",
     }  # fmt: skip
 
 
@@ -76,6 +77,20 @@ def test_a_service_understands_every_setting_that_it_is_given(
     for other, target in (("embedder", 9001), ("retriever", 9002), ("ranker", 9003)):
         if f"{other}_target" in kind.model_fields:
             assert getattr(read, f"{other}_target") == f"127.0.0.1:{target}"
+
+
+def test_http_is_answered_beside_the_gateway_or_in_its_process(
+    suite: dict[str, Program], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apart = suite["gateway-http"]
+    for variable, value in apart.environment.items():
+        monkeypatch.setenv(variable, value)
+    read = HttpSettings()
+    assert (read.port, read.gateway_target) == (apart.ports["http"], "127.0.0.1:9000")
+    made = {each.name: each for each in sightline(Path("/srv/data"), 9000, target="all")}
+    assert made["all"].ports["http"] == 9009
+    assert made["all"].environment["GATEWAY_HTTP_PORT"] == "9009"
+    assert "GATEWAY_HTTP_GATEWAY_TARGET" not in made["all"].environment
 
 
 def test_everything_stored_lies_in_data(suite: dict[str, Program]) -> None:
@@ -142,7 +157,7 @@ def test_some_services_run_in_one_process_and_the_others_are_called_by_their_por
         "EMBEDDER_TRITON_TARGET": "127.0.0.1:9004",
     }
     assert programs["all"].listens() == {
-        "gateway": {"grpc": 9000, "metrics": 9010},
+        "gateway": {"grpc": 9000, "metrics": 9010, "http": 9009},
         "embedder": {"grpc": 9001},
         "retriever": {"grpc": 9002},
     }

@@ -18,6 +18,9 @@ from typing import Any, Final
 from embedder import __main__ as embedder
 from embedder.settings import EmbedderSettings
 from gateway import __main__ as gateway
+from gateway.http import __main__ as gateway_http
+from gateway.http.serving import SERVICE as HTTP
+from gateway.http.settings import HttpSettings
 from gateway.settings import GatewaySettings
 from ranker import __main__ as ranker
 from ranker.settings import RankerSettings
@@ -56,6 +59,7 @@ def main(arguments: Sequence[str]) -> None:
     _set_targets(names)
     services = {name: SERVICES[name] for name in names}
     chosen = {name: startup.checked(each.settings, *each.checks) for name, each in services.items()}
+    http = _http(own, names)
     if problems := [*_impossible(chosen), *_different(chosen)]:
         startup.refuse(problems)
     if startup.CHECK in arguments:
@@ -65,7 +69,7 @@ def main(arguments: Sequence[str]) -> None:
     startup.observe(
         NAME, first, min((each.log_level for each in chosen.values()), key=LEVELS.index)
     )
-    server.run(_run(chosen), blocked_seconds=own.blocked_seconds or None)
+    server.run(_run(chosen, http), blocked_seconds=own.blocked_seconds or None)
 
 
 def _named(arguments: Sequence[str]) -> Sequence[str]:
@@ -101,6 +105,16 @@ def _set_targets(names: Sequence[str]) -> None:
         os.environ[f"{name}_METRICS_PORT".upper()] = "0"
 
 
+def _http(own: AllSettings, names: Sequence[str]) -> HttpSettings | None:
+    """Return the settings of the gateway's HTTP face, which runs where the gateway does; None: it
+    does not run here."""
+    if not own.http or "gateway" not in names:
+        return None
+    os.environ.setdefault("GATEWAY_HTTP_GATEWAY_TARGET", f"{LOCAL}gateway")
+    os.environ["GATEWAY_HTTP_METRICS_PORT"] = "0"  # they are among those of the process
+    return startup.checked(HttpSettings, *gateway_http.CHECKS)
+
+
 def _impossible(chosen: Mapping[str, ServerSettings]) -> Iterator[str]:
     """Yield the settings that one process can't fulfil."""
     for name, settings in chosen.items():
@@ -128,11 +142,14 @@ def _different(chosen: Mapping[str, ServerSettings]) -> Iterator[str]:
                 )
 
 
-async def _run(chosen: Mapping[str, ServerSettings]) -> None:
+async def _run(chosen: Mapping[str, ServerSettings], http: HttpSettings | None) -> None:
+    """Run services; the HTTP face, which calls the gateway, ends first."""
     host, loop = hosting.Host(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, host.stop)
-    await host.run({name: SERVICES[name].main(settings) for name, settings in chosen.items()})
+    works = {HTTP: gateway_http.main(http)} if http is not None else {}
+    works |= {name: SERVICES[name].main(settings) for name, settings in chosen.items()}
+    await host.run(works)
 
 
 if __name__ == "__main__":

@@ -247,16 +247,16 @@ def access_of(settings: GatewaySettings) -> AccessPolicy:
 
 
 def listeners(settings: GatewaySettings, access: AccessPolicy) -> list[Listener]:
-    """Return the public port, and the administrative one if configured. Raises Unreadable."""
+    """Return the public port, the administrative one and the socket if configured. Raises
+    Unreadable."""
     tls = certificates_of(settings)
-
-    def on(port: int, who: AccessPolicy) -> Listener:
-        return Listener(port, who, tls)
-
-    if not settings.admin_port:
-        return [on(settings.port, access)]
-    public = Public(access, settings.admin_port)
-    return [on(settings.port, public), on(settings.admin_port, access)]
+    public = Public(access, settings.admin_port) if settings.admin_port else access
+    found = [Listener(settings.port, public, tls)]
+    if settings.admin_port:
+        found.append(Listener(settings.admin_port, access, tls))
+    if settings.socket is not None:
+        found.append(Listener(0, public, socket=settings.socket))
+    return found
 
 
 def certificates_of(settings: GatewaySettings) -> Certificates | None:

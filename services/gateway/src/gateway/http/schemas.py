@@ -110,11 +110,11 @@ def _limits(field: Any, text: str) -> Schema:
     """Return the limits and the example that the comment of a field names."""
     found: Schema = {}
     if field.type == FieldDescriptor.TYPE_STRING:
-        if longest := _LONGEST.search(text):
+        if (longest := _LONGEST.search(text)) and "in lines of" not in text:
             found["maxLength"] = _number(longest[1])
         if example := _EXAMPLE.search(text):
             found["examples"] = [example[1] or example[2]]
-    elif field.cpp_type in _NUMBERS and (given := _RANGE.search(text)):
+    elif field.cpp_type in _NUMBERS and "−" not in text and (given := _RANGE.search(text)):
         least, most = float(given[1].replace(",", "").rstrip(".")), _number(given[2])
         # 0 is what an unset field has: the default.
         found = {"minimum": min(0, least) if "efault" in text else least, "maximum": most}
