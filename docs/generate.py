@@ -1,8 +1,8 @@
 """Writes docs/reference from the code: `python -m docs.generate`; `--check` compares.
 
 Settings come from the services' settings classes, metrics from the registry that their modules
-register with, commands from the command line itself, fields from their table, platforms from the
-locks, docs/privacy.md from the registry of personal data.
+register with, commands from the command line itself, addresses from the protos, fields from their
+table, platforms from the locks, docs/privacy.md from the registry of personal data.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from pydantic.fields import FieldInfo
 from sightline_all.settings import AllSettings
 from typer.cli import get_docs_for_click
 
-from docs import fields, personal_data, platforms
+from docs import fields, http, personal_data, platforms
 from embedder.settings import EmbedderSettings
+from gateway.http.settings import HttpSettings
 from gateway.settings import GatewaySettings
 from ranker.settings import RankerSettings, RecipeFile, TrainSettings, WorkerSettings
 from retriever.search.recall.metrics import RecallCollector
@@ -46,9 +47,10 @@ SERVICES: Mapping[str, Sequence[type[ProcessSettings]]] = {
 }
 """The settings classes of each service, of the ranker in the order of PROCESSES."""
 TOGETHER: Mapping[str, Sequence[type[ProcessSettings]]] = {
-    "services in one process": (AllSettings,)
+    "gateway http": (HttpSettings,),
+    "services in one process": (AllSettings,),
 }
-"""The settings of a process with several services, beside theirs."""
+"""The settings of processes beside those of the services."""
 PROCESSES = ("server", "worker", "training")
 OTHERS = REFERENCE.parents[1] / "deploy" / "monitoring" / "others.yaml"
 UNITS = {
@@ -70,6 +72,8 @@ def pages() -> dict[str, str]:
         "settings.md": _settings(),
         "metrics.md": _metrics(),
         "cli.md": _commands(),
+        "http.md": http.page(),
+        "openapi.json": http.description(),
         "fields.md": "\n\n".join(["# Fields of a product", MARK, f"{fields.page()}\n"]),
         "platforms.md": f"{platforms.page()}\n",
         "../privacy.md": f"{personal_data.page()}\n",

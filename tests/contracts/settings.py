@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from sightline_all.settings import AllSettings
 
 from embedder.settings import EmbedderSettings
+from gateway.http.settings import HttpSettings
 from gateway.settings import GatewaySettings
 from ranker.settings import BackupCommandSettings, RankerSettings, TrainSettings
 from retriever.settings import RetrieverSettings
@@ -27,6 +28,7 @@ CLASSES: Mapping[str, type[ServiceSettings]] = {
 WITH_COMMANDS: Mapping[str, type[ProcessSettings]] = {
     **CLASSES,
     "all": AllSettings,
+    "gateway-http": HttpSettings,
     "ranker-backups": BackupCommandSettings,
 }
 """These, and those of commands and of the process of all services that have settings of their

@@ -142,7 +142,7 @@ def test_what_compose_would_refuse_is_seen(place: tuple[str, ...], old: str, new
 
 
 def test_it_has_the_whole_suite_and_the_stores(services: dict[str, Any]) -> None:
-    assert set(services) == {*OURS, *ENGINES, "models"}
+    assert set(services) == {*OURS, *ENGINES, "models", "gateway-http"}
 
 
 SECRETS = Path(".secrets")
@@ -215,7 +215,10 @@ def test_no_environment_holds_a_secret(
 
 def test_only_the_gateway_is_published_and_on_this_machine_only(services: dict[str, Any]) -> None:
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
-    assert published == {"gateway": ["127.0.0.1:8600:8600"]}
+    assert published == {
+        "gateway": ["127.0.0.1:8600:8600"],
+        "gateway-http": ["127.0.0.1:8609:8680"],
+    }
     assert all(service.get("network_mode") in (None, "none") for service in services.values())
 
 
@@ -224,6 +227,7 @@ def test_no_service_but_the_gateway_has_a_way_out(
 ) -> None:
     networks = {
         "gateway": ["outside", "inside"],
+        "gateway-http": ["outside", "inside"],
         "embedder": ["inside", "models"],
         "triton": ["models"],
         "models": None,

@@ -28,7 +28,7 @@ def test_every_variable_of_every_process_is_in_the_settings() -> None:
     text = (REFERENCE / "settings.md").read_text()
     named = set(re.findall(r"^\| `([A-Z_]+)`", text, re.M))
     named |= {f"{name}_FILE" for name in re.findall(r"^\| `([A-Z_]+)` or `…_FILE`", text, re.M)}
-    assert named == set().union(*map(variables, [*CLASSES, "all"]))
+    assert named == set().union(*map(variables, [*CLASSES, "all", "gateway-http"]))
 
 
 REASONS = {
@@ -48,7 +48,7 @@ PAGES = [
 
 
 def test_every_variable_that_a_page_names_is_one() -> None:
-    known = set().union(*map(variables, CLASSES))
+    known = set().union(*map(variables, [*CLASSES, "gateway-http"]))
     named = {
         (page.name, name)
         for page in PAGES

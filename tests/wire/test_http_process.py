@@ -1,0 +1,97 @@
+"""The HTTP server as a process of its own, and the gateway's socket."""
+
+import asyncio
+import os
+import signal
+import stat
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.http.settings import HttpSettings
+from gateway.settings import GatewaySettings
+from gateway.state.scenes import SceneFiles
+from gateway.wiring import access_of, build, listeners
+from servicekit.config import load
+from servicekit.keyring import signing_keys
+from servicekit.server import start
+from tests.engines import free_port
+from tests.fakes.gateway_wire import running
+from tests.waiting import until
+
+V1 = "/v1/catalogs/default"
+
+
+async def test_a_process_answers_by_the_gateways_socket_until_it_is_asked_to_end(
+    tmp_path: Path,
+) -> None:
+    socket, port, metrics = tmp_path / "gateway.sock", free_port(), free_port()
+    async with running() as suite:
+        settings = GatewaySettings(
+            port=0,
+            socket=socket,
+            retriever_target=f"127.0.0.1:{suite.retriever.port}",
+            snapshot_seconds=0,
+        )
+        gateway = build(settings, SceneFiles(None), signing_keys(None))
+        own, *also = listeners(settings, access_of(settings))
+        umask = os.umask(0o077)
+        server = await start(gateway.bindings, settings, "gateway", own.access, also=also)
+        os.umask(umask)
+        assert not stat.S_IMODE(socket.stat().st_mode) & 0o077, "of the process's user only"
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway.http"),
+            env=os.environ
+            | {
+                "GATEWAY_HTTP_PORT": str(port),
+                "GATEWAY_HTTP_METRICS_PORT": str(metrics),
+                "GATEWAY_HTTP_GATEWAY_TARGET": f"unix:{socket}",
+            },
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with httpx.AsyncClient(trust_env=False) as client:
+                await until(lambda: answers(client, port))
+                found = await client.get(f"http://127.0.0.1:{port}{V1}/products/p1")
+                assert found.json()["title"] == "Title p1"
+                text = (await client.get(f"http://127.0.0.1:{metrics}/metrics")).text
+                assert 'CatalogService/GetProduct",status="200"} 1.0' in text
+            process.send_signal(signal.SIGTERM)
+            _, said = await process.communicate()
+            assert process.returncode == 0, said.decode()
+            assert b'"event": "stopped"' in said or b"stopped" in said
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await server.stop()
+            await gateway.close(0)
+
+
+async def answers(client: httpx.AsyncClient, port: int) -> bool:
+    try:
+        return (await client.get(f"http://127.0.0.1:{port}/ready")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_all_bad_settings_are_shown_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GATEWAY_HTTP_PORT", "many")
+    monkeypatch.setenv("GATEWAY_HTTP_BODY_SECONDS", "0")
+    with pytest.raises(SystemExit):
+        load(HttpSettings)
+    shown = capsys.readouterr().err
+    assert "GATEWAY_HTTP_PORT" in shown
+    assert "GATEWAY_HTTP_BODY_SECONDS" in shown
+
+
+def test_production_is_no_plain_text_to_other_hosts() -> None:
+    open_to_all = HttpSettings(host="0.0.0.0", gateway_target="gateway:8600")  # noqa: S104
+    assert [each.partition(":")[0] for each in open_to_all.unsafe()] == [
+        "GATEWAY_HTTP_HOST",
+        "GATEWAY_HTTP_GATEWAY_TARGET",
+    ]
+    assert list(HttpSettings(gateway_target="unix:/run/gateway.sock").unsafe()) == []
