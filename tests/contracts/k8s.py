@@ -196,9 +196,9 @@ def containers(spec: Document) -> list[Document]:
 
 def main(documents: list[Document], name: str) -> Document:
     """Return a workload's own container."""
-    (container,) = pod(documents, name)["containers"]
-    assert container["name"] == running(documents, name)
-    found: Document = container
+    own = running(documents, name)
+    found: Document
+    (found,) = (each for each in pod(documents, name)["containers"] if each["name"] == own)
     return found
 
 

@@ -110,7 +110,7 @@ def running(
 def _aging(program: Program) -> Program:
     """Set a short connection age, as Kubernetes may: connections keep ending, and no call may
     fail."""
-    if program.group == "engines" or program.name.endswith("-worker"):
+    if program.group == "engines" or "grpc" not in program.ports:
         return program
     services = program.serves or [program.name]
     given = {f"{each.upper()}_CONNECTION_AGE_SECONDS": CONNECTION_AGE for each in services}

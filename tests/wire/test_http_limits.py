@@ -49,6 +49,25 @@ async def test_the_rest_of_a_refused_body_has_a_limited_time() -> None:
         assert b"HTTP/1.1 413" in answer
 
 
+async def test_large_bodies_that_are_held_have_a_limit() -> None:
+    """Three bodies of 3 MiB, where two fit, and half of the bytes are for one address."""
+    size = 3 * 2**20
+    async with serving_http({"max_bytes_in_flight": 4 * size, "body_seconds": 5.0}) as face:
+        head = HEAD + b"content-length: %d\r\n\r\n{" % size
+        slow = [asyncio.ensure_future(face.raw(head)) for _ in range(2)]
+        await asyncio.sleep(0.5)
+        response = await face.post(f"{V1}:search", b" " * size)
+        assert problem(response, 429, "BYTES_EXHAUSTED")["retryAfterSeconds"] == 1
+        assert response.headers["retry-after"] == "1"
+        answers = await asyncio.gather(*slow)
+        assert all(b"REQUEST_LATE" in each for each in answers)
+
+
+async def test_a_head_is_a_get_without_a_body(face: Face) -> None:
+    response = await face.call("HEAD", f"{V1}/products/p1")
+    assert (response.status_code, response.content) == (200, b"")
+
+
 async def test_a_body_that_never_ends_is_late() -> None:
     async with serving_http({"body_seconds": 0.5}) as face:
         answer = await face.raw(HEAD + b'content-length: 100\r\n\r\n{"signals"')

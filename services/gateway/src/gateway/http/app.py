@@ -20,6 +20,7 @@ from gateway.http.mapping.queries import fill_from_path, fill_from_query
 from gateway.http.routes import Route, Router
 from servicekit.deadlines import in_thread
 from servicekit.errors import Internal, ServiceError
+from servicekit.memory_budget import ByteBudget
 from servicekit.requests import RequestInvalid
 from servicekit.telemetry import get_logger
 from sightline.common.v1.job_pb2 import Job
@@ -56,14 +57,17 @@ class HttpApp:
         *,
         body_seconds: float,
         longest_seconds: float,
+        most_bytes: int,
     ) -> None:
         """`pages`: makers of other answers, by path. `body_seconds`:
         maximum for a body to arrive. `longest_seconds`: maximum of a caller's deadline, and of
-        `Prefer: wait`."""
+        `Prefer: wait`. `most_bytes`: of large bodies that are held at once, half of them for one
+        address."""
         self._gateway, self._router, self._pages = gateway, Router(methods), pages
         self._by_path = {method.path: method for method in methods}
         self._watch = next(method for method in methods if method.name.endswith("/WatchJob"))
         self._body_seconds, self._longest = body_seconds, longest_seconds
+        self._bytes = ByteBudget(most_bytes)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request; see asgi.readthedocs.io."""
@@ -154,12 +158,15 @@ class HttpApp:
         raw: bool = False,
     ) -> tuple[Any, dict[str, str]]:
         """Call with a request that may still arrive: a large one only once its caller is known."""
-        size = request.size
+        size = None if "content-encoding" in request.headers else request.size
         if size is not None and size <= SMALL:
             return await self._unary(method, await arriving(), context, request, raw=raw)
-        work = self._gateway.unary_arriving(method, arriving(), context, raw=raw)
-        found: tuple[Any, dict[str, str]] = await until_gone(work, request)
-        return found
+        most = method.most_bytes * EXPANSION
+        held = min(most if size is None else size, most, self._bytes.each)
+        async with self._bytes.reserve(request.client, held):
+            work = self._gateway.unary_arriving(method, arriving(), context, raw=raw)
+            found: tuple[Any, dict[str, str]] = await until_gone(work, request)
+            return found
 
     async def _unary(
         self,

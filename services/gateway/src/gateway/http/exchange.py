@@ -29,6 +29,7 @@ class HttpRequest:
     """A request whose body has not been read."""
 
     verb: str
+    """HTTP method; GET for HEAD too, whose body the server drops."""
     path: str
     """Percent-encoded."""
     query: str
@@ -49,7 +50,7 @@ class HttpRequest:
         """Return the request of an ASGI scope."""
         headers = {n.decode("latin-1"): v.decode("latin-1") for n, v in scope["headers"]}
         return cls(
-            scope["method"],
+            "GET" if scope["method"] == "HEAD" else scope["method"],
             scope["raw_path"].decode("latin-1"),
             scope["query_string"].decode("latin-1"),
             headers,

@@ -24,13 +24,16 @@ from gateway.http.contract import PublicMethod, public_methods
 from gateway.http.exchange import HttpAnswer, HttpRequest
 from gateway.http.protocol import ConnectionLimits, LimitedProtocol
 from gateway.http.settings import HttpSettings
-from servicekit import hosting, telemetry
+from servicekit import hosting, memory, telemetry
 from servicekit.channel import connect
 from servicekit.reloaded import Unreadable
 from servicekit.tls import CERTIFICATE, KEY
 
 READY_SECONDS = 2.0
 """Seconds that a readiness probe waits for the gateway."""
+LEAST_BYTES = 2**28
+"""Minimum bytes of large bodies that are held at once: two of the largest for each of two
+addresses."""
 RENEW_SECONDS = 60.0
 """Seconds between two looks at the files of certificates."""
 EXPOSED = ("ETag", "Preference-Applied", "Retry-After", "X-Request-Id", "X-Sightline-Version")
@@ -115,6 +118,7 @@ def app(settings: HttpSettings, channel: Any) -> Any:
         pages,
         body_seconds=settings.body_seconds,
         longest_seconds=settings.longest_seconds,
+        most_bytes=settings.max_bytes_in_flight or max(memory.limit() // 8, LEAST_BYTES),
     )
     if settings.origins:
         served = CORSMiddleware(

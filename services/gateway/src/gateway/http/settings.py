@@ -58,6 +58,11 @@ class HttpSettings(ServiceSettings):
     max_connections: int = Field(default=4_000, ge=1, le=1_000_000)
     """Maximum number of connections; further ones are closed at once."""
 
+    max_bytes_in_flight: int = Field(default=0, ge=0)
+    """Bytes of bodies above 64 KiB that the process holds at once, of which one address may hold
+    half. 0: an eighth of its memory (of the container's limit), at least 256 MiB. Further requests
+    are rejected (BYTES_EXHAUSTED)."""
+
     longest_seconds: float = Field(default=600.0, gt=0, le=86_400)
     """Maximum seconds of a caller's deadline (`X-Request-Timeout`, `grpc-timeout`,
     `Connect-Timeout-Ms`), and of `Prefer: wait`."""
