@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from local_suite.programs import PORTS
+from local_suite.programs import HTTP, PORTS
 from servicekit.access import PeerName
 from servicekit.config import PeerSettings
 from servicekit.peers import PeerCredentials
@@ -105,7 +105,7 @@ def test_a_release_is_made_once_by_its_own_make(history: Path, tmp_path: Path) -
 def test_every_process_of_the_services_goes_over() -> None:
     engines = {"triton", "milvus"}
     each = [name for service in ORDER for name in processes(service)]
-    assert set(each) == (PORTS.keys() - engines) | {f"{name}{SECOND}" for name in ORDER}
+    assert set(each) == (PORTS.keys() - engines - {HTTP}) | {f"{name}{SECOND}" for name in ORDER}
     assert len(each) == len(set(each))
 
 

@@ -86,6 +86,7 @@ LEFT: Final[Mapping[str, Left]] = {
     ),
     "ranker-worker": Left(),
     "gateway": Left(),
+    "gateway-http": Left(),
     ALL: Left(
         frozenset(
             {
