@@ -26,6 +26,7 @@ PARTS: Mapping[str, Sequence[str]] = {
 """Scenarios that lose one thing after another."""
 ROWS: Mapping[str, Sequence[str]] = {
     "A gateway": ["processes: gateway"],
+    "The HTTP process": ["processes: gateway-http"],
     "Embedder, retriever or ranker": [
         *("processes: embedder", "processes: retriever", "processes: ranker"),
     ],
