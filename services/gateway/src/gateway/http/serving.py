@@ -94,6 +94,7 @@ async def start(settings: HttpSettings) -> HttpServer:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=settings.connection_idle_seconds,
         timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
     )
