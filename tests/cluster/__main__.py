@@ -83,6 +83,7 @@ def run(parts: Sequence[str], console: Console, *, keep: bool) -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     node = Node(tools, FOLDER)
     try:
+        report.say("a cluster starts")
         node.up()
         report.say("the cluster is up")
         with node.standins():

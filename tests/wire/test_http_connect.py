@@ -151,6 +151,7 @@ async def test_the_client_for_browsers_works_unchanged(face: Face, tmp_path: Pat
     quiet = {"ignore_scripts": "true", "audit": "false", "fund": "false", "prefer_offline": "true"}
     environment = os.environ | {f"npm_config_{name}": value for name, value in quiet.items()}
     await run(tmp_path, environment, "npm", "ci")
+    face.suite.retriever.script.hang.add("ListProducts")
     address = f"http://127.0.0.1:{face.port}"
     printed = await run(tmp_path, environment, "node", "client.mjs", address, "descriptors.binpb")
     found = json.loads(printed)

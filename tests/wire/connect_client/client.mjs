@@ -49,7 +49,7 @@ for (const [name, options] of Object.entries({
     written: (await catalog.upsertProducts({ products: [{ productId: "a" }] })).indexToken,
     missing: await refused(catalog.getProduct({ productId: "nope" })),
     invalid: await refused(catalog.listProducts({ pageSize: 5000 })),
-    late: await refused(catalog.getProduct({ productId: "p1" }, { timeoutMs: 1 })),
+    late: await refused(catalog.listProducts({}, { timeoutMs: 50 })),
   };
 }
 console.log(JSON.stringify(found));
