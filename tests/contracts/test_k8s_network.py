@@ -46,7 +46,7 @@ STANDING = {(name, "postgres", 5432) for name in TABLED} | {
 """Connections of components/postgres and components/milvus-standalone."""
 FURTHER = {
     "base": set(),
-    "small": STANDING,
+    "small": STANDING | {("callers", TOGETHER, 8680)},
     "medium": STANDING,
     "staging": OUTSIDE | TRACES | BACKUPS,
     "prod": OUTSIDE | TRACES | BACKUPS,

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.http.settings import HttpSettings
 from ranker.wiring.server import CLOSE_SECONDS
 from servicekit.config import LOCAL
 from tests.contracts.k8s import SERVED, TOGETHER, Document
@@ -58,7 +59,8 @@ def processes(cluster: Cluster) -> Iterator[tuple[Workload, Document, str, dict[
 
 def inside(environment: dict[str, str]) -> dict[str, dict[str, str]]:
     """Return the services that run in one process with this environment, each with its own part of
-    it, as sightline_all completes it. The gateway has also what belongs to none."""
+    it, as sightline_all completes it; and the HTTP face. The gateway has also what belongs to
+    none."""
     names = [name for name in SERVED if f"GATEWAY_{name.upper()}_TARGET" not in environment]
     parts: dict[str, dict[str, str]] = {name: {} for name in names}
     for key, value in environment.items():
@@ -69,7 +71,7 @@ def inside(environment: dict[str, str]) -> dict[str, dict[str, str]]:
         part |= {key: value for key, value in targets.items() if key in variables(name)}
         if name != names[0]:
             part[f"{name}_METRICS_PORT".upper()] = "0"
-    return parts
+    return parts | {"gateway-http": {"GATEWAY_HTTP_GATEWAY_TARGET": f"{LOCAL}gateway"}}
 
 
 def settings_of(name: str, environment: dict[str, str]) -> Any:
@@ -136,17 +138,21 @@ def files(cluster: Cluster) -> Iterator[str]:
 
 
 def checked(cluster: Cluster) -> Iterator[str]:
-    """Yield pods whose first init container does not check the settings of their process with the
-    same image, environment and files."""
+    """Yield pods in which no init container checks the settings of a process with the same command,
+    image, environment and files."""
     for workload, container, _, _ in processes(cluster):
         if workload.kind not in LONG_RUNNING:
             continue
-        first = next(iter(workload.pod.get("initContainers", ())), {})
-        if first.get("args") != ["--check"]:
-            yield f"{workload}: no init container checks its settings"
+        checks = (
+            each
+            for each in workload.pod.get("initContainers", ())
+            if each.get("args") == ["--check"] and each.get("command") == container.get("command")
+        )
+        if not (check := next(checks, {})):
+            yield f"{workload}: no init container checks the settings of {container['name']}"
             continue
-        for key in ("image", "command", "env", "envFrom", "volumeMounts"):
-            if first.get(key) != container.get(key):
+        for key in ("image", "env", "envFrom", "volumeMounts"):
+            if check.get(key) != container.get(key):
                 yield f"{workload}: {key} of the check and of {container['name']} differ"
 
 
@@ -156,7 +162,7 @@ def ports(cluster: Cluster) -> Iterator[str]:
     for workload, container, name, settings in serving(cluster):
         opens = opened.setdefault(str(workload), {})
         if name not in SERVED:
-            opens |= {"metrics": settings.worker_metrics_port}
+            opens |= _of_no_service(settings)
         elif image_of(container) == TOGETHER and name != "gateway":
             opens |= {name: settings.port}
         else:
@@ -171,6 +177,13 @@ def ports(cluster: Cluster) -> Iterator[str]:
         has = {each["name"]: each["containerPort"] for each in workload.ports()}
         if str(workload) in opened and has != opened[str(workload)]:
             yield f"{workload}: has ports {has}, and opens {opened[str(workload)]}"
+
+
+def _of_no_service(settings: Any) -> dict[str, int]:
+    """Return the ports that the HTTP face or a worker opens."""
+    if isinstance(settings, HttpSettings):
+        return {"http": settings.port}
+    return {"metrics": settings.worker_metrics_port}
 
 
 def targets(cluster: Cluster) -> Iterator[str]:
@@ -193,15 +206,19 @@ def targets(cluster: Cluster) -> Iterator[str]:
 def ends(cluster: Cluster) -> Iterator[str]:
     """Yield pods whose grace period is less than the shutdown of their processes plus 5 s; services
     in one process end one after another."""
-    before: Counter[str] = Counter()
+    before: Counter[tuple[str, str]] = Counter()
     for workload, container, name, settings in serving(cluster):
         needed = float(WORKER_END)
-        if name in SERVED:
+        if isinstance(settings, HttpSettings):
+            needed = settings.drain_seconds
+        elif name in SERVED:
             # The gateway hands over its answers' records for as long again; the ranker stores them.
             further = {"gateway": settings.drain_seconds, "ranker": CLOSE_SECONDS}
             needed = settings.drain_seconds + further.get(name, 0.0)
-        before[str(workload)] += needed
-        yield from _ends(workload, container, before[str(workload)], name in SERVED)
+        called = isinstance(settings, HttpSettings) or name in SERVED
+        own = str(workload), container["name"]
+        before[own] += needed
+        yield from _ends(workload, container, before[own], called)
     for workload in cluster.workloads(*LONG_RUNNING):
         for container in workload.containers:
             for each in container.get("args", ()):

@@ -125,7 +125,7 @@ def closed(cluster: Cluster) -> Iterator[str]:
 
 def arrows(cluster: Cluster) -> Iterator[str]:
     """Yield differences between allowed and required flows. Out: the peers in the settings, and
-    name lookups. In: peers whose settings name the workload, the gateway's two ports for other
+    name lookups. In: peers whose settings name the workload, the gateway's ports for other
     namespaces, and metrics."""
     every = Cluster(cluster.every)
     needed = {each.name: needs(every, each) for each in every.workloads()}
@@ -140,6 +140,8 @@ def arrows(cluster: Cluster) -> Iterator[str]:
         wanted = {(OUTSIDE, port) for name, port in ENTRANCES if name == workload.name}
         for caller, flows in needed.items():
             wanted |= {(caller, port) for name, port in flows if name == workload.name}
+        if (http := workload.port("http")) and workload.name in ("gateway", TOGETHER):
+            wanted.add((OUTSIDE, http))
         if metrics := workload.port("metrics"):
             wanted.add(("scrape", metrics))
         yield from _differ(workload, "be called by", into, wanted)
