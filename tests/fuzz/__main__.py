@@ -23,7 +23,7 @@ from examples.wines.local import free_port_base, own, terminable
 from local_suite.model import SuiteError
 from local_suite.programs import sightline
 from local_suite.suite import Suite
-from tests.fuzz import broken, callers, findings, judge, pictures
+from tests.fuzz import broken, callers, findings, http, judge, pictures
 from tests.fuzz.callers import Callers
 from tests.fuzz.cost import __main__ as cost
 from tests.fuzz.model import CATALOGS, FUZZ, Plan, Result
@@ -65,8 +65,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--findings", type=Path, default=Path(".data/fuzz"), help="folder")
     parser.add_argument("--replay", type=Path, help="send a finding's request again")
     cost.add_options(parser)
+    http.add_options(parser)
     options = parser.parse_args(arguments)
     cost.check_options(parser, options)
+    http.check_options(parser, options)
     if not 2 <= options.minutes <= 60:
         parser.error("--minutes has to be from 2 to 60")
     if min(options.requests, options.images) < 1:
@@ -109,8 +111,10 @@ def main(arguments: Sequence[str]) -> int:
         console.print(Text(f"NOT MEASURED: {error}{notes}", style="bold red"))
         return 1
     console.print(Text(f"Seed {options.seed}, {time.monotonic() - began:.0f} s"))
+    over_http = http.run(options, say)
+    show_checks(console, over_http)
     cheap = not options.cost_minutes or cost.run(options, say)
-    return 0 if result.clean and cheap else 1
+    return 0 if result.clean and over_http.clean and cheap else 1
 
 
 def show(console: Console, result: Result) -> None:
@@ -128,6 +132,11 @@ def show(console: Console, result: Result) -> None:
         console.print(Text(f"{finding.check} {where}: {finding.why}"[:400], style="red"))
     if result.more_findings:
         console.print(Text(f"and {result.more_findings} more of the same kinds", style="red"))
+    show_checks(console, result)
+
+
+def show_checks(console: Console, result: Result) -> None:
+    """Print the checks of a run."""
     checks = Table("check", "verdict", "measured", box=box.SIMPLE_HEAD)
     for check in result.checks:
         style = "" if check.verdict.fine else "bold red"

@@ -239,7 +239,9 @@ class _Call:
 
     def _expire(self) -> None:
         self._expired = True
-        self._task.cancel()
+        # After the task's first step, which uvloop runs later than timers: a task that is cancelled
+        # before it can't say why.
+        asyncio.get_running_loop().call_soon(self._task.cancel)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         if self._timer is not None:

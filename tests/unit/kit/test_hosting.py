@@ -1,11 +1,13 @@
 """Several services in one process."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 import pytest
+import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from servicekit import channel, hosting, server
@@ -166,3 +168,22 @@ async def test_what_one_side_changes_in_a_message_the_other_does_not_see() -> No
     assert asked.service == "as sent"
     assert kept[0].status == 1
     await running.stop()
+
+
+def test_a_deadline_that_ends_before_the_handler_begins_is_an_error_of_its_own() -> None:
+    """Run on uvloop, as services do: its timers run before what was started earlier."""
+
+    async def code() -> grpc.StatusCode:
+        host = Host()
+        hosted = hosting.running.set(host)
+        running = await server.start([binding(Echo())], ServerSettings(port=0), "echo")
+        peer = channel.connect("local:echo")
+        hosting.running.reset(hosted)
+        call = unary(peer)(b"wait", timeout=0.001)
+        time.sleep(0.02)  # noqa: ASYNC251  so the timer is due before the handler's turn
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await call
+        await running.stop()
+        return failed.value.code()
+
+    assert uvloop.run(code()) is grpc.StatusCode.DEADLINE_EXCEEDED

@@ -60,15 +60,15 @@ def timeout(headers: Mapping[str, str], longest: float) -> float | None:
     """Return the caller's deadline in seconds from now: X-Request-Timeout (seconds), grpc-timeout
     or Connect-Timeout-Ms. Raises HeaderInvalid."""
     seconds = None
-    if given := headers.get("x-request-timeout"):
-        if not _SECONDS.fullmatch(given):
-            raise HeaderInvalid("X-Request-Timeout", "must be seconds, such as 2.5")
+    if (given := headers.get("x-request-timeout")) is not None:
+        if not _SECONDS.fullmatch(given) or float(given) < 0.001:
+            raise HeaderInvalid("X-Request-Timeout", "must be seconds from 0.001, such as 2.5")
         seconds = float(given)
-    elif given := headers.get("grpc-timeout"):
+    elif (given := headers.get("grpc-timeout")) is not None:
         if not (found := _GRPC_TIMEOUT.fullmatch(given)):
             raise HeaderInvalid("grpc-timeout", "must be a number and a unit, such as 500m")
         seconds = int(found[1]) * _UNITS[found[2]]
-    elif given := headers.get("connect-timeout-ms"):
+    elif (given := headers.get("connect-timeout-ms")) is not None:
         if not given.isdecimal() or len(given) > 10:
             raise HeaderInvalid("Connect-Timeout-Ms", "must be milliseconds")
         seconds = int(given) / 1000

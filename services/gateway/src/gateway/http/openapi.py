@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,14 +21,15 @@ JOB = "sightline.common.v1.Job"
 PHOTOS_MIB = 1
 """Methods with larger requests take photos."""
 
-_HEADERS: Mapping[str, Schema] = {
+HEADERS: Mapping[str, Schema] = {
     "X-Request-Id": {
-        "description": "Id of the request in logs: 1 to 128 letters, digits and ._:/+=-.",
-        "schema": {"type": "string", "maxLength": 128},
+        "description": "Id of the request in logs: 1 to 128 letters, digits and ._:/+=-. Any other"
+        " is replaced by a new one.",
+        "schema": {"type": "string"},
     },
     "X-Request-Timeout": {
         "description": "Seconds until the call ends with DEADLINE_EXCEEDED.",
-        "schema": {"type": "number", "exclusiveMinimum": 0},
+        "schema": {"type": "number", "minimum": 0.001, "maximum": 999_999},
     },
     "Idempotency-Key": {
         "description": "Sets request_id: calls that start a job return the same job for a key.",
@@ -50,16 +52,17 @@ _HEADERS: Mapping[str, Schema] = {
         "schema": {"type": "string"},
     },
 }
+"""Headers of requests."""
 
 
 def describe(methods: Sequence[PublicMethod], comments: Mapping[str, str]) -> Schema:
     """Return the description of calls. `comments`: by full name of what they describe."""
-    schemas = Schemas(comments)
+    schemas = Schemas(comments, {each for method in methods for each in _in_paths(method)})
     paths: dict[str, Schema] = {}
     for method in methods:
         for number, pattern in enumerate(method.patterns):
             operation = _operation(method, pattern, number, schemas)
-            paths.setdefault(pattern.path, {})[pattern.verb.lower()] = operation
+            paths.setdefault(_plain(pattern.path), {})[pattern.verb.lower()] = operation
     schemas.made["Problem"] = _problem()
     return {
         "openapi": "3.1.0",
@@ -77,7 +80,7 @@ def describe(methods: Sequence[PublicMethod], comments: Mapping[str, str]) -> Sc
         "components": {
             "schemas": dict(sorted(schemas.made.items())),
             "parameters": {
-                name: {"name": name, "in": "header", **header} for name, header in _HEADERS.items()
+                name: {"name": name, "in": "header", **header} for name, header in HEADERS.items()
             },
             "responses": {
                 "Problem": {
@@ -121,19 +124,37 @@ def _operation(method: PublicMethod, pattern: HttpPattern, number: int, schemas:
 
 def _fields(method: PublicMethod, pattern: HttpPattern, schemas: Schemas) -> Iterator[Schema]:
     """Yield the fields that path and query hold."""
-    named = []
-    for part in pattern.path.split("{")[1:]:
-        name = part.partition("}")[0]
-        named.append(name)
-        field = _find(method.descriptor.input_type, name)
-        schema = schemas.field(field)
-        yield {"name": name, "in": "path", "required": True, **_moved(schema)}
+    named = _names(pattern)
+    for name in named:
+        schema = schemas.field(_find(method.descriptor.input_type, name))
+        yield {"name": _last(name), "in": "path", "required": True, **_moved(schema)}
     if pattern.has_body:
         return
     for field in method.descriptor.input_type.fields:
         kind = field.message_type
         if field.name not in named and (kind is None or kind.full_name in kinds.TEXTS):
             yield {"name": field.json_name, "in": "query", **_moved(schemas.field(field))}
+
+
+def _names(pattern: HttpPattern) -> list[str]:
+    """Return the names of the fields in a path."""
+    return [part.partition("}")[0] for part in pattern.path.split("{")[1:]]
+
+
+def _plain(path: str) -> str:
+    """Return a path with names that generators of clients take: without the messages around."""
+    return re.sub(r"{[^}]*[.]", "{", path)
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _in_paths(method: PublicMethod) -> Iterator[str]:
+    """Yield the full names of the fields in the paths of a call."""
+    for pattern in method.patterns:
+        for name in _names(pattern):
+            yield _find(method.descriptor.input_type, name).full_name
 
 
 def _find(descriptor: Any, path: str) -> Any:

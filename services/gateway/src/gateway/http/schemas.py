@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -36,9 +36,10 @@ _KNOWN: Mapping[str, Schema] = {
 class Schemas:
     """The schemas of the types that a description refers to."""
 
-    def __init__(self, comments: Mapping[str, str]) -> None:
-        """`comments`: by full name of what they describe."""
-        self._comments = comments
+    def __init__(self, comments: Mapping[str, str], elsewhere: Collection[str] = ()) -> None:
+        """`comments`: by full name of what they describe. `elsewhere`: full names of fields that a
+        request may have outside its body, in its path."""
+        self._comments, self._elsewhere = comments, elsewhere
         self.made: dict[str, Schema] = {}
 
     def ref(self, descriptor: Any) -> Schema:
@@ -78,6 +79,8 @@ class Schemas:
     def _message(self, descriptor: Any) -> Schema:
         schema: Schema = {"type": "object"} | self.described(descriptor)
         schema["properties"] = {each.json_name: self.field(each) for each in descriptor.fields}
+        if required := [each.json_name for each in descriptor.fields if self._required(each)]:
+            schema["required"] = required
         schema["additionalProperties"] = False
         choices = [_choice(oneof) for oneof in descriptor.oneofs if len(oneof.fields) > 1]
         if len(choices) == 1:
@@ -85,6 +88,14 @@ class Schemas:
         elif choices:
             schema["allOf"] = choices
         return schema
+
+    def _required(self, field: Any) -> bool:
+        """Return whether a field's comment requires it, always and in JSON: photos may be parts of
+        a form."""
+        text = self._comments.get(field.full_name, "")
+        always = " Required." in text and not text.startswith("For ")
+        given = field.full_name in self._elsewhere or field.type == FieldDescriptor.TYPE_BYTES
+        return always and not given
 
     def _enum(self, descriptor: Any) -> Schema:
         names = [value.name for value in descriptor.values]

@@ -262,7 +262,7 @@ def _grouped(shares: Shares, name: Callable[[str], str]) -> Shares:
     found = defaultdict[str, float](float)
     for item, share in shares.items():
         found[name(item)] += share
-    return found
+    return {owner: min(share, 1.0) for owner, share in found.items()}  # rounding
 
 
 def _figures(
@@ -274,7 +274,7 @@ def _figures(
     figures: Mapping[str, Callable[[Shares], float]] = {
         "gini_products": lambda shares: gini([shares.get(item, 0.0) for item in shown]),
         "products": len,
-        "new_share": lambda shares: sum(shares.get(item, 0.0) for item in new),
+        "new_share": lambda shares: min(sum(shares.get(item, 0.0) for item in new), 1.0),
     }
     for name, figure in figures.items():
         yield ExposureFigure(name=name, before=figure(before), after=figure(after))

@@ -1,0 +1,17 @@
+"""A short run of the fuzzer over HTTP, which `make fuzz` does longer."""
+
+import argparse
+
+import pytest
+
+from tests.fuzz import http
+from tests.fuzz.model import Verdict
+
+
+@pytest.mark.slow
+def test_no_request_over_http_makes_the_server_fail() -> None:
+    result = http.run(argparse.Namespace(http_minutes=0.5, seed=20), print)
+    found = {each.name: each for each in result.checks}
+    found.pop("over HTTP: every call was tried", None)  # not in half a minute
+    assert http.NO_FAILURE in found
+    assert {each.verdict for each in found.values()} == {Verdict.HELD}, result.checks
