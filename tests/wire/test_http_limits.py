@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 
+from tests.waiting import until
 from tests.wire.http_face import Face, face, problem, serving_http
 
 __all__ = ["face"]  # fixtures
@@ -121,6 +122,32 @@ async def test_idle_connections_are_closed_and_bounded() -> None:
         for _, writer in opened:
             writer.close()
         assert (await face.call("GET", "/live")).status_code == 200
+
+
+async def test_idle_connections_do_not_keep_others_out() -> None:
+    async with serving_http({"max_connections": 20, "head_seconds": 60.0}) as face:
+        opened = [await asyncio.open_connection("127.0.0.1", face.port) for _ in range(30)]
+        for _ in range(25):  # each on a connection of its own, and none is closed for it
+            answer = await face.raw(GET + b"connection: close\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 200")
+        assert await ends(opened[0][0]), "the oldest made room"
+        assert not opened[-1][0].at_eof()
+        for _, writer in opened:
+            writer.close()
+
+
+async def test_connections_with_requests_are_not_closed_for_others() -> None:
+    async with serving_http({"max_connections": 3}) as face:
+        script = face.suite.retriever.script
+        script.hang.add("BatchGetProducts")
+        asked = GET + b"x-request-timeout: 2\r\nconnection: close\r\n\r\n"
+        ids = (b"p1", b"p2", b"p3")
+        calls = [asyncio.ensure_future(face.raw(asked.replace(b"p1", each))) for each in ids]
+        await until(lambda: len(script.seen) == len(ids))
+        reader, writer = await asyncio.open_connection("127.0.0.1", face.port)
+        assert await ends(reader)
+        writer.close()
+        assert all(each.startswith(b"HTTP/1.1 504") for each in await asyncio.gather(*calls))
 
 
 async def ends(reader: asyncio.StreamReader) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -19,7 +19,8 @@ class ConnectionLimits:
     """Limits of each connection of a server."""
 
     most: int
-    """Maximum number of connections; further ones are closed at once."""
+    """Maximum number of connections. A further one takes the place of the one that has waited
+    longest for a request; if none waits, it is closed at once."""
     head_seconds: float
     """Seconds in which the head of a request has to arrive, and, after an answer that needed no
     more, the rest of its body, which is dropped. A connection that is closed before would lose the
@@ -32,21 +33,33 @@ class LimitedProtocol(HttpToolsProtocol):
     """A connection of a client."""
 
     limits = ConnectionLimits(4_000, 10.0, 30.0)
+    waiting: ClassVar[dict[LimitedProtocol, None]]
+    """Connections of this server without a request, in the order in which they began to wait."""
 
     def connection_made(self, transport: Any) -> None:
-        """Begin a connection, unless there are too many."""
+        """Begin a connection, unless there are too many requests."""
         self._head: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
         self._rest: asyncio.TimerHandle | None = None
         self._head_bytes, self._in_head, self._completed = 0, True, False
         super().connection_made(transport)
-        if len(self.connections) > self.limits.most:
+        if len(self.connections) > self.limits.most and not self._make_room():
             transport.abort()
             return
+        self.waiting[self] = None
         self._await_head()
+
+    def _make_room(self) -> bool:
+        """Close the connection that has waited longest. Return whether there was one."""
+        oldest = next(iter(self.waiting), None)
+        if oldest is not None:
+            del self.waiting[oldest]
+            oldest.transport.abort()
+        return oldest is not None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers."""
+        self.waiting.pop(self, None)
         self._cancel()
         super().connection_lost(exc)
 
@@ -72,6 +85,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Begin to answer a request, unless its head is too long."""
         self._in_head, self._head_bytes = False, 0
+        self.waiting.pop(self, None)
         if self._head is not None:
             self._head.cancel()
             self._head = None
@@ -98,6 +112,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """End an answer; the rest of its request may still come, for a limited time."""
         super().on_response_complete()
+        if self.cycle.response_complete and not self.transport.is_closing():
+            self.waiting[self] = None
         if not self._in_head and self._rest is None:
             self._rest = self.loop.call_later(self.limits.head_seconds, self.transport.abort)
 

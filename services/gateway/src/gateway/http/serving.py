@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 import uvicorn
@@ -138,6 +138,7 @@ def _protocol(settings: HttpSettings) -> type[LimitedProtocol]:
         limits = ConnectionLimits(
             settings.max_connections, settings.head_seconds, settings.reader_seconds
         )
+        waiting: ClassVar[dict[LimitedProtocol, None]] = {}
 
     return Protocol
 

@@ -56,7 +56,8 @@ class HttpSettings(ServiceSettings):
     front, which would otherwise send a request into a closing connection."""
 
     max_connections: int = Field(default=4_000, ge=1, le=1_000_000)
-    """Maximum number of connections; further ones are closed at once."""
+    """Maximum number of connections. A further one takes the place of the one that has waited
+    longest for a request; if none waits, it is closed at once."""
 
     max_bytes_in_flight: int = Field(default=0, ge=0)
     """Bytes of bodies above 64 KiB that the process holds at once, of which one address may hold
