@@ -1,14 +1,19 @@
 """A filter's text means an expression, whose own words mean the same expression."""
 
+import random
+
 import pytest
 from hypothesis import given
 
 from gateway.model.filters import FIELDS, expression, of_words
 from sightline.filter_text import FilterSyntaxError
 from sightline_client.convert.filter_text import FIELDS as CLIENTS
-from sightline_rules.filters import All, Any, Comparison, Filter, Membership, Not, Operator
+from sightline_rules.facts import Facts, passes
+from sightline_rules.filters import All, Any, Comparison, Filter, Membership, Money, Not, Operator
 from sightline_rules.messages import read
 from sightline_rules.rejections import words
+from tests.fuzz.conditions import BRANDS, TAGS, sent
+from tests.fuzz.conditions import condition as random_condition
 from tests.unit.rules.test_rejections import conditions
 
 
@@ -54,6 +59,22 @@ def membership(parts: tuple[Filter, ...]) -> Membership | None:
 @given(conditions)
 def test_the_words_of_a_filter_are_parsed_to_the_same_filter(condition: Filter) -> None:
     assert read(expression(words(condition))) == plain(condition)
+
+
+def test_a_text_of_hostile_values_finds_what_its_filter_finds() -> None:
+    chance, texts = random.Random(1), 0
+    products = [
+        Facts(brand=brand, tags=frozenset(TAGS[:3]), price=Money("EUR", 1)) for brand in BRANDS
+    ]
+    for _ in range(2_000):
+        condition = random_condition(chance, (0, 10**15))
+        if text := sent(condition, chance).text:
+            texts += 1
+            meant = read(expression(text))
+            assert [passes(meant, each) for each in products] == [
+                passes(condition, each) for each in products
+            ]
+    assert texts > 500
 
 
 def test_the_client_and_the_gateway_know_the_same_fields() -> None:
