@@ -59,7 +59,7 @@ def _value(message: filter_pb2.FilterValue) -> Value:
         case "time":
             return _EPOCH + timedelta(seconds=held.seconds, microseconds=held.nanos // 1_000)
         case "availability":
-            return list(Availability)[held]
+            return list(Availability)[message.availability]
         case _:
             value: Value = held
             return value

@@ -9,10 +9,10 @@ from functools import cache
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor
-from google.protobuf.descriptor_pool import Default
 
 from gateway.model.errors import FilterInvalid
 from gateway.model.filters import expression
+from servicekit import access
 from servicekit.server import Binding, Context
 from sightline.common.v1.filter_pb2 import Filter
 from sightline.filter_text import MAX_LENGTH, FilterSyntaxError
@@ -29,7 +29,7 @@ def serve(binding: Binding) -> Binding:
 
     Raises TypeError for a stream of such requests.
     """
-    for method in Default().FindServiceByName(binding.full_name).methods:
+    for method in access.POOL.FindServiceByName(binding.full_name).methods:
         if _ways(method.input_type):
             if method.client_streaming or method.server_streaming:
                 raise TypeError(f"{method.full_name}: filters of streams are not read")
