@@ -168,9 +168,8 @@ class Composer:
         by_grammar = not self._hostile()
         if isinstance(message, Filter) and by_grammar:
             now = int(time.time()) * 10**6
-            message.CopyFrom(
-                conditions.message(conditions.condition(self._chance, (0, now, now - 10**9)))
-            )
+            condition = conditions.condition(self._chance, (0, now, now - 10**9))
+            message.CopyFrom(conditions.sent(condition, self._chance))
             self._left -= message.ByteSize()
         elif isinstance(message, Timestamp) and by_grammar:
             ago = self._chance.choice((0, 1, 60, 86_400, 10**7))

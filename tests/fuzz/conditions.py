@@ -25,6 +25,7 @@ from sightline_rules.filters import (
     Time,
     Value,
 )
+from sightline_rules.rejections import MOST_VALUES, words
 
 BRANDS = ("Acme", "acme", 'O\'Neil "the" \\', "100%_like", "酒庄\N{GRINNING FACE}", "' or 1 == 1")
 LEVELS = ("Wine", "Red", "White", "Dry", "it's", "\\", "葡萄")
@@ -86,6 +87,24 @@ def _value(field: str, chance: random.Random, times: tuple[int, ...]) -> Value:
             return chance.choice((*TEXTS, *NUMBERS, True, False))
         case _:
             return chance.choice({"brand": BRANDS, "title": TITLES}.get(field, TAGS))
+
+
+def sent(filter_: Filter, chance: random.Random) -> filter_pb2.Filter:
+    """Return the filter as callers send it: as text, if the words for it say all, or as message."""
+    if chance.random() < 0.5 and _is_written(filter_):
+        return filter_pb2.Filter(text=words(filter_))
+    return message(filter_)
+
+
+def _is_written(filter_: Filter) -> bool:
+    match filter_:
+        case All(filters) | Any(filters):
+            return bool(filters) and all(map(_is_written, filters))
+        case Not(inner):
+            return _is_written(inner)
+        case Membership(_, values):
+            return 0 < len(values) <= MOST_VALUES
+    return True
 
 
 def message(filter_: Filter) -> filter_pb2.Filter:

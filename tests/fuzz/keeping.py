@@ -91,7 +91,7 @@ async def filters(
         if time.monotonic() > until:
             break
         condition = conditions.condition(chance, times)
-        message = conditions.message(condition)
+        message = conditions.sent(condition, chance)
         listed = {product.product_id for product in await stored(sender, KEPT, message)}
         expected = {name for name, each in facts.items() if passes(condition, each)}
         compared += 1

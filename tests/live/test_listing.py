@@ -2,7 +2,13 @@
 
 from typing import Unpack
 
-from sightline_client import Availability, F, Listing, ListOptions, SightlineClient, Sort
+import grpc
+
+from sightline.common.v1.filter_pb2 import Filter
+from sightline.gateway.v1.recommendation_service_pb2 import ListRequest
+from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
+from sightline_client import Availability, F, Listing, ListOptions, SightlineClient, Sort, money
+from sightline_client.convert import to_wire
 
 
 async def pages(client: SightlineClient, **options: Unpack[ListOptions]) -> list[Listing]:
@@ -56,3 +62,24 @@ async def test_an_unchanged_page_is_not_sent_again(client: SightlineClient) -> N
     page = await client.listing(sort=Sort.RATING)
     again = await client.listing(sort=Sort.RATING, if_none_match=page.etag)
     assert (again.not_modified, again.results) == (True, ())
+
+
+async def test_a_text_is_its_expression_in_tokens_and_etags(public: grpc.aio.Channel) -> None:
+    lists = RecommendationServiceStub(public).List
+    written = Filter(text="category = Red AND price < 30 EUR")
+    expressed = to_wire.filter_((F.category == "Red") & (F.price < money(30, "EUR")))
+    first = await lists(ListRequest(filter=written, page_size=5))
+    same = await lists(ListRequest(filter=expressed, page_size=5))
+    assert [item.product.product_id for item in first.results]
+    assert (first.etag, first.product_count) == (same.etag, same.product_count)
+    token = first.next_page_token
+    one, other = [
+        await lists(ListRequest(filter=each, page_size=5, page_token=token))
+        for each in (written, expressed)
+    ]
+    assert list(one.results) == list(other.results) != list(first.results)
+    whole = await lists(ListRequest(page_size=5))
+    outside = Filter(**{"not": written})
+    assert (await lists(ListRequest(filter=outside, page_size=5))).product_count == (
+        whole.product_count - first.product_count
+    )

@@ -5,7 +5,7 @@ import math
 import pytest
 from google.protobuf import timestamp_pb2
 
-from sightline.common.v1 import event_pb2, job_service_pb2, product_pb2
+from sightline.common.v1 import event_pb2, filter_pb2, job_service_pb2, product_pb2
 from sightline.embedder.v1 import embedding_service_pb2, space_service_pb2
 from sightline.gateway.v1 import (
     admin_service_pb2,
@@ -159,6 +159,18 @@ CONTROLS = [
             "INVALID_ARGUMENT",
             "FILTER_INVALID",
             ["filter.comparison.field"],
+        ),
+        (
+            photo(filter=filter_pb2.Filter(text="price < 30")),
+            "INVALID_ARGUMENT",
+            "FILTER_INVALID",
+            ["filter.text"],
+        ),
+        (
+            photo(filter=filter_pb2.Filter(text="(" * 65_536)),
+            "INVALID_ARGUMENT",
+            "FILTER_INVALID",
+            ["filter.text"],
         ),
         *(
             (photo(controls=controls), "INVALID_ARGUMENT", "REQUEST_INVALID", [field])

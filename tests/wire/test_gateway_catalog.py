@@ -8,6 +8,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.type import money_pb2
 
+from gateway.model.filters import expression
 from servicekit.errors import FailedPrecondition, FieldViolation, ServiceError
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import filter_pb2, import_pb2, job_service_pb2, product_pb2
@@ -110,6 +111,18 @@ async def test_a_purge_is_passed_on_with_its_filter_or_without(suite, given):
     assert (answer.product_count, list(answer.sample_product_ids)) == (2, ["p1", "p2"])
     assert answer.HasField("job") == request.force
     assert answer.job.job_id == ("retriever/9" if request.force else "")
+
+
+@pytest.mark.parametrize("text", ["brand = Aurora AND NOT price < 30 EUR", ""])
+async def test_the_retriever_gets_the_expression_of_a_text(suite, text):
+    given = filter_pb2.Filter(text=text)
+    meant = expression(text)
+    await suite.catalog.PurgeProducts(pb.PurgeProductsRequest(filter=given))
+    await suite.catalog.ListProducts(pb.ListProductsRequest(filter=given))
+    for method in ("PurgeProducts", "ListProducts"):
+        found = sent(suite, method)
+        assert found.HasField("filter")
+        assert found.filter == meant
 
 
 async def test_an_import_is_passed_on_call_by_call(suite):

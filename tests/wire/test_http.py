@@ -6,6 +6,7 @@ from hashlib import sha256
 import pytest
 from google.protobuf import json_format
 
+from gateway.model.filters import expression
 from servicekit.status import from_status
 from sightline.common.v1 import job_service_pb2
 from sightline.gateway.v1 import catalog_service_pb2
@@ -69,6 +70,23 @@ async def test_a_list_takes_its_fields_from_the_query_or_from_a_body(face: Face)
     assert query.json() == body.json()
     one, other = face.suite.retriever.script.requests("ListProducts")
     assert (one.page_size, one.order) == (other.page_size, other.order) == (3, one.order)
+
+
+async def test_a_filter_is_a_text_in_a_body_or_in_the_query(face: Face) -> None:
+    text = 'category = "Wine > Red" AND price < 30 EUR'
+    meant = expression(text)
+    await face.call("GET", f"{V1}/products", params={"filter.text": text})
+    await face.post(f"{V1}/products:list", {"filter": {"text": text}})
+    await face.post(f"{V1}/products:list", {"filter": {"not": {"text": text}}})
+    one, other, opposite = face.suite.retriever.script.requests("ListProducts")
+    assert one.filter == other.filter == getattr(opposite.filter, "not") == meant
+
+
+async def test_an_invalid_text_of_a_filter_is_shown_with_its_place(face: Face) -> None:
+    body = {"signals": [{"productId": "p1"}], "filter": {"text": "price < 30"}}
+    found = problem(await face.post(f"{V1}:recommend", body), 400, "FILTER_INVALID")
+    shown = "missing currency: write 30 EUR, at character 9\n  price < 30\n          ^"
+    assert found["detail"] == f"filter.text: {shown}"
 
 
 async def test_an_error_is_that_of_grpc(face: Face) -> None:

@@ -3,9 +3,9 @@
 import warnings
 from typing import TYPE_CHECKING
 
+from sightline.filter_text import FilterSyntaxError as FilterSyntaxError
 from sightline_client._generated.sync_client import SyncSightlineClient as SyncSightlineClient
 from sightline_client.client import SightlineClient as SightlineClient
-from sightline_client.convert.filter_errors import FilterSyntaxError as FilterSyntaxError
 from sightline_client.convert.filter_text import parse_filter as parse_filter
 from sightline_client.errors import AlreadyExists as AlreadyExists
 from sightline_client.errors import Cancelled as Cancelled

@@ -6,12 +6,10 @@ compares is a field's fact: a category is one path, tags are a set, attributes a
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 from operator import eq, ge, gt, le, lt, ne
@@ -54,8 +52,6 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _WHOLE: Mapping[Literal, frozenset[Operator]] = {str: EQUALITY | CONTAINS}
 _PART: Mapping[Literal, frozenset[Operator]] = {str: CONTAINS}
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
-_MONEY = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*([A-Za-z]{3})", re.ASCII)
 _ORDERS: Mapping[Operator, Callable[[float, float], bool]] = {
     Operator.EQUAL: eq,
     Operator.NOT_EQUAL: ne,
@@ -181,14 +177,6 @@ class FieldKind:
         """Return the fact for people."""
         return literal(fact) if self.knows(fact) else UNKNOWN
 
-    def parsed(self, text: str, *, quoted: bool) -> Value:  # noqa: ARG002 - attributes ask
-        """Return the literal that a filter's words give. Raises ValueError."""
-        return text
-
-    def colon(self, value: Value) -> Operator | None:  # noqa: ARG002 - attributes ask
-        """Return the operator that `field:value` means, or `None` if it has no meaning."""
-        return None
-
 
 @dataclass(frozen=True, slots=True)
 class TextKind(FieldKind):
@@ -220,9 +208,6 @@ class TextKind(FieldKind):
     def shown(self, fact: str) -> str:
         return fact if self.knows(fact) else UNKNOWN
 
-    def colon(self, value: Value) -> Operator:  # noqa: ARG002
-        return Operator.CONTAINS
-
 
 @dataclass(frozen=True, slots=True)
 class TextsKind(FieldKind):
@@ -252,9 +237,6 @@ class TextsKind(FieldKind):
     def shown(self, fact: frozenset[str]) -> str:
         return ", ".join(sorted(fact)) or "none"
 
-    def colon(self, value: Value) -> Operator:  # noqa: ARG002
-        return Operator.EQUAL
-
 
 @dataclass(frozen=True, slots=True)
 class CategoryKind(FieldKind):
@@ -280,9 +262,6 @@ class CategoryKind(FieldKind):
     def shown(self, fact: str) -> str:
         return fact or UNKNOWN
 
-    def colon(self, value: Value) -> Operator:  # noqa: ARG002
-        return Operator.CONTAINS
-
 
 @dataclass(frozen=True, slots=True)
 class MoneyKind(FieldKind):
@@ -299,12 +278,6 @@ class MoneyKind(FieldKind):
     def compares(self, fact: Money | None, operator: Operator, value: Any) -> bool:
         same = fact is not None and fact.currency == value.currency
         return same and _ORDERS[operator](fact.micros if fact else 0, value.micros)
-
-    def parsed(self, text: str, *, quoted: bool) -> Money:  # noqa: ARG002
-        found = _MONEY.fullmatch(text.strip())
-        if found is None:
-            raise ValueError("write an amount and a code, 30 EUR")
-        return Money(found[2].upper(), int(Decimal(found[1]) * 1_000_000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,15 +297,6 @@ class TimeKind(FieldKind):
 
     def compares(self, fact: Time, operator: Operator, value: Any) -> bool:
         return _ORDERS[operator](fact.micros, value.micros)
-
-    def parsed(self, text: str, *, quoted: bool) -> Time:  # noqa: ARG002
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            if len(text) > 10:
-                raise ValueError("append Z for UTC")
-            moment = moment.replace(tzinfo=UTC)
-        since = moment - EPOCH
-        return Time((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
 
 
 class StepsKind(FieldKind):
@@ -377,11 +341,6 @@ class NumberKind(StepsKind):
     def compares(self, fact: float | None, operator: Operator, value: Any) -> bool:
         return fact is not None and _ORDERS[operator](fact, value)
 
-    def parsed(self, text: str, *, quoted: bool) -> float:
-        if quoted or not _NUMBER.fullmatch(text):
-            raise ValueError("write a number, 4.5")
-        return float(text)
-
 
 @dataclass(frozen=True, slots=True)
 class FlagKind(StepsKind):
@@ -390,11 +349,6 @@ class FlagKind(StepsKind):
     name: ClassVar[str] = "flag"
     plain: ClassVar[type[float] | type[bool]] = bool
     operators: ClassVar[Mapping[Literal, frozenset[Operator]]] = {bool: EQUALITY}
-
-    def parsed(self, text: str, *, quoted: bool) -> bool:
-        if quoted or text not in ("true", "false"):
-            raise ValueError("write true or false")
-        return text == "true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,9 +374,6 @@ class ChoiceKind(FieldKind):
 
     def shown(self, fact: StrEnum) -> str:
         return fact.value
-
-    def parsed(self, text: str, *, quoted: bool) -> Availability:  # noqa: ARG002
-        return self.choices(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -499,14 +450,6 @@ class AttributesKind(FieldKind):
     def shown(self, fact: tuple[AttributeValue, ...]) -> str:
         texts = (value if isinstance(value, str) else literal(value) for value in fact)
         return ", ".join(texts) or UNKNOWN
-
-    def parsed(self, text: str, *, quoted: bool) -> Value:
-        if not quoted and text in ("true", "false"):
-            return text == "true"
-        return float(text) if not quoted and _NUMBER.fullmatch(text) else text
-
-    def colon(self, value: Value) -> Operator:
-        return Operator.CONTAINS if isinstance(value, str) else Operator.EQUAL
 
 
 def _equal_values(leaf: Leaf) -> Sequence[Value]:

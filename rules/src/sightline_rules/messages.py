@@ -77,6 +77,8 @@ def read(message: Message, path: str = "filter") -> Filter:
             return _membership(message.membership, f"{path}.membership")
         case "existence":
             return filters.Existence(message.existence.field)
+        case "text":  # the gateway replaces it: to ignore it would pass every product
+            raise filters.FilterInvalidError(f"{path}.text", "is read by the gateway alone")
         case _:
             return filters.All()
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sightline.filter_text import FilterSyntaxError, parse
 from sightline_client import Availability, F, Filter, all_of, any_of, money
-from sightline_client.convert.filter_errors import FilterSyntaxError
-from sightline_client.convert.filter_text import parse_filter
+from sightline_client.convert.filter_text import FIELDS, parse_filter
 from sightline_client.values.filters import Comparison, Membership, Operator
+from tests.work import cost
 
 VINTAGE, GRAPE, ORGANIC = map(F.attribute, ("vintage", "grape", "organic"))
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -97,12 +98,19 @@ def test_an_amount_alone_is_in_the_given_currency() -> None:
         ("brand = a brand = b", 10, "expected AND or OR"),
         ("availability = maybe", 15, "IN_STOCK"),
         ("price < cheap", 8, "not an amount of money"),
-        ("price < 1.2.3 EUR", 14, "expected AND or OR"),
+        ("price < 1.2.3 EUR", 8, "not an amount of money"),
+        ("price < -3 EUR", 8, "not an amount of money"),
+        ("price < 0.1234567 EUR", 8, "6 decimals"),
+        ("price < 10000000000000 EUR", 8, "13 digits"),
+        ("attributes.Grape = x", 0, "an attribute's key"),
+        ('brand = "a\ud800"', 10, "surrogate"),
+        (f"brand = {'x' * 1_025}", 8, "1,024 characters"),
+        ('create_time > "0001-01-01T00:00:00+14:00"', 14, "is not a time"),
         ('create_time > "yesterday"', 14, "is not a time"),
         ('create_time > "2026-03-01T12:00:00"', 14, "must have a time zone"),
         (")", 0, "unexpected"),
-        ("(" * 5000 + "brand = a" + ")" * 5000, 0, "nested too deep"),
-        ("NOT " * 5000 + "brand = a", 0, "nested too deep"),
+        ("(" * 10_000 + "brand = a" + ")" * 10_000, 32, "nested too deep"),
+        ("NOT " * 5000 + "brand = a", 32 * 4, "nested too deep"),
         ("brand = " + "x" * 70_000, 0, "65,536"),
     ],
 )
@@ -127,10 +135,50 @@ def test_any_text_in_quotes_is_compared_literally(value: str) -> None:
     assert parse_filter(f'brand = "{quoted}"') == all_of(F.brand == value)
 
 
-@given(st.text(max_size=60))
+TOKENS = (
+    *("brand", "=", ":", "AND", "OR", "NOT", "-", "(", ")", "*", '"', "'", "\\", "\0", "\ud800"),
+    *("price", "<", "3", "EUR", "attributes.a", "rating", ">=", "4.5", "true", " ", "availability"),
+)
+
+
+@given(st.one_of(st.text(max_size=60), st.lists(st.sampled_from(TOKENS)).map("".join)))
 def test_no_text_does_worse_than_a_syntax_error(text: str) -> None:
-    with contextlib.suppress(FilterSyntaxError):
-        assert isinstance(parse_filter(text), Filter)
+    try:
+        found = parse_filter(text)
+    except FilterSyntaxError as error:
+        found, shown = None, (error.column, str(error).encode())
+    assert isinstance(found, Filter) or 0 <= shown[0] <= len(text)
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("false", False)])
+def test_a_field_of_flags_takes_true_and_false(text: str, value: bool) -> None:
+    found = parse(f"sale = {text}", {"sale": "FLAG"}).comparison.value
+    assert (found.WhichOneof("kind"), found.flag) == ("flag", value)
+    with pytest.raises(FilterSyntaxError, match="neither true nor false"):
+        parse("sale = yes", {"sale": "FLAG"})
+
+
+PIECES = (
+    *(
+        "tags:a OR ",
+        "-tags:a AND ",
+        "(tags:a)AND",
+        "(tags:a AND tags:b OR brand:*)OR",
+        "price<3EUR ",
+    ),
+    *("(", "NOT ", "-", '"', 'brand="\\', "1", "price<1", "a", " ", ".", "a.", "\0", "tags:", "'"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("piece", PIECES)
+def test_the_time_of_a_long_text_grows_as_its_length(piece: str) -> None:
+    def work(size: int) -> None:
+        for start in ("", "brand = ", 'brand = "', "price < 1"):
+            with contextlib.suppress(FilterSyntaxError):
+                parse((start + piece * size)[:size], FIELDS)
+
+    assert cost(lambda: work(65_536)) < 40 * max(cost(lambda: work(4_096)), 0.05)
 
 
 def test_the_values_of_or_keep_their_order() -> None:

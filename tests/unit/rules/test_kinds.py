@@ -15,58 +15,16 @@ from sightline_rules.filters import (
     FilterInvalidError,
     Leaf,
     Membership,
-    Money,
     Operator,
-    Time,
 )
 from sightline_rules.kinds import (
     AttributesKind,
-    FieldKind,
     FlagKind,
-    MoneyKind,
     NumberKind,
-    TimeKind,
 )
 from tests.work import cost
 
 DAY = 86_400_000_000
-
-
-@pytest.mark.parametrize(
-    ("kind", "text", "expected"),
-    [
-        (FlagKind(), "true", True),
-        (FlagKind(), "false", False),
-        (NumberKind(5), "4.5", 4.5),
-        (AttributesKind(), "true", True),
-        (AttributesKind(), "2015", 2015.0),
-        (AttributesKind(), "red", "red"),
-        (MoneyKind(), "12.5 eur", Money("EUR", 12_500_000)),
-        (TimeKind(), "1970-01-02", Time(DAY)),
-        (TimeKind(), "1970-01-02T00:00:00Z", Time(DAY)),
-        (TimeKind(), "1970-01-02T01:00:00+01:00", Time(DAY)),
-        (TimeKind(), "1970-01-01T00:00:01.5Z", Time(1_500_000)),
-    ],
-)
-def test_a_literal_without_quotes_is_a_value_of_the_kind(
-    kind: FieldKind, text: str, expected: object
-) -> None:
-    found = kind.parsed(text, quoted=False)
-    assert (type(found), found) == (type(expected), expected)
-
-
-@pytest.mark.parametrize(
-    ("kind", "text"),
-    [
-        (FlagKind(), "yes"),
-        (NumberKind(5), "many"),
-        (TimeKind(), "1970-01-01T00"),
-        (TimeKind(), "19700101T00"),
-    ],
-)
-def test_another_word_is_no_literal_of_the_kind(kind: FieldKind, text: str) -> None:
-    with pytest.raises(ValueError, match=r"write|append"):
-        kind.parsed(text, quoted=False)
 
 
 def test_a_condition_that_its_kind_does_not_take_is_not_evaluated() -> None:
@@ -85,17 +43,6 @@ def test_a_condition_that_its_kind_does_not_take_is_not_evaluated() -> None:
 def test_a_part_of_a_text_is_looked_for_in_each_value(leaf: Leaf, looks: int) -> None:
     assert AttributesKind().looks > 1
     assert AttributesKind().looks_of(leaf) == looks
-
-
-@pytest.mark.parametrize(("kind", "text"), [(FlagKind(), "true"), (NumberKind(5), "4.5")])
-def test_a_text_in_quotes_is_neither_a_flag_nor_a_number(kind: FieldKind, text: str) -> None:
-    with pytest.raises(ValueError, match="write"):
-        kind.parsed(text, quoted=True)
-
-
-@pytest.mark.parametrize("text", ["true", "2015", "red"])
-def test_an_attribute_in_quotes_is_a_text(text: str) -> None:
-    assert AttributesKind().parsed(text, quoted=True) == text
 
 
 @pytest.mark.parametrize(

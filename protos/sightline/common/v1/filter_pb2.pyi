@@ -48,6 +48,14 @@ class Filter(google.protobuf.message.Message):
     ANY_FIELD_NUMBER: builtins.int
     NOT_FIELD_NUMBER: builtins.int
     EXISTENCE_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    text: builtins.str
+    """The condition as text, after AIP-160: `category = "Wine > Red" AND price < 30 EUR`. The grammar:
+    docs/integrate/filters.md. The gateway replaces it by the expression that it means, and other services reject it.
+    All texts of a request together: up to 65,536 characters. Nesting: up to 32 parentheses. If empty, every product
+    passes. An invalid text is rejected with FILTER_INVALID, its path, e.g. "filter.text", and the position of the
+    error. Gateways before 0.21 ignore this field.
+    """
     @property
     def all(self) -> Global___FilterList:
         """Passes if every filter passes. An empty list passes."""
@@ -76,10 +84,11 @@ class Filter(google.protobuf.message.Message):
         membership: Global___Membership | None = ...,
         any: Global___FilterList | None = ...,
         existence: Global___Existence | None = ...,
+        text: builtins.str = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["all", b"all", "any", b"any", "comparison", b"comparison", "existence", b"existence", "expression", b"expression", "membership", b"membership", "not", b"not"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["all", b"all", "any", b"any", "comparison", b"comparison", "existence", b"existence", "expression", b"expression", "membership", b"membership", "not", b"not"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["expression", b"expression"]) -> typing.Literal["all", "comparison", "membership", "any", "not", "existence"] | None: ...
+    def HasField(self, field_name: typing.Literal["all", b"all", "any", b"any", "comparison", b"comparison", "existence", b"existence", "expression", b"expression", "membership", b"membership", "not", b"not", "text", b"text"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["all", b"all", "any", b"any", "comparison", b"comparison", "existence", b"existence", "expression", b"expression", "membership", b"membership", "not", b"not", "text", b"text"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["expression", b"expression"]) -> typing.Literal["all", "comparison", "membership", "any", "not", "existence", "text"] | None: ...
 
 Global___Filter: typing_extensions.TypeAlias = Filter
 

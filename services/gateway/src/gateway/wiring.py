@@ -14,7 +14,7 @@ from gateway.clients.columns import columns_of_rows
 from gateway.clients.matches import MatchMessages
 from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
-from gateway.servicer import admin, catalog, events, jobs, recommendation
+from gateway.servicer import admin, catalog, events, filter_texts, jobs, recommendation
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.passthrough import Connection, Passthrough
 from gateway.settings import GatewaySettings
@@ -115,7 +115,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
         ),
         *_routed(settings, passthrough, connections, keys, prices),
     )
-    bindings = [Binding.of(servicer) for servicer in servicers]
+    bindings = [filter_texts.serve(Binding.of(servicer)) for servicer in servicers]
     channels = [once, *connections.values(), *beside.values()]
     audit = Audit(log.append, settings.catalogs)
     return Gateway(bindings, audit, answers, snapshots, toml, channels)

@@ -5,17 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
 
 from gateway.model.controls import ControlRule, problems
-from gateway.model.filters import carried, of_words
+from gateway.model.filters import carried
 from gateway.state.scenes import SceneFiles, ScenesInvalid
 from sightline.common.v1 import filter_pb2
 from sightline_rules.controls import ControlKind
-from sightline_rules.filter_words import parsed
-from sightline_rules.messages import read
-from sightline_rules.rejections import words
-from tests.unit.rules.test_rejections import conditions
 
 PINNED = {"kind": ControlKind.PIN, "product_ids": ("a", "b"), "place": 2}
 BRAND = filter_pb2.Filter(existence=filter_pb2.Existence(field="brand"))
@@ -174,12 +169,6 @@ def test_a_scenes_file_has_the_same_controls(tmp_path):
     assert own.filter.message.comparison.value.text == "Aurora"
 
 
-@pytest.mark.slow
-@given(conditions)
-def test_a_filters_words_make_the_message_that_means_the_same(condition):
-    assert read(of_words(words(condition)).message) == parsed(words(condition))
-
-
 def test_the_scene_of_the_page_is_taken(tmp_path):
     page = Path(__file__).parents[4] / "docs/merchandise/controls.md"
     (block,) = re.findall(r"^```toml\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
@@ -193,10 +182,10 @@ def test_the_scene_of_the_page_is_taken(tmp_path):
     [
         (("place = 1", "place = 201"), "[0].place must be 1 to 200"),
         (("boost = 0.2", "boost = nan"), "[1].boost must be"),
-        (("brand = Aurora", "brand IS Aurora"), "controls.1.filter: Value error, can't be read"),
+        (("brand = Aurora", "brand IS Aurora"), "controls.1.filter: Value error, unexpected"),
         (("00:00:00Z", "00:00:00"), "time zone"),
-        (("brand = Aurora", "colour = red"), "controls.1.filter: Value error, unknown field"),
-        (("brand = Aurora", "brand < A"), "[1].filter.comparison.operator brand takes only"),
+        (("brand = Aurora", "colour = red"), "controls.1.filter: Value error, no field"),
+        (("brand = Aurora", "brand < A"), "controls.1.filter: Value error, brand takes ="),
         (('kind = "pin"', 'kind = "nail"'), "controls.0.kind"),
         (("daily_budget", "budget"), "controls.0.budget"),
         ((FILE, "controls = 3"), "controls"),

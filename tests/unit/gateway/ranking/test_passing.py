@@ -4,12 +4,17 @@ import pytest
 
 from gateway.clients.columns import columns_of_rows
 from gateway.model.columns import ProductColumns, gathered
+from gateway.model.filters import expression
 from gateway.ranking.passing import passing
 from sightline.common.v1.product_pb2 import Product
 from sightline_rules import messages
 from sightline_rules.facts import passes
-from sightline_rules.filter_words import parsed
-from sightline_rules.filters import All
+from sightline_rules.filters import All, Filter
+
+
+def parsed(text: str) -> Filter:
+    return messages.read(expression(text))
+
 
 NUMBER, FLAG = {"key": "k", "number": 1.0}, {"key": "k", "flag": True}
 EUROS = {"currency_code": "EUR", "units": 20, "nanos": 500_000_000}

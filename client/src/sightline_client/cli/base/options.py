@@ -8,8 +8,8 @@ from typing import Annotated, Any, TypeAlias
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from sightline.filter_text import FilterSyntaxError
 from sightline_client.convert import to_wire
-from sightline_client.convert.filter_errors import FilterSyntaxError
 from sightline_client.convert.filter_text import parse_filter
 from sightline_client.errors import SightlineError
 from sightline_client.values.fields import FieldKind

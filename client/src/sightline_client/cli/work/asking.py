@@ -5,9 +5,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import cast, get_type_hints
 
+from sightline.filter_text import FilterSyntaxError
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.convert import requests
-from sightline_client.convert.filter_errors import FilterSyntaxError
 from sightline_client.convert.filter_text import parse_filter
 from sightline_client.errors import SightlineError, invalid
 from sightline_client.values.filters import Filter

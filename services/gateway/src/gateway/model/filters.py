@@ -5,12 +5,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from sightline import filter_text
 from sightline.common.v1.filter_pb2 import Filter
+from sightline.filter_text import FilterSyntaxError
 from sightline_rules import categories, filter_checks
 from sightline_rules import filters as rules
-from sightline_rules.filter_words import parsed
+from sightline_rules.fields import BY_FILTER
 from sightline_rules.filters import All, FilterInvalidError, Not
-from sightline_rules.messages import MICROS, read
+from sightline_rules.kinds import FieldKind
+from sightline_rules.messages import read
 
 EQUAL = [*rules.Operator].index(rules.Operator.EQUAL) + 1
 """Number of the operator."""
@@ -128,46 +131,34 @@ def too_large(excluded: Sequence[CallersFilter]) -> str:
 
 
 def of_words(text: str) -> CallersFilter:
-    """Parse a filter in the syntax of the command line. Raises ValueError."""
+    """Parse the filter of a file. Raises ValueError."""
     try:
-        return carried(Filter(**_table(parsed(text))))
+        found = expression(text)
+    except FilterSyntaxError as error:
+        raise ValueError(f"{error.message}, at character {error.column + 1}") from error
+    if found.WhichOneof("expression") is None:
+        raise ValueError("has no condition, such as brand = Aurora")
+    return carried(found)
+
+
+def expression(text: str) -> Filter:
+    """Return the message that a text means. Raises FilterSyntaxError, also for a filter that can't
+    be evaluated."""
+    found = filter_text.parse(text, FIELDS)
+    try:
+        filter_checks.check(read(found))
     except FilterInvalidError as error:
-        path = error.path.removeprefix("filter").removeprefix(".")
-        raise ValueError(f"{path} {error.description}".strip()) from error
+        raise FilterSyntaxError(error.description, text, 0) from error
+    return found
 
 
-def _table(condition: rules.Filter) -> dict[str, Any]:
-    """Return the fields of a filter's message."""
-    match condition:
-        case rules.All(filters):
-            return {"all": {"filters": [_table(each) for each in filters]}}
-        case rules.Any(filters):
-            return {"any": {"filters": [_table(each) for each in filters]}}
-        case rules.Not(inner):
-            return {"not": _table(inner)}
-        case rules.Existence(name):
-            return {"existence": {"field": name}}
-        case rules.Membership(name, values):
-            return {"membership": {"field": name, "values": [_value(each) for each in values]}}
-        case rules.Comparison(name, operator, value):
-            number = [*rules.Operator].index(operator) + 1
-            said = {"field": name, "operator": number, "value": _value(value)}
-            return {"comparison": said}
+def _kind(kind: FieldKind) -> str:
+    """Return the name of a kind in the grammar."""
+    if kind.name == "text" and not kind.countable:
+        return "WORDS"
+    return _KINDS.get(kind.name, kind.name.upper())
 
 
-def _value(value: rules.Value) -> dict[str, Any]:
-    match value:
-        case rules.Availability():
-            return {"availability": [*rules.Availability].index(value) + 1}
-        case rules.Money(currency, micros):
-            units, rest = divmod(micros, MICROS)
-            return {"money": {"currency_code": currency, "units": units, "nanos": rest * 1_000}}
-        case rules.Time(micros):
-            seconds, rest = divmod(micros, MICROS)
-            return {"time": {"seconds": seconds, "nanos": rest * 1_000}}
-        case bool():
-            return {"flag": value}
-        case float():
-            return {"number": value}
-        case _:
-            return {"text": value}
+_KINDS = {"category path": "CATEGORY", "choice": "AVAILABILITY"}
+FIELDS = {name: _kind(each.kind) for name, each in BY_FILTER.items() if name != rules.ATTRIBUTES}
+"""Kinds of the fields that a text can name."""
