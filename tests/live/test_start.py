@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from examples.wines.local import free_port_base
+from local_suite import programs
 from local_suite.__main__ import from_environment
+from local_suite.programs import PORTS
 from tests.advice import commands
 from tests.live.test_page import in_browser
 
@@ -22,8 +24,12 @@ ROOT = Path(__file__).parents[2]
 TUTORIALS = ROOT / "docs" / "tutorials"
 PAGES = re.findall(r"^\d+\. \[.*?\]\((\S+\.md)\)", (TUTORIALS / "README.md").read_text(), re.M)
 A_DAY = "a-day.md"
+BY_CURL = "shop-by-curl.md"
 FIRST_HOUR = "../start/first-hour.md"
 HERE = "127.0.0.1:8600"
+HTTP = "127.0.0.1:8609"
+PROBLEM = '"type":"urn:sightline:error'
+"""In each error over HTTP, which curl prints as any answer."""
 QUICKSTART = "../start/quickstart.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECONDS = 900
@@ -78,6 +84,7 @@ class Desk:
 
     def here(self, text: str) -> str:
         """Return the commands with the ports of this suite."""
+        text = text.replace(HTTP, f"127.0.0.1:{self.port + PORTS[programs.HTTP]['http']}")
         return text.replace(HERE, self.environment["SIGHTLINE_TARGET"])
 
     def python(self, snippet: str) -> str:
@@ -106,6 +113,7 @@ class Desk:
             for line in block.splitlines():
                 assert line.startswith("$ "), line
                 said[line[2:]] = self.shell(line[2:])
+                assert PROBLEM not in said[line[2:]], said[line[2:]]
         return said
 
 
@@ -229,6 +237,19 @@ def test_the_first_day_page_by_page(desk: Desk) -> None:
     after = trained["sightline recommend --user alice --top 3"]
     assert "ranking model: none yet" in after
     assert "Degraded" not in after
+
+
+def test_a_shop_by_curl_goes_as_the_page_shows_it(desk: Desk) -> None:
+    (products,) = re.findall(
+        r"^```json\n(.*?)^```$", (TUTORIALS / BY_CURL).read_text(), re.M | re.S
+    )
+    (desk.folder / "products.json").write_text(products)
+    desk.shell("make down; rm -rf .data && make up")
+    typed = transcript(BY_CURL)
+    assert len(typed) > 12
+    for command, expected in typed:
+        printed, wanted = desk.shell(command), "\n".join(expected)
+        assert shown(expected, printed), f"$ {command}\n{wanted}\n--- prints\n{printed}"
 
 
 @pytest.mark.long

@@ -1,0 +1,57 @@
+"""Every page for integrators shows curl, and each of these commands answers; docs/integrate/http.md
+has tests of its own (tests/live/test_http.py), the tutorials too (tests/live/test_start.py)."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from local_suite.suite import Suite
+from tests.live.test_http import ADDRESS, ROOT
+from tests.waiting import SECONDS
+
+INTEGRATE, TUTORIALS = ROOT / "docs/integrate", ROOT / "docs/tutorials"
+WITHOUT = {"README.md", "errors.md", "loading-a-shop.md"}
+"""Pages without commands, and a transcript of 0.2.0."""
+PHOTO = ROOT / "examples/wines/images/100191.jpg"
+PHOTOS = ("shelf.jpg", "photo.jpg", "street.jpg", "a.jpg")
+NO_SPACE = {"SPACE_UNAVAILABLE", "CATEGORIES_UNAVAILABLE"}
+"""Reasons of a catalog on which no space was fitted, as the wines of these tests."""
+COMMANDS = [
+    (page.name, command)
+    for page in sorted(INTEGRATE.glob("*.md"))
+    if page.name != "http.md"
+    for block in re.findall(r"^```sh\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
+    for command in re.split(r"\n(?=curl )", block)
+    if command.startswith("curl ")
+]
+
+
+@pytest.mark.parametrize("page", sorted([*INTEGRATE.glob("*.md"), *TUTORIALS.glob("*.md")]))
+def test_a_page_with_commands_shows_curl(page: Path) -> None:
+    assert page.name in WITHOUT or re.search(r"^(\$ )?curl ", page.read_text("utf-8"), re.M)
+
+
+@pytest.mark.parametrize(("page", "command"), COMMANDS)
+def test_each_command_answers(
+    page: str, command: str, suite: Suite, shop_is_open: None, tmp_path: Path
+) -> None:
+    for name in PHOTOS:
+        shutil.copyfile(PHOTO, tmp_path / name)
+    done = subprocess.run(
+        ["bash", "-euc", command.replace(ADDRESS, suite.http)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    answer = json.loads(done.stdout)
+    if ":classify" in command:
+        assert answer.get("reason") in {None, *NO_SPACE}, answer
+    else:
+        assert "reason" not in answer, answer
+        assert answer, page
