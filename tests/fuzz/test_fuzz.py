@@ -11,6 +11,8 @@ from google.protobuf.message import Message
 from google.rpc import status_pb2
 
 from gateway.model import controls
+from gateway.model.errors import FilterInvalid
+from gateway.servicer import filter_texts
 from gateway.servicer.queries import controls_of
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import event_pb2, product_pb2
@@ -195,18 +197,19 @@ def test_every_call_is_drawn_and_every_composed_catalog_is_ours() -> None:
     assert drawn | {"TrainModel"} == {method.name for method in METHODS.values()}
 
 
-def _are_right(request: RecommendRequest) -> bool:
+async def _are_right(request: RecommendRequest) -> bool:
     try:
+        await filter_texts.replace(request)
         return not [*controls.problems(controls_of(request.controls))]
-    except RequestInvalid:
+    except (FilterInvalid, RequestInvalid):
         return False
 
 
-def test_composed_controls_and_facets_are_mostly_right() -> None:
+async def test_composed_controls_and_facets_are_mostly_right() -> None:
     composer = Composer(random.Random(5), PICTURES)
     drawn = [composer.message(named(name)) for name in ("Recommend", "Search") for _ in range(300)]
     asked = [each for each in drawn if isinstance(each, RecommendRequest) and each.controls]
-    good = sum(map(_are_right, asked))
+    good = sum([await _are_right(each) for each in asked])
     assert len(asked) > 50
     assert good > len(asked) / 4
     facets = [one for each in drawn if isinstance(each, SearchRequest) for one in each.facets]
