@@ -1,6 +1,7 @@
 """Several shelves: no product twice, errors of one, price, deadline, records and determinism."""
 
 import asyncio
+import time
 from dataclasses import replace
 
 import pytest
@@ -25,7 +26,7 @@ from gateway.recommend.listing import listing
 from gateway.recommend.recommend import recommend
 from gateway.recommend.shelves import ShelfKind, ShelfQuery, recommend_shelves
 from gateway.state.prices import RequestPrices
-from gateway.state.tokens import read_attribution_token
+from gateway.state.tokens import Attributed, attributed
 from gateway.state.trace import RequestTrace
 from servicekit import costs, quotas
 from servicekit.errors import ServiceError
@@ -245,7 +246,10 @@ async def test_each_shelf_has_a_record_and_a_token_of_its_own():
     made = shop()
     answers = await recommend_shelves(SHARED, [like(), for_ann(), newest()], made.deps)
     for answer in answers:
-        content = read_attribution_token(answer.attribution_token, open_keys(), 0)
+        now = round(time.time() * 1e6)
+        token = answer.attribution_token
+        content, outcome = attributed(token, "default", now, ANN, open_keys())
+        assert (content is not None, outcome) == (True, Attributed.NAMED)
         record = made.ranker.records["default", content.answer_id]
         assert record.order.product_ids[: len(ids(answer))] == ids(answer)
         assert record.shopper == ANN

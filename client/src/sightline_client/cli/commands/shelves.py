@@ -59,9 +59,6 @@ def shelves(
         Path,
         typer.Argument(
             metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            readable=True,
             help="The shelves as JSON: the body of recommendShelves over HTTP.",
         ),
     ],
