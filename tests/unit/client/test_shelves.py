@@ -94,7 +94,7 @@ def test_an_option_that_does_not_exist_is_a_mistake_of_the_program(gateway: Fake
         with pytest.raises(TypeError):
             client.shelves([Shelf("a", recommend={})], page_size=3)  # type: ignore[call-arg]
         with pytest.raises(TypeError):
-            client.shelves([Shelf("a", recommend={"sort": "x"})])  # type: ignore[typeddict-unknown-key]
+            client.shelves([Shelf("a", recommend={"sort": "x"})])  # type: ignore[arg-type]
 
 
 def test_the_command_values_shows_values_with_their_products(gateway: FakeGateway) -> None:
