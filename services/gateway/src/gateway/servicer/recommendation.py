@@ -35,8 +35,8 @@ COLLAPSED = Counter(
 
 QUALITIES = Counter(
     "sightline_gateway_answers_total",
-    "Pages that Recommend answered, alone or as a shelf, and answers of RecommendValues, by quality:"
-    " full, reduced, fallback, snapshot.",
+    "Pages that Recommend answered, alone or as a shelf, and answers of RecommendValues, by"
+    " quality: full, reduced, fallback, snapshot.",
     ("quality",),
 )
 
