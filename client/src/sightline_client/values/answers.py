@@ -428,7 +428,8 @@ class ShelfAnswer:
     error: SightlineError | None
     """Why it failed; the fields in it are relative to the shelf's query."""
     attribution_token: str
-    """Send it with the events that this shelf leads to; "" if the shelf was not recorded."""
+    """Send it with the events that this shelf leads to; "" without an answer, and for a search or
+    list that could not be recorded."""
 
 
 @dataclass(frozen=True, slots=True)

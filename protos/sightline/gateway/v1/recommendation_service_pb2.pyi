@@ -1096,8 +1096,8 @@ class ShelfAnswer(google.protobuf.message.Message):
     shelf_id: builtins.str
     """Id of the shelf, as in the request."""
     attribution_token: builtins.str
-    """Opaque token that joins events to this shelf. Send it with events. Empty without an answer, and if the shelf could
-    not be recorded (ANSWER_RECORD_DROPPED).
+    """Opaque token that joins events to this shelf. Send it with events. Empty without an answer, and for a search or list
+    that could not be recorded. A recommendation that could not be recorded is degraded (ANSWER_RECORD_DROPPED).
     """
     @property
     def recommend(self) -> Global___RecommendResponse:

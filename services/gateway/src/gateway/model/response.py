@@ -131,7 +131,7 @@ class ShelfAnswer:
     shelf_id: str
     answer: RecommendAnswer | SearchAnswer | ListAnswer | ServiceError
     attribution_token: str = ""
-    """Empty without an answer, and if the shelf was not recorded."""
+    """Empty without an answer, and for a search or list that was not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
