@@ -124,6 +124,21 @@ async def test_a_pin_raises_the_value_of_its_product():
     assert (outcome.product_id, outcome.state) == ("p8", ControlState.APPLIED)
 
 
+async def test_pins_that_are_not_shown_say_whether_they_are_gone():
+    made = shop()
+    made.retriever.record = [item for item in NEAREST if item != "p5"]
+    pin = ControlRule("pin", ControlKind.PIN, ("p4", "p5", "p6"), place=1)
+    grouping = replace(BRAND, products=2)
+    answer = await recommend_values(by_photo(controls=(pin,)), grouping, made.deps)
+    assert listed(answer)["C"] == ["p4"]
+    outcomes = {each.product_id: each.state for each in answer.answer.control_outcomes}
+    assert outcomes == {
+        "p4": ControlState.APPLIED,
+        "p5": ControlState.NOT_FOUND,
+        "p6": ControlState.APPLIED,
+    }
+
+
 async def test_reasons_are_those_of_its_products_each_once():
     made = shop()
     reasons = (reason("LOOKS_LIKE_QUERY", "alike"), reason("POPULAR", "popular"))

@@ -101,7 +101,8 @@ async def _grouped(
     order, columns = found.ordered.order, found.candidates.columns
     run.trace.steps.append(f"by {grouping.field}")
     values = await ranked_values(columns, grouping, order.product_ids)
-    filled = await _filled(run, order, values, grouping.products_a_value)
+    products = grouping.products_a_value
+    filled = await _filled(run, order, values, products)
     results = {item.rank: item for _, items in filled.values for item in items}
     shown = tuple(results[rank] for rank in sorted(results))
     if not shown and run.trace.snapshot_listed:  # the shopper hid all of them
@@ -109,7 +110,7 @@ async def _grouped(
     if run.query.explain:
         shown = split_by_signal(listings, shown)
     by_rank = {item.rank: item for item in shown}
-    read = {place for value in values[: filled.read] for place in value.places}
+    read = {place for value in values[: filled.read] for place in value.places[:products]}
     outcomes = await correct_outcomes(
         run,
         (*found.absent, *found.ordered.outcomes),
