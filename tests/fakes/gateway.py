@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import grpc
-from google.rpc import status_pb2
+from google.rpc import code_pb2, status_pb2
 from grpc_status import rpc_status
 
 from sightline.common.v1 import (
@@ -39,7 +39,7 @@ from sightline.retriever.v1 import index_service_pb2
 from tests.fakes import evaluations
 from tests.fakes.gateway_admin import Admin
 from tests.fakes.gateway_catalog import Catalog, FakeImport
-from tests.fakes.gateway_messages import answer, classified, explanation, wine
+from tests.fakes.gateway_messages import answer, classified, explanation, status, wine
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 
@@ -77,6 +77,32 @@ class FakeGateway:
             results=[recommendation_service_pb2.RecommendedProduct(product=wine(), rank=1)],
             product_count=37,
             etag="7.0",
+        )
+        self.values = recommendation_service_pb2.RecommendValuesResponse(
+            values=[
+                recommendation_service_pb2.RecommendedValue(
+                    rank=1,
+                    text="Casa Valduga",
+                    filter_text='brand = "Casa Valduga"',
+                    score=0.75,
+                    products=self.recommendation.results[:1],
+                    candidate_count=3,
+                )
+            ],
+            more_count=7,
+        )
+        self.shelves = recommendation_service_pb2.RecommendShelvesResponse(
+            shelves=[
+                recommendation_service_pb2.ShelfAnswer(
+                    shelf_id="for-you", recommend=self.recommendation, attribution_token="t-1"
+                ),
+                recommendation_service_pb2.ShelfAnswer(shelf_id="like-it", search=self.search),
+                recommendation_service_pb2.ShelfAnswer(shelf_id="new", list=self.listing),
+                recommendation_service_pb2.ShelfAnswer(
+                    shelf_id="gone",
+                    error=status(code_pb2.NOT_FOUND, "no scene", reason="SCENE_NOT_FOUND"),
+                ),
+            ]
         )
         self.classified = classified()
         self.products = {"wine-1": wine()}
@@ -245,6 +271,14 @@ class _Recommendations(recommendation_service_pb2_grpc.RecommendationServiceServ
         if page < self._gateway.pages:
             answer.next_page_token = str(page + 1)
         return answer
+
+    def RecommendValues(self, request: Any, context: Any) -> Any:
+        self._gateway.take("RecommendValues", request, context)
+        return self._gateway.values
+
+    def RecommendShelves(self, request: Any, context: Any) -> Any:
+        self._gateway.take("RecommendShelves", request, context)
+        return self._gateway.shelves
 
     def Classify(self, request: Any, context: Any) -> Any:
         self._gateway.take("Classify", request, context)

@@ -233,7 +233,12 @@ class FakeRetriever:
         there = dict.fromkeys(
             [*(each for each in asked.ranked if each in self.record), *self.record]
         )
-        ids = [each for each in there if each not in asked.exclude]
+        families = {self.parents.get(each, each) for each in asked.exclude_families}
+        ids = [
+            each
+            for each in there
+            if each not in asked.exclude and self.parents.get(each, each) not in families
+        ]
         start = int(asked.token or 0)
         shown = ids[start : start + asked.size]
         end = start + len(shown)

@@ -40,9 +40,13 @@ from sightline_client.values.answers import MoveCause as MoveCause
 from sightline_client.values.answers import Reason as Reason
 from sightline_client.values.answers import Recommendations as Recommendations
 from sightline_client.values.answers import RecommendedProduct as RecommendedProduct
+from sightline_client.values.answers import RecommendedValue as RecommendedValue
+from sightline_client.values.answers import RecommendedValues as RecommendedValues
 from sightline_client.values.answers import ScoreFeature as ScoreFeature
 from sightline_client.values.answers import ScorePart as ScorePart
 from sightline_client.values.answers import SearchResults as SearchResults
+from sightline_client.values.answers import ShelfAnswer as ShelfAnswer
+from sightline_client.values.answers import Shelves as Shelves
 from sightline_client.values.answers import SpaceVersion as SpaceVersion
 from sightline_client.values.answers import StageTiming as StageTiming
 from sightline_client.values.answers import Versions as Versions
@@ -171,6 +175,8 @@ from sightline_client.values.requests import ListOptions as ListOptions
 from sightline_client.values.requests import QueryOptions as QueryOptions
 from sightline_client.values.requests import RecommendOptions as RecommendOptions
 from sightline_client.values.requests import SearchOptions as SearchOptions
+from sightline_client.values.requests import Shelf as Shelf
+from sightline_client.values.requests import ShelvesOptions as ShelvesOptions
 from sightline_client.values.signals import Box as Box
 from sightline_client.values.signals import Subject as Subject
 from sightline_client.values.signals import Unlike as Unlike

@@ -52,6 +52,15 @@ def ancestors(path: str) -> tuple[str, ...]:
     return tuple(join(levels[: depth + 1]) for depth in range(len(levels)))
 
 
+def child(path: str, category: str) -> str:
+    """Return the category directly below `category` on a path, the topmost one below ""; "" if the
+    path is not below it: ("Wine > Red > Merlot", "Wine") → "Wine > Red"."""
+    if category and not is_within(path, category):
+        return ""
+    levels, depth = split(path), len(split(category)) + 1
+    return join(levels[:depth]) if len(levels) >= depth else ""
+
+
 def is_within(path: str, category: str) -> bool:
     """Return whether `path` is `category` or below it."""
     return path == category or path.startswith(category + SEPARATOR)

@@ -6,6 +6,7 @@ Every other evaluator (arrays, SQL, the index's expressions) passes exactly the 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any as Anything
 
@@ -86,6 +87,11 @@ def by_key(
     for key, value in attributes:
         found.setdefault(key, []).append(value)
     return {key: tuple(values) for key, values in found.items()}
+
+
+def text_of(value: AttributeValue) -> str:
+    """Return an attribute's value as display text: 12.0 → "12", True → "true"."""
+    return value if isinstance(value, str) else json.dumps(value).removesuffix(".0")
 
 
 def passes(condition: Filter, facts: Facts) -> bool:

@@ -30,3 +30,20 @@ def test_join_and_split_are_inverse() -> None:
 def test_levels_that_would_break_a_path_are_refused(levels: list[str]) -> None:
     with pytest.raises(categories.CategoryInvalidError):
         categories.check_path(levels)
+
+
+@pytest.mark.parametrize(
+    ("path", "category", "child"),
+    [
+        ("Wine > Red > Merlot", "", "Wine"),
+        ("Wine > Red > Merlot", "Wine", "Wine > Red"),
+        ("Wine > Red", "Wine > Red", ""),
+        ("Wineglasses > Red", "Wine", ""),
+        ("", "", ""),
+        ("", "Wine", ""),
+    ],
+)
+def test_the_child_of_a_category_is_the_next_level_of_a_path(
+    path: str, category: str, child: str
+) -> None:
+    assert categories.child(path, category) == child

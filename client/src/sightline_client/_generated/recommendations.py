@@ -3,15 +3,27 @@
 Made from api/recommendations.py by generate_sync.py: change that one and run it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Unpack
 
 from sightline_client._generated.base import SyncConnected
-from sightline_client.values.answers import Listing, Recommendations, SearchResults
+from sightline_client.values.answers import (
+    Listing,
+    Recommendations,
+    RecommendedValues,
+    SearchResults,
+    Shelves,
+)
 from sightline_client.values.classifications import Classification
 from sightline_client.values.explanations import Explanation, HeatMap
 from sightline_client.values.photos import Photo
-from sightline_client.values.requests import ListOptions, RecommendOptions, SearchOptions
+from sightline_client.values.requests import (
+    ListOptions,
+    RecommendOptions,
+    SearchOptions,
+    Shelf,
+    ShelvesOptions,
+)
 from sightline_client.values.signals import Box
 
 
@@ -39,6 +51,39 @@ class SyncRecommendationCalls(SyncConnected):
             **options: See ``RecommendOptions``.
         """
         return self._loop.iterate(self._client.recommend_pages(**options))
+
+    def recommend_values(
+        self,
+        field: str,
+        *,
+        below: str | Iterable[str] = (),
+        products_per_value: int = 0,
+        **options: Unpack[RecommendOptions],
+    ) -> RecommendedValues:
+        """Return the values of a field, such as brands, in the order for a shopper, each with its
+        best products.
+
+        Args:
+            field: "brand", "category", "tags" or "attributes.<key>".
+            below: For "category": the category path whose subcategories are ranked; () = the
+                topmost categories.
+            products_per_value: Number of products of each value, 1 to 10; 0 = 4.
+            **options: See ``RecommendOptions``; ``page_size`` is the number of values, 1 to 50.
+        """
+        return self._loop.run(
+            self._client.recommend_values(
+                field, below=below, products_per_value=products_per_value, **options
+            )
+        )
+
+    def shelves(self, shelves: Iterable[Shelf], **options: Unpack[ShelvesOptions]) -> Shelves:
+        """Return several shelves of a page for one shopper: no product is on two of them.
+
+        Args:
+            shelves: 1 to 10, most important first.
+            **options: See ``ShelvesOptions``.
+        """
+        return self._loop.run(self._client.shelves(shelves, **options))
 
     def explain(self, product_id: str, **options: Unpack[RecommendOptions]) -> Explanation:
         """Explain why a product is, or is not, in the answer to a request.

@@ -1,12 +1,19 @@
 """Recommendations, searches, and classification of photos."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar, Unpack, cast
 
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests, to_wire
-from sightline_client.values.answers import Listing, Recommendations, SearchResults
+from sightline_client.values.answers import (
+    Listing,
+    Recommendations,
+    RecommendedValues,
+    SearchResults,
+    Shelves,
+)
 from sightline_client.values.classifications import Classification
 from sightline_client.values.explanations import Explanation, HeatMap
 from sightline_client.values.photos import Photo, Uri, load
@@ -15,6 +22,8 @@ from sightline_client.values.requests import (
     QueryOptions,
     RecommendOptions,
     SearchOptions,
+    Shelf,
+    ShelvesOptions,
 )
 from sightline_client.values.signals import Box, Unlike
 
@@ -57,6 +66,49 @@ class RecommendationCalls(Connected):
             token = page.next_page_token
             if not token:
                 return
+
+    async def recommend_values(
+        self,
+        field: str,
+        *,
+        below: str | Iterable[str] = (),
+        products_per_value: int = 0,
+        **options: Unpack[RecommendOptions],
+    ) -> RecommendedValues:
+        """Return the values of a field, such as brands, in the order for a shopper, each with its
+        best products.
+
+        Args:
+            field: "brand", "category", "tags" or "attributes.<key>".
+            below: For "category": the category path whose subcategories are ranked; () = the
+                topmost categories.
+            products_per_value: Number of products of each value, 1 to 10; 0 = 4.
+            **options: See ``RecommendOptions``; ``page_size`` is the number of values, 1 to 50.
+        """
+        asked = await _loaded(options)
+        request = requests.values(
+            field,
+            catalog=self.catalog,
+            below=below,
+            products_per_value=products_per_value,
+            **asked,
+        )
+        method = self.calls.recommendation.RecommendValues
+        return from_wire.recommended_values(
+            await self._call(method, request, options.get("timeout"))
+        )
+
+    async def shelves(self, shelves: Iterable[Shelf], **options: Unpack[ShelvesOptions]) -> Shelves:
+        """Return several shelves of a page for one shopper: no product is on two of them.
+
+        Args:
+            shelves: 1 to 10, most important first.
+            **options: See ``ShelvesOptions``.
+        """
+        loaded = [await _loaded_shelf(shelf) for shelf in shelves]
+        request = requests.shelves(loaded, catalog=self.catalog, **options)
+        method = self.calls.recommendation.RecommendShelves
+        return from_wire.shelves(await self._call(method, request, options.get("timeout")))
 
     async def explain(self, product_id: str, **options: Unpack[RecommendOptions]) -> Explanation:
         """Explain why a product is, or is not, in the answer to a request.
@@ -200,6 +252,16 @@ async def _loaded(options: Options) -> Options:
         texts, products = requests.ids(unlike.texts), requests.ids(unlike.products)
         made["unlike"] = Unlike(await _photos(unlike.images), texts, products, unlike.weight)
     return cast("Options", made)
+
+
+async def _loaded_shelf(shelf: Shelf) -> Shelf:
+    """Return the shelf with photos as bytes or addresses."""
+    recommend, search = shelf.recommend, shelf.search
+    return replace(
+        shelf,
+        recommend=None if recommend is None else await _loaded(recommend),
+        search=None if search is None else await _loaded(search),
+    )
 
 
 async def _photos(images: Iterable[Photo]) -> list[bytes | Uri]:

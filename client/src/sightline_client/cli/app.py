@@ -28,6 +28,7 @@ from sightline_client.cli.commands import (
     replay,
     scenes,
     search,
+    shelves,
     spaces,
     status,
 )
@@ -61,6 +62,8 @@ app.command("replay")(replay.replay)
 app.command("search")(search.search)
 app.command("similar")(search.similar)
 app.command("list")(search.listing)
+app.command("values")(shelves.values)
+app.command("shelves")(shelves.shelves)
 app.command("classify")(classify.classify)
 products.app.command("import")(loading.import_)
 products.app.command("offers")(loading.offers)

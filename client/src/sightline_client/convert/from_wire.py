@@ -189,7 +189,7 @@ status = reader(
 
 
 def _subjects(
-    message: rec.RecommendResponse | rec.SearchResponse,
+    message: rec.RecommendResponse | rec.SearchResponse | rec.RecommendValuesResponse,
 ) -> Mapping[int, signals.Subject]:
     return {item.signal: subject(item.subject) for item in message.subjects}
 
@@ -207,6 +207,32 @@ _facet_value = reader(
 recommendations = reader(answers.Recommendations, rec.RecommendResponse, subjects=_subjects)
 listing = reader(answers.Listing, rec.ListResponse)
 found = reader(answers.SearchResults, rec.SearchResponse, subjects=_subjects)
+reader(
+    answers.RecommendedValue,
+    rec.RecommendedValue,
+    filter=lambda message: parse_filter(message.filter_text),
+)
+recommended_values = reader(
+    answers.RecommendedValues, rec.RecommendValuesResponse, subjects=_subjects
+)
+
+
+def _shelf_answer(
+    message: rec.ShelfAnswer,
+) -> answers.Recommendations | answers.SearchResults | answers.Listing | None:
+    match message.WhichOneof("answer"):
+        case "recommend":
+            return recommendations(message.recommend)
+        case "search":
+            return found(message.search)
+        case "list":
+            return listing(message.list)
+        case _:
+            return None
+
+
+reader(answers.ShelfAnswer, rec.ShelfAnswer, answer=_shelf_answer)
+shelves = reader(answers.Shelves, rec.RecommendShelvesResponse)
 explanation = reader(Explanation, rec.ExplainRecommendationResponse)
 heat_map = reader(HeatMap, rec.DrawHeatMapResponse)
 

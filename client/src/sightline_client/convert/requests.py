@@ -7,14 +7,17 @@ from typing import Any, Unpack, cast
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.convert import to_wire
 from sightline_client.convert.writing import ids, options_writer
+from sightline_client.errors import invalid
 from sightline_client.values.requests import (
     ListOptions,
     QueryOptions,
     RecommendOptions,
     SearchOptions,
+    Shelf,
+    ShelvesOptions,
 )
 
-__all__ = ["ids", "listing", "own_id", "recommend", "search"]
+__all__ = ["ids", "listing", "own_id", "recommend", "search", "shelves", "values"]
 
 _SIGNALS = ("image", "images", "text", "products", "unlike", "box", "find_subject")
 _SHOPPER = ("user", "visitor")
@@ -39,6 +42,13 @@ _list_fields = options_writer(
     session="session_id",
     language="language_code",
     exclude="exclude_product_ids",
+)
+
+_shelves_fields = options_writer(
+    ShelvesOptions.__annotations__.keys() - {*_SHOPPER, "timeout"},
+    rec.RecommendShelvesRequest,
+    session="session_id",
+    language="language_code",
 )
 
 
@@ -88,6 +98,57 @@ def listing(
             shopper=to_wire.shopper(options.get("user"), options.get("visitor")),
             **_list_fields(options),
         )
+
+
+def values(
+    field: str,
+    *,
+    catalog: str = "",
+    below: Iterable[str] = (),
+    products_per_value: int = 0,
+    **options: Unpack[RecommendOptions],
+) -> rec.RecommendValuesRequest:
+    """Return the request for the values of a field; see ``recommend``."""
+    request = recommend(catalog=catalog, **options)
+    with to_wire.sendable("request"):
+        return rec.RecommendValuesRequest(
+            request=request,
+            field=field,
+            category_path=ids(below),
+            products_per_value=products_per_value,
+        )
+
+
+def shelves(
+    given: Iterable[Shelf], *, catalog: str = "", **options: Unpack[ShelvesOptions]
+) -> rec.RecommendShelvesRequest:
+    """Return the request for shelves, whose photos are loaded. InvalidRequest as ``recommend``, and
+    for a shelf without exactly one query."""
+    _check(options, ShelvesOptions)
+    made = [_shelf(place, shelf) for place, shelf in enumerate(given)]
+    with to_wire.sendable("request"):
+        return rec.RecommendShelvesRequest(
+            catalog_id=catalog,
+            shopper=to_wire.shopper(options.get("user"), options.get("visitor")),
+            shelves=made,
+            **_shelves_fields(options),
+        )
+
+
+def _shelf(place: int, shelf: Shelf) -> rec.Shelf:
+    queries = (shelf.recommend, shelf.search, shelf.listing)
+    if sum(query is not None for query in queries) != 1:
+        problem = "must have exactly one of recommend, search and listing"
+        raise invalid(f"shelves[{place}]", problem)
+    with to_wire.sendable(f"shelves[{place}].shelf_id"):
+        made = rec.Shelf(shelf_id=shelf.shelf_id)
+    if shelf.recommend is not None:
+        made.recommend.CopyFrom(recommend(**shelf.recommend))
+    elif shelf.search is not None:
+        made.search.CopyFrom(search(**shelf.search))
+    elif shelf.listing is not None:
+        made.list.CopyFrom(listing(**shelf.listing))
+    return made
 
 
 def _check(options: Mapping[str, Any], kind: type) -> None:

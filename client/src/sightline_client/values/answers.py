@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from sightline_client.errors import SightlineError
 from sightline_client.values.controls import ControlOutcome
 from sightline_client.values.events import EventType
 from sightline_client.values.facets import Facet
+from sightline_client.values.filters import Filter
 from sightline_client.values.products import Product
 from sightline_client.values.signals import Subject
 
@@ -327,6 +329,63 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
+class RecommendedValue:
+    """A value of a field, with its best products for the shopper."""
+
+    rank: int
+    """Rank, from 1."""
+    text: str
+    """The value as display text."""
+    filter: Filter
+    """Filter that the products with this value pass."""
+    filter_text: str
+    """The same filter in the syntax of the command line."""
+    score: float
+    """More than 0, at most 1: how near to the top of the ranking its five best products are."""
+    reasons: tuple[Reason, ...]
+    """Reasons of its products, each once."""
+    products: tuple[RecommendedProduct, ...]
+    """Its best products; their ``rank`` is that in the whole ranking."""
+    candidate_count: int
+    """Number of ranked products that have the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendedValues:
+    """Values of a field, best first."""
+
+    values: tuple[RecommendedValue, ...]
+    more_count: int
+    """Number of further values that the ranked products have."""
+    degradations: tuple[Degradation, ...]
+    """Degradations; empty if there are none."""
+    stage_timings: tuple[StageTiming, ...]
+    versions: Versions
+    freshness: Freshness | None
+    """`None` if no index was searched."""
+    missing_product_ids: tuple[str, ...]
+    """Products of the query that are not in the catalog."""
+    hidden_count: int
+    """Number of candidates dropped because the shopper hid them."""
+    attribution_token: str
+    """Send it with the events that this answer leads to."""
+    request_id: str
+    """Id of this request in logs."""
+    quality: AnswerQuality
+    """Quality of the answer; ``degradations`` lists what is missing."""
+    control_outcomes: tuple[ControlOutcome, ...]
+    """Effects of the controls on the ranked products."""
+    experiment_arms: tuple[str, ...]
+    """Experiment arms of the answer, each as "EXPERIMENT/ARM"."""
+    request_cost_ms: float
+    """Processor time that the suite spent on the answer, in milliseconds, without engines."""
+    match: Match | None = None
+    """The best match; `None` if the request has no signals."""
+    subjects: Mapping[int, Subject] = field(default_factory=dict)
+    """Subjects of photos, by index of the signal."""
+
+
+@dataclass(frozen=True, slots=True)
 class FoundProduct:
     """A product found by a search, without ranking."""
 
@@ -357,3 +416,28 @@ class SearchResults:
     (``degradations``)."""
     match: Match | None = None
     """Whether the nearest product is a good match, by the thresholds of scene "default"."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfAnswer:
+    """The answer to a shelf."""
+
+    shelf_id: str
+    answer: Recommendations | SearchResults | Listing | None
+    """`None` if it failed."""
+    error: SightlineError | None
+    """Why it failed; the fields in it are relative to the shelf's query."""
+    attribution_token: str
+    """Send it with the events that this shelf leads to; "" without an answer, and for a search or
+    list that could not be recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shelves:
+    """Several shelves, in the order of the request."""
+
+    shelves: tuple[ShelfAnswer, ...]
+    request_id: str
+    """Id of this request in logs."""
+    request_cost_ms: float
+    """Processor time that the suite spent on all shelves, in milliseconds, without engines."""

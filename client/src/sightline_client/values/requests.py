@@ -8,6 +8,7 @@ is passed with ``**``.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from sightline_client.values.answers import AnswerQuality
@@ -143,3 +144,32 @@ class ListOptions(TypedDict, total=False):
     """``etag`` of an earlier page of the same request: an unchanged page is not sent again."""
     timeout: float | None
     """Timeout of the call in seconds; `None`: the client's default."""
+
+
+class ShelvesOptions(TypedDict, total=False):
+    """Options of ``shelves``, for all of them."""
+
+    user: str | None
+    """Id of a known customer; excludes ``visitor``."""
+    visitor: str | None
+    """Id of a visitor who is not logged in; excludes ``user``."""
+    session: str
+    """Id of the visit, up to 128 bytes; "" if unknown."""
+    language: str
+    """BCP 47 language of the reasons; "": "en"."""
+    not_personal: bool
+    """If true, answer as for an unknown shopper."""
+    timeout: float | None
+    """Timeout of the call in seconds; `None`: the client's default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A shelf: a titled row of products. Exactly one query is given, without the options of
+    ``ShelvesOptions``."""
+
+    shelf_id: str
+    """Id of the shelf, such as that of its title: 1 to 64 characters, unique in the request."""
+    recommend: RecommendOptions | None = None
+    search: SearchOptions | None = None
+    listing: ListOptions | None = None

@@ -10,6 +10,7 @@ import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
+import google.rpc.status_pb2
 import sightline.common.v1.answer_pb2
 import sightline.common.v1.event_pb2
 import sightline.common.v1.facet_pb2
@@ -770,6 +771,365 @@ class RecommendedProduct(google.protobuf.message.Message):
     def WhichOneof(self, oneof_group: typing.Literal["_score", b"_score"]) -> typing.Literal["score"] | None: ...
 
 Global___RecommendedProduct: typing_extensions.TypeAlias = RecommendedProduct
+
+@typing.final
+class RecommendValuesRequest(google.protobuf.message.Message):
+    """Request for the values of one field in the order for a shopper."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: builtins.int
+    FIELD_FIELD_NUMBER: builtins.int
+    CATEGORY_PATH_FIELD_NUMBER: builtins.int
+    PRODUCTS_PER_VALUE_FIELD_NUMBER: builtins.int
+    field: builtins.str
+    """Field whose values are ranked: "brand", "category", "tags" or "attributes.<key>". Required."""
+    products_per_value: builtins.int
+    """Number of products returned for each value, 1 to 10. Default: 4."""
+    @property
+    def request(self) -> Global___RecommendRequest:
+        """The request for the products that the values are ranked by. Its `page_size` is the number of values, 1 to 50
+        (default: 20), and its `page_token` must be empty. The diversity of its scene does not apply.
+        """
+
+    @property
+    def category_path(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """For "category": rank the categories directly below this one. If empty, the topmost categories are ranked."""
+
+    def __init__(
+        self,
+        *,
+        request: Global___RecommendRequest | None = ...,
+        field: builtins.str = ...,
+        category_path: collections.abc.Iterable[builtins.str] | None = ...,
+        products_per_value: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["request", b"request"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["category_path", b"category_path", "field", b"field", "products_per_value", b"products_per_value", "request", b"request"]) -> None: ...
+
+Global___RecommendValuesRequest: typing_extensions.TypeAlias = RecommendValuesRequest
+
+@typing.final
+class RecommendValuesResponse(google.protobuf.message.Message):
+    """The values of one field, best first."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: builtins.int
+    MORE_COUNT_FIELD_NUMBER: builtins.int
+    DEGRADATIONS_FIELD_NUMBER: builtins.int
+    STAGE_TIMINGS_FIELD_NUMBER: builtins.int
+    VERSIONS_FIELD_NUMBER: builtins.int
+    FRESHNESS_FIELD_NUMBER: builtins.int
+    MISSING_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    HIDDEN_COUNT_FIELD_NUMBER: builtins.int
+    ATTRIBUTION_TOKEN_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    SUBJECTS_FIELD_NUMBER: builtins.int
+    QUALITY_FIELD_NUMBER: builtins.int
+    CONTROL_OUTCOMES_FIELD_NUMBER: builtins.int
+    EXPERIMENT_ARMS_FIELD_NUMBER: builtins.int
+    MATCH_FIELD_NUMBER: builtins.int
+    REQUEST_COST_MS_FIELD_NUMBER: builtins.int
+    more_count: builtins.int
+    """Number of further values that the ranked products have."""
+    hidden_count: builtins.int
+    """Number of candidates dropped because the shopper hid them."""
+    attribution_token: builtins.str
+    """Opaque token that joins events to this answer. Send it with events. The answer's record holds the ranked products."""
+    request_id: builtins.str
+    """Id of this request in logs."""
+    quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType
+    """Quality of this answer; `degradations` lists what is missing."""
+    request_cost_ms: builtins.float
+    """CPU time in milliseconds spent on this answer; see RecommendResponse."""
+    @property
+    def values(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___RecommendedValue]:
+        """Values, best first. Values without an available product are left out."""
+
+    @property
+    def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
+        """Degradations. Empty if there are none."""
+
+    @property
+    def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
+        """Durations of the stages."""
+
+    @property
+    def versions(self) -> sightline.common.v1.answer_pb2.Versions:
+        """Versions that produced this answer."""
+
+    @property
+    def freshness(self) -> sightline.common.v1.answer_pb2.IndexFreshness:
+        """How far the searched index is behind the catalog. Unset if no index was searched."""
+
+    @property
+    def missing_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Ids among the signals, anchors and candidates that are not in the catalog. The answer is based on the others."""
+
+    @property
+    def subjects(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalSubject]:
+        """Subjects of the photos whose signal set `find_subject`."""
+
+    @property
+    def control_outcomes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.gateway.v1.control_pb2.ControlOutcome]:
+        """Effects of the controls of the request and of its scene on the ranked products."""
+
+    @property
+    def experiment_arms(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Experiment arms of this answer, each as "EXPERIMENT/ARM". Empty if no experiment ran."""
+
+    @property
+    def match(self) -> Global___Match:
+        """The best match. Unset if no signal was searched."""
+
+    def __init__(
+        self,
+        *,
+        values: collections.abc.Iterable[Global___RecommendedValue] | None = ...,
+        more_count: builtins.int = ...,
+        degradations: collections.abc.Iterable[sightline.common.v1.answer_pb2.Degradation] | None = ...,
+        stage_timings: collections.abc.Iterable[sightline.common.v1.answer_pb2.StageTiming] | None = ...,
+        versions: sightline.common.v1.answer_pb2.Versions | None = ...,
+        freshness: sightline.common.v1.answer_pb2.IndexFreshness | None = ...,
+        missing_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        hidden_count: builtins.int = ...,
+        attribution_token: builtins.str = ...,
+        request_id: builtins.str = ...,
+        subjects: collections.abc.Iterable[Global___SignalSubject] | None = ...,
+        quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType = ...,
+        control_outcomes: collections.abc.Iterable[sightline.gateway.v1.control_pb2.ControlOutcome] | None = ...,
+        experiment_arms: collections.abc.Iterable[builtins.str] | None = ...,
+        match: Global___Match | None = ...,
+        request_cost_ms: builtins.float = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "match", b"match", "missing_product_ids", b"missing_product_ids", "more_count", b"more_count", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "stage_timings", b"stage_timings", "subjects", b"subjects", "values", b"values", "versions", b"versions"]) -> None: ...
+
+Global___RecommendValuesResponse: typing_extensions.TypeAlias = RecommendValuesResponse
+
+@typing.final
+class RecommendedValue(google.protobuf.message.Message):
+    """A value of a field, with its best products for the shopper."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RANK_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
+    FILTER_TEXT_FIELD_NUMBER: builtins.int
+    SCORE_FIELD_NUMBER: builtins.int
+    REASONS_FIELD_NUMBER: builtins.int
+    PRODUCTS_FIELD_NUMBER: builtins.int
+    CANDIDATE_COUNT_FIELD_NUMBER: builtins.int
+    rank: builtins.int
+    """Rank, from 1."""
+    text: builtins.str
+    """The value as display text: "Wine > Red", "Casa Valduga"."""
+    filter_text: builtins.str
+    """The same filter in the syntax of the command line: `brand = "Casa Valduga"`."""
+    score: builtins.float
+    """Score, more than 0, at most 1: how near to the top of the ranking the value's five best products are. 1: they are
+    the first five. Only these count, so that a value with many products has no advantage beyond them. The discounts
+    of ranks are those of DCG.
+    """
+    candidate_count: builtins.int
+    """Number of ranked products that have the value."""
+    @property
+    def filter(self) -> sightline.common.v1.filter_pb2.Filter:
+        """Filter that the products with this value pass."""
+
+    @property
+    def reasons(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Reason]:
+        """Reasons of its products, each once; those of more and better ranked products come first."""
+
+    @property
+    def products(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___RecommendedProduct]:
+        """Its best products. Their `rank` is that in the whole ranking."""
+
+    def __init__(
+        self,
+        *,
+        rank: builtins.int = ...,
+        text: builtins.str = ...,
+        filter: sightline.common.v1.filter_pb2.Filter | None = ...,
+        filter_text: builtins.str = ...,
+        score: builtins.float = ...,
+        reasons: collections.abc.Iterable[sightline.common.v1.answer_pb2.Reason] | None = ...,
+        products: collections.abc.Iterable[Global___RecommendedProduct] | None = ...,
+        candidate_count: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["candidate_count", b"candidate_count", "filter", b"filter", "filter_text", b"filter_text", "products", b"products", "rank", b"rank", "reasons", b"reasons", "score", b"score", "text", b"text"]) -> None: ...
+
+Global___RecommendedValue: typing_extensions.TypeAlias = RecommendedValue
+
+@typing.final
+class RecommendShelvesRequest(google.protobuf.message.Message):
+    """Request for several shelves of a page."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: builtins.int
+    SHOPPER_FIELD_NUMBER: builtins.int
+    SESSION_ID_FIELD_NUMBER: builtins.int
+    NOT_PERSONAL_FIELD_NUMBER: builtins.int
+    PRIORITY_FIELD_NUMBER: builtins.int
+    SHELVES_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    language_code: builtins.str
+    """BCP 47 language of the reasons. Default: "en"."""
+    session_id: builtins.str
+    """The visit, up to 128 bytes. Empty if unknown."""
+    not_personal: builtins.bool
+    """If true, the shelves are answered as if the shopper were unknown; see RecommendRequest."""
+    priority: sightline.common.v1.vector_pb2.Priority.ValueType
+    """Priority. Default: interactive."""
+    @property
+    def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
+        """The shopper. Unset if anonymous."""
+
+    @property
+    def shelves(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Shelf]:
+        """The shelves, 1 to 10, most important first: a product is on the first shelf that has it."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        language_code: builtins.str = ...,
+        shopper: sightline.common.v1.event_pb2.Shopper | None = ...,
+        session_id: builtins.str = ...,
+        not_personal: builtins.bool = ...,
+        priority: sightline.common.v1.vector_pb2.Priority.ValueType = ...,
+        shelves: collections.abc.Iterable[Global___Shelf] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["shopper", b"shopper"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "language_code", b"language_code", "not_personal", b"not_personal", "priority", b"priority", "request_id", b"request_id", "session_id", b"session_id", "shelves", b"shelves", "shopper", b"shopper"]) -> None: ...
+
+Global___RecommendShelvesRequest: typing_extensions.TypeAlias = RecommendShelvesRequest
+
+@typing.final
+class Shelf(google.protobuf.message.Message):
+    """A shelf: a titled row of products."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SHELF_ID_FIELD_NUMBER: builtins.int
+    RECOMMEND_FIELD_NUMBER: builtins.int
+    SEARCH_FIELD_NUMBER: builtins.int
+    LIST_FIELD_NUMBER: builtins.int
+    shelf_id: builtins.str
+    """Id of the shelf, such as that of its title in the shop: 1 to 64 characters, unique among the shelves."""
+    @property
+    def recommend(self) -> Global___RecommendRequest:
+        """Ranked products."""
+
+    @property
+    def search(self) -> Global___SearchRequest:
+        """The nearest products."""
+
+    @property
+    def list(self) -> Global___ListRequest:
+        """All products that pass, in an order."""
+
+    def __init__(
+        self,
+        *,
+        shelf_id: builtins.str = ...,
+        recommend: Global___RecommendRequest | None = ...,
+        search: Global___SearchRequest | None = ...,
+        list: Global___ListRequest | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["list", b"list", "query", b"query", "recommend", b"recommend", "search", b"search"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["list", b"list", "query", b"query", "recommend", b"recommend", "search", b"search", "shelf_id", b"shelf_id"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["query", b"query"]) -> typing.Literal["recommend", "search", "list"] | None: ...
+
+Global___Shelf: typing_extensions.TypeAlias = Shelf
+
+@typing.final
+class RecommendShelvesResponse(google.protobuf.message.Message):
+    """Several shelves."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SHELVES_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    REQUEST_COST_MS_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """Id of this request in logs."""
+    request_cost_ms: builtins.float
+    """CPU time in milliseconds spent on all shelves; see RecommendResponse. It is not set for a single shelf."""
+    @property
+    def shelves(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ShelfAnswer]:
+        """The shelves, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        shelves: collections.abc.Iterable[Global___ShelfAnswer] | None = ...,
+        request_id: builtins.str = ...,
+        request_cost_ms: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "shelves", b"shelves"]) -> None: ...
+
+Global___RecommendShelvesResponse: typing_extensions.TypeAlias = RecommendShelvesResponse
+
+@typing.final
+class ShelfAnswer(google.protobuf.message.Message):
+    """The answer to a shelf."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SHELF_ID_FIELD_NUMBER: builtins.int
+    RECOMMEND_FIELD_NUMBER: builtins.int
+    SEARCH_FIELD_NUMBER: builtins.int
+    LIST_FIELD_NUMBER: builtins.int
+    ERROR_FIELD_NUMBER: builtins.int
+    ATTRIBUTION_TOKEN_FIELD_NUMBER: builtins.int
+    shelf_id: builtins.str
+    """Id of the shelf, as in the request."""
+    attribution_token: builtins.str
+    """Opaque token that joins events to this shelf. Send it with events. Empty without an answer, and for a search or list
+    that could not be recorded. A recommendation that could not be recorded is degraded (ANSWER_RECORD_DROPPED).
+    """
+    @property
+    def recommend(self) -> Global___RecommendResponse:
+        """Answer to `recommend`."""
+
+    @property
+    def search(self) -> Global___SearchResponse:
+        """Answer to `search`."""
+
+    @property
+    def list(self) -> Global___ListResponse:
+        """Answer to `list`."""
+
+    @property
+    def error(self) -> google.rpc.status_pb2.Status:
+        """Why the shelf has no answer. Fields in it are relative to the shelf's query."""
+
+    def __init__(
+        self,
+        *,
+        shelf_id: builtins.str = ...,
+        recommend: Global___RecommendResponse | None = ...,
+        search: Global___SearchResponse | None = ...,
+        list: Global___ListResponse | None = ...,
+        error: google.rpc.status_pb2.Status | None = ...,
+        attribution_token: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["answer", b"answer", "error", b"error", "list", b"list", "recommend", b"recommend", "search", b"search"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer", b"answer", "attribution_token", b"attribution_token", "error", b"error", "list", b"list", "recommend", b"recommend", "search", b"search", "shelf_id", b"shelf_id"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["answer", b"answer"]) -> typing.Literal["recommend", "search", "list", "error"] | None: ...
+
+Global___ShelfAnswer: typing_extensions.TypeAlias = ShelfAnswer
 
 @typing.final
 class ExplainRecommendationRequest(google.protobuf.message.Message):

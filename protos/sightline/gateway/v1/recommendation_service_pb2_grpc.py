@@ -50,6 +50,16 @@ class RecommendationServiceStub(object):
                 request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ListRequest.SerializeToString,
                 response_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ListResponse.FromString,
                 _registered_method=True)
+        self.RecommendValues = channel.unary_unary(
+                '/sightline.gateway.v1.RecommendationService/RecommendValues',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.RecommendValuesRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.RecommendValuesResponse.FromString,
+                _registered_method=True)
+        self.RecommendShelves = channel.unary_unary(
+                '/sightline.gateway.v1.RecommendationService/RecommendShelves',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.RecommendShelvesRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.RecommendShelvesResponse.FromString,
+                _registered_method=True)
         self.ExplainRecommendation = channel.unary_unary(
                 '/sightline.gateway.v1.RecommendationService/ExplainRecommendation',
                 request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationRequest.SerializeToString,
@@ -100,6 +110,25 @@ class RecommendationServiceServicer(object):
         """Lists all products that pass a filter, in an order, with their number and facets: a category page, or the page of a
         search, in one call. A page behind any other costs as much as the first. Errors as for Recommend, except
         PRODUCT_NOT_FOUND, and FACET_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecommendValues(self, request, context):
+        """Returns the values of one field, such as brands or categories, in the order for a shopper, each with the products
+        that are best for the shopper. The products are those that Recommend would rank for the request. Errors as for
+        Recommend; fields in errors are relative to `request`, except `field`, `category_path` and `products_per_value`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecommendShelves(self, request, context):
+        """Answers several shelves of a page for one shopper, without repeating a product: each is a request of Recommend,
+        Search or List. They share a deadline, and their prices are charged together before any of them runs. A shelf that
+        can't be answered has an error, and the others are answered. Errors: INVALID_ARGUMENT for the shared fields,
+        CATALOG_NOT_FOUND and REQUEST_TOO_EXPENSIVE; if no shelf can be answered, the error of the first one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -160,6 +189,16 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.List,
                     request_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ListRequest.FromString,
                     response_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ListResponse.SerializeToString,
+            ),
+            'RecommendValues': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecommendValues,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.RecommendValuesRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.RecommendValuesResponse.SerializeToString,
+            ),
+            'RecommendShelves': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecommendShelves,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.RecommendShelvesRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.RecommendShelvesResponse.SerializeToString,
             ),
             'ExplainRecommendation': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainRecommendation,
@@ -264,6 +303,60 @@ class RecommendationService(object):
             '/sightline.gateway.v1.RecommendationService/List',
             sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ListRequest.SerializeToString,
             sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ListResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecommendValues(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.RecommendationService/RecommendValues',
+            sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.RecommendValuesRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.RecommendValuesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecommendShelves(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.RecommendationService/RecommendShelves',
+            sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.RecommendShelvesRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.RecommendShelvesResponse.FromString,
             options,
             channel_credentials,
             insecure,

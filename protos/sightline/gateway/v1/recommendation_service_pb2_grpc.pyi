@@ -73,6 +73,38 @@ _RecommendationServiceListType = typing_extensions.TypeVar(
     ],
 )
 
+_RecommendationServiceRecommendValuesType = typing_extensions.TypeVar(
+    '_RecommendationServiceRecommendValuesType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.RecommendValuesRequest,
+        sightline.gateway.v1.recommendation_service_pb2.RecommendValuesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.RecommendValuesRequest,
+        sightline.gateway.v1.recommendation_service_pb2.RecommendValuesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.RecommendValuesRequest,
+        sightline.gateway.v1.recommendation_service_pb2.RecommendValuesResponse,
+    ],
+)
+
+_RecommendationServiceRecommendShelvesType = typing_extensions.TypeVar(
+    '_RecommendationServiceRecommendShelvesType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.RecommendShelvesRequest,
+        sightline.gateway.v1.recommendation_service_pb2.RecommendShelvesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.RecommendShelvesRequest,
+        sightline.gateway.v1.recommendation_service_pb2.RecommendShelvesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.RecommendShelvesRequest,
+        sightline.gateway.v1.recommendation_service_pb2.RecommendShelvesResponse,
+    ],
+)
+
 _RecommendationServiceExplainRecommendationType = typing_extensions.TypeVar(
     '_RecommendationServiceExplainRecommendationType',
     grpc.UnaryUnaryMultiCallable[
@@ -137,7 +169,7 @@ _RecommendationServiceDrawHeatMapType = typing_extensions.TypeVar(
     ],
 )
 
-class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendType, _RecommendationServiceSearchType, _RecommendationServiceListType, _RecommendationServiceExplainRecommendationType, _RecommendationServiceReplayRecommendationType, _RecommendationServiceClassifyType, _RecommendationServiceDrawHeatMapType]):
+class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendType, _RecommendationServiceSearchType, _RecommendationServiceListType, _RecommendationServiceRecommendValuesType, _RecommendationServiceRecommendShelvesType, _RecommendationServiceExplainRecommendationType, _RecommendationServiceReplayRecommendationType, _RecommendationServiceClassifyType, _RecommendationServiceDrawHeatMapType]):
     """Recommendations by visual similarity, text and shopper behaviour."""
 
     @typing.overload
@@ -153,6 +185,14 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.ListRequest,
             sightline.gateway.v1.recommendation_service_pb2.ListResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.recommendation_service_pb2.RecommendValuesRequest,
+            sightline.gateway.v1.recommendation_service_pb2.RecommendValuesResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.recommendation_service_pb2.RecommendShelvesRequest,
+            sightline.gateway.v1.recommendation_service_pb2.RecommendShelvesResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
@@ -185,6 +225,14 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.ListRequest,
             sightline.gateway.v1.recommendation_service_pb2.ListResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.recommendation_service_pb2.RecommendValuesRequest,
+            sightline.gateway.v1.recommendation_service_pb2.RecommendValuesResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.recommendation_service_pb2.RecommendShelvesRequest,
+            sightline.gateway.v1.recommendation_service_pb2.RecommendShelvesResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
@@ -222,6 +270,19 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
     """Lists all products that pass a filter, in an order, with their number and facets: a category page, or the page of a
     search, in one call. A page behind any other costs as much as the first. Errors as for Recommend, except
     PRODUCT_NOT_FOUND, and FACET_INVALID.
+    """
+
+    RecommendValues: _RecommendationServiceRecommendValuesType
+    """Returns the values of one field, such as brands or categories, in the order for a shopper, each with the products
+    that are best for the shopper. The products are those that Recommend would rank for the request. Errors as for
+    Recommend; fields in errors are relative to `request`, except `field`, `category_path` and `products_per_value`.
+    """
+
+    RecommendShelves: _RecommendationServiceRecommendShelvesType
+    """Answers several shelves of a page for one shopper, without repeating a product: each is a request of Recommend,
+    Search or List. They share a deadline, and their prices are charged together before any of them runs. A shelf that
+    can't be answered has an error, and the others are answered. Errors: INVALID_ARGUMENT for the shared fields,
+    CATALOG_NOT_FOUND and REQUEST_TOO_EXPENSIVE; if no shelf can be answered, the error of the first one.
     """
 
     ExplainRecommendation: _RecommendationServiceExplainRecommendationType
@@ -262,6 +323,14 @@ RecommendationServiceAsyncStub: typing_extensions.TypeAlias = RecommendationServ
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.recommendation_service_pb2.ListRequest,
         sightline.gateway.v1.recommendation_service_pb2.ListResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.RecommendValuesRequest,
+        sightline.gateway.v1.recommendation_service_pb2.RecommendValuesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.RecommendShelvesRequest,
+        sightline.gateway.v1.recommendation_service_pb2.RecommendShelvesResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
@@ -317,6 +386,29 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
         """Lists all products that pass a filter, in an order, with their number and facets: a category page, or the page of a
         search, in one call. A page behind any other costs as much as the first. Errors as for Recommend, except
         PRODUCT_NOT_FOUND, and FACET_INVALID.
+        """
+
+    @abc.abstractmethod
+    def RecommendValues(
+        self,
+        request: sightline.gateway.v1.recommendation_service_pb2.RecommendValuesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.RecommendValuesResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.RecommendValuesResponse]]:
+        """Returns the values of one field, such as brands or categories, in the order for a shopper, each with the products
+        that are best for the shopper. The products are those that Recommend would rank for the request. Errors as for
+        Recommend; fields in errors are relative to `request`, except `field`, `category_path` and `products_per_value`.
+        """
+
+    @abc.abstractmethod
+    def RecommendShelves(
+        self,
+        request: sightline.gateway.v1.recommendation_service_pb2.RecommendShelvesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.RecommendShelvesResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.RecommendShelvesResponse]]:
+        """Answers several shelves of a page for one shopper, without repeating a product: each is a request of Recommend,
+        Search or List. They share a deadline, and their prices are charged together before any of them runs. A shelf that
+        can't be answered has an error, and the others are answered. Errors: INVALID_ARGUMENT for the shared fields,
+        CATALOG_NOT_FOUND and REQUEST_TOO_EXPENSIVE; if no shelf can be answered, the error of the first one.
         """
 
     @abc.abstractmethod

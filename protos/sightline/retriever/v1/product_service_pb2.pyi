@@ -363,6 +363,7 @@ class BrowseProductsRequest(google.protobuf.message.Message):
     FACETS_FIELD_NUMBER: builtins.int
     KNOWN_STATE_FIELD_NUMBER: builtins.int
     LAST_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    EXCLUDE_FAMILY_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -380,7 +381,7 @@ class BrowseProductsRequest(google.protobuf.message.Message):
     """Number of products, 0 to 1,000. 0: none, only counts."""
     page_token: builtins.str
     """`next_page_token` of the previous response; the request must otherwise be the same, except for `page_size`,
-    `facets`, `ranked_product_ids` and `known_state`. Empty for the first page.
+    `facets`, `ranked_product_ids`, `known_state` and `exclude_family_product_ids`. Empty for the first page.
     """
     known_state: builtins.str
     """`state` of an earlier response. If the catalog is unchanged, the response has only `not_modified`."""
@@ -408,6 +409,10 @@ class BrowseProductsRequest(google.protobuf.message.Message):
     def last_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Products that follow after all others, up to 10,000, in addition to those that pass `last_filter`."""
 
+    @property
+    def exclude_family_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Products to exclude with all variants of their families, up to 10,000."""
+
     def __init__(
         self,
         *,
@@ -424,9 +429,10 @@ class BrowseProductsRequest(google.protobuf.message.Message):
         facets: collections.abc.Iterable[sightline.common.v1.facet_pb2.FacetRequest] | None = ...,
         known_state: builtins.str = ...,
         last_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        exclude_family_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter", "last_filter", b"last_filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "facets", b"facets", "filter", b"filter", "known_state", b"known_state", "last_filter", b"last_filter", "last_product_ids", b"last_product_ids", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "ranked_product_ids", b"ranked_product_ids", "request_id", b"request_id", "text", b"text"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "exclude_family_product_ids", b"exclude_family_product_ids", "exclude_product_ids", b"exclude_product_ids", "facets", b"facets", "filter", b"filter", "known_state", b"known_state", "last_filter", b"last_filter", "last_product_ids", b"last_product_ids", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "ranked_product_ids", b"ranked_product_ids", "request_id", b"request_id", "text", b"text"]) -> None: ...
 
 Global___BrowseProductsRequest: typing_extensions.TypeAlias = BrowseProductsRequest
 

@@ -124,7 +124,10 @@ def test_calls_take_as_many_megabytes_as_photos_imports_and_events_need() -> Non
         for name in NAMES
         if (size := BY_NAME[name].GetOptions().Extensions[limits_pb2.limits].request_mib)
     }
-    photos = ("Recommend", "Search", "ExplainRecommendation", "Classify", "DrawHeatMap")
+    photos = (
+        *("Recommend", "RecommendValues", "RecommendShelves", "Search"),
+        *("ExplainRecommendation", "Classify", "DrawHeatMap"),
+    )
     products = ("UpsertProducts", "UpdateProducts", "ImportProducts")
     wanted = dict.fromkeys(photos, 12) | dict.fromkeys(products, 32) | {"WriteEvents": 8}
     assert mebibytes == wanted  # and all others one

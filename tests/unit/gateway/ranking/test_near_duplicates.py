@@ -12,7 +12,7 @@ from gateway.model.columns import ProductColumns
 from gateway.model.peers import NominationBasis
 from gateway.model.query import RequestQuery
 from gateway.ranking.fuse import fuse
-from gateway.ranking.near_duplicates import collapse, collapsed_into
+from gateway.ranking.near_duplicates import apart, collapse, collapsed_into
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from tests.fakes.gateway_peers import Shop, shop_with_photo
@@ -191,3 +191,26 @@ def test_what_a_search_found_counts_only_among_the_products_of_the_order():
     candidates = found(collapsed=[("e",), ("e", "c"), (), (), ("d",)])
 
     assert collapse(candidates, ORDER).collapsed == [(), ("c",), ()]
+
+
+@pytest.mark.parametrize(
+    ("parents", "hashes", "left"),
+    [
+        ({}, {}, ["b", "c", "d"]),
+        ({"b": "a", "c": "x", "d": "x"}, {}, ["c", "d"]),
+        ({"a": "x", "d": "x"}, {}, ["b", "c"]),
+        ({}, {"a": PICTURE, "c": PICTURE ^ (1 << 12)}, ["b", "d"]),
+    ],
+)
+def test_products_apart_from_others_are_no_near_duplicates_of_them(parents, hashes, left):
+    def described(*ids: str) -> ProductColumns:
+        return replace(
+            columns(*ids),
+            parent_ids=[parents.get(item, "") for item in ids],
+            image_hashes=[hashes.get(item, 0) for item in ids],
+        )
+
+    candidates = described("a", "b", "c", "d")
+    rows = apart(candidates, described("a"))
+    assert [candidates.product_ids[row] for row in rows] == left
+    assert apart(candidates, ProductColumns()) == [0, 1, 2, 3]

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from gateway.model.controls import ControlRule
 from gateway.model.errors import AnswerMissing
 from gateway.model.filters import CallersFilter
-from gateway.model.query import GivenCandidate, Identity, RequestQuery, Shopper, Signal
+from gateway.model.query import (
+    GivenCandidate,
+    Identity,
+    RequestQuery,
+    Shopper,
+    Signal,
+    ValueGrouping,
+)
 from gateway.state.tokens import (
     SKEW_SECONDS,
     AnswerAttribution,
@@ -52,6 +59,7 @@ CHANGES = {
     "listed": True,
     "text": "merlot",
     "candidates": (GivenCandidate("p1", 0.5),),
+    "grouping": ValueGrouping("brand"),
 }
 OF_THE_SHOPPER = {"shopper": Shopper(Identity.VISITOR, "ann"), "session_id": "s"}
 NOT_ASKED = {

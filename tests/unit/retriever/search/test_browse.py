@@ -198,6 +198,17 @@ def test_excluded_products_are_left_out() -> None:
     assert held.ids(held.page(query)) == IDS[7::-1]
 
 
+def test_excluded_families_are_left_out_with_their_variants_also_on_later_pages() -> None:
+    shop = {name: cells(create_time=place) for place, name in enumerate(IDS)}
+    shop["p8"]["parent_id"] = shop["p7"]["parent_id"] = "p1"
+    held = Held(shop)
+    query = BrowseQuery("default", "NEWEST", size=4, excluded_families=("p7", "p4", "gone"))
+    page = held.page(query)
+    assert (held.ids(page), page.total) == (["p6", "p5", "p3", "p2"], 5)
+    after = replace(query, token=page.next_token, excluded_families=())
+    assert held.ids(held.page(after)) == ["p0"]
+
+
 def test_a_text_lists_the_products_that_have_its_words() -> None:
     held = Held({name: cells() for name in IDS})
     assert held.ids(held.page(BrowseQuery("default", "NEWEST", size=9, text="red"))) == ["p1"]
@@ -220,6 +231,7 @@ def test_a_catalog_that_did_not_change_is_not_listed_again() -> None:
         {"size": 1001},
         {"size": -1},
         {"excluded": ("p",) * 10_001},
+        {"excluded_families": ("p",) * 10_001},
         {"last_ids": ("p",) * 10_001},
         {"ranked": ("p",) * 10_001},
         {"text": "x" * 4097},

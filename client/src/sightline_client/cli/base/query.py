@@ -273,7 +273,7 @@ def _boosted(text: str) -> tuple[str, float]:
 def _scored(path: Path) -> dict[str, float | None]:
     """Read products and their scores. A file that holds something else is wrong usage."""
     found: dict[str, float | None] = {}
-    for number, line in enumerate(_content(path, "--candidates").splitlines(), 1):
+    for number, line in enumerate(content(path, "--candidates").splitlines(), 1):
         try:
             product, _, score = line.decode().strip().partition("\t")
             value = float(score) if score else None
@@ -292,10 +292,10 @@ def _scored(path: Path) -> dict[str, float | None]:
 
 def photos(paths: Sequence[Path] | None) -> list[bytes]:
     """Read photos. One that can't be read is wrong usage."""
-    return [_content(path, "--image") for path in paths or ()]
+    return [content(path, "--image") for path in paths or ()]
 
 
-def _content(path: Path, option: str) -> bytes:
+def content(path: Path, option: str) -> bytes:
     """Read a file, at most one byte more than a message can hold: a device may be endless."""
     try:
         with path.open("rb") as file:

@@ -218,6 +218,7 @@ class RetrieverClient(RetrieverPort):
             last_product_ids=asked.last_ids,
             text=asked.text,
             exclude_product_ids=asked.exclude,
+            exclude_family_product_ids=asked.exclude_families,
             page_size=asked.size,
             page_token=asked.token,
             facets=cast(Sequence[facet_pb2.FacetRequest], asked.facets),

@@ -28,6 +28,7 @@ class ProductRow(Protocol):
     """A product as stored in the record."""
 
     product_id: str
+    parent_id: str
     title: str
     brand: str
 

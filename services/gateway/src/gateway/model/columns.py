@@ -49,6 +49,9 @@ class ProductColumns:
         return [parent or own for parent, own in pairs]
 
 
+NO_PRODUCTS = ProductColumns()
+
+
 def gathered(parts: Sequence[tuple[ProductColumns, Sequence[int]]]) -> ProductColumns:
     """Concatenate rows (ascending) of several columns."""
     parts = [(columns, rows) for columns, rows in parts if len(rows)]

@@ -97,9 +97,9 @@ class RequestTooExpensive(Refusal, InvalidArgument, reason="REQUEST_TOO_EXPENSIV
     def __init__(self, price: RequestPrice, most: float) -> None:
         parts = sorted(price.parts.items(), key=lambda part: -part[1])
         violations = [
-            FieldViolation(name, f"costs {seconds:.2f} s: {_CHEAPER[name]}")
+            FieldViolation(name, f"costs {seconds:.2f} s: {advice}")
             for name, seconds in parts
-            if seconds > most / 20 and name
+            if seconds > most / 20 and (advice := _CHEAPER.get(name.rpartition(".")[2]))
         ]
         super().__init__(
             f"would cost about {price.seconds:.2f} processor seconds; at most {most:g} are allowed:"
@@ -127,6 +127,8 @@ _CHEAPER = {
     "controls": "use fewer conditions in the filters of controls",
     "facets": "ask for fewer facets of attributes",
     "page_size": "ask for a smaller page",
+    "candidates": "send fewer candidates",
+    "field": "use a scene that ranks fewer candidates",
 }
 
 

@@ -210,6 +210,8 @@ class BrowseRequest:
     token: str = ""
     text: str = ""
     exclude: Sequence[str] = ()
+    exclude_families: Sequence[str] = ()
+    """Products that are excluded with their variants."""
     ranked: Sequence[str] = ()
     """Best first; the others follow, newest first."""
     last: Sequence[CallersFilter] = ()

@@ -54,6 +54,9 @@ SORTED_PRODUCT = 0.1e-6
 """Comparing a product with others in the order of a listing."""
 CANDIDATE = 40e-6
 """Reading and ranking a candidate of the request: estimated, not measured."""
+GROUPED_CANDIDATE = 30e-6
+"""Finding and ranking a candidate (estimated), and grouping it by its value of a field (2 µs; an
+attribute: 15 µs)."""
 LISTED_PRODUCT = 100e-6
 """Reading a product that a list looks at."""
 
@@ -142,11 +145,14 @@ def price_of(
     if query.page_token and not query.listed:  # its order was recorded
         return RequestPrice({"": BASE, "page_size": query.results_a_page * RESULT})
     own = [] if query.filter is None else [query.filter]
+    grouping = query.grouping
     models = searches * sum(map(_model, query.signals))
     return RequestPrice(
         {
             "": BASE,
-            "page_size": query.results_a_page * RESULT,
+            "page_size": query.results_a_page
+            * RESULT
+            * (1 if grouping is None else grouping.products_a_value),
             "signals": searches * sum(map(_signal, query.signals)) + models,
             "filter": sizes.products * _of_filters(own)
             + searches * _searches(query.signals) * FILTER_BYTE * sum(len(x.content) for x in own),
@@ -154,10 +160,33 @@ def price_of(
             + sizes.candidates * _of_filters(moved),
             "facets": sizes.products * _of_facets(query.facets),
             "candidates": len(query.candidates) * CANDIDATE,
+            "field": sizes.candidates * (0.0 if grouping is None else GROUPED_CANDIDATE),
             "sort": sizes.products * (SORTED_PRODUCT if query.listed else 0.0),
         },
         models,
         exempt=ONE_PHOTO if any(map(_is_photo, query.signals)) else 0.0,
+    )
+
+
+def together(prices: Mapping[str, RequestPrice]) -> RequestPrice:
+    """Return the price of requests that run together, by their paths in the message.
+
+    The queue of expensive requests counts those that are expensive by themselves.
+    """
+    if len(prices) == 1:
+        ((path, price),) = prices.items()
+        if not path:
+            return price
+    parts = {
+        f"{path}.{name}".rstrip("."): seconds
+        for path, price in prices.items()
+        for name, seconds in price.parts.items()
+    }
+    queued = sum(price.queue_seconds for price in prices.values() if price.is_expensive)
+    return RequestPrice(
+        parts,
+        sum(price.models for price in prices.values()),
+        exempt=sum(parts.values()) - queued,
     )
 
 

@@ -100,6 +100,22 @@ class GivenCandidate:
 
 
 @dataclass(frozen=True, slots=True)
+class ValueGrouping:
+    """Field by whose values the ranked products are grouped."""
+
+    field: str
+    below: tuple[str, ...] = ()
+    """For a category: the one whose subcategories are the values; empty: the topmost ones."""
+    products: int = 0
+    """Number of products for each value, as given; 0: 4."""
+
+    @property
+    def products_a_value(self) -> int:
+        """Number of products for each value."""
+        return self.products or 4
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerScope:
     """Conditions on the products of an answer."""
 
@@ -163,6 +179,8 @@ class RequestQuery:
     """Text whose words the products of a List request must have; empty: all are listed."""
     if_none_match: str = ""
     """Etag of the page of a List request that the caller has already; empty: none."""
+    grouping: ValueGrouping | None = None
+    """If set, the answer has the values of a field, `page_size` of them, with their products."""
 
     @property
     def about(self) -> tuple[str, ...]:

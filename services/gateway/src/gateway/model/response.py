@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 from gateway.model.answer import AnswerResult
 from gateway.model.carried import Classification, Facet, ProductRow, Subject
 from gateway.model.causes import Degradation
+from gateway.model.columns import NO_PRODUCTS, ProductColumns
 from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
 from gateway.model.match import Match
 from gateway.model.quality import Quality
+from gateway.model.reasons import Reason
 from gateway.model.versions import Freshness, StageTiming, Versions
+from servicekit.errors import ServiceError
+from sightline_rules.filters import Comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,38 @@ class RecommendAnswer:
     arms: tuple[str, ...] = ()
     """Experiment arms of the answer."""
     control_outcomes: ControlOutcomes = NO_OUTCOMES
+    candidates: ProductColumns = NO_PRODUCTS
+    """Candidates of the first page."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendedValue:
+    """A value of a field, with its best products."""
+
+    rank: int
+    """Rank, from 1."""
+    text: str
+    """The value as display text."""
+    condition: Comparison
+    """Condition that the products with this value pass."""
+    score: float
+    """More than 0, at most 1; see ranking/field_values.py."""
+    reasons: tuple[Reason, ...]
+    """Those of its products, each once."""
+    products: tuple[AnswerResult, ...]
+    candidate_count: int
+    """Number of ranked products that have the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValuesAnswer:
+    """Response of RecommendValues."""
+
+    values: tuple[RecommendedValue, ...]
+    more_count: int
+    """Number of further values."""
+    answer: RecommendAnswer
+    """The answer that the values are made of; its results are the products of all values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +99,7 @@ class SearchAnswer:
     facets: Sequence[Facet]
     match: Match | None
     """The best match; `None` if no signal was searched."""
+    candidates: ProductColumns = NO_PRODUCTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +120,18 @@ class ListAnswer:
     hidden_count: int = 0
     attribution_token: str = ""
     control_outcomes: ControlOutcomes = NO_OUTCOMES
+    candidates: ProductColumns = NO_PRODUCTS
+    """The products of the page, without pins."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfAnswer:
+    """A shelf of RecommendShelves."""
+
+    shelf_id: str
+    answer: RecommendAnswer | SearchAnswer | ListAnswer | ServiceError
+    attribution_token: str = ""
+    """Empty without an answer, and for a search or list that was not recorded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import numpy as np
 
 from gateway.model.answer import AnswerOrder
 from gateway.model.candidates import FusedCandidates
+from gateway.model.columns import ProductColumns
 from sightline_rules.duplicates import NO_HASH
 from sightline_rules.grouping import NO_PAIRS, Grouped, grouped
 
@@ -29,6 +30,17 @@ def collapse(candidates: FusedCandidates, order: AnswerOrder) -> AnswerOrder:
     collapsed = [tuple(ids[at - own] for at in members.get(place + own, ())) for place in kept]
     ranks = order.score_ranks or range(1, len(ids) + 1)
     return replace(picked(replace(order, score_ranks=ranks), kept), collapsed=collapsed)
+
+
+def apart(columns: ProductColumns, others: ProductColumns) -> list[int]:
+    """Return the rows of the products that are neither among others nor near-duplicates of one."""
+    count = len(others.product_ids)
+    pictures = [
+        *(others.image_hashes or [NO_HASH] * count),
+        *(columns.image_hashes or [NO_HASH] * len(columns.product_ids)),
+    ]
+    found = grouped([*others.families, *columns.families], np.array(pictures, np.uint64))
+    return [row for row, into in enumerate(found.into[count:]) if into >= count]
 
 
 def picked(order: AnswerOrder, rows: Sequence[int]) -> AnswerOrder:

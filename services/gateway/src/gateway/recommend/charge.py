@@ -1,10 +1,10 @@
 """The charge of a request: its price is checked and reserved before it runs."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from gateway.model.price import REFERENCE_PRODUCTS, PricedSizes, RequestPrice, price_of
+from gateway.model.price import REFERENCE_PRODUCTS, PricedSizes, RequestPrice, price_of, together
 from gateway.model.query import RequestQuery
 from gateway.recommend.begin import begin, may_be_in_experiments
 from gateway.state.run import RequestDependencies, Run
@@ -17,32 +17,50 @@ from sightline_rules.controls import ControlKind
 async def charged(
     query: RequestQuery, deps: RequestDependencies, *, searches: int = 1
 ) -> AsyncIterator[Run]:
-    """Plan a checked request and charge its caller for what the block does, within its deadline.
-    Yield its run. `searches`: how often it searches by the signals.
+    """Plan a checked request, charge its caller, and yield its run; see `charged_together`."""
+    async with charged_together({"": query}, deps, searches=searches) as (run,):
+        yield run
+
+
+@asynccontextmanager
+async def charged_together(
+    queries: Mapping[str, RequestQuery], deps: RequestDependencies, *, searches: int = 1
+) -> AsyncIterator[Sequence[Run]]:
+    """Plan checked requests of one catalog, at least one, and charge their caller for what the
+    block does, within their deadline. Yield their runs.
+
+    `queries`: by their paths in the message. `searches`: how often each searches by its signals.
 
     An expensive request first waits for its turn, and its stages share the time that is left.
     Controls of scenes are free: no caller chose them.
     Raises RequestTooExpensive, QuotaExhausted, ExpensiveRequestsBusy.
     """
-    joins = await may_be_in_experiments(query, deps)
-    run = begin(query, deps, in_experiments=joins)
-    with deadlines.within(run.plan.ends.answer):
-        price = _checked(run, searches)
-        async with deps.prices.charged(price, query.catalog_id) as waited:
+    joins = [(query, await may_be_in_experiments(query, deps)) for query in queries.values()]
+    runs = _begun(joins, deps)
+    with deadlines.within(max([run.plan.ends.answer for run in runs])):
+        price = _checked(dict(zip(queries, runs, strict=True)), deps, searches)
+        async with deps.prices.charged(price, runs[0].query.catalog_id) as waited:
             bound = one_at_a_time.set(asyncio.Lock() if price.is_expensive else None)
             try:
-                yield begin(query, deps, in_experiments=joins) if waited else run
+                yield _begun(joins, deps) if waited else runs
             finally:
                 one_at_a_time.reset(bound)
 
 
-def _checked(run: Run, searches: int) -> RequestPrice:
-    """Return the price of a request on the whole catalog. Raises RequestTooExpensive."""
-    prices = run.deps.prices
-    products = prices.products(run.query.catalog_id)
-    price = _price(run, min(products, REFERENCE_PRODUCTS), searches)
-    prices.check(price)
-    return price if products <= REFERENCE_PRODUCTS else _price(run, products, searches)
+def _begun(joins: Sequence[tuple[RequestQuery, bool]], deps: RequestDependencies) -> Sequence[Run]:
+    return [begin(query, deps, in_experiments=joined) for query, joined in joins]
+
+
+def _checked(runs: Mapping[str, Run], deps: RequestDependencies, searches: int) -> RequestPrice:
+    """Return the price of requests on the whole catalog, together. Raises RequestTooExpensive."""
+
+    def priced(products: int) -> RequestPrice:
+        return together({path: _price(run, products, searches) for path, run in runs.items()})
+
+    products = max([deps.prices.products(run.query.catalog_id) for run in runs.values()])
+    price = priced(min(products, REFERENCE_PRODUCTS))
+    deps.prices.check(price)
+    return price if products <= REFERENCE_PRODUCTS else priced(products)
 
 
 def _price(run: Run, products: int, searches: int) -> RequestPrice:

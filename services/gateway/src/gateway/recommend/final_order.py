@@ -12,7 +12,7 @@ from gateway.model.peer_failures import StageFailure
 from gateway.model.peers import Ranked, RankRequest
 from gateway.ranking.freshness import signals
 from gateway.ranking.fuse import by_signal, fuse, weighted
-from gateway.ranking.near_duplicates import collapse
+from gateway.ranking.near_duplicates import apart, collapse
 from gateway.recommend.controls.moves import acting, apply_boosts, apply_pins
 from gateway.recommend.controls.step import last_place, pin_outcomes
 from gateway.recommend.pages import Rest
@@ -43,8 +43,12 @@ class FinalOrder:
 
 
 def fused(run: Run, listings: tuple[CandidateList, ...]) -> FusedCandidates:
-    """Return the final order of the candidates, ranked or fused."""
-    return fuse(weighted(listings, run.plan.scene.branches), run.left_out, run.plan.most)
+    """Return the candidates of all lists, without those of earlier shelves and their
+    near-duplicates."""
+    found = fuse(weighted(listings, run.plan.scene.branches), run.left_out, run.plan.most)
+    if not run.shown.product_ids:
+        return found
+    return found.picked(apart(found.columns, run.shown))
 
 
 async def order_candidates(

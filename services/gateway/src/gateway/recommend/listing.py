@@ -63,33 +63,39 @@ async def listing(query: RequestQuery, deps: RequestDependencies) -> ListAnswer:
     """
     check(query, deps.catalogs)
     async with charged(query, deps) as planned:
-        start = _start(planned)
-        run, outcomes = await activate_controls(planned)
-        popular = await _popular(run, start)
-        asked = _asked(run, start, popular)
-        tag = _tag(run, start, popular[0], asked)
-        try:
-            found = await _browse(run, asked, tag)
-            if found.not_modified:
-                return ListAnswer(etag=query.if_none_match, not_modified=True)
-            pins = () if query.page_token else await _pinned(run)
-        except ServiceError as error:
-            run.trace.fail(STAGE, Peer.RETRIEVER, error)
-            return await _from_snapshot(run)
-        page = await _page(run, found, pins, start)
-        lost = _lost(run)
-        return replace(
-            page,
-            etag="" if lost or run.query.shopper else f"{found.state}.{tag}",
-            total=found.total + len(pins),
-            facets=() if query.page_token else tuple(found.facets),
-            next_page_token=_next(run, found, popular[0], start.served + asked.size + len(pins)),
-            degradations=lost,
-            timings=run.trace.by_start,
-            versions=versions_of(run, STAGE),
-            quality=_quality(run, lost),
-            control_outcomes=() if query.page_token else _outcomes(run, outcomes, pins, page),
-        )
+        return await list_page(planned)
+
+
+async def list_page(planned: Run) -> ListAnswer:
+    """Return a page of a planned listing. Raises NothingAvailable, AnswerDegraded."""
+    start = _start(planned)
+    run, outcomes = await activate_controls(planned)
+    popular = await _popular(run, start)
+    asked = _asked(run, start, popular)
+    tag = _tag(run, start, popular[0], asked)
+    try:
+        found = await _browse(run, asked, tag)
+        if found.not_modified:
+            return ListAnswer(etag=run.query.if_none_match, not_modified=True)
+        pins = () if run.query.page_token else await _pinned(run)
+    except ServiceError as error:
+        run.trace.fail(STAGE, Peer.RETRIEVER, error)
+        return await _from_snapshot(run)
+    page = await _page(run, found, pins, start)
+    lost = _lost(run)
+    return replace(
+        page,
+        etag="" if lost or run.query.shopper or run.shown.product_ids else f"{found.state}.{tag}",
+        total=found.total + len(pins),
+        facets=() if run.query.page_token else tuple(found.facets),
+        next_page_token=_next(run, found, popular[0], start.served + asked.size + len(pins)),
+        degradations=lost,
+        timings=run.trace.by_start,
+        versions=versions_of(run, STAGE),
+        quality=_quality(run, lost),
+        control_outcomes=() if run.query.page_token else _outcomes(run, outcomes, pins, page),
+        candidates=found.columns,
+    )
 
 
 def _start(run: Run) -> ListStart:
@@ -142,6 +148,7 @@ def _asked(run: Run, start: ListStart, popular: tuple[int, Sequence[str]]) -> Br
         token=start.token,
         text=query.text,
         exclude=tuple(dict.fromkeys((*query.exclude_product_ids, *pins))),
+        exclude_families=run.shown.product_ids,
         ranked=popular[1],
         last=_filters(buried),
         last_ids=[item for each in buried for item in each.control.product_ids],
@@ -189,7 +196,8 @@ async def _pinned(run: Run) -> tuple[ProductRow, ...]:
         return ()
     async with run.trace.stage("controls", run.plan.ends.hydrate):
         found = await run.peers.retriever.products(run.query.catalog_id, ids, run.plan.scope)
-    return found.rows
+    shown = frozenset(run.shown.families)
+    return tuple(row for row in found.rows if (row.parent_id or row.product_id) not in shown)
 
 
 def _outcomes(
@@ -198,7 +206,7 @@ def _outcomes(
     """Return the outcomes of the controls, without boosts, which have no effect."""
     boosts = {each.control.name for each in of_kind(run.plan.controls, ControlKind.BOOST)}
     shown = {result.row.product_id for result in page.results}
-    passing, out = {row.product_id for row in pins}, run.query.exclude_product_ids
+    passing, out = {row.product_id for row in pins}, run.left_out
 
     def state(product_id: str) -> ControlState:
         if product_id in shown:
@@ -327,6 +335,7 @@ async def _from_snapshot(run: Run) -> ListAnswer:
         timings=run.trace.by_start,
         versions=versions_of(run),
         quality=_quality(run, lost),
+        candidates=found.columns,
     )
 
 

@@ -1,7 +1,9 @@
 """The use case Recommend: plan → controls → branches → fuse → rank → page → answer."""
 
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from gateway.model.answer import AnswerRecord
 from gateway.model.candidates import CandidateList, FusedCandidates
@@ -36,6 +38,29 @@ from gateway.state import tokens
 from gateway.state.run import RequestDependencies, Run
 from servicekit import tracing
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCandidates:
+    """The candidates of a request, before they are ordered."""
+
+    run: Run
+    listings: tuple[CandidateList, ...]
+    outcomes: ControlOutcomes
+    """Effects of controls that are known so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedCandidates:
+    """The candidates of an answer in their final order."""
+
+    candidates: FusedCandidates
+    record: AnswerRecord
+    ordered: FinalOrder
+    absent: ControlOutcomes
+    """Effects of pins of products that are no candidates."""
+
 
 @dataclass(frozen=True, slots=True)
 class FirstPage:
@@ -58,20 +83,54 @@ async def recommend(query: RequestQuery, deps: RequestDependencies) -> Recommend
     ExpensiveRequestsBusy.
     """
     check(query, deps.catalogs)
-    async with charged(query, deps) as planned:
-        run, activated = await activate_controls(planned)
+    async with charged(query, deps) as run:
         if query.page_token:
-            return await later_page(run)
-        run, anchors = await resolve_anchors(run)
-        listings = await find(run, anchors)
-        try:
-            first = await _first_page(run, listings)
-        except NothingAvailable:
-            if run.unlisted_snapshot is None:
-                raise
-            # The candidates that can be shown, followed by products of the snapshot.
-            first = await _first_page(run, (*listings, *await list_snapshot(run)))
-        return _answer(run, _kept(run, first), activated)
+            return await later_page((await activate_controls(run))[0])
+        return await form_answer(await find_candidates(run))
+
+
+async def find_candidates(planned: Run) -> FoundCandidates:
+    """Return the candidates of a planned request.
+
+    Raises errors of the caller, and NothingAvailable if everything failed.
+    """
+    run, activated = await activate_controls(planned)
+    run, anchors = await resolve_anchors(run)
+    return FoundCandidates(run, await find(run, anchors), activated)
+
+
+async def form_answer(found: FoundCandidates) -> RecommendAnswer:
+    """Order the candidates and return the first page of the answer, which is recorded.
+
+    Raises NothingAvailable, AnswerDegraded.
+    """
+    first = kept(found.run, await showable(found, _first_page))
+    return answer_of(found.run, first, found.outcomes)
+
+
+async def showable(
+    found: FoundCandidates, form: Callable[[Run, tuple[CandidateList, ...]], Awaitable[T]]
+) -> T:
+    """Return what is formed of the candidates; if they can't be shown, of those that can and of
+    products of the snapshot. Raises NothingAvailable without either."""
+    run, listings = found.run, found.listings
+    try:
+        return await form(run, listings)
+    except NothingAvailable:
+        if run.unlisted_snapshot is None:
+            raise
+        return await form(run, (*listings, *await list_snapshot(run)))
+
+
+async def order_listings(run: Run, listings: tuple[CandidateList, ...]) -> OrderedCandidates:
+    """Return the candidates in their final order. Raises AnswerDegraded."""
+    with tracing.within("fuse"):
+        found = fused(run, listings)
+    candidates, absent = await apply_controls(run, found)
+    answer_quality(run, degraded(run, candidates), candidates.named)
+    record = draft(run, candidates)
+    ordered = await order_candidates(run, candidates, record)
+    return OrderedCandidates(candidates, record, ordered, absent)
 
 
 async def _first_page(run: Run, listings: tuple[CandidateList, ...]) -> FirstPage:
@@ -80,22 +139,18 @@ async def _first_page(run: Run, listings: tuple[CandidateList, ...]) -> FirstPag
     Raises NothingAvailable if no product can be shown, or less than a page while the snapshot has
     more; AnswerDegraded.
     """
-    with tracing.within("fuse"):
-        found = fused(run, listings)
-    candidates, absent = await apply_controls(run, found)
-    answer_quality(run, degraded(run, candidates), candidates.named)
-    record = draft(run, candidates)
-    ordered = await order_candidates(run, candidates, record)
+    found = await order_listings(run, listings)
+    ordered = found.ordered
     whole = run.unlisted_snapshot is not None
     page = await read_page(run, ordered.order, ordered.rest, whole=whole)
     if not page.results and run.trace.snapshot_listed:  # the shopper hid all of them
         raise NothingAvailable(run.trace.causes)
     read = ordered.order.product_ids[: page.offset]
-    shown = [item.row.product_id for item in page.results]
-    outcomes = await correct_outcomes(run, (*absent, *ordered.outcomes), read, shown)
+    on_page = [item.row.product_id for item in page.results]
+    outcomes = await correct_outcomes(run, (*found.absent, *ordered.outcomes), read, on_page)
     if run.query.explain:
         page = replace(page, results=split_by_signal(listings, page.results))
-    return FirstPage(listings, candidates, record, ordered, page, outcomes)
+    return FirstPage(listings, found.candidates, found.record, ordered, page, outcomes)
 
 
 def draft(run: Run, candidates: FusedCandidates) -> AnswerRecord:
@@ -113,7 +168,7 @@ def draft(run: Run, candidates: FusedCandidates) -> AnswerRecord:
     )
 
 
-def _kept(run: Run, first: FirstPage) -> FirstPage:
+def kept(run: Run, first: FirstPage) -> FirstPage:
     """Store the page's record, if possible, and count the exposures of its controls. Return the
     page.
 
@@ -144,7 +199,7 @@ def _kept(run: Run, first: FirstPage) -> FirstPage:
     return replace(first, record=record, ordered=ordered)
 
 
-def _answer(run: Run, first: FirstPage, activated: ControlOutcomes) -> RecommendAnswer:
+def answer_of(run: Run, first: FirstPage, activated: ControlOutcomes) -> RecommendAnswer:
     """Return the first page's answer, with a page token only if the record was stored."""
     record, ordered, page = first.record, first.ordered, first.page
     lost, versions = degraded(run, first.candidates), versions_of(run)
@@ -166,4 +221,5 @@ def _answer(run: Run, first: FirstPage, activated: ControlOutcomes) -> Recommend
         match=match,
         arms=record.arms,
         control_outcomes=(*activated, *first.outcomes),
+        candidates=first.candidates.columns,
     )

@@ -1,5 +1,6 @@
 """Search: the nearest products of a query, fused, without ranking."""
 
+from gateway.model.candidates import CandidateList
 from gateway.model.query import RequestQuery
 from gateway.model.response import FoundProduct, SearchAnswer
 from gateway.ranking.sorting import in_order
@@ -9,7 +10,7 @@ from gateway.recommend.final_order import as_fused, collapsed, fused
 from gateway.recommend.pages import read_page
 from gateway.recommend.validate import check
 from gateway.retrieval.branches import search as find_near
-from gateway.state.run import RequestDependencies
+from gateway.state.run import RequestDependencies, Run
 
 
 async def search(query: RequestQuery, deps: RequestDependencies) -> SearchAnswer:
@@ -19,11 +20,15 @@ async def search(query: RequestQuery, deps: RequestDependencies) -> SearchAnswer
     """
     check(query, deps.catalogs, signals_required=True)
     async with charged(query, deps) as run:
-        listings = await find_near(run)
-        candidates = fused(run, listings)
-        order = collapsed(run, candidates, as_fused(candidates))
-        order = in_order(order, candidates.columns, query.sort, run.plan.top_k)
-        page = await read_page(run, order)
+        return await nearest_page(run, await find_near(run))
+
+
+async def nearest_page(run: Run, listings: tuple[CandidateList, ...]) -> SearchAnswer:
+    """Return a page of the products that were found. Raises NothingAvailable."""
+    candidates = fused(run, listings)
+    order = collapsed(run, candidates, as_fused(candidates))
+    order = in_order(order, candidates.columns, run.query.sort, run.plan.top_k)
+    page = await read_page(run, order)
     nearest = dict(zip(candidates.columns.product_ids, candidates.nearest, strict=True))
     return SearchAnswer(
         results=tuple(
@@ -45,4 +50,5 @@ async def search(query: RequestQuery, deps: RequestDependencies) -> SearchAnswer
         subjects=run.trace.subjects,
         facets=run.trace.facets,
         match=best_match(run, listings),
+        candidates=candidates.columns,
     )

@@ -8,11 +8,22 @@ from gateway.model.carried import Box
 from gateway.model.errors import ImageRefused
 from gateway.model.plan import MOST_RANKED
 from gateway.model.quality import Quality
-from gateway.model.query import MOST_ANCHORS, Question, RequestQuery, Signal, SignalKind, photo_path
+from gateway.model.query import (
+    MOST_ANCHORS,
+    Question,
+    RequestQuery,
+    Signal,
+    SignalKind,
+    ValueGrouping,
+    photo_path,
+)
+from gateway.ranking.field_values import grouped_field
 from gateway.ranking.sorting import LIST_SORTS, SORTS
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid, catalog, page_size
+from sightline_rules import categories
 from sightline_rules.ids import IdInvalidError, check_id
+from sightline_rules.kinds import CategoryKind, FieldKind
 
 DEFAULT_RESULTS = 20
 MOST_RESULTS = 200
@@ -28,6 +39,9 @@ MOST_TOKEN = 4_096
 MOST_PRIORITY = 2
 MOST_FOLLOWED = 1_000
 MOST_VALUE = 512
+MOST_GROUPS, MOST_GROUPED = 50, 10
+"""Values of an answer, and products of each."""
+MOST_SHELVES = 10
 
 
 def check(
@@ -52,6 +66,49 @@ def check_product(query: RequestQuery, product_id: str) -> None:
         violations.append(
             FieldViolation("page_token", "must be empty: explanations cover the whole answer")
         )
+    if violations:
+        raise RequestInvalid(*violations)
+
+
+def check_grouping(query: RequestQuery, grouping: ValueGrouping) -> None:
+    """Raise RequestInvalid with all invalid fields that say how an answer is grouped."""
+    violations = list(_grouping_violations(grouping))
+    if query.page_size > MOST_GROUPS:
+        violations.append(FieldViolation("page_size", f"must be 1 to {MOST_GROUPS}, or 0"))
+    if query.page_token:
+        problem = "must be empty: ask for more values with page_size"
+        violations.append(FieldViolation("page_token", problem))
+    if violations:
+        raise RequestInvalid(*violations)
+
+
+def _grouping_violations(grouping: ValueGrouping) -> Iterator[FieldViolation]:
+    try:
+        kind: FieldKind | None = grouped_field(grouping.field).kind
+    except ValueError as error:
+        yield FieldViolation("field", str(error))
+        kind = None
+    if grouping.below and kind is not None and not isinstance(kind, CategoryKind):
+        yield FieldViolation("category_path", "applies to category only")
+    try:
+        categories.check_path(grouping.below)
+    except categories.CategoryInvalidError as error:
+        yield FieldViolation("category_path", str(error))
+    if not 0 <= grouping.products <= MOST_GROUPED:
+        yield FieldViolation("products_per_value", f"must be 1 to {MOST_GROUPED}, or 0")
+
+
+def check_shelves(shelf_ids: Sequence[str]) -> None:
+    """Raise RequestInvalid unless there are as many shelves as a request may have, each with an id
+    of its own."""
+    if not 1 <= len(shelf_ids) <= MOST_SHELVES:
+        raise RequestInvalid.at("shelves", f"must have 1 to {MOST_SHELVES} entries")
+    violations = [
+        FieldViolation(f"shelves[{place}].shelf_id", f"must have 1 to {MOST_NAME} characters")
+        for place, shelf_id in enumerate(shelf_ids)
+        if not 1 <= len(shelf_id) <= MOST_NAME
+    ]
+    violations += _twice("shelves", shelf_ids, ".shelf_id")
     if violations:
         raise RequestInvalid(*violations)
 

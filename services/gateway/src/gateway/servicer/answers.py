@@ -11,16 +11,27 @@ from gateway.model.carried import Subject
 from gateway.model.controls import ControlOutcome
 from gateway.model.explanation import ProductExplanation
 from gateway.model.match import Match
-from gateway.model.response import Classified, ListAnswer, Proposal, RecommendAnswer, SearchAnswer
+from gateway.model.response import (
+    Classified,
+    ListAnswer,
+    Proposal,
+    RecommendAnswer,
+    SearchAnswer,
+    ShelfAnswer,
+    ValuesAnswer,
+)
 from gateway.ranking import wording
 from gateway.recommend.replay import ReplayedAnswer
 from servicekit import costs
 from servicekit.requests import timestamp
+from servicekit.status import to_status
 from sightline.common.v1 import answer_pb2, facet_pb2, filter_pb2, photo_pb2, product_pb2
 from sightline.gateway.v1 import control_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline_rules import categories
+from sightline_rules.filters import Comparison
+from sightline_rules.rejections import words
 
 
 def recommendation(
@@ -110,6 +121,81 @@ def listing(value: ListAnswer, request_id: str) -> pb.ListResponse:
     for result in value.results:
         _fill(result, response.results.add())
     return response
+
+
+def values(value: ValuesAnswer, language_code: str, request_id: str) -> pb.RecommendValuesResponse:
+    """Return the answer to RecommendValues."""
+    answer = value.answer
+    response = pb.RecommendValuesResponse(
+        more_count=value.more_count,
+        degradations=messages.degradation_messages(answer.degradations),
+        stage_timings=messages.timing_messages(answer.timings),
+        versions=messages.versions_message(answer.versions),
+        freshness=messages.freshness_message(answer.freshness),
+        missing_product_ids=answer.missing_product_ids,
+        hidden_count=answer.hidden_count,
+        attribution_token=answer.attribution_token,
+        request_id=request_id,
+        subjects=_subjects(answer.subjects),
+        quality=cast(answer_pb2.AnswerQuality.ValueType, answer.quality.value),
+        control_outcomes=[_outcome(each) for each in answer.control_outcomes],
+        experiment_arms=answer.arms,
+        match=_match(answer.match, language_code),
+    )
+    for each in value.values:
+        message = response.values.add(
+            rank=each.rank,
+            text=each.text,
+            filter=_equal(each.condition),
+            filter_text=words(each.condition),
+            score=each.score,
+            reasons=messages.reason_messages(each.reasons),
+            candidate_count=each.candidate_count,
+        )
+        for result in each.products:
+            _fill(result, message.products.add())
+    response.request_cost_ms = costs.spent_ms()
+    return response
+
+
+def _equal(condition: Comparison) -> filter_pb2.Filter:
+    match condition.value:
+        case bool(flag):
+            value = filter_pb2.FilterValue(flag=flag)
+        case float(number):
+            value = filter_pb2.FilterValue(number=number)
+        case text:
+            value = filter_pb2.FilterValue(text=str(text))
+    equal = filter_pb2.Comparison.OPERATOR_EQUAL
+    return filter_pb2.Filter(
+        comparison=filter_pb2.Comparison(field=condition.field, operator=equal, value=value)
+    )
+
+
+def shelves(
+    answers: Sequence[ShelfAnswer], language_code: str, request_id: str
+) -> pb.RecommendShelvesResponse:
+    """Return the answer to RecommendShelves."""
+    return pb.RecommendShelvesResponse(
+        shelves=[_shelf(each, language_code, request_id) for each in answers],
+        request_id=request_id,
+        request_cost_ms=costs.spent_ms(),
+    )
+
+
+def _shelf(shelf: ShelfAnswer, language_code: str, request_id: str) -> pb.ShelfAnswer:
+    message = pb.ShelfAnswer(shelf_id=shelf.shelf_id, attribution_token=shelf.attribution_token)
+    match shelf.answer:
+        case RecommendAnswer() as answer:
+            message.recommend.CopyFrom(recommendation(answer, language_code, request_id))
+            message.recommend.ClearField("request_cost_ms")  # that of all shelves so far
+        case SearchAnswer() as answer:
+            message.search.CopyFrom(findings(answer, request_id))
+        case ListAnswer() as answer:
+            message.list.CopyFrom(listing(answer, request_id))
+        case error:
+            message.error.CopyFrom(to_status(error))
+    return message
 
 
 def findings(value: SearchAnswer, request_id: str) -> pb.SearchResponse:

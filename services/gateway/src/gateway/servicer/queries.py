@@ -1,7 +1,7 @@
 """Requests of RecommendationService as values."""
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from functools import cache
 from typing import Any
 
@@ -11,8 +11,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from gateway.clients import messages
 from gateway.model.controls import ControlRule
 from gateway.model.filters import carried
-from gateway.model.query import ALONE, GivenCandidate, Question, RequestQuery, Signal, SignalKind
+from gateway.model.query import (
+    ALONE,
+    GivenCandidate,
+    Question,
+    RequestQuery,
+    Signal,
+    SignalKind,
+    ValueGrouping,
+)
 from gateway.recommend.heat_map import HeatMapQuery
+from gateway.recommend.shelves import ShelfKind, ShelfQuery
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
@@ -66,6 +75,71 @@ def list_query(request: pb.ListRequest) -> RequestQuery:
         facets=tuple(request.facets),
         listed=True,
     )
+
+
+def values_query(request: pb.RecommendValuesRequest) -> tuple[RequestQuery, ValueGrouping]:
+    """Return the query and the grouping of a RecommendValues request. Raises RequestInvalid."""
+    below, products = tuple(request.category_path), request.products_per_value
+    return recommend_query(request.request), ValueGrouping(request.field, below, products)
+
+
+def shelf_queries(request: pb.RecommendShelvesRequest) -> tuple[RequestQuery, list[ShelfQuery]]:
+    """Return what the request has for all shelves, and the query of each shelf."""
+    shared = RequestQuery(
+        catalog_id=request.catalog_id or DEFAULT_CATALOG,
+        request_id=request.request_id,
+        language_code=request.language_code,
+        shopper=messages.shopper(request.shopper),
+        session_id=request.session_id,
+        not_personal=request.not_personal,
+        priority=request.priority,
+    )
+    return shared, [_shelf(shelf, shared) for shelf in request.shelves]
+
+
+_SHARED = (
+    *("catalog_id", "request_id", "language_code", "shopper", "session_id", "not_personal"),
+    "priority",
+)
+_OF_PAGES = ("page_token", "if_none_match")
+
+
+def _shelf(shelf: pb.Shelf, shared: RequestQuery) -> ShelfQuery:
+    kind = ShelfKind(shelf.WhichOneof("query") or ShelfKind.NOTHING)
+    try:
+        return ShelfQuery(shelf.shelf_id, kind, _shelf_query(shelf, kind, shared))
+    except RequestInvalid as error:
+        return ShelfQuery(shelf.shelf_id, kind, error=error)
+
+
+def _shelf_query(shelf: pb.Shelf, kind: ShelfKind, shared: RequestQuery) -> RequestQuery:
+    """Return the query of a shelf, with what is shared. Raises RequestInvalid."""
+    if kind is ShelfKind.NOTHING:
+        raise RequestInvalid.at("query", "recommend, search or list is required")
+    message = getattr(shelf, kind)
+    given = {each.name for each, _ in message.ListFields()}
+    violations = [
+        FieldViolation(name, "must be unset: the request sets it for all shelves")
+        for name in _SHARED
+        if name in given
+    ]
+    violations += [
+        FieldViolation(name, "must be empty: a shelf is a first page")
+        for name in _OF_PAGES
+        if name in given
+    ]
+    if violations:
+        raise RequestInvalid(*violations)
+    query = _SHELF_READERS[kind](message)
+    known = [name for name in _SHARED if name in message.DESCRIPTOR.fields_by_name]
+    return replace(query, **{name: getattr(shared, name) for name in known})
+
+
+_SHELF_READERS: Mapping[ShelfKind, Callable[[Any], RequestQuery]] = {
+    ShelfKind.RECOMMEND: recommend_query,
+    ShelfKind.SEARCH: search_query,
+    ShelfKind.LIST: list_query,
+}
 
 
 _OF_QUERY = frozenset(each.name for each in fields(RequestQuery))

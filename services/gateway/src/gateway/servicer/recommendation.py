@@ -7,6 +7,7 @@ from prometheus_client import Counter
 from gateway.model.causes import Degradation, DegradationCause
 from gateway.model.match import Match
 from gateway.model.quality import Quality
+from gateway.model.response import RecommendAnswer
 from gateway.recommend.classify import classify
 from gateway.recommend.explain import explain
 from gateway.recommend.heat_map import heat_map
@@ -14,10 +15,13 @@ from gateway.recommend.listing import listing
 from gateway.recommend.recommend import recommend
 from gateway.recommend.replay import replay
 from gateway.recommend.search import search
+from gateway.recommend.shelves import recommend_shelves
+from gateway.recommend.values import recommend_values
 from gateway.servicer import answers, queries
 from gateway.servicer.requests import admit
 from gateway.state.run import RequestDependencies
 from servicekit import tracing
+from servicekit.errors import ServiceError
 from servicekit.requests import take_request_id
 from servicekit.server import Context
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
@@ -31,13 +35,14 @@ COLLAPSED = Counter(
 
 QUALITIES = Counter(
     "sightline_gateway_answers_total",
-    "Pages that Recommend answered, by quality: full, reduced, fallback, snapshot.",
+    "Pages that Recommend answered, alone or as a shelf, and answers of RecommendValues, by"
+    " quality: full, reduced, fallback, snapshot.",
     ("quality",),
 )
 
 DEGRADED = Counter(
     "sightline_gateway_degraded_total",
-    "Degraded pages that Recommend answered, by cause; a page with several causes counts for each.",
+    "Degraded pages among them, by cause; a page with several causes counts for each.",
     ("cause",),
 )
 
@@ -50,6 +55,11 @@ ARM_ANSWERS = Counter(
 _COLLAPSED_HERE = COLLAPSED.labels("Recommend")
 _DEGRADED = {cause: DEGRADED.labels(cause.name) for cause in DegradationCause}
 _QUALITIES = {each: QUALITIES.labels(each.word) for each in Quality if each}
+
+SHELVES_FAILED = Counter(
+    "sightline_gateway_shelves_failed_total",
+    "Shelves of RecommendShelves that have an error in place of an answer.",
+)
 
 MATCHES = Counter(
     "sightline_gateway_matches_total",
@@ -80,15 +90,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         """Recommend ranked, explained products."""
         request_id = take_request_id(request.request_id)
         answer = await recommend(queries.recommend_query(request), self._deps)
-        _note(answer.versions.scene, len(answer.results), answer.degradations)
-        _QUALITIES[answer.quality].inc()
-        for cause in {each.cause for each in answer.degradations}:
-            _DEGRADED[cause].inc()
-        _COLLAPSED_HERE.inc(sum([len(item.answered.collapsed) for item in answer.results]))
-        for arm in answer.arms:
-            ARM_ANSWERS.labels(*arm.split("/")).inc()
-        if not request.page_token:
-            _count("Recommend", answer.versions.scene, answer.match)
+        _count_answer(answer, "" if request.page_token else "Recommend")
         return answers.recommendation(answer, request.language_code, request_id)
 
     async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
@@ -109,6 +111,28 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         if page.versions is not None:
             _note(page.versions.scene, len(page.results), page.degradations)
         return answers.listing(page, request_id)
+
+    async def RecommendValues(
+        self, request: pb.RecommendValuesRequest, context: Context
+    ) -> pb.RecommendValuesResponse:
+        """Recommend values of a field, such as brands, with their best products."""
+        request_id = take_request_id(request.request.request_id)
+        found = await recommend_values(*queries.values_query(request), self._deps)
+        _count_answer(found.answer, "RecommendValues")
+        return answers.values(found, request.request.language_code, request_id)
+
+    async def RecommendShelves(
+        self, request: pb.RecommendShelvesRequest, context: Context
+    ) -> pb.RecommendShelvesResponse:
+        """Answer several shelves of a page without repeating a product."""
+        request_id = take_request_id(request.request_id)
+        shelves = await recommend_shelves(*queries.shelf_queries(request), self._deps)
+        for shelf in shelves:
+            if isinstance(shelf.answer, RecommendAnswer):
+                _count_answer(shelf.answer, "RecommendShelves")
+            elif isinstance(shelf.answer, ServiceError):
+                SHELVES_FAILED.inc()
+        return answers.shelves(shelves, request.language_code, request_id)
 
     async def ExplainRecommendation(
         self, request: pb.ExplainRecommendationRequest, context: Context
@@ -148,6 +172,19 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
             space_version=found.space_version,
             request_id=request_id,
         )
+
+
+def _count_answer(answer: RecommendAnswer, call: str) -> None:
+    """Add a page to its span and to the metrics; with a call, its match too."""
+    _note(answer.versions.scene, len(answer.results), answer.degradations)
+    _QUALITIES[answer.quality].inc()
+    for cause in {each.cause for each in answer.degradations}:
+        _DEGRADED[cause].inc()
+    _COLLAPSED_HERE.inc(sum([len(item.answered.collapsed) for item in answer.results]))
+    for arm in answer.arms:
+        ARM_ANSWERS.labels(*arm.split("/")).inc()
+    if call:
+        _count(call, answer.versions.scene, answer.match)
 
 
 def _count(call: str, scene: str, match: Match | None) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
+from gateway.model.columns import NO_PRODUCTS, ProductColumns
 from gateway.model.plan import RequestPlan
 from gateway.model.query import RequestQuery
 from gateway.model.snapshot import CatalogSnapshot
@@ -113,6 +114,8 @@ class Run:
     """When the request was made, microseconds since 1970 (UTC)."""
     arms: tuple[str, ...] = ()
     """Experiment arms of the request."""
+    shown: ProductColumns = NO_PRODUCTS
+    """Products of earlier shelves: neither they nor their near-duplicates are in the answer."""
 
     @property
     def peers(self) -> PeerClients:
@@ -121,11 +124,12 @@ class Run:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """Products that are not in the answer: the query's own, excluded ones and, unless the scene
-        answers anchors, inferred anchors."""
-        if self.plan.scene.answer_anchors:
+        """Products that are not in the answer: the query's own, excluded ones, those of earlier
+        shelves and, unless the scene answers anchors, inferred anchors."""
+        anchors = () if self.plan.scene.answer_anchors else self.trace.anchors
+        if not anchors and not self.shown.product_ids:
             return self.query.left_out
-        return tuple(dict.fromkeys((*self.query.left_out, *self.trace.anchors)))
+        return tuple(dict.fromkeys((*self.query.left_out, *self.shown.product_ids, *anchors)))
 
     @property
     def snapshot(self) -> CatalogSnapshot | None:

@@ -148,6 +148,8 @@ def _asked(query: RequestQuery) -> Iterator[bytes]:
         yield from _texts("\0candidates")
         for each in query.candidates:
             yield from _texts(each.product_id, repr(each.score))
+    if query.grouping is not None:
+        yield from _texts("\0values", repr(query.grouping))
 
 
 def _texts(*texts: str) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ from retriever.columns.former import FormerValues
 from retriever.domain.stored import fact_decoder, keyed
 from sightline_rules import categories, kinds
 from sightline_rules.evaluation.texts import Lookups, Texts
+from sightline_rules.facts import text_of
 from sightline_rules.fields import Field
 from sightline_rules.filters import ATTRIBUTES, AttributeValue, Comparison, Leaf, Operator
 from sightline_rules.kinds import FieldKind
@@ -192,10 +193,8 @@ def _equal(asked: AskedFacet, text: str) -> Said:
 
 
 def _category(asked: AskedFacet, text: str) -> Sequence[str]:
-    levels, depth = categories.split(text), len(categories.split(asked.below)) + 1
-    path = categories.join(levels[:depth])
-    inside = not asked.below or categories.is_within(text, asked.below)
-    return (path,) if inside and len(levels) >= depth else ()
+    path = categories.child(text, asked.below)
+    return (path,) if path else ()
 
 
 def _attribute(
@@ -210,5 +209,4 @@ def _say_attribute(asked: AskedFacet, value: Any) -> Said:
     if isinstance(value, str):
         return _equal(asked, value)
     _, plain = value
-    text = json.dumps(plain).removesuffix(".0")
-    return text, Comparison(asked.field, Operator.EQUAL, plain)
+    return text_of(plain), Comparison(asked.field, Operator.EQUAL, plain)

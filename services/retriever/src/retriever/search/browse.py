@@ -69,6 +69,8 @@ class BrowseQuery:
     text: str = ""
     """Only products that have its words; empty: all."""
     excluded: tuple[str, ...] = ()
+    excluded_families: tuple[str, ...] = ()
+    """Products that are excluded with all of their family."""
     last: Filter | None = None
     """Products that pass follow after all others."""
     last_ids: tuple[str, ...] = ()
@@ -142,6 +144,7 @@ def check(query: BrowseQuery) -> None:
     """Raise RequestInvalid with all fields that are out of range."""
     sizes = (
         ("exclude_product_ids", query.excluded, MOST_EXCLUDED),
+        ("exclude_family_product_ids", query.excluded_families, MOST_EXCLUDED),
         ("last_product_ids", query.last_ids, MOST_EXCLUDED),
         ("ranked_product_ids", query.ranked, MOST_RANKED),
     )
@@ -173,6 +176,9 @@ async def _passing(query: BrowseQuery, view: View, columns: Columns, record: Wor
         left_out = np.zeros(len(table.alive), np.bool_)
         left_out[excluded] = True
         places = places[~left_out[places]]
+    families = _there(table, query.excluded_families)
+    if families.size:
+        places = places[~np.isin(table.families(places), table.families(families))]
     return places[await view.conditions.passing(query.condition, places)]
 
 

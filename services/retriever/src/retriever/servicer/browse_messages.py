@@ -19,6 +19,7 @@ def query(catalog_id: str, request: products_pb.BrowseProductsRequest) -> Browse
         token=request.page_token,
         text=request.text,
         excluded=tuple(request.exclude_product_ids),
+        excluded_families=tuple(request.exclude_family_product_ids),
         last=filter_messages.condition(request.last_filter) if buried else None,
         last_ids=tuple(request.last_product_ids),
         ranked=tuple(request.ranked_product_ids),

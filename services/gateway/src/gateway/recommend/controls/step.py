@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from gateway.model.candidates import FusedCandidates
 from gateway.model.causes import Peer
-from gateway.model.columns import ProductColumns
+from gateway.model.columns import ProductColumns, gathered
 from gateway.model.controls import ControlOutcome, ControlOutcomes, ControlRule, ControlState
 from gateway.model.errors import PeerUnavailable
 from gateway.model.filters import CallersFilter
 from gateway.model.peers import CheckedProducts, Ranked, Rejection
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import AnswerScope
+from gateway.ranking.near_duplicates import apart
 from gateway.ranking.passing import passing
 from gateway.recommend.controls.active import of_kind, pinned_ids
 from gateway.retrieval.fallback import proven
@@ -42,6 +43,8 @@ async def apply_controls(
     pinned = [item for item in pinned_ids(run.plan.controls) if item not in candidates.places]
     asked = [item for item in pinned if not _is_excluded(run, item)]
     columns, found = await _checked(run, asked)
+    if run.shown.product_ids:
+        columns = gathered([(columns, apart(columns, run.shown))])
     if columns.product_ids:
         candidates = candidates.joined(columns)
     outcomes = _absent_pins(run, candidates, found)

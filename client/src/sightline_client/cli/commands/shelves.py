@@ -1,0 +1,103 @@
+"""``sightline values`` and ``sightline shelves``"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from google.protobuf import json_format
+
+from sightline.gateway.v1 import recommendation_service_pb2 as pb
+from sightline_client.cli.base import options
+from sightline_client.cli.base.query import RequestGroup, content
+from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.show import shelves as show
+from sightline_client.convert import from_wire, to_wire
+
+
+def values(
+    *,
+    field: Annotated[
+        str,
+        options.argument(
+            "FIELD",
+            "brand, category, tags or attributes.KEY; 'category:Wine > Red' ranks its "
+            "subcategories.",
+        ),
+    ],
+    asked: RequestGroup,
+    each: Annotated[int, options.number("K", "Number of products of each value.", 1, 10)] = 4,
+    suite: Suite,
+) -> None:
+    """Recommend the values of a field, such as brands, each with its best products.
+
+    Takes the options of `sightline recommend`; --top is the number of values, at most 50.
+
+    [bold]Examples[/bold]
+
+      sightline values brand --user 1209683
+
+      sightline values category --image shelf.jpg --top 5 --each 3
+
+      sightline values 'category:Wine' --visitor cookie-7 --json | jq -r '.values[].text'
+    """
+    name, _, path = field.partition(":")
+    if path and name != "category":
+        raise typer.BadParameter(f"{field}: only a category has subcategories")
+    below = tuple(level.strip() for level in path.split(">") if path)
+    request = asked.request()
+    suite.answer(
+        lambda client: client.recommend_values(
+            name, below=below, products_per_value=each, **request
+        ),
+        show.values,
+    )
+
+
+def shelves(
+    *,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="The shelves as JSON: the body of recommendShelves over HTTP.",
+        ),
+    ],
+    user: Annotated[
+        str | None, options.words("--user", metavar="ID", help="Known customer.")
+    ] = None,
+    visitor: Annotated[
+        str | None, options.words("--visitor", metavar="ID", help="Visitor who is not logged in.")
+    ] = None,
+    suite: Suite,
+) -> None:
+    """Show several shelves of a page for one shopper: no product is on two of them.
+
+    Each shelf of the file is a request for recommendations, a search or a list:
+    {"shelves": [{"shelfId": "for-you", "recommend": {"pageSize": 5}}]}.
+
+    [bold]Examples[/bold]
+
+      sightline shelves home.json --user 1209683
+
+      sightline shelves home.json --visitor cookie-7 --json | jq '.shelves[].shelfId'
+    """
+    if user and visitor:
+        raise typer.BadParameter("give --user or --visitor, not both", param_hint="--visitor")
+    request = _request(file)
+    request.catalog_id = request.catalog_id or suite.catalog
+    shopper = to_wire.shopper(user, visitor)
+    if shopper is not None:
+        request.shopper.CopyFrom(shopper)
+    suite.call(
+        lambda calls: calls.recommendation.RecommendShelves,
+        request,
+        lambda answer: show.shelves(from_wire.shelves(answer)),
+    )
+
+
+def _request(file: Path) -> pb.RecommendShelvesRequest:
+    """Read a request. A file that holds something else is wrong usage."""
+    try:
+        return json_format.Parse(content(file, "FILE"), pb.RecommendShelvesRequest())
+    except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
+        raise typer.BadParameter(f"{file}: {error}", param_hint="FILE") from None

@@ -1,0 +1,72 @@
+"""Values of a field and shelves as tables for people."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sightline_client.cli.show import tables
+from sightline_client.cli.show.tables import grid, plain
+from sightline_client.values.answers import (
+    FoundProduct,
+    RecommendedProduct,
+    RecommendedValues,
+    ShelfAnswer,
+    Shelves,
+)
+
+
+def values(value: RecommendedValues) -> RenderableType:
+    """Show values of a field, best first, with their products and degradations."""
+    rows = (
+        (
+            str(each.rank),
+            plain(each.text),
+            f"{each.score:.3f}",
+            plain(", ".join(item.product.title for item in each.products)),
+            plain(each.reasons[0].text or each.reasons[0].code) if each.reasons else "–",
+            plain(each.filter_text),
+        )
+        for each in value.values
+    )
+    columns = ("rank", "value", "score", "products", "reason", "narrow with --filter")
+    table = grid(columns, rows, right=("rank", "score"))
+    score = "score: 1 if the value's five best products are the first of all."
+    rest = f"{tables.counted(value.more_count, 'further value', 'further values')}. {score}"
+    return Group(
+        table if value.values else Text("no products match"),
+        Text(rest, style="dim"),
+        *tables.degraded(value.degradations),
+        tables.timings(value.stage_timings),
+        *tables.versions(value.versions, value.freshness),
+    )
+
+
+def shelves(value: Shelves) -> RenderableType:
+    """Show shelves, one after another, each with its degradations or its error."""
+    return Group(*(part for shelf in value.shelves for part in _shelf(shelf)))
+
+
+def _shelf(shelf: ShelfAnswer) -> Iterator[RenderableType]:
+    yield Text(plain(shelf.shelf_id), style="bold")
+    if shelf.answer is None:
+        why = "unknown kind of shelf" if shelf.error is None else str(shelf.error)
+        yield Text(f"Not answered: {plain(why)}", style="red")
+        return
+    yield _products(shelf.answer.results)
+    yield from tables.degraded(shelf.answer.degradations)
+
+
+def _products(results: Sequence[RecommendedProduct | FoundProduct]) -> RenderableType:
+    rows = (
+        (
+            str(item.rank),
+            item.product.product_id,
+            tables.titled(item),
+            " > ".join(item.product.category_path) or "–",
+            str(item.product.price or "–"),
+        )
+        for item in results
+    )
+    table = grid(("rank", "product", "title", "category", "price"), rows)
+    return table if results else Text("no further products")

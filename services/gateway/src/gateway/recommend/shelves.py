@@ -1,0 +1,222 @@
+"""Several shelves of a page in one request: no product is on two of them.
+
+The candidates of all shelves are found side by side. Then the shelves are formed one after another,
+each without the products of the earlier ones, so that the result does not depend on which search
+ends first.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TypeAlias
+
+from gateway.model.answer import FUSED, AnswerOrder, AnswerRecord, AnswerResult
+from gateway.model.carried import ProductRow
+from gateway.model.causes import Peer
+from gateway.model.columns import NO_PRODUCTS, ProductColumns, gathered
+from gateway.model.plan import MOST_ASKED
+from gateway.model.query import RequestQuery, Shopper
+from gateway.model.response import (
+    FoundProduct,
+    ListAnswer,
+    RecommendAnswer,
+    SearchAnswer,
+    ShelfAnswer,
+)
+from gateway.ranking.fuse import K
+from gateway.recommend.answer_report import versions_of
+from gateway.recommend.charge import charged_together
+from gateway.recommend.listing import list_page
+from gateway.recommend.pages import attribution
+from gateway.recommend.plan_request import scened
+from gateway.recommend.recommend import find_candidates, form_answer
+from gateway.recommend.search import nearest_page
+from gateway.recommend.validate import check, check_shelves
+from gateway.retrieval.branches import search as find_near
+from gateway.retrieval.parallel import in_parallel
+from gateway.state import tokens
+from gateway.state.run import RequestDependencies, Run
+from servicekit.errors import ServiceError
+
+Answer: TypeAlias = RecommendAnswer | SearchAnswer | ListAnswer
+Form: TypeAlias = Callable[[ProductColumns], Awaitable[Answer]]
+"""Forms a shelf without these products and their near-duplicates; raises ServiceError."""
+
+
+class ShelfKind(StrEnum):
+    """How a shelf is answered."""
+
+    NOTHING = ""
+    """Not said; rejected."""
+    RECOMMEND = "recommend"
+    SEARCH = "search"
+    LIST = "list"
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfQuery:
+    """Request for a shelf."""
+
+    shelf_id: str
+    kind: ShelfKind
+    query: RequestQuery = field(default_factory=RequestQuery)
+    error: ServiceError | None = None
+    """Why its message can't be read."""
+
+
+async def recommend_shelves(
+    shared: RequestQuery, shelves: Sequence[ShelfQuery], deps: RequestDependencies
+) -> tuple[ShelfAnswer, ...]:
+    """Return the shelves in their order, each with an answer or an error.
+
+    `shared`: what the request has for all of them. Raises errors of the caller in it,
+    RequestTooExpensive and QuotaExhausted; without any answer, the error of the first shelf.
+    """
+    check(shared, deps.catalogs)
+    check_shelves([shelf.shelf_id for shelf in shelves])
+    answers = [_rejected(shelf, deps) for shelf in shelves]
+    asked = [place for place, answer in enumerate(answers) if answer is None]
+    if asked:
+        queries = {f"shelves[{place}]": shelves[place].query for place in asked}
+        async with charged_together(queries, deps) as runs:
+            kinds = [shelves[place].kind for place in asked]
+            formed = await _formed(kinds, _deepened(runs), shared.as_answered.shopper)
+            for place, (answer, token) in zip(asked, formed, strict=True):
+                answers[place] = ShelfAnswer(shelves[place].shelf_id, answer, token)
+    found = [answer for answer in answers if answer is not None]
+    first = found[0].answer
+    if isinstance(first, ServiceError) and all(
+        isinstance(each.answer, ServiceError) for each in found
+    ):
+        raise first
+    return tuple(found)
+
+
+def _rejected(shelf: ShelfQuery, deps: RequestDependencies) -> ShelfAnswer | None:
+    """Return the error of a shelf that can't be planned; None if it can."""
+    error = shelf.error
+    try:
+        if error is None:
+            search = shelf.kind is ShelfKind.SEARCH
+            check(shelf.query, deps.catalogs, signals_required=search)
+            scened(shelf.query, deps.scenes.get(shelf.query.scene, shelf.query.catalog_id))
+    except ServiceError as problem:
+        error = problem
+    return None if error is None else ShelfAnswer(shelf.shelf_id, error)
+
+
+def _deepened(runs: Sequence[Run]) -> Sequence[Run]:
+    """Return the runs, each with candidates in place of those that earlier shelves may take."""
+    taken, deepened = 0, []
+    for run in runs:
+        plan = run.plan
+        most = max(plan.top_k, min(plan.scene.most_candidates, MOST_ASKED))
+        deeper = replace(
+            plan,
+            top_k=min(plan.top_k + taken, most),
+            generated=max(plan.generated, min(plan.generated + taken, most)),
+        )
+        deepened.append(replace(run, plan=deeper))
+        taken += run.query.results_a_page
+    return deepened
+
+
+async def _formed(
+    kinds: Sequence[ShelfKind], runs: Sequence[Run], shopper: Shopper | None
+) -> Sequence[tuple[Answer | ServiceError, str]]:
+    """Return the answer to each shelf, or its error, and its attribution token."""
+    forms = await in_parallel(*map(_found, kinds, runs))
+    shown, formed = NO_PRODUCTS, list[tuple[Answer | ServiceError, str]]()
+    for run, form in zip(runs, forms, strict=True):
+        try:
+            answer = await _or_raise(form)(shown)
+        except ServiceError as error:
+            formed.append((error, ""))
+            continue
+        formed.append((answer, _attributed(run, answer, shopper)))
+        if products := _products(answer):
+            parts = (shown, products)
+            shown = gathered([(each, range(len(each.product_ids))) for each in parts])
+    return formed
+
+
+async def _found(kind: ShelfKind, run: Run) -> Form | ServiceError:
+    """Find the candidates of a shelf. Return what forms it, or its error."""
+    try:
+        return await _FINDERS[kind](run)
+    except ServiceError as error:
+        return error
+
+
+def _or_raise(form: Form | ServiceError) -> Form:
+    if isinstance(form, ServiceError):
+        raise form
+    return form
+
+
+async def _recommended(run: Run) -> Form:
+    found = await find_candidates(run)
+    return lambda shown: form_answer(replace(found, run=replace(found.run, shown=shown)))
+
+
+async def _near(run: Run) -> Form:
+    listings = await find_near(run)
+    return lambda shown: nearest_page(replace(run, shown=shown), listings)
+
+
+async def _listed(run: Run) -> Form:
+    """Return what reads the page: the retriever finds and orders it in one call."""
+    return lambda shown: list_page(replace(run, shown=shown))
+
+
+_FINDERS: Mapping[ShelfKind, Callable[[Run], Awaitable[Form]]] = {
+    ShelfKind.RECOMMEND: _recommended,
+    ShelfKind.SEARCH: _near,
+    ShelfKind.LIST: _listed,
+}
+
+
+def _products(answer: Answer) -> ProductColumns | None:
+    """Return the products of an answer, with what tells whether others are near-duplicates of
+    them; None if it has none. Pins of a list have only their families."""
+    rows = {row.product_id: row for row in map(_row, answer.results)}
+    known = answer.candidates
+    held = [place for place, item in enumerate(known.product_ids) if item in rows]
+    others = rows.keys() - known.product_ids
+    pins = ProductColumns([*others], [rows[item].parent_id for item in others])
+    return gathered([(known, held), (pins, range(len(others)))]) if rows else None
+
+
+def _row(result: AnswerResult | FoundProduct) -> ProductRow:
+    return result.row if isinstance(result, AnswerResult) else result.product
+
+
+def _attributed(run: Run, answer: Answer, shopper: Shopper | None) -> str:
+    """Return the attribution token of a shelf. An answer without one is recorded in the order
+    shown, if possible; the ranker did not order it."""
+    if token := "" if isinstance(answer, SearchAnswer) else answer.attribution_token:
+        return token
+    if isinstance(answer, RecommendAnswer) or Peer.RANKER in run.trace.unreachable:
+        return ""
+    run = replace(run, query=replace(run.query, shopper=shopper))
+    scores = [1 / (K + place) for place in range(1, len(answer.results) + 1)]
+    record = AnswerRecord(
+        answer_id=secrets.token_hex(16),
+        request_digest=run.digests.stored,
+        shopper=shopper,
+        versions=versions_of(run),
+        seed=tokens.seed_of(run.digests.stored),
+        degradations=answer.degradations,
+        answer_micros=run.time_micros,
+        expire_micros=run.time_micros + round(run.deps.answer_seconds * 1e6),
+        arms=run.arms,
+        order=AnswerOrder(
+            product_ids=[_row(each).product_id for each in answer.results],
+            raw_scores=scores,
+            parts=((FUSED, scores),),
+            total=len(scores),
+        ),
+    )
+    queued = run.deps.answers.offer(run.query.catalog_id, record)
+    return attribution(run, record) if queued else ""
