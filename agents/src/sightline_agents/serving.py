@@ -1,0 +1,136 @@
+"""The HTTP server: MCP at /mcp, and UCP where the shop's address is known."""
+
+import asyncio
+from typing import Any
+from urllib.parse import urlsplit
+
+import uvicorn
+from mcp.server.mcpserver import MCPServer
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sightline_agents.catalog.photos import MAX_ENCODED
+
+MAX_BODY = MAX_ENCODED + 2**20
+"""Maximum bytes of a request: a photo in base64, and the rest."""
+BODY_SECONDS = 15.0
+"""Maximum seconds for a request's body to arrive."""
+MAX_CONCURRENT = 64
+"""Maximum number of connections; further requests are answered with 503."""
+LIVE = "/live"
+"""Path of the liveness probe, which may name any host."""
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+def application(
+    server: MCPServer[Any], routes: list[BaseRoute], public_address: str | None
+) -> Starlette:
+    """Return the ASGI application. `public_address`: further address at which agents reach it, of
+    which the host may be in requests."""
+    app = server.streamable_http_app(
+        json_response=True,
+        stateless_http=True,
+        max_request_body_size=MAX_BODY,
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+    )
+    app.router.routes += [Route(LIVE, _live), *routes]
+    app.add_middleware(Admission, hosts=_hosts(public_address))
+    return app
+
+
+async def serve(app: Starlette, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        access_log=False,
+        log_level="warning",
+        limit_concurrency=MAX_CONCURRENT,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+    await uvicorn.Server(config).serve()
+
+
+class Admission:
+    """Middleware that rejects requests for other hosts, and bodies that are too large or late."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: TransportSecuritySettings,
+        most: int = MAX_BODY,
+        seconds: float = BODY_SECONDS,
+    ) -> None:
+        """`most`: bytes of a body. `seconds`: in which it must arrive."""
+        self._app, self._hosts = app, TransportSecurityMiddleware(hosts)
+        self._most, self._seconds = most, seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; see asgi.readthedocs.io."""
+        if scope["type"] != "http" or scope["path"] == LIVE:
+            await self._app(scope, receive, send)
+            return
+        rejection = await self._hosts.validate_request(Request(scope))
+        if rejection is None:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    body = await self._body(receive)
+            except TimeoutError:
+                rejection = PlainTextResponse("the body came too late\n", 408)
+            else:
+                if body is None:
+                    return
+                if len(body) <= self._most:
+                    await self._app(scope, _again(body, receive), send)
+                    return
+                rejection = PlainTextResponse(f"at most {self._most:,} bytes are allowed\n", 413)
+        rejection.headers["connection"] = "close"  # what is left of the body is not read
+        await rejection(scope, receive, send)
+
+    async def _body(self, receive: Receive) -> bytes | None:
+        """Return a body, or its beginning if it is too large; None: the client is gone."""
+        body = bytearray()
+        while len(body) <= self._most:
+            message = await receive()
+            if message["type"] != "http.request":
+                return None
+            body += message.get("body", b"")
+            if not message.get("more_body", False):
+                break
+        return bytes(body)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return a function that gives the body, then what follows it."""
+    given = False
+
+    async def next_message() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return next_message
+
+
+async def _live(_: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+def _hosts(public_address: str | None) -> TransportSecuritySettings:
+    """Return the hosts and origins of requests that are answered: a page of another origin must not
+    reach a server on the machine of its reader."""
+    hosts = [f"{each}:*" for each in LOOPBACK]
+    origins = [f"http://{each}:*" for each in LOOPBACK]
+    if public_address is not None:
+        parts = urlsplit(public_address)
+        hosts += [parts.netloc, f"{parts.hostname}:*"]
+        origins.append(f"{parts.scheme}://{parts.netloc}")
+    return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
