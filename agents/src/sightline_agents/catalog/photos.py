@@ -13,6 +13,28 @@ MAX_ENCODED = -(-MAX_BYTES // 3) * 4 + 64
 """Maximum characters of a photo in base64, with the head of a data: address."""
 
 
+_BEGINNINGS = (
+    (b"\xff\xd8\xff", 0, "image/jpeg"),
+    (b"\x89PNG\r\n", 0, "image/png"),
+    (b"WEBP", 8, "image/webp"),
+    (b"GIF8", 0, "image/gif"),
+    (b"ftypavif", 4, "image/avif"),
+    (b"ftyphei", 4, "image/heic"),
+    (b"BM", 0, "image/bmp"),
+    (b"II*\x00", 0, "image/tiff"),
+    (b"MM\x00*", 0, "image/tiff"),
+)
+"""Bytes of a file, where they stand, and the type that has them there."""
+
+
+def media_type(content: bytes) -> str:
+    """Return the type of a photo by its first bytes."""
+    for beginning, at, kind in _BEGINNINGS:
+        if content.startswith(beginning, at):
+            return kind
+    return "application/octet-stream"
+
+
 class PhotoInvalid(ValueError):
     """A photo can't be read; the message says what to send instead."""
 

@@ -1,6 +1,7 @@
 """Values of the client as answers of the tools."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ from sightline_client.values import answers, catalog, explanations, facets, prod
 
 PHOTO = "sightline://photos/{image_id}"
 PRODUCT = "sightline://products/{product_id}"
+_CENT = Decimal("0.01")
 _MOST_PARTS = 12
 _MOST_ATTRIBUTES = 60
 _MOST_TAGS = 40
@@ -134,4 +136,7 @@ def _short(product: products.Product, image_id: str = "") -> dict[str, Any]:
 
 
 def _price(price: catalog.Money) -> outputs.Price:
-    return outputs.Price(amount=f"{price.amount:f}", currency=price.currency)
+    """Return an amount with two decimals, or as many more as it has."""
+    amount = price.amount.normalize()
+    exact = amount if amount.as_tuple().exponent < -2 else price.amount.quantize(_CENT)
+    return outputs.Price(amount=f"{exact:f}", currency=price.currency)

@@ -1,17 +1,19 @@
 """The server: its tools, resources, and the instructions for agents."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from mcp.server.context import HandlerResult, ServerRequestContext
-from mcp.server.mcpserver import MCPServer
+from mcp.server.lowlevel.helper_types import ReadResourceContents
+from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.resources import ResourceSecurity
 from mcp.server.mcpserver.tools import Tool
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_REQUEST, ToolAnnotations
+from mcp_types import INVALID_REQUEST, InputRequiredResult, ToolAnnotations
+from pydantic import AnyUrl
 
 from sightline_agents.catalog import caller
-from sightline_agents.catalog.photos import PhotoFolder
+from sightline_agents.catalog.photos import PhotoFolder, media_type
 from sightline_agents.mcp import convert
 from sightline_agents.mcp.failing import as_resource_error, as_tool_error
 from sightline_agents.mcp.reads import ReadTools
@@ -43,7 +45,21 @@ REPLACES = ToolAnnotations(
 )
 
 
-def build(client: SightlineClient, folder: PhotoFolder, *, writes: bool) -> MCPServer[Any]:
+class CatalogServer(MCPServer[Any]):
+    """A server that names the type of each photo, which a template of resources can't."""
+
+    async def read_resource(
+        self, uri: AnyUrl | str, context: Context[Any, Any] | None = None
+    ) -> Iterable[ReadResourceContents] | InputRequiredResult:
+        """Return the content of a resource."""
+        found = await super().read_resource(uri, context)
+        for each in () if isinstance(found, InputRequiredResult) else found:
+            if isinstance(each.content, bytes):
+                each.mime_type = media_type(each.content)
+        return found
+
+
+def build(client: SightlineClient, folder: PhotoFolder, *, writes: bool) -> CatalogServer:
     """Return a server of a catalog. `writes`: offer the tools that write."""
     reads = ReadTools(client, folder)
     tools = [
@@ -58,7 +74,7 @@ def build(client: SightlineClient, folder: PhotoFolder, *, writes: bool) -> MCPS
     if writes:
         writing = WriteTools(client)
         tools += [_tool(writing.send_events, ADDS), _tool(writing.upsert_products, REPLACES)]
-    server: MCPServer[Any] = MCPServer(
+    server = CatalogServer(
         "sightline",
         title="Sightline",
         instructions=INSTRUCTIONS,
