@@ -4,7 +4,6 @@ import asyncio
 import base64
 import binascii
 import os
-import stat
 from pathlib import Path
 
 from sightline_client.values.photos import MAX_BYTES
@@ -35,7 +34,7 @@ def media_type(content: bytes) -> str:
     return "application/octet-stream"
 
 
-class PhotoInvalid(ValueError):
+class PhotoInvalid(Exception):
     """A photo can't be read; the message says what to send instead."""
 
 
@@ -76,16 +75,14 @@ def _content(folder: Path, name: str) -> bytes:
     missing = PhotoInvalid("photo_path: is no file in the folder of photos")
     try:
         path = (folder / name).resolve(strict=True)
-        if not path.is_relative_to(folder):
+        if not path.is_relative_to(folder) or not path.is_file():
             raise missing
-        # A file that becomes a pipe or a link between the checks is not waited for or followed.
+        # What becomes a link or a pipe between the checks is not followed, nor waited for.
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(number, "rb") as opened:
+            content = opened.read(MAX_BYTES + 1)
     except (OSError, ValueError, RuntimeError):
         raise missing from None
-    with open(number, "rb") as opened:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
-            raise missing
-        content = opened.read(MAX_BYTES + 1)
     if not content or len(content) > MAX_BYTES:
         raise PhotoInvalid(f"photo_path: must have 1 to {MAX_BYTES:,} bytes")
     return content

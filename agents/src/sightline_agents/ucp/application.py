@@ -30,9 +30,10 @@ _IMAGE = {"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif", "i
 def routes(client: SightlineClient, shop: profile.Shop) -> list[BaseRoute]:
     """Return the addresses of a shop."""
     catalog = Catalog(client, shop)
+    extension = [] if shop.extension is None else [Route(profile.SCHEMA, _page(shop.schema()))]
     return [
+        *extension,
         Route("/.well-known/ucp", _page(shop.profile())),
-        Route(profile.SCHEMA, _page(shop.schema())),
         Route("/ucp/catalog/search", _operation(SearchRequest, catalog.search), methods=["POST"]),
         Route("/ucp/catalog/lookup", _operation(LookupRequest, catalog.lookup), methods=["POST"]),
         Route(

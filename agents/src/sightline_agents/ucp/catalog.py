@@ -43,6 +43,8 @@ class Catalog:
         """Return products for a query, a photo, or filters alone. Raises RequestRejected."""
         if not (request.query.strip() or request.photo or request.filters):
             raise RequestRejected("invalid_request", "give query, photo or filters")
+        if request.photo and self._shop.extension is None:
+            raise RequestRejected("invalid_request", "photo: this shop has no such extension")
         condition = _condition(request.filters, request.context)
         size = min(request.pagination.limit, MAX_LIMIT)
         answer: Answer = {"ucp": self._shop.header(SEARCH, extended=request.photo is not None)}

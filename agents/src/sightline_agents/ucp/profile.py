@@ -16,6 +16,7 @@ SEARCH_SCHEMA = f"{_SITE}/schemas/shopping/catalog_search.json"
 _PATH = "/ucp"
 SCHEMA = f"{_PATH}/schemas/photo_search.json"
 """Path of the extension's schema."""
+_DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?")
 _NAME = re.compile(r"[a-z][a-z0-9]*(\.[a-z][a-z0-9_]*)+")
 """Names of capabilities, as the protocol writes them."""
 
@@ -30,28 +31,25 @@ class Shop:
 
     address: str
     """Scheme and host, such as `https://shop.example`, without a slash at the end."""
-    extension: str
+    extension: str | None
     """Name of the extension, such as `example.shop.shopping.photo_search`: the protocol binds a
-    name to the domain that serves its schema."""
+    name to the domain that serves its schema. None: the domain has a part that no name may have,
+    such as one with a hyphen."""
 
     @classmethod
     def at(cls, address: str) -> "Shop":
         """Return the shop of an address. Raises AddressInvalid."""
         parts = urlsplit(address)
         host = (parts.hostname or "").rstrip(".")
-        extension = f"{'.'.join(reversed(host.split('.')))}.shopping.photo_search"
         plain = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username)
-        if parts.scheme != "https" or "." not in host or not plain:
+        if parts.scheme != "https" or not _DOMAIN.fullmatch(host) or not plain:
             raise AddressInvalid(f"{address} must be https:// and a domain, without a path")
-        if not _NAME.fullmatch(extension):
-            raise AddressInvalid(
-                f"{host} can't name an extension: its parts must begin with a letter and have"
-                " letters and digits only"
-            )
-        return cls(f"https://{parts.netloc}", extension)
+        extension = f"{'.'.join(reversed(host.split('.')))}.shopping.photo_search"
+        return cls(f"https://{parts.netloc}", extension if _NAME.fullmatch(extension) else None)
 
     def profile(self) -> dict[str, Any]:
         """Return the profile."""
+        extended = {} if self.extension is None else {self.extension: [self._extension()]}
         return {
             "ucp": {
                 "version": VERSION,
@@ -69,18 +67,15 @@ class Shop:
                 "capabilities": {
                     SEARCH: [_capability("search")],
                     LOOKUP: [_capability("lookup")],
-                    self.extension: [
-                        {
-                            "version": VERSION,
-                            "spec": self.address + SCHEMA,
-                            "schema": self.address + SCHEMA,
-                            "extends": SEARCH,
-                        }
-                    ],
+                    **extended,
                 },
                 "payment_handlers": {},
             }
         }
+
+    def _extension(self) -> dict[str, str]:
+        schema = self.address + SCHEMA
+        return {"version": VERSION, "spec": schema, "schema": schema, "extends": SEARCH}
 
     def schema(self) -> dict[str, Any]:
         """Return the schema of the extension: a search request may have a photo."""
@@ -130,7 +125,7 @@ class Shop:
 
     def header(self, root: str, *, extended: bool = False) -> dict[str, Any]:
         """Return the member `ucp` of an answer: its version and active capabilities."""
-        names = [root, self.extension] if extended else [root]
+        names = [root, self.extension] if extended and self.extension else [root]
         return {
             "version": VERSION,
             "capabilities": {name: [{"version": VERSION}] for name in names},
