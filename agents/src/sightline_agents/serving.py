@@ -1,6 +1,9 @@
 """The HTTP server: MCP at /mcp, and UCP where the shop's address is known."""
 
 import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,6 +45,21 @@ def application(
     return app
 
 
+class Server(uvicorn.Server):
+    """A server that ends well on SIGTERM and SIGINT, in place of dying of them afterwards."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End on a signal."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end)
+        yield
+
+    def _end(self) -> None:
+        self.should_exit = True
+
+
 async def serve(app: Starlette, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT."""
     config = uvicorn.Config(
@@ -54,7 +72,7 @@ async def serve(app: Starlette, host: str, port: int) -> None:
         server_header=False,
         timeout_graceful_shutdown=10,
     )
-    await uvicorn.Server(config).serve()
+    await Server(config).serve()
 
 
 class Admission:
