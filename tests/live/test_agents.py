@@ -10,11 +10,11 @@ import shutil
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from mcp import Client, StdioServerParameters
 
@@ -67,7 +67,8 @@ def address(environment: dict[str, str]) -> Iterator[str]:
 def until_live(url: str) -> None:
     end = time.monotonic() + SECONDS
     while True:
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=SECONDS):
+        with contextlib.suppress(httpx.TransportError):
+            assert httpx.get(url, timeout=SECONDS).status_code == 200
             return
         assert time.monotonic() < end, "the server does not start"
         time.sleep(0.1)
@@ -169,10 +170,9 @@ def test_ucps_search_takes_a_photo(environment: dict[str, str], address: str) ->
     assert found["products"][0]["id"] == PHOTO
     extension = Shop.at("https://shop.example").extension
     assert list(found["ucp"]["capabilities"]) == [SEARCH, extension]
-    with urllib.request.urlopen(
-        found["products"][0]["media"][0]["url"].replace("https://shop.example", address)
-    ) as picture:
-        assert picture.headers["content-type"] == "image/jpeg"
+    media = found["products"][0]["media"][0]["url"]
+    picture = httpx.get(media.replace("https://shop.example", address))
+    assert picture.headers["content-type"] == "image/jpeg"
 
 
 async def test_pages_of_a_search_follow_one_another(address: str) -> None:
