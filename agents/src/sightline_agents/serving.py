@@ -22,8 +22,14 @@ MAX_BODY = MAX_ENCODED + 2**20
 """Maximum bytes of a request: a photo in base64, and the rest."""
 BODY_SECONDS = 15.0
 """Maximum seconds for a request's body to arrive."""
-MAX_CONCURRENT = 64
+MAX_CONNECTIONS = 1_000
 """Maximum number of connections; further requests are answered with 503."""
+SMALL = 2**16
+"""Maximum bytes of a body that any number of requests may have."""
+MAX_LARGE = 32
+"""Maximum number of requests with larger bodies, or bodies of unknown size, at once."""
+MCP = "/mcp"
+"""Path of the Model Context Protocol."""
 LIVE = "/live"
 """Path of the liveness probe, which may name any host."""
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -35,6 +41,7 @@ def application(
     """Return the ASGI application. `public_address`: further address at which agents reach it, of
     which the host may be in requests."""
     app = server.streamable_http_app(
+        streamable_http_path=MCP,
         json_response=True,
         stateless_http=True,
         max_request_body_size=MAX_BODY,
@@ -68,7 +75,7 @@ async def serve(app: Starlette, host: str, port: int) -> None:
         port=port,
         access_log=False,
         log_level="warning",
-        limit_concurrency=MAX_CONCURRENT,
+        limit_concurrency=MAX_CONNECTIONS,
         server_header=False,
         timeout_graceful_shutdown=10,
     )
@@ -76,7 +83,8 @@ async def serve(app: Starlette, host: str, port: int) -> None:
 
 
 class Admission:
-    """Middleware that rejects requests for other hosts, and bodies that are too large or late."""
+    """Middleware that rejects requests for other hosts, streams that would carry nothing, and
+    bodies that are too large, too late or too many."""
 
     def __init__(
         self,
@@ -84,32 +92,46 @@ class Admission:
         hosts: TransportSecuritySettings,
         most: int = MAX_BODY,
         seconds: float = BODY_SECONDS,
+        large: int = MAX_LARGE,
     ) -> None:
-        """`most`: bytes of a body. `seconds`: in which it must arrive."""
+        """`most`: bytes of a body. `seconds`: in which it must arrive. `large`: requests with large
+        bodies at once."""
         self._app, self._hosts = app, TransportSecurityMiddleware(hosts)
-        self._most, self._seconds = most, seconds
+        self._most, self._seconds, self._large = most, seconds, large
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; see asgi.readthedocs.io."""
         if scope["type"] != "http" or scope["path"] == LIVE:
             await self._app(scope, receive, send)
             return
-        rejection = await self._hosts.validate_request(Request(scope))
-        if rejection is None:
-            try:
-                async with asyncio.timeout(self._seconds):
-                    body = await self._body(receive)
-            except TimeoutError:
-                rejection = PlainTextResponse("the body came too late\n", 408)
-            else:
-                if body is None:
-                    return
-                if len(body) <= self._most:
-                    await self._app(scope, _again(body, receive), send)
-                    return
-                rejection = PlainTextResponse(f"at most {self._most:,} bytes are allowed\n", 413)
-        rejection.headers["connection"] = "close"  # what is left of the body is not read
-        await rejection(scope, receive, send)
+        request = Request(scope)
+        rejection = _unanswered(request) or await self._hosts.validate_request(request)
+        is_large = not _is_small(request)
+        if rejection is None and is_large and not self._large:
+            rejection = _rejected(503, "too many photos are on their way", {"retry-after": "1"})
+        if rejection is not None:
+            await rejection(scope, receive, send)
+            return
+        self._large -= is_large
+        try:
+            await self._read(scope, receive, send)
+        finally:
+            self._large += is_large
+
+    async def _read(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request once its body has arrived."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                body = await self._body(receive)
+        except TimeoutError:
+            await _rejected(408, "the body came too late")(scope, receive, send)
+            return
+        if body is None:
+            return
+        if len(body) > self._most:
+            await _rejected(413, f"at most {self._most:,} bytes")(scope, receive, send)
+            return
+        await self._app(scope, _again(body, receive), send)
 
     async def _body(self, receive: Receive) -> bytes | None:
         """Return a body, or its beginning if it is too large; None: the client is gone."""
@@ -122,6 +144,25 @@ class Admission:
             if not message.get("more_body", False):
                 break
         return bytes(body)
+
+
+def _is_small(request: Request) -> bool:
+    size = request.headers.get("content-length", "")
+    if request.method in ("GET", "HEAD") and "transfer-encoding" not in request.headers:
+        size = size or "0"
+    return size.isdecimal() and int(size) <= SMALL
+
+
+def _unanswered(request: Request) -> Response | None:
+    """Reject what MCP without sessions does not have: streams for messages of the server."""
+    if request.url.path == MCP and request.method != "POST":
+        return _rejected(405, "POST alone", {"allow": "POST"})
+    return None
+
+
+def _rejected(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
+    """Return an answer that closes the connection: what is left of the body is not read."""
+    return PlainTextResponse(f"{text}\n", status, {**(headers or {}), "connection": "close"})
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

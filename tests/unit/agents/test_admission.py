@@ -65,6 +65,28 @@ async def test_a_body_that_does_not_come_ends_the_request() -> None:
     assert sent[0]["status"] == 408
 
 
+async def test_large_bodies_have_a_number_at_once_and_small_ones_have_none() -> None:
+    async with admitted(large=0) as web:
+        small = await web.post("/", content=b"x" * serving.SMALL, headers=JSON)
+        large = await web.post("/", content=b"x" * (serving.SMALL + 1), headers=JSON)
+        unknown = await web.post("/", content=parts(1), headers=JSON)
+    assert [each.status_code for each in (small, large, unknown)] == [200, 503, 503]
+    assert large.headers["retry-after"] == "1"
+
+
+async def test_the_number_of_large_bodies_comes_back() -> None:
+    async with admitted(large=1, most=2**17) as web:
+        for size, status in ((2**18, 413), (2**17, 200), (2**17, 200)):
+            sent = await web.post("/", content=bytes(size), headers=JSON)
+            assert sent.status_code == status
+
+
+async def test_mcp_has_no_stream_to_hold_open(web: httpx.AsyncClient) -> None:
+    for verb in ("GET", "DELETE", "PUT"):
+        answer = await web.request(verb, serving.MCP)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -81,9 +103,9 @@ async def test_other_hosts_and_origins_are_rejected(headers: dict[str, str], sta
 
 
 async def test_a_page_of_another_origin_reads_no_catalog(web: httpx.AsyncClient) -> None:
-    for path in ("/.well-known/ucp", "/mcp"):
-        response = await web.get(path, headers={"host": "rebound.example:8690"})
-        assert response.status_code == 421
+    rebound = {"host": "rebound.example:8690", "content-type": "application/json"}
+    for verb, path in (("GET", "/.well-known/ucp"), ("POST", serving.MCP)):
+        assert (await web.request(verb, path, headers=rebound)).status_code == 421
     public = SHOP.address.removeprefix("https://")
     assert (await web.get("/.well-known/ucp", headers={"host": public})).status_code == 200
 

@@ -142,6 +142,8 @@ async def test_an_unknown_product_is_an_answer(web: httpx.AsyncClient) -> None:
     [
         (SEARCH, {}, "invalid_request"),
         (SEARCH, {"query": " "}, "invalid_request"),
+        (SEARCH, {"filters": {}}, "invalid_request"),
+        (SEARCH, {"filters": {"color": "blue"}}, "invalid_request"),
         (SEARCH, {"query": 7}, "invalid_request"),
         (SEARCH, {"query": "x" * 4_097}, "invalid_request"),
         (SEARCH, {"query": "red", "pagination": {"limit": 0}}, "invalid_request"),

@@ -18,7 +18,12 @@ from sightline_agents.ucp.requests import (
 )
 from sightline_client import F, SightlineClient
 from sightline_client.errors import InvalidRequest, NotFound
-from sightline_client.values.answers import Degradation, RecommendedProduct
+from sightline_client.values.answers import (
+    Degradation,
+    Listing,
+    Recommendations,
+    RecommendedProduct,
+)
 from sightline_client.values.filters import Filter, all_of, any_of
 from sightline_client.values.products import Product
 
@@ -41,41 +46,47 @@ class Catalog:
 
     async def search(self, request: SearchRequest) -> Answer:
         """Return products for a query, a photo, or filters alone. Raises RequestRejected."""
-        if not (request.query.strip() or request.photo or request.filters):
-            raise RequestRejected("invalid_request", "give query, photo or filters")
         if request.photo and self._shop.extension is None:
             raise RequestRejected("invalid_request", "photo: this shop has no such extension")
-        condition = _condition(request.filters, request.context)
-        size = min(request.pagination.limit, MAX_LIMIT)
-        answer: Answer = {"ucp": self._shop.header(SEARCH, extended=request.photo is not None)}
-        total: dict[str, int] = {}
-        if request.query.strip() or request.photo:
-            photo = request.photo
-            page = await self._client.recommend(
-                text=request.query.strip() or None,
-                image=None if photo is None else photos.decoded(photo.content),
-                find_subject=photo is not None and photo.find_subject,
-                filter=condition,
-                page_size=size,
-                page_token=request.pagination.cursor,
-            )
-            results, degraded, cursor = page.results, page.degradations, page.next_page_token
-        else:
-            listed = await self._client.listing(
-                filter=condition, page_size=size, page_token=request.pagination.cursor
-            )
-            results, degraded, cursor = listed.results, listed.degradations, listed.next_page_token
-            total = {"total_count": listed.product_count}
-        answer["products"] = self._ranked(results)
-        answer["pagination"] = {"has_next_page": bool(cursor), **total}
-        if cursor:
-            answer["pagination"]["cursor"] = cursor
+        query, filters = request.query.strip(), request.filters
+        if not (query or request.photo or (filters and filters.known)):
+            raise RequestRejected("invalid_request", "give query, photo, or a filter known here")
+        searched = query or request.photo
+        page = await (self._nearest(request, query) if searched else self._listed(request))
+        paging: Answer = {"has_next_page": bool(page.next_page_token)}
+        if page.next_page_token:
+            paging["cursor"] = page.next_page_token
+        if isinstance(page, Listing):
+            paging["total_count"] = page.product_count
+        answer = {
+            "ucp": self._shop.header(SEARCH, extended=request.photo is not None),
+            "products": self._ranked(page.results),
+            "pagination": paging,
+        }
         messages = [
-            *_ignored(request.filters, request.context),
-            *_unpriced(item.product for item in results),
-            *_degraded(degraded),
+            *_ignored(filters, request.context),
+            *_unpriced(item.product for item in page.results),
+            *_degraded(page.degradations),
         ]
         return _with_messages(answer, messages)
+
+    async def _nearest(self, request: SearchRequest, query: str) -> Recommendations:
+        photo = request.photo
+        return await self._client.recommend(
+            text=query or None,
+            image=None if photo is None else photos.decoded(photo.content),
+            find_subject=photo is not None and photo.find_subject,
+            filter=_condition(request.filters, request.context),
+            page_size=min(request.pagination.limit, MAX_LIMIT),
+            page_token=request.pagination.cursor,
+        )
+
+    async def _listed(self, request: SearchRequest) -> Listing:
+        return await self._client.listing(
+            filter=_condition(request.filters, request.context),
+            page_size=min(request.pagination.limit, MAX_LIMIT),
+            page_token=request.pagination.cursor,
+        )
 
     async def lookup(self, request: LookupRequest) -> Answer:
         """Return the products of some ids, each once. Raises RequestRejected."""

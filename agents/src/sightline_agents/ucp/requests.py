@@ -44,6 +44,11 @@ class Filters(Request):
     price: PriceFilter = PriceFilter()
 
     @property
+    def known(self) -> bool:
+        """Whether there is a condition that this server knows."""
+        return bool(self.categories or self.price.model_fields_set)
+
+    @property
     def unknown(self) -> list[str]:
         """The names of conditions that this server does not know."""
         extra: dict[str, Any] = self.model_extra or {}
