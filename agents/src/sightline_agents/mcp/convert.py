@@ -137,6 +137,6 @@ def _short(product: products.Product, image_id: str = "") -> dict[str, Any]:
 
 def _price(price: catalog.Money) -> outputs.Price:
     """Return an amount with two decimals, or as many more as it has."""
-    amount = price.amount.normalize()
-    exact = amount if amount.as_tuple().exponent < -2 else price.amount.quantize(_CENT)
+    rounded = price.amount.quantize(_CENT)
+    exact = rounded if rounded == price.amount else price.amount.normalize()
     return outputs.Price(amount=f"{exact:f}", currency=price.currency)
