@@ -26,7 +26,7 @@ MAX_CONNECTIONS = 1_000
 """Maximum number of connections; further requests are answered with 503."""
 SMALL = 2**16
 """Maximum bytes of a body that any number of requests may have."""
-MAX_LARGE = 32
+MAX_LARGE = 16
 """Maximum number of requests with larger bodies, or bodies of unknown size, at once."""
 MCP = "/mcp"
 """Path of the Model Context Protocol."""
@@ -105,7 +105,7 @@ class Admission:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        rejection = _unanswered(request) or await self._hosts.validate_request(request)
+        rejection = _unanswered(scope) or await self._hosts.validate_request(request)
         is_large = not _is_small(request)
         if rejection is None and is_large and not self._large:
             rejection = _rejected(503, "too many photos are on their way", {"retry-after": "1"})
@@ -153,9 +153,9 @@ def _is_small(request: Request) -> bool:
     return size.isdecimal() and int(size) <= SMALL
 
 
-def _unanswered(request: Request) -> Response | None:
+def _unanswered(scope: Scope) -> Response | None:
     """Reject what MCP without sessions does not have: streams for messages of the server."""
-    if request.url.path == MCP and request.method != "POST":
+    if scope["path"] == MCP and scope["method"] != "POST":
         return _rejected(405, "POST alone", {"allow": "POST"})
     return None
 

@@ -91,6 +91,7 @@ async def test_mcp_has_no_stream_to_hold_open(web: httpx.AsyncClient) -> None:
     ("headers", "status"),
     [
         ({"host": "evil.example"}, 421),
+        ({"host": "["}, 421),
         ({"origin": "https://evil.example"}, 403),
         ({"host": "shop.example"}, 200),
     ],

@@ -49,6 +49,7 @@ def test_the_extended_request_is_composed_of_the_published_one(
         "https://shop.example/ucp",
         "https://ann@shop.example",
         "https://",
+        "https://[",
     ],
 )
 def test_an_address_without_a_domain_is_rejected(address: str) -> None:

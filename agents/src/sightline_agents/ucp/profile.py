@@ -39,7 +39,10 @@ class Shop:
     @classmethod
     def at(cls, address: str) -> "Shop":
         """Return the shop of an address. Raises AddressInvalid."""
-        parts = urlsplit(address)
+        try:
+            parts = urlsplit(address)
+        except ValueError as error:
+            raise AddressInvalid(f"{address} is no address: {error}") from None
         host = (parts.hostname or "").rstrip(".")
         plain = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username)
         if parts.scheme != "https" or not _DOMAIN.fullmatch(host) or not plain:
