@@ -18,7 +18,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 export DATA PORT_BASE ENGINE PROGRAM
 
-MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproject.toml rules/pyproject.toml client/pyproject.toml services/*/pyproject.toml)
+MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproject.toml rules/pyproject.toml client/pyproject.toml agents/pyproject.toml services/*/pyproject.toml)
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
@@ -163,7 +163,7 @@ images-check: .venv/.synced ## Run the images of `make images CONTAINER=podman`:
 compose-check: .venv/.synced $(UV) ## Run compose.yaml with the images of `make images`: install, answer, kill, stop, start again (NOT MEASURED without Docker and podman; WRITE=1 writes docs/research/cluster.md)
 	PATH="$(abspath $(dir $(UV))):$$PATH" $(BIN)/python -m tests.compose $(if $(WRITE),--write-docs)
 
-wheels: $(UV) ## Build the wheels of client and protos into dist/wheels (PROJECT_URL= names the project's page)
+wheels: $(UV) ## Build the wheels of client, agents' server and protos into dist/wheels (PROJECT_URL= names the project's page)
 	@deploy/wheels.sh
 
 version: ## Print the version and check all places that contain it; with V=1.2.3 write it there

@@ -35,6 +35,7 @@ from retriever.search.recall.metrics import RecallCollector
 from retriever.search.recall.watchdog import Watchdog
 from retriever.settings import RetrieverSettings
 from servicekit.config import ProcessSettings
+from sightline_agents.cli import app as agents
 from sightline_client.cli import app
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -71,7 +72,8 @@ def pages() -> dict[str, str]:
     return {
         "settings.md": _settings(),
         "metrics.md": _metrics(),
-        "cli.md": _commands(),
+        "cli.md": _commands(app, "sightline", "Command line"),
+        "agents.md": _commands(agents, "sightline-agents", "Server of software agents"),
         "http.md": http.page(),
         "openapi.json": http.description(),
         "fields.md": "\n\n".join(["# Fields of a product", MARK, f"{fields.page()}\n"]),
@@ -241,10 +243,10 @@ def _unit(name: str, text: str) -> str:
 # Commands
 
 
-def _commands() -> str:
-    command = typer.main.get_command(app)
-    context = typer.Context(command, info_name="sightline")
-    text = get_docs_for_click(obj=command, ctx=context, name="sightline", title="Command line")
+def _commands(described: typer.Typer, name: str, title: str) -> str:
+    command = typer.main.get_command(described)
+    context = typer.Context(command, info_name=name)
+    text = get_docs_for_click(obj=command, ctx=context, name=name, title=title)
     text = re.sub(r"\[/?bold\]", "**", text)
     text = re.sub(r"^  (sightline .*)$", r"    \1", text, flags=re.MULTILINE)
     head, _, rest = text.partition("\n")

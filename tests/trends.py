@@ -18,7 +18,7 @@ from typing import NamedTuple
 import grimp
 
 ROOT = Path(__file__).parents[1]
-PRODUCT = ("services", "kit", "rules", "client/src")
+PRODUCT = ("services", "kit", "rules", "client/src", "agents/src")
 """Folders of the code that users install."""
 PACKAGES = {
     "protos": "protos",

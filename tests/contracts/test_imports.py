@@ -21,6 +21,7 @@ SOURCES = [
     "kit/src",
     "rules/src",
     "client/src",
+    "agents/src",
     *(f"services/{name}/src" for name in ("embedder", "retriever", "ranker", "gateway")),
 ]
 
@@ -224,6 +225,7 @@ def test_the_tree_as_it_is_keeps_every_contract(tree: Tree) -> None:
     [
         "kit/src/servicekit",
         "client/src/sightline_client",
+        "agents/src/sightline_agents",
         "services/embedder/src/embedder",
         "services/ranker/src/ranker",
         "services/retriever/src/retriever",

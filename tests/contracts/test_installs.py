@@ -18,6 +18,7 @@ PACKAGES = [
     "sightline-ranker",
     "sightline-gateway",
     "sightline-client",
+    "sightline-agents",
 ]
 
 

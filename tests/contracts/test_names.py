@@ -13,10 +13,10 @@ ROOT = Path(__file__).parents[2]
 UV = ROOT / ".tools/bin/uv"
 MANIFESTS = sorted(
     path
-    for pattern in ("protos", "kit", "rules", "client", "services/*")
+    for pattern in ("protos", "kit", "rules", "client", "agents", "services/*")
     for path in ROOT.glob(f"{pattern}/pyproject.toml")
 )
-EVERYWHERE = ("protos", "client")
+EVERYWHERE = ("protos", "client", "agents")
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 

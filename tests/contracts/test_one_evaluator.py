@@ -23,6 +23,7 @@ SOURCES = sorted(
         "rules/src",
         "kit/src",
         "client/src",
+        "agents/src",
         *(f"services/{name}/src" for name in ("gateway", "embedder", "retriever", "ranker")),
     )
     for each in (ROOT / folder).rglob("*.py")

@@ -1,11 +1,10 @@
-"""The wheels of client and protos: their content, reproducible bytes, and use without this
-repository.
+"""The wheels of client, agents' server and protos: their content, reproducible bytes, and use
+without this repository.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from email.message import Message
 from email.parser import HeaderParser
@@ -20,12 +19,14 @@ from tests.fakes.gateway import FakeGateway
 __all__ = ["index"]  # a fixture
 
 PAGE = "https://example.com/you/sightline"
+NEEDS = {"protos": [], "client": ["sightline-protos"], "agents": ["sightline-client"]}
+"""Packages of the same release that each requires."""
 LOADED = """
 import asyncio, importlib, pkgutil, sys, warnings
 warnings.simplefilter("error")
-import sightline, sightline_client
+import sightline, sightline_agents, sightline_client
 assert sys.prefix in sightline.__path__[0], sightline.__path__
-for package in (sightline, sightline_client):
+for package in (sightline, sightline_client, sightline_agents):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -40,7 +41,7 @@ print(asyncio.run(ask()))
 
 
 def built(folder: Path, **environment: str) -> list[Path]:
-    """Return the wheels that `make wheels` builds: of the protos and the client."""
+    """Return the wheels that `make wheels` builds."""
     done = subprocess.run(
         [ROOT / "deploy/wheels.sh"],
         env=os.environ | {"UV": str(UV), "OUT": str(folder), "PROJECT_URL": PAGE} | environment,
@@ -85,9 +86,10 @@ def test_a_wheel_says_what_an_index_shows(wheels: list[Path]) -> None:
         assert "](../" not in str(held.get_payload()), "leads nowhere on an index"
         assert len(str(held.get_payload())) > 200
         assert any(each.endswith("/py.typed") for each in ZipFile(wheel).namelist())
-    needed = [re.split(r"[<=>]", each)[0] for each in held.get_all("Requires-Dist", ())]
-    assert f"sightline-protos=={version}" in held.get_all("Requires-Dist", ())
-    assert [name for name in needed if name.startswith("sightline")] == ["sightline-protos"]
+        needed = [
+            each for each in held.get_all("Requires-Dist", ()) if each.startswith("sightline")
+        ]
+        assert needed == [f"{each}=={version}" for each in NEEDS[name]]
 
 
 @pytest.mark.slow
@@ -111,12 +113,12 @@ def test_the_same_commit_makes_the_same_bytes(wheels: list[Path], tmp_path: Path
 def test_it_installs_alone_loads_whole_and_asks_a_gateway_on(
     python: str, wheels: list[Path], tmp_path: Path
 ) -> None:
-    found, (protos, client) = interpreter(python), wheels
+    found, (protos, client, agents) = interpreter(python), wheels
     made = run(UV, "venv", "-q", "-p", found, tmp_path / "venv")
     assert made.returncode == 0, made.stderr
     there = tmp_path / "venv" / "bin"
     into = ("-p", there / "python", "--only-binary", ":all:")
-    done = run(UV, "pip", "install", "-q", *into, protos, f"{client}[parquet,photos]")
+    done = run(UV, "pip", "install", "-q", *into, protos, f"{client}[parquet,photos]", agents)
     assert done.returncode == 0, done.stderr
     with FakeGateway() as gateway:
         loaded = run(there / "python", "-I", "-c", LOADED, gateway.target)
@@ -129,3 +131,5 @@ def test_it_installs_alone_loads_whole_and_asks_a_gateway_on(
         assert title
         assert title in answer.stdout
         assert len(gateway.requests["Recommend"]) == 2
+    served = run(there / "sightline-agents", "http", "--help")
+    assert "--public-address" in served.stdout, served.stderr

@@ -27,6 +27,10 @@ def test_a_groups_options_stand_in_its_place() -> None:
     assert found == ("a", Place("b", 1.0), True)
 
 
+def test_a_command_returns_what_it_says() -> None:
+    assert inspect.signature(spread(waited)).return_annotation is Place
+
+
 def test_a_groups_default_holds_those_of_its_options() -> None:
     made = inspect.signature(spread(waited)).parameters
     assert {name: each.default for name, each in made.items()} == {"shop": "main", "seconds": 30.0}

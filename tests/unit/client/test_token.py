@@ -88,6 +88,27 @@ def test_the_synchronous_client_says_it_too(hears: Hears, targets: dict[str, str
     assert hears.heard == [[f"Bearer {TOKEN}"]]
 
 
+async def test_a_function_names_the_caller_of_each_call(
+    hears: Hears, targets: dict[str, str]
+) -> None:
+    tokens = iter(["slk_first", None, "slk_second"])
+    async with SightlineClient(targets["plain"], token=lambda: next(tokens)) as client:
+        for _ in range(3):
+            with pytest.raises(Unimplemented):
+                await client.status()
+    assert hears.heard == [["Bearer slk_first"], [], ["Bearer slk_second"]]
+
+
+async def test_a_function_whose_token_can_not_be_sent_fails_the_call_unseen(
+    hears: Hears, targets: dict[str, str]
+) -> None:
+    async with SightlineClient(targets["plain"], token=lambda: "kept\n") as client:
+        with pytest.raises(ValueError, match="the token") as caught:
+            await client.status()
+    assert "kept" not in str(caught.value)
+    assert not hears.heard
+
+
 @pytest.mark.parametrize("token", ["", "a b", "kept\n", "ké", "\x7f", " kept"])
 def test_a_token_that_can_not_be_sent_is_refused_unseen(token: str) -> None:
     before = set(threading.enumerate())

@@ -19,6 +19,7 @@ from sightline_client._generated.recommendations import SyncRecommendationCalls
 from sightline_client._generated.spaces import SyncSpaceCalls
 from sightline_client.client import SightlineClient
 from sightline_client.transport.looping import Loop
+from sightline_client.transport.token import Token
 
 
 class SyncSightlineClient(
@@ -49,13 +50,14 @@ class SyncSightlineClient(
         catalog: str = "default",
         timeout: float = 10.0,
         batch_timeout: float = 60.0,
-        token: str | None = None,
+        token: Token | None = None,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         """``target``: the gateway's host:port, or a gRPC target that names several. ``timeout``:
         default deadline of a call, in seconds; ``batch_timeout``: that of one batch of products or
         events. ``token`` identifies the caller; ValueError if it is empty or has characters that a
-        header can't contain. ``credentials``: TLS, from ``tls_credentials``; None = plain text,
+        header can't contain. A function is called before each call and returns its token; None = no
+        caller is named. ``credentials``: TLS, from ``tls_credentials``; None = plain text,
         which also exposes the token to readers of the network."""
         self._loop = Loop()
         self._client = self._loop.make(

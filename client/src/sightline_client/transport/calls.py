@@ -18,7 +18,7 @@ from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationS
 from sightline.gateway.v1.user_event_service_pb2_grpc import UserEventServiceStub
 from sightline_client.errors import SightlineError, Unavailable, from_rpc_error, make
 from sightline_client.transport import gateway_channel
-from sightline_client.transport.token import check, say_with_calls
+from sightline_client.transport.token import Token, check, say_with_calls
 
 
 class PageRequest(Protocol):
@@ -47,11 +47,11 @@ class Calls:
         self,
         target: str,
         *,
-        token: str | None = None,
+        token: Token | None = None,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         """``token``: the caller's; None = none is sent. ValueError where a header can't hold it."""
-        if token is not None:
+        if isinstance(token, str):
             check(token)
         self.target = target
         self.report: Callable[[Any], object] = lambda _: None

@@ -16,7 +16,8 @@ class OptionGroup:
 def spread(function: Callable[..., Any]) -> Callable[..., Any]:
     """Convert a command that takes groups of options to one that takes each option. A group's
     default, if it has one, holds the defaults of its options."""
-    own = inspect.signature(function).parameters.values()
+    given = inspect.signature(function)
+    own = given.parameters.values()
     groups = {each.name: each.annotation for each in own if _is_group(each)}
     if not groups:
         return function
@@ -30,7 +31,7 @@ def spread(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(**values, **made)
 
     options = [_options(each) if each.name in groups else [each] for each in own]
-    signature = inspect.Signature(list(chain.from_iterable(options)))
+    signature = given.replace(parameters=list(chain.from_iterable(options)))
     command.__signature__ = signature  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in signature.parameters.values()}
     return command

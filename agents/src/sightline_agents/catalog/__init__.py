@@ -1,0 +1,1 @@
+"""The gateway as both protocols use it: its caller, photos, texts and errors."""

@@ -1,0 +1,133 @@
+"""Options of the commands. They and the environment are read here alone."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from sightline_agents.ucp.profile import AddressInvalid, Shop
+from sightline_client import SightlineClient
+from sightline_client.cli.base import access_token, certificates, options
+from sightline_client.cli.base.option_groups import OptionGroup
+from sightline_client.transport.token import Token
+
+
+def _shop(value: str) -> Shop:
+    try:
+        return Shop.at(value)
+    except AddressInvalid as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+Writes: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--writes",
+        envvar="SIGHTLINE_AGENTS_WRITES",
+        help="Offer the tools that write events and products. The caller's token needs their roles"
+        " too.",
+    ),
+]
+Photos: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="SIGHTLINE_AGENTS_PHOTOS",
+        exists=True,
+        file_okay=False,
+        metavar="FOLDER",
+        help="Folder whose files callers may name as photos. Every caller can search by each of"
+        " them.",
+    ),
+]
+Host: TypeAlias = Annotated[
+    str,
+    typer.Option(envvar="SIGHTLINE_AGENTS_HOST", metavar="HOST", help="Address to listen on."),
+]
+Port: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        envvar="SIGHTLINE_AGENTS_PORT", min=0, max=65_535, metavar="PORT", help="Port to listen on."
+    ),
+]
+PublicAddress: TypeAlias = Annotated[
+    Shop | None,
+    typer.Option(
+        envvar="SIGHTLINE_AGENTS_PUBLIC_ADDRESS",
+        metavar="https://DOMAIN",
+        parser=_shop,
+        help="Address at which agents reach this server, behind a proxy that ends TLS. It turns UCP"
+        " on: the profile names this address, and its domain names the extension for photos.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Gateway(OptionGroup):
+    """The gateway, and how it is called."""
+
+    target: options.Target = options.DEFAULT_TARGET
+    tls: options.Tls = False
+    ca: options.Ca = None
+    cert: options.Cert = None
+    key: options.Key = None
+    catalog: options.Catalog = options.DEFAULT_CATALOG
+    timeout: options.Timeout = 10.0
+
+    def connecting(self, token: Token | None) -> Callable[[], SightlineClient]:
+        """Return a maker of clients, for use within an event loop. Raises BadParameter."""
+        credentials = certificates.of(self.ca, self.cert, self.key, wanted=self.tls)
+        return lambda: SightlineClient(
+            self.target,
+            catalog=self.catalog,
+            timeout=self.timeout,
+            token=token,
+            credentials=credentials,
+        )
+
+
+@dataclass(frozen=True)
+class Caller(OptionGroup):
+    """The one caller of a server on standard input."""
+
+    token: options.Token = field(default=None, repr=False)
+    token_file: options.TokenFile = None
+
+    def said(self) -> str | None:
+        """Return the token; None: no caller is named. Raises BadParameter."""
+        return access_token.of(self.token, self.token_file)
+
+
+@dataclass(frozen=True)
+class Offer(OptionGroup):
+    """What callers may do."""
+
+    writes: Writes = False
+    photos: Photos = None
+
+
+@dataclass(frozen=True)
+class Listening(OptionGroup):
+    """Where the server is reached."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 8690
+    public_address: PublicAddress = None
+
+    def check(self) -> None:
+        """Raise BadParameter if other machines reach the server at an address that is unknown."""
+        if self.public_address is None and not _is_loopback(self.host):
+            raise typer.BadParameter(
+                f"other machines reach {self.host}: name --public-address, whose host their"
+                " requests have",
+                param_hint="--host",
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
