@@ -386,11 +386,40 @@ async def test_an_address_that_is_no_url_is_refused(address: str, shop: Shop) ->
     assert found.startswith("TypeError")
 
 
-README = (CLIENT / "README.md").read_text("utf-8")
-SNIPPETS = re.findall(r"^```ts\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+PAGE = (CLIENT / "README.md").read_text("utf-8")
+SNIPPETS = re.findall(r"^```ts\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+STRICT = {
+    "target": "es2022",
+    "lib": ["es2022", "dom", "dom.iterable", "dom.asynciterable"],
+    "module": "nodenext",
+    "strict": True,
+    "noUncheckedIndexedAccess": True,
+    "exactOptionalPropertyTypes": True,
+    "skipLibCheck": False,
+    "noEmit": True,
+    "types": ["node"],
+}
+
+
+async def test_every_snippet_of_the_page_has_valid_types(shop: Shop) -> None:
+    folder = shop.folder / "snippets"
+    folder.mkdir()
+    for number, snippet in enumerate(SNIPPETS):
+        (folder / f"snippet{number}.ts").write_text(snippet, "utf-8")
+    options = {"compilerOptions": STRICT, "include": ["*.ts"]}
+    (folder / "tsconfig.json").write_text(json.dumps(options), "utf-8")
+    await shop.run("node", "node_modules/typescript/bin/tsc", "--project", str(folder))
 
 
 def test_the_contract_is_that_of_the_protos(shop: Shop) -> None:
     made = shop.file("gen/sightline/gateway/v1/catalog_service_pb.d.ts").read_text("utf-8")
     for method in catalog.DESCRIPTOR.services_by_name["CatalogService"].methods:
         assert f"{method.name[0].lower()}{method.name[1:]}: {{" in made
+
+
+def test_it_depends_on_connect_alone_and_the_lock_names_no_registry() -> None:
+    manifest = json.loads((CLIENT / "package.json").read_text("utf-8"))
+    assert all(re.match("@(bufbuild|connectrpc)/", name) for name in manifest["dependencies"])
+    lock = (CLIENT / "package-lock.json").read_text("utf-8")
+    assert "resolved" not in lock
+    assert "http" not in re.sub(r'"url": "[^"]+"', "", lock)

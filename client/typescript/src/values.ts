@@ -1,7 +1,7 @@
 /** Short forms of the contract's messages. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import type { MoneySchema } from "./gen/google/type/money_pb.js";
+import type { Money, MoneySchema } from "./gen/google/type/money_pb.js";
 import type { ShopperSchema } from "./gen/sightline/common/v1/event_pb.js";
 import { Comparison_Operator, type FilterSchema, type FilterValueSchema } from "./gen/sightline/common/v1/filter_pb.js";
 import type { Signal } from "./photos.js";
@@ -25,7 +25,7 @@ export function money(amount: string, currencyCode: string): MoneyInit {
 }
 
 /** Return an amount as text, with at least two decimals: "12.50 EUR". */
-export function formatMoney({ currencyCode = "", units = 0n, nanos = 0 }: MoneyInit): string {
+export function formatMoney({ currencyCode = "", units = 0n, nanos = 0 }: MoneyInit | Money): string {
   const decimals = String(nanos).padStart(9, "0").replace(/0{1,7}$/, "");
   return `${units}.${decimals} ${currencyCode}`;
 }
