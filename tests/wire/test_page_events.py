@@ -74,6 +74,12 @@ async def kept(page: Page) -> list[str]:
     return [each for each in await page.evaluate(code) if each]
 
 
+def many(count: int) -> str:
+    """Return code that consents, and sends views of so many products."""
+    view = "events.send('view', { productId: `p${i}` })"
+    return f"events.consent(true); for (let i = 0; i < {count}; i++) {view}"
+
+
 def test_the_script_is_small(shop: Shop) -> None:
     assert len(shop.script().encode()) <= MOST_BYTES
 
@@ -101,8 +107,9 @@ async def test_events_have_what_the_page_gave_and_one_visitor(
     await page.evaluate(
         """
         events.consent(true);
-        events.send("impression", { productId: "p1", position: 3, scene: "home", attributionToken: "t" });
-        events.send("click", { productId: "p1", position: 3, attributionToken: "t" });
+        const shown = { productId: "p1", position: 3, attributionToken: "t" };
+        events.send("impression", { ...shown, scene: "home" });
+        events.send("click", shown);
         events.send("view", { productId: 100062 });
         events.send("add_to_cart", { productId: "p1", quantity: 2 });
         events.send("purchase", { productId: "p1", quantity: 2, orderId: "o-1",
@@ -137,9 +144,7 @@ async def test_events_are_sent_in_batches(
     page: Page, pages: Pages, face: Face, suite: Suite
 ) -> None:
     await open_page(page, pages, face.port, shopper={"userId": "ann"})
-    await page.evaluate(
-        "events.consent(true); for (let i = 0; i < 70; i++) events.send('view', { productId: `p${i}` })"
-    )
+    await page.evaluate(many(70))
     await until(lambda: len(stored(suite)) == 70)
     sizes = [len(each.events) for each in suite.ranker.script.requests("AppendEvents")]
     assert sizes == [30, 30, 10]
@@ -216,9 +221,7 @@ async def test_events_wait_for_a_gateway_that_is_down(
 ) -> None:
     await open_page(page, pages, face.port, shopper={"visitorId": "v"})
     suite.ranker.script.errors["AppendEvents"] = Unavailable("busy", reason="STORE_BUSY")
-    await page.evaluate(
-        "events.consent(true); for (let i = 0; i < 400; i++) events.send('view', { productId: `p${i}` })"
-    )
+    await page.evaluate(many(400))
     await page.wait_for_function("errors.length >= 2")
     tried = suite.ranker.script.requests("AppendEvents")
     assert {each.events[0].event_id for each in tried} == {tried[0].events[0].event_id}
@@ -296,9 +299,7 @@ async def test_a_page_has_a_key_with_one_role(
 ) -> None:
     program = str(ROOT / ".venv/bin/sightline")
     file = ("--file", str(tmp_path / "keys.toml"))
-    made = await shop.run(
-        program, "keys", "new", "--name", "page", "--roles", "events", *file
-    )
+    made = await shop.run(program, "keys", "new", "--name", "page", "--roles", "events", *file)
     key = made.strip()
     async with (
         running(keys_file=tmp_path / "keys.toml") as suite,

@@ -86,8 +86,8 @@ async def test_a_page_reads_an_error_whole(page: Page, face: Face) -> None:
         page,
         face,
         """
-        const error = await client.catalog.getProduct({ productId: "nope" }).catch((each) => each);
-        return [error instanceof sightline.SightlineError, error.code, error.reason, error.requestId];
+        const e = await client.catalog.getProduct({ productId: "nope" }).catch((each) => each);
+        return [e instanceof sightline.SightlineError, e.code, e.reason, e.requestId];
         """,
     )
     assert found[:3] == [True, "NOT_FOUND", "PRODUCT_NOT_FOUND"]
