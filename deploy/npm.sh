@@ -15,7 +15,8 @@ export SIGHTLINE_ROOT="$PWD"
 cd "$copy/client/typescript"
 if [ "${PROJECT_URL:-}" ]; then
   npm pkg set "homepage=$PROJECT_URL" "repository.url=git+$PROJECT_URL.git" "bugs.url=$PROJECT_URL/issues"
-  sed -i "s#](\.\./\.\./#]($PROJECT_URL/blob/v$version/#g" README.md
+  sed -i -e "s#](\.\./\.\./#]($PROJECT_URL/blob/v$version/#g" \
+    -e "s#](\.\./#]($PROJECT_URL/blob/v$version/client/#g" README.md
 fi
 npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 npm run --silent build

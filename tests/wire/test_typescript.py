@@ -1,7 +1,10 @@
 """The TypeScript client in Node, against a real gateway and its HTTP server."""
 
+import io
 import json
 import re
+import subprocess
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,8 @@ from servicekit.errors import ResourceExhausted, Unavailable
 from sightline.gateway.v1 import catalog_service_pb2 as catalog
 from sightline_client import parse_filter
 from sightline_client.convert import to_wire
-from tests.npm import CLIENT, ROOT, Shop, install
+from tests.npm import CLIENT, ROOT, Shop, environment, install
+from tests.waiting import SECONDS
 from tests.wire.http_face import Face, face, serving_http
 
 __all__ = ["face"]  # fixtures
@@ -424,6 +428,31 @@ def test_the_contract_is_that_of_the_protos(shop: Shop) -> None:
     made = shop.file("gen/sightline/gateway/v1/catalog_service_pb.d.ts").read_text("utf-8")
     for method in catalog.DESCRIPTOR.services_by_name["CatalogService"].methods:
         assert f"{method.name[0].lower()}{method.name[1:]}: {{" in made
+
+
+def test_the_package_says_what_an_index_shows(tmp_path: Path) -> None:
+    page = "https://example.com/you/sightline"
+    program = str(ROOT / "deploy/npm.sh")
+    given = environment() | {"OUT": str(tmp_path), "PROJECT_URL": page}
+    subprocess.run([program], env=given, capture_output=True, timeout=SECONDS, check=True)
+    version = subprocess.run(
+        [ROOT / "deploy/version.sh"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    with tarfile.open(tmp_path / f"sightline-client-{version}.tgz") as archive:
+        names = {each.name.removeprefix("package/") for each in archive.getmembers()}
+        found = {
+            name: (archive.extractfile(f"package/{name}") or io.BytesIO()).read().decode()
+            for name in ("package.json", "README.md", "LICENSE")
+        }
+    others = {name for name in names if not name.startswith("dist/")}
+    assert others == {"package.json", "README.md", "LICENSE"}
+    assert found["LICENSE"] == (ROOT / "LICENSE").read_text("utf-8")
+    assert "](../" not in found["README.md"], "leads nowhere on an index"
+    manifest = json.loads(found["package.json"])
+    assert manifest["homepage"] == page
+    for entry in manifest["exports"].values():
+        files = entry.values() if isinstance(entry, dict) else [entry]
+        assert {each.removeprefix("./") for each in files} <= names
 
 
 def test_it_depends_on_connect_alone_and_the_lock_names_no_registry() -> None:

@@ -89,7 +89,7 @@ export class SightlineError extends Error {
   readonly requestId: string;
 
   constructor(failure: Failure) {
-    super(failure.message, { cause: failure.cause });
+    super(failure.message, failure.cause === undefined ? {} : { cause: failure.cause });
     this.code = failure.code;
     this.reason = failure.reason ?? "";
     this.fields = failure.fields ?? [];
@@ -147,7 +147,7 @@ export function fromConnect(thrown: unknown, address: string): SightlineError {
   if (error.cause instanceof TypeError) {
     // What `fetch` rejects with if there is no answer, or only a part of one.
     const message = `no gateway answers at ${address} (${error.rawMessage})`;
-    return new SightlineError({ code: "UNAVAILABLE", reason: GATEWAY_UNREACHABLE, message, cause: thrown });
+    return new SightlineError({ code: "UNAVAILABLE", reason: GATEWAY_UNREACHABLE, message, cause: error.cause });
   }
   const details = error.details.filter((each): each is Detail & typeof each => "value" in each);
   return new SightlineError({
@@ -155,7 +155,7 @@ export function fromConnect(thrown: unknown, address: string): SightlineError {
     message: error.rawMessage || Code[error.code],
     ...readDetails(details as readonly Detail[]),
     requestId: error.metadata.get("x-request-id") ?? "",
-    cause: thrown,
+    cause: error.cause,
   });
 }
 
