@@ -60,4 +60,4 @@ async def tab() -> AsyncIterator[Page]:
         page.on("pageerror", lambda error: errors.append(str(error)))
         yield page
         await browser.close()
-        assert errors == []
+        assert not errors, errors

@@ -115,7 +115,6 @@ async def test_its_page_searches_by_photo_and_sends_events_with_consent(
 async def ask(page: Page) -> None:
     """Choose a photo, and wait for the wines of another answer."""
     await page.evaluate("document.querySelector('ol').replaceChildren()")
-    await page.set_input_files("input", [])
     await page.set_input_files("input", ROOT / "examples/wines/images/100062.jpg")
     await page.wait_for_selector("li")
     assert await page.inner_text("li:first-child") == "Origem Merlot"

@@ -61,8 +61,8 @@ export function createTransport(defaults: CallDefaults): Transport {
         } catch (thrown) {
           const error = fromConnect(thrown, defaults.address);
           const wait = Math.max(backoff(attempt), error.retryAfterMs ?? 0);
-          const hopeless = attempt === attempts || !isPassing(error) || performance.now() + wait >= until;
-          if (signal?.aborted || hopeless || !budget.failed()) throw error;
+          const isWorthIt = isPassing(error) && budget.failed() && performance.now() + wait < until;
+          if (signal?.aborted || attempt === attempts || !isWorthIt) throw error;
           await pause(wait, signal, error);
         }
       }
