@@ -171,6 +171,26 @@ async def test_withdrawn_consent_stops_and_forgets(
     assert stored(suite)[1].shopper.visitor_id != first
 
 
+async def test_what_was_withdrawn_is_not_sent_after_a_new_consent(
+    page: Page, pages: Pages, face: Face, suite: Suite
+) -> None:
+    await open_page(page, pages, face.port)
+    await page.evaluate(
+        """
+        events.consent(true);
+        events.send("view", { productId: "p1" });
+        const flushed = events.flush();
+        events.consent(false);
+        events.consent(true);
+        events.send("view", { productId: "p2" });
+        flushed.then(() => events.flush());
+        """
+    )
+    await until(lambda: stored(suite))
+    assert [each.product_id for each in stored(suite)] == ["p2"]
+    assert await page.evaluate("errors") == []
+
+
 async def test_what_an_earlier_page_kept_is_forgotten_without_consent(
     page: Page, pages: Pages, face: Face, suite: Suite
 ) -> None:
@@ -251,6 +271,22 @@ async def test_a_bad_event_does_not_lose_the_others(
     reasons = await page.evaluate("errors.map((each) => each.fieldViolations[0].field)")
     assert [each.rpartition(".")[2] for each in reasons] == ["quantity", "colour"]
     assert await page.evaluate("JSON.parse(sessionStorage['sightline.1'])[0].length") == 0
+
+
+async def test_an_event_that_no_page_could_send_does_not_hold_up_the_others(
+    page: Page, pages: Pages, face: Face, suite: Suite
+) -> None:
+    await open_page(page, pages, face.port, shopper={"visitorId": "v"})
+    await page.evaluate(
+        """
+        events.consent(true);
+        events.send("search", { query: "x".repeat(70_000) });
+        events.send("view", { productId: "p1" });
+        """
+    )
+    await until(lambda: stored(suite))
+    assert [each.product_id for each in stored(suite)] == ["p1"]
+    assert await page.evaluate("errors") == ["the event is too large"]
 
 
 async def test_a_clock_that_is_ahead_loses_no_event(

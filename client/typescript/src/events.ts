@@ -104,18 +104,18 @@ export function sightlineEvents(options: EventsOptions): SightlineEvents {
   const plan = (milliseconds: number): Timer => (timer ??= setTimeout(flush, milliseconds));
   const cancel = (): void => (timer = clearTimeout(timer) as undefined);
 
-  const post = async (path: string, body: object): Promise<Response> =>
+  const post = (path: string, body: object, { signal }: AbortController): Promise<Response> =>
     fetch(url + path, {
       method: "POST",
       headers: { "content-type": "application/json", ...(key && { authorization: "Bearer " + key }) },
       body: JSON.stringify(body),
       keepalive: true,
-      signal: controller!.signal,
+      credentials: "omit",
+      signal,
     });
 
-  const create = async (): Promise<PageVisitor> => {
-    const consented = controller;
-    const response = await post("visitors", {});
+  const create = async (consented: AbortController): Promise<PageVisitor> => {
+    const response = await post("visitors", {}, consented);
     if (!response.ok) throw await response.text();
     const made = (await response.json()) as PageVisitor;
     if (controller == consented) write("localStorage", (visitor = made));
@@ -140,9 +140,9 @@ export function sightlineEvents(options: EventsOptions): SightlineEvents {
     let wait = 0;
     try {
       const shopper =
-        options.shopper ?? { visitorId: (visitor ?? (await (creating ??= create()))).visitorId };
+        options.shopper ?? { visitorId: (visitor ?? (await (creating ??= create(consented)))).visitorId };
       batch.forEach((event) => (event.shopper ??= shopper));
-      const response = await post("events:write", { events: batch });
+      const response = await post("events:write", { events: batch }, consented);
       wait = +(response.headers.get("retry-after") ?? 0);
       const answer = await response.json().catch(() => response.status);
       if (response.ok) {
@@ -158,7 +158,6 @@ export function sightlineEvents(options: EventsOptions): SightlineEvents {
       }
     } catch (thrown) {
       error = thrown;
-      creating = undefined;
     }
     if (controller != consented) return;
     batch.forEach((event) => sending.delete(event));
@@ -167,6 +166,7 @@ export function sightlineEvents(options: EventsOptions): SightlineEvents {
     save();
     if (error) {
       onError?.(error);
+      creating = undefined;
       cancel();
       plan(Math.max(wait * 1e3, Math.min(LONGEST_MS, PAUSE_MS * 2 ** failures++) * (0.5 + Math.random())));
     } else if (queue[0]) {
@@ -209,18 +209,21 @@ export function sightlineEvents(options: EventsOptions): SightlineEvents {
       const productId = given.productId && `${given.productId}`;
       const attributionToken = given.attributionToken ?? tokens.find(([product]) => product == productId)?.[1];
       const once = type == "purchase" ? given.orderId : /^(cl|im)/.test(type) && attributionToken;
-      const event = { ...given, productId, attributionToken };
+      const event = {
+        ...given,
+        productId,
+        attributionToken,
+        eventId: given.eventId ?? (once ? digest([type, once, productId]) : random()),
+        type: "EVENT_TYPE_" + type.toUpperCase(),
+        eventTime: new Date().toISOString(),
+      } as Sent;
+      // A browser may not send it when the page ends, and it would hold up the others.
+      if (JSON.stringify(event).length > BATCH_CHARACTERS) return onError?.("the event is too large");
       if (type == "click" && productId && attributionToken) {
         tokens = [[productId, attributionToken] as [string, string], ...tokens.filter(([product]) => product != productId)];
         tokens = tokens.slice(0, MOST_TOKENS);
       }
-      queue.push({
-        ...event,
-        eventId: given.eventId ?? (once ? digest([type, once, productId]) : random()),
-        type: "EVENT_TYPE_" + type.toUpperCase(),
-        eventTime: new Date().toISOString(),
-      } as Sent);
-      queue = queue.slice(-MOST);
+      queue = [...queue, event].slice(-MOST);
       save();
       plan(visitor || options.shopper ? PAUSE_MS : 0);
     },
@@ -250,18 +253,16 @@ function random(): string {
   return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }
 
-/** Return 106 bits of a hash (cyrb53 with two seeds). */
+/** Return 64 bits of a hash: two of 32 bits, like FNV-1a with other factors. */
 function digest(parts: unknown[]): string {
-  const text = JSON.stringify(parts);
-  return [1, 2].map((seed) => {
-    let a = 0xdeadbeef ^ seed;
-    let b = 0x41c6ce57 ^ seed;
-    for (let at = 0; at < text.length; at++) {
-      a = Math.imul(a ^ text.charCodeAt(at), 2654435761);
-      b = Math.imul(b ^ text.charCodeAt(at), 1597334677);
-    }
-    a = Math.imul(a ^ (a >>> 16), 2246822507) ^ Math.imul(b ^ (b >>> 13), 3266489909);
-    b = Math.imul(b ^ (b >>> 16), 2246822507) ^ Math.imul(a ^ (a >>> 13), 3266489909);
-    return (2 ** 32 * (2097151 & b) + (a >>> 0)).toString(36);
-  }).join("-");
+  let a = 1;
+  let b = 2;
+  for (const character of JSON.stringify(parts)) {
+    const code = character.codePointAt(0)!;
+    a = Math.imul(a ^ code, 2654435761);
+    b = Math.imul(b ^ code, 1597334677);
+    a ^= a >>> 15;
+    b ^= b >>> 13;
+  }
+  return (a >>> 0) + "-" + (b >>> 0);
 }
