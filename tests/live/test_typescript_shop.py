@@ -95,11 +95,11 @@ async def test_its_page_searches_by_photo_and_sends_events_with_consent(
     async with tab() as page, SightlineClient(suite.addresses()["gateway"]) as client:
         page.on("request", lambda each: sent.append(each.url))
         await page.goto(f"{pages.origin}/index.html")
-        await ask(page)
+        await ask(page, "100062", "Origem Merlot")
         assert not [url for url in sent if "events:write" in url or "visitors" in url]
         assert await page.evaluate("localStorage.length + sessionStorage.length") == 0
         await page.click("#consent")
-        await ask(page)
+        await ask(page, "100191", "Reserva Chardonnay")
         await page.click("li:first-child")
 
         async def all_stored() -> bool:
@@ -112,12 +112,12 @@ async def test_its_page_searches_by_photo_and_sends_events_with_consent(
         await until(all_stored)  # five impressions and a click
 
 
-async def ask(page: Page) -> None:
-    """Choose a photo, and wait for the wines of another answer."""
+async def ask(page: Page, wine: str, title: str) -> None:
+    """Choose the photo of a wine, and wait until the page shows it first."""
     await page.evaluate("document.querySelector('ol').replaceChildren()")
-    await page.set_input_files("input", ROOT / "examples/wines/images/100062.jpg")
+    await page.set_input_files("input", ROOT / f"examples/wines/images/{wine}.jpg")
     await page.wait_for_selector("li")
-    assert await page.inner_text("li:first-child") == "Origem Merlot"
+    assert await page.inner_text("li:first-child") == title
 
 
 @pytest.fixture
