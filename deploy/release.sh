@@ -9,7 +9,7 @@
 #   verify NAME DIGEST    verifies, as a user does, that this workflow signed the image for this tag
 #   tag NAME DIGEST       tags the image with the version, and writes "NAME@DIGEST" into dist/images
 #   wheels                publishes dist/wheels
-#   github TAG            creates the GitHub release, with the notes, wheels, SBOMs and digests
+#   github TAG            creates the GitHub release, with the notes, wheels, npm package, SBOMs and digests
 # REGISTRY= is the prefix of the images' names; REPOSITORY= is the URL of the repository whose workflow signs.
 set -eu
 cd "$(dirname "$0")/.."
@@ -65,7 +65,7 @@ case "${1:-}" in
   github)
     sort dist/images/*.txt >dist/images.txt
     notes | gh release create "$2" --verify-tag --title "Sightline $version" --notes-file - \
-      dist/images.txt dist/wheels/sightline_*.whl dist/sbom/*.cdx.json
+      dist/images.txt dist/wheels/sightline_*.whl dist/npm/sightline-* dist/sbom/*.cdx.json
     ;;
   *) sed -n '2,14p' deploy/release.sh >&2 && exit 2 ;;
 esac

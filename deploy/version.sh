@@ -46,6 +46,8 @@ place '/^version = /' '"' $manifests
 # A client requires the contract of its own release.
 place '' '"sightline-protos==' client/pyproject.toml
 place '' '"sightline-client==' agents/pyproject.toml
+place '0,/"version": "/' '"version": "' client/typescript/package.json
+place '0,/"node_modules/' '"version": "' client/typescript/package-lock.json
 # Our own packages in the locks.
 place '/^name = "sightline/,+1' '^version = "' uv.lock deploy/milvus/uv.lock
 place '' 'SIGHTLINE_TAG:-' compose.yaml

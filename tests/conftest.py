@@ -52,7 +52,7 @@ WITHOUT_SUITE = {
     f"{LIVE}test_{name}.py"
     for name in (
         *("access", "engines", "milvus_engine", "milvus_server_engine", "page", "plans"),
-        *("restore", "shapes", "start"),
+        *("restore", "shapes", "start", "typescript_shop"),
     )
 }
 """Live tests that start what they need themselves."""

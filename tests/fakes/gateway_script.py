@@ -51,6 +51,8 @@ class Script:
     """Degradations of a search."""
     rejected: dict[str | None, str] = field(default_factory=dict)
     """Path of the condition that matches no product, by the kind of the filter."""
+    times_valid: bool = False
+    """True if the time of every event is valid; else that of the last event of a call is not."""
     scans: int = 0
     """Products that one page of a list looks at; 0 = all of them."""
     seen: list[Seen] = field(default_factory=list)

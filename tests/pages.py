@@ -1,0 +1,63 @@
+"""A shop's pages in a real browser, on an origin of their own."""
+
+import shutil
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Page, async_playwright
+
+from tests.live.test_page import OFFLINE
+
+
+@dataclass(frozen=True)
+class Pages:
+    """A folder that is served on an origin of its own."""
+
+    folder: Path
+    origin: str
+
+    def write(self, name: str, body: str) -> str:
+        """Write a page. Return its address."""
+        html = f"<!doctype html><meta charset=utf-8><title>Shop</title><body>{body}"
+        (self.folder / name).write_text(html, "utf-8")
+        return f"{self.origin}/{name}"
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Pages]:
+    """Serve a folder."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield Pages(folder, f"http://127.0.0.1:{server.server_address[1]}")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@asynccontextmanager
+async def tab() -> AsyncIterator[Page]:
+    """Open a new browser with an empty page. AssertionError for an error that no script catches."""
+    path = shutil.which("chromium")
+    assert path is not None, "chromium is missing: run `make tools`"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", *OFFLINE]
+        )
+        page = await browser.new_page()
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        yield page
+        await browser.close()
+        assert not errors, errors
