@@ -26,7 +26,7 @@ from pydantic.fields import FieldInfo
 from sightline_all.settings import AllSettings
 from typer.cli import get_docs_for_click
 
-from docs import fields, http, personal_data, platforms
+from docs import errors, fields, http, personal_data, platforms
 from embedder.settings import EmbedderSettings
 from gateway.http.settings import HttpSettings
 from gateway.settings import GatewaySettings
@@ -78,6 +78,7 @@ def pages() -> dict[str, str]:
         "openapi.json": http.description(),
         "fields.md": "\n\n".join(["# Fields of a product", MARK, f"{fields.page()}\n"]),
         "platforms.md": f"{platforms.page()}\n",
+        "../../services/gateway/src/gateway/http/fixes.json": errors.file(),
         "../privacy.md": f"{personal_data.page()}\n",
     }
 

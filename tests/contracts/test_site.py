@@ -1,13 +1,22 @@
 """The site of docs/ builds without a warning and loads nothing from elsewhere."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
+from playwright.sync_api import Route, expect, sync_playwright
+
+from tests.waiting import SECONDS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -53,6 +62,58 @@ def test_no_page_loads_anything_from_another_host(site: Path) -> None:
     addresses = {address for page in site.rglob("*.html") for address in loaded(page)}
     assert any(address.endswith(".css") for address in addresses)
     assert {each for each in addresses if re.match(r"(https?:)?//", each)} == set()
+
+
+@pytest.mark.slow
+def test_the_page_of_the_api_shows_every_call_without_a_network(site: Path) -> None:
+    chromium = shutil.which("chromium")
+    assert chromium is not None, "chromium is missing: run `make tools`"
+    described = json.loads((DOCS / "reference/openapi.json").read_text("utf-8"))
+    calls = sum(len(methods) for methods in described["paths"].values())
+    elsewhere: list[str] = []
+    trouble: list[str] = []
+    with served(site) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        tab = browser.new_page()
+
+        def answer(route: Route) -> None:
+            if route.request.url.startswith((address, "data:", "blob:")):
+                route.continue_()
+            else:
+                elsewhere.append(route.request.url)
+                route.abort()
+
+        tab.route("**/*", answer)
+        tab.on("pageerror", lambda error: trouble.append(str(error)))
+        tab.goto(f"{address}/reference/api.html")
+        frame = tab.frame_locator("iframe.swagger-ui-iframe")
+        frame.locator(".opblock-tag").first.wait_for()
+        for tag in frame.locator(".opblock-tag").all():
+            tag.click()
+        expect(frame.locator(".opblock")).to_have_count(calls, timeout=SECONDS * 1000)
+        shown = frame.locator("[data-path='/v1/catalogs/{catalog_id}:recommend']")
+        expect(shown.first).to_be_visible()
+        browser.close()
+    assert (elsewhere, trouble) == ([], [])
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve a folder on this machine. Yield its address."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def test_there_are_pages_for_every_purpose() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from docs.errors import fixes
 from gateway.http import serving
 from gateway.http.settings import HttpSettings
 from tests.fakes.gateway_wire import Suite, running
@@ -81,5 +82,6 @@ def problem(response: httpx.Response, status: int, reason: str) -> dict[str, Any
     assert response.headers["content-type"] == "application/problem+json", response.text
     assert (response.status_code, found["status"], found["reason"]) == (status, status, reason)
     assert response.headers["x-request-id"] == found["requestId"]
-    assert found["type"] == f"urn:sightline:error:{reason}"
+    assert found["type"] == f"/errors#{reason}"
+    assert found["fix"] == fixes()[reason]
     return found

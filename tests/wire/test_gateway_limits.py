@@ -1,5 +1,6 @@
 """Limits on the cost of one caller, over real gRPC before scripted peers."""
 
+import grpc
 import pytest
 
 from gateway.clients import messages
@@ -82,3 +83,14 @@ async def test_writes_have_a_quota_of_their_own():
         }
         read = catalog_service_pb2.GetProductRequest(product_id="p1")
         assert (await limited.catalog.GetProduct(read)).product_id == "p1"
+
+
+@pytest.mark.parametrize("sent", [b"\x00", bytes(13 * MIB)])
+async def test_requests_that_are_no_messages_use_up_their_caller_s_quota(sent):
+    async with running(quota_calls=0.001, quota_burst_seconds=3600) as limited:  # 3.6 calls
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{limited.port}") as channel:
+            call = channel.unary_unary("/sightline.gateway.v1.RecommendationService/Recommend")
+            reasons = [(await refused(call(sent))).reason for _ in range(5)]
+        assert reasons[0] in {"REQUEST_MALFORMED", "REQUEST_TOO_LARGE"}
+        assert reasons == [reasons[0]] * 3 + ["QUOTA_EXHAUSTED"] * 2
+        await limited.recommendation.Recommend(pb.RecommendRequest())  # of its own catalog

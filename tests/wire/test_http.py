@@ -1,11 +1,13 @@
 """Calls over HTTP/JSON before a real gateway: the same answers and errors as over gRPC."""
 
 import base64
+import html
 from hashlib import sha256
 
 import pytest
 from google.protobuf import json_format
 
+from gateway.http.fixes import fixes
 from gateway.model.filters import expression
 from servicekit.status import from_status
 from sightline.common.v1 import job_service_pb2
@@ -286,3 +288,14 @@ async def test_a_face_without_a_gateway_is_alive_but_not_ready(face: Face) -> No
         assert (await alone.call("GET", "/live")).status_code == 200
         assert (await alone.call("GET", "/ready")).status_code == 503
         problem(await alone.call("GET", f"{V1}/products/p1"), 503, "UNAVAILABLE")
+
+
+async def test_the_type_of_a_problem_leads_to_its_row_of_the_page_of_errors(face: Face) -> None:
+    missing = await face.call("GET", "/v1/catalogs/nowhere/products/p1")
+    found = problem(missing, 404, "CATALOG_NOT_FOUND")
+    address = missing.url.join(found["type"])
+    page = await face.client.get(address)
+    assert page.headers["content-type"].startswith("text/html")
+    assert f'<tr id="{address.fragment}"><td><code>CATALOG_NOT_FOUND</code>' in page.text
+    assert html.escape(found["fix"]) in page.text
+    assert page.text.count("<tr id=") == len(fixes()) > 100

@@ -3,7 +3,14 @@
 import asyncio
 import contextlib
 import time
+from typing import Any
 
+import pytest
+from google.protobuf.message import DecodeError
+
+from gateway.http.calls import MALFORMED
+from gateway.http.contract import public_methods
+from gateway.http.exchange import JSON
 from tests.waiting import until
 from tests.wire.http_face import Face, face, problem, serving_http
 
@@ -104,7 +111,7 @@ async def test_what_is_not_http_is_a_problem(face: Face) -> None:
     ):
         answer = await face.raw(junk + b"\r\n")
         assert answer.startswith(b"HTTP/1.1 4"), (junk, answer[:200])
-        assert answer.count(b"HTTP/1.1") == 1
+        assert answer.count(b"HTTP/1.1 4") == 1
 
 
 async def test_pipelined_requests_are_answered_in_order(face: Face) -> None:
@@ -178,3 +185,42 @@ async def test_requests_in_progress_are_answered_before_a_stop() -> None:
         )
         await script.arrived.wait()
     assert b"HTTP/1.1 504" in await call
+
+
+BROKEN = (
+    ("POST", f"{V1}:search", {"content": b"{", "headers": {"content-type": "application/json"}}),
+    ("POST", f"{V1}:search", {"json": {"no_such_field": 1}}),
+    ("POST", f"{V1}:search", {"content": b"{" * 2**17, "headers": {"content-type": "a/b"}}),
+    ("POST", f"{V1}:search", {"content": b"[" * 2**17, "headers": {"content-type": JSON}}),
+    ("GET", f"{V1}/products?page_size=x", {}),
+    ("POST", "/sightline.gateway.v1.RecommendationService/Search", {"json": {"a": 1}}),
+    (
+        *("POST", "/sightline.gateway.v1.RecommendationService/Search"),
+        {"content": b"\x00", "headers": {"content-type": "application/proto"}},
+    ),
+)
+"""Requests that are no message of their call: small and large, of JSON and of Connect."""
+
+
+@pytest.mark.parametrize(("verb", "path", "options"), BROKEN)
+async def test_a_flood_of_broken_requests_uses_up_the_quota_of_its_caller(
+    verb: str, path: str, options: dict[str, Any]
+) -> None:
+    async with serving_http(quota_calls=0.001, quota_burst_seconds=3600) as face:  # 3.6 calls
+        answers = [await face.call(verb, path, **options) for _ in range(5)]
+    assert [each.status_code for each in answers[:3]] == [answers[0].status_code] * 3
+    assert 400 <= answers[0].status_code < 429
+    assert {each.status_code for each in answers[3:]} == {429}
+    assert b"QUOTA_EXHAUSTED" in answers[-1].content or b"resource_exhausted" in answers[-1].content
+
+
+async def test_a_broken_request_says_what_is_wrong_while_the_gateway_is_away() -> None:
+    async with serving_http({"gateway_target": "127.0.0.1:1"}) as face:
+        response = await face.post(f"{V1}:search", {"no_such_field": 1})
+    problem(response, 400, "REQUEST_INVALID")
+
+
+async def test_the_request_that_is_charged_is_no_message_of_any_call() -> None:
+    for method in public_methods():
+        with pytest.raises(DecodeError):
+            method.request.FromString(MALFORMED)

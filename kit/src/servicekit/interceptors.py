@@ -21,13 +21,14 @@ from servicekit.entry_limits import RequestMalformed
 from servicekit.errors import (
     Code,
     Internal,
+    InvalidArgument,
     PermissionDenied,
     Refusal,
     ServiceError,
     Unauthenticated,
     Unimplemented,
 )
-from servicekit.limits import CallAdmission, CallLimits, catalog_of
+from servicekit.limits import CallAdmission, CallLimits, RequestTooLarge, catalog_of
 from servicekit.status import DETAILS_KEY, to_status
 
 REQUEST_ID_KEY = "x-request-id"
@@ -163,6 +164,8 @@ async def _rejected(
     """
     if isinstance(error, Unauthenticated):
         entrance.count(error)
+    if isinstance(error, InvalidArgument | RequestTooLarge):
+        return entrance.charge_unread(error)
     if not isinstance(error, PermissionDenied):
         return error
     if method.audit is not None and not about.get():

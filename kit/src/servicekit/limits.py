@@ -5,9 +5,9 @@ number, the entries in its lists (`entry_limits`), its catalog, the caller's quo
 the concurrency limit (`concurrency`). The request is read after the first two checks, so that
 unauthenticated requests are never read, and parsed after the fourth. A rejection costs a few
 hundred microseconds at most. A call without permission is charged to its caller's quota of calls,
-and read only if the audit log needs its catalog. Streams have limits of their own. Health checks
-pass none of these: they are small, have little time to arrive, and never wait for one another
-(`HealthReads`).
+and read only if the audit log needs its catalog; a malformed or too large request is charged too.
+Streams have limits of their own. Health checks pass none of these: they are small, have little time
+to arrive, and never wait for one another (`HealthReads`).
 """
 
 from __future__ import annotations
@@ -241,9 +241,19 @@ class CallAdmission:
         Return the error for the caller: once the quota is used up, QuotaExhausted.
         """
         self.count(error)
-        limits = self._limits
+        return self._charged(error, self._limits.declared(catalog))
+
+    def charge_unread(self, error: ServiceError) -> ServiceError:
+        """Charge a request that is malformed or too large to its caller's quota of calls.
+
+        Its catalog is not known: such calls share the quota of undeclared catalogs. Return the
+        error for the caller: once the quota is used up, QuotaExhausted.
+        """
+        return error if self._anonymous else self._charged(error, "")
+
+    def _charged(self, error: ServiceError, catalog: str) -> ServiceError:
         try:
-            limits.quotas.enter(access.caller.get().name, limits.declared(catalog), writes=False)
+            self._limits.quotas.enter(access.caller.get().name, catalog, writes=False)
         except QuotaExhausted as exhausted:
             self.count(exhausted)
             return exhausted

@@ -11,11 +11,11 @@ from tests.live.conftest import RUNNING, running
 CATALOGS = (
     *("default", "hands", "peace", "war", "shell"),
     *("fixes", "fixes-empty", "fixes-new"),
-    *("first-files", "operations", "privacy", "counts"),
+    *("first-files", "operations", "privacy", "counts", "feeds"),
 )
 """One that stays empty; what the command line loads; the same file, in peace and while servers are
 killed; what every other command is tried on; what faults are made in and fixed; what a shop's
-first files go into; what the handbook's commands are typed on."""
+first files go into; what the handbook's commands are typed on; what feeds and pages bring."""
 
 
 @pytest.fixture(scope="session")

@@ -94,6 +94,7 @@ def test_a_constant_may_be_json(tmp_path: Path) -> None:
         ("shopify.csv", "Shopify", 5),
         ("woocommerce.csv", "WooCommerce", 4),
         ("google-retail.jsonl", "Google's Retail API", 2),
+        ("merchant-feed.tsv", "Google's Merchant Center", 2),
     ],
 )
 def test_exports_are_known_by_their_columns(name: str, words: str, count: int) -> None:
@@ -119,7 +120,7 @@ def test_what_is_remembered_of_one_file_is_nothing_to_another(tmp_path: Path) ->
 def test_a_shape_that_nobody_knows_is_refused_with_those_that_are_known() -> None:
     code, said = looked(str(EXPORTS / "shopify.csv"), "--shape", "magento")
     assert code == 1
-    assert "known shapes: shopify, woocommerce, google-retail, none" in said
+    assert "known shapes: shopify, woocommerce, google-retail, google-merchant, schema-org" in said
 
 
 def test_a_file_of_ours_is_read_as_it_is(tmp_path: Path) -> None:
@@ -128,3 +129,39 @@ def test_a_file_of_ours_is_read_as_it_is(tmp_path: Path) -> None:
     code, said = looked(str(path), "--ignore", "sku", "--ignore", "regular price")
     assert code == 0
     assert "export" not in said
+
+
+def test_pages_are_read_by_folder_or_by_sitemap(tmp_path: Path) -> None:
+    code, said = looked("--pages", str(EXPORTS / "pages"))
+    assert code == 0, said
+    assert "4 products are valid" in said
+    assert "1 page describes no product." in said
+    sitemap = str(EXPORTS / "pages" / "sitemap.xml")
+    assert "3 products are valid" in looked(sitemap, "--pages", str(EXPORTS / "pages"))[1]
+    code, said = looked(sitemap)
+    assert code == 1
+    assert "Fix: save the pages, and name their folder with --pages" in said
+    code, said = looked("--pages", str(EXPORTS), "--folder", str(EXPORTS))
+    assert code == 2
+    assert "give one of FILE, --folder and --pages" in said
+
+
+def test_a_hostile_feed_is_refused_with_its_reason_and_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "feed.xml"
+    path.write_text('<!DOCTYPE rss [<!ENTITY a "b">]><rss><item/></rss>')
+    code, said = looked(str(path))
+    assert code == 1
+    assert "FILE_REFUSED: feed.xml declares a document type" in said
+    assert "Fix: remove the declaration" in said
+
+
+def test_a_bad_item_of_a_feed_is_named_and_kept_apart(tmp_path: Path) -> None:
+    path = tmp_path / "feed.xml"
+    path.write_text((EXPORTS / "merchant-wines.xml").read_text("utf-8"), "utf-8")
+    code, said = looked(str(path))
+    assert code == 1
+    assert "3 products are valid" in said
+    assert "Row 3, line 21: ROW_INVALID: item broken: is not well-formed in line 23" in said
+    assert '"_place": "line 21"' in (tmp_path / "feed.rejected.jsonl").read_text("utf-8")
+    again, said = looked(str(tmp_path / "feed.rejected.jsonl"))
+    assert again == 1, "an unchanged row is rejected again"

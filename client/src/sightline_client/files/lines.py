@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import NoReturn
 
-from sightline_client.files.model import NOTE, Row, bad, unread
+from sightline_client.files.model import Row, bad, checked
 
 _LONGEST_LINE = 4 * 1024 * 1024
 """Maximum bytes of a line. A longer one is an invalid row and is not kept in memory."""
@@ -46,7 +45,7 @@ class JsonLines:
                 continue
             number += 1
             yield (
-                self._checked(_row(number, line))
+                checked(_row(number, line), self._known, self._ignore)
                 if whole
                 else Row(number, error=bad("", f"the line is longer than {_LONGEST_LINE:,} bytes"))
             )
@@ -54,14 +53,6 @@ class JsonLines:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-    def _checked(self, row: Row) -> Row:
-        if not self._known or row.error is not None:
-            return row
-        for name in row.cells:
-            if name not in self._known and name not in self._ignore and not name.startswith(NOTE):
-                return replace(row, error=bad(name, unread(name, self._known)))
-        return row
 
 
 def _row(number: int, line: bytes) -> Row:

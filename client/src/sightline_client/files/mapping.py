@@ -6,7 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 
 from sightline_client.files.currencies import CODES
@@ -103,7 +103,7 @@ class Mapped(Wrapped):
     def rows(self) -> Iterator[Row]:
         """Yield the rows by our columns."""
         for row in self._table.rows():
-            yield Row(row.number, self._cells(row.cells), row.error)
+            yield replace(row, cells=self._cells(row.cells))
 
     def _cells(self, cells: Mapping[str, object]) -> dict[str, object]:
         attributes: dict[str, object] = {}

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from sightline_client.errors import SightlineError, invalid
@@ -34,6 +34,8 @@ class Row:
     """Values by column: text in CSV, typed in other files."""
     error: SightlineError | None = None
     """Error of an invalid row; None = the row is valid."""
+    place: str = ""
+    """Where the row is in a file that has no rows, such as `line 203`; empty: by its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,17 @@ class RowTable(Protocol):
 def bad(column: str, description: str, *, reason: str = "ROW_INVALID") -> SightlineError:
     """Return the error for a column of a row; column "" = the row as a whole."""
     return invalid(column or "row", description, reason=reason)
+
+
+def checked(row: Row, known: Collection[str], ignore: Collection[str]) -> Row:
+    """Return the row, with an error if it has a column that is not read and that is neither
+    ignored nor a note, because its value would be lost silently. `known`: () = any."""
+    if not known or row.error is not None:
+        return row
+    for name in row.cells:
+        if name not in known and name not in ignore and not name.startswith(NOTE):
+            return replace(row, error=bad(name, unread(name, known)))
+    return row
 
 
 def unread(name: str, known: Collection[str]) -> str:

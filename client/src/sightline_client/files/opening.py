@@ -1,22 +1,31 @@
 """Choose the reader by the file's name and check the columns."""
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from sightline_client.files.conversion import Shape, Shaped
 from sightline_client.files.delimited import Delimited
 from sightline_client.files.lines import JsonLines
 from sightline_client.files.mapping import ColumnMap, Mapped, missing_field
 from sightline_client.files.model import FileRefused, Row, RowTable, unread
+from sightline_client.files.pages import SUFFIXES as PAGES
+from sightline_client.files.pages import ProductPages
 from sightline_client.files.parquet import Parquet
 from sightline_client.files.proposing import SAMPLE
-from sightline_client.files.shapes import Shape, Shaped
+from sightline_client.files.xml_feed import XmlFeed
 
 DELIMITED = frozenset({".csv", ".tsv", ".txt"})
 LINES = frozenset({".jsonl", ".ndjson"})
 PARQUET = frozenset({".parquet"})
+FEEDS = frozenset({".xml", ".rss", ".atom"})
+SHAPES: Mapping[str, str] = {
+    **dict.fromkeys(FEEDS, "google-merchant"),
+    **dict.fromkeys(PAGES, "schema-org"),
+}
+"""Shapes of kinds of files that have but one, by the end of the name."""
 _PART = 8 * 1024 * 1024
 
 
@@ -97,16 +106,19 @@ def _open(
     if suffix in DELIMITED:
         theirs = reading.shape.marks if reading.shape else frozenset(reading.map.columns)
         return Delimited(path, {*columns, *theirs}, reading.encoding)
-    if suffix in LINES:
-        if reading.shape is not None or not strict:
-            return JsonLines(path)
-        paths = {name.partition(".")[0] for name in reading.map.columns}
-        return JsonLines(path, known={*columns, *paths}, ignore=ignore)
     if suffix in PARQUET:
         return Parquet(path)
+    if suffix in PAGES:
+        return ProductPages(path.parent, page=path)
+    paths = {name.partition(".")[0] for name in reading.map.columns}
+    known = () if reading.shape is not None or not strict else {*columns, *paths}
+    if suffix in LINES:
+        return JsonLines(path, known=known, ignore=ignore)
+    if suffix in FEEDS:
+        return XmlFeed(path, encoding=reading.encoding, known=known, ignore=ignore)
     raise FileRefused(
         f"{path.name} is not a supported kind of file",
-        "name it by its content: .csv, .tsv, .jsonl or .parquet",
+        "name it by its content: .csv, .tsv, .jsonl, .parquet, .xml or .html",
     )
 
 

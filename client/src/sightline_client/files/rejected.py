@@ -12,6 +12,8 @@ from sightline_client.files.formulas import escape
 from sightline_client.files.model import RAGGED, Row, RowTable
 
 MARK = ".rejected"
+PLACE = "_place"
+"""Note on rows of files that have places instead of rows."""
 NOTES = ("_row", "_reason", "_problem", RAGGED)
 """Columns added to every row. An unchanged row is rejected again: by RAGGED for lost or shifted
 cells, by ``twice`` for a repeated id.
@@ -40,12 +42,16 @@ class Rejected:
     def add(self, row: Row, error: SightlineError) -> None:
         """Write the row and its error."""
         self.count += 1
-        notes = dict(zip(NOTES, (row.number, error.reason, problem(error)), strict=False))
+        notes: dict[str, object] = dict(
+            zip(NOTES, (row.number, error.reason, problem(error)), strict=False)
+        )
         file = self._open()
         if self._writer is not None:
             cells = [row.cells.get(name) for name in self._columns]
             self._write([*cells, *notes.values(), row.cells.get(RAGGED)])
         else:
+            if row.place:
+                notes[PLACE] = row.place
             own = {key: value for key, value in row.cells.items() if key not in notes}
             file.write(dumping.line(own | notes) + "\n")
 

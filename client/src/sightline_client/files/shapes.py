@@ -1,72 +1,26 @@
 """Exports of other systems: the columns that identify them, and the meaning of their rows.
 
 Made from the documented columns of each: Shopify's product CSV, WooCommerce's product CSV, products
-and user events of Google's Retail API, and the BigQuery export of Google Analytics 4.
+and user events of Google's Retail API, and the BigQuery export of Google Analytics 4. Feeds of
+Google's Merchant Center and products of schema.org have modules of their own.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 
-from sightline_client.files.mapping import fill, listed, put
-from sightline_client.files.model import Row, RowTable, Wrapped
-
-Cells = dict[str, object]
-Read = Callable[[Iterator[Row]], Iterator[Row]]
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """One kind of export."""
-
-    name: str
-    of: str
-    """Name of the exporting system."""
-    marks: frozenset[str]
-    """Columns, in lower case, that identify the shape."""
-    read: Read
-    """Converter of its rows to rows of our columns."""
-
-
-class Shaped(Wrapped):
-    """Table of a known shape, read as our columns."""
-
-    columns: tuple[str, ...] = ()
-
-    def __init__(self, table: RowTable, shape: Shape, constants: Mapping[str, str]) -> None:
-        """`constants`: values of our columns that the export lacks, such as `currency`."""
-        super().__init__(table)
-        self._shape, self._constants = shape, constants
-        self.how = repr((shape.name, sorted(constants.items())))
-        """Text that identifies the conversion of rows."""
-
-    def rows(self) -> Iterator[Row]:
-        """Yield the rows by our columns, numbered as in the file."""
-        small = (
-            Row(row.number, {name.lower(): value for name, value in row.cells.items()}, row.error)
-            for row in self._table.rows()
-        )
-        for row in self._shape.read(small):
-            cells = dict(row.cells)
-            if row.error is None:
-                fill(cells, self._constants)
-            yield Row(row.number, cells, row.error)
-
-
-def _by_row(read: Callable[[Mapping[str, object]], Iterator[Cells]]) -> Read:
-    """Make a reader of an export whose rows can be read one by one, each as any number of ours."""
-
-    def each(rows: Iterator[Row]) -> Iterator[Row]:
-        for row in rows:
-            if row.error is not None:
-                yield row
-            else:
-                yield from (Row(row.number, made) for made in read(row.cells))
-
-    return each
-
+from sightline_client.files import merchant_feed, schema_org
+from sightline_client.files.conversion import (
+    Cells,
+    Shape,
+    by_row,
+    move,
+    object_of,
+    objects_of,
+)
+from sightline_client.files.mapping import listed
+from sightline_client.files.model import Row
 
 # Products
 
@@ -100,11 +54,11 @@ def _shopify_product(group: list[Row]) -> Iterator[Row]:
         many = len(variants) > 1
         made["id"] = cells.get("variant sku") or "-".join([handle, *(named if many else ())])
         made["parent_id"] = handle if many else ""
-        _move(first, made, title="title", description="body (html)", brand="vendor")
-        _move(first, made, category="product category", tags="tags")
+        move(first, made, title="title", description="body (html)", brand="vendor")
+        move(first, made, category="product category", tags="tags")
         if not made.get("category"):
-            _move(first, made, category="type")
-        _move(cells, made, price="variant price")
+            move(first, made, category="type")
+        move(cells, made, price="variant price")
         made["available"] = _shopify_stock(cells, status)
         images = [cells["variant image"]] if cells.get("variant image") else []
         made["images"] = list(dict.fromkeys([*images, *filter(None, photos)]))
@@ -125,17 +79,17 @@ def _shopify_stock(cells: Mapping[str, object], status: str) -> object:
     return "backorder" if cells.get("variant inventory policy") == "continue" else "false"
 
 
-@_by_row
+@by_row
 def _woocommerce(cells: Mapping[str, object]) -> Iterator[Cells]:
     """Read a product or a variation; `Parent` names a variable product by id:… or SKU."""
     made = Cells()
     number = cells.get("id")
     made["id"] = cells.get("sku") or (f"id:{number}" if number else "")
-    _move(cells, made, title="name", description="description", images="images", tags="tags")
-    _move(cells, made, price="sale price")
+    move(cells, made, title="name", description="description", images="images", tags="tags")
+    move(cells, made, price="sale price")
     if not made.get("price"):
-        _move(cells, made, price="regular price")
-    _move(cells, made, category="categories", brand="brands")
+        move(cells, made, price="regular price")
+    move(cells, made, category="categories", brand="brands")
     if isinstance(text := cells.get("categories"), str):
         made["category"] = text.split(",")[0].strip()  # the others are its further categories
     made["parent_id"] = cells.get("parent") or ""
@@ -155,24 +109,24 @@ def _woocommerce_attributes(cells: Mapping[str, object]) -> Mapping[str, object]
     return found
 
 
-@_by_row
+@by_row
 def _google(cells: Mapping[str, object]) -> Iterator[Cells]:
     """Read a product of the Retail API, in JSON Lines."""
     made = Cells()
-    _move(cells, made, id="id", title="title", description="description", uri="uri")
-    _move(cells, made, tags="tags", language="languagecode", available="availability")
+    move(cells, made, id="id", title="title", description="description", uri="uri")
+    move(cells, made, tags="tags", language="languagecode", available="availability")
     primary = cells.get("primaryproductid")
     made["parent_id"] = primary if primary != made.get("id") else ""
     categories, brands = cells.get("categories"), cells.get("brands")
     made["category"] = categories[0] if isinstance(categories, list) and categories else ""
     made["brand"] = brands[0] if isinstance(brands, list) and brands else ""
-    price = _object(cells.get("priceinfo"))
+    price = object_of(cells.get("priceinfo"))
     made["price"], made["currency"] = price.get("price"), price.get("currencyCode")
-    made["images"] = [image["uri"] for image in _objects(cells.get("images")) if "uri" in image]
+    made["images"] = [image["uri"] for image in objects_of(cells.get("images")) if "uri" in image]
     made["attributes"] = {
         str(name): values
-        for name, value in _object(cells.get("attributes")).items()
-        if (values := _object(value).get("text") or _object(value).get("numbers"))
+        for name, value in object_of(cells.get("attributes")).items()
+        if (values := object_of(value).get("text") or object_of(value).get("numbers"))
     }
     yield made
 
@@ -196,24 +150,26 @@ _RETAIL = {
 }
 
 
-@_by_row
+@by_row
 def _ga4(cells: Mapping[str, object]) -> Iterator[Cells]:
     """Convert an event to one event for each of its items. Events without products, such as
     page_view, are left out."""
     kind = _GA4.get(str(cells.get("event_name")))
     if kind is None:
         return
-    params = {str(one.get("key")): one.get("value") for one in _objects(cells.get("event_params"))}
+    params = {
+        str(one.get("key")): one.get("value") for one in objects_of(cells.get("event_params"))
+    }
     shared: Cells = {
         "type": kind,
         "time": cells.get("event_timestamp"),  # microseconds; `cells` detects the unit
         "session_id": _param(params, "ga_session_id"),
-        "order_id": _object(cells.get("ecommerce")).get("transaction_id"),
+        "order_id": object_of(cells.get("ecommerce")).get("transaction_id"),
         "query": _param(params, "search_term") if kind == "SEARCH" else "",
         **_who(cells.get("user_id"), cells.get("user_pseudo_id")),
     }
     money = _param(params, "currency")
-    for place, item in enumerate(_objects(cells.get("items")) or [{}]):
+    for place, item in enumerate(objects_of(cells.get("items")) or [{}]):
         price = item.get("price")
         of = {
             "product_id": item.get("item_id") or "",
@@ -223,7 +179,7 @@ def _ga4(cells: Mapping[str, object]) -> Iterator[Cells]:
         yield _event(shared, of, place)
 
 
-@_by_row
+@by_row
 def _retail(cells: Mapping[str, object]) -> Iterator[Cells]:
     """Convert a user event of the Retail API: yield one event for each product of a row."""
     kind = _RETAIL.get(str(cells.get("eventtype")))
@@ -233,12 +189,12 @@ def _retail(cells: Mapping[str, object]) -> Iterator[Cells]:
         "type": kind,
         "time": cells.get("eventtime"),
         "session_id": cells.get("sessionid") or "",
-        "order_id": _object(cells.get("purchasetransaction")).get("id"),
+        "order_id": object_of(cells.get("purchasetransaction")).get("id"),
         "query": cells.get("searchquery") or "" if kind == "SEARCH" else "",
-        **_who(_object(cells.get("userinfo")).get("userId"), cells.get("visitorid")),
+        **_who(object_of(cells.get("userinfo")).get("userId"), cells.get("visitorid")),
     }
-    for place, detail in enumerate(_objects(cells.get("productdetails")) or [{}]):
-        named = _object(detail.get("product")).get("id")
+    for place, detail in enumerate(objects_of(cells.get("productdetails")) or [{}]):
+        named = object_of(detail.get("product")).get("id")
         yield _event(shared, {"product_id": named, "quantity": detail.get("quantity")}, place)
 
 
@@ -262,27 +218,14 @@ def _param(params: Mapping[str, object], name: str) -> object:
     return str(text)
 
 
-def _object(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _objects(value: object) -> list[Mapping[str, object]]:
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
-
-
-def _move(cells: Mapping[str, object], made: Cells, **columns: str) -> None:
-    for ours, theirs in columns.items():
-        value = cells.get(theirs)
-        if value not in (None, ""):
-            put(made, ours, value)
-
-
 PRODUCTS = {
     shape.name: shape
     for shape in (
         Shape("shopify", "Shopify", frozenset({"handle", "variant price"}), _shopify),
         Shape("woocommerce", "WooCommerce", frozenset({"sku", "regular price"}), _woocommerce),
         Shape("google-retail", "Google's Retail API", frozenset({"priceinfo"}), _google),
+        merchant_feed.SHAPE,
+        schema_org.SHAPE,
     )
 }
 EVENTS = {
@@ -296,5 +239,5 @@ EVENTS = {
 
 def shape_of(columns: Iterable[str], shapes: Mapping[str, Shape]) -> Shape | None:
     """Return the shape of a table with these columns; None = unknown."""
-    found = {name.lower() for name in columns}
+    found = {form for name in columns for form in (name.lower(), merchant_feed.column(name))}
     return next((shape for shape in shapes.values() if shape.marks <= found), None)

@@ -20,9 +20,10 @@ from sightline_client.files.folder import PhotoTree
 from sightline_client.files.model import FileRefused, Row
 from sightline_client.files.rejected import MARK
 from sightline_client.files.seen import SeenIds, twice
+from sightline_client.files.shapes import PRODUCTS
 from sightline_client.values.catalog import ImportMode
 
-OFFERS = FileLayout(offer_rows.COLUMNS, offer_rows.NEEDED)
+OFFERS = FileLayout(offer_rows.COLUMNS, offer_rows.NEEDED, PRODUCTS)
 _STORED = ("product stored", "products stored")
 _CHECKED = "Checked without the suite: columns, values, photos' paths and sizes."
 
@@ -39,7 +40,10 @@ def import_(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="FILE", exists=True, dir_okay=False, help="A .csv, .jsonl or .parquet file."
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="A .csv, .tsv, .jsonl, .parquet, .xml (feed) or .html file.",
         ),
     ] = None,
     folder: Annotated[
@@ -50,6 +54,16 @@ def import_(
             metavar="DIR",
             help="Instead of FILE: a folder of photos, category/…/photo.jpg. The id is the path"
             " within it. Links to files outside the folder are not followed.",
+        ),
+    ] = None,
+    pages: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            metavar="DIR",
+            help="Instead of FILE: a folder of saved pages with products of schema.org. With a "
+            "sitemap as FILE, only the pages that it lists.",
         ),
     ] = None,
     images: Annotated[
@@ -119,15 +133,20 @@ def import_(
       sightline products import theirs.csv --map Price_EUR=price --set currency=EUR
 
       sightline products import --folder clothing/
+
+      sightline products import feed.xml --dry-run
+
+      sightline products import --pages saved/ --dry-run
     """
-    if (file is None) is (folder is None):
-        raise typer.BadParameter("give either FILE or --folder", param_hint="FILE")
+    if sum(each is not None for each in (file if pages is None else None, folder, pages)) != 1:
+        text = "give one of FILE, --folder and --pages"
+        raise typer.BadParameter(text, param_hint="FILE")
     if mode is Mode.FULL and file is not None and MARK in file.suffixes:
         raise typer.BadParameter(
             "a file of rejected rows holds only part of a catalog: full would delete the rest",
             param_hint="--mode",
         )
-    source = _open(file, folder, images, columns)
+    source = _open(file, folder, pages, images, columns)
     plan = importing.ImportPlan(
         ImportMode(mode.value.upper()), import_id, dry_run, force, in_flight
     )
@@ -143,7 +162,7 @@ def import_(
         _summary(source, outcome, dry_run=dry_run),
         outcome.rejected,
         ("products", "import"),
-        images=images or folder,
+        images=images or folder or pages,
         ignore=columns.ignore,
     )
     if outcome.refused or outcome.failed:
@@ -160,7 +179,8 @@ def offers(
     """Set prices and stock only; all other fields stay unchanged.
 
     [bold]Columns[/bold]: id; price with currency; available. Empty cells leave the value unchanged.
-    Answers and filters use the new values at once, without new vectors.
+    Answers and filters use the new values at once, without new vectors. Exports and feeds of
+    products are read too.
 
     [bold]Example[/bold]
 
@@ -205,21 +225,22 @@ def offers(
 
 
 def _open(
-    file: Path | None, folder: Path | None, images: Path | None, columns: FileColumns
+    file: Path | None,
+    folder: Path | None,
+    pages: Path | None,
+    images: Path | None,
+    columns: FileColumns,
 ) -> importing.ImportSource:
-    return running.guarded(
-        lambda: (
-            importing.open_file(file, images, columns)
-            if file is not None
-            else importing.open_folder(_folder(folder))
-        )
-    )
+    def opened() -> importing.ImportSource:
+        if pages is not None:
+            return importing.open_pages(pages, file, images, columns)
+        if file is not None:
+            return importing.open_file(file, images, columns)
+        if folder is not None:
+            return importing.open_folder(folder)
+        raise FileRefused("there is nothing to import", "give FILE, --folder or --pages")
 
-
-def _folder(folder: Path | None) -> Path:
-    if folder is None:
-        raise FileRefused("there is nothing to import", "give FILE or --folder")
-    return folder
+    return running.guarded(opened)
 
 
 def _offer(row: Row, seen: SeenIds) -> catalog_pb2.Offer:
@@ -237,6 +258,7 @@ def _facts(
     return {
         "linksNotFollowed": str(tree.not_followed if tree else 0),
         "notPhotos": str(tree.not_photos if tree else 0),
+        "pagesWithoutProduct": str(source.pages.without if source.pages else 0),
         "dryRun": dry_run,
         "rowsRead": str(outcome.rows),
         "rowsRefused": str(outcome.refused),
@@ -265,4 +287,7 @@ def _summary(
         if source.table.not_photos:
             files = counted(source.table.not_photos, "file is not a photo", "files are not photos")
             text += f" {files} by {'its name' if source.table.not_photos == 1 else 'their names'}."
+    if source.pages is not None and source.pages.without:
+        some = counted(source.pages.without, "page describes", "pages describe")
+        text += f" {some} no product."
     return text + (f" {_CHECKED}" if dry_run else "")

@@ -16,11 +16,12 @@ from rich.text import Text
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.option_groups import OptionGroup
 from sightline_client.cli.show.tables import plain
-from sightline_client.files.mapping import ColumnMap, column_map
+from sightline_client.files.conversion import Shape, Shaped
+from sightline_client.files.mapping import ColumnMap, Mapped, column_map
 from sightline_client.files.model import FileRefused, RowTable
-from sightline_client.files.opening import Reading, look, open_table
+from sightline_client.files.opening import SHAPES, Reading, look, open_table
 from sightline_client.files.proposing import NOTHING, propose, words
-from sightline_client.files.shapes import Shape, shape_of
+from sightline_client.files.shapes import shape_of
 
 GUESS, NONE = "guess", "none"
 """Words in place of a pair or a shape."""
@@ -97,6 +98,14 @@ class FileLayout:
                 raise
             raise FileRefused(str(error), error.fix + self._hint(path, given)) from None
 
+    def over(self, table: RowTable, given: FileColumns, shape: str) -> RowTable:
+        """Read a table that is no file: by the given map, else by a shape."""
+        pairs = [] if given.map == [NONE] else given.map or []
+        by = column_map(pairs, given.constants or (), self.known)
+        if pairs:
+            return Mapped(table, by, self.known)
+        return Shaped(table, self.shapes[shape], by.constants)
+
     def candidates(self, path: Path, given: FileColumns) -> Mapping[str, Collection[str]]:
         """Return some values of each column whose meaning a guess has to find; no column unless
         `--map guess` is given."""
@@ -129,7 +138,9 @@ class FileLayout:
             _remember(names, chosen)
             return Reading(map=chosen, encoding=given.encoding)
         own = set(names) <= {*self.known, *(given.ignore or ())}
-        if (shape := self._shape(names, given.shape, own=own)) is not None:
+        own = own and path.suffix.lower() not in SHAPES
+        wanted = given.shape or SHAPES.get(path.suffix.lower(), "")
+        if (shape := self._shape(names, wanted, own=own)) is not None:
             return Reading(map=fixed, shape=shape, encoding=given.encoding)
         before = ColumnMap() if own else _last(names)
         if before:

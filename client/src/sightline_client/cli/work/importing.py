@@ -20,14 +20,16 @@ from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, to_wire
 from sightline_client.errors import SightlineError
 from sightline_client.files import products
+from sightline_client.files.conversion import Shaped
 from sightline_client.files.folder import PhotoTree
 from sightline_client.files.mapping import Mapped
 from sightline_client.files.model import Row, RowTable, bad
 from sightline_client.files.opening import fingerprint, look
+from sightline_client.files.pages import ProductPages
 from sightline_client.files.photos import PhotoFolder
 from sightline_client.files.rejected import Rejected, problem
 from sightline_client.files.seen import SeenIds, SharedPhotos, twice
-from sightline_client.files.shapes import PRODUCTS, Shaped
+from sightline_client.files.shapes import PRODUCTS
 from sightline_client.transport.row_import import Line, Sender, read_ahead, send_all, too_large
 from sightline_client.values.catalog import ImportMode
 
@@ -47,6 +49,8 @@ class ImportSource:
     photos: PhotoFolder
     fingerprint: str
     """Equal contents have equal hashes."""
+    pages: ProductPages | None = None
+    """Pages that the table is read from; None = it is read from something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,19 @@ def open_folder(path: Path) -> ImportSource:
     with progress.meter(f"looking for photos in {path.name}", stays=False) as bar:
         tree = PhotoTree(path, lambda found: bar.at(0, rows=found))
     return ImportSource(path.resolve(), tree, PhotoFolder(path), tree.fingerprint)
+
+
+def open_pages(
+    folder: Path, sitemap: Path | None, images: Path | None, columns: FileColumns
+) -> ImportSource:
+    """Open the saved pages of a folder, or those that a sitemap names."""
+    with progress.meter(f"looking for pages in {folder.name}", stays=False) as bar:
+        pages = ProductPages(folder, None, sitemap, lambda found: bar.at(0, rows=found))
+    table = ROWS.over(pages, columns, "schema-org")
+    content = pages.fingerprint
+    if isinstance(table, Mapped | Shaped):
+        content = hashlib.sha256(f"{content} {table.how}".encode()).hexdigest()[:32]
+    return ImportSource(folder.resolve(), table, PhotoFolder(images or folder), content, pages)
 
 
 async def run(client: SightlineClient, source: ImportSource, plan: ImportPlan) -> ImportOutcome:
@@ -306,7 +323,9 @@ def report_row(count: int, row: Row, error: SightlineError, item_id: str) -> Non
     """Print the first rejected rows one by one; the file has the rest."""
     if count <= SHOWN:
         name = f" ({plain(item_id)})" if item_id else ""
-        text = Text.assemble((f"Row {row.number:,}", "bold"), f"{name}: {plain(error.reason)}: ")
+        place = f", {plain(row.place)}" if row.place else ""
+        head = f"{place}{name}: {plain(error.reason)}: "
+        text = Text.assemble((f"Row {row.number:,}", "bold"), head)
         running.say(text.append(plain(problem(error))))
     elif count == SHOWN + 1:
         running.say(Text("… more rejected rows are in their file."))

@@ -109,7 +109,11 @@ class HttpApp:
         raw = kind == connect.PROTO
         most = method.most_bytes * (1 if raw else EXPANSION)
         if request.verb == "GET":
-            sent = connect.read(method, kind, connect.message_of_query(request))
+
+            async def asked() -> Any:
+                return connect.read(method, kind, connect.message_of_query(request))
+
+            sent = await self._read(method, asked, context)
             answer, headers = await self._unary(method, sent, context, request, raw=raw)
             return connect.write(kind, answer, headers)
 
@@ -140,7 +144,9 @@ class HttpApp:
             return message
 
         if method.streams:
-            answers = self._gateway.stream(method, await arriving(), context)
+            answers = self._gateway.stream(
+                method, await self._read(method, arriving, context), context
+            )
             write = encode.to_bytes
             work = streams.send_events(send, request, answers, write, request.request_id)
             await until_gone(work, request)
@@ -160,13 +166,21 @@ class HttpApp:
         """Call with a request that may still arrive: a large one only once its caller is known."""
         size = None if "content-encoding" in request.headers else request.size
         if size is not None and size <= SMALL:
-            return await self._unary(method, await arriving(), context, request, raw=raw)
+            message = await self._read(method, arriving, context)
+            return await self._unary(method, message, context, request, raw=raw)
         most = method.most_bytes * EXPANSION
         held = min(most if size is None else size, most, self._bytes.each)
         async with self._bytes.reserve(request.client, held):
             work = self._gateway.unary_arriving(method, arriving(), context, raw=raw)
             found: tuple[Any, dict[str, str]] = await until_gone(work, request)
             return found
+
+    async def _read(self, method: PublicMethod, arriving: Any, context: CallContext) -> Any:
+        """Return a request; one that is none is charged to its caller, as over gRPC."""
+        try:
+            return await arriving()
+        except ServiceError as error:
+            raise await self._gateway.charge(method, error, context) from None
 
     async def _unary(
         self,

@@ -15,12 +15,17 @@ from gateway.http.contract import PublicMethod
 from gateway.http.errors import ClientGone, HeaderInvalid
 from gateway.http.exchange import HttpRequest
 from servicekit.access import AUTHORIZATION, MOST_TOKEN, TokenInvalid
+from servicekit.errors import Code, ServiceError
 from servicekit.interceptors import REQUEST_ID_KEY
 from servicekit.status import from_rpc_error
 
 FORWARDED = ("traceparent", "tracestate")
 """Headers that become metadata, beside `authorization` and the request id. No other does: a caller
 must not send what services send one another."""
+MALFORMED = b"\x00"
+"""A request that is no message of any call. The gateway charges it to its caller as it does one
+that comes over gRPC."""
+_ABOUT_THE_CALLER = (Code.UNAUTHENTICATED, Code.PERMISSION_DENIED, Code.RESOURCE_EXHAUSTED)
 RETURNED = ("x-sightline-version", "x-sightline-cost-us")
 """Trailers of a call that become headers of its answer."""
 
@@ -98,6 +103,17 @@ class GatewayCalls:
         )
         return await self._ended(call)
 
+    async def charge(
+        self, method: PublicMethod, error: ServiceError, context: CallContext
+    ) -> ServiceError:
+        """Charge a request that is no message of its call to its caller. Return the error for the
+        caller: `error`, or that the caller is rejected, or its quota used up."""
+        try:
+            await self.unary(method, MALFORMED, context, raw=True)
+        except ServiceError as found:
+            return found if found.code in _ABOUT_THE_CALLER else error
+        return error
+
     async def unary_arriving(
         self,
         method: PublicMethod,
@@ -112,9 +128,13 @@ class GatewayCalls:
 
         async def requests() -> AsyncIterator[Any]:
             with suppress(Exception, asyncio.CancelledError):
-                yield await asyncio.shield(body)
+                try:
+                    found = await asyncio.shield(body)
+                except ServiceError:
+                    found = MALFORMED
+                yield found
                 return
-            call.cancel()  # the request is invalid, or its client left: nothing is to be done
+            call.cancel()  # its client left: nothing is to be done
             await ended.wait()
 
         call = self._stub("stream_unary", method, raw)(
@@ -122,6 +142,11 @@ class GatewayCalls:
         )
         try:
             return await self._ended(call)
+        except ServiceError as answer:
+            found = body.exception() if body.done() and not body.cancelled() else None
+            if isinstance(found, ServiceError) and answer.code not in _ABOUT_THE_CALLER:
+                raise found from None
+            raise
         except asyncio.CancelledError:
             if body.done() and not body.cancelled() and (error := body.exception()):
                 raise error from None
@@ -159,10 +184,14 @@ class GatewayCalls:
         if key not in self._made:
             self._made[key] = getattr(self._channel, kind)(
                 method.path,
-                request_serializer=None if raw else method.request.SerializeToString,
+                request_serializer=None if raw else _serialized,
                 response_deserializer=None if raw else method.answer.FromString,
             )
         return self._made[key]
+
+
+def _serialized(request: Any) -> bytes:
+    return request if isinstance(request, bytes) else bytes(request.SerializeToString())
 
 
 def _returned(trailers: Any) -> dict[str, str]:

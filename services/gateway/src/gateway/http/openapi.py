@@ -11,6 +11,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from gateway.http import conditions, photos
 from gateway.http.contract import HttpPattern, PublicMethod
 from gateway.http.exchange import JSON, PROBLEM
+from gateway.http.fixes import type_of
 from gateway.http.mapping import kinds
 from gateway.http.problems import TITLES
 from gateway.http.schemas import Schema, Schemas
@@ -241,10 +242,16 @@ def _problem() -> Schema:
         "type": "object",
         "description": "An error (RFC 9457) with what the status of a gRPC call carries.",
         "properties": {
-            "type": {**text, "examples": ["urn:sightline:error:PRODUCT_NOT_FOUND"]},
+            "type": {
+                **text,
+                "format": "uri-reference",
+                "description": "The reason's row of the page /errors of this server.",
+                "examples": [type_of("PRODUCT_NOT_FOUND")],
+            },
             "title": text,
             "status": {"type": "integer", "minimum": 400, "maximum": 599},
-            "detail": {**text, "description": "What is wrong, and what to do, for a person."},
+            "detail": {**text, "description": "What is wrong, for a person."},
+            "fix": {**text, "description": "What to do about the reason, for a person."},
             "code": {**text, "enum": [*sorted(map(str, TITLES)), "INTERNAL", "UNKNOWN"]},
             "reason": {**text, "description": "Stable, for programs: docs/integrate/errors.md."},
             "domain": text,

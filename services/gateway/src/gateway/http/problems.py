@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from gateway.http import fixes
 from gateway.http.errors import MethodNotAllowed
 from gateway.http.exchange import PROBLEM, HttpAnswer
 from servicekit.errors import Code, ServiceError
@@ -65,18 +66,21 @@ def status_of(error: ServiceError) -> int:
 
 
 def problem(error: ServiceError, request_id: str, status: int | None = None) -> dict[str, Any]:
-    """Return the members of a problem."""
+    """Return the members of a problem. `request_id`: empty = the request could not be read."""
     number = status or status_of(error)
     found: dict[str, Any] = {
-        "type": f"urn:{DOMAIN}:error:{error.reason}",
+        "type": fixes.type_of(error.reason),
         "title": TITLES.get(error.code, "The service failed"),
         "status": number,
         "detail": error.message,
         "code": str(error.code),
         "reason": error.reason,
         "domain": DOMAIN,
-        "requestId": request_id,
     }
+    if request_id:
+        found["requestId"] = request_id
+    if fix := fixes.fixes().get(error.reason):
+        found["fix"] = fix
     if error.metadata:
         found["metadata"] = dict(error.metadata)
     if error.violations:

@@ -6,7 +6,11 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.http.problems import problem
+from servicekit.errors import InvalidArgument
 
 HEAD_BYTES = 2**14
 """Maximum bytes of a request's first line and headers: as much as gRPC accepts, and a long path."""
@@ -145,17 +149,13 @@ class LimitedProtocol(HttpToolsProtocol):
         """Write a problem and close, unless an answer has begun."""
         if self.transport.is_closing():
             return
-        body = (
-            f'{{"type":"urn:sightline:error:{reason}","title":"The request is invalid",'
-            f'"status":{status},"detail":"{detail}","code":"INVALID_ARGUMENT","reason":"{reason}",'
-            '"domain":"sightline"}'
-        )
+        body = orjson.dumps(problem(InvalidArgument(detail, reason=reason), "", status))
         head = (
             f"HTTP/1.1 {status} Bad Request\r\ncontent-type: application/problem+json\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            self.transport.write((head + body).encode("ascii"))
+            self.transport.write(head.encode("ascii") + body)
         self.transport.close()
 
     def _cancel(self) -> None:

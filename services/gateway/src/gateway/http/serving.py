@@ -16,7 +16,7 @@ import uvicorn
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from starlette.middleware.cors import CORSMiddleware
 
-from gateway.http import openapi
+from gateway.http import fixes, openapi
 from gateway.http.app import HttpApp, Page
 from gateway.http.calls import GatewayCalls
 from gateway.http.comments import comments
@@ -112,6 +112,7 @@ def app(settings: HttpSettings, channel: Any) -> Any:
         "/live": _live,
         "/ready": _ready(channel),
         "/openapi.json": _described(methods),
+        fixes.PATH: fixes.page,
     }
     served: Any = HttpApp(
         GatewayCalls(channel),

@@ -1,0 +1,128 @@
+"""Products of a feed for Google's Merchant Center: the meaning of its attributes.
+
+Made from the documented product data specification; `xml_feed` reads the XML forms of a feed,
+`delimited` its text form.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from sightline_client.files.conversion import Cells, Shape, by_row, move, object_of
+from sightline_client.files.mapping import money, put
+
+CUSTOM = "custom"
+"""Column of the attributes that the shop defines itself, by name."""
+ATTRIBUTES = (
+    *("gtin", "mpn", "condition", "color", "size", "size_type", "size_system", "material"),
+    *("pattern", "gender", "age_group", "adult", "multipack", "is_bundle"),
+    *("energy_efficiency_class", "google_product_category"),
+    *(f"custom_label_{number}" for number in range(5)),
+)
+"""Attributes of a feed that become attributes of a product, under the same names."""
+_ID_ALONE = re.compile(r"\d+")
+_KEY = re.compile(r"[^a-z0-9_.-]+")
+
+
+def column(name: str) -> str:
+    """Return the name of an attribute as the specification writes it: feeds of text also have
+    `image link` and `g:image_link`."""
+    return name.strip().lower().removeprefix("g:").replace(" ", "_")
+
+
+def _read(cells: Mapping[str, object]) -> Iterator[Cells]:
+    """Convert one item."""
+    theirs = {column(name): value for name, value in cells.items()}
+    made = Cells()
+    single = {name: _first(value) for name, value in theirs.items()}
+    move(single, made, id="id", title="title", description="description", uri="link")
+    move(single, made, brand="brand", available="availability", language="content_language")
+    move(single, made, parent_id="item_group_id")
+    made["category"] = _category(single)
+    made["images"] = [
+        *_texts(theirs.get("image_link"), comma=False),
+        *_texts(theirs.get("additional_image_link"), comma=True),
+    ]
+    _prices(single, made)
+    made["attributes"] = _attributes(theirs, single)
+    yield made
+
+
+def _prices(single: Mapping[str, object], made: Cells) -> None:
+    on_sale = single.get("sale_price") and _on_sale(single.get("sale_price_effective_date"))
+    move(single, made, price="sale_price" if on_sale else "price")
+    if cost := single.get("cost_of_goods_sold"):
+        _, code = money(cost)
+        if code in ("", made.get("currency", code)):
+            put(made, "cost", cost)
+        else:
+            made["cost"] = cost  # a product has one currency: this text is rejected
+
+
+def _on_sale(dates: object) -> bool:
+    """Return whether a sale is on: no dates, or an interval of two instants that holds now."""
+    start, sign, end = str(dates or "").partition("/")
+    if not sign:
+        return not dates
+    with suppress(ValueError, TypeError):
+        now = datetime.now(UTC)
+        return datetime.fromisoformat(start.strip()) <= now < datetime.fromisoformat(end.strip())
+    return False
+
+
+def _category(single: Mapping[str, object]) -> object:
+    """Return the shop's own category, else Google's by its path; its bare number names none."""
+    own, google = single.get("product_type"), single.get("google_product_category")
+    chosen = own or google or ""
+    return "" if isinstance(chosen, str) and _ID_ALONE.fullmatch(chosen.strip()) else chosen
+
+
+def _attributes(theirs: Mapping[str, object], single: Mapping[str, object]) -> Cells:
+    found: Cells = {name: value for name in ATTRIBUTES if (value := single.get(name))}
+    for name, value in _details(theirs.get("product_detail")):
+        found.setdefault(_key(name), value)
+    for name, value in object_of(theirs.get(CUSTOM)).items():
+        found.setdefault(_key(name), value)
+    found.pop("", None)
+    return found
+
+
+def _details(value: object) -> Iterator[tuple[str, object]]:
+    """Yield names and values of `product_detail`: objects, or text `section:name:value, …`."""
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, Mapping):
+            yield str(one.get("attribute_name") or ""), one.get("attribute_value")
+        elif isinstance(one, str):
+            for part in one.split(","):
+                words = [word.strip() for word in part.split(":")]
+                if len(words) == 3:
+                    yield words[1], words[2]
+
+
+def _key(name: str) -> str:
+    """Return a name as one of an attribute."""
+    return _KEY.sub("_", name.lower()).strip("_")[:64]
+
+
+def _first(value: object) -> object:
+    return value[0] if isinstance(value, list) and value else value
+
+
+def _texts(value: object, *, comma: bool) -> list[str]:
+    """Return the texts of an attribute. `comma`: a text may hold several, with commas between."""
+    parts = value if isinstance(value, list) else [value]
+    texts = [str(part).strip() for part in parts if part not in (None, "")]
+    if comma:  # addresses may hold commas, which no address begins with
+        texts = [part for text in texts for part in re.split(r"\s*,\s*(?=https?:)", text)]
+    return [text for text in texts if text]
+
+
+SHAPE = Shape(
+    "google-merchant",
+    "Google's Merchant Center",
+    frozenset({"id", "link", "image_link"}),
+    by_row(_read),
+)
