@@ -14,7 +14,7 @@ from gateway.ranking.fuse import fuse, weighted
 from retriever.domain.index_values import Collapse
 from retriever.domain.product import ProductContent
 from retriever.domain.texts import parts_of, text_of
-from retriever.domain.words import words_of
+from sightline_rules.words import words_of
 from retriever.record import Record
 from retriever.search import keywords
 from sightline_rules.fields import EMBEDDED

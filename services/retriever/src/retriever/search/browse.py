@@ -29,7 +29,7 @@ from retriever.columns.ordering import (
 )
 from retriever.columns.table import ProductTable
 from retriever.domain.errors import ColumnsUnavailable
-from retriever.domain.words import asked_words
+from sightline_rules.words import asked_words
 from retriever.search.query import EVERYTHING
 from servicekit.errors import FieldViolation
 from servicekit.off_loop import off_loop
