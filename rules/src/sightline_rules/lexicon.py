@@ -1,4 +1,4 @@
-"""Sorted words of a catalog: those that begin with letters, and those that a mistyped word may mean.
+"""Sorted words of a catalog: those that begin with letters, and those that a mistyped one may mean.
 
 A mistyped word is near a word if both begin with the same letter and differ by few edits: a letter
 that is wrong, missing, superfluous, or exchanged with its neighbor (optimal string alignment).

@@ -7,7 +7,7 @@ occurs nowhere, a tolerant search takes the nearest word instead (lexicon).
 
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from heapq import merge
 from itertools import islice
 
@@ -93,10 +93,10 @@ class PhraseIndex:
         held, ends, first = array("i"), array("q"), array("i")
         for part in _parts(phrases, _PART):
             for phrase in part:
-                words = [numbers.setdefault(word, len(numbers)) for word in dict.fromkeys(phrase)]
-                held.extend(words)
+                numbered = [numbers.setdefault(word, len(numbers)) for word in dict.fromkeys(phrase)]
+                held.extend(numbered)
                 ends.append(len(held))
-                first.append(words[0] if words else -1)
+                first.append(numbered[0] if numbered else -1)
             yield
         words = yield from _sorted_words(numbers)
         place = np.full(len(words) + 1, -1, np.int32)  # the last: of a row without words
@@ -105,7 +105,8 @@ class PhraseIndex:
             place[[numbers[word] for word in part_of]] = range(low, low + len(part_of))
             yield
         codes = place[np.array(held, np.int32)]
-        lengths = np.diff(np.array(ends, np.int64), prepend=0)
+        bounds = np.array([0, *ends], np.int64)
+        lengths = bounds[1:] - bounds[:-1]
         rows = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
         yield
         starts = np.zeros(len(words) + 1, np.int64)
@@ -204,11 +205,6 @@ class PhraseIndex:
         places = [place for low, high in ranges for place in range(low, high)]
         best = places[int(np.argmax(self.counts(ranges)))]
         return [(best, best + 1)]
-
-
-def replaced(meaning: Meaning, last: int) -> Meaning:
-    """Return the meaning whose last word is one word of the index."""
-    return replace(meaning, words=(*meaning.words[:-1], [(last, last + 1)]))
 
 
 def _all(meaning: Meaning) -> Iterable[tuple[int, int]]:

@@ -1,5 +1,5 @@
-"""Tokenization of texts into words for keyword search and suggestions: equal on every store, and for
-texts and queries.
+"""Tokenization of texts into words for keyword search and suggestions: equal on every store, for
+texts and for queries.
 
 - Letters are folded: compatibility forms (NFKC), case, accents of Latin, Greek and Cyrillic letters
   (U+0300 to U+036F), and a few letters that Unicode does not decompose ("ø" becomes "o").
@@ -65,6 +65,11 @@ def ends_word(text: str) -> bool:
     return not _belongs(fold(text)[-1:] or " ")
 
 
+def is_unspaced(word: str) -> bool:
+    """Return whether a word is of a script that is written without spaces."""
+    return _UNSPACED.match(word) is not None
+
+
 def fold(text: str) -> str:
     """Return the text with its letters folded (see the module)."""
     lower = unicodedata.normalize("NFKC", text).casefold()
@@ -79,7 +84,7 @@ def word_spans(text: str) -> list[WordSpan]:
     """
     folded, origins = list[str](), list[int]()
     for place, letter in enumerate(text):
-        letters = fold(letter)
+        letters = _folded(letter)
         folded += letters
         origins += [place] * len(letters)
     spaced = "".join(letter if _belongs(letter) else " " for letter in folded)
@@ -122,6 +127,11 @@ def _pieces(run: str, *, singles: bool) -> list[str]:
         return [run[:LONGEST]]
     pairs = [run[place : place + 2] for place in range(len(run) - 1)]
     return [*run, *pairs] if singles else pairs or [run]
+
+
+@lru_cache(maxsize=20_000)
+def _folded(letter: str) -> str:
+    return fold(letter)
 
 
 @lru_cache(maxsize=20_000)

@@ -10,7 +10,7 @@ from rapidfuzz.distance import OSA
 
 from sightline_rules.evaluation.work import finish
 from sightline_rules.lexicon import Lexicon, edits_of
-from sightline_rules.phrases import MOST_WORDS, Meaning, PhraseIndex, TypedText, replaced
+from sightline_rules.phrases import MOST_WORDS, Meaning, PhraseIndex, TypedText
 from sightline_rules.stems import ALGORITHMS, stemmer_of
 from sightline_rules.words import fold, word_spans, words_of
 
@@ -170,18 +170,6 @@ def test_of_a_long_text_the_last_words_count() -> None:
     assert TypedText.of(" - ") is None
     assert typed("ab").finished is False
     assert typed("ab,").finished is True
-
-
-def test_one_completion_can_be_searched_for_alone() -> None:
-    index = index_of("red wine", "red wires")
-    meaning = meaning_of(index, "red wi")
-    assert meaning is not None
-    (place, _), *_ = index.lexicon.word("wires")
-    alone = replaced(meaning, place)
-    assert finish(index.matching(alone, np.ones(2, np.bool_))).tolist() == [1]
-    assert index.begins(np.array([0, 1]), meaning.words[0]).all()
-    assert index.nbytes > 0
-    assert index.steps(meaning) >= 0
 
 
 def test_every_algorithm_stems() -> None:

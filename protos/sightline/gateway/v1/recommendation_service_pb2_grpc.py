@@ -50,6 +50,11 @@ class RecommendationServiceStub(object):
                 request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ListRequest.SerializeToString,
                 response_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ListResponse.FromString,
                 _registered_method=True)
+        self.Suggest = channel.unary_unary(
+                '/sightline.gateway.v1.RecommendationService/Suggest',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SuggestRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SuggestResponse.FromString,
+                _registered_method=True)
         self.ExplainRecommendation = channel.unary_unary(
                 '/sightline.gateway.v1.RecommendationService/ExplainRecommendation',
                 request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationRequest.SerializeToString,
@@ -100,6 +105,15 @@ class RecommendationServiceServicer(object):
         """Lists all products that pass a filter, in an order, with their number and facets: a category page, or the page of a
         search, in one call. A page behind any other costs as much as the first. Errors as for Recommend, except
         PRODUCT_NOT_FOUND, and FACET_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Suggest(self, request, context):
+        """Suggests how to continue a text of a search box: past searches, completions, facet values and products. It knows no
+        shopper, and stores nothing of the text. Errors: INVALID_ARGUMENT, CATALOG_NOT_FOUND, and NOTHING_AVAILABLE if
+        neither the catalog nor past searches can be read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -160,6 +174,11 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.List,
                     request_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ListRequest.FromString,
                     response_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ListResponse.SerializeToString,
+            ),
+            'Suggest': grpc.unary_unary_rpc_method_handler(
+                    servicer.Suggest,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SuggestRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SuggestResponse.SerializeToString,
             ),
             'ExplainRecommendation': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainRecommendation,
@@ -264,6 +283,33 @@ class RecommendationService(object):
             '/sightline.gateway.v1.RecommendationService/List',
             sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ListRequest.SerializeToString,
             sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ListResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Suggest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.RecommendationService/Suggest',
+            sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SuggestRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SuggestResponse.FromString,
             options,
             channel_credentials,
             insecure,

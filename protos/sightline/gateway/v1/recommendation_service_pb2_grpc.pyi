@@ -73,6 +73,22 @@ _RecommendationServiceListType = typing_extensions.TypeVar(
     ],
 )
 
+_RecommendationServiceSuggestType = typing_extensions.TypeVar(
+    '_RecommendationServiceSuggestType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.SuggestRequest,
+        sightline.gateway.v1.recommendation_service_pb2.SuggestResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.SuggestRequest,
+        sightline.gateway.v1.recommendation_service_pb2.SuggestResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.SuggestRequest,
+        sightline.gateway.v1.recommendation_service_pb2.SuggestResponse,
+    ],
+)
+
 _RecommendationServiceExplainRecommendationType = typing_extensions.TypeVar(
     '_RecommendationServiceExplainRecommendationType',
     grpc.UnaryUnaryMultiCallable[
@@ -137,7 +153,7 @@ _RecommendationServiceDrawHeatMapType = typing_extensions.TypeVar(
     ],
 )
 
-class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendType, _RecommendationServiceSearchType, _RecommendationServiceListType, _RecommendationServiceExplainRecommendationType, _RecommendationServiceReplayRecommendationType, _RecommendationServiceClassifyType, _RecommendationServiceDrawHeatMapType]):
+class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendType, _RecommendationServiceSearchType, _RecommendationServiceListType, _RecommendationServiceSuggestType, _RecommendationServiceExplainRecommendationType, _RecommendationServiceReplayRecommendationType, _RecommendationServiceClassifyType, _RecommendationServiceDrawHeatMapType]):
     """Recommendations by visual similarity, text and shopper behaviour."""
 
     @typing.overload
@@ -153,6 +169,10 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.ListRequest,
             sightline.gateway.v1.recommendation_service_pb2.ListResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.recommendation_service_pb2.SuggestRequest,
+            sightline.gateway.v1.recommendation_service_pb2.SuggestResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
@@ -185,6 +205,10 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.ListRequest,
             sightline.gateway.v1.recommendation_service_pb2.ListResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.recommendation_service_pb2.SuggestRequest,
+            sightline.gateway.v1.recommendation_service_pb2.SuggestResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
@@ -222,6 +246,12 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
     """Lists all products that pass a filter, in an order, with their number and facets: a category page, or the page of a
     search, in one call. A page behind any other costs as much as the first. Errors as for Recommend, except
     PRODUCT_NOT_FOUND, and FACET_INVALID.
+    """
+
+    Suggest: _RecommendationServiceSuggestType
+    """Suggests how to continue a text of a search box: past searches, completions, facet values and products. It knows no
+    shopper, and stores nothing of the text. Errors: INVALID_ARGUMENT, CATALOG_NOT_FOUND, and NOTHING_AVAILABLE if
+    neither the catalog nor past searches can be read.
     """
 
     ExplainRecommendation: _RecommendationServiceExplainRecommendationType
@@ -262,6 +292,10 @@ RecommendationServiceAsyncStub: typing_extensions.TypeAlias = RecommendationServ
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.recommendation_service_pb2.ListRequest,
         sightline.gateway.v1.recommendation_service_pb2.ListResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.SuggestRequest,
+        sightline.gateway.v1.recommendation_service_pb2.SuggestResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
@@ -317,6 +351,17 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
         """Lists all products that pass a filter, in an order, with their number and facets: a category page, or the page of a
         search, in one call. A page behind any other costs as much as the first. Errors as for Recommend, except
         PRODUCT_NOT_FOUND, and FACET_INVALID.
+        """
+
+    @abc.abstractmethod
+    def Suggest(
+        self,
+        request: sightline.gateway.v1.recommendation_service_pb2.SuggestRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.SuggestResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.SuggestResponse]]:
+        """Suggests how to continue a text of a search box: past searches, completions, facet values and products. It knows no
+        shopper, and stores nothing of the text. Errors: INVALID_ARGUMENT, CATALOG_NOT_FOUND, and NOTHING_AVAILABLE if
+        neither the catalog nor past searches can be read.
         """
 
     @abc.abstractmethod

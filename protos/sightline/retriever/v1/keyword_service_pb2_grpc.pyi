@@ -42,14 +42,34 @@ _KeywordServiceSearchKeywordsType = typing_extensions.TypeVar(
     ],
 )
 
-class KeywordServiceStub(typing.Generic[_KeywordServiceSearchKeywordsType]):
-    """Keyword search of products."""
+_KeywordServiceSuggestTextsType = typing_extensions.TypeVar(
+    '_KeywordServiceSuggestTextsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.keyword_service_pb2.SuggestTextsRequest,
+        sightline.retriever.v1.keyword_service_pb2.SuggestTextsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.keyword_service_pb2.SuggestTextsRequest,
+        sightline.retriever.v1.keyword_service_pb2.SuggestTextsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.keyword_service_pb2.SuggestTextsRequest,
+        sightline.retriever.v1.keyword_service_pb2.SuggestTextsResponse,
+    ],
+)
+
+class KeywordServiceStub(typing.Generic[_KeywordServiceSearchKeywordsType, _KeywordServiceSuggestTextsType]):
+    """Search by words: of products, and of suggestions for a search box."""
 
     @typing.overload
     def __init__(self: KeywordServiceStub[
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.keyword_service_pb2.SearchKeywordsRequest,
             sightline.retriever.v1.vector_service_pb2.SearchResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.keyword_service_pb2.SuggestTextsRequest,
+            sightline.retriever.v1.keyword_service_pb2.SuggestTextsResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -58,6 +78,10 @@ class KeywordServiceStub(typing.Generic[_KeywordServiceSearchKeywordsType]):
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.keyword_service_pb2.SearchKeywordsRequest,
             sightline.retriever.v1.vector_service_pb2.SearchResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.keyword_service_pb2.SuggestTextsRequest,
+            sightline.retriever.v1.keyword_service_pb2.SuggestTextsResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -70,15 +94,25 @@ class KeywordServiceStub(typing.Generic[_KeywordServiceSearchKeywordsType]):
     4,096 characters), STAGE_DEADLINE.
     """
 
+    SuggestTexts: _KeywordServiceSuggestTextsType
+    """Returns suggestions for a text as typed so far: completions, facet values and products that have its words, the last
+    of which may be unfinished. Reads memory only. Order: see each field. COLUMNS_UNAVAILABLE (the catalog has more
+    products than RETRIEVER_COLUMNS_PRODUCTS, or is not read yet), INVALID_ARGUMENT, STAGE_DEADLINE.
+    """
+
 KeywordServiceAsyncStub: typing_extensions.TypeAlias = KeywordServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.keyword_service_pb2.SearchKeywordsRequest,
         sightline.retriever.v1.vector_service_pb2.SearchResponse,
     ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.keyword_service_pb2.SuggestTextsRequest,
+        sightline.retriever.v1.keyword_service_pb2.SuggestTextsResponse,
+    ],
 ]
 
 class KeywordServiceServicer(metaclass=abc.ABCMeta):
-    """Keyword search of products."""
+    """Search by words: of products, and of suggestions for a search box."""
 
     @abc.abstractmethod
     def SearchKeywords(
@@ -92,6 +126,17 @@ class KeywordServiceServicer(metaclass=abc.ABCMeta):
         response is empty. In the response, `similarities` holds the match of words, 0 to 1; `image_ids`, `space` and
         `freshness` are not set. Stages: "words" and "hydrate". FILTER_INVALID, KEYWORDS_INVALID (no text, or more than
         4,096 characters), STAGE_DEADLINE.
+        """
+
+    @abc.abstractmethod
+    def SuggestTexts(
+        self,
+        request: sightline.retriever.v1.keyword_service_pb2.SuggestTextsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.keyword_service_pb2.SuggestTextsResponse, collections.abc.Awaitable[sightline.retriever.v1.keyword_service_pb2.SuggestTextsResponse]]:
+        """Returns suggestions for a text as typed so far: completions, facet values and products that have its words, the last
+        of which may be unfinished. Reads memory only. Order: see each field. COLUMNS_UNAVAILABLE (the catalog has more
+        products than RETRIEVER_COLUMNS_PRODUCTS, or is not read yet), INVALID_ARGUMENT, STAGE_DEADLINE.
         """
 
 def add_KeywordServiceServicer_to_server(servicer: KeywordServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -14,6 +14,7 @@ from gateway.recommend.listing import listing
 from gateway.recommend.recommend import recommend
 from gateway.recommend.replay import replay
 from gateway.recommend.search import search
+from gateway.recommend.suggest import suggest
 from gateway.servicer import answers, queries
 from gateway.servicer.requests import admit
 from gateway.state.run import RequestDependencies
@@ -109,6 +110,12 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         if page.versions is not None:
             _note(page.versions.scene, len(page.results), page.degradations)
         return answers.listing(page, request_id)
+
+    async def Suggest(self, request: pb.SuggestRequest, context: Context) -> pb.SuggestResponse:
+        """Suggest how to continue a text of a search box."""
+        catalog_id = admit(request, self._deps.catalogs)
+        found = await suggest(queries.suggest_query(request, catalog_id), self._deps)
+        return answers.suggestions(found, take_request_id(request.request_id))
 
     async def ExplainRecommendation(
         self, request: pb.ExplainRecommendationRequest, context: Context

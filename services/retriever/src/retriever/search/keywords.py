@@ -17,7 +17,6 @@ from retriever.domain.errors import KeywordsInvalid
 from retriever.domain.generation import DEFAULT_SPACE
 from retriever.domain.index_values import Collapse
 from retriever.domain.vectors import Floats
-from sightline_rules.words import asked_words
 from retriever.ports.search import SearchRecord
 from retriever.search.candidates import Candidates, recorded_vectors
 from retriever.search.collapse import choose
@@ -25,6 +24,7 @@ from retriever.search.exact import Ordered
 from retriever.search.query import DEFAULT_TOP_K, EVERYTHING, check_limits
 from retriever.search.search import Measure
 from sightline_rules.filters import Filter
+from sightline_rules.words import asked_words
 
 MOST_TEXT = 4_096
 """Characters."""
