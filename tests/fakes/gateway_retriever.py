@@ -74,7 +74,7 @@ class FakeRetriever:
     rejections: dict[str, Rejection] = field(default_factory=dict)
     """Why products do not pass the callers' filters."""
     sold_out: set[str] = field(default_factory=set)
-    suggested: CatalogSuggestions = CatalogSuggestions()
+    suggested: CatalogSuggestions = field(default_factory=CatalogSuggestions)
     cancelling: set[str] = field(default_factory=set)
     """Blends whose parts cancel out, as `spelt`."""
 

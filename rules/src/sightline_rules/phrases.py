@@ -27,6 +27,8 @@ _SORTED = 4_096
 _GROUPED = 16_384
 """Pairs of word and phrase that are sorted in a step."""
 
+Phrase = tuple[Iterable[str], Iterable[str]]
+"""Words of a text, and further words by which it is found."""
 Places = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
@@ -83,20 +85,25 @@ class PhraseIndex:
     """Where the rows of each word begin in `rows`; one more at the end."""
     rows: Rows
     """Rows by word, ascending."""
+    own: Flags
+    """By entry of `rows`, whether the word is in the text, not one of its further words."""
     first: Rows
-    """By row, the place of its first word; -1 without words."""
+    """By row, the place of the first word of its text; -1 without one."""
 
     @classmethod
-    def build(cls, phrases: Iterable[Iterable[str]]) -> Work["PhraseIndex"]:
+    def build(cls, phrases: Iterable[Phrase]) -> Work["PhraseIndex"]:
         """Return an index of the words of some texts, in their order."""
         numbers = dict[str, int]()
-        held, ends, first = array("i"), array("q"), array("i")
+        held, ends, owns, first = array("i"), array("q"), array("q"), array("i")
         for part in _parts(phrases, _PART):
-            for phrase in part:
-                numbered = [numbers.setdefault(word, len(numbers)) for word in dict.fromkeys(phrase)]
+            for words_of_text, further in part:
+                own = dict.fromkeys(words_of_text)
+                every = dict.fromkeys((*own, *further))
+                numbered = [numbers.setdefault(word, len(numbers)) for word in every]
                 held.extend(numbered)
+                owns.append(len(held) - len(every) + len(own))
                 ends.append(len(held))
-                first.append(numbered[0] if numbered else -1)
+                first.append(numbered[0] if own else -1)
             yield
         words = yield from _sorted_words(numbers)
         place = np.full(len(words) + 1, -1, np.int32)  # the last: of a row without words
@@ -107,12 +114,17 @@ class PhraseIndex:
         codes = place[np.array(held, np.int32)]
         bounds = np.array([0, *ends], np.int64)
         lengths = bounds[1:] - bounds[:-1]
-        rows = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+        doubled = np.repeat(2 * np.arange(len(lengths), dtype=np.int32), lengths)
+        yield
+        doubled += np.arange(len(held)) < np.repeat(np.array(owns, np.int64), lengths)
         yield
         starts = np.zeros(len(words) + 1, np.int64)
         np.cumsum(np.bincount(codes, minlength=len(words)), out=starts[1:])
-        grouped = yield from _grouped(rows, codes, starts)
-        return cls(Lexicon(words), starts, grouped, place[np.array(first, np.int32)])
+        grouped = yield from _grouped(doubled, codes, starts)
+        own_words = (grouped & 1).astype(np.bool_)
+        grouped >>= 1
+        firsts = place[np.array(first, np.int32)]
+        return cls(Lexicon(words), starts, grouped, own_words, firsts)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -122,7 +134,8 @@ class PhraseIndex:
     def nbytes(self) -> int:
         """Return the bytes of arrays and words."""
         words = sum(map(str.__sizeof__, self.lexicon.words)) + 8 * len(self.lexicon.words)
-        return self.starts.nbytes + self.rows.nbytes + self.first.nbytes + words
+        arrays = (self.starts, self.rows, self.own, self.first)
+        return words + sum(each.nbytes for each in arrays)
 
     def meaning(
         self, typed: TypedText, stem: Stem | None = None, *, tolerant: bool = False
@@ -178,8 +191,20 @@ class PhraseIndex:
         place, count = np.concatenate(places), np.concatenate(counts)
         return place[count > 0], count[count > 0]
 
+    def in_text(self, rows: Places, meaning: Meaning) -> Work[Flags]:
+        """Return which rows have all words in their text, not among their further words."""
+        found = np.ones(len(rows), np.bool_)
+        for ranges in meaning.words:
+            yield
+            having = np.zeros(len(self), np.bool_)
+            for low, high in ranges:
+                start, end = self.starts[low], self.starts[high]
+                having[self.rows[start:end][self.own[start:end]]] = True
+            found &= having[rows]
+        return found
+
     def begins(self, rows: Places, ranges: Ranges) -> Flags:
-        """Return which rows begin with one of some words."""
+        """Return which rows' texts begin with one of some words."""
         first = self.first[rows]
         found = np.zeros(len(rows), np.bool_)
         for low, high in ranges:
@@ -231,14 +256,14 @@ def _joined(ranges: Ranges) -> Ranges:
     return found
 
 
-def _parts(phrases: Iterable[Iterable[str]], size: int) -> Iterable[list[Iterable[str]]]:
+def _parts(phrases: Iterable[Phrase], size: int) -> Iterable[list[Phrase]]:
     held = iter(phrases)
     while part := list(islice(held, size)):
         yield part
 
 
 def _grouped(rows: Rows, codes: Rows, starts: Places) -> Work[Rows]:
-    """Return the rows by code, ascending: a counting sort in parts."""
+    """Return the entries by code, in their order: a counting sort in parts."""
     found, free = np.zeros(len(rows), np.int32), starts[:-1].copy()
     for low in range(0, len(rows), _GROUPED):
         part = codes[low : low + _GROUPED]

@@ -20,7 +20,7 @@ ENGLISH = stemmer_of("en")
 
 
 def index_of(*texts: str) -> PhraseIndex:
-    return finish(PhraseIndex.build(words_of(text) for text in texts))
+    return finish(PhraseIndex.build((words_of(text), ()) for text in texts))
 
 
 def typed(text: str) -> TypedText:
@@ -170,6 +170,16 @@ def test_of_a_long_text_the_last_words_count() -> None:
     assert TypedText.of(" - ") is None
     assert typed("ab").finished is False
     assert typed("ab,").finished is True
+
+
+def test_further_words_find_a_text_but_are_not_in_it() -> None:
+    index = finish(PhraseIndex.build([(["kallisto"], ["red", "merlot"]), (["merlot", "red"], [])]))
+    meaning = meaning_of(index, "red merl")
+    assert meaning is not None
+    found = finish(index.matching(meaning, np.ones(2, np.bool_)))
+    assert found.tolist() == [0, 1]
+    assert finish(index.in_text(found, meaning)).tolist() == [False, True]
+    assert index.begins(found, index.lexicon.word("kallisto")).tolist() == [True, False]
 
 
 def test_every_algorithm_stems() -> None:

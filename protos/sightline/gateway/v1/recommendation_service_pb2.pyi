@@ -1692,8 +1692,8 @@ class SuggestRequest(google.protobuf.message.Message):
     the response is empty.
     """
     page_size: builtins.int
-    """Maximum number of suggestions, 1 to 20. Default: 10. Of these, up to three tenths (rounded up) are facet values, and
-    as many are products; they get further places that searches and completions leave.
+    """Maximum number of suggestions, 1 to 20. Default: 10. Of these, up to three tenths (rounded up; none of fewer than
+    three) are facet values, and as many are products; they get further places that searches and completions leave.
     """
     def __init__(
         self,
@@ -1793,6 +1793,7 @@ class Suggestion(google.protobuf.message.Message):
     FIELD_FIELD_NUMBER: builtins.int
     FILTER_FIELD_NUMBER: builtins.int
     PRODUCT_ID_FIELD_NUMBER: builtins.int
+    FILTER_TEXT_FIELD_NUMBER: builtins.int
     kind: Global___Suggestion.Kind.ValueType
     """Kind."""
     text: builtins.str
@@ -1805,6 +1806,8 @@ class Suggestion(google.protobuf.message.Message):
     """For KIND_FACET_VALUE: "brand" or "category". Otherwise empty."""
     product_id: builtins.str
     """For KIND_PRODUCT: id of the product. Otherwise empty."""
+    filter_text: builtins.str
+    """The same filter in the syntax of the command line: `category = "Wine > Red"`."""
     @property
     def highlights(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___TextRange]:
         """Parts of the text that were typed, ascending, without overlaps."""
@@ -1823,9 +1826,10 @@ class Suggestion(google.protobuf.message.Message):
         field: builtins.str = ...,
         filter: sightline.common.v1.filter_pb2.Filter | None = ...,
         product_id: builtins.str = ...,
+        filter_text: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["field", b"field", "filter", b"filter", "highlights", b"highlights", "kind", b"kind", "product_count", b"product_count", "product_id", b"product_id", "text", b"text"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["field", b"field", "filter", b"filter", "filter_text", b"filter_text", "highlights", b"highlights", "kind", b"kind", "product_count", b"product_count", "product_id", b"product_id", "text", b"text"]) -> None: ...
 
 Global___Suggestion: typing_extensions.TypeAlias = Suggestion
 

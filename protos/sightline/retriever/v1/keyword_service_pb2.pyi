@@ -80,8 +80,8 @@ class SuggestTextsResponse(google.protobuf.message.Message):
 
     @property
     def products(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SuggestedText]:
-        """Products, from three letters on (scripts without spaces: one). Those that begin with the text first, then those that
-        can be bought, then in a fixed order. Variants of one parent, and equal titles, count once.
+        """Products, from three letters on (scripts without spaces: one). First those that have all words in the
+        title, that begin with one, and that can be bought; then in a fixed order. Variants of one parent, and equal titles, count once.
         """
 
     def __init__(
@@ -109,6 +109,7 @@ class SuggestedText(google.protobuf.message.Message):
     FIELD_FIELD_NUMBER: builtins.int
     FILTER_FIELD_NUMBER: builtins.int
     PRODUCT_ID_FIELD_NUMBER: builtins.int
+    FILTER_TEXT_FIELD_NUMBER: builtins.int
     text: builtins.str
     """The text."""
     product_count: builtins.int
@@ -117,6 +118,8 @@ class SuggestedText(google.protobuf.message.Message):
     """For a facet value: "brand" or "category"."""
     product_id: builtins.str
     """For a product: its id."""
+    filter_text: builtins.str
+    """The same filter in the syntax of the command line."""
     @property
     def starts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """Beginnings of the parts that were typed, in code points of `text`, ascending."""
@@ -139,9 +142,10 @@ class SuggestedText(google.protobuf.message.Message):
         field: builtins.str = ...,
         filter: sightline.common.v1.filter_pb2.Filter | None = ...,
         product_id: builtins.str = ...,
+        filter_text: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["ends", b"ends", "field", b"field", "filter", b"filter", "product_count", b"product_count", "product_id", b"product_id", "starts", b"starts", "text", b"text"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ends", b"ends", "field", b"field", "filter", b"filter", "filter_text", b"filter_text", "product_count", b"product_count", "product_id", b"product_id", "starts", b"starts", "text", b"text"]) -> None: ...
 
 Global___SuggestedText: typing_extensions.TypeAlias = SuggestedText
 

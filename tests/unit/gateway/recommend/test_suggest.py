@@ -169,4 +169,3 @@ def test_highlights_are_utf_16_code_units():
     encoded = text.encode("utf-16-le")
     marked = [encoded[2 * each.start : 2 * each.end] for each in message.highlights]
     assert [each.decode("utf-16-le") for each in marked] == ["\U0001f377", "wi"]
-

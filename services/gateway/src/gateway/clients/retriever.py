@@ -338,6 +338,7 @@ def _suggested(message: keywords_pb.SuggestedText) -> SuggestedText:
         count=message.product_count,
         field=message.field,
         filter=message.filter if message.HasField("filter") else None,
+        filter_text=message.filter_text,
         product_id=message.product_id,
     )
 

@@ -233,6 +233,7 @@ class SuggestedText:
     """Of a facet value."""
     filter: object = None
     """Of a facet value: the message of the filter for its products."""
+    filter_text: str = ""
     product_id: str = ""
 
 

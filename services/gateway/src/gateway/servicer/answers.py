@@ -113,6 +113,7 @@ def _suggestion(value: Suggestion) -> pb.Suggestion:
         product_count=found.count,
         field=found.field,
         filter=cast(filter_pb2.Filter | None, found.filter),
+        filter_text=found.filter_text,
         product_id=found.product_id,
     )
 

@@ -60,7 +60,7 @@ class PastSearches:
     async def _read(self, catalog_id: str, read: ReadSearches) -> None:
         try:
             texts = await read(catalog_id)
-            work = PhraseIndex.build(words_of(text) for text in texts)
+            work = PhraseIndex.build((words_of(text), ()) for text in texts)
             index = await off_loop(_STEPS * len(texts), work)
         except ServiceError:
             self._due[catalog_id] = self.clock() + AGAIN_SECONDS

@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
 from typing import cast
@@ -26,7 +26,7 @@ from retriever.domain.stored import keyed
 from servicekit.off_loop import off_loop
 from sightline_rules import categories
 from sightline_rules.evaluation.work import Work
-from sightline_rules.phrases import PhraseIndex
+from sightline_rules.phrases import Phrase, PhraseIndex
 from sightline_rules.words import words_of
 
 BRAND, CATEGORY, TAGS, ATTRIBUTES = "brand", "category", "tags", "attributes"
@@ -72,7 +72,7 @@ class SuggestionIndex:
     """What suggestions of a catalog are searched in."""
 
     products: PhraseIndex
-    """Title, brand and category of each product; a row is a place of the table."""
+    """Titles of products, found by brand and category too; a row is a place of the table."""
     values: PhraseIndex
     held: Sequence[SuggestedValue]
     """By row of `values`."""
@@ -113,7 +113,7 @@ def _build(
         held += yield from _values(name, texts[name], counts)
     held.sort(key=lambda each: (-each.count, each.text, each.field))
     yield
-    values = yield from PhraseIndex.build(words_of(each.name) for each in held)
+    values = yield from PhraseIndex.build((words_of(each.name), ()) for each in held)
     facets = np.array([each.field in FACETS for each in held], np.bool_)
     size = products.nbytes + values.nbytes
     size += sum(str.__sizeof__(each.text) + _VALUE_BYTES for each in held)
@@ -122,15 +122,15 @@ def _build(
 
 def _phrases(
     titles: Sequence[str], alive: Flags, codes: dict[str, Ints], texts: dict[str, list[str]]
-) -> Iterator[Iterable[str]]:
-    """Yield the words of each place's product, those of the title first."""
+) -> Iterator[Phrase]:
+    """Yield the words of each place's title, and those of its brand and category."""
     brands, paths = _WordsByCode(texts[BRAND]), _WordsByCode(texts[CATEGORY])
     for place, there in enumerate(alive.tolist()):
         if there:
             beside = brands.of(int(codes[BRAND][place])), paths.of(int(codes[CATEGORY][place]))
-            yield (*words_of(titles[place]), *beside[0], *beside[1])
+            yield words_of(titles[place]), (*beside[0], *beside[1])
         else:
-            yield ()
+            yield (), ()
 
 
 @dataclass(slots=True)

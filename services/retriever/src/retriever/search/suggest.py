@@ -252,15 +252,17 @@ class _Search:
         return list(found.values())[: self._query.size]
 
     def _products(self) -> Work[list[CatalogSuggestion]]:
-        """Return products that have all words: those that begin with them first, then those that
-        can be bought. Variants of one parent, and equal titles, count once."""
+        """Return products that have all words: those first that have them in the title, that begin
+        with one, and that can be bought. Variants of one parent, and equal titles, count once."""
         index, meaning = self._index.products, self._in_products
         letters = sum(map(len, self._typed.words))
         enough = letters >= LEAST_LETTERS or is_unspaced(self._typed.words[-1])
         if meaning is None or not enough:
             return []
         places = yield from index.matching(meaning, self._alive)
-        values = 2 * ~index.begins(places, meaning.words[0]) + self._sold_out(places)
+        titled = yield from index.in_text(places, meaning)
+        begins = index.begins(places, meaning.words[0])
+        values = 4 * ~titled + 2 * ~begins + self._sold_out(places)
         keys = SortKeys(np.zeros(len(places), np.int64), values, self._table.ties[places])
         yield
         rows = yield from first(keys, _SPARE * self._query.size)

@@ -18,6 +18,7 @@ from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
 from sightline.retriever.v1 import keyword_service_pb2_grpc as keywords_grpc
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline_rules.filters import Comparison, Operator
+from sightline_rules.rejections import words
 
 DEFAULT_SUGGESTIONS = 10
 
@@ -84,4 +85,5 @@ def _suggested(value: CatalogSuggestion) -> keywords_pb.SuggestedText:
     if value.field:
         condition = Comparison(value.field, Operator.EQUAL, value.text)
         message.filter.CopyFrom(facet_messages.filter_message(condition))
+        message.filter_text = words(condition)
     return message
