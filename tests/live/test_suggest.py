@@ -21,8 +21,9 @@ from tests.live.hands import SIGHTLINE
 from tests.waiting import SECONDS
 
 PAGE = (Path(__file__).parents[2] / "docs/integrate/suggest.md").read_text("utf-8")
-COMMANDS, CURL = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+COMMANDS, CURL, REPORTS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 PLAIN, TOP, MISTYPED = (shlex.split(line)[1:] for line in COMMANDS.splitlines())
+SEARCHES, MISSING = (shlex.split(line)[1:] for line in REPORTS.splitlines())
 
 
 def typed(gateway: str, *arguments: str) -> str:
@@ -87,3 +88,8 @@ async def test_searches_of_enough_shoppers_are_suggested(gateway: str, shop_is_o
         (past,) = found.suggestions
         assert (past.kind, past.text) == (SuggestionKind.PAST_SEARCH, "merlot dry")
         assert (await client.suggest("secret")).suggestions == ()
+        top = await client.top_searches()
+        assert [(one.text, one.shopper_count) for one in top.searches] == [("merlot dry", 20)]
+        assert top.searches[0].product_count == 0
+    assert "merlot dry" in typed(gateway, *SEARCHES, "--catalog", "suggested")
+    assert "merlot dry" in typed(gateway, *MISSING, "--catalog", "suggested")

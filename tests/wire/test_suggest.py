@@ -41,6 +41,19 @@ async def test_a_catalog_suggests_words_values_and_products(shop: Shop) -> None:
     assert (await suggested(shop, "")) == keywords_pb.SuggestTextsResponse()
 
 
+async def test_products_are_counted_by_the_words_of_texts(shop: Shop) -> None:
+    await shop.upsert(wine("a", title="Merlot dry"), wine("b", title="Merlot"))
+    texts = ["merlot", "dry red", "sake", "--"]
+    request = keywords_pb.CountKeywordsRequest(texts=texts)
+    found = await shop.words.CountKeywords(request)
+    assert list(found.product_counts) == [2, 1, 0, 0]
+    with refused("INVALID_ARGUMENT", "REQUEST_INVALID", "texts"):
+        await shop.words.CountKeywords(keywords_pb.CountKeywordsRequest())
+    with refused("INVALID_ARGUMENT", "REQUEST_INVALID", "texts[1]"):
+        request = keywords_pb.CountKeywordsRequest(texts=["a", "x" * 513])
+        await shop.words.CountKeywords(request)
+
+
 async def test_suggestions_out_of_range_are_refused(shop: Shop) -> None:
     with refused("INVALID_ARGUMENT", "REQUEST_INVALID", "prefix"):
         await suggested(shop, "x" * 257)

@@ -37,3 +37,24 @@ def test_the_command_shows_what_to_do_with_each_suggestion(gateway: FakeGateway)
     assert "\x1b[2J" not in shown.stdout
     printed = CliRunner().invoke(app, [*call, "--json"])
     assert json.loads(printed.stdout)["suggestions"][0]["kind"] == "KIND_FACET_VALUE"
+
+
+async def test_top_searches_are_values(gateway: FakeGateway) -> None:
+    async with SightlineClient(gateway.target) as client:
+        found = await client.top_searches(top=7, nothing_found=True)
+    assert [(each.text[:2], each.shopper_count, each.product_count) for each in found.searches] == [
+        ("me", 1234, 12),
+        ("sa", 20, 0),
+    ]
+    assert found.least_shoppers == 20
+    (request,) = gateway.requests["ListTopSearches"]
+    assert (request.page_size, request.nothing_found) == (7, True)
+
+
+def test_the_command_shows_top_searches(gateway: FakeGateway) -> None:
+    call = ["events", "searches", "--nothing-found", "--top", "5", "--target", gateway.target]
+    shown = CliRunner().invoke(app, call)
+    assert shown.exit_code == 0, shown.output
+    assert "1,234" in shown.stdout
+    assert "at least 20 shoppers" in shown.stdout
+    assert "\x1b[2J" not in shown.stdout

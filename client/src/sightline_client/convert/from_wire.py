@@ -224,6 +224,7 @@ _suggestion = reader(
     highlights=_highlights,
     filter=lambda message: parse_filter(message.filter_text) if message.filter_text else None,
 )
+top_searches = reader(suggestions.TopSearches, admin.ListTopSearchesResponse)
 suggested = reader(suggestions.Suggestions, rec.SuggestResponse)
 listing = reader(answers.Listing, rec.ListResponse)
 found = reader(answers.SearchResults, rec.SearchResponse, subjects=_subjects)

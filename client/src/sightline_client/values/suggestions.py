@@ -1,6 +1,7 @@
-"""Suggestions for a search box."""
+"""Suggestions for a search box, and what shoppers search for."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from sightline_client.values.answers import Degradation
@@ -54,3 +55,26 @@ class Suggestions:
     """Degradations; empty if there are none."""
     request_id: str
     """Id of this request in logs."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopSearch:
+    """A text that many shoppers searched for."""
+
+    text: str
+    """Lower case, with single spaces."""
+    shopper_count: int
+    """Number of different shoppers."""
+    product_count: int
+    """Number of products that are found now by the text's words, at most 1,000."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopSearches:
+    """What most shoppers searched for in the last 90 days, most shoppers first."""
+
+    searches: tuple[TopSearch, ...]
+    least_shoppers: int
+    """Minimum number of shoppers of a text."""
+    count_time: datetime | None
+    """When the searches were counted."""

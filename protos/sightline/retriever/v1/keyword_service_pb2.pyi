@@ -21,6 +21,54 @@ else:
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
+class CountKeywordsRequest(google.protobuf.message.Message):
+    """Request to count products by words."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    TEXTS_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs. If empty, the service generates one."""
+    @property
+    def texts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """1 to 200 texts of up to 512 characters each."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        texts: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id", "texts", b"texts"]) -> None: ...
+
+Global___CountKeywordsRequest: typing_extensions.TypeAlias = CountKeywordsRequest
+
+@typing.final
+class CountKeywordsResponse(google.protobuf.message.Message):
+    """Numbers of products."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCT_COUNTS_FIELD_NUMBER: builtins.int
+    @property
+    def product_counts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """One for each text, in the order of the request: 0 to 1,000."""
+
+    def __init__(
+        self,
+        *,
+        product_counts: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["product_counts", b"product_counts"]) -> None: ...
+
+Global___CountKeywordsResponse: typing_extensions.TypeAlias = CountKeywordsResponse
+
+@typing.final
 class SuggestTextsRequest(google.protobuf.message.Message):
     """Request for suggestions."""
 

@@ -42,6 +42,22 @@ _KeywordServiceSearchKeywordsType = typing_extensions.TypeVar(
     ],
 )
 
+_KeywordServiceCountKeywordsType = typing_extensions.TypeVar(
+    '_KeywordServiceCountKeywordsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.keyword_service_pb2.CountKeywordsRequest,
+        sightline.retriever.v1.keyword_service_pb2.CountKeywordsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.keyword_service_pb2.CountKeywordsRequest,
+        sightline.retriever.v1.keyword_service_pb2.CountKeywordsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.keyword_service_pb2.CountKeywordsRequest,
+        sightline.retriever.v1.keyword_service_pb2.CountKeywordsResponse,
+    ],
+)
+
 _KeywordServiceSuggestTextsType = typing_extensions.TypeVar(
     '_KeywordServiceSuggestTextsType',
     grpc.UnaryUnaryMultiCallable[
@@ -58,7 +74,7 @@ _KeywordServiceSuggestTextsType = typing_extensions.TypeVar(
     ],
 )
 
-class KeywordServiceStub(typing.Generic[_KeywordServiceSearchKeywordsType, _KeywordServiceSuggestTextsType]):
+class KeywordServiceStub(typing.Generic[_KeywordServiceSearchKeywordsType, _KeywordServiceCountKeywordsType, _KeywordServiceSuggestTextsType]):
     """Search by words: of products, and of suggestions for a search box."""
 
     @typing.overload
@@ -66,6 +82,10 @@ class KeywordServiceStub(typing.Generic[_KeywordServiceSearchKeywordsType, _Keyw
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.keyword_service_pb2.SearchKeywordsRequest,
             sightline.retriever.v1.vector_service_pb2.SearchResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.keyword_service_pb2.CountKeywordsRequest,
+            sightline.retriever.v1.keyword_service_pb2.CountKeywordsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.keyword_service_pb2.SuggestTextsRequest,
@@ -78,6 +98,10 @@ class KeywordServiceStub(typing.Generic[_KeywordServiceSearchKeywordsType, _Keyw
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.keyword_service_pb2.SearchKeywordsRequest,
             sightline.retriever.v1.vector_service_pb2.SearchResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.keyword_service_pb2.CountKeywordsRequest,
+            sightline.retriever.v1.keyword_service_pb2.CountKeywordsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.keyword_service_pb2.SuggestTextsRequest,
@@ -94,6 +118,9 @@ class KeywordServiceStub(typing.Generic[_KeywordServiceSearchKeywordsType, _Keyw
     4,096 characters), STAGE_DEADLINE.
     """
 
+    CountKeywords: _KeywordServiceCountKeywordsType
+    """Returns how many products SearchKeywords finds by each of some texts, at most 1,000 each. INVALID_ARGUMENT."""
+
     SuggestTexts: _KeywordServiceSuggestTextsType
     """Returns suggestions for a text as typed so far: completions, facet values and products that have its words, the last
     of which may be unfinished. Reads memory only. Order: see each field. COLUMNS_UNAVAILABLE (the catalog has more
@@ -104,6 +131,10 @@ KeywordServiceAsyncStub: typing_extensions.TypeAlias = KeywordServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.keyword_service_pb2.SearchKeywordsRequest,
         sightline.retriever.v1.vector_service_pb2.SearchResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.keyword_service_pb2.CountKeywordsRequest,
+        sightline.retriever.v1.keyword_service_pb2.CountKeywordsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.keyword_service_pb2.SuggestTextsRequest,
@@ -127,6 +158,14 @@ class KeywordServiceServicer(metaclass=abc.ABCMeta):
         `freshness` are not set. Stages: "words" and "hydrate". FILTER_INVALID, KEYWORDS_INVALID (no text, or more than
         4,096 characters), STAGE_DEADLINE.
         """
+
+    @abc.abstractmethod
+    def CountKeywords(
+        self,
+        request: sightline.retriever.v1.keyword_service_pb2.CountKeywordsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.keyword_service_pb2.CountKeywordsResponse, collections.abc.Awaitable[sightline.retriever.v1.keyword_service_pb2.CountKeywordsResponse]]:
+        """Returns how many products SearchKeywords finds by each of some texts, at most 1,000 each. INVALID_ARGUMENT."""
 
     @abc.abstractmethod
     def SuggestTexts(

@@ -27,7 +27,7 @@ from sightline_client.values.operations import (
     Verification,
 )
 from sightline_client.values.products import FIELDS, Product
-from sightline_client.values.suggestions import Suggestions
+from sightline_client.values.suggestions import Suggestions, TopSearches
 
 
 def jobs(values: Sequence[Job]) -> RenderableType:
@@ -367,6 +367,17 @@ def suggested(value: Suggestions) -> RenderableType:
     notes = [Text("Nothing has the words as typed: corrected.", "dim")] if value.corrected else []
     shown = table if value.suggestions else Text("no suggestions")
     return Group(shown, *notes, *tables.degraded(value.degradations))
+
+
+def searched(value: TopSearches) -> RenderableType:
+    """Show what most shoppers searched for."""
+    rows = (
+        (plain(one.text), f"{one.shopper_count:,}", f"{one.product_count:,}")
+        for one in value.searches
+    )
+    floor = f"Texts of at least {value.least_shoppers} shoppers in the last 90 days."
+    shown = grid(("text", "shoppers", "products"), rows) if value.searches else Text("no searches")
+    return Group(shown, Text(floor, "dim"))
 
 
 def facet(value: Facet) -> RenderableType:

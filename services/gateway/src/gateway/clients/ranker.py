@@ -231,9 +231,14 @@ class RankerClient(RankerPort, ExperimentKeeper):
         return replay_of(await self._caller.call(self._answers.ReplayAnswer, request))
 
     async def searches(self, catalog_id: str) -> Sequence[str]:
-        request = events_pb.ListSearchesRequest(catalog_id=catalog_id, limit=MOST_SEARCHES)
-        answer = await self._caller.call(self._events.ListSearches, request)
-        return [each.text for each in answer.searches]
+        return [each.text for each in (await self.search_counts(catalog_id)).searches]
+
+    async def search_counts(
+        self, catalog_id: str, limit: int = MOST_SEARCHES
+    ) -> events_pb.ListSearchesResponse:
+        """Return the texts that most shoppers searched for, with their numbers of shoppers."""
+        request = events_pb.ListSearchesRequest(catalog_id=catalog_id, limit=limit)
+        return await self._caller.call(self._events.ListSearches, request)
 
     async def control_counts(
         self, catalog_id: str, day: int, names: Sequence[str]

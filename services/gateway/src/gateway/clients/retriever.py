@@ -252,6 +252,14 @@ class RetrieverClient(RetrieverPort):
             corrected=answer.corrected,
         )
 
+    async def word_counts(self, catalog_id: str, texts: Sequence[str]) -> Sequence[int]:
+        """Return how many products are found by the words of each of up to 200 texts."""
+        request = keywords_pb.CountKeywordsRequest(catalog_id=catalog_id, texts=texts)
+        answer = await self._caller.call(self._keywords.CountKeywords, request)
+        if len(answer.product_counts) != len(texts):
+            raise Internal("the retriever's counts differ in number", reason="INTERNAL")
+        return answer.product_counts
+
     async def product_count(self, catalog_id: str, scope: AnswerScope) -> int:
         """Return the number of products that pass; variants of one parent count once."""
         request = products_pb.CountFacetsRequest(

@@ -55,6 +55,13 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
             stage_timings=wire.timings(stages.finished),
         )
 
+    async def CountKeywords(
+        self, request: keywords_pb.CountKeywordsRequest, context: Context
+    ) -> keywords_pb.CountKeywordsResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        found = await keywords.counts(catalog, request.texts, self.record, self.columns)
+        return keywords_pb.CountKeywordsResponse(product_counts=found)
+
     async def SuggestTexts(
         self, request: keywords_pb.SuggestTextsRequest, context: Context
     ) -> keywords_pb.SuggestTextsResponse:
