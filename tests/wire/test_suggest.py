@@ -43,7 +43,7 @@ async def test_a_catalog_suggests_words_values_and_products(shop: Shop) -> None:
 
 async def test_products_are_counted_by_the_words_of_texts(shop: Shop) -> None:
     await shop.upsert(wine("a", title="Merlot dry"), wine("b", title="Merlot"))
-    texts = ["merlot", "dry red", "sake", "--"]
+    texts = ["merlot", "dry blue", "sake", "--"]
     request = keywords_pb.CountKeywordsRequest(texts=texts)
     found = await shop.words.CountKeywords(request)
     assert list(found.product_counts) == [2, 1, 0, 0]

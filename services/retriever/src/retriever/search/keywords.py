@@ -91,18 +91,20 @@ async def counts(
             raise RequestInvalid.at(
                 f"texts[{place}]", f"has more than {LONGEST_COUNTED} characters"
             )
-    found = []
-    for text in texts:
-        asked = asked_words(text)
-        held = await columns.words(catalog_id) if asked else None
-        if held is not None:
-            postings = held[1].asked(asked)
-            places, _ = await off_loop(postings.steps, postings.matching())
-            found.append(min(len(places), MOST_FOUND))
-        else:
-            search = record.find_words(catalog_id, asked, EVERYTHING, frozenset())
-            found.append(len(await search) if asked else 0)
-    return found
+    return [await _count(catalog_id, asked_words(text), record, columns) for text in texts]
+
+
+async def _count(
+    catalog_id: str, asked: Sequence[str], record: SearchRecord, columns: Columns
+) -> int:
+    if not asked:
+        return 0
+    held = await columns.words(catalog_id)
+    if held is None:
+        return len(await record.find_words(catalog_id, asked, EVERYTHING, frozenset()))
+    postings = held[1].asked(asked)
+    places, _ = await off_loop(postings.steps, postings.matching())
+    return min(len(places), MOST_FOUND)
 
 
 @dataclass(frozen=True, slots=True)
