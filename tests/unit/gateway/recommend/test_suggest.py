@@ -16,7 +16,7 @@ from gateway.recommend.suggest import (
     suggest,
 )
 from gateway.servicer import answers
-from gateway.state.past_searches import AGAIN_SECONDS, SECONDS, PastSearches
+from gateway.state.past_searches import AGAIN_SECONDS, MOST_SECONDS, SECONDS, PastSearches
 from servicekit.errors import InvalidArgument, Unavailable
 from servicekit.requests import CatalogNotFound, RequestInvalid
 from tests.fakes.gateway_peers import Shop
@@ -159,6 +159,8 @@ async def test_past_searches_are_read_again_after_a_minute_and_sooner_after_an_e
     await asyncio.sleep(0)
     assert reads == ["default"] * 3
     assert await past.of("default", read) is known, "an error keeps what is known"
+    now[0] += MOST_SECONDS
+    assert await past.of("default", read) is None, "but not for ever"
 
 
 def test_highlights_are_utf_16_code_units():

@@ -1,5 +1,6 @@
 """Past searches: whose count, how often they are counted, and what is never returned."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -77,6 +78,27 @@ async def test_they_are_counted_again_after_ten_minutes():
     now[0] += 1
     assert (await searches.of("default")).time_micros == now[0]
     assert record.asked == [("default", at - DAYS * DAY_MICROS, 20) for at in (NOW, now[0])]
+
+
+async def test_a_count_goes_on_when_its_caller_stops_waiting():
+    started, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(Reads):
+        async def counts(
+            self, catalog_id: str, since_micros: int, floor: int
+        ) -> Sequence[SearchCount]:
+            started.set()
+            await go_on.wait()
+            return await super().counts(catalog_id, since_micros, floor)
+
+    record = Slow()
+    searches = FrequentSearches(record, 20, clock=lambda: NOW)
+    waiting = asyncio.create_task(searches.of("default"))
+    await started.wait()
+    waiting.cancel()
+    go_on.set()
+    assert (await searches.of("default")).searches == [SearchCount("red wine", 20)]
+    assert len(record.asked) == 1
 
 
 async def test_hashed_texts_are_not_read():

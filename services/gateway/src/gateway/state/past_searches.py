@@ -13,6 +13,8 @@ from sightline_rules.words import words_of
 
 SECONDS = 60.0
 """Seconds for which the texts are used before they are read again."""
+MOST_SECONDS = 600.0
+"""Age from which they are not used: they may have searches of shoppers who were erased."""
 AGAIN_SECONDS = 5.0
 """Seconds until they are read again after an error."""
 PATIENCE = 0.3
@@ -32,6 +34,8 @@ class KnownSearches:
     """Most shoppers first."""
     index: PhraseIndex
     """Rows as in `texts`."""
+    until: float
+    """When they are too old to be used, by the clock."""
 
 
 @dataclass(slots=True)
@@ -45,7 +49,7 @@ class PastSearches:
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     async def of(self, catalog_id: str, read: ReadSearches) -> KnownSearches | None:
-        """Return the past searches; None if they were never read."""
+        """Return the past searches; None if there are none that may be used."""
         if self.clock() >= self._due.get(catalog_id, 0.0):
             task = self._running.get(catalog_id)
             if task is None:
@@ -53,11 +57,16 @@ class PastSearches:
                 task = asyncio.create_task(self._read(catalog_id, read), context=Context())
                 self._running[catalog_id] = task
                 task.add_done_callback(lambda _: self._running.pop(catalog_id))
-            if catalog_id not in self._known:
+            if self._usable(catalog_id) is None:
                 await asyncio.wait({task}, timeout=self.patience)
-        return self._known.get(catalog_id)
+        return self._usable(catalog_id)
+
+    def _usable(self, catalog_id: str) -> KnownSearches | None:
+        known = self._known.get(catalog_id)
+        return known if known is not None and self.clock() < known.until else None
 
     async def _read(self, catalog_id: str, read: ReadSearches) -> None:
+        until = self.clock() + MOST_SECONDS
         try:
             texts = await read(catalog_id)
             work = PhraseIndex.build((words_of(text), ()) for text in texts)
@@ -65,5 +74,5 @@ class PastSearches:
         except ServiceError:
             self._due[catalog_id] = self.clock() + AGAIN_SECONDS
         else:
-            self._known[catalog_id] = KnownSearches(texts, index)
+            self._known[catalog_id] = KnownSearches(texts, index, until)
             self._due[catalog_id] = self.clock() + SECONDS

@@ -6,6 +6,7 @@ longer counts after the next count.
 
 import asyncio
 from collections.abc import Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -44,16 +45,30 @@ class FrequentSearches:
     """Whether texts of searches are stored as they are typed."""
     clock: Clock = now_micros
     _kept: dict[str, CountedSearches] = field(default_factory=dict)
-    _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    _running: dict[str, asyncio.Task[CountedSearches]] = field(default_factory=dict)
 
     async def of(self, catalog_id: str) -> CountedSearches:
         """Return the texts that most shoppers searched for. Raise EncryptionKeyMissing."""
         if not self.readable:
             return CountedSearches(self.clock(), ())
-        async with self._locks.setdefault(catalog_id, asyncio.Lock()):
-            kept, now = self._kept.get(catalog_id), self.clock()
-            if kept is None or now >= kept.time_micros + COUNT_MICROS:
-                since = now - DAYS * DAY_MICROS
-                found = await self.record.counts(catalog_id, since, self.floor)
-                kept = self._kept[catalog_id] = CountedSearches(now, found)
+        kept = self._kept.get(catalog_id)
+        if kept is not None and self.clock() < kept.time_micros + COUNT_MICROS:
             return kept
+        task = self._running.get(catalog_id)
+        if task is None:
+            # It goes on if its caller stops waiting, and serves the next one.
+            task = asyncio.create_task(self._count(catalog_id), context=Context())
+            self._running[catalog_id] = task
+            task.add_done_callback(lambda done: self._end(catalog_id, done))
+        return await asyncio.shield(task)
+
+    async def _count(self, catalog_id: str) -> CountedSearches:
+        now = self.clock()
+        found = await self.record.counts(catalog_id, now - DAYS * DAY_MICROS, self.floor)
+        kept = self._kept[catalog_id] = CountedSearches(now, found)
+        return kept
+
+    def _end(self, catalog_id: str, task: asyncio.Task[CountedSearches]) -> None:
+        del self._running[catalog_id]
+        if not task.cancelled():
+            task.exception()  # a waiting caller gets it; the next call counts again
