@@ -19,6 +19,8 @@ STEMMED = 4
 """Letters from which words are compared by their stems."""
 LEAST_SHARED = 3
 """First letters that words of one stem share, at least."""
+MOST_COMPARED = 5_000
+"""Words whose stems are compared."""
 _END = "\U0010ffff"
 """Behind every letter."""
 
@@ -48,16 +50,16 @@ class Lexicon:
 
     def alike(self, word: str, stem: Stem | None) -> Ranges:
         """Return the places of the words that have a word's stem: of those that share all of the
-        stem's letters but its last, at least three."""
+        stem's letters but its last, at least three; all letters if too many words share these."""
         if stem is None or len(word) < STEMMED:
             return []
         own = stem(word)
-        return [
-            (place, place + 1)
-            for start, end in self.beginning(own[: max(LEAST_SHARED, len(own) - 1)])
-            for place in range(start, end)
-            if stem(self.words[place]) == own
-        ]
+        for letters in (own[: max(LEAST_SHARED, len(own) - 1)], own):
+            for start, end in self.beginning(letters):
+                if end - start <= MOST_COMPARED:
+                    places = range(start, end)
+                    return [(at, at + 1) for at in places if stem(self.words[at]) == own]
+        return []
 
     def near(self, word: str, *, prefix: bool) -> tuple[int, Ranges]:
         """Return the fewest edits by which words differ from a mistyped one, and their places.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rapidfuzz.distance import OSA
 
 from sightline_rules.evaluation.work import finish
-from sightline_rules.lexicon import Lexicon, edits_of
+from sightline_rules.lexicon import MOST_COMPARED, Lexicon, edits_of
 from sightline_rules.phrases import MOST_WORDS, Meaning, PhraseIndex, TypedText
 from sightline_rules.stems import ALGORITHMS, stemmer_of
 from sightline_rules.words import fold, word_spans, words_of
@@ -118,6 +118,13 @@ def test_a_word_means_the_words_of_its_stem_in_the_callers_language() -> None:
     assert rows(index, "wines", "en") == [0, 1], "an unfinished word may be a whole one"
     assert rows(index, "wines ") == rows(index, "wines ", "xx") == [1]
     assert rows(index_of("Montres pour hommes"), "homme montre ", "fr") == [0]
+
+
+def test_stems_of_very_many_words_are_not_compared() -> None:
+    numbers = [f"wine{number:04}" for number in range(MOST_COMPARED)]
+    index = index_of("wine", "wines", *numbers)
+    assert rows(index, "wines ", "en") == [1]
+    assert rows(index_of("wine", "wines", *numbers[:9]), "wines ", "en") == [0, 1]
 
 
 def test_a_mistyped_word_is_replaced_by_the_nearest_of_most_texts() -> None:

@@ -189,6 +189,8 @@ class _KeptIndex:
     index: SuggestionIndex
     table: int
     """Number of its table."""
+    version: int
+    """Version of the table that was last compared with `state`."""
     state: tuple[object, ...]
     due: float
     """When it may be built again."""
@@ -216,11 +218,12 @@ class SuggestionIndexes:
         """
         view = await self.columns.view(catalog_id)
         if view is None:
+            self._kept.pop(catalog_id, None)
             return None
         kept = self._kept.get(catalog_id)
         if kept is not None and kept.table != view.table.number:
             kept = None
-        if kept is None or self.clock() >= kept.due:
+        if kept is None or (view.table.version != kept.version and self.clock() >= kept.due):
             task = self._build(catalog_id, view.table)
             if kept is None:
                 await asyncio.wait({task}, timeout=self.patience)
@@ -242,13 +245,15 @@ class SuggestionIndexes:
         return task
 
     async def _replace(self, catalog_id: str, table: ProductTable) -> None:
-        started, state = self.clock(), state_of(table)
+        started, version = self.clock(), table.version
+        # In a thread: a write meanwhile only causes another build.
+        state = await asyncio.to_thread(state_of, table)
         kept = self._kept.get(catalog_id)
         if kept is None or kept.state != state:
             index = await off_loop(_STEPS * len(table.ids), build(table))
-            kept = self._kept[catalog_id] = _KeptIndex(index, table.number, state, 0.0)
+            kept = self._kept[catalog_id] = _KeptIndex(index, table.number, version, state, 0.0)
         now = self.clock()
-        kept.due = now + BUSY_SHARE * (now - started)
+        kept.version, kept.due = version, now + BUSY_SHARE * (now - started)
 
     def _end(self, catalog_id: str, task: asyncio.Task[None]) -> None:
         del self._running[catalog_id]
