@@ -82,6 +82,11 @@ def word_spans(text: str) -> list[WordSpan]:
 
     Empty for texts that contain sequences which fold only together, such as decomposed Hangul.
     """
+    if text.isascii():
+        lower = text.lower()
+        runs = (match.span() for match in _ASCII.finditer(lower))
+        ends = ((start, min(end, start + LONGEST)) for start, end in runs)
+        return [WordSpan(lower[at:end], tuple(range(at, end)), end) for at, end in ends]
     folded, origins = list[str](), list[int]()
     for place, letter in enumerate(text):
         letters = _folded(letter)

@@ -163,7 +163,7 @@ def test_what_was_typed_is_marked_in_the_text_as_it_is_written(
     assert [text[start:end] for start, end in marks] == marked
 
 
-@given(st.text(max_size=40))
+@given(st.text(max_size=40) | st.text("aB2- ", max_size=200))
 def test_words_have_places_where_their_letters_stand(text: str) -> None:
     spans = word_spans(text)
     if spans or not words_of(text):
