@@ -56,6 +56,7 @@ from bench.cases import (
     sizes,
     standin,
     store,
+    suggest,
     texts,
     training,
     watchdog,
@@ -81,6 +82,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     "scale": scale.run,
     "latency": latency.run,
     "listing": listing.run,
+    "suggest": suggest.run,
     "hops": hops.run,
     "http": http.run,
     "consistency": consistency.run,
@@ -133,7 +135,7 @@ recommenders and posters.
 
 LONG = (
     *("recommend", "search", "latency", "training", "quality", "accuracy"),
-    *("consistency", "filters", "experiments", "capacity", "listing", "scale", "store"),
+    *("consistency", "filters", "experiments", "capacity", "listing", "suggest", "scale", "store"),
 )
 """The other benches with goals: one to four minutes each; the last two take seven and ten, as they
 fill a million rows first.
@@ -152,6 +154,7 @@ FULL: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     "safeguards": safeguards.full,
     "scale": scale.full,
     "sizes": sizes.full,
+    "suggest": suggest.full,
     "training": training.full,
 }
 """All benches, with the forms that take hours instead of their short forms."""

@@ -62,9 +62,9 @@ from gateway.model.branch import Branch
 from gateway.model.scene import Scene
 from gateway.state.scenes import SceneFiles
 from retriever.domain.product import Attribute, ProductContent, ProductWrite
-from retriever.domain.words import words_of
 from retriever.record import Record
 from servicekit.sql import Database
+from sightline_rules.words import words_of
 
 PLACES = 10
 

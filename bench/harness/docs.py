@@ -12,6 +12,7 @@ EXPERIMENTS = ROOT / "docs" / "research" / "experiments.md"
 AUTOSCALING = ROOT / "docs" / "research" / "autoscaling.md"
 PRIVATE_COUNTS = ROOT / "docs" / "operate" / "private-counts.md"
 FAIRNESS = ROOT / "docs" / "merchandise" / "fairness.md"
+SUGGEST = ROOT / "docs" / "integrate" / "suggest.md"
 NEW_PODS = ROOT / "docs" / "operate" / "autoscaling.md"
 PAGES = {
     "at_rest": ROOT / "docs" / "operate" / "one-process.md",
@@ -28,6 +29,7 @@ PAGES = {
     "new_pods": NEW_PODS,
     "private_counts": PRIVATE_COUNTS,
     "sizes": PERFORMANCE,
+    "suggest": SUGGEST,
 }
 """Page of each bench's tables."""
 

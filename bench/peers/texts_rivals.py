@@ -14,10 +14,10 @@ from gateway.ranking.fuse import fuse, weighted
 from retriever.domain.index_values import Collapse
 from retriever.domain.product import ProductContent
 from retriever.domain.texts import parts_of, text_of
-from retriever.domain.words import words_of
 from retriever.record import Record
 from retriever.search import keywords
 from sightline_rules.fields import EMBEDDED
+from sightline_rules.words import words_of
 
 LISTED = 100
 """Number of products of each list, as in the default scene."""

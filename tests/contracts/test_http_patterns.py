@@ -19,6 +19,7 @@ PATH = re.compile(r"/v1(/([a-z][A-Za-z]*|\{[a-z_.]+\}))*(:[a-z][A-Za-z]*)?")
 POSTED = {
     "CheckScene": "a file of 64 KiB is longer than an address",
     "DiffScene": "a file of 64 KiB is longer than an address",
+    "Suggest": "what a shopper types belongs in no log of addresses",
     "CreateVisitor": "each call creates another visitor",
     "ReplayRecommendation": "the token of an answer belongs in no log of addresses",
 }

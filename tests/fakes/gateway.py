@@ -104,6 +104,24 @@ class FakeGateway:
                 ),
             ]
         )
+        self.suggested = recommendation_service_pb2.SuggestResponse(
+            suggestions=[
+                recommendation_service_pb2.Suggestion(
+                    kind=recommendation_service_pb2.Suggestion.KIND_FACET_VALUE,
+                    text="\U0001f377 Red",
+                    highlights=[recommendation_service_pb2.TextRange(start=3, end=5)],
+                    product_count=7,
+                    field="brand",
+                    filter_text='brand = "Red"',
+                ),
+                recommendation_service_pb2.Suggestion(
+                    kind=recommendation_service_pb2.Suggestion.KIND_PRODUCT,
+                    text="Reserve\x1b[2J",
+                    product_id="wine-1",
+                ),
+            ],
+            corrected=True,
+        )
         self.classified = classified()
         self.products = {"wine-1": wine()}
         self.refused: dict[str, status_pb2.Status] = {}
@@ -301,6 +319,10 @@ class _Recommendations(recommendation_service_pb2_grpc.RecommendationServiceServ
     def Search(self, request: Any, context: Any) -> Any:
         self._gateway.take("Search", request, context)
         return self._gateway.search
+
+    def Suggest(self, request: Any, context: Any) -> Any:
+        self._gateway.take("Suggest", request, context)
+        return self._gateway.suggested
 
     def List(self, request: Any, context: Any) -> Any:
         self._gateway.take("List", request, context)

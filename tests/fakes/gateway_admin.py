@@ -126,6 +126,16 @@ class Admin(admin_service_pb2_grpc.AdminServiceServicer):
         self._gateway.take("ListExperimentUnits", request, context)
         return next(self._gateway.experiment_units)
 
+    def ListTopSearches(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ListTopSearches", request, context)
+        return admin_service_pb2.ListTopSearchesResponse(
+            searches=[
+                admin_service_pb2.TopSearch(text="merlot", shopper_count=1234, product_count=12),
+                admin_service_pb2.TopSearch(text="sa\x1b[2Jke", shopper_count=20),
+            ],
+            least_shoppers=20,
+        )
+
     def GetOnlineReport(self, request: Any, context: Any) -> Any:
         self._gateway.take("GetOnlineReport", request, context)
         return self._gateway.online_report

@@ -89,6 +89,8 @@ class FakeRanker:
     """Scores of products, best first, by recommender."""
     anchors: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Anchors by source."""
+    searched: tuple[str, ...] = ()
+    """Past searches, most shoppers first."""
     recommenders: list[Recommenders] = field(default_factory=list)
     """Recommenders requested by each call that generates candidates."""
 
@@ -222,6 +224,10 @@ class FakeRanker:
 
     exposures: dict[str, int] = field(default_factory=dict)
     """Number of answers of a day that each control changed."""
+
+    async def searches(self, catalog_id: str) -> Sequence[str]:
+        await self._called("searches", catalog_id)
+        return self.searched
 
     async def control_counts(
         self, catalog_id: str, day: int, names: Sequence[str]

@@ -10,6 +10,7 @@ from gateway.model.columns import ProductColumns
 from gateway.model.peers import (
     BrowsedProducts,
     BrowseRequest,
+    CatalogSuggestions,
     CheckedProducts,
     IndexState,
     NearestProducts,
@@ -73,6 +74,7 @@ class FakeRetriever:
     rejections: dict[str, Rejection] = field(default_factory=dict)
     """Why products do not pass the callers' filters."""
     sold_out: set[str] = field(default_factory=set)
+    suggested: CatalogSuggestions = field(default_factory=CatalogSuggestions)
     cancelling: set[str] = field(default_factory=set)
     """Blends whose parts cancel out, as `spelt`."""
 
@@ -259,6 +261,12 @@ class FakeRetriever:
     async def product_count(self, catalog_id: str, scope: AnswerScope) -> int:
         await self._called("product_count", "", scope)
         return self.counted
+
+    async def suggest(
+        self, catalog_id: str, prefix: str, language_code: str, size: int
+    ) -> CatalogSuggestions:
+        await self._called("suggest", (prefix, language_code, size), AnswerScope())
+        return self.suggested
 
     async def count(self, catalog_id: str, space: str) -> IndexState:
         await self._called("count", space, AnswerScope())

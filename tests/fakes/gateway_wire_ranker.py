@@ -304,6 +304,17 @@ class Events(event_service_pb2_grpc.EventServiceServicer):
         await self.script.take("ExportEvents", request, context)
         return job_pb2.Job(job_id="ranker/3", kind="export_events")
 
+    async def ListSearches(self, request, context):
+        await self.script.take("ListSearches", request, context)
+        counts = [("red wine", 30), ("merlots", 20)]
+        return event_service_pb2.ListSearchesResponse(
+            searches=[
+                event_service_pb2.SearchCount(text=text, shopper_count=count)
+                for text, count in counts
+            ],
+            least_shoppers=20,
+        )
+
     async def AppendEvents(self, request, context):
         await self.script.take("AppendEvents", request, context)
         if self.script.times_valid:

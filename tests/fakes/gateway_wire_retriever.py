@@ -11,6 +11,7 @@ from sightline.retriever.v1 import (
     fit_service_pb2_grpc,
     index_service_pb2,
     index_service_pb2_grpc,
+    keyword_service_pb2,
     keyword_service_pb2_grpc,
     photo_service_pb2,
     photo_service_pb2_grpc,
@@ -119,6 +120,17 @@ class Keywords(keyword_service_pb2_grpc.KeywordServiceServicer):
             image_ids=["" for _ in ids],
             plan="words",
             stage_timings=[stage_timing("words", 0, 1_000)],
+        )
+
+    async def SuggestTexts(self, request, context):
+        await self.script.take("SuggestTexts", request, context)
+        value = keyword_service_pb2.SuggestedText(text="Red", starts=[0], ends=[2], field="brand")
+        return keyword_service_pb2.SuggestTextsResponse(facet_values=[value])
+
+    async def CountKeywords(self, request, context):
+        await self.script.take("CountKeywords", request, context)
+        return keyword_service_pb2.CountKeywordsResponse(
+            product_counts=[len(text) % 2 for text in request.texts]
         )
 
 

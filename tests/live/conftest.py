@@ -32,6 +32,7 @@ CATALOGS = (
     *("fuzz", "fuzz-kept", "fuzz-photos", "restored"),
     "upgraded",
     "learned",
+    "suggested",
     "variants",
     "placeholders",
     "people",

@@ -95,6 +95,20 @@ async def test_the_online_report_is_the_rankers(suite):
     assert (sent.days, sent.conversion_days, sent.catalog_id) == (3, 2, "default")
 
 
+async def test_top_searches_are_the_rankers_with_counts_of_the_retriever(suite):
+    request = admin_service_pb2.ListTopSearchesRequest(page_size=7)
+    every = await suite.admin.ListTopSearches(request)
+    request.nothing_found = True
+    missing = await suite.admin.ListTopSearches(request)
+
+    found = [(one.text, one.shopper_count, one.product_count) for one in every.searches]
+    assert found == [("red wine", 30, 0), ("merlots", 20, 1)]
+    assert [one.text for one in missing.searches] == ["red wine"]
+    assert every.least_shoppers == 20
+    (sent, _) = suite.ranker.script.requests("ListSearches")
+    assert (sent.limit, sent.catalog_id) == (7, "default")
+
+
 async def test_profiles_are_the_rankers(suite):
     p = profile_service_pb2
     ann = event_pb2.Shopper(user_id="ann")

@@ -261,6 +261,8 @@ def _undeclared(suite):
         (suite.jobs.ListJobs, j.ListJobsRequest),
         (suite.jobs.CancelJob, j.CancelJobRequest),
         (suite.recommendation.Search, pb.SearchRequest),
+        (suite.recommendation.Suggest, pb.SuggestRequest),
+        (suite.admin.ListTopSearches, a.ListTopSearchesRequest),
     ]
 
 

@@ -3,7 +3,11 @@
 from servicekit.errors import Code
 from servicekit.status import from_status
 from sightline.common.v1 import event_pb2, product_pb2
-from sightline.gateway.v1 import catalog_service_pb2, user_event_service_pb2
+from sightline.gateway.v1 import (
+    catalog_service_pb2,
+    recommendation_service_pb2,
+    user_event_service_pb2,
+)
 from sightline.retriever.v1 import product_service_pb2
 from tests.wire.gateway_calls import ANN, UNKNOWN_FIELD, refused, suite
 
@@ -75,3 +79,26 @@ async def test_a_write_to_a_lost_peer_says_which_and_when_to_try_again(suite):
 
     assert (error.code, error.reason) == (Code.UNAVAILABLE, "RANKER_UNAVAILABLE")
     assert error.retry_after is not None
+
+
+async def test_suggestions_are_those_of_both_peers(suite):
+    request = recommendation_service_pb2.SuggestRequest(prefix="re", page_size=5)
+    answer = await suite.recommendation.Suggest(request)
+
+    kinds = recommendation_service_pb2.Suggestion
+    past, value = answer.suggestions
+    assert (past.kind, past.text) == (kinds.KIND_PAST_SEARCH, "red wine")
+    assert [(one.start, one.end) for one in past.highlights] == [(0, 2)]
+    assert (value.kind, value.text, value.field) == (kinds.KIND_FACET_VALUE, "Red", "brand")
+    assert answer.request_id
+    (sent,) = suite.retriever.script.requests("SuggestTexts")
+    asked = (sent.catalog_id, sent.prefix, sent.page_size, sent.language_code)
+    assert asked == ("default", "re", 5, "en")
+
+
+async def test_suggestions_out_of_range_are_refused(suite):
+    for field, wrong in (("prefix", "x" * 257), ("page_size", 21)):
+        request = recommendation_service_pb2.SuggestRequest(**{field: wrong})
+        error = await refused(suite.recommendation.Suggest(request))
+        assert [each.field for each in error.violations] == [field]
+    assert not suite.retriever.script.seen

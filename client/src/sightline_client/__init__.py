@@ -185,6 +185,11 @@ from sightline_client.values.spaces import SpaceEvaluation as SpaceEvaluation
 from sightline_client.values.spaces import SpaceFigure as SpaceFigure
 from sightline_client.values.spaces import SpaceState as SpaceState
 from sightline_client.values.spaces import SpaceVerdict as SpaceVerdict
+from sightline_client.values.suggestions import Suggestion as Suggestion
+from sightline_client.values.suggestions import SuggestionKind as SuggestionKind
+from sightline_client.values.suggestions import Suggestions as Suggestions
+from sightline_client.values.suggestions import TopSearch as TopSearch
+from sightline_client.values.suggestions import TopSearches as TopSearches
 from sightline_client.values.trainings import ItemItem as ItemItem
 from sightline_client.values.trainings import PartAddition as PartAddition
 from sightline_client.values.trainings import PartVerdict as PartVerdict

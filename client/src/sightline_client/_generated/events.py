@@ -11,6 +11,7 @@ from sightline_client.transport import writing
 from sightline_client.transport.looping import SyncBatches
 from sightline_client.values.events import Event, EventBatch, EventReport, EventType, Visitor
 from sightline_client.values.operations import EventPurge, Job
+from sightline_client.values.suggestions import TopSearches
 
 
 class SyncEventCalls(SyncConnected):
@@ -121,4 +122,18 @@ class SyncEventCalls(SyncConnected):
                 request_id=request_id,
                 timeout=timeout,
             )
+        )
+
+    def top_searches(
+        self, *, top: int = 0, nothing_found: bool = False, timeout: float | None = None
+    ) -> TopSearches:
+        """Return what most shoppers searched for, and how many products have the words.
+
+        Args:
+            top: Maximum number of texts, 1 to 200; 0: 50.
+            nothing_found: If true, only those of them that find no product by their words.
+            timeout: Timeout of the call in seconds; None: the client's default.
+        """
+        return self._loop.run(
+            self._client.top_searches(top=top, nothing_found=nothing_found, timeout=timeout)
         )

@@ -25,6 +25,7 @@ from sightline_client.values.requests import (
     ShelvesOptions,
 )
 from sightline_client.values.signals import Box
+from sightline_client.values.suggestions import Suggestions
 
 
 class SyncRecommendationCalls(SyncConnected):
@@ -113,6 +114,21 @@ class SyncRecommendationCalls(SyncConnected):
             **options: See ``ListOptions``.
         """
         return self._loop.run(self._client.listing(page_token=page_token, **options))
+
+    def suggest(
+        self, prefix: str, *, top: int = 0, language: str = "", timeout: float | None = None
+    ) -> Suggestions:
+        """Return suggestions for what was typed so far into a search box.
+
+        Args:
+            prefix: Text as typed, up to 256 characters.
+            top: Maximum number of suggestions, 1 to 20; 0: 10.
+            language: BCP 47 language of the text; "": "en".
+            timeout: Timeout of the call in seconds; None: the client's default.
+        """
+        return self._loop.run(
+            self._client.suggest(prefix, top=top, language=language, timeout=timeout)
+        )
 
     def listing_pages(self, **options: Unpack[ListOptions]) -> Iterator[Listing]:
         """Yield a listing page by page, to its end.

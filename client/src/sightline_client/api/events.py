@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterable, Iterable
 from datetime import datetime
 
+from sightline.gateway.v1 import admin_service_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline.ranker.v1 import event_service_pb2
 from sightline_client.api.base import Connected
@@ -11,6 +12,7 @@ from sightline_client.transport import writing
 from sightline_client.transport.write_batches import Batches
 from sightline_client.values.events import Event, EventBatch, EventReport, EventType, Visitor
 from sightline_client.values.operations import EventPurge, Job
+from sightline_client.values.suggestions import TopSearches
 
 
 class EventCalls(Connected):
@@ -124,3 +126,19 @@ class EventCalls(Connected):
                 include_queries=queries,
             )
         return from_wire.job(await self._call(self.calls.admin.ExportEvents, request, timeout))
+
+    async def top_searches(
+        self, *, top: int = 0, nothing_found: bool = False, timeout: float | None = None
+    ) -> TopSearches:
+        """Return what most shoppers searched for, and how many products have the words.
+
+        Args:
+            top: Maximum number of texts, 1 to 200; 0: 50.
+            nothing_found: If true, only those of them that find no product by their words.
+            timeout: Timeout of the call in seconds; None: the client's default.
+        """
+        request = admin_service_pb2.ListTopSearchesRequest(
+            catalog_id=self.catalog, page_size=top, nothing_found=nothing_found
+        )
+        method = self.calls.admin.ListTopSearches
+        return from_wire.top_searches(await self._call(method, request, timeout))

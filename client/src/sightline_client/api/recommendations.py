@@ -26,6 +26,7 @@ from sightline_client.values.requests import (
     ShelvesOptions,
 )
 from sightline_client.values.signals import Box, Unlike
+from sightline_client.values.suggestions import Suggestions
 
 Options = TypeVar("Options", bound=QueryOptions)
 
@@ -146,6 +147,24 @@ class RecommendationCalls(Connected):
         request = requests.listing(catalog=self.catalog, page_token=page_token, **options)
         method = self.calls.recommendation.List
         return from_wire.listing(await self._call(method, request, options.get("timeout")))
+
+    async def suggest(
+        self, prefix: str, *, top: int = 0, language: str = "", timeout: float | None = None
+    ) -> Suggestions:
+        """Return suggestions for what was typed so far into a search box.
+
+        Args:
+            prefix: Text as typed, up to 256 characters.
+            top: Maximum number of suggestions, 1 to 20; 0: 10.
+            language: BCP 47 language of the text; "": "en".
+            timeout: Timeout of the call in seconds; None: the client's default.
+        """
+        with to_wire.sendable("request"):
+            request = rec.SuggestRequest(
+                catalog_id=self.catalog, prefix=prefix, page_size=top, language_code=language
+            )
+        method = self.calls.recommendation.Suggest
+        return from_wire.suggested(await self._call(method, request, timeout))
 
     async def listing_pages(self, **options: Unpack[ListOptions]) -> AsyncIterator[Listing]:
         """Yield a listing page by page, to its end.

@@ -47,6 +47,7 @@ from sightline_client.values import (
     privacy,
     profiles,
     signals,
+    suggestions,
 )
 from sightline_client.values.evaluation import Evaluation
 from sightline_client.values.experiments import ExperimentList, ExperimentReport, ExperimentUnit
@@ -205,6 +206,26 @@ _facet_value = reader(
     filter=lambda message: parse_filter(message.filter_text),
 )
 recommendations = reader(answers.Recommendations, rec.RecommendResponse, subjects=_subjects)
+
+
+def _highlights(value: rec.Suggestion) -> tuple[slice, ...]:
+    """Convert parts in UTF-16 code units to parts in code points."""
+    units = value.text.encode("utf-16-le")
+
+    def place(unit: int) -> int:
+        return len(units[: 2 * unit].decode("utf-16-le", "ignore"))
+
+    return tuple(slice(place(each.start), place(each.end)) for each in value.highlights)
+
+
+_suggestion = reader(
+    suggestions.Suggestion,
+    rec.Suggestion,
+    highlights=_highlights,
+    filter=lambda message: parse_filter(message.filter_text) if message.filter_text else None,
+)
+top_searches = reader(suggestions.TopSearches, admin.ListTopSearchesResponse)
+suggested = reader(suggestions.Suggestions, rec.SuggestResponse)
 listing = reader(answers.Listing, rec.ListResponse)
 found = reader(answers.SearchResults, rec.SearchResponse, subjects=_subjects)
 reader(

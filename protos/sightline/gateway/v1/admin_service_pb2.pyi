@@ -23,6 +23,95 @@ else:
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
+class ListTopSearchesRequest(google.protobuf.message.Message):
+    """Request for the texts that most shoppers searched for."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    NOTHING_FOUND_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    page_size: builtins.int
+    """Maximum number of texts, 1 to 200. Default: 50. There are no further pages."""
+    nothing_found: builtins.bool
+    """If true, returns only those of these texts that find no product by their words."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        page_size: builtins.int = ...,
+        nothing_found: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "nothing_found", b"nothing_found", "page_size", b"page_size", "request_id", b"request_id"]) -> None: ...
+
+Global___ListTopSearchesRequest: typing_extensions.TypeAlias = ListTopSearchesRequest
+
+@typing.final
+class ListTopSearchesResponse(google.protobuf.message.Message):
+    """Texts that most shoppers searched for in the last 90 days, as counted in the last ten minutes."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SEARCHES_FIELD_NUMBER: builtins.int
+    LEAST_SHOPPERS_FIELD_NUMBER: builtins.int
+    COUNT_TIME_FIELD_NUMBER: builtins.int
+    least_shoppers: builtins.int
+    """Minimum number of shoppers of a text."""
+    @property
+    def searches(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___TopSearch]:
+        """Texts, by descending number of shoppers, then by text."""
+
+    @property
+    def count_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the searches were counted (UTC)."""
+
+    def __init__(
+        self,
+        *,
+        searches: collections.abc.Iterable[Global___TopSearch] | None = ...,
+        least_shoppers: builtins.int = ...,
+        count_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["count_time", b"count_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["count_time", b"count_time", "least_shoppers", b"least_shoppers", "searches", b"searches"]) -> None: ...
+
+Global___ListTopSearchesResponse: typing_extensions.TypeAlias = ListTopSearchesResponse
+
+@typing.final
+class TopSearch(google.protobuf.message.Message):
+    """A text that shoppers searched for."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: builtins.int
+    SHOPPER_COUNT_FIELD_NUMBER: builtins.int
+    PRODUCT_COUNT_FIELD_NUMBER: builtins.int
+    text: builtins.str
+    """The text in lower case, with single spaces."""
+    shopper_count: builtins.int
+    """Number of different shoppers."""
+    product_count: builtins.int
+    """Number of products that are found now by the text's words, at most 1,000. 0: a search by words finds nothing; one by
+    meaning may.
+    """
+    def __init__(
+        self,
+        *,
+        text: builtins.str = ...,
+        shopper_count: builtins.int = ...,
+        product_count: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["product_count", b"product_count", "shopper_count", b"shopper_count", "text", b"text"]) -> None: ...
+
+Global___TopSearch: typing_extensions.TypeAlias = TopSearch
+
+@typing.final
 class GetStatusRequest(google.protobuf.message.Message):
     """Request for the state of the suite."""
 

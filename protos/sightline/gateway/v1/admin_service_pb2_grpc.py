@@ -117,6 +117,11 @@ class AdminServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ListSegmentsRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ListSegmentsResponse.FromString,
                 _registered_method=True)
+        self.ListTopSearches = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/ListTopSearches',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.ListTopSearchesRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.ListTopSearchesResponse.FromString,
+                _registered_method=True)
         self.GetOnlineReport = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/GetOnlineReport',
                 request_serializer=sightline_dot_ranker_dot_v1_dot_online__report__pb2.GetOnlineReportRequest.SerializeToString,
@@ -406,6 +411,15 @@ class AdminServiceServicer(object):
 
     def ListSegments(self, request, context):
         """Lists the shopper segments of the serving model, largest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTopSearches(self, request, context):
+        """Lists the texts that most shoppers searched for, with the number of products that have their words: what sells, and
+        what is missing. By SEARCH events of shoppers who consent to PURPOSE_TRAIN; texts of fewer shoppers than
+        RANKER_LEAST_SHOPPERS are never returned.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -758,6 +772,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListSegments,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ListSegmentsRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ListSegmentsResponse.SerializeToString,
+            ),
+            'ListTopSearches': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTopSearches,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.ListTopSearchesRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.ListTopSearchesResponse.SerializeToString,
             ),
             'GetOnlineReport': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOnlineReport,
@@ -1307,6 +1326,33 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/ListSegments',
             sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ListSegmentsRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ListSegmentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTopSearches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/ListTopSearches',
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.ListTopSearchesRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.ListTopSearchesResponse.FromString,
             options,
             channel_credentials,
             insecure,

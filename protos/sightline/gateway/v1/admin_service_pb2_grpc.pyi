@@ -250,6 +250,22 @@ _AdminServiceListSegmentsType = typing_extensions.TypeVar(
     ],
 )
 
+_AdminServiceListTopSearchesType = typing_extensions.TypeVar(
+    '_AdminServiceListTopSearchesType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.ListTopSearchesRequest,
+        sightline.gateway.v1.admin_service_pb2.ListTopSearchesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.ListTopSearchesRequest,
+        sightline.gateway.v1.admin_service_pb2.ListTopSearchesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.ListTopSearchesRequest,
+        sightline.gateway.v1.admin_service_pb2.ListTopSearchesResponse,
+    ],
+)
+
 _AdminServiceGetOnlineReportType = typing_extensions.TypeVar(
     '_AdminServiceGetOnlineReportType',
     grpc.UnaryUnaryMultiCallable[
@@ -874,7 +890,7 @@ _AdminServiceDiffSceneType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceGetExposureReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceSetConsentType, _AdminServiceGetConsentType, _AdminServiceExportCountsType, _AdminServiceGetPrivacyBudgetType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceListTopSearchesType, _AdminServiceGetOnlineReportType, _AdminServiceGetExposureReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceSetConsentType, _AdminServiceGetConsentType, _AdminServiceExportCountsType, _AdminServiceGetPrivacyBudgetType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
     """Administration of the suite: models, profiles, index generations, backups, spaces and scenes."""
 
     @typing.overload
@@ -930,6 +946,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.profile_service_pb2.ListSegmentsRequest,
             sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.ListTopSearchesRequest,
+            sightline.gateway.v1.admin_service_pb2.ListTopSearchesResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
@@ -1144,6 +1164,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.ListTopSearchesRequest,
+            sightline.gateway.v1.admin_service_pb2.ListTopSearchesResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
             sightline.ranker.v1.online_report_pb2.OnlineReport,
         ],
@@ -1344,6 +1368,12 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     ListSegments: _AdminServiceListSegmentsType
     """Lists the shopper segments of the serving model, largest first."""
 
+    ListTopSearches: _AdminServiceListTopSearchesType
+    """Lists the texts that most shoppers searched for, with the number of products that have their words: what sells, and
+    what is missing. By SEARCH events of shoppers who consent to PURPOSE_TRAIN; texts of fewer shoppers than
+    RANKER_LEAST_SHOPPERS are never returned.
+    """
+
     GetOnlineReport: _AdminServiceGetOnlineReportType
     """Returns how shoppers responded to answers: clicks, conversions, hides, off-policy estimates, drift."""
 
@@ -1526,6 +1556,10 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.profile_service_pb2.ListSegmentsRequest,
         sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.ListTopSearchesRequest,
+        sightline.gateway.v1.admin_service_pb2.ListTopSearchesResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
@@ -1795,6 +1829,17 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse]]:
         """Lists the shopper segments of the serving model, largest first."""
+
+    @abc.abstractmethod
+    def ListTopSearches(
+        self,
+        request: sightline.gateway.v1.admin_service_pb2.ListTopSearchesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.ListTopSearchesResponse, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.ListTopSearchesResponse]]:
+        """Lists the texts that most shoppers searched for, with the number of products that have their words: what sells, and
+        what is missing. By SEARCH events of shoppers who consent to PURPOSE_TRAIN; texts of fewer shoppers than
+        RANKER_LEAST_SHOPPERS are never returned.
+        """
 
     @abc.abstractmethod
     def GetOnlineReport(

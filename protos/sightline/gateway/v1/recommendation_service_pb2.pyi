@@ -2026,3 +2026,191 @@ class ReplayedPlace(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["equal", b"equal", "place", b"place", "recomputed", b"recomputed", "recorded", b"recorded"]) -> None: ...
 
 Global___ReplayedPlace: typing_extensions.TypeAlias = ReplayedPlace
+
+@typing.final
+class SuggestRequest(google.protobuf.message.Message):
+    """Request for suggestions."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: builtins.int
+    PREFIX_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    language_code: builtins.str
+    """BCP 47 language of the text: "wines" also finds "wine" in "en". Languages without a stemmer compare words as they
+    are. Default: "en".
+    """
+    prefix: builtins.str
+    """What was typed so far, up to 256 characters. All its words have to occur, in any order; the last one may be
+    unfinished, unless a separator such as a space follows it. Of longer texts the last 8 words are used. Without a word
+    the response is empty.
+    """
+    page_size: builtins.int
+    """Maximum number of suggestions, 1 to 20. Default: 10. Of these, up to three tenths (rounded up; none of fewer than
+    three) are facet values, and as many are products; they get further places that searches and completions leave.
+    """
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        language_code: builtins.str = ...,
+        prefix: builtins.str = ...,
+        page_size: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "language_code", b"language_code", "page_size", b"page_size", "prefix", b"prefix", "request_id", b"request_id"]) -> None: ...
+
+Global___SuggestRequest: typing_extensions.TypeAlias = SuggestRequest
+
+@typing.final
+class SuggestResponse(google.protobuf.message.Message):
+    """Suggestions."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SUGGESTIONS_FIELD_NUMBER: builtins.int
+    CORRECTED_FIELD_NUMBER: builtins.int
+    DEGRADATIONS_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    corrected: builtins.bool
+    """True if nothing has the words as typed: the unknown ones were then replaced by the nearest known ones. Words of up to
+    three letters are never replaced, words of up to seven letters may have one wrong, missing, superfluous or exchanged
+    letter, longer ones two; the first letter is always kept.
+    """
+    request_id: builtins.str
+    """Id of this request in logs."""
+    @property
+    def suggestions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Suggestion]:
+        """Past searches and completions first, then facet values, then products, each best first. Equal requests on an
+        unchanged catalog have equal responses.
+        """
+
+    @property
+    def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
+        """Degradations: RETRIEVER_UNAVAILABLE (past searches only; also while a large catalog is read after a start, and for
+        catalogs of more than a million products) and RANKER_UNAVAILABLE (no past searches). Empty if there are none.
+        """
+
+    def __init__(
+        self,
+        *,
+        suggestions: collections.abc.Iterable[Global___Suggestion] | None = ...,
+        corrected: builtins.bool = ...,
+        degradations: collections.abc.Iterable[sightline.common.v1.answer_pb2.Degradation] | None = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["corrected", b"corrected", "degradations", b"degradations", "request_id", b"request_id", "suggestions", b"suggestions"]) -> None: ...
+
+Global___SuggestResponse: typing_extensions.TypeAlias = SuggestResponse
+
+@typing.final
+class Suggestion(google.protobuf.message.Message):
+    """A suggestion."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    class _Kind:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _KindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Suggestion._Kind.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: Suggestion._Kind.ValueType  # 0
+        """Unspecified."""
+        KIND_PAST_SEARCH: Suggestion._Kind.ValueType  # 1
+        """A text that many shoppers searched for: at least RANKER_LEAST_SHOPPERS different ones in the last 90 days."""
+        KIND_COMPLETION: Suggestion._Kind.ValueType  # 2
+        """The typed text, with its last word completed as products have it, or the value of a tag or an attribute."""
+        KIND_FACET_VALUE: Suggestion._Kind.ValueType  # 3
+        """A brand or a category, with the filter for its products."""
+        KIND_PRODUCT: Suggestion._Kind.ValueType  # 4
+        """A product, with its title."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """What is suggested."""
+
+    KIND_UNSPECIFIED: Suggestion.Kind.ValueType  # 0
+    """Unspecified."""
+    KIND_PAST_SEARCH: Suggestion.Kind.ValueType  # 1
+    """A text that many shoppers searched for: at least RANKER_LEAST_SHOPPERS different ones in the last 90 days."""
+    KIND_COMPLETION: Suggestion.Kind.ValueType  # 2
+    """The typed text, with its last word completed as products have it, or the value of a tag or an attribute."""
+    KIND_FACET_VALUE: Suggestion.Kind.ValueType  # 3
+    """A brand or a category, with the filter for its products."""
+    KIND_PRODUCT: Suggestion.Kind.ValueType  # 4
+    """A product, with its title."""
+
+    KIND_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    HIGHLIGHTS_FIELD_NUMBER: builtins.int
+    PRODUCT_COUNT_FIELD_NUMBER: builtins.int
+    FIELD_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
+    PRODUCT_ID_FIELD_NUMBER: builtins.int
+    FILTER_TEXT_FIELD_NUMBER: builtins.int
+    kind: Global___Suggestion.Kind.ValueType
+    """Kind."""
+    text: builtins.str
+    """The text to show, and to search for if the kind is KIND_PAST_SEARCH or KIND_COMPLETION."""
+    product_count: builtins.int
+    """Number of products, each variant counted, for KIND_COMPLETION and KIND_FACET_VALUE; otherwise 0. As of the last
+    seconds, in catalogs of a million products of the last minutes.
+    """
+    field: builtins.str
+    """For KIND_FACET_VALUE: "brand" or "category". Otherwise empty."""
+    product_id: builtins.str
+    """For KIND_PRODUCT: id of the product. Otherwise empty."""
+    filter_text: builtins.str
+    """The same filter in the syntax of the command line: `category = "Wine > Red"`."""
+    @property
+    def highlights(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___TextRange]:
+        """Parts of the text that were typed, ascending, without overlaps."""
+
+    @property
+    def filter(self) -> sightline.common.v1.filter_pb2.Filter:
+        """For KIND_FACET_VALUE: filter that these products pass."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___Suggestion.Kind.ValueType = ...,
+        text: builtins.str = ...,
+        highlights: collections.abc.Iterable[Global___TextRange] | None = ...,
+        product_count: builtins.int = ...,
+        field: builtins.str = ...,
+        filter: sightline.common.v1.filter_pb2.Filter | None = ...,
+        product_id: builtins.str = ...,
+        filter_text: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["field", b"field", "filter", b"filter", "filter_text", b"filter_text", "highlights", b"highlights", "kind", b"kind", "product_count", b"product_count", "product_id", b"product_id", "text", b"text"]) -> None: ...
+
+Global___Suggestion: typing_extensions.TypeAlias = Suggestion
+
+@typing.final
+class TextRange(google.protobuf.message.Message):
+    """Part of a text, in UTF-16 code units, as JavaScript, Java and C# count characters."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    START_FIELD_NUMBER: builtins.int
+    END_FIELD_NUMBER: builtins.int
+    start: builtins.int
+    """First code unit, from 0."""
+    end: builtins.int
+    """Code unit behind the last one."""
+    def __init__(
+        self,
+        *,
+        start: builtins.int = ...,
+        end: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["end", b"end", "start", b"start"]) -> None: ...
+
+Global___TextRange: typing_extensions.TypeAlias = TextRange

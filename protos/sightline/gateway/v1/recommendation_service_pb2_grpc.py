@@ -60,6 +60,11 @@ class RecommendationServiceStub(object):
                 request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.RecommendShelvesRequest.SerializeToString,
                 response_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.RecommendShelvesResponse.FromString,
                 _registered_method=True)
+        self.Suggest = channel.unary_unary(
+                '/sightline.gateway.v1.RecommendationService/Suggest',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SuggestRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SuggestResponse.FromString,
+                _registered_method=True)
         self.ExplainRecommendation = channel.unary_unary(
                 '/sightline.gateway.v1.RecommendationService/ExplainRecommendation',
                 request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationRequest.SerializeToString,
@@ -134,6 +139,15 @@ class RecommendationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Suggest(self, request, context):
+        """Suggests how to continue a text of a search box: past searches, completions, facet values and products. It knows no
+        shopper, and stores nothing of the text. Errors: INVALID_ARGUMENT, CATALOG_NOT_FOUND, and NOTHING_AVAILABLE if
+        neither the catalog nor past searches can be read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExplainRecommendation(self, request, context):
         """Explains why a product is, or is not, in the answer to a request: the condition that excludes it, or its rank and
         the parts of its score. The request is executed again and not recorded. Errors as for Recommend, except that a
@@ -199,6 +213,11 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.RecommendShelves,
                     request_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.RecommendShelvesRequest.FromString,
                     response_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.RecommendShelvesResponse.SerializeToString,
+            ),
+            'Suggest': grpc.unary_unary_rpc_method_handler(
+                    servicer.Suggest,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SuggestRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SuggestResponse.SerializeToString,
             ),
             'ExplainRecommendation': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainRecommendation,
@@ -357,6 +376,33 @@ class RecommendationService(object):
             '/sightline.gateway.v1.RecommendationService/RecommendShelves',
             sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.RecommendShelvesRequest.SerializeToString,
             sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.RecommendShelvesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Suggest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.RecommendationService/Suggest',
+            sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SuggestRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SuggestResponse.FromString,
             options,
             channel_credentials,
             insecure,

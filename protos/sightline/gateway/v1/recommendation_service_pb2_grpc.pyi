@@ -105,6 +105,22 @@ _RecommendationServiceRecommendShelvesType = typing_extensions.TypeVar(
     ],
 )
 
+_RecommendationServiceSuggestType = typing_extensions.TypeVar(
+    '_RecommendationServiceSuggestType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.SuggestRequest,
+        sightline.gateway.v1.recommendation_service_pb2.SuggestResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.SuggestRequest,
+        sightline.gateway.v1.recommendation_service_pb2.SuggestResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.SuggestRequest,
+        sightline.gateway.v1.recommendation_service_pb2.SuggestResponse,
+    ],
+)
+
 _RecommendationServiceExplainRecommendationType = typing_extensions.TypeVar(
     '_RecommendationServiceExplainRecommendationType',
     grpc.UnaryUnaryMultiCallable[
@@ -169,7 +185,7 @@ _RecommendationServiceDrawHeatMapType = typing_extensions.TypeVar(
     ],
 )
 
-class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendType, _RecommendationServiceSearchType, _RecommendationServiceListType, _RecommendationServiceRecommendValuesType, _RecommendationServiceRecommendShelvesType, _RecommendationServiceExplainRecommendationType, _RecommendationServiceReplayRecommendationType, _RecommendationServiceClassifyType, _RecommendationServiceDrawHeatMapType]):
+class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendType, _RecommendationServiceSearchType, _RecommendationServiceListType, _RecommendationServiceRecommendValuesType, _RecommendationServiceRecommendShelvesType, _RecommendationServiceSuggestType, _RecommendationServiceExplainRecommendationType, _RecommendationServiceReplayRecommendationType, _RecommendationServiceClassifyType, _RecommendationServiceDrawHeatMapType]):
     """Recommendations by visual similarity, text and shopper behaviour."""
 
     @typing.overload
@@ -193,6 +209,10 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.RecommendShelvesRequest,
             sightline.gateway.v1.recommendation_service_pb2.RecommendShelvesResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.recommendation_service_pb2.SuggestRequest,
+            sightline.gateway.v1.recommendation_service_pb2.SuggestResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
@@ -233,6 +253,10 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.RecommendShelvesRequest,
             sightline.gateway.v1.recommendation_service_pb2.RecommendShelvesResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.recommendation_service_pb2.SuggestRequest,
+            sightline.gateway.v1.recommendation_service_pb2.SuggestResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
@@ -285,6 +309,12 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
     CATALOG_NOT_FOUND and REQUEST_TOO_EXPENSIVE; if no shelf can be answered, the error of the first one.
     """
 
+    Suggest: _RecommendationServiceSuggestType
+    """Suggests how to continue a text of a search box: past searches, completions, facet values and products. It knows no
+    shopper, and stores nothing of the text. Errors: INVALID_ARGUMENT, CATALOG_NOT_FOUND, and NOTHING_AVAILABLE if
+    neither the catalog nor past searches can be read.
+    """
+
     ExplainRecommendation: _RecommendationServiceExplainRecommendationType
     """Explains why a product is, or is not, in the answer to a request: the condition that excludes it, or its rank and
     the parts of its score. The request is executed again and not recorded. Errors as for Recommend, except that a
@@ -331,6 +361,10 @@ RecommendationServiceAsyncStub: typing_extensions.TypeAlias = RecommendationServ
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.recommendation_service_pb2.RecommendShelvesRequest,
         sightline.gateway.v1.recommendation_service_pb2.RecommendShelvesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.SuggestRequest,
+        sightline.gateway.v1.recommendation_service_pb2.SuggestResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
@@ -409,6 +443,17 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
         Search or List. They share a deadline, and their prices are charged together before any of them runs. A shelf that
         can't be answered has an error, and the others are answered. Errors: INVALID_ARGUMENT for the shared fields,
         CATALOG_NOT_FOUND and REQUEST_TOO_EXPENSIVE; if no shelf can be answered, the error of the first one.
+        """
+
+    @abc.abstractmethod
+    def Suggest(
+        self,
+        request: sightline.gateway.v1.recommendation_service_pb2.SuggestRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.SuggestResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.SuggestResponse]]:
+        """Suggests how to continue a text of a search box: past searches, completions, facet values and products. It knows no
+        shopper, and stores nothing of the text. Errors: INVALID_ARGUMENT, CATALOG_NOT_FOUND, and NOTHING_AVAILABLE if
+        neither the catalog nor past searches can be read.
         """
 
     @abc.abstractmethod

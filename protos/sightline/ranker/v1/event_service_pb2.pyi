@@ -23,6 +23,85 @@ else:
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
+class ListSearchesRequest(google.protobuf.message.Message):
+    """Request for the texts that most shoppers searched for."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs. If empty, the service generates one."""
+    limit: builtins.int
+    """Maximum number of texts, 1 to 10,000. Default: 1,000."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        limit: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "limit", b"limit", "request_id", b"request_id"]) -> None: ...
+
+Global___ListSearchesRequest: typing_extensions.TypeAlias = ListSearchesRequest
+
+@typing.final
+class ListSearchesResponse(google.protobuf.message.Message):
+    """Texts that shoppers searched for in the last 90 days."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SEARCHES_FIELD_NUMBER: builtins.int
+    LEAST_SHOPPERS_FIELD_NUMBER: builtins.int
+    COUNT_TIME_FIELD_NUMBER: builtins.int
+    least_shoppers: builtins.int
+    """Minimum number of shoppers of a text (RANKER_LEAST_SHOPPERS)."""
+    @property
+    def searches(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SearchCount]:
+        """Texts, by descending number of shoppers, then by text."""
+
+    @property
+    def count_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the texts were counted (UTC)."""
+
+    def __init__(
+        self,
+        *,
+        searches: collections.abc.Iterable[Global___SearchCount] | None = ...,
+        least_shoppers: builtins.int = ...,
+        count_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["count_time", b"count_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["count_time", b"count_time", "least_shoppers", b"least_shoppers", "searches", b"searches"]) -> None: ...
+
+Global___ListSearchesResponse: typing_extensions.TypeAlias = ListSearchesResponse
+
+@typing.final
+class SearchCount(google.protobuf.message.Message):
+    """A text that shoppers searched for."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: builtins.int
+    SHOPPER_COUNT_FIELD_NUMBER: builtins.int
+    text: builtins.str
+    """The text in lower case, with single spaces, up to 64 characters."""
+    shopper_count: builtins.int
+    """Number of different shoppers, of the newest 300,000 searches of the period."""
+    def __init__(
+        self,
+        *,
+        text: builtins.str = ...,
+        shopper_count: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["shopper_count", b"shopper_count", "text", b"text"]) -> None: ...
+
+Global___SearchCount: typing_extensions.TypeAlias = SearchCount
+
+@typing.final
 class AppendEventsRequest(google.protobuf.message.Message):
     """Request to write events."""
 

@@ -61,6 +61,11 @@ class EventServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.ExportEventsRequest.SerializeToString,
                 response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
+        self.ListSearches = channel.unary_unary(
+                '/sightline.ranker.v1.EventService/ListSearches',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.ListSearchesRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.ListSearchesResponse.FromString,
+                _registered_method=True)
 
 
 class EventServiceServicer(object):
@@ -106,6 +111,15 @@ class EventServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSearches(self, request, context):
+        """Returns the texts that most shoppers searched for, by SEARCH events of shoppers who consent to PURPOSE_TRAIN. Texts
+        of fewer shoppers than RANKER_LEAST_SHOPPERS are never returned. Counted again every ten minutes. Empty if
+        RANKER_STORED_QUERIES is not `plain`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EventServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -133,6 +147,11 @@ def add_EventServiceServicer_to_server(servicer, server):
                     servicer.ExportEvents,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.ExportEventsRequest.FromString,
                     response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'ListSearches': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSearches,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.ListSearchesRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.ListSearchesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -271,6 +290,33 @@ class EventService(object):
             '/sightline.ranker.v1.EventService/ExportEvents',
             sightline_dot_ranker_dot_v1_dot_event__service__pb2.ExportEventsRequest.SerializeToString,
             sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSearches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.ranker.v1.EventService/ListSearches',
+            sightline_dot_ranker_dot_v1_dot_event__service__pb2.ListSearchesRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_event__service__pb2.ListSearchesResponse.FromString,
             options,
             channel_credentials,
             insecure,

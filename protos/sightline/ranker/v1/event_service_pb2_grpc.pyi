@@ -106,7 +106,23 @@ _EventServiceExportEventsType = typing_extensions.TypeVar(
     ],
 )
 
-class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServiceGetEventsType, _EventServiceMergeShopperType, _EventServicePurgeEventsType, _EventServiceExportEventsType]):
+_EventServiceListSearchesType = typing_extensions.TypeVar(
+    '_EventServiceListSearchesType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.ListSearchesRequest,
+        sightline.ranker.v1.event_service_pb2.ListSearchesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.ListSearchesRequest,
+        sightline.ranker.v1.event_service_pb2.ListSearchesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.ListSearchesRequest,
+        sightline.ranker.v1.event_service_pb2.ListSearchesResponse,
+    ],
+)
+
+class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServiceGetEventsType, _EventServiceMergeShopperType, _EventServicePurgeEventsType, _EventServiceExportEventsType, _EventServiceListSearchesType]):
     """Events of shoppers. An acknowledged event survives the loss of any process and is used in the next request."""
 
     @typing.overload
@@ -130,6 +146,10 @@ class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServi
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
             sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.event_service_pb2.ListSearchesRequest,
+            sightline.ranker.v1.event_service_pb2.ListSearchesResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -155,6 +175,10 @@ class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServi
             sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
             sightline.common.v1.job_pb2.Job,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.event_service_pb2.ListSearchesRequest,
+            sightline.ranker.v1.event_service_pb2.ListSearchesResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     AppendEvents: _EventServiceAppendEventsType
@@ -179,6 +203,12 @@ class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServi
     Follow it with JobService.
     """
 
+    ListSearches: _EventServiceListSearchesType
+    """Returns the texts that most shoppers searched for, by SEARCH events of shoppers who consent to PURPOSE_TRAIN. Texts
+    of fewer shoppers than RANKER_LEAST_SHOPPERS are never returned. Counted again every ten minutes. Empty if
+    RANKER_STORED_QUERIES is not `plain`.
+    """
+
 EventServiceAsyncStub: typing_extensions.TypeAlias = EventServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.event_service_pb2.AppendEventsRequest,
@@ -199,6 +229,10 @@ EventServiceAsyncStub: typing_extensions.TypeAlias = EventServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
         sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.ListSearchesRequest,
+        sightline.ranker.v1.event_service_pb2.ListSearchesResponse,
     ],
 ]
 
@@ -250,6 +284,17 @@ class EventServiceServicer(metaclass=abc.ABCMeta):
         """Starts a job that writes events to Parquet files in a folder or bucket of the worker (RANKER_EXPORT_STORE). Its
         result names the folder; it may fail with EXPORT_UNWRITABLE. Shoppers appear in the files as pseudonyms only.
         Follow it with JobService.
+        """
+
+    @abc.abstractmethod
+    def ListSearches(
+        self,
+        request: sightline.ranker.v1.event_service_pb2.ListSearchesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.event_service_pb2.ListSearchesResponse, collections.abc.Awaitable[sightline.ranker.v1.event_service_pb2.ListSearchesResponse]]:
+        """Returns the texts that most shoppers searched for, by SEARCH events of shoppers who consent to PURPOSE_TRAIN. Texts
+        of fewer shoppers than RANKER_LEAST_SHOPPERS are never returned. Counted again every ten minutes. Empty if
+        RANKER_STORED_QUERIES is not `plain`.
         """
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -28,7 +28,7 @@ from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_li
 from sightline.retriever.v1 import vector_service_pb2 as sightline_dot_retriever_dot_v1_dot_vector__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/retriever/v1/keyword_service.proto\x12\x16sightline.retriever.v1\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/limits.proto\x1a+sightline/retriever/v1/vector_service.proto\"\xda\x01\n\x15SearchKeywordsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12+\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05top_k\x18\x05 \x01(\x05\x12\x1b\n\x13\x65xclude_product_ids\x18\x06 \x03(\t\x12\x32\n\x08\x63ollapse\x18\x07 \x01(\x0e\x32 .sightline.retriever.v1.Collapse2\x89\x01\n\x0eKeywordService\x12w\n\x0eSearchKeywords\x12-.sightline.retriever.v1.SearchKeywordsRequest\x1a&.sightline.retriever.v1.SearchResponse\"\x0e\x90\x02\x01\xfa\xc8\x18\x02\x08\x0c\x8a\xc9\x18\x01\x01\x42S\n\x16sightline.retriever.v1B\x13KeywordServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/retriever/v1/keyword_service.proto\x12\x16sightline.retriever.v1\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/limits.proto\x1a+sightline/retriever/v1/vector_service.proto\"M\n\x14\x43ountKeywordsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05texts\x18\x03 \x03(\t\"/\n\x15\x43ountKeywordsResponse\x12\x16\n\x0eproduct_counts\x18\x01 \x03(\x05\"w\n\x13SuggestTextsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06prefix\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x15\n\rlanguage_code\x18\x05 \x01(\t\"\xdb\x01\n\x14SuggestTextsResponse\x12:\n\x0b\x63ompletions\x18\x01 \x03(\x0b\x32%.sightline.retriever.v1.SuggestedText\x12;\n\x0c\x66\x61\x63\x65t_values\x18\x02 \x03(\x0b\x32%.sightline.retriever.v1.SuggestedText\x12\x37\n\x08products\x18\x03 \x03(\x0b\x32%.sightline.retriever.v1.SuggestedText\x12\x11\n\tcorrected\x18\x04 \x01(\x08\"\xb7\x01\n\rSuggestedText\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06starts\x18\x02 \x03(\x05\x12\x0c\n\x04\x65nds\x18\x03 \x03(\x05\x12\x15\n\rproduct_count\x18\x04 \x01(\x05\x12\r\n\x05\x66ield\x18\x05 \x01(\t\x12+\n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x12\n\nproduct_id\x18\x07 \x01(\t\x12\x13\n\x0b\x66ilter_text\x18\x08 \x01(\t\"\xda\x01\n\x15SearchKeywordsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12+\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05top_k\x18\x05 \x01(\x05\x12\x1b\n\x13\x65xclude_product_ids\x18\x06 \x03(\t\x12\x32\n\x08\x63ollapse\x18\x07 \x01(\x0e\x32 .sightline.retriever.v1.Collapse2\xf6\x02\n\x0eKeywordService\x12w\n\x0eSearchKeywords\x12-.sightline.retriever.v1.SearchKeywordsRequest\x1a&.sightline.retriever.v1.SearchResponse\"\x0e\x90\x02\x01\xfa\xc8\x18\x02\x08\x0c\x8a\xc9\x18\x01\x01\x12v\n\rCountKeywords\x12,.sightline.retriever.v1.CountKeywordsRequest\x1a-.sightline.retriever.v1.CountKeywordsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12s\n\x0cSuggestTexts\x12+.sightline.retriever.v1.SuggestTextsRequest\x1a,.sightline.retriever.v1.SuggestTextsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x42S\n\x16sightline.retriever.v1B\x13KeywordServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,8 +38,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\026sightline.retriever.v1B\023KeywordServiceProtoP\001Z\"sightline/retriever/v1;retrieverv1'
   _globals['_KEYWORDSERVICE'].methods_by_name['SearchKeywords']._loaded_options = None
   _globals['_KEYWORDSERVICE'].methods_by_name['SearchKeywords']._serialized_options = b'\220\002\001\372\310\030\002\010\014\212\311\030\001\001'
-  _globals['_SEARCHKEYWORDSREQUEST']._serialized_start=220
-  _globals['_SEARCHKEYWORDSREQUEST']._serialized_end=438
-  _globals['_KEYWORDSERVICE']._serialized_start=441
-  _globals['_KEYWORDSERVICE']._serialized_end=578
+  _globals['_KEYWORDSERVICE'].methods_by_name['CountKeywords']._loaded_options = None
+  _globals['_KEYWORDSERVICE'].methods_by_name['CountKeywords']._serialized_options = b'\220\002\001\212\311\030\001\001'
+  _globals['_KEYWORDSERVICE'].methods_by_name['SuggestTexts']._loaded_options = None
+  _globals['_KEYWORDSERVICE'].methods_by_name['SuggestTexts']._serialized_options = b'\220\002\001\212\311\030\001\001'
+  _globals['_COUNTKEYWORDSREQUEST']._serialized_start=219
+  _globals['_COUNTKEYWORDSREQUEST']._serialized_end=296
+  _globals['_COUNTKEYWORDSRESPONSE']._serialized_start=298
+  _globals['_COUNTKEYWORDSRESPONSE']._serialized_end=345
+  _globals['_SUGGESTTEXTSREQUEST']._serialized_start=347
+  _globals['_SUGGESTTEXTSREQUEST']._serialized_end=466
+  _globals['_SUGGESTTEXTSRESPONSE']._serialized_start=469
+  _globals['_SUGGESTTEXTSRESPONSE']._serialized_end=688
+  _globals['_SUGGESTEDTEXT']._serialized_start=691
+  _globals['_SUGGESTEDTEXT']._serialized_end=874
+  _globals['_SEARCHKEYWORDSREQUEST']._serialized_start=877
+  _globals['_SEARCHKEYWORDSREQUEST']._serialized_end=1095
+  _globals['_KEYWORDSERVICE']._serialized_start=1098
+  _globals['_KEYWORDSERVICE']._serialized_end=1472
 # @@protoc_insertion_point(module_scope)

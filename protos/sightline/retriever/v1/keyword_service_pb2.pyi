@@ -21,6 +21,183 @@ else:
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
+class CountKeywordsRequest(google.protobuf.message.Message):
+    """Request to count products by words."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    TEXTS_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs. If empty, the service generates one."""
+    @property
+    def texts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """1 to 200 texts of up to 512 characters each."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        texts: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id", "texts", b"texts"]) -> None: ...
+
+Global___CountKeywordsRequest: typing_extensions.TypeAlias = CountKeywordsRequest
+
+@typing.final
+class CountKeywordsResponse(google.protobuf.message.Message):
+    """Numbers of products."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCT_COUNTS_FIELD_NUMBER: builtins.int
+    @property
+    def product_counts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """One for each text, in the order of the request: 0 to 1,000."""
+
+    def __init__(
+        self,
+        *,
+        product_counts: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["product_counts", b"product_counts"]) -> None: ...
+
+Global___CountKeywordsResponse: typing_extensions.TypeAlias = CountKeywordsResponse
+
+@typing.final
+class SuggestTextsRequest(google.protobuf.message.Message):
+    """Request for suggestions."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    PREFIX_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs. If empty, the service generates one."""
+    prefix: builtins.str
+    """What was typed so far, up to 256 characters. The last 8 words are used. Without a word the response is empty."""
+    page_size: builtins.int
+    """Maximum number of suggestions of each kind, 1 to 20. Default: 10."""
+    language_code: builtins.str
+    """BCP 47 language, by which words are stemmed. If empty or without a stemmer, they are not."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        prefix: builtins.str = ...,
+        page_size: builtins.int = ...,
+        language_code: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "language_code", b"language_code", "page_size", b"page_size", "prefix", b"prefix", "request_id", b"request_id"]) -> None: ...
+
+Global___SuggestTextsRequest: typing_extensions.TypeAlias = SuggestTextsRequest
+
+@typing.final
+class SuggestTextsResponse(google.protobuf.message.Message):
+    """Suggestions by kind."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COMPLETIONS_FIELD_NUMBER: builtins.int
+    FACET_VALUES_FIELD_NUMBER: builtins.int
+    PRODUCTS_FIELD_NUMBER: builtins.int
+    CORRECTED_FIELD_NUMBER: builtins.int
+    corrected: builtins.bool
+    """True if no product and no value has the words as typed. The unknown ones were then replaced by the nearest known
+    ones.
+    """
+    @property
+    def completions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SuggestedText]:
+        """The text with its last word completed by words of titles, brands and categories, and values of tags and attributes
+        that two products have, at least. By number of products, then by text.
+        """
+
+    @property
+    def facet_values(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SuggestedText]:
+        """Brands and categories. Those that begin with the text first, then by number of products, then by text."""
+
+    @property
+    def products(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SuggestedText]:
+        """Products, from three letters on (scripts without spaces: one). First those that have all words in the
+        title, that begin with one, and that can be bought; then in a fixed order. Variants of one parent, and equal titles, count once.
+        """
+
+    def __init__(
+        self,
+        *,
+        completions: collections.abc.Iterable[Global___SuggestedText] | None = ...,
+        facet_values: collections.abc.Iterable[Global___SuggestedText] | None = ...,
+        products: collections.abc.Iterable[Global___SuggestedText] | None = ...,
+        corrected: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["completions", b"completions", "corrected", b"corrected", "facet_values", b"facet_values", "products", b"products"]) -> None: ...
+
+Global___SuggestTextsResponse: typing_extensions.TypeAlias = SuggestTextsResponse
+
+@typing.final
+class SuggestedText(google.protobuf.message.Message):
+    """A suggested text."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: builtins.int
+    STARTS_FIELD_NUMBER: builtins.int
+    ENDS_FIELD_NUMBER: builtins.int
+    PRODUCT_COUNT_FIELD_NUMBER: builtins.int
+    FIELD_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
+    PRODUCT_ID_FIELD_NUMBER: builtins.int
+    FILTER_TEXT_FIELD_NUMBER: builtins.int
+    text: builtins.str
+    """The text."""
+    product_count: builtins.int
+    """Number of products. 0 for a product."""
+    field: builtins.str
+    """For a facet value: "brand" or "category"."""
+    product_id: builtins.str
+    """For a product: its id."""
+    filter_text: builtins.str
+    """The same filter in the syntax of the command line."""
+    @property
+    def starts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Beginnings of the parts that were typed, in code points of `text`, ascending."""
+
+    @property
+    def ends(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Ends of these parts, exclusive."""
+
+    @property
+    def filter(self) -> sightline.common.v1.filter_pb2.Filter:
+        """For a facet value: filter that its products pass."""
+
+    def __init__(
+        self,
+        *,
+        text: builtins.str = ...,
+        starts: collections.abc.Iterable[builtins.int] | None = ...,
+        ends: collections.abc.Iterable[builtins.int] | None = ...,
+        product_count: builtins.int = ...,
+        field: builtins.str = ...,
+        filter: sightline.common.v1.filter_pb2.Filter | None = ...,
+        product_id: builtins.str = ...,
+        filter_text: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["ends", b"ends", "field", b"field", "filter", b"filter", "filter_text", b"filter_text", "product_count", b"product_count", "product_id", b"product_id", "starts", b"starts", "text", b"text"]) -> None: ...
+
+Global___SuggestedText: typing_extensions.TypeAlias = SuggestedText
+
+@typing.final
 class SearchKeywordsRequest(google.protobuf.message.Message):
     """Request to search products by words."""
 

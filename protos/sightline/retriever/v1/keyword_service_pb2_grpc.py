@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class KeywordServiceStub(object):
-    """Keyword search of products.
+    """Search by words: of products, and of suggestions for a search box.
     """
 
     def __init__(self, channel):
@@ -41,10 +41,20 @@ class KeywordServiceStub(object):
                 request_serializer=sightline_dot_retriever_dot_v1_dot_keyword__service__pb2.SearchKeywordsRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.SearchResponse.FromString,
                 _registered_method=True)
+        self.CountKeywords = channel.unary_unary(
+                '/sightline.retriever.v1.KeywordService/CountKeywords',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_keyword__service__pb2.CountKeywordsRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_keyword__service__pb2.CountKeywordsResponse.FromString,
+                _registered_method=True)
+        self.SuggestTexts = channel.unary_unary(
+                '/sightline.retriever.v1.KeywordService/SuggestTexts',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_keyword__service__pb2.SuggestTextsRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_keyword__service__pb2.SuggestTextsResponse.FromString,
+                _registered_method=True)
 
 
 class KeywordServiceServicer(object):
-    """Keyword search of products.
+    """Search by words: of products, and of suggestions for a search box.
     """
 
     def SearchKeywords(self, request, context):
@@ -59,6 +69,22 @@ class KeywordServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CountKeywords(self, request, context):
+        """Returns how many products SearchKeywords finds by each of some texts, at most 1,000 each. INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SuggestTexts(self, request, context):
+        """Returns suggestions for a text as typed so far: completions, facet values and products that have its words, the last
+        of which may be unfinished. Reads memory only. Order: see each field. COLUMNS_UNAVAILABLE (the catalog has more
+        products than RETRIEVER_COLUMNS_PRODUCTS, or is not read yet), INVALID_ARGUMENT, STAGE_DEADLINE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_KeywordServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -66,6 +92,16 @@ def add_KeywordServiceServicer_to_server(servicer, server):
                     servicer.SearchKeywords,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_keyword__service__pb2.SearchKeywordsRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.SearchResponse.SerializeToString,
+            ),
+            'CountKeywords': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountKeywords,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_keyword__service__pb2.CountKeywordsRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_keyword__service__pb2.CountKeywordsResponse.SerializeToString,
+            ),
+            'SuggestTexts': grpc.unary_unary_rpc_method_handler(
+                    servicer.SuggestTexts,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_keyword__service__pb2.SuggestTextsRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_keyword__service__pb2.SuggestTextsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -76,7 +112,7 @@ def add_KeywordServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class KeywordService(object):
-    """Keyword search of products.
+    """Search by words: of products, and of suggestions for a search box.
     """
 
     @staticmethod
@@ -96,6 +132,60 @@ class KeywordService(object):
             '/sightline.retriever.v1.KeywordService/SearchKeywords',
             sightline_dot_retriever_dot_v1_dot_keyword__service__pb2.SearchKeywordsRequest.SerializeToString,
             sightline_dot_retriever_dot_v1_dot_vector__service__pb2.SearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountKeywords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.retriever.v1.KeywordService/CountKeywords',
+            sightline_dot_retriever_dot_v1_dot_keyword__service__pb2.CountKeywordsRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_keyword__service__pb2.CountKeywordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SuggestTexts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.retriever.v1.KeywordService/SuggestTexts',
+            sightline_dot_retriever_dot_v1_dot_keyword__service__pb2.SuggestTextsRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_keyword__service__pb2.SuggestTextsResponse.FromString,
             options,
             channel_credentials,
             insecure,

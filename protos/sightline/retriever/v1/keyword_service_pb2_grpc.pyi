@@ -42,14 +42,54 @@ _KeywordServiceSearchKeywordsType = typing_extensions.TypeVar(
     ],
 )
 
-class KeywordServiceStub(typing.Generic[_KeywordServiceSearchKeywordsType]):
-    """Keyword search of products."""
+_KeywordServiceCountKeywordsType = typing_extensions.TypeVar(
+    '_KeywordServiceCountKeywordsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.keyword_service_pb2.CountKeywordsRequest,
+        sightline.retriever.v1.keyword_service_pb2.CountKeywordsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.keyword_service_pb2.CountKeywordsRequest,
+        sightline.retriever.v1.keyword_service_pb2.CountKeywordsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.keyword_service_pb2.CountKeywordsRequest,
+        sightline.retriever.v1.keyword_service_pb2.CountKeywordsResponse,
+    ],
+)
+
+_KeywordServiceSuggestTextsType = typing_extensions.TypeVar(
+    '_KeywordServiceSuggestTextsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.keyword_service_pb2.SuggestTextsRequest,
+        sightline.retriever.v1.keyword_service_pb2.SuggestTextsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.keyword_service_pb2.SuggestTextsRequest,
+        sightline.retriever.v1.keyword_service_pb2.SuggestTextsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.keyword_service_pb2.SuggestTextsRequest,
+        sightline.retriever.v1.keyword_service_pb2.SuggestTextsResponse,
+    ],
+)
+
+class KeywordServiceStub(typing.Generic[_KeywordServiceSearchKeywordsType, _KeywordServiceCountKeywordsType, _KeywordServiceSuggestTextsType]):
+    """Search by words: of products, and of suggestions for a search box."""
 
     @typing.overload
     def __init__(self: KeywordServiceStub[
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.keyword_service_pb2.SearchKeywordsRequest,
             sightline.retriever.v1.vector_service_pb2.SearchResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.keyword_service_pb2.CountKeywordsRequest,
+            sightline.retriever.v1.keyword_service_pb2.CountKeywordsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.keyword_service_pb2.SuggestTextsRequest,
+            sightline.retriever.v1.keyword_service_pb2.SuggestTextsResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -58,6 +98,14 @@ class KeywordServiceStub(typing.Generic[_KeywordServiceSearchKeywordsType]):
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.keyword_service_pb2.SearchKeywordsRequest,
             sightline.retriever.v1.vector_service_pb2.SearchResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.keyword_service_pb2.CountKeywordsRequest,
+            sightline.retriever.v1.keyword_service_pb2.CountKeywordsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.keyword_service_pb2.SuggestTextsRequest,
+            sightline.retriever.v1.keyword_service_pb2.SuggestTextsResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -70,15 +118,32 @@ class KeywordServiceStub(typing.Generic[_KeywordServiceSearchKeywordsType]):
     4,096 characters), STAGE_DEADLINE.
     """
 
+    CountKeywords: _KeywordServiceCountKeywordsType
+    """Returns how many products SearchKeywords finds by each of some texts, at most 1,000 each. INVALID_ARGUMENT."""
+
+    SuggestTexts: _KeywordServiceSuggestTextsType
+    """Returns suggestions for a text as typed so far: completions, facet values and products that have its words, the last
+    of which may be unfinished. Reads memory only. Order: see each field. COLUMNS_UNAVAILABLE (the catalog has more
+    products than RETRIEVER_COLUMNS_PRODUCTS, or is not read yet), INVALID_ARGUMENT, STAGE_DEADLINE.
+    """
+
 KeywordServiceAsyncStub: typing_extensions.TypeAlias = KeywordServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.keyword_service_pb2.SearchKeywordsRequest,
         sightline.retriever.v1.vector_service_pb2.SearchResponse,
     ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.keyword_service_pb2.CountKeywordsRequest,
+        sightline.retriever.v1.keyword_service_pb2.CountKeywordsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.keyword_service_pb2.SuggestTextsRequest,
+        sightline.retriever.v1.keyword_service_pb2.SuggestTextsResponse,
+    ],
 ]
 
 class KeywordServiceServicer(metaclass=abc.ABCMeta):
-    """Keyword search of products."""
+    """Search by words: of products, and of suggestions for a search box."""
 
     @abc.abstractmethod
     def SearchKeywords(
@@ -92,6 +157,25 @@ class KeywordServiceServicer(metaclass=abc.ABCMeta):
         response is empty. In the response, `similarities` holds the match of words, 0 to 1; `image_ids`, `space` and
         `freshness` are not set. Stages: "words" and "hydrate". FILTER_INVALID, KEYWORDS_INVALID (no text, or more than
         4,096 characters), STAGE_DEADLINE.
+        """
+
+    @abc.abstractmethod
+    def CountKeywords(
+        self,
+        request: sightline.retriever.v1.keyword_service_pb2.CountKeywordsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.keyword_service_pb2.CountKeywordsResponse, collections.abc.Awaitable[sightline.retriever.v1.keyword_service_pb2.CountKeywordsResponse]]:
+        """Returns how many products SearchKeywords finds by each of some texts, at most 1,000 each. INVALID_ARGUMENT."""
+
+    @abc.abstractmethod
+    def SuggestTexts(
+        self,
+        request: sightline.retriever.v1.keyword_service_pb2.SuggestTextsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.keyword_service_pb2.SuggestTextsResponse, collections.abc.Awaitable[sightline.retriever.v1.keyword_service_pb2.SuggestTextsResponse]]:
+        """Returns suggestions for a text as typed so far: completions, facet values and products that have its words, the last
+        of which may be unfinished. Reads memory only. Order: see each field. COLUMNS_UNAVAILABLE (the catalog has more
+        products than RETRIEVER_COLUMNS_PRODUCTS, or is not read yet), INVALID_ARGUMENT, STAGE_DEADLINE.
         """
 
 def add_KeywordServiceServicer_to_server(servicer: KeywordServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -123,6 +123,11 @@ class RetrieverPort(Protocol):
     ) -> peers.BrowsedProducts:
         """Return a page of all products that pass, in an order."""
 
+    async def suggest(
+        self, catalog_id: str, prefix: str, language_code: str, size: int
+    ) -> peers.CatalogSuggestions:
+        """Return suggestions for what was typed so far, at most `size` of each kind."""
+
     async def count(self, catalog_id: str, space: str) -> IndexState:
         """Return the state of a space in record and index, and its version."""
 
@@ -181,6 +186,9 @@ class RankerPort(Protocol):
 
         Raises ANSWER_RECORD_MISSING, ANSWER_RECORD_OUTDATED.
         """
+
+    async def searches(self, catalog_id: str) -> Sequence[str]:
+        """Return the texts that most shoppers searched for, most shoppers first."""
 
     async def control_counts(
         self, catalog_id: str, day: int, names: Sequence[str]

@@ -22,6 +22,7 @@ from ranker.events.record.data_keys import DataKeyRecord
 from ranker.events.record.events import EventRecord
 from ranker.events.record.personal import PersonalRecord
 from ranker.events.record.sealed import OPTION, Sealer
+from ranker.events.record.searches import SearchRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.shoppers import ShopperRecord
 from ranker.events.record.tables import ATTRIBUTES, DATA_KEYS, EVENTS, MIGRATIONS
@@ -111,6 +112,8 @@ async def test_attributes_and_searches_are_stored_encrypted_and_read_plain(
     assert all(text.startswith(sealed.MARK) for text in texts)
     assert not any(SIZE in text or WORDS in text for text in texts)
     await check_readable(db)
+    (counted,) = await SearchRecord(db).counts("default", 0, 1)
+    assert counted.text == WORDS
     with pytest.raises(EncryptionKeyMissing):
         await EventRecord(opened(None)).history("default", ANN, limit=5, with_seen=False)
 

@@ -7,15 +7,8 @@ from dataclasses import replace
 import pytest
 
 from retriever.domain.product import Attribute, ProductContent
-from retriever.domain.words import (
-    LONGEST,
-    MOST_ASKED,
-    asked_words,
-    match,
-    rarity,
-    words_in,
-    words_of,
-)
+from retriever.domain.words import match, rarity, words_in
+from sightline_rules.words import LONGEST, MOST_ASKED, asked_words, words_of
 
 WINE = ProductContent(
     "barolo",

@@ -273,3 +273,29 @@ def _purged(message: user_event.PurgeEventsResponse, *, force: bool) -> Text:
         return Text(f"{end}.")
     span = f"from {value.first_event_time:%Y-%m-%d} to {value.last_event_time:%Y-%m-%d}"
     return Text(f"{end}: {span}.")
+
+
+@app.command()
+def searches(
+    *,
+    top: Annotated[
+        int, typer.Option("--top", min=1, max=200, help="Maximum number of texts.")
+    ] = 50,
+    nothing_found: Annotated[
+        bool,
+        typer.Option("--nothing-found", help="Only those that find no product by their words."),
+    ] = False,
+    suite: Suite,
+) -> None:
+    """List what most shoppers searched for, and how many products have the words.
+
+    [bold]Examples[/bold]
+
+      sightline events searches
+
+      sightline events searches --top 200 --nothing-found --json
+    """
+    suite.answer(
+        lambda client: client.top_searches(top=top, nothing_found=nothing_found),
+        listings.searched,
+    )

@@ -1,4 +1,4 @@
-"""``sightline search``, ``sightline similar`` and ``sightline list``"""
+"""``sightline search``, ``similar``, ``list`` and ``suggest``"""
 
 from typing import Annotated, TypeAlias
 
@@ -139,6 +139,32 @@ def listing(
         "visitor": visitor,
     }
     suite.answer(lambda client: client.listing(page_token=page_token or "", **asked), _listed)
+
+
+def suggest(
+    *,
+    prefix: Annotated[str, options.argument("TEXT", "What was typed so far.")],
+    top: Annotated[
+        int, typer.Option("--top", min=1, max=20, help="Maximum number of suggestions.")
+    ] = 10,
+    language: Annotated[
+        str, options.words("--language", metavar="CODE", help="BCP 47 language of the text.")
+    ] = "en",
+    suite: Suite,
+) -> None:
+    """Suggest how to continue a text of a search box.
+
+    [bold]Examples[/bold]
+
+      sightline suggest mer
+
+      sightline suggest 'red wi' --top 5 --json
+
+      sightline suggest 'vins rou' --language fr
+    """
+    suite.answer(
+        lambda client: client.suggest(prefix, top=top, language=language), listings.suggested
+    )
 
 
 def _listed(answer: Listing) -> RenderableType:

@@ -27,6 +27,7 @@ from sightline_client.values.operations import (
     Verification,
 )
 from sightline_client.values.products import FIELDS, Product
+from sightline_client.values.suggestions import Suggestions, TopSearches
 
 
 def jobs(values: Sequence[Job]) -> RenderableType:
@@ -350,6 +351,33 @@ def found(value: SearchResults) -> RenderableType:
         tables.timings(value.stage_timings),
         *tables.versions(value.versions, value.freshness),
     )
+
+
+def suggested(value: Suggestions) -> RenderableType:
+    """Show suggestions with the typed parts in bold, corrections and degradations."""
+    table = grid(("suggestion", "text", "products", "then"))
+    for one in value.suggestions:
+        text = Text(plain(one.text))
+        for part in one.highlights:
+            text.stylize("bold", part.start, part.stop)
+        then = one.filter_text and f"--filter '{one.filter_text}'"
+        count = f"{one.product_count:,}" if one.product_count else "–"
+        kind = one.kind.lower().replace("_", " ")
+        table.add_row(kind, text, count, Text(plain(one.product_id or then or "–")))
+    notes = [Text("Nothing has the words as typed: corrected.", "dim")] if value.corrected else []
+    shown = table if value.suggestions else Text("no suggestions")
+    return Group(shown, *notes, *tables.degraded(value.degradations))
+
+
+def searched(value: TopSearches) -> RenderableType:
+    """Show what most shoppers searched for."""
+    rows = (
+        (plain(one.text), f"{one.shopper_count:,}", f"{one.product_count:,}")
+        for one in value.searches
+    )
+    floor = f"Texts of at least {value.least_shoppers} shoppers in the last 90 days."
+    shown = grid(("text", "shoppers", "products"), rows) if value.searches else Text("no searches")
+    return Group(shown, Text(floor, "dim"))
 
 
 def facet(value: Facet) -> RenderableType:

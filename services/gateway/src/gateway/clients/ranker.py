@@ -43,11 +43,13 @@ from servicekit.requests import timestamp
 from sightline.common.v1 import job_service_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import answer_service_pb2_grpc as answers_grpc
-from sightline.ranker.v1 import event_service_pb2, privacy_service_pb2, profile_service_pb2
+from sightline.ranker.v1 import event_service_pb2 as events_pb
+from sightline.ranker.v1 import event_service_pb2_grpc as events_grpc
 from sightline.ranker.v1 import experiment_service_pb2 as experiments_pb
 from sightline.ranker.v1 import experiment_service_pb2_grpc as experiments_grpc
 from sightline.ranker.v1 import model_service_pb2 as models_pb
 from sightline.ranker.v1 import model_service_pb2_grpc as models_grpc
+from sightline.ranker.v1 import privacy_service_pb2, profile_service_pb2
 from sightline.ranker.v1 import privacy_service_pb2_grpc as privacy_grpc
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc as ranking_grpc
@@ -58,7 +60,7 @@ NO_BOOST = 1e-12
 IDEMPOTENT = idempotent(
     job_service_pb2,
     answers_pb,
-    event_service_pb2,
+    events_pb,
     experiments_pb,
     models_pb,
     privacy_service_pb2,
@@ -66,6 +68,8 @@ IDEMPOTENT = idempotent(
     ranking_pb,
 )
 MOST_MODELS = 1_000
+MOST_SEARCHES = 10_000
+"""Past searches of a catalog that are suggested."""
 MOST_PAIRS = 10_000
 """Maximum number of pairs of candidates with the same picture sent to the ranker."""
 
@@ -93,6 +97,7 @@ class RankerClient(RankerPort, ExperimentKeeper):
     def __init__(self, channel: grpc.aio.Channel, caller: PeerCaller) -> None:
         self._ranking = ranking_grpc.RankingServiceStub(channel)
         self._answers = answers_grpc.AnswerServiceStub(channel)
+        self._events = events_grpc.EventServiceStub(channel)
         self._models = models_grpc.ModelServiceStub(channel)
         self._experiments = experiments_grpc.ExperimentServiceStub(channel)
         self._privacy = privacy_grpc.PrivacyServiceStub(channel)
@@ -224,6 +229,16 @@ class RankerClient(RankerPort, ExperimentKeeper):
             request.change.diversity.CopyFrom(_diversity(rules.diversity))
             request.change.products.CopyFrom(columns_of(rules.products))
         return replay_of(await self._caller.call(self._answers.ReplayAnswer, request))
+
+    async def searches(self, catalog_id: str) -> Sequence[str]:
+        return [each.text for each in (await self.search_counts(catalog_id)).searches]
+
+    async def search_counts(
+        self, catalog_id: str, limit: int = MOST_SEARCHES
+    ) -> events_pb.ListSearchesResponse:
+        """Return the texts that most shoppers searched for, with their numbers of shoppers."""
+        request = events_pb.ListSearchesRequest(catalog_id=catalog_id, limit=limit)
+        return await self._caller.call(self._events.ListSearches, request)
 
     async def control_counts(
         self, catalog_id: str, day: int, names: Sequence[str]

@@ -15,11 +15,13 @@ from gateway.model.columns import ProductColumns, gathered
 from gateway.model.peers import (
     BrowsedProducts,
     BrowseRequest,
+    CatalogSuggestions,
     CheckedProducts,
     IndexState,
     NearestProducts,
     ProductRows,
     Rejection,
+    SuggestedText,
     VectorBlend,
 )
 from gateway.model.query import AnswerScope
@@ -237,6 +239,28 @@ class RetrieverClient(RetrieverPort):
             not_modified=answer.not_modified,
         )
 
+    async def suggest(
+        self, catalog_id: str, prefix: str, language_code: str, size: int
+    ) -> CatalogSuggestions:
+        request = keywords_pb.SuggestTextsRequest(
+            catalog_id=catalog_id, prefix=prefix, page_size=size, language_code=language_code
+        )
+        answer = await self._caller.twice(self._keywords.SuggestTexts, request)
+        return CatalogSuggestions(
+            completions=list(map(_suggested, answer.completions)),
+            facet_values=list(map(_suggested, answer.facet_values)),
+            products=list(map(_suggested, answer.products)),
+            corrected=answer.corrected,
+        )
+
+    async def word_counts(self, catalog_id: str, texts: Sequence[str]) -> Sequence[int]:
+        """Return how many products are found by the words of each of up to 200 texts."""
+        request = keywords_pb.CountKeywordsRequest(catalog_id=catalog_id, texts=texts)
+        answer = await self._caller.call(self._keywords.CountKeywords, request)
+        if len(answer.product_counts) != len(texts):
+            raise Internal("the retriever's counts differ in number", reason="INTERNAL")
+        return answer.product_counts
+
     async def product_count(self, catalog_id: str, scope: AnswerScope) -> int:
         """Return the number of products that pass; variants of one parent count once."""
         request = products_pb.CountFacetsRequest(
@@ -313,6 +337,18 @@ def _found(answer: vectors_pb.SearchResponse) -> NearestProducts:
         own=columns(answer.query_product) if answer.HasField("query_product") else None,
         degradations=messages.degradation_list(answer.degradations),
         nearest_cosines=answer.nearest_cosines,
+    )
+
+
+def _suggested(message: keywords_pb.SuggestedText) -> SuggestedText:
+    return SuggestedText(
+        text=message.text,
+        marks=list(zip(message.starts, message.ends, strict=False)),
+        count=message.product_count,
+        field=message.field,
+        filter=message.filter if message.HasField("filter") else None,
+        filter_text=message.filter_text,
+        product_id=message.product_id,
     )
 
 

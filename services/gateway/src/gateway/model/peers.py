@@ -222,6 +222,34 @@ class BrowseRequest:
     known_state: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SuggestedText:
+    """A text that the catalog suggests."""
+
+    text: str
+    marks: Sequence[tuple[int, int]]
+    """Parts that were typed, from and before, in code points."""
+    count: int = 0
+    """Number of products; 0 for a product."""
+    field: str = ""
+    """Of a facet value."""
+    filter: object = None
+    """Of a facet value: the message of the filter for its products."""
+    filter_text: str = ""
+    product_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogSuggestions:
+    """What a catalog suggests, by kind, each best first."""
+
+    completions: Sequence[SuggestedText] = ()
+    facet_values: Sequence[SuggestedText] = ()
+    products: Sequence[SuggestedText] = ()
+    corrected: bool = False
+    """Whether nothing has the words as typed."""
+
+
 RANKED = "RANKED"
 
 

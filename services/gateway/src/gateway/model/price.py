@@ -52,6 +52,8 @@ FACET_VALUES = 30e-6
 """Counting the values of all attributes of one product."""
 SORTED_PRODUCT = 0.1e-6
 """Comparing a product with others in the order of a listing."""
+SUGGESTION = 0.004
+"""Suggestions for a text, whose index is in memory."""
 CANDIDATE = 40e-6
 """Reading and ranking a candidate of the request: estimated, not measured."""
 GROUPED_CANDIDATE = 30e-6
@@ -188,6 +190,11 @@ def together(prices: Mapping[str, RequestPrice]) -> RequestPrice:
         sum(price.models for price in prices.values()),
         exempt=sum(parts.values()) - queued,
     )
+
+
+def suggestion_price() -> RequestPrice:
+    """Return the price of suggestions for a text."""
+    return RequestPrice({"": SUGGESTION})
 
 
 def photo_price() -> RequestPrice:

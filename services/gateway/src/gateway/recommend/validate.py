@@ -31,6 +31,8 @@ MOST_GUESSES = 20
 MOST_WEIGHT = 100.0
 MOST_IMAGE_BYTES = 10 * 2**20
 MOST_TEXT = 4_096
+MOST_PREFIX = 256
+MOST_SUGGESTIONS = 20
 MOST_URI = 2_048
 MOST_NAME = 64
 MOST_REQUEST_ID = 128
@@ -123,6 +125,18 @@ def check_question(question: Question, declared: Collection[str]) -> None:
     if violations:
         raise RequestInvalid(*violations)
     _check_photo(question.photo)
+
+
+def check_suggestion(
+    catalog_id: str, prefix: str, page_size: int, declared: Collection[str]
+) -> None:
+    """Raise RequestInvalid with all invalid fields of a Suggest request."""
+    catalog(catalog_id, declared)
+    violations = list(_long_texts((("prefix", prefix, MOST_PREFIX),)))
+    if not 1 <= page_size <= MOST_SUGGESTIONS:
+        violations.append(FieldViolation("page_size", f"must be 1 to {MOST_SUGGESTIONS}, or 0"))
+    if violations:
+        raise RequestInvalid(*violations)
 
 
 def check_heat_map(

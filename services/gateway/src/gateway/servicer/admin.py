@@ -39,6 +39,7 @@ from sightline.ranker.v1 import model_service_pb2 as ranker_pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["AdminService"]
 MOST_LISTED = 1_000
+DEFAULT_SEARCHES, MOST_SEARCHES = 50, 200
 
 
 class AdminServicer(SceneCalls, admin_service_pb2_grpc.AdminServiceServicer):
@@ -97,6 +98,25 @@ class AdminServicer(SceneCalls, admin_service_pb2_grpc.AdminServiceServicer):
         page_size(request.page_size, 0, MOST_LISTED)
         answer: ranker_pb.ListModelsResponse = await self._list_models(request)
         return answer
+
+    async def ListTopSearches(
+        self, request: pb.ListTopSearchesRequest, context: Context
+    ) -> pb.ListTopSearchesResponse:
+        """List what most shoppers searched for, and how many products have the words."""
+        catalog_id = admit(request, self._catalogs)
+        size = page_size(request.page_size, DEFAULT_SEARCHES, MOST_SEARCHES)
+        found = await self._ranker.search_counts(catalog_id, size)
+        texts = [each.text for each in found.searches]
+        counts = await self._retriever.word_counts(catalog_id, texts) if texts else ()
+        return pb.ListTopSearchesResponse(
+            searches=[
+                pb.TopSearch(text=each.text, shopper_count=each.shopper_count, product_count=count)
+                for each, count in zip(found.searches, counts, strict=True)
+                if not (request.nothing_found and count)
+            ],
+            least_shoppers=found.least_shoppers,
+            count_time=found.count_time,
+        )
 
     async def ListExperiments(
         self, request: experiments_pb.ListExperimentsRequest, context: Context

@@ -22,6 +22,7 @@ from gateway.model.response import (
 )
 from gateway.ranking import wording
 from gateway.recommend.replay import ReplayedAnswer
+from gateway.recommend.suggest import SuggestAnswer, Suggestion
 from servicekit import costs
 from servicekit.requests import timestamp
 from servicekit.status import to_status
@@ -99,6 +100,38 @@ def _match(value: Match | None, language_code: str) -> pb.Match | None:
     if value is None:
         return None
     return match_message(value, wording.matched(value, language_code))
+
+
+def suggestions(value: SuggestAnswer, request_id: str) -> pb.SuggestResponse:
+    """Return the answer to Suggest."""
+    return pb.SuggestResponse(
+        suggestions=map(_suggestion, value.suggestions),
+        corrected=value.corrected,
+        degradations=messages.degradation_messages(value.degradations),
+        request_id=request_id,
+    )
+
+
+def _suggestion(value: Suggestion) -> pb.Suggestion:
+    found = value.found
+    return pb.Suggestion(
+        kind=cast(pb.Suggestion.Kind.ValueType, value.kind.value),
+        text=found.text,
+        highlights=[
+            pb.TextRange(start=_units(found.text, start), end=_units(found.text, end))
+            for start, end in found.marks
+        ],
+        product_count=found.count,
+        field=found.field,
+        filter=cast(filter_pb2.Filter | None, found.filter),
+        filter_text=found.filter_text,
+        product_id=found.product_id,
+    )
+
+
+def _units(text: str, place: int) -> int:
+    """Return the number of UTF-16 code units before a place."""
+    return place + sum(letter > "\uffff" for letter in text[:place])
 
 
 def listing(value: ListAnswer, request_id: str) -> pb.ListResponse:

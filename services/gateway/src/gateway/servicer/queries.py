@@ -22,6 +22,7 @@ from gateway.model.query import (
 )
 from gateway.recommend.heat_map import HeatMapQuery
 from gateway.recommend.shelves import ShelfKind, ShelfQuery
+from gateway.recommend.suggest import DEFAULT_LANGUAGE, DEFAULT_SUGGESTIONS, SuggestQuery
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
@@ -188,6 +189,16 @@ def _signal(index: int, message: pb.QuerySignal) -> Signal:
 
 def _candidate(message: pb.GivenCandidate) -> GivenCandidate:
     return GivenCandidate(message.product_id, message.score if message.HasField("score") else None)
+
+
+def suggest_query(request: pb.SuggestRequest, catalog_id: str) -> SuggestQuery:
+    """Return the query of a Suggest request."""
+    return SuggestQuery(
+        catalog_id,
+        request.prefix,
+        request.page_size or DEFAULT_SUGGESTIONS,
+        request.language_code or DEFAULT_LANGUAGE,
+    )
 
 
 def comparison(request: pb.DrawHeatMapRequest) -> HeatMapQuery:

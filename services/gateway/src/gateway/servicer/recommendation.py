@@ -16,6 +16,7 @@ from gateway.recommend.recommend import recommend
 from gateway.recommend.replay import replay
 from gateway.recommend.search import search
 from gateway.recommend.shelves import recommend_shelves
+from gateway.recommend.suggest import suggest
 from gateway.recommend.values import recommend_values
 from gateway.servicer import answers, queries
 from gateway.servicer.requests import admit
@@ -133,6 +134,12 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
             elif isinstance(shelf.answer, ServiceError):
                 SHELVES_FAILED.inc()
         return answers.shelves(shelves, request.language_code, request_id)
+
+    async def Suggest(self, request: pb.SuggestRequest, context: Context) -> pb.SuggestResponse:
+        """Suggest how to continue a text of a search box."""
+        catalog_id = admit(request, self._deps.catalogs)
+        found = await suggest(queries.suggest_query(request, catalog_id), self._deps)
+        return answers.suggestions(found, take_request_id(request.request_id))
 
     async def ExplainRecommendation(
         self, request: pb.ExplainRecommendationRequest, context: Context

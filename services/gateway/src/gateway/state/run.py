@@ -20,6 +20,7 @@ from gateway.ports import (
 from gateway.state.exposure_goals import ExposureGoals
 from gateway.state.exposures import Exposures
 from gateway.state.history_reads import HistoryReads
+from gateway.state.past_searches import PastSearches
 from gateway.state.pins import Pins
 from gateway.state.popular import PopularLists
 from gateway.state.prices import RequestPrices
@@ -93,6 +94,7 @@ class RequestDependencies:
     history_reads: HistoryReads = field(default_factory=HistoryReads)
     prices: RequestPrices = field(default_factory=RequestPrices)
     popular: PopularLists = field(default_factory=PopularLists)
+    past_searches: PastSearches = field(default_factory=PastSearches)
 
     def in_time(self) -> AbstractContextManager[None]:
         """Limit the body to the caller's deadline, or the default one."""

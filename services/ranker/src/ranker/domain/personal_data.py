@@ -14,7 +14,8 @@ _SHOP = "backend of the shop, through the role `privacy`"
 EVENTS = PersonalStore(
     "events",
     place=_RECORD,
-    purpose="recommend products by what the shopper did; train models; measure answers",
+    purpose="recommend products by what the shopper did; train models; measure answers; suggest"
+    " searches of many shoppers",
     basis=Basis.INTEREST,
     term="RANKER_EVENT_DAYS, RANKER_IMPRESSION_DAYS",
     readers=f"ranker; {_SHOP}; answers of scenes that show a history",

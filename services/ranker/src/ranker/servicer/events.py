@@ -12,12 +12,14 @@ from ranker.domain.errors import EventInvalid, EventTimeInvalid
 from ranker.domain.events import Event, EventType, Identity, StoredEvent
 from ranker.domain.features import Money
 from ranker.domain.pseudonyms import Pseudonyms
+from ranker.domain.searches import MOST_LISTED
 from ranker.domain.selection import Selection, request_key
 from ranker.events import export, purge
 from ranker.events.intake import PLAIN, StoredTexts, append
 from ranker.events.record.events import EventRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.shoppers import ShopperRecord
+from ranker.events.searches import FrequentSearches
 from ranker.ports import EventSink
 from ranker.servicer import requests
 from ranker.servicer.messages import message_of
@@ -33,6 +35,7 @@ from sightline.ranker.v1 import event_service_pb2_grpc
 from sightline.ranker.v1.privacy_service_pb2 import ExportCountsRequest
 
 MOST_EVENTS = 1000
+DEFAULT_SEARCHES = 1_000
 MOST_UNITS = 10**12
 FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
 """0001-01-01 to 9999-12-31, the range of a Timestamp."""
@@ -51,6 +54,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
     shoppers: ShopperRecord
     selections: SelectionRecord
     jobs: Jobs
+    searches: FrequentSearches
     impression_share: float = 1.0
     """Share of the answers whose impressions are stored, above 0, at most 1."""
     texts: StoredTexts = PLAIN
@@ -98,6 +102,22 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
             place = (page[-1].event.time_micros or 0, page[-1].sequence)
             token = page_token((f"events of {catalog_id}",), *place)
         return pb.GetEventsResponse(events=map(_message, page), next_page_token=token)
+
+    async def ListSearches(
+        self, request: pb.ListSearchesRequest, context: Context
+    ) -> pb.ListSearchesResponse:
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        limit = request.limit or DEFAULT_SEARCHES
+        requests.check_range("limit", limit, 1, MOST_LISTED)
+        found = await self.searches.of(catalog_id)
+        return pb.ListSearchesResponse(
+            searches=[
+                pb.SearchCount(text=each.text, shopper_count=each.shoppers)
+                for each in found.searches[:limit]
+            ],
+            least_shoppers=self.searches.floor,
+            count_time=timestamp(found.time_micros),
+        )
 
     async def MergeShopper(
         self, request: pb.MergeShopperRequest, context: Context

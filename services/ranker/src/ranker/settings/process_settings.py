@@ -11,6 +11,7 @@ from ranker.domain.recipe import Recipe
 from ranker.settings.recipe_file import RecipeFile, read_recipe
 from ranker.settings.shared import (
     PREFIX,
+    FloorSettings,
     KeySettings,
     LogSettings,
     SignalSettings,
@@ -28,7 +29,13 @@ class BackupCommandSettings(StoreSettings, SignalSettings, KeySettings, BackupSe
 
 
 class RankerSettings(
-    ServerSettings, StoreSettings, SignalSettings, KeySettings, LogSettings, AuditSettings
+    ServerSettings,
+    StoreSettings,
+    SignalSettings,
+    KeySettings,
+    LogSettings,
+    AuditSettings,
+    FloorSettings,
 ):
     model_config = PREFIX
 
@@ -77,7 +84,13 @@ class RankerSettings(
 
 
 class WorkerSettings(
-    StoreSettings, SignalSettings, BackupSettings, LogSettings, JobSettings, PeerSettings
+    StoreSettings,
+    SignalSettings,
+    BackupSettings,
+    LogSettings,
+    JobSettings,
+    PeerSettings,
+    FloorSettings,
 ):
     """Settings of the worker and of trainings."""
 
@@ -149,10 +162,6 @@ class WorkerSettings(
     impression_days: float = Field(default=0.0, ge=0, le=36500)
     """Days after which impressions are deleted, the most frequent events. 0: as RANKER_EVENT_DAYS.
     """
-
-    least_shoppers: int = Field(default=20, ge=1, le=1_000_000)
-    """Minimum number of shoppers of a count that is exported with differential privacy, in addition
-    to the threshold that its epsilon needs."""
 
     data_key_days: float = Field(default=90.0, gt=0, le=3650)
     """Days after which the worker makes a new data key and encrypts all texts again. Without

@@ -128,6 +128,17 @@ class LogSettings(ServiceSettings):
             yield f"events in the topic are not signed: set {keys}"
 
 
+class FloorSettings(ServiceSettings):
+    """The floor of counts of shoppers, for server and worker."""
+
+    model_config = PREFIX
+
+    least_shoppers: int = Field(default=20, ge=1, le=1_000_000)
+    """Minimum number of shoppers of a count that is exported with differential privacy, in addition
+    to the threshold that its epsilon needs, and of a text of a search that is suggested to others.
+    """
+
+
 class SignalSettings(ServiceSettings):
     """Weights of events, for server, worker and trainings; see signals.py."""
 

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 from ranker.adapters.model_store import ModelStore
 from ranker.domain import pseudonyms
 from ranker.domain.errors import KeyUnusable
-from ranker.domain.events import DAY_MICROS
+from ranker.domain.events import DAY_MICROS, StoredAs
 from ranker.domain.model import Model
 from ranker.domain.private_counts import BudgetLimit
 from ranker.domain.pseudonyms import Pseudonyms
@@ -25,10 +25,12 @@ from ranker.events.record.models import ModelRegistry
 from ranker.events.record.online import OnlineRecord
 from ranker.events.record.personal import PersonalRecord
 from ranker.events.record.private_counts import BudgetRecord
+from ranker.events.record.searches import SearchRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.shoppers import ShopperRecord, check_key, has_key
 from ranker.events.record.shown import ShownRecord
 from ranker.events.record.tables import JOBS, METADATA
+from ranker.events.searches import FrequentSearches
 from ranker.ports import EventSink
 from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.events import EventServicer
@@ -122,7 +124,12 @@ def bindings(
     sealed = settings.wrapper() is not None
     texts = StoredTexts(settings.stored_queries, settings.stored_order_ids, sealed=sealed)
     consented = ConsentedSink(sink, consents) if sink else events
-    taking = (consented, shoppers, SelectionRecord(database, signals), jobs)
+    searches = FrequentSearches(
+        SearchRecord(database),
+        settings.least_shoppers,
+        readable=settings.stored_queries is StoredAs.PLAIN,
+    )
+    taking = (consented, shoppers, SelectionRecord(database, signals), jobs, searches)
     replay = Replayer(ReplayAnswer(key, events, live, _loader(registry, store), signals))
     own = (PersonalRecord(database), ErasureRecord(database), consents)
     services = (

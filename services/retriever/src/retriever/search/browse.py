@@ -29,7 +29,6 @@ from retriever.columns.ordering import (
 )
 from retriever.columns.table import ProductTable
 from retriever.domain.errors import ColumnsUnavailable
-from retriever.domain.words import asked_words
 from retriever.search.query import EVERYTHING
 from servicekit.errors import FieldViolation
 from servicekit.off_loop import off_loop
@@ -37,6 +36,7 @@ from servicekit.requests import PageTokenInvalid, RequestInvalid, page_place, pa
 from sightline_rules.evaluation.work import Work
 from sightline_rules.fields import ORDERS
 from sightline_rules.filters import Filter
+from sightline_rules.words import asked_words
 
 RANKED = "RANKED"
 """Order by a list of products of the request; the others follow, newest first."""

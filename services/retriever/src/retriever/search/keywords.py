@@ -17,17 +17,21 @@ from retriever.domain.errors import KeywordsInvalid
 from retriever.domain.generation import DEFAULT_SPACE
 from retriever.domain.index_values import Collapse
 from retriever.domain.vectors import Floats
-from retriever.domain.words import asked_words
+from retriever.domain.words import MOST_FOUND
 from retriever.ports.search import SearchRecord
 from retriever.search.candidates import Candidates, recorded_vectors
 from retriever.search.collapse import choose
 from retriever.search.exact import Ordered
 from retriever.search.query import DEFAULT_TOP_K, EVERYTHING, check_limits
 from retriever.search.search import Measure
+from servicekit.off_loop import off_loop
+from servicekit.requests import RequestInvalid
 from sightline_rules.filters import Filter
+from sightline_rules.words import asked_words
 
 MOST_TEXT = 4_096
 """Characters."""
+MOST_COUNTED_TEXTS, LONGEST_COUNTED = 200, 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,36 @@ async def search(
         found = await _ordered(query, matching, record)
     candidates = Candidates.of(found, query.top_k, query.collapse)
     return KeywordAnswer(candidates, f"words: {len(asked)} asked, {found.rows} products match")
+
+
+async def counts(
+    catalog_id: str, texts: Sequence[str], record: SearchRecord, columns: Columns
+) -> list[int]:
+    """Return how many products a search finds by the words of each text, at most 1,000 each.
+
+    Raises RequestInvalid.
+    """
+    if not 1 <= len(texts) <= MOST_COUNTED_TEXTS:
+        raise RequestInvalid.at("texts", f"must have 1 to {MOST_COUNTED_TEXTS} entries")
+    for place, text in enumerate(texts):
+        if len(text) > LONGEST_COUNTED:
+            raise RequestInvalid.at(
+                f"texts[{place}]", f"has more than {LONGEST_COUNTED} characters"
+            )
+    return [await _count(catalog_id, asked_words(text), record, columns) for text in texts]
+
+
+async def _count(
+    catalog_id: str, asked: Sequence[str], record: SearchRecord, columns: Columns
+) -> int:
+    if not asked:
+        return 0
+    held = await columns.words(catalog_id)
+    if held is None:
+        return len(await record.find_words(catalog_id, asked, EVERYTHING, frozenset()))
+    postings = held[1].asked(asked)
+    places, _ = await off_loop(postings.steps, postings.matching())
+    return min(len(places), MOST_FOUND)
 
 
 @dataclass(frozen=True, slots=True)

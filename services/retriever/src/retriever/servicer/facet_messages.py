@@ -51,7 +51,7 @@ def message(facet: Facet) -> facet_pb2.Facet:
             facet_pb2.FacetValue(
                 text=value.text,
                 product_count=value.products,
-                filter=_filter(value.condition),
+                filter=filter_message(value.condition),
                 filter_text=words(value.condition),
             )
             for value in facet.values
@@ -138,11 +138,13 @@ def _asked(each: facet_pb2.FacetRequest) -> AskedFacet:
     )
 
 
-def _filter(condition: Filter) -> filter_pb2.Filter:
+def filter_message(condition: Filter) -> filter_pb2.Filter:
     """Return the message of a facet's filter: a comparison, or two in an `all`."""
     match condition:
         case All(filters):
-            return filter_pb2.Filter(all=filter_pb2.FilterList(filters=map(_filter, filters)))
+            return filter_pb2.Filter(
+                all=filter_pb2.FilterList(filters=map(filter_message, filters))
+            )
         case Comparison(field, operator, value):
             label = f"OPERATOR_{operator.name}"
             return filter_pb2.Filter(

@@ -1,13 +1,15 @@
 """KeywordService on gRPC: translate, call the use case, translate back."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from retriever.columns.keeper import Columns
+from retriever.columns.suggestion_index import SuggestionIndexes
 from retriever.ports.search import SearchRecord
 from retriever.search import keywords
 from retriever.search.query import DEFAULT_TOP_K
-from retriever.servicer import column_messages, filter_messages, vector_messages
+from retriever.search.suggest import CatalogSuggestion, SuggestionQuery, suggest
+from retriever.servicer import column_messages, facet_messages, filter_messages, vector_messages
 from retriever.servicer import messages as wire
 from servicekit import telemetry
 from servicekit.requests import enter
@@ -15,6 +17,10 @@ from servicekit.server import Context
 from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
 from sightline.retriever.v1 import keyword_service_pb2_grpc as keywords_grpc
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
+from sightline_rules.filters import Comparison, Operator
+from sightline_rules.rejections import words
+
+DEFAULT_SUGGESTIONS = 10
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,11 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
     catalogs: Collection[str]
     record: SearchRecord
     columns: Columns
+    indexes: SuggestionIndexes = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Create the indexes of suggestions."""
+        object.__setattr__(self, "indexes", SuggestionIndexes(self.columns))
 
     async def SearchKeywords(
         self, request: keywords_pb.SearchKeywordsRequest, context: Context
@@ -43,3 +54,43 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
             plan=answer.plan,
             stage_timings=wire.timings(stages.finished),
         )
+
+    async def CountKeywords(
+        self, request: keywords_pb.CountKeywordsRequest, context: Context
+    ) -> keywords_pb.CountKeywordsResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        found = await keywords.counts(catalog, request.texts, self.record, self.columns)
+        return keywords_pb.CountKeywordsResponse(product_counts=found)
+
+    async def SuggestTexts(
+        self, request: keywords_pb.SuggestTextsRequest, context: Context
+    ) -> keywords_pb.SuggestTextsResponse:
+        query = SuggestionQuery(
+            catalog_id=enter(request.catalog_id, request.request_id, self.catalogs),
+            prefix=request.prefix,
+            size=request.page_size or DEFAULT_SUGGESTIONS,
+            language_code=request.language_code,
+        )
+        found = await suggest(query, self.indexes)
+        return keywords_pb.SuggestTextsResponse(
+            completions=map(_suggested, found.completions),
+            facet_values=map(_suggested, found.facet_values),
+            products=map(_suggested, found.products),
+            corrected=found.corrected,
+        )
+
+
+def _suggested(value: CatalogSuggestion) -> keywords_pb.SuggestedText:
+    message = keywords_pb.SuggestedText(
+        text=value.text,
+        starts=[start for start, _ in value.marks],
+        ends=[end for _, end in value.marks],
+        product_count=value.count,
+        field=value.field,
+        product_id=value.product_id,
+    )
+    if value.field:
+        condition = Comparison(value.field, Operator.EQUAL, value.text)
+        message.filter.CopyFrom(facet_messages.filter_message(condition))
+        message.filter_text = words(condition)
+    return message
