@@ -65,6 +65,11 @@ class RetrieverSettings(
     port: int = Field(default=8602, ge=0, le=65535)
     """Port for gRPC. 0: a free port."""
 
+    max_catalogs: int = Field(default=200, ge=1, le=10_000)
+    """Maximum number of catalogs, declared ones included; further ones are rejected with
+    CATALOGS_FULL. Each takes memory and time in every service, even without products
+    (docs/operate/catalogs.md)."""
+
     photos_url: Place = Field(default=".data/retriever/photos", min_length=1)
     """Folder or fsspec URL (such as `s3://bucket/photos`) in which photos are stored."""
 

@@ -1,6 +1,7 @@
 """RecommendationService on the wire."""
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 from prometheus_client import Counter
 
@@ -18,10 +19,13 @@ from gateway.servicer import answers, queries
 from gateway.servicer.requests import admit
 from gateway.state.run import RequestDependencies
 from servicekit import tracing
+from servicekit.config import DEFAULT_CATALOG
 from servicekit.requests import take_request_id
 from servicekit.server import Context
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc
+
+Localized = TypeVar("Localized", pb.RecommendRequest, pb.ListRequest)
 
 COLLAPSED = Counter(
     "sightline_gateway_collapsed_products_total",
@@ -74,12 +78,19 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
     def __init__(self, deps: RequestDependencies) -> None:
         self._deps = deps
 
+    def _localized(self, request: Localized) -> Localized:
+        """Set the language of a request that names none to its catalog's."""
+        if not request.language_code:
+            catalog_id = request.catalog_id or DEFAULT_CATALOG
+            request.language_code = self._deps.catalogs.language_code(catalog_id)
+        return request
+
     async def Recommend(
         self, request: pb.RecommendRequest, context: Context
     ) -> pb.RecommendResponse:
         """Recommend ranked, explained products."""
         request_id = take_request_id(request.request_id)
-        answer = await recommend(queries.recommend_query(request), self._deps)
+        answer = await recommend(queries.recommend_query(self._localized(request)), self._deps)
         _note(answer.versions.scene, len(answer.results), answer.degradations)
         _QUALITIES[answer.quality].inc()
         for cause in {each.cause for each in answer.degradations}:
@@ -105,7 +116,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
     async def List(self, request: pb.ListRequest, context: Context) -> pb.ListResponse:
         """List all products that pass, in an order."""
         request_id = take_request_id(request.request_id)
-        page = await listing(queries.list_query(request), self._deps)
+        page = await listing(queries.list_query(self._localized(request)), self._deps)
         if page.versions is not None:
             _note(page.versions.scene, len(page.results), page.degradations)
         return answers.listing(page, request_id)
@@ -115,7 +126,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
     ) -> pb.ExplainRecommendationResponse:
         """Explain why a product is, or is not, in the answer to a request."""
         request_id = take_request_id(request.request.request_id)
-        query = queries.recommend_query(request.request)
+        query = queries.recommend_query(self._localized(request.request))
         found = await explain(query, request.product_id, self._deps)
         return answers.explanation(found, query.language_code, request_id)
 

@@ -17,6 +17,7 @@ from retriever.record import (
     keywords,
     product_batch,
     products,
+    registry,
     restoring,
     rollout,
     session,
@@ -119,6 +120,13 @@ class Record:
         )
 
     _generation_snapshot = _reads(read_generation_snapshot)
+
+    # The registry of catalogs
+    catalog_list = _reads(registry.read_catalog_list)
+    catalog_entry = _reads(registry.read_entry)
+    catalog_entries = _reads(registry.read_entries)
+    create_catalog = _writes_now(registry.create_catalog)
+    update_catalog = _writes_now(registry.update_catalog)
 
     # The catalog
     write = _writes_now(product_batch.write_products)

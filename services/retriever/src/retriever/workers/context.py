@@ -14,6 +14,7 @@ from retriever.ports.engine import VectorIndex
 from retriever.ports.photos import PhotoFiles
 from retriever.workers.leader import Leadership
 from servicekit.backups.store import Backups
+from servicekit.catalogs import KnownCatalogs
 from servicekit.jobs import Jobs
 from sightline_rules.filters import Filter
 
@@ -74,7 +75,7 @@ class Wakes:
 class Worker:
     """Collaborators of a worker."""
 
-    catalogs: Sequence[str]
+    catalogs: KnownCatalogs
     options: Options
     record: WorkerRecord
     photos: PhotoFiles

@@ -18,6 +18,7 @@ from retriever.workers.context import Wakes, Worker
 from retriever.workers.embedding import EMBEDDING, MISMATCH, EmbeddingLoop
 from retriever.workers.jobs import KINDS, JobLoop
 from retriever.workers.tasks import Tasks
+from servicekit.catalogs import CatalogChange
 from servicekit.errors import ServiceError
 from servicekit.liveness import LIVENESS
 from servicekit.telemetry import get_logger
@@ -78,8 +79,13 @@ async def lead(worker: Worker) -> None:
         LEADS.set(0)
         for loop in (INDEXING, EMBEDDING):
             LIVENESS.suspend(loop)
-        lag.forget_lag()
-        MISMATCH.clear()
+        forget_metrics()
+
+
+def forget_metrics() -> None:
+    """Remove the metrics of catalogs, which would be outdated."""
+    lag.forget_lag()
+    MISMATCH.clear()
 
 
 class Loops:
@@ -120,6 +126,21 @@ class Loops:
             self._tasks.start(self._tasks.repeat(step, wake, turn, *alive))
         self._tasks.start(self.indexing.follow_engine())
         self._tasks.start(lag.keep_measuring(self._worker.catalogs, self._worker.record))
+        self._tasks.start(self._follow_catalogs())
+
+    async def _follow_catalogs(self) -> None:
+        """Work for a new catalog at once, and drop the metrics of a removed one."""
+
+        def changed(_: CatalogChange) -> None:
+            for each in (self._wanted, self._wakes.photos, self._wakes.changes):
+                each.set()
+            forget_metrics()
+
+        end = self._worker.catalogs.on_change(changed)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            end()
 
     async def _keep(self) -> None:
         try:
@@ -135,7 +156,7 @@ class Loops:
         if self.indexing.failures:
             self._wakes.changes.set()
         worker, wakes = self._worker, self._wakes
-        waiting = await worker.record.waiting(worker.catalogs, worker.options.spaces, KINDS)
+        waiting = await worker.record.waiting(list(worker.catalogs), worker.options.spaces, KINDS)
         for wake, wanted in (
             (wakes.photos, waiting.photos),
             (wakes.changes, waiting.changes),
