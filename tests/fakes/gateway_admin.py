@@ -348,6 +348,17 @@ class Admin(admin_service_pb2_grpc.AdminServiceServicer):
         self._gateway.take("UpdateCatalog", request, context)
         return _catalog(request.catalog_id, request.catalog)
 
+    def DeleteCatalog(self, request: Any, context: Any) -> Any:
+        self._gateway.take("DeleteCatalog", request, context)
+        deleted = _catalog(request.catalog_id, catalog_registry_service_pb2.Catalog())
+        deleted.state = catalog_list_service_pb2.CATALOG_STATE_DELETED
+        deleted.purge_time.FromSeconds(1_700_000_000)
+        return deleted
+
+    def UndeleteCatalog(self, request: Any, context: Any) -> Any:
+        self._gateway.take("UndeleteCatalog", request, context)
+        return _catalog(request.catalog_id, catalog_registry_service_pb2.Catalog())
+
     def LiftTakedown(self, request: Any, context: Any) -> Any:
         self._gateway.take("LiftTakedown", request, context)
         return photo_service_pb2.LiftTakedownResponse(lifted=request.image_id != "0" * 64)

@@ -2,14 +2,23 @@
 
 import asyncio
 import json
+import re
+import shlex
+from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
 
 from local_suite.suite import Suite
 from sightline_client import Event, EventType, Product, ProductImage, SightlineClient
+from tests.live.catalog_removal import MARK, files_with, marked, removed
 from tests.live.conftest import until_indexed
+from tests.live.hands import Hands
 from tests.live.two_shops import PHOTOS, refusal
+from tests.waiting import until
+
+PAGE = (Path(__file__).parents[2] / "docs/operate/catalogs.md").read_text("utf-8")
+COMMANDS = re.findall(r"^sightline (.+)$", PAGE, re.MULTILINE)
 
 
 async def test_a_catalog_can_be_used_by_every_service_as_soon_as_it_is_created(
@@ -86,3 +95,33 @@ def test_a_catalog_is_created_and_listed_over_http(suite: Suite) -> None:
 async def test_a_bad_id_is_rejected(gateway: str, name: str) -> None:
     async with SightlineClient(gateway) as client:
         assert await refusal(client.create_catalog(name)) == "REQUEST_INVALID"
+
+
+async def test_a_deleted_catalog_is_removed_from_every_store(gateway: str, suite: Suite) -> None:
+    async with SightlineClient(gateway, catalog="to-delete") as client:
+        await marked(client, suite)
+        assert files_with(suite.layout.data / "ranker", MARK.encode())
+        await client.delete_catalog("to-delete", undo_days=0)
+        assert await refusal(client.get_product("p1")) == "CATALOG_DELETED"
+        await until(lambda: removed(client, "to-delete"))
+        for service in ("retriever", "ranker", "gateway", "embedder"):
+            assert files_with(suite.layout.data / service, MARK.encode()) == []
+        assert await refusal(client.get_product("p1")) == "CATALOG_NOT_FOUND"
+        entries = [one async for one in client.list_audit()]
+        assert any(one.method.endswith("DeleteCatalog") for one in entries)
+
+
+def test_the_page_s_commands_work_in_their_order(gateway: str, tmp_path: Path) -> None:
+    hands = Hands(gateway, tmp_path, "default")
+    shown = {line: hands.run(*shlex.split(line)) for line in COMMANDS}
+    assert len(shown) >= 5
+    assert "Staging shop" in shown[COMMANDS[0]]
+    assert "0.5" in shown["catalogs show staging"]
+    assert "deleted, removal" in shown["catalogs delete staging --undo-days 1"]
+    assert "active" in shown["catalogs undelete staging"]
+    assert "staging" in shown["catalogs list"]
+    found = hands.facts("catalogs", "show", "staging")
+    assert (found["catalogId"], found["quotaShare"]) == ("staging", 0.5)
+    stale = hands.run("catalogs", "update", "staging", "--name", "x", "--etag", "old", code=1)
+    assert "ETAG_MISMATCH" in stale
+    assert "CATALOG_EXISTS" in hands.run("catalogs", "create", "default", code=1)

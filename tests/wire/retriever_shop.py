@@ -126,6 +126,7 @@ async def shop(tmp_path: Path, engine: MilvusLite, exact_rows: int) -> AsyncIter
     settings = RetrieverSettings(
         port=0,
         catalogs=("default", "other"),
+        catalog_settle_seconds=1.0,
         database_url=f"sqlite:///{tmp_path / 'record.db'}",
         photos_url=str(tmp_path / "photos"),
         backups=str(tmp_path / "backups"),

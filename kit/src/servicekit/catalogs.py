@@ -3,8 +3,8 @@
 The registry is in the retriever's record (`sightline.common.v1.CatalogListService`). Each process
 reads it every POLL_SECONDS, and at once when a call names a catalog that the process does not know.
 So a new catalog can be used as soon as its creation was answered, and a change is known everywhere
-within KNOWN_SECONDS. While the registry can't be read, the last list stays in use, and a file keeps
-it for the next start. Declared catalogs need no registry.
+within 5 seconds: a poll, a read that fails, the next poll. While the registry can't be read, the
+last list stays in use, and a file keeps it for the next start. Declared catalogs need no registry.
 """
 
 import asyncio
@@ -28,9 +28,6 @@ POLL_SECONDS: Final = 2.0
 """Seconds between two reads of the registry."""
 READ_SECONDS: Final = 2.0
 """Timeout of a read."""
-KNOWN_SECONDS: Final = 5.0
-"""Seconds after which all processes that reach the registry know a change: a poll and a read that
-fails, and the next one."""
 LOOK_UP_SECONDS: Final = 0.2
 """Minimum seconds between two reads because of unknown catalogs, which callers may invent."""
 MOST_FILE_BYTES: Final = 16 * 2**20
@@ -47,6 +44,11 @@ class CatalogState(StrEnum):
     """State of a catalog; see sightline.common.v1.CatalogState."""
 
     ACTIVE = "active"
+    DELETED = "deleted"
+    """It can be restored."""
+    REMOVING = "removing"
+    REMOVED = "removed"
+    """Only its id is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,16 @@ class CatalogNotFound(NotFound, reason="CATALOG_NOT_FOUND"):
 
     message = "catalog_id: there is no such catalog"
     violations = (FieldViolation("catalog_id", "there is no such catalog"),)
+
+
+class CatalogDeleted(NotFound, reason="CATALOG_DELETED"):
+    """The catalog was deleted."""
+
+    message = (
+        "catalog_id: this catalog was deleted: restore it (UndeleteCatalog) before its term ends,"
+        " or use another one"
+    )
+    violations = (FieldViolation("catalog_id", "is a deleted catalog"),)
 
 
 class CatalogsUnavailable(Unavailable, reason="CATALOGS_UNAVAILABLE"):
@@ -143,6 +155,14 @@ class KnownCatalogs(Collection[str]):
         """Return what the registry has about a catalog, in any state; None: nothing."""
         return self._listed.get(name)
 
+    def removing(self) -> list[ListedCatalog]:
+        """Return the catalogs whose removal has begun. Declared ones are not removed."""
+        return [
+            each
+            for each in self._listed.values()
+            if each.state is CatalogState.REMOVING and each.catalog_id not in self.declared
+        ]
+
     def quota_share(self, name: str) -> float:
         """Return the factor of quotas in a catalog."""
         found = self._listed.get(name)
@@ -161,6 +181,9 @@ class KnownCatalogs(Collection[str]):
 
     def refusal(self, name: str) -> ServiceError:
         """Return the error for a call that names a catalog that may not be used."""
+        found = self._listed.get(name)
+        if found is not None and found.state in (CatalogState.DELETED, CatalogState.REMOVING):
+            return CatalogDeleted()
         return (
             CatalogsUnavailable()
             if self._stale and CATALOG_ID.fullmatch(name)
@@ -279,13 +302,16 @@ class KnownCatalogs(Collection[str]):
 
 
 class AlsoNamed(Collection[str]):
-    """A live collection of catalogs, and some other names."""
+    """A live collection of catalogs, and some other names; it contains deleted catalogs too."""
 
     def __init__(self, catalogs: Collection[str], *others: str) -> None:
         self._catalogs, self._others = catalogs, others
 
     def __contains__(self, name: object) -> bool:
-        return name in self._catalogs or name in self._others
+        if name in self._catalogs or name in self._others:
+            return True
+        known = self._catalogs
+        return isinstance(known, KnownCatalogs) and known.listed(str(name)) is not None
 
     def __iter__(self) -> Iterator[str]:
         yield from self._catalogs

@@ -56,6 +56,11 @@ def test_a_catalog_is_created_listed_and_changed(line: Line, gateway: FakeGatewa
     assert line("catalogs", "update", "staging", "--quota-share", "2").exit_code == 0
     (request,) = gateway.requests["UpdateCatalog"]
     assert list(request.update_mask.paths) == ["quota_share"]
+    deleted = line("catalogs", "delete", "staging", "--undo-days", "0")
+    assert "deleted, removal 2023-11-14 22:13:20Z" in flat(deleted.stdout)
+    assert gateway.requests["DeleteCatalog"][0].undo_days == 0
+    assert gateway.requests["DeleteCatalog"][0].HasField("undo_days")
+    assert "active" in flat(line("catalogs", "undelete", "staging").stdout)
     for label in ("team", "team=a"):
         refused = line("catalogs", "update", "staging", "--label", "team=b", "--label", label)
         assert refused.exit_code == 2

@@ -189,6 +189,10 @@ async def test_catalogs_are_created_changed_and_listed(
     (request,) = gateway.requests["UpdateCatalog"]
     assert sorted(request.update_mask.paths) == ["labels", "quota_share"]
     assert (request.catalog.etag, request.catalog.quota_share) == ("e1", 2.0)
+    deleted = await client.delete_catalog("staging")
+    assert (deleted.state, deleted.pending_services) == (CatalogState.DELETED, ())
+    assert gateway.requests["DeleteCatalog"][0].undo_days == 7
+    assert (await client.undelete_catalog("staging")).state is CatalogState.ACTIVE
 
 
 async def test_a_product_with_an_etag_is_sent_once(

@@ -12,6 +12,7 @@ from servicekit.catalogs import (
     POLL_SECONDS,
     AlsoNamed,
     CatalogChange,
+    CatalogDeleted,
     CatalogList,
     CatalogNotFound,
     CatalogState,
@@ -231,3 +232,30 @@ async def test_other_names_are_added_to_a_live_collection() -> None:
 def test_a_catalog_without_an_entry_has_the_defaults() -> None:
     known = KnownCatalogs(("default",))
     assert (known.quota_share("default"), known.language_code("default")) == (1.0, "")
+
+
+@pytest.mark.parametrize("state", [CatalogState.DELETED, CatalogState.REMOVING])
+async def test_a_deleted_catalog_is_refused_with_what_to_do(state: CatalogState) -> None:
+    registry = Registry("a")
+    known = KnownCatalogs(("default",), registry)
+    await known.refresh()
+    registry.list = CatalogList("x", (ListedCatalog("a", "u", state),))
+    await known.refresh()
+    with pytest.raises(CatalogDeleted, match="restore it"):
+        catalog("a", known)
+    assert "a" in AlsoNamed(known, "?")  # its audit log can be read
+    assert [each.catalog_id for each in known.removing()] == (
+        ["a"] if state is CatalogState.REMOVING else []
+    )
+    registry.put("a")
+    await known.look_up("a")  # it was restored
+    assert catalog("a", known) == "a"
+
+
+async def test_a_declared_catalog_is_neither_deleted_nor_removed() -> None:
+    registry = Registry()
+    registry.list = CatalogList("x", (ListedCatalog("a", "u", CatalogState.REMOVING),))
+    known = KnownCatalogs(("a",), registry)
+    await known.refresh()
+    assert catalog("a", known) == "a"
+    assert known.removing() == []

@@ -79,3 +79,23 @@ class SyncCatalogCalls(SyncConnected):
                 timeout=timeout,
             )
         )
+
+    def delete_catalog(
+        self,
+        catalog_id: str,
+        *,
+        undo_days: float = 7.0,
+        etag: str = "",
+        timeout: float | None = None,
+    ) -> Catalog:
+        """Delete a catalog: calls for it fail with CATALOG_DELETED, and all services remove what
+        they have of it after ``undo_days`` (0 to 365). FailedPrecondition (CATALOG_DECLARED).
+        ``etag``: Aborted (ETAG_MISMATCH) if the catalog has changed since."""
+        return self._loop.run(
+            self._client.delete_catalog(catalog_id, undo_days=undo_days, etag=etag, timeout=timeout)
+        )
+
+    def undelete_catalog(self, catalog_id: str, *, timeout: float | None = None) -> Catalog:
+        """Restore a deleted catalog with all its content. FailedPrecondition (CATALOG_REMOVING)
+        after its term."""
+        return self._loop.run(self._client.undelete_catalog(catalog_id, timeout=timeout))

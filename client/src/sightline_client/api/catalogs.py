@@ -93,3 +93,29 @@ class CatalogCalls(Connected):
         return from_wire.registered_catalog(
             await self._call(self.calls.admin.UpdateCatalog, request, timeout)
         )
+
+    async def delete_catalog(
+        self,
+        catalog_id: str,
+        *,
+        undo_days: float = 7.0,
+        etag: str = "",
+        timeout: float | None = None,
+    ) -> Catalog:
+        """Delete a catalog: calls for it fail with CATALOG_DELETED, and all services remove what
+        they have of it after ``undo_days`` (0 to 365). FailedPrecondition (CATALOG_DECLARED).
+        ``etag``: Aborted (ETAG_MISMATCH) if the catalog has changed since."""
+        with to_wire.sendable("request"):
+            request = pb.DeleteCatalogRequest(catalog_id=catalog_id, undo_days=undo_days, etag=etag)
+        return from_wire.registered_catalog(
+            await self._call(self.calls.admin.DeleteCatalog, request, timeout)
+        )
+
+    async def undelete_catalog(self, catalog_id: str, *, timeout: float | None = None) -> Catalog:
+        """Restore a deleted catalog with all its content. FailedPrecondition (CATALOG_REMOVING)
+        after its term."""
+        with to_wire.sendable("request"):
+            request = pb.UndeleteCatalogRequest(catalog_id=catalog_id)
+        return from_wire.registered_catalog(
+            await self._call(self.calls.admin.UndeleteCatalog, request, timeout)
+        )

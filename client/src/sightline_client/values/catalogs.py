@@ -11,6 +11,11 @@ class CatalogState(StrEnum):
 
     UNKNOWN = "UNKNOWN"
     ACTIVE = "ACTIVE"
+    DELETED = "DELETED"
+    """No call may use it; it can be restored."""
+    REMOVING = "REMOVING"
+    REMOVED = "REMOVED"
+    """Only its id is left, which can be used again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +35,8 @@ class Catalog:
     """True if settings declare it."""
     create_time: datetime | None
     update_time: datetime | None
+    delete_time: datetime | None
+    purge_time: datetime | None
+    """When the removal of a deleted catalog begins."""
+    pending_services: tuple[str, ...]
+    """Services that still have something of a catalog whose removal has begun."""

@@ -29,6 +29,12 @@ class _CatalogStateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._E
     """Unspecified."""
     CATALOG_STATE_ACTIVE: _CatalogState.ValueType  # 1
     """In use."""
+    CATALOG_STATE_DELETED: _CatalogState.ValueType  # 2
+    """Deleted: no call may use it, and it can be restored."""
+    CATALOG_STATE_REMOVING: _CatalogState.ValueType  # 3
+    """All that services have of it is being removed."""
+    CATALOG_STATE_REMOVED: _CatalogState.ValueType  # 4
+    """Removed: only its id is left, for the audit log. The id can be used again."""
 
 class CatalogState(_CatalogState, metaclass=_CatalogStateEnumTypeWrapper):
     """State of a catalog."""
@@ -37,6 +43,12 @@ CATALOG_STATE_UNSPECIFIED: CatalogState.ValueType  # 0
 """Unspecified."""
 CATALOG_STATE_ACTIVE: CatalogState.ValueType  # 1
 """In use."""
+CATALOG_STATE_DELETED: CatalogState.ValueType  # 2
+"""Deleted: no call may use it, and it can be restored."""
+CATALOG_STATE_REMOVING: CatalogState.ValueType  # 3
+"""All that services have of it is being removed."""
+CATALOG_STATE_REMOVED: CatalogState.ValueType  # 4
+"""Removed: only its id is left, for the audit log. The id can be used again."""
 Global___CatalogState: typing_extensions.TypeAlias = CatalogState
 
 @typing.final
@@ -118,3 +130,41 @@ class ListedCatalog(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "language_code", b"language_code", "quota_share", b"quota_share", "state", b"state", "uid", b"uid"]) -> None: ...
 
 Global___ListedCatalog: typing_extensions.TypeAlias = ListedCatalog
+
+@typing.final
+class ConfirmRemovalRequest(google.protobuf.message.Message):
+    """Note of a service that has removed a catalog."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    UID_FIELD_NUMBER: builtins.int
+    SERVICE_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Id of the catalog."""
+    uid: builtins.str
+    """`uid` of the removed catalog."""
+    service: builtins.str
+    """The service: "embedder" or "ranker"."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        uid: builtins.str = ...,
+        service: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "service", b"service", "uid", b"uid"]) -> None: ...
+
+Global___ConfirmRemovalRequest: typing_extensions.TypeAlias = ConfirmRemovalRequest
+
+@typing.final
+class ConfirmRemovalResponse(google.protobuf.message.Message):
+    """Answer to a note of a removal."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+Global___ConfirmRemovalResponse: typing_extensions.TypeAlias = ConfirmRemovalResponse

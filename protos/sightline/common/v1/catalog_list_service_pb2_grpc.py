@@ -41,6 +41,11 @@ class CatalogListServiceStub(object):
                 request_serializer=sightline_dot_common_dot_v1_dot_catalog__list__service__pb2.ReadCatalogListRequest.SerializeToString,
                 response_deserializer=sightline_dot_common_dot_v1_dot_catalog__list__service__pb2.ReadCatalogListResponse.FromString,
                 _registered_method=True)
+        self.ConfirmRemoval = channel.unary_unary(
+                '/sightline.common.v1.CatalogListService/ConfirmRemoval',
+                request_serializer=sightline_dot_common_dot_v1_dot_catalog__list__service__pb2.ConfirmRemovalRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_catalog__list__service__pb2.ConfirmRemovalResponse.FromString,
+                _registered_method=True)
 
 
 class CatalogListServiceServicer(object):
@@ -55,6 +60,13 @@ class CatalogListServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ConfirmRemoval(self, request, context):
+        """Notes that a service has removed all that it had of a catalog that is being removed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CatalogListServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -62,6 +74,11 @@ def add_CatalogListServiceServicer_to_server(servicer, server):
                     servicer.ReadCatalogList,
                     request_deserializer=sightline_dot_common_dot_v1_dot_catalog__list__service__pb2.ReadCatalogListRequest.FromString,
                     response_serializer=sightline_dot_common_dot_v1_dot_catalog__list__service__pb2.ReadCatalogListResponse.SerializeToString,
+            ),
+            'ConfirmRemoval': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmRemoval,
+                    request_deserializer=sightline_dot_common_dot_v1_dot_catalog__list__service__pb2.ConfirmRemovalRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_catalog__list__service__pb2.ConfirmRemovalResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -93,6 +110,33 @@ class CatalogListService(object):
             '/sightline.common.v1.CatalogListService/ReadCatalogList',
             sightline_dot_common_dot_v1_dot_catalog__list__service__pb2.ReadCatalogListRequest.SerializeToString,
             sightline_dot_common_dot_v1_dot_catalog__list__service__pb2.ReadCatalogListResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmRemoval(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.common.v1.CatalogListService/ConfirmRemoval',
+            sightline_dot_common_dot_v1_dot_catalog__list__service__pb2.ConfirmRemovalRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_catalog__list__service__pb2.ConfirmRemovalResponse.FromString,
             options,
             channel_credentials,
             insecure,

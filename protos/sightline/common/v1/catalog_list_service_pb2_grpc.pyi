@@ -41,7 +41,23 @@ _CatalogListServiceReadCatalogListType = typing_extensions.TypeVar(
     ],
 )
 
-class CatalogListServiceStub(typing.Generic[_CatalogListServiceReadCatalogListType]):
+_CatalogListServiceConfirmRemovalType = typing_extensions.TypeVar(
+    '_CatalogListServiceConfirmRemovalType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.common.v1.catalog_list_service_pb2.ConfirmRemovalRequest,
+        sightline.common.v1.catalog_list_service_pb2.ConfirmRemovalResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.common.v1.catalog_list_service_pb2.ConfirmRemovalRequest,
+        sightline.common.v1.catalog_list_service_pb2.ConfirmRemovalResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.common.v1.catalog_list_service_pb2.ConfirmRemovalRequest,
+        sightline.common.v1.catalog_list_service_pb2.ConfirmRemovalResponse,
+    ],
+)
+
+class CatalogListServiceStub(typing.Generic[_CatalogListServiceReadCatalogListType, _CatalogListServiceConfirmRemovalType]):
     """The catalogs that were created at run time, as all services need to know them. The retriever offers this service; the
     others call it every few seconds, and when a request names a catalog that they do not know.
     """
@@ -52,6 +68,10 @@ class CatalogListServiceStub(typing.Generic[_CatalogListServiceReadCatalogListTy
             sightline.common.v1.catalog_list_service_pb2.ReadCatalogListRequest,
             sightline.common.v1.catalog_list_service_pb2.ReadCatalogListResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.common.v1.catalog_list_service_pb2.ConfirmRemovalRequest,
+            sightline.common.v1.catalog_list_service_pb2.ConfirmRemovalResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -60,15 +80,26 @@ class CatalogListServiceStub(typing.Generic[_CatalogListServiceReadCatalogListTy
             sightline.common.v1.catalog_list_service_pb2.ReadCatalogListRequest,
             sightline.common.v1.catalog_list_service_pb2.ReadCatalogListResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.common.v1.catalog_list_service_pb2.ConfirmRemovalRequest,
+            sightline.common.v1.catalog_list_service_pb2.ConfirmRemovalResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     ReadCatalogList: _CatalogListServiceReadCatalogListType
     """Returns the catalogs that were created or changed at run time, unless the caller knows them already."""
 
+    ConfirmRemoval: _CatalogListServiceConfirmRemovalType
+    """Notes that a service has removed all that it had of a catalog that is being removed."""
+
 CatalogListServiceAsyncStub: typing_extensions.TypeAlias = CatalogListServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.common.v1.catalog_list_service_pb2.ReadCatalogListRequest,
         sightline.common.v1.catalog_list_service_pb2.ReadCatalogListResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.common.v1.catalog_list_service_pb2.ConfirmRemovalRequest,
+        sightline.common.v1.catalog_list_service_pb2.ConfirmRemovalResponse,
     ],
 ]
 
@@ -84,5 +115,13 @@ class CatalogListServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.catalog_list_service_pb2.ReadCatalogListResponse, collections.abc.Awaitable[sightline.common.v1.catalog_list_service_pb2.ReadCatalogListResponse]]:
         """Returns the catalogs that were created or changed at run time, unless the caller knows them already."""
+
+    @abc.abstractmethod
+    def ConfirmRemoval(
+        self,
+        request: sightline.common.v1.catalog_list_service_pb2.ConfirmRemovalRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.catalog_list_service_pb2.ConfirmRemovalResponse, collections.abc.Awaitable[sightline.common.v1.catalog_list_service_pb2.ConfirmRemovalResponse]]:
+        """Notes that a service has removed all that it had of a catalog that is being removed."""
 
 def add_CatalogListServiceServicer_to_server(servicer: CatalogListServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -78,6 +78,16 @@ class AdminServiceStub(object):
                 request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UpdateCatalogRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
                 _registered_method=True)
+        self.DeleteCatalog = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/DeleteCatalog',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.DeleteCatalogRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
+                _registered_method=True)
+        self.UndeleteCatalog = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/UndeleteCatalog',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UndeleteCatalogRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
+                _registered_method=True)
         self.TrainModel = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/TrainModel',
                 request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.TrainModelRequest.SerializeToString,
@@ -347,7 +357,7 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CreateCatalog(self, request, context):
-        """Creates a catalog, without a restart of any service. For this and the next three methods see
+        """Creates a catalog, without a restart of any service. For this and the next five methods see
         sightline.retriever.v1.CatalogRegistryService.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -370,6 +380,20 @@ class AdminServiceServicer(object):
 
     def UpdateCatalog(self, request, context):
         """Changes a catalog's display name, language, labels or quota share.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCatalog(self, request, context):
+        """Deletes a catalog, at once for its callers; it can be restored for a term, and is then removed from all services.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndeleteCatalog(self, request, context):
+        """Restores a deleted catalog within its term.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -769,6 +793,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UpdateCatalogRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.SerializeToString,
             ),
+            'DeleteCatalog': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCatalog,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.DeleteCatalogRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.SerializeToString,
+            ),
+            'UndeleteCatalog': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndeleteCatalog,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UndeleteCatalogRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.SerializeToString,
+            ),
             'TrainModel': grpc.unary_unary_rpc_method_handler(
                     servicer.TrainModel,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.TrainModelRequest.FromString,
@@ -1160,6 +1194,60 @@ class AdminService(object):
             target,
             '/sightline.gateway.v1.AdminService/UpdateCatalog',
             sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UpdateCatalogRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCatalog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/DeleteCatalog',
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.DeleteCatalogRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndeleteCatalog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/UndeleteCatalog',
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UndeleteCatalogRequest.SerializeToString,
             sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
             options,
             channel_credentials,

@@ -123,6 +123,38 @@ _AdminServiceUpdateCatalogType = typing_extensions.TypeVar(
     ],
 )
 
+_AdminServiceDeleteCatalogType = typing_extensions.TypeVar(
+    '_AdminServiceDeleteCatalogType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+)
+
+_AdminServiceUndeleteCatalogType = typing_extensions.TypeVar(
+    '_AdminServiceUndeleteCatalogType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+)
+
 _AdminServiceTrainModelType = typing_extensions.TypeVar(
     '_AdminServiceTrainModelType',
     grpc.UnaryUnaryMultiCallable[
@@ -939,7 +971,7 @@ _AdminServiceDiffSceneType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceCreateCatalogType, _AdminServiceGetCatalogType, _AdminServiceListCatalogsType, _AdminServiceUpdateCatalogType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceGetExposureReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceSetConsentType, _AdminServiceGetConsentType, _AdminServiceExportCountsType, _AdminServiceGetPrivacyBudgetType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceCreateCatalogType, _AdminServiceGetCatalogType, _AdminServiceListCatalogsType, _AdminServiceUpdateCatalogType, _AdminServiceDeleteCatalogType, _AdminServiceUndeleteCatalogType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceGetExposureReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceSetConsentType, _AdminServiceGetConsentType, _AdminServiceExportCountsType, _AdminServiceGetPrivacyBudgetType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
     """Administration of the suite: models, profiles, index generations, backups, spaces and scenes."""
 
     @typing.overload
@@ -962,6 +994,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.catalog_registry_service_pb2.UpdateCatalogRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
             sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
         ],
         grpc.UnaryUnaryMultiCallable[
@@ -1193,6 +1233,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
             sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.TrainModelRequest,
             sightline.common.v1.job_pb2.Job,
         ],
@@ -1402,7 +1450,7 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
     """Returns the state of each service and of its dependencies. Answers even if services are down."""
 
     CreateCatalog: _AdminServiceCreateCatalogType
-    """Creates a catalog, without a restart of any service. For this and the next three methods see
+    """Creates a catalog, without a restart of any service. For this and the next five methods see
     sightline.retriever.v1.CatalogRegistryService.
     """
 
@@ -1414,6 +1462,12 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
 
     UpdateCatalog: _AdminServiceUpdateCatalogType
     """Changes a catalog's display name, language, labels or quota share."""
+
+    DeleteCatalog: _AdminServiceDeleteCatalogType
+    """Deletes a catalog, at once for its callers; it can be restored for a term, and is then removed from all services."""
+
+    UndeleteCatalog: _AdminServiceUndeleteCatalogType
+    """Restores a deleted catalog within its term."""
 
     TrainModel: _AdminServiceTrainModelType
     """Starts a training job; follow it with JobService."""
@@ -1604,6 +1658,14 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.catalog_registry_service_pb2.UpdateCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
         sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
@@ -1829,7 +1891,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.catalog_registry_service_pb2.CreateCatalogRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
-        """Creates a catalog, without a restart of any service. For this and the next three methods see
+        """Creates a catalog, without a restart of any service. For this and the next five methods see
         sightline.retriever.v1.CatalogRegistryService.
         """
 
@@ -1856,6 +1918,22 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
         """Changes a catalog's display name, language, labels or quota share."""
+
+    @abc.abstractmethod
+    def DeleteCatalog(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
+        """Deletes a catalog, at once for its callers; it can be restored for a term, and is then removed from all services."""
+
+    @abc.abstractmethod
+    def UndeleteCatalog(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
+        """Restores a deleted catalog within its term."""
 
     @abc.abstractmethod
     def TrainModel(

@@ -29,7 +29,7 @@ from sightline.common.v1 import catalog_list_service_pb2 as sightline_dot_common
 from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_limits__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5sightline/retriever/v1/catalog_registry_service.proto\x12\x16sightline.retriever.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/access.proto\x1a.sightline/common/v1/catalog_list_service.proto\x1a sightline/common/v1/limits.proto\"\xcf\x02\n\x07\x43\x61talog\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\x12:\n\x06labels\x18\x04 \x03(\x0b\x32$.sightline.retriever.v1.CatalogLabelB\x04\x80\xc9\x18 \x12\x13\n\x0bquota_share\x18\x05 \x01(\x01\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12\x30\n\x05state\x18\x07 \x01(\x0e\x32!.sightline.common.v1.CatalogState\x12\x10\n\x08\x64\x65\x63lared\x18\x08 \x01(\x08\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"+\n\x0c\x43\x61talogLabel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"p\n\x14\x43reateCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x30\n\x07\x63\x61talog\x18\x03 \x01(\x0b\x32\x1f.sightline.retriever.v1.Catalog\";\n\x11GetCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"d\n\x13ListCatalogsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"b\n\x14ListCatalogsResponse\x12\x31\n\x08\x63\x61talogs\x18\x01 \x03(\x0b\x32\x1f.sightline.retriever.v1.Catalog\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa1\x01\n\x14UpdateCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x30\n\x07\x63\x61talog\x18\x03 \x01(\x0b\x32\x1f.sightline.retriever.v1.Catalog\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask2\xc5\x03\n\x16\x43\x61talogRegistryService\x12h\n\rCreateCatalog\x12,.sightline.retriever.v1.CreateCatalogRequest\x1a\x1f.sightline.retriever.v1.Catalog\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12\x62\n\nGetCatalog\x12).sightline.retriever.v1.GetCatalogRequest\x1a\x1f.sightline.retriever.v1.Catalog\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12s\n\x0cListCatalogs\x12+.sightline.retriever.v1.ListCatalogsRequest\x1a,.sightline.retriever.v1.ListCatalogsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12h\n\rUpdateCatalog\x12,.sightline.retriever.v1.UpdateCatalogRequest\x1a\x1f.sightline.retriever.v1.Catalog\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x42[\n\x16sightline.retriever.v1B\x1b\x43\x61talogRegistryServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5sightline/retriever/v1/catalog_registry_service.proto\x12\x16sightline.retriever.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/access.proto\x1a.sightline/common/v1/catalog_list_service.proto\x1a sightline/common/v1/limits.proto\"\xd0\x03\n\x07\x43\x61talog\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\x12:\n\x06labels\x18\x04 \x03(\x0b\x32$.sightline.retriever.v1.CatalogLabelB\x04\x80\xc9\x18 \x12\x13\n\x0bquota_share\x18\x05 \x01(\x01\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12\x30\n\x05state\x18\x07 \x01(\x0e\x32!.sightline.common.v1.CatalogState\x12\x10\n\x08\x64\x65\x63lared\x18\x08 \x01(\x08\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65lete_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\npurge_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1e\n\x10pending_services\x18\r \x03(\tB\x04\x80\xc9\x18\x03\"+\n\x0c\x43\x61talogLabel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"p\n\x14\x43reateCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x30\n\x07\x63\x61talog\x18\x03 \x01(\x0b\x32\x1f.sightline.retriever.v1.Catalog\";\n\x11GetCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"d\n\x13ListCatalogsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"b\n\x14ListCatalogsResponse\x12\x31\n\x08\x63\x61talogs\x18\x01 \x03(\x0b\x32\x1f.sightline.retriever.v1.Catalog\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa1\x01\n\x14UpdateCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x30\n\x07\x63\x61talog\x18\x03 \x01(\x0b\x32\x1f.sightline.retriever.v1.Catalog\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"r\n\x14\x44\x65leteCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x16\n\tundo_days\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x0c\n\x04\x65tag\x18\x04 \x01(\tB\x0c\n\n_undo_days\"@\n\x16UndeleteCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t2\x9d\x05\n\x16\x43\x61talogRegistryService\x12h\n\rCreateCatalog\x12,.sightline.retriever.v1.CreateCatalogRequest\x1a\x1f.sightline.retriever.v1.Catalog\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12\x62\n\nGetCatalog\x12).sightline.retriever.v1.GetCatalogRequest\x1a\x1f.sightline.retriever.v1.Catalog\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12s\n\x0cListCatalogs\x12+.sightline.retriever.v1.ListCatalogsRequest\x1a,.sightline.retriever.v1.ListCatalogsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12h\n\rUpdateCatalog\x12,.sightline.retriever.v1.UpdateCatalogRequest\x1a\x1f.sightline.retriever.v1.Catalog\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12h\n\rDeleteCatalog\x12,.sightline.retriever.v1.DeleteCatalogRequest\x1a\x1f.sightline.retriever.v1.Catalog\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12l\n\x0fUndeleteCatalog\x12..sightline.retriever.v1.UndeleteCatalogRequest\x1a\x1f.sightline.retriever.v1.Catalog\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x42[\n\x16sightline.retriever.v1B\x1b\x43\x61talogRegistryServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +39,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\026sightline.retriever.v1B\033CatalogRegistryServiceProtoP\001Z\"sightline/retriever/v1;retrieverv1'
   _globals['_CATALOG'].fields_by_name['labels']._loaded_options = None
   _globals['_CATALOG'].fields_by_name['labels']._serialized_options = b'\200\311\030 '
+  _globals['_CATALOG'].fields_by_name['pending_services']._loaded_options = None
+  _globals['_CATALOG'].fields_by_name['pending_services']._serialized_options = b'\200\311\030\003'
   _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['CreateCatalog']._loaded_options = None
   _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['CreateCatalog']._serialized_options = b'\220\002\002\212\311\030\001\001'
   _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['GetCatalog']._loaded_options = None
@@ -47,20 +49,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['ListCatalogs']._serialized_options = b'\220\002\001\212\311\030\001\001'
   _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['UpdateCatalog']._loaded_options = None
   _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['UpdateCatalog']._serialized_options = b'\220\002\002\212\311\030\001\001'
+  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['DeleteCatalog']._loaded_options = None
+  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['DeleteCatalog']._serialized_options = b'\220\002\002\212\311\030\001\001'
+  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['UndeleteCatalog']._loaded_options = None
+  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['UndeleteCatalog']._serialized_options = b'\220\002\002\212\311\030\001\001'
   _globals['_CATALOG']._serialized_start=265
-  _globals['_CATALOG']._serialized_end=600
-  _globals['_CATALOGLABEL']._serialized_start=602
-  _globals['_CATALOGLABEL']._serialized_end=645
-  _globals['_CREATECATALOGREQUEST']._serialized_start=647
-  _globals['_CREATECATALOGREQUEST']._serialized_end=759
-  _globals['_GETCATALOGREQUEST']._serialized_start=761
-  _globals['_GETCATALOGREQUEST']._serialized_end=820
-  _globals['_LISTCATALOGSREQUEST']._serialized_start=822
-  _globals['_LISTCATALOGSREQUEST']._serialized_end=922
-  _globals['_LISTCATALOGSRESPONSE']._serialized_start=924
-  _globals['_LISTCATALOGSRESPONSE']._serialized_end=1022
-  _globals['_UPDATECATALOGREQUEST']._serialized_start=1025
-  _globals['_UPDATECATALOGREQUEST']._serialized_end=1186
-  _globals['_CATALOGREGISTRYSERVICE']._serialized_start=1189
-  _globals['_CATALOGREGISTRYSERVICE']._serialized_end=1642
+  _globals['_CATALOG']._serialized_end=729
+  _globals['_CATALOGLABEL']._serialized_start=731
+  _globals['_CATALOGLABEL']._serialized_end=774
+  _globals['_CREATECATALOGREQUEST']._serialized_start=776
+  _globals['_CREATECATALOGREQUEST']._serialized_end=888
+  _globals['_GETCATALOGREQUEST']._serialized_start=890
+  _globals['_GETCATALOGREQUEST']._serialized_end=949
+  _globals['_LISTCATALOGSREQUEST']._serialized_start=951
+  _globals['_LISTCATALOGSREQUEST']._serialized_end=1051
+  _globals['_LISTCATALOGSRESPONSE']._serialized_start=1053
+  _globals['_LISTCATALOGSRESPONSE']._serialized_end=1151
+  _globals['_UPDATECATALOGREQUEST']._serialized_start=1154
+  _globals['_UPDATECATALOGREQUEST']._serialized_end=1315
+  _globals['_DELETECATALOGREQUEST']._serialized_start=1317
+  _globals['_DELETECATALOGREQUEST']._serialized_end=1431
+  _globals['_UNDELETECATALOGREQUEST']._serialized_start=1433
+  _globals['_UNDELETECATALOGREQUEST']._serialized_end=1497
+  _globals['_CATALOGREGISTRYSERVICE']._serialized_start=1500
+  _globals['_CATALOGREGISTRYSERVICE']._serialized_end=2169
 # @@protoc_insertion_point(module_scope)

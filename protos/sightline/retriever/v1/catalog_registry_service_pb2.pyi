@@ -37,6 +37,9 @@ class Catalog(google.protobuf.message.Message):
     DECLARED_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     UPDATE_TIME_FIELD_NUMBER: builtins.int
+    DELETE_TIME_FIELD_NUMBER: builtins.int
+    PURGE_TIME_FIELD_NUMBER: builtins.int
+    PENDING_SERVICES_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Id: 1 to 63 of a-z, 0-9, - and _, starting with a letter or digit. It never changes."""
     display_name: builtins.str
@@ -63,6 +66,20 @@ class Catalog(google.protobuf.message.Message):
     def update_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When the values last changed (UTC). Unset if they never did. Set by the server."""
 
+    @property
+    def delete_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the catalog was deleted (UTC). Unset unless it was. Set by the server."""
+
+    @property
+    def purge_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the removal of a deleted catalog begins (UTC); until then it can be restored. Set by the server."""
+
+    @property
+    def pending_services(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Services that still have something of a catalog whose removal has begun: "embedder", "ranker" and "retriever". Set
+        by the server.
+        """
+
     def __init__(
         self,
         *,
@@ -76,9 +93,12 @@ class Catalog(google.protobuf.message.Message):
         declared: builtins.bool = ...,
         create_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         update_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        delete_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        purge_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        pending_services: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["create_time", b"create_time", "update_time", b"update_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "create_time", b"create_time", "declared", b"declared", "display_name", b"display_name", "etag", b"etag", "labels", b"labels", "language_code", b"language_code", "quota_share", b"quota_share", "state", b"state", "update_time", b"update_time"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "purge_time", b"purge_time", "update_time", b"update_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "create_time", b"create_time", "declared", b"declared", "delete_time", b"delete_time", "display_name", b"display_name", "etag", b"etag", "labels", b"labels", "language_code", b"language_code", "pending_services", b"pending_services", "purge_time", b"purge_time", "quota_share", b"quota_share", "state", b"state", "update_time", b"update_time"]) -> None: ...
 
 Global___Catalog: typing_extensions.TypeAlias = Catalog
 
@@ -245,3 +265,59 @@ class UpdateCatalogRequest(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["catalog", b"catalog", "catalog_id", b"catalog_id", "request_id", b"request_id", "update_mask", b"update_mask"]) -> None: ...
 
 Global___UpdateCatalogRequest: typing_extensions.TypeAlias = UpdateCatalogRequest
+
+@typing.final
+class DeleteCatalogRequest(google.protobuf.message.Message):
+    """Request to delete a catalog."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    UNDO_DAYS_FIELD_NUMBER: builtins.int
+    ETAG_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    undo_days: builtins.float
+    """Days for which the catalog can be restored, 0 to 365. Unset: 7. 0: its removal begins once the calls that were in
+    progress have ended (RETRIEVER_CATALOG_SETTLE_SECONDS).
+    """
+    etag: builtins.str
+    """If given, it must match the catalog's etag."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        undo_days: builtins.float | None = ...,
+        etag: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_undo_days", b"_undo_days", "undo_days", b"undo_days"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_undo_days", b"_undo_days", "catalog_id", b"catalog_id", "etag", b"etag", "request_id", b"request_id", "undo_days", b"undo_days"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_undo_days", b"_undo_days"]) -> typing.Literal["undo_days"] | None: ...
+
+Global___DeleteCatalogRequest: typing_extensions.TypeAlias = DeleteCatalogRequest
+
+@typing.final
+class UndeleteCatalogRequest(google.protobuf.message.Message):
+    """Request to restore a deleted catalog."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id"]) -> None: ...
+
+Global___UndeleteCatalogRequest: typing_extensions.TypeAlias = UndeleteCatalogRequest

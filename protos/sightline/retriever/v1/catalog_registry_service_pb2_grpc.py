@@ -56,6 +56,16 @@ class CatalogRegistryServiceStub(object):
                 request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UpdateCatalogRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
                 _registered_method=True)
+        self.DeleteCatalog = channel.unary_unary(
+                '/sightline.retriever.v1.CatalogRegistryService/DeleteCatalog',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.DeleteCatalogRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
+                _registered_method=True)
+        self.UndeleteCatalog = channel.unary_unary(
+                '/sightline.retriever.v1.CatalogRegistryService/UndeleteCatalog',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UndeleteCatalogRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
+                _registered_method=True)
 
 
 class CatalogRegistryServiceServicer(object):
@@ -92,6 +102,23 @@ class CatalogRegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteCatalog(self, request, context):
+        """Deletes a catalog. From then on calls that name it are rejected with CATALOG_DELETED, everywhere within 5 seconds.
+        At `purge_time` all services remove what they have of it; until then UndeleteCatalog restores it. A repeated call
+        changes nothing. CATALOG_NOT_FOUND, CATALOG_DECLARED (settings declare it), ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndeleteCatalog(self, request, context):
+        """Restores a deleted catalog, with all its content. A repeated call changes nothing. CATALOG_NOT_FOUND,
+        CATALOG_REMOVING (its removal has begun).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CatalogRegistryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -113,6 +140,16 @@ def add_CatalogRegistryServiceServicer_to_server(servicer, server):
             'UpdateCatalog': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateCatalog,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UpdateCatalogRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.SerializeToString,
+            ),
+            'DeleteCatalog': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCatalog,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.DeleteCatalogRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.SerializeToString,
+            ),
+            'UndeleteCatalog': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndeleteCatalog,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UndeleteCatalogRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.SerializeToString,
             ),
     }
@@ -225,6 +262,60 @@ class CatalogRegistryService(object):
             target,
             '/sightline.retriever.v1.CatalogRegistryService/UpdateCatalog',
             sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UpdateCatalogRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCatalog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.retriever.v1.CatalogRegistryService/DeleteCatalog',
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.DeleteCatalogRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndeleteCatalog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.retriever.v1.CatalogRegistryService/UndeleteCatalog',
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UndeleteCatalogRequest.SerializeToString,
             sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
             options,
             channel_credentials,

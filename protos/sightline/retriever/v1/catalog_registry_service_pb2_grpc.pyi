@@ -89,7 +89,39 @@ _CatalogRegistryServiceUpdateCatalogType = typing_extensions.TypeVar(
     ],
 )
 
-class CatalogRegistryServiceStub(typing.Generic[_CatalogRegistryServiceCreateCatalogType, _CatalogRegistryServiceGetCatalogType, _CatalogRegistryServiceListCatalogsType, _CatalogRegistryServiceUpdateCatalogType]):
+_CatalogRegistryServiceDeleteCatalogType = typing_extensions.TypeVar(
+    '_CatalogRegistryServiceDeleteCatalogType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+)
+
+_CatalogRegistryServiceUndeleteCatalogType = typing_extensions.TypeVar(
+    '_CatalogRegistryServiceUndeleteCatalogType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+)
+
+class CatalogRegistryServiceStub(typing.Generic[_CatalogRegistryServiceCreateCatalogType, _CatalogRegistryServiceGetCatalogType, _CatalogRegistryServiceListCatalogsType, _CatalogRegistryServiceUpdateCatalogType, _CatalogRegistryServiceDeleteCatalogType, _CatalogRegistryServiceUndeleteCatalogType]):
     """The registry of catalogs. A change is durable before the call returns. All services know it within 5 seconds, and a
     call for a new catalog waits until its service does.
     """
@@ -112,6 +144,14 @@ class CatalogRegistryServiceStub(typing.Generic[_CatalogRegistryServiceCreateCat
             sightline.retriever.v1.catalog_registry_service_pb2.UpdateCatalogRequest,
             sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -132,6 +172,14 @@ class CatalogRegistryServiceStub(typing.Generic[_CatalogRegistryServiceCreateCat
             sightline.retriever.v1.catalog_registry_service_pb2.UpdateCatalogRequest,
             sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     CreateCatalog: _CatalogRegistryServiceCreateCatalogType
@@ -148,6 +196,17 @@ class CatalogRegistryServiceStub(typing.Generic[_CatalogRegistryServiceCreateCat
     UpdateCatalog: _CatalogRegistryServiceUpdateCatalogType
     """Changes fields of a catalog, also of one that settings declare. CATALOG_NOT_FOUND, ETAG_MISMATCH."""
 
+    DeleteCatalog: _CatalogRegistryServiceDeleteCatalogType
+    """Deletes a catalog. From then on calls that name it are rejected with CATALOG_DELETED, everywhere within 5 seconds.
+    At `purge_time` all services remove what they have of it; until then UndeleteCatalog restores it. A repeated call
+    changes nothing. CATALOG_NOT_FOUND, CATALOG_DECLARED (settings declare it), ETAG_MISMATCH.
+    """
+
+    UndeleteCatalog: _CatalogRegistryServiceUndeleteCatalogType
+    """Restores a deleted catalog, with all its content. A repeated call changes nothing. CATALOG_NOT_FOUND,
+    CATALOG_REMOVING (its removal has begun).
+    """
+
 CatalogRegistryServiceAsyncStub: typing_extensions.TypeAlias = CatalogRegistryServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.catalog_registry_service_pb2.CreateCatalogRequest,
@@ -163,6 +222,14 @@ CatalogRegistryServiceAsyncStub: typing_extensions.TypeAlias = CatalogRegistrySe
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.catalog_registry_service_pb2.UpdateCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
         sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
     ],
 ]
@@ -205,5 +272,26 @@ class CatalogRegistryServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
         """Changes fields of a catalog, also of one that settings declare. CATALOG_NOT_FOUND, ETAG_MISMATCH."""
+
+    @abc.abstractmethod
+    def DeleteCatalog(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
+        """Deletes a catalog. From then on calls that name it are rejected with CATALOG_DELETED, everywhere within 5 seconds.
+        At `purge_time` all services remove what they have of it; until then UndeleteCatalog restores it. A repeated call
+        changes nothing. CATALOG_NOT_FOUND, CATALOG_DECLARED (settings declare it), ETAG_MISMATCH.
+        """
+
+    @abc.abstractmethod
+    def UndeleteCatalog(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
+        """Restores a deleted catalog, with all its content. A repeated call changes nothing. CATALOG_NOT_FOUND,
+        CATALOG_REMOVING (its removal has begun).
+        """
 
 def add_CatalogRegistryServiceServicer_to_server(servicer: CatalogRegistryServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -25,7 +25,7 @@ async def main(settings: EmbedderSettings) -> None:
     EMBEDDER_UNAVAILABLE."""
     decoding, fetch = decoders(settings), fetcher(settings)
     await decoding.start()
-    async with model_server(settings) as triton, known_catalogs(settings) as catalogs:
+    async with model_server(settings) as triton, known_catalogs(settings, triton) as catalogs:
         await startup.check_engine(settings, "Triton", triton.version, LEAST_VERSION)
         offered, recovery, sources = bind(settings, triton, decoding, fetch, catalogs)
         watching = asyncio.create_task(recovery.run())

@@ -35,9 +35,11 @@ from embedder.settings import EmbedderSettings
 from embedder.spaces.learn import Learner
 from embedder.spaces.listing import SpaceListing
 from embedder.spaces.promote import Promotion
+from embedder.spaces.removal import SpaceRemoval
 from embedder.spaces.sources import ModelSources
 from servicekit.access import PeerName
 from servicekit.catalog_list import RemoteRegistry
+from servicekit.catalog_removal import RemovalNotes
 from servicekit.catalogs import KnownCatalogs
 from servicekit.channel import connect
 from servicekit.decoding import Decoders
@@ -70,16 +72,28 @@ def to_retriever(settings: EmbedderSettings) -> PeerCredentials:
 
 
 @asynccontextmanager
-async def known_catalogs(settings: EmbedderSettings) -> AsyncIterator[KnownCatalogs]:
-    """Yield the catalogs, those of the retriever's registry included if the settings name it."""
+async def known_catalogs(
+    settings: EmbedderSettings, triton: Triton
+) -> AsyncIterator[KnownCatalogs]:
+    """Yield the catalogs. If the settings name a retriever, those of its registry are among them,
+    and the spaces of removed ones are deleted."""
     if not settings.retriever_target:
         yield KnownCatalogs(settings.catalogs)
         return
     channel = connect(settings.retriever_target, peers=to_retriever(settings))
+    registry = RemoteRegistry(channel)
+    catalogs = KnownCatalogs(settings.catalogs, registry, file=settings.catalogs_file)
+    store = SpaceStore(Path(settings.spaces), space_keys(settings)) if settings.spaces else None
+    removal = SpaceRemoval(
+        catalogs,
+        Promotion(store, triton, triton.inference).remove,
+        RemovalNotes(channel, "embedder").confirm,
+    )
+    removing = asyncio.create_task(removal.run())
     try:
-        registry = RemoteRegistry(channel)
-        yield KnownCatalogs(settings.catalogs, registry, file=settings.catalogs_file)
+        yield catalogs
     finally:
+        removing.cancel()
         await channel.close(None)
 
 

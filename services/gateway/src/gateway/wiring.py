@@ -32,7 +32,7 @@ from servicekit.access import OPEN, AccessPolicy, PeerName
 from servicekit.audit import Audit
 from servicekit.breaker import CircuitBreaker, by_health
 from servicekit.catalog_list import RemoteRegistry
-from servicekit.catalogs import CatalogChange, KnownCatalogs
+from servicekit.catalogs import AlsoNamed, CatalogChange, KnownCatalogs
 from servicekit.channel import connect
 from servicekit.keyring import SigningKeys
 from servicekit.peers import PeerCredentials
@@ -126,7 +126,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     _follow(catalogs, deps, snapshots, experiments)
     bindings = [Binding.of(servicer) for servicer in servicers]
     channels = [once, *connections.values(), *beside.values()]
-    audit = Audit(log.append, catalogs)
+    audit = Audit(log.append, AlsoNamed(catalogs))
     return Gateway(bindings, audit, answers, snapshots, toml, channels, catalogs)
 
 

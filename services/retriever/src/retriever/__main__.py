@@ -1,7 +1,7 @@
 """The retriever's server: `python -m retriever`. Its worker is `python -m retriever.worker`."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from prometheus_client import REGISTRY
@@ -45,7 +45,7 @@ from retriever.wiring import (
 from servicekit.audit_record import AuditRecord
 from servicekit.audit_service import AuditServicer
 from servicekit.backups.store import Backups
-from servicekit.catalogs import KnownCatalogs
+from servicekit.catalogs import CatalogChange, KnownCatalogs
 from servicekit.commits import pause
 from servicekit.errors import ServiceError
 from servicekit.job_service import JobServicer
@@ -74,7 +74,8 @@ def bindings(
     `None`, faces are left.
     """
     catalogs = catalogs or known_catalogs(settings, record)
-    registry = Registry(record, settings.catalogs, settings.max_catalogs)
+    settle = settings.catalog_settle_seconds
+    registry = Registry(record, settings.catalogs, settings.max_catalogs, settle)
     columns = columns or columns_of(settings, record)
     watchdog = watchdog or watch(settings, record)
     share = settings.import_delete_share
@@ -153,6 +154,16 @@ async def following(settings: RetrieverSettings, record: Record) -> KnownCatalog
     return catalogs
 
 
+def let_go(columns: Columns) -> Callable[[CatalogChange], None]:
+    """Return the function that frees the memory of catalogs that are no longer in use."""
+
+    def follow(change: CatalogChange) -> None:
+        for catalog_id in change.removed:
+            columns.forget(catalog_id)
+
+    return follow
+
+
 async def main(settings: RetrieverSettings) -> None:
     """Serve until SIGTERM."""
     # A search compares vectors in its own thread; additional BLAS threads would wait for each
@@ -166,6 +177,7 @@ async def main(settings: RetrieverSettings) -> None:
     REGISTRY.register(RecallCollector(watchdog, catalogs))
     measuring = asyncio.create_task(keep_measuring(catalogs, record))
     columns = columns_of(settings, record)
+    catalogs.on_change(let_go(columns))
     embedder = face_finder(settings)
     warming = asyncio.create_task(warm(columns, record, catalogs))
     keeping_up = asyncio.create_task(keep_up(columns, record))

@@ -144,6 +144,44 @@ def update(
     )
 
 
+@app.command()
+def delete(
+    *,
+    catalog_id: CatalogId,
+    undo_days: Annotated[
+        float, options.number("DAYS", "Days for which it can be restored, 0 to 365.", 0, 365)
+    ] = 7.0,
+    suite: Suite,
+) -> None:
+    """Delete a catalog: nobody can use it from now on. After the term, all services remove what
+    they have of it.
+
+    `catalogs show` shows when that begins, and which services are not done yet.
+
+    [bold]Example[/bold]
+
+      sightline catalogs delete staging --undo-days 1
+    """
+    suite.answer(
+        lambda client: client.delete_catalog(catalog_id, undo_days=undo_days),
+        lambda deleted: listings.catalogs([deleted]),
+    )
+
+
+@app.command()
+def undelete(*, catalog_id: CatalogId, suite: Suite) -> None:
+    """Restore a deleted catalog, with all its content.
+
+    [bold]Example[/bold]
+
+      sightline catalogs undelete staging
+    """
+    suite.answer(
+        lambda client: client.undelete_catalog(catalog_id),
+        lambda restored: listings.catalogs([restored]),
+    )
+
+
 def _labels(given: list[str]) -> Mapping[str, str]:
     """Return labels from texts. BadParameter for one that is not NAME=VALUE, or is named twice."""
     found: dict[str, str] = {}

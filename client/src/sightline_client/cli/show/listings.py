@@ -120,6 +120,10 @@ def catalogs(values: Sequence[Catalog]) -> RenderableType:
         created = "in the settings" if each.declared else _time(each.create_time)
         language, share = each.language_code or "–", f"{each.quota_share:g}"
         state = each.state.lower()
+        if each.purge_time is not None:
+            state += f", removal {_time(each.purge_time)}"
+        if each.pending_services:
+            state += f", not yet: {', '.join(each.pending_services)}"
         add(
             *(table, each.catalog_id, each.display_name, state),
             *(language, share, labels, created),

@@ -96,7 +96,7 @@ ROUTES: Mapping[str, Mapping[str, PublicRoute]] = MappingProxyType(
             **_routes(
                 Peer.RETRIEVER,
                 "CatalogRegistryService",
-                "CreateCatalog GetCatalog ListCatalogs UpdateCatalog",
+                "CreateCatalog GetCatalog ListCatalogs UpdateCatalog DeleteCatalog UndeleteCatalog",
             ),
             **_routes(Peer.RETRIEVER, "RebuildService", "RebuildIndex"),
             **_routes(Peer.RETRIEVER, "FitService", "FitSpace"),

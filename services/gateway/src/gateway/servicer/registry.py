@@ -8,7 +8,10 @@ from servicekit.catalogs import KnownCatalogs
 from servicekit.server import Context
 from sightline.retriever.v1 import catalog_registry_service_pb2 as pb
 
-NAMES = ("CreateCatalog", "GetCatalog", "ListCatalogs", "UpdateCatalog")
+NAMES = (
+    *("CreateCatalog", "GetCatalog", "ListCatalogs", "UpdateCatalog"),
+    *("DeleteCatalog", "UndeleteCatalog"),
+)
 """Calls about catalogs: they may name one that is not in use."""
 
 
@@ -40,6 +43,16 @@ class RegistryCalls:
     async def UpdateCatalog(self, request: pb.UpdateCatalogRequest, context: Context) -> pb.Catalog:
         """Change a catalog."""
         return await self._changed("UpdateCatalog", request)
+
+    async def DeleteCatalog(self, request: pb.DeleteCatalogRequest, context: Context) -> pb.Catalog:
+        """Delete a catalog."""
+        return await self._changed("DeleteCatalog", request)
+
+    async def UndeleteCatalog(
+        self, request: pb.UndeleteCatalogRequest, context: Context
+    ) -> pb.Catalog:
+        """Restore a deleted catalog."""
+        return await self._changed("UndeleteCatalog", request)
 
     async def _changed(self, name: str, request: Any) -> pb.Catalog:
         """Make a call that changes the registry, and read the registry again."""

@@ -61,15 +61,17 @@ async def backend(settings: WorkerSettings) -> AsyncIterator[Backend]:
         settings.retriever_target, peers=to_retriever(settings), service_configs=IDEMPOTENT
     )
     registry, store = ModelRegistry(database), ModelStore(settings.model_store)
-    catalogs = KnownCatalogs(
-        settings.catalogs, RemoteRegistry(channel), file=settings.catalogs_file
-    )
+    listed, file = RemoteRegistry(channel), settings.catalogs_file
+    catalogs = KnownCatalogs(settings.catalogs, listed, file=file)
     index = CollaborativeIndex(channel)
     tidy = partial(prune, registry, store, index, settings.keep_models)
     jobs = Jobs(database, JOBS, max_attempts=MAX_ATTEMPTS)
     try:
         await catalogs.start()
-        yield Backend(database, channel, jobs, registry, store, index, tidy, sealer, catalogs)
+        yield Backend(
+            *(database, channel, jobs, registry, store, index, tidy, sealer),
+            catalogs=catalogs,
+        )
     finally:
         await catalogs.stop()
         await channel.close(None)

@@ -32,6 +32,7 @@ from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.events import EventRecord
 from ranker.events.record.private_counts import BudgetRecord
 from ranker.events.record.recounting import RecountRecord
+from ranker.events.record.removed_catalogs import RemovedCatalogRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.tables import JOBS
 from ranker.events.recount import RECOUNT
@@ -47,8 +48,10 @@ from ranker.workers.landing import Landing
 from ranker.workers.loops import in_each, repeat
 from ranker.workers.nightly import Nightly
 from ranker.workers.publishing import Publisher
+from ranker.workers.removing import CatalogRemoval
 from ranker.workers.unlearning import Unlearning
 from servicekit.backups.store import Backups
+from servicekit.catalog_removal import RemovalNotes
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.jobs import Job
@@ -56,6 +59,9 @@ from servicekit.retention import forget_jobs
 
 UNLEARNING, NIGHTS = "unlearning", "nights"
 """Names of loops for servicekit.liveness."""
+REMOVING = "removing catalogs"
+REMOVAL_SECONDS = 5.0
+"""Seconds between two looks for deleted catalogs whose term has ended."""
 LOOK_SECONDS = 30.0
 """Maximum seconds between two checks for nightly trainings and feedback."""
 
@@ -104,6 +110,14 @@ def loops(
     for sweep, alive in sweeps:
         yield repeat(sweep, settings.sweep_seconds, stop, "nothing swept", alive)
     yield consent_loop(settings, made, selections, stop)
+    removal = CatalogRemoval(
+        catalogs,
+        RemovedCatalogRecord(made.database),
+        made.store,
+        exports,
+        RemovalNotes(made.channel, "ranker").confirm,
+    )
+    yield repeat(removal.look, REMOVAL_SECONDS, stop, "catalogs not removed", REMOVING)
     yield from unlearning_loops(settings, made, models, stop)
     yield from optional_loops(settings, made, models, stop)
 

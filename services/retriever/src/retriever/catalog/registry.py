@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from retriever.domain import registry
-from retriever.domain.errors import CatalogExists, FieldMaskInvalid
+from retriever.domain.errors import CatalogDeclared, CatalogExists, FieldMaskInvalid
 from retriever.domain.registry import CatalogEntry, CatalogUpdate, CatalogValues
 from retriever.ports.registry import CatalogRecord
 from servicekit.catalogs import CatalogList, CatalogNotFound
@@ -12,6 +12,9 @@ from servicekit.requests import RequestInvalid, page_place, page_size, page_toke
 
 DEFAULT_PAGE, MAX_PAGE = 100, 1_000
 ABOUT = ("catalogs",)
+MOST_UNDO_DAYS = 365
+UNDO_DAYS = 7.0
+"""Default term of a deletion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class Registry:
     """Catalogs of the settings."""
     most: int
     """Number of catalogs, declared ones included."""
+    settle_seconds: float
+    """Seconds after which calls that were in progress at a deletion have ended."""
 
     async def create(self, catalog_id: str, values: CatalogValues) -> CatalogEntry:
         """Create a catalog. Raises RequestInvalid, CatalogExists, CatalogsFull."""
@@ -64,6 +69,28 @@ class Registry:
         ordered = [found[name] for name in sorted(found)[: size + 1]]
         more = len(ordered) > size
         return ordered[:size], page_token(ABOUT, ordered[size - 1].catalog_id) if more else ""
+
+    async def delete(self, catalog_id: str, undo_days: float, etag: str) -> CatalogEntry:
+        """Delete a catalog. Raises RequestInvalid, CatalogDeclared, CatalogNotFound,
+        EtagMismatch."""
+        if not 0 <= undo_days <= MOST_UNDO_DAYS:
+            raise RequestInvalid.at("undo_days", f"must be 0 to {MOST_UNDO_DAYS}")
+        if catalog_id in self.declared:
+            raise CatalogDeclared
+        seconds = max(undo_days * 86_400, self.settle_seconds)
+        return await self.record.delete_catalog(catalog_id, round(seconds * 1e6), etag)
+
+    async def undelete(self, catalog_id: str) -> CatalogEntry:
+        """Restore a deleted catalog. Raises CatalogNotFound, CatalogRemoving."""
+        if catalog_id in self.declared:
+            return await self.get(catalog_id)
+        return await self.record.undelete_catalog(catalog_id)
+
+    async def confirm(self, catalog_id: str, uid: str, service: str) -> None:
+        """Note that a service has removed a catalog. Raises RequestInvalid."""
+        if service not in registry.REMOVERS:
+            raise RequestInvalid.at("service", f"must be one of {', '.join(registry.REMOVERS)}")
+        await self.record.confirm_removal(catalog_id, uid, service)
 
     async def update(self, catalog_id: str, update: CatalogUpdate) -> CatalogEntry:
         """Change a catalog. Raises RequestInvalid, FieldMaskInvalid, CatalogNotFound,

@@ -32,6 +32,8 @@ ServiceError
 │   ├── ImportDeletesTooMuch   IMPORT_DELETES_TOO_MUCH
 │   ├── VersionMismatch        INDEX_VERSION_MISMATCH
 │   ├── ImageTakenDown         IMAGE_TAKEN_DOWN
+│   ├── CatalogDeclared        CATALOG_DECLARED
+│   ├── CatalogRemoving        CATALOG_REMOVING
 │   └── CatalogNotEmpty        CATALOG_NOT_EMPTY
 ├── Aborted
 │   └── EtagMismatch           ETAG_MISMATCH
@@ -154,7 +156,17 @@ class GenerationExists(errors.AlreadyExists, reason="GENERATION_EXISTS"):
 
 
 class CatalogExists(errors.AlreadyExists, reason="CATALOG_EXISTS"):
-    message = "there is a catalog of this id, with other values or declared in the settings"
+    message = (
+        "there is a catalog of this id: with other values, declared in the settings, or deleted"
+    )
+
+
+class CatalogDeclared(errors.FailedPrecondition, reason="CATALOG_DECLARED"):
+    message = "the settings declare this catalog: it can't be deleted while they do"
+
+
+class CatalogRemoving(errors.FailedPrecondition, reason="CATALOG_REMOVING"):
+    message = "this catalog's removal has begun: it can't be restored"
 
 
 class CatalogsFull(errors.ResourceExhausted, reason="CATALOGS_FULL"):

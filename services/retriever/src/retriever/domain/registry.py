@@ -37,6 +37,9 @@ class CatalogValues:
         return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
 
 
+RETRIEVER: Final = "retriever"
+REMOVERS: Final = ("embedder", "ranker", RETRIEVER)
+"""Services that remove what they have of a catalog."""
 FIELDS: Final = ("display_name", "language_code", "labels", "quota_share")
 """Paths of an update."""
 
@@ -53,6 +56,18 @@ class CatalogEntry:
     create_micros: int = 0
     """Microseconds since 1970 (UTC); 0: unknown."""
     update_micros: int = 0
+    delete_micros: int = 0
+    purge_micros: int = 0
+    """When its removal begins."""
+    removed_by: tuple[str, ...] = ()
+    """Services that have removed it."""
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """Services that have something of it, while it is removed."""
+        if self.state is not CatalogState.REMOVING:
+            return ()
+        return tuple(each for each in REMOVERS if each not in self.removed_by)
 
     @property
     def listed(self) -> ListedCatalog:

@@ -73,10 +73,11 @@ catalogs = sa.Table(
     *_keys("catalog_id"),
     *_values("uid", "state", "display_name", "language_code", "labels"),
     *_values("quota_share", kind=sa.Double),
-    *_values("create_time", "update_time", kind=_Number),
+    *_values("create_time", "update_time", "delete_time", "purge_time", kind=_Number),
+    *_values("removed_by"),
 )
-"""The registry: catalogs that were created at run time, and values of declared ones. `labels`:
-JSON."""
+"""The registry: catalogs that were created at run time, and values of declared ones. `labels`,
+`removed_by` (services): JSON."""
 
 CATEGORY_HEAD = 500
 """Indexed characters of a category. An index entry of PostgreSQL has at most 2,704 bytes (675

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from retriever.catalog.registry import Registry
+from retriever.catalog.registry import UNDO_DAYS, Registry
 from retriever.domain.registry import CatalogEntry, CatalogUpdate, CatalogValues
 from servicekit.catalog_list import list_message, state_message
 from servicekit.catalogs import KnownCatalogs
@@ -30,6 +30,12 @@ class CatalogListServicer(catalog_list_service_pb2_grpc.CatalogListServiceServic
                 revision=request.known_revision, not_modified=True
             )
         return list_message(found)
+
+    async def ConfirmRemoval(
+        self, request: list_pb.ConfirmRemovalRequest, context: Context
+    ) -> list_pb.ConfirmRemovalResponse:
+        await self.registry.confirm(request.catalog_id, request.uid, request.service)
+        return list_pb.ConfirmRemovalResponse()
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,22 @@ class CatalogRegistryServicer(catalog_registry_service_pb2_grpc.CatalogRegistryS
         await self.catalogs.refresh()
         return self._message(changed)
 
+    async def DeleteCatalog(self, request: pb.DeleteCatalogRequest, context: Context) -> pb.Catalog:
+        take_request_id(request.request_id)
+        term = request.undo_days if request.HasField("undo_days") else UNDO_DAYS
+        catalog_id = request.catalog_id or DEFAULT_CATALOG
+        deleted = await self.registry.delete(catalog_id, term, request.etag)
+        await self.catalogs.refresh()
+        return self._message(deleted)
+
+    async def UndeleteCatalog(
+        self, request: pb.UndeleteCatalogRequest, context: Context
+    ) -> pb.Catalog:
+        take_request_id(request.request_id)
+        restored = await self.registry.undelete(request.catalog_id or DEFAULT_CATALOG)
+        await self.catalogs.refresh()
+        return self._message(restored)
+
     def _message(self, entry: CatalogEntry) -> pb.Catalog:
         values = entry.values
         return pb.Catalog(
@@ -78,6 +100,9 @@ class CatalogRegistryServicer(catalog_registry_service_pb2_grpc.CatalogRegistryS
             declared=entry.catalog_id in self.registry.declared,
             create_time=timestamp(entry.create_micros) if entry.create_micros else None,
             update_time=timestamp(entry.update_micros) if entry.update_micros else None,
+            delete_time=timestamp(entry.delete_micros) if entry.delete_micros else None,
+            purge_time=timestamp(entry.purge_micros) if entry.purge_micros else None,
+            pending_services=entry.pending,
         )
 
 

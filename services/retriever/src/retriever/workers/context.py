@@ -12,6 +12,7 @@ from retriever.ports.catalog import HashRecord, UnnamedRecord
 from retriever.ports.embedder import Embedder
 from retriever.ports.engine import VectorIndex
 from retriever.ports.photos import PhotoFiles
+from retriever.ports.registry import RemovalRecord
 from retriever.workers.leader import Leadership
 from servicekit.backups.store import Backups
 from servicekit.catalogs import KnownCatalogs
@@ -51,6 +52,7 @@ class WorkerRecord(
     UnnamedRecord,
     indexing.LabelRecord,
     indexing.LagRecord,
+    RemovalRecord,
     Protocol,
 ):
     """The record, as the worker uses it."""

@@ -9,6 +9,7 @@ from prometheus_client import Gauge
 from retriever.backup import backups
 from retriever.catalog import deletions
 from retriever.catalog.images import hash_photos
+from retriever.catalog.removal import Removal
 from retriever.domain.index_values import Waiting
 from retriever.indexing import lag
 from retriever.indexing.outbox import LeadershipLost
@@ -33,6 +34,8 @@ HASH_PAUSE_SECONDS = 1.0
 """Seconds between two lots of photos that are hashed beside other work."""
 HASH_TURN_SECONDS = 60.0
 """Seconds between searches for photos that earlier releases stored without a hash."""
+REMOVAL_TURN_SECONDS = 5.0
+"""Seconds between looks for deleted catalogs whose term has ended."""
 LEADING = "leader"
 """Name for servicekit.liveness: the worker waits for the lease, or checks for work."""
 HASHED_PHOTOS = 8
@@ -98,6 +101,9 @@ class Loops:
         self.embedding = EmbeddingLoop(worker, self._wakes, tasks)
         self.indexing = IndexLoop(worker, self._wakes, tasks, self.embedding.busy)
         self.jobs = JobLoop(worker, tasks, self.indexing)
+        self._removal = Removal(
+            worker.record, worker.photos, worker.index, worker.catalogs.declared
+        )
         self._commits = worker.record.commits()
         """Set when the record has changed; None: changes are not reported."""
         self._wanted = self._commits or asyncio.Event()
@@ -122,6 +128,7 @@ class Loops:
             (jobs.begin_next, wakes.others, None),
             (self._hash, asyncio.Event(), HASH_TURN_SECONDS),
             (partial(tidying.tidy, self._worker), asyncio.Event(), tidying.TURN_SECONDS),
+            (self._removal.step, asyncio.Event(), REMOVAL_TURN_SECONDS),
         ):
             self._tasks.start(self._tasks.repeat(step, wake, turn, *alive))
         self._tasks.start(self.indexing.follow_engine())

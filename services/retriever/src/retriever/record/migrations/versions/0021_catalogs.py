@@ -18,9 +18,9 @@ def upgrade() -> None:
     op.create_table(
         "catalogs",
         sa.Column("catalog_id", TEXT, primary_key=True),
-        *texts("uid", "state", "display_name", "language_code", "labels"),
+        *texts("uid", "state", "display_name", "language_code", "labels", "removed_by"),
         *numbers("quota_share", kind=sa.Double),
-        *numbers("create_time", "update_time"),
+        *numbers("create_time", "update_time", "delete_time", "purge_time"),
     )
 
 
