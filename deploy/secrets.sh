@@ -12,7 +12,7 @@ for name in retriever ranker; do
   make "$name-database-url" "postgresql+psycopg://$name:" "@postgres:5432/$name"
 done
 # One key for each pair of services that call one another.
-for pair in gateway-embedder gateway-retriever gateway-ranker retriever-embedder retriever-worker-embedder ranker-worker-retriever; do
+for pair in gateway-embedder gateway-retriever gateway-ranker retriever-embedder retriever-worker-embedder ranker-retriever ranker-worker-retriever; do
   make "$pair-key" "" ""
 done
 # Containers read them as other user ids, so the files are readable by all; the folder keeps other users out.

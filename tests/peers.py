@@ -20,6 +20,7 @@ PAIRS = (
     ("gateway", "ranker"),
     ("retriever", "embedder"),
     ("retriever-worker", "embedder"),
+    ("ranker", "retriever"),
     ("ranker-worker", "retriever"),
 )
 """Services that call each other: each pair has a key."""

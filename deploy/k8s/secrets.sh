@@ -45,6 +45,6 @@ key kafka-keys events.keys
 # One key for each pair of services that call one another; only these two have it.
 printf -- '---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: peer-keys\n  namespace: %s\n' "$namespace"
 printf '  labels: { app.kubernetes.io/part-of: sightline }\ndata:\n'
-for pair in gateway-embedder gateway-retriever gateway-ranker retriever-embedder retriever-worker-embedder ranker-worker-retriever; do
+for pair in gateway-embedder gateway-retriever gateway-ranker retriever-embedder retriever-worker-embedder ranker-retriever ranker-worker-retriever; do
   printf '  %s.key: %s\n' "$pair" "$(random 32 | base64 | tr -d '\n')"
 done

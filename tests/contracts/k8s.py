@@ -61,6 +61,8 @@ ARROWS = {
     ("gateway", "ranker", 8603),
     ("retriever", "embedder", 8601),
     ("retriever-worker", "embedder", 8601),
+    ("embedder", "retriever", 8602),
+    ("ranker", "retriever", 8602),
     ("ranker-worker", "retriever", 8602),
     ("embedder", "triton", 8001),
     ("retriever", "stores", 5432),

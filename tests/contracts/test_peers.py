@@ -19,11 +19,19 @@ ROOT = Path(__file__).parents[2]
 PUBLIC = "sightline.gateway.v1"
 UNCALLED = {"sightline.ranker.v1.EventService/GetEvents"}
 """No service makes these calls: operators do, on one machine."""
+REGISTRY = "kit/src/servicekit/catalog_list.py"
+"""The list of catalogs, which each of these reads."""
+REMOVAL = "kit/src/servicekit/catalog_removal.py"
 CALLERS: Mapping[PeerName, tuple[str, ...]] = {
-    PeerName.GATEWAY: ("services/gateway/src/gateway",),
+    PeerName.GATEWAY: ("services/gateway/src/gateway", REGISTRY),
     PeerName.RETRIEVER: ("services/retriever/src/retriever/adapters/face_finder.py",),
     PeerName.RETRIEVER_WORKER: ("services/retriever/src/retriever/adapters/embedder.py",),
-    PeerName.RANKER_WORKER: ("services/ranker/src/ranker/adapters/retriever.py",),
+    PeerName.RANKER_WORKER: (
+        *("services/ranker/src/ranker/adapters/retriever.py", REGISTRY),
+        REMOVAL,
+    ),
+    PeerName.EMBEDDER: (REGISTRY, REMOVAL),
+    PeerName.RANKER: (REGISTRY,),
 }
 """Modules in which each caller makes its calls."""
 

@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from google.rpc import code_pb2
 
-from sightline.common.v1 import audit_service_pb2, job_pb2
+from sightline.common.v1 import audit_service_pb2, catalog_list_service_pb2, job_pb2
 from sightline.embedder.v1 import embedding_service_pb2, space_pb2
 from sightline.gateway.v1 import admin_service_pb2, admin_service_pb2_grpc
 from sightline.ranker.v1 import model_service_pb2, recipe_pb2
 from sightline.ranker.v1 import privacy_service_pb2 as privacy_pb2
 from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
-from sightline.retriever.v1 import backup_service_pb2, index_service_pb2, photo_service_pb2
+from sightline.retriever.v1 import (
+    backup_service_pb2,
+    catalog_registry_service_pb2,
+    index_service_pb2,
+    photo_service_pb2,
+)
 from tests.fakes.gateway_messages import FITTED, status
 
 if TYPE_CHECKING:
@@ -333,6 +338,37 @@ class Admin(admin_service_pb2_grpc.AdminServiceServicer):
         taken = photo_service_pb2.Takedown(image_id=request.image_id, reason=request.reason)
         return photo_service_pb2.TakeDownPhotoResponse(takedown=taken, product_ids=["p1", "p2"])
 
+    def CreateCatalog(self, request: Any, context: Any) -> Any:
+        self._gateway.take("CreateCatalog", request, context)
+        return _catalog(request.catalog_id, request.catalog)
+
+    def GetCatalog(self, request: Any, context: Any) -> Any:
+        self._gateway.take("GetCatalog", request, context)
+        return _catalog(request.catalog_id, catalog_registry_service_pb2.Catalog())
+
+    def ListCatalogs(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ListCatalogs", request, context)
+        page = int(request.page_token or 0)
+        found = _catalog(f"shop-{page}", catalog_registry_service_pb2.Catalog())
+        return catalog_registry_service_pb2.ListCatalogsResponse(
+            catalogs=[found], next_page_token="1" if page == 0 else ""
+        )
+
+    def UpdateCatalog(self, request: Any, context: Any) -> Any:
+        self._gateway.take("UpdateCatalog", request, context)
+        return _catalog(request.catalog_id, request.catalog)
+
+    def DeleteCatalog(self, request: Any, context: Any) -> Any:
+        self._gateway.take("DeleteCatalog", request, context)
+        deleted = _catalog(request.catalog_id, catalog_registry_service_pb2.Catalog())
+        deleted.state = catalog_list_service_pb2.CATALOG_STATE_DELETED
+        deleted.purge_time.FromSeconds(1_700_000_000)
+        return deleted
+
+    def UndeleteCatalog(self, request: Any, context: Any) -> Any:
+        self._gateway.take("UndeleteCatalog", request, context)
+        return _catalog(request.catalog_id, catalog_registry_service_pb2.Catalog())
+
     def LiftTakedown(self, request: Any, context: Any) -> Any:
         self._gateway.take("LiftTakedown", request, context)
         return photo_service_pb2.LiftTakedownResponse(lifted=request.image_id != "0" * 64)
@@ -384,3 +420,13 @@ class Admin(admin_service_pb2_grpc.AdminServiceServicer):
         retired.MergeFrom(FITTED)
         retired.state = space_pb2.SPACE_STATE_RETIRED
         return retired
+
+
+def _catalog(
+    catalog_id: str, values: catalog_registry_service_pb2.Catalog
+) -> catalog_registry_service_pb2.Catalog:
+    made = catalog_registry_service_pb2.Catalog(catalog_id=catalog_id)
+    made.MergeFrom(values)
+    made.state = catalog_list_service_pb2.CATALOG_STATE_ACTIVE
+    made.create_time.FromSeconds(1_700_000_000)
+    return made

@@ -12,6 +12,7 @@ from gateway.model.query import Signal, SignalKind
 from gateway.model.scene import Scene
 from gateway.model.snapshot import CatalogSnapshot
 from gateway.state.run import PeerClients, RequestDependencies
+from servicekit.catalogs import KnownCatalogs
 from servicekit.errors import FailedPrecondition, ServiceError
 from sightline.common.v1.photo_pb2 import Box, Classification, Subject
 from sightline.common.v1.vector_pb2 import Vector
@@ -173,7 +174,7 @@ class Shop:
             scenes=self.scenes,
             answers=self.answers,
             matches=MatchMessages(),
-            catalogs=frozenset({"default", "other"}),
+            catalogs=KnownCatalogs(("default", "other")),
             service_version="1",
             default_seconds=self.seconds,
             snapshot_of=lambda _: self.snapshot,

@@ -117,6 +117,7 @@ def _aging(program: Program) -> Program:
     given = {f"{each.upper()}_CONNECTION_AGE_SECONDS": CONNECTION_AGE for each in services}
     if "retriever" in services:
         given["RETRIEVER_MILVUS_PROBE_SECONDS"] = "60"  # a busy machine is no lost engine
+        given["RETRIEVER_CATALOG_SETTLE_SECONDS"] = "2"
     return replace(program, environment={**program.environment, **given})
 
 

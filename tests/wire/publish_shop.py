@@ -45,6 +45,7 @@ from retriever.record import Record
 from retriever.settings import RetrieverSettings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
 from servicekit import server
+from servicekit.catalogs import KnownCatalogs
 from servicekit.jobs import Job, Jobs, JobState
 from servicekit.sql import Database
 from sightline.common.v1 import event_pb2, product_pb2, vector_pb2
@@ -230,7 +231,7 @@ def deps(to_retriever: grpc.aio.Channel, to_ranker: grpc.aio.Channel) -> Request
         scenes=SceneFiles(),
         answers=AnswerQueue(ranker, 0),
         matches=MatchMessages(),
-        catalogs=frozenset({"default"}),
+        catalogs=KnownCatalogs(("default",)),
         service_version="0",
         default_seconds=10.0,
     )

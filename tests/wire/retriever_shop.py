@@ -29,7 +29,15 @@ from retriever.search.recall.watchdog import Watchdog
 from retriever.servicer import vectors
 from retriever.servicer.filter_messages import unpacked
 from retriever.settings import RetrieverSettings
-from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store, watch
+from retriever.wiring import (
+    backup_files,
+    database,
+    job_queue,
+    known_catalogs,
+    milvus_index,
+    photo_store,
+    watch,
+)
 from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
 from retriever.workers.leader_loops import lead_in_turn
@@ -71,6 +79,7 @@ class Shop:
     watchdog: Watchdog
     start_worker: Callable[[], None]
     stop_worker: Callable[[], Any]
+    channel: grpc.aio.Channel
 
     async def upsert(self, *items: product_pb2.Product) -> products_pb.UpsertProductsResponse:
         answer: products_pb.UpsertProductsResponse = await self.products.UpsertProducts(
@@ -117,6 +126,7 @@ async def shop(tmp_path: Path, engine: MilvusLite, exact_rows: int) -> AsyncIter
     settings = RetrieverSettings(
         port=0,
         catalogs=("default", "other"),
+        catalog_settle_seconds=1.0,
         database_url=f"sqlite:///{tmp_path / 'record.db'}",
         photos_url=str(tmp_path / "photos"),
         backups=str(tmp_path / "backups"),
@@ -139,7 +149,7 @@ async def shop(tmp_path: Path, engine: MilvusLite, exact_rows: int) -> AsyncIter
         leadership = Leadership(lease, settings.worker_lease_seconds)
         stop = asyncio.Event()
         worker = Worker(
-            settings.catalogs,
+            catalogs,
             settings,
             record,
             photos,
@@ -160,14 +170,19 @@ async def shop(tmp_path: Path, engine: MilvusLite, exact_rows: int) -> AsyncIter
             stop.set()
             await task
 
+    catalogs = known_catalogs(settings, record)
+    await catalogs.start()
     start_worker()
     for catalog in settings.catalogs:
         await until(lambda name=catalog: record.generation(name, "visual"))
     watchdog = watch(settings, record)
     offered = bindings(
-        settings, record, photos, index, job_queue(db), backups=backups, watchdog=watchdog
+        *(settings, record, photos, index, job_queue(db)),
+        backups=backups,
+        watchdog=watchdog,
+        catalogs=catalogs,
     )
-    running = await server.start(offered, settings, "retriever")
+    running = await server.start(offered, settings, "retriever", catalogs=catalogs)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
         yield Shop(
             ProductServiceStub(channel),
@@ -182,9 +197,11 @@ async def shop(tmp_path: Path, engine: MilvusLite, exact_rows: int) -> AsyncIter
             watchdog,
             start_worker,
             stop_worker,
+            channel,
         )
     await watchdog.close()
     await stop_worker()
+    await catalogs.stop()
     await running.stop()
     await embedding.stop(None)
     await client.close()

@@ -4,6 +4,7 @@ from typing import Self
 
 import grpc
 
+from sightline_client.api.catalogs import CatalogCalls
 from sightline_client.api.events import EventCalls
 from sightline_client.api.experiments import ExperimentCalls
 from sightline_client.api.index import IndexCalls
@@ -28,6 +29,7 @@ class SightlineClient(
     ExperimentCalls,
     IndexCalls,
     SpaceCalls,
+    CatalogCalls,
     OperationCalls,
 ):
     """A typed, asynchronous client. Use it as an async context manager, from one event loop::

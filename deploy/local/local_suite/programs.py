@@ -228,7 +228,14 @@ def _services(
             environment={**GRPC, **common, **environment},
         )
 
-    embedder = {
+    registry = {
+        name: {
+            f"{name.upper()}_RETRIEVER_TARGET": address["retriever"],
+            f"{name.upper()}_CATALOGS_FILE": str(data / name / "catalogs.json"),
+        }
+        for name in ("embedder", "ranker")
+    }
+    embedder = registry["embedder"] | {
         "EMBEDDER_TRITON_TARGET": address["triton"],
         "EMBEDDER_TRITON_KEY_FILE": str(_control_key(data)),
         "EMBEDDER_MODELS": ",".join(models),
@@ -240,8 +247,8 @@ def _services(
         service("embedder", "EmbeddingService", embedder, _control_key(data)),
         service("retriever", "ProductService", retriever),
         worker("retriever", retriever),
-        service("ranker", "RankingService", ranker | key),
-        worker("ranker", ranker | _ranker_worker(data, address)),
+        service("ranker", "RankingService", ranker | key | registry["ranker"]),
+        worker("ranker", ranker | registry["ranker"] | _ranker_worker(data)),
         service("gateway", "RecommendationService", gateway, tokens),
         _http(root, ports[HTTP], address["gateway"]),
     )
@@ -353,11 +360,8 @@ def _ranker(data: Path) -> dict[str, str]:
     }
 
 
-def _ranker_worker(data: Path, address: Mapping[str, str]) -> dict[str, str]:
-    return {
-        "RANKER_RETRIEVER_TARGET": address["retriever"],
-        "RANKER_BACKUPS": str(data / "ranker" / "backups"),
-    }
+def _ranker_worker(data: Path) -> dict[str, str]:
+    return {"RANKER_BACKUPS": str(data / "ranker" / "backups")}
 
 
 def _python(folder: Path) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from servicekit.audit import UNDECLARED
 from servicekit.audit_record import TEXTS, AuditRecord, Row, Seal
+from servicekit.catalogs import AlsoNamed
 from servicekit.requests import (
     RequestInvalid,
     check_count,
@@ -30,7 +31,8 @@ class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
 
     def __init__(self, catalogs: Collection[str], record: AuditRecord, days: float = 0.0) -> None:
         """`days`: younger entries can't be dropped."""
-        self._catalogs, self._record, self._days = {*catalogs, UNDECLARED}, record, days
+        self._catalogs = AlsoNamed(catalogs, UNDECLARED)
+        self._record, self._days = record, days
 
     async def AppendAuditEntry(
         self, request: pb.AppendAuditEntryRequest, context: Context

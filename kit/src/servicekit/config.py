@@ -36,7 +36,8 @@ _PASSWORDS = frozenset(
     {"admin", "change-me", "changeme", "milvus", "password", "postgres", "secret", "sightline"}
 )
 _COLLECTOR = re.compile(r"https?://(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5}/?")
-_CATALOG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+CATALOG_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+"""Valid ids of catalogs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ class ServiceSettings(ProcessSettings):
 
 
 def _catalogs(names: tuple[str, ...]) -> tuple[str, ...]:
-    bad = [name for name in names if not _CATALOG.fullmatch(name)]
+    bad = [name for name in names if not CATALOG_ID.fullmatch(name)]
     if bad:
         raise ValueError(
             f"{', '.join(map(repr, bad))}: a catalog is 1 to 63 of a-z, 0-9, - and _, "
@@ -307,7 +308,8 @@ class ServerSettings(PeerSettings):
     """Maximum duration of a stream in seconds; clients reopen it."""
 
     catalogs: Catalogs = (DEFAULT_CATALOG,)
-    """Catalogs of this installation; a request for another one fails with CATALOG_NOT_FOUND."""
+    """Catalogs of this installation that need no registry. Others can be created at run time
+    (docs/operate/catalogs.md); a request for any other fails with CATALOG_NOT_FOUND."""
 
     reflection: bool = True
     """If true, gRPC reflection describes the server's calls; not allowed in production."""

@@ -25,6 +25,7 @@ from prometheus_client import Counter as Total
 from prometheus_client import Gauge
 
 from servicekit import access, costs, deadlines, memory, tracing
+from servicekit.catalogs import KnownCatalogs
 from servicekit.concurrency import ConcurrencyLimit
 from servicekit.config import DEFAULT_CATALOG, ServerSettings
 from servicekit.entry_limits import EntryLimits, RequestMalformed
@@ -147,8 +148,14 @@ class RefusalDelay:
 class CallLimits:
     """The admission limits of one server, in one process."""
 
-    def __init__(self, service: str, settings: ServerSettings, services: int = 1) -> None:
-        """`services`: how many share the process."""
+    def __init__(
+        self,
+        service: str,
+        settings: ServerSettings,
+        services: int = 1,
+        catalogs: KnownCatalogs | None = None,
+    ) -> None:
+        """`services`: how many share the process. `catalogs`: `None`: those of the settings."""
         self.service = service
         room = settings.max_bytes_in_flight or _share_of_memory(settings, services)
         self.bytes, self.unread = ByteBudget(room), UnreadAnswers(room)
@@ -165,8 +172,9 @@ class CallLimits:
             worked=WORKED.labels(service).inc,
         )
         given = settings if isinstance(settings, QuotaSettings) else QuotaSettings()
-        self.quotas, self.refusals = Quotas(given), RefusalDelay()
-        self._catalogs = frozenset(settings.catalogs)
+        self._catalogs = KnownCatalogs(settings.catalogs) if catalogs is None else catalogs
+        self.quotas = Quotas(given, self._catalogs.quota_share)
+        self.refusals = RefusalDelay()
         refusals = [each.reason for each in Refusal.__subclasses__()]
         for reason in (*refusals, *(each.reason for each in _DENIALS)):
             REFUSED.labels(service, reason)  # start at 0: rates miss the first value
@@ -177,15 +185,22 @@ class CallLimits:
         own.health = HealthReads(HEALTH_READS, HEALTH_ARRIVAL)
         return own
 
-    def party(self, request: Any, *, writes: bool) -> tuple[str, str, bool]:
+    async def party(self, request: Any, *, writes: bool) -> tuple[str, str, bool]:
         """Return the caller, the catalog and whether the call writes.
 
-        Undeclared catalogs count as one: otherwise a caller could invent many.
+        A catalog that is not known yet is looked up. Unknown catalogs count as one: otherwise a
+        caller could invent many.
         """
-        return access.caller.get().name, self.declared(catalog_of(request)), writes
+        await self.look_up(request)
+        return access.caller.get().name, self.known(catalog_of(request)), writes
 
-    def declared(self, catalog: str) -> str:
-        """Return a catalog, or "" if it is not declared."""
+    async def look_up(self, request: Any) -> None:
+        """Look the catalog of a request up, unless it is known."""
+        if (name := catalog_of(request)) not in self._catalogs:
+            await self._catalogs.look_up(name)
+
+    def known(self, catalog: str) -> str:
+        """Return a catalog, or "" if it is not known."""
         return catalog if catalog in self._catalogs else ""
 
 
@@ -241,7 +256,7 @@ class CallAdmission:
         Return the error for the caller: once the quota is used up, QuotaExhausted.
         """
         self.count(error)
-        return self._charged(error, self._limits.declared(catalog))
+        return self._charged(error, self._limits.known(catalog))
 
     def charge_unread(self, error: ServiceError) -> ServiceError:
         """Charge a request that is malformed or too large to its caller's quota of calls.
@@ -292,7 +307,7 @@ class CallAdmission:
     async def _call(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
         self._limits.unread.check(access.caller.get().name)
         async with self._arrived(context) as request:
-            party = self._limits.party(request, writes=self._writes)
+            party = await self._limits.party(request, writes=self._writes)
             tracing.note(tracing.CATALOG, party[1])
             self._limits.quotas.enter(*party[:2], writes=self._writes)
             given, ok = deadlines.remaining(), False
@@ -317,7 +332,7 @@ class CallAdmission:
                         return await work(self._parsed(await self._from_unknown(context)))
                     async with self._arrived(context) as request:
                         pass  # it is small, and would be held until the stream ends
-                    party = self._limits.party(request, writes=self._writes)
+                    party = await self._limits.party(request, writes=self._writes)
                     self._limits.quotas.enter(*party[:2], writes=self._writes)
                     return await work(request)
             except TimeoutError:
@@ -339,7 +354,9 @@ class CallAdmission:
 
     async def _each(self, context: Any) -> AsyncIterator[Any]:
         while (data := await context.read()) is not _END:
-            yield self._parsed(data)
+            request = self._parsed(data)
+            await self._limits.look_up(request)
+            yield request
 
     def _parsed(self, data: bytes) -> Any:
         """Parse a request. Raises ServiceError."""

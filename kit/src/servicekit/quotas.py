@@ -133,11 +133,16 @@ class CallerUsage:
     """Token buckets of one caller in one catalog."""
 
     def __init__(
-        self, rates: Mapping[QuotaKind, float], burst: float, clock: Callable[[], float]
+        self,
+        rates: Mapping[QuotaKind, float],
+        burst: float,
+        clock: Callable[[], float],
+        share: float = 1.0,
     ) -> None:
-        self._clock = clock
+        """`share`: factor of the rates."""
+        self._clock, self.share = clock, share
         self._buckets = {
-            quota: TokenBucket(rate, max(rate * burst, 1.0), clock())
+            quota: TokenBucket(rate * share, max(rate * share * burst, 1.0), clock())
             for quota, rate in rates.items()
             if rate
         }
@@ -194,8 +199,13 @@ class Quotas:
     """Usage of all callers and catalogs."""
 
     def __init__(
-        self, settings: QuotaSettings, clock: Callable[[], float] = time.monotonic
+        self,
+        settings: QuotaSettings,
+        share: Callable[[str], float] = lambda _: 1.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`share`: returns the factor of the quotas in a catalog."""
+        self._share = share
         self._rates = {quota: settings.quota(quota) for quota in QuotaKind}
         self._burst = settings.quota_burst_seconds
         self._clock = clock
@@ -218,9 +228,9 @@ class Quotas:
         account.set(found)
 
     def _account(self, caller: str, catalog: str) -> CallerUsage:
-        found = self._accounts.pop((caller, catalog), None)
-        if found is None:
-            found = CallerUsage(self._rates, self._burst, self._clock)
+        found, share = self._accounts.pop((caller, catalog), None), self._share(catalog)
+        if found is None or found.share != share:
+            found = CallerUsage(self._rates, self._burst, self._clock, share)
             if len(self._accounts) >= MOST_ACCOUNTS:
                 self._accounts.popitem(last=False)
         self._accounts[caller, catalog] = found

@@ -8,8 +8,9 @@ from typing import Any, Self
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from servicekit import telemetry
+from servicekit.catalogs import CatalogNotFound, KnownCatalogs
 from servicekit.config import DEFAULT_CATALOG
-from servicekit.errors import FieldViolation, InvalidArgument, NotFound
+from servicekit.errors import FieldViolation, InvalidArgument
 
 
 class FieldsInvalid(InvalidArgument, reason="REQUEST_INVALID"):
@@ -42,26 +43,19 @@ class PageTokenInvalid(FieldsInvalid, reason="PAGE_TOKEN_INVALID"):
         super().__init__(FieldViolation("page_token", description))
 
 
-class CatalogNotFound(NotFound, reason="CATALOG_NOT_FOUND"):
-    """The catalog is not declared in the settings."""
-
-    message = "catalog_id: is not declared in the settings"
-    violations = (FieldViolation("catalog_id", "is not declared in the settings"),)
-
-
 def describe(violations: Collection[FieldViolation]) -> str:
     """Join the first three violations into one line."""
     shown = "; ".join(f"{each.field}: {each.description}" for each in list(violations)[:3])
     return f"{shown}; and {len(violations) - 3} more" if len(violations) > 3 else shown
 
 
-def enter(catalog_id: str, request_id: str, declared: Collection[str]) -> str:
+def enter(catalog_id: str, request_id: str, known: Collection[str]) -> str:
     """Return the catalog of a request, and take its request id (see `take_request_id`).
 
-    Raises CatalogNotFound.
+    Raises the errors of `catalog`.
     """
     take_request_id(request_id)
-    return catalog(catalog_id, declared)
+    return catalog(catalog_id, known)
 
 
 def take_request_id(given: str) -> str:
@@ -74,14 +68,14 @@ def take_request_id(given: str) -> str:
     return telemetry.request_id.get()
 
 
-def catalog(catalog_id: str, declared: Collection[str]) -> str:
+def catalog(catalog_id: str, known: Collection[str]) -> str:
     """Return the name of a catalog, empty = the default.
 
-    Raises CatalogNotFound unless it is declared.
+    Raises CatalogNotFound unless it is known, or what `KnownCatalogs.refusal` returns.
     """
     name = catalog_id or DEFAULT_CATALOG
-    if name not in declared:
-        raise CatalogNotFound
+    if name not in known:
+        raise known.refusal(name) if isinstance(known, KnownCatalogs) else CatalogNotFound
     return name
 
 

@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from servicekit import costs, hosting, processes, telemetry
 from servicekit.access import OPEN, AccessPolicy
 from servicekit.audit import Audit
+from servicekit.catalogs import KnownCatalogs
 from servicekit.config import ServerSettings, SharedServerSettings
 from servicekit.interceptors import ObservedServer
 from servicekit.limits import MIB, CallLimits, largest
@@ -154,17 +155,18 @@ async def start(
     *,
     tls: Certificates | None = None,
     also: Sequence[Listener] = (),
+    catalogs: KnownCatalogs | None = None,
 ) -> RunningServer:
     """Start to serve `bindings`; health "" and each full name report SERVING. `access` and `tls`
     are those of the settings' port, see Listener; `also`: further ports. `audit` records audited
-    calls; None disables recording.
+    calls; None disables recording. `catalogs`: None: those of the settings.
 
     Raises OSError when a port is taken.
     """
     costs.install(asyncio.get_running_loop())
     host = hosting.running.get()
     health_servicer = health.aio.HealthServicer() if host is None else host.health  # type: ignore[attr-defined]
-    limits = CallLimits(service, settings, hosting.services())  # of all ports together
+    limits = CallLimits(service, settings, hosting.services(), catalogs)  # of all ports together
 
     def observing(server: grpc.aio.Server, who: AccessPolicy) -> ObservedServer:
         return ObservedServer(server, service, who, audit, limits.of_a_port())
@@ -253,17 +255,26 @@ async def serve(
     peers: PeerCredentials = NO_CREDENTIALS,
     listeners: Sequence[Listener] = (),
     audit: Audit | None = None,
+    catalogs: KnownCatalogs | None = None,
     on_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, let calls in progress end, then run `on_stop`.
 
     `peers` decides who may call the settings' port; `listeners` replaces it by other ports and
-    policies. A second signal cuts the drain short. To be run by `run`.
+    policies. `catalogs` are followed meanwhile. A second signal cuts the drain short. To be run by
+    `run`.
     """
     log, host = telemetry.get_logger(), hosting.running.get()
     stop = _signalled() if host is None else host.end_of(service)
     own, *also = listeners or [Listener(settings.port, peers.access(), peers.tls)]
-    running = await start(bindings, settings, service, own.access, audit, tls=own.tls, also=also)
+    if catalogs is not None:
+        await catalogs.start()
+    running = await start(
+        *(bindings, settings, service, own.access, audit),
+        tls=own.tls,
+        also=also,
+        catalogs=catalogs,
+    )
     keep_objects()
     log.info("serving", ports=running.ports, services=[b.full_name for b in bindings])
     try:
@@ -274,6 +285,8 @@ async def serve(
     finally:
         if host is not None:
             host.withdraw(service)
+        if catalogs is not None:
+            await catalogs.stop()
         if on_stop is not None:
             await on_stop()
         log.info("stopped")

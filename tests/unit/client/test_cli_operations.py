@@ -45,6 +45,28 @@ def test_a_photo_is_taken_down_listed_and_allowed_again(line: Line, gateway: Fak
     assert "was not taken down" in flat(line("photos", "lift", "0" * 64).stdout)
 
 
+def test_a_catalog_is_created_listed_and_changed(line: Line, gateway: FakeGateway) -> None:
+    made = line(
+        *("catalogs", "create", "staging", "--name", "Staging shop", "--language", "de"),
+        *("--label", "team=shop", "--quota-share", "0.5"),
+    )
+    assert "staging Staging shop active de 0.5 team=shop 2023-11-14 22:13:20Z" in flat(made.stdout)
+    assert "shop-0 active – 0" in flat(line("catalogs", "list").stdout)
+    assert "staging" in line("catalogs", "show", "staging").stdout
+    assert line("catalogs", "update", "staging", "--quota-share", "2").exit_code == 0
+    (request,) = gateway.requests["UpdateCatalog"]
+    assert list(request.update_mask.paths) == ["quota_share"]
+    deleted = line("catalogs", "delete", "staging", "--undo-days", "0")
+    assert "deleted, removal 2023-11-14 22:13:20Z" in flat(deleted.stdout)
+    assert gateway.requests["DeleteCatalog"][0].undo_days == 0
+    assert gateway.requests["DeleteCatalog"][0].HasField("undo_days")
+    assert "active" in flat(line("catalogs", "undelete", "staging").stdout)
+    for label in ("team", "team=a"):
+        refused = line("catalogs", "update", "staging", "--label", "team=b", "--label", label)
+        assert refused.exit_code == 2
+        assert "is not NAME=VALUE" in flat(refused.stderr)
+
+
 def test_a_backup_is_restored(line: Line, gateway: FakeGateway) -> None:
     assert line("backup", "restore", "b0", "--from", "shop", "--force").exit_code == 0
     (request,) = gateway.requests["RestoreBackup"]

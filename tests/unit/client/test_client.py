@@ -8,6 +8,7 @@ import pytest
 from google.rpc import code_pb2
 
 from sightline_client import (
+    CatalogState,
     DeadlineExceeded,
     Event,
     EventType,
@@ -172,6 +173,26 @@ async def test_backups_and_takedowns_are_managed(
     first, second = await client.list_takedowns()
     assert (first.image_id, second.image_id, first.reason) == ("0" * 64, "1" * 64, "a face")
     assert {request.catalog_id for request in gateway.requests["TakeDownPhoto"]} == {"default"}
+
+
+async def test_catalogs_are_created_changed_and_listed(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    labels = {"team": "shop", "stage": "test"}
+    made = await client.create_catalog("staging", display_name="S", labels=labels, quota_share=0.5)
+    assert (made.catalog_id, made.display_name, made.labels) == ("staging", "S", labels)
+    assert (made.state, made.declared, made.quota_share) == (CatalogState.ACTIVE, False, 0.5)
+    first, second = await client.list_catalogs()
+    assert (first.catalog_id, second.catalog_id) == ("shop-0", "shop-1")
+    assert (await client.get_catalog()).catalog_id == "default"
+    await client.update_catalog("staging", quota_share=2.0, labels={}, etag="e1")
+    (request,) = gateway.requests["UpdateCatalog"]
+    assert sorted(request.update_mask.paths) == ["labels", "quota_share"]
+    assert (request.catalog.etag, request.catalog.quota_share) == ("e1", 2.0)
+    deleted = await client.delete_catalog("staging")
+    assert (deleted.state, deleted.pending_services) == (CatalogState.DELETED, ())
+    assert gateway.requests["DeleteCatalog"][0].undo_days == 7
+    assert (await client.undelete_catalog("staging")).state is CatalogState.ACTIVE
 
 
 async def test_a_product_with_an_etag_is_sent_once(

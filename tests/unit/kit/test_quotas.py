@@ -15,7 +15,7 @@ def of_no_other_test() -> Iterator[None]:
 
 
 def made(clock: Seconds, **rates: float) -> Quotas:
-    return Quotas(QuotaSettings(**rates), clock)  # type: ignore[arg-type]
+    return Quotas(QuotaSettings(**rates), clock=clock)  # type: ignore[arg-type]
 
 
 def calls(some: Quotas, count: int, caller: str = "shop", *, writes: bool = False) -> None:
@@ -132,3 +132,16 @@ def test_quotas_are_on_in_production_and_off_elsewhere_unless_they_are_set(kind:
     assert QuotaSettings(mode="production").quota(kind) == quotas.PRODUCTION[kind] > 0
     assert QuotaSettings(mode="production", **{name: 0}).quota(kind) == 0  # type: ignore[arg-type]
     assert QuotaSettings(**{name: 7.0}).quota(kind) == 7  # type: ignore[arg-type]
+
+
+def test_a_share_of_a_catalog_is_a_factor_of_each_quota() -> None:
+    clock, shares = Seconds(), {"small": 0.5}
+    settings = QuotaSettings(quota_calls=2.0)
+    limited = Quotas(settings, lambda name: shares.get(name, 1.0), clock)
+    for catalog, calls in (("whole", 20), ("small", 10)):
+        for _ in range(calls):
+            limited.enter("ann", catalog, writes=False)
+        with pytest.raises(QuotaExhausted):
+            limited.enter("ann", catalog, writes=False)
+    shares["small"] = 1.0  # takes effect with the next call
+    limited.enter("ann", "small", writes=False)

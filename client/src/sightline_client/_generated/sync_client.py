@@ -7,6 +7,7 @@ from typing import Self
 
 import grpc
 
+from sightline_client._generated.catalogs import SyncCatalogCalls
 from sightline_client._generated.events import SyncEventCalls
 from sightline_client._generated.experiments import SyncExperimentCalls
 from sightline_client._generated.index import SyncIndexCalls
@@ -32,6 +33,7 @@ class SyncSightlineClient(
     SyncExperimentCalls,
     SyncIndexCalls,
     SyncSpaceCalls,
+    SyncCatalogCalls,
     SyncOperationCalls,
 ):
     """``SightlineClient`` for programs without asyncio: the same calls, which block.

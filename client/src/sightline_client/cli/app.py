@@ -8,6 +8,7 @@ from sightline_client.cli.base.group import Commands, flowing
 from sightline_client.cli.commands import (
     audit,
     backup,
+    catalogs,
     classify,
     config,
     doctor,
@@ -82,6 +83,7 @@ for group in (
     index,
     jobs,
     backup,
+    catalogs,
 ):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 app.command("status")(status.status)

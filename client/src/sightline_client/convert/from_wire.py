@@ -33,7 +33,12 @@ from sightline.ranker.v1 import (
 )
 from sightline.ranker.v1 import privacy_service_pb2 as privacy_pb2
 from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
-from sightline.retriever.v1 import backup_service_pb2, index_service_pb2, photo_service_pb2
+from sightline.retriever.v1 import (
+    backup_service_pb2,
+    catalog_registry_service_pb2,
+    index_service_pb2,
+    photo_service_pb2,
+)
 from sightline_client.convert.filter_text import parse_filter
 from sightline_client.convert.reading import reader
 from sightline_client.values import (
@@ -49,6 +54,7 @@ from sightline_client.values import (
     signals,
     suggestions,
 )
+from sightline_client.values.catalogs import Catalog
 from sightline_client.values.evaluation import Evaluation
 from sightline_client.values.experiments import ExperimentList, ExperimentReport, ExperimentUnit
 from sightline_client.values.explanations import Explanation, HeatMap
@@ -114,6 +120,11 @@ import_close = reader(operations.ImportClose, catalog_pb2.CloseImportResponse)
 product_purge = reader(operations.ProductPurge, catalog_pb2.PurgeProductsResponse)
 visitor = reader(events.Visitor, user_event.CreateVisitorResponse, proof="visitor_proof")
 event_purge = reader(operations.EventPurge, user_event.PurgeEventsResponse)
+registered_catalog = reader(
+    Catalog,
+    catalog_registry_service_pb2.Catalog,
+    labels=lambda message: {each.name: each.value for each in message.labels},
+)
 takedown = reader(operations.Takedown, photo_service_pb2.Takedown)
 audit_entry = reader(operations.AuditEntry, audit_service_pb2.AuditEntry, catalog="catalog_id")
 audit_seal = reader(operations.AuditSeal, audit_service_pb2.AuditSeal)

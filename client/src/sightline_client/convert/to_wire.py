@@ -2,7 +2,7 @@
 no message can represent are rejected here with the same error.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,7 +24,7 @@ from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import control_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.ranker.v1 import privacy_service_pb2, recipe_pb2
-from sightline.retriever.v1 import index_service_pb2
+from sightline.retriever.v1 import catalog_registry_service_pb2, index_service_pb2
 from sightline_client.convert.writing import ids, register, writer
 from sightline_client.errors import invalid
 from sightline_client.values import catalog, filters, products
@@ -195,6 +195,14 @@ def event_type(value: EventType) -> event_pb2.EventType.ValueType:
 def index_metric(value: IndexMetric) -> index_service_pb2.Metric.ValueType:
     """Convert a metric of an index."""
     return index_service_pb2.Metric.Value(f"METRIC_{value}")
+
+
+def catalog_labels(
+    labels: Mapping[str, str],
+) -> list[catalog_registry_service_pb2.CatalogLabel]:
+    """Convert labels of a catalog, by name."""
+    kind = catalog_registry_service_pb2.CatalogLabel
+    return [kind(name=name, value=value) for name, value in sorted(labels.items())]
 
 
 def _literal(value: filters.Value) -> filter_pb2.FilterValue:

@@ -40,7 +40,7 @@ class _RoleEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeW
     ROLE_PRIVACY: _Role.ValueType  # 5
     """Read, export and delete data about shoppers."""
     ROLE_OPERATE: _Role.ValueType  # 6
-    """Operate the suite: status, index generations, backups and restores."""
+    """Operate the suite: status, catalogs, index generations, backups and restores."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """A permission of a caller. A caller's token grants roles for named catalogs."""
@@ -58,7 +58,7 @@ ROLE_MODELS: Role.ValueType  # 4
 ROLE_PRIVACY: Role.ValueType  # 5
 """Read, export and delete data about shoppers."""
 ROLE_OPERATE: Role.ValueType  # 6
-"""Operate the suite: status, index generations, backups and restores."""
+"""Operate the suite: status, catalogs, index generations, backups and restores."""
 Global___Role: typing_extensions.TypeAlias = Role
 
 class _Peer:
@@ -72,13 +72,13 @@ class _PeerEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeW
     PEER_GATEWAY: _Peer.ValueType  # 1
     """The gateway."""
     PEER_EMBEDDER: _Peer.ValueType  # 2
-    """The embedder, which calls no peer."""
+    """The embedder, which reads the list of catalogs from the retriever."""
     PEER_RETRIEVER: _Peer.ValueType  # 3
     """The retriever's server, which calls no peer."""
     PEER_RETRIEVER_WORKER: _Peer.ValueType  # 4
     """The retriever's worker."""
     PEER_RANKER: _Peer.ValueType  # 5
-    """The ranker's server, which calls no peer."""
+    """The ranker's server, which reads the list of catalogs from the retriever."""
     PEER_RANKER_WORKER: _Peer.ValueType  # 6
     """The ranker's worker, and trainings."""
 
@@ -90,13 +90,13 @@ PEER_UNSPECIFIED: Peer.ValueType  # 0
 PEER_GATEWAY: Peer.ValueType  # 1
 """The gateway."""
 PEER_EMBEDDER: Peer.ValueType  # 2
-"""The embedder, which calls no peer."""
+"""The embedder, which reads the list of catalogs from the retriever."""
 PEER_RETRIEVER: Peer.ValueType  # 3
 """The retriever's server, which calls no peer."""
 PEER_RETRIEVER_WORKER: Peer.ValueType  # 4
 """The retriever's worker."""
 PEER_RANKER: Peer.ValueType  # 5
-"""The ranker's server, which calls no peer."""
+"""The ranker's server, which reads the list of catalogs from the retriever."""
 PEER_RANKER_WORKER: Peer.ValueType  # 6
 """The ranker's worker, and trainings."""
 Global___Peer: typing_extensions.TypeAlias = Peer

@@ -17,6 +17,7 @@ from sightline.ranker.v1 import online_report_pb2 as sightline_dot_ranker_dot_v1
 from sightline.ranker.v1 import privacy_service_pb2 as sightline_dot_ranker_dot_v1_dot_privacy__service__pb2
 from sightline.ranker.v1 import profile_service_pb2 as sightline_dot_ranker_dot_v1_dot_profile__service__pb2
 from sightline.retriever.v1 import backup_service_pb2 as sightline_dot_retriever_dot_v1_dot_backup__service__pb2
+from sightline.retriever.v1 import catalog_registry_service_pb2 as sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2
 from sightline.retriever.v1 import fit_service_pb2 as sightline_dot_retriever_dot_v1_dot_fit__service__pb2
 from sightline.retriever.v1 import index_service_pb2 as sightline_dot_retriever_dot_v1_dot_index__service__pb2
 from sightline.retriever.v1 import photo_service_pb2 as sightline_dot_retriever_dot_v1_dot_photo__service__pb2
@@ -56,6 +57,36 @@ class AdminServiceStub(object):
                 '/sightline.gateway.v1.AdminService/GetStatus',
                 request_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.GetStatusResponse.FromString,
+                _registered_method=True)
+        self.CreateCatalog = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/CreateCatalog',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.CreateCatalogRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
+                _registered_method=True)
+        self.GetCatalog = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/GetCatalog',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.GetCatalogRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
+                _registered_method=True)
+        self.ListCatalogs = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/ListCatalogs',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.ListCatalogsRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.ListCatalogsResponse.FromString,
+                _registered_method=True)
+        self.UpdateCatalog = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/UpdateCatalog',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UpdateCatalogRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
+                _registered_method=True)
+        self.DeleteCatalog = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/DeleteCatalog',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.DeleteCatalogRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
+                _registered_method=True)
+        self.UndeleteCatalog = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/UndeleteCatalog',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UndeleteCatalogRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
                 _registered_method=True)
         self.TrainModel = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/TrainModel',
@@ -325,6 +356,49 @@ class AdminServiceServicer(object):
 
     def GetStatus(self, request, context):
         """Returns the state of each service and of its dependencies. Answers even if services are down.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateCatalog(self, request, context):
+        """Creates a catalog, without a restart of any service. For this and the next five methods see
+        sightline.retriever.v1.CatalogRegistryService.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCatalog(self, request, context):
+        """Returns a catalog.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCatalogs(self, request, context):
+        """Lists the catalogs that the caller's token permits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateCatalog(self, request, context):
+        """Changes a catalog's display name, language, labels or quota share.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCatalog(self, request, context):
+        """Deletes a catalog, at once for its callers; it can be restored for a term, and is then removed from all services.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndeleteCatalog(self, request, context):
+        """Restores a deleted catalog within its term.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -713,6 +787,36 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.GetStatusRequest.FromString,
                     response_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.GetStatusResponse.SerializeToString,
             ),
+            'CreateCatalog': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateCatalog,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.CreateCatalogRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.SerializeToString,
+            ),
+            'GetCatalog': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCatalog,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.GetCatalogRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.SerializeToString,
+            ),
+            'ListCatalogs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCatalogs,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.ListCatalogsRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.ListCatalogsResponse.SerializeToString,
+            ),
+            'UpdateCatalog': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateCatalog,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UpdateCatalogRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.SerializeToString,
+            ),
+            'DeleteCatalog': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCatalog,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.DeleteCatalogRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.SerializeToString,
+            ),
+            'UndeleteCatalog': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndeleteCatalog,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UndeleteCatalogRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.SerializeToString,
+            ),
             'TrainModel': grpc.unary_unary_rpc_method_handler(
                     servicer.TrainModel,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.TrainModelRequest.FromString,
@@ -1002,6 +1106,168 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/GetStatus',
             sightline_dot_gateway_dot_v1_dot_admin__service__pb2.GetStatusRequest.SerializeToString,
             sightline_dot_gateway_dot_v1_dot_admin__service__pb2.GetStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateCatalog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/CreateCatalog',
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.CreateCatalogRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCatalog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/GetCatalog',
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.GetCatalogRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCatalogs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/ListCatalogs',
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.ListCatalogsRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.ListCatalogsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateCatalog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/UpdateCatalog',
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UpdateCatalogRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCatalog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/DeleteCatalog',
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.DeleteCatalogRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndeleteCatalog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/UndeleteCatalog',
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UndeleteCatalogRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
             options,
             channel_credentials,
             insecure,

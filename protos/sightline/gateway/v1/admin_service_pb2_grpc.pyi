@@ -21,6 +21,7 @@ import sightline.ranker.v1.online_report_pb2
 import sightline.ranker.v1.privacy_service_pb2
 import sightline.ranker.v1.profile_service_pb2
 import sightline.retriever.v1.backup_service_pb2
+import sightline.retriever.v1.catalog_registry_service_pb2
 import sightline.retriever.v1.fit_service_pb2
 import sightline.retriever.v1.index_service_pb2
 import sightline.retriever.v1.photo_service_pb2
@@ -55,6 +56,102 @@ _AdminServiceGetStatusType = typing_extensions.TypeVar(
     default=grpc.UnaryUnaryMultiCallable[
         sightline.gateway.v1.admin_service_pb2.GetStatusRequest,
         sightline.gateway.v1.admin_service_pb2.GetStatusResponse,
+    ],
+)
+
+_AdminServiceCreateCatalogType = typing_extensions.TypeVar(
+    '_AdminServiceCreateCatalogType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.CreateCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.CreateCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.CreateCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+)
+
+_AdminServiceGetCatalogType = typing_extensions.TypeVar(
+    '_AdminServiceGetCatalogType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.GetCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.GetCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.GetCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+)
+
+_AdminServiceListCatalogsType = typing_extensions.TypeVar(
+    '_AdminServiceListCatalogsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogsRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogsRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogsRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogsResponse,
+    ],
+)
+
+_AdminServiceUpdateCatalogType = typing_extensions.TypeVar(
+    '_AdminServiceUpdateCatalogType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.UpdateCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.UpdateCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.UpdateCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+)
+
+_AdminServiceDeleteCatalogType = typing_extensions.TypeVar(
+    '_AdminServiceDeleteCatalogType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+)
+
+_AdminServiceUndeleteCatalogType = typing_extensions.TypeVar(
+    '_AdminServiceUndeleteCatalogType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
     ],
 )
 
@@ -890,7 +987,7 @@ _AdminServiceDiffSceneType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceListTopSearchesType, _AdminServiceGetOnlineReportType, _AdminServiceGetExposureReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceSetConsentType, _AdminServiceGetConsentType, _AdminServiceExportCountsType, _AdminServiceGetPrivacyBudgetType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceCreateCatalogType, _AdminServiceGetCatalogType, _AdminServiceListCatalogsType, _AdminServiceUpdateCatalogType, _AdminServiceDeleteCatalogType, _AdminServiceUndeleteCatalogType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceListTopSearchesType, _AdminServiceGetOnlineReportType, _AdminServiceGetExposureReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceSetConsentType, _AdminServiceGetConsentType, _AdminServiceExportCountsType, _AdminServiceGetPrivacyBudgetType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
     """Administration of the suite: models, profiles, index generations, backups, spaces and scenes."""
 
     @typing.overload
@@ -898,6 +995,30 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.admin_service_pb2.GetStatusRequest,
             sightline.gateway.v1.admin_service_pb2.GetStatusResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.CreateCatalogRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.GetCatalogRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogsRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.UpdateCatalogRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.TrainModelRequest,
@@ -1116,6 +1237,30 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.gateway.v1.admin_service_pb2.GetStatusResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.CreateCatalogRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.GetCatalogRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogsRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.UpdateCatalogRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.TrainModelRequest,
             sightline.common.v1.job_pb2.Job,
         ],
@@ -1328,6 +1473,26 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     GetStatus: _AdminServiceGetStatusType
     """Returns the state of each service and of its dependencies. Answers even if services are down."""
 
+    CreateCatalog: _AdminServiceCreateCatalogType
+    """Creates a catalog, without a restart of any service. For this and the next five methods see
+    sightline.retriever.v1.CatalogRegistryService.
+    """
+
+    GetCatalog: _AdminServiceGetCatalogType
+    """Returns a catalog."""
+
+    ListCatalogs: _AdminServiceListCatalogsType
+    """Lists the catalogs that the caller's token permits."""
+
+    UpdateCatalog: _AdminServiceUpdateCatalogType
+    """Changes a catalog's display name, language, labels or quota share."""
+
+    DeleteCatalog: _AdminServiceDeleteCatalogType
+    """Deletes a catalog, at once for its callers; it can be restored for a term, and is then removed from all services."""
+
+    UndeleteCatalog: _AdminServiceUndeleteCatalogType
+    """Restores a deleted catalog within its term."""
+
     TrainModel: _AdminServiceTrainModelType
     """Starts a training job; follow it with JobService."""
 
@@ -1508,6 +1673,30 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.admin_service_pb2.GetStatusRequest,
         sightline.gateway.v1.admin_service_pb2.GetStatusResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.CreateCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.GetCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogsRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.UpdateCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.TrainModelRequest,
@@ -1729,6 +1918,56 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.GetStatusResponse, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.GetStatusResponse]]:
         """Returns the state of each service and of its dependencies. Answers even if services are down."""
+
+    @abc.abstractmethod
+    def CreateCatalog(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.CreateCatalogRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
+        """Creates a catalog, without a restart of any service. For this and the next five methods see
+        sightline.retriever.v1.CatalogRegistryService.
+        """
+
+    @abc.abstractmethod
+    def GetCatalog(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.GetCatalogRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
+        """Returns a catalog."""
+
+    @abc.abstractmethod
+    def ListCatalogs(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogsResponse, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogsResponse]]:
+        """Lists the catalogs that the caller's token permits."""
+
+    @abc.abstractmethod
+    def UpdateCatalog(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.UpdateCatalogRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
+        """Changes a catalog's display name, language, labels or quota share."""
+
+    @abc.abstractmethod
+    def DeleteCatalog(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
+        """Deletes a catalog, at once for its callers; it can be restored for a term, and is then removed from all services."""
+
+    @abc.abstractmethod
+    def UndeleteCatalog(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
+        """Restores a deleted catalog within its term."""
 
     @abc.abstractmethod
     def TrainModel(

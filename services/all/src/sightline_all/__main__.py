@@ -95,12 +95,14 @@ def _elsewhere(name: str) -> bool:
 
 
 def _set_targets(names: Sequence[str]) -> None:
-    """Let the services of this process call one another without a network, unless a setting names
-    another target; and let one of them serve the metrics of all."""
-    for name in names:
-        for caller in names:
-            variable = f"{caller}_{name}_TARGET".upper()
-            os.environ.setdefault(variable, f"{LOCAL}{name}")
+    """Let the services of this process call one another without a network, and others where the
+    gateway calls them, unless a setting names another target; and let one of them serve the metrics
+    of all."""
+    for name in SERVICES:
+        beside = os.environ.get(f"GATEWAY_{name}_TARGET".upper())
+        target = f"{LOCAL}{name}" if name in names else beside
+        for caller in names if target else ():
+            os.environ.setdefault(f"{caller}_{name}_TARGET".upper(), str(target))
     for name in names[1:]:
         os.environ[f"{name}_METRICS_PORT".upper()] = "0"
 

@@ -10,6 +10,7 @@ from embedder.wiring import (
     control_key,
     decoders,
     fetcher,
+    known_catalogs,
     model_server,
     space_keys,
 )
@@ -24,11 +25,12 @@ async def main(settings: EmbedderSettings) -> None:
     EMBEDDER_UNAVAILABLE."""
     decoding, fetch = decoders(settings), fetcher(settings)
     await decoding.start()
-    async with model_server(settings) as triton:
+    async with model_server(settings) as triton, known_catalogs(settings, triton) as catalogs:
         await startup.check_engine(settings, "Triton", triton.version, LEAST_VERSION)
-        offered, recovery, sources = bind(settings, triton, decoding, fetch)
+        offered, recovery, sources = bind(settings, triton, decoding, fetch, catalogs)
         watching = asyncio.create_task(recovery.run())
-        await server.serve(offered, settings, service=SERVICE, peers=PeerCredentials.of(settings))
+        peers = PeerCredentials.of(settings)
+        await server.serve(offered, settings, service=SERVICE, peers=peers, catalogs=catalogs)
         watching.cancel()
         await sources.close()
     await fetch.close()

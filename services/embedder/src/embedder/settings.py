@@ -35,6 +35,14 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     port: int = Field(default=8601, ge=0, le=65535)
     """Port for gRPC. 0: a free port."""
 
+    retriever_target: str = ""
+    """gRPC target of the retriever, whose registry has the catalogs that were created at run time.
+    Empty: there are none."""
+
+    catalogs_file: Path | None = None
+    """File that keeps their list, for a start while the retriever can't be read. `None`: it is read
+    anew."""
+
     triton_target: str = Field(default="127.0.0.1:8604", min_length=1)
     """Triton's gRPC address; a name with several addresses is balanced over them."""
 

@@ -1,7 +1,8 @@
 """Wiring of the embedder."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,12 +35,20 @@ from embedder.settings import EmbedderSettings
 from embedder.spaces.learn import Learner
 from embedder.spaces.listing import SpaceListing
 from embedder.spaces.promote import Promotion
+from embedder.spaces.removal import SpaceRemoval
 from embedder.spaces.sources import ModelSources
+from servicekit.access import PeerName
+from servicekit.catalog_list import RemoteRegistry
+from servicekit.catalog_removal import RemovalNotes
+from servicekit.catalogs import KnownCatalogs
+from servicekit.channel import connect
 from servicekit.decoding import Decoders
 from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.keyring import SigningKeys, signing_keys
+from servicekit.peers import PeerCredentials
 from servicekit.reloaded import Unreadable
 from servicekit.server import Binding
+from servicekit.telemetry import get_logger
 from servicekit.tls import AUTHORITY, Certificates
 from sightline_rules.photos import PhotoLimits
 
@@ -50,6 +59,42 @@ def decoders(settings: EmbedderSettings) -> Decoders:
     Raises SystemExit if memory does not suffice.
     """
     return Decoders.of(settings, work.__name__, settings.max_photo_bytes)
+
+
+def to_retriever(settings: EmbedderSettings) -> PeerCredentials:
+    """Return the credentials for calls to the retriever. Raises Unreadable."""
+    try:
+        return PeerCredentials.of(settings).calling(PeerName.RETRIEVER)
+    except Unreadable as error:
+        # As in installations of before 0.21: the list can't be read, which a metric shows.
+        get_logger().warning("catalogs created at run time are unknown", problem=str(error))
+        return PeerCredentials.of(settings)
+
+
+@asynccontextmanager
+async def known_catalogs(
+    settings: EmbedderSettings, triton: Triton
+) -> AsyncIterator[KnownCatalogs]:
+    """Yield the catalogs. If the settings name a retriever, those of its registry are among them,
+    and the spaces of removed ones are deleted."""
+    if not settings.retriever_target:
+        yield KnownCatalogs(settings.catalogs)
+        return
+    channel = connect(settings.retriever_target, peers=to_retriever(settings))
+    registry = RemoteRegistry(channel)
+    catalogs = KnownCatalogs(settings.catalogs, registry, file=settings.catalogs_file)
+    store = SpaceStore(Path(settings.spaces), space_keys(settings)) if settings.spaces else None
+    removal = SpaceRemoval(
+        catalogs,
+        Promotion(store, triton, triton.inference).remove,
+        RemovalNotes(channel, "embedder").confirm,
+    )
+    removing = asyncio.create_task(removal.run())
+    try:
+        yield catalogs
+    finally:
+        removing.cancel()
+        await channel.close(None)
 
 
 def fetcher(settings: EmbedderSettings) -> Fetcher:
@@ -105,9 +150,14 @@ def photo_limits(settings: EmbedderSettings) -> Mapping[Camera, PhotoLimits]:
 
 
 def bind(
-    settings: EmbedderSettings, triton: Triton, decoding: Decoders, fetch: Fetcher
+    settings: EmbedderSettings,
+    triton: Triton,
+    decoding: Decoders,
+    fetch: Fetcher,
+    catalogs: Collection[str] | None = None,
 ) -> tuple[list[Binding], Recovery, ModelSources]:
-    """Build the service from its models, fetcher and decoders.
+    """Build the service from its models, fetcher and decoders. `catalogs`: None: those of the
+    settings.
 
     Returns the bindings to serve, the recovery to run in the background, and the sources to close
     at the end. Raises Unreadable.
@@ -138,9 +188,10 @@ def bind(
     learner = Learner(store, backbones, sources, default_backbone=settings.fit_backbone)
     promotion = Promotion(store, triton, triton.inference)
     listing = SpaceListing(spaces, metadata)
+    known = settings.catalogs if catalogs is None else catalogs
     offered = [
-        Binding.of(EmbeddingServicer(embedder, comparison, faces, listing, settings.catalogs)),
-        Binding.of(SpaceServicer(learner, promotion, settings.catalogs)),
+        Binding.of(EmbeddingServicer(embedder, comparison, faces, listing, known)),
+        Binding.of(SpaceServicer(learner, promotion, known)),
     ]
     return offered, recovery, sources
 

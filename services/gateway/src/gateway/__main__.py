@@ -19,6 +19,7 @@ async def main(settings: GatewaySettings) -> None:
         service=SERVICE,
         listeners=listeners(settings, access),
         audit=gateway.audit,
+        catalogs=gateway.catalogs,
         on_stop=lambda: gateway.close(settings.drain_seconds),
     )
 
@@ -31,7 +32,7 @@ def scenes_of(settings: GatewaySettings) -> SceneFiles:
 def experiments_of(settings: GatewaySettings) -> None:
     """Check the files of experiments. Raises ExperimentsInvalid."""
     if settings.experiments_folder is not None:
-        experiments.read(settings.experiments_folder, settings.catalogs, scenes_of(settings))
+        experiments.read(settings.experiments_folder, scenes_of(settings))
 
 
 def keys_of(settings: GatewaySettings) -> SigningKeys:

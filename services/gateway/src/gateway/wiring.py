@@ -31,6 +31,8 @@ from gateway.state.snapshots.reading import SnapshotSource
 from servicekit.access import OPEN, AccessPolicy, PeerName
 from servicekit.audit import Audit
 from servicekit.breaker import CircuitBreaker, by_health
+from servicekit.catalog_list import RemoteRegistry
+from servicekit.catalogs import AlsoNamed, CatalogChange, KnownCatalogs
 from servicekit.channel import connect
 from servicekit.keyring import SigningKeys
 from servicekit.peers import PeerCredentials
@@ -40,6 +42,7 @@ from servicekit.untrusted_toml import TomlParser
 from sightline.common.v1.product_pb2 import Product
 
 VERSION = version("sightline-gateway")
+CATALOGS_FILE = "catalogs.json"
 
 
 CLIENTS = {Peer.EMBEDDER: embedder, Peer.RETRIEVER: retriever, Peer.RANKER: ranker}
@@ -55,6 +58,7 @@ class Gateway:
     snapshots: Snapshots
     toml: TomlParser
     connections: Sequence[Connection]
+    catalogs: KnownCatalogs
 
     async def close(self, seconds: float) -> None:
         """Send queued records for at most `seconds`, then close the channels."""
@@ -84,18 +88,21 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
         ranking,
     )
     once = _connect(settings, Peer.RETRIEVER, known[Peer.RETRIEVER], ())
-    passthrough = Passthrough(settings.catalogs, connections, once[0], keys)
+    beside = _beside(settings, known)
+    catalogs = _catalogs(settings, beside)
+    passthrough = Passthrough(catalogs, connections, once[0], keys)
     log = AuditLog(connections, keys)
     answers = AnswerQueue(ranking.record, settings.answer_queue_products)
-    snapshots = _snapshots(settings, beside := _beside(settings, known))
+    snapshots = _snapshots(settings, beside, catalogs)
     snapshots.start()
     folder = settings.experiments_folder
     toml = TomlParser()
-    experiments = RunningExperiments(folder, settings.catalogs, scenes, ranking) if folder else None
+    experiments = RunningExperiments(folder, catalogs, scenes, ranking) if folder else None
     deps = _dependencies(
         settings,
         clients,
         scenes,
+        catalogs=catalogs,
         answers=answers,
         keys=keys,
         snapshots=snapshots,
@@ -110,19 +117,47 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
             connections,
             scenes,
             log,
+            catalogs=catalogs,
             parse=toml.parse,
             experiments=experiments,
         ),
-        *_routed(settings, passthrough, connections, keys, prices),
+        *_routed(catalogs, passthrough, connections, keys, prices),
     )
+    _follow(catalogs, deps, snapshots, experiments)
     bindings = [filter_texts.serve(Binding.of(servicer)) for servicer in servicers]
     channels = [once, *connections.values(), *beside.values()]
-    audit = Audit(log.append, settings.catalogs)
-    return Gateway(bindings, audit, answers, snapshots, toml, channels)
+    audit = Audit(log.append, AlsoNamed(catalogs))
+    return Gateway(bindings, audit, answers, snapshots, toml, channels, catalogs)
+
+
+def _catalogs(settings: GatewaySettings, beside: Mapping[Peer, Connection]) -> KnownCatalogs:
+    """Return the catalogs, which the retriever's registry has. Snapshots and this list are in the
+    same folder."""
+    registry, folder = RemoteRegistry(beside[Peer.RETRIEVER][0]), settings.snapshots
+    file = None if folder is None else folder / CATALOGS_FILE
+    return KnownCatalogs(settings.catalogs, registry, file=file)
+
+
+def _follow(
+    catalogs: KnownCatalogs,
+    deps: RequestDependencies,
+    snapshots: Snapshots,
+    experiments: RunningExperiments | None,
+) -> None:
+    """Let everything that is kept by catalog follow the changes of the list."""
+
+    def forget(change: CatalogChange) -> None:
+        for catalog_id in change.removed:
+            deps.forget(catalog_id)
+
+    catalogs.on_change(forget)
+    catalogs.on_change(snapshots.follow)
+    if experiments is not None:
+        catalogs.on_change(experiments.follow)
 
 
 def _routed(
-    settings: GatewaySettings,
+    catalogs: KnownCatalogs,
     passthrough: Passthrough,
     connections: Mapping[Peer, Connection],
     keys: SigningKeys,
@@ -131,10 +166,10 @@ def _routed(
     """Return the servicers that pass calls on to peers."""
     return (
         catalog.CatalogServicer(  # type: ignore[abstract]
-            settings.catalogs, passthrough, *connections[Peer.RETRIEVER], keys, prices=prices
+            catalogs, passthrough, *connections[Peer.RETRIEVER], keys, prices=prices
         ),
-        events.UserEventServicer(settings.catalogs, passthrough, keys),  # type: ignore[abstract]
-        jobs.JobProxyServicer(settings.catalogs, connections, keys),
+        events.UserEventServicer(catalogs, passthrough, keys),  # type: ignore[abstract]
+        jobs.JobProxyServicer(catalogs, connections, keys),
     )
 
 
@@ -145,11 +180,12 @@ def _admin(
     scenes: SceneFiles,
     log: AuditLog,
     *,
+    catalogs: KnownCatalogs,
     parse: ParseToml,
     experiments: RunningExperiments | None,
 ) -> admin.AdminServicer:
     return admin.AdminServicer(  # type: ignore[abstract]
-        settings.catalogs,
+        catalogs,
         passthrough,
         scenes=scenes,
         parse=parse,
@@ -181,6 +217,7 @@ def _dependencies(
     clients: PeerClients,
     scenes: SceneFiles,
     *,
+    catalogs: KnownCatalogs,
     answers: AnswerQueue,
     keys: SigningKeys,
     snapshots: Snapshots,
@@ -192,7 +229,7 @@ def _dependencies(
         scenes=scenes,
         answers=answers,
         matches=MatchMessages(),
-        catalogs=frozenset(settings.catalogs),
+        catalogs=catalogs,
         service_version=VERSION,
         default_seconds=settings.default_seconds,
         longest_seconds=settings.longest_seconds,
@@ -205,7 +242,9 @@ def _dependencies(
     )
 
 
-def _snapshots(settings: GatewaySettings, connections: Mapping[Peer, Connection]) -> Snapshots:
+def _snapshots(
+    settings: GatewaySettings, connections: Mapping[Peer, Connection], catalogs: KnownCatalogs
+) -> Snapshots:
     source = SnapshotSource(
         retriever.RetrieverClient(*connections[Peer.RETRIEVER]),
         ranker.RankerClient(*connections[Peer.RANKER]),
@@ -216,7 +255,7 @@ def _snapshots(settings: GatewaySettings, connections: Mapping[Peer, Connection]
     folder = settings.snapshots
     return Snapshots(
         source,
-        settings.catalogs,
+        catalogs,
         seconds=settings.snapshot_seconds,
         most_age_seconds=settings.snapshot_age_seconds,
         files=None

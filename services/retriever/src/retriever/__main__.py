@@ -1,7 +1,7 @@
 """The retriever's server: `python -m retriever`. Its worker is `python -m retriever.worker`."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from prometheus_client import REGISTRY
@@ -11,9 +11,10 @@ from retriever.adapters.milvus.index import LEAST_VERSION, MilvusIndex
 from retriever.adapters.photos import PhotoStore
 from retriever.backup.backups import Quota
 from retriever.catalog.faces import FaceRules
+from retriever.catalog.registry import Registry
 from retriever.catalog.takedowns import PermittedPhotos
 from retriever.columns.keeper import Columns
-from retriever.indexing.lag import keep_measuring
+from retriever.indexing.lag import forget_lag, keep_measuring
 from retriever.record import Record
 from retriever.search.fallback.chain import FallbackChain
 from retriever.search.recall.metrics import RecallCollector
@@ -25,6 +26,7 @@ from retriever.servicer.keywords import KeywordServicer
 from retriever.servicer.messages import JOB_OWNER
 from retriever.servicer.photos import PhotoServicer
 from retriever.servicer.products import ProductServicer
+from retriever.servicer.registry import CatalogListServicer, CatalogRegistryServicer
 from retriever.servicer.vectors import VectorServicer
 from retriever.settings import RetrieverSettings
 from retriever.wiring import (
@@ -34,6 +36,7 @@ from retriever.wiring import (
     face_finder,
     face_policies,
     job_queue,
+    known_catalogs,
     milvus_index,
     photo_store,
     to_face_finder,
@@ -42,6 +45,7 @@ from retriever.wiring import (
 from servicekit.audit_record import AuditRecord
 from servicekit.audit_service import AuditServicer
 from servicekit.backups.store import Backups
+from servicekit.catalogs import CatalogChange, KnownCatalogs
 from servicekit.commits import pause
 from servicekit.errors import ServiceError
 from servicekit.job_service import JobServicer
@@ -62,15 +66,19 @@ def bindings(
     watchdog: Watchdog | None = None,
     columns: Columns | None = None,
     faces: FaceRules | None = None,
+    catalogs: KnownCatalogs | None = None,
 ) -> list[Binding]:
     """Return the services of the server.
 
-    `watchdog`, `columns`: if `None`, they are created by the settings. `faces`: if `None`, faces
-    are left.
+    `watchdog`, `columns`, `catalogs`: if `None`, they are created by the settings. `faces`: if
+    `None`, faces are left.
     """
+    catalogs = catalogs or known_catalogs(settings, record)
+    settle = settings.catalog_settle_seconds
+    registry = Registry(record, settings.catalogs, settings.max_catalogs, settle)
     columns = columns or columns_of(settings, record)
     watchdog = watchdog or watch(settings, record)
-    catalogs, share = settings.catalogs, settings.import_delete_share
+    share = settings.import_delete_share
     rows, probe = settings.milvus_standin_rows, settings.milvus_probe_seconds
     fallback = FallbackChain(record, index, rows, columns, probe_seconds=probe)
     searcher = Searcher(record, index, columns, settings.spaces, fallback=fallback)
@@ -93,6 +101,8 @@ def bindings(
         KeywordServicer(catalogs, record, columns),
         IndexServicer(catalogs, record, jobs, settings.milvus_prefix),
         JobServicer(JOB_OWNER, catalogs, jobs),
+        CatalogRegistryServicer(registry, catalogs),
+        CatalogListServicer(registry),
     )
     return [Binding.of(servicer) for servicer in servicers]
 
@@ -136,6 +146,24 @@ async def keep_up(columns: Columns, record: Record) -> None:
             await columns.keep_up()
 
 
+async def following(settings: RetrieverSettings, record: Record) -> KnownCatalogs:
+    """Return the catalogs, read and followed."""
+    catalogs = known_catalogs(settings, record)
+    await catalogs.start()
+    catalogs.on_change(lambda _: forget_lag())
+    return catalogs
+
+
+def let_go(columns: Columns) -> Callable[[CatalogChange], None]:
+    """Return the function that frees the memory of catalogs that are no longer in use."""
+
+    def follow(change: CatalogChange) -> None:
+        for catalog_id in change.removed:
+            columns.forget(catalog_id)
+
+    return follow
+
+
 async def main(settings: RetrieverSettings) -> None:
     """Serve until SIGTERM."""
     # A search compares vectors in its own thread; additional BLAS threads would wait for each
@@ -145,17 +173,18 @@ async def main(settings: RetrieverSettings) -> None:
     await check_engine(settings, "Milvus", index.version, LEAST_VERSION)
     backups, record = backup_files(settings), Record(db)
     watchdog = watch(settings, record)
-    REGISTRY.register(RecallCollector(watchdog, settings.catalogs))
-    measuring = asyncio.create_task(keep_measuring(settings.catalogs, record))
+    catalogs = await following(settings, record)
+    REGISTRY.register(RecallCollector(watchdog, catalogs))
+    measuring = asyncio.create_task(keep_measuring(catalogs, record))
     columns = columns_of(settings, record)
+    catalogs.on_change(let_go(columns))
     embedder = face_finder(settings)
-    warming = asyncio.create_task(warm(columns, record, settings.catalogs))
+    warming = asyncio.create_task(warm(columns, record, catalogs))
     keeping_up = asyncio.create_task(keep_up(columns, record))
 
     async def close() -> None:
-        measuring.cancel()
-        warming.cancel()
-        keeping_up.cancel()
+        for task in (measuring, warming, keeping_up):
+            task.cancel()
         await watchdog.close()
         await index.close()
         await embedder.close()
@@ -177,11 +206,15 @@ async def main(settings: RetrieverSettings) -> None:
         watchdog=watchdog,
         columns=columns,
         faces=FaceRules(embedder, photos, face_policies(settings)),
+        catalogs=catalogs,
     )
-    audit = AuditServicer(settings.catalogs, AuditRecord(db), settings.audit_days)
-    offered.append(Binding.of(audit))
+    offered.append(Binding.of(AuditServicer(catalogs, AuditRecord(db), settings.audit_days)))
     await serve(
-        offered, settings, service="retriever", peers=PeerCredentials.of(settings), on_stop=close
+        *(offered, settings),
+        service="retriever",
+        peers=PeerCredentials.of(settings),
+        catalogs=catalogs,
+        on_stop=close,
     )
 
 

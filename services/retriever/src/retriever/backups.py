@@ -34,8 +34,10 @@ class CatalogBackups(BackupCommand):
     """Operations of the command: they create jobs and wait until the worker has done them."""
 
     def __init__(self, settings: RetrieverSettings, database: Database) -> None:
-        super().__init__(wiring.backup_files(settings), settings.catalogs)
         self._jobs, self._record = wiring.job_queue(database), Record(database)
+        catalogs = wiring.known_catalogs(settings, self._record)
+        asyncio.run(catalogs.refresh())
+        super().__init__(wiring.backup_files(settings), list(catalogs))
         self._quota = backups.Quota(settings.backup_count, settings.backup_megabytes * 10**6)
 
     def make(self, catalog_id: str) -> Mapping[str, Any]:

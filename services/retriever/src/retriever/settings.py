@@ -65,6 +65,15 @@ class RetrieverSettings(
     port: int = Field(default=8602, ge=0, le=65535)
     """Port for gRPC. 0: a free port."""
 
+    max_catalogs: int = Field(default=200, ge=1, le=10_000)
+    """Maximum number of catalogs, declared ones included; further ones are rejected with
+    CATALOGS_FULL. Each takes memory and time in every service, even without products
+    (docs/operate/catalogs.md)."""
+
+    catalog_settle_seconds: float = Field(default=65.0, ge=1, le=3600)
+    """Minimum seconds between the deletion of a catalog and the beginning of its removal: calls
+    that were in progress have ended then, the longest 60 seconds after all services know."""
+
     photos_url: Place = Field(default=".data/retriever/photos", min_length=1)
     """Folder or fsspec URL (such as `s3://bucket/photos`) in which photos are stored."""
 

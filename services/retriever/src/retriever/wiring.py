@@ -9,13 +9,16 @@ from retriever.adapters.face_finder import EmbedderFaces
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.adapters.photos import PhotoStore
 from retriever.backup.archive.former import FormerBackup
+from retriever.catalog.registry import RecordedCatalogs
 from retriever.domain.faces import FacePolicy
 from retriever.ports.generations import RowsRecord
+from retriever.ports.registry import CatalogRecord
 from retriever.record.tables import jobs, metadata, products
 from retriever.search.recall.watchdog import Watchdog
 from retriever.settings import RetrieverSettings
 from servicekit.access import PeerName
 from servicekit.backups.store import Backups
+from servicekit.catalogs import KnownCatalogs
 from servicekit.decoding import Decoders
 from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.jobs import Jobs
@@ -47,6 +50,11 @@ def database(settings: RetrieverSettings) -> Database:
 def job_queue(db: Database) -> Jobs:
     """Return the record's jobs."""
     return Jobs(db, jobs)
+
+
+def known_catalogs(settings: RetrieverSettings, record: CatalogRecord) -> KnownCatalogs:
+    """Return the catalogs of settings and record."""
+    return KnownCatalogs(settings.catalogs, RecordedCatalogs(record))
 
 
 def photo_store(settings: RetrieverSettings) -> PhotoStore:

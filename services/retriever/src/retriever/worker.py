@@ -21,6 +21,7 @@ from retriever.wiring import (
     backup_keys,
     database,
     job_queue,
+    known_catalogs,
     milvus_index,
     photo_store,
     to_embedder,
@@ -52,10 +53,13 @@ async def main(settings: RetrieverSettings) -> None:
     embedder = EmbedderClient(settings.embedder_target, to_embedder(settings))
     seconds = settings.worker_lease_seconds
     name = worker_id("retriever-worker")
+    record = Record(db)
+    catalogs = known_catalogs(settings, record)
+    await catalogs.start()
     worker = Worker(
-        settings.catalogs,
+        catalogs,
         settings,
-        Record(db),
+        record,
         photos,
         index,
         embedder,
@@ -71,6 +75,7 @@ async def main(settings: RetrieverSettings) -> None:
     try:
         await lead_in_turn(worker, stop)
     finally:
+        await catalogs.stop()
         await embedder.close()
         await index.close()
         photos.close()

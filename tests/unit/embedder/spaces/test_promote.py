@@ -315,3 +315,18 @@ async def test_the_proof_is_of_real_photos_of_both_inputs(service: Service) -> N
         assert proof["image"].shape == (4, 16, 16, 3)
         assert {*proof["kind"].ravel().tolist()} == {0.0, 1.0}
         assert np.allclose(np.linalg.norm(proof["vectors"], axis=1), 1, atol=1e-5)
+
+
+async def test_all_spaces_of_a_removed_catalog_are_deleted(service: Service) -> None:
+    found, _ = service.only("default")
+    other = service.only("other")
+    await service.promotion.promote("default", found.version, force=False)
+    await service.promotion.remove("default")
+    assert list(service.store.spaces("default")) == []
+    assert service.only("other") == other
+    assert service.server.loaded == set()
+    for standing in ServingState:
+        assert found.name not in service.folders(standing)
+        assert found.text_name not in service.folders(standing)
+    await service.promotion.remove("default")  # another replica does the same
+    await Promotion(None, service.server, service.server.inference).remove("default")

@@ -19,7 +19,7 @@ def test_each_pattern_leads_to_its_call(method) -> None:
             path = path.replace("{" + name.partition("}")[0] + "}", "x%2Fy:z", 1)
         route, values = ROUTER.find(pattern.verb, path)
         assert route.method is method
-        assert set(values.values()) == {"x/y:z"}
+        assert set(values.values()) == ({"x/y:z"} if "{" in pattern.path else set())
 
 
 def test_job_service_is_public_too() -> None:
@@ -42,7 +42,7 @@ def test_a_custom_verb_counts_before_an_id_with_a_colon() -> None:
         "/",
         "*",
         "/v1",
-        "/v1/catalogs",
+        "/v1/catalog",
         "/v1/catalogs/c/jobs/a/b",
         "/v1/catalogs//jobs",
         "//",

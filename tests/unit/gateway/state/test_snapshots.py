@@ -13,10 +13,12 @@ from gateway.model.query import AnswerScope
 from gateway.state.snapshots import Snapshots, reading
 from gateway.state.snapshots.files import SnapshotFiles
 from gateway.state.snapshots.reading import SnapshotSource
+from servicekit.catalogs import CatalogChange
 from sightline.common.v1.product_pb2 import Product
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_snapshot import READ_MICROS, row, snapshot
 from tests.fakes.gateway_values import columns
+from tests.waiting import until
 
 NOW = READ_MICROS / 1e6
 
@@ -191,3 +193,33 @@ async def test_with_no_seconds_none_is_read():
     await held.close()
 
     assert catalog.reads == 0
+
+
+async def test_a_removed_catalog_s_snapshot_is_dropped_with_its_file(tmp_path):
+    catalogs = ["default", "gone"]
+    catalog = Catalog()
+    files = files_in(tmp_path)
+    found = Snapshots(catalog.source(), catalogs, seconds=60.0, most_age_seconds=100.0, files=files)
+    for name in catalogs:
+        assert await found.refresh(name)
+    catalogs.remove("gone")
+    found.follow(CatalogChange(removed=frozenset({"gone"})))
+
+    assert found.get("gone") is None
+    assert found.get("default") is not None
+    assert [each.name for each in tmp_path.iterdir()] == ["default.snapshot"]
+    assert await found.refresh("gone")  # it was being read
+    assert found.get("gone") is None
+
+
+async def test_an_added_catalog_is_read_at_once():
+    catalogs = ["default"]
+    catalog = Catalog()
+    found = Snapshots(catalog.source(), catalogs, seconds=60.0, most_age_seconds=100.0)
+    found.start()
+    await until(lambda: found.get("default"))
+    catalogs.append("new")
+    found.follow(CatalogChange(added=frozenset({"new"})))
+
+    await until(lambda: found.get("new"))
+    await found.close()

@@ -18,6 +18,7 @@ from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
 from retriever.workers.leader_loops import lead_in_turn
 from servicekit.backups.store import Backups
+from servicekit.catalogs import KnownCatalogs
 from servicekit.leases import Lease
 from servicekit.retention import forget_jobs
 from servicekit.sql import Database
@@ -50,7 +51,7 @@ class Bench:
         seconds = self.settings.worker_lease_seconds
         leadership = Leadership(Lease(self.db, "index-writer", owner, seconds), seconds)
         return Worker(
-            self.catalogs,
+            KnownCatalogs(self.catalogs),
             self.settings,
             self.record,
             self.photos,

@@ -15,6 +15,7 @@ from sightline_client.convert import from_wire
 from sightline_client.files.audit import AuditSegment
 from sightline_client.values.answers import Listing, SearchResults
 from sightline_client.values.catalog import CategoryDoubt
+from sightline_client.values.catalogs import Catalog
 from sightline_client.values.evaluation import EvaluationVerdict
 from sightline_client.values.facets import Facet
 from sightline_client.values.fields import FieldKind, ProductField
@@ -110,6 +111,25 @@ def takedowns(values: Sequence[Takedown]) -> RenderableType:
     for each in values:
         add(table, each.image_id, _time(each.create_time), each.reason)
     return table if values else Text("no photo was taken down")
+
+
+def catalogs(values: Sequence[Catalog]) -> RenderableType:
+    """Show catalogs, a line each."""
+    table = grid(("catalog", "name", "state", "language", "quota share", "labels", "created"))
+    for each in values:
+        labels = ", ".join(f"{name}={value}" for name, value in each.labels.items())
+        created = "in the settings" if each.declared else _time(each.create_time)
+        language, share = each.language_code or "–", f"{each.quota_share:g}"
+        state = each.state.lower()
+        if each.purge_time is not None:
+            state += f", removal {_time(each.purge_time)}"
+        if each.pending_services:
+            state += f", not yet: {', '.join(each.pending_services)}"
+        add(
+            *(table, each.catalog_id, each.display_name, state),
+            *(language, share, labels, created),
+        )
+    return table if values else Text("the token permits no catalog")
 
 
 BESIDE = "popularity_"

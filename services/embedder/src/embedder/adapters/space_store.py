@@ -184,6 +184,12 @@ class SpaceStore:
                 self.folder(name, manifest.ServingState.RETIRED),
             )
 
+    def delete(self, found: manifest.SpaceManifest) -> None:
+        """Delete a space in every state."""
+        for standing in manifest.ServingState:
+            for name in found.models:
+                _discard(self.folder(name, standing), self._work)
+
     def _signed(self, found: manifest.SpaceManifest) -> manifest.SpaceManifest:
         keys = self._keys()
         content = _unsigned(found.written())

@@ -48,7 +48,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         self._comparison = comparison
         self._faces = faces
         self._listing = listing
-        self._catalogs = frozenset(catalogs)
+        self._catalogs = catalogs
 
     async def BatchEmbed(
         self, request: pb.BatchEmbedRequest, _context: Any

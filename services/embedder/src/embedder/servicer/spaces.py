@@ -27,7 +27,7 @@ class SpaceServicer(space_service_pb2_grpc.SpaceServiceServicer):
     def __init__(self, learner: Learner, promotion: Promotion, catalogs: Collection[str]) -> None:
         self._learner = learner
         self._promotion = promotion
-        self._catalogs = frozenset(catalogs)
+        self._catalogs = catalogs
 
     async def FitSpace(
         self, requests: AsyncIterator[pb.FitSpaceRequest], _context: Any

@@ -101,6 +101,21 @@ class Promotion:
                 return found, ServingState.RETIRED
             return found, standing
 
+    async def remove(self, catalog_id: str) -> None:
+        """Delete all spaces of a catalog. Raises EmbedderUnavailable."""
+        if self._store is None:
+            return
+        async with self._turn:
+            for found, standing in await asyncio.to_thread(self._spaces, catalog_id):
+                if standing is ServingState.SERVING:
+                    for name in found.models:
+                        await self._control.unload(name)
+                await asyncio.to_thread(self._store.delete, found)
+                log.info("space deleted", space=found.name)
+
+    def _spaces(self, catalog_id: str) -> list[tuple[SpaceManifest, ServingState]]:
+        return [*self._needed().spaces(catalog_id)]
+
     def _needed(self) -> SpaceStore:
         if self._store is None:
             raise errors.FitUnavailable("set EMBEDDER_SPACES to a folder of spaces")

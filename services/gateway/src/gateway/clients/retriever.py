@@ -30,7 +30,11 @@ from servicekit.channel import idempotent
 from servicekit.errors import FieldViolation, Internal, InvalidArgument
 from servicekit.requests import timestamp
 from sightline.common.v1 import facet_pb2, filter_pb2, job_service_pb2, product_pb2, vector_pb2
-from sightline.retriever.v1 import backup_service_pb2, photo_service_pb2
+from sightline.retriever.v1 import (
+    backup_service_pb2,
+    catalog_registry_service_pb2,
+    photo_service_pb2,
+)
 from sightline.retriever.v1 import index_service_pb2 as index_pb
 from sightline.retriever.v1 import index_service_pb2_grpc as index_grpc
 from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
@@ -47,6 +51,7 @@ IDEMPOTENT = idempotent(
     keywords_pb,
     index_pb,
     backup_service_pb2,
+    catalog_registry_service_pb2,
     photo_service_pb2,
 )
 MOST_PAGES = 4

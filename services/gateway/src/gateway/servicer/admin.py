@@ -20,11 +20,13 @@ from gateway.model.carried import EmbedderSpace
 from gateway.ports import SceneSource
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.passthrough import Passthrough
-from gateway.servicer.requests import admit
+from gateway.servicer.registry import NAMES, RegistryCalls
+from gateway.servicer.requests import admit, admit_any
 from gateway.servicer.scenes import SceneCalls
 from gateway.state.experiments import RunningExperiments
 from gateway.state.scenes.texts import ParseToml
 from servicekit.audit import UNDECLARED
+from servicekit.catalogs import AlsoNamed, KnownCatalogs
 from servicekit.requests import page_size
 from servicekit.server import Context
 from servicekit.status import to_status
@@ -42,13 +44,13 @@ MOST_LISTED = 1_000
 DEFAULT_SEARCHES, MOST_SEARCHES = 50, 200
 
 
-class AdminServicer(SceneCalls, admin_service_pb2_grpc.AdminServiceServicer):
+class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServiceServicer):
     """Servicer of the suite's status and scenes, and of calls passed on for models, profiles,
-    exports, the index, backups and spaces."""
+    exports, the index, backups, spaces and catalogs."""
 
     def __init__(
         self,
-        catalogs: Sequence[str],
+        catalogs: KnownCatalogs,
         passthrough: Passthrough,
         *,
         scenes: SceneSource,
@@ -63,7 +65,7 @@ class AdminServicer(SceneCalls, admin_service_pb2_grpc.AdminServiceServicer):
     ) -> None:
         """`parse`: of TOML texts of callers."""
         self._catalogs = catalogs
-        self._audited = (*catalogs, UNDECLARED)
+        self._audited = AlsoNamed(catalogs, UNDECLARED)
         self._scenes, self._parse = scenes, parse
         self._embedder, self._ranker, self._retriever = embedder, ranker, retriever
         self._audit = audit
@@ -71,6 +73,7 @@ class AdminServicer(SceneCalls, admin_service_pb2_grpc.AdminServiceServicer):
         self._experiments = experiments
         self._list_experiments = passthrough.call(SERVICE, "ListExperiments")
         self._retire_space = passthrough.call(SERVICE, "RetireSpace")
+        self._registry = {name: passthrough.call(SERVICE, name, admit_any) for name in NAMES}
         self._seconds = status_seconds
         self._version = service_version
         self._peer_versions = passthrough.versions

@@ -1,6 +1,6 @@
 """CatalogService: the retriever's ProductService under the public contract."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
 import grpc
@@ -33,7 +33,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
 
     def __init__(
         self,
-        catalogs: Sequence[str],
+        catalogs: Collection[str],
         passthrough: Passthrough,
         channel: grpc.aio.Channel,
         caller: PeerCaller,

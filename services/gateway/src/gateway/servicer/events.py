@@ -1,7 +1,7 @@
 """UserEventService: the ranker's EventService under the public contract."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from prometheus_client import Counter
 
@@ -48,7 +48,7 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
     """Servicer that passes events to the ranker, which stores them durably before it responds."""
 
     def __init__(
-        self, catalogs: Sequence[str], passthrough: Passthrough, keys: SigningKeys
+        self, catalogs: Collection[str], passthrough: Passthrough, keys: SigningKeys
     ) -> None:
         """`keys` verify attribution tokens."""
         self._catalogs, self._keys = catalogs, keys

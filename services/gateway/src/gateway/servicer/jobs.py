@@ -1,6 +1,6 @@
 """JobService: each job's id begins with its owner, which serves the call."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
 from gateway.admin import merged_lists
@@ -32,7 +32,7 @@ class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
     """Servicer that passes each call to the job's owner."""
 
     def __init__(
-        self, catalogs: Sequence[str], connections: Mapping[Peer, Connection], keys: SigningKeys
+        self, catalogs: Collection[str], connections: Mapping[Peer, Connection], keys: SigningKeys
     ) -> None:
         """`keys` sign page tokens."""
         self._catalogs = catalogs

@@ -4,8 +4,9 @@ The public messages are the peer's own, or the same on the wire field by field (
 them), so nothing is translated.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -92,6 +93,11 @@ ROUTES: Mapping[str, Mapping[str, PublicRoute]] = MappingProxyType(
                 "CreateBackup ListBackups DeleteBackup RestoreBackup",
             ),
             **_routes(Peer.RETRIEVER, "PhotoService", "TakeDownPhoto LiftTakedown ListTakedowns"),
+            **_routes(
+                Peer.RETRIEVER,
+                "CatalogRegistryService",
+                "CreateCatalog GetCatalog ListCatalogs UpdateCatalog DeleteCatalog UndeleteCatalog",
+            ),
             **_routes(Peer.RETRIEVER, "RebuildService", "RebuildIndex"),
             **_routes(Peer.RETRIEVER, "FitService", "FitSpace"),
             **_routes(Peer.EMBEDDER, "EmbeddingService", "ListSpaces"),
@@ -107,7 +113,7 @@ class Passthrough:
 
     def __init__(
         self,
-        catalogs: Sequence[str],
+        catalogs: Collection[str],
         connections: Mapping[Peer, Connection],
         once: grpc.aio.Channel,
         keys: SigningKeys,
@@ -127,14 +133,17 @@ class Passthrough:
         """Add the routed methods of its service to a servicer that lacks them. `around` may wrap
         each call, given with its name."""
         for name in ROUTES[public.full_name]:
-            if name not in vars(type(servicer)):
+            if not _defines(servicer, name):
                 setattr(servicer, name, _method(around(name, self.call(public, name))))
 
-    def call(self, public: ServiceDescriptor, name: str) -> Call:
-        """Return the routed call of that name, in the public messages.
+    def call(
+        self, public: ServiceDescriptor, name: str, admitting: Callable[[Any], str] | None = None
+    ) -> Call:
+        """Return the routed call of that name, in the public messages. It raises ServiceError.
 
-        It rejects requests for an unknown catalog and raises ServiceError.
+        `admitting`: returns the catalog of a request; None: it rejects unknown catalogs.
         """
+        admitted = admitting or partial(admit, catalogs=self._catalogs)
         route, method = ROUTES[public.full_name][name], public.methods_by_name[name]
         channel, caller = self._connections[route.peer]
         peers, once = [
@@ -147,25 +156,32 @@ class Passthrough:
         ]
 
         async def call(request: Any) -> Any:
-            request.catalog_id = admit(request, self._catalogs)
+            request.catalog_id = admitted(request)
             return await caller.call(once if _depends(request) else peers, request)
 
         pages = "next_page_token" in method.output_type.fields_by_name
-        return self._paged(call, ListTokens(name, self._keys)) if pages else call
-
-    def _paged(self, call: Call, tokens: ListTokens) -> Call:
-        async def paged(request: Any) -> Any:
-            request.catalog_id = admit(request, self._catalogs)
-            request.page_token = tokens.opened(request)
-            answer = await call(request)
-            answer.next_page_token = tokens.sealed(request, answer.next_page_token)
-            return answer
-
-        return paged
+        return _paged(call, ListTokens(name, self._keys), admitted) if pages else call
 
     def versions(self) -> dict[str, str]:
         """Return the version that each peer last reported with its status; empty if unknown."""
         return {peer.value: caller.version for peer, (_, caller) in self._connections.items()}
+
+
+def _paged(call: Call, tokens: ListTokens, admitted: Callable[[Any], str]) -> Call:
+    async def paged(request: Any) -> Any:
+        request.catalog_id = admitted(request)
+        request.page_token = tokens.opened(request)
+        answer = await call(request)
+        answer.next_page_token = tokens.sealed(request, answer.next_page_token)
+        return answer
+
+    return paged
+
+
+def _defines(servicer: object, name: str) -> bool:
+    """Return whether a servicer has a method of its own, beside the generated one."""
+    own = (kind for kind in type(servicer).__mro__ if not kind.__module__.endswith("_pb2_grpc"))
+    return any(name in vars(kind) for kind in own)
 
 
 def _method(call: Call) -> Any:

@@ -1,6 +1,7 @@
 """RecommendationService on the wire."""
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 from prometheus_client import Counter
 
@@ -22,11 +23,20 @@ from gateway.servicer import answers, queries
 from gateway.servicer.requests import admit
 from gateway.state.run import RequestDependencies
 from servicekit import tracing
+from servicekit.config import DEFAULT_CATALOG
 from servicekit.errors import ServiceError
 from servicekit.requests import take_request_id
 from servicekit.server import Context
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc
+
+Localized = TypeVar(
+    "Localized",
+    pb.RecommendRequest,
+    pb.ListRequest,
+    pb.RecommendShelvesRequest,
+    pb.SuggestRequest,
+)
 
 COLLAPSED = Counter(
     "sightline_gateway_collapsed_products_total",
@@ -85,12 +95,19 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
     def __init__(self, deps: RequestDependencies) -> None:
         self._deps = deps
 
+    def _localized(self, request: Localized) -> Localized:
+        """Set the language of a request that names none to its catalog's."""
+        if not request.language_code:
+            catalog_id = request.catalog_id or DEFAULT_CATALOG
+            request.language_code = self._deps.catalogs.language_code(catalog_id)
+        return request
+
     async def Recommend(
         self, request: pb.RecommendRequest, context: Context
     ) -> pb.RecommendResponse:
         """Recommend ranked, explained products."""
         request_id = take_request_id(request.request_id)
-        answer = await recommend(queries.recommend_query(request), self._deps)
+        answer = await recommend(queries.recommend_query(self._localized(request)), self._deps)
         _count_answer(answer, "" if request.page_token else "Recommend")
         return answers.recommendation(answer, request.language_code, request_id)
 
@@ -108,7 +125,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
     async def List(self, request: pb.ListRequest, context: Context) -> pb.ListResponse:
         """List all products that pass, in an order."""
         request_id = take_request_id(request.request_id)
-        page = await listing(queries.list_query(request), self._deps)
+        page = await listing(queries.list_query(self._localized(request)), self._deps)
         if page.versions is not None:
             _note(page.versions.scene, len(page.results), page.degradations)
         return answers.listing(page, request_id)
@@ -118,6 +135,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
     ) -> pb.RecommendValuesResponse:
         """Recommend values of a field, such as brands, with their best products."""
         request_id = take_request_id(request.request.request_id)
+        self._localized(request.request)
         found = await recommend_values(*queries.values_query(request), self._deps)
         _count_answer(found.answer, "RecommendValues")
         return answers.values(found, request.request.language_code, request_id)
@@ -127,7 +145,9 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
     ) -> pb.RecommendShelvesResponse:
         """Answer several shelves of a page without repeating a product."""
         request_id = take_request_id(request.request_id)
-        shelves = await recommend_shelves(*queries.shelf_queries(request), self._deps)
+        shelves = await recommend_shelves(
+            *queries.shelf_queries(self._localized(request)), self._deps
+        )
         for shelf in shelves:
             if isinstance(shelf.answer, RecommendAnswer):
                 _count_answer(shelf.answer, "RecommendShelves")
@@ -138,7 +158,9 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
     async def Suggest(self, request: pb.SuggestRequest, context: Context) -> pb.SuggestResponse:
         """Suggest how to continue a text of a search box."""
         catalog_id = admit(request, self._deps.catalogs)
-        found = await suggest(queries.suggest_query(request, catalog_id), self._deps)
+        found = await suggest(
+            queries.suggest_query(self._localized(request), catalog_id), self._deps
+        )
         return answers.suggestions(found, take_request_id(request.request_id))
 
     async def ExplainRecommendation(
@@ -146,7 +168,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
     ) -> pb.ExplainRecommendationResponse:
         """Explain why a product is, or is not, in the answer to a request."""
         request_id = take_request_id(request.request.request_id)
-        query = queries.recommend_query(request.request)
+        query = queries.recommend_query(self._localized(request.request))
         found = await explain(query, request.product_id, self._deps)
         return answers.explanation(found, query.language_code, request_id)
 

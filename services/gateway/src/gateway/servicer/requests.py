@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from gateway.recommend import validate
-from servicekit.requests import RequestInvalid, enter
+from servicekit.requests import RequestInvalid, enter, take_request_id
 
 
 def admit(request: Any, catalogs: Collection[str]) -> str:
@@ -12,8 +12,21 @@ def admit(request: Any, catalogs: Collection[str]) -> str:
 
     Raises CatalogNotFound, RequestInvalid.
     """
+    check_request_id(request)
+    return enter(request.catalog_id, request.request_id, catalogs)
+
+
+def admit_any(request: Any) -> str:
+    """Return the request's catalog as it was given, which may not exist, and accept its request
+    id. Raises RequestInvalid."""
+    check_request_id(request)
+    take_request_id(request.request_id)
+    return str(request.catalog_id)
+
+
+def check_request_id(request: Any) -> None:
+    """Raise RequestInvalid if the request's id is too long."""
     if len(request.request_id) > validate.MOST_REQUEST_ID:
         raise RequestInvalid.at(
             "request_id", f"is longer than {validate.MOST_REQUEST_ID} characters"
         )
-    return enter(request.catalog_id, request.request_id, catalogs)

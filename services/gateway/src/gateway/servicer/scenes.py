@@ -1,6 +1,6 @@
 """AdminService's calls for scenes on the wire."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from gateway.clients.ranker import RankerClient
@@ -15,6 +15,7 @@ from gateway.recommend import scene_diff
 from gateway.recommend.scene_diff import AnswerSample, entry_changes
 from gateway.servicer.requests import admit
 from gateway.state.scenes.texts import ParseToml, read
+from servicekit.catalogs import KnownCatalogs
 from servicekit.errors import ServiceError
 from servicekit.requests import RequestInvalid
 from servicekit.server import Context
@@ -28,7 +29,7 @@ LAST_SECOND = 253_402_300_799
 class SceneCalls:
     """Calls that list, show, check and compare scenes. They change none: scenes are files."""
 
-    _catalogs: Sequence[str]
+    _catalogs: KnownCatalogs
     _scenes: SceneSource
     _ranker: RankerClient
     _retriever: RetrieverClient

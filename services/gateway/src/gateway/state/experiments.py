@@ -24,6 +24,7 @@ from gateway.model.query import RequestQuery, Shopper
 from gateway.ports import ExperimentKeeper, SceneSource
 from gateway.state.scenes import DEFAULT
 from servicekit import deadlines
+from servicekit.catalogs import CatalogChange
 from servicekit.errors import ServiceError
 from servicekit.reloaded import Reloaded, Unreadable, problems
 from servicekit.telemetry import get_logger
@@ -49,10 +50,8 @@ class ExperimentsInvalid(Unreadable):
     """An invalid experiment file; the message names the file, the field and the error."""
 
 
-def read(
-    folder: Path, catalogs: Collection[str], scenes: SceneSource
-) -> tuple[ExperimentFile, ...]:
-    """Return the experiments of the files.
+def read(folder: Path, scenes: SceneSource) -> tuple[ExperimentFile, ...]:
+    """Return the experiments of the files. Their catalogs may be created later.
 
     Raises ExperimentsInvalid if one is invalid or two contradict each other.
     """
@@ -60,7 +59,7 @@ def read(
         raise ExperimentsInvalid(f"{folder} is not a folder")
     found = {path: _file(path) for path in sorted(folder.glob("*.toml"))}
     for path, one in found.items():
-        for problem in _unknown(one, catalogs, scenes):
+        for problem in _unknown(one, scenes):
             raise ExperimentsInvalid(f"{path}: {problem}")
     for (path, one), (_, other) in combinations(found.items(), 2):
         if problem := conflict(one, other):
@@ -77,9 +76,7 @@ def _file(path: Path) -> ExperimentFile:
         raise ExperimentsInvalid(f"{path}: {problems(error)}") from error
 
 
-def _unknown(one: ExperimentFile, catalogs: Collection[str], scenes: SceneSource) -> Iterator[str]:
-    if one.catalog not in catalogs:
-        yield f"catalog: {one.catalog!r} is not declared in the settings"
+def _unknown(one: ExperimentFile, scenes: SceneSource) -> Iterator[str]:
     named = [(f"arms.{arm.name}.scene", arm.scene) for arm in one.arms]
     for field, name in (*(("scenes", name) for name in one.scenes), *named):
         try:
@@ -120,7 +117,7 @@ class RunningExperiments:
 
     def _read(self, folder: Path) -> tuple[ExperimentFile, ...]:
         try:
-            return read(folder, self._catalogs, self._scenes)
+            return read(folder, self._scenes)
         except ExperimentsInvalid as error:
             self.problem = str(error)
             raise
@@ -162,6 +159,12 @@ class RunningExperiments:
         self._consents[key] = self._clock() + CONSENT_AGE_SECONDS, granted
         return granted
 
+    def follow(self, change: CatalogChange) -> None:
+        """End the experiments of removed catalogs, and register those of added ones."""
+        for catalog_id in change.removed:
+            self._in_force.pop(catalog_id, None)
+        self._taken = None
+
     def _there(self, scene: str, catalog_id: str) -> bool:
         """Return whether an arm's scene exists; otherwise the arm is ignored."""
         try:
@@ -175,9 +178,9 @@ class RunningExperiments:
             wanted = self._files.get()
             if wanted is self._taken:
                 return
-            self.problem = ""
+            self.problem, known = "", list(self._catalogs)
             try:
-                for catalog_id in self._catalogs:
+                for catalog_id in known:
                     with deadlines.within(CALL_SECONDS):
                         await self._take(
                             catalog_id,
@@ -188,6 +191,9 @@ class RunningExperiments:
                 get_logger().warning("experiments not loaded", problem=error.message)
             else:
                 self._taken = wanted
+                missing = sorted({one.catalog for one in wanted if one.catalog not in known})
+                if missing:
+                    self.problem = f"catalog: there is no {', '.join(missing)}"
             STALE.set(bool(self.problem))
 
     async def _take(self, catalog_id: str, experiments: Sequence[ExperimentFile]) -> None:

@@ -88,6 +88,11 @@ class ExposureGoals:
         """Return the state of a goal."""
         return self._states.setdefault((catalog_id, key), GoalState())
 
+    def forget(self, catalog_id: str) -> None:
+        """Drop what is kept of a catalog."""
+        for key in [key for key in self._states if key[0] == catalog_id]:
+            del self._states[key]
+
     def boost(self, catalog_id: str, key: str, caller: str) -> float:
         """Return what is added to the relevance of a goal's products, which is 0 to 1, in answers
         to a caller."""

@@ -75,6 +75,10 @@ class Exposures:
         now = self._clock()
         self._today(catalog_id).own += [(now, name) for name in names]
 
+    def forget(self, catalog_id: str) -> None:
+        """Drop what is kept of a catalog."""
+        self._held.pop(catalog_id, None)
+
     def _today(self, catalog_id: str) -> _Held:
         day = int(self._clock() // DAY_SECONDS)
         held = self._held.get(catalog_id)

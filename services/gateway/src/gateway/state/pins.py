@@ -25,6 +25,11 @@ class Pins:
         self._clock = clock
         self._held: dict[Key, tuple[float, ProductColumns]] = {}
 
+    def forget_catalog(self, catalog_id: str) -> None:
+        """Drop what is kept of a catalog."""
+        for key in [key for key in self._held if key[0] == catalog_id]:
+            del self._held[key]
+
     def of(self, catalog_id: str, ids: Sequence[str], scope: AnswerScope) -> ProductColumns | None:
         """Return the columns of all of these products; None if one is unknown."""
         read, columns = self._held.get((catalog_id, tuple(ids), scope), (0.0, None))

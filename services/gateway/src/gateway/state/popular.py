@@ -28,6 +28,10 @@ class PopularLists:
         newest = max(lists, default=0)
         return (newest, lists[newest]) if newest and newest > self.clock() - SECONDS else None
 
+    def forget(self, catalog_id: str) -> None:
+        """Drop what is kept of a catalog."""
+        self._lists.pop(catalog_id, None)
+
     def former(self, catalog_id: str) -> tuple[int, Sequence[str]]:
         """Return the newest list of any age; an empty one if none was ever read."""
         lists = self._lists.get(catalog_id, {})

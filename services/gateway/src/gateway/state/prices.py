@@ -27,6 +27,10 @@ class RequestPrices:
         if products:
             self._products[catalog_id] = products
 
+    def forget(self, catalog_id: str) -> None:
+        """Drop what is kept of a catalog."""
+        self._products.pop(catalog_id, None)
+
     def products(self, catalog_id: str) -> int:
         """Return the last known number of products; REFERENCE_PRODUCTS before the first answer."""
         return self._products.get(catalog_id, REFERENCE_PRODUCTS)

@@ -28,6 +28,7 @@ from gateway.state.text_spaces import TextQuerySpaces
 from gateway.state.tokens import Digests
 from gateway.state.trace import RequestTrace
 from servicekit import deadlines
+from servicekit.catalogs import KnownCatalogs
 from servicekit.keyring import SigningKeys, open_keys
 
 
@@ -53,6 +54,11 @@ class SpaceVersions:
         """Forget a version that the embedder does not serve."""
         self._known.pop((catalog_id, space), None)
 
+    def forget_catalog(self, catalog_id: str) -> None:
+        """Forget all versions of a catalog."""
+        for key in [key for key in self._known if key[0] == catalog_id]:
+            del self._known[key]
+
 
 @dataclass(frozen=True, slots=True)
 class PeerClients:
@@ -71,7 +77,7 @@ class RequestDependencies:
     scenes: SceneSource
     answers: RecordQueue
     matches: MatchCodec
-    catalogs: frozenset[str]
+    catalogs: KnownCatalogs
     service_version: str
     default_seconds: float = 2.0
     """Seconds for a request whose caller sets no deadline."""
@@ -95,6 +101,16 @@ class RequestDependencies:
     prices: RequestPrices = field(default_factory=RequestPrices)
     popular: PopularLists = field(default_factory=PopularLists)
     past_searches: PastSearches = field(default_factory=PastSearches)
+
+    def forget(self, catalog_id: str) -> None:
+        """Drop what was kept of a catalog that is no longer in use, or was replaced."""
+        self.versions.forget_catalog(catalog_id)
+        self.text_spaces.forget(catalog_id)
+        self.exposures.forget(catalog_id)
+        self.goals.forget(catalog_id)
+        self.pins.forget_catalog(catalog_id)
+        self.prices.forget(catalog_id)
+        self.popular.forget(catalog_id)
 
     def in_time(self) -> AbstractContextManager[None]:
         """Limit the body to the caller's deadline, or the default one."""

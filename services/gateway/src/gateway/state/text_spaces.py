@@ -38,6 +38,10 @@ class TextQuerySpaces:
             self._look(catalog_id, ask)
         return held[1]
 
+    def forget(self, catalog_id: str) -> None:
+        """Drop what is kept of a catalog."""
+        self._held.pop(catalog_id, None)
+
     def _look(
         self, catalog_id: str, ask: Callable[[str], Awaitable[Sequence[EmbedderSpace]]]
     ) -> asyncio.Task[tuple[str, ...]]:

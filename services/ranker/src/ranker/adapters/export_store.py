@@ -71,6 +71,12 @@ class ExportStore:
             self._files.rm(f"{self._root}/{catalog_id}/{job_id}", recursive=True)
 
     @apart
+    def delete_all(self, catalog_id: str) -> None:
+        """Delete all exports of a catalog."""
+        with contextlib.suppress(FileNotFoundError):
+            self._files.rm(f"{self._root}/{catalog_id}", recursive=True)
+
+    @apart
     def _jobs(self, catalog_id: str) -> Sequence[str]:
         return _names(self._files, f"{self._root}/{catalog_id}")
 

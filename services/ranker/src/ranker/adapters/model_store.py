@@ -10,6 +10,7 @@ files are written anew, with hashes in their names, so that the former ones serv
 names the new ones.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -286,6 +287,11 @@ class ModelStore:
         except FileNotFoundError:
             return False
         return True
+
+    def delete_all(self, catalog_id: str) -> None:
+        """Delete the files of all models of a catalog. Raise OSError."""
+        with contextlib.suppress(FileNotFoundError), as_os_errors():
+            self._files.rm(posixpath.join(self._root, catalog_id), recursive=True)
 
     def _folder(self, catalog_id: str, version: str) -> str:
         return posixpath.join(self._root, catalog_id, version)

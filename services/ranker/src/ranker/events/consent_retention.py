@@ -5,7 +5,7 @@ in the record, so that it is safe to kill and to run twice.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from ranker.domain.consent import Purpose, Refusers
@@ -28,7 +28,7 @@ MOST_ACTORS = 100
 class ConsentRetention:
     """Periodic deletion of what no consent covers."""
 
-    catalogs: Sequence[str]
+    catalogs: Collection[str]
     consents: ConsentRecord
     selections: SelectionRecord
     forget: Callable[[str, Refusers], Awaitable[int]]

@@ -6,7 +6,7 @@ safe to kill and to run twice.
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import Counter
@@ -42,7 +42,7 @@ def days_by_type(event_days: float, impression_days: float) -> Mapping[EventType
 class Sweeper:
     """Periodic deletion of expired data."""
 
-    catalogs: Sequence[str]
+    catalogs: Collection[str]
     days: Mapping[EventType, float]
     """Retention in days by type; other types do not expire."""
     expire: Callable[[str, EventType, int, int], Awaitable[int]]

@@ -14,7 +14,7 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -86,7 +86,7 @@ async def run(
 
 
 async def expire(
-    catalogs: Sequence[str], exports: ExportStore, days: float, now_micros: Callable[[], int]
+    catalogs: Collection[str], exports: ExportStore, days: float, now_micros: Callable[[], int]
 ) -> int:
     """Delete the exports that were requested more than `days` ago. Return their number. Raise
     ExportUnwritable."""

@@ -1,6 +1,6 @@
 """AnswerService, and records of answers: input is validated, and the ranker's own data is added."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -40,7 +40,7 @@ Replay = Callable[
 
 @dataclass(eq=False)
 class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
-    catalogs: Sequence[str]
+    catalogs: Collection[str]
     pseudonyms: Pseudonyms
     answers: AnswerQueue
     keep_micros: int

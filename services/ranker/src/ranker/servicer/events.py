@@ -1,6 +1,6 @@
 """EventService on the wire."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,7 +46,7 @@ NUMBERS = {one: number for number, one in TYPES.items()}
 
 @dataclass(eq=False)
 class EventServicer(event_service_pb2_grpc.EventServiceServicer):
-    catalogs: Sequence[str]
+    catalogs: Collection[str]
     pseudonyms: Pseudonyms
     record: EventRecord
     sink: EventSink

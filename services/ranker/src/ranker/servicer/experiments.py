@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ranker.domain.errors import ExperimentChanged, ExperimentMissing
@@ -31,7 +31,7 @@ _ROUNDING = 1e-9
 
 @dataclass(eq=False)
 class ExperimentServicer(experiment_service_pb2_grpc.ExperimentServiceServicer):
-    catalogs: Sequence[str]
+    catalogs: Collection[str]
     record: ExperimentRecord
 
     async def RegisterExperiments(

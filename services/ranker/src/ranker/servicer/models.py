@@ -1,7 +1,7 @@
 """ModelService on the wire."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from ranker.adapters.model_store import ModelStore
@@ -33,7 +33,7 @@ from sightline.ranker.v1 import model_service_pb2 as pb
 
 @dataclass(eq=False)
 class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
-    catalogs: Sequence[str]
+    catalogs: Collection[str]
     jobs: Jobs
     registry: ModelRegistry
     store: ModelStore

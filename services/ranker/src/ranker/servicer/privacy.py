@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
 from google.protobuf.json_format import MessageToDict
@@ -48,7 +48,7 @@ UNDER_WAY = (JobState.PENDING, JobState.RUNNING)
 
 @dataclass(eq=False)
 class PrivacyServicer(privacy_service_pb2_grpc.PrivacyServiceServicer):
-    catalogs: Sequence[str]
+    catalogs: Collection[str]
     pseudonyms: Pseudonyms
     personal: PersonalRecord
     erasures: ErasureRecord

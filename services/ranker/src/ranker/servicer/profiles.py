@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ranker.domain.pseudonyms import Pseudonyms
@@ -25,7 +25,7 @@ MOST_TEXT_BYTES = 128
 
 @dataclass(eq=False)
 class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
-    catalogs: Sequence[str]
+    catalogs: Collection[str]
     pseudonyms: Pseudonyms
     reader: HistoryReader
     models: Models

@@ -1,6 +1,6 @@
 """RankingService on the wire. Edge: translates and decides nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -45,7 +45,7 @@ class AnswerSink(Protocol):
 class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
     """Servicer of RankingService."""
 
-    catalogs: Sequence[str]
+    catalogs: Collection[str]
     pseudonyms: Pseudonyms
     rank: RankProducts
     nominate: Nominate
@@ -59,7 +59,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
     @classmethod
     def of(
         cls,
-        catalogs: Sequence[str],
+        catalogs: Collection[str],
         pseudonyms: Pseudonyms,
         reader: HistoryReader,
         models: Models,

@@ -1,6 +1,7 @@
 """Settings of each of the ranker's processes."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 from pydantic import BeforeValidator, Field
@@ -41,6 +42,14 @@ class RankerSettings(
 
     port: int = Field(default=8603, ge=0, le=65535)
     """Port for gRPC. 0: a free port."""
+
+    retriever_target: str = ""
+    """gRPC target of the retriever, whose registry has the catalogs that were created at run time.
+    Empty: there are none."""
+
+    catalogs_file: Path | None = None
+    """File that keeps their list, for a start while the retriever can't be read. `None`: it is read
+    anew."""
 
     create_key: bool = False
     """If true, creates a missing key file at the first start. For a single machine only: replicas
@@ -108,7 +117,11 @@ class WorkerSettings(
     """Minimum level of log lines."""
 
     catalogs: Catalogs = ("default",)
-    """The catalogs of this installation."""
+    """Catalogs of this installation that need no registry."""
+
+    catalogs_file: Path | None = None
+    """File that keeps the list of catalogs created at run time, for a start while the retriever
+    can't be read. May be that of the server. `None`: it is read anew."""
 
     retriever_target: str = Field(default="127.0.0.1:8602", min_length=1)
     """gRPC target of the retriever, from which trainings read products and into whose index models

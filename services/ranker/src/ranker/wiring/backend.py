@@ -20,7 +20,10 @@ from ranker.settings import LogSettings, WorkerSettings
 from ranker.wiring.record import open_record, sealer_of
 from ranker.workers.jobs import MAX_ATTEMPTS
 from servicekit.access import PeerName
+from servicekit.catalog_list import RemoteRegistry
+from servicekit.catalogs import KnownCatalogs
 from servicekit.channel import connect
+from servicekit.config import PeerSettings
 from servicekit.jobs import Jobs
 from servicekit.keyring import signing_keys
 from servicekit.migrations import settle
@@ -46,6 +49,7 @@ class Backend:
     """Deletes old models of a catalog."""
     sealer: Sealer | None
     """Encryption of texts; None without."""
+    catalogs: KnownCatalogs
 
 
 @asynccontextmanager
@@ -57,17 +61,24 @@ async def backend(settings: WorkerSettings) -> AsyncIterator[Backend]:
         settings.retriever_target, peers=to_retriever(settings), service_configs=IDEMPOTENT
     )
     registry, store = ModelRegistry(database), ModelStore(settings.model_store)
+    listed, file = RemoteRegistry(channel), settings.catalogs_file
+    catalogs = KnownCatalogs(settings.catalogs, listed, file=file)
     index = CollaborativeIndex(channel)
     tidy = partial(prune, registry, store, index, settings.keep_models)
     jobs = Jobs(database, JOBS, max_attempts=MAX_ATTEMPTS)
     try:
-        yield Backend(database, channel, jobs, registry, store, index, tidy, sealer)
+        await catalogs.start()
+        yield Backend(
+            *(database, channel, jobs, registry, store, index, tidy, sealer),
+            catalogs=catalogs,
+        )
     finally:
+        await catalogs.stop()
         await channel.close(None)
         database.close()
 
 
-def to_retriever(settings: WorkerSettings) -> PeerCredentials:
+def to_retriever(settings: PeerSettings) -> PeerCredentials:
     """Return the credentials for calls to the retriever. Raises Unreadable."""
     return PeerCredentials.of(settings).calling(PeerName.RETRIEVER)
 

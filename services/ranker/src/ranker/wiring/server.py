@@ -2,8 +2,10 @@
 
 import asyncio
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+import grpc
 from threadpoolctl import threadpool_limits
 
 from ranker.adapters.model_store import ModelStore
@@ -45,10 +47,13 @@ from ranker.servicer.requests import OWNER
 from ranker.serving.models.live import LiveModels
 from ranker.serving.replay_answer import LoadVersion, ReplayAnswer
 from ranker.settings import RankerSettings
-from ranker.wiring.backend import log_access
+from ranker.wiring.backend import log_access, to_retriever
 from ranker.wiring.record import open_record, prepare_keys, sealer_of
 from servicekit.audit_record import AuditRecord
 from servicekit.audit_service import AuditServicer
+from servicekit.catalog_list import RemoteRegistry
+from servicekit.catalogs import KnownCatalogs
+from servicekit.channel import connect
 from servicekit.clock import now_micros
 from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs
@@ -57,6 +62,7 @@ from servicekit.peers import PeerCredentials
 from servicekit.reloaded import Unreadable
 from servicekit.server import Binding, serve
 from servicekit.sql import Database
+from servicekit.telemetry import get_logger
 
 if TYPE_CHECKING:
     from ranker.adapters.kafka import KafkaSink
@@ -102,11 +108,12 @@ def bindings(
     *,
     answers: AnswerQueue | None = None,
     sink: EventSink | None = None,
+    catalogs: Collection[str] | None = None,
 ) -> list[Binding]:
     """Return all services of the ranker. The caller closes `answers` and `sink`; without a sink
-    the record takes events itself."""
+    the record takes events itself. `catalogs`: None: those of the settings."""
     answers = answers or AnswerQueue(AnswerLog(database), now_micros)
-    catalogs, signals = settings.catalogs, settings.signals
+    catalogs, signals = settings.catalogs if catalogs is None else catalogs, settings.signals
     events, keep = EventRecord(database, signals), int(settings.answer_days * DAY_MICROS)
     registry, shoppers, jobs = (
         ModelRegistry(database),
@@ -185,15 +192,22 @@ async def serve_until_stopped(settings: RankerSettings) -> None:
     database = open_record(settings, sealer)
     store, registry = ModelStore(settings.model_store), ModelRegistry(database)
     in_memory = settings.nominate_in_memory_items
-    live = LiveModels(settings.catalogs, registry, store.read, in_memory, commits=database.commits)
+    channel, catalogs = known_catalogs(settings)
+    live = LiveModels(catalogs, registry, store.read, in_memory, commits=database.commits)
     try:
+        await catalogs.start()
         settle(database, METADATA, settings)
         key = await open_key(database, settings)
         await prepare_keys(database, sealer)
         await live.start()
         answers = AnswerQueue(AnswerLog(database), now_micros)
         sink = open_sink(settings)
-        offered = bindings(settings, database, key, live, store, answers=answers, sink=sink)
+        offered = bindings(
+            *(settings, database, key, live, store),
+            answers=answers,
+            sink=sink,
+            catalogs=catalogs,
+        )
 
         async def close() -> None:
             await asyncio.gather(
@@ -202,9 +216,33 @@ async def serve_until_stopped(settings: RankerSettings) -> None:
             )
 
         peers = PeerCredentials.of(settings)
-        await serve(offered, settings, service="ranker", peers=peers, on_stop=close)
+        await serve(
+            *(offered, settings),
+            service="ranker",
+            peers=peers,
+            catalogs=catalogs,
+            on_stop=close,
+        )
     except KeyUnusable as error:
         sys.exit(f"the ranker does not start: {error}")
     finally:
         await live.stop()
+        await catalogs.stop()
+        if channel is not None:
+            await channel.close(None)
         database.close()
+
+
+def known_catalogs(settings: RankerSettings) -> tuple[grpc.aio.Channel | None, KnownCatalogs]:
+    """Return the catalogs, and the channel to the retriever's registry if the settings name it."""
+    if not settings.retriever_target:
+        return None, KnownCatalogs(settings.catalogs)
+    try:
+        peers = to_retriever(settings)
+    except Unreadable as error:
+        # As in installations of before 0.21: the list can't be read, which a metric shows.
+        get_logger().warning("catalogs created at run time are unknown", problem=str(error))
+        peers = PeerCredentials.of(settings)
+    channel = connect(settings.retriever_target, peers=peers)
+    registry = RemoteRegistry(channel)
+    return channel, KnownCatalogs(settings.catalogs, registry, file=settings.catalogs_file)

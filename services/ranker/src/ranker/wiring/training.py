@@ -54,9 +54,9 @@ async def ask(catalog_id: str, *, incremental: bool, promote: bool) -> int:
     """Request a training, wait for its end and return the exit status."""
     settings = startup.load(TrainSettings, to_retriever)
     startup.observe("ranker-train", settings, settings.log_level)
-    if catalog_id not in settings.catalogs:
-        sys.exit(f"catalog {catalog_id} is not in RANKER_CATALOGS")
     async with backend(settings) as made:
+        if catalog_id not in made.catalogs:
+            sys.exit(f"catalog {catalog_id}: {made.catalogs.refusal(catalog_id)}")
         settle_record(made.database, settings)
         stop = stop_on_signals()
         params = {"seed": 0} | ({"incremental": True} if incremental else {})

@@ -32,6 +32,7 @@ from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.events import EventRecord
 from ranker.events.record.private_counts import BudgetRecord
 from ranker.events.record.recounting import RecountRecord
+from ranker.events.record.removed_catalogs import RemovedCatalogRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.tables import JOBS
 from ranker.events.recount import RECOUNT
@@ -44,16 +45,23 @@ from ranker.workers.counting import COUNTING, GROUPING, Grouper, count
 from ranker.workers.feedback_health import Watch
 from ranker.workers.jobs import Do, train_command, trainings, work
 from ranker.workers.landing import Landing
-from ranker.workers.loops import repeat
+from ranker.workers.loops import in_each, repeat
 from ranker.workers.nightly import Nightly
 from ranker.workers.publishing import Publisher
+from ranker.workers.removing import CatalogRemoval
 from ranker.workers.unlearning import Unlearning
 from servicekit.backups.store import Backups
+from servicekit.catalog_removal import RemovalNotes
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.jobs import Job
 from servicekit.retention import forget_jobs
 
+UNLEARNING, NIGHTS = "unlearning", "nights"
+"""Names of loops for servicekit.liveness."""
+REMOVING = "removing catalogs"
+REMOVAL_SECONDS = 5.0
+"""Seconds between two looks for deleted catalogs whose term has ended."""
 LOOK_SECONDS = 30.0
 """Maximum seconds between two checks for nightly trainings and feedback."""
 
@@ -62,7 +70,7 @@ def loops(
     settings: WorkerSettings, made: Backend, stop: asyncio.Event
 ) -> Iterator[Coroutine[Any, Any, None]]:
     """Yield the loops of a worker; each ends when `stop` is set."""
-    jobs, registry, catalogs = made.jobs, made.registry, settings.catalogs
+    jobs, registry, catalogs = made.jobs, made.registry, made.catalogs
     pace = (settings.lease_seconds, settings.poll_seconds)
     models = PublishedModels(registry, made.store)
     selections = SelectionRecord(made.database, settings.signals)
@@ -102,6 +110,14 @@ def loops(
     for sweep, alive in sweeps:
         yield repeat(sweep, settings.sweep_seconds, stop, "nothing swept", alive)
     yield consent_loop(settings, made, selections, stop)
+    removal = CatalogRemoval(
+        catalogs,
+        RemovedCatalogRecord(made.database),
+        made.store,
+        exports,
+        RemovalNotes(made.channel, "ranker").confirm,
+    )
+    yield repeat(removal.look, REMOVAL_SECONDS, stop, "catalogs not removed", REMOVING)
     yield from unlearning_loops(settings, made, models, stop)
     yield from optional_loops(settings, made, models, stop)
 
@@ -207,7 +223,7 @@ def consent_loop(
         backups = record_backups(settings.backups, settings.backup_keys_file)
         note = ConsentNotes(backups, consents)
     retention = ConsentRetention(
-        settings.catalogs,
+        made.catalogs,
         consents,
         selections,
         forgotten,
@@ -222,7 +238,7 @@ def consent_loop(
 def unlearning_loops(
     settings: WorkerSettings, made: Backend, models: PublishedModels, stop: asyncio.Event
 ) -> Iterator[Coroutine[Any, Any, None]]:
-    """Yield a loop for each catalog that keeps its models without erased shoppers."""
+    """Yield the loop that keeps models without erased shoppers."""
     unlearning = Unlearning(
         settings.auto_promote_hour,
         settings.unlearn_days,
@@ -233,16 +249,16 @@ def unlearning_loops(
         made.prune,
         now_micros,
     )
-    for catalog_id in settings.catalogs:
-        look, name = partial(unlearning.look, catalog_id), f"unlearning of {catalog_id}"
-        yield repeat(look, LOOK_SECONDS, stop, "nothing unlearned", name, catalog_id=catalog_id)
+    failed = "nothing unlearned"
+    look = in_each(made.catalogs, unlearning.look, failed, UNLEARNING)
+    yield repeat(look, LOOK_SECONDS, stop, failed, UNLEARNING)
 
 
 def optional_loops(
     settings: WorkerSettings, made: Backend, models: PublishedModels, stop: asyncio.Event
 ) -> Iterator[Coroutine[Any, Any, None]]:
     """Yield the loops that settings can disable."""
-    jobs, registry, catalogs = made.jobs, made.registry, settings.catalogs
+    jobs, registry, catalogs = made.jobs, made.registry, made.catalogs
     if made.sealer is not None:
         days = settings.data_key_days
         rotation = KeyRotation(DataKeyRecord(made.database), made.sealer, days, stop, now_micros)
@@ -257,12 +273,9 @@ def optional_loops(
     if settings.auto_promote:
         hour, events = settings.auto_promote_hour, EventRecord(made.database)
         nightly = Nightly(hour, jobs, registry, events, models.load, now_micros)
-        for catalog_id in catalogs:
-            look = partial(nightly.look, catalog_id)
-            yield repeat(
-                *(look, LOOK_SECONDS, stop, "nightly training failed", f"nights of {catalog_id}"),
-                catalog_id=catalog_id,
-            )
+        failed = "nightly training failed"
+        look = in_each(catalogs, nightly.look, failed, NIGHTS)
+        yield repeat(look, LOOK_SECONDS, stop, failed, NIGHTS)
     if (access := log_access(settings)) is not None:
         from ranker.adapters.kafka import EventLog  # the extra `kafka`
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import Counter, Gauge
@@ -62,7 +62,7 @@ class Grouper:
     new ones, periodically for all, because prices change."""
 
     record: GroupRecord
-    catalogs: Sequence[str]
+    catalogs: Collection[str]
     products: Read
     refresh_seconds: float
     clock: Callable[[], int] = now_micros
@@ -75,7 +75,7 @@ class Grouper:
             return
         LIVENESS.report(GROUPING)
         try:
-            for catalog_id in await self.record.catalogs_due(self.catalogs, self._old()):
+            for catalog_id in await self.record.catalogs_due(list(self.catalogs), self._old()):
                 while await self._learn(catalog_id) == PRODUCTS:
                     pass
         except ServiceError:

@@ -5,7 +5,7 @@ stored result.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from prometheus_client import Gauge
 
@@ -54,7 +54,7 @@ class Watch:
         self,
         database: Database,
         store: ModelStore,
-        catalogs: Sequence[str],
+        catalogs: Collection[str],
         every_seconds: float,
         compared: Callable[[int], ComparedWindows],
         *,

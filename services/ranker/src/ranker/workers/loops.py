@@ -1,7 +1,7 @@
 """Repeating loops of the worker."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from servicekit import liveness, telemetry
 from servicekit.commits import pause
@@ -10,6 +10,29 @@ from servicekit.errors import ServiceError
 LATEST_SECONDS = 10.0
 """Maximum seconds between two calls of a loop that waits for commits: work may become due with
 time."""
+
+
+def in_each(
+    catalogs: Collection[str],
+    look: Callable[[str], Awaitable[object]],
+    failed: str,
+    alive: str,
+) -> Callable[[], Awaitable[None]]:
+    """Return a function for `repeat` that calls `look` for each catalog at that time. A failed call
+    is logged as `failed`; the other catalogs follow."""
+
+    async def look_at_all() -> None:
+        for catalog_id in catalogs:
+            liveness.LIVENESS.report(alive)
+            try:
+                await look(catalog_id)
+            except ServiceError as error:
+                log = telemetry.get_logger()
+                log.warning(failed, reason=error.reason, catalog_id=catalog_id)
+            except Exception:
+                telemetry.get_logger().exception(failed, catalog_id=catalog_id)
+
+    return look_at_all
 
 
 async def repeat(
@@ -21,7 +44,6 @@ async def repeat(
     *,
     commits: asyncio.Event | None = None,
     latest: float = LATEST_SECONDS,
-    **about: str,
 ) -> None:
     """Call `look` immediately and then every `seconds`, until `stop` is set. A failed call is
     logged as `failed`; the other loops continue. `alive` is the name under which
@@ -30,7 +52,7 @@ async def repeat(
     `commits`: an event of the record (servicekit.sql): after `seconds`, the next call waits for a
     commit, `latest` seconds at the longest, unless the last call failed.
     """
-    log = telemetry.get_logger().bind(**about)
+    log = telemetry.get_logger()
     while not stop.is_set():
         if alive:
             liveness.LIVENESS.report(alive)

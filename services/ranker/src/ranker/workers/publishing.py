@@ -1,7 +1,7 @@
 """Requests publications of models, which the worker runs beside its other jobs because they may
 wait for the retriever."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from ranker.events.record.models import ModelRegistry
@@ -15,13 +15,13 @@ class Publisher:
 
     jobs: Jobs
     registry: ModelRegistry
-    catalogs: Sequence[str]
+    catalogs: Collection[str]
     _asked: set[str] = field(init=False, default_factory=set)
 
     async def follow(self) -> None:
         """Request publications of the serving models in the record. Reading the record, instead of
         acting in PromoteModel, misses no promotion if a process dies."""
-        for catalog_id, model in (await self.registry.promoted(self.catalogs)).items():
+        for catalog_id, model in (await self.registry.promoted(list(self.catalogs))).items():
             key = f"serving {model.version} since {model.promoted_micros}"
             if f"{catalog_id} {key}" not in self._asked:
                 params = publish.params(model.version)

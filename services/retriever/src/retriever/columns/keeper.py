@@ -297,6 +297,11 @@ class Columns:
 
         return locked
 
+    def forget(self, catalog_id: str) -> None:
+        """Drop what is in memory of a catalog."""
+        self._catalogs.pop(catalog_id, None)
+        self._too_many.pop(catalog_id, None)
+
     def _end(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
         del self._running[key]
         if not task.cancelled():

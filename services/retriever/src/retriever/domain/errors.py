@@ -20,7 +20,8 @@ ServiceError
 │   ├── ImportNotFound         IMPORT_NOT_FOUND
 │   └── GenerationNotFound     GENERATION_NOT_FOUND
 ├── AlreadyExists
-│   └── GenerationExists       GENERATION_EXISTS
+│   ├── GenerationExists       GENERATION_EXISTS
+│   └── CatalogExists          CATALOG_EXISTS
 ├── FailedPrecondition
 │   ├── SpaceUnavailable       SPACE_UNAVAILABLE
 │   ├── GenerationNotVerified  GENERATION_NOT_VERIFIED
@@ -31,6 +32,8 @@ ServiceError
 │   ├── ImportDeletesTooMuch   IMPORT_DELETES_TOO_MUCH
 │   ├── VersionMismatch        INDEX_VERSION_MISMATCH
 │   ├── ImageTakenDown         IMAGE_TAKEN_DOWN
+│   ├── CatalogDeclared        CATALOG_DECLARED
+│   ├── CatalogRemoving        CATALOG_REMOVING
 │   └── CatalogNotEmpty        CATALOG_NOT_EMPTY
 ├── Aborted
 │   └── EtagMismatch           ETAG_MISMATCH
@@ -40,6 +43,7 @@ ServiceError
 │   ├── EmbedderUnavailable    EMBEDDER_UNAVAILABLE
 │   └── PhotosUnavailable      PHOTO_STORE_UNAVAILABLE
 ├── ResourceExhausted
+│   ├── CatalogsFull           CATALOGS_FULL
 │   ├── GenerationsFull        GENERATIONS_FULL
 │   ├── PhotosFull             PHOTO_STORE_FULL
 │   └── BackupQuota            BACKUP_QUOTA
@@ -151,6 +155,29 @@ class GenerationExists(errors.AlreadyExists, reason="GENERATION_EXISTS"):
     message = "this catalog has, or had, a generation of this name: choose another name"
 
 
+class CatalogExists(errors.AlreadyExists, reason="CATALOG_EXISTS"):
+    message = (
+        "there is a catalog of this id: with other values, declared in the settings, or deleted"
+    )
+
+
+class CatalogDeclared(errors.FailedPrecondition, reason="CATALOG_DECLARED"):
+    message = "the settings declare this catalog: it can't be deleted while they do"
+
+
+class CatalogRemoving(errors.FailedPrecondition, reason="CATALOG_REMOVING"):
+    message = "this catalog's removal has begun: it can't be restored"
+
+
+class CatalogsFull(errors.ResourceExhausted, reason="CATALOGS_FULL"):
+    """Quota of catalogs exceeded: each costs memory and time in every service."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"there are {most} catalogs beside the declared ones: raise RETRIEVER_MAX_CATALOGS"
+        )
+
+
 class GenerationsFull(errors.ResourceExhausted, reason="GENERATIONS_FULL"):
     """Generation quota of the space exceeded: each holds the whole catalog."""
 
@@ -208,7 +235,7 @@ class ImportDeletesTooMuch(errors.FailedPrecondition, reason="IMPORT_DELETES_TOO
 
 
 class EtagMismatch(errors.Aborted, reason="ETAG_MISMATCH"):
-    message = "the product is not (or no longer) what this etag says"
+    message = "what this etag describes has changed: read it again"
 
 
 class IndexUnavailable(errors.Unavailable, reason="INDEX_UNAVAILABLE"):

@@ -1,10 +1,10 @@
 """Labels of metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 MAX_CATALOG_LABELS = 20
 
 
-def catalog_label(catalog: str, catalogs: Sequence[str]) -> str:
+def catalog_label(catalog: str, catalogs: Collection[str]) -> str:
     """Return the catalog's label in metrics: with many catalogs, one for all."""
     return catalog if len(catalogs) <= MAX_CATALOG_LABELS else "several"

@@ -6,7 +6,7 @@ down.
 
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from prometheus_client import Gauge
 
@@ -31,7 +31,7 @@ MISMATCHED = Gauge(
 )
 
 
-async def keep_measuring(catalogs: Sequence[str], record: LagRecord) -> None:
+async def keep_measuring(catalogs: Collection[str], record: LagRecord) -> None:
     """Measure the lag until cancelled: after commits, and periodically while it grows."""
     commits = record.commits()
     while True:
@@ -41,14 +41,14 @@ async def keep_measuring(catalogs: Sequence[str], record: LagRecord) -> None:
         await pause(GAUGE_SECONDS, None if lags else commits, LATEST_SECONDS)
 
 
-async def measure_lag(catalogs: Sequence[str], record: LagRecord) -> bool:
+async def measure_lag(catalogs: Collection[str], record: LagRecord) -> bool:
     """Measure the lag of active generations; with many catalogs, report the worst under one label.
     Return whether one lags.
 
     Generations that are being built are ignored: no search uses them.
     """
     worst: dict[tuple[str, str], tuple[float, int]] = {}
-    for outstanding in await record.outstanding(catalogs):
+    for outstanding in await record.outstanding(list(catalogs)):
         generation = outstanding.generation
         if not generation.active:
             continue
@@ -59,7 +59,7 @@ async def measure_lag(catalogs: Sequence[str], record: LagRecord) -> bool:
     for key, (lag, pending) in worst.items():
         LAG.labels(*key).set(lag)
         PENDING.labels(*key).set(pending)
-    counts = await record.mismatch_counts(catalogs)
+    counts = await record.mismatch_counts(list(catalogs))
     mismatched: Counter[str] = Counter()
     for catalog in catalogs:
         mismatched[catalog_label(catalog, catalogs)] += counts.get(catalog, 0)

@@ -17,6 +17,7 @@ from retriever.record import (
     keywords,
     product_batch,
     products,
+    registry,
     restoring,
     rollout,
     session,
@@ -34,6 +35,7 @@ from retriever.record.generations import (
 )
 from retriever.record.labels import read_labels, read_tagged
 from retriever.record.offer_updates import offer
+from retriever.record.tables import metadata
 from retriever.record.taken_down import lift, read_takedowns, read_taken_down, take_down
 from retriever.record.texts import drop_blank, read_embedded, read_texts
 from retriever.record.unnamed import (
@@ -119,6 +121,24 @@ class Record:
         )
 
     _generation_snapshot = _reads(read_generation_snapshot)
+
+    # The registry of catalogs
+    catalog_list = _reads(registry.read_catalog_list)
+    catalog_entry = _reads(registry.read_entry)
+    catalog_entries = _reads(registry.read_entries)
+    create_catalog = _writes_now(registry.create_catalog)
+    update_catalog = _writes_now(registry.update_catalog)
+    delete_catalog = _writes_now(registry.delete_catalog)
+    undelete_catalog = _writes_now(registry.undelete_catalog)
+    begin_removals = _writes_now(registry.begin_removals)
+    confirm_removal = _writes_now(registry.confirm_removal)
+    remove_rows = _writes(registry.remove_catalog_rows)
+    removals_due = _reads_now(registry.removals_due)
+
+    async def erase_removed(self) -> None:
+        """Remove the bytes of deleted rows from the store's files."""
+        await self._db.write(registry.compact_words)
+        await self._db.erase_deleted([table.name for table in metadata.sorted_tables])
 
     # The catalog
     write = _writes_now(product_batch.write_products)

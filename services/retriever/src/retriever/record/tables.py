@@ -67,6 +67,18 @@ sequences = sa.Table(
 )
 """The newest commit of each catalog and its time."""
 
+catalogs = sa.Table(
+    "catalogs",
+    metadata,
+    *_keys("catalog_id"),
+    *_values("uid", "state", "display_name", "language_code", "labels"),
+    *_values("quota_share", kind=sa.Double),
+    *_values("create_time", "update_time", "delete_time", "purge_time", kind=_Number),
+    *_values("removed_by"),
+)
+"""The registry: catalogs that were created at run time, and values of declared ones. `labels`,
+`removed_by` (services): JSON."""
+
 CATEGORY_HEAD = 500
 """Indexed characters of a category. An index entry of PostgreSQL has at most 2,704 bytes (675
 characters of 4 bytes); eight levels have up to 1,045 characters."""

@@ -99,7 +99,7 @@ class IndexLoop:
         """
         worked = False
         ready = []
-        for outstanding in await self.worker.record.outstanding(self.worker.catalogs):
+        for outstanding in await self.worker.record.outstanding(list(self.worker.catalogs)):
             key = outstanding.generation.collection
             status = self._statuses.setdefault(key, CollectionStatus())
             if self.failures.ready(key) and (status.check is None or status.check.done()):

@@ -12,8 +12,10 @@ from retriever.ports.catalog import HashRecord, UnnamedRecord
 from retriever.ports.embedder import Embedder
 from retriever.ports.engine import VectorIndex
 from retriever.ports.photos import PhotoFiles
+from retriever.ports.registry import RemovalRecord
 from retriever.workers.leader import Leadership
 from servicekit.backups.store import Backups
+from servicekit.catalogs import KnownCatalogs
 from servicekit.jobs import Jobs
 from sightline_rules.filters import Filter
 
@@ -50,6 +52,7 @@ class WorkerRecord(
     UnnamedRecord,
     indexing.LabelRecord,
     indexing.LagRecord,
+    RemovalRecord,
     Protocol,
 ):
     """The record, as the worker uses it."""
@@ -74,7 +77,7 @@ class Wakes:
 class Worker:
     """Collaborators of a worker."""
 
-    catalogs: Sequence[str]
+    catalogs: KnownCatalogs
     options: Options
     record: WorkerRecord
     photos: PhotoFiles

@@ -62,7 +62,7 @@ class EmbeddingLoop:
     async def step(self) -> bool:
         """Start a step of each version that has pending photos or texts and no running step."""
         live: defaultdict[str, list[Outstanding]] = defaultdict(list)
-        for outstanding in await self.worker.record.outstanding(self.worker.catalogs):
+        for outstanding in await self.worker.record.outstanding(list(self.worker.catalogs)):
             live[outstanding.generation.catalog_id].append(outstanding)
         for catalog in self.worker.catalogs:
             if self.failures.ready(catalog):

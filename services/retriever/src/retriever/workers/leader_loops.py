@@ -9,6 +9,7 @@ from prometheus_client import Gauge
 from retriever.backup import backups
 from retriever.catalog import deletions
 from retriever.catalog.images import hash_photos
+from retriever.catalog.removal import Removal
 from retriever.domain.index_values import Waiting
 from retriever.indexing import lag
 from retriever.indexing.outbox import LeadershipLost
@@ -18,6 +19,7 @@ from retriever.workers.context import Wakes, Worker
 from retriever.workers.embedding import EMBEDDING, MISMATCH, EmbeddingLoop
 from retriever.workers.jobs import KINDS, JobLoop
 from retriever.workers.tasks import Tasks
+from servicekit.catalogs import CatalogChange
 from servicekit.errors import ServiceError
 from servicekit.liveness import LIVENESS
 from servicekit.telemetry import get_logger
@@ -32,6 +34,8 @@ HASH_PAUSE_SECONDS = 1.0
 """Seconds between two lots of photos that are hashed beside other work."""
 HASH_TURN_SECONDS = 60.0
 """Seconds between searches for photos that earlier releases stored without a hash."""
+REMOVAL_TURN_SECONDS = 5.0
+"""Seconds between looks for deleted catalogs whose term has ended."""
 LEADING = "leader"
 """Name for servicekit.liveness: the worker waits for the lease, or checks for work."""
 HASHED_PHOTOS = 8
@@ -78,8 +82,13 @@ async def lead(worker: Worker) -> None:
         LEADS.set(0)
         for loop in (INDEXING, EMBEDDING):
             LIVENESS.suspend(loop)
-        lag.forget_lag()
-        MISMATCH.clear()
+        forget_metrics()
+
+
+def forget_metrics() -> None:
+    """Remove the metrics of catalogs, which would be outdated."""
+    lag.forget_lag()
+    MISMATCH.clear()
 
 
 class Loops:
@@ -92,6 +101,9 @@ class Loops:
         self.embedding = EmbeddingLoop(worker, self._wakes, tasks)
         self.indexing = IndexLoop(worker, self._wakes, tasks, self.embedding.busy)
         self.jobs = JobLoop(worker, tasks, self.indexing)
+        self._removal = Removal(
+            worker.record, worker.photos, worker.index, worker.catalogs.declared
+        )
         self._commits = worker.record.commits()
         """Set when the record has changed; None: changes are not reported."""
         self._wanted = self._commits or asyncio.Event()
@@ -116,10 +128,26 @@ class Loops:
             (jobs.begin_next, wakes.others, None),
             (self._hash, asyncio.Event(), HASH_TURN_SECONDS),
             (partial(tidying.tidy, self._worker), asyncio.Event(), tidying.TURN_SECONDS),
+            (self._removal.step, asyncio.Event(), REMOVAL_TURN_SECONDS),
         ):
             self._tasks.start(self._tasks.repeat(step, wake, turn, *alive))
         self._tasks.start(self.indexing.follow_engine())
         self._tasks.start(lag.keep_measuring(self._worker.catalogs, self._worker.record))
+        self._tasks.start(self._follow_catalogs())
+
+    async def _follow_catalogs(self) -> None:
+        """Work for a new catalog at once, and drop the metrics of a removed one."""
+
+        def changed(_: CatalogChange) -> None:
+            for each in (self._wanted, self._wakes.photos, self._wakes.changes):
+                each.set()
+            forget_metrics()
+
+        end = self._worker.catalogs.on_change(changed)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            end()
 
     async def _keep(self) -> None:
         try:
@@ -135,7 +163,7 @@ class Loops:
         if self.indexing.failures:
             self._wakes.changes.set()
         worker, wakes = self._worker, self._wakes
-        waiting = await worker.record.waiting(worker.catalogs, worker.options.spaces, KINDS)
+        waiting = await worker.record.waiting(list(worker.catalogs), worker.options.spaces, KINDS)
         for wake, wanted in (
             (wakes.photos, waiting.photos),
             (wakes.changes, waiting.changes),

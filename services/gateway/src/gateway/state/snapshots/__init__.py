@@ -8,7 +8,7 @@ import asyncio
 import contextvars
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from prometheus_client import Counter, Gauge
@@ -17,6 +17,7 @@ from gateway.model.snapshot import CatalogSnapshot
 from gateway.state.snapshots.files import SnapshotFiles
 from gateway.state.snapshots.reading import SnapshotSource
 from servicekit import deadlines
+from servicekit.catalogs import CatalogChange
 from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
 
@@ -53,20 +54,24 @@ class Snapshots:
     def __init__(
         self,
         source: SnapshotSource,
-        catalogs: Iterable[str],
+        catalogs: Collection[str],
         *,
         seconds: float,
         most_age_seconds: float,
         files: SnapshotFiles | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`seconds`: time between two reads; 0: no reads. `most_age_seconds`: maximum age of a
-        usable snapshot. `files`: store of snapshots; None: in memory only."""
-        self._source, self._catalogs, self._files = source, sorted(catalogs), files
+        """`catalogs`: a live collection. `seconds`: time between two reads; 0: no reads.
+        `most_age_seconds`: maximum age of a usable snapshot. `files`: store of snapshots; None: in
+        memory only."""
+        self._source, self._catalogs, self._files = source, catalogs, files
         self._seconds, self._most_age = seconds, most_age_seconds
         self._clock = clock
         self._held: dict[str, CatalogSnapshot] = {}
         self._task: asyncio.Task[None] | None = None
+        self._due: dict[str, float] = {}
+        """By catalog: when it is read next, seconds of the event loop's clock."""
+        self._added = asyncio.Event()
 
     def get(self, catalog_id: str) -> CatalogSnapshot | None:
         """Return the catalog's snapshot; None if there is none or it is too old."""
@@ -92,14 +97,36 @@ class Snapshots:
             with suppress(asyncio.CancelledError):
                 await self._task
 
+    def follow(self, change: CatalogChange) -> None:
+        """Drop the snapshots of removed catalogs, with their files, and read those of added
+        ones."""
+        for catalog_id in change.removed:
+            self._held.pop(catalog_id, None)
+            self._due.pop(catalog_id, None)
+            if self._files is not None:
+                self._files.delete(catalog_id)
+        self._count()
+        self._added.set()
+
     async def _run(self) -> None:
-        for catalog_id in self._catalogs:
+        for catalog_id in sorted(self._catalogs):
             await self.load(catalog_id)
+        now = asyncio.get_running_loop().time
         while True:
-            read = [await self.refresh(catalog_id) for catalog_id in self._catalogs]
-            full = all(read) and all(each.rows for each in self._held.values())
-            seconds = self._seconds if full else min(self._seconds, AGAIN_SECONDS)
-            await asyncio.sleep(seconds * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311
+            self._added.clear()
+            for catalog_id in sorted(self._catalogs):
+                if self._due.get(catalog_id, 0.0) <= now():
+                    self._due[catalog_id] = now() + await self._next(catalog_id)
+            next_read = min(self._due.values(), default=now() + AGAIN_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._added.wait(), max(0.0, next_read - now()))
+
+    async def _next(self, catalog_id: str) -> float:
+        """Refresh the catalog's snapshot. Return the seconds until the next refresh."""
+        read, held = await self.refresh(catalog_id), self._held.get(catalog_id)
+        full = read and held is not None and held.rows
+        seconds = self._seconds if full else min(self._seconds, AGAIN_SECONDS)
+        return seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
 
     async def load(self, catalog_id: str) -> None:
         """Load the catalog's stored snapshot."""
@@ -124,12 +151,16 @@ class Snapshots:
             return False
         READS.labels("read").inc()
         self._hold(catalog_id, made)
-        if self._files is not None:
+        if self._files is not None and catalog_id in self._held:
             await asyncio.to_thread(self._files.save, catalog_id, made)
         return True
 
     def _hold(self, catalog_id: str, snapshot: CatalogSnapshot) -> None:
-        self._held[catalog_id] = snapshot
+        if catalog_id in self._catalogs:  # it may have been removed while it was read
+            self._held[catalog_id] = snapshot
+        self._count()
+
+    def _count(self) -> None:
         times = [each.time_micros for each in self._held.values()]
-        TIME.set(min(times) / 1e6 if len(times) == len(self._catalogs) else 0)
+        TIME.set(min(times) / 1e6 if times and len(times) == len(self._catalogs) else 0)
         PRODUCTS.set(sum(len(each.rows) for each in self._held.values()))

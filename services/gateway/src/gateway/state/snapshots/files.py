@@ -78,6 +78,15 @@ class SnapshotFiles:
                 "snapshot not written", folder=str(self.folder), problem=str(error)
             )
 
+    def delete(self, catalog_id: str) -> None:
+        """Delete the catalog's file, if there is one; errors are logged."""
+        try:
+            self._path(catalog_id).unlink(missing_ok=True)
+        except OSError as error:
+            get_logger().warning(
+                "snapshot not deleted", folder=str(self.folder), problem=str(error)
+            )
+
     def _path(self, catalog_id: str) -> Path:
         return self.folder / f"{catalog_id}.snapshot"
 

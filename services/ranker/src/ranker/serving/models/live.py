@@ -6,7 +6,7 @@ keeps serving. Beside them are the models that requests name.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 
 from prometheus_client import Gauge
 
@@ -53,7 +53,7 @@ class LiveModels:
 
     def __init__(
         self,
-        catalogs: Sequence[str],
+        catalogs: Collection[str],
         promotions: ModelRegistry,
         load: LoadModel,
         in_memory_items: int,
@@ -63,7 +63,7 @@ class LiveModels:
     ) -> None:
         """`in_memory_items`: number of products up to which the previous model is not kept.
         `commits`: that of the record (servicekit.sql)."""
-        self._catalogs = tuple(catalogs)
+        self._catalogs = catalogs
         self._promotions = promotions
         self._load = load
         self._in_memory_items = in_memory_items
@@ -93,7 +93,7 @@ class LiveModels:
     async def refresh(self) -> None:
         """Load models promoted since the last read and swap them in."""
         async with self._refreshing:  # otherwise a slow read could restore an older model
-            promoted = await self._promotions.promoted(self._catalogs)
+            promoted = await self._promotions.promoted(list(self._catalogs))
             for catalog_id in self._serving.keys() - promoted.keys():
                 self._drop(catalog_id)
             for catalog_id in self._refused.keys() - promoted.keys():

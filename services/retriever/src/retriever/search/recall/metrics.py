@@ -1,6 +1,6 @@
 """Metrics of the recall watchdog."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -31,7 +31,7 @@ class RecallCollector(Collector):
     """Name, help, and field of a verdict. Of several generations or catalogs the worst value is
     exported: the lowest, or for `below_floor` the highest."""
 
-    def __init__(self, watchdog: Watchdog, catalogs: Sequence[str]) -> None:
+    def __init__(self, watchdog: Watchdog, catalogs: Collection[str]) -> None:
         self._watchdog = watchdog
         self._catalogs = catalogs
 

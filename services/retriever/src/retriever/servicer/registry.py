@@ -1,0 +1,115 @@
+"""CatalogRegistryService and CatalogListService on gRPC."""
+
+from dataclasses import dataclass
+
+from retriever.catalog.registry import UNDO_DAYS, Registry
+from retriever.domain.registry import CatalogEntry, CatalogUpdate, CatalogValues
+from servicekit.catalog_list import list_message, state_message
+from servicekit.catalogs import KnownCatalogs
+from servicekit.config import DEFAULT_CATALOG
+from servicekit.requests import take_request_id, timestamp
+from servicekit.server import Context
+from sightline.common.v1 import catalog_list_service_pb2 as list_pb
+from sightline.common.v1 import catalog_list_service_pb2_grpc
+from sightline.retriever.v1 import catalog_registry_service_pb2 as pb
+from sightline.retriever.v1 import catalog_registry_service_pb2_grpc
+
+
+@dataclass(frozen=True)
+class CatalogListServicer(catalog_list_service_pb2_grpc.CatalogListServiceServicer):
+    """Servicer of catalog_list_service.proto."""
+
+    registry: Registry
+
+    async def ReadCatalogList(
+        self, request: list_pb.ReadCatalogListRequest, context: Context
+    ) -> list_pb.ReadCatalogListResponse:
+        found = await self.registry.record.catalog_list(request.known_revision)
+        if found is None:
+            return list_pb.ReadCatalogListResponse(
+                revision=request.known_revision, not_modified=True
+            )
+        return list_message(found)
+
+    async def ConfirmRemoval(
+        self, request: list_pb.ConfirmRemovalRequest, context: Context
+    ) -> list_pb.ConfirmRemovalResponse:
+        await self.registry.confirm(request.catalog_id, request.uid, request.service)
+        return list_pb.ConfirmRemovalResponse()
+
+
+@dataclass(frozen=True)
+class CatalogRegistryServicer(catalog_registry_service_pb2_grpc.CatalogRegistryServiceServicer):
+    """Servicer of catalog_registry_service.proto."""
+
+    registry: Registry
+    catalogs: KnownCatalogs
+    """Those of this process, which know a change once its call is answered."""
+
+    async def CreateCatalog(self, request: pb.CreateCatalogRequest, context: Context) -> pb.Catalog:
+        take_request_id(request.request_id)
+        made = await self.registry.create(request.catalog_id, _values(request.catalog))
+        await self.catalogs.refresh()
+        return self._message(made)
+
+    async def GetCatalog(self, request: pb.GetCatalogRequest, context: Context) -> pb.Catalog:
+        take_request_id(request.request_id)
+        return self._message(await self.registry.get(request.catalog_id or DEFAULT_CATALOG))
+
+    async def ListCatalogs(
+        self, request: pb.ListCatalogsRequest, context: Context
+    ) -> pb.ListCatalogsResponse:
+        take_request_id(request.request_id)
+        found, token = await self.registry.page(request.page_size, request.page_token)
+        return pb.ListCatalogsResponse(catalogs=map(self._message, found), next_page_token=token)
+
+    async def UpdateCatalog(self, request: pb.UpdateCatalogRequest, context: Context) -> pb.Catalog:
+        take_request_id(request.request_id)
+        values, paths = _values(request.catalog), tuple(request.update_mask.paths)
+        update = CatalogUpdate(values, paths, request.catalog.etag)
+        changed = await self.registry.update(request.catalog_id or DEFAULT_CATALOG, update)
+        await self.catalogs.refresh()
+        return self._message(changed)
+
+    async def DeleteCatalog(self, request: pb.DeleteCatalogRequest, context: Context) -> pb.Catalog:
+        take_request_id(request.request_id)
+        term = request.undo_days if request.HasField("undo_days") else UNDO_DAYS
+        catalog_id = request.catalog_id or DEFAULT_CATALOG
+        deleted = await self.registry.delete(catalog_id, term, request.etag)
+        await self.catalogs.refresh()
+        return self._message(deleted)
+
+    async def UndeleteCatalog(
+        self, request: pb.UndeleteCatalogRequest, context: Context
+    ) -> pb.Catalog:
+        take_request_id(request.request_id)
+        restored = await self.registry.undelete(request.catalog_id or DEFAULT_CATALOG)
+        await self.catalogs.refresh()
+        return self._message(restored)
+
+    def _message(self, entry: CatalogEntry) -> pb.Catalog:
+        values = entry.values
+        return pb.Catalog(
+            catalog_id=entry.catalog_id,
+            display_name=values.display_name,
+            language_code=values.language_code,
+            labels=[pb.CatalogLabel(name=name, value=value) for name, value in values.labels],
+            quota_share=values.quota_share,
+            etag=values.etag,
+            state=state_message(entry.state),
+            declared=entry.catalog_id in self.registry.declared,
+            create_time=timestamp(entry.create_micros) if entry.create_micros else None,
+            update_time=timestamp(entry.update_micros) if entry.update_micros else None,
+            delete_time=timestamp(entry.delete_micros) if entry.delete_micros else None,
+            purge_time=timestamp(entry.purge_micros) if entry.purge_micros else None,
+            pending_services=entry.pending,
+        )
+
+
+def _values(message: pb.Catalog) -> CatalogValues:
+    return CatalogValues(
+        message.display_name,
+        message.language_code,
+        tuple(sorted((each.name, each.value) for each in message.labels)),
+        message.quota_share or 1.0,
+    )

@@ -1,0 +1,137 @@
+"""Catalogs that are created while services are down, and restarts without the registry."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from local_suite.suite import Suite
+from sightline_client import (
+    Event,
+    EventType,
+    Product,
+    ProductImage,
+    SightlineClient,
+    SightlineError,
+)
+from tests.live.catalog_removal import MARK, files_with, marked, removed, snapshot_of
+from tests.live.conftest import until_indexed
+from tests.live.two_shops import PHOTOS, refusal
+from tests.waiting import until
+
+
+@pytest.mark.usefixtures("suite")
+async def test_every_process_of_its_own_serves_a_new_catalog_at_once(gateway: str) -> None:
+    async with SightlineClient(gateway, catalog="new-apart") as client:
+        await client.create_catalog("new-apart")
+        spaces, models, report = await asyncio.gather(
+            client.list_spaces(),
+            client.list_models(),
+            client.upsert_products([Product("p1", "One", images=(ProductImage(PHOTOS[0]),))]),
+        )
+        assert (spaces != (), models, report.failures) == (True, (), ())
+        written = await client.write_events([Event("e1", EventType.VIEW, "p1", user="ann")])
+        assert written.failures == ()
+        await until_indexed(client, 1)
+        (found,) = (await client.search(image=PHOTOS[0])).results
+        assert found.product.product_id == "p1"
+
+
+async def test_a_service_that_was_down_knows_what_was_created_meanwhile(
+    gateway: str, suite: Suite
+) -> None:
+    async with SightlineClient(gateway, catalog="new-while-down") as client:
+        suite.stop("ranker", kill=True)
+        suite.stop("embedder", kill=True)
+        try:
+            await client.create_catalog("new-while-down")
+            report = await client.upsert_products([Product("p1", "One")])
+        finally:
+            suite.start("embedder")
+            suite.start("ranker")
+        assert report.failures == ()
+        assert await client.list_models() == ()
+        assert await client.list_spaces() != ()
+
+
+async def test_the_list_survives_a_restart_without_the_retriever(
+    gateway: str, suite: Suite
+) -> None:
+    async with SightlineClient(gateway, catalog="kept") as client:
+        await client.create_catalog("kept")
+        assert await client.list_models() == ()  # the ranker knows it
+        assert await client.list_spaces() != ()
+        suite.stop("retriever", kill=True)
+        try:
+            for name in ("ranker", "embedder", "gateway"):
+                suite.stop(name, kill=True)
+                suite.start(name)
+            assert await client.list_models() == ()
+            assert await client.list_spaces() != ()
+            async with SightlineClient(gateway, catalog="unknown") as other:
+                assert await refusal(other.list_models(timeout=5)) == "CATALOGS_UNAVAILABLE"
+        finally:
+            suite.start("retriever")
+
+
+async def test_a_deleted_catalog_is_refused_restored_and_removed_from_every_service(
+    gateway: str, suite: Suite
+) -> None:
+    async with SightlineClient(gateway, catalog="to-delete") as client:
+        await client.create_catalog("to-delete")
+        product = await marked(client, suite)
+        assert files_with(suite.layout.data / "retriever", MARK.encode())
+        assert files_with(suite.layout.data / "ranker", MARK.encode())
+
+        await client.delete_catalog("to-delete")
+        assert await refusal(client.recommend(image=PHOTOS[0])) == "CATALOG_DELETED"
+        assert await refusal(client.upsert_products([product])) == "CATALOG_DELETED"
+        await client.undelete_catalog("to-delete")
+        assert (await client.get_product("p1")).title == product.title
+        assert (await client.search(image=PHOTOS[0])).results
+
+        await client.delete_catalog("to-delete", undo_days=0)
+        suite.stop("embedder", kill=True)
+        try:
+            await until(lambda: pending(client, ("embedder",)))
+        finally:
+            suite.start("embedder")
+        await until(lambda: removed(client, "to-delete"))
+        for service in ("retriever", "ranker", "gateway", "embedder"):
+            assert files_with(suite.layout.data / service, MARK.encode()) == []
+        assert not snapshot_of(suite, "to-delete").exists()
+        assert await refusal(client.get_product("p1")) == "CATALOG_NOT_FOUND"
+
+        await client.create_catalog("to-delete")
+        assert await refusal(client.get_product("p1")) == "PRODUCT_NOT_FOUND"
+        assert [one.product_id async for one in client.list_products()] == []
+
+
+async def pending(client: SightlineClient, services: tuple[str, ...]) -> bool:
+    return (await client.get_catalog("to-delete")).pending_services == services
+
+
+async def test_traffic_during_a_deletion_leaves_nothing(gateway: str, suite: Suite) -> None:
+    async with SightlineClient(gateway, catalog="busy") as client:
+        await client.create_catalog("busy")
+        stop = asyncio.Event()
+
+        async def write() -> None:
+            number = 0
+            while not stop.is_set():
+                number += 1
+                with contextlib.suppress(SightlineError):
+                    await client.upsert_products([Product(f"busy{MARK}{number}", "Busy")])
+                with contextlib.suppress(SightlineError):
+                    await client.write_events(
+                        [Event(f"busy{number}", EventType.VIEW, f"busy{MARK}1", user="ann")]
+                    )
+
+        writing = asyncio.create_task(write())
+        await asyncio.sleep(1.0)
+        await client.delete_catalog("busy", undo_days=0)
+        await until(lambda: removed(client, "busy"))
+        stop.set()
+        await writing
+        for service in ("retriever", "ranker"):
+            assert files_with(suite.layout.data / service, f"busy{MARK}".encode()) == []
