@@ -14,8 +14,9 @@ from tests.fakes.gateway import FakeGateway
 
 DOCS = Path(__file__).parents[3] / "docs"
 TYPED_LIVE = {"start", "tutorials"}
-TYPED_LIVE_TOO = {"access.md"}
-"""Pages that tests/live/test_access.py runs, with a gateway that authenticates callers."""
+TYPED_LIVE_TOO = {"access.md", "agents.md"}
+"""Pages that tests/live/test_access.py runs, with a gateway that authenticates callers, and
+tests/live/test_agents.py, with the server of agents."""
 SNIPPETS = [
     (page.name, snippet)
     for page in sorted([*DOCS.glob("*/*.md"), *DOCS.glob("merchandise/scenes/*.md")])
