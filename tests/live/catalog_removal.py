@@ -52,6 +52,5 @@ async def marked(client: SightlineClient, suite: Suite) -> Product:
     assert (await client.write_events([event])).failures == ()
     await until_indexed(client, 1)
     await client.recommend(image=PHOTOS[0], user="ann")
-    snapshot = snapshot_of(suite, client.catalog)
-    await until(lambda: snapshot.is_file() and MARK.encode() in snapshot.read_bytes())
+    await until(snapshot_of(suite, client.catalog).is_file)
     return product

@@ -11,7 +11,7 @@ import pytest
 
 from local_suite.suite import Suite
 from sightline_client import Event, EventType, Product, ProductImage, SightlineClient
-from tests.live.catalog_removal import MARK, files_with, marked, removed
+from tests.live.catalog_removal import MARK, files_with, marked, removed, snapshot_of
 from tests.live.conftest import until_indexed
 from tests.live.hands import Hands
 from tests.live.two_shops import PHOTOS, refusal
@@ -106,6 +106,7 @@ async def test_a_deleted_catalog_is_removed_from_every_store(gateway: str, suite
         await until(lambda: removed(client, "to-delete"))
         for service in ("retriever", "ranker", "gateway", "embedder"):
             assert files_with(suite.layout.data / service, MARK.encode()) == []
+        assert not snapshot_of(suite, "to-delete").exists()
         assert await refusal(client.get_product("p1")) == "CATALOG_NOT_FOUND"
         entries = [one async for one in client.list_audit()]
         assert any(one.method.endswith("DeleteCatalog") for one in entries)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from servicekit.catalog_list import RemoteRegistry
+from servicekit.catalog_removal import RemovalNotes
+from servicekit.catalogs import KnownCatalogs
 from sightline.common.v1 import catalog_list_service_pb2 as list_pb
 from sightline.common.v1.catalog_list_service_pb2_grpc import CatalogListServiceStub
 from sightline.retriever.v1 import catalog_registry_service_pb2 as pb
@@ -117,12 +120,11 @@ async def test_a_deleted_catalog_is_refused_restored_and_removed(
     assert await shop.record.history("new") == []
     assert not files_with(tmp_path, b"anzibarquux")
 
-    names = CatalogListServiceStub(shop.channel)
-    (entry,) = (await names.ReadCatalogList(list_pb.ReadCatalogListRequest())).catalogs
+    services = KnownCatalogs(("default",), RemoteRegistry(shop.channel))
+    await services.refresh()
+    (entry,) = services.removing()
     for service in ("embedder", "ranker"):
-        await names.ConfirmRemoval(
-            list_pb.ConfirmRemovalRequest(catalog_id="new", uid=entry.uid, service=service)
-        )
+        await RemovalNotes(shop.channel, service).confirm(entry)
     assert (await registry.GetCatalog(get)).state == list_pb.CATALOG_STATE_REMOVED
     with refused("NOT_FOUND", "CATALOG_NOT_FOUND"):
         await shop.products.UpsertProducts(request)
