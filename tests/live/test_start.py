@@ -28,7 +28,7 @@ BY_CURL = "shop-by-curl.md"
 FIRST_HOUR = "../start/first-hour.md"
 HERE = "127.0.0.1:8600"
 HTTP = "127.0.0.1:8609"
-PROBLEM = '"type":"urn:sightline:error'
+PROBLEM = '"domain":"sightline"'
 """In each error over HTTP, which curl prints as any answer."""
 QUICKSTART = "../start/quickstart.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
