@@ -6,6 +6,7 @@ import random
 import time
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -17,7 +18,6 @@ from sightline.common.v1.facet_pb2 import FacetRequest
 from sightline.common.v1.filter_pb2 import Filter
 from sightline.gateway.v1.catalog_service_pb2 import ImportProductsRequest, PurgeProductsRequest
 from sightline.gateway.v1.control_pb2 import Control
-from sightline.gateway.v1.recommendation_service_pb2 import ExplainRecommendationRequest
 from sightline.gateway.v1.user_event_service_pb2 import MergeShopperRequest
 from tests.fuzz import conditions, pictures
 from tests.fuzz.encoding import framed
@@ -91,8 +91,8 @@ class Composer:
             weights = (98, 0, 0, 0, 2)
         (catalog,) = self._chance.choices(catalogs, weights)
         if not self._hostile(0.2):
-            explained = isinstance(message, ExplainRecommendationRequest)
-            asked = message.request if explained else message  # type: ignore[attr-defined]
+            own = "catalog_id" in message.DESCRIPTOR.fields_by_name
+            asked: Any = message if own else getattr(message, "request")  # noqa: B009
             asked.catalog_id = catalog
         return message
 

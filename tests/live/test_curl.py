@@ -1,5 +1,7 @@
-"""Every page for integrators shows curl, and each of these commands answers; docs/integrate/http.md
-has tests of its own (tests/live/test_http.py), the tutorials too (tests/live/test_start.py)."""
+"""Every page for integrators shows curl, and each of these commands answers.
+
+tests/live/test_start.py types those of the tutorials.
+"""
 
 import json
 import re
@@ -14,6 +16,8 @@ from tests.live.test_http import ADDRESS, ROOT
 from tests.waiting import SECONDS
 
 INTEGRATE, TUTORIALS = ROOT / "docs/integrate", ROOT / "docs/tutorials"
+TYPED = {"http.md": "tests/live/test_http.py", "agents.md": "tests/live/test_agents.py"}
+"""Pages whose commands have a test of their own."""
 WITHOUT = {
     *("README.md", "errors.md"),  # without commands
     *("browser-events.md", "feeds.md", "typescript-shop.md"),  # of a client that is no single call
@@ -26,7 +30,7 @@ NO_SPACE = "CLASSIFIER_UNAVAILABLE"
 COMMANDS = [
     (page.name, command)
     for page in sorted(INTEGRATE.glob("*.md"))
-    if page.name != "http.md"
+    if page.name not in TYPED
     for block in re.findall(r"^```sh\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
     for command in re.split(r"\n(?=curl )", block)
     if command.startswith("curl ")
@@ -42,6 +46,7 @@ def test_a_page_with_commands_shows_curl(page: Path) -> None:
 def test_each_command_answers(
     page: str, command: str, suite: Suite, shop_is_open: None, tmp_path: Path
 ) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     for name in PHOTOS:
         shutil.copyfile(PHOTO, tmp_path / name)
     done = subprocess.run(

@@ -104,6 +104,7 @@ def said(answer: CallToolResult) -> str:
 
 async def test_each_caller_has_the_roles_of_its_own_key(suite: Suite) -> None:
     event = {"event_id": "e1", "type": "CLICK", "product_id": "p1", "user": "ann"}
+    suite.ranker.script.times_valid = True
     async with serving(suite) as shop:
         read, denied, nobody, guessed, written, unread = await asyncio.gather(
             shop.ask(READER, "search_products", photo=PHOTO),

@@ -106,7 +106,7 @@ async def test_a_page_follows_a_job(page: Page, face: Face) -> None:
 async def test_a_page_of_another_origin_gets_no_answer(page: Page) -> None:
     async with serving_http({"origins": ("https://shop.example",)}) as other:
         code = """
-        const error = await client.catalog.getProduct({ productId: "p1" }, { timeoutMs: 300 })
+        const error = await client.catalog.getProduct({ productId: "p1" }, { timeoutMs: 5000 })
           .catch((each) => each);
         return [error.reason, error.whatToDo];
         """

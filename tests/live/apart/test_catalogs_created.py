@@ -19,6 +19,9 @@ from tests.live.conftest import until_indexed
 from tests.live.two_shops import PHOTOS, refusal
 from tests.waiting import until
 
+CREATED = ("new-apart", "new-while-down", "kept", "to-delete")
+"""Catalogs that are created here, in the suite of all tests of this folder."""
+
 
 @pytest.mark.usefixtures("suite")
 async def test_every_process_of_its_own_serves_a_new_catalog_at_once(gateway: str) -> None:

@@ -14,6 +14,7 @@ from local_suite.suite import Suite
 from sightline_client import Product, ProductImage, SightlineClient
 from tests.engines import ROOT
 from tests.fakes.photos import photo
+from tests.live.apart.test_catalogs_created import CREATED
 from tests.live.conftest import CATALOGS
 from tests.live.two_shops import (
     ANN,
@@ -50,7 +51,7 @@ async def test_metrics_name_neither_products_nor_people_and_tell_the_shops_apart
     assert len(asked) == 9
     assert {metric for metric in asked if f"\n{metric}{{" not in text} == set()
     labelled = set(re.findall(r'catalog="([^"]*)"', text))
-    assert {ISOLATED, BESIDE} <= labelled <= set(CATALOGS)
+    assert {ISOLATED, BESIDE} <= labelled <= {*CATALOGS, *CREATED}
 
 
 async def test_what_one_shop_waits_for_moves_no_figure_of_the_other(

@@ -108,7 +108,10 @@ async def test_long_texts_are_parsed_beside_the_event_loop(monkeypatch) -> None:
 def test_all_calls_whose_requests_have_filters_read_texts() -> None:
     found = dict[str, list[str]]()
     for name, calls in {
-        "RecommendationService": ["Recommend", "Search", "List", "ExplainRecommendation"],
+        "RecommendationService": [
+            *("Recommend", "Search", "List"),
+            *("RecommendValues", "RecommendShelves", "ExplainRecommendation"),
+        ],
         "CatalogService": ["ListProducts", "PurgeProducts"],
         "UserEventService": [],
     }.items():

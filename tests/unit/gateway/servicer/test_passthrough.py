@@ -37,6 +37,7 @@ HERE = {
     "sightline.gateway.v1.AdminService": {
         "GetStatus",
         "ListModels",
+        "ListTopSearches",
         "DropAuditEntries",
         "ListAuditEntries",
         "ReadAuditChain",

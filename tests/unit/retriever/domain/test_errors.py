@@ -10,7 +10,11 @@ import pytest
 from retriever.domain import errors
 from retriever.domain.errors import (
     BackupQuota,
+    CatalogDeclared,
+    CatalogExists,
     CatalogNotEmpty,
+    CatalogRemoving,
+    CatalogsFull,
     ColumnsUnavailable,
     EmbedderUnavailable,
     EtagMismatch,
@@ -87,6 +91,10 @@ MADE: list[ServiceError] = [
     ImageDamaged(),
     IndexRefused(),
     CatalogNotEmpty(),
+    CatalogExists(),
+    CatalogDeclared(),
+    CatalogRemoving(),
+    CatalogsFull(8),
     BackupQuota(3, 5_000_000),
     ImageTakenDown("images[0]"),
 ]

@@ -72,15 +72,19 @@ class Router:
 
 
 def _ends(root: _Node, segments: list[str]) -> Iterator[tuple[dict[str, Route], list[str]]]:
-    """Yield the routes that fit, with a custom verb first."""
+    """Yield the routes that fit: those with its custom verb, else those without one."""
     if not segments:  # `*`, or not absolute
         return
     *before, last = segments
     name, colon, verb = last.rpartition(":")
+    has_verb = False
     if colon:
         for node, values in _walk(root, [*before, name]):
             if routes := node.ends.get(verb):
+                has_verb = True
                 yield routes, values
+    if has_verb:
+        return
     for node, values in _walk(root, segments):
         if routes := node.ends.get(""):
             yield routes, values
