@@ -1,4 +1,4 @@
-"""What to do about each reason of an error, from the tables of the two pages on errors.
+"""Advice about each reason of an error, from the tables of the two pages on errors.
 
 The HTTP process sends these texts with its problems and serves them at /errors.
 """

@@ -1,4 +1,4 @@
-"""What schemathesis must not count as a failure; it loads this module by SCHEMATHESIS_HOOKS."""
+"""Requests that schemathesis must not judge; it loads this module by SCHEMATHESIS_HOOKS."""
 
 from collections.abc import Mapping
 from typing import Any

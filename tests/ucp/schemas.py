@@ -11,7 +11,7 @@ from referencing import Registry, Resource
 FOLDER = Path(__file__).parent / "schemas"
 SITE = "https://ucp.dev/schemas"
 RELEASED = "https://ucp.dev/2026-04-08/schemas"
-"""Where profiles say that they are; their own ids have no version."""
+"""Addresses of schemas in profiles; their own ids have no version."""
 
 PROFILE = f"{SITE}/ucp.json#/$defs/business_schema"
 SEARCH_REQUEST = f"{SITE}/shopping/catalog_search.json#/$defs/search_request"

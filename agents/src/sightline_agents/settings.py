@@ -102,7 +102,7 @@ class Caller(OptionGroup):
 
 @dataclass(frozen=True)
 class Offer(OptionGroup):
-    """What callers may do."""
+    """Limits and permissions of callers."""
 
     writes: Writes = False
     photos: Photos = None
@@ -110,7 +110,7 @@ class Offer(OptionGroup):
 
 @dataclass(frozen=True)
 class Listening(OptionGroup):
-    """Where the server is reached."""
+    """Addresses at which the server is reached."""
 
     host: Host = "127.0.0.1"
     port: Port = 8690

@@ -36,12 +36,12 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class TypedText:
-    """What was typed so far."""
+    """Text that was typed so far."""
 
     words: tuple[str, ...]
     """Folded, at least one."""
     finished: bool
-    """Whether the last word is whole."""
+    """True if the last word is whole."""
 
     @classmethod
     def of(cls, text: str) -> "TypedText | None":
@@ -52,13 +52,13 @@ class TypedText:
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a typed text means among the words of an index."""
+    """Meaning of a typed text among the words of an index."""
 
     typed: TypedText
     words: tuple[Ranges, ...]
     """By typed word, the words that it may mean."""
     corrected: bool = False
-    """Whether a word was replaced by the nearest one."""
+    """True if a word was replaced by the nearest one."""
 
     def marks(self, text: str, lexicon: Lexicon) -> list[tuple[int, int]]:
         """Return where a text has what was typed, from and before, in characters."""
@@ -82,7 +82,7 @@ class PhraseIndex:
 
     lexicon: Lexicon
     starts: Places
-    """Where the rows of each word begin in `rows`; one more at the end."""
+    """Offsets in `rows` at which the rows of each word begin; one more at the end."""
     rows: Rows
     """Rows by word, ascending."""
     own: Flags

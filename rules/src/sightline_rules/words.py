@@ -41,7 +41,7 @@ class WordSpan(NamedTuple):
 
     word: str
     starts: tuple[int, ...]
-    """Where each character of the word begins."""
+    """Offset of each character of the word."""
     end: int
 
 

@@ -1,4 +1,4 @@
-"""What agents are told about failed calls."""
+"""Tests of the advice to agents about failed calls."""
 
 import re
 from datetime import timedelta

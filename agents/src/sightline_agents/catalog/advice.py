@@ -1,4 +1,4 @@
-"""What an agent can do about a failed call, by reason and by gRPC code."""
+"""Advice to an agent about a failed call, by reason and by gRPC code."""
 
 import re
 from collections.abc import Mapping

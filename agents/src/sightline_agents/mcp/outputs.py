@@ -119,7 +119,7 @@ class CatalogField(BaseModel):
 
 
 class Fields(BaseModel):
-    """What filters can say."""
+    """Fields and operators of filters."""
 
     fields: list[CatalogField]
     syntax: list[str]

@@ -1,4 +1,4 @@
-"""What a shop declares: its profile at /.well-known/ucp, and the extension for photos."""
+"""Declarations of a shop: its profile at /.well-known/ucp, and the extension for photos."""
 
 import re
 from dataclasses import dataclass

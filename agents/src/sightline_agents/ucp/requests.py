@@ -45,7 +45,7 @@ class Filters(Request):
 
     @property
     def known(self) -> bool:
-        """Whether there is a condition that this server knows."""
+        """Return whether there is a condition that this server knows."""
         return bool(self.categories or self.price.model_fields_set)
 
     @property

@@ -33,7 +33,7 @@ _DEEPEST = 16
 
 @dataclass(frozen=True, slots=True)
 class PageMarkup:
-    """What a page says to programs."""
+    """Content of a page for programs."""
 
     json_ld: Sequence[str]
     """Texts of its JSON-LD scripts."""

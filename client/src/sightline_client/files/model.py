@@ -35,7 +35,7 @@ class Row:
     error: SightlineError | None = None
     """Error of an invalid row; None = the row is valid."""
     place: str = ""
-    """Where the row is in a file that has no rows, such as `line 203`; empty: by its number."""
+    """Place of a row in a file without rows, such as `line 203`. Empty: its number says it."""
 
 
 @dataclass(frozen=True, slots=True)

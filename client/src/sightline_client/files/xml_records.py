@@ -51,7 +51,7 @@ class XmlRecord:
     """Line of its first tag, from 1."""
     element: Element | None = None
     problem: str = ""
-    """What is wrong and what to do; empty if there is an element."""
+    """Problem and advice; empty if there is an element."""
     text: str = ""
     """Text of a record that is not well-formed."""
 
@@ -202,7 +202,7 @@ class _Window:
             raise self._undecodable() from None
         self.text, self.at = "", 0
         self.start: int | None = None
-        """Where the open record begins in the text; None = no record is open."""
+        """Offset of the open record in the text; None = no record is open."""
         self.cut = 0
         """Line of a record that was too long; 0 = none was."""
         self._line = 1

@@ -339,7 +339,7 @@ class RecommendedValue:
     filter: Filter
     """Filter that the products with this value pass."""
     filter_text: str
-    """The same filter in the syntax of the command line."""
+    """Text of the same filter, in the syntax of the command line."""
     score: float
     """More than 0, at most 1: how near to the top of the ranking its five best products are."""
     reasons: tuple[Reason, ...]

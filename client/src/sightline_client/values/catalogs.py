@@ -37,6 +37,6 @@ class Catalog:
     update_time: datetime | None
     delete_time: datetime | None
     purge_time: datetime | None
-    """When the removal of a deleted catalog begins."""
+    """Time at which the removal of a deleted catalog begins."""
     pending_services: tuple[str, ...]
     """Services that still have something of a catalog whose removal has begun."""

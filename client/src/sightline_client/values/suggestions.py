@@ -9,7 +9,7 @@ from sightline_client.values.filters import Filter
 
 
 class SuggestionKind(StrEnum):
-    """What is suggested."""
+    """Kind of a suggestion."""
 
     UNKNOWN = "UNKNOWN"
     """Newer than this client."""
@@ -39,7 +39,7 @@ class Suggestion:
     filter: Filter | None
     """Filter that the products of a facet value pass."""
     filter_text: str
-    """The same filter in the syntax of the command line; otherwise ""."""
+    """Text of the same filter, in the syntax of the command line; otherwise ""."""
     product_id: str
     """Id of a product; otherwise ""."""
 
@@ -71,10 +71,10 @@ class TopSearch:
 
 @dataclass(frozen=True, slots=True)
 class TopSearches:
-    """What most shoppers searched for in the last 90 days, most shoppers first."""
+    """Searches of the last 90 days, those of most shoppers first."""
 
     searches: tuple[TopSearch, ...]
     least_shoppers: int
     """Minimum number of shoppers of a text."""
     count_time: datetime | None
-    """When the searches were counted."""
+    """Time at which the searches were counted."""

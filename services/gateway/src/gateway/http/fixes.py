@@ -1,4 +1,4 @@
-"""What to do about each reason of an error: in problems, and on a page of its own.
+"""Advice about each reason of an error: in problems, and on a page of its own.
 
 `fixes.json` is made from the tables of docs/integrate/errors.md and docs/operate/errors.md by
 `make reference`.

@@ -241,13 +241,13 @@ class SuggestedText:
 
 @dataclass(frozen=True, slots=True)
 class CatalogSuggestions:
-    """What a catalog suggests, by kind, each best first."""
+    """Suggestions of a catalog, by kind, each best first."""
 
     completions: Sequence[SuggestedText] = ()
     facet_values: Sequence[SuggestedText] = ()
     products: Sequence[SuggestedText] = ()
     corrected: bool = False
-    """Whether nothing has the words as typed."""
+    """True if nothing has the words as typed."""
 
 
 RANKED = "RANKED"

@@ -45,7 +45,7 @@ Form: TypeAlias = Callable[[ProductColumns], Awaitable[Answer]]
 
 
 class ShelfKind(StrEnum):
-    """How a shelf is answered."""
+    """Kind of answer of a shelf."""
 
     NOTHING = ""
     """Not said; rejected."""

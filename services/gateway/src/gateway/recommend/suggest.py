@@ -34,7 +34,7 @@ _SHARE = 0.3
 
 
 class SuggestionKind(IntEnum):
-    """What is suggested, by the numbers of Suggestion.Kind."""
+    """Kind of a suggestion, by the numbers of Suggestion.Kind."""
 
     PAST_SEARCH = 1
     COMPLETION = 2

@@ -35,7 +35,7 @@ class KnownSearches:
     index: PhraseIndex
     """Rows as in `texts`."""
     until: float
-    """When they are too old to be used, by the clock."""
+    """Time of the clock from which they are too old to be used."""
 
 
 @dataclass(slots=True)

@@ -30,7 +30,7 @@ class CountedSearches:
     """Texts that many shoppers searched for."""
 
     time_micros: int
-    """When they were counted, microseconds since 1970 (UTC)."""
+    """Time at which they were counted, microseconds since 1970 (UTC)."""
     searches: Sequence[SearchCount]
 
 
@@ -42,7 +42,7 @@ class FrequentSearches:
     floor: int
     """Minimum number of shoppers of a text."""
     readable: bool = True
-    """Whether texts of searches are stored as they are typed."""
+    """True if texts of searches are stored as they are typed."""
     clock: Clock = now_micros
     _kept: dict[str, CountedSearches] = field(default_factory=dict)
     _running: dict[str, asyncio.Task[CountedSearches]] = field(default_factory=dict)

@@ -69,7 +69,7 @@ class SuggestedValue:
 
 @dataclass(frozen=True, slots=True)
 class SuggestionIndex:
-    """What suggestions of a catalog are searched in."""
+    """Texts of a catalog that suggestions are searched in."""
 
     products: PhraseIndex
     """Titles of products, found by brand and category too; a row is a place of the table."""
@@ -193,7 +193,7 @@ class _KeptIndex:
     """Version of the table that was last compared with `state`."""
     state: tuple[object, ...]
     due: float
-    """When it may be built again."""
+    """Time from which it may be built again."""
 
 
 @dataclass(slots=True)

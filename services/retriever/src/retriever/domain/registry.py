@@ -58,7 +58,7 @@ class CatalogEntry:
     update_micros: int = 0
     delete_micros: int = 0
     purge_micros: int = 0
-    """When its removal begins."""
+    """Time at which its removal begins."""
     removed_by: tuple[str, ...] = ()
     """Services that have removed it."""
 

@@ -50,7 +50,7 @@ class SuggestionQuery:
 
     catalog_id: str
     prefix: str
-    """What was typed so far."""
+    """Text that was typed so far."""
     size: int
     """Suggestions of each kind, at most."""
     language_code: str = ""
@@ -62,7 +62,7 @@ class CatalogSuggestion:
 
     text: str
     marks: Marks
-    """Where it has what was typed, from and before, in characters."""
+    """Ranges that match what was typed, from and before, in characters."""
     count: int = 0
     """Number of products; 0 for a product."""
     field: str = ""
@@ -78,7 +78,7 @@ class CatalogSuggestions:
     facet_values: Sequence[CatalogSuggestion] = field(default_factory=tuple)
     products: Sequence[CatalogSuggestion] = field(default_factory=tuple)
     corrected: bool = False
-    """Whether nothing has the words as typed."""
+    """True if nothing has the words as typed."""
 
     def __bool__(self) -> bool:
         """Return whether there is any suggestion."""
@@ -122,7 +122,7 @@ def check(query: SuggestionQuery) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Meant:
-    """What a text means in each part of an index; None: nothing."""
+    """Meaning of a text in each part of an index; None: nothing."""
 
     products: Meaning | None
     values: Meaning | None
