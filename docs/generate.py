@@ -52,6 +52,8 @@ TOGETHER: Mapping[str, Sequence[type[ProcessSettings]]] = {
     "services in one process": (AllSettings,),
 }
 """The settings of processes beside those of the services."""
+METRICS_OF = {"servicekit": "Every service", "sightline_agents": "Server of software agents"}
+"""Titles of packages that are no service."""
 PROCESSES = ("server", "worker", "training")
 OTHERS = REFERENCE.parents[1] / "deploy" / "monitoring" / "others.yaml"
 UNITS = {
@@ -177,8 +179,8 @@ def _metrics() -> str:
         "[watching](../operate/watching.md), [online results](../operate/online.md), "
         "[dashboards and objectives](../operate/dashboards-and-slos.md).",
     ]
-    for package in ("servicekit", *SERVICES):
-        title = "Every service" if package == "servicekit" else package.capitalize()
+    for package in ("servicekit", *SERVICES, "sightline_agents"):
+        title = METRICS_OF.get(package, package.capitalize())
         headers = ["metric", "type", "unit", "labels", "meaning"]
         parts += [f"## {title}", _table(headers, sorted(_registered(package)))]
     return "\n\n".join([*parts, *_of_others()]) + "\n"

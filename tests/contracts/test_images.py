@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from local_suite.programs import GRPC
+from sightline_agents.settings import Listening
 from tests import dockerfiles
 from tests.contracts.settings import variables
 from tests.dockerfiles import ROOT, Stage, exec_form, ignored, lineage, read
@@ -26,9 +27,12 @@ FILES = {
     "retriever": ROOT / "services/retriever/Dockerfile",
     "ranker": ROOT / "services/ranker/Dockerfile",
     "all": ROOT / "services/all/Dockerfile",
+    "agents": ROOT / "agents/Dockerfile",
     "models": ROOT / "deploy/triton/Dockerfile",
 }
-SERVICES = [name for name in FILES if name != "models"]
+SERVICES = [name for name in FILES if name not in ("agents", "models")]
+LOCKED = [*SERVICES, "agents"]
+"""Images with packages of the workspace's lock."""
 PORTS = {"gateway": "8600 8680", "embedder": "8601", "retriever": "8602", "ranker": "8603"}
 INSIDE = {**{name: [name] for name in PORTS}, "all": list(PORTS)}
 """The services that an image runs."""
@@ -67,8 +71,8 @@ def test_uv_is_the_one_that_make_installs() -> None:
     assert len({base for base in bases if base.startswith("python:3.11.")}) == 1
 
 
-def test_there_are_seven_images() -> None:
-    assert [len(finals(name)) for name in FILES] == [1, 1, 1, 2, 1, 1]
+def test_there_are_eight_images() -> None:
+    assert [len(finals(name)) for name in FILES] == [1, 1, 1, 2, 1, 1, 1]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -96,7 +100,7 @@ def test_the_compiler_is_where_lightfm_is_built_and_builds_for_every_processor()
     assert builders[0].pairs("ENV")["LIGHTFM_NO_CFLAGS"] == "1"
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", LOCKED)
 def test_what_is_installed_is_what_the_lock_says(name: str) -> None:
     syncs = [run for stage in read(FILES[name]) for run in stage.runs() if run.startswith("uv ")]
     assert len(syncs) >= 2
@@ -109,11 +113,15 @@ def test_what_is_installed_is_what_the_lock_says(name: str) -> None:
     (build,) = [stage for stage in read(FILES[name]) if stage.name == "build"]
     copied = [word for copy in build.all("COPY") for word in copy.split()[:-1]]
     assert "uv.lock" in copied
-    assert [word for word in copied if word.endswith("/src")] == [
-        "kit/src",
-        "rules/src",
-        *(f"services/{each}/src" for each in dict.fromkeys([*INSIDE[name], name])),
-    ]
+    assert [word for word in copied if word.endswith("/src")] == sources(name)
+
+
+def sources(name: str) -> list[str]:
+    """Return the folders of sources that an image is built from."""
+    if name == "agents":
+        return ["client/src", "agents/src"]
+    services = dict.fromkeys([*INSIDE[name], name])
+    return ["kit/src", "rules/src", *(f"services/{each}/src" for each in services)]
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -127,6 +135,16 @@ def test_an_image_starts_its_service_and_is_reachable(name: str) -> None:
         assert environment[f"{each.upper()}_HOST"] == "0.0.0.0"  # noqa: S104 - inside a container
         ours = {key for key in environment if key.startswith(f"{each.upper()}_")}
         assert ours <= variables(each) | (variables("gateway-http") if each == "gateway" else set())
+    assert GRPC.items() <= environment.items(), "as make up has it"
+
+
+def test_the_image_for_agents_starts_their_server_and_is_reachable() -> None:
+    (stages,) = finals("agents")
+    assert exec_form(stages[-1], "ENTRYPOINT") == ["python", "-m", "sightline_agents"]
+    assert exec_form(stages[-1], "CMD") == ["http"]
+    assert [port for stage in stages for port in stage.all("EXPOSE")] == [str(Listening().port)]
+    environment = {k: v for stage in stages for k, v in stage.pairs("ENV").items()}
+    assert environment["SIGHTLINE_AGENTS_HOST"] == "0.0.0.0"  # noqa: S104 - inside a container
     assert GRPC.items() <= environment.items(), "as make up has it"
 
 
@@ -158,7 +176,7 @@ def test_images_say_what_they_are(name: str) -> None:
         named = {key.removeprefix("org.opencontainers.image.") for key in labels}
         assert named == {"title", "description", "licenses", "version", "revision"}
         assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
-    if name in SERVICES:
+    if name in LOCKED:
         project = tomllib.loads((FILES[name].parent / "pyproject.toml").read_text())["project"]
         assert labels["org.opencontainers.image.description"] == project["description"]
 
@@ -215,7 +233,7 @@ def printed(*names: str, **environment: str) -> list[list[str]]:
 
 def test_make_images_builds_every_image() -> None:
     commands = printed()
-    assert [words[:3] for words in commands] == [["docker", "buildx", "build"]] * 8
+    assert [words[:3] for words in commands] == [["docker", "buildx", "build"]] * 9
     built = [(words[words.index("--file") + 1], "train" in words) for words in commands]
     wanted = [(str(path.relative_to(ROOT)), False) for path in FILES.values()]
     wanted += [("services/ranker/Dockerfile", True), ("deploy/triton/server/Dockerfile", False)]
@@ -248,7 +266,7 @@ def test_what_cannot_be_built_is_refused_before_anything_is() -> None:
 def test_podman_builds_the_same_images_under_docker_hubs_names() -> None:
     ours = [words[words.index("--tag") + 1] for words in printed()]
     commands = printed(CONTAINER="podman")
-    assert [words[:2] for words in commands] == [["deploy/podman.sh", "build"]] * 8
+    assert [words[:2] for words in commands] == [["deploy/podman.sh", "build"]] * 9
     assert [words[words.index("--tag") + 1] for words in commands] == [
         f"docker.io/{each}" for each in ours
     ], "Kubernetes looks for the short name on Docker Hub"

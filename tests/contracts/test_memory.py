@@ -53,6 +53,7 @@ def test_those_that_decode_are_known() -> None:
 def test_every_file_of_compose_is_among_those_that_are_looked_at() -> None:
     assert {each.name for each in ROOT.glob("compose*.yaml")} == {
         *COMPOSED,
+        "compose.agents.yaml",
         "compose.monitoring.yaml",
     }
 

@@ -11,12 +11,14 @@ import importlib.util
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -97,8 +99,8 @@ def alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return installed(service, "build", tmp_path_factory.mktemp(service))
 
 
-def installed(service: str, stage: str, at: Path) -> Alone:
-    stages = dockerfiles.read(ROOT / "services" / service / "Dockerfile")
+def installed(service: str, stage: str, at: Path, file: Path | None = None) -> Alone:
+    stages = dockerfiles.read(file or ROOT / "services" / service / "Dockerfile")
     target = next(each for each in stages if each.name == stage)
     for each in dockerfiles.lineage(stages, target):
         app = dockerfiles.build(each, at, UV, {**each.pairs("ENV"), **QUICK})
@@ -193,3 +195,46 @@ def test_the_image_of_the_models_holds_the_graphs_that_the_configurations_name(
         configurations = [model / "config.pbtxt", *model.glob("configs/*.pbtxt")]
         assert len(configurations) >= 3
         assert [path for path in configurations if graph not in path.read_text()] == []
+
+
+def test_the_image_for_agents_has_the_client_alone_serves_and_ends_on_a_signal(
+    tmp_path: Path,
+) -> None:
+    agents = installed("agents", "build", tmp_path / "app", ROOT / "agents/Dockerfile")
+    assert agents.importable((*VENDORS, *SERVICES, *NOT_SHIPPED)) == {"sightline_client"}
+    port, metrics = free_port(), free_port()
+    environment = {
+        "SIGHTLINE_TARGET": "127.0.0.1:1",
+        "SIGHTLINE_AGENTS_PORT": str(port),
+        "SIGHTLINE_AGENTS_METRICS_PORT": str(metrics),
+        "SIGHTLINE_AGENTS_NAMES": "agents agents.sightline",
+    }
+    (tmp_path / "cwd").mkdir()
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(agents.python), "-m", "sightline_agents", "http"],
+            cwd=tmp_path / "cwd", env=environment, stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        until_now(lambda: httpx.get(f"http://127.0.0.1:{port}/live").status_code == 200)
+        asked = httpx.get(f"http://127.0.0.1:{port}/mcp", headers={"host": "agents:8690"})
+        assert asked.status_code == 405
+        shown = httpx.get(f"http://127.0.0.1:{metrics}/metrics").text
+        assert 'request_seconds_count{protocol="mcp",status="405"} 1.0' in shown
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(SECONDS) == 0, (tmp_path / "log").read_text()
+    finally:
+        process.kill()
+        process.wait()
+    assert list((tmp_path / "cwd").iterdir()) == [], "it writes where it was started"
+
+
+def until_now(holds: Callable[[], bool]) -> None:
+    """Wait until a condition holds; a server that does not listen yet holds none."""
+    end = time.monotonic() + SECONDS
+    while True:
+        with suppress(httpx.TransportError):
+            if holds():
+                return
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -2,11 +2,10 @@
 
 import asyncio
 
-from sightline_agents import serving
-from sightline_agents.catalog import caller
+from sightline_agents import measuring, serving
 from sightline_agents.catalog.photos import PhotoFolder
 from sightline_agents.mcp.server import build
-from sightline_agents.settings import Caller, Gateway, Listening, Offer
+from sightline_agents.settings import Caller, Callers, Gateway, Listening, Offer
 from sightline_agents.ucp import application
 from sightline_client.cli.base.group import Commands
 
@@ -36,19 +35,22 @@ def stdio(gateway: Gateway, caller: Caller, offer: Offer) -> None:
 
 
 @app.command()
-def http(listening: Listening, gateway: Gateway, offer: Offer) -> None:
+def http(listening: Listening, gateway: Gateway, callers: Callers, offer: Offer) -> None:
     """Serve MCP by streamable HTTP at /mcp, and UCP at /.well-known/ucp and /ucp.
 
-    It holds no token: each request is a call of the token in its header Authorization.
+    Each request is a call of the token in its header Authorization. --anonymous-token-file names
+    one for requests without.
     """
     listening.check()
-    connect, shop = gateway.connecting(caller.current), listening.public_address
+    connect, shop = gateway.connecting(callers.token()), listening.public_address
+    measuring.expose(listening.host, listening.metrics_port)
 
     async def serve() -> None:
         async with connect() as client:
             server = build(client, PhotoFolder(offer.photos), writes=offer.writes)
             routes = [] if shop is None else application.routes(client, shop)
-            made = serving.application(server, routes, None if shop is None else shop.address)
+            address = None if shop is None else shop.address
+            made = serving.application(server, routes, address, listening.name or ())
             await serving.serve(made, listening.host, listening.port)
 
     asyncio.run(serve())

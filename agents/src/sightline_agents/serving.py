@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sightline_agents.catalog.photos import MAX_ENCODED
+from sightline_agents.measuring import Measured
 
 MAX_BODY = MAX_ENCODED + 2**20
 """Maximum bytes of a request: a photo in base64, and the rest."""
@@ -36,10 +37,13 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 def application(
-    server: MCPServer[Any], routes: list[BaseRoute], public_address: str | None
+    server: MCPServer[Any],
+    routes: list[BaseRoute],
+    public_address: str | None,
+    names: Iterable[str] = (),
 ) -> Starlette:
-    """Return the ASGI application. `public_address`: further address at which agents reach it, of
-    which the host may be in requests."""
+    """Return the ASGI application. `public_address`, `names`: further address and hosts at which
+    agents reach it, which requests may name."""
     app = server.streamable_http_app(
         streamable_http_path=MCP,
         json_response=True,
@@ -48,7 +52,8 @@ def application(
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     app.router.routes += [Route(LIVE, _live), *routes]
-    app.add_middleware(Admission, hosts=_hosts(public_address))
+    app.add_middleware(Admission, hosts=_hosts(public_address, names))
+    app.add_middleware(Measured, unmeasured=LIVE)
     return app
 
 
@@ -183,10 +188,11 @@ async def _live(_: Request) -> Response:
     return PlainTextResponse("ok\n")
 
 
-def _hosts(public_address: str | None) -> TransportSecuritySettings:
+def _hosts(public_address: str | None, names: Iterable[str]) -> TransportSecuritySettings:
     """Return the hosts and origins of requests that are answered: a page of another origin must not
     reach a server on the machine of its reader."""
     hosts = [f"{each}:*" for each in LOOPBACK]
+    hosts += [given for each in names for given in (each, f"{each}:*")]
     origins = [f"http://{each}:*" for each in LOOPBACK]
     if public_address is not None:
         parts = urlsplit(public_address)

@@ -1,5 +1,6 @@
 """Options of the commands. They and the environment are read here alone."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -8,6 +9,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from sightline_agents.catalog import caller
 from sightline_agents.ucp.profile import AddressInvalid, Shop
 from sightline_client import SightlineClient
 from sightline_client.cli.base import access_token, certificates, options
@@ -21,6 +23,9 @@ def _shop(value: str) -> Shop:
     except AddressInvalid as error:
         raise typer.BadParameter(str(error)) from None
 
+
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+"""A host's name or IPv4 address, without a port."""
 
 Writes: TypeAlias = Annotated[
     bool,
@@ -50,6 +55,36 @@ Port: TypeAlias = Annotated[
     int,
     typer.Option(
         envvar="SIGHTLINE_AGENTS_PORT", min=0, max=65_535, metavar="PORT", help="Port to listen on."
+    ),
+]
+Names: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--name",
+        envvar="SIGHTLINE_AGENTS_NAMES",
+        metavar="HOST",
+        help="Further host by whose name agents reach this server, such as a Kubernetes Service."
+        " Repeatable; separated by spaces in the variable.",
+    ),
+]
+MetricsPort: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        envvar="SIGHTLINE_AGENTS_METRICS_PORT",
+        min=0,
+        max=65_535,
+        metavar="PORT",
+        help="Port of Prometheus's metrics, on the same address. 0: none.",
+    ),
+]
+AnonymousTokenFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="SIGHTLINE_AGENTS_ANONYMOUS_TOKEN_FILE",
+        metavar="FILE",
+        help="File whose first line is the token of requests that bring none. Everyone who reaches"
+        " this server has its roles: give it the role `read` alone. It is read again for each call,"
+        " so that it can be replaced.",
     ),
 ]
 PublicAddress: TypeAlias = Annotated[
@@ -101,6 +136,22 @@ class Caller(OptionGroup):
 
 
 @dataclass(frozen=True)
+class Callers(OptionGroup):
+    """Callers of a server over HTTP."""
+
+    anonymous_token_file: AnonymousTokenFile = None
+
+    def token(self) -> Callable[[], str | None]:
+        """Return a function that returns the token of the request that is being answered, or that
+        of anonymous requests. Raises BadParameter if the file holds none."""
+        file = self.anonymous_token_file
+        if file is None:
+            return caller.current
+        access_token.of(None, file)
+        return caller.AnonymousToken(file).current
+
+
+@dataclass(frozen=True)
 class Offer(OptionGroup):
     """Limits and permissions of callers."""
 
@@ -114,14 +165,20 @@ class Listening(OptionGroup):
 
     host: Host = "127.0.0.1"
     port: Port = 8690
+    metrics_port: MetricsPort = 0
     public_address: PublicAddress = None
+    name: Names = None
 
     def check(self) -> None:
-        """Raise BadParameter if other machines reach the server at an address that is unknown."""
-        if self.public_address is None and not _is_loopback(self.host):
+        """Raise BadParameter if a name is no host's, or if other machines reach the server at an
+        address that is unknown."""
+        for each in self.name or ():
+            if not _NAME.fullmatch(each):
+                raise typer.BadParameter("write a host's name without a port", param_hint="--name")
+        if self.public_address is None and not self.name and not _is_loopback(self.host):
             raise typer.BadParameter(
-                f"other machines reach {self.host}: name --public-address, whose host their"
-                " requests have",
+                f"other machines reach {self.host}: name --public-address or --name, whose hosts"
+                " their requests have",
                 param_hint="--host",
             )
 

@@ -90,7 +90,7 @@ def agent(server: CatalogServer) -> Agent:
 @pytest.fixture
 async def web(server: CatalogServer, client: SightlineClient) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a client of the HTTP application, without MCP, which needs a server."""
-    app = application(server, routes(client, SHOP), SHOP.address)
+    app = application(server, routes(client, SHOP), SHOP.address, ["agents.sightline.svc"])
     transport = httpx.ASGITransport(app)
     agent = {"ucp-agent": 'profile="https://agent.example/profile.json"'}
     async with httpx.AsyncClient(

@@ -108,7 +108,8 @@ async def test_a_page_of_another_origin_reads_no_catalog(web: httpx.AsyncClient)
     for verb, path in (("GET", "/.well-known/ucp"), ("POST", serving.MCP)):
         assert (await web.request(verb, path, headers=rebound)).status_code == 421
     public = SHOP.address.removeprefix("https://")
-    assert (await web.get("/.well-known/ucp", headers={"host": public})).status_code == 200
+    for host in (public, "agents.sightline.svc", "agents.sightline.svc:8690"):
+        assert (await web.get("/.well-known/ucp", headers={"host": host})).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -116,6 +117,8 @@ async def test_a_page_of_another_origin_reads_no_catalog(web: httpx.AsyncClient)
     [
         ("http --host 0.0.0.0", "--public-address"),
         ("http --public-address http://shop.example", "https://"),
+        ("http --name agents:8690", "--name"),
+        ("http --anonymous-token-file /no/such/file", "/no/such/file"),
         ("http --photos /no/such/folder", "--photos"),
         ("http --token slk_a", "--token"),
         ("stdio --token é", "--token"),

@@ -1,6 +1,7 @@
 """The caller of a request, and what the gateway hears of it."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -30,3 +31,23 @@ def test_a_header_that_names_no_token_is_rejected_unseen(header: str) -> None:
         pass
     assert "YTpi" not in str(caught.value)
     assert "slk_ann" not in str(caught.value)
+
+
+async def test_a_request_without_a_token_has_that_of_anonymous_requests(
+    gateway: FakeGateway, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("slk_public\n")
+    token = caller.AnonymousToken(file).current
+    async with SightlineClient(gateway.target, token=token) as client:
+        await client.get_product("wine-1")
+        with caller.named("Bearer slk_ann"):
+            await client.get_product("wine-1")
+        file.write_text("slk_next\n")
+        await client.get_product("wine-1")
+        file.write_text("two words\n")
+        await client.get_product("wine-1")
+        file.unlink()
+        await client.get_product("wine-1")
+    heard = [str(each).removeprefix("Bearer ") for each in gateway.authorizations]
+    assert heard == ["slk_public", "slk_ann", "slk_next", "slk_next", "slk_next"]

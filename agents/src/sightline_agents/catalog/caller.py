@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 
 from sightline_client.transport.token import check
 
+_MOST = 64 * 1024
+"""Maximum bytes read of a token's file."""
 _token: ContextVar[str | None] = ContextVar("token", default=None)
 
 
@@ -16,6 +19,30 @@ class AuthorizationInvalid(ValueError):
 def current() -> str | None:
     """Return the token of the request that is being answered; None: it has none."""
     return _token.get()
+
+
+class AnonymousToken:
+    """The token of requests that bring none, in a file that can be replaced."""
+
+    def __init__(self, file: Path) -> None:
+        """`file`: its first line is the token. Nothing is read yet."""
+        self._file = file
+        self._last: str | None = None
+
+    def current(self) -> str | None:
+        """Return the token of the request that is being answered, or else the file's. While the
+        file can't be read, the token from before stays in use."""
+        return _token.get() or self._read()
+
+    def _read(self) -> str | None:
+        try:
+            with self._file.open("rb") as opened:
+                token = opened.readline(_MOST).decode("utf-8", "replace").strip()
+            check(token)
+        except (OSError, ValueError):
+            return self._last
+        self._last = token
+        return token
 
 
 @contextmanager

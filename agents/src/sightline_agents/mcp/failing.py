@@ -5,6 +5,7 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
+from prometheus_client import Counter
 
 from sightline_agents.catalog import advice
 from sightline_agents.catalog.photos import PhotoInvalid
@@ -15,6 +16,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+_ERRORS = Counter(
+    "sightline_agents_tool_errors_total",
+    "Errors that MCP's tools answered, by tool and reason.",
+    ["tool", "reason"],
+)
+
+
 def as_tool_error(tool: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
     """Raise the errors of a tool as ToolError."""
 
@@ -23,11 +31,13 @@ def as_tool_error(tool: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
         try:
             return await tool(*arguments, **options)
         except SightlineError as error:
-            raise ToolError(advice.of_error(error)) from None
+            reason, text = error.reason or error.code.name, advice.of_error(error)
         except FilterSyntaxError as error:
-            raise ToolError(advice.of_filter(error)) from None
+            reason, text = "FILTER_INVALID", advice.of_filter(error)
         except PhotoInvalid as error:
-            raise ToolError(f"PHOTO_INVALID: {error}") from None
+            reason, text = "PHOTO_INVALID", f"PHOTO_INVALID: {error}"
+        _ERRORS.labels(tool.__name__, reason).inc()
+        raise ToolError(text)
 
     return answered
 
