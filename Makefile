@@ -22,7 +22,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test every long check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench bench-full fuzz mutants chaos advisories sbom digests cluster cluster-tools cluster-check trends format clean workflows wheels npm version demo-kind monitoring capacity mixed
+.PHONY: help demo demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test every long check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench bench-full fuzz mutants chaos advisories sbom digests cluster cluster-tools cluster-check trends format clean workflows wheels npm go version demo-kind monitoring capacity mixed
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -168,6 +168,9 @@ wheels: $(UV) ## Build the wheels of client, agents' server and protos into dist
 
 npm: .venv/.synced ## Build the npm package of the TypeScript client, and the script of a page's events, into dist/npm (PROJECT_URL=)
 	@deploy/npm.sh
+
+go: .venv/.synced ## Write the Go client as a module, with the code of the contract, into dist/go (MODULE= is its import path)
+	@deploy/go.sh
 
 version: ## Print the version and check all places that contain it; with V=1.2.3 write it there
 	@deploy/version.sh $(if $(V),write $(V),check) && deploy/version.sh

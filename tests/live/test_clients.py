@@ -19,7 +19,7 @@ from sightline.protos import write
 ROOT = Path(__file__).parents[2]
 CLIENTS = ROOT / "docs" / "integrate" / "clients"
 LANGUAGES = ROOT / ".tools" / "languages" / "usr"
-GO = LANGUAGES / "lib" / "go-1.19" / "bin"
+GO = LANGUAGES / "lib" / "go-1.24" / "bin"
 ADDRESS = "127.0.0.1:8600"
 """The gateway's address on the pages."""
 

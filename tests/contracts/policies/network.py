@@ -140,7 +140,7 @@ def arrows(cluster: Cluster) -> Iterator[str]:
         wanted = {(OUTSIDE, port) for name, port in ENTRANCES if name == workload.name}
         for caller, flows in needed.items():
             wanted |= {(caller, port) for name, port in flows if name == workload.name}
-        if (http := workload.port("http")) and workload.name in ("gateway", TOGETHER):
+        if (http := workload.port("http")) and workload.name in ("gateway", TOGETHER, "agents"):
             wanted.add((OUTSIDE, http))
         if metrics := workload.port("metrics"):
             wanted.add(("scrape", metrics))

@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	commonv1 "sightline/common/v1"
@@ -74,7 +75,7 @@ func main() {
 	}
 	target, path := os.Args[1], os.Args[2]
 	// In production: grpc.WithTransportCredentials(credentials.NewTLS(nil)).
-	channel, err := grpc.Dial(target, grpc.WithInsecure())
+	channel, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		log.Fatal(err)
 	}
