@@ -38,8 +38,9 @@ PYTHON = {
     "ranker": "ranker",
     "ranker-train": "ranker-worker",
     "all": "gateway",
+    "agents": "agents",
 }
-"""Images with Python, and the service of compose.yaml that runs each, or that runs in it."""
+"""Images with Python, and the service of Compose that runs each, or that runs in it."""
 MEMORY = {"all": "4g"}
 """Where it is not that of Compose, which runs the services apart."""
 RETRIEVER = {
@@ -53,7 +54,13 @@ RANKER = {
     "RANKER_CREATE_KEY": "true",
     "RANKER_WORKER_METRICS_PORT": "9090",
 }
-ENVIRONMENT = {"retriever": RETRIEVER, "ranker": RANKER, "all": RETRIEVER | RANKER}
+AGENTS = {"SIGHTLINE_AGENTS_NAMES": "agents"}
+ENVIRONMENT = {
+    "retriever": RETRIEVER,
+    "ranker": RANKER,
+    "all": RETRIEVER | RANKER,
+    "agents": AGENTS,
+}
 WATCH = """
 import os, grpc
 from grpc_health.v1 import health_pb2 as m, health_pb2_grpc as s
@@ -88,8 +95,10 @@ class Report:
 
 
 def compose() -> dict[str, Any]:
-    """Return the services of compose.yaml."""
-    found: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    """Return the services of compose.yaml and compose.agents.yaml."""
+    found: dict[str, Any] = {}
+    for name in ("compose.yaml", "compose.agents.yaml"):
+        found |= yaml.safe_load((ROOT / name).read_text())["services"]
     return found
 
 
@@ -209,7 +218,8 @@ def _exists(image: str) -> bool:
 def service(report: Report, name: str, sboms: Path) -> None:
     """Test an image with Python."""
     run = of_service(name)
-    checks(report, name, run)
+    if name != "agents":  # a command, whose options are checked when it starts
+        checks(report, name, run)
     runs(report, name, run, compose()[PYTHON[name]], watch="PROBE" in run.environment)
     holds(report, name, sboms)
 
