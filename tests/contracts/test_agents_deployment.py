@@ -1,6 +1,7 @@
 """The agents' server on Kubernetes (the component agents) and in compose.agents.yaml."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,17 @@ import typer.main
 
 from sightline_agents.cli import app
 from sightline_agents.serving import LIVE
-from tests.contracts.k8s import K8S, Document, main, of, pod, settings_of, with_components
+from tests.contracts.k8s import (
+    K8S,
+    ROOT,
+    Document,
+    added,
+    main,
+    of,
+    pod,
+    settings_of,
+    with_components,
+)
 from tests.contracts.policies import links, network, pods
 from tests.contracts.policies.cluster import Cluster
 from tests.contracts.test_compose import complaints, gigabytes, load
@@ -134,3 +145,20 @@ def test_compose_runs_it_as_kubernetes_does(made: list[Document]) -> None:
     assert (read["port"], read["public_address"]) == (8690, None), "UCP is off"
     assert f"127.0.0.1:{read['port']}{LIVE}" in service["healthcheck"]["test"][-1]
     assert service["image"].rpartition(":")[2] == alone["gateway"]["image"].rpartition(":")[2]
+
+
+def test_the_page_shows_files_secrets_and_lines_that_work(tmp_path: Path) -> None:
+    page = (ROOT / "docs/integrate/agents.md").read_text("utf-8")
+    (lines,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    documents = added(tmp_path, lines)
+    settings = settings_of(documents, "agents")
+    assert settings["SIGHTLINE_AGENTS_PUBLIC_ADDRESS"] == "https://shop.example"
+    assert started({**settings, "SIGHTLINE_CA_FILE": ""})["public_address"].address
+    rules = (*pods.RULES, *links.RULES, *network.RULES)
+    assert [each for rule in rules for each in rule(Cluster(documents))] == []
+    (composed,) = re.findall(r"^docker compose (.+) up ", page, re.MULTILINE)
+    assert composed == "-f compose.yaml -f compose.agents.yaml"
+    (secret,) = re.findall(r"create secret generic (\S+) --from-file=token", page)
+    assert (
+        f"secretName: {secret}," in (K8S / "components/agents/token/kustomization.yaml").read_text()
+    )

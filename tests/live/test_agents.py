@@ -203,6 +203,9 @@ def test_every_block_of_the_page_is_used_here() -> None:
     words = (
         ("sh", "pip install"),  # tests/contracts/test_wheels.py
         ("json", "mcpServers"),
+        ("sh", "compose.agents.yaml"),  # these three: tests/contracts/test_agents_deployment.py
+        ("yaml", "components/agents"),
+        ("sh", "agents-token"),
         ("sh", "sightline-agents http"),
         ("sh", "inspector@"),
         ("python", "call_tool"),

@@ -16,7 +16,7 @@ from tests.waiting import SECONDS
 
 PHP = f"""#!/bin/sh
 exec {LANGUAGES}/bin/php8.2 -n -d extension_dir={LANGUAGES}/lib/php/20220829 \\
-  -d extension=curl -d extension=ctype "$@"
+  -d extension=curl -d extension=ctype -d display_errors=stderr "$@"
 """
 """PHP as Debian configures it, which is unpacked here and not installed."""
 
