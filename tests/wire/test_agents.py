@@ -79,10 +79,10 @@ async def suite(keys: Path) -> AsyncIterator[Suite]:
 
 
 @asynccontextmanager
-async def serving(suite: Suite) -> AsyncIterator[Shop]:
+async def serving(suite: Suite, *more: str) -> AsyncIterator[Shop]:
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    options = ("--port", str(port), "--target", f"127.0.0.1:{suite.port}", "--writes")
+    options = ("--port", str(port), "--target", f"127.0.0.1:{suite.port}", "--writes", *more)
     async with (
         started("http", *options, "--public-address", "https://shop.example"),
         httpx.AsyncClient() as web,
@@ -100,6 +100,24 @@ async def serving(suite: Suite) -> AsyncIterator[Shop]:
 
 def said(answer: CallToolResult) -> str:
     return "".join(each.text for each in answer.content if each.type == "text")
+
+
+async def test_a_catalog_is_open_to_all_by_a_token_of_the_server(
+    suite: Suite, tmp_path: Path
+) -> None:
+    (token := tmp_path / "token").write_text(f"{READER}\n")
+    event = {"event_id": "e1", "type": "CLICK", "product_id": "p1", "user": "ann"}
+    async with serving(suite, "--anonymous-token-file", str(token)) as shop:
+        read, denied, own, guessed = await asyncio.gather(
+            shop.ask(None, "search_products", photo=PHOTO),
+            shop.ask(None, "send_events", events=[event]),
+            shop.ask(WRITER, "search_products", photo=PHOTO),
+            shop.ask("slk_guessed", "search_products", photo=PHOTO),
+        )
+    assert not read.is_error, said(read)
+    assert "ROLE_MISSING" in said(denied), "the roles of that token and no more"
+    assert "ROLE_MISSING" in said(own), "a caller's own token counts, even with less roles"
+    assert "TOKEN_INVALID" in said(guessed)
 
 
 async def test_each_caller_has_the_roles_of_its_own_key(suite: Suite) -> None:

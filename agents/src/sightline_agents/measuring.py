@@ -49,6 +49,9 @@ class Measured:
         with _OPEN.track_inprogress():
             try:
                 await self._app(scope, receive, observed)
+            except Exception:
+                status = "500"  # which is answered further out
+                raise
             finally:
                 protocol = _PROTOCOLS.get(scope["path"].split("/", 2)[1], "other")
                 _SECONDS.labels(protocol, status).observe(time.perf_counter() - began)
