@@ -20,6 +20,7 @@ from tests.contracts.k8s import (
     settings_of,
     with_components,
 )
+from tests.contracts.k8s_schemas import VERSIONS, problems
 from tests.contracts.policies import links, network, pods
 from tests.contracts.policies.cluster import Cluster
 from tests.contracts.test_compose import complaints, gigabytes, load
@@ -76,6 +77,13 @@ def test_its_pods_keep_to_the_policies(made: list[Document], whole: list[Documen
         rules = (*pods.RULES, *links.RULES, *network.RULES)
         found = [each for rule in rules for each in rule(Cluster(documents))]
         assert [each for each in found if "agents" in each] == []
+
+
+@pytest.mark.parametrize("version", [VERSIONS[0], VERSIONS[-1]])
+def test_kubernetes_takes_its_documents(whole: list[Document], version: str) -> None:
+    ours = [each for each in whole if each["metadata"]["name"].startswith("agents")]
+    assert len(ours) == 7
+    assert [found for each in ours if (found := problems(each, version))] == []
 
 
 def test_probes_check_the_process_alone(made: list[Document]) -> None:
