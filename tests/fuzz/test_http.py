@@ -10,8 +10,8 @@ from tests.fuzz.model import Verdict
 
 @pytest.mark.slow
 def test_no_request_over_http_makes_the_server_fail() -> None:
-    result = http.run(argparse.Namespace(http_minutes=0.5, seed=20), print)
+    result = http.run(argparse.Namespace(http_minutes=0.2, seed=20), print)
     found = {each.name: each for each in result.checks}
-    found.pop("over HTTP: every call was tried", None)  # not in half a minute
+    found.pop("over HTTP: every call was tried", None)  # not in so short a run
     assert http.NO_FAILURE in found
     assert {each.verdict for each in found.values()} == {Verdict.HELD}, result.checks

@@ -75,7 +75,13 @@ async def killing(suite: Suite, program: str, work: Awaitable[None], delay: floa
     await asyncio.to_thread(suite.wait_healthy, program)
 
 
-@pytest.mark.parametrize("program", ["retriever", "retriever-worker", "milvus"])
+@pytest.mark.parametrize(
+    "program",
+    [
+        "retriever",
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("retriever-worker", "milvus")),
+    ],
+)
 async def test_no_acknowledged_product_is_lost_and_the_index_catches_up(
     suite: Suite, kills: SightlineClient, acknowledged: Acknowledged, program: str
 ) -> None:

@@ -36,8 +36,8 @@ async def test_rubbish_breaks_nothing(suite: Suite, tmp_path: Path) -> None:
     acknowledged writes. The number of requests bounds the run; its time limits only end a hanging
     one."""
     plan = Plan(
-        requests=1_500,
-        images=150,
+        requests=800,
+        images=80,
         filters=30,
         seed=20,
         seconds=5 * SECONDS,

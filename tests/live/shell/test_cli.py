@@ -63,6 +63,7 @@ def test_an_import_that_is_killed_again_and_again_comes_to_what_the_file_says(
     assert hands.ids() == sorted(some[:10])
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_an_import_whose_servers_are_killed_comes_to_the_same_as_one_in_peace(
     suite: Suite, gateway: str, tmp_path: Path
