@@ -4,6 +4,7 @@ import asyncio
 import re
 import shlex
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from servicekit.clock import now_micros
 from sightline.common.v1 import answer_pb2, event_pb2
 from sightline.gateway.v1 import admin_service_pb2, user_event_service_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
-from sightline.ranker.v1 import experiment_service_pb2, model_service_pb2, online_report_pb2
+from sightline.ranker.v1 import model_service_pb2, online_report_pb2
 from sightline_client.cli import app
 from tests.fakes.gateway_wire import Suite as Front
 from tests.fakes.gateway_wire import running
-from tests.waiting import SECONDS
+from tests.waiting import SECONDS, until
 from tests.wire.ranker_suite import HOUR, Suite, crowd, event, suite
 from tests.wire.test_replay import answered, assert_equal
 
@@ -109,6 +110,11 @@ async def recommended(front: Front, user: str, scene: str = "") -> rec.Recommend
     return await front.recommendation.Recommend(asked)
 
 
+async def in_experiment(front: Front) -> bool:
+    """Return whether the gateway has read the experiment."""
+    return bool((await recommended(front, "ann")).experiment_arms)
+
+
 async def test_an_arm_is_answered_by_its_model_as_the_page_says(
     suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,7 +134,7 @@ async def test_an_arm_is_answered_by_its_model_as_the_page_says(
     async with running(**where) as front:
         users = [f"u{n}" for n in range(8)]
         await by(second, lambda: recommended(front, "ann", "next-model"))
-        await front.admin.ListExperiments(experiment_service_pb2.ListExperimentsRequest())
+        await until(partial(in_experiment, front))
         answers = [await recommended(front, user) for user in users]
         lost = await recommended(front, "ann", "lost")
         for user, answer in zip(users, answers, strict=True):

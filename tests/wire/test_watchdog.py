@@ -78,9 +78,13 @@ async def test_a_server_that_waits_for_a_process_that_was_killed_as_it_started_i
         async with engine(tmp_path / "log") as serving:
             for _ in range(20):
                 load = asyncio.create_task(serving.client.load_model(LITE0, client_timeout=SECONDS))
-                while not (found := processes_of(LITE0, serving.process.pid)):  # noqa: ASYNC110
+                found: list[int] = []
+                while not found and not load.done():
+                    found = processes_of(LITE0, serving.process.pid)
                     await asyncio.sleep(0)
-                os.kill(found[0], signal.SIGKILL)
+                for pid in found[:1]:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
                 (outcome,) = await asyncio.gather(load, return_exceptions=True)
                 assert "DEADLINE_EXCEEDED" not in str(outcome), "the load did not end"
                 if await ended(serving.process):
@@ -114,11 +118,13 @@ async def stood_still(server: int, load: asyncio.Task[None]) -> bool:
     while not load.done() and not found:
         found = [pid for pid in processes_of(LITE0, server) if initialising(pid)]
         for pid in found:
-            os.kill(pid, signal.SIGSTOP)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
         await asyncio.sleep(0)
     await asyncio.sleep(STILL)
     for pid in found:
-        os.kill(pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):  # the watchdog may have ended it
+            os.kill(pid, signal.SIGCONT)
     return not load.done()
 
 

@@ -72,6 +72,6 @@ def _content(job: Job, order: CountsOrder, noisy: NoisyCounts) -> dict[str, obje
         "noise_scale": noisy.scale,
         "counts": [
             {"value": value, "product_id": product_id, "shoppers": count}
-            for (value, product_id), count in noisy.counts.items()
+            for (value, product_id), count in sorted(noisy.counts.items())
         ],
     }
