@@ -10,7 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
 from tests.live.test_page import OFFLINE
 
@@ -47,17 +47,25 @@ def serving(folder: Path) -> Iterator[Pages]:
 
 
 @asynccontextmanager
-async def tab() -> AsyncIterator[Page]:
-    """Open a new browser with an empty page. AssertionError for an error that no script catches."""
+async def browsing() -> AsyncIterator[Browser]:
+    """Start a browser."""
     path = shutil.which("chromium")
     assert path is not None, "chromium is missing: run `make tools`"
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", *OFFLINE]
         )
-        page = await browser.new_page()
-        errors: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        yield page
+        yield browser
         await browser.close()
-        assert not errors, errors
+
+
+@asynccontextmanager
+async def tab(browser: Browser) -> AsyncIterator[Page]:
+    """Open an empty page, without what other pages stored. AssertionError for an error that no
+    script catches."""
+    page = await browser.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    await page.context.close()
+    assert not errors, errors

@@ -13,7 +13,7 @@ from gateway.http.settings import HttpSettings
 from local_suite.suite import Suite
 from sightline_client import SightlineClient
 from tests.npm import CLIENT, ROOT, Shop, install
-from tests.pages import Pages, serving, tab
+from tests.pages import Pages, browsing, serving, tab
 from tests.waiting import until
 
 PAGE = (CLIENT / "README.md").read_text("utf-8")
@@ -75,7 +75,7 @@ async def test_the_snippets_of_the_events_page_write_each_event_once(
     try:
         html = snippet.replace("https://reco.shop.example", f"http://127.0.0.1:{server.port}")
         address = pages.write("index.html", html)
-        async with tab() as page:
+        async with browsing() as browser, tab(browser) as page:
             visitor = ""
 
             async def stored() -> int:

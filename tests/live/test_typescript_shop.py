@@ -15,7 +15,7 @@ from sightline_client import SightlineClient
 from tests.live.conftest import running
 from tests.live.test_start import BLOCK, TUTORIALS, shown, transcript
 from tests.npm import ROOT, Shop, environment, install, package
-from tests.pages import Pages, serving, tab
+from tests.pages import Pages, browsing, serving, tab
 from tests.waiting import SECONDS, until
 
 NAME = "typescript-shop.md"
@@ -92,7 +92,11 @@ async def test_its_page_searches_by_photo_and_sends_events_with_consent(
     desk: Path, pages: Pages, suite: Suite
 ) -> None:
     sent: list[str] = []
-    async with tab() as page, SightlineClient(suite.addresses()["gateway"]) as client:
+    async with (
+        browsing() as browser,
+        tab(browser) as page,
+        SightlineClient(suite.addresses()["gateway"]) as client,
+    ):
         page.on("request", lambda each: sent.append(each.url))
         await page.goto(f"{pages.origin}/index.html")
         await ask(page, "100062", "Origem Merlot")

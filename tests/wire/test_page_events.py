@@ -7,17 +7,20 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
 from servicekit.errors import Unavailable
 from sightline.common.v1 import event_pb2
 from tests.fakes.gateway_wire import Suite, running
 from tests.npm import ROOT, Shop, install
-from tests.pages import Pages, serving, tab
+from tests.pages import Pages, browsing, serving, tab
 from tests.waiting import until
 from tests.wire.http_face import Face, face_before
 
 MOST_BYTES = 3_000
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture(scope="module")
@@ -32,22 +35,28 @@ def pages(tmp_path_factory: pytest.TempPathFactory, shop: Shop) -> Iterator[Page
         yield served
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with browsing() as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def suite() -> AsyncIterator[Suite]:
     async with running() as made:
         made.ranker.script.times_valid = True
         yield made
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def face(suite: Suite, pages: Pages) -> AsyncIterator[Face]:
     async with face_before(suite, origins=(pages.origin,)) as made:
         yield made
 
 
-@pytest_asyncio.fixture
-async def page() -> AsyncIterator[Page]:
-    async with tab() as opened:
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    async with tab(browser) as opened:
         yield opened
 
 
@@ -80,7 +89,7 @@ def many(count: int) -> str:
     return f"events.consent(true); for (let i = 0; i < {count}; i++) {view}"
 
 
-def test_the_script_is_small(shop: Shop) -> None:
+async def test_the_script_is_small(shop: Shop) -> None:
     assert len(shop.script().encode()) <= MOST_BYTES
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from PIL import Image
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
 from tests.npm import CLIENT, Shop, install
-from tests.pages import Pages, serving, tab
+from tests.pages import Pages, browsing, serving, tab
 from tests.wire.http_face import Face, serving_http
 
 README = (CLIENT / "README.md").read_text("utf-8")
@@ -26,6 +26,9 @@ ORIENTATION = 0x0112
 UPSIDE_DOWN = 3
 
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return install(tmp_path_factory.mktemp("shop"))
@@ -37,19 +40,25 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
         yield served
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with browsing() as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def face(pages: Pages) -> AsyncIterator[Face]:
     async with serving_http({"origins": (pages.origin,)}) as made:
         yield made
 
 
-@pytest_asyncio.fixture
-async def page(pages: Pages, shop: Shop) -> AsyncIterator[Page]:
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(pages: Pages, shop: Shop, browser: Browser) -> AsyncIterator[Page]:
     """Yield a page on which `sightline` is the package, bundled as a shop does."""
     module = pages.folder / "client.js"
     (shop.folder / "all.js").write_text('export * from "sightline-client";', "utf-8")
     await bundle(shop, "all.js", module)
-    async with tab() as opened:
+    async with tab(browser) as opened:
         await opened.goto(pages.write("empty.html", ""))
         await opened.evaluate("async () => { self.sightline = await import('/client.js'); }")
         yield opened
