@@ -18,7 +18,7 @@ from tests.engines import ROOT
 
 BACKBONE = ROOT / "deploy/triton/models/efficientnet_lite0_features"
 DIMENSION = 24
-SENTENCE = 384
+SENTENCE = 896
 PATHS = (("Fruit", "Apple"), ("Fruit", "Pear"), ("Dairy", "Milk"))
 
 

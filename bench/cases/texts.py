@@ -22,6 +22,7 @@ from bench.cases.texts_report import (
     LEARNED,
     LOOKS,
     MEANING,
+    SAID,
     SHARES,
     SUMMED,
     THIRDS,
@@ -29,6 +30,7 @@ from bench.cases.texts_report import (
     TOGETHER,
     WITH_LOOKS,
     WORDS,
+    Costs,
     Doubles,
     Found,
     Say,
@@ -36,6 +38,7 @@ from bench.cases.texts_report import (
     Untitled,
     figures_of,
     goals_of,
+    language_goals,
     looks_table,
     tables_of,
     untitled_figures,
@@ -67,6 +70,8 @@ from servicekit.sql import Database
 from sightline_rules.words import words_of
 
 PLACES = 10
+ROUNDS = 5
+"""Rounds of measured queries; the first does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +100,21 @@ def run(say: Say) -> BenchResult:
     for shop in shops:
         say(f"{shop.name}: {len(shop.products)} products")
         found |= asyncio.run(_measure(shop, model))
+    earlier: Found = {}
+    costs: Costs | None = None
+    if model is not None:
+        english = SentenceModel(sentences.ENGLISH)
+        for shop in shops:
+            say(f"{shop.name}: with the English network alone")
+            earlier |= asyncio.run(_measure(shop, english))
+        costs = _costs(shops[0], sentences.MODEL, sentences.ENGLISH)
     untitled: Untitled = {}
     if path is not None and model is not None and featured.there(groceries.BACKBONE):
         untitled = _untitled(shops[-1], model, groceries.photos(path, "train"))
     return BenchResult(
         tables=(*tables_of(found), *looks_table(untitled)),
         figures={"texts": figures_of(found), "untitled": untitled_figures(untitled)},
-        goals=goals_of(found),
+        goals=[*goals_of(found), *language_goals(found, earlier, costs)],
         warnings=tuple(missing),
     )
 
@@ -155,11 +168,12 @@ def _grocery(path: Path) -> TextShop:
             "described": described,
             LEARNED: unnamed,
             **{
-                language: [
-                    TypedQuestion(names[place], frozenset(by_coarse[coarse]))
+                kind: [
+                    TypedQuestion(names[code], frozenset(by_coarse[coarse]), said)
                     for coarse, names in asked.NAMES.items()
                 ]
-                for place, language in enumerate(LANGUAGES)
+                for language, code in LANGUAGES.items()
+                for kind, said in ((language, ""), (f"{language}{SAID}", code))
             },
         },
     )
@@ -217,8 +231,8 @@ def _fitted(
     photos: groceries.LabelledPhotos,
 ) -> tuple[TextMap, Floats]:
     """Return the map from texts, and the mean photo vector of each product of `names`."""
-    sentences = np.zeros((len(photos.names), 384), np.float32)
     vectors = model.vectors([it.title for it in titled])
+    sentences = np.zeros((len(photos.names), vectors.shape[1]), np.float32)
     of = {it.product_id: row for it, row in zip(titled, vectors, strict=True)}
     for place, name in enumerate(photos.names):
         if name in of:
@@ -237,6 +251,15 @@ def _fitted(
 
 
 # The systems
+
+
+def _costs(shop: TextShop, *models: Path) -> Costs:
+    """Return the processor seconds of each query's vector by both models, on one thread."""
+    loaded = [SentenceModel(model, threads=1) for model in models]
+    texts = [question.text for question in shop.questions["typed"]]
+    seconds = [[model.seconds([text]) for model in loaded] for text in texts * ROUNDS]
+    ours, english = np.array(seconds[len(texts) :]).T
+    return ours, english
 
 
 async def _measure(shop: TextShop, model: SentenceModel | None) -> Found:
@@ -276,7 +299,7 @@ async def _lists(
         words = await by_words(record, question.text)
         lists[WORDS].append([product_id for product_id, _ in words])
         if meanings is not None:
-            near = meanings.near(question.text)
+            near = meanings.near(question.text, question.language)
             lists[MEANING].append([product_id for product_id, _ in near])
             both = {Branch.KEYWORDS: words, Branch.TEXT: near}
             lists[TOGETHER].append(fused_lists(both, scene.branches))

@@ -4,8 +4,10 @@ They were written before any measurement and have not changed since. Add queries
 alone, without looking at results.
 """
 
+import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from examples.wines.catalogue import Wine
 
@@ -105,50 +107,29 @@ GROCERY: Mapping[str, frozenset[str]] = {
 }
 """Classes of GroceryStoreDataset by query that they answer."""
 
-LANGUAGES = ("English", "German", "French", "Spanish", "Italian", "Chinese")
-
-NAMES: Mapping[str, tuple[str, ...]] = {
-    "Apple": ("apple", "Apfel", "pomme", "manzana", "mela", "苹果"),
-    "Avocado": ("avocado", "Avocado", "avocat", "aguacate", "avocado", "牛油果"),
-    "Banana": ("banana", "Banane", "banane", "plátano", "banana", "香蕉"),
-    "Kiwi": ("kiwi", "Kiwi", "kiwi", "kiwi", "kiwi", "猕猴桃"),
-    "Lemon": ("lemon", "Zitrone", "citron", "limón", "limone", "柠檬"),
-    "Mango": ("mango", "Mango", "mangue", "mango", "mango", "芒果"),
-    "Melon": ("melon", "Melone", "melon", "melón", "melone", "甜瓜"),
-    "Orange": ("orange", "Orange", "orange", "naranja", "arancia", "橙子"),
-    "Papaya": ("papaya", "Papaya", "papaye", "papaya", "papaia", "木瓜"),
-    "Peach": ("peach", "Pfirsich", "pêche", "melocotón", "pesca", "桃子"),
-    "Pear": ("pear", "Birne", "poire", "pera", "pera", "梨"),
-    "Pineapple": ("pineapple", "Ananas", "ananas", "piña", "ananas", "菠萝"),
-    "Plum": ("plum", "Pflaume", "prune", "ciruela", "prugna", "李子"),
-    "Pomegranate": ("pomegranate", "Granatapfel", "grenade", "granada", "melograno", "石榴"),
-    "Juice": ("juice", "Saft", "jus", "zumo", "succo", "果汁"),
-    "Milk": ("milk", "Milch", "lait", "leche", "latte", "牛奶"),
-    "Sour-Cream": (
-        "sour cream",
-        "Sauerrahm",
-        "crème aigre",
-        "crema agria",
-        "panna acida",
-        "酸奶油",
-    ),
-    "Yoghurt": ("yoghurt", "Joghurt", "yaourt", "yogur", "yogurt", "酸奶"),
-    "Asparagus": ("asparagus", "Spargel", "asperge", "espárrago", "asparago", "芦笋"),
-    "Aubergine": ("aubergine", "Aubergine", "aubergine", "berenjena", "melanzana", "茄子"),
-    "Cabbage": ("cabbage", "Kohl", "chou", "repollo", "cavolo", "卷心菜"),
-    "Carrots": ("carrots", "Karotten", "carottes", "zanahorias", "carote", "胡萝卜"),
-    "Cucumber": ("cucumber", "Gurke", "concombre", "pepino", "cetriolo", "黄瓜"),
-    "Garlic": ("garlic", "Knoblauch", "ail", "ajo", "aglio", "大蒜"),
-    "Ginger": ("ginger", "Ingwer", "gingembre", "jengibre", "zenzero", "姜"),
-    "Leek": ("leek", "Lauch", "poireau", "puerro", "porro", "韭葱"),
-    "Mushroom": ("mushroom", "Pilz", "champignon", "champiñón", "fungo", "蘑菇"),
-    "Onion": ("onion", "Zwiebel", "oignon", "cebolla", "cipolla", "洋葱"),
-    "Pepper": ("bell pepper", "Paprika", "poivron", "pimiento", "peperone", "甜椒"),
-    "Potato": ("potato", "Kartoffel", "pomme de terre", "patata", "patata", "土豆"),
-    "Red-Beet": ("red beet", "Rote Bete", "betterave", "remolacha", "barbabietola", "甜菜根"),
-    "Tomato": ("tomato", "Tomate", "tomate", "tomate", "pomodoro", "番茄"),
+LANGUAGES: Mapping[str, str] = {
+    "English": "en",
+    "German": "de",
+    "French": "fr",
+    "Spanish": "es",
+    "Italian": "it",
+    "Chinese": "zh",
+    "Dutch": "nl",
+    "Polish": "pl",
+    "Portuguese": "pt",
+    "Russian": "ru",
+    "Arabic": "ar",
+    "Korean": "ko",
+    "Japanese": "ja",
 }
-"""Names of coarse classes of GroceryStoreDataset by language; their products answer the query."""
+"""BCP 47 codes by language."""
+
+with (Path(__file__).parent / "asked_names.csv").open(encoding="utf-8", newline="") as _file:
+    NAMES: Mapping[str, Mapping[str, str]] = {
+        row.pop("class"): row for row in csv.DictReader(_file)
+    }
+"""Names of coarse classes of GroceryStoreDataset by language code; their products answer the query.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,3 +139,5 @@ class TypedQuestion:
     text: str
     answers: frozenset[str]
     """Product ids, at least one."""
+    language: str = ""
+    """BCP 47 code that the request says; empty: none."""

@@ -62,9 +62,9 @@ class Meanings:
         self._ids = [it.product_id for it in products]
         self._vectors = model.vectors([text_of(it) for it in products])
 
-    def near(self, text: str) -> Scored:
-        """Return the products nearest to a text."""
-        cosines = self._vectors @ self._model.vectors([text])[0]
+    def near(self, text: str, language: str = "") -> Scored:
+        """Return the products nearest to a query in this language; empty: unknown."""
+        cosines = self._vectors @ self._model.query(text, language)
         order = np.argsort(-cosines, kind="stable")[:LISTED]
         return [(self._ids[place], float(cosines[place])) for place in order]
 

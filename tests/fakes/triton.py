@@ -18,7 +18,7 @@ from embedder.domain.fitted import FittedSpace
 from embedder.domain.items import Vectors
 from embedder.domain.models import CHECKSUM, Description, Inferred, Tensors
 from embedder.domain.photos import Pixels
-from embedder.domain.recipes import PhotoRecipe, TextRecipe
+from embedder.domain.recipes import PhotoRecipe, TextInput
 from servicekit.errors import ServiceError
 from servicekit.fetch import UriForbidden
 
@@ -178,7 +178,7 @@ class FakeEncoder:
         self.encoded: list[Sequence[str]] = []
         self.failure: ServiceError | None = None
 
-    async def encode(self, model: str, recipe: TextRecipe, texts: Sequence[str]) -> Tensors:
+    async def encode(self, model: str, recipe: TextInput, texts: Sequence[str]) -> Tensors:
         self.encoded.append(texts)
         if self.failure is not None:
             raise self.failure

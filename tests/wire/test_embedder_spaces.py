@@ -42,7 +42,7 @@ from tests.triton import MODELS, triton_kept_up
 from tests.waiting import SECONDS
 
 WINES = sorted((ROOT / "examples" / "wines" / "images").glob("*.jpg"))[:3]
-TEXT_MODEL = "minilm_l6_v2"
+TEXT_MODEL = "texts_16"
 RECIPE = PhotoRecipe(224, 0.875, "")
 SHOPPER, CATALOGUE = photo_pb2.PHOTO_KIND_SHOPPER, photo_pb2.PHOTO_KIND_CATALOGUE
 
@@ -159,6 +159,7 @@ async def test_fitted_spaces_texts_and_categories_by_the_real_server(served: Ser
     await vectors_are_those_of_the_map_by_camera_and_views(served)
     await a_box_is_what_is_looked_at(served)
     await texts_are_cut_and_the_same_words_meet(served)
+    await queries_find_titles_in_other_languages(served)
     await a_text_comes_into_a_fitted_space(served)
     await photos_are_classified_by_the_newest_space(served)
     await peers_hear_what_photos_are_of(served)
@@ -172,7 +173,7 @@ async def fitted_spaces_belong_to_their_catalogs(served: Served) -> None:
     assert (wine.space, wine.dimension, wine.catalog_id) == ("visual", 24, "wine")
     assert (wine.takes_texts, wine.category_count, wine.default_version) == (True, 3, False)
     assert (wine.shopper_views, wine.catalogue_views) == (1, 2)
-    assert (text.space, text.dimension, text.takes_texts) == ("text", 384, True)
+    assert (text.space, text.dimension, text.takes_texts) == ("text", 896, True)
     assert "256 tokens" in text.preprocessing
     assert listed[LITE0].default_version
     item = pb.EmbedItem(image=WINES[0].read_bytes(), space_version=wine.version)
@@ -248,6 +249,25 @@ async def texts_are_cut_and_the_same_words_meet(served: Served) -> None:
     assert long @ values(same) > 0.95
     alone = await served.embed(pb.EmbedItem(text=texts[0]))
     assert values(alone[0]) @ wine == pytest.approx(1, abs=1e-5), "whoever it is batched with"
+
+
+async def queries_find_titles_in_other_languages(served: Served) -> None:
+    titles = [pb.EmbedItem(text=title) for title in ("carrots", "milk", "garlic")]
+    queries = [("Karotten", "de"), ("leche", "es"), ("大蒜", "")]
+    asked = [pb.EmbedItem(text=text, query_language=code) for text, code in queries]
+    found = [*map(values, await served.embed(*titles, *asked))]
+    similar = np.array(found[3:]) @ np.array(found[:3]).T
+    assert similar.argmax(axis=1).tolist() == [0, 1, 2]
+    plain, unknown, german = map(
+        values,
+        await served.embed(
+            pb.EmbedItem(text="Karotten"),
+            pb.EmbedItem(text="Karotten", query_language=""),
+            pb.EmbedItem(text="Karotten", query_language="de"),
+        ),
+    )
+    assert plain @ unknown < 0.99
+    assert german[:384].tolist() == [0] * 384
 
 
 async def a_text_comes_into_a_fitted_space(served: Served) -> None:

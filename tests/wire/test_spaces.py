@@ -30,7 +30,7 @@ from tests.triton import TRITON, KeptUp, triton_kept_up
 from tests.waiting import SECONDS
 from tests.wire.test_embedder import LITE0
 
-TEXTS = "minilm_l6_v2"
+TEXTS = "texts_16"
 FITTED = 24
 """Wines that the space is fitted on."""
 SHOPPER, CATALOGUE = photo_pb2.PHOTO_KIND_SHOPPER, photo_pb2.PHOTO_KIND_CATALOGUE

@@ -20,7 +20,7 @@ from tests.fakes.triton import LITE0
 from tests.triton import MODELS, processes_of, real_triton
 from tests.waiting import SECONDS
 
-TEXTS = "minilm_l6_v2"
+TEXTS = "texts_16"
 GRAPH = MODELS / LITE0 / "1" / "model.onnx"
 STILL = 2.5
 """Seconds, after which the server gave it up."""

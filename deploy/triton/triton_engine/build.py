@@ -14,22 +14,29 @@ import tempfile
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from triton_engine import quantize, repository
 from triton_engine.backbone import (
     BACKBONES,
+    SECOND,
     Backbone,
     BertModel,
     BuildError,
     Downloaded,
     LiteModel,
     Local,
+    Network,
     Packaged,
+    PairModel,
+    SentenceEncoderModel,
     TextModel,
     Weights,
     read_all,
 )
+
+if TYPE_CHECKING:
+    import onnx
 
 FETCH_SECONDS: Final = 60
 """Seconds without data after which a download fails."""
@@ -55,7 +62,7 @@ def ensure_one(folder: Path, backbone: Backbone, manifests: Path = BACKBONES) ->
     path = folder / repository.VERSION / "model.onnx"
     wanted = backbone.graph.sha256
     if not (path.is_file() and sha256(path.read_bytes()) == wanted):
-        graph = graph_bytes(weights_bytes(backbone.weights, manifests), backbone)
+        graph = _graph_of(backbone, manifests)
         if sha256(graph) != wanted:
             raise BuildError(
                 f"{backbone.name}: the built graph has sha256 {sha256(graph)}, graph.sha256 of the "
@@ -73,15 +80,43 @@ def ensure_one(folder: Path, backbone: Backbone, manifests: Path = BACKBONES) ->
 def _beside(backbone: Backbone, manifests: Path) -> dict[str, bytes]:
     """Return every other file of the model by its path in the folder."""
     files = {name: text.encode() for name, text in repository.texts(backbone).items()}
-    if isinstance(backbone, TextModel):
-        words, weights = backbone.input, backbone.weights
-        path = _in_package(weights.package) if isinstance(weights, Packaged) else manifests
-        files[repository.TOKENIZER] = _pinned(path / words.tokenizer, words.tokenizer_sha256)
+    parts = backbone.parts if isinstance(backbone, PairModel) else (backbone,)
+    for part, prefix in zip(parts, ("", SECOND), strict=False):
+        if isinstance(part, TextModel):
+            files[prefix + repository.TOKENIZER] = _tokenizer(part, manifests)
     return files
 
 
-def graph_bytes(weights: bytes, backbone: Backbone) -> bytes:
+def _tokenizer(model: TextModel, manifests: Path) -> bytes:
+    """Return the JSON of a text model's tokenizer after checking its hash."""
+    words, weights = model.input, model.weights
+    folder = _in_package(weights) if isinstance(weights, Packaged) else manifests
+    path = folder / words.tokenizer
+    if path.suffix != ".model":
+        return _pinned(path, words.tokenizer_sha256)
+    from triton_engine import sentencepiece_json
+
+    return _checked(sentencepiece_json.convert(_read(path)), path.name, words.tokenizer_sha256)
+
+
+def _graph_of(backbone: Backbone, manifests: Path) -> bytes:
+    """Return the serialised graph of a model, of a pair by those of its parts."""
+    if not isinstance(backbone, PairModel):
+        return graph_bytes(weights_bytes(backbone.weights, manifests), backbone)
+    import onnx
+
+    from triton_engine import pair
+
+    first, second = (onnx.load_from_string(_graph_of(part, manifests)) for part in backbone.parts)
+    return pair.build(first, second, backbone).SerializeToString(deterministic=True)
+
+
+def graph_bytes(weights: bytes, backbone: Network) -> bytes:
     """Return the serialised graph; the same weights give the same bytes."""
+    return _graph(weights, backbone).SerializeToString(deterministic=True)
+
+
+def _graph(weights: bytes, backbone: Network) -> "onnx.ModelProto":
     if isinstance(backbone, LiteModel):
         from triton_engine import efficientnet
         from triton_engine import weights as reader
@@ -89,42 +124,50 @@ def graph_bytes(weights: bytes, backbone: Backbone) -> bytes:
         model = efficientnet.build(reader.read(weights), backbone)
         if backbone.quantization:
             model = quantize.quantise(model, backbone.quantization.ranges)
-    elif isinstance(backbone, BertModel):
+        return model
+    if isinstance(backbone, BertModel):
         import safetensors.numpy
 
         from triton_engine import bert
 
-        model = bert.build(safetensors.numpy.load(weights), backbone)
-    else:
-        from triton_engine import onnx_file
+        return bert.build(safetensors.numpy.load(weights), backbone)
+    if isinstance(backbone, SentenceEncoderModel):
+        from triton_engine import sentence_encoder
 
-        model = onnx_file.wrap(weights, backbone)
-    return model.SerializeToString(deterministic=True)
+        return sentence_encoder.build(sentence_encoder.read(weights), backbone)
+    from triton_engine import onnx_file
+
+    return onnx_file.wrap(weights, backbone)
 
 
 def weights_bytes(weights: Weights, manifests: Path = BACKBONES) -> bytes:
     """Return the file of weights after checking its hash."""
     match weights:
         case Packaged():
-            return _pinned(_in_package(weights.package) / weights.file, weights.sha256)
+            return _pinned(_in_package(weights) / weights.file, weights.sha256)
         case Local():
             return _pinned(manifests / weights.path, weights.sha256)
         case Downloaded():
             return _checked(_fetched(weights.url), weights.url, weights.sha256)
 
 
-def _in_package(package: str) -> Path:
+def _in_package(weights: Packaged) -> Path:
     """Return the folder of an installed package; its code is not run."""
-    spec = importlib.util.find_spec(package)
+    folder = weights.folder or weights.package
+    spec = importlib.util.find_spec(folder)
     if spec is None or not spec.submodule_search_locations:
-        raise BuildError(f"{package} is not installed: run `uv sync` in deploy/triton")
+        raise BuildError(f"{weights.package} is not installed: run `uv sync` in deploy/triton")
     return Path(spec.submodule_search_locations[0])
 
 
-def _pinned(path: Path, pinned: str) -> bytes:
+def _read(path: Path) -> bytes:
     if not path.is_file():
         raise BuildError(f"there is no file {path}: fix the manifest")
-    return _checked(path.read_bytes(), path.name, pinned)
+    return path.read_bytes()
+
+
+def _pinned(path: Path, pinned: str) -> bytes:
+    return _checked(_read(path), path.name, pinned)
 
 
 def _fetched(url: str) -> bytes:

@@ -1,11 +1,11 @@
 """Triton's model repository, generated from the manifests and the templates."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Final
 
-from triton_engine.backbone import Backbone, LiteModel, TextModel
+from triton_engine.backbone import SECOND, Backbone, LiteModel, PairModel, TextModel
 
 TEMPLATES: Final = Path(__file__).resolve().parent / "templates"
 VERSION: Final = "1"
@@ -14,6 +14,9 @@ name.
 """
 TOKENIZER: Final = "tokenizer.json"
 """Name of the tokenizer's file, which is beside a text model's configuration."""
+
+WORDS: Final = ("input_ids", "attention_mask")
+"""Names of a text model's inputs."""
 
 CONFIGURATIONS: Final[Mapping[str, tuple[str, str]]] = {
     "config.pbtxt": ("config.pbtxt", ""),
@@ -43,7 +46,7 @@ def texts(backbone: Backbone) -> dict[str, str]:
 
 def _run(backbone: Backbone) -> dict[str, str]:
     """Return the settings of a model on CPUs and on a GPU."""
-    if isinstance(backbone, TextModel):
+    if isinstance(backbone, TextModel | PairModel):
         return {
             "what": "Text to vector",
             "batch": "16",
@@ -62,8 +65,14 @@ def _run(backbone: Backbone) -> dict[str, str]:
 
 
 def _tensors(backbone: Backbone) -> str:
-    if isinstance(backbone, TextModel):
-        values = {"dimension": str(backbone.network.dimension)}
+    if isinstance(backbone, TextModel | PairModel):
+        names = [f"{prefix}{name}" for prefix in _prefixes(backbone) for name in WORDS]
+        values = {
+            "dimension": str(backbone.network.dimension),
+            "inputs": ",\n".join(
+                f'  {{ name: "{n}" data_type: TYPE_INT64 dims: [ -1 ] }}' for n in names
+            ),
+        }
         return _part("words.pbtxt").substitute(values).rstrip()
     values = {
         "size": str(backbone.input.size),
@@ -73,6 +82,10 @@ def _tensors(backbone: Backbone) -> str:
         "maps": "".join(_map(*each) for each in _maps(backbone).items()),
     }
     return _part("pixels.pbtxt").substitute(values).rstrip()
+
+
+def _prefixes(backbone: TextModel | PairModel) -> Sequence[str]:
+    return ("", SECOND) if isinstance(backbone, PairModel) else ("",)
 
 
 def _maps(backbone: Backbone) -> Mapping[str, tuple[int, int, int]]:
@@ -92,8 +105,8 @@ def _stated(backbone: Backbone, engine: str) -> dict[str, str]:
         "precision": backbone.precision + engine,
         **backbone.parameters,
         "architecture": f"{backbone.title}, {backbone.given}",
-        "licence": backbone.weights.licence,
-        "source": backbone.weights.source,
+        "licence": backbone.licence,
+        "source": backbone.source,
     }
 
 

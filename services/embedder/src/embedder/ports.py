@@ -9,7 +9,7 @@ from embedder.domain.fitted import FittedSpace, Floats
 from embedder.domain.manifest import ServingState, SpaceManifest
 from embedder.domain.models import Description, Inferred, Tensors
 from embedder.domain.photos import Camera, PhotoView, Pixels, PreparedPhoto
-from embedder.domain.recipes import PhotoRecipe, TextRecipe
+from embedder.domain.recipes import PhotoRecipe, TextInput
 from servicekit.telemetry import Stages
 
 
@@ -57,8 +57,9 @@ class Intake(Protocol):
 class Encode(Protocol):
     """Tokenizer of texts."""
 
-    async def encode(self, model: str, recipe: TextRecipe, texts: Sequence[str]) -> Tensors:
-        """Return `input_ids` and `attention_mask`, int64 [n, t]. Raises ModelNotReady."""
+    async def encode(self, model: str, recipe: TextInput, texts: Sequence[str]) -> Tensors:
+        """Return `input_ids` and `attention_mask`, int64 [n, t]; of a pair also those of the second
+        network, with the prefix SECOND. Raises ModelNotReady."""
 
 
 class Names(Protocol):

@@ -59,7 +59,7 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     use the first. At most 8."""
 
     text_models: Models = ()
-    """Models in Triton for the space "text", such as `minilm_l6_v2`, one version of it each, the
+    """Models in Triton for the space "text", such as `texts_16`, one version of it each, the
     default one first. At most 8. Empty: texts are rejected with SPACE_UNAVAILABLE.
     """
 

@@ -35,11 +35,12 @@ class EmbedderPort(Protocol):
         *,
         space: str,
         views: int = 0,
+        language_code: str = "",
     ) -> peers.EmbeddedSignals:
         """Return a vector or an error for each signal, all in one space.
 
         `space_version`: empty: the default one. `views`: number of views of each photo; 0: the
-        space's default.
+        space's default. `language_code`: of the texts; empty: unknown.
         """
 
     async def spaces(self, catalog_id: str) -> Sequence[EmbedderSpace]:

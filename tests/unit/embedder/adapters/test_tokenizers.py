@@ -11,7 +11,7 @@ from tokenizers.processors import TemplateProcessing
 
 from embedder.adapters.tokenizers import FILE, Tokenizers
 from embedder.domain.errors import ModelNotReady
-from embedder.domain.recipes import TextRecipe, words
+from embedder.domain.recipes import SECOND, PairRecipe, TextRecipe, words
 
 VOCABULARY = {"[PAD]": 0, "[CLS]": 1, "[SEP]": 2, "[UNK]": 3, "red": 4, "wine": 5}
 
@@ -67,6 +67,21 @@ async def test_another_tokenizer_than_the_model_was_made_with_is_refused(
         await Tokenizers(folder).encode("reader", TextRecipe(5, "0" * 64), ["red"])
 
 
+async def test_a_pair_has_the_tokens_of_both_networks(folder: Path, recipe: TextRecipe) -> None:
+    file = (folder / "reader" / FILE).read_text().replace('"red":4', '"red":5', 1)
+    (folder / "reader" / f"{SECOND}{FILE}").write_text(file.replace('"wine":5', '"wine":4', 1))
+    second = (folder / "reader" / f"{SECOND}{FILE}").read_bytes()
+    other = TextRecipe(4, hashlib.sha256(second).hexdigest())
+    pair = PairRecipe(recipe, other, (3, 2))
+    given = await Tokenizers(folder).encode("reader", pair, ["red wine", "wine"])
+    assert given["input_ids"].tolist() == [[1, 4, 5, 2], [1, 5, 2, 0]]
+    assert given["second_input_ids"].tolist() == [[1, 5, 4, 2], [1, 4, 2, 0]]
+    assert given["second_attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 1, 0]]
+    assert set(given) == {
+        *("input_ids", "attention_mask", "second_input_ids", "second_attention_mask")
+    }
+
+
 async def test_a_tokenizer_is_read_once(folder: Path, recipe: TextRecipe) -> None:
     made = Tokenizers(folder)
     await made.encode("reader", recipe, ["red"])
@@ -75,4 +90,6 @@ async def test_a_tokenizer_is_read_once(folder: Path, recipe: TextRecipe) -> Non
 
 
 def test_the_words_differ_with_the_tokenizer_and_the_length() -> None:
-    assert len({words(TextRecipe(n, t * 64)) for n in (5, 6) for t in "ab"}) == 4
+    recipes = [TextRecipe(n, t * 64) for n in (5, 6) for t in "ab"]
+    pairs = [PairRecipe(recipes[0], other, (3, 2)) for other in recipes]
+    assert len({words(recipe) for recipe in (*recipes, *pairs)}) == 8

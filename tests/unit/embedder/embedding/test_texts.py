@@ -9,7 +9,8 @@ import pytest
 from embedder.domain.errors import EmbedderUnavailable, ModelNotReady
 from embedder.domain.items import Embedding, Item, ItemOutcome, Priority
 from embedder.domain.models import version_of
-from embedder.domain.recipes import Sentences, TextRecipe
+from embedder.domain.recipes import PairRecipe, Sentences, TextRecipe
+from embedder.embedding.query_weights import weighted
 from servicekit.telemetry import Stages
 from tests.fakes.embedding import NEW, FakeRepository, embedder_of, fitted, fitted_of
 from tests.fakes.triton import DESCRIPTION, FakeEncoder, FakeInference, vectors_of
@@ -59,6 +60,22 @@ async def test_texts_of_like_length_go_together_and_long_ones_in_smaller_batches
         assert isinstance(outcome, Embedding)
         tokens = await FakeEncoder().encode("", TextRecipe(256, ""), [text])
         assert (outcome.values == vectors_of(tokens, 6)[0]).all()
+
+
+async def test_only_queries_are_weighted_by_their_language() -> None:
+    half = TextRecipe(256, "c" * 64)
+    pair = replace(READER, recipe=PairRecipe(half, half, (3, 3)), max_batch=16)
+    reader = FakeInference(pair)
+    items = [Item(text="red", query_language=code) for code in (None, "", "de")]
+    product, english, german = await run(items, texts=(reader,))
+    assert isinstance(product, Embedding)
+    assert isinstance(english, Embedding)
+    assert isinstance(german, Embedding)
+    tokens = await FakeEncoder().encode("", half, ["red"])
+    whole = vectors_of(tokens, 6)[0]
+    assert (product.values == whole).all()
+    for found, language in ((english, ""), (german, "de")):
+        assert (found.values == weighted(whole, (3, 3), "red", language)).all()
 
 
 @pytest.mark.parametrize(("priority", "at_once"), [(Priority.INTERACTIVE, 1), (Priority.BULK, 2)])

@@ -42,6 +42,9 @@ class Item:
     box: Box | None = None
     """Part of the photo to use; `None`: the whole photo."""
     find_subject: bool = False
+    query_language: str | None = None
+    """Language (BCP 47) of a text that is a shopper's query; empty: unknown. `None`: the text
+    describes a product."""
     guesses: int = 0
     """Number of categories to return for the photo; 0: it is not classified."""
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from embedder.domain.errors import ModelNotReady
 from embedder.domain.items import Vectors
-from embedder.domain.recipes import PhotoRecipe, Sentences, TextRecipe, words
+from embedder.domain.recipes import PhotoRecipe, Sentences, TextInput, words
 
 VISUAL = "visual"
 TEXT = "text"
@@ -42,7 +42,7 @@ class Description:
     """The space that its vectors belong to."""
     dimension: int
     """Components of a vector."""
-    recipe: PhotoRecipe | TextRecipe | Sentences
+    recipe: PhotoRecipe | TextInput | Sentences
     """Its input (photos, texts or texts' vectors) and the preprocessing."""
     precision: str
     """Numeric precision, and the engine where its vectors are not proven equal."""

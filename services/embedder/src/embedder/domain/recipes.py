@@ -58,6 +58,17 @@ class TextRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class PairRecipe:
+    """Preprocessing of a text for two networks in one model, whose vector is both vectors, one
+    after the other."""
+
+    first: TextRecipe
+    second: TextRecipe
+    dimensions: tuple[int, int]
+    """Components of both vectors."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sentences:
     """The model's input is a text model's vectors."""
 
@@ -65,6 +76,12 @@ class Sentences:
     """Their components."""
     version: str = ""
     """Their version; empty: that of the default text model."""
+
+
+TextInput = TextRecipe | PairRecipe
+"""Inputs of a text model."""
+SECOND: Final = "second_"
+"""Prefix of what belongs to the second network of a pair: inputs, parameters and files."""
 
 
 class StepsInvalidError(ValueError):
@@ -95,7 +112,7 @@ def parse_steps(text: str) -> tuple[PreprocessStep, ...]:
 
 
 @functools.lru_cache(256)
-def words(recipe: PhotoRecipe | TextRecipe | Sentences) -> str:
+def words(recipe: PhotoRecipe | TextInput | Sentences) -> str:
     """Describe the preprocessing; hashed into the space's version, shown to people."""
     match recipe:
         case PhotoRecipe(side, crop, normalisation, steps):
@@ -110,6 +127,8 @@ def words(recipe: PhotoRecipe | TextRecipe | Sentences) -> str:
                 f"tokens of tokenizer {tokenizer[:12]}; a text is cut after {most} tokens, its "
                 "marks of start and end included"
             )
+        case PairRecipe(first, second):
+            return f"{words(first)}; {words(second)}"
         case Sentences():
             return "the vector of a text"
 

@@ -1,24 +1,22 @@
 """Embedding of texts in the space of texts or, by a fitted text map, in a visual space."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from embedder.domain.errors import BoxInvalid, ModelNotReady, SpaceUnavailable, TextInvalid
 from embedder.domain.items import MAX_TEXT, Embedding, Item, Priority
 from embedder.domain.models import TEXT, Tensors
-from embedder.domain.recipes import Sentences, TextRecipe
+from embedder.domain.recipes import PairRecipe, Sentences, TextInput
 from embedder.embedding.call import EMBEDDED, EmbedCall, side_by_side
+from embedder.embedding.query_weights import weighted
 from embedder.ports import Encode
 from embedder.serving.model import VersionedVectors
 from embedder.serving.model_routes import ServedSpaces, VersionRoute
 from embedder.serving.priority import ModelQueues
 from servicekit import deadlines
 from servicekit.errors import ServiceError
-
-Lengths = npt.NDArray[np.int64]
 
 EACH = 32
 """Tokens per text, with padding, in a full batch; batches of longer texts have fewer of them. 256
@@ -66,10 +64,13 @@ class TextEmbedder:
                 await self._in_turn(group, inputs, way, call)
         else:
             await side_by_side(self._in_turn(*group, way, call) for group in groups)
+        if way.mapped is None and isinstance(way.tokens, PairRecipe):
+            for place, item in items.items():
+                _weight(place, item, way.tokens, call)
 
     async def _way(self, route: VersionRoute, catalog: str) -> "_Way":
         """Return the models that embed the texts. Raises SpaceUnavailable, and as Spaces.route."""
-        if isinstance(route.described.recipe, TextRecipe):
+        if isinstance(route.described.recipe, TextInput):
             return _Way(route, route.described.recipe)
         mapped = await self.spaces.text_map(route)
         if mapped is None or not isinstance(mapped.described.recipe, Sentences):
@@ -77,7 +78,7 @@ class TextEmbedder:
                 f"this version of {route.served.space} does not accept texts: see ListSpaces"
             )
         first = await self.spaces.route(TEXT, mapped.described.recipe.version, catalog)
-        if not isinstance(first.described.recipe, TextRecipe):
+        if not isinstance(first.described.recipe, TextInput):
             raise ModelNotReady(f"{first.described.model} does not accept texts")
         return _Way(first, first.described.recipe, mapped, route.version)
 
@@ -108,25 +109,36 @@ class TextEmbedder:
             return await way.mapped.embed({"sentence": answer.vectors})
 
 
+def _weight(place: int, item: Item, pair: PairRecipe, call: EmbedCall) -> None:
+    """Weight both networks in the vector of a query."""
+    found = call.outcomes[place]
+    if isinstance(found, Embedding) and item.query_language is not None:
+        values = weighted(found.values, pair.dimensions, item.text or "", item.query_language)
+        call.outcomes[place] = replace(found, values=values)
+
+
 def grouped(tokens: Tensors, most: int) -> Iterator[tuple[list[int], Tensors]]:
     """Group texts of similar length, the shortest first. Yield the rows and inputs of each
     group."""
-    lengths = tokens["attention_mask"].sum(axis=1)
+    masks = [values for name, values in tokens.items() if name.endswith("attention_mask")]
+    lengths = np.max([mask.sum(axis=1) for mask in masks], axis=0)
     order = np.argsort(lengths, kind="stable").tolist()
     group: list[int] = []
     for row in order:
         if group and (len(group) == most or (len(group) + 1) * lengths[row] > most * EACH):
-            yield group, _cut(tokens, group, lengths)
+            yield group, _cut(tokens, group)
             group = []
         group.append(row)
-    yield group, _cut(tokens, group, lengths)
+    yield group, _cut(tokens, group)
 
 
-def _cut(tokens: Tensors, rows: list[int], lengths: Lengths) -> Tensors:
-    if len(lengths) == 1:
-        return tokens
-    longest = int(lengths[rows[-1]])
-    return {name: values[rows, :longest] for name, values in tokens.items()}
+def _cut(tokens: Tensors, rows: list[int]) -> Tensors:
+    """Return the tokens of some texts, without needless padding."""
+    cut = {}
+    for name, values in tokens.items():
+        mask = tokens[name.replace("input_ids", "attention_mask")][rows]
+        cut[name] = values[rows, : int(mask.sum(axis=1).max())]
+    return cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +147,7 @@ class _Way:
 
     first: VersionRoute
     """Route to the text model, which takes tokens."""
-    tokens: TextRecipe
+    tokens: TextInput
     mapped: VersionRoute | None = None
     """Route to the text map, which takes vectors of `first` to a visual space."""
     version: str = ""

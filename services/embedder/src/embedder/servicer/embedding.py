@@ -154,6 +154,7 @@ def _item(item: pb.EmbedItem, guesses: int) -> Item:
         views=item.views,
         box=_box(item.box) if item.HasField("box") else None,
         find_subject=item.find_subject,
+        query_language=item.query_language if item.HasField("query_language") else None,
         guesses=guesses,
     )
 

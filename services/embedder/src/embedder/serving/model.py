@@ -6,7 +6,7 @@ import contextvars
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from prometheus_client import Gauge
@@ -22,7 +22,14 @@ from embedder.domain.models import (
     Tensors,
     version_of,
 )
-from embedder.domain.recipes import PhotoRecipe, Sentences, TextRecipe
+from embedder.domain.recipes import (
+    SECOND,
+    PairRecipe,
+    PhotoRecipe,
+    Sentences,
+    TextInput,
+    TextRecipe,
+)
 from embedder.ports import Inference
 from servicekit.errors import ServiceError
 
@@ -245,7 +252,7 @@ class ServedModel:
         return self._state_of(known, version, ready=False)
 
     def _state_of(self, known: Description, version: str, *, ready: bool) -> SpaceStatus:
-        takes_texts = isinstance(known.recipe, TextRecipe)
+        takes_texts = isinstance(known.recipe, TextInput)
         return SpaceStatus(self.space, known.model, ready, version, known, takes_texts)
 
     async def _of_version(self, model_version: str) -> Description:
@@ -282,6 +289,9 @@ def blank(description: Description) -> Tensors:
             return {"image": image, **kind}
         case TextRecipe():
             return {name: np.ones((1, 2), np.int64) for name in ("input_ids", "attention_mask")}
+        case PairRecipe(first):
+            words = blank(replace(description, recipe=first))
+            return {prefix + name: ids for prefix in ("", SECOND) for name, ids in words.items()}
         case Sentences(dimension):
             return {"sentence": np.full((1, dimension), dimension**-0.5, np.float32)}
 

@@ -42,10 +42,11 @@ class EmbedderClient(EmbedderPort):
         *,
         space: str,
         views: int = 0,
+        language_code: str = "",
     ) -> EmbeddedSignals:
         request = pb.BatchEmbedRequest(
             catalog_id=catalog_id,
-            items=[_item(signal, space, space_version, views) for signal in signals],
+            items=[_item(signal, space, space_version, views, language_code) for signal in signals],
             priority=cast(vector_pb2.Priority.ValueType, priority),
         )
         decodes = any(signal.is_photo for signal in signals)
@@ -116,9 +117,13 @@ def _decoding_seconds(response: Any) -> float:
     return messages.seconds(response.stage_timings, "intake")
 
 
-def _item(signal: Signal, space: str = "", version: str = "", views: int = 0) -> pb.EmbedItem:
+def _item(
+    signal: Signal, space: str = "", version: str = "", views: int = 0, language: str = ""
+) -> pb.EmbedItem:
     if not signal.is_photo:
-        return pb.EmbedItem(text=signal.text, space=space, space_version=version)
+        return pb.EmbedItem(
+            text=signal.text, space=space, space_version=version, query_language=language
+        )
     item = pb.EmbedItem(
         space=space,
         space_version=version,

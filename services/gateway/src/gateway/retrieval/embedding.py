@@ -69,6 +69,7 @@ async def _ask_embedder(
             version,
             space=space,
             views=run.plan.scene.views,
+            language_code=run.query.language_code,
         )
         note.work = embedded.work
     return embedded

@@ -6,7 +6,13 @@ import pytest
 
 from embedder.adapters.triton.client import TritonInference
 from embedder.domain.errors import ModelNotReady
-from embedder.domain.recipes import PhotoRecipe, PreprocessStep, Sentences, TextRecipe
+from embedder.domain.recipes import (
+    PairRecipe,
+    PhotoRecipe,
+    PreprocessStep,
+    Sentences,
+    TextRecipe,
+)
 from tests.fakes.triton import FakeTriton
 
 
@@ -121,6 +127,18 @@ async def test_a_text_model_and_a_map_of_texts_are_understood(
     config.parameters["tokens"].string_value = "256"
     config.parameters["tokenizer_sha256"].string_value = "f" * 64
     assert (await served.describe()).recipe == TextRecipe(256, "f" * 64)
+    for name in ("second_input_ids", "second_attention_mask"):
+        config.input.add(name=name, data_type="TYPE_INT64", dims=[-1])
+    config.parameters["second_tokens"].string_value = "128"
+    config.parameters["second_tokenizer_sha256"].string_value = "a" * 64
+    for dimensions in ("", "384", "1 2", "0 1280", "384 896 1"):
+        config.parameters["dimensions"].string_value = dimensions
+        with pytest.raises(ModelNotReady):
+            await served.describe()
+    config.parameters["dimensions"].string_value = "384 896"
+    assert (await served.describe()).recipe == PairRecipe(
+        TextRecipe(256, "f" * 64), TextRecipe(128, "a" * 64), (384, 896)
+    )
     del config.input[:]
     config.input.add(name="sentence", data_type="TYPE_FP32", dims=[384])
     assert (await served.describe()).recipe == Sentences(384)

@@ -8,9 +8,12 @@ from embedder.domain.errors import ModelNotReady
 from embedder.domain.models import CHECKSUM, Description
 from embedder.domain.photos import MAX_VIEWS
 from embedder.domain.recipes import (
+    SECOND,
+    PairRecipe,
     PhotoRecipe,
     Sentences,
     StepsInvalidError,
+    TextInput,
     TextRecipe,
     parse_steps,
 )
@@ -68,7 +71,7 @@ def _pairs(text: str) -> Iterable[tuple[str, str, str]]:
 
 def _recipe(
     taken: Mapping[str, list[int]], parameters: Mapping[str, str]
-) -> PhotoRecipe | TextRecipe | Sentences:
+) -> PhotoRecipe | TextInput | Sentences:
     """Return the model's input. Raises KeyError or ValueError for unsupported inputs."""
     match sorted(taken):
         case ["image"] | ["image", "kind"]:
@@ -78,12 +81,19 @@ def _recipe(
             done = parse_steps(parameters.get("preprocessing", ""))
             return PhotoRecipe(side, float(parameters["crop"]), parameters["normalisation"], done)
         case ["attention_mask", "input_ids"]:
-            return TextRecipe(int(parameters["tokens"]), parameters["tokenizer_sha256"])
+            return _text(parameters)
+        case ["attention_mask", "input_ids", "second_attention_mask", "second_input_ids"]:
+            first, second = map(int, parameters["dimensions"].split())
+            return PairRecipe(_text(parameters), _text(parameters, SECOND), (first, second))
         case ["sentence"]:
             (dimension,) = taken["sentence"]
             return Sentences(dimension, parameters.get("text_version", ""))
         case _:
             raise ValueError("neither photos nor texts")
+
+
+def _text(parameters: Mapping[str, str], prefix: str = "") -> TextRecipe:
+    return TextRecipe(int(parameters[f"{prefix}tokens"]), parameters[f"{prefix}tokenizer_sha256"])
 
 
 def _usable(found: Description) -> bool:
@@ -92,6 +102,9 @@ def _usable(found: Description) -> bool:
             fits = side > 0 and 0 < crop <= 1
         case TextRecipe(most):
             fits = most > 0
+        case PairRecipe(first, second, dimensions):
+            fits = min(first.most, second.most, *dimensions) > 0
+            fits = fits and sum(dimensions) == found.dimension
         case Sentences(dimension):
             fits = dimension > 0
     views = {found.shopper_views, found.catalog_views}
