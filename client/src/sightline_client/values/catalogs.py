@@ -19,6 +19,19 @@ class CatalogState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class CatalogAlias:
+    """A name that stands for a catalog."""
+
+    alias_id: str
+    catalog_id: str
+    etag: str
+    """Version of the alias: each change gives it another one."""
+    create_time: datetime | None
+    update_time: datetime | None
+    """Time at which it last began to stand for another catalog."""
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
     """A shop with its own products, events and models."""
 

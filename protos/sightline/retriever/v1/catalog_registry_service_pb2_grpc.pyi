@@ -121,7 +121,55 @@ _CatalogRegistryServiceUndeleteCatalogType = typing_extensions.TypeVar(
     ],
 )
 
-class CatalogRegistryServiceStub(typing.Generic[_CatalogRegistryServiceCreateCatalogType, _CatalogRegistryServiceGetCatalogType, _CatalogRegistryServiceListCatalogsType, _CatalogRegistryServiceUpdateCatalogType, _CatalogRegistryServiceDeleteCatalogType, _CatalogRegistryServiceUndeleteCatalogType]):
+_CatalogRegistryServiceSetCatalogAliasType = typing_extensions.TypeVar(
+    '_CatalogRegistryServiceSetCatalogAliasType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias,
+    ],
+)
+
+_CatalogRegistryServiceListCatalogAliasesType = typing_extensions.TypeVar(
+    '_CatalogRegistryServiceListCatalogAliasesType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse,
+    ],
+)
+
+_CatalogRegistryServiceDeleteCatalogAliasType = typing_extensions.TypeVar(
+    '_CatalogRegistryServiceDeleteCatalogAliasType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse,
+    ],
+)
+
+class CatalogRegistryServiceStub(typing.Generic[_CatalogRegistryServiceCreateCatalogType, _CatalogRegistryServiceGetCatalogType, _CatalogRegistryServiceListCatalogsType, _CatalogRegistryServiceUpdateCatalogType, _CatalogRegistryServiceDeleteCatalogType, _CatalogRegistryServiceUndeleteCatalogType, _CatalogRegistryServiceSetCatalogAliasType, _CatalogRegistryServiceListCatalogAliasesType, _CatalogRegistryServiceDeleteCatalogAliasType]):
     """The registry of catalogs. A change is durable before the call returns. All services know it within 5 seconds, and a
     call for a new catalog waits until its service does.
     """
@@ -151,6 +199,18 @@ class CatalogRegistryServiceStub(typing.Generic[_CatalogRegistryServiceCreateCat
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
             sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -180,11 +240,24 @@ class CatalogRegistryServiceStub(typing.Generic[_CatalogRegistryServiceCreateCat
             sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
             sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     CreateCatalog: _CatalogRegistryServiceCreateCatalogType
     """Creates a catalog. Repeated with the same values it returns the catalog; with others it is rejected with
     CATALOG_EXISTS. CATALOGS_FULL: the installation has as many catalogs as RETRIEVER_MAX_CATALOGS permits.
+    CATALOG_IS_ALIAS: the id is an alias.
     """
 
     GetCatalog: _CatalogRegistryServiceGetCatalogType
@@ -199,13 +272,26 @@ class CatalogRegistryServiceStub(typing.Generic[_CatalogRegistryServiceCreateCat
     DeleteCatalog: _CatalogRegistryServiceDeleteCatalogType
     """Deletes a catalog. From then on calls that name it are rejected with CATALOG_DELETED, everywhere within 5 seconds.
     At `purge_time` all services remove what they have of it; until then UndeleteCatalog restores it. A repeated call
-    changes nothing. CATALOG_NOT_FOUND, CATALOG_DECLARED (settings declare it), ETAG_MISMATCH.
+    changes nothing. CATALOG_NOT_FOUND, CATALOG_DECLARED (settings declare it), CATALOG_HAS_ALIAS (an alias stands for
+    it), CATALOG_IS_ALIAS, ETAG_MISMATCH.
     """
 
     UndeleteCatalog: _CatalogRegistryServiceUndeleteCatalogType
     """Restores a deleted catalog, with all its content. A repeated call changes nothing. CATALOG_NOT_FOUND,
     CATALOG_REMOVING (its removal has begun).
     """
+
+    SetCatalogAlias: _CatalogRegistryServiceSetCatalogAliasType
+    """Lets a name stand for a catalog, in place of the catalog that it stood for. A repeated call changes nothing.
+    CATALOG_EXISTS (the name is the id of a catalog), CATALOG_NOT_FOUND, CATALOG_DELETED, CATALOG_IS_ALIAS (`catalog_id`
+    is an alias), ETAG_MISMATCH, CATALOG_ALIASES_FULL (there are 200).
+    """
+
+    ListCatalogAliases: _CatalogRegistryServiceListCatalogAliasesType
+    """Lists the aliases by name."""
+
+    DeleteCatalogAlias: _CatalogRegistryServiceDeleteCatalogAliasType
+    """Deletes an alias; its catalog stays. A repeated call changes nothing. ETAG_MISMATCH."""
 
 CatalogRegistryServiceAsyncStub: typing_extensions.TypeAlias = CatalogRegistryServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -232,6 +318,18 @@ CatalogRegistryServiceAsyncStub: typing_extensions.TypeAlias = CatalogRegistrySe
         sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
         sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
     ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse,
+    ],
 ]
 
 class CatalogRegistryServiceServicer(metaclass=abc.ABCMeta):
@@ -247,6 +345,7 @@ class CatalogRegistryServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
         """Creates a catalog. Repeated with the same values it returns the catalog; with others it is rejected with
         CATALOG_EXISTS. CATALOGS_FULL: the installation has as many catalogs as RETRIEVER_MAX_CATALOGS permits.
+        CATALOG_IS_ALIAS: the id is an alias.
         """
 
     @abc.abstractmethod
@@ -281,7 +380,8 @@ class CatalogRegistryServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
         """Deletes a catalog. From then on calls that name it are rejected with CATALOG_DELETED, everywhere within 5 seconds.
         At `purge_time` all services remove what they have of it; until then UndeleteCatalog restores it. A repeated call
-        changes nothing. CATALOG_NOT_FOUND, CATALOG_DECLARED (settings declare it), ETAG_MISMATCH.
+        changes nothing. CATALOG_NOT_FOUND, CATALOG_DECLARED (settings declare it), CATALOG_HAS_ALIAS (an alias stands for
+        it), CATALOG_IS_ALIAS, ETAG_MISMATCH.
         """
 
     @abc.abstractmethod
@@ -293,5 +393,32 @@ class CatalogRegistryServiceServicer(metaclass=abc.ABCMeta):
         """Restores a deleted catalog, with all its content. A repeated call changes nothing. CATALOG_NOT_FOUND,
         CATALOG_REMOVING (its removal has begun).
         """
+
+    @abc.abstractmethod
+    def SetCatalogAlias(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias]]:
+        """Lets a name stand for a catalog, in place of the catalog that it stood for. A repeated call changes nothing.
+        CATALOG_EXISTS (the name is the id of a catalog), CATALOG_NOT_FOUND, CATALOG_DELETED, CATALOG_IS_ALIAS (`catalog_id`
+        is an alias), ETAG_MISMATCH, CATALOG_ALIASES_FULL (there are 200).
+        """
+
+    @abc.abstractmethod
+    def ListCatalogAliases(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse]]:
+        """Lists the aliases by name."""
+
+    @abc.abstractmethod
+    def DeleteCatalogAlias(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse]]:
+        """Deletes an alias; its catalog stays. A repeated call changes nothing. ETAG_MISMATCH."""
 
 def add_CatalogRegistryServiceServicer_to_server(servicer: CatalogRegistryServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -9,6 +9,7 @@ from sightline.retriever.v1 import catalog_registry_service_pb2 as pb
 from sightline_client.cli.base import options
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.commands import catalog_aliases
 from sightline_client.cli.show import listings
 from sightline_client.convert import from_wire
 
@@ -16,6 +17,7 @@ app = Commands(
     no_args_is_help=True,
     help="Create, change and list catalogs while the suite runs.",
 )
+app.add_typer(catalog_aliases.app, name="alias")
 
 CatalogId = Annotated[
     str,

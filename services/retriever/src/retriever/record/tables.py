@@ -79,6 +79,15 @@ catalogs = sa.Table(
 """The registry: catalogs that were created at run time, and values of declared ones. `labels`,
 `removed_by` (services): JSON."""
 
+catalog_aliases = sa.Table(
+    "catalog_aliases",
+    metadata,
+    *_keys("alias_id"),
+    *_values("catalog_id", "etag"),
+    *_values("create_time", "update_time", kind=_Number),
+)
+"""Names that stand for catalogs."""
+
 CATEGORY_HEAD = 500
 """Indexed characters of a category. An index entry of PostgreSQL has at most 2,704 bytes (675
 characters of 4 bytes); eight levels have up to 1,045 characters."""

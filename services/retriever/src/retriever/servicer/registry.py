@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from retriever.catalog.registry import UNDO_DAYS, Registry
-from retriever.domain.registry import CatalogEntry, CatalogUpdate, CatalogValues
+from retriever.domain.registry import CatalogAlias, CatalogEntry, CatalogUpdate, CatalogValues
 from servicekit.catalog_list import list_message, state_message
 from servicekit.catalogs import KnownCatalogs
 from servicekit.config import DEFAULT_CATALOG
@@ -87,6 +87,28 @@ class CatalogRegistryServicer(catalog_registry_service_pb2_grpc.CatalogRegistryS
         await self.catalogs.refresh()
         return self._message(restored)
 
+    async def SetCatalogAlias(
+        self, request: pb.SetCatalogAliasRequest, context: Context
+    ) -> pb.CatalogAlias:
+        take_request_id(request.request_id)
+        catalog_id = request.catalog_id or DEFAULT_CATALOG
+        changed = await self.registry.set_alias(request.alias_id, catalog_id, request.etag)
+        return _alias(changed)
+
+    async def ListCatalogAliases(
+        self, request: pb.ListCatalogAliasesRequest, context: Context
+    ) -> pb.ListCatalogAliasesResponse:
+        take_request_id(request.request_id)
+        found = await self.registry.record.catalog_aliases()
+        return pb.ListCatalogAliasesResponse(aliases=map(_alias, found))
+
+    async def DeleteCatalogAlias(
+        self, request: pb.DeleteCatalogAliasRequest, context: Context
+    ) -> pb.DeleteCatalogAliasResponse:
+        take_request_id(request.request_id)
+        deleted = await self.registry.record.delete_alias(request.alias_id, request.etag)
+        return pb.DeleteCatalogAliasResponse(deleted=deleted)
+
     def _message(self, entry: CatalogEntry) -> pb.Catalog:
         values = entry.values
         return pb.Catalog(
@@ -104,6 +126,16 @@ class CatalogRegistryServicer(catalog_registry_service_pb2_grpc.CatalogRegistryS
             purge_time=timestamp(entry.purge_micros) if entry.purge_micros else None,
             pending_services=entry.pending,
         )
+
+
+def _alias(value: CatalogAlias) -> pb.CatalogAlias:
+    return pb.CatalogAlias(
+        alias_id=value.alias_id,
+        catalog_id=value.catalog_id,
+        etag=value.etag,
+        create_time=timestamp(value.create_micros),
+        update_time=timestamp(value.update_micros),
+    )
 
 
 def _values(message: pb.Catalog) -> CatalogValues:

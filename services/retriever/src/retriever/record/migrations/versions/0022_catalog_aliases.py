@@ -1,0 +1,27 @@
+"""Names that stand for catalogs.
+
+Revision ID: 0022
+Revises: 0021
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from retriever.record.migrations.columns import TEXT, texts
+from servicekit.schema import numbers
+
+revision = "0022"
+down_revision = "0021"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "catalog_aliases",
+        sa.Column("alias_id", TEXT, primary_key=True),
+        *texts("catalog_id", "etag"),
+        *numbers("create_time", "update_time"),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("catalog_aliases")
