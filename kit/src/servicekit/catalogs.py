@@ -21,7 +21,14 @@ from typing import Any, Final, Protocol
 from prometheus_client import Gauge
 
 from servicekit.config import CATALOG_ID
-from servicekit.errors import FieldViolation, NotFound, ServiceError, Unavailable, Unimplemented
+from servicekit.errors import (
+    FailedPrecondition,
+    FieldViolation,
+    NotFound,
+    ServiceError,
+    Unavailable,
+    Unimplemented,
+)
 from servicekit.telemetry import get_logger
 
 POLL_SECONDS: Final = 2.0
@@ -49,6 +56,8 @@ class CatalogState(StrEnum):
     REMOVING = "removing"
     REMOVED = "removed"
     """Only its id is left."""
+    COPYING = "copying"
+    """A copy fills it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +116,16 @@ class CatalogDeleted(NotFound, reason="CATALOG_DELETED"):
         " or use another one"
     )
     violations = (FieldViolation("catalog_id", "is a deleted catalog"),)
+
+
+class CatalogCopying(FailedPrecondition, reason="CATALOG_COPYING"):
+    """A copy fills the catalog, or ended before it was complete."""
+
+    message = (
+        "catalog_id: a copy fills this catalog: it can be used once the copy is complete; if the"
+        " copy's job has ended, delete the catalog"
+    )
+    violations = (FieldViolation("catalog_id", "is being copied"),)
 
 
 class CatalogsUnavailable(Unavailable, reason="CATALOGS_UNAVAILABLE"):
@@ -197,6 +216,8 @@ class KnownCatalogs(Collection[str]):
         found = self._listed.get(name)
         if found is not None and found.state in (CatalogState.DELETED, CatalogState.REMOVING):
             return CatalogDeleted()
+        if found is not None and found.state is CatalogState.COPYING:
+            return CatalogCopying()
         return (
             CatalogsUnavailable()
             if self._stale and CATALOG_ID.fullmatch(name)

@@ -37,6 +37,8 @@ VERSION_KEY = "x-sightline-version"
 _VERSION = version("sightline-kit")
 """Version of this process; all packages of a release share it."""
 
+_OTHERS = ("source_catalog_id", "target_catalog_id")
+"""Fields with another catalog than the request's own, which the caller must be permitted to use."""
 _QUIET = ("grpc.health.v1.Health/", "grpc.reflection.")
 """Calls that are logged at debug only, because probes repeat them."""
 _OUR_FAULT = frozenset({Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS})
@@ -210,7 +212,7 @@ def _reader(
 ) -> Callable[[bytes], Any]:
     """Return a parser of requests. `resolve`: see CallLimits.
 
-    It raises RequestMalformed, CatalogForbidden when the request's catalog or source catalog is not
+    It raises RequestMalformed, CatalogForbidden when a catalog that the request names is not
     the caller's, and ShopperForbidden when it names a shopper that the caller may not.
     """
 
@@ -221,9 +223,9 @@ def _reader(
             raise RequestMalformed from error
         who = access.caller.get()
         catalog = resolve(request)
-        source = getattr(request, "source_catalog_id", "") or catalog
-        if not who.may_use(source):
-            raise access.CatalogForbidden
+        for name in _OTHERS:
+            if not who.may_use(getattr(request, name, "") or catalog):
+                raise access.CatalogForbidden
         if who.shopper is not None:
             shoppers.check(request, who.shopper)
         return request

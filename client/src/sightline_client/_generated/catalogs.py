@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from sightline_client._generated.base import SyncConnected
 from sightline_client.values.catalogs import Catalog, CatalogAlias
+from sightline_client.values.operations import Job
 
 
 class SyncCatalogCalls(SyncConnected):
@@ -99,6 +100,22 @@ class SyncCatalogCalls(SyncConnected):
         """Restore a deleted catalog with all its content. FailedPrecondition (CATALOG_REMOVING)
         after its term."""
         return self._loop.run(self._client.undelete_catalog(catalog_id, timeout=timeout))
+
+    def copy_catalog(
+        self, target_catalog: str, *, request_id: str = "", timeout: float | None = None
+    ) -> Job:
+        """Start a job that copies this client's catalog into a new one: products, photos, vectors
+        and settings. Follow it with ``watch_job``; the new catalog can be used once it succeeds.
+        AlreadyExists (CATALOG_EXISTS).
+
+        Args:
+            target_catalog: Id of the new catalog.
+            request_id: The same id returns the same job.
+            timeout: Seconds; None = the client's.
+        """
+        return self._loop.run(
+            self._client.copy_catalog(target_catalog, request_id=request_id, timeout=timeout)
+        )
 
     def set_catalog_alias(
         self, alias_id: str, catalog_id: str, *, etag: str = "", timeout: float | None = None

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from sightline.retriever.v1 import catalog_registry_service_pb2 as pb
 from sightline_client.api.base import Connected
-from sightline_client.convert import from_wire, to_wire
+from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.values.catalogs import Catalog, CatalogAlias
+from sightline_client.values.operations import Job
 
 
 class CatalogCalls(Connected):
@@ -119,6 +120,26 @@ class CatalogCalls(Connected):
         return from_wire.registered_catalog(
             await self._call(self.calls.admin.UndeleteCatalog, request, timeout)
         )
+
+    async def copy_catalog(
+        self, target_catalog: str, *, request_id: str = "", timeout: float | None = None
+    ) -> Job:
+        """Start a job that copies this client's catalog into a new one: products, photos, vectors
+        and settings. Follow it with ``watch_job``; the new catalog can be used once it succeeds.
+        AlreadyExists (CATALOG_EXISTS).
+
+        Args:
+            target_catalog: Id of the new catalog.
+            request_id: The same id returns the same job.
+            timeout: Seconds; None = the client's.
+        """
+        with to_wire.sendable("request"):
+            request = pb.CopyCatalogRequest(
+                catalog_id=self.catalog,
+                request_id=requests.own_id(request_id),
+                target_catalog_id=target_catalog,
+            )
+        return from_wire.job(await self._call(self.calls.admin.CopyCatalog, request, timeout))
 
     async def set_catalog_alias(
         self, alias_id: str, catalog_id: str, *, etag: str = "", timeout: float | None = None

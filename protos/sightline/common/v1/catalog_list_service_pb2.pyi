@@ -35,6 +35,8 @@ class _CatalogStateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._E
     """All that services have of it is being removed."""
     CATALOG_STATE_REMOVED: _CatalogState.ValueType  # 4
     """Removed: only its id is left, for the audit log. The id can be used again."""
+    CATALOG_STATE_COPYING: _CatalogState.ValueType  # 5
+    """A copy fills it: no call may use it before the copy is complete."""
 
 class CatalogState(_CatalogState, metaclass=_CatalogStateEnumTypeWrapper):
     """State of a catalog."""
@@ -49,6 +51,8 @@ CATALOG_STATE_REMOVING: CatalogState.ValueType  # 3
 """All that services have of it is being removed."""
 CATALOG_STATE_REMOVED: CatalogState.ValueType  # 4
 """Removed: only its id is left, for the audit log. The id can be used again."""
+CATALOG_STATE_COPYING: CatalogState.ValueType  # 5
+"""A copy fills it: no call may use it before the copy is complete."""
 Global___CatalogState: typing_extensions.TypeAlias = CatalogState
 
 @typing.final

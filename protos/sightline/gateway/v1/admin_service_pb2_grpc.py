@@ -88,6 +88,11 @@ class AdminServiceStub(object):
                 request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UndeleteCatalogRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
                 _registered_method=True)
+        self.CopyCatalog = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/CopyCatalog',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.CopyCatalogRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
         self.SetCatalogAlias = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/SetCatalogAlias',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.SetCatalogAliasRequest.SerializeToString,
@@ -377,7 +382,7 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CreateCatalog(self, request, context):
-        """Creates a catalog, without a restart of any service. For this and the next eight methods see
+        """Creates a catalog, without a restart of any service. For this and the next nine methods see
         sightline.retriever.v1.CatalogRegistryService.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -414,6 +419,13 @@ class AdminServiceServicer(object):
 
     def UndeleteCatalog(self, request, context):
         """Restores a deleted catalog within its term.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CopyCatalog(self, request, context):
+        """Starts a job that copies a catalog's products, photos, vectors and settings into a new catalog.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -852,6 +864,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.UndeleteCatalog,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UndeleteCatalogRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.SerializeToString,
+            ),
+            'CopyCatalog': grpc.unary_unary_rpc_method_handler(
+                    servicer.CopyCatalog,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.CopyCatalogRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
             'SetCatalogAlias': grpc.unary_unary_rpc_method_handler(
                     servicer.SetCatalogAlias,
@@ -1319,6 +1336,33 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/UndeleteCatalog',
             sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UndeleteCatalogRequest.SerializeToString,
             sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CopyCatalog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/CopyCatalog',
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.CopyCatalogRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
             options,
             channel_credentials,
             insecure,

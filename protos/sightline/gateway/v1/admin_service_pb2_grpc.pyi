@@ -155,6 +155,22 @@ _AdminServiceUndeleteCatalogType = typing_extensions.TypeVar(
     ],
 )
 
+_AdminServiceCopyCatalogType = typing_extensions.TypeVar(
+    '_AdminServiceCopyCatalogType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
 _AdminServiceSetCatalogAliasType = typing_extensions.TypeVar(
     '_AdminServiceSetCatalogAliasType',
     grpc.UnaryUnaryMultiCallable[
@@ -1035,7 +1051,7 @@ _AdminServiceDiffSceneType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceCreateCatalogType, _AdminServiceGetCatalogType, _AdminServiceListCatalogsType, _AdminServiceUpdateCatalogType, _AdminServiceDeleteCatalogType, _AdminServiceUndeleteCatalogType, _AdminServiceSetCatalogAliasType, _AdminServiceListCatalogAliasesType, _AdminServiceDeleteCatalogAliasType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceListTopSearchesType, _AdminServiceGetOnlineReportType, _AdminServiceGetExposureReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceSetConsentType, _AdminServiceGetConsentType, _AdminServiceExportCountsType, _AdminServiceGetPrivacyBudgetType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceCreateCatalogType, _AdminServiceGetCatalogType, _AdminServiceListCatalogsType, _AdminServiceUpdateCatalogType, _AdminServiceDeleteCatalogType, _AdminServiceUndeleteCatalogType, _AdminServiceCopyCatalogType, _AdminServiceSetCatalogAliasType, _AdminServiceListCatalogAliasesType, _AdminServiceDeleteCatalogAliasType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceListTopSearchesType, _AdminServiceGetOnlineReportType, _AdminServiceGetExposureReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceSetConsentType, _AdminServiceGetConsentType, _AdminServiceExportCountsType, _AdminServiceGetPrivacyBudgetType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
     """Administration of the suite: models, profiles, index generations, backups, spaces and scenes."""
 
     @typing.overload
@@ -1067,6 +1083,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
             sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+            sightline.common.v1.job_pb2.Job,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
@@ -1321,6 +1341,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
             sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
             sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias,
         ],
@@ -1546,7 +1570,7 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
     """Returns the state of each service and of its dependencies. Answers even if services are down."""
 
     CreateCatalog: _AdminServiceCreateCatalogType
-    """Creates a catalog, without a restart of any service. For this and the next eight methods see
+    """Creates a catalog, without a restart of any service. For this and the next nine methods see
     sightline.retriever.v1.CatalogRegistryService.
     """
 
@@ -1564,6 +1588,9 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
 
     UndeleteCatalog: _AdminServiceUndeleteCatalogType
     """Restores a deleted catalog within its term."""
+
+    CopyCatalog: _AdminServiceCopyCatalogType
+    """Starts a job that copies a catalog's products, photos, vectors and settings into a new catalog."""
 
     SetCatalogAlias: _AdminServiceSetCatalogAliasType
     """Lets a name stand for a catalog: requests that name it are requests to the catalog."""
@@ -1778,6 +1805,10 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
         sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+        sightline.common.v1.job_pb2.Job,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
@@ -2018,7 +2049,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.catalog_registry_service_pb2.CreateCatalogRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
-        """Creates a catalog, without a restart of any service. For this and the next eight methods see
+        """Creates a catalog, without a restart of any service. For this and the next nine methods see
         sightline.retriever.v1.CatalogRegistryService.
         """
 
@@ -2061,6 +2092,14 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
         """Restores a deleted catalog within its term."""
+
+    @abc.abstractmethod
+    def CopyCatalog(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job that copies a catalog's products, photos, vectors and settings into a new catalog."""
 
     @abc.abstractmethod
     def SetCatalogAlias(

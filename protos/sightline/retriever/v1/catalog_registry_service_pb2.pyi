@@ -40,6 +40,7 @@ class Catalog(google.protobuf.message.Message):
     DELETE_TIME_FIELD_NUMBER: builtins.int
     PURGE_TIME_FIELD_NUMBER: builtins.int
     PENDING_SERVICES_FIELD_NUMBER: builtins.int
+    COPIED_FROM_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Id: 1 to 63 of a-z, 0-9, - and _, starting with a letter or digit. It never changes."""
     display_name: builtins.str
@@ -54,6 +55,10 @@ class Catalog(google.protobuf.message.Message):
     """State of the catalog. Set by the server."""
     declared: builtins.bool
     """True if the settings of the retriever declare the catalog: it is there without the registry. Set by the server."""
+    copied_from: builtins.str
+    """Catalog whose copy fills it, or ended before it was complete; such a catalog can be deleted, but not be used or
+    restored. Empty for all others. Set by the server.
+    """
     @property
     def labels(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CatalogLabel]:
         """Labels, for tools of the operator. Names are unique."""
@@ -96,9 +101,10 @@ class Catalog(google.protobuf.message.Message):
         delete_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         purge_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         pending_services: collections.abc.Iterable[builtins.str] | None = ...,
+        copied_from: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "purge_time", b"purge_time", "update_time", b"update_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "create_time", b"create_time", "declared", b"declared", "delete_time", b"delete_time", "display_name", b"display_name", "etag", b"etag", "labels", b"labels", "language_code", b"language_code", "pending_services", b"pending_services", "purge_time", b"purge_time", "quota_share", b"quota_share", "state", b"state", "update_time", b"update_time"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "copied_from", b"copied_from", "create_time", b"create_time", "declared", b"declared", "delete_time", b"delete_time", "display_name", b"display_name", "etag", b"etag", "labels", b"labels", "language_code", b"language_code", "pending_services", b"pending_services", "purge_time", b"purge_time", "quota_share", b"quota_share", "state", b"state", "update_time", b"update_time"]) -> None: ...
 
 Global___Catalog: typing_extensions.TypeAlias = Catalog
 
@@ -321,6 +327,32 @@ class UndeleteCatalogRequest(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id"]) -> None: ...
 
 Global___UndeleteCatalogRequest: typing_extensions.TypeAlias = UndeleteCatalogRequest
+
+@typing.final
+class CopyCatalogRequest(google.protobuf.message.Message):
+    """Request to copy a catalog."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    TARGET_CATALOG_ID_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog to copy. Default: "default"."""
+    request_id: builtins.str
+    """Makes the call idempotent: the same id returns the same job. If empty, a new job is started."""
+    target_catalog_id: builtins.str
+    """Id of the new catalog, not an alias. Required. The caller's token must permit both catalogs."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        target_catalog_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id", "target_catalog_id", b"target_catalog_id"]) -> None: ...
+
+Global___CopyCatalogRequest: typing_extensions.TypeAlias = CopyCatalogRequest
 
 @typing.final
 class CatalogAlias(google.protobuf.message.Message):

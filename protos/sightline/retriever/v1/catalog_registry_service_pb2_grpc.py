@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 from sightline.retriever.v1 import catalog_registry_service_pb2 as sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -65,6 +66,11 @@ class CatalogRegistryServiceStub(object):
                 '/sightline.retriever.v1.CatalogRegistryService/UndeleteCatalog',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UndeleteCatalogRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
+                _registered_method=True)
+        self.CopyCatalog = channel.unary_unary(
+                '/sightline.retriever.v1.CatalogRegistryService/CopyCatalog',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.CopyCatalogRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
         self.SetCatalogAlias = channel.unary_unary(
                 '/sightline.retriever.v1.CatalogRegistryService/SetCatalogAlias',
@@ -136,6 +142,25 @@ class CatalogRegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CopyCatalog(self, request, context):
+        """Starts a job of kind "copy_catalog" of the copied catalog. It fills a new catalog with the products of one commit,
+        while writes continue: with their ids, etags, times, photos, and the vectors of all generations that the embedder can
+        serve for it, texts' included, which are not embedded again. Display name, language, labels and quota share are those
+        of the copied catalog at the call. Events, consents, profiles, records of answers, models, vectors of products that
+        callers or models gave, fitted spaces, takedowns and imports are not copied.
+
+        The new catalog can be used when the job succeeds, all at once; until then calls that name it are rejected with
+        CATALOG_COPYING. Its index is then filled, as after writes. A killed job begins again, with the products of that
+        moment. If it is cancelled or fails, the new catalog is deleted and all that was copied is removed; if its workers
+        were killed 20 times, it stays as it is, and DeleteCatalog removes it.
+
+        CATALOG_EXISTS: there is a catalog of the new id, even an empty one. CATALOG_IS_ALIAS, CATALOGS_FULL. The same
+        request_id returns the same job.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetCatalogAlias(self, request, context):
         """Lets a name stand for a catalog, in place of the catalog that it stood for. A repeated call changes nothing.
         CATALOG_EXISTS (the name is the id of a catalog), CATALOG_NOT_FOUND, CATALOG_DELETED, CATALOG_IS_ALIAS (`catalog_id`
@@ -191,6 +216,11 @@ def add_CatalogRegistryServiceServicer_to_server(servicer, server):
                     servicer.UndeleteCatalog,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UndeleteCatalogRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.SerializeToString,
+            ),
+            'CopyCatalog': grpc.unary_unary_rpc_method_handler(
+                    servicer.CopyCatalog,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.CopyCatalogRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
             'SetCatalogAlias': grpc.unary_unary_rpc_method_handler(
                     servicer.SetCatalogAlias,
@@ -372,6 +402,33 @@ class CatalogRegistryService(object):
             '/sightline.retriever.v1.CatalogRegistryService/UndeleteCatalog',
             sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UndeleteCatalogRequest.SerializeToString,
             sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CopyCatalog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.retriever.v1.CatalogRegistryService/CopyCatalog',
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.CopyCatalogRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,6 +7,7 @@ import abc
 import collections.abc
 import grpc
 import grpc.aio
+import sightline.common.v1.job_pb2
 import sightline.retriever.v1.catalog_registry_service_pb2
 import sys
 import typing
@@ -121,6 +122,22 @@ _CatalogRegistryServiceUndeleteCatalogType = typing_extensions.TypeVar(
     ],
 )
 
+_CatalogRegistryServiceCopyCatalogType = typing_extensions.TypeVar(
+    '_CatalogRegistryServiceCopyCatalogType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
 _CatalogRegistryServiceSetCatalogAliasType = typing_extensions.TypeVar(
     '_CatalogRegistryServiceSetCatalogAliasType',
     grpc.UnaryUnaryMultiCallable[
@@ -169,7 +186,7 @@ _CatalogRegistryServiceDeleteCatalogAliasType = typing_extensions.TypeVar(
     ],
 )
 
-class CatalogRegistryServiceStub(typing.Generic[_CatalogRegistryServiceCreateCatalogType, _CatalogRegistryServiceGetCatalogType, _CatalogRegistryServiceListCatalogsType, _CatalogRegistryServiceUpdateCatalogType, _CatalogRegistryServiceDeleteCatalogType, _CatalogRegistryServiceUndeleteCatalogType, _CatalogRegistryServiceSetCatalogAliasType, _CatalogRegistryServiceListCatalogAliasesType, _CatalogRegistryServiceDeleteCatalogAliasType]):
+class CatalogRegistryServiceStub(typing.Generic[_CatalogRegistryServiceCreateCatalogType, _CatalogRegistryServiceGetCatalogType, _CatalogRegistryServiceListCatalogsType, _CatalogRegistryServiceUpdateCatalogType, _CatalogRegistryServiceDeleteCatalogType, _CatalogRegistryServiceUndeleteCatalogType, _CatalogRegistryServiceCopyCatalogType, _CatalogRegistryServiceSetCatalogAliasType, _CatalogRegistryServiceListCatalogAliasesType, _CatalogRegistryServiceDeleteCatalogAliasType]):
     """The registry of catalogs. A change is durable before the call returns. All services know it within 5 seconds, and a
     call for a new catalog waits until its service does.
     """
@@ -199,6 +216,10 @@ class CatalogRegistryServiceStub(typing.Generic[_CatalogRegistryServiceCreateCat
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
             sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+            sightline.common.v1.job_pb2.Job,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
@@ -241,6 +262,10 @@ class CatalogRegistryServiceStub(typing.Generic[_CatalogRegistryServiceCreateCat
             sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
             sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias,
         ],
@@ -281,6 +306,22 @@ class CatalogRegistryServiceStub(typing.Generic[_CatalogRegistryServiceCreateCat
     CATALOG_REMOVING (its removal has begun).
     """
 
+    CopyCatalog: _CatalogRegistryServiceCopyCatalogType
+    """Starts a job of kind "copy_catalog" of the copied catalog. It fills a new catalog with the products of one commit,
+    while writes continue: with their ids, etags, times, photos, and the vectors of all generations that the embedder can
+    serve for it, texts' included, which are not embedded again. Display name, language, labels and quota share are those
+    of the copied catalog at the call. Events, consents, profiles, records of answers, models, vectors of products that
+    callers or models gave, fitted spaces, takedowns and imports are not copied.
+
+    The new catalog can be used when the job succeeds, all at once; until then calls that name it are rejected with
+    CATALOG_COPYING. Its index is then filled, as after writes. A killed job begins again, with the products of that
+    moment. If it is cancelled or fails, the new catalog is deleted and all that was copied is removed; if its workers
+    were killed 20 times, it stays as it is, and DeleteCatalog removes it.
+
+    CATALOG_EXISTS: there is a catalog of the new id, even an empty one. CATALOG_IS_ALIAS, CATALOGS_FULL. The same
+    request_id returns the same job.
+    """
+
     SetCatalogAlias: _CatalogRegistryServiceSetCatalogAliasType
     """Lets a name stand for a catalog, in place of the catalog that it stood for. A repeated call changes nothing.
     CATALOG_EXISTS (the name is the id of a catalog), CATALOG_NOT_FOUND, CATALOG_DELETED, CATALOG_IS_ALIAS (`catalog_id`
@@ -317,6 +358,10 @@ CatalogRegistryServiceAsyncStub: typing_extensions.TypeAlias = CatalogRegistrySe
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
         sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+        sightline.common.v1.job_pb2.Job,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
@@ -392,6 +437,27 @@ class CatalogRegistryServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
         """Restores a deleted catalog, with all its content. A repeated call changes nothing. CATALOG_NOT_FOUND,
         CATALOG_REMOVING (its removal has begun).
+        """
+
+    @abc.abstractmethod
+    def CopyCatalog(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job of kind "copy_catalog" of the copied catalog. It fills a new catalog with the products of one commit,
+        while writes continue: with their ids, etags, times, photos, and the vectors of all generations that the embedder can
+        serve for it, texts' included, which are not embedded again. Display name, language, labels and quota share are those
+        of the copied catalog at the call. Events, consents, profiles, records of answers, models, vectors of products that
+        callers or models gave, fitted spaces, takedowns and imports are not copied.
+
+        The new catalog can be used when the job succeeds, all at once; until then calls that name it are rejected with
+        CATALOG_COPYING. Its index is then filled, as after writes. A killed job begins again, with the products of that
+        moment. If it is cancelled or fails, the new catalog is deleted and all that was copied is removed; if its workers
+        were killed 20 times, it stays as it is, and DeleteCatalog removes it.
+
+        CATALOG_EXISTS: there is a catalog of the new id, even an empty one. CATALOG_IS_ALIAS, CATALOGS_FULL. The same
+        request_id returns the same job.
         """
 
     @abc.abstractmethod

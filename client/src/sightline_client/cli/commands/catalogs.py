@@ -1,6 +1,7 @@
 """``sightline catalogs``"""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.commands import catalog_aliases
 from sightline_client.cli.show import listings
+from sightline_client.cli.work import following
 from sightline_client.convert import from_wire
 
 app = Commands(
@@ -143,6 +145,27 @@ def update(
             etag=etag,
         ),
         lambda changed: listings.catalogs([changed]),
+    )
+
+
+@app.command()
+def copy(
+    *,
+    catalog_id: Annotated[str, options.argument("CATALOG", "Id of the catalog to copy.")],
+    target: Annotated[str, options.argument("NEW", "Id of the new catalog.")],
+    wait: options.Wait = True,
+    suite: Suite,
+) -> None:
+    """Copy a catalog into a new one: products, photos, vectors and settings; no data of shoppers.
+
+    The new catalog can be used when the copy is complete.
+
+    [bold]Example[/bold]
+
+      sightline catalogs copy production staging
+    """
+    following.carry_out(
+        replace(suite, catalog=catalog_id), lambda client: client.copy_catalog(target), wait=wait
     )
 
 

@@ -123,6 +123,8 @@ def catalogs(values: Sequence[Catalog]) -> RenderableType:
         state = each.state.lower()
         if each.purge_time is not None:
             state += f", removal {_time(each.purge_time)}"
+        if each.copied_from:
+            state += f", copied from {each.copied_from}"
         if each.pending_services:
             state += f", not yet: {', '.join(each.pending_services)}"
         add(

@@ -97,7 +97,7 @@ ROUTES: Mapping[str, Mapping[str, PublicRoute]] = MappingProxyType(
                 Peer.RETRIEVER,
                 "CatalogRegistryService",
                 "CreateCatalog GetCatalog ListCatalogs UpdateCatalog DeleteCatalog UndeleteCatalog"
-                " SetCatalogAlias ListCatalogAliases DeleteCatalogAlias",
+                " CopyCatalog SetCatalogAlias ListCatalogAliases DeleteCatalogAlias",
             ),
             **_routes(Peer.RETRIEVER, "RebuildService", "RebuildIndex"),
             **_routes(Peer.RETRIEVER, "FitService", "FitSpace"),

@@ -39,6 +39,11 @@ class Registry:
     settle_seconds: float
     """Seconds after which calls that were in progress at a deletion have ended."""
 
+    @property
+    def room(self) -> int:
+        """Number of catalogs that the registry may have."""
+        return max(0, self.most - len(self.declared))
+
     async def create(self, catalog_id: str, values: CatalogValues) -> CatalogEntry:
         """Create a catalog. Raises RequestInvalid, CatalogExists, CatalogsFull, CatalogIsAlias."""
         wrong = [*registry.id_problems(catalog_id), *registry.problems(values)]
@@ -46,8 +51,7 @@ class Registry:
             raise RequestInvalid(*wrong)
         if catalog_id in self.declared:
             raise CatalogExists
-        room = max(0, self.most - len(self.declared))
-        return await self.record.create_catalog(catalog_id, values, room)
+        return await self.record.create_catalog(catalog_id, values, self.room)
 
     async def get(self, catalog_id: str) -> CatalogEntry:
         """Return a catalog. Raises CatalogNotFound."""
@@ -77,6 +81,9 @@ class Registry:
             raise RequestInvalid.at("undo_days", f"must be 0 to {MOST_UNDO_DAYS}")
         if catalog_id in self.declared:
             raise CatalogDeclared
+        found = await self.record.catalog_entry(catalog_id)
+        if found is not None and found.copied_from:
+            undo_days = 0  # an incomplete copy can't be restored
         seconds = max(undo_days * 86_400, self.settle_seconds)
         return await self.record.delete_catalog(catalog_id, round(seconds * 1e6), etag)
 

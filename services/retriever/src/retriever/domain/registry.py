@@ -62,6 +62,8 @@ class CatalogEntry:
     """Time at which its removal begins."""
     removed_by: tuple[str, ...] = ()
     """Services that have removed it."""
+    copied_from: str = ""
+    """The catalog whose copy fills it; empty once it is complete."""
 
     @property
     def pending(self) -> tuple[str, ...]:

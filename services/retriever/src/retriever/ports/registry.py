@@ -44,6 +44,17 @@ class CatalogRecord(Protocol):
     ) -> CatalogEntry:
         """Change a catalog; a declared one gets an entry. Raises CatalogNotFound, EtagMismatch."""
 
+    async def reserve_copy(self, source: str, target: str, most: int) -> CatalogEntry:
+        """Create the catalog that a copy is to fill, with the values of the copied one. No call may
+        use it before `complete_copy`. Raises CatalogExists, CatalogsFull, CatalogIsAlias."""
+
+    async def complete_copy(self, target: str, uid: str) -> None:
+        """Let calls use a catalog that a copy has filled. Raises CatalogNotFound if it was
+        deleted."""
+
+    async def abandon_copy(self, target: str, uid: str, term_micros: int) -> None:
+        """Delete a catalog that a copy has not filled, to be removed after a term."""
+
     async def set_alias(
         self, alias: tuple[str, str], etag: str, declared: Collection[str]
     ) -> CatalogAlias:

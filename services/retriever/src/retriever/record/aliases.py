@@ -17,7 +17,7 @@ from retriever.record.registry import (
 )
 from retriever.record.session import Session
 from retriever.record.tables import catalog_aliases
-from servicekit.catalogs import CatalogDeleted, CatalogNotFound, CatalogState
+from servicekit.catalogs import CatalogCopying, CatalogDeleted, CatalogNotFound, CatalogState
 from servicekit.clock import new_id
 
 
@@ -85,5 +85,7 @@ def _check_in_use(connection: Connection, catalog_id: str, declared: Collection[
     entry = read_entry(connection, catalog_id)
     if entry is None or entry.state is CatalogState.REMOVED:
         raise CatalogNotFound
+    if entry.state is CatalogState.COPYING:
+        raise CatalogCopying
     if entry.state is not CatalogState.ACTIVE:
         raise CatalogDeleted

@@ -29,7 +29,7 @@ from retriever.record.tables import (
     sequences,
 )
 from servicekit.catalog_rows import remove_rows
-from servicekit.catalogs import CatalogList, CatalogNotFound, CatalogState
+from servicekit.catalogs import CatalogCopying, CatalogList, CatalogNotFound, CatalogState
 from servicekit.clock import new_id
 
 REGISTRY = ""
@@ -117,6 +117,45 @@ def create_catalog(
     return made
 
 
+def reserve_copy(
+    connection: Connection, now: int, source: str, target: str, most: int
+) -> CatalogEntry:
+    """Create the catalog that a copy is to fill, with the values of the copied one. No call may use
+    it before `complete_copy`.
+
+    Raises CatalogExists, CatalogsFull, CatalogIsAlias.
+    """
+    copied = read_entry(connection, source)
+    values = CatalogValues() if copied is None else copied.values
+    session = Session(connection, REGISTRY, now)
+    check_no_alias(connection, target)
+    found = read_entry(connection, target)
+    if found is not None and found.state is not CatalogState.REMOVED:
+        raise CatalogExists
+    if connection.execute(_COUNT).scalar_one() >= most:
+        raise CatalogsFull(most)
+    made = CatalogEntry(target, values, new_id(now), CatalogState.COPYING, now, now)
+    made = replace(made, copied_from=source)
+    _save(session, made)
+    return made
+
+
+def complete_copy(connection: Connection, now: int, target: str, uid: str) -> None:
+    """Let calls use a catalog that a copy has filled. Raises CatalogNotFound if it was deleted."""
+    session = Session(connection, REGISTRY, now)
+    found = read_entry(connection, target)
+    if found is None or found.uid != uid or found.state is not CatalogState.COPYING:
+        raise CatalogNotFound
+    _save(session, replace(found, state=CatalogState.ACTIVE, copied_from=""))
+
+
+def abandon_copy(connection: Connection, now: int, target: str, uid: str, term_micros: int) -> None:
+    """Delete a catalog that a copy has not filled, to be removed after a term."""
+    found = read_entry(connection, target)
+    if found is not None and found.uid == uid and found.state is CatalogState.COPYING:
+        delete_catalog(connection, now, target, term_micros, "")
+
+
 def update_catalog(
     connection: Connection,
     now: int,
@@ -153,7 +192,7 @@ def delete_catalog(
         raise CatalogNotFound
     if etag not in ("", found.values.etag):
         raise EtagMismatch
-    if found.state is not CatalogState.ACTIVE:
+    if found.state not in (CatalogState.ACTIVE, CatalogState.COPYING):
         return found
     for alias in read_aliases(connection):
         if alias.catalog_id == catalog_id:
@@ -172,7 +211,9 @@ def undelete_catalog(connection: Connection, now: int, catalog_id: str) -> Catal
     found = read_entry(connection, catalog_id)
     if found is None or found.state is CatalogState.REMOVED:
         raise CatalogNotFound
-    if found.state is CatalogState.REMOVING:
+    if found.state is CatalogState.COPYING:
+        raise CatalogCopying
+    if found.state is CatalogState.REMOVING or found.copied_from:  # it is not complete
         raise CatalogRemoving
     if found.state is CatalogState.ACTIVE:
         return found
@@ -266,6 +307,7 @@ def _row(entry: CatalogEntry) -> dict[str, Any]:
         "delete_time": entry.delete_micros,
         "purge_time": entry.purge_micros,
         "removed_by": json.dumps(entry.removed_by),
+        "copied_from": entry.copied_from,
     }
 
 
@@ -285,4 +327,5 @@ def _entry(row: sa.Row[Any]) -> CatalogEntry:
         *(row.catalog_id, values, row.uid, CatalogState(row.state)),
         *(row.create_time, row.update_time, row.delete_time, row.purge_time),
         tuple(json.loads(row.removed_by)),
+        row.copied_from,
     )

@@ -1,4 +1,4 @@
-"""Names that stand for catalogs.
+"""Names that stand for catalogs, and catalogs that a copy fills.
 
 Revision ID: 0022
 Revises: 0021
@@ -21,7 +21,9 @@ def upgrade() -> None:
         *texts("catalog_id", "etag"),
         *numbers("create_time", "update_time"),
     )
+    op.add_column("catalogs", sa.Column("copied_from", TEXT, nullable=False, server_default=""))
 
 
 def downgrade() -> None:
+    op.drop_column("catalogs", "copied_from")
     op.drop_table("catalog_aliases")
