@@ -377,6 +377,10 @@ class Admin(admin_service_pb2_grpc.AdminServiceServicer):
         self._gateway.take("UndeleteCatalog", request, context)
         return _catalog(request.catalog_id, catalog_registry_service_pb2.Catalog())
 
+    def CopyCatalog(self, request: Any, context: Any) -> Any:
+        self._gateway.take("CopyCatalog", request, context)
+        return self._gateway.job_states[0]
+
     def SetCatalogAlias(self, request: Any, context: Any) -> Any:
         self._gateway.take("SetCatalogAlias", request, context)
         return _alias(request.alias_id, request.catalog_id)

@@ -120,7 +120,8 @@ async def test_a_deleted_catalog_is_removed_from_every_store(gateway: str, suite
 def test_the_page_s_commands_work_in_their_order(gateway: str, tmp_path: Path) -> None:
     hands = Hands(gateway, tmp_path, "default")
     shown = {line: hands.run(*shlex.split(line)) for line in COMMANDS}
-    assert len(shown) >= 9
+    assert len(shown) >= 11
+    assert "active" in shown["catalogs show trial"]
     assert "shop staging" in " ".join(shown["catalogs alias set shop staging"].split())
     assert "shop staging" in " ".join(shown["catalogs alias list"].split())
     assert "Staging shop" in shown[COMMANDS[0]]

@@ -195,6 +195,14 @@ async def test_catalogs_are_created_changed_and_listed(
     assert (await client.undelete_catalog("staging")).state is CatalogState.ACTIVE
 
 
+async def test_a_catalog_is_copied(client: SightlineClient, gateway: FakeGateway) -> None:
+    job = await client.copy_catalog("staging")
+    assert job.job_id == gateway.job_states[0].job_id
+    (request,) = gateway.requests["CopyCatalog"]
+    assert (request.catalog_id, request.target_catalog_id) == ("default", "staging")
+    assert request.request_id
+
+
 async def test_aliases_of_catalogs_are_set_listed_and_deleted(
     client: SightlineClient, gateway: FakeGateway
 ) -> None:
