@@ -27,16 +27,20 @@ def shop() -> list[Product]:
 
 
 async def answers(client: SightlineClient) -> list[list[tuple[str, float]]]:
-    """Return ids and scores of searches by photo, by text, and of similar products."""
+    """Return ids and similarities of searches by photo, by text and by a product, and ids of
+    products similar to one."""
     found = await asyncio.gather(
         client.search(image=PHOTOS[9]),
         client.search(text="red wine"),
         client.search(products=["p3"]),
-        client.recommend(products=["p1"], scene="similar"),
     )
+    ranked = await client.recommend(products=["p1"], scene="similar")
     return [
-        [(each.product.product_id, round(each.score, 5)) for each in answer.results]
-        for answer in found
+        *(
+            [(each.product.product_id, round(each.similarity, 5)) for each in answer.results]
+            for answer in found
+        ),
+        [(each.product.product_id, 0.0) for each in ranked.results],
     ]
 
 

@@ -152,7 +152,7 @@ def update(
 def copy(
     *,
     catalog_id: Annotated[str, options.argument("CATALOG", "Id of the catalog to copy.")],
-    target: Annotated[str, options.argument("NEW", "Id of the new catalog.")],
+    new_id: Annotated[str, options.argument("NEW", "Id of the new catalog.")],
     wait: options.Wait = True,
     suite: Suite,
 ) -> None:
@@ -165,7 +165,7 @@ def copy(
       sightline catalogs copy production staging
     """
     following.carry_out(
-        replace(suite, catalog=catalog_id), lambda client: client.copy_catalog(target), wait=wait
+        replace(suite, catalog=catalog_id), lambda client: client.copy_catalog(new_id), wait=wait
     )
 
 
