@@ -11,6 +11,7 @@ from sightline.common.v1 import job_service_pb2 as jobs_pb
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import user_event_service_pb2 as events_pb
+from sightline.retriever.v1.catalog_registry_service_pb2 import CopyCatalogRequest
 from tests.fakes.gateway_wire import Suite, running
 from tests.unit.gateway.callers.conftest import entry
 from tests.wire.gateway_calls import ANN, photo, refused
@@ -153,3 +154,17 @@ async def test_calls_by_an_alias_count_for_the_quota_of_its_catalog() -> None:
         error = await refused(suite.recommendation.Recommend(photo(catalog_id="shop")))
         assert error.reason == "QUOTA_EXHAUSTED"
         await suite.recommendation.Recommend(photo(catalog_id="default"))
+
+
+async def test_a_copy_needs_a_token_that_permits_both_catalogs(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.toml"
+    keys.write_text(entry("ops", "ops", '["operate"]', '["other", "new"]'))
+    async with running(catalogs=CATALOGS, keys_file=keys) as suite:
+        for source, target, reason in (
+            ("other", "green", "CATALOG_FORBIDDEN"),
+            ("green", "new", "CATALOG_FORBIDDEN"),
+            ("other", "new", "UNIMPLEMENTED"),  # by this retriever: it was passed on
+        ):
+            request = CopyCatalogRequest(catalog_id=source, target_catalog_id=target)
+            call = suite.admin.CopyCatalog(request, metadata=(("authorization", "Bearer ops"),))
+            assert (await refused(call)).reason == reason

@@ -44,8 +44,8 @@ async def nearest(shop: Shop, catalog: str, token: str = "") -> list[tuple[str, 
     answer = await shop.search(
         vector=vector(photo()), catalog_id=catalog, top_k=20, min_index_token=token
     )
-    columns = answer.candidates
-    return list(zip(columns.product_ids, columns.similarities, strict=True))
+    found = zip(answer.candidates.product_ids, answer.similarities, strict=True)
+    return [(product_id, round(similarity, 5)) for product_id, similarity in found]
 
 
 @either_way
