@@ -8,11 +8,11 @@ new commit lacks is deleted.
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from retriever.backup.archive.writing import Spool, fill
 from retriever.backup.backups import BackupTools, affordable
@@ -35,6 +35,7 @@ from servicekit.requests import RequestInvalid
 from sightline_rules.filters import All
 
 COPY = "copy_catalog"
+T = TypeVar("T")
 PATIENCE_SECONDS = 1.0
 """Seconds between two questions to an embedder that does not answer."""
 
@@ -153,7 +154,7 @@ async def _copy(job: Job, deps: CopyTools, prefix: str, progress: Progress) -> M
         return found.generations, fill(spool, [*tables.values()], found, progress)
 
     with Spool(store.spool_folder()) as spool:
-        generations, counts = await record.snapshot(job.catalog_id, take)
+        generations, counts = await _ended(record.snapshot(job.catalog_id, take))
         copied = CopiedTables(spool, tables, counts)
         progress.total += sum(counts.values())
         before = await record.commit_number(target)
@@ -172,6 +173,18 @@ async def _copy(job: Job, deps: CopyTools, prefix: str, progress: Progress) -> M
         "lost_image_count": lost,
         "vector_count": counts["vectors"] + counts["product_vectors"],
     }
+
+
+async def _ended(work: Awaitable[T]) -> T:
+    """Await work in a thread. If cancelled, wait until it has ended: its files are closed then."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # expected: the job was stopped
+        raise
 
 
 async def _shared_versions(

@@ -33,7 +33,7 @@ class EmbeddingSpace:
     """True if photos are embedded with it that name no version."""
     categories: int = 0
     """Number of categories that its head knows; 0: it has no head."""
-    fitted: bool = False
-    """True if it was fitted to a catalog, which alone may use it."""
     shopper_photo_tags: frozenset[str] = frozenset()
     """Tags of products whose photos are shoppers', as the version was fitted."""
+    fitted: bool = False
+    """True if it was fitted to a catalog, which alone may use it."""
