@@ -24,8 +24,11 @@ from servicekit.jobs import Job, JobCancelled
 from servicekit.requests import RequestInvalid
 from tests.fakes.embedder import FakeEmbedder
 from tests.fakes.index import vector_of
+from tests.stores import each_engine
 from tests.unit.retriever.backup.conftest import BIG, Place
 from tests.unit.retriever.conftest import Clock, generation
+
+pytestmark = each_engine
 
 RULES = copies.CopyRules(("default",), 3, 1.0)
 SPACES = (

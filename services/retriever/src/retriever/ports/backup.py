@@ -1,6 +1,6 @@
 """The record, as backups use it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Protocol, TypeVar
 
 from retriever.domain.archive import ArchiveTable, Row
@@ -28,7 +28,7 @@ class Snapshot(Protocol):
     def count(self, table: ArchiveTable) -> int:
         """Return the number of a table's rows."""
 
-    def rows(self, table: ArchiveTable) -> Iterator[Sequence[Row]]:
+    def rows(self, table: ArchiveTable) -> Generator[Sequence[Row], None, None]:
         """Yield a table's rows by its key, in batches."""
 
 

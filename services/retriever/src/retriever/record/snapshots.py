@@ -5,7 +5,7 @@ numbers, values derived from the catalog's name, and state of running jobs. Colu
 migrations are archived automatically.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -86,7 +86,7 @@ class RecordSnapshot:
         query = sa.select(sa.func.count()).where(self._archived(source))
         return int(self.connection.execute(query).scalar_one())
 
-    def rows(self, table: ArchiveTable) -> Iterator[Sequence[Row]]:
+    def rows(self, table: ArchiveTable) -> Generator[Sequence[Row], None, None]:
         """Yield a table's rows by its key, in batches."""
         source = _SOURCES[table.name]
         query = (
@@ -95,9 +95,9 @@ class RecordSnapshot:
             .order_by(*_order(source))
             .execution_options(yield_per=table.batch)
         )
-        result = self.connection.execute(query)
-        for batch in result.mappings().partitions():
-            yield [dict(row) for row in batch]
+        with self.connection.execute(query) as result:
+            for batch in result.mappings().partitions():
+                yield [dict(row) for row in batch]
 
     def _archived(self, source: sa.Table) -> sa.ColumnElement[bool]:
         """Return the condition of archived rows.
