@@ -31,6 +31,7 @@ ONCE = {
     "ranker.v1.ModelService/TrainModel": STARTS_A_JOB,
     "retriever.v1.BackupService/CreateBackup": STARTS_A_JOB,
     "retriever.v1.BackupService/RestoreBackup": STARTS_A_JOB,
+    "retriever.v1.CatalogRegistryService/CopyCatalog": "the second finds the first's catalog",
     "retriever.v1.FitService/FitSpace": STARTS_A_JOB,
     "retriever.v1.IndexService/CreateGeneration": "the second meets the first's: GENERATION_EXISTS",
     "retriever.v1.IndexService/RollbackGeneration": "two go back two generations",

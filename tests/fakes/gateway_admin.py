@@ -53,6 +53,14 @@ def _personal(store: str, **fields: str) -> privacy_pb2.PersonalRecord:
     return privacy_pb2.PersonalRecord(store=store, json=json.dumps(fields))
 
 
+def _alias(alias_id: str, catalog_id: str) -> catalog_registry_service_pb2.CatalogAlias:
+    made = catalog_registry_service_pb2.CatalogAlias(
+        alias_id=alias_id, catalog_id=catalog_id, etag="e1"
+    )
+    made.update_time.FromSeconds(1_700_000_000)
+    return made
+
+
 class Admin(admin_service_pb2_grpc.AdminServiceServicer):
     def __init__(self, gateway: FakeGateway) -> None:
         self._gateway = gateway
@@ -368,6 +376,26 @@ class Admin(admin_service_pb2_grpc.AdminServiceServicer):
     def UndeleteCatalog(self, request: Any, context: Any) -> Any:
         self._gateway.take("UndeleteCatalog", request, context)
         return _catalog(request.catalog_id, catalog_registry_service_pb2.Catalog())
+
+    def CopyCatalog(self, request: Any, context: Any) -> Any:
+        self._gateway.take("CopyCatalog", request, context)
+        return self._gateway.job_states[0]
+
+    def SetCatalogAlias(self, request: Any, context: Any) -> Any:
+        self._gateway.take("SetCatalogAlias", request, context)
+        return _alias(request.alias_id, request.catalog_id)
+
+    def ListCatalogAliases(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ListCatalogAliases", request, context)
+        return catalog_registry_service_pb2.ListCatalogAliasesResponse(
+            aliases=[_alias("shop", "staging")]
+        )
+
+    def DeleteCatalogAlias(self, request: Any, context: Any) -> Any:
+        self._gateway.take("DeleteCatalogAlias", request, context)
+        return catalog_registry_service_pb2.DeleteCatalogAliasResponse(
+            deleted=request.alias_id == "shop"
+        )
 
     def LiftTakedown(self, request: Any, context: Any) -> Any:
         self._gateway.take("LiftTakedown", request, context)

@@ -9,6 +9,7 @@ import grpc
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import access_of, build
+from servicekit.catalogs import KnownCatalogs
 from servicekit.config import ServerSettings
 from servicekit.keyring import signing_keys
 from servicekit.server import Binding, RunningServer, start
@@ -24,6 +25,7 @@ from tests.fakes.gateway_wire_embedder import Embedding, FittedSpaces
 from tests.fakes.gateway_wire_ranker import Answers, Events, Models, Profiles, Ranking
 from tests.fakes.gateway_wire_retriever import (
     Backups,
+    CatalogLists,
     Fits,
     Index,
     Keywords,
@@ -61,6 +63,10 @@ class Suite:
     embedder: Peer
     retriever: Peer
     ranker: Peer
+    catalogs: KnownCatalogs
+    """Those of the gateway."""
+    aliases: dict[str, str]
+    """The registry's aliases."""
     products: list[str]
     """Current content of the retriever's record."""
     answers: Answers
@@ -82,7 +88,9 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
     products = list(PRODUCTS)
     answers = Answers(Script())
     retriever_jobs, ranker_jobs = {"2": 2}, {"1": 1}
+    aliases: dict[str, str] = {}
     embedder, retriever, ranker = _peers(products, answers, retriever_jobs, ranker_jobs)
+    retriever.bindings.append(Binding.of(CatalogLists(aliases)))
     for peer in (embedder, retriever, ranker):
         await peer.up()
     values = GatewaySettings(
@@ -99,7 +107,12 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
     )
     gateway = build(values, SceneFiles(values.scenes_folder), signing_keys(values.token_keys_file))
     server = await start(
-        gateway.bindings, values, "gateway", access_of(values), audit=gateway.audit
+        gateway.bindings,
+        values,
+        "gateway",
+        access_of(values),
+        audit=gateway.audit,
+        catalogs=gateway.catalogs,
     )
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         try:
@@ -107,6 +120,8 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
                 embedder=embedder,
                 retriever=retriever,
                 ranker=ranker,
+                catalogs=gateway.catalogs,
+                aliases=aliases,
                 products=products,
                 answers=answers,
                 port=server.port,

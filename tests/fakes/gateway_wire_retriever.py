@@ -4,7 +4,14 @@ from google.rpc import status_pb2
 
 from servicekit.errors import FieldViolation, InvalidArgument, NotFound
 from servicekit.status import to_status
-from sightline.common.v1 import answer_pb2, import_pb2, job_pb2, product_pb2
+from sightline.common.v1 import (
+    answer_pb2,
+    catalog_list_service_pb2,
+    catalog_list_service_pb2_grpc,
+    import_pb2,
+    job_pb2,
+    product_pb2,
+)
 from sightline.retriever.v1 import (
     backup_service_pb2,
     backup_service_pb2_grpc,
@@ -310,6 +317,19 @@ class Backups(backup_service_pb2_grpc.BackupServiceServicer):
     async def RestoreBackup(self, request, context):
         await self.script.take("RestoreBackup", request, context)
         return job_pb2.Job(job_id="retriever/2", kind="restore")
+
+
+class CatalogLists(catalog_list_service_pb2_grpc.CatalogListServiceServicer):
+    """Fake registry, with aliases of declared catalogs alone."""
+
+    def __init__(self, aliases: dict[str, str]) -> None:
+        self.aliases = aliases
+
+    async def ReadCatalogList(self, request, context):
+        found = catalog_list_service_pb2.ReadCatalogListResponse(revision=repr(self.aliases))
+        for name, catalog in self.aliases.items():
+            found.aliases.add(alias_id=name, catalog_id=catalog)
+        return found
 
 
 class TakenDown(photo_service_pb2_grpc.PhotoServiceServicer):

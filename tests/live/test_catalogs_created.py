@@ -101,6 +101,11 @@ async def test_a_deleted_catalog_is_removed_from_every_store(gateway: str, suite
     async with SightlineClient(gateway, catalog="to-delete") as client:
         await marked(client, suite)
         assert files_with(suite.layout.data / "ranker", MARK.encode())
+        await client.set_catalog_alias(f"{MARK}-shop", "to-delete")
+        assert await refusal(client.delete_catalog("to-delete", undo_days=0)) == (
+            "CATALOG_HAS_ALIAS"
+        )
+        assert await client.delete_catalog_alias(f"{MARK}-shop")
         await client.delete_catalog("to-delete", undo_days=0)
         assert await refusal(client.get_product("p1")) == "CATALOG_DELETED"
         await until(lambda: removed(client, "to-delete"))
@@ -115,7 +120,10 @@ async def test_a_deleted_catalog_is_removed_from_every_store(gateway: str, suite
 def test_the_page_s_commands_work_in_their_order(gateway: str, tmp_path: Path) -> None:
     hands = Hands(gateway, tmp_path, "default")
     shown = {line: hands.run(*shlex.split(line)) for line in COMMANDS}
-    assert len(shown) >= 5
+    assert len(shown) >= 11
+    assert "active" in shown["catalogs show trial"]
+    assert "shop staging" in " ".join(shown["catalogs alias set shop staging"].split())
+    assert "shop staging" in " ".join(shown["catalogs alias list"].split())
     assert "Staging shop" in shown[COMMANDS[0]]
     assert "0.5" in shown["catalogs show staging"]
     assert "deleted, removal" in shown["catalogs delete staging --undo-days 1"]
@@ -126,3 +134,9 @@ def test_the_page_s_commands_work_in_their_order(gateway: str, tmp_path: Path) -
     stale = hands.run("catalogs", "update", "staging", "--name", "x", "--etag", "old", code=1)
     assert "ETAG_MISMATCH" in stale
     assert "CATALOG_EXISTS" in hands.run("catalogs", "create", "default", code=1)
+    (alias,) = json.loads(hands.run("catalogs", "alias", "list", "--json"))["aliases"]
+    assert (alias["aliasId"], alias["catalogId"]) == ("shop", "default")
+    stale = hands.run("catalogs", "alias", "set", "shop", "staging", "--etag", "old", code=1)
+    assert "ETAG_MISMATCH" in stale
+    assert "CATALOG_IS_ALIAS" in hands.run("catalogs", "create", "shop", code=1)
+    assert "deleted" in hands.run("catalogs", "alias", "delete", "shop")

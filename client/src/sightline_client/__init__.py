@@ -72,6 +72,7 @@ from sightline_client.values.catalog import UpsertOutcome as UpsertOutcome
 from sightline_client.values.catalog import UpsertReport as UpsertReport
 from sightline_client.values.catalog import money as money
 from sightline_client.values.catalogs import Catalog as Catalog
+from sightline_client.values.catalogs import CatalogAlias as CatalogAlias
 from sightline_client.values.catalogs import CatalogState as CatalogState
 from sightline_client.values.classifications import Classification as Classification
 from sightline_client.values.classifications import FilterProposal as FilterProposal

@@ -183,6 +183,8 @@ class MethodRule:
     administrative change."""
     changes: bool = True
     """False: calls read only."""
+    no_alias: bool = False
+    """True: the catalog of a request is an id, never an alias."""
     peers: frozenset[PeerName] = frozenset()
     """Services that may make the call; empty: none."""
 
@@ -207,6 +209,7 @@ def rule(method: str) -> MethodRule:
         options.admin,
         audited,
         changes,
+        options.no_alias,
         frozenset(map(PeerName, peers)),
     )
 

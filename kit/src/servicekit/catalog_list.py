@@ -27,7 +27,8 @@ class RemoteRegistry:
             return None
         # States that a later release adds permit no calls here.
         known = [each for each in answer.catalogs if state_of(each) is not None]
-        return CatalogList(answer.revision, tuple(map(_listed, known)))
+        aliases = tuple((each.alias_id, each.catalog_id) for each in answer.aliases)
+        return CatalogList(answer.revision, tuple(map(_listed, known)), aliases)
 
 
 def list_message(found: CatalogList) -> pb.ReadCatalogListResponse:
@@ -44,6 +45,7 @@ def list_message(found: CatalogList) -> pb.ReadCatalogListResponse:
             )
             for each in found.catalogs
         ],
+        aliases=[pb.ListedAlias(alias_id=name, catalog_id=of) for name, of in found.aliases],
     )
 
 

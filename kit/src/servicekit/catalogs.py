@@ -21,7 +21,14 @@ from typing import Any, Final, Protocol
 from prometheus_client import Gauge
 
 from servicekit.config import CATALOG_ID
-from servicekit.errors import FieldViolation, NotFound, ServiceError, Unavailable, Unimplemented
+from servicekit.errors import (
+    FailedPrecondition,
+    FieldViolation,
+    NotFound,
+    ServiceError,
+    Unavailable,
+    Unimplemented,
+)
 from servicekit.telemetry import get_logger
 
 POLL_SECONDS: Final = 2.0
@@ -49,6 +56,8 @@ class CatalogState(StrEnum):
     REMOVING = "removing"
     REMOVED = "removed"
     """Only its id is left."""
+    COPYING = "copying"
+    """A copy fills it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,8 @@ class CatalogList:
     revision: str
     """Identifies the content. Empty: nothing was read yet."""
     catalogs: tuple[ListedCatalog, ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
+    """Aliases, each with the id of its catalog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +118,16 @@ class CatalogDeleted(NotFound, reason="CATALOG_DELETED"):
     violations = (FieldViolation("catalog_id", "is a deleted catalog"),)
 
 
+class CatalogCopying(FailedPrecondition, reason="CATALOG_COPYING"):
+    """A copy fills the catalog, or ended before it was complete."""
+
+    message = (
+        "catalog_id: a copy fills this catalog: it can be used once the copy is complete; if the"
+        " copy's job has ended, delete the catalog"
+    )
+    violations = (FieldViolation("catalog_id", "is being copied"),)
+
+
 class CatalogsUnavailable(Unavailable, reason="CATALOGS_UNAVAILABLE"):
     """The catalog is unknown here, and the registry that may have it can't be read."""
 
@@ -125,11 +146,17 @@ class KnownCatalogs(Collection[str]):
         registry: CatalogRegistry | None = None,
         *,
         file: Path | None = None,
+        aliases: bool = False,
     ) -> None:
         """Begin with the catalogs that settings declare, and those of `file`, which keeps the last
-        list for the next start; None: no file. `registry`: None: there are no other catalogs."""
+        list for the next start; None: no file. `registry`: None: there are no other catalogs.
+
+        `aliases`: whether requests may name aliases. They may at the suite's edge alone, which
+        replaces each alias by its catalog.
+        """
         self.declared: Final = tuple(declared)
-        self._registry, self._file = registry, file
+        self._registry, self._file, self._resolves = registry, file, aliases
+        self._aliases: dict[str, str] = {}
         self._list = CatalogList("")
         self._listed: dict[str, ListedCatalog] = {}
         self._used = dict.fromkeys(self.declared, "")
@@ -150,6 +177,11 @@ class KnownCatalogs(Collection[str]):
 
     def __len__(self) -> int:
         return len(self._used)
+
+    def resolve(self, name: str) -> str:
+        """Return the catalog that an alias stands for; a name that is no alias as it is. A catalog
+        takes precedence over an alias of its id."""
+        return name if name in self._used else self._aliases.get(name, name)
 
     def listed(self, name: str) -> ListedCatalog | None:
         """Return what the registry has about a catalog, in any state; None: nothing."""
@@ -184,6 +216,8 @@ class KnownCatalogs(Collection[str]):
         found = self._listed.get(name)
         if found is not None and found.state in (CatalogState.DELETED, CatalogState.REMOVING):
             return CatalogDeleted()
+        if found is not None and found.state is CatalogState.COPYING:
+            return CatalogCopying()
         return (
             CatalogsUnavailable()
             if self._stale and CATALOG_ID.fullmatch(name)
@@ -195,13 +229,16 @@ class KnownCatalogs(Collection[str]):
 
         Calls share reads. Errors are not raised: the call is rejected by `refusal`.
         """
-        if name in self._used or self._registry is None or not CATALOG_ID.fullmatch(name):
+        if self._knows(name) or self._registry is None or not CATALOG_ID.fullmatch(name):
             return
         if self._reading is not None:  # it may have begun before the catalog was created
             await asyncio.wait({self._reading})
-            if name in self._used:
+            if self._knows(name):
                 return
         await self._read_soon()
+
+    def _knows(self, name: str) -> bool:
+        return name in self._used or name in self._aliases
 
     async def refresh(self) -> None:
         """Read the registry now; errors are logged. A change of this process is known after it."""
@@ -284,6 +321,7 @@ class KnownCatalogs(Collection[str]):
         before = self._used
         self._list = found
         self._listed = {each.catalog_id: each for each in found.catalogs}
+        self._aliases = dict(found.aliases) if self._resolves else {}
         self._used = dict.fromkeys(self.declared, "")
         for each in found.catalogs:
             if each.state is CatalogState.ACTIVE and each.catalog_id not in self._used:
@@ -336,7 +374,9 @@ def _parsed(data: bytes) -> CatalogList:
     content = json.loads(data)
     if content["format"] != FORMAT:
         raise ValueError("it was written by another release")
-    return CatalogList(str(content["revision"]), tuple(map(_listed, content["catalogs"])))
+    catalogs = tuple(map(_listed, content["catalogs"]))
+    aliases = tuple((str(name), str(of)) for name, of in content.get("aliases", ()))
+    return CatalogList(str(content["revision"]), catalogs, aliases)
 
 
 def _listed(values: dict[str, Any]) -> ListedCatalog:
@@ -348,7 +388,12 @@ def _listed(values: dict[str, Any]) -> ListedCatalog:
 def _save(file: Path, found: CatalogList) -> None:
     """Replace the file; errors are logged."""
     rows: Sequence[dict[str, Any]] = [asdict(each) for each in found.catalogs]
-    content = {"format": FORMAT, "revision": found.revision, "catalogs": rows}
+    content = {
+        "format": FORMAT,
+        "revision": found.revision,
+        "catalogs": rows,
+        "aliases": found.aliases,
+    }
     draft = file.with_name(f"{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ import inspect
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -28,7 +29,7 @@ from servicekit.errors import (
     Unauthenticated,
     Unimplemented,
 )
-from servicekit.limits import CallAdmission, CallLimits, RequestTooLarge, catalog_of
+from servicekit.limits import CallAdmission, CallLimits, RequestTooLarge
 from servicekit.status import DETAILS_KEY, to_status
 
 REQUEST_ID_KEY = "x-request-id"
@@ -36,6 +37,8 @@ VERSION_KEY = "x-sightline-version"
 _VERSION = version("sightline-kit")
 """Version of this process; all packages of a release share it."""
 
+_OTHERS = ("source_catalog_id", "target_catalog_id")
+"""Fields with another catalog than the request's own, which the caller must be permitted to use."""
 _QUIET = ("grpc.health.v1.Health/", "grpc.reflection.")
 """Calls that are logged at debug only, because probes repeat them."""
 _OUR_FAULT = frozenset({Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS})
@@ -116,7 +119,9 @@ def _wrapped(method: _Method, limits: CallLimits, handler: Any) -> Any:
     """
     ways = (handler.request_streaming, handler.response_streaming)
     inner = getattr(handler, "_".join("stream" if streams else "unary" for streams in ways))
-    entrance = CallAdmission(limits, method.name, handler, _reader(handler.request_deserializer))
+    no_alias = access.rule(method.name).no_alias
+    read = _reader(handler.request_deserializer, partial(limits.resolve, no_alias=no_alias))
+    entrance = CallAdmission(limits, method.name, handler, read)
     if not handler.response_streaming:
         inner = _serialized(inner, handler.response_serializer)
         return grpc.stream_unary_rpc_method_handler(_wrap(method, entrance, inner))
@@ -202,10 +207,12 @@ def _written(
     return write
 
 
-def _reader(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
-    """Return a parser of requests.
+def _reader(
+    deserialize: Callable[[bytes], Any] | None, resolve: Callable[[Any], str]
+) -> Callable[[bytes], Any]:
+    """Return a parser of requests. `resolve`: see CallLimits.
 
-    It raises RequestMalformed, CatalogForbidden when the request's catalog or source catalog is not
+    It raises RequestMalformed, CatalogForbidden when a catalog that the request names is not
     the caller's, and ShopperForbidden when it names a shopper that the caller may not.
     """
 
@@ -214,11 +221,11 @@ def _reader(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any
             request = deserialize(data) if deserialize else data
         except Exception as error:  # DecodeError, but also UnicodeDecodeError and RecursionError
             raise RequestMalformed from error
-        named, who = catalog_of(request), access.caller.get()
-        about.set(named)
-        source = getattr(request, "source_catalog_id", "") or named
-        if not (who.may_use(named) and who.may_use(source)):
-            raise access.CatalogForbidden
+        who = access.caller.get()
+        catalog = resolve(request)
+        for name in _OTHERS:
+            if not who.may_use(getattr(request, name, "") or catalog):
+                raise access.CatalogForbidden
         if who.shopper is not None:
             shoppers.check(request, who.shopper)
         return request

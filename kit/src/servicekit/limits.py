@@ -3,11 +3,12 @@
 A call passes, in this order: authentication (`access`), budget for the bytes of its request, their
 number, the entries in its lists (`entry_limits`), its catalog, the caller's quotas (`quotas`), and
 the concurrency limit (`concurrency`). The request is read after the first two checks, so that
-unauthenticated requests are never read, and parsed after the fourth. A rejection costs a few
-hundred microseconds at most. A call without permission is charged to its caller's quota of calls,
-and read only if the audit log needs its catalog; a malformed or too large request is charged too.
-Streams have limits of their own. Health checks pass none of these: they are small, have little time
-to arrive, and never wait for one another (`HealthReads`).
+unauthenticated requests are never read, and parsed after the fourth. At the suite's edge an alias
+in a request is then replaced by its catalog: what follows, other services included, knows catalogs
+alone. A rejection costs a few hundred microseconds at most. A call without permission is charged to
+its caller's quota of calls, and read only if the audit log needs its catalog; a malformed or too
+large request is charged too. Streams have limits of their own. Health checks pass none of these:
+they are small, have little time to arrive, and never wait for one another (`HealthReads`).
 """
 
 from __future__ import annotations
@@ -185,19 +186,39 @@ class CallLimits:
         own.health = HealthReads(HEALTH_READS, HEALTH_ARRIVAL)
         return own
 
-    async def party(self, request: Any, *, writes: bool) -> tuple[str, str, bool]:
+    async def party(
+        self, request: Any, *, writes: bool, no_alias: bool = False
+    ) -> tuple[str, str, bool]:
         """Return the caller, the catalog and whether the call writes.
 
         A catalog that is not known yet is looked up. Unknown catalogs count as one: otherwise a
-        caller could invent many.
+        caller could invent many. Raises CatalogForbidden.
         """
-        await self.look_up(request)
+        await self.look_up(request, no_alias=no_alias)
         return access.caller.get().name, self.known(catalog_of(request)), writes
 
-    async def look_up(self, request: Any) -> None:
-        """Look the catalog of a request up, unless it is known."""
+    async def look_up(self, request: Any, *, no_alias: bool = False) -> None:
+        """Look the catalog of a request up, unless it is known. Raises CatalogForbidden."""
         if (name := catalog_of(request)) not in self._catalogs:
             await self._catalogs.look_up(name)
+            self.resolve(request, no_alias=no_alias)  # it may be an alias
+
+    def resolve(self, request: Any, *, no_alias: bool = False) -> str:
+        """Replace an alias in a request by its catalog, unless `no_alias`. Return the catalog, from
+        now on that of the call.
+
+        Raises CatalogForbidden unless the caller may use the catalog; the alias itself needs no
+        permission, and gives none.
+        """
+        named = catalog_of(request)
+        catalog = named if no_alias else self._catalogs.resolve(named)
+        carrier = getattr(request, "request", request)
+        if catalog != named and hasattr(carrier, "catalog_id"):
+            carrier.catalog_id = catalog
+        access.about.set(catalog)
+        if not access.caller.get().may_use(catalog):
+            raise access.CatalogForbidden
+        return catalog
 
     def known(self, catalog: str) -> str:
         """Return a catalog, or "" if it is not known."""
@@ -227,6 +248,7 @@ class CallAdmission:
         public = found is not None and access.rule(method).roles
         self._counts = EntryLimits(found.input_type, rule.entries or ENTRIES) if public else None
         self._writes = found is not None and _writes(found)
+        self._no_alias = access.rule(method).no_alias
         self._seconds = rule.stream_seconds or limits.stream_seconds
         self._streams = limits.probes if self._anonymous else limits.streams
         self._reads_stream = handler.request_streaming
@@ -307,7 +329,7 @@ class CallAdmission:
     async def _call(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
         self._limits.unread.check(access.caller.get().name)
         async with self._arrived(context) as request:
-            party = await self._limits.party(request, writes=self._writes)
+            party = await self._party(request)
             tracing.note(tracing.CATALOG, party[1])
             self._limits.quotas.enter(*party[:2], writes=self._writes)
             given, ok = deadlines.remaining(), False
@@ -332,13 +354,16 @@ class CallAdmission:
                         return await work(self._parsed(await self._from_unknown(context)))
                     async with self._arrived(context) as request:
                         pass  # it is small, and would be held until the stream ends
-                    party = await self._limits.party(request, writes=self._writes)
+                    party = await self._party(request)
                     self._limits.quotas.enter(*party[:2], writes=self._writes)
                     return await work(request)
             except TimeoutError:
                 if life.expired():
                     raise StreamExpired from None
                 raise
+
+    async def _party(self, request: Any) -> tuple[str, str, bool]:
+        return await self._limits.party(request, writes=self._writes, no_alias=self._no_alias)
 
     def _counted(self, context: Any) -> str:
         """Return the caller that a stream counts for: of anonymous ones the address, without the
@@ -355,7 +380,7 @@ class CallAdmission:
     async def _each(self, context: Any) -> AsyncIterator[Any]:
         while (data := await context.read()) is not _END:
             request = self._parsed(data)
-            await self._limits.look_up(request)
+            await self._limits.look_up(request, no_alias=self._no_alias)
             yield request
 
     def _parsed(self, data: bytes) -> Any:

@@ -9,6 +9,7 @@ from local_suite.suite import Suite
 from sightline_client import (
     Event,
     EventType,
+    JobState,
     Product,
     ProductImage,
     SightlineClient,
@@ -19,7 +20,7 @@ from tests.live.conftest import until_indexed
 from tests.live.two_shops import PHOTOS, refusal
 from tests.waiting import until
 
-CREATED = ("new-apart", "new-while-down", "kept", "to-delete")
+CREATED = ("new-apart", "new-while-down", "kept", "to-delete", "copied", "copy")
 """Catalogs that are created here, in the suite of all tests of this folder."""
 
 
@@ -138,3 +139,35 @@ async def test_traffic_during_a_deletion_leaves_nothing(gateway: str, suite: Sui
         await writing
         for service in ("retriever", "ranker"):
             assert files_with(suite.layout.data / service, f"busy{MARK}".encode()) == []
+
+
+async def test_a_copy_that_is_killed_goes_on_by_itself(gateway: str, suite: Suite) -> None:
+    async with (
+        SightlineClient(gateway, catalog="copied") as client,
+        SightlineClient(gateway, catalog="copy") as copy,
+    ):
+        await client.create_catalog("copied")
+        items = [Product(f"p{n:04}", f"Product {n}") for n in range(2_000)]
+        items[0] = Product("p0000", "One", images=(ProductImage(PHOTOS[0]),))
+        assert (await client.upsert_products(items)).failures == ()
+        suite.stop("retriever-worker", kill=True)
+        try:
+            job = await client.copy_catalog("copy")
+            assert await refusal(copy.list_models()) == "CATALOG_COPYING"
+        finally:
+            suite.start("retriever-worker")
+
+        async def begun() -> bool:
+            return (await client.get_job(job.job_id)).state is not JobState.PENDING
+
+        await until(begun)
+        suite.stop("retriever-worker", kill=True)
+        suite.start("retriever-worker")
+        async for state in client.watch_job(job.job_id):
+            job = state
+        assert (job.state, job.error) == (JobState.SUCCEEDED, None)
+        assert [one async for one in copy.list_products()] == [
+            one async for one in client.list_products()
+        ]
+        await until_indexed(copy, 1)
+        assert [each.product.product_id for each in (await copy.search(image=PHOTOS[0])).results]

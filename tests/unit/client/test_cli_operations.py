@@ -67,6 +67,23 @@ def test_a_catalog_is_created_listed_and_changed(line: Line, gateway: FakeGatewa
         assert "is not NAME=VALUE" in flat(refused.stderr)
 
 
+def test_a_catalog_is_copied(line: Line, gateway: FakeGateway) -> None:
+    assert line("catalogs", "copy", "production", "staging").exit_code == 0
+    (request,) = gateway.requests["CopyCatalog"]
+    assert (request.catalog_id, request.target_catalog_id) == ("production", "staging")
+    assert gateway.requests["WatchJob"][0].catalog_id == "production"
+
+
+def test_an_alias_is_set_listed_and_deleted(line: Line, gateway: FakeGateway) -> None:
+    made = line("catalogs", "alias", "set", "shop", "staging", "--etag", "e0")
+    assert "shop staging 2023-11-14 22:13:20Z" in flat(made.stdout)
+    (request,) = gateway.requests["SetCatalogAlias"]
+    assert (request.alias_id, request.catalog_id, request.etag) == ("shop", "staging", "e0")
+    assert "shop staging" in flat(line("catalogs", "alias", "list").stdout)
+    assert "deleted" in line("catalogs", "alias", "delete", "shop").stdout
+    assert "no such alias" in flat(line("catalogs", "alias", "delete", "other").stdout)
+
+
 def test_a_backup_is_restored(line: Line, gateway: FakeGateway) -> None:
     assert line("backup", "restore", "b0", "--from", "shop", "--force").exit_code == 0
     (request,) = gateway.requests["RestoreBackup"]

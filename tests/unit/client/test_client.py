@@ -195,6 +195,26 @@ async def test_catalogs_are_created_changed_and_listed(
     assert (await client.undelete_catalog("staging")).state is CatalogState.ACTIVE
 
 
+async def test_a_catalog_is_copied(client: SightlineClient, gateway: FakeGateway) -> None:
+    job = await client.copy_catalog("staging")
+    assert job.job_id == gateway.job_states[0].job_id
+    (request,) = gateway.requests["CopyCatalog"]
+    assert (request.catalog_id, request.target_catalog_id) == ("default", "staging")
+    assert request.request_id
+
+
+async def test_aliases_of_catalogs_are_set_listed_and_deleted(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    made = await client.set_catalog_alias("shop", "staging", etag="e0")
+    assert (made.alias_id, made.catalog_id, made.etag) == ("shop", "staging", "e1")
+    assert gateway.requests["SetCatalogAlias"][0].etag == "e0"
+    assert await client.list_catalog_aliases() == (made,)
+    assert await client.delete_catalog_alias("shop", etag="e1")
+    assert not await client.delete_catalog_alias("other")
+    assert {each.catalog_id for each in gateway.requests["DeleteCatalogAlias"]} == {"default"}
+
+
 async def test_a_product_with_an_etag_is_sent_once(
     client: SightlineClient, gateway: FakeGateway
 ) -> None:

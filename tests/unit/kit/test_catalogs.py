@@ -1,6 +1,7 @@
 """The live collection of catalogs: polls, look-ups, the file, and what is said of unknown ones."""
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from pathlib import Path
@@ -259,3 +260,43 @@ async def test_a_declared_catalog_is_neither_deleted_nor_removed() -> None:
     await known.refresh()
     assert catalog("a", known) == "a"
     assert known.removing() == []
+
+
+async def test_an_alias_is_known_at_the_call_that_names_it_and_switches_with_the_list() -> None:
+    registry = Registry("a", "b")
+    known = KnownCatalogs(("default",), registry, aliases=True)
+    await known.refresh()
+    assert known.resolve("shop") == "shop"
+    registry.list = CatalogList("1", registry.list.catalogs, (("shop", "a"),))
+    await known.look_up("shop")
+    assert (known.resolve("shop"), known.resolve("a"), known.resolve("x")) == ("a", "a", "x")
+    assert "shop" not in known
+    registry.list = CatalogList("2", registry.list.catalogs, (("shop", "b"),))
+    await known.refresh()
+    assert known.resolve("shop") == "b"
+    reads = registry.reads
+    await known.look_up("shop")
+    assert registry.reads == reads
+
+
+async def test_only_the_edge_resolves_aliases_and_a_catalog_takes_precedence() -> None:
+    registry = Registry("a")
+    registry.list = CatalogList("1", registry.list.catalogs, (("shop", "a"), ("default", "a")))
+    edge, inside = (KnownCatalogs(("default",), registry, aliases=flag) for flag in (True, False))
+    await edge.refresh()
+    await inside.refresh()
+    assert (edge.resolve("shop"), inside.resolve("shop")) == ("a", "shop")
+    assert edge.resolve("default") == "default"
+
+
+async def test_aliases_survive_a_restart_without_the_registry(tmp_path: Path) -> None:
+    registry, file = Registry("a"), tmp_path / "catalogs.json"
+    registry.list = CatalogList("1", registry.list.catalogs, (("shop", "a"),))
+    await KnownCatalogs((), registry, file=file, aliases=True).refresh()
+    registry.down = DOWN
+    again = KnownCatalogs((), registry, file=file, aliases=True)
+    assert again.resolve("shop") == "a"
+    content = json.loads(file.read_text())
+    del content["aliases"]  # as an earlier release wrote it
+    file.write_text(json.dumps(content))
+    assert "a" in KnownCatalogs((), registry, file=file)

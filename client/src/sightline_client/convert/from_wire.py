@@ -54,7 +54,7 @@ from sightline_client.values import (
     signals,
     suggestions,
 )
-from sightline_client.values.catalogs import Catalog
+from sightline_client.values.catalogs import Catalog, CatalogAlias
 from sightline_client.values.evaluation import Evaluation
 from sightline_client.values.experiments import ExperimentList, ExperimentReport, ExperimentUnit
 from sightline_client.values.explanations import Explanation, HeatMap
@@ -125,6 +125,7 @@ registered_catalog = reader(
     catalog_registry_service_pb2.Catalog,
     labels=lambda message: {each.name: each.value for each in message.labels},
 )
+catalog_alias = reader(CatalogAlias, catalog_registry_service_pb2.CatalogAlias)
 takedown = reader(operations.Takedown, photo_service_pb2.Takedown)
 audit_entry = reader(operations.AuditEntry, audit_service_pb2.AuditEntry, catalog="catalog_id")
 audit_seal = reader(operations.AuditSeal, audit_service_pb2.AuditSeal)

@@ -16,6 +16,21 @@ class CatalogState(StrEnum):
     REMOVING = "REMOVING"
     REMOVED = "REMOVED"
     """Only its id is left, which can be used again."""
+    COPYING = "COPYING"
+    """A copy fills it, or ended before it was complete; no call may use it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogAlias:
+    """A name that stands for a catalog."""
+
+    alias_id: str
+    catalog_id: str
+    etag: str
+    """Version of the alias: each change gives it another one."""
+    create_time: datetime | None
+    update_time: datetime | None
+    """Time at which it last began to stand for another catalog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +55,5 @@ class Catalog:
     """Time at which the removal of a deleted catalog begins."""
     pending_services: tuple[str, ...]
     """Services that still have something of a catalog whose removal has begun."""
+    copied_from: str
+    """Catalog whose copy fills it, or ended before it was complete; "" for all others."""

@@ -110,11 +110,16 @@ class Access(google.protobuf.message.Message):
     ROLES_FIELD_NUMBER: builtins.int
     ADMIN_FIELD_NUMBER: builtins.int
     AUDITED_FIELD_NUMBER: builtins.int
+    NO_ALIAS_FIELD_NUMBER: builtins.int
     admin: builtins.bool
     """If true, the call is served on the gateway's administrative port only, where that port is configured."""
     audited: builtins.bool
     """If true, the call is written to the audit log. Calls on the administrative port that make changes are always
     written.
+    """
+    no_alias: builtins.bool
+    """If true, `catalog_id` is the id of a catalog, not of an alias: the gateway does not replace an alias in it by the
+    catalog that the alias stands for.
     """
     @property
     def roles(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[Global___Role.ValueType]:
@@ -126,8 +131,9 @@ class Access(google.protobuf.message.Message):
         roles: collections.abc.Iterable[Global___Role.ValueType] | None = ...,
         admin: builtins.bool = ...,
         audited: builtins.bool = ...,
+        no_alias: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["admin", b"admin", "audited", b"audited", "roles", b"roles"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["admin", b"admin", "audited", b"audited", "no_alias", b"no_alias", "roles", b"roles"]) -> None: ...
 
 Global___Access: typing_extensions.TypeAlias = Access
 

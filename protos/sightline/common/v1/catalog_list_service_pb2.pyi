@@ -35,6 +35,8 @@ class _CatalogStateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._E
     """All that services have of it is being removed."""
     CATALOG_STATE_REMOVED: _CatalogState.ValueType  # 4
     """Removed: only its id is left, for the audit log. The id can be used again."""
+    CATALOG_STATE_COPYING: _CatalogState.ValueType  # 5
+    """A copy fills it: no call may use it before the copy is complete."""
 
 class CatalogState(_CatalogState, metaclass=_CatalogStateEnumTypeWrapper):
     """State of a catalog."""
@@ -49,6 +51,8 @@ CATALOG_STATE_REMOVING: CatalogState.ValueType  # 3
 """All that services have of it is being removed."""
 CATALOG_STATE_REMOVED: CatalogState.ValueType  # 4
 """Removed: only its id is left, for the audit log. The id can be used again."""
+CATALOG_STATE_COPYING: CatalogState.ValueType  # 5
+"""A copy fills it: no call may use it before the copy is complete."""
 Global___CatalogState: typing_extensions.TypeAlias = CatalogState
 
 @typing.final
@@ -78,6 +82,7 @@ class ReadCatalogListResponse(google.protobuf.message.Message):
     REVISION_FIELD_NUMBER: builtins.int
     NOT_MODIFIED_FIELD_NUMBER: builtins.int
     CATALOGS_FIELD_NUMBER: builtins.int
+    ALIASES_FIELD_NUMBER: builtins.int
     revision: builtins.str
     """Identifies this list; another list has another revision."""
     not_modified: builtins.bool
@@ -86,16 +91,43 @@ class ReadCatalogListResponse(google.protobuf.message.Message):
     def catalogs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ListedCatalog]:
         """All catalogs of the registry, by id, at most 10,000. Catalogs that only settings declare are not among them."""
 
+    @property
+    def aliases(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ListedAlias]:
+        """All aliases, by name, at most 200. Only the gateway needs them: requests to other services name catalogs."""
+
     def __init__(
         self,
         *,
         revision: builtins.str = ...,
         not_modified: builtins.bool = ...,
         catalogs: collections.abc.Iterable[Global___ListedCatalog] | None = ...,
+        aliases: collections.abc.Iterable[Global___ListedAlias] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["catalogs", b"catalogs", "not_modified", b"not_modified", "revision", b"revision"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["aliases", b"aliases", "catalogs", b"catalogs", "not_modified", b"not_modified", "revision", b"revision"]) -> None: ...
 
 Global___ReadCatalogListResponse: typing_extensions.TypeAlias = ReadCatalogListResponse
+
+@typing.final
+class ListedAlias(google.protobuf.message.Message):
+    """A name that stands for a catalog."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ALIAS_ID_FIELD_NUMBER: builtins.int
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    alias_id: builtins.str
+    """Name that requests may use in place of the catalog's id."""
+    catalog_id: builtins.str
+    """Id of the catalog."""
+    def __init__(
+        self,
+        *,
+        alias_id: builtins.str = ...,
+        catalog_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["alias_id", b"alias_id", "catalog_id", b"catalog_id"]) -> None: ...
+
+Global___ListedAlias: typing_extensions.TypeAlias = ListedAlias
 
 @typing.final
 class ListedCatalog(google.protobuf.message.Message):

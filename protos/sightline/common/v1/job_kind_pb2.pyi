@@ -58,6 +58,8 @@ class _JobKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTy
     """Copies a catalog into a backup."""
     JOB_KIND_RESTORE: _JobKind.ValueType  # 14
     """Restores a catalog from a backup."""
+    JOB_KIND_COPY_CATALOG: _JobKind.ValueType  # 19
+    """Copies a catalog into a new one."""
     JOB_KIND_ERASE_USER: _JobKind.ValueType  # 15
     """Erases a shopper."""
     JOB_KIND_UNLEARN: _JobKind.ValueType  # 16
@@ -100,6 +102,8 @@ JOB_KIND_BACKUP: JobKind.ValueType  # 13
 """Copies a catalog into a backup."""
 JOB_KIND_RESTORE: JobKind.ValueType  # 14
 """Restores a catalog from a backup."""
+JOB_KIND_COPY_CATALOG: JobKind.ValueType  # 19
+"""Copies a catalog into a new one."""
 JOB_KIND_ERASE_USER: JobKind.ValueType  # 15
 """Erases a shopper."""
 JOB_KIND_UNLEARN: JobKind.ValueType  # 16

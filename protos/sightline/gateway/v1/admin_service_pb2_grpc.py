@@ -88,6 +88,26 @@ class AdminServiceStub(object):
                 request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UndeleteCatalogRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
                 _registered_method=True)
+        self.CopyCatalog = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/CopyCatalog',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.CopyCatalogRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.SetCatalogAlias = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/SetCatalogAlias',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.SetCatalogAliasRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.CatalogAlias.FromString,
+                _registered_method=True)
+        self.ListCatalogAliases = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/ListCatalogAliases',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.ListCatalogAliasesRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.ListCatalogAliasesResponse.FromString,
+                _registered_method=True)
+        self.DeleteCatalogAlias = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/DeleteCatalogAlias',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.DeleteCatalogAliasRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.DeleteCatalogAliasResponse.FromString,
+                _registered_method=True)
         self.TrainModel = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/TrainModel',
                 request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.TrainModelRequest.SerializeToString,
@@ -362,7 +382,7 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CreateCatalog(self, request, context):
-        """Creates a catalog, without a restart of any service. For this and the next five methods see
+        """Creates a catalog, without a restart of any service. For this and the next nine methods see
         sightline.retriever.v1.CatalogRegistryService.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -399,6 +419,34 @@ class AdminServiceServicer(object):
 
     def UndeleteCatalog(self, request, context):
         """Restores a deleted catalog within its term.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CopyCatalog(self, request, context):
+        """Starts a job that copies a catalog's products, photos, vectors and settings into a new catalog.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetCatalogAlias(self, request, context):
+        """Lets a name stand for a catalog: requests that name it are requests to the catalog.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCatalogAliases(self, request, context):
+        """Lists the aliases that stand for catalogs that the caller's token permits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCatalogAlias(self, request, context):
+        """Deletes an alias; its catalog stays.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -816,6 +864,26 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.UndeleteCatalog,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UndeleteCatalogRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.SerializeToString,
+            ),
+            'CopyCatalog': grpc.unary_unary_rpc_method_handler(
+                    servicer.CopyCatalog,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.CopyCatalogRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'SetCatalogAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetCatalogAlias,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.SetCatalogAliasRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.CatalogAlias.SerializeToString,
+            ),
+            'ListCatalogAliases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCatalogAliases,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.ListCatalogAliasesRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.ListCatalogAliasesResponse.SerializeToString,
+            ),
+            'DeleteCatalogAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCatalogAlias,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.DeleteCatalogAliasRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.DeleteCatalogAliasResponse.SerializeToString,
             ),
             'TrainModel': grpc.unary_unary_rpc_method_handler(
                     servicer.TrainModel,
@@ -1268,6 +1336,114 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/UndeleteCatalog',
             sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UndeleteCatalogRequest.SerializeToString,
             sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CopyCatalog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/CopyCatalog',
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.CopyCatalogRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetCatalogAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/SetCatalogAlias',
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.SetCatalogAliasRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.CatalogAlias.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCatalogAliases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/ListCatalogAliases',
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.ListCatalogAliasesRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.ListCatalogAliasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCatalogAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/DeleteCatalogAlias',
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.DeleteCatalogAliasRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.DeleteCatalogAliasResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -155,6 +155,70 @@ _AdminServiceUndeleteCatalogType = typing_extensions.TypeVar(
     ],
 )
 
+_AdminServiceCopyCatalogType = typing_extensions.TypeVar(
+    '_AdminServiceCopyCatalogType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+_AdminServiceSetCatalogAliasType = typing_extensions.TypeVar(
+    '_AdminServiceSetCatalogAliasType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias,
+    ],
+)
+
+_AdminServiceListCatalogAliasesType = typing_extensions.TypeVar(
+    '_AdminServiceListCatalogAliasesType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse,
+    ],
+)
+
+_AdminServiceDeleteCatalogAliasType = typing_extensions.TypeVar(
+    '_AdminServiceDeleteCatalogAliasType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse,
+    ],
+)
+
 _AdminServiceTrainModelType = typing_extensions.TypeVar(
     '_AdminServiceTrainModelType',
     grpc.UnaryUnaryMultiCallable[
@@ -987,7 +1051,7 @@ _AdminServiceDiffSceneType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceCreateCatalogType, _AdminServiceGetCatalogType, _AdminServiceListCatalogsType, _AdminServiceUpdateCatalogType, _AdminServiceDeleteCatalogType, _AdminServiceUndeleteCatalogType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceListTopSearchesType, _AdminServiceGetOnlineReportType, _AdminServiceGetExposureReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceSetConsentType, _AdminServiceGetConsentType, _AdminServiceExportCountsType, _AdminServiceGetPrivacyBudgetType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceCreateCatalogType, _AdminServiceGetCatalogType, _AdminServiceListCatalogsType, _AdminServiceUpdateCatalogType, _AdminServiceDeleteCatalogType, _AdminServiceUndeleteCatalogType, _AdminServiceCopyCatalogType, _AdminServiceSetCatalogAliasType, _AdminServiceListCatalogAliasesType, _AdminServiceDeleteCatalogAliasType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceListTopSearchesType, _AdminServiceGetOnlineReportType, _AdminServiceGetExposureReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceSetConsentType, _AdminServiceGetConsentType, _AdminServiceExportCountsType, _AdminServiceGetPrivacyBudgetType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
     """Administration of the suite: models, profiles, index generations, backups, spaces and scenes."""
 
     @typing.overload
@@ -1019,6 +1083,22 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
             sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.TrainModelRequest,
@@ -1261,6 +1341,22 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
             sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.TrainModelRequest,
             sightline.common.v1.job_pb2.Job,
         ],
@@ -1474,7 +1570,7 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
     """Returns the state of each service and of its dependencies. Answers even if services are down."""
 
     CreateCatalog: _AdminServiceCreateCatalogType
-    """Creates a catalog, without a restart of any service. For this and the next five methods see
+    """Creates a catalog, without a restart of any service. For this and the next nine methods see
     sightline.retriever.v1.CatalogRegistryService.
     """
 
@@ -1492,6 +1588,18 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
 
     UndeleteCatalog: _AdminServiceUndeleteCatalogType
     """Restores a deleted catalog within its term."""
+
+    CopyCatalog: _AdminServiceCopyCatalogType
+    """Starts a job that copies a catalog's products, photos, vectors and settings into a new catalog."""
+
+    SetCatalogAlias: _AdminServiceSetCatalogAliasType
+    """Lets a name stand for a catalog: requests that name it are requests to the catalog."""
+
+    ListCatalogAliases: _AdminServiceListCatalogAliasesType
+    """Lists the aliases that stand for catalogs that the caller's token permits."""
+
+    DeleteCatalogAlias: _AdminServiceDeleteCatalogAliasType
+    """Deletes an alias; its catalog stays."""
 
     TrainModel: _AdminServiceTrainModelType
     """Starts a training job; follow it with JobService."""
@@ -1697,6 +1805,22 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
         sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.TrainModelRequest,
@@ -1925,7 +2049,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.catalog_registry_service_pb2.CreateCatalogRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
-        """Creates a catalog, without a restart of any service. For this and the next five methods see
+        """Creates a catalog, without a restart of any service. For this and the next nine methods see
         sightline.retriever.v1.CatalogRegistryService.
         """
 
@@ -1968,6 +2092,38 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
         """Restores a deleted catalog within its term."""
+
+    @abc.abstractmethod
+    def CopyCatalog(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job that copies a catalog's products, photos, vectors and settings into a new catalog."""
+
+    @abc.abstractmethod
+    def SetCatalogAlias(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias]]:
+        """Lets a name stand for a catalog: requests that name it are requests to the catalog."""
+
+    @abc.abstractmethod
+    def ListCatalogAliases(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse]]:
+        """Lists the aliases that stand for catalogs that the caller's token permits."""
+
+    @abc.abstractmethod
+    def DeleteCatalogAlias(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse]]:
+        """Deletes an alias; its catalog stays."""
 
     @abc.abstractmethod
     def TrainModel(

@@ -40,6 +40,7 @@ class Catalog(google.protobuf.message.Message):
     DELETE_TIME_FIELD_NUMBER: builtins.int
     PURGE_TIME_FIELD_NUMBER: builtins.int
     PENDING_SERVICES_FIELD_NUMBER: builtins.int
+    COPIED_FROM_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Id: 1 to 63 of a-z, 0-9, - and _, starting with a letter or digit. It never changes."""
     display_name: builtins.str
@@ -54,6 +55,10 @@ class Catalog(google.protobuf.message.Message):
     """State of the catalog. Set by the server."""
     declared: builtins.bool
     """True if the settings of the retriever declare the catalog: it is there without the registry. Set by the server."""
+    copied_from: builtins.str
+    """Catalog whose copy fills it, or ended before it was complete; such a catalog can be deleted, but not be used or
+    restored. Empty for all others. Set by the server.
+    """
     @property
     def labels(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CatalogLabel]:
         """Labels, for tools of the operator. Names are unique."""
@@ -96,9 +101,10 @@ class Catalog(google.protobuf.message.Message):
         delete_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         purge_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         pending_services: collections.abc.Iterable[builtins.str] | None = ...,
+        copied_from: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "purge_time", b"purge_time", "update_time", b"update_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "create_time", b"create_time", "declared", b"declared", "delete_time", b"delete_time", "display_name", b"display_name", "etag", b"etag", "labels", b"labels", "language_code", b"language_code", "pending_services", b"pending_services", "purge_time", b"purge_time", "quota_share", b"quota_share", "state", b"state", "update_time", b"update_time"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "copied_from", b"copied_from", "create_time", b"create_time", "declared", b"declared", "delete_time", b"delete_time", "display_name", b"display_name", "etag", b"etag", "labels", b"labels", "language_code", b"language_code", "pending_services", b"pending_services", "purge_time", b"purge_time", "quota_share", b"quota_share", "state", b"state", "update_time", b"update_time"]) -> None: ...
 
 Global___Catalog: typing_extensions.TypeAlias = Catalog
 
@@ -321,3 +327,188 @@ class UndeleteCatalogRequest(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id"]) -> None: ...
 
 Global___UndeleteCatalogRequest: typing_extensions.TypeAlias = UndeleteCatalogRequest
+
+@typing.final
+class CopyCatalogRequest(google.protobuf.message.Message):
+    """Request to copy a catalog."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    TARGET_CATALOG_ID_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog to copy. Default: "default"."""
+    request_id: builtins.str
+    """Makes the call idempotent: the same id returns the same job. If empty, a new job is started."""
+    target_catalog_id: builtins.str
+    """Id of the new catalog, not an alias. Required. The caller's token must permit both catalogs."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        target_catalog_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id", "target_catalog_id", b"target_catalog_id"]) -> None: ...
+
+Global___CopyCatalogRequest: typing_extensions.TypeAlias = CopyCatalogRequest
+
+@typing.final
+class CatalogAlias(google.protobuf.message.Message):
+    """A name that stands for a catalog. A request that names it is a request to that catalog."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ALIAS_ID_FIELD_NUMBER: builtins.int
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    ETAG_FIELD_NUMBER: builtins.int
+    CREATE_TIME_FIELD_NUMBER: builtins.int
+    UPDATE_TIME_FIELD_NUMBER: builtins.int
+    alias_id: builtins.str
+    """Name: 1 to 63 of a-z, 0-9, - and _, starting with a letter or digit. No catalog has it as its id."""
+    catalog_id: builtins.str
+    """Id of the catalog that it stands for."""
+    etag: builtins.str
+    """Version of the alias, of the server: each change gives it another one."""
+    @property
+    def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the alias was created (UTC)."""
+
+    @property
+    def update_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it last began to stand for another catalog (UTC)."""
+
+    def __init__(
+        self,
+        *,
+        alias_id: builtins.str = ...,
+        catalog_id: builtins.str = ...,
+        etag: builtins.str = ...,
+        create_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        update_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["create_time", b"create_time", "update_time", b"update_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["alias_id", b"alias_id", "catalog_id", b"catalog_id", "create_time", b"create_time", "etag", b"etag", "update_time", b"update_time"]) -> None: ...
+
+Global___CatalogAlias: typing_extensions.TypeAlias = CatalogAlias
+
+@typing.final
+class SetCatalogAliasRequest(google.protobuf.message.Message):
+    """Request to let a name stand for a catalog."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    ALIAS_ID_FIELD_NUMBER: builtins.int
+    ETAG_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog that the name shall stand for: its id, not an alias. Default: "default". The caller's token must permit it."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    alias_id: builtins.str
+    """Name. Required. The caller's token must permit it as if it were a catalog."""
+    etag: builtins.str
+    """If given, it must match the alias's etag, unless the alias stands for the catalog already. Default: any."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        alias_id: builtins.str = ...,
+        etag: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["alias_id", b"alias_id", "catalog_id", b"catalog_id", "etag", b"etag", "request_id", b"request_id"]) -> None: ...
+
+Global___SetCatalogAliasRequest: typing_extensions.TypeAlias = SetCatalogAliasRequest
+
+@typing.final
+class ListCatalogAliasesRequest(google.protobuf.message.Message):
+    """Request to list aliases."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """A catalog that the caller may use; the call has its rights and counts for its quota. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id"]) -> None: ...
+
+Global___ListCatalogAliasesRequest: typing_extensions.TypeAlias = ListCatalogAliasesRequest
+
+@typing.final
+class ListCatalogAliasesResponse(google.protobuf.message.Message):
+    """The aliases."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ALIASES_FIELD_NUMBER: builtins.int
+    @property
+    def aliases(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CatalogAlias]:
+        """Aliases by name, at most 200: those that stand for a catalog that the caller's token permits."""
+
+    def __init__(
+        self,
+        *,
+        aliases: collections.abc.Iterable[Global___CatalogAlias] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["aliases", b"aliases"]) -> None: ...
+
+Global___ListCatalogAliasesResponse: typing_extensions.TypeAlias = ListCatalogAliasesResponse
+
+@typing.final
+class DeleteCatalogAliasRequest(google.protobuf.message.Message):
+    """Request to delete an alias."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    ALIAS_ID_FIELD_NUMBER: builtins.int
+    ETAG_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """A catalog that the caller may use; the call has its rights and counts for its quota. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    alias_id: builtins.str
+    """Name of the alias. Required. The caller's token must permit it as if it were a catalog."""
+    etag: builtins.str
+    """If given, it must match the alias's etag. Default: any."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        alias_id: builtins.str = ...,
+        etag: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["alias_id", b"alias_id", "catalog_id", b"catalog_id", "etag", b"etag", "request_id", b"request_id"]) -> None: ...
+
+Global___DeleteCatalogAliasRequest: typing_extensions.TypeAlias = DeleteCatalogAliasRequest
+
+@typing.final
+class DeleteCatalogAliasResponse(google.protobuf.message.Message):
+    """Answer to the deletion of an alias."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DELETED_FIELD_NUMBER: builtins.int
+    deleted: builtins.bool
+    """True if there was such an alias."""
+    def __init__(
+        self,
+        *,
+        deleted: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deleted", b"deleted"]) -> None: ...
+
+Global___DeleteCatalogAliasResponse: typing_extensions.TypeAlias = DeleteCatalogAliasResponse

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 from sightline.retriever.v1 import catalog_registry_service_pb2 as sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -66,6 +67,26 @@ class CatalogRegistryServiceStub(object):
                 request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UndeleteCatalogRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
                 _registered_method=True)
+        self.CopyCatalog = channel.unary_unary(
+                '/sightline.retriever.v1.CatalogRegistryService/CopyCatalog',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.CopyCatalogRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.SetCatalogAlias = channel.unary_unary(
+                '/sightline.retriever.v1.CatalogRegistryService/SetCatalogAlias',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.SetCatalogAliasRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.CatalogAlias.FromString,
+                _registered_method=True)
+        self.ListCatalogAliases = channel.unary_unary(
+                '/sightline.retriever.v1.CatalogRegistryService/ListCatalogAliases',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.ListCatalogAliasesRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.ListCatalogAliasesResponse.FromString,
+                _registered_method=True)
+        self.DeleteCatalogAlias = channel.unary_unary(
+                '/sightline.retriever.v1.CatalogRegistryService/DeleteCatalogAlias',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.DeleteCatalogAliasRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.DeleteCatalogAliasResponse.FromString,
+                _registered_method=True)
 
 
 class CatalogRegistryServiceServicer(object):
@@ -76,6 +97,7 @@ class CatalogRegistryServiceServicer(object):
     def CreateCatalog(self, request, context):
         """Creates a catalog. Repeated with the same values it returns the catalog; with others it is rejected with
         CATALOG_EXISTS. CATALOGS_FULL: the installation has as many catalogs as RETRIEVER_MAX_CATALOGS permits.
+        CATALOG_IS_ALIAS: the id is an alias.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,7 +127,8 @@ class CatalogRegistryServiceServicer(object):
     def DeleteCatalog(self, request, context):
         """Deletes a catalog. From then on calls that name it are rejected with CATALOG_DELETED, everywhere within 5 seconds.
         At `purge_time` all services remove what they have of it; until then UndeleteCatalog restores it. A repeated call
-        changes nothing. CATALOG_NOT_FOUND, CATALOG_DECLARED (settings declare it), ETAG_MISMATCH.
+        changes nothing. CATALOG_NOT_FOUND, CATALOG_DECLARED (settings declare it), CATALOG_HAS_ALIAS (an alias stands for
+        it), CATALOG_IS_ALIAS, ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,6 +137,48 @@ class CatalogRegistryServiceServicer(object):
     def UndeleteCatalog(self, request, context):
         """Restores a deleted catalog, with all its content. A repeated call changes nothing. CATALOG_NOT_FOUND,
         CATALOG_REMOVING (its removal has begun).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CopyCatalog(self, request, context):
+        """Starts a job of kind "copy_catalog" of the copied catalog. It fills a new catalog with the products of one commit,
+        while writes continue: with their ids, etags, times, photos, and the vectors of all generations that the embedder can
+        serve for it, texts' included, which are not embedded again. Display name, language, labels and quota share are those
+        of the copied catalog at the call. Events, consents, profiles, records of answers, models, vectors of products that
+        callers or models gave, fitted spaces, takedowns and imports are not copied.
+
+        The new catalog can be used when the job succeeds, all at once; until then calls that name it are rejected with
+        CATALOG_COPYING. Its index is then filled, as after writes. A killed job begins again, with the products of that
+        moment. If it is cancelled or fails, the new catalog is deleted and all that was copied is removed; if its workers
+        were killed 20 times, it stays as it is, and DeleteCatalog removes it.
+
+        CATALOG_EXISTS: there is a catalog of the new id, even an empty one. CATALOG_IS_ALIAS, CATALOGS_FULL. The same
+        request_id returns the same job.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetCatalogAlias(self, request, context):
+        """Lets a name stand for a catalog, in place of the catalog that it stood for. A repeated call changes nothing.
+        CATALOG_EXISTS (the name is the id of a catalog), CATALOG_NOT_FOUND, CATALOG_DELETED, CATALOG_IS_ALIAS (`catalog_id`
+        is an alias), ETAG_MISMATCH, CATALOG_ALIASES_FULL (there are 200).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCatalogAliases(self, request, context):
+        """Lists the aliases by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCatalogAlias(self, request, context):
+        """Deletes an alias; its catalog stays. A repeated call changes nothing. ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,6 +216,26 @@ def add_CatalogRegistryServiceServicer_to_server(servicer, server):
                     servicer.UndeleteCatalog,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UndeleteCatalogRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.SerializeToString,
+            ),
+            'CopyCatalog': grpc.unary_unary_rpc_method_handler(
+                    servicer.CopyCatalog,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.CopyCatalogRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'SetCatalogAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetCatalogAlias,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.SetCatalogAliasRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.CatalogAlias.SerializeToString,
+            ),
+            'ListCatalogAliases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCatalogAliases,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.ListCatalogAliasesRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.ListCatalogAliasesResponse.SerializeToString,
+            ),
+            'DeleteCatalogAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCatalogAlias,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.DeleteCatalogAliasRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.DeleteCatalogAliasResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -317,6 +402,114 @@ class CatalogRegistryService(object):
             '/sightline.retriever.v1.CatalogRegistryService/UndeleteCatalog',
             sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.UndeleteCatalogRequest.SerializeToString,
             sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.Catalog.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CopyCatalog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.retriever.v1.CatalogRegistryService/CopyCatalog',
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.CopyCatalogRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetCatalogAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.retriever.v1.CatalogRegistryService/SetCatalogAlias',
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.SetCatalogAliasRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.CatalogAlias.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCatalogAliases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.retriever.v1.CatalogRegistryService/ListCatalogAliases',
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.ListCatalogAliasesRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.ListCatalogAliasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCatalogAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.retriever.v1.CatalogRegistryService/DeleteCatalogAlias',
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.DeleteCatalogAliasRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_catalog__registry__service__pb2.DeleteCatalogAliasResponse.FromString,
             options,
             channel_credentials,
             insecure,

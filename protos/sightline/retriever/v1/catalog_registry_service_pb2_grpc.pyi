@@ -7,6 +7,7 @@ import abc
 import collections.abc
 import grpc
 import grpc.aio
+import sightline.common.v1.job_pb2
 import sightline.retriever.v1.catalog_registry_service_pb2
 import sys
 import typing
@@ -121,7 +122,71 @@ _CatalogRegistryServiceUndeleteCatalogType = typing_extensions.TypeVar(
     ],
 )
 
-class CatalogRegistryServiceStub(typing.Generic[_CatalogRegistryServiceCreateCatalogType, _CatalogRegistryServiceGetCatalogType, _CatalogRegistryServiceListCatalogsType, _CatalogRegistryServiceUpdateCatalogType, _CatalogRegistryServiceDeleteCatalogType, _CatalogRegistryServiceUndeleteCatalogType]):
+_CatalogRegistryServiceCopyCatalogType = typing_extensions.TypeVar(
+    '_CatalogRegistryServiceCopyCatalogType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+_CatalogRegistryServiceSetCatalogAliasType = typing_extensions.TypeVar(
+    '_CatalogRegistryServiceSetCatalogAliasType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias,
+    ],
+)
+
+_CatalogRegistryServiceListCatalogAliasesType = typing_extensions.TypeVar(
+    '_CatalogRegistryServiceListCatalogAliasesType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse,
+    ],
+)
+
+_CatalogRegistryServiceDeleteCatalogAliasType = typing_extensions.TypeVar(
+    '_CatalogRegistryServiceDeleteCatalogAliasType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse,
+    ],
+)
+
+class CatalogRegistryServiceStub(typing.Generic[_CatalogRegistryServiceCreateCatalogType, _CatalogRegistryServiceGetCatalogType, _CatalogRegistryServiceListCatalogsType, _CatalogRegistryServiceUpdateCatalogType, _CatalogRegistryServiceDeleteCatalogType, _CatalogRegistryServiceUndeleteCatalogType, _CatalogRegistryServiceCopyCatalogType, _CatalogRegistryServiceSetCatalogAliasType, _CatalogRegistryServiceListCatalogAliasesType, _CatalogRegistryServiceDeleteCatalogAliasType]):
     """The registry of catalogs. A change is durable before the call returns. All services know it within 5 seconds, and a
     call for a new catalog waits until its service does.
     """
@@ -151,6 +216,22 @@ class CatalogRegistryServiceStub(typing.Generic[_CatalogRegistryServiceCreateCat
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
             sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -180,11 +261,28 @@ class CatalogRegistryServiceStub(typing.Generic[_CatalogRegistryServiceCreateCat
             sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
             sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
+            sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     CreateCatalog: _CatalogRegistryServiceCreateCatalogType
     """Creates a catalog. Repeated with the same values it returns the catalog; with others it is rejected with
     CATALOG_EXISTS. CATALOGS_FULL: the installation has as many catalogs as RETRIEVER_MAX_CATALOGS permits.
+    CATALOG_IS_ALIAS: the id is an alias.
     """
 
     GetCatalog: _CatalogRegistryServiceGetCatalogType
@@ -199,13 +297,42 @@ class CatalogRegistryServiceStub(typing.Generic[_CatalogRegistryServiceCreateCat
     DeleteCatalog: _CatalogRegistryServiceDeleteCatalogType
     """Deletes a catalog. From then on calls that name it are rejected with CATALOG_DELETED, everywhere within 5 seconds.
     At `purge_time` all services remove what they have of it; until then UndeleteCatalog restores it. A repeated call
-    changes nothing. CATALOG_NOT_FOUND, CATALOG_DECLARED (settings declare it), ETAG_MISMATCH.
+    changes nothing. CATALOG_NOT_FOUND, CATALOG_DECLARED (settings declare it), CATALOG_HAS_ALIAS (an alias stands for
+    it), CATALOG_IS_ALIAS, ETAG_MISMATCH.
     """
 
     UndeleteCatalog: _CatalogRegistryServiceUndeleteCatalogType
     """Restores a deleted catalog, with all its content. A repeated call changes nothing. CATALOG_NOT_FOUND,
     CATALOG_REMOVING (its removal has begun).
     """
+
+    CopyCatalog: _CatalogRegistryServiceCopyCatalogType
+    """Starts a job of kind "copy_catalog" of the copied catalog. It fills a new catalog with the products of one commit,
+    while writes continue: with their ids, etags, times, photos, and the vectors of all generations that the embedder can
+    serve for it, texts' included, which are not embedded again. Display name, language, labels and quota share are those
+    of the copied catalog at the call. Events, consents, profiles, records of answers, models, vectors of products that
+    callers or models gave, fitted spaces, takedowns and imports are not copied.
+
+    The new catalog can be used when the job succeeds, all at once; until then calls that name it are rejected with
+    CATALOG_COPYING. Its index is then filled, as after writes. A killed job begins again, with the products of that
+    moment. If it is cancelled or fails, the new catalog is deleted and all that was copied is removed; if its workers
+    were killed 20 times, it stays as it is, and DeleteCatalog removes it.
+
+    CATALOG_EXISTS: there is a catalog of the new id, even an empty one. CATALOG_IS_ALIAS, CATALOGS_FULL. The same
+    request_id returns the same job.
+    """
+
+    SetCatalogAlias: _CatalogRegistryServiceSetCatalogAliasType
+    """Lets a name stand for a catalog, in place of the catalog that it stood for. A repeated call changes nothing.
+    CATALOG_EXISTS (the name is the id of a catalog), CATALOG_NOT_FOUND, CATALOG_DELETED, CATALOG_IS_ALIAS (`catalog_id`
+    is an alias), ETAG_MISMATCH, CATALOG_ALIASES_FULL (there are 200).
+    """
+
+    ListCatalogAliases: _CatalogRegistryServiceListCatalogAliasesType
+    """Lists the aliases by name."""
+
+    DeleteCatalogAlias: _CatalogRegistryServiceDeleteCatalogAliasType
+    """Deletes an alias; its catalog stays. A repeated call changes nothing. ETAG_MISMATCH."""
 
 CatalogRegistryServiceAsyncStub: typing_extensions.TypeAlias = CatalogRegistryServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -232,6 +359,22 @@ CatalogRegistryServiceAsyncStub: typing_extensions.TypeAlias = CatalogRegistrySe
         sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
         sightline.retriever.v1.catalog_registry_service_pb2.Catalog,
     ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
+        sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse,
+    ],
 ]
 
 class CatalogRegistryServiceServicer(metaclass=abc.ABCMeta):
@@ -247,6 +390,7 @@ class CatalogRegistryServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
         """Creates a catalog. Repeated with the same values it returns the catalog; with others it is rejected with
         CATALOG_EXISTS. CATALOGS_FULL: the installation has as many catalogs as RETRIEVER_MAX_CATALOGS permits.
+        CATALOG_IS_ALIAS: the id is an alias.
         """
 
     @abc.abstractmethod
@@ -281,7 +425,8 @@ class CatalogRegistryServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
         """Deletes a catalog. From then on calls that name it are rejected with CATALOG_DELETED, everywhere within 5 seconds.
         At `purge_time` all services remove what they have of it; until then UndeleteCatalog restores it. A repeated call
-        changes nothing. CATALOG_NOT_FOUND, CATALOG_DECLARED (settings declare it), ETAG_MISMATCH.
+        changes nothing. CATALOG_NOT_FOUND, CATALOG_DECLARED (settings declare it), CATALOG_HAS_ALIAS (an alias stands for
+        it), CATALOG_IS_ALIAS, ETAG_MISMATCH.
         """
 
     @abc.abstractmethod
@@ -293,5 +438,53 @@ class CatalogRegistryServiceServicer(metaclass=abc.ABCMeta):
         """Restores a deleted catalog, with all its content. A repeated call changes nothing. CATALOG_NOT_FOUND,
         CATALOG_REMOVING (its removal has begun).
         """
+
+    @abc.abstractmethod
+    def CopyCatalog(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job of kind "copy_catalog" of the copied catalog. It fills a new catalog with the products of one commit,
+        while writes continue: with their ids, etags, times, photos, and the vectors of all generations that the embedder can
+        serve for it, texts' included, which are not embedded again. Display name, language, labels and quota share are those
+        of the copied catalog at the call. Events, consents, profiles, records of answers, models, vectors of products that
+        callers or models gave, fitted spaces, takedowns and imports are not copied.
+
+        The new catalog can be used when the job succeeds, all at once; until then calls that name it are rejected with
+        CATALOG_COPYING. Its index is then filled, as after writes. A killed job begins again, with the products of that
+        moment. If it is cancelled or fails, the new catalog is deleted and all that was copied is removed; if its workers
+        were killed 20 times, it stays as it is, and DeleteCatalog removes it.
+
+        CATALOG_EXISTS: there is a catalog of the new id, even an empty one. CATALOG_IS_ALIAS, CATALOGS_FULL. The same
+        request_id returns the same job.
+        """
+
+    @abc.abstractmethod
+    def SetCatalogAlias(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias]]:
+        """Lets a name stand for a catalog, in place of the catalog that it stood for. A repeated call changes nothing.
+        CATALOG_EXISTS (the name is the id of a catalog), CATALOG_NOT_FOUND, CATALOG_DELETED, CATALOG_IS_ALIAS (`catalog_id`
+        is an alias), ETAG_MISMATCH, CATALOG_ALIASES_FULL (there are 200).
+        """
+
+    @abc.abstractmethod
+    def ListCatalogAliases(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse]]:
+        """Lists the aliases by name."""
+
+    @abc.abstractmethod
+    def DeleteCatalogAlias(
+        self,
+        request: sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse]]:
+        """Deletes an alias; its catalog stays. A repeated call changes nothing. ETAG_MISMATCH."""
 
 def add_CatalogRegistryServiceServicer_to_server(servicer: CatalogRegistryServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -135,7 +135,7 @@ def _catalogs(settings: GatewaySettings, beside: Mapping[Peer, Connection]) -> K
     same folder."""
     registry, folder = RemoteRegistry(beside[Peer.RETRIEVER][0]), settings.snapshots
     file = None if folder is None else folder / CATALOGS_FILE
-    return KnownCatalogs(settings.catalogs, registry, file=file)
+    return KnownCatalogs(settings.catalogs, registry, file=file, aliases=True)
 
 
 def _follow(

@@ -101,7 +101,7 @@ def bindings(
         KeywordServicer(catalogs, record, columns),
         IndexServicer(catalogs, record, jobs, settings.milvus_prefix),
         JobServicer(JOB_OWNER, catalogs, jobs),
-        CatalogRegistryServicer(registry, catalogs),
+        CatalogRegistryServicer(registry, catalogs, jobs),
         CatalogListServicer(registry),
     )
     return [Binding.of(servicer) for servicer in servicers]

@@ -152,7 +152,7 @@ def test_every_catalog_that_a_request_names_is_one_that_is_looked_at() -> None:
         for field in BY_NAME[name].input_type.fields
         if "catalog" in field.name and field.message_type is None
     }
-    assert named == {"catalog_id", "source_catalog_id"}
+    assert named == {"catalog_id", "source_catalog_id", "target_catalog_id"}
 
 
 async def test_a_restore_takes_the_right_to_both_catalogs(gateway: grpc.aio.Channel) -> None:

@@ -1,9 +1,13 @@
 """Calls about catalogs: what a token shows, and that a change is known when its call returns."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from gateway.servicer.registry import RegistryCalls
-from servicekit.access import ANYONE, Caller, Role, caller
+from servicekit.access import ANYONE, Caller, CatalogForbidden, Role, caller
 from servicekit.catalogs import CatalogList, CatalogState, KnownCatalogs, ListedCatalog
 from sightline.retriever.v1 import catalog_registry_service_pb2 as pb
 
@@ -15,16 +19,29 @@ class Calls(RegistryCalls):
 
     def __init__(self) -> None:
         self.created: list[str] = []
-        self._catalogs = KnownCatalogs(("default",), self)
+        self.target = ""
+        self._catalogs = KnownCatalogs(("default",), self, aliases=True)
         self._registry = {
             "CreateCatalog": self.create,
             "UpdateCatalog": self.create,
             "ListCatalogs": self.listed,
+            "SetCatalogAlias": self.set_alias,
+            "DeleteCatalogAlias": self.set_alias,
+            "ListCatalogAliases": self.aliases,
         }
 
     async def read(self, known_revision: str) -> CatalogList:
         entries = [ListedCatalog(name, "u", CatalogState.ACTIVE) for name in self.created]
-        return CatalogList(str(len(entries)), tuple(entries))
+        aliases = (("shop", self.target),) if self.target else ()
+        return CatalogList(f"{len(entries)}{self.target}", tuple(entries), aliases)
+
+    async def set_alias(self, request: Any) -> pb.CatalogAlias:
+        self.target = request.catalog_id
+        return pb.CatalogAlias(alias_id=request.alias_id, catalog_id=request.catalog_id)
+
+    async def aliases(self, request: Any) -> pb.ListCatalogAliasesResponse:
+        shown = [pb.CatalogAlias(alias_id=f"x-{name}", catalog_id=name) for name in NAMES]
+        return pb.ListCatalogAliasesResponse(aliases=shown)
 
     async def create(self, request: Any) -> pb.Catalog:
         self.created.append(request.catalog_id)
@@ -35,6 +52,13 @@ class Calls(RegistryCalls):
         return pb.ListCatalogsResponse(catalogs=shown, next_page_token="next")
 
 
+@contextmanager
+def permitting(*catalogs: str) -> Iterator[None]:
+    token = caller.set(Caller.of("ops", frozenset({Role.OPERATE}), frozenset(catalogs)))
+    yield
+    caller.reset(token)
+
+
 async def test_a_new_catalog_is_known_when_its_call_returns() -> None:
     calls = Calls()
     await calls.CreateCatalog(pb.CreateCatalogRequest(catalog_id="new"), None)  # type: ignore[arg-type]
@@ -43,10 +67,34 @@ async def test_a_new_catalog_is_known_when_its_call_returns() -> None:
 
 async def test_a_token_shows_its_own_catalogs_only() -> None:
     calls, request = Calls(), pb.ListCatalogsRequest()
-    for permitted, shown in ((frozenset({"b"}), ["b"]), (frozenset({"*"}), list(NAMES))):
-        token = caller.set(Caller.of("ops", frozenset({Role.OPERATE}), permitted))
-        answer = await calls.ListCatalogs(request, None)  # type: ignore[arg-type]
-        caller.reset(token)
+    for permitted, shown in (("b", ["b"]), ("*", list(NAMES))):
+        with permitting(permitted):
+            answer = await calls.ListCatalogs(request, None)  # type: ignore[arg-type]
+            aliases = await calls.ListCatalogAliases(pb.ListCatalogAliasesRequest(), None)  # type: ignore[arg-type]
+        assert [each.catalog_id for each in aliases.aliases] == shown
         assert [each.catalog_id for each in answer.catalogs] == shown
         assert answer.next_page_token == "next"
     assert caller.get() is ANYONE
+
+
+async def test_a_switch_is_known_when_its_call_returns() -> None:
+    calls = Calls()
+    for name in ("default", "default"):
+        request = pb.SetCatalogAliasRequest(catalog_id=name, alias_id="shop")
+        await calls.SetCatalogAlias(request, None)  # type: ignore[arg-type]
+        assert calls._catalogs.resolve("shop") == name
+
+
+async def test_only_a_token_that_permits_an_alias_s_name_changes_it() -> None:
+    calls = Calls()
+    change = pb.SetCatalogAliasRequest(catalog_id="default", alias_id="shop")
+    delete = pb.DeleteCatalogAliasRequest(alias_id="shop")
+    with permitting("default"):
+        with pytest.raises(CatalogForbidden):
+            await calls.SetCatalogAlias(change, None)  # type: ignore[arg-type]
+        with pytest.raises(CatalogForbidden):
+            await calls.DeleteCatalogAlias(delete, None)  # type: ignore[arg-type]
+    assert calls.target == ""
+    with permitting("default", "shop"):
+        await calls.SetCatalogAlias(change, None)  # type: ignore[arg-type]
+    assert calls.target == "default"

@@ -6,8 +6,11 @@ import pytest
 
 from retriever.catalog.registry import Registry
 from retriever.domain.errors import (
+    CatalogAliasesFull,
     CatalogDeclared,
     CatalogExists,
+    CatalogHasAlias,
+    CatalogIsAlias,
     CatalogRemoving,
     CatalogsFull,
     EtagMismatch,
@@ -15,7 +18,7 @@ from retriever.domain.errors import (
 )
 from retriever.domain.registry import REMOVERS, CatalogUpdate, CatalogValues
 from retriever.record import Record
-from servicekit.catalogs import CatalogNotFound, CatalogState
+from servicekit.catalogs import CatalogDeleted, CatalogNotFound, CatalogState
 from servicekit.requests import PageTokenInvalid, RequestInvalid
 from tests.unit.retriever.conftest import Clock, write
 
@@ -233,3 +236,88 @@ async def test_the_ids_of_the_last_removed_catalogs_are_kept(
     assert (await registry.get("second")).state is CatalogState.REMOVED
     with pytest.raises(CatalogNotFound):
         await registry.get("first")
+
+
+async def test_an_alias_is_listed_switched_and_deleted(registry: Registry) -> None:
+    await registry.create("staging", VALUES)
+    first = await registry.set_alias("shop", "default", "")
+    before = await registry.record.catalog_list("")
+    assert before is not None
+    assert before.aliases == (("shop", "default"),)
+    assert await registry.set_alias("shop", "default", "") == first
+
+    second = await registry.set_alias("shop", "staging", first.etag)
+    assert (second.catalog_id, second.create_micros) == ("staging", first.create_micros)
+    assert second.etag != first.etag
+    after = await registry.record.catalog_list(before.revision)
+    assert after is not None
+    assert after.aliases == (("shop", "staging"),)
+    assert await registry.record.catalog_aliases() == [second]
+
+    assert await registry.record.delete_alias("shop", second.etag)
+    assert not await registry.record.delete_alias("shop", "")
+    assert await registry.record.catalog_aliases() == []
+
+
+async def test_two_operators_do_not_overwrite_each_other_s_alias(registry: Registry) -> None:
+    for name in ("a", "b"):
+        await registry.create(name, VALUES)
+    made = await registry.set_alias("shop", "default", "")
+    outcomes = await asyncio.gather(
+        registry.set_alias("shop", "a", made.etag),
+        registry.set_alias("shop", "b", made.etag),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(each, EtagMismatch) for each in outcomes) == 1
+    # The first operator's alias, back at its first catalog, is another version.
+    await registry.set_alias("shop", "default", "")
+    with pytest.raises(EtagMismatch):
+        await registry.set_alias("shop", "a", made.etag)
+    with pytest.raises(EtagMismatch):
+        await registry.record.delete_alias("shop", made.etag)
+    with pytest.raises(EtagMismatch):
+        await registry.set_alias("new", "a", made.etag)
+
+
+async def test_a_catalog_s_id_is_no_alias_and_an_alias_no_catalog_s_id(registry: Registry) -> None:
+    await registry.create("staging", VALUES)
+    for name in ("default", "staging"):
+        with pytest.raises(CatalogExists):
+            await registry.set_alias(name, "default", "")
+    await registry.delete("staging", 1, "")
+    with pytest.raises(CatalogExists):
+        await registry.set_alias("staging", "default", "")
+    await registry.set_alias("shop", "default", "")
+    with pytest.raises(CatalogIsAlias):
+        await registry.create("shop", VALUES)
+    with pytest.raises(CatalogIsAlias):
+        await registry.delete("shop", 1, "")
+    with pytest.raises(CatalogIsAlias):
+        await registry.set_alias("other", "shop", "")
+    for name in ("", "A", "a b", "../a"):
+        with pytest.raises(RequestInvalid, match="alias_id"):
+            await registry.set_alias(name, "default", "")
+
+
+async def test_an_alias_stands_only_for_a_catalog_in_use(registry: Registry) -> None:
+    with pytest.raises(CatalogNotFound):
+        await registry.set_alias("shop", "nowhere", "")
+    await registry.create("staging", VALUES)
+    await registry.set_alias("shop", "staging", "")
+    with pytest.raises(CatalogHasAlias, match="shop"):
+        await registry.delete("staging", 0, "")
+    await registry.set_alias("shop", "default", "")
+    await registry.delete("staging", 0, "")
+    with pytest.raises(CatalogDeleted):
+        await registry.set_alias("shop", "staging", "")
+
+
+async def test_the_number_of_aliases_is_limited(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retriever.record.aliases.MOST_ALIASES", 1)
+    await registry.create("staging", VALUES)
+    await registry.set_alias("shop", "default", "")
+    await registry.set_alias("shop", "staging", "")
+    with pytest.raises(CatalogAliasesFull):
+        await registry.set_alias("other", "staging", "")

@@ -1,6 +1,7 @@
 """``sightline catalogs``"""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -9,13 +10,16 @@ from sightline.retriever.v1 import catalog_registry_service_pb2 as pb
 from sightline_client.cli.base import options
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.commands import catalog_aliases
 from sightline_client.cli.show import listings
+from sightline_client.cli.work import following
 from sightline_client.convert import from_wire
 
 app = Commands(
     no_args_is_help=True,
     help="Create, change and list catalogs while the suite runs.",
 )
+app.add_typer(catalog_aliases.app, name="alias")
 
 CatalogId = Annotated[
     str,
@@ -141,6 +145,27 @@ def update(
             etag=etag,
         ),
         lambda changed: listings.catalogs([changed]),
+    )
+
+
+@app.command()
+def copy(
+    *,
+    catalog_id: Annotated[str, options.argument("CATALOG", "Id of the catalog to copy.")],
+    new_id: Annotated[str, options.argument("NEW", "Id of the new catalog.")],
+    wait: options.Wait = True,
+    suite: Suite,
+) -> None:
+    """Copy a catalog into a new one: products, photos, vectors and settings; no data of shoppers.
+
+    The new catalog can be used when the copy is complete.
+
+    [bold]Example[/bold]
+
+      sightline catalogs copy production staging
+    """
+    following.carry_out(
+        replace(suite, catalog=catalog_id), lambda client: client.copy_catalog(new_id), wait=wait
     )
 
 

@@ -15,7 +15,7 @@ from sightline_client.convert import from_wire
 from sightline_client.files.audit import AuditSegment
 from sightline_client.values.answers import Listing, SearchResults
 from sightline_client.values.catalog import CategoryDoubt
-from sightline_client.values.catalogs import Catalog
+from sightline_client.values.catalogs import Catalog, CatalogAlias
 from sightline_client.values.evaluation import EvaluationVerdict
 from sightline_client.values.facets import Facet
 from sightline_client.values.fields import FieldKind, ProductField
@@ -123,6 +123,8 @@ def catalogs(values: Sequence[Catalog]) -> RenderableType:
         state = each.state.lower()
         if each.purge_time is not None:
             state += f", removal {_time(each.purge_time)}"
+        if each.copied_from:
+            state += f", copied from {each.copied_from}"
         if each.pending_services:
             state += f", not yet: {', '.join(each.pending_services)}"
         add(
@@ -130,6 +132,14 @@ def catalogs(values: Sequence[Catalog]) -> RenderableType:
             *(language, share, labels, created),
         )
     return table if values else Text("the token permits no catalog")
+
+
+def catalog_aliases(values: Sequence[CatalogAlias]) -> RenderableType:
+    """Show aliases, a line each."""
+    table = grid(("alias", "catalog", "since"))
+    for each in values:
+        add(table, each.alias_id, each.catalog_id, _time(each.update_time))
+    return table if values else Text("there is no alias of a catalog that the token permits")
 
 
 BESIDE = "popularity_"

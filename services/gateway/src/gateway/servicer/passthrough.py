@@ -96,7 +96,8 @@ ROUTES: Mapping[str, Mapping[str, PublicRoute]] = MappingProxyType(
             **_routes(
                 Peer.RETRIEVER,
                 "CatalogRegistryService",
-                "CreateCatalog GetCatalog ListCatalogs UpdateCatalog DeleteCatalog UndeleteCatalog",
+                "CreateCatalog GetCatalog ListCatalogs UpdateCatalog DeleteCatalog UndeleteCatalog"
+                " CopyCatalog SetCatalogAlias ListCatalogAliases DeleteCatalogAlias",
             ),
             **_routes(Peer.RETRIEVER, "RebuildService", "RebuildIndex"),
             **_routes(Peer.RETRIEVER, "FitService", "FitSpace"),

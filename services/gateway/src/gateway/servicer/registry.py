@@ -1,6 +1,6 @@
 """Calls about catalogs, passed on to the registry in the retriever."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.servicer.passthrough import Call
 from servicekit import access
@@ -8,9 +8,12 @@ from servicekit.catalogs import KnownCatalogs
 from servicekit.server import Context
 from sightline.retriever.v1 import catalog_registry_service_pb2 as pb
 
+T = TypeVar("T")
+
 NAMES = (
     *("CreateCatalog", "GetCatalog", "ListCatalogs", "UpdateCatalog"),
     *("DeleteCatalog", "UndeleteCatalog"),
+    *("SetCatalogAlias", "ListCatalogAliases", "DeleteCatalogAlias"),
 )
 """Calls about catalogs: they may name one that is not in use."""
 
@@ -24,7 +27,7 @@ class RegistryCalls:
 
     async def CreateCatalog(self, request: pb.CreateCatalogRequest, context: Context) -> pb.Catalog:
         """Create a catalog."""
-        return await self._changed("CreateCatalog", request)
+        return await self._changed("CreateCatalog", request, pb.Catalog)
 
     async def GetCatalog(self, request: pb.GetCatalogRequest, context: Context) -> pb.Catalog:
         """Return a catalog."""
@@ -42,20 +45,51 @@ class RegistryCalls:
 
     async def UpdateCatalog(self, request: pb.UpdateCatalogRequest, context: Context) -> pb.Catalog:
         """Change a catalog."""
-        return await self._changed("UpdateCatalog", request)
+        return await self._changed("UpdateCatalog", request, pb.Catalog)
 
     async def DeleteCatalog(self, request: pb.DeleteCatalogRequest, context: Context) -> pb.Catalog:
         """Delete a catalog."""
-        return await self._changed("DeleteCatalog", request)
+        return await self._changed("DeleteCatalog", request, pb.Catalog)
 
     async def UndeleteCatalog(
         self, request: pb.UndeleteCatalogRequest, context: Context
     ) -> pb.Catalog:
         """Restore a deleted catalog."""
-        return await self._changed("UndeleteCatalog", request)
+        return await self._changed("UndeleteCatalog", request, pb.Catalog)
 
-    async def _changed(self, name: str, request: Any) -> pb.Catalog:
+    async def SetCatalogAlias(
+        self, request: pb.SetCatalogAliasRequest, context: Context
+    ) -> pb.CatalogAlias:
+        """Let a name stand for a catalog."""
+        _check_alias(request.alias_id)
+        return await self._changed("SetCatalogAlias", request, pb.CatalogAlias)
+
+    async def ListCatalogAliases(
+        self, request: pb.ListCatalogAliasesRequest, context: Context
+    ) -> pb.ListCatalogAliasesResponse:
+        """List the aliases that stand for catalogs that the caller's token permits."""
+        answer: pb.ListCatalogAliasesResponse = await self._registry["ListCatalogAliases"](request)
+        permitted = access.caller.get().may_use
+        shown = [each for each in answer.aliases if permitted(each.catalog_id)]
+        return pb.ListCatalogAliasesResponse(aliases=shown)
+
+    async def DeleteCatalogAlias(
+        self, request: pb.DeleteCatalogAliasRequest, context: Context
+    ) -> pb.DeleteCatalogAliasResponse:
+        """Delete an alias."""
+        _check_alias(request.alias_id)
+        return await self._changed("DeleteCatalogAlias", request, pb.DeleteCatalogAliasResponse)
+
+    async def _changed(self, name: str, request: Any, _: type[T]) -> T:
         """Make a call that changes the registry, and read the registry again."""
-        changed: pb.Catalog = await self._registry[name](request)
+        changed: T = await self._registry[name](request)
         await self._catalogs.refresh()
         return changed
+
+
+def _check_alias(alias_id: str) -> None:
+    """Raise CatalogForbidden unless the caller may change an alias: its token permits the name, as
+    it would a catalog's, so that an operator of some catalogs can't redirect requests for others.
+    """
+    if not access.caller.get().may_use(alias_id):
+        raise access.CatalogForbidden

@@ -74,6 +74,7 @@ class EmbedderClient:
                 found.ready,
                 default=found is by_default[found.space],
                 categories=found.category_count,
+                fitted=bool(found.catalog_id),
                 shopper_photo_tags=frozenset(found.shopper_photo_tags),
             )
             for found in answer.spaces

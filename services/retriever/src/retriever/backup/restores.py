@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby, islice
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,7 @@ from retriever.ports.backup import BackupRecord
 from retriever.ports.photos import Photos
 from servicekit.backups.errors import BackupDamaged
 from servicekit.backups.manifest import MANIFEST
+from servicekit.backups.store import Backups
 from servicekit.jobs import Job
 from servicekit.telemetry import get_logger
 from sightline_rules.filters import All
@@ -50,6 +51,16 @@ Products: TypeAlias = list[tuple[Row, tuple[str, ...]]]
 """Products with the ids of their photos."""
 Names: TypeAlias = npt.NDArray[np.bytes_]
 """Ids of photos, in order."""
+
+T = TypeVar("T")
+
+
+class TableRows(Protocol):
+    """The tables of an archive."""
+
+    def rows(self, name: str) -> Iterator[list[Row]]:
+        """Yield the rows of a table, in batches."""
+
 
 _SPACE = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _IMAGE = re.compile(r"[0-9a-f]{64}")
@@ -81,7 +92,7 @@ async def _restore(
         await _take_photos(job, reader, deps, progress)
         await store.run(reader.end)
         # The backup is valid. From here on the record changes.
-        left_out = await _register(job, generations, prefix, record)
+        left_out = await register(job, generations, prefix, record)
         await _write(job, reader, deps, progress)
         deleted = await _sweep(job, record, progress) if job.params["force"] else 0
         await record.reach(job.catalog_id, reader.content.commit)
@@ -104,7 +115,7 @@ def check_tables(reader: ArchiveReader, record: BackupRecord, progress: Progress
     Raises BackupDamaged.
     """
     names = _checked_images(reader.rows("images"))
-    for products in _joined(reader):
+    for products in joined(reader):
         progress.add(0)
         for row, image_ids in products:
             record.check_archived(row, image_ids)
@@ -169,7 +180,7 @@ def _checked(generations: list[Generation]) -> list[Generation]:
     return generations
 
 
-def _joined(reader: ArchiveReader) -> Iterator[Products]:
+def joined(reader: TableRows) -> Iterator[Products]:
     """Yield products with their photos, in batches. Both tables are sorted by product id."""
     groups = groupby(
         chain.from_iterable(reader.rows("product_images")), lambda row: row["product_id"]
@@ -224,7 +235,7 @@ async def _put(catalog_id: str, image_id: str, data: bytes, photos: Photos) -> N
         await photos.put(catalog_id, image_id, data)
 
 
-async def _register(
+async def register(
     job: Job, generations: Sequence[Generation], prefix: str, record: BackupRecord
 ) -> int:
     """Create a generation with a new collection for each that the catalog has no equal of. Return
@@ -299,22 +310,27 @@ def _made(held: Generation, names: Mapping[str, str], job: Job, prefix: str) -> 
 async def _write(job: Job, reader: ArchiveReader, deps: BackupTools, progress: Progress) -> None:
     """Write photos and vectors first: the products that follow can be indexed at once."""
     record, catalog, before = deps.record, job.catalog_id, job.params["before"]
-
-    async def each(
-        batches: Iterator[list[Any]], write: Callable[[list[Any]], Awaitable[None]]
-    ) -> None:
-        while batch := await deps.store.run(lambda: next(batches, None)):
-            began = time.monotonic()
-            await write(batch)
-            progress.add(len(batch))
-            # SQLite does not queue the writers of several processes: the others would starve.
-            await asyncio.sleep(time.monotonic() - began)
-
+    each = partial(in_turn, deps.store, progress)
     await each(reader.rows("images"), lambda rows: record.restore_images(catalog, rows))
     await each(reader.rows("vectors"), lambda rows: record.restore_vectors(catalog, rows))
-    await each(_joined(reader), lambda rows: record.restore_products(catalog, before, rows))
+    await each(joined(reader), lambda rows: record.restore_products(catalog, before, rows))
     await each(reader.rows("pending"), lambda rows: record.restore_pending(catalog, rows))
     progress.add(reader.manifest.rows(table_file("product_images")))
+
+
+async def in_turn(
+    store: Backups,
+    progress: Progress,
+    batches: Iterator[list[T]],
+    write: Callable[[list[T]], Awaitable[None]],
+) -> None:
+    """Write batches, each in a transaction, with a pause as long as each write."""
+    while batch := await store.run(lambda: next(batches, None)):
+        began = time.monotonic()
+        await write(batch)
+        progress.add(len(batch))
+        # SQLite does not queue the writers of several processes: the others would starve.
+        await asyncio.sleep(time.monotonic() - began)
 
 
 async def _sweep(job: Job, record: BackupRecord, progress: Progress) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from retriever.domain import registry
 from retriever.domain.errors import CatalogDeclared, CatalogExists, FieldMaskInvalid
-from retriever.domain.registry import CatalogEntry, CatalogUpdate, CatalogValues
+from retriever.domain.registry import CatalogAlias, CatalogEntry, CatalogUpdate, CatalogValues
 from retriever.ports.registry import CatalogRecord
 from servicekit.catalogs import CatalogList, CatalogNotFound
 from servicekit.requests import RequestInvalid, page_place, page_size, page_token
@@ -39,15 +39,19 @@ class Registry:
     settle_seconds: float
     """Seconds after which calls that were in progress at a deletion have ended."""
 
+    @property
+    def room(self) -> int:
+        """Number of catalogs that the registry may have."""
+        return max(0, self.most - len(self.declared))
+
     async def create(self, catalog_id: str, values: CatalogValues) -> CatalogEntry:
-        """Create a catalog. Raises RequestInvalid, CatalogExists, CatalogsFull."""
+        """Create a catalog. Raises RequestInvalid, CatalogExists, CatalogsFull, CatalogIsAlias."""
         wrong = [*registry.id_problems(catalog_id), *registry.problems(values)]
         if wrong:
             raise RequestInvalid(*wrong)
         if catalog_id in self.declared:
             raise CatalogExists
-        room = max(0, self.most - len(self.declared))
-        return await self.record.create_catalog(catalog_id, values, room)
+        return await self.record.create_catalog(catalog_id, values, self.room)
 
     async def get(self, catalog_id: str) -> CatalogEntry:
         """Return a catalog. Raises CatalogNotFound."""
@@ -71,12 +75,15 @@ class Registry:
         return ordered[:size], page_token(ABOUT, ordered[size - 1].catalog_id) if more else ""
 
     async def delete(self, catalog_id: str, undo_days: float, etag: str) -> CatalogEntry:
-        """Delete a catalog. Raises RequestInvalid, CatalogDeclared, CatalogNotFound,
-        EtagMismatch."""
+        """Delete a catalog. Raises RequestInvalid, CatalogDeclared, CatalogNotFound, EtagMismatch,
+        CatalogIsAlias, CatalogHasAlias."""
         if not 0 <= undo_days <= MOST_UNDO_DAYS:
             raise RequestInvalid.at("undo_days", f"must be 0 to {MOST_UNDO_DAYS}")
         if catalog_id in self.declared:
             raise CatalogDeclared
+        found = await self.record.catalog_entry(catalog_id)
+        if found is not None and found.copied_from:
+            undo_days = 0  # an incomplete copy can't be restored
         seconds = max(undo_days * 86_400, self.settle_seconds)
         return await self.record.delete_catalog(catalog_id, round(seconds * 1e6), etag)
 
@@ -85,6 +92,15 @@ class Registry:
         if catalog_id in self.declared:
             return await self.get(catalog_id)
         return await self.record.undelete_catalog(catalog_id)
+
+    async def set_alias(self, alias_id: str, catalog_id: str, etag: str) -> CatalogAlias:
+        """Let a name stand for a catalog. Raises RequestInvalid, CatalogExists, CatalogNotFound,
+        CatalogDeleted, CatalogIsAlias, EtagMismatch, CatalogAliasesFull."""
+        if wrong := list(registry.id_problems(alias_id, "alias_id")):
+            raise RequestInvalid(*wrong)
+        if alias_id in self.declared:
+            raise CatalogExists
+        return await self.record.set_alias((alias_id, catalog_id), etag, self.declared)
 
     async def confirm(self, catalog_id: str, uid: str, service: str) -> None:
         """Note that a service has removed a catalog. Raises RequestInvalid."""

@@ -35,3 +35,5 @@ class EmbeddingSpace:
     """Number of categories that its head knows; 0: it has no head."""
     shopper_photo_tags: frozenset[str] = frozenset()
     """Tags of products whose photos are shoppers', as the version was fitted."""
+    fitted: bool = False
+    """True if it was fitted to a catalog, which alone may use it."""

@@ -34,6 +34,8 @@ ServiceError
 │   ├── ImageTakenDown         IMAGE_TAKEN_DOWN
 │   ├── CatalogDeclared        CATALOG_DECLARED
 │   ├── CatalogRemoving        CATALOG_REMOVING
+│   ├── CatalogIsAlias         CATALOG_IS_ALIAS
+│   ├── CatalogHasAlias        CATALOG_HAS_ALIAS
 │   └── CatalogNotEmpty        CATALOG_NOT_EMPTY
 ├── Aborted
 │   └── EtagMismatch           ETAG_MISMATCH
@@ -44,6 +46,7 @@ ServiceError
 │   └── PhotosUnavailable      PHOTO_STORE_UNAVAILABLE
 ├── ResourceExhausted
 │   ├── CatalogsFull           CATALOGS_FULL
+│   ├── CatalogAliasesFull     CATALOG_ALIASES_FULL
 │   ├── GenerationsFull        GENERATIONS_FULL
 │   ├── PhotosFull             PHOTO_STORE_FULL
 │   └── BackupQuota            BACKUP_QUOTA
@@ -167,6 +170,25 @@ class CatalogDeclared(errors.FailedPrecondition, reason="CATALOG_DECLARED"):
 
 class CatalogRemoving(errors.FailedPrecondition, reason="CATALOG_REMOVING"):
     message = "this catalog's removal has begun: it can't be restored"
+
+
+class CatalogIsAlias(errors.FailedPrecondition, reason="CATALOG_IS_ALIAS"):
+    message = "catalog_id: is an alias: name the catalog that it stands for, or delete the alias"
+    violations = (errors.FieldViolation("catalog_id", "is an alias"),)
+
+
+class CatalogHasAlias(errors.FailedPrecondition, reason="CATALOG_HAS_ALIAS"):
+    def __init__(self, alias_id: str) -> None:
+        super().__init__(
+            f"the alias {alias_id} stands for this catalog: let it stand for another one, or delete"
+            " it, before you delete the catalog",
+            metadata={"alias": alias_id},
+        )
+
+
+class CatalogAliasesFull(errors.ResourceExhausted, reason="CATALOG_ALIASES_FULL"):
+    def __init__(self, most: int) -> None:
+        super().__init__(f"there are {most} aliases: delete one first")
 
 
 class CatalogsFull(errors.ResourceExhausted, reason="CATALOGS_FULL"):

@@ -16,6 +16,7 @@ MOST_LANGUAGE: Final = 35
 MOST_LABELS: Final = 32
 MOST_LABEL_VALUE: Final = 200
 LEAST_SHARE, MOST_SHARE = 0.01, 100.0
+MOST_ALIASES: Final = 200
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _LABEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -61,6 +62,8 @@ class CatalogEntry:
     """Time at which its removal begins."""
     removed_by: tuple[str, ...] = ()
     """Services that have removed it."""
+    copied_from: str = ""
+    """The catalog whose copy fills it; empty once it is complete."""
 
     @property
     def pending(self) -> tuple[str, ...]:
@@ -79,6 +82,18 @@ class CatalogEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class CatalogAlias:
+    """A name that stands for a catalog."""
+
+    alias_id: str
+    catalog_id: str
+    etag: str
+    """Another one after each change."""
+    create_micros: int
+    update_micros: int
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogUpdate:
     """Values to change, by `FIELDS`."""
 
@@ -92,11 +107,11 @@ class CatalogUpdate:
         return replace(before, **{name: getattr(self.values, name) for name in self.paths})
 
 
-def id_problems(catalog_id: str) -> Iterator[FieldViolation]:
-    """Yield what is wrong with the id of a new catalog."""
-    if not CATALOG_ID.fullmatch(catalog_id):
+def id_problems(name: str, field: str = "catalog_id") -> Iterator[FieldViolation]:
+    """Yield what is wrong with the id of a new catalog, or of an alias."""
+    if not CATALOG_ID.fullmatch(name):
         yield FieldViolation(
-            "catalog_id",
+            field,
             "must be 1 to 63 of a-z, 0-9, - and _, starting with a letter or digit",
         )
 

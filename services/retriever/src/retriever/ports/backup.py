@@ -1,6 +1,6 @@
 """The record, as backups use it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Protocol, TypeVar
 
 from retriever.domain.archive import ArchiveTable, Row
@@ -28,7 +28,7 @@ class Snapshot(Protocol):
     def count(self, table: ArchiveTable) -> int:
         """Return the number of a table's rows."""
 
-    def rows(self, table: ArchiveTable) -> Iterator[Sequence[Row]]:
+    def rows(self, table: ArchiveTable) -> Generator[Sequence[Row], None, None]:
         """Yield a table's rows by its key, in batches."""
 
 
@@ -40,6 +40,9 @@ class BackupRecord(DeletionRecord, GenerationsRecord, Protocol):
 
     def archived(self) -> tuple[ArchiveTable, ...]:
         """Return the tables of an archive, in order."""
+
+    def copied(self) -> tuple[ArchiveTable, ...]:
+        """Return the tables of a copy, in order: those of an archive, and vectors of texts."""
 
     async def snapshot(self, catalog_id: str, take: Callable[[Snapshot], T]) -> T:
         """Return `take` of the catalog at one commit, run in a thread; writes go on."""
@@ -54,9 +57,15 @@ class BackupRecord(DeletionRecord, GenerationsRecord, Protocol):
         """Store vectors and overwrite existing ones."""
 
     async def restore_products(
-        self, catalog_id: str, before: int, batch: Sequence[tuple[Row, Sequence[str]]]
+        self,
+        catalog_id: str,
+        before: int,
+        batch: Sequence[tuple[Row, Sequence[str]]],
+        *,
+        texts: Sequence[Row] = (),
     ) -> None:
-        """Store products with their photos' ids, except those written whole since a commit."""
+        """Store products with their photos' ids, and vectors of their texts, except those written
+        whole since a commit."""
 
     async def restore_pending(self, catalog_id: str, rows: Sequence[Row]) -> None:
         """Restore the number of failed attempts of pending photos."""

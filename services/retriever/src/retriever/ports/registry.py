@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Protocol
 
-from retriever.domain.registry import CatalogEntry, CatalogUpdate, CatalogValues
+from retriever.domain.registry import CatalogAlias, CatalogEntry, CatalogUpdate, CatalogValues
 from servicekit.catalogs import CatalogList
 
 
@@ -24,12 +24,13 @@ class CatalogRecord(Protocol):
     ) -> CatalogEntry:
         """Create a catalog; one with the same values is returned.
 
-        `most`: number of entries that the registry may have. Raises CatalogExists, CatalogsFull.
+        `most`: number of entries that the registry may have. Raises CatalogExists, CatalogsFull,
+        CatalogIsAlias.
         """
 
     async def delete_catalog(self, catalog_id: str, term_micros: int, etag: str) -> CatalogEntry:
         """Delete a catalog, to be removed after a term; a deleted one is returned. Raises
-        CatalogNotFound, EtagMismatch."""
+        CatalogNotFound, EtagMismatch, CatalogIsAlias, CatalogHasAlias."""
 
     async def undelete_catalog(self, catalog_id: str) -> CatalogEntry:
         """Restore a deleted catalog; one in use is returned. Raises CatalogNotFound,
@@ -42,6 +43,30 @@ class CatalogRecord(Protocol):
         self, catalog_id: str, update: CatalogUpdate, declared: Collection[str]
     ) -> CatalogEntry:
         """Change a catalog; a declared one gets an entry. Raises CatalogNotFound, EtagMismatch."""
+
+    async def reserve_copy(self, source: str, target: str, most: int) -> CatalogEntry:
+        """Create the catalog that a copy is to fill, with the values of the copied one. No call may
+        use it before `complete_copy`. Raises CatalogExists, CatalogsFull, CatalogIsAlias."""
+
+    async def complete_copy(self, target: str, uid: str) -> None:
+        """Let calls use a catalog that a copy has filled. Raises CatalogNotFound if it was
+        deleted."""
+
+    async def abandon_copy(self, target: str, uid: str, term_micros: int) -> None:
+        """Delete a catalog that a copy has not filled, to be removed after a term."""
+
+    async def set_alias(
+        self, alias: tuple[str, str], etag: str, declared: Collection[str]
+    ) -> CatalogAlias:
+        """Let a name stand for a catalog: `alias` has both ids. One that does already is returned.
+        Raises CatalogExists, CatalogNotFound, CatalogDeleted, CatalogIsAlias, EtagMismatch,
+        CatalogAliasesFull."""
+
+    async def delete_alias(self, alias_id: str, etag: str) -> bool:
+        """Delete an alias. Return whether there was one. Raises EtagMismatch."""
+
+    async def catalog_aliases(self) -> list[CatalogAlias]:
+        """Return all aliases, by name."""
 
 
 class RemovalRecord(Protocol):

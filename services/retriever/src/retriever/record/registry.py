@@ -11,16 +11,25 @@ from sqlalchemy import Connection
 
 from retriever.domain.errors import (
     CatalogExists,
+    CatalogHasAlias,
+    CatalogIsAlias,
     CatalogRemoving,
     CatalogsFull,
     EtagMismatch,
 )
-from retriever.domain.registry import CatalogEntry, CatalogUpdate, CatalogValues
+from retriever.domain.registry import CatalogAlias, CatalogEntry, CatalogUpdate, CatalogValues
 from retriever.record import statements
 from retriever.record.session import Session
-from retriever.record.tables import audit, audit_seals, catalogs, metadata, sequences
+from retriever.record.tables import (
+    audit,
+    audit_seals,
+    catalog_aliases,
+    catalogs,
+    metadata,
+    sequences,
+)
 from servicekit.catalog_rows import remove_rows
-from servicekit.catalogs import CatalogList, CatalogNotFound, CatalogState
+from servicekit.catalogs import CatalogCopying, CatalogList, CatalogNotFound, CatalogState
 from servicekit.clock import new_id
 
 REGISTRY = ""
@@ -35,6 +44,7 @@ _COUNT = (
     sa.select(sa.func.count()).select_from(catalogs).where(catalogs.c.state != CatalogState.REMOVED)
 )
 _REVISION = sa.select(sequences.c.seq, sequences.c.time).where(sequences.c.catalog_id == REGISTRY)
+_ALIASES = sa.select(catalog_aliases).order_by(catalog_aliases.c.alias_id)
 _ENTRY = sa.select(catalogs).where(catalogs.c.catalog_id == sa.bindparam("catalog_id"))
 
 
@@ -46,7 +56,29 @@ def read_catalog_list(connection: Connection, known_revision: str) -> CatalogLis
     if revision == known_revision:
         return None
     entries = connection.execute(sa.select(catalogs).order_by(catalogs.c.catalog_id))
-    return CatalogList(revision, tuple(_entry(each).listed for each in entries))
+    listed = tuple(_entry(each).listed for each in entries)
+    aliases = connection.execute(_ALIASES)
+    return CatalogList(
+        revision, listed, tuple((each.alias_id, each.catalog_id) for each in aliases)
+    )
+
+
+def read_aliases(connection: Connection) -> list[CatalogAlias]:
+    """Return all aliases, by name."""
+    return [_alias(row) for row in connection.execute(_ALIASES)]
+
+
+def read_alias(connection: Connection, alias_id: str) -> CatalogAlias | None:
+    """Return an alias; None if there is none of that name."""
+    of_name = sa.select(catalog_aliases).where(catalog_aliases.c.alias_id == alias_id)
+    row = connection.execute(of_name).first()
+    return None if row is None else _alias(row)
+
+
+def check_no_alias(connection: Connection, catalog_id: str) -> None:
+    """Raise CatalogIsAlias if an id is an alias."""
+    if read_alias(connection, catalog_id) is not None:
+        raise CatalogIsAlias
 
 
 def read_entry(connection: Connection, catalog_id: str) -> CatalogEntry | None:
@@ -66,11 +98,13 @@ def read_entries(connection: Connection, after: str, limit: int) -> list[Catalog
 def create_catalog(
     connection: Connection, now: int, catalog_id: str, values: CatalogValues, most: int
 ) -> CatalogEntry:
-    """Create a catalog; one with the same values is returned. Raises CatalogExists, CatalogsFull.
+    """Create a catalog; one with the same values is returned. Raises CatalogExists, CatalogsFull,
+    CatalogIsAlias.
 
     `most`: number of entries that the registry may have.
     """
     session = Session(connection, REGISTRY, now)
+    check_no_alias(connection, catalog_id)
     found = read_entry(connection, catalog_id)
     if found is not None and found.state is not CatalogState.REMOVED:
         if found.values != values or found.state is not CatalogState.ACTIVE:
@@ -81,6 +115,45 @@ def create_catalog(
     made = CatalogEntry(catalog_id, values, new_id(now), CatalogState.ACTIVE, now, now)
     _save(session, made)
     return made
+
+
+def reserve_copy(
+    connection: Connection, now: int, source: str, target: str, most: int
+) -> CatalogEntry:
+    """Create the catalog that a copy is to fill, with the values of the copied one. No call may use
+    it before `complete_copy`.
+
+    Raises CatalogExists, CatalogsFull, CatalogIsAlias.
+    """
+    copied = read_entry(connection, source)
+    values = CatalogValues() if copied is None else copied.values
+    session = Session(connection, REGISTRY, now)
+    check_no_alias(connection, target)
+    found = read_entry(connection, target)
+    if found is not None and found.state is not CatalogState.REMOVED:
+        raise CatalogExists
+    if connection.execute(_COUNT).scalar_one() >= most:
+        raise CatalogsFull(most)
+    made = CatalogEntry(target, values, new_id(now), CatalogState.COPYING, now, now)
+    made = replace(made, copied_from=source)
+    _save(session, made)
+    return made
+
+
+def complete_copy(connection: Connection, now: int, target: str, uid: str) -> None:
+    """Let calls use a catalog that a copy has filled. Raises CatalogNotFound if it was deleted."""
+    session = Session(connection, REGISTRY, now)
+    found = read_entry(connection, target)
+    if found is None or found.uid != uid or found.state is not CatalogState.COPYING:
+        raise CatalogNotFound
+    _save(session, replace(found, state=CatalogState.ACTIVE, copied_from=""))
+
+
+def abandon_copy(connection: Connection, now: int, target: str, uid: str, term_micros: int) -> None:
+    """Delete a catalog that a copy has not filled, to be removed after a term."""
+    found = read_entry(connection, target)
+    if found is not None and found.uid == uid and found.state is CatalogState.COPYING:
+        delete_catalog(connection, now, target, term_micros, "")
 
 
 def update_catalog(
@@ -110,15 +183,20 @@ def update_catalog(
 def delete_catalog(
     connection: Connection, now: int, catalog_id: str, term_micros: int, etag: str
 ) -> CatalogEntry:
-    """Delete a catalog; a deleted one is returned. Raises CatalogNotFound, EtagMismatch."""
+    """Delete a catalog; a deleted one is returned. Raises CatalogNotFound, EtagMismatch,
+    CatalogIsAlias, CatalogHasAlias."""
     session = Session(connection, REGISTRY, now)
+    check_no_alias(connection, catalog_id)
     found = read_entry(connection, catalog_id)
     if found is None or found.state is CatalogState.REMOVED:
         raise CatalogNotFound
     if etag not in ("", found.values.etag):
         raise EtagMismatch
-    if found.state is not CatalogState.ACTIVE:
+    if found.state not in (CatalogState.ACTIVE, CatalogState.COPYING):
         return found
+    for alias in read_aliases(connection):
+        if alias.catalog_id == catalog_id:
+            raise CatalogHasAlias(alias.alias_id)
     deleted = replace(
         found, state=CatalogState.DELETED, delete_micros=now, purge_micros=now + term_micros
     )
@@ -133,7 +211,9 @@ def undelete_catalog(connection: Connection, now: int, catalog_id: str) -> Catal
     found = read_entry(connection, catalog_id)
     if found is None or found.state is CatalogState.REMOVED:
         raise CatalogNotFound
-    if found.state is CatalogState.REMOVING:
+    if found.state is CatalogState.COPYING:
+        raise CatalogCopying
+    if found.state is CatalogState.REMOVING or found.copied_from:  # it is not complete
         raise CatalogRemoving
     if found.state is CatalogState.ACTIVE:
         return found
@@ -227,7 +307,12 @@ def _row(entry: CatalogEntry) -> dict[str, Any]:
         "delete_time": entry.delete_micros,
         "purge_time": entry.purge_micros,
         "removed_by": json.dumps(entry.removed_by),
+        "copied_from": entry.copied_from,
     }
+
+
+def _alias(row: sa.Row[Any]) -> CatalogAlias:
+    return CatalogAlias(row.alias_id, row.catalog_id, row.etag, row.create_time, row.update_time)
 
 
 def _entry(row: sa.Row[Any]) -> CatalogEntry:
@@ -242,4 +327,5 @@ def _entry(row: sa.Row[Any]) -> CatalogEntry:
         *(row.catalog_id, values, row.uid, CatalogState(row.state)),
         *(row.create_time, row.update_time, row.delete_time, row.purge_time),
         tuple(json.loads(row.removed_by)),
+        row.copied_from,
     )

@@ -17,11 +17,11 @@ from retriever.record.generations import live_generations, photo_versions
 from retriever.record.keywords import put_words
 from retriever.record.products import ADDED, content_etag, content_etags
 from retriever.record.session import ROWS, USERS, Entry, Session
-from retriever.record.tables import images, pending, products, vectors
+from retriever.record.tables import images, pending, product_vectors, products, vectors
 from retriever.record.texts import want_texts
 from servicekit.backups.errors import BackupDamaged
 from servicekit.errors import ServiceError
-from sightline_rules import kinds
+from sightline_rules import ids, kinds
 from sightline_rules.fields import WRITTEN, Field
 
 _TOUCHED = sa.select(products.c.product_id, products.c.touched).where(
@@ -121,8 +121,10 @@ def put_products(
     catalog_id: str,
     before: int,
     batch: Sequence[tuple[Row, Sequence[str]]],
+    *,
+    texts: Sequence[Row] = (),
 ) -> None:
-    """Store products with the ids of their photos.
+    """Store products with the ids of their photos, and vectors of their texts.
 
     Products written whole after commit `before` are unchanged: a caller's write is newer than the
     backup, or an earlier attempt has restored the row.
@@ -139,6 +141,7 @@ def put_products(
     for row in session.look_up(ROWS, [row["product_id"] for row, _ in chosen]):
         former.setdefault(row.product_id, set()).add(row.row_id)
     entries = list(_written(session, chosen, former))
+    _put_texts(session, texts, {product_id: seq for seq, product_id, *_ in entries})
     _want(session, chosen, entries)
     _want_texts(session, chosen, entries)
     session.note(entries)
@@ -175,6 +178,24 @@ def _written(
         product_id = row["product_id"]
         now = {place["row_id"] for place in placed[product_id]}
         yield seq, product_id, seq, former.get(product_id, set()) - now
+
+
+def _put_texts(session: Session, texts: Sequence[Row], written: Mapping[str, int]) -> None:
+    """Store vectors of products' texts, in versions with a live generation. `written`: the products
+    that were written, each with its commit."""
+    live = live_generations(session.connection, session.catalog_id)
+    versions = {(each.space, each.space_version) for each in live if each.of_texts}
+    rows = [
+        {
+            **row,
+            "catalog_id": session.catalog_id,
+            "row_id": ids.derive_id(session.catalog_id, row["product_id"], ""),
+            "seq": written[row["product_id"]],
+        }
+        for row in texts
+        if row["product_id"] in written and (row["space"], row["space_version"]) in versions
+    ]
+    statements.put(session.connection, product_vectors, rows)
 
 
 def _want(

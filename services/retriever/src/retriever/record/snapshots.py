@@ -5,7 +5,7 @@ numbers, values derived from the catalog's name, and state of running jobs. Colu
 migrations are archived automatically.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,7 +16,15 @@ from retriever.domain.archive import ArchiveColumn, ArchiveTable, ColumnType, Ro
 from retriever.domain.generation import TEXT_SPACE, Generation
 from retriever.ports.backup import Snapshot
 from retriever.record.generations import live_generations
-from retriever.record.tables import images, pending, product_images, products, sequences, vectors
+from retriever.record.tables import (
+    images,
+    pending,
+    product_images,
+    product_vectors,
+    products,
+    sequences,
+    vectors,
+)
 
 T = TypeVar("T")
 
@@ -28,7 +36,9 @@ _OWN: Mapping[sa.Table, frozenset[str]] = {
     pending: frozenset({"catalog_id", "write_seq", "write_time", "next_attempt", "backfill"}),
 }
 """Tables of an archive in their order, each with the columns that are not archived."""
-_BATCHES = {"vectors": 512, "products": 500}
+_TEXTS = {product_vectors: frozenset({"catalog_id", "row_id", "seq"})}
+"""Vectors of texts, which only copies have: a restore embeds texts again."""
+_BATCHES = {"vectors": 512, "product_vectors": 512, "products": 500}
 """26 MB at 1,280 dimensions; products have up to 200 kB."""
 _OTHERS = 2_000
 
@@ -56,7 +66,8 @@ def _kind(column: sa.Column[Any]) -> ColumnType:
 
 
 ARCHIVED = tuple(_table(of, own) for of, own in _OWN.items())
-_SOURCES = {of.name: of for of in _OWN}
+COPIED = (*ARCHIVED, *(_table(of, own) for of, own in _TEXTS.items()))
+_SOURCES = {of.name: of for of in (*_OWN, *_TEXTS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +86,37 @@ class RecordSnapshot:
         query = sa.select(sa.func.count()).where(self._archived(source))
         return int(self.connection.execute(query).scalar_one())
 
-    def rows(self, table: ArchiveTable) -> Iterator[Sequence[Row]]:
+    def rows(self, table: ArchiveTable) -> Generator[Sequence[Row], None, None]:
         """Yield a table's rows by its key, in batches."""
         source = _SOURCES[table.name]
         query = (
             sa.select(*(source.c[column.name] for column in table.columns))
             .where(self._archived(source))
-            .order_by(*source.primary_key.columns)
+            .order_by(*_order(source))
             .execution_options(yield_per=table.batch)
         )
-        result = self.connection.execute(query)
-        for batch in result.mappings().partitions():
-            yield [dict(row) for row in batch]
+        with self.connection.execute(query) as result:
+            for batch in result.mappings().partitions():
+                yield [dict(row) for row in batch]
 
     def _archived(self, source: sa.Table) -> sa.ColumnElement[bool]:
         """Return the condition of archived rows.
 
-        Products with pending texts are excluded: a restore embeds them again.
+        Products with pending texts are excluded: a restore embeds them again. So are vectors of
+        texts that have changed, and those that callers gave.
         """
         mine: sa.ColumnElement[bool] = source.c.catalog_id == self.catalog_id
-        return sa.and_(mine, source.c.space != TEXT_SPACE) if source is pending else mine
+        if source is pending:
+            return sa.and_(mine, source.c.space != TEXT_SPACE)
+        if source is product_vectors:
+            return sa.and_(mine, source.c.space == TEXT_SPACE, source.c.digest != "")
+        return mine
+
+
+def _order(source: sa.Table) -> Sequence[sa.Column[Any]]:
+    """Return the columns of the order of a table's rows: vectors of texts are by product."""
+    key = list(source.primary_key.columns)
+    return [source.c.product_id, *key] if source is product_vectors else key
 
 
 def take_snapshot(

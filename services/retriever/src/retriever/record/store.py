@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from retriever.domain.archive import ArchiveTable
 from retriever.domain.generation import GenerationSnapshot
 from retriever.record import (
+    aliases,
     columns,
     filter_matches,
     hashes,
@@ -130,6 +131,12 @@ class Record:
     update_catalog = _writes_now(registry.update_catalog)
     delete_catalog = _writes_now(registry.delete_catalog)
     undelete_catalog = _writes_now(registry.undelete_catalog)
+    reserve_copy = _writes_now(registry.reserve_copy)
+    complete_copy = _writes_now(registry.complete_copy)
+    abandon_copy = _writes_now(registry.abandon_copy)
+    set_alias = _writes_now(aliases.set_alias)
+    delete_alias = _writes_now(aliases.delete_alias)
+    catalog_aliases = _reads(registry.read_aliases)
     begin_removals = _writes_now(registry.begin_removals)
     confirm_removal = _writes_now(registry.confirm_removal)
     remove_rows = _writes(registry.remove_catalog_rows)
@@ -182,6 +189,9 @@ class Record:
     # Backups
     def archived(self) -> tuple[ArchiveTable, ...]:
         return snapshots.ARCHIVED
+
+    def copied(self) -> tuple[ArchiveTable, ...]:
+        return snapshots.COPIED
 
     check_archived = staticmethod(restoring.check)
     snapshot = _reads_now(snapshots.take_snapshot)

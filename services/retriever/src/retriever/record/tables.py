@@ -75,9 +75,20 @@ catalogs = sa.Table(
     *_values("quota_share", kind=sa.Double),
     *_values("create_time", "update_time", "delete_time", "purge_time", kind=_Number),
     *_values("removed_by"),
+    sa.Column("copied_from", _Text, nullable=False, server_default=""),
 )
 """The registry: catalogs that were created at run time, and values of declared ones. `labels`,
-`removed_by` (services): JSON."""
+`removed_by` (services): JSON. `copied_from`: the catalog whose copy fills it; empty once it is
+complete."""
+
+catalog_aliases = sa.Table(
+    "catalog_aliases",
+    metadata,
+    *_keys("alias_id"),
+    *_values("catalog_id", "etag"),
+    *_values("create_time", "update_time", kind=_Number),
+)
+"""Names that stand for catalogs."""
 
 CATEGORY_HEAD = 500
 """Indexed characters of a category. An index entry of PostgreSQL has at most 2,704 bytes (675

@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass
 
+from retriever.backup import copies
 from retriever.catalog.registry import UNDO_DAYS, Registry
-from retriever.domain.registry import CatalogEntry, CatalogUpdate, CatalogValues
+from retriever.domain.registry import CatalogAlias, CatalogEntry, CatalogUpdate, CatalogValues
+from retriever.servicer import messages as wire
 from servicekit.catalog_list import list_message, state_message
 from servicekit.catalogs import KnownCatalogs
 from servicekit.config import DEFAULT_CATALOG
-from servicekit.requests import take_request_id, timestamp
+from servicekit.jobs import Jobs
+from servicekit.requests import enter, take_request_id, timestamp
 from servicekit.server import Context
 from sightline.common.v1 import catalog_list_service_pb2 as list_pb
-from sightline.common.v1 import catalog_list_service_pb2_grpc
+from sightline.common.v1 import catalog_list_service_pb2_grpc, job_pb2
 from sightline.retriever.v1 import catalog_registry_service_pb2 as pb
 from sightline.retriever.v1 import catalog_registry_service_pb2_grpc
 
@@ -45,6 +48,7 @@ class CatalogRegistryServicer(catalog_registry_service_pb2_grpc.CatalogRegistryS
     registry: Registry
     catalogs: KnownCatalogs
     """Those of this process, which know a change once its call is answered."""
+    jobs: Jobs
 
     async def CreateCatalog(self, request: pb.CreateCatalogRequest, context: Context) -> pb.Catalog:
         take_request_id(request.request_id)
@@ -87,6 +91,43 @@ class CatalogRegistryServicer(catalog_registry_service_pb2_grpc.CatalogRegistryS
         await self.catalogs.refresh()
         return self._message(restored)
 
+    async def CopyCatalog(self, request: pb.CopyCatalogRequest, context: Context) -> job_pb2.Job:
+        source = enter(request.catalog_id, request.request_id, self.catalogs)
+        rules = copies.CopyRules(
+            [*self.registry.declared], self.registry.room, self.registry.settle_seconds
+        )
+        job = await copies.ask_copy(
+            source,
+            request.target_catalog_id,
+            self.registry.record,
+            self.jobs,
+            rules=rules,
+            request_id=request.request_id,
+        )
+        return wire.job(job)
+
+    async def SetCatalogAlias(
+        self, request: pb.SetCatalogAliasRequest, context: Context
+    ) -> pb.CatalogAlias:
+        take_request_id(request.request_id)
+        catalog_id = request.catalog_id or DEFAULT_CATALOG
+        changed = await self.registry.set_alias(request.alias_id, catalog_id, request.etag)
+        return _alias(changed)
+
+    async def ListCatalogAliases(
+        self, request: pb.ListCatalogAliasesRequest, context: Context
+    ) -> pb.ListCatalogAliasesResponse:
+        take_request_id(request.request_id)
+        found = await self.registry.record.catalog_aliases()
+        return pb.ListCatalogAliasesResponse(aliases=map(_alias, found))
+
+    async def DeleteCatalogAlias(
+        self, request: pb.DeleteCatalogAliasRequest, context: Context
+    ) -> pb.DeleteCatalogAliasResponse:
+        take_request_id(request.request_id)
+        deleted = await self.registry.record.delete_alias(request.alias_id, request.etag)
+        return pb.DeleteCatalogAliasResponse(deleted=deleted)
+
     def _message(self, entry: CatalogEntry) -> pb.Catalog:
         values = entry.values
         return pb.Catalog(
@@ -103,7 +144,18 @@ class CatalogRegistryServicer(catalog_registry_service_pb2_grpc.CatalogRegistryS
             delete_time=timestamp(entry.delete_micros) if entry.delete_micros else None,
             purge_time=timestamp(entry.purge_micros) if entry.purge_micros else None,
             pending_services=entry.pending,
+            copied_from=entry.copied_from,
         )
+
+
+def _alias(value: CatalogAlias) -> pb.CatalogAlias:
+    return pb.CatalogAlias(
+        alias_id=value.alias_id,
+        catalog_id=value.catalog_id,
+        etag=value.etag,
+        create_time=timestamp(value.create_micros),
+        update_time=timestamp(value.update_micros),
+    )
 
 
 def _values(message: pb.Catalog) -> CatalogValues:

@@ -12,7 +12,7 @@ from retriever.ports.catalog import HashRecord, UnnamedRecord
 from retriever.ports.embedder import Embedder
 from retriever.ports.engine import VectorIndex
 from retriever.ports.photos import PhotoFiles
-from retriever.ports.registry import RemovalRecord
+from retriever.ports.registry import CatalogRecord, RemovalRecord
 from retriever.workers.leader import Leadership
 from servicekit.backups.store import Backups
 from servicekit.catalogs import KnownCatalogs
@@ -40,6 +40,8 @@ class Options(Protocol):
     @property
     def worker_flush_seconds(self) -> float: ...
     @property
+    def catalog_settle_seconds(self) -> float: ...
+    @property
     def photo_days(self) -> float: ...
 
 
@@ -52,6 +54,7 @@ class WorkerRecord(
     UnnamedRecord,
     indexing.LabelRecord,
     indexing.LagRecord,
+    CatalogRecord,
     RemovalRecord,
     Protocol,
 ):
@@ -68,7 +71,7 @@ class Wakes:
     """Changes that the index lacks."""
     deletions: asyncio.Event = field(default_factory=asyncio.Event)
     copies: asyncio.Event = field(default_factory=asyncio.Event)
-    """Backups and restores."""
+    """Backups, restores and copies of catalogs."""
     others: asyncio.Event = field(default_factory=asyncio.Event)
     """Other jobs."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from retriever.backup import backups, restores
+from retriever.backup import backups, copies, restores
 from retriever.catalog import deletions
 from retriever.catalog.takedowns import PermittedPhotos
 from retriever.indexing import backfill, generations, rebuild, space_fits
@@ -31,8 +31,9 @@ SIDE_BY_SIDE = (
     *space_fits.KINDS,
 )
 """Kinds that run concurrently: a backfill or a fit may take hours, and mostly waits. Deletions run
-one at a time, and so do backups and restores, which need disk space and memory."""
-KINDS = (*deletions.KINDS, *backups.KINDS, *SIDE_BY_SIDE)
+one at a time, and so do COPIES, which need disk space and memory."""
+COPIES = (*backups.KINDS, copies.COPY)
+KINDS = (*deletions.KINDS, *COPIES, *SIDE_BY_SIDE)
 VERIFY_PATIENCE_SECONDS = 60.0
 """Seconds that a verification waits for the embedder or the engine before it fails."""
 RETRY_SECONDS = 1.0
@@ -120,6 +121,10 @@ class JobLoop:
                 return await space_fits.fit(job, fitting)
             case backups.BACKUP:
                 return await backups.back_up(job, copying, version("sightline-retriever"))
+            case copies.COPY:
+                seconds = worker.options.catalog_settle_seconds
+                deps = copies.CopyTools(copying, record, worker.embedder, seconds)
+                return await copies.copy(job, deps, worker.options.milvus_prefix)
             case backups.RESTORE:
                 return await restores.restore(job, copying, worker.options.milvus_prefix)
         purges = job.kind == deletions.PURGE

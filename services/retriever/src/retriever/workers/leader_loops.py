@@ -6,7 +6,6 @@ from functools import partial
 
 from prometheus_client import Gauge
 
-from retriever.backup import backups
 from retriever.catalog import deletions
 from retriever.catalog.images import hash_photos
 from retriever.catalog.removal import Removal
@@ -17,7 +16,7 @@ from retriever.workers import tidying
 from retriever.workers.collection_loop import INDEXING, IndexLoop
 from retriever.workers.context import Wakes, Worker
 from retriever.workers.embedding import EMBEDDING, MISMATCH, EmbeddingLoop
-from retriever.workers.jobs import KINDS, JobLoop
+from retriever.workers.jobs import COPIES, KINDS, JobLoop
 from retriever.workers.tasks import Tasks
 from servicekit.catalogs import CatalogChange
 from servicekit.errors import ServiceError
@@ -124,7 +123,7 @@ class Loops:
             (self.embedding.step, wakes.photos, max(poll, EMBED_TURN_SECONDS), EMBEDDING),
             (self.indexing.step, wakes.changes, max(poll, INDEX_TURN_SECONDS), INDEXING),
             (partial(jobs.do_next, deletions.KINDS), wakes.deletions, None),
-            (partial(jobs.do_next, backups.KINDS), wakes.copies, None),
+            (partial(jobs.do_next, COPIES), wakes.copies, None),
             (jobs.begin_next, wakes.others, None),
             (self._hash, asyncio.Event(), HASH_TURN_SECONDS),
             (partial(tidying.tidy, self._worker), asyncio.Event(), tidying.TURN_SECONDS),

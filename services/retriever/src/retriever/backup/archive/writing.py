@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import IO
 
@@ -46,9 +46,10 @@ def fill(
     progress.total = sum(rows.values()) + rows.get("images", 0)
 
     def counted(table: ArchiveTable) -> Iterator[Sequence[Row]]:
-        for batch in snapshot.rows(table):
-            progress.add(len(batch))
-            yield batch
+        with closing(snapshot.rows(table)) as batches:
+            for batch in batches:
+                progress.add(len(batch))
+                yield batch
 
     try:
         return {

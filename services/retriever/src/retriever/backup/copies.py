@@ -1,0 +1,283 @@
+"""Copy of a catalog into a new one, as a job of the copied catalog.
+
+The record is read at one commit, in one transaction, into temporary files; then photos, vectors and
+products are written under the new catalog, which no call may use before all are there. After a kill
+the job begins again with another commit: what an earlier attempt wrote is replaced, and what the
+new commit lacks is deleted.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, groupby
+from typing import Any, Protocol, TypeVar
+
+from retriever.backup.archive.writing import Spool, fill
+from retriever.backup.backups import BackupTools, affordable
+from retriever.backup.restores import Products, in_turn, joined, register
+from retriever.catalog.deletions import sweep
+from retriever.catalog.images import stored_photo
+from retriever.domain import registry
+from retriever.domain.archive import ArchiveTable, Row
+from retriever.domain.errors import CatalogExists, ImageTakenDown
+from retriever.domain.generation import Generation
+from retriever.domain.jobs import Progress, reporting, request_key
+from retriever.domain.registry import CatalogEntry
+from retriever.ports.backup import BackupRecord, Snapshot
+from retriever.ports.embedder import Embedder
+from retriever.ports.registry import CatalogRecord
+from servicekit.catalogs import CatalogDeleted, CatalogState
+from servicekit.errors import Unavailable
+from servicekit.jobs import Job, JobClaimLost, Jobs
+from servicekit.requests import RequestInvalid
+from sightline_rules.filters import All
+
+COPY = "copy_catalog"
+T = TypeVar("T")
+PATIENCE_SECONDS = 1.0
+"""Seconds between two questions to an embedder that does not answer."""
+
+
+class CopyingRecord(BackupRecord, Protocol):
+    """The record, as copies use it."""
+
+    async def catalog_entry(self, catalog_id: str) -> CatalogEntry | None:
+        """See CatalogRecord."""
+
+    async def complete_copy(self, target: str, uid: str) -> None:
+        """See CatalogRecord."""
+
+    async def abandon_copy(self, target: str, uid: str, term_micros: int) -> None:
+        """See CatalogRecord."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopyTools:
+    """Collaborators of a copy."""
+
+    tools: BackupTools
+    record: CopyingRecord
+    embedder: Embedder
+    settle_seconds: float
+    """Seconds between the deletion of an abandoned copy and its removal."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedTables:
+    """The tables of the copied catalog at one commit, in temporary files."""
+
+    spool: Spool
+    tables: Mapping[str, ArchiveTable]
+    counts: Mapping[str, int]
+
+    def rows(self, name: str) -> Iterator[list[Row]]:
+        """Yield the rows of a table, in batches."""
+        return self.spool.rows(self.tables[name], self.counts[name])
+
+
+# Requests
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRules:
+    """What a new catalog must not be."""
+
+    declared: Sequence[str]
+    """Catalogs of the settings."""
+    most: int
+    """Number of catalogs that the registry may have."""
+    settle_seconds: float
+
+
+async def ask_copy(
+    source: str,
+    target: str,
+    record: CatalogRecord,
+    jobs: Jobs,
+    *,
+    rules: CopyRules,
+    request_id: str,
+) -> Job:
+    """Reserve the new catalog, and request the job that fills it. A repeated request id returns the
+    existing job.
+
+    Raises RequestInvalid, CatalogExists, CatalogIsAlias, CatalogsFull, JobsFull.
+    """
+    same = request_key(request_id, target)
+    known = await jobs.find(COPY, source, same) if same else None
+    if known is not None:
+        return known
+    if wrong := list(registry.id_problems(target, "target_catalog_id")):
+        raise RequestInvalid(*wrong)
+    if target in rules.declared:
+        raise CatalogExists
+    made = await record.reserve_copy(source, target, rules.most)
+    try:
+        return await jobs.create(COPY, source, {"target": target, "uid": made.uid}, same)
+    except Exception:
+        await record.abandon_copy(target, made.uid, round(rules.settle_seconds * 1e6))
+        raise
+
+
+# Execution
+
+
+async def copy(job: Job, deps: CopyTools, prefix: str) -> Mapping[str, Any]:
+    """Do a job of kind COPY. Return its results. Raise JobCancelled, JobClaimLost.
+
+    The new catalog is deleted unless the copy succeeds, or another attempt follows. `prefix`: what
+    the names of collections begin with.
+    """
+    progress = Progress()
+    try:
+        work = _copy(job, deps, prefix, progress)
+        return await reporting(work, job, progress, deps.tools.jobs)
+    except (Unavailable, JobClaimLost):
+        raise
+    except Exception:
+        target, uid = job.params["target"], job.params["uid"]
+        await deps.record.abandon_copy(target, uid, round(deps.settle_seconds * 1e6))
+        raise
+
+
+async def _copy(job: Job, deps: CopyTools, prefix: str, progress: Progress) -> Mapping[str, Any]:
+    record, store, target = deps.record, deps.tools.store, job.params["target"]
+    found = await record.catalog_entry(target)
+    if found is not None and (found.uid, found.state) == (job.params["uid"], CatalogState.ACTIVE):
+        return {"catalog_id": target}  # an earlier attempt was killed after its last step
+    tables = {table.name: table for table in record.copied()}
+    shared = await _shared_versions(job.catalog_id, deps.embedder, progress)
+
+    def take(found: Snapshot) -> tuple[Sequence[Generation], Mapping[str, int]]:
+        return found.generations, fill(spool, [*tables.values()], found, progress)
+
+    with Spool(store.spool_folder()) as spool:
+        generations, counts = await _ended(record.snapshot(job.catalog_id, take))
+        copied = CopiedTables(spool, tables, counts)
+        progress.total += sum(counts.values())
+        before = await record.commit_number(target)
+        lost = await _copy_photos(job, copied, deps, progress)
+        usable = [each for each in generations if (each.space, each.space_version) in shared]
+        # The generations' names and collections are derived from the new catalog.
+        await register(replace(job, catalog_id=target), usable, prefix, record)
+        await _write(job, copied, deps, progress, shared=shared, before=before)
+        async for _ in sweep(target, All(), before, record):  # of an earlier attempt
+            progress.add(0)
+    await record.complete_copy(target, job.params["uid"])
+    return {
+        "catalog_id": target,
+        "product_count": counts["products"],
+        "image_count": counts["images"] - lost,
+        "lost_image_count": lost,
+        "vector_count": counts["vectors"] + counts["product_vectors"],
+    }
+
+
+async def _ended(work: Awaitable[T]) -> T:
+    """Await work in a thread. If cancelled, wait until it has ended: its files are closed then."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # expected: the job was stopped
+        raise
+
+
+async def _shared_versions(
+    source: str, embedder: Embedder, progress: Progress
+) -> set[tuple[str, str]]:
+    """Return the versions of spaces that the embedder serves for all catalogs; wait for it."""
+    while True:
+        try:
+            found = await embedder.spaces(source)
+        except Unavailable:
+            progress.add(0)
+            await asyncio.sleep(PATIENCE_SECONDS)
+        else:
+            return {(each.space, each.version) for each in found if not each.fitted}
+
+
+async def _copy_photos(job: Job, copied: CopiedTables, deps: CopyTools, progress: Progress) -> int:
+    """Copy the photos. Return the number of lost ones."""
+    photos, target, lost = deps.tools.photos, job.params["target"], 0
+    batches = copied.rows("images")
+
+    async def one(image_id: str) -> bool:
+        data = await stored_photo(job.catalog_id, image_id, photos)
+        with contextlib.suppress(ImageTakenDown):
+            if data is not None:
+                await photos.put(target, image_id, data)
+        return data is not None
+
+    while batch := await deps.tools.store.run(lambda: next(batches, None)):
+        for group in affordable(batch):
+            await _check_wanted(job, deps.record)
+            found = await asyncio.gather(*(one(row["image_id"]) for row in group))
+            lost += found.count(False)
+            progress.add(len(group))
+    return lost
+
+
+async def _write(
+    job: Job,
+    copied: CopiedTables,
+    deps: CopyTools,
+    progress: Progress,
+    *,
+    shared: set[tuple[str, str]],
+    before: int,
+) -> None:
+    """Write photos and vectors first, as a restore does."""
+    record, target = deps.record, job.params["target"]
+    each = partial(in_turn, deps.tools.store, progress)
+
+    async def put_images(rows: list[Row]) -> None:
+        await _check_wanted(job, record)
+        await record.restore_images(target, rows)
+
+    async def put_vectors(rows: list[Row]) -> None:
+        await _check_wanted(job, record)
+        kept = [row for row in rows if (row["space"], row["space_version"]) in shared]
+        await record.restore_vectors(target, kept)
+
+    async def put_products(batch: list[tuple[Products, list[Row]]]) -> None:
+        await _check_wanted(job, record)
+        for products, texts in batch:
+            await record.restore_products(target, before, products, texts=texts)
+            progress.add(len(products) + len(texts) - 1)
+
+    async def put_pending(rows: list[Row]) -> None:
+        await _check_wanted(job, record)
+        await record.restore_pending(target, rows)
+
+    await each(copied.rows("images"), put_images)
+    await each(copied.rows("vectors"), put_vectors)
+    await each(([pair] for pair in _with_texts(copied)), put_products)
+    await each(copied.rows("pending"), put_pending)
+    progress.add(copied.counts["product_images"])
+
+
+def _with_texts(copied: CopiedTables) -> Iterator[tuple[Products, list[Row]]]:
+    """Yield products in batches, each with the vectors of their texts. Both are by product id."""
+    vectors = groupby(
+        chain.from_iterable(copied.rows("product_vectors")), lambda row: row["product_id"]
+    )
+    ahead = next(vectors, None)
+    for products in joined(copied):
+        last, texts = products[-1][0]["product_id"], list[Row]()
+        while ahead is not None and ahead[0] <= last:
+            texts += ahead[1]
+            ahead = next(vectors, None)
+        yield products, texts
+
+
+async def _check_wanted(job: Job, record: CopyingRecord) -> None:
+    """Raise CatalogDeleted unless the new catalog still waits for this copy."""
+    found = await record.catalog_entry(job.params["target"])
+    mine = found is not None and found.uid == job.params["uid"]
+    if not mine or found is None or found.state is not CatalogState.COPYING:
+        raise CatalogDeleted
