@@ -146,7 +146,14 @@ class FakeRetriever:
     """Scores of matching products, by text."""
 
     async def keywords(
-        self, catalog_id: str, text: str, scope: AnswerScope, *, top_k: int, exclude: Sequence[str]
+        self,
+        catalog_id: str,
+        text: str,
+        scope: AnswerScope,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+        language_code: str = "",
     ) -> NearestProducts:
         await self._called("words", text, scope)
         found = {

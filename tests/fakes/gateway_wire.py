@@ -29,6 +29,7 @@ from tests.fakes.gateway_wire_retriever import (
     Keywords,
     Products,
     Rebuilds,
+    SetSynonyms,
     TakenDown,
     Vectors,
 )
@@ -151,6 +152,7 @@ def _peers(
                 Binding.of(Backups(retrieving)),
                 Binding.of(Rebuilds(retrieving)),
                 Binding.of(TakenDown(retrieving)),
+                Binding.of(SetSynonyms(retrieving)),
                 Binding.of(Fits(retrieving)),
             ],
             retrieving,

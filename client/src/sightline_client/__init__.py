@@ -192,6 +192,8 @@ from sightline_client.values.suggestions import SuggestionKind as SuggestionKind
 from sightline_client.values.suggestions import Suggestions as Suggestions
 from sightline_client.values.suggestions import TopSearch as TopSearch
 from sightline_client.values.suggestions import TopSearches as TopSearches
+from sightline_client.values.synonyms import SynonymRule as SynonymRule
+from sightline_client.values.synonyms import Synonyms as Synonyms
 from sightline_client.values.trainings import ItemItem as ItemItem
 from sightline_client.values.trainings import PartAddition as PartAddition
 from sightline_client.values.trainings import PartVerdict as PartVerdict

@@ -38,6 +38,7 @@ from sightline.retriever.v1 import (
     catalog_registry_service_pb2,
     index_service_pb2,
     photo_service_pb2,
+    synonym_service_pb2,
 )
 from sightline_client.convert.filter_text import parse_filter
 from sightline_client.convert.reading import reader
@@ -61,6 +62,7 @@ from sightline_client.values.explanations import Explanation, HeatMap
 from sightline_client.values.online import OnlineReport
 from sightline_client.values.products import FIELDS, Product
 from sightline_client.values.spaces import Space
+from sightline_client.values.synonyms import SynonymRule, Synonyms
 
 
 class _Named(Protocol):
@@ -125,6 +127,8 @@ registered_catalog = reader(
     catalog_registry_service_pb2.Catalog,
     labels=lambda message: {each.name: each.value for each in message.labels},
 )
+synonym_rule = reader(SynonymRule, synonym_service_pb2.SynonymRule)
+synonyms = reader(Synonyms, synonym_service_pb2.Synonyms)
 takedown = reader(operations.Takedown, photo_service_pb2.Takedown)
 audit_entry = reader(operations.AuditEntry, audit_service_pb2.AuditEntry, catalog="catalog_id")
 audit_seal = reader(operations.AuditSeal, audit_service_pb2.AuditSeal)

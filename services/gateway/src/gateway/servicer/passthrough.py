@@ -98,6 +98,7 @@ ROUTES: Mapping[str, Mapping[str, PublicRoute]] = MappingProxyType(
                 "CatalogRegistryService",
                 "CreateCatalog GetCatalog ListCatalogs UpdateCatalog DeleteCatalog UndeleteCatalog",
             ),
+            **_routes(Peer.RETRIEVER, "SynonymService", "GetSynonyms SetSynonyms"),
             **_routes(Peer.RETRIEVER, "RebuildService", "RebuildIndex"),
             **_routes(Peer.RETRIEVER, "FitService", "FitSpace"),
             **_routes(Peer.EMBEDDER, "EmbeddingService", "ListSpaces"),

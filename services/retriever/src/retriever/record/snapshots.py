@@ -16,7 +16,15 @@ from retriever.domain.archive import ArchiveColumn, ArchiveTable, ColumnType, Ro
 from retriever.domain.generation import TEXT_SPACE, Generation
 from retriever.ports.backup import Snapshot
 from retriever.record.generations import live_generations
-from retriever.record.tables import images, pending, product_images, products, sequences, vectors
+from retriever.record.tables import (
+    images,
+    pending,
+    product_images,
+    products,
+    sequences,
+    synonyms,
+    vectors,
+)
 
 T = TypeVar("T")
 
@@ -26,10 +34,13 @@ _OWN: Mapping[sa.Table, frozenset[str]] = {
     product_images: frozenset({"catalog_id", "row_id"}),
     vectors: frozenset({"catalog_id", "seq"}),
     pending: frozenset({"catalog_id", "write_seq", "write_time", "next_attempt", "backfill"}),
+    synonyms: frozenset({"catalog_id", "seq"}),
 }
 """Tables of an archive in their order, each with the columns that are not archived."""
-_BATCHES = {"vectors": 512, "products": 500}
-"""26 MB at 1,280 dimensions; products have up to 200 kB."""
+_ADDED = frozenset({"synonyms"})
+"""Tables that backups of releases up to 0.20 lack."""
+_BATCHES = {"vectors": 512, "products": 500, "synonyms": 1}
+"""26 MB at 1,280 dimensions; products have up to 200 kB, synonyms up to 7 MB."""
 _OTHERS = 2_000
 
 
@@ -39,7 +50,8 @@ def _table(of: sa.Table, own: frozenset[str]) -> ArchiveTable:
         for column in of.columns
         if column.name not in own
     )
-    return ArchiveTable(of.name, columns, _BATCHES.get(of.name, _OTHERS))
+    batch = _BATCHES.get(of.name, _OTHERS)
+    return ArchiveTable(of.name, columns, batch, added=of.name in _ADDED)
 
 
 def _kind(column: sa.Column[Any]) -> ColumnType:
