@@ -1,9 +1,9 @@
 """Corrections of a query's words in Search, by the catalog's own words: what they give for queries
 with a typing error, and cost for correct ones.
 
-Each correct query (bench/datasets/asked.py, and names of groceries) gets typing errors in one of its
-words: a letter that is wrong, missing, superfluous, or exchanged with its neighbor, drawn from a
-fixed seed. A word that no product has is replaced by the nearest word of the catalog as in
+Each correct query (bench/datasets/asked.py, and names of groceries) gets typing errors in one of
+its words: a letter that is wrong, missing, superfluous, or exchanged with its neighbor, drawn from
+a fixed seed. A word that no product has is replaced by the nearest word of the catalog as in
 suggestions (sightline_rules.lexicon), of equally near ones by that of most products. Lists and
 fusion are the product's own, as in `texts`. Figures are means over queries with 95% intervals
 (bootstrap); differences are paired by query.
@@ -216,7 +216,8 @@ def _table(found: Measured, form: str) -> BenchTable:
             for shop in shops
             for system in SYSTEMS
         ),
-        f"Mean over queries (95% interval); with errors {ERRORS} forms of each query. Gains are paired.",
+        f"Mean over queries (95% interval); with errors {ERRORS} forms of each query. Gains are"
+        " paired.",
         section=None,
     )
 

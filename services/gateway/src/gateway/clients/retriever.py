@@ -35,6 +35,7 @@ from sightline.retriever.v1 import (
     backup_service_pb2,
     catalog_registry_service_pb2,
     photo_service_pb2,
+    synonym_service_pb2,
 )
 from sightline.retriever.v1 import index_service_pb2 as index_pb
 from sightline.retriever.v1 import index_service_pb2_grpc as index_grpc
@@ -54,6 +55,7 @@ IDEMPOTENT = idempotent(
     backup_service_pb2,
     catalog_registry_service_pb2,
     photo_service_pb2,
+    synonym_service_pb2,
 )
 MOST_PAGES = 4
 """Maximum number of pages of a list read to find the newest products that pass a filter."""

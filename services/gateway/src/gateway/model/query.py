@@ -59,6 +59,10 @@ class SignalKind(StrEnum):
     """No content given; rejected."""
 
 
+DEFAULT_LANGUAGE = "en"
+"""Language of texts of requests that name none, in a catalog without a language."""
+
+
 @dataclass(frozen=True, slots=True)
 class Signal:
     """An example of what is wanted or not wanted. Never logged."""

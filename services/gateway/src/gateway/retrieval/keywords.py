@@ -26,7 +26,7 @@ async def _of_text(run: Run, signal: Signal) -> BranchResult:
                 run.plan.scope,
                 top_k=run.plan.top_k,
                 exclude=run.query.left_out[:MOST_ASKED],
-                language_code=run.query.language_code,
+                language_code=run.text_language,
             )
             note.work = found.work
     except ServiceError as error:
