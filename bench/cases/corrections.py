@@ -123,7 +123,8 @@ def run(say: Say) -> BenchResult:
     else:
         shops.append(grocery_shop(path))
     if not sentences.there():
-        return BenchResult(warnings=("NOT MEASURED: the text model was not built (make engines)",))
+        missing.append("NOT MEASURED: the text model was not built (make engines)")
+        return BenchResult(tables=(), figures={}, warnings=tuple(missing))
     model, found = SentenceModel(), Measured()
     for shop in shops:
         say(f"{shop.name}: {len(shop.products)} products")

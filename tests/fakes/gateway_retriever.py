@@ -154,6 +154,7 @@ class FakeRetriever:
         top_k: int,
         exclude: Sequence[str],
         language_code: str = "",
+        correct: bool = False,
     ) -> NearestProducts:
         await self._called("words", text, scope)
         found = {

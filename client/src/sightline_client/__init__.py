@@ -28,6 +28,7 @@ from sightline_client.transport.tls import tls_credentials as tls_credentials
 from sightline_client.transport.write_batches import Batches as Batches
 from sightline_client.values.answers import AnswerQuality as AnswerQuality
 from sightline_client.values.answers import Cause as Cause
+from sightline_client.values.answers import CorrectedQuery as CorrectedQuery
 from sightline_client.values.answers import Degradation as Degradation
 from sightline_client.values.answers import FoundProduct as FoundProduct
 from sightline_client.values.answers import Freshness as Freshness

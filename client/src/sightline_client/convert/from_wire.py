@@ -220,6 +220,7 @@ _facet_value = reader(
     facet_pb2.FacetValue,
     filter=lambda message: parse_filter(message.filter_text),
 )
+corrected_query = reader(answers.CorrectedQuery, rec.CorrectedQuery)
 recommendations = reader(answers.Recommendations, rec.RecommendResponse, subjects=_subjects)
 
 

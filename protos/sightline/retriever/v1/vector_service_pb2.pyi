@@ -214,6 +214,7 @@ class SearchResponse(google.protobuf.message.Message):
     DEGRADATIONS_FIELD_NUMBER: builtins.int
     NEAREST_COSINES_FIELD_NUMBER: builtins.int
     SYNONYMS_FIELD_NUMBER: builtins.int
+    CORRECTED_TEXT_FIELD_NUMBER: builtins.int
     plan: builtins.str
     """How the search was executed, in one human-readable line without a fixed format. Every row of a small generation
     compared by the retriever: "in memory, 3068 rows compared". Every row compared by the engine: "flat, 2 rounds, 400
@@ -222,6 +223,8 @@ class SearchResponse(google.protobuf.message.Message):
     42 matches, 1 round, 42 rows, by price". Further rounds refill a page after near-duplicates, exclusions and the
     filter removed rows. See docs/integrate/filters.md.
     """
+    corrected_text: builtins.str
+    """For SearchKeywords with `correct`: the text that was searched. Empty: the given one."""
     @property
     def candidates(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
         """The products as currently stored."""
@@ -291,9 +294,10 @@ class SearchResponse(google.protobuf.message.Message):
         degradations: collections.abc.Iterable[sightline.common.v1.answer_pb2.Degradation] | None = ...,
         nearest_cosines: collections.abc.Iterable[builtins.float] | None = ...,
         synonyms: collections.abc.Iterable[Global___UsedSynonym] | None = ...,
+        corrected_text: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["candidates", b"candidates", "freshness", b"freshness", "query_product", b"query_product", "space", b"space"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["candidates", b"candidates", "collapsed", b"collapsed", "degradations", b"degradations", "freshness", b"freshness", "image_ids", b"image_ids", "nearest_cosines", b"nearest_cosines", "plan", b"plan", "query_product", b"query_product", "similarities", b"similarities", "space", b"space", "stage_timings", b"stage_timings", "synonyms", b"synonyms"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["candidates", b"candidates", "collapsed", b"collapsed", "corrected_text", b"corrected_text", "degradations", b"degradations", "freshness", b"freshness", "image_ids", b"image_ids", "nearest_cosines", b"nearest_cosines", "plan", b"plan", "query_product", b"query_product", "similarities", b"similarities", "space", b"space", "stage_timings", b"stage_timings", "synonyms", b"synonyms"]) -> None: ...
 
 Global___SearchResponse: typing_extensions.TypeAlias = SearchResponse
 

@@ -90,6 +90,7 @@ class RetrieverPort(Protocol):
         top_k: int,
         exclude: Sequence[str],
         language_code: str = "",
+        correct: bool = False,
     ) -> peers.NearestProducts:
         """Return the `top_k` products whose words match a text best, with similarities 0 to 1.
 

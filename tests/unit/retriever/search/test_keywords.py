@@ -137,6 +137,30 @@ async def test_a_phrase_has_the_products_of_its_synonym(shop: Record, columns: C
     assert counted == [2, 0]
 
 
+async def test_a_text_of_which_nothing_has_a_word_is_corrected(shop: Record) -> None:
+    columns = Columns(shop, patience=None)
+    await shop.write("default", [write("gone", title="Zinfandel")])
+    await shop.delete("default", ["gone"])
+
+    async def ask(text: str, *, correct: bool = True, **fields: Any) -> keywords.KeywordAnswer:
+        query = KeywordQuery("default", text, correct=correct, language_code="en", **fields)
+        return await keywords.search(query, shop, columns=columns)
+
+    fixed = await ask("Baorlo, Serralungga!")
+    assert (fixed.corrected, fixed.candidates.product_ids) == (
+        *("barolo, serralunga!", ["barolo", "glass"]),
+    )
+    assert (await ask("baorlo", correct=False)).candidates.product_ids == []
+    for kept in ("baorlo red", "zinfandle", "glasses", "x", "茅酒", "?!"):
+        assert (await ask(kept)).corrected == "", kept
+    nowhere = Comparison("brand", Operator.EQUAL, "nobody")
+    assert (await ask("barolo", condition=nowhere)).corrected == ""
+    filtered = await ask("baorlo", condition=nowhere)
+    assert (filtered.corrected, filtered.candidates.product_ids) == ("barolo", [])
+    by_store = await keywords.search(KeywordQuery("default", "baorlo", correct=True), shop)
+    assert by_store.corrected == ""
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -126,6 +126,7 @@ class RetrieverClient(RetrieverPort):
         top_k: int,
         exclude: Sequence[str],
         language_code: str = "",
+        correct: bool = False,
     ) -> NearestProducts:
         request = keywords_pb.SearchKeywordsRequest(
             catalog_id=catalog_id,
@@ -135,6 +136,7 @@ class RetrieverClient(RetrieverPort):
             exclude_product_ids=exclude,
             collapse=vectors_pb.COLLAPSE_MARK,
             language_code=language_code,
+            correct=correct,
         )
         return _found(await self._call(self._keywords.SearchKeywords, request, scope))
 
@@ -354,6 +356,7 @@ def _found(answer: vectors_pb.SearchResponse) -> NearestProducts:
         own=columns(answer.query_product) if answer.HasField("query_product") else None,
         degradations=messages.degradation_list(answer.degradations),
         nearest_cosines=answer.nearest_cosines,
+        corrected_text=answer.corrected_text,
         synonyms={each.product_id: UsedSynonym(each.typed, each.term) for each in answer.synonyms},
     )
 

@@ -78,6 +78,8 @@ class NearestProducts:
     not measured."""
     synonyms: Mapping[str, UsedSynonym] = field(default_factory=dict)
     """By product that lacks a part of the text: the synonym that it has instead."""
+    corrected_text: str = ""
+    """Text that was searched by words; empty: the given one."""
 
 
 class NominationBasis(StrEnum):

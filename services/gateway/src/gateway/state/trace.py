@@ -93,6 +93,8 @@ class RequestTrace:
         """Anchors that the ranker found for a request that named none."""
         self.synonyms: dict[str, UsedSynonym] = {}
         """By product: the synonym by which a search found it."""
+        self.corrected: dict[int, str] = {}
+        """Corrected texts, by index of the signal."""
         self.history_token = ""
         """Identifies the shopper's history that the ranker read."""
         self.snapshot_micros = 0
@@ -125,6 +127,7 @@ class RequestTrace:
         self.missing |= result.missing
         self.anchors = result.anchors or self.anchors
         self.subjects |= result.subjects
+        self.corrected |= result.corrected
         self.facets += result.facets
         self.branch_steps += result.steps
         for found in result.found:

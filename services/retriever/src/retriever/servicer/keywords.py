@@ -49,6 +49,7 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
             excluded=tuple(request.exclude_product_ids),
             collapse=vector_messages.collapse(request.collapse),
             language_code=request.language_code,
+            correct=request.correct,
         )
         stages = telemetry.Stages()
         synonyms = await self.synonyms.of(query.catalog_id)
@@ -58,6 +59,7 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
         return vectors_pb.SearchResponse(
             **column_messages.found(answer.candidates),
             plan=answer.plan,
+            corrected_text=answer.corrected,
             synonyms=[
                 vectors_pb.UsedSynonym(product_id=name, typed=typed, term=term)
                 for name, (typed, term) in answer.uses.items()
