@@ -79,6 +79,7 @@ def bindings(
     settle = settings.catalog_settle_seconds
     registry = Registry(record, settings.catalogs, settings.max_catalogs, settle)
     columns, synonyms = columns or columns_of(settings, record), HeldSynonyms(record)
+    catalogs.on_change(synonyms.follow)
     watchdog = watchdog or watch(settings, record)
     share = settings.import_delete_share
     rows, probe = settings.milvus_standin_rows, settings.milvus_probe_seconds

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.domain.synonyms import StoredSynonyms
-from servicekit.catalogs import POLL_SECONDS
+from servicekit.catalogs import POLL_SECONDS, CatalogChange
 from servicekit.errors import Unavailable
 from sightline_rules.synonyms import NO_SYNONYMS, SynonymRule
 
@@ -81,6 +81,15 @@ async def test_a_read_that_began_before_a_change_does_not_hide_it() -> None:
     record.gate.set()
     await early
     assert (await held.of("shop")).rules == SHOES
+
+
+async def test_a_catalog_that_replaces_another_one_has_its_own_rules() -> None:
+    record, clock = FakeRecord(SHOES, 1), FakeTime()
+    held = HeldSynonyms(record, clock)
+    await held.of("shop")
+    record.rules = ()
+    held.follow(CatalogChange(removed=frozenset({"shop"})))
+    assert not await held.of("shop")
 
 
 async def test_rules_stay_in_use_while_they_cannot_be_read() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from retriever.domain.synonyms import StoredSynonyms, checked
 from retriever.ports.synonyms import SynonymRecord
-from servicekit.catalogs import POLL_SECONDS
+from servicekit.catalogs import POLL_SECONDS, CatalogChange
 from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
 from sightline_rules.synonyms import NO_SYNONYMS, SynonymRule, Synonyms
@@ -64,6 +64,12 @@ class HeldSynonyms:
             self._held[catalog_id].due = -float("inf")
         self._reading.pop(catalog_id, None)  # it may have begun before the change
 
+    def follow(self, change: CatalogChange) -> None:
+        """Drop the rules of catalogs that are no longer in use, or were replaced."""
+        for catalog_id in change.removed:
+            self._held.pop(catalog_id, None)
+            self._reading.pop(catalog_id, None)
+
     def _read(self, catalog_id: str) -> asyncio.Task[None]:
         task = self._reading.get(catalog_id)
         if task is None:
@@ -74,18 +80,22 @@ class HeldSynonyms:
 
     async def _replace(self, catalog_id: str) -> None:
         task, held = asyncio.current_task(), self._held.get(catalog_id)
+        found, synonyms = None, NO_SYNONYMS
         try:
             known = -1 if held is None else held.commit
             found = await self.record.synonyms_since(catalog_id, known)
+            if found is not None:
+                synonyms = await asyncio.to_thread(Synonyms, found[1].rules)
         except ServiceError as error:
             log.warning("synonyms not read", catalog=catalog_id, reason=error.reason)
-            found = None
         finally:
             current = self._reading.get(catalog_id) is task
             if current:
                 del self._reading[catalog_id]
-        due = self.clock() + POLL_SECONDS if current else -float("inf")
+        if not current:  # the rules may have changed since it began
+            return
+        due = self.clock() + POLL_SECONDS
         if found is not None:
-            self._held[catalog_id] = _HeldRules(found[0], Synonyms(found[1].rules), due)
+            self._held[catalog_id] = _HeldRules(found[0], synonyms, due)
         elif held is not None:
             held.due = due
