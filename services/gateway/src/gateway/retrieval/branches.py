@@ -82,9 +82,11 @@ async def near_signals(run: Run) -> BranchResult:
     """
     branches = _signalled(run)
     found = await in_parallel(*(_near(run, branch) for branch in branches))
-    corrected = merged(found).corrected
-    again = [branch for branch in branches if branch in _OF_TEXTS and corrected]
-    fixed = replace(run, query=run.query.with_texts(corrected))
+    result = merged(found)
+    if not result.corrected:
+        return result
+    again = [branch for branch in branches if branch in _OF_TEXTS]
+    fixed = replace(run, query=run.query.with_texts(result.corrected))
     anew = dict(zip(again, await in_parallel(*(_near(fixed, each) for each in again)), strict=True))
     return merged(
         first if anew.get(branch, first).failures else anew.get(branch, first)
