@@ -7,7 +7,10 @@ import pytest
 from retriever.domain.errors import EtagMismatch
 from retriever.record import Record
 from sightline_rules.synonyms import SynonymRule
+from tests.stores import each_engine
 from tests.unit.retriever.conftest import Clock
+
+pytestmark = each_engine
 
 SHOES = (SynonymRule(("sneaker", "trainer")),)
 WINE = (SynonymRule(("vino",), ("wine",)),)
