@@ -17,6 +17,7 @@ from bench.cases import (
     capacity,
     compression,
     consistency,
+    corrections,
     diversity,
     duplicates,
     embedding,
@@ -120,6 +121,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     "watchdog": watchdog.run,
     "training": training.run,
     "texts": texts.run,
+    "corrections": corrections.run,
     "signals": signals.run,
     "sizes": sizes.run,
 }

@@ -87,12 +87,12 @@ class TextShop:
 def run(say: Say) -> BenchResult:
     """Measure all of it, in about a minute."""
     missing = []
-    shops = [_wines()]
+    shops = [wine_shop()]
     path = grocery.find()
     if path is None:
         missing.append(f"NOT MEASURED: $SIGHTLINE_DATA/{grocery.FOLDER} is not there")
     else:
-        shops.append(_grocery(path))
+        shops.append(grocery_shop(path))
     model = SentenceModel() if sentences.there() else None
     if model is None:
         missing.append("NOT MEASURED: the text model was not built (make engines)")
@@ -122,7 +122,7 @@ def run(say: Say) -> BenchResult:
 # The shops
 
 
-def _wines() -> TextShop:
+def wine_shop() -> TextShop:
     wines = load_wines()
     questions = {
         "typed": [
@@ -146,7 +146,7 @@ def _wines() -> TextShop:
     return TextShop("wines", contents, questions)
 
 
-def _grocery(path: Path) -> TextShop:
+def grocery_shop(path: Path) -> TextShop:
     rows = grocery.classes(path)
     products, described, unnamed = [], [], []
     for row in rows:
@@ -317,14 +317,14 @@ async def _lists(
 def _scores(answers: Sequence[Sequence[str]], questions: Sequence[TypedQuestion]) -> Scores:
     pairs = list(zip(answers, questions, strict=True))
     return Scores(
-        np.array([_ndcg(answer, question.answers) for answer, question in pairs]),
+        np.array([ndcg(answer, question.answers) for answer, question in pairs]),
         np.array(
             [float(bool(question.answers & {*answer[:PLACES]})) for answer, question in pairs]
         ),
     )
 
 
-def _ndcg(answer: Sequence[str], right: frozenset[str]) -> float:
+def ndcg(answer: Sequence[str], right: frozenset[str]) -> float:
     """Return the normalised discounted cumulative gain with binary relevance (Järvelin, Kekäläinen
     2002).
     """

@@ -30,6 +30,7 @@ PAGES = {
     "private_counts": PRIVATE_COUNTS,
     "sizes": PERFORMANCE,
     "suggest": SUGGEST,
+    "corrections": ROOT / "docs" / "research" / "texts.md",
 }
 """Page of each bench's tables."""
 

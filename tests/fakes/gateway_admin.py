@@ -18,6 +18,7 @@ from sightline.retriever.v1 import (
     catalog_registry_service_pb2,
     index_service_pb2,
     photo_service_pb2,
+    synonym_service_pb2,
 )
 from tests.fakes.gateway_messages import FITTED, status
 
@@ -396,6 +397,15 @@ class Admin(admin_service_pb2_grpc.AdminServiceServicer):
         return catalog_registry_service_pb2.DeleteCatalogAliasResponse(
             deleted=request.alias_id == "shop"
         )
+
+    def GetSynonyms(self, request: Any, context: Any) -> Any:
+        self._gateway.take("GetSynonyms", request, context)
+        rule = synonym_service_pb2.SynonymRule(terms=["vino", "vin"], replacements=["wine"])
+        return synonym_service_pb2.Synonyms(rules=[rule], etag="e0")
+
+    def SetSynonyms(self, request: Any, context: Any) -> Any:
+        self._gateway.take("SetSynonyms", request, context)
+        return synonym_service_pb2.Synonyms(rules=request.rules, etag="e1")
 
     def LiftTakedown(self, request: Any, context: Any) -> Any:
         self._gateway.take("LiftTakedown", request, context)

@@ -16,6 +16,7 @@ from gateway.model.peers import (
     NearestProducts,
     ProductRows,
     Rejection,
+    UsedSynonym,
     VectorBlend,
 )
 from gateway.model.query import AnswerScope
@@ -144,11 +145,25 @@ class FakeRetriever:
 
     words_of: dict[str, dict[str, float]] = field(default_factory=dict)
     """Scores of matching products, by text."""
+    corrections: dict[str, str] = field(default_factory=dict)
+    """Corrected texts, by the text."""
+    synonyms: dict[str, UsedSynonym] = field(default_factory=dict)
+    """Synonyms by which products are found, by product."""
 
     async def keywords(
-        self, catalog_id: str, text: str, scope: AnswerScope, *, top_k: int, exclude: Sequence[str]
+        self,
+        catalog_id: str,
+        text: str,
+        scope: AnswerScope,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+        language_code: str = "",
+        correct: bool = False,
     ) -> NearestProducts:
         await self._called("words", text, scope)
+        corrected = self.corrections.get(text, "") if correct else ""
+        text = corrected or text
         found = {
             item: match
             for item, match in self.words_of.get(text, {}).items()
@@ -164,6 +179,8 @@ class FakeRetriever:
             freshness=None,
             plan="words",
             work=0.001,
+            corrected_text=corrected,
+            synonyms={name: used for name, used in self.synonyms.items() if name in ids},
         )
 
     async def columns(

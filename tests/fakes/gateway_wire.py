@@ -31,6 +31,7 @@ from tests.fakes.gateway_wire_retriever import (
     Keywords,
     Products,
     Rebuilds,
+    SetSynonyms,
     TakenDown,
     Vectors,
 )
@@ -166,6 +167,7 @@ def _peers(
                 Binding.of(Backups(retrieving)),
                 Binding.of(Rebuilds(retrieving)),
                 Binding.of(TakenDown(retrieving)),
+                Binding.of(SetSynonyms(retrieving)),
                 Binding.of(Fits(retrieving)),
             ],
             retrieving,

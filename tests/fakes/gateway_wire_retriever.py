@@ -25,6 +25,8 @@ from sightline.retriever.v1 import (
     product_service_pb2,
     product_service_pb2_grpc,
     rebuild_service_pb2_grpc,
+    synonym_service_pb2,
+    synonym_service_pb2_grpc,
     vector_service_pb2,
     vector_service_pb2_grpc,
 )
@@ -352,6 +354,21 @@ class TakenDown(photo_service_pb2_grpc.PhotoServiceServicer):
         return photo_service_pb2.ListTakedownsResponse(
             takedowns=[photo_service_pb2.Takedown(image_id="a" * 64)]
         )
+
+
+class SetSynonyms(synonym_service_pb2_grpc.SynonymServiceServicer):
+    """Fake synonyms of a catalog: those of the last request."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def GetSynonyms(self, request, context):
+        await self.script.take("GetSynonyms", request, context)
+        return synonym_service_pb2.Synonyms(etag="e0")
+
+    async def SetSynonyms(self, request, context):
+        await self.script.take("SetSynonyms", request, context)
+        return synonym_service_pb2.Synonyms(rules=request.rules, etag="e1")
 
 
 class Rebuilds(rebuild_service_pb2_grpc.RebuildServiceServicer):

@@ -20,6 +20,7 @@ from sightline.retriever.v1 import (
     index_service_pb2,
     photo_service_pb2,
     rebuild_service_pb2,
+    synonym_service_pb2,
 )
 from tests.fakes.gateway_wire_retriever import RECALL
 from tests.wire.gateway_calls import refused, suite
@@ -249,3 +250,13 @@ async def test_watching_a_job_without_a_known_owner_is_not_found(suite):
         async for _ in suite.jobs.WatchJob(job_service_pb2.WatchJobRequest(job_id="x/1")):
             pass
     assert from_rpc_error(caught.value).reason == "JOB_NOT_FOUND"
+
+
+async def test_synonyms_are_the_retrievers(suite):
+    s = synonym_service_pb2
+    rule = s.SynonymRule(terms=["vino"], replacements=["wine"])
+    made = await suite.admin.SetSynonyms(s.SetSynonymsRequest(rules=[rule], etag="e0"))
+    held = await suite.admin.GetSynonyms(s.GetSynonymsRequest())
+    assert (list(made.rules), made.etag, held.etag) == ([rule], "e1", "e0")
+    (sent,) = suite.retriever.script.requests("SetSynonyms")
+    assert (sent.catalog_id, sent.etag) == ("default", "e0")

@@ -26,6 +26,7 @@ from sightline.retriever.v1 import (
     index_service_pb2,
     photo_service_pb2,
     rebuild_service_pb2,
+    synonym_service_pb2,
 )
 from tests.wire.gateway_calls import (
     BY_SIMILARITY,
@@ -252,6 +253,8 @@ def _undeclared(suite):
         (suite.admin.TakeDownPhoto, photo_service_pb2.TakeDownPhotoRequest),
         (suite.admin.LiftTakedown, photo_service_pb2.LiftTakedownRequest),
         (suite.admin.ListTakedowns, photo_service_pb2.ListTakedownsRequest),
+        (suite.admin.GetSynonyms, synonym_service_pb2.GetSynonymsRequest),
+        (suite.admin.SetSynonyms, synonym_service_pb2.SetSynonymsRequest),
         (suite.admin.RebuildIndex, rebuild_service_pb2.RebuildIndexRequest),
         (suite.admin.FitSpace, fit_service_pb2.FitSpaceRequest),
         (suite.admin.ListSpaces, embedding_service_pb2.ListSpacesRequest),

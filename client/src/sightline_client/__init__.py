@@ -28,6 +28,7 @@ from sightline_client.transport.tls import tls_credentials as tls_credentials
 from sightline_client.transport.write_batches import Batches as Batches
 from sightline_client.values.answers import AnswerQuality as AnswerQuality
 from sightline_client.values.answers import Cause as Cause
+from sightline_client.values.answers import CorrectedQuery as CorrectedQuery
 from sightline_client.values.answers import Degradation as Degradation
 from sightline_client.values.answers import FoundProduct as FoundProduct
 from sightline_client.values.answers import Freshness as Freshness
@@ -193,6 +194,8 @@ from sightline_client.values.suggestions import SuggestionKind as SuggestionKind
 from sightline_client.values.suggestions import Suggestions as Suggestions
 from sightline_client.values.suggestions import TopSearch as TopSearch
 from sightline_client.values.suggestions import TopSearches as TopSearches
+from sightline_client.values.synonyms import SynonymRule as SynonymRule
+from sightline_client.values.synonyms import Synonyms as Synonyms
 from sightline_client.values.trainings import ItemItem as ItemItem
 from sightline_client.values.trainings import PartAddition as PartAddition
 from sightline_client.values.trainings import PartVerdict as PartVerdict

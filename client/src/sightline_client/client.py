@@ -15,6 +15,7 @@ from sightline_client.api.products import ProductCalls
 from sightline_client.api.profiles import ProfileCalls
 from sightline_client.api.recommendations import RecommendationCalls
 from sightline_client.api.spaces import SpaceCalls
+from sightline_client.api.synonyms import SynonymCalls
 from sightline_client.transport.calls import Calls
 from sightline_client.transport.token import Token
 
@@ -30,6 +31,7 @@ class SightlineClient(
     IndexCalls,
     SpaceCalls,
     CatalogCalls,
+    SynonymCalls,
     OperationCalls,
 ):
     """A typed, asynchronous client. Use it as an async context manager, from one event loop::

@@ -1,7 +1,7 @@
 """Stems of words by language: "wines" and "wine" have one. By Snowball (PyStemmer)."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from threading import local
 from types import MappingProxyType
 from typing import Any
@@ -52,14 +52,15 @@ ALGORITHMS = MappingProxyType(
 _made = local()  # a stemmer is not for several threads
 
 
-@lru_cache(64)
 def stemmer_of(language_code: str) -> Callable[[str], str] | None:
-    """Return the function that stems folded words of a BCP 47 language; None for a language without
-    an algorithm."""
+    """Return the function that stems folded words of a BCP 47 language, always the same one; None
+    for a language without an algorithm."""
     name = ALGORITHMS.get(language_code.partition("-")[0].casefold())
-    if name is None:
-        return None
+    return None if name is None else _stemmer(name)
 
+
+@cache
+def _stemmer(name: str) -> Callable[[str], str]:
     def stem(word: str) -> str:
         made: dict[str, Any] = vars(_made).setdefault("stemmers", {})
         if name not in made:

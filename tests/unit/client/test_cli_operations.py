@@ -272,3 +272,38 @@ def test_the_version_is_reported() -> None:
     manifest = (Path(__file__).parents[3] / "client/pyproject.toml").read_text("utf-8")
     wanted = tomllib.loads(manifest)["project"]["version"]
     assert CliRunner().invoke(app, ["--version"]).output.strip() == wanted
+
+
+def test_synonyms_are_shown_as_they_are_set(
+    line: Line, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    assert line("synonyms", "show").stdout == "vino, vin => wine\n"
+    assert json.loads(line("synonyms", "show", "--json").stdout)["etag"] == "e0"
+    file = tmp_path / "synonyms.txt"
+    file.write_text("# shoes\n\nsneaker, trainer # the same\nvino=>wine\n", encoding="utf-8")
+    assert "2 rules, etag e1" in line("synonyms", "set", str(file), "--etag", "e0").stdout
+    (sent,) = gateway.requests["SetSynonyms"]
+    assert [(*rule.terms, "=>", *rule.replacements) for rule in sent.rules] == [
+        ("sneaker", "trainer", "=>"),
+        ("vino", "=>", "wine"),
+    ]
+    assert sent.etag == "e0"
+
+
+def test_a_wrong_rule_is_named_by_its_line(
+    line: Line, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    file = tmp_path / "synonyms.txt"
+    file.write_text("sofa, couch\n\n# wines\nalone\n", encoding="utf-8")
+    failure = status(
+        code_pb2.INVALID_ARGUMENT,
+        "the rules are wrong",
+        reason="SYNONYMS_INVALID",
+        violations=(("rules[1].terms", "has one entry, unlike rules[0] and rules[7]"),),
+    )
+    gateway.fail("SetSynonyms", failure)
+    done = line("synonyms", "set", str(file))
+    assert done.exit_code == 1
+    assert "line 4.terms: has one entry, unlike line 1 and rules[7]" in flat(done.stderr)
+    file.write_bytes(b"\xff\xfe")
+    assert "is not UTF-8" in flat(line("synonyms", "set", str(file)).stderr)

@@ -22,6 +22,7 @@ from sightline_client import (
     ResourceExhausted,
     SightlineClient,
     Sort,
+    SynonymRule,
     Unavailable,
     money,
 )
@@ -173,6 +174,17 @@ async def test_backups_and_takedowns_are_managed(
     first, second = await client.list_takedowns()
     assert (first.image_id, second.image_id, first.reason) == ("0" * 64, "1" * 64, "a face")
     assert {request.catalog_id for request in gateway.requests["TakeDownPhoto"]} == {"default"}
+
+
+async def test_synonyms_are_read_and_replaced(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    held = await client.get_synonyms()
+    assert held.rules == (SynonymRule(("vino", "vin"), ("wine",)),)
+    made = await client.set_synonyms([SynonymRule(("sofa", "couch"))], etag=held.etag)
+    assert (made.rules, made.etag) == ((SynonymRule(("sofa", "couch")),), "e1")
+    (sent,) = gateway.requests["SetSynonyms"]
+    assert (sent.catalog_id, sent.etag) == ("default", "e0")
 
 
 async def test_catalogs_are_created_changed_and_listed(

@@ -35,6 +35,7 @@ def test_a_mixed_query_has_a_signal_for_each_thing() -> None:
         followed="ann",
         controls=[Control("hero", ControlKind.PIN, ["p1"], place=1)],
         not_personal=True,
+        as_typed=True,
     )
     assert [signal.WhichOneof("content") for signal in request.signals] == [
         *("image", "image", "text", "product_id", "product_id")

@@ -18,6 +18,7 @@ from sightline_client._generated.products import SyncProductCalls
 from sightline_client._generated.profiles import SyncProfileCalls
 from sightline_client._generated.recommendations import SyncRecommendationCalls
 from sightline_client._generated.spaces import SyncSpaceCalls
+from sightline_client._generated.synonyms import SyncSynonymCalls
 from sightline_client.client import SightlineClient
 from sightline_client.transport.looping import Loop
 from sightline_client.transport.token import Token
@@ -34,6 +35,7 @@ class SyncSightlineClient(
     SyncIndexCalls,
     SyncSpaceCalls,
     SyncCatalogCalls,
+    SyncSynonymCalls,
     SyncOperationCalls,
 ):
     """``SightlineClient`` for programs without asyncio: the same calls, which block.

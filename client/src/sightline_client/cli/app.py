@@ -32,6 +32,7 @@ from sightline_client.cli.commands import (
     shelves,
     spaces,
     status,
+    synonyms,
 )
 from sightline_client.version import VERSION
 
@@ -84,6 +85,7 @@ for group in (
     jobs,
     backup,
     catalogs,
+    synonyms,
 ):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 app.command("status")(status.status)

@@ -38,6 +38,7 @@ from sightline.retriever.v1 import (
     catalog_registry_service_pb2,
     index_service_pb2,
     photo_service_pb2,
+    synonym_service_pb2,
 )
 from sightline_client.convert.filter_text import parse_filter
 from sightline_client.convert.reading import reader
@@ -61,6 +62,7 @@ from sightline_client.values.explanations import Explanation, HeatMap
 from sightline_client.values.online import OnlineReport
 from sightline_client.values.products import FIELDS, Product
 from sightline_client.values.spaces import Space
+from sightline_client.values.synonyms import SynonymRule, Synonyms
 
 
 class _Named(Protocol):
@@ -126,6 +128,8 @@ registered_catalog = reader(
     labels=lambda message: {each.name: each.value for each in message.labels},
 )
 catalog_alias = reader(CatalogAlias, catalog_registry_service_pb2.CatalogAlias)
+synonym_rule = reader(SynonymRule, synonym_service_pb2.SynonymRule)
+synonyms = reader(Synonyms, synonym_service_pb2.Synonyms)
 takedown = reader(operations.Takedown, photo_service_pb2.Takedown)
 audit_entry = reader(operations.AuditEntry, audit_service_pb2.AuditEntry, catalog="catalog_id")
 audit_seal = reader(operations.AuditSeal, audit_service_pb2.AuditSeal)
@@ -217,6 +221,7 @@ _facet_value = reader(
     facet_pb2.FacetValue,
     filter=lambda message: parse_filter(message.filter_text),
 )
+corrected_query = reader(answers.CorrectedQuery, rec.CorrectedQuery)
 recommendations = reader(answers.Recommendations, rec.RecommendResponse, subjects=_subjects)
 
 

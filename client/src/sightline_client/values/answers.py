@@ -260,6 +260,17 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
+class CorrectedQuery:
+    """A text of the request that was corrected, because no product has a word of it."""
+
+    signal: int
+    """Index of the signal in the request."""
+    original_text: str
+    text: str
+    """The text that was searched."""
+
+
+@dataclass(frozen=True, slots=True)
 class Recommendations:
     """An answer, best product first."""
 
@@ -295,6 +306,8 @@ class Recommendations:
     """Effects of the controls of the request and of its scene, on the first page."""
     request_cost_ms: float = 0.0
     """Processor time that the suite spent on the answer, in milliseconds, without engines."""
+    corrected_queries: tuple[CorrectedQuery, ...] = ()
+    """Corrected texts, on the first page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,6 +429,8 @@ class SearchResults:
     (``degradations``)."""
     match: Match | None = None
     """Whether the nearest product is a good match, by the thresholds of scene "default"."""
+    corrected_queries: tuple[CorrectedQuery, ...] = ()
+    """Corrected texts."""
 
 
 @dataclass(frozen=True, slots=True)

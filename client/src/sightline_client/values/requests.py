@@ -50,6 +50,8 @@ class QueryOptions(TypedDict, total=False):
     """Part of the photos to search by; `None`: the whole photos."""
     find_subject: bool
     """Detect the subject of each photo and return its box in ``subjects``."""
+    as_typed: bool
+    """Search the text as it was typed, without correction of typing errors."""
     timeout: float | None
     """Timeout of the call in seconds; `None`: the client's default."""
 

@@ -228,7 +228,9 @@ class Reason(google.protobuf.message.Message):
     """A sentence for the shopper, in the request's language if it is supported, otherwise in English."""
     @property
     def parameters(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ReasonParameter]:
-        """What the code refers to, e.g. {name: "product_id", value: "wine-7"}."""
+        """What the code refers to, e.g. {name: "product_id", value: "wine-7"}. MATCHES_WORDS of a product that has a synonym of
+        what was typed, on the first page: "typed" (lower case without accents) and "synonym" (as the catalog's rule has it).
+        """
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ from sightline.retriever.v1 import fit_service_pb2 as sightline_dot_retriever_do
 from sightline.retriever.v1 import index_service_pb2 as sightline_dot_retriever_dot_v1_dot_index__service__pb2
 from sightline.retriever.v1 import photo_service_pb2 as sightline_dot_retriever_dot_v1_dot_photo__service__pb2
 from sightline.retriever.v1 import rebuild_service_pb2 as sightline_dot_retriever_dot_v1_dot_rebuild__service__pb2
+from sightline.retriever.v1 import synonym_service_pb2 as sightline_dot_retriever_dot_v1_dot_synonym__service__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -307,6 +308,16 @@ class AdminServiceStub(object):
                 '/sightline.gateway.v1.AdminService/ListTakedowns',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_photo__service__pb2.ListTakedownsRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_photo__service__pb2.ListTakedownsResponse.FromString,
+                _registered_method=True)
+        self.GetSynonyms = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/GetSynonyms',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_synonym__service__pb2.GetSynonymsRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_synonym__service__pb2.Synonyms.FromString,
+                _registered_method=True)
+        self.SetSynonyms = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/SetSynonyms',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_synonym__service__pb2.SetSynonymsRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_synonym__service__pb2.Synonyms.FromString,
                 _registered_method=True)
         self.RebuildIndex = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/RebuildIndex',
@@ -739,6 +750,20 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSynonyms(self, request, context):
+        """Returns the synonyms of a catalog. For this and the next method see sightline.retriever.v1.SynonymService.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetSynonyms(self, request, context):
+        """Replaces the synonyms of a catalog.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RebuildIndex(self, request, context):
         """Starts a job that restores missing vectors and rebuilds the index from the record.
         """
@@ -1084,6 +1109,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListTakedowns,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_photo__service__pb2.ListTakedownsRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_photo__service__pb2.ListTakedownsResponse.SerializeToString,
+            ),
+            'GetSynonyms': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSynonyms,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_synonym__service__pb2.GetSynonymsRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_synonym__service__pb2.Synonyms.SerializeToString,
+            ),
+            'SetSynonyms': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetSynonyms,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_synonym__service__pb2.SetSynonymsRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_synonym__service__pb2.Synonyms.SerializeToString,
             ),
             'RebuildIndex': grpc.unary_unary_rpc_method_handler(
                     servicer.RebuildIndex,
@@ -2524,6 +2559,60 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/ListTakedowns',
             sightline_dot_retriever_dot_v1_dot_photo__service__pb2.ListTakedownsRequest.SerializeToString,
             sightline_dot_retriever_dot_v1_dot_photo__service__pb2.ListTakedownsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSynonyms(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/GetSynonyms',
+            sightline_dot_retriever_dot_v1_dot_synonym__service__pb2.GetSynonymsRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_synonym__service__pb2.Synonyms.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetSynonyms(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/SetSynonyms',
+            sightline_dot_retriever_dot_v1_dot_synonym__service__pb2.SetSynonymsRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_synonym__service__pb2.Synonyms.FromString,
             options,
             channel_credentials,
             insecure,

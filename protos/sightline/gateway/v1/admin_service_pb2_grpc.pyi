@@ -26,6 +26,7 @@ import sightline.retriever.v1.fit_service_pb2
 import sightline.retriever.v1.index_service_pb2
 import sightline.retriever.v1.photo_service_pb2
 import sightline.retriever.v1.rebuild_service_pb2
+import sightline.retriever.v1.synonym_service_pb2
 import sys
 import typing
 
@@ -859,6 +860,38 @@ _AdminServiceListTakedownsType = typing_extensions.TypeVar(
     ],
 )
 
+_AdminServiceGetSynonymsType = typing_extensions.TypeVar(
+    '_AdminServiceGetSynonymsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.synonym_service_pb2.GetSynonymsRequest,
+        sightline.retriever.v1.synonym_service_pb2.Synonyms,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.synonym_service_pb2.GetSynonymsRequest,
+        sightline.retriever.v1.synonym_service_pb2.Synonyms,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.synonym_service_pb2.GetSynonymsRequest,
+        sightline.retriever.v1.synonym_service_pb2.Synonyms,
+    ],
+)
+
+_AdminServiceSetSynonymsType = typing_extensions.TypeVar(
+    '_AdminServiceSetSynonymsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.synonym_service_pb2.SetSynonymsRequest,
+        sightline.retriever.v1.synonym_service_pb2.Synonyms,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.synonym_service_pb2.SetSynonymsRequest,
+        sightline.retriever.v1.synonym_service_pb2.Synonyms,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.synonym_service_pb2.SetSynonymsRequest,
+        sightline.retriever.v1.synonym_service_pb2.Synonyms,
+    ],
+)
+
 _AdminServiceRebuildIndexType = typing_extensions.TypeVar(
     '_AdminServiceRebuildIndexType',
     grpc.UnaryUnaryMultiCallable[
@@ -1051,7 +1084,7 @@ _AdminServiceDiffSceneType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceCreateCatalogType, _AdminServiceGetCatalogType, _AdminServiceListCatalogsType, _AdminServiceUpdateCatalogType, _AdminServiceDeleteCatalogType, _AdminServiceUndeleteCatalogType, _AdminServiceCopyCatalogType, _AdminServiceSetCatalogAliasType, _AdminServiceListCatalogAliasesType, _AdminServiceDeleteCatalogAliasType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceListTopSearchesType, _AdminServiceGetOnlineReportType, _AdminServiceGetExposureReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceSetConsentType, _AdminServiceGetConsentType, _AdminServiceExportCountsType, _AdminServiceGetPrivacyBudgetType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceCreateCatalogType, _AdminServiceGetCatalogType, _AdminServiceListCatalogsType, _AdminServiceUpdateCatalogType, _AdminServiceDeleteCatalogType, _AdminServiceUndeleteCatalogType, _AdminServiceCopyCatalogType, _AdminServiceSetCatalogAliasType, _AdminServiceListCatalogAliasesType, _AdminServiceDeleteCatalogAliasType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceListTopSearchesType, _AdminServiceGetOnlineReportType, _AdminServiceGetExposureReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceSetConsentType, _AdminServiceGetConsentType, _AdminServiceExportCountsType, _AdminServiceGetPrivacyBudgetType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceGetSynonymsType, _AdminServiceSetSynonymsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
     """Administration of the suite: models, profiles, index generations, backups, spaces and scenes."""
 
     @typing.overload
@@ -1259,6 +1292,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.photo_service_pb2.ListTakedownsRequest,
             sightline.retriever.v1.photo_service_pb2.ListTakedownsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.synonym_service_pb2.GetSynonymsRequest,
+            sightline.retriever.v1.synonym_service_pb2.Synonyms,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.synonym_service_pb2.SetSynonymsRequest,
+            sightline.retriever.v1.synonym_service_pb2.Synonyms,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
@@ -1517,6 +1558,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
             sightline.retriever.v1.photo_service_pb2.ListTakedownsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.synonym_service_pb2.GetSynonymsRequest,
+            sightline.retriever.v1.synonym_service_pb2.Synonyms,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.synonym_service_pb2.SetSynonymsRequest,
+            sightline.retriever.v1.synonym_service_pb2.Synonyms,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
             sightline.common.v1.job_pb2.Job,
         ],
@@ -1733,6 +1782,12 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
 
     ListTakedowns: _AdminServiceListTakedownsType
     """Lists the takedowns of a catalog that are in force."""
+
+    GetSynonyms: _AdminServiceGetSynonymsType
+    """Returns the synonyms of a catalog. For this and the next method see sightline.retriever.v1.SynonymService."""
+
+    SetSynonyms: _AdminServiceSetSynonymsType
+    """Replaces the synonyms of a catalog."""
 
     RebuildIndex: _AdminServiceRebuildIndexType
     """Starts a job that restores missing vectors and rebuilds the index from the record."""
@@ -1981,6 +2036,14 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.photo_service_pb2.ListTakedownsRequest,
         sightline.retriever.v1.photo_service_pb2.ListTakedownsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.synonym_service_pb2.GetSynonymsRequest,
+        sightline.retriever.v1.synonym_service_pb2.Synonyms,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.synonym_service_pb2.SetSynonymsRequest,
+        sightline.retriever.v1.synonym_service_pb2.Synonyms,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
@@ -2457,6 +2520,22 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.photo_service_pb2.ListTakedownsResponse, collections.abc.Awaitable[sightline.retriever.v1.photo_service_pb2.ListTakedownsResponse]]:
         """Lists the takedowns of a catalog that are in force."""
+
+    @abc.abstractmethod
+    def GetSynonyms(
+        self,
+        request: sightline.retriever.v1.synonym_service_pb2.GetSynonymsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.synonym_service_pb2.Synonyms, collections.abc.Awaitable[sightline.retriever.v1.synonym_service_pb2.Synonyms]]:
+        """Returns the synonyms of a catalog. For this and the next method see sightline.retriever.v1.SynonymService."""
+
+    @abc.abstractmethod
+    def SetSynonyms(
+        self,
+        request: sightline.retriever.v1.synonym_service_pb2.SetSynonymsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.synonym_service_pb2.Synonyms, collections.abc.Awaitable[sightline.retriever.v1.synonym_service_pb2.Synonyms]]:
+        """Replaces the synonyms of a catalog."""
 
     @abc.abstractmethod
     def RebuildIndex(

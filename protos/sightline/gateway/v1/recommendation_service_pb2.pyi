@@ -309,6 +309,7 @@ class RecommendRequest(google.protobuf.message.Message):
     MIN_ANSWER_QUALITY_FIELD_NUMBER: builtins.int
     NOT_PERSONAL_FIELD_NUMBER: builtins.int
     CANDIDATES_FIELD_NUMBER: builtins.int
+    AS_TYPED_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -342,6 +343,10 @@ class RecommendRequest(google.protobuf.message.Message):
     ignored. No history, profile, attribute or vector of the shopper is read, no product is excluded as hidden or seen,
     no experiment applies, and neither id is stored in the answer's record. Signals, anchors and `followed` of the
     request are used.
+    """
+    as_typed: builtins.bool
+    """If true, texts are searched as they were typed. Default: texts of which no product has a word are corrected by the
+    nearest words of the catalog's products; see `corrected_queries` of the answer.
     """
     @property
     def signals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___QuerySignal]:
@@ -412,9 +417,10 @@ class RecommendRequest(google.protobuf.message.Message):
         min_answer_quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType = ...,
         not_personal: builtins.bool = ...,
         candidates: collections.abc.Iterable[Global___GivenCandidate] | None = ...,
+        as_typed: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["anchor_product_ids", b"anchor_product_ids", "candidates", b"candidates", "catalog_id", b"catalog_id", "controls", b"controls", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "filter", b"filter", "followed", b"followed", "language_code", b"language_code", "min_answer_quality", b"min_answer_quality", "min_index_token", b"min_index_token", "min_quality", b"min_quality", "not_personal", b"not_personal", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "signals", b"signals"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["anchor_product_ids", b"anchor_product_ids", "as_typed", b"as_typed", "candidates", b"candidates", "catalog_id", b"catalog_id", "controls", b"controls", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "filter", b"filter", "followed", b"followed", "language_code", b"language_code", "min_answer_quality", b"min_answer_quality", "min_index_token", b"min_index_token", "min_quality", b"min_quality", "not_personal", b"not_personal", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "signals", b"signals"]) -> None: ...
 
 Global___RecommendRequest: typing_extensions.TypeAlias = RecommendRequest
 
@@ -468,6 +474,7 @@ class RecommendResponse(google.protobuf.message.Message):
     EXPERIMENT_ARMS_FIELD_NUMBER: builtins.int
     MATCH_FIELD_NUMBER: builtins.int
     REQUEST_COST_MS_FIELD_NUMBER: builtins.int
+    CORRECTED_QUERIES_FIELD_NUMBER: builtins.int
     no_good_match: builtins.bool
     """True if no product is near enough to the signals. The results are the nearest products."""
     hidden_count: builtins.int
@@ -526,6 +533,12 @@ class RecommendResponse(google.protobuf.message.Message):
     def match(self) -> Global___Match:
         """Basis of `no_good_match`. Unset if no signal was searched."""
 
+    @property
+    def corrected_queries(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CorrectedQuery]:
+        """Positive texts of the request that were corrected, because no product has a word of them. Empty if there are none, on
+        later pages, and in catalogs of more than 100,000 products.
+        """
+
     def __init__(
         self,
         *,
@@ -546,9 +559,10 @@ class RecommendResponse(google.protobuf.message.Message):
         experiment_arms: collections.abc.Iterable[builtins.str] | None = ...,
         match: Global___Match | None = ...,
         request_cost_ms: builtins.float = ...,
+        corrected_queries: collections.abc.Iterable[Global___CorrectedQuery] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "corrected_queries", b"corrected_queries", "degradations", b"degradations", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
 
 Global___RecommendResponse: typing_extensions.TypeAlias = RecommendResponse
 
@@ -1513,6 +1527,32 @@ class DrawHeatMapResponse(google.protobuf.message.Message):
 Global___DrawHeatMapResponse: typing_extensions.TypeAlias = DrawHeatMapResponse
 
 @typing.final
+class CorrectedQuery(google.protobuf.message.Message):
+    """A text of the request that was corrected."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SIGNAL_FIELD_NUMBER: builtins.int
+    ORIGINAL_TEXT_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    signal: builtins.int
+    """Index of the signal in the request."""
+    original_text: builtins.str
+    """The text as it was typed."""
+    text: builtins.str
+    """The text that was searched."""
+    def __init__(
+        self,
+        *,
+        signal: builtins.int = ...,
+        original_text: builtins.str = ...,
+        text: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["original_text", b"original_text", "signal", b"signal", "text", b"text"]) -> None: ...
+
+Global___CorrectedQuery: typing_extensions.TypeAlias = CorrectedQuery
+
+@typing.final
 class SearchRequest(google.protobuf.message.Message):
     """Request for the nearest products."""
 
@@ -1526,6 +1566,7 @@ class SearchRequest(google.protobuf.message.Message):
     MIN_INDEX_TOKEN_FIELD_NUMBER: builtins.int
     FACETS_FIELD_NUMBER: builtins.int
     SORT_FIELD_NUMBER: builtins.int
+    AS_TYPED_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -1536,6 +1577,10 @@ class SearchRequest(google.protobuf.message.Message):
     """`index_token` of a write that the search must see. If empty, the search uses the index as it is."""
     sort: Global___Sort.ValueType
     """Order of the nearest products. Default: nearest first."""
+    as_typed: builtins.bool
+    """If true, texts are searched as they were typed. Default: texts of which no product has a word are corrected by the
+    nearest words of the catalog's products; see `corrected_queries` of the answer.
+    """
     @property
     def signals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___QuerySignal]:
         """Examples of what is wanted, 1 to 8."""
@@ -1561,9 +1606,10 @@ class SearchRequest(google.protobuf.message.Message):
         min_index_token: builtins.str = ...,
         facets: collections.abc.Iterable[sightline.common.v1.facet_pb2.FacetRequest] | None = ...,
         sort: Global___Sort.ValueType = ...,
+        as_typed: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "facets", b"facets", "filter", b"filter", "min_index_token", b"min_index_token", "page_size", b"page_size", "request_id", b"request_id", "signals", b"signals", "sort", b"sort"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["as_typed", b"as_typed", "catalog_id", b"catalog_id", "facets", b"facets", "filter", b"filter", "min_index_token", b"min_index_token", "page_size", b"page_size", "request_id", b"request_id", "signals", b"signals", "sort", b"sort"]) -> None: ...
 
 Global___SearchRequest: typing_extensions.TypeAlias = SearchRequest
 
@@ -1582,6 +1628,7 @@ class SearchResponse(google.protobuf.message.Message):
     SUBJECTS_FIELD_NUMBER: builtins.int
     FACETS_FIELD_NUMBER: builtins.int
     MATCH_FIELD_NUMBER: builtins.int
+    CORRECTED_QUERIES_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """Id of this request in logs."""
     @property
@@ -1616,6 +1663,12 @@ class SearchResponse(google.protobuf.message.Message):
     def match(self) -> Global___Match:
         """Whether the nearest product is a good match, by the thresholds of scene "default"."""
 
+    @property
+    def corrected_queries(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CorrectedQuery]:
+        """Positive texts of the request that were corrected, because no product has a word of them. Empty if there are none, on
+        later pages, and in catalogs of more than 100,000 products.
+        """
+
     def __init__(
         self,
         *,
@@ -1628,9 +1681,10 @@ class SearchResponse(google.protobuf.message.Message):
         subjects: collections.abc.Iterable[Global___SignalSubject] | None = ...,
         facets: collections.abc.Iterable[sightline.common.v1.facet_pb2.Facet] | None = ...,
         match: Global___Match | None = ...,
+        corrected_queries: collections.abc.Iterable[Global___CorrectedQuery] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["degradations", b"degradations", "facets", b"facets", "freshness", b"freshness", "match", b"match", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["corrected_queries", b"corrected_queries", "degradations", b"degradations", "facets", b"facets", "freshness", b"freshness", "match", b"match", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
 
 Global___SearchResponse: typing_extensions.TypeAlias = SearchResponse
 

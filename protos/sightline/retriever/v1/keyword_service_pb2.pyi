@@ -118,7 +118,7 @@ class SuggestTextsResponse(google.protobuf.message.Message):
     """
     @property
     def completions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SuggestedText]:
-        """The text with its last word completed by words of titles, brands and categories, and values of tags and attributes
+        """The text, or one with synonyms of its words, with its last word completed by words of titles, brands and categories, and values of tags and attributes
         that two products have, at least. By number of products, then by text.
         """
 
@@ -210,6 +210,8 @@ class SearchKeywordsRequest(google.protobuf.message.Message):
     TOP_K_FIELD_NUMBER: builtins.int
     EXCLUDE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     COLLAPSE_FIELD_NUMBER: builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: builtins.int
+    CORRECT_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -220,6 +222,15 @@ class SearchKeywordsRequest(google.protobuf.message.Message):
     """Maximum number of products, 1 to 1,000. Default: 100."""
     collapse: sightline.retriever.v1.vector_service_pb2.Collapse.ValueType
     """How near-duplicates are handled; see SearchRequest. Default: COLLAPSE_DROP."""
+    language_code: builtins.str
+    """BCP 47 language of the text, by whose stems its words are compared with the catalog's synonyms. If empty or without a
+    stemmer, they are compared as they are.
+    """
+    correct: builtins.bool
+    """If true, and no product of the catalog has a word of the text, each of its words is replaced by the nearest one that
+    products have, and `corrected_text` is set. Only while words are in memory (up to 100,000 products), and not in
+    scripts without spaces.
+    """
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
         """Filter that products must pass. If unset, all pass."""
@@ -238,8 +249,10 @@ class SearchKeywordsRequest(google.protobuf.message.Message):
         top_k: builtins.int = ...,
         exclude_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         collapse: sightline.retriever.v1.vector_service_pb2.Collapse.ValueType = ...,
+        language_code: builtins.str = ...,
+        correct: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "collapse", b"collapse", "exclude_product_ids", b"exclude_product_ids", "filter", b"filter", "request_id", b"request_id", "text", b"text", "top_k", b"top_k"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "collapse", b"collapse", "correct", b"correct", "exclude_product_ids", b"exclude_product_ids", "filter", b"filter", "language_code", b"language_code", "request_id", b"request_id", "text", b"text", "top_k", b"top_k"]) -> None: ...
 
 Global___SearchKeywordsRequest: typing_extensions.TypeAlias = SearchKeywordsRequest

@@ -112,8 +112,8 @@ class KeywordServiceStub(typing.Generic[_KeywordServiceSearchKeywordsType, _Keyw
     SearchKeywords: _KeywordServiceSearchKeywordsType
     """Returns products whose title, category, brand, tags or attributes match words of a text and that pass a filter,
     ordered by BM25 or the database's full-text rank. Reads the record only, so it needs no index and no model, and
-    every write is visible immediately. Words are folded to lower case without accents. If no word matches, the
-    response is empty. In the response, `similarities` holds the match of words, 0 to 1; `image_ids`, `space` and
+    every write is visible immediately. Words are folded to lower case without accents. Terms that the catalog's synonyms
+    name for a part of the text count as this part, less. If no word matches, the response is empty. In the response, `similarities` holds the match of words, 0 to 1; `image_ids`, `space` and
     `freshness` are not set. Stages: "words" and "hydrate". FILTER_INVALID, KEYWORDS_INVALID (no text, or more than
     4,096 characters), STAGE_DEADLINE.
     """
@@ -153,8 +153,8 @@ class KeywordServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.retriever.v1.vector_service_pb2.SearchResponse, collections.abc.Awaitable[sightline.retriever.v1.vector_service_pb2.SearchResponse]]:
         """Returns products whose title, category, brand, tags or attributes match words of a text and that pass a filter,
         ordered by BM25 or the database's full-text rank. Reads the record only, so it needs no index and no model, and
-        every write is visible immediately. Words are folded to lower case without accents. If no word matches, the
-        response is empty. In the response, `similarities` holds the match of words, 0 to 1; `image_ids`, `space` and
+        every write is visible immediately. Words are folded to lower case without accents. Terms that the catalog's synonyms
+        name for a part of the text count as this part, less. If no word matches, the response is empty. In the response, `similarities` holds the match of words, 0 to 1; `image_ids`, `space` and
         `freshness` are not set. Stages: "words" and "hydrate". FILTER_INVALID, KEYWORDS_INVALID (no text, or more than
         4,096 characters), STAGE_DEADLINE.
         """

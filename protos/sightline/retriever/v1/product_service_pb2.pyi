@@ -364,6 +364,7 @@ class BrowseProductsRequest(google.protobuf.message.Message):
     KNOWN_STATE_FIELD_NUMBER: builtins.int
     LAST_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     EXCLUDE_FAMILY_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -385,6 +386,10 @@ class BrowseProductsRequest(google.protobuf.message.Message):
     """
     known_state: builtins.str
     """`state` of an earlier response. If the catalog is unchanged, the response has only `not_modified`."""
+    language_code: builtins.str
+    """BCP 47 language of the text, by whose stems its words are compared with the catalog's synonyms. If empty or without a
+    stemmer, they are compared as they are.
+    """
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
         """Filter that products must pass. If unset, all pass."""
@@ -430,9 +435,10 @@ class BrowseProductsRequest(google.protobuf.message.Message):
         known_state: builtins.str = ...,
         last_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         exclude_family_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        language_code: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter", "last_filter", b"last_filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "exclude_family_product_ids", b"exclude_family_product_ids", "exclude_product_ids", b"exclude_product_ids", "facets", b"facets", "filter", b"filter", "known_state", b"known_state", "last_filter", b"last_filter", "last_product_ids", b"last_product_ids", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "ranked_product_ids", b"ranked_product_ids", "request_id", b"request_id", "text", b"text"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "exclude_family_product_ids", b"exclude_family_product_ids", "exclude_product_ids", b"exclude_product_ids", "facets", b"facets", "filter", b"filter", "known_state", b"known_state", "language_code", b"language_code", "last_filter", b"last_filter", "last_product_ids", b"last_product_ids", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "ranked_product_ids", b"ranked_product_ids", "request_id", b"request_id", "text", b"text"]) -> None: ...
 
 Global___BrowseProductsRequest: typing_extensions.TypeAlias = BrowseProductsRequest
 

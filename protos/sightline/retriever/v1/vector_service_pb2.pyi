@@ -213,6 +213,8 @@ class SearchResponse(google.protobuf.message.Message):
     QUERY_PRODUCT_FIELD_NUMBER: builtins.int
     DEGRADATIONS_FIELD_NUMBER: builtins.int
     NEAREST_COSINES_FIELD_NUMBER: builtins.int
+    SYNONYMS_FIELD_NUMBER: builtins.int
+    CORRECTED_TEXT_FIELD_NUMBER: builtins.int
     plan: builtins.str
     """How the search was executed, in one human-readable line without a fixed format. Every row of a small generation
     compared by the retriever: "in memory, 3068 rows compared". Every row compared by the engine: "flat, 2 rounds, 400
@@ -221,6 +223,8 @@ class SearchResponse(google.protobuf.message.Message):
     42 matches, 1 round, 42 rows, by price". Further rounds refill a page after near-duplicates, exclusions and the
     filter removed rows. See docs/integrate/filters.md.
     """
+    corrected_text: builtins.str
+    """For SearchKeywords with `correct`: the text that was searched. Empty: the given one."""
     @property
     def candidates(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
         """The products as currently stored."""
@@ -269,6 +273,12 @@ class SearchResponse(google.protobuf.message.Message):
     def nearest_cosines(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
         """Verification.nearest_cosines of the generation that was searched. Empty if it was not verified or not measured."""
 
+    @property
+    def synonyms(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___UsedSynonym]:
+        """For SearchKeywords: products that lack a part of the text and have a synonym of it, by the catalog's rules. One
+        synonym for each product.
+        """
+
     def __init__(
         self,
         *,
@@ -283,11 +293,39 @@ class SearchResponse(google.protobuf.message.Message):
         query_product: sightline.common.v1.candidate_pb2.CandidateColumns | None = ...,
         degradations: collections.abc.Iterable[sightline.common.v1.answer_pb2.Degradation] | None = ...,
         nearest_cosines: collections.abc.Iterable[builtins.float] | None = ...,
+        synonyms: collections.abc.Iterable[Global___UsedSynonym] | None = ...,
+        corrected_text: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["candidates", b"candidates", "freshness", b"freshness", "query_product", b"query_product", "space", b"space"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["candidates", b"candidates", "collapsed", b"collapsed", "degradations", b"degradations", "freshness", b"freshness", "image_ids", b"image_ids", "nearest_cosines", b"nearest_cosines", "plan", b"plan", "query_product", b"query_product", "similarities", b"similarities", "space", b"space", "stage_timings", b"stage_timings"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["candidates", b"candidates", "collapsed", b"collapsed", "corrected_text", b"corrected_text", "degradations", b"degradations", "freshness", b"freshness", "image_ids", b"image_ids", "nearest_cosines", b"nearest_cosines", "plan", b"plan", "query_product", b"query_product", "similarities", b"similarities", "space", b"space", "stage_timings", b"stage_timings", "synonyms", b"synonyms"]) -> None: ...
 
 Global___SearchResponse: typing_extensions.TypeAlias = SearchResponse
+
+@typing.final
+class UsedSynonym(google.protobuf.message.Message):
+    """A synonym by which a product was found."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: builtins.int
+    TYPED_FIELD_NUMBER: builtins.int
+    TERM_FIELD_NUMBER: builtins.int
+    product_id: builtins.str
+    """Id of the product."""
+    typed: builtins.str
+    """Part of the text, folded to lower case without accents."""
+    term: builtins.str
+    """Term that the product has instead, as its rule has it."""
+    def __init__(
+        self,
+        *,
+        product_id: builtins.str = ...,
+        typed: builtins.str = ...,
+        term: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["product_id", b"product_id", "term", b"term", "typed", b"typed"]) -> None: ...
+
+Global___UsedSynonym: typing_extensions.TypeAlias = UsedSynonym
 
 @typing.final
 class ProductIds(google.protobuf.message.Message):

@@ -83,7 +83,15 @@ class RetrieverPort(Protocol):
         """
 
     async def keywords(
-        self, catalog_id: str, text: str, scope: AnswerScope, *, top_k: int, exclude: Sequence[str]
+        self,
+        catalog_id: str,
+        text: str,
+        scope: AnswerScope,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+        language_code: str = "",
+        correct: bool = False,
     ) -> peers.NearestProducts:
         """Return the `top_k` products whose words match a text best, with similarities 0 to 1.
 

@@ -12,6 +12,7 @@ from retriever.adapters.photos import PhotoStore
 from retriever.backup.backups import Quota
 from retriever.catalog.faces import FaceRules
 from retriever.catalog.registry import Registry
+from retriever.catalog.synonyms import HeldSynonyms
 from retriever.catalog.takedowns import PermittedPhotos
 from retriever.columns.keeper import Columns
 from retriever.indexing.lag import forget_lag, keep_measuring
@@ -27,6 +28,7 @@ from retriever.servicer.messages import JOB_OWNER
 from retriever.servicer.photos import PhotoServicer
 from retriever.servicer.products import ProductServicer
 from retriever.servicer.registry import CatalogListServicer, CatalogRegistryServicer
+from retriever.servicer.synonyms import SynonymServicer
 from retriever.servicer.vectors import VectorServicer
 from retriever.settings import RetrieverSettings
 from retriever.wiring import (
@@ -76,7 +78,8 @@ def bindings(
     catalogs = catalogs or known_catalogs(settings, record)
     settle = settings.catalog_settle_seconds
     registry = Registry(record, settings.catalogs, settings.max_catalogs, settle)
-    columns = columns or columns_of(settings, record)
+    columns, synonyms = columns or columns_of(settings, record), HeldSynonyms(record)
+    catalogs.on_change(synonyms.follow)
     watchdog = watchdog or watch(settings, record)
     share = settings.import_delete_share
     rows, probe = settings.milvus_standin_rows, settings.milvus_probe_seconds
@@ -94,11 +97,13 @@ def bindings(
         RebuildServicer(catalogs, record, jobs),
         FitServicer(catalogs, jobs),
         ProductServicer(
-            catalogs, record, PermittedPhotos(photos, record, faces), jobs, share, columns
+            *(catalogs, record, PermittedPhotos(photos, record, faces), jobs, share, columns),
+            synonyms=synonyms,
         ),
         PhotoServicer(catalogs, record, photos),
         VectorServicer(catalogs, searcher, fallback.breaker, seconds, watchdog),
-        KeywordServicer(catalogs, record, columns),
+        KeywordServicer(catalogs, record, columns, synonyms),
+        SynonymServicer(catalogs, synonyms),
         IndexServicer(catalogs, record, jobs, settings.milvus_prefix),
         JobServicer(JOB_OWNER, catalogs, jobs),
         CatalogRegistryServicer(registry, catalogs, jobs),

@@ -8,7 +8,9 @@ from gateway.model.branch import Branch
 from gateway.model.causes import DegradationCause, Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.explanation import ProductOutcome
+from gateway.model.peers import UsedSynonym
 from gateway.model.query import RequestQuery, Signal, SignalKind
+from gateway.model.response import CorrectedQuery
 from gateway.model.versions import SpaceVersion
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
@@ -178,3 +180,61 @@ async def test_an_index_of_a_version_that_takes_no_texts_is_learned_and_no_failu
     assert not second.degradations
     assert deps.versions.of("default", "visual") == "v1"
     assert len(asked(shop)) == before + 1  # the text space alone
+
+
+MISTYPED = Signal(0, SignalKind.TEXT, text="a rde wien")
+
+
+def shop_that_corrects() -> Shop:
+    shop = shop_with_words()
+    shop.retriever.nearest[b"a rde wien"] = {"p4": 0.3}
+    shop.retriever.corrections["a rde wien"] = "a red wine"
+    return shop
+
+
+async def test_a_corrected_text_is_searched_by_meaning_too():
+    shop = shop_that_corrects()
+    found = await search(RequestQuery(signals=(MISTYPED,)), shop.deps)
+
+    assert [item.product.product_id for item in found.results] == ["p1", "p3", "p2"]
+    assert found.corrected == (CorrectedQuery(0, "a rde wien", "a red wine"),)
+    answer = await recommend(RequestQuery(signals=(MISTYPED,)), shop.deps)
+    assert answer.corrected == found.corrected
+    assert set(named(answer)) == {"p1", "p2", "p3"}
+
+
+async def test_a_text_that_is_to_be_searched_as_typed_is_not_corrected():
+    shop = shop_that_corrects()
+    query = RequestQuery(signals=(MISTYPED,), as_typed=True)
+    found = await search(query, shop.deps)
+
+    assert [item.product.product_id for item in found.results] == ["p4"]
+    assert not found.corrected
+
+
+async def test_a_text_that_is_not_wanted_is_not_corrected():
+    shop = shop_that_corrects()
+    unwanted = replace(MISTYPED, index=1, negative=True)
+    found = await search(by_text(unwanted), shop.deps)
+
+    assert not found.corrected
+
+
+async def test_a_space_that_fails_for_the_corrected_text_keeps_its_first_result():
+    shop = shop_that_corrects()
+    shop.embedder.items[TEXT] = FailedPrecondition("no", reason="SPACE_UNAVAILABLE")
+    found = await search(RequestQuery(signals=(MISTYPED,)), shop.deps)
+
+    assert {item.product.product_id for item in found.results} == {"p1", "p3", "p4"}
+    assert not found.degradations
+
+
+async def test_a_reason_names_the_synonym_by_which_a_product_was_found():
+    shop = shop_with_words()
+    shop.retriever.synonyms["p3"] = UsedSynonym("wine", "vino")
+    answer = await recommend(by_text(), shop.deps)
+
+    by_product = {item.row.product_id: item.answered.reasons for item in answer.results}
+    texts = [reason.text for reason in by_product["p3"] if reason.code == "MATCHES_WORDS"]
+    assert texts == ["Has “vino”, which means “wine” here"]
+    assert all("vino" not in reason.text for reason in by_product["p1"])

@@ -60,6 +60,7 @@ CHANGES = {
     "text": "merlot",
     "candidates": (GivenCandidate("p1", 0.5),),
     "grouping": ValueGrouping("brand"),
+    "as_typed": True,
 }
 OF_THE_SHOPPER = {"shopper": Shopper(Identity.VISITOR, "ann"), "session_id": "s"}
 NOT_ASKED = {

@@ -21,9 +21,10 @@ from retriever.domain.generation import (
 from retriever.domain.product import Offer
 from retriever.domain.vectors import VectorWrite
 from retriever.record.products import content_etag
-from servicekit.backups.errors import BackupNotFound
+from servicekit.backups.errors import BackupDamaged, BackupNotFound
 from sightline_rules.filters import Money
 from sightline_rules.photos import image_id
+from sightline_rules.synonyms import SynonymRule
 from tests.fakes.index import vector_of
 from tests.fakes.photos import photo
 from tests.unit.retriever.backup.conftest import BIG, PROVED, Place
@@ -262,3 +263,34 @@ async def test_a_photo_that_was_taken_down_is_left_out(
         assert all(each.etag == content_etag(each.content) for each in after)
         assert ("default", shared) not in restored.photos.stored
         assert await restored.record.image("default", shared) is None
+
+
+SHOES = (SynonymRule(("sneaker", "trainer", "running shoe")),)
+
+
+async def test_synonyms_are_restored(here: Place, place: Callable[[str], Place]) -> None:
+    stored = await here.record.set_synonyms("default", SHOES, "")
+    there = place("there")
+    await there.restore(await here.back_up())
+    assert await there.record.synonyms("default") == stored
+
+
+async def test_synonyms_that_were_set_since_the_restore_was_requested_are_kept(
+    here: Place,
+) -> None:
+    await here.record.set_synonyms("default", SHOES, "")
+    backup_id = await here.back_up()
+    await here.record.set_synonyms("default", (), "")
+    await here.ask(backup_id, force=True)
+    newer = await here.record.set_synonyms("default", (SynonymRule(("sofa", "couch")),), "")
+    job = await here.claimed(backups.RESTORE)
+    await restores.restore(job, here.deps, "s")
+    assert await here.record.synonyms("default") == newer
+
+
+async def test_synonyms_that_the_record_would_reject_are_damaged(
+    here: Place, place: Callable[[str], Place]
+) -> None:
+    await here.record.set_synonyms("default", (SynonymRule(("alone",)),), "")
+    with pytest.raises(BackupDamaged):
+        await place("there").restore(await here.back_up())

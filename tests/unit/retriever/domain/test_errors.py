@@ -47,6 +47,7 @@ from retriever.domain.errors import (
     RollbackUnavailable,
     SpaceUnavailable,
     StageDeadline,
+    SynonymsInvalid,
     VectorInvalid,
     VersionMismatch,
 )
@@ -60,6 +61,7 @@ MADE: list[ServiceError] = [
     IndexTokenInvalid(),
     FilterInvalid.at("filter", "is bad"),
     KeywordsInvalid.at("text", "is empty"),
+    SynonymsInvalid.at("text", "is empty"),
     VectorInvalid.at("vector", "is bad"),
     ProductInvalid.at("a", "b"),
     FieldMaskInvalid(FieldViolation("a", "b")),

@@ -75,7 +75,7 @@ class Held:
     def page(self, query: BrowseQuery) -> BrowsePage:
         return asyncio.run(browse(query, self, self))  # type: ignore[arg-type]
 
-    async def find_words(self, *_: object) -> list[tuple[str, float]]:
+    async def find_words(self, *_: object, **__: object) -> list[tuple[str, float]]:
         return [("p1", 0.5), ("gone", 0.4)]
 
     def ids(self, page: BrowsePage) -> list[str]:

@@ -31,6 +31,8 @@ from servicekit.errors import DeadlineExceeded
 from servicekit.requests import RequestInvalid
 from servicekit.sql import Database
 from sightline_rules.filters import Availability, Comparison, Filter, Money, Operator
+from sightline_rules.synonyms import SynonymRule, Synonyms
+from sightline_rules.words import asked_words
 from tests.stores import SQLITE, each_engine
 from tests.unit.retriever.conftest import write
 from tests.waiting import until
@@ -102,6 +104,63 @@ async def test_chinese_is_found_without_spaces(found: Found) -> None:
     assert await found("台茅") == []
 
 
+DRINKS = Synonyms(
+    (
+        SynonymRule(("vino",), ("red wine", "sancerre")),
+        SynonymRule(("barolo", "king of wines")),
+    )
+)
+
+
+async def test_synonyms_of_a_text_are_found_after_its_words(shop: Record, columns: Columns) -> None:
+    await shop.write("default", [write("vino", title="Vino Nobile")])
+    ask = partial(keywords.search, record=shop, columns=columns, synonyms=DRINKS)
+    answer = await ask(KeywordQuery("default", "vino"))
+    assert next(iter(answer.candidates.product_ids)) == "vino"
+    assert set(answer.candidates.product_ids) == {"vino", "glass", "sancerre", "barolo", "rioja"}
+    assert answer.uses["glass"] == ("vino", "red wine")
+    assert answer.uses["sancerre"] == ("vino", "sancerre")
+    assert "vino" not in answer.uses
+    one_way = await ask(KeywordQuery("default", "sancerre"))
+    assert one_way.candidates.product_ids == ["sancerre"]
+    assert one_way.uses == {}
+
+
+async def test_a_phrase_has_the_products_of_its_synonym(shop: Record, columns: Columns) -> None:
+    ask = partial(keywords.search, record=shop, columns=columns, synonyms=DRINKS)
+    answer = await ask(KeywordQuery("default", "the kings of wine", language_code="en"))
+    assert list(answer.candidates.product_ids)[:1] == ["barolo"]
+    assert answer.uses["barolo"] == ("kings of wine", "barolo")
+    counted = await keywords.counts(
+        "default", ["king of wines", "king"], shop, columns, synonyms=DRINKS
+    )
+    assert counted == [2, 0]
+
+
+async def test_a_text_of_which_nothing_has_a_word_is_corrected(shop: Record) -> None:
+    columns = Columns(shop, patience=None)
+    await shop.write("default", [write("gone", title="Zinfandel")])
+    await shop.delete("default", ["gone"])
+
+    async def ask(text: str, *, correct: bool = True, **fields: Any) -> keywords.KeywordAnswer:
+        query = KeywordQuery("default", text, correct=correct, language_code="en", **fields)
+        return await keywords.search(query, shop, columns=columns)
+
+    fixed = await ask("Baorlo, Serralungga!")
+    assert (fixed.corrected, fixed.candidates.product_ids) == (
+        *("barolo, serralunga!", ["barolo", "glass"]),
+    )
+    assert (await ask("baorlo", correct=False)).candidates.product_ids == []
+    for kept in ("baorlo red", "zinfandle", "glasses", "x", "茅酒", "?!"):
+        assert (await ask(kept)).corrected == "", kept
+    nowhere = Comparison("brand", Operator.EQUAL, "nobody")
+    assert (await ask("barolo", condition=nowhere)).corrected == ""
+    filtered = await ask("baorlo", condition=nowhere)
+    assert (filtered.corrected, filtered.candidates.product_ids) == ("barolo", [])
+    by_store = await keywords.search(KeywordQuery("default", "baorlo", correct=True), shop)
+    assert by_store.corrected == ""
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -122,7 +181,7 @@ async def test_chinese_is_found_without_spaces(found: Found) -> None:
 )
 async def test_a_query_is_text_and_no_language(text: str, found: Found) -> None:
     names = await found(text)
-    assert ("barolo" in names) == ("barolo" in keywords.asked_words(text))
+    assert ("barolo" in names) == ("barolo" in asked_words(text))
 
 
 async def test_filters_are_exact_at_once(shop: Record, found: Found) -> None:
@@ -316,6 +375,15 @@ async def test_words_in_memory_are_added_up_off_the_event_loop(
 WORDS = ("red", "dry", "oak", "fruit", "old", "vine", "cru", "rosé")
 
 
+ALIKE = Synonyms(
+    (
+        SynonymRule(("red", "old vine", "nothing")),
+        SynonymRule(("dry",), ("oak fruit", "cru")),
+        SynonymRule(("wine", "red")),
+    )
+)
+
+
 def product_of(random: np.random.Generator, product_id: str) -> ProductWrite:
     def some(most: int) -> list[str]:
         return [str(word) for word in random.choice(WORDS, int(random.integers(most + 1)))]
@@ -352,8 +420,10 @@ async def test_words_in_memory_say_what_the_store_says(
             excluded=tuple(ids[-2:]),
             collapse=Collapse.OFF,
         )
-        memory = await keywords.search(query, record, columns=columns)
-        store = await keywords.search(query, record)
+        rules = ALIKE if random.random() < 0.5 else Synonyms()
+        memory = await keywords.search(query, record, columns=columns, synonyms=rules)
+        store = await keywords.search(query, record, synonyms=rules)
+        assert memory.uses == store.uses
         assert memory.candidates.product_ids == store.candidates.product_ids
         assert memory.candidates.similarities == store.candidates.similarities
         assert memory.plan == store.plan

@@ -27,6 +27,7 @@ from retriever.search.suggest import (
 )
 from servicekit.requests import RequestInvalid
 from sightline_rules import categories
+from sightline_rules.synonyms import SynonymRule, Synonyms
 from sightline_rules.words import words_of
 from tests.unit.retriever.columns.conftest import patient
 from tests.unit.retriever.conftest import write
@@ -275,3 +276,41 @@ async def test_values_of_a_real_record_are_suggested(record: Record) -> None:
     assert texts(found.facet_values) == [("Concha", 2)]
     found = await suggest(SuggestionQuery("default", "carmenere", 5), indexes)
     assert [each.text for each in found.products] == ["Carménère"]
+
+
+# Synonyms
+
+SHOES: Shop = {
+    "p0": {"title": "Blue sneaker"},
+    "p1": {"title": "Trainer socks"},
+    "p2": {"title": "Running shoe"},
+    "p3": {"title": "Running belt"},
+}
+ALIKE = Synonyms((SynonymRule(("sneaker", "trainer", "running shoe")),))
+
+
+def phrased(prefix: str, language: str = "en") -> CatalogSuggestions:
+    indexes = SuggestionIndexes(Shelf(table_of(SHOES)), patience=None)
+    return asyncio.run(suggest(SuggestionQuery("default", prefix, 5, language), indexes, ALIKE))
+
+
+def test_suggestions_for_synonyms_follow_those_for_the_typed_text() -> None:
+    found = phrased("trainers")
+    assert [each.text for each in found.products] == [
+        *("Trainer socks", "Blue sneaker", "Running shoe")
+    ]
+    assert not found.corrected
+    assert [each.text for each in phrased("running shoe").products] == [
+        *("Running shoe", "Blue sneaker", "Trainer socks")
+    ]
+
+
+def test_only_the_part_of_a_text_that_has_a_synonym_is_replaced() -> None:
+    assert [each.text for each in phrased("blue trainer").products] == ["Blue sneaker"]
+    assert [each.text for each in phrased("train").products] == ["Trainer socks"]
+
+
+def test_synonyms_are_used_before_words_are_corrected() -> None:
+    found = phrased("blue trainer ")
+    assert (found.corrected, [each.text for each in found.completions]) == (False, ["blue sneaker"])
+    assert phrased("blue sneakre").corrected

@@ -125,6 +125,10 @@ class SignalGroup(OptionGroup):
     ] = AWAY_WEIGHT
     box: Part = None
     find_subject: FindSubject = False
+    as_typed: Annotated[
+        bool,
+        typer.Option("--as-typed", help="Search the text without correction of typing errors."),
+    ] = False
 
     def query(self) -> QueryOptions:
         """Return the options of the call. A photo that can't be read is wrong usage."""

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from sightline_client.cli.base import options
 from sightline_client.cli.base.query import FilterGroup, SignalGroup
 from sightline_client.cli.base.suite import Suite
-from sightline_client.cli.show import classified, listings
+from sightline_client.cli.show import classified, listings, tables
 from sightline_client.values.answers import Listing, SearchResults
 from sightline_client.values.facets import FacetQuery
 from sightline_client.values.fields import FieldKind
@@ -173,4 +173,5 @@ def _listed(answer: Listing) -> RenderableType:
 
 def _found(answer: SearchResults) -> RenderableType:
     subjects = [classified.subjects(answer.subjects)] if answer.subjects else []
-    return Group(listings.found(answer), *map(listings.facet, answer.facets), *subjects)
+    corrected = tables.corrected(answer.corrected_queries)
+    return Group(*corrected, listings.found(answer), *map(listings.facet, answer.facets), *subjects)

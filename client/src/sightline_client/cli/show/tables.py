@@ -266,8 +266,16 @@ def chance(item: answers.RecommendedProduct) -> str:
     return "" if item.score is None else f"{item.score:.1%} {event}".rstrip()
 
 
+def corrected(values: Iterable[answers.CorrectedQuery]) -> list[Text]:
+    """Say which texts were corrected."""
+    return [
+        Text(f"Searched for “{plain(each.text)}” instead of “{plain(each.original_text)}”.")
+        for each in values
+    ]
+
+
 def _notes(value: answers.Recommendations) -> list[Text]:
-    notes = degraded(value.degradations)
+    notes = [*corrected(value.corrected_queries), *degraded(value.degradations)]
     if words := QUALITIES.get(value.quality):
         notes.append(Text(f"Quality: {words} [{value.quality}]", style="yellow"))
     if value.no_good_match:

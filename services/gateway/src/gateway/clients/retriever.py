@@ -22,6 +22,7 @@ from gateway.model.peers import (
     ProductRows,
     Rejection,
     SuggestedText,
+    UsedSynonym,
     VectorBlend,
 )
 from gateway.model.query import AnswerScope
@@ -34,6 +35,7 @@ from sightline.retriever.v1 import (
     backup_service_pb2,
     catalog_registry_service_pb2,
     photo_service_pb2,
+    synonym_service_pb2,
 )
 from sightline.retriever.v1 import index_service_pb2 as index_pb
 from sightline.retriever.v1 import index_service_pb2_grpc as index_grpc
@@ -53,6 +55,7 @@ IDEMPOTENT = idempotent(
     backup_service_pb2,
     catalog_registry_service_pb2,
     photo_service_pb2,
+    synonym_service_pb2,
 )
 MOST_PAGES = 4
 """Maximum number of pages of a list read to find the newest products that pass a filter."""
@@ -115,7 +118,15 @@ class RetrieverClient(RetrieverPort):
         return _found(await self._call(self._vectors.Search, request, scope))
 
     async def keywords(
-        self, catalog_id: str, text: str, scope: AnswerScope, *, top_k: int, exclude: Sequence[str]
+        self,
+        catalog_id: str,
+        text: str,
+        scope: AnswerScope,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+        language_code: str = "",
+        correct: bool = False,
     ) -> NearestProducts:
         request = keywords_pb.SearchKeywordsRequest(
             catalog_id=catalog_id,
@@ -124,6 +135,8 @@ class RetrieverClient(RetrieverPort):
             top_k=top_k,
             exclude_product_ids=exclude,
             collapse=vectors_pb.COLLAPSE_MARK,
+            language_code=language_code,
+            correct=correct,
         )
         return _found(await self._call(self._keywords.SearchKeywords, request, scope))
 
@@ -224,6 +237,7 @@ class RetrieverClient(RetrieverPort):
             last_filter=_any([each.message for each in asked.last]) if asked.last else None,
             last_product_ids=asked.last_ids,
             text=asked.text,
+            language_code=asked.language_code,
             exclude_product_ids=asked.exclude,
             exclude_family_product_ids=asked.exclude_families,
             page_size=asked.size,
@@ -342,6 +356,8 @@ def _found(answer: vectors_pb.SearchResponse) -> NearestProducts:
         own=columns(answer.query_product) if answer.HasField("query_product") else None,
         degradations=messages.degradation_list(answer.degradations),
         nearest_cosines=answer.nearest_cosines,
+        corrected_text=answer.corrected_text,
+        synonyms={each.product_id: UsedSynonym(each.typed, each.term) for each in answer.synonyms},
     )
 
 

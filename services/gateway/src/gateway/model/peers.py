@@ -46,6 +46,15 @@ class EmbeddedSignals:
 
 
 @dataclass(frozen=True, slots=True)
+class UsedSynonym:
+    """Part of a text, and what the catalog's synonyms name for it."""
+
+    typed: str
+    """Folded to lower case without accents."""
+    term: str
+
+
+@dataclass(frozen=True, slots=True)
 class NearestProducts:
     """The products nearest to a vector or product, nearest first."""
 
@@ -67,6 +76,10 @@ class NearestProducts:
     nearest_cosines: Sequence[float] = ()
     """Cosines of the catalog's own photos to their nearest other product in this space; empty if
     not measured."""
+    synonyms: Mapping[str, UsedSynonym] = field(default_factory=dict)
+    """By product that lacks a part of the text: the synonym that it has instead."""
+    corrected_text: str = ""
+    """Text that was searched by words; empty: the given one."""
 
 
 class NominationBasis(StrEnum):
@@ -209,6 +222,8 @@ class BrowseRequest:
     size: int
     token: str = ""
     text: str = ""
+    language_code: str = ""
+    """Language of the text."""
     exclude: Sequence[str] = ()
     exclude_families: Sequence[str] = ()
     """Products that are excluded with their variants."""

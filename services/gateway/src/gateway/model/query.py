@@ -1,5 +1,6 @@
 """Requests of callers, as values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -57,6 +58,10 @@ class SignalKind(StrEnum):
     PRODUCT = "product_id"
     NOTHING = "content"
     """No content given; rejected."""
+
+
+DEFAULT_LANGUAGE = "en"
+"""Language of texts of requests that name none, in a catalog without a language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +178,8 @@ class RequestQuery:
     """The only products that may be in the answer; empty: all of the catalog."""
     not_personal: bool = False
     """If true, the request is answered as for an unknown shopper."""
+    as_typed: bool = False
+    """If true, texts are not corrected."""
     listed: bool = False
     """If true, all products that pass are ordered: a request of List."""
     text: str = ""
@@ -187,6 +194,15 @@ class RequestQuery:
         """The products that it is about: its anchors, then its positive product signals."""
         near = (signal.product_id for signal in self.wanted if signal.product_id)
         return tuple(dict.fromkeys((*self.anchors, *near)))[:MOST_ANCHORS]
+
+    def with_texts(self, texts: Mapping[int, str]) -> "RequestQuery":
+        """Return the query with other texts, by index of the signal."""
+        return replace(
+            self,
+            signals=tuple(
+                replace(each, text=texts.get(each.index, each.text)) for each in self.signals
+            ),
+        )
 
     def near_to(self, anchors: tuple[str, ...]) -> "RequestQuery":
         """Return the query with the first of these anchors as product signals."""

@@ -17,6 +17,16 @@ from sightline_rules.filters import Comparison
 
 
 @dataclass(frozen=True, slots=True)
+class CorrectedQuery:
+    """A text of the request that was corrected."""
+
+    signal: int
+    """Index in the request."""
+    original: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class RecommendAnswer:
     """Response of Recommend."""
 
@@ -40,6 +50,7 @@ class RecommendAnswer:
     control_outcomes: ControlOutcomes = NO_OUTCOMES
     candidates: ProductColumns = NO_PRODUCTS
     """Candidates of the first page."""
+    corrected: tuple[CorrectedQuery, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +111,7 @@ class SearchAnswer:
     match: Match | None
     """The best match; `None` if no signal was searched."""
     candidates: ProductColumns = NO_PRODUCTS
+    corrected: tuple[CorrectedQuery, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ class BranchResult:
     """New products for exploration places: added to any other candidates."""
     anchors: tuple[str, ...] = ()
     """Anchors that the ranker found."""
+    corrected: Mapping[int, str] = field(default_factory=dict)
+    """Corrected texts, by index of the signal."""
 
 
 NOTHING = BranchResult()
@@ -59,6 +61,7 @@ def merged(results: Iterable[BranchResult]) -> BranchResult:
         facets=tuple(chain.from_iterable([part.facets for part in parts])),
         popular=next((part.popular for part in parts if part.popular is not None), None),
         new=tuple(chain.from_iterable([part.new for part in parts])),
+        corrected={place: text for part in parts for place, text in part.corrected.items()},
         anchors=next((part.anchors for part in parts if part.anchors), ()),
     )
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from gateway.model.explanation import ProductExplanation, ProductOutcome
 from gateway.model.match import Match
+from gateway.model.peers import UsedSynonym
 from gateway.model.reasons import Reason
 
 OWN: Mapping[str, Mapping[str, str]] = {
@@ -64,6 +65,13 @@ TITLED: Mapping[str, Mapping[str, str]] = {
     },
 }
 """Reasons that name a product."""
+
+WORDS = "MATCHES_WORDS"
+SYNONYMS: Mapping[str, str] = {
+    "en": "Has “{term}”, which means “{typed}” here",
+    "zh": "包含“{term}”，即“{typed}”的同义词",
+}
+"""Reason MATCHES_WORDS of a product that has a synonym of what was typed."""
 
 WHY = ProductOutcome
 OUTCOMES: Mapping[str, Mapping[str, str]] = {
@@ -162,6 +170,17 @@ def titled(reason: Reason, titles: Mapping[str, str], language_code: str) -> Rea
         return reason
     text = template.format(title=title)
     return Reason(reason.code, text, reason.parameters)
+
+
+def meant(reasons: tuple[Reason, ...], used: UsedSynonym, language_code: str) -> tuple[Reason, ...]:
+    """Return reasons of a product that has a synonym of what was typed: MATCHES_WORDS says so, and
+    is added if it is missing."""
+    text = SYNONYMS.get(language_code.partition("-")[0].lower(), SYNONYMS["en"])
+    parameters = (("typed", used.typed), ("synonym", used.term))
+    own = Reason(WORDS, text.format(typed=used.typed, term=used.term), parameters)
+    if all(reason.code != WORDS for reason in reasons):
+        return (*reasons, own)
+    return tuple([own if reason.code == WORDS else reason for reason in reasons])
 
 
 def outcome(value: ProductExplanation, language_code: str) -> str:

@@ -8,6 +8,7 @@ from gateway.model.candidates import CandidateList, FusedCandidates
 from gateway.model.causes import Degradation, DegradationCause
 from gateway.model.match import Match, MatchRule, SearchedSpace
 from gateway.model.quality import Quality, check_quality, quality_of
+from gateway.model.response import CorrectedQuery
 from gateway.model.versions import Versions
 from gateway.ranking.fallbacks import degradations
 from gateway.state.run import Run
@@ -27,6 +28,16 @@ def versions_of(run: Run, *steps: str) -> Versions:
         plan=" → ".join((run.trace.plan, *steps)),
         service_version=run.deps.service_version,
         **run.plan.scene.labels,
+    )
+
+
+def corrected_queries(run: Run) -> tuple[CorrectedQuery, ...]:
+    """Return the texts of the request that were corrected."""
+    texts = run.trace.corrected
+    return tuple(
+        CorrectedQuery(each.index, each.text, texts[each.index])
+        for each in run.query.signals
+        if each.index in texts
     )
 
 

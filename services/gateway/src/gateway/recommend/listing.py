@@ -147,6 +147,7 @@ def _asked(run: Run, start: ListStart, popular: tuple[int, Sequence[str]]) -> Br
         size=query.results_a_page - (0 if query.page_token else len(_fitting(run, pins))),
         token=start.token,
         text=query.text,
+        language_code=run.text_language,
         exclude=tuple(dict.fromkeys((*query.exclude_product_ids, *pins))),
         exclude_families=run.shown.product_ids,
         ranked=popular[1],

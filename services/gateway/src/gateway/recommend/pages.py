@@ -19,7 +19,7 @@ from gateway.model.query import AnswerScope
 from gateway.model.reasons import MoveCause, Reason
 from gateway.model.response import RecommendAnswer
 from gateway.ranking.fallbacks import HYDRATE, degradations, reasons_for
-from gateway.ranking.wording import named_products, titled
+from gateway.ranking.wording import meant, named_products, titled
 from gateway.recommend.answer_report import page_quality
 from gateway.recommend.plan_request import weights_of
 from gateway.retrieval.personal import anchors_of
@@ -94,6 +94,8 @@ async def read_page(
     results = []
     for rank, item in enumerate(shown, start=served + 1):
         reasons = reasons_for(item.order.branches_at(item.place), item.reasons or (), language)
+        if used := run.trace.synonyms.get(item.row.product_id):
+            reasons = meant(reasons, used, language)
         if titles:
             reasons = tuple([titled(reason, titles, language) for reason in reasons])
         answered = item.order.product(item.place, reasons, item.contributions)

@@ -16,6 +16,7 @@ from gateway.model.response import RecommendAnswer
 from gateway.recommend.answer_report import (
     answer_quality,
     best_match,
+    corrected_queries,
     degraded,
     page_quality,
     versions_of,
@@ -222,4 +223,5 @@ def answer_of(run: Run, first: FirstPage, activated: ControlOutcomes) -> Recomme
         arms=record.arms,
         control_outcomes=(*activated, *first.outcomes),
         candidates=first.candidates.columns,
+        corrected=corrected_queries(run),
     )

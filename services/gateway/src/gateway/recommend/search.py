@@ -4,7 +4,7 @@ from gateway.model.candidates import CandidateList
 from gateway.model.query import RequestQuery
 from gateway.model.response import FoundProduct, SearchAnswer
 from gateway.ranking.sorting import in_order
-from gateway.recommend.answer_report import best_match, degraded, versions_of
+from gateway.recommend.answer_report import best_match, corrected_queries, degraded, versions_of
 from gateway.recommend.charge import charged
 from gateway.recommend.final_order import as_fused, collapsed, fused
 from gateway.recommend.pages import read_page
@@ -51,4 +51,5 @@ async def nearest_page(run: Run, listings: tuple[CandidateList, ...]) -> SearchA
         facets=run.trace.facets,
         match=best_match(run, listings),
         candidates=candidates.columns,
+        corrected=corrected_queries(run),
     )

@@ -17,6 +17,7 @@ from gateway.model.errors import NothingAvailable
 from gateway.model.peer_failures import cause_of
 from gateway.model.peers import CatalogSuggestions, SuggestedText
 from gateway.model.price import suggestion_price
+from gateway.model.query import DEFAULT_LANGUAGE
 from gateway.recommend.validate import check_suggestion
 from gateway.state.past_searches import KnownSearches
 from gateway.state.run import RequestDependencies
@@ -27,7 +28,6 @@ from sightline_rules.stems import stemmer_of
 from sightline_rules.words import words_of
 
 STAGE = "suggest"
-DEFAULT_LANGUAGE = "en"
 DEFAULT_SUGGESTIONS = 10
 _SHARE = 0.3
 """Share of the places that facet values have, and products."""

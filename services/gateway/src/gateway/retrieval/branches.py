@@ -34,7 +34,7 @@ async def find(run: Run, anchors: ResolvedAnchors | None = None) -> tuple[Candid
     if anchors is None:
         run, anchors = await resolve_anchors(run)
     asked, given, kept = anchors.asked, anchors.given, anchors.kept
-    jobs = [_near(run, branch) for branch in _signalled(run)]
+    jobs = [near_signals(run)] if _signalled(run) else []
     if Branch.COLLABORATIVE in run.plan.branches or run.plan.recommenders or given:
         jobs.append(by_behaviour(run, given))
     if Branch.NEW in run.plan.branches:
@@ -75,8 +75,26 @@ async def search(run: Run) -> tuple[CandidateList, ...]:
 
 
 async def near_signals(run: Run) -> BranchResult:
-    """Return the results of the signals that could be searched."""
-    return merged(await in_parallel(*(_near(run, branch) for branch in _signalled(run))))
+    """Return the results of the signals that could be searched.
+
+    Texts that the search by words has corrected are searched again in the spaces: no other request
+    waits for a correction. A space that fails then keeps its first result.
+    """
+    branches = _signalled(run)
+    found = await in_parallel(*(_near(run, branch) for branch in branches))
+    result = merged(found)
+    if not result.corrected:
+        return result
+    again = [branch for branch in branches if branch in _OF_TEXTS]
+    fixed = replace(run, query=run.query.with_texts(result.corrected))
+    anew = dict(zip(again, await in_parallel(*(_near(fixed, each) for each in again)), strict=True))
+    return merged(
+        first if anew.get(branch, first).failures else anew.get(branch, first)
+        for branch, first in zip(branches, found, strict=True)
+    )
+
+
+_OF_TEXTS = (Branch.TEXT, Branch.TEXT_VISUAL)
 
 
 def _signalled(run: Run) -> list[Branch]:

@@ -1,5 +1,7 @@
 """Keyword search of texts in the record, which needs no model and no index."""
 
+from dataclasses import replace
+
 from gateway.model.branch import Branch
 from gateway.model.causes import Peer
 from gateway.model.plan import MOST_ASKED
@@ -26,8 +28,12 @@ async def _of_text(run: Run, signal: Signal) -> BranchResult:
                 run.plan.scope,
                 top_k=run.plan.top_k,
                 exclude=run.query.left_out[:MOST_ASKED],
+                language_code=run.text_language,
+                correct=not (run.query.as_typed or signal.negative),
             )
             note.work = found.work
     except ServiceError as error:
         return failed(Branch.KEYWORDS, Peer.RETRIEVER, error)
-    return result_of(run, listing_of(Branch.KEYWORDS, signal.strength, found, signal), found)
+    result = result_of(run, listing_of(Branch.KEYWORDS, signal.strength, found, signal), found)
+    corrected = {signal.index: found.corrected_text} if found.corrected_text else {}
+    return replace(result, corrected=corrected)

@@ -13,6 +13,7 @@ from gateway.model.explanation import ProductExplanation
 from gateway.model.match import Match
 from gateway.model.response import (
     Classified,
+    CorrectedQuery,
     ListAnswer,
     Proposal,
     RecommendAnswer,
@@ -55,6 +56,7 @@ def recommendation(
         match=_match(value.match, language_code),
         experiment_arms=value.arms,
         control_outcomes=[_outcome(each) for each in value.control_outcomes],
+        corrected_queries=_corrected(value.corrected),
     )
     for result in value.results:
         _fill(result, response.results.add())
@@ -93,6 +95,13 @@ def _subjects(values: Mapping[int, Subject]) -> list[pb.SignalSubject]:
     return [
         pb.SignalSubject(signal=place, subject=cast(photo_pb2.Subject, values[place]))
         for place in sorted(values)
+    ]
+
+
+def _corrected(values: Sequence[CorrectedQuery]) -> list[pb.CorrectedQuery]:
+    return [
+        pb.CorrectedQuery(signal=each.signal, original_text=each.original, text=each.text)
+        for each in values
     ]
 
 
@@ -252,6 +261,7 @@ def findings(value: SearchAnswer, request_id: str) -> pb.SearchResponse:
         subjects=_subjects(value.subjects),
         facets=cast(Sequence[facet_pb2.Facet], value.facets),
         match=_match(value.match, ""),
+        corrected_queries=_corrected(value.corrected),
     )
 
 

@@ -99,6 +99,7 @@ ROUTES: Mapping[str, Mapping[str, PublicRoute]] = MappingProxyType(
                 "CreateCatalog GetCatalog ListCatalogs UpdateCatalog DeleteCatalog UndeleteCatalog"
                 " CopyCatalog SetCatalogAlias ListCatalogAliases DeleteCatalogAlias",
             ),
+            **_routes(Peer.RETRIEVER, "SynonymService", "GetSynonyms SetSynonyms"),
             **_routes(Peer.RETRIEVER, "RebuildService", "RebuildIndex"),
             **_routes(Peer.RETRIEVER, "FitService", "FitSpace"),
             **_routes(Peer.EMBEDDER, "EmbeddingService", "ListSpaces"),

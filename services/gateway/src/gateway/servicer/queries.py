@@ -13,6 +13,7 @@ from gateway.model.controls import ControlRule
 from gateway.model.filters import carried
 from gateway.model.query import (
     ALONE,
+    DEFAULT_LANGUAGE,
     GivenCandidate,
     Question,
     RequestQuery,
@@ -22,7 +23,7 @@ from gateway.model.query import (
 )
 from gateway.recommend.heat_map import HeatMapQuery
 from gateway.recommend.shelves import ShelfKind, ShelfQuery
-from gateway.recommend.suggest import DEFAULT_LANGUAGE, DEFAULT_SUGGESTIONS, SuggestQuery
+from gateway.recommend.suggest import DEFAULT_SUGGESTIONS, SuggestQuery
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid

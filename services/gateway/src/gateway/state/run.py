@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from gateway.model.columns import NO_PRODUCTS, ProductColumns
 from gateway.model.plan import RequestPlan
-from gateway.model.query import RequestQuery
+from gateway.model.query import DEFAULT_LANGUAGE, RequestQuery
 from gateway.model.snapshot import CatalogSnapshot
 from gateway.ports import (
     ArmAssignment,
@@ -139,6 +139,12 @@ class Run:
     def peers(self) -> PeerClients:
         """The services behind the gateway."""
         return self.deps.peers
+
+    @property
+    def text_language(self) -> str:
+        """Language of the request's texts."""
+        own = self.deps.catalogs.language_code(self.query.catalog_id)
+        return self.query.language_code or own or DEFAULT_LANGUAGE
 
     @property
     def left_out(self) -> tuple[str, ...]:

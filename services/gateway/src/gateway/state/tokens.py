@@ -144,6 +144,8 @@ def _asked(query: RequestQuery) -> Iterator[bytes]:
         yield from (control.content for control in query.controls)
     if query.listed or query.text:
         yield from _texts("\0list", query.text, query.sort)
+    if query.as_typed:
+        yield from _texts("\0as_typed")
     if query.candidates:
         yield from _texts("\0candidates")
         for each in query.candidates:

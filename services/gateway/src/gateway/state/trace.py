@@ -11,7 +11,7 @@ from gateway.model.carried import Facet, Subject
 from gateway.model.causes import Degradation, DegradationCause, Peer
 from gateway.model.errors import StageLate
 from gateway.model.peer_failures import StageFailure, failure_of
-from gateway.model.peers import NearestProducts
+from gateway.model.peers import NearestProducts, UsedSynonym
 from gateway.model.retrieved import BranchResult
 from gateway.model.versions import Freshness, SpaceVersion, StageTiming
 from servicekit import deadlines, tracing
@@ -91,6 +91,10 @@ class RequestTrace:
         self.model_version = ""
         self.anchors: tuple[str, ...] = ()
         """Anchors that the ranker found for a request that named none."""
+        self.synonyms: dict[str, UsedSynonym] = {}
+        """By product: the synonym by which a search found it."""
+        self.corrected: dict[int, str] = {}
+        """Corrected texts, by index of the signal."""
         self.history_token = ""
         """Identifies the shopper's history that the ranker read."""
         self.snapshot_micros = 0
@@ -123,6 +127,7 @@ class RequestTrace:
         self.missing |= result.missing
         self.anchors = result.anchors or self.anchors
         self.subjects |= result.subjects
+        self.corrected |= result.corrected
         self.facets += result.facets
         self.branch_steps += result.steps
         for found in result.found:
@@ -140,6 +145,7 @@ class RequestTrace:
     def _searched(self, found: NearestProducts) -> None:
         """Add a search. Of several indexes, the freshness of the most outdated one counts."""
         self.reported += found.degradations
+        self.synonyms |= found.synonyms
         if found.space is not None and found.space not in self.spaces:
             self.spaces.append(found.space)
             self.nearest_cosines[found.space.generation] = found.nearest_cosines

@@ -254,10 +254,15 @@ async def _write(
         await _check_wanted(job, record)
         await record.restore_pending(target, rows)
 
+    async def put_synonyms(rows: list[Row]) -> None:
+        await _check_wanted(job, record)
+        await record.restore_synonyms(target, before, rows)
+
     await each(copied.rows("images"), put_images)
     await each(copied.rows("vectors"), put_vectors)
     await each(([pair] for pair in _with_texts(copied)), put_products)
     await each(copied.rows("pending"), put_pending)
+    await each(copied.rows("synonyms"), put_synonyms)
     progress.add(copied.counts["product_images"])
 
 

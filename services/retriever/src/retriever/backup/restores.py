@@ -25,7 +25,7 @@ from retriever.catalog.deletions import sweep
 from retriever.domain.archive import Row, generations_of, table_file
 from retriever.domain.collection_names import collection_of
 from retriever.domain.embedding import EmbeddingSpace
-from retriever.domain.errors import ImageTakenDown, IndexParametersInvalid
+from retriever.domain.errors import ImageTakenDown, IndexParametersInvalid, SynonymsInvalid
 from retriever.domain.generation import (
     MAX_DIMENSION,
     MOST_LIVE,
@@ -36,6 +36,7 @@ from retriever.domain.generation import (
 )
 from retriever.domain.jobs import Progress, reporting
 from retriever.domain.product import MAX_PHOTOS
+from retriever.domain.synonyms import checked, loaded
 from retriever.ports.backup import BackupRecord
 from retriever.ports.photos import Photos
 from servicekit.backups.errors import BackupDamaged
@@ -127,6 +128,19 @@ def check_tables(reader: ArchiveReader, record: BackupRecord, progress: Progress
     for batch in reader.rows("pending"):
         progress.add(0)
         _check_known("pending", names, [row["image_id"] for row in batch])
+    for count, batch in enumerate(reader.rows("synonyms")):
+        progress.add(0)
+        _check_synonyms(batch, count)
+
+
+def _check_synonyms(batch: Sequence[Row], before: int) -> None:
+    try:
+        for row in batch:
+            checked(loaded(row["rules"]))
+    except (SynonymsInvalid, ValueError, TypeError, RecursionError) as error:
+        raise _damaged("synonyms", "holds invalid rules") from error
+    if before + len(batch) > 1 or not all(0 <= row["update_time"] < 2**62 for row in batch):
+        raise _damaged("synonyms", "holds the rules of several catalogs, or a wrong time")
 
 
 def _checked_images(batches: Iterator[list[Row]]) -> Names:
@@ -315,6 +329,7 @@ async def _write(job: Job, reader: ArchiveReader, deps: BackupTools, progress: P
     await each(reader.rows("vectors"), lambda rows: record.restore_vectors(catalog, rows))
     await each(joined(reader), lambda rows: record.restore_products(catalog, before, rows))
     await each(reader.rows("pending"), lambda rows: record.restore_pending(catalog, rows))
+    await each(reader.rows("synonyms"), lambda rows: record.restore_synonyms(catalog, before, rows))
     progress.add(reader.manifest.rows(table_file("product_images")))
 
 

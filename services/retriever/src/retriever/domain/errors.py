@@ -7,6 +7,7 @@ ServiceError
 │   ├── FilterInvalid          FILTER_INVALID
 │   ├── VectorInvalid          VECTOR_INVALID
 │   ├── KeywordsInvalid        KEYWORDS_INVALID
+│   ├── SynonymsInvalid        SYNONYMS_INVALID
 │   ├── FacetInvalid           FACET_INVALID
 │   ├── ProductInvalid         PRODUCT_INVALID
 │   ├── FieldMaskInvalid       FIELD_MASK_INVALID
@@ -82,6 +83,10 @@ class VectorInvalid(FieldsInvalid, reason="VECTOR_INVALID"):
 
 class KeywordsInvalid(FieldsInvalid, reason="KEYWORDS_INVALID"):
     """The text of a keyword search has no characters, or too many."""
+
+
+class SynonymsInvalid(FieldsInvalid, reason="SYNONYMS_INVALID"):
+    """Rules of synonyms are out of their documented range, say the same twice, or form a loop."""
 
 
 class FacetInvalid(FieldsInvalid, reason="FACET_INVALID"):

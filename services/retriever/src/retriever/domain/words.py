@@ -1,13 +1,15 @@
 """Words of products in keyword search, and how well a product matches."""
 
 import math
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from retriever.domain.product import ProductContent
+from retriever.domain.synonyms import Others
 from retriever.domain.texts import parts_of
 from sightline_rules.fields import SEARCHED, WEIGHTS
 from sightline_rules.words import words_of
@@ -25,6 +27,10 @@ FIELDS = tuple(WEIGHTS)
 """Columns of words (sightline_rules.fields)."""
 _TYPICAL = (6.0, 8.0, 8.0)
 """Number of words of each field in a typical product."""
+SYNONYM = 0.8
+"""Factor of the frequency of a term that only means the same: products with the words as they were
+typed come first."""
+NO_OTHERS: Others = MappingProxyType({})
 _SATURATION, _LENGTH = 1.2, 0.75
 """k1 and b of BM25, with their usual values."""
 
@@ -75,15 +81,24 @@ def saturated(frequency: Frequency) -> Frequency:
     return frequency / (_SATURATION + frequency)
 
 
-def match(asked: Mapping[str, float], words: Words) -> float:
+def match(asked: Mapping[str, float], words: Words, others: Others = NO_OTHERS) -> float:
     """Score a product for words of these rarities: 0 (it has none of them) to below 1.
 
     The mean of the words' saturated frequencies, weighted by rarity: BM25F (Robertson, Zaragoza
     2009, 3.6), with saturation at 1. So the score does not depend on the other products found.
+    `others`: terms that count as the word, less.
     """
-    found = frequencies(words, asked)
-    matched = sum(rare * saturated(found.get(word, 0.0)) for word, rare in asked.items())
+    found = frequencies(words, {*asked, *words_of_terms(others)})
+    matched = 0.0
+    for word, rare in asked.items():
+        meant = (SYNONYM * min(found.get(each, 0.0) for each in t) for t in others.get(word, ()))
+        matched += rare * saturated(max(found.get(word, 0.0), *meant, 0.0))
     return matched / sum(asked.values())
+
+
+def words_of_terms(others: Others) -> Iterable[str]:
+    """Return the words of the terms that words of a query also mean, each once."""
+    return dict.fromkeys(word for terms in others.values() for term in terms for word in term)
 
 
 def selecting(counts: Mapping[str, int]) -> tuple[list[str], bool]:

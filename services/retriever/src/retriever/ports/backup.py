@@ -70,5 +70,8 @@ class BackupRecord(DeletionRecord, GenerationsRecord, Protocol):
     async def restore_pending(self, catalog_id: str, rows: Sequence[Row]) -> None:
         """Restore the number of failed attempts of pending photos."""
 
+    async def restore_synonyms(self, catalog_id: str, before: int, rows: Sequence[Row]) -> None:
+        """Store the rules of synonyms, unless some were set since a commit."""
+
     async def reach(self, catalog_id: str, commit: int) -> None:
         """Make the next commit's number greater than `commit`: index tokens stay valid."""

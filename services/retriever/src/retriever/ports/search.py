@@ -6,7 +6,9 @@ from typing import Protocol
 from retriever.domain.filter_parts import MatchingRows, Part
 from retriever.domain.generation import Counts, Generation, GenerationSnapshot
 from retriever.domain.product import Product
+from retriever.domain.synonyms import Others
 from retriever.domain.vectors import Floats, VectorWrite
+from retriever.domain.words import NO_OTHERS
 from retriever.ports.columns import ColumnRecord
 from retriever.ports.generations import RowsRecord
 from servicekit.errors import ServiceError
@@ -73,9 +75,11 @@ class SearchRecord(MatchRecord, ColumnRecord, Protocol):
         asked: Sequence[str],
         condition: Filter,
         excluded: Collection[str],
+        *,
+        others: Others = NO_OTHERS,
     ) -> list[tuple[str, float]]:
         """Return up to 1,000 products that have any of the words and pass, each with its match (0
-        to 1), best first, equal ones by id."""
+        to 1), best first, equal ones by id. `others`: terms that count as words."""
 
     async def mean_vectors(
         self, generation: Generation, after: str, limit: int

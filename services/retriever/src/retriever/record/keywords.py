@@ -11,7 +11,7 @@ the postings of its own catalog.
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -21,11 +21,13 @@ from sqlalchemy.dialects import postgresql
 
 from retriever.domain.filter_parts import indexed_parts
 from retriever.domain.product import Attribute, ProductContent
+from retriever.domain.synonyms import Others
 from retriever.domain.words import (
     FIELDS,
     MOST_COUNTED,
     MOST_FOUND,
     MOST_PRODUCTS,
+    NO_OTHERS,
     Words,
     match,
     rarity,
@@ -137,8 +139,10 @@ def find_words(
     asked: Sequence[str],
     condition: Filter,
     excluded: Collection[str],
+    *,
+    others: Others = NO_OTHERS,
 ) -> list[tuple[str, float]]:
-    engine = _ENGINES[connection.dialect.name](catalog_id)
+    engine = _ENGINES[connection.dialect.name](catalog_id, others)
     mine = keywords.c.catalog_id == catalog_id
     total = statements.count(
         connection, sa.select(keywords.c.product_id).where(mine), MOST_PRODUCTS, {}
@@ -163,7 +167,7 @@ def find_words(
         some = [name for name in named[start : start + _STEP] if name not in excluded]
         rows = statements.look_up(connection, _JUDGED, some, {"catalog_id": catalog_id})
         for row in passing(rows, condition):
-            found[row.product_id] = match(rarities, _held(row))
+            found[row.product_id] = match(rarities, _held(row), others)
         if len(found) >= MOST_FOUND:
             break
     return sorted(found.items(), key=lambda item: (-item[1], item[0]))[:MOST_FOUND]
@@ -194,12 +198,12 @@ class _SQLite:
     """Full-text search of one catalog with FTS5 of SQLite."""
 
     catalog_id: str
+    others: Others = field(default_factory=dict)
 
     def having(self, words: Sequence[str], *, every: bool = False) -> sa.Select[Any]:
         """Return a statement for the catalog's products that have any of the words, or all of
-        them."""
-        # Words hold only letters, digits and marks, so they need no escaping.
-        terms = (f'"{_term(self.catalog_id, word)}"' for word in words)
+        them. A term that a word also means counts as the word."""
+        terms = map(self._meaning, words)
         index = sa.table("keywords_index", sa.column("rowid"))
         # The plus sign disables the index on the catalog, so that SQLite starts from the words.
         mine: sa.ColumnElement[str] = sa.literal_column("+keywords.catalog_id", sa.Text)
@@ -214,6 +218,16 @@ class _SQLite:
             )
         )
 
+    def _meaning(self, word: str) -> str:
+        # Words hold only letters, digits and marks, so they need no escaping.
+        if word not in self.others:
+            return f'"{_term(self.catalog_id, word)}"'
+        terms = [
+            " AND ".join(f'"{_term(self.catalog_id, each)}"' for each in term)
+            for term in ((word,), *self.others[word])
+        ]
+        return f"(({') OR ('.join(terms)}))"
+
     def likelihood(self, rarities: Mapping[str, float]) -> sa.ColumnElement[float]:  # noqa: ARG002
         """Return the SQL expression of a score that approximates `match`."""
         return -sa.literal_column(f"bm25(keywords_index, {_BY_COLUMN})", sa.Float)
@@ -225,6 +239,7 @@ class _PostgreSQL:
     words."""
 
     catalog_id: str
+    others: Others = field(default_factory=dict)
 
     def having(self, words: Sequence[str], *, every: bool = False) -> sa.Select[Any]:
         found = self._query(words, " & " if every else " | ")
@@ -241,9 +256,17 @@ class _PostgreSQL:
         return sum(ranks[1:], start=ranks[0])
 
     def _query(self, words: Sequence[str], between: str = "") -> sa.ColumnElement[Any]:
+        return sa.cast(between.join(map(self._meaning, words)), postgresql.TSQUERY)
+
+    def _meaning(self, word: str) -> str:
         # Words and catalog ids contain no quotes and no backslashes.
-        terms = between.join(f"'{_term(self.catalog_id, word)}'" for word in words)
-        return sa.cast(terms, postgresql.TSQUERY)
+        if word not in self.others:
+            return f"'{_term(self.catalog_id, word)}'"
+        terms = [
+            " & ".join(f"'{_term(self.catalog_id, each)}'" for each in term)
+            for term in ((word,), *self.others[word])
+        ]
+        return f"(({') | ('.join(terms)}))"
 
 
 _TERMS: sa.ColumnElement[Any] = sa.literal_column("keywords.terms")

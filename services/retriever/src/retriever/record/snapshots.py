@@ -23,6 +23,7 @@ from retriever.record.tables import (
     product_vectors,
     products,
     sequences,
+    synonyms,
     vectors,
 )
 
@@ -34,12 +35,15 @@ _OWN: Mapping[sa.Table, frozenset[str]] = {
     product_images: frozenset({"catalog_id", "row_id"}),
     vectors: frozenset({"catalog_id", "seq"}),
     pending: frozenset({"catalog_id", "write_seq", "write_time", "next_attempt", "backfill"}),
+    synonyms: frozenset({"catalog_id", "seq"}),
 }
 """Tables of an archive in their order, each with the columns that are not archived."""
 _TEXTS = {product_vectors: frozenset({"catalog_id", "row_id", "seq"})}
 """Vectors of texts, which only copies have: a restore embeds texts again."""
-_BATCHES = {"vectors": 512, "product_vectors": 512, "products": 500}
-"""26 MB at 1,280 dimensions; products have up to 200 kB."""
+_ADDED = frozenset({"synonyms"})
+"""Tables that backups of releases up to 0.20 lack."""
+_BATCHES = {"vectors": 512, "product_vectors": 512, "products": 500, "synonyms": 1}
+"""26 MB at 1,280 dimensions; products have up to 200 kB, synonyms up to 7 MB."""
 _OTHERS = 2_000
 
 
@@ -49,7 +53,8 @@ def _table(of: sa.Table, own: frozenset[str]) -> ArchiveTable:
         for column in of.columns
         if column.name not in own
     )
-    return ArchiveTable(of.name, columns, _BATCHES.get(of.name, _OTHERS))
+    batch = _BATCHES.get(of.name, _OTHERS)
+    return ArchiveTable(of.name, columns, batch, added=of.name in _ADDED)
 
 
 def _kind(column: sa.Column[Any]) -> ColumnType:

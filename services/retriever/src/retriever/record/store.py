@@ -36,6 +36,12 @@ from retriever.record.generations import (
 )
 from retriever.record.labels import read_labels, read_tagged
 from retriever.record.offer_updates import offer
+from retriever.record.synonyms import (
+    read_synonyms,
+    read_synonyms_since,
+    restore_synonyms,
+    set_synonyms,
+)
 from retriever.record.tables import metadata
 from retriever.record.taken_down import lift, read_takedowns, read_taken_down, take_down
 from retriever.record.texts import drop_blank, read_embedded, read_texts
@@ -161,6 +167,11 @@ class Record:
     words = _reads(keywords.read_words)
     words_since = _reads(keywords.read_words_since)
 
+    # Synonyms
+    synonyms = _reads(read_synonyms)
+    synonyms_since = _reads(read_synonyms_since)
+    set_synonyms = _writes_now(set_synonyms)
+
     # Photos that were taken down, and photos without a product
     taken_down = _reads(read_taken_down)
     take_down = _writes_now(take_down)
@@ -199,6 +210,7 @@ class Record:
     restore_vectors = _writes_now(restoring.put_vectors)
     restore_products = _writes_now(restoring.put_products)
     restore_pending = _writes_now(restoring.put_pending)
+    restore_synonyms = _writes_now(restore_synonyms)
     reach = _writes_now(session.reach)
 
     # Searches

@@ -59,6 +59,15 @@ def _of_product() -> sa.ForeignKeyConstraint:
     return sa.ForeignKeyConstraint(["catalog_id", "product_id"], product, ondelete="CASCADE")
 
 
+synonyms = sa.Table(
+    "synonyms",
+    metadata,
+    *_keys("catalog_id"),
+    *_values("rules"),
+    *_values("update_time", "seq", kind=_Number),
+)
+"""Synonyms of catalogs. `rules`: JSON (domain/synonyms.py). `seq`: the commit that wrote them."""
+
 sequences = sa.Table(
     "sequences",
     metadata,

@@ -29,6 +29,8 @@ from retriever.columns.ordering import (
 )
 from retriever.columns.table import ProductTable
 from retriever.domain.errors import ColumnsUnavailable
+from retriever.domain.synonyms import AskedWords, Others
+from retriever.domain.words import NO_OTHERS
 from retriever.search.query import EVERYTHING
 from servicekit.errors import FieldViolation
 from servicekit.off_loop import off_loop
@@ -36,7 +38,7 @@ from servicekit.requests import PageTokenInvalid, RequestInvalid, page_place, pa
 from sightline_rules.evaluation.work import Work
 from sightline_rules.fields import ORDERS
 from sightline_rules.filters import Filter
-from sightline_rules.words import asked_words
+from sightline_rules.synonyms import NO_SYNONYMS, Synonyms
 
 RANKED = "RANKED"
 """Order by a list of products of the request; the others follow, newest first."""
@@ -51,7 +53,13 @@ class WordRecord(Protocol):
     """The record, as listings of catalogs use it whose words are not in memory."""
 
     async def find_words(
-        self, catalog_id: str, asked: Sequence[str], condition: Filter, excluded: Collection[str]
+        self,
+        catalog_id: str,
+        asked: Sequence[str],
+        condition: Filter,
+        excluded: Collection[str],
+        *,
+        others: Others = NO_OTHERS,
     ) -> list[tuple[str, float]]:
         """Return up to 1,000 products that have any of the words and pass, with their matches."""
 
@@ -67,7 +75,9 @@ class BrowseQuery:
     size: int = 0
     token: str = ""
     text: str = ""
-    """Only products that have its words; empty: all."""
+    """Only products that have its words, or their synonyms; empty: all."""
+    language_code: str = ""
+    """Language of the text."""
     excluded: tuple[str, ...] = ()
     excluded_families: tuple[str, ...] = ()
     """Products that are excluded with all of their family."""
@@ -99,7 +109,9 @@ class BrowsePage:
     not_modified: bool = False
 
 
-async def browse(query: BrowseQuery, columns: Columns, record: WordRecord) -> BrowsePage:
+async def browse(
+    query: BrowseQuery, columns: Columns, record: WordRecord, synonyms: Synonyms = NO_SYNONYMS
+) -> BrowsePage:
     """Return a page of all products that pass.
 
     Raises RequestInvalid, PageTokenInvalid, ColumnsUnavailable and, when the call is abandoned,
@@ -113,7 +125,8 @@ async def browse(query: BrowseQuery, columns: Columns, record: WordRecord) -> Br
     table, state = view.table, str(view.table.commit)
     if state == query.known_state:
         return BrowsePage(view, state, not_modified=True)
-    places = await _passing(query, view, columns, record)
+    asked = AskedWords.of(query.text, synonyms, query.language_code)
+    places = await _passing(query, asked, view, columns, record)
     last = np.isin(places, table.places(query.last_ids))
     if query.last is not None:
         last |= await view.conditions.passing(query.last, places)
@@ -164,11 +177,13 @@ def check(query: BrowseQuery) -> None:
         raise RequestInvalid(*wrong)
 
 
-async def _passing(query: BrowseQuery, view: View, columns: Columns, record: WordRecord) -> Ints:
+async def _passing(
+    query: BrowseQuery, asked: AskedWords, view: View, columns: Columns, record: WordRecord
+) -> Ints:
     """Return the places of all products that pass, variants included."""
     table = view.table
     if query.text:
-        places = await _with_words(query, view, columns, record)
+        places = await _with_words(query, asked, view, columns, record)
     else:
         places = np.flatnonzero(table.alive)
     excluded = table.places(query.excluded)
@@ -182,18 +197,21 @@ async def _passing(query: BrowseQuery, view: View, columns: Columns, record: Wor
     return places[await view.conditions.passing(query.condition, places)]
 
 
-async def _with_words(query: BrowseQuery, view: View, columns: Columns, record: WordRecord) -> Ints:
+async def _with_words(
+    query: BrowseQuery, asked: AskedWords, view: View, columns: Columns, record: WordRecord
+) -> Ints:
     """Return the places of the products that have the words of a text: all if the catalog's words
     are in memory, else the 1,000 that match best."""
-    asked = asked_words(query.text)
-    held = await columns.words(query.catalog_id) if asked else None
+    held = await columns.words(query.catalog_id) if asked.words else None
     if held is not None and held[0] is view:
-        postings = held[1].asked(asked)
+        postings = held[1].asked(asked.words, asked.others)
         places, _ = await off_loop(postings.steps, postings.matching())
         return np.sort(places)
     found = list[tuple[str, float]]()
-    if asked:
-        found = await record.find_words(query.catalog_id, asked, query.condition, query.excluded)
+    if asked.words:
+        found = await record.find_words(
+            *(query.catalog_id, asked.words, query.condition, query.excluded), others=asked.others
+        )
     return _there(view.table, [product_id for product_id, _ in found])
 
 

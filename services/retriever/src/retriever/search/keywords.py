@@ -5,7 +5,7 @@ It reads the record alone, so it works without engine and models, and sees every
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -16,18 +16,21 @@ from retriever.columns.word_index import best
 from retriever.domain.errors import KeywordsInvalid
 from retriever.domain.generation import DEFAULT_SPACE
 from retriever.domain.index_values import Collapse
+from retriever.domain.synonyms import AskedWords
 from retriever.domain.vectors import Floats
 from retriever.domain.words import MOST_FOUND
 from retriever.ports.search import SearchRecord
 from retriever.search.candidates import Candidates, recorded_vectors
 from retriever.search.collapse import choose
+from retriever.search.corrections import corrected
 from retriever.search.exact import Ordered
 from retriever.search.query import DEFAULT_TOP_K, EVERYTHING, check_limits
 from retriever.search.search import Measure
 from servicekit.off_loop import off_loop
 from servicekit.requests import RequestInvalid
 from sightline_rules.filters import Filter
-from sightline_rules.words import asked_words
+from sightline_rules.stems import stemmer_of
+from sightline_rules.synonyms import NO_SYNONYMS, Synonyms
 
 MOST_TEXT = 4_096
 """Characters."""
@@ -44,6 +47,10 @@ class KeywordQuery:
     top_k: int = DEFAULT_TOP_K
     excluded: tuple[str, ...] = ()
     collapse: Collapse = Collapse.DROP
+    language_code: str = ""
+    """Language of the text, by which its words are compared with synonyms."""
+    correct: bool = False
+    """If true, and no product has a word of the text, the nearest words are searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,10 @@ class KeywordAnswer:
     candidates: Candidates
     """`similarities`: how well each matches, 0 to 1 (words.match)."""
     plan: str
+    uses: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """By product that lacks a part of the text: the part, and the synonym that it has instead."""
+    corrected: str = ""
+    """Text that was searched; empty: the given one."""
 
 
 async def search(
@@ -61,24 +72,57 @@ async def search(
     measure: Measure = lambda _: contextlib.nullcontext(),
     *,
     columns: Columns | None = None,
+    synonyms: Synonyms = NO_SYNONYMS,
 ) -> KeywordAnswer:
     """Return the products that match best; none for no word, or none that any product has.
 
     Raises KeywordsInvalid, RequestInvalid.
     """
     check(query)
-    asked = asked_words(query.text)
+    asked = AskedWords.of(query.text, synonyms, query.language_code)
     columns = columns or Columns(record, exact_rows=0)
     with measure("words"):
         matching = await _matching(query, asked, record, columns)
+        correction = ""
+        if query.correct and not matching.count:
+            correction = await _correction(query, asked, columns)
+        if correction:
+            asked = AskedWords.of(correction, synonyms, query.language_code)
+            matching = await _matching(query, asked, record, columns)
     with measure("hydrate"):
         found = await _ordered(query, matching, record)
     candidates = Candidates.of(found, query.top_k, query.collapse)
-    return KeywordAnswer(candidates, f"words: {len(asked)} asked, {found.rows} products match")
+    uses = await _uses(query.catalog_id, asked, candidates.product_ids, record)
+    meant = f", {len(asked.uses)} synonyms" if asked.uses else ""
+    plan = f"words: {len(asked.words)} asked{meant}, {found.rows} products match"
+    return KeywordAnswer(candidates, plan, uses, correction)
+
+
+async def _correction(query: KeywordQuery, asked: AskedWords, columns: Columns) -> str:
+    """Return the corrected text; empty if words are as they should be, or are not in memory."""
+    held = await columns.words(query.catalog_id) if asked.words and not asked.uses else None
+    if held is None:
+        return ""
+    return await corrected(query.text, held[1], stemmer_of(query.language_code))
+
+
+async def _uses(
+    catalog_id: str, asked: AskedWords, product_ids: Sequence[str], record: SearchRecord
+) -> dict[str, tuple[str, str]]:
+    """Return the synonyms by which products were found."""
+    if not asked.uses or not product_ids:
+        return {}
+    rows = await record.words(catalog_id, product_ids)
+    used = {name: asked.used(frozenset(" ".join(words).split())) for name, words in rows}
+    return {name: each for name, each in used.items() if each is not None}
 
 
 async def counts(
-    catalog_id: str, texts: Sequence[str], record: SearchRecord, columns: Columns
+    catalog_id: str,
+    texts: Sequence[str],
+    record: SearchRecord,
+    columns: Columns,
+    synonyms: Synonyms = NO_SYNONYMS,
 ) -> list[int]:
     """Return how many products a search finds by the words of each text, at most 1,000 each.
 
@@ -91,18 +135,19 @@ async def counts(
             raise RequestInvalid.at(
                 f"texts[{place}]", f"has more than {LONGEST_COUNTED} characters"
             )
-    return [await _count(catalog_id, asked_words(text), record, columns) for text in texts]
+    asked = (AskedWords.of(text, synonyms) for text in texts)
+    return [await _count(catalog_id, each, record, columns) for each in asked]
 
 
-async def _count(
-    catalog_id: str, asked: Sequence[str], record: SearchRecord, columns: Columns
-) -> int:
-    if not asked:
+async def _count(catalog_id: str, asked: AskedWords, record: SearchRecord, columns: Columns) -> int:
+    if not asked.words:
         return 0
     held = await columns.words(catalog_id)
     if held is None:
-        return len(await record.find_words(catalog_id, asked, EVERYTHING, frozenset()))
-    postings = held[1].asked(asked)
+        condition = (EVERYTHING, frozenset[str]())
+        found = await record.find_words(catalog_id, asked.words, *condition, others=asked.others)
+        return len(found)
+    postings = held[1].asked(asked.words, asked.others)
     places, _ = await off_loop(postings.steps, postings.matching())
     return min(len(places), MOST_FOUND)
 
@@ -120,20 +165,24 @@ class _Matching:
 
 
 async def _matching(
-    query: KeywordQuery, asked: Sequence[str], record: SearchRecord, columns: Columns
+    query: KeywordQuery, asked: AskedWords, record: SearchRecord, columns: Columns
 ) -> _Matching:
     """Return the products that words match: in memory if a catalog's words are held, else by the
     store."""
     excluded = frozenset(query.excluded)
-    held = await columns.words(query.catalog_id) if asked else None
+    held = await columns.words(query.catalog_id) if asked.words else None
     if held is not None:
         view, words = held
         passing = partial(view.conditions.passing, query.condition)
-        places, matches = await best(words.asked(asked), view.table, passing, excluded)
+        places, matches = await best(
+            words.asked(asked.words, asked.others), view.table, passing, excluded
+        )
         return _Matching(view, places, matches.tolist(), len(places))
     named = list[tuple[str, float]]()
-    if asked:
-        named = await record.find_words(query.catalog_id, asked, query.condition, excluded)
+    if asked.words:
+        named = await record.find_words(
+            *(query.catalog_id, asked.words, query.condition, excluded), others=asked.others
+        )
     view = await columns.of(query.catalog_id, [product_id for product_id, _ in named])
     places = view.table.places([product_id for product_id, _ in named])
     there = np.flatnonzero(places >= 0)

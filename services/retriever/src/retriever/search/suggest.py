@@ -1,12 +1,14 @@
 """Suggestions for a search box: completions of what was typed, facet values and products.
 
 All words have to occur; the last one may be unfinished. Only where nothing has the words as typed,
-the words that nothing has are replaced by the nearest ones. The order depends on nothing but the
+the words that nothing has are replaced by the nearest ones. What is found by the catalog's
+synonyms of typed words follows what is found by these. The order depends on nothing but the
 catalog: completions and values of most products first, then by alphabet.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import cast
 
 import numpy as np
@@ -29,6 +31,7 @@ from sightline_rules.filters import Availability
 from sightline_rules.lexicon import Stem
 from sightline_rules.phrases import Meaning, PhraseIndex, TypedText
 from sightline_rules.stems import stemmer_of
+from sightline_rules.synonyms import NO_SYNONYMS, Synonyms
 from sightline_rules.words import is_unspaced, word_spans, words_of
 
 MOST_PREFIX = 256
@@ -38,6 +41,8 @@ LEAST_LETTERS = 3
 """Letters from which products are suggested; scripts without spaces: from one."""
 _SPARE = 4
 """Products that are looked at for each suggested one, as variants and equal titles count once."""
+MOST_REPHRASED = 4
+"""Texts with synonyms that are searched beside the typed one."""
 _STEM_STEPS, _NEAREST_STEPS = 500, 4_000
 """Cost of finding the words of a stem, and the nearest ones."""
 
@@ -88,7 +93,9 @@ class CatalogSuggestions:
 NOTHING = CatalogSuggestions()
 
 
-async def suggest(query: SuggestionQuery, indexes: SuggestionIndexes) -> CatalogSuggestions:
+async def suggest(
+    query: SuggestionQuery, indexes: SuggestionIndexes, synonyms: Synonyms = NO_SYNONYMS
+) -> CatalogSuggestions:
     """Return suggestions; none for a text without a word.
 
     Raises RequestInvalid, ColumnsUnavailable (the catalog is not in memory, or not read yet) and
@@ -103,13 +110,43 @@ async def suggest(query: SuggestionQuery, indexes: SuggestionIndexes) -> Catalog
         raise ColumnsUnavailable
     view, index = found
     stem = stemmer_of(query.language_code)
+    texts = [(query, typed), *_rephrased(query, typed, synonyms, stem)]
     for tolerant in (False, True):
-        cost = len(typed.words) * (_NEAREST_STEPS if tolerant else _STEM_STEPS)
-        meant = await off_loop(cost, _meant(index, typed, stem, tolerant=tolerant))
-        search = _Search(query, typed, view.table, index, meant)
-        if answer := await off_loop(search.steps, search.run()):
-            return answer
+        answers = []
+        for asked, words in texts[:1] if tolerant else texts:
+            cost = len(words.words) * (_NEAREST_STEPS if tolerant else _STEM_STEPS)
+            meant = await off_loop(cost, _meant(index, words, stem, tolerant=tolerant))
+            search = _Search(asked, words, view.table, index, meant)
+            answers.append(await off_loop(search.steps, search.run()))
+        if any(answers):
+            return answers[0] if len(answers) == 1 else _merged(answers, query.size)
     return NOTHING
+
+
+def _rephrased(
+    query: SuggestionQuery, typed: TypedText, synonyms: Synonyms, stem: Stem | None
+) -> Iterable[tuple[SuggestionQuery, TypedText]]:
+    """Yield the text with a part of it replaced by a synonym, each once."""
+    texts = dict[str, None]()
+    for use in synonyms.uses(typed.words, stem):
+        before, after = typed.words[: use.start], typed.words[use.end :]
+        if not any(map(is_unspaced, (*before, *after))):  # these are overlapping pairs
+            texts[" ".join((*before, use.written, *after)) + " " * typed.finished] = None
+    for text in [*texts][:MOST_REPHRASED]:
+        if words := TypedText.of(text):
+            yield replace(query, prefix=text), words
+
+
+def _merged(answers: Sequence[CatalogSuggestions], size: int) -> CatalogSuggestions:
+    """Return the suggestions of several texts, those of the first text first, each once."""
+
+    def each(kind: str) -> list[CatalogSuggestion]:
+        found = dict[tuple[str, str], CatalogSuggestion]()
+        for one in chain.from_iterable(getattr(answer, kind) for answer in answers):
+            found.setdefault((one.field, " ".join(words_of(one.text))), one)
+        return list(found.values())[:size]
+
+    return CatalogSuggestions(each("completions"), each("facet_values"), each("products"))
 
 
 def check(query: SuggestionQuery) -> None:

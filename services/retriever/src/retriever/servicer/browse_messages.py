@@ -18,6 +18,7 @@ def query(catalog_id: str, request: products_pb.BrowseProductsRequest) -> Browse
         size=request.page_size,
         token=request.page_token,
         text=request.text,
+        language_code=request.language_code,
         excluded=tuple(request.exclude_product_ids),
         excluded_families=tuple(request.exclude_family_product_ids),
         last=filter_messages.condition(request.last_filter) if buried else None,

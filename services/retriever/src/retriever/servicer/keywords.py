@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from retriever.catalog.synonyms import HeldSynonyms
 from retriever.columns.keeper import Columns
 from retriever.columns.suggestion_index import SuggestionIndexes
 from retriever.ports.search import SearchRecord
@@ -30,6 +31,7 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
     catalogs: Collection[str]
     record: SearchRecord
     columns: Columns
+    synonyms: HeldSynonyms
     indexes: SuggestionIndexes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,12 +48,22 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
             top_k=request.top_k or DEFAULT_TOP_K,
             excluded=tuple(request.exclude_product_ids),
             collapse=vector_messages.collapse(request.collapse),
+            language_code=request.language_code,
+            correct=request.correct,
         )
         stages = telemetry.Stages()
-        answer = await keywords.search(query, self.record, stages.measure, columns=self.columns)
+        synonyms = await self.synonyms.of(query.catalog_id)
+        answer = await keywords.search(
+            query, self.record, stages.measure, columns=self.columns, synonyms=synonyms
+        )
         return vectors_pb.SearchResponse(
             **column_messages.found(answer.candidates),
             plan=answer.plan,
+            corrected_text=answer.corrected,
+            synonyms=[
+                vectors_pb.UsedSynonym(product_id=name, typed=typed, term=term)
+                for name, (typed, term) in answer.uses.items()
+            ],
             stage_timings=wire.timings(stages.finished),
         )
 
@@ -59,7 +71,10 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
         self, request: keywords_pb.CountKeywordsRequest, context: Context
     ) -> keywords_pb.CountKeywordsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        found = await keywords.counts(catalog, request.texts, self.record, self.columns)
+        synonyms = await self.synonyms.of(catalog)
+        found = await keywords.counts(
+            catalog, request.texts, self.record, self.columns, synonyms=synonyms
+        )
         return keywords_pb.CountKeywordsResponse(product_counts=found)
 
     async def SuggestTexts(
@@ -71,7 +86,7 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
             size=request.page_size or DEFAULT_SUGGESTIONS,
             language_code=request.language_code,
         )
-        found = await suggest(query, self.indexes)
+        found = await suggest(query, self.indexes, await self.synonyms.of(query.catalog_id))
         return keywords_pb.SuggestTextsResponse(
             completions=map(_suggested, found.completions),
             facet_values=map(_suggested, found.facet_values),

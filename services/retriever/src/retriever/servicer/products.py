@@ -7,6 +7,7 @@ from itertools import compress
 from typing import NamedTuple, Protocol
 
 from retriever.catalog import deletions, imports, partial_updates, products
+from retriever.catalog.synonyms import HeldSynonyms
 from retriever.columns.keeper import Columns
 from retriever.columns.products import each_passes
 from retriever.columns.table import ProductTable
@@ -54,6 +55,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     import_delete_share: float
     """Share of a catalog that an import may delete without `force`, 0 to 1."""
     columns: Columns
+    synonyms: HeldSynonyms
 
     @cached_property
     def _rows(self) -> "_Rows":
@@ -154,7 +156,8 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     ) -> products_pb.BrowseProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         query = browse_messages.query(catalog, request)
-        page = await browse.browse(query, self.columns, self.record)
+        synonyms = await self.synonyms.of(catalog)
+        page = await browse.browse(query, self.columns, self.record, synonyms)
         rows = await self._passing(catalog, page.view.table, page.places, query.condition)
         shown = list(_messages(rows, unshown=False))
         return browse_messages.response(page, shown, self.columns.product_count(catalog))

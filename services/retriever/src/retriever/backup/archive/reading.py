@@ -33,14 +33,19 @@ class ArchiveReader:
     def _check_names(self) -> None:
         names = [file.name for file in self.manifest.files if file.name != PHOTOS]
         known = [table.member for table in self._tables.values()]
+        there = [table.member for table in self._tables.values() if self._there(table)]
         if set(names) - set(known):
             raise BackupVersionUnsupported("it holds tables of a newer version")
-        if names != known:
-            raise BackupDamaged(MANIFEST, f"must name {', '.join(known)}")
+        if names != there:
+            raise BackupDamaged(MANIFEST, f"must name {', '.join(there)}")
+
+    def _there(self, table: ArchiveTable) -> bool:
+        """Return whether the backup has a table, or has to have it."""
+        return not table.added or any(f.name == table.member for f in self.manifest.files)
 
     def take_tables(self, progress: Progress) -> None:
         """Copy the tables into the spool, each checked against its hash; then open the photos."""
-        for table in self._tables.values():
+        for table in filter(self._there, self._tables.values()):
             with self._backup.open(table.member) as file:
                 self._copy(table.name, file, progress)
         self._file = self._open_photos()
@@ -62,8 +67,10 @@ class ArchiveReader:
         return self._backup.open(PHOTOS)
 
     def rows(self, name: str) -> Iterator[list[Row]]:
-        """Yield the rows of a table, in batches; after `take_tables`."""
+        """Yield the rows of a table, in batches; after `take_tables`. None if it is absent."""
         table = self._tables[name]
+        if not self._there(table):
+            return iter(())
         return self._spool.rows(table, self.manifest.rows(table.member))
 
     def photos(self, images: Sequence[Row]) -> list[tuple[str, bytes]]:

@@ -1,0 +1,116 @@
+"""``sightline synonyms``"""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from sightline.retriever.v1 import synonym_service_pb2 as pb
+from sightline_client.cli.base import options, running
+from sightline_client.cli.base.group import Commands
+from sightline_client.cli.base.suite import Suite
+from sightline_client.client import SightlineClient
+from sightline_client.convert import from_wire
+from sightline_client.errors import InvalidRequest
+from sightline_client.files.model import FileRefused
+from sightline_client.values.synonyms import Synonyms, synonym_rules
+
+app = Commands(
+    no_args_is_help=True,
+    help="Show and replace the words that mean the same to a catalog's shoppers.",
+)
+
+MOST_BYTES = 8 * 2**20
+_RULE = re.compile(r"rules\[(\d+)\]")
+
+
+@app.command()
+def show(*, suite: Suite) -> None:
+    """Show the synonyms of the catalog: a rule a line, as `synonyms set` reads them.
+
+    [bold]Example[/bold]
+
+      sightline synonyms show > synonyms.txt
+    """
+    request = pb.GetSynonymsRequest(catalog_id=suite.catalog)
+    found = suite.run(
+        lambda client: client.calls(client.calls.admin.GetSynonyms, request, suite.timeout)
+    )
+    if suite.json:
+        running.show_json(found)
+        return
+    lines = map(str, from_wire.synonyms(found).rules)
+    running.show(Text("\n".join(lines) or "# no synonyms"), whole_lines=True)
+
+
+@app.command("set")
+def set_(
+    *,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="A rule a line: `sneaker, trainer, running shoe` mean the same; `vino => wine`:"
+            " vino also means wine. Empty lines, and what follows a #, are skipped.",
+        ),
+    ],
+    etag: Annotated[
+        str,
+        options.words(
+            metavar="ETAG",
+            help="Replace them only if they still have this etag, as shown with --json.",
+        ),
+    ] = "",
+    suite: Suite,
+) -> None:
+    """Replace all synonyms of the catalog by those of a file. Searches use them after 5 seconds at
+    most. An empty file removes all.
+
+    [bold]Example[/bold]
+
+      sightline synonyms set synonyms.txt
+    """
+    lines = _lines(file)
+    rules = synonym_rules(lines)
+
+    async def store(client: SightlineClient) -> Synonyms:
+        try:
+            return await client.set_synonyms([rule for _, rule in rules], etag=etag)
+        except InvalidRequest as error:
+            raise _by_line(error, [number for number, _ in rules]) from error
+
+    suite.answer(store, lambda made: Text(f"{len(made.rules):,} rules, etag {made.etag}"))
+
+
+def _by_line(error: InvalidRequest, numbers: list[int]) -> InvalidRequest:
+    """Return the error with the lines of the file instead of the rules' indexes."""
+
+    def line(match: re.Match[str]) -> str:
+        place = int(match[1])
+        return f"line {numbers[place]}" if place < len(numbers) else match[0]
+
+    named = [
+        replace(
+            each, field=_RULE.sub(line, each.field), description=_RULE.sub(line, each.description)
+        )
+        for each in error.violations
+    ]
+    message = _RULE.sub(line, error.message)
+    return InvalidRequest(replace(error.failure, message=message, violations=tuple(named)))
+
+
+def _lines(file: Path) -> list[str]:
+    def read() -> list[str]:
+        if file.stat().st_size > MOST_BYTES:
+            raise FileRefused(f"{file} has more than 8 MiB", "Give at most 2,000 rules.")
+        try:
+            return file.read_text(encoding="utf-8-sig").split("\n")
+        except UnicodeDecodeError as error:
+            raise FileRefused(f"{file} is not UTF-8", "Save it as UTF-8.") from error
+
+    return running.guarded(read)
