@@ -50,7 +50,7 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
         stages = telemetry.Stages()
         answer = await keywords.search(query, self.record, stages.measure, columns=self.columns)
         return vectors_pb.SearchResponse(
-            **column_messages.found(answer.candidates),
+            **column_messages.found(answer.candidates, request.filter.market_id),
             plan=answer.plan,
             stage_timings=wire.timings(stages.finished),
         )
