@@ -228,7 +228,7 @@ FIELDS: tuple[Field, ...] = (
     Field(
         name="market",
         kind=MarketsKind(),
-        summary="Values by market; filters ask in which markets a product is sold.",
+        summary="Values by market; filters ask where a product is sold.",
         message="markets",
         columns=("markets",),
         filtered=True,
