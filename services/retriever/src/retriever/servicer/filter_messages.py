@@ -33,7 +33,7 @@ def rejection(
     fields = common_fields(product_service_pb2.Rejection.DESCRIPTOR, found)
     message = product_service_pb2.Rejection(**fields, product_id=product_id)
     if sent.market_id:
-        whole = sent.WhichOneof("expression") == "all"
+        whole = sent.WhichOneof("expression") in (None, "all")
         last = len(sent.all.filters) if whole else 1
         if found.path.startswith(f"filter.all.filters[{last}]."):
             message.path = "filter.market_id"
