@@ -170,6 +170,23 @@ async def test_filters_controls_and_explanations_are_about_the_market(shop: Shop
     assert (placed.product.title, placed.product.price.units) == ("Günstig", 5)
 
 
+async def test_a_fault_of_a_filter_in_a_market_keeps_its_path(shop: Shop) -> None:
+    wrong = filter_pb2.Filter(market_id="de", existence=filter_pb2.Existence(field="colour"))
+    error = await refused(shop.ask.Recommend(pb.RecommendRequest(filter=wrong)))
+    assert (error.reason, error.violations[0].field) == (
+        "FILTER_INVALID",
+        "filter.existence.field",
+    )
+    given, words = within("Germany"), [pb.QuerySignal(text="all")]
+    for call in (
+        shop.ask.Recommend(pb.RecommendRequest(filter=given)),
+        shop.ask.List(pb.ListRequest(filter=given)),
+        shop.ask.Search(pb.SearchRequest(filter=given, signals=words)),
+    ):
+        error = await refused(call)
+        assert (error.reason, error.violations[0].field) == ("FILTER_INVALID", "filter.market_id")
+
+
 async def test_a_page_and_its_etag_are_of_one_market(shop: Shop) -> None:
     one = await shop.ask.Recommend(pb.RecommendRequest(filter=within("fr"), page_size=2))
     token = one.next_page_token

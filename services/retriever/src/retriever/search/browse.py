@@ -65,8 +65,6 @@ class BrowseQuery:
     order: str
     """Key of ORDERS, or RANKED."""
     condition: Filter = EVERYTHING
-    market_id: str = ""
-    """Market by whose values products are ordered; empty: by their own."""
     size: int = 0
     token: str = ""
     text: str = ""
@@ -82,6 +80,8 @@ class BrowseQuery:
     """For RANKED: best first."""
     facets: tuple[AskedFacet, ...] = ()
     known_state: str = ""
+    market_id: str = ""
+    """Market by whose values products are ordered; empty: by their own."""
 
 
 @dataclass(frozen=True, slots=True)
