@@ -1,14 +1,14 @@
 """Values of products by market, beside the columns of their own values.
 
-Each market that products name takes 12 bytes for every product of the catalog, and the titles that
-are its own.
+Each market that products name takes 12 bytes for every place of the table, and the titles that are
+its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,15 +23,17 @@ from sightline_rules.evaluation.texts import Lookups, Texts
 from sightline_rules.evaluation.work import Work
 from sightline_rules.fields import Field
 from sightline_rules.filters import Comparison, Existence, Leaf, Membership, Operator
-from sightline_rules.markets import MarketList, MarketValues, markets_of
+from sightline_rules.markets import markets_of
 
 OWN = -2
 """Amount of a product that has no price of its own in the market."""
 NO_LIST, LISTED = np.int8(-1), np.int8(-2)
 """Availability of a product that the market does not list, and of one that is listed with its own
 availability."""
-_READ = 4_096
-"""Products whose markets are decoded at a time."""
+_Stored: TypeAlias = Sequence[Any]
+"""Values of one market as they are stored (stored.market_cells)."""
+_READ = 256
+"""Products whose markets are decoded at a time: few, as the garbage collector scans them."""
 
 
 @dataclass(slots=True)
@@ -96,39 +98,35 @@ class MarketsColumn:
     def fill(self, places: Sequence[int], rows: Sequence[Cells]) -> None:
         for start in range(0, len(places), _READ):
             some = slice(start, start + _READ)
-            self._fill(places[some], [stored.markets(row[self._name]) for row in rows[some]])
+            given = [stored.market_cells(row[self._name]) for row in rows[some]]
+            self._fill(places[some], given)
 
-    def _fill(self, places: Sequence[int], given: Sequence[MarketList]) -> None:
+    def _fill(self, places: Sequence[int], given: Sequence[Sequence[_Stored]]) -> None:
         self.everywhere[list(places)] = [not each for each in given]
-        listed: dict[str, dict[int, MarketValues]] = {}
+        listed: dict[str, list[tuple[int, _Stored]]] = {}
         for place, markets in zip(places, given, strict=True):
             for each in markets:
-                listed.setdefault(each.market_id, {})[place] = each
+                listed.setdefault(each[0], []).append((place, each))
         for market_id in listed.keys() - self.arrays.keys():
             self.arrays[market_id] = MarketArrays.empty(self._size)
         for market_id, arrays in self.arrays.items():
-            self._fill_market(arrays, places, listed.get(market_id, {}))
+            self._fill_market(arrays, places, listed.get(market_id, ()))
 
     def _fill_market(
-        self, arrays: MarketArrays, places: Sequence[int], listed: Mapping[int, MarketValues]
+        self, arrays: MarketArrays, places: Sequence[int], listed: Sequence[tuple[int, _Stored]]
     ) -> None:
-        """Replace the values of one market at some places. `listed`: by place that it lists."""
-        every, at, values = list(places), list(listed), listed.values()
+        """Replace the values of one market at some places. `listed`: those that it lists."""
+        every, at = list(places), [place for place, _ in listed]
         arrays.micros[every], arrays.availability[every] = OWN, NO_LIST
-        code, prices = self._prices.currencies.code, [each.price for each in values]
-        arrays.micros[at] = [OWN if price is None else price.micros for price in prices]
-        arrays.codes[at] = [0 if price is None else code(price.currency) for price in prices]
-        arrays.availability[at] = [*map(self._state, values)]
-        titles = {place: each.title for place, each in listed.items() if each.title}
-        known = arrays.titles.keys() & set(every)
+        money, state = self._prices.currencies.code, self._availabilities.code
+        arrays.micros[at] = [OWN if each[1] is None else each[1] for _, each in listed]
+        arrays.codes[at] = [0 if each[1] is None else money(each[2]) for _, each in listed]
+        arrays.availability[at] = [state(each[3]) if each[3] else LISTED for _, each in listed]
+        titles = {place: each[4] for place, each in listed if each[4]}
+        known = arrays.titles.keys() & set(every) if arrays.titles else set[int]()
         if titles or known:
             kept = {place: arrays.titles[place] for place in arrays.titles.keys() - known}
             arrays.titles = kept | titles
-
-    def _state(self, value: MarketValues) -> int:
-        if value.availability is None:
-            return int(LISTED)
-        return self._availabilities.code(str(value.availability))
 
     def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> AskedMarkets:  # noqa: ARG002
         everywhere = self.everywhere[places]

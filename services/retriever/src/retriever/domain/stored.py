@@ -171,6 +171,12 @@ def _market_cells(value: MarketValues) -> list[Any]:
     return [value.market_id, micros, currency, value.availability or "", *texts]
 
 
+def market_cells(text: str | None) -> Sequence[Sequence[Any]]:
+    """Return the values by market in a cell as they are stored: id, micros (None: no price),
+    currency, availability ("": none), and four texts, of which the first is the title."""
+    return json.loads(text) if text else ()
+
+
 def markets(text: str | None) -> MarketList:
     """Return the values by market in a cell; none for NULL."""
     return tuple(
@@ -180,7 +186,7 @@ def markets(text: str | None) -> MarketList:
             Availability(availability) if availability else None,
             *texts,
         )
-        for market_id, micros, currency, availability, *texts in json.loads(text or "[]")
+        for market_id, micros, currency, availability, *texts in market_cells(text)
     )
 
 
