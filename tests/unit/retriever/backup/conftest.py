@@ -16,15 +16,7 @@ from retriever.catalog import products
 from retriever.catalog.takedowns import PermittedPhotos
 from retriever.domain.collection_names import shaped
 from retriever.domain.generation import IndexKind, IndexParameters, VectorMetric, Verification
-from retriever.domain.product import (
-    Amount,
-    ImageDraft,
-    MarketDraft,
-    Offer,
-    Product,
-    ProductDraft,
-    ProductOrder,
-)
+from retriever.domain.product import Amount, ImageDraft, Offer, Product, ProductDraft, ProductOrder
 from retriever.domain.vectors import VectorWrite
 from retriever.record import Record
 from retriever.wiring import job_queue
@@ -50,10 +42,6 @@ BIG = ProductDraft(
     availability=Availability.OUT_OF_STOCK,
     tags=("organic", "naïve"),
     attributes=(("abv", 13.5), ("organic", True), ("grape", "Nebbiolo"), ("grape", "Barbera")),
-    markets=(
-        MarketDraft("de", Amount("EUR", 9, 0), Availability.PREORDER, title="Barolo „Riserva“"),
-        MarketDraft("ch-fr"),
-    ),
     language_code="it",
     uri="https://shop.example/p",
 )
