@@ -65,7 +65,7 @@ class Filter(google.protobuf.message.Message):
     `price`, `availability` and `title` are the market's in conditions, scenes' conditions, sorts, facets, ranking and
     results; results also have its description, language and address. A market that no product names is valid: it has
     the products without a list of markets. Only on the outermost filter of a request; elsewhere rejected with
-    FILTER_INVALID. Default: no market; every product passes with its own values.
+    FILTER_INVALID. Services before 0.21 ignore this field. Default: no market; every product passes with its own values.
     """
     @property
     def all(self) -> Global___FilterList:
