@@ -39,7 +39,7 @@ FIXED = {
 
 NAMES = {"language_code": "language"}
 """Fields with another name in Product than in the message."""
-COLUMNS = {"availability": "available", "language_code": "language"}
+COLUMNS = {"availability": "available", "language_code": "language", "market": "markets"}
 """Fields with another name in files than in filters."""
 
 KINDS = {
@@ -57,6 +57,11 @@ KINDS = {
         'ComparedField[Availability]("{0}")',
     ),
     "attributes": ("tuple[Attribute, ...] = ()", "", ""),
+    "markets": (
+        "tuple[MarketValues, ...] = ()",
+        "() = sold in all markets.",
+        'ComparedField[str]("{0}")',
+    ),
 }
 """By name of the kind: type and default in Product, description, and field of F."""
 
@@ -66,6 +71,7 @@ MEMBERS = {"category path": "CATEGORY", "choice": "AVAILABILITY"}
 HINTS = {
     "category path": 'Levels joined by " > ", such as "Wine > Red": the category and all below it.',
     "money": "Only amounts in the same currency pass.",
+    "markets": '``F.market == "de"`` passes products that are sold there.',
     "texts": "``==`` and ``contains``: one of the texts is equal.",
 }
 """By name of the kind: hint for writing filters."""
@@ -83,6 +89,7 @@ from sightline_client.values.catalog import (
     Attribute,
     Availability,
     CategoryDoubt,
+    MarketValues,
     Money,
     ProductImage,
 )

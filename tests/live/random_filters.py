@@ -23,6 +23,7 @@ from sightline_rules.filters import (
     Time,
     Value,
 )
+from sightline_rules.markets import MarketValues
 
 TEXTS = ["red", "Red", "it's", 'say "hi"', "\\", '" or 1 == 1', "') or seq > 0 --", "红", "%", "_"]
 PATHS = ["", "Wine", "Wine > Red", "Wine > Red > Dry", "Wine > White", "it's > \\", "红 > 葡萄"]
@@ -32,6 +33,9 @@ NUMBERS = [0.0, -1.5, 13.0, 13.000000001, 2015.0, 1e300]
 STEPS = [0.0, 0.1, 1.0, 4.3, 5.0]
 """Numbers of which products have some."""
 KEYS = ["grape", "abv", "organic", *(f"key_{number}" for number in range(30))]
+
+
+MARKETS = ["ch-fr", "de", "fr"]
 
 
 def value(field: str, chance: random.Random) -> Value:
@@ -46,6 +50,8 @@ def value(field: str, chance: random.Random) -> Value:
             return chance.choice([*PATHS, *TEXTS])
         case kinds.NumberKind():
             return chance.choice([*NUMBERS, *STEPS])
+        case kinds.MarketsKind():
+            return chance.choice([*MARKETS, *TEXTS])
         case kinds.AttributesKind():
             return chance.choice([*TEXTS[:4], *NUMBERS, True, False])
         case _:
@@ -86,6 +92,9 @@ def _fact(field: Field, chance: random.Random) -> object:
             return attributes(chance)
         case kinds.TextKind(least=least):
             return chance.choice(TEXTS if least else ["", *TEXTS])
+        case kinds.MarketsKind():
+            chosen = chance.sample(MARKETS, chance.choice([0, 0, 1, 3]))
+            return tuple(MarketValues(each) for each in sorted(chosen))
         case kind:
             raise AssertionError(f"say here what a {kind.name} may hold")
 

@@ -60,6 +60,7 @@ from sightline_client.values.catalog import ImportBatch as ImportBatch
 from sightline_client.values.catalog import ImportMode as ImportMode
 from sightline_client.values.catalog import ImportReport as ImportReport
 from sightline_client.values.catalog import ImportState as ImportState
+from sightline_client.values.catalog import MarketValues as MarketValues
 from sightline_client.values.catalog import Money as Money
 from sightline_client.values.catalog import Offer as Offer
 from sightline_client.values.catalog import OfferBatch as OfferBatch

@@ -24,6 +24,7 @@ from sightline_rules.filters import (
     attribute_key,
 )
 from sightline_rules.kinds import FieldKind
+from sightline_rules.markets import MARKET, split, value_of
 
 
 class Facts:
@@ -63,10 +64,14 @@ class Facts:
         """Return kind and fact of a field as a filter names it. Raises FilterInvalidError."""
         if key := attribute_key(name):
             return _ATTRIBUTES, self._values["attributes"].get(key, ())
-        field = NAMED.get(name)
+        base, market_id = split(name)
+        field = NAMED.get(base)
         if field is None or not field.filtered:
             raise FilterInvalidError("filter", f"{name} can't be evaluated; check() first")
-        return field.kind, self._values[name]
+        if market_id:
+            markets = self._values[MARKET]
+            return field.kind, value_of(base, self._values[base], markets, market_id)
+        return field.kind, self._values[base]
 
 
 _ATTRIBUTES = NAMED["attributes"].kind

@@ -21,12 +21,14 @@ from sightline_rules.kinds import (
     CategoryKind,
     ChoiceKind,
     FieldKind,
+    MarketsKind,
     MoneyKind,
     NumberKind,
     TextKind,
     TextsKind,
     TimeKind,
 )
+from sightline_rules.markets import MARKET
 
 WEIGHTS: Mapping[str, float] = {"title": 2.0, "names": 1.5, "details": 1.0}
 """Weights of words in keyword search, by the column of `keywords` that holds them."""
@@ -224,6 +226,15 @@ FIELDS: tuple[Field, ...] = (
         summary="The shop's page of the product.",
     ),
     Field(
+        name="market",
+        kind=MarketsKind(),
+        summary="Values by market; filters ask where a product is sold.",
+        message="markets",
+        columns=("markets",),
+        filtered=True,
+        since="0.21",
+    ),
+    Field(
         name="create_time",
         kind=TimeKind(),
         summary="Time when the catalog first stored the product (UTC).",
@@ -251,6 +262,7 @@ ORDERS: Mapping[str, tuple[Field, FieldOrder]] = {
     order.name: (field, order) for field in FIELDS for order in field.sorted
 }
 """Orders by name, with the field of each."""
+MARKETS = NAMED[MARKET]
 BY_FILTER: Mapping[str, Field] = {
     ATTRIBUTES if isinstance(field.kind, AttributesKind) else field.name: field
     for field in FILTERED

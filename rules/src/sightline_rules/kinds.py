@@ -29,6 +29,7 @@ from sightline_rules.filters import (
     Time,
     Value,
 )
+from sightline_rules.markets import MarketList, sold
 
 Literal = type[str] | type[Money] | type[Availability] | type[Time] | type[float] | type[bool]
 
@@ -450,6 +451,27 @@ class AttributesKind(FieldKind):
     def shown(self, fact: tuple[AttributeValue, ...]) -> str:
         texts = (value if isinstance(value, str) else literal(value) for value in fact)
         return ", ".join(texts) or UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class MarketsKind(FieldKind):
+    """Values by market. Conditions ask in which markets the product is sold; one without a list is
+    sold in all, and EXISTS passes one with a list."""
+
+    name: ClassVar[str] = "markets"
+    unknown: ClassVar[MarketList] = ()
+    operators: ClassVar[Mapping[Literal, frozenset[Operator]]] = {str: EQUALITY}
+
+    def is_among(self, fact: MarketList, asked: Membership) -> bool:
+        return bool(asked.values) and (
+            not fact or any(each.market_id in asked.distinct for each in fact)
+        )
+
+    def compares(self, fact: MarketList, operator: Operator, value: Any) -> bool:
+        return sold(fact, value) == (operator is Operator.EQUAL)
+
+    def shown(self, fact: MarketList) -> str:
+        return ", ".join(each.market_id for each in fact) or "all"
 
 
 def _equal_values(leaf: Leaf) -> Sequence[Value]:

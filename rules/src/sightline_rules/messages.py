@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any as Anything
 from typing import TypeAlias
 
-from sightline_rules import categories, filter_checks, filters, kinds
+from sightline_rules import categories, filter_checks, filters, kinds, markets
 from sightline_rules.facts import Facts, by_key
 from sightline_rules.fields import FILTERED, Field
 from sightline_rules.filters import Availability, Filter, Money, Operator, Time
+from sightline_rules.markets import MarketValues
 
 Message: TypeAlias = Anything
 
@@ -44,10 +45,21 @@ def fact(field: Field, product: Message) -> Anything:
             return Time(value.ToMicroseconds())
         case kinds.MoneyKind():
             return _amount(value) if product.HasField(field.wire) else None
+        case kinds.MarketsKind():
+            return tuple(map(_market, value))
         case kinds.StepsKind() as kind:
             return kind.plain(value) if product.HasField(field.wire) else None
         case _:
             return value
+
+
+def _market(given: Message) -> MarketValues:
+    return MarketValues(
+        market_id=given.market_id,
+        price=_amount(given.price) if given.HasField("price") else None,
+        availability=AVAILABILITIES.get(given.availability),
+        title=given.title,
+    )
 
 
 def attributes_of(given: Iterable[Message]) -> dict[str, tuple[filters.AttributeValue, ...]]:
@@ -58,12 +70,28 @@ def attributes_of(given: Iterable[Message]) -> dict[str, tuple[filters.Attribute
 
 
 def condition(message: Message, path: str = "filter") -> Filter:
-    """Return a filter that can be evaluated. Raises FilterInvalidError with the fault's path."""
-    return filter_checks.check(read(message, path), path)
+    """Return a filter that can be evaluated, in its market. Raises FilterInvalidError with the
+    fault's path."""
+    market_id = markets.check(message.market_id, f"{path}.market_id")
+    return markets.within(without_market(message, path), market_id)
+
+
+def without_market(message: Message, path: str = "filter") -> Filter:
+    """Return a filter on the products' own values, whatever its market. Raises
+    FilterInvalidError."""
+    return filter_checks.check(_read(message, path), path)
 
 
 def read(message: Message, path: str = "filter") -> Filter:
-    """Return a filter, not yet checked (filter_checks.check). Raises FilterInvalidError."""
+    """Return a filter within another one, not yet checked (filter_checks.check). Raises
+    FilterInvalidError."""
+    if message.market_id:
+        problem = "is only allowed on the outermost filter of a request"
+        raise filters.FilterInvalidError(f"{path}.market_id", problem)
+    return _read(message, path)
+
+
+def _read(message: Message, path: str) -> Filter:
     match message.WhichOneof("expression"):
         case "all":
             return filters.All(_filters(message.all, f"{path}.all"))

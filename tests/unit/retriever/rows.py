@@ -28,6 +28,8 @@ def _bare(field: Field) -> dict[str, Any]:
             return dict.fromkeys(field.stored, "[]")
         case kinds.TimeKind():
             return dict.fromkeys(field.stored, 0)
+        case kinds.MarketsKind():
+            return dict.fromkeys(field.stored)
         case kind:
             return dict.fromkeys(field.stored, kind.unknown)
 

@@ -14,6 +14,7 @@ from sightline_rules.filters import (
     ATTRIBUTES,
     All,
     Any,
+    Availability,
     Comparison,
     Existence,
     Filter,
@@ -23,6 +24,7 @@ from sightline_rules.filters import (
     Operator,
     Time,
 )
+from sightline_rules.markets import MarketValues
 
 WORDS = ("red", "Red", "it's", 'say "hi"', "红", "a > b", "Wine", "Straße")
 PATHS = ((), ("Wine",), ("Wine", "Red"), ("Wine", "Red", "Dry"), ("Winery",), ("红", "葡萄"))
@@ -32,6 +34,13 @@ NUMBERS = (0.0, 0.1, -1.5, 3.0, 4.25, 4.3, 5.0, 7.0, 1e300)
 KEYS = ("grape", "abv", "organic")
 
 MONEY = st.builds(Money, st.sampled_from(["EUR", "USD"]), st.sampled_from(MICROS))
+MARKET = st.builds(
+    MarketValues,
+    market_id=st.sampled_from(["de", "fr", "ch-fr"]),
+    price=st.none() | MONEY,
+    availability=st.none() | st.sampled_from(list(Availability)),
+    title=st.sampled_from(["", *WORDS]),
+)
 ATTRIBUTE = st.one_of(
     st.builds(Attribute, st.just("grape"), st.sampled_from(WORDS)),
     st.builds(Attribute, st.just("abv"), st.sampled_from(NUMBERS)),
@@ -39,7 +48,7 @@ ATTRIBUTE = st.one_of(
 )
 
 
-def contents(field: Field) -> st.SearchStrategy[Anything]:
+def contents(field: Field) -> st.SearchStrategy[Anything]:  # noqa: C901 - a case for each kind
     """Return values that a product may have in a field."""
     match field.kind:
         case kinds.TextKind(least=least):
@@ -62,6 +71,9 @@ def contents(field: Field) -> st.SearchStrategy[Anything]:
         case kinds.AttributesKind():
             several = st.lists(ATTRIBUTE, max_size=4, unique_by=lambda a: (a.key, str(a.value)))
             return several.map(_possible)
+        case kinds.MarketsKind():
+            several = st.lists(MARKET, max_size=3, unique_by=lambda each: each.market_id)
+            return several.map(lambda given: tuple(sorted(given, key=lambda m: m.market_id)))
         case kind:
             raise AssertionError(f"say here what values a {kind.name} may have")
 
@@ -88,7 +100,7 @@ def literals(literal: kinds.Literal) -> st.SearchStrategy[Anything]:
     if dataclasses.is_dataclass(literal):
         return MONEY if literal is Money else st.sampled_from(TIMES).map(Time)
     if literal is str:
-        return st.sampled_from([*WORDS, "Wine > Red", "wine", "r"])
+        return st.sampled_from([*WORDS, "Wine > Red", "wine", "r", "de", "fr"])
     if literal is bool:
         return st.booleans()
     return st.sampled_from(NUMBERS) if literal is float else st.sampled_from(list(literal))  # type: ignore[arg-type]

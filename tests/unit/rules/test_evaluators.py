@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any as Anything
 
 import numpy as np
@@ -35,6 +36,7 @@ from sightline_rules.evaluation.work import finish
 from sightline_rules.facts import passes
 from sightline_rules.filter_checks import check
 from sightline_rules.filters import All, Filter, FilterInvalidError
+from sightline_rules.markets import localized, within
 from sightline_rules.rejections import rejection, words
 from tests.unit.rules.evaluators import FILTERS, LEAVES, PRODUCTS, product
 
@@ -113,6 +115,58 @@ def test_all_evaluators_agree(
     for each, passed in zip(held, expected, strict=True):
         assert accepted(each, condition) or not passed
         assert messages.facts(product_messages.row(each)) == each.facts
+
+
+def in_market(held: Product, market_id: str) -> Product:
+    """Return the product with the values of a market as its own."""
+    for each in held.content.markets:
+        if each.market_id == market_id:
+            given = {name: getattr(each, name) for name in ("price", "availability", "title")}
+            values: Anything = {name: value for name, value in given.items() if value}
+            return replace(held, content=replace(held.content, **values))
+    return held
+
+
+@given(SOME, FILTERS.filter(checked), st.sampled_from(["de", "ch-fr", "nowhere"]))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_filter_in_a_market_asks_for_the_values_of_the_market(
+    store: sa.Connection, several: list[dict[str, Anything]], condition: Filter, market_id: str
+) -> None:
+    held = [product(f"p{number}", values) for number, values in enumerate(several)]
+    sold = [
+        not each.content.markets or market_id in [m.market_id for m in each.content.markets]
+        for each in held
+    ]
+    expected = [
+        there and passes(condition, in_market(each, market_id).facts)
+        for there, each in zip(sold, held, strict=True)
+    ]
+    there = within(condition, market_id)
+    assert [passes(there, each.facts) for each in held] == expected
+    assert by_columns(held, there) == expected
+    assert by_sql(store, held, there) == expected
+    assert finish(judged(there, [each.facts for each in held])).tolist() == expected
+    assert [rejection(there, each.facts) is None for each in held] == expected
+    for each, passed in zip(held, expected, strict=True):
+        assert accepted(each, there) or not passed
+
+
+@given(PRODUCTS, st.sampled_from(["", "de", "nowhere"]))
+@settings(max_examples=50, deadline=None)
+def test_a_product_and_its_columns_have_the_values_of_a_market(
+    values: dict[str, Anything], market_id: str
+) -> None:
+    held = product("p", values)
+    there = in_market(held, market_id)
+    message = localized(product_messages.row(held), market_id)
+    expected = product_messages.row(there)
+    for name in ("price", "availability", "title"):
+        assert getattr(message, name) == getattr(expected, name)
+    assert bool(message.markets) == bool(held.content.markets and not market_id)
+    ours = ProductTable([ProductRow("p", cells(held), 0)])
+    assert ours.title(0, market_id) == there.content.title
+    alone = ProductTable([ProductRow("p", cells(there), 0)])
+    assert column_messages.columns(ours, [0], market_id) == column_messages.columns(alone, [0])
 
 
 @given(PRODUCTS)

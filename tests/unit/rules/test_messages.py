@@ -35,6 +35,7 @@ def product(facts: Facts) -> product_pb2.Product:
         attributes=tuple(
             Attribute(key, value) for key, values in facts.attributes.items() for value in values
         ),
+        markets=facts.market,
         **{name: getattr(facts, name) for name in NUMBERS},
     )
     return row(Product(content, (), facts.create_time.micros, facts.update_time.micros, "", 1))

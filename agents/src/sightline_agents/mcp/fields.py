@@ -18,6 +18,7 @@ EXAMPLES: Mapping[FieldKind, str] = MappingProxyType(
         FieldKind.NUMBER: "{name} >= 4",
         FieldKind.AVAILABILITY: "{name} = IN_STOCK",
         FieldKind.ATTRIBUTES: "{name}.vintage >= 2015",
+        FieldKind.MARKETS: '{name} = "de"',
     }
 )
 """A condition for each kind of field that filters can use."""

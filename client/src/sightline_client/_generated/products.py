@@ -39,23 +39,32 @@ class SyncProductCalls(SyncConnected):
             products,
         )
 
-    def get_product(self, product_id: str, *, timeout: float | None = None) -> Product:
-        """Return a product. NotFound (PRODUCT_NOT_FOUND)."""
-        return self._loop.run(self._client.get_product(product_id, timeout=timeout))
+    def get_product(
+        self, product_id: str, *, market: str = "", timeout: float | None = None
+    ) -> Product:
+        """Return a product. NotFound (PRODUCT_NOT_FOUND). ``market``: with the values of a market,
+        which can't be written back; "" = as stored, with those of all markets."""
+        return self._loop.run(self._client.get_product(product_id, market=market, timeout=timeout))
 
     def list_products(
         self,
         *,
         filter: Filter | None = None,
+        market: str = "",
         order: catalog.ProductOrder = catalog.ProductOrder.PRODUCT_ID,
         doubted_only: bool = False,
         timeout: float | None = None,
     ) -> Iterator[Product]:
         """Yield every product that passes ``filter``, by ``order``, read page by page. ``timeout``
-        is that of one page. ``doubted_only``: only those with a ``category_doubt``."""
+        is that of one page. ``market``: only products that are sold there, with its values.
+        ``doubted_only``: only those with a ``category_doubt``."""
         return self._loop.iterate(
             self._client.list_products(
-                filter=filter, order=order, doubted_only=doubted_only, timeout=timeout
+                filter=filter,
+                market=market,
+                order=order,
+                doubted_only=doubted_only,
+                timeout=timeout,
             )
         )
 
@@ -76,17 +85,21 @@ class SyncProductCalls(SyncConnected):
         self,
         offers: Iterable[catalog.Offer] | AsyncIterable[catalog.Offer],
         *,
+        market: str = "",
         batch_size: int = writing.MAX_OFFERS,
     ) -> SyncBatches[catalog.OfferBatch, catalog.OfferReport]:
         """Set prices and availabilities, in batches of up to ``batch_size`` (1 to 1,000). Answers
-        and filters use them at once.
+        and filters use them at once. ``market``: whose values are set, of products that list it
+        (else MARKET_NOT_FOUND); "" = the products' own.
 
         A collection is sent when this is called.
 
         ``report()`` gives a report; ``for`` gives each batch as soon as it is durable.
         """
         return SyncBatches(
-            self._loop, lambda: self._client.update_offers(offers, batch_size=batch_size), offers
+            self._loop,
+            lambda: self._client.update_offers(offers, market=market, batch_size=batch_size),
+            offers,
         )
 
     def purge_products(

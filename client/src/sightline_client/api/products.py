@@ -36,22 +36,29 @@ class ProductCalls(Connected):
         """
         return self._writer().products(products, batch_size)
 
-    async def get_product(self, product_id: str, *, timeout: float | None = None) -> Product:
-        """Return a product. NotFound (PRODUCT_NOT_FOUND)."""
+    async def get_product(
+        self, product_id: str, *, market: str = "", timeout: float | None = None
+    ) -> Product:
+        """Return a product. NotFound (PRODUCT_NOT_FOUND). ``market``: with the values of a market,
+        which can't be written back; "" = as stored, with those of all markets."""
         with to_wire.sendable("request"):
-            request = catalog_pb2.GetProductRequest(catalog_id=self.catalog, product_id=product_id)
+            request = catalog_pb2.GetProductRequest(
+                catalog_id=self.catalog, product_id=product_id, market_id=market
+            )
         return from_wire.product(await self._call(self.calls.catalog.GetProduct, request, timeout))
 
     async def list_products(
         self,
         *,
         filter: Filter | None = None,
+        market: str = "",
         order: catalog.ProductOrder = catalog.ProductOrder.PRODUCT_ID,
         doubted_only: bool = False,
         timeout: float | None = None,
     ) -> AsyncIterator[Product]:
         """Yield every product that passes ``filter``, by ``order``, read page by page. ``timeout``
-        is that of one page. ``doubted_only``: only those with a ``category_doubt``."""
+        is that of one page. ``market``: only products that are sold there, with its values.
+        ``doubted_only``: only those with a ``category_doubt``."""
         with to_wire.sendable("request"):
             request = catalog_pb2.ListProductsRequest(
                 catalog_id=self.catalog,
@@ -60,6 +67,8 @@ class ProductCalls(Connected):
                 page_size=_PAGE,
                 doubted_only=doubted_only,
             )
+            if market:
+                request.filter.market_id = market
         async for page in self._pages(self.calls.catalog.ListProducts, request, timeout):
             for message in page.products:
                 yield from_wire.product(message)
@@ -95,14 +104,16 @@ class ProductCalls(Connected):
         self,
         offers: Iterable[catalog.Offer] | AsyncIterable[catalog.Offer],
         *,
+        market: str = "",
         batch_size: int = writing.MAX_OFFERS,
     ) -> Batches[catalog.OfferBatch, catalog.OfferReport]:
         """Set prices and availabilities, in batches of up to ``batch_size`` (1 to 1,000). Answers
-        and filters use them at once.
+        and filters use them at once. ``market``: whose values are set, of products that list it
+        (else MARKET_NOT_FOUND); "" = the products' own.
 
         ``await`` it for a report, or ``async for`` it for each batch as soon as it is durable.
         """
-        return self._writer().offers(offers, batch_size)
+        return self._writer().offers(offers, batch_size, market)
 
     async def purge_products(
         self,

@@ -91,6 +91,7 @@ def _attribute_value(message: product_pb2.Attribute) -> object:
 money = reader(catalog.Money, MoneyMessage, amount=_amount, currency="currency_code")
 _attribute = reader(catalog.Attribute, product_pb2.Attribute, value=_attribute_value)
 image = reader(catalog.ProductImage, product_pb2.ProductImage)
+reader(catalog.MarketValues, product_pb2.MarketValues, language="language_code")
 product = reader(
     Product,
     product_pb2.Product,

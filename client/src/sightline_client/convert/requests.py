@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any, Unpack, cast
+from typing import Any, TypeVar, Unpack, cast
 
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.convert import to_wire
@@ -19,9 +19,11 @@ from sightline_client.values.requests import (
 
 __all__ = ["ids", "listing", "own_id", "recommend", "search", "shelves", "values"]
 
+Q = TypeVar("Q", rec.RecommendRequest, rec.SearchRequest, rec.ListRequest)
+
 _SIGNALS = ("image", "images", "text", "products", "unlike", "box", "find_subject")
 _SHOPPER = ("user", "visitor")
-_ELSEWHERE = {*_SIGNALS, *_SHOPPER, "candidates", "timeout"}
+_ELSEWHERE = {*_SIGNALS, *_SHOPPER, "market", "candidates", "timeout"}
 """Options that are no field of a request by themselves."""
 
 _recommend_fields = options_writer(
@@ -37,7 +39,7 @@ _search_fields = options_writer(
 )
 
 _list_fields = options_writer(
-    ListOptions.__annotations__.keys() - {*_SHOPPER, "timeout"},
+    ListOptions.__annotations__.keys() - {*_SHOPPER, "market", "timeout"},
     rec.ListRequest,
     session="session_id",
     language="language_code",
@@ -45,7 +47,7 @@ _list_fields = options_writer(
 )
 
 _shelves_fields = options_writer(
-    ShelvesOptions.__annotations__.keys() - {*_SHOPPER, "timeout"},
+    ShelvesOptions.__annotations__.keys() - {*_SHOPPER, "market", "timeout"},
     rec.RecommendShelvesRequest,
     session="session_id",
     language="language_code",
@@ -65,7 +67,7 @@ def recommend(
     that no message can hold, and for a user and a visitor at once."""
     _check(options, RecommendOptions)
     with to_wire.sendable("request"):
-        return rec.RecommendRequest(
+        request = rec.RecommendRequest(
             catalog_id=catalog,
             page_token=page_token,
             signals=_signals(options),
@@ -73,6 +75,7 @@ def recommend(
             candidates=_candidates(options.get("candidates", ())),
             **_recommend_fields(options),
         )
+        return _in_market(request, options.get("market", ""))
 
 
 def search(*, catalog: str = "", **options: Unpack[SearchOptions]) -> rec.SearchRequest:
@@ -80,9 +83,10 @@ def search(*, catalog: str = "", **options: Unpack[SearchOptions]) -> rec.Search
     that no message can hold."""
     _check(options, SearchOptions)
     with to_wire.sendable("request"):
-        return rec.SearchRequest(
+        request = rec.SearchRequest(
             catalog_id=catalog, signals=_signals(options), **_search_fields(options)
         )
+        return _in_market(request, options.get("market", ""))
 
 
 def listing(
@@ -92,12 +96,13 @@ def listing(
     and for a user and a visitor at once."""
     _check(options, ListOptions)
     with to_wire.sendable("request"):
-        return rec.ListRequest(
+        request = rec.ListRequest(
             catalog_id=catalog,
             page_token=page_token,
             shopper=to_wire.shopper(options.get("user"), options.get("visitor")),
             **_list_fields(options),
         )
+        return _in_market(request, options.get("market", ""))
 
 
 def values(
@@ -125,7 +130,8 @@ def shelves(
     """Return the request for shelves, whose photos are loaded. InvalidRequest as ``recommend``, and
     for a shelf without exactly one query."""
     _check(options, ShelvesOptions)
-    made = [_shelf(place, shelf) for place, shelf in enumerate(given)]
+    market = options.get("market", "")
+    made = [_shelf(place, shelf, market) for place, shelf in enumerate(given)]
     with to_wire.sendable("request"):
         return rec.RecommendShelvesRequest(
             catalog_id=catalog,
@@ -135,7 +141,14 @@ def shelves(
         )
 
 
-def _shelf(place: int, shelf: Shelf) -> rec.Shelf:
+def _in_market(request: Q, market: str) -> Q:
+    """Set the market of a request, unless it has one."""
+    if market and not request.filter.market_id:
+        request.filter.market_id = market
+    return request
+
+
+def _shelf(place: int, shelf: Shelf, market: str) -> rec.Shelf:
     queries = (shelf.recommend, shelf.search, shelf.listing)
     if sum(query is not None for query in queries) != 1:
         problem = "must have exactly one of recommend, search and listing"
@@ -143,11 +156,11 @@ def _shelf(place: int, shelf: Shelf) -> rec.Shelf:
     with to_wire.sendable(f"shelves[{place}].shelf_id"):
         made = rec.Shelf(shelf_id=shelf.shelf_id)
     if shelf.recommend is not None:
-        made.recommend.CopyFrom(recommend(**shelf.recommend))
+        made.recommend.CopyFrom(_in_market(recommend(**shelf.recommend), market))
     elif shelf.search is not None:
-        made.search.CopyFrom(search(**shelf.search))
+        made.search.CopyFrom(_in_market(search(**shelf.search), market))
     elif shelf.listing is not None:
-        made.list.CopyFrom(listing(**shelf.listing))
+        made.list.CopyFrom(_in_market(listing(**shelf.listing), market))
     return made
 
 

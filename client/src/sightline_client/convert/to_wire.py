@@ -255,6 +255,7 @@ register(product_pb2.Attribute, _attribute)
 
 box_ = writer(Box, photo_pb2.Box)
 writer(catalog.ProductImage, product_pb2.ProductImage, media_type=None, width=None, height=None)
+writer(catalog.MarketValues, product_pb2.MarketValues, language="language_code")
 product = writer(
     products.Product,
     product_pb2.Product,

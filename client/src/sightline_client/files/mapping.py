@@ -158,11 +158,12 @@ def put(made: dict[str, object], ours: str, value: object) -> None:
             *(before if isinstance(before, list) else []),
             *(parts if isinstance(parts, list) else [parts]),
         ]
-    elif ours in AMOUNTS:
+    elif ours.partition("@")[0] in AMOUNTS:
         amount, code = money(value)
         made[ours] = amount
         if code:
-            made.setdefault("currency", code)
+            _, sign, market = ours.partition("@")
+            made.setdefault(f"currency{sign}{market}", code)
     elif ours == "category" and isinstance(value, list):
         made[ours] = [str(part).strip() for part in value]
     else:

@@ -10,6 +10,7 @@ from sightline_client.files.conversion import Shape, Shaped
 from sightline_client.files.delimited import Delimited
 from sightline_client.files.lines import JsonLines
 from sightline_client.files.mapping import ColumnMap, Mapped, missing_field
+from sightline_client.files.market_cells import MARKETS, MarketColumns
 from sightline_client.files.model import FileRefused, Row, RowTable, unread
 from sightline_client.files.pages import SUFFIXES as PAGES
 from sightline_client.files.pages import ProductPages
@@ -111,7 +112,9 @@ def _open(
     if suffix in PAGES:
         return ProductPages(path.parent, page=path)
     paths = {name.partition(".")[0] for name in reading.map.columns}
-    known = () if reading.shape is not None or not strict else {*columns, *paths}
+    known: Collection[str] = ()
+    if reading.shape is None and strict:
+        known = MarketColumns([*columns, *paths]) if MARKETS in columns else {*columns, *paths}
     if suffix in LINES:
         return JsonLines(path, known=known, ignore=ignore)
     if suffix in FEEDS:

@@ -8,8 +8,9 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from sightline.common.v1 import product_pb2
 from sightline_client.errors import SightlineError
-from sightline_client.files import cells, lines
+from sightline_client.files import cells, lines, market_cells
 from sightline_client.files.cells import Cells
+from sightline_client.files.market_cells import MarketColumns
 from sightline_client.files.model import bad
 from sightline_client.files.photos import PhotoFolder
 from sightline_client.values.fields import FieldKind, ProductField
@@ -95,6 +96,7 @@ _BY_KIND: Mapping[FieldKind, Callable[[Cells, str], Any]] = {
     FieldKind.FLAG: cells.flag,
     FieldKind.AVAILABILITY: cells.availability,
     FieldKind.ATTRIBUTES: lambda row, name: _attributes(row.get(name)),
+    FieldKind.MARKETS: lambda row, _: market_cells.read(row),
 }
 
 _FIELDS = sorted(WRITTEN, key=lambda field: not field.required)
@@ -128,5 +130,5 @@ def _columns() -> Iterator[str]:
     yield "images"
 
 
-COLUMNS = tuple(_columns())
+COLUMNS = MarketColumns(_columns())
 NEEDED = ("id", *(field.column for field in WRITTEN if field.required))

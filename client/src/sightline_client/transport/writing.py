@@ -118,12 +118,14 @@ class BatchWriter:
         return Batches(_written(answered), _event_report)
 
     def offers(
-        self, offers: Iterable[Offer] | AsyncIterable[Offer], batch_size: int
+        self, offers: Iterable[Offer] | AsyncIterable[Offer], batch_size: int, market: str
     ) -> Batches[OfferBatch, OfferReport]:
         """See ``SightlineClient.update_offers``. ValueError for a size that no call takes."""
 
         async def send(messages: list[catalog_pb2.Offer]) -> catalog_pb2.UpdateOffersResponse:
-            request = catalog_pb2.UpdateOffersRequest(catalog_id=self.catalog, offers=messages)
+            request = catalog_pb2.UpdateOffersRequest(
+                catalog_id=self.catalog, offers=messages, market_id=market
+            )
             response = await self.calls(self.calls.catalog.UpdateOffers, request, self.timeout)
             check_answered(len(messages), len(response.statuses))
             return response

@@ -48,6 +48,23 @@ class Attribute:
 
 
 @dataclass(frozen=True, slots=True)
+class MarketValues:
+    """Values of a product in one market, in place of its own."""
+
+    market_id: str
+    """The shop's own id, such as "de" or "ch-fr": 1 to 16 characters of [a-z0-9-]."""
+    price: Money | None = None
+    """`None` = the product's own."""
+    availability: Availability = Availability.UNSPECIFIED
+    """UNSPECIFIED = the product's own."""
+    title: str = ""
+    """Empty = the product's own; so are the texts below."""
+    description: str = ""
+    language: str = ""
+    uri: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ProductImage:
     """One photo. On a write give ``content``, ``uri``, or the ``image_id`` of one already stored.
 

@@ -21,6 +21,8 @@ class FieldKind(StrEnum):
     AVAILABILITY = "AVAILABILITY"
     ATTRIBUTES = "ATTRIBUTES"
     """Typed values by key; filters name one as ``attributes.<key>``."""
+    MARKETS = "MARKETS"
+    """Values by market."""
 
 
 @dataclass(frozen=True, slots=True)

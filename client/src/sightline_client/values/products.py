@@ -11,6 +11,7 @@ from sightline_client.values.catalog import (
     Attribute,
     Availability,
     CategoryDoubt,
+    MarketValues,
     Money,
     ProductImage,
 )
@@ -72,6 +73,8 @@ class Product:
     """Units in stock. None = unknown."""
     cost: Money | None = None
     """Cost of one unit to the shop, for scores alone. None = unknown. No answer has it."""
+    markets: tuple[MarketValues, ...] = ()
+    """Values by market; filters ask where a product is sold. () = sold in all markets."""
 
 
 class F:
@@ -96,6 +99,9 @@ class F:
     """Number of ratings."""
     stock = OrderedField[float]("stock")
     """Units in stock."""
+    market = ComparedField[str]("market")
+    """Values by market; filters ask where a product is sold. ``F.market == "de"`` passes products
+    that are sold there."""
     create_time = OrderedField[datetime]("create_time")
     """Time when the catalog first stored the product (UTC)."""
     update_time = OrderedField[datetime]("update_time")
@@ -233,6 +239,14 @@ FIELDS: tuple[ProductField, ...] = (
         column="language",
     ),
     ProductField(name="uri", kind=FieldKind.TEXT, attribute="uri", wire="uri", column="uri"),
+    ProductField(
+        name="market",
+        kind=FieldKind.MARKETS,
+        attribute="markets",
+        wire="markets",
+        column="markets",
+        filtered=True,
+    ),
     ProductField(
         name="create_time",
         kind=FieldKind.TIME,

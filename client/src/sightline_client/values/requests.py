@@ -40,6 +40,9 @@ class QueryOptions(TypedDict, total=False):
     """Ids of products to search by."""
     filter: Filter | None
     """Filter that products must pass; `None`: all pass."""
+    market: str
+    """Id of the market: only products that are sold there, with its prices, availability, titles,
+    languages and addresses; "": no market."""
     page_size: int
     """Number of products on a page, 1 to 200; 0: 20."""
     min_index_token: str
@@ -112,6 +115,9 @@ class ListOptions(TypedDict, total=False):
 
     filter: Filter | None
     """Filter that products must pass; `None`: all pass."""
+    market: str
+    """Id of the market: only products that are sold there, with its prices, availability, titles,
+    languages and addresses; "": no market."""
     text: str
     """Text of a search box: only products that have its words; "": all."""
     sort: Sort
@@ -161,6 +167,8 @@ class ShelvesOptions(TypedDict, total=False):
     """BCP 47 language of the reasons; "": "en"."""
     not_personal: bool
     """If true, answer as for an unknown shopper."""
+    market: str
+    """Id of the market, for shelves that name none; "": no market."""
     timeout: float | None
     """Timeout of the call in seconds; `None`: the client's default."""
 

@@ -27,7 +27,7 @@ from google.type import money_pb2 as google_dot_type_dot_money__pb2
 from sightline.common.v1 import product_pb2 as sightline_dot_common_dot_v1_dot_product__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sightline/common/v1/filter.proto\x12\x13sightline.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\x1a!sightline/common/v1/product.proto\"\xd5\x02\n\x06\x46ilter\x12.\n\x03\x61ll\x18\x01 \x01(\x0b\x32\x1f.sightline.common.v1.FilterListH\x00\x12\x35\n\ncomparison\x18\x02 \x01(\x0b\x32\x1f.sightline.common.v1.ComparisonH\x00\x12\x35\n\nmembership\x18\x03 \x01(\x0b\x32\x1f.sightline.common.v1.MembershipH\x00\x12.\n\x03\x61ny\x18\x04 \x01(\x0b\x32\x1f.sightline.common.v1.FilterListH\x00\x12*\n\x03not\x18\x05 \x01(\x0b\x32\x1b.sightline.common.v1.FilterH\x00\x12\x33\n\texistence\x18\x06 \x01(\x0b\x32\x1e.sightline.common.v1.ExistenceH\x00\x12\x0e\n\x04text\x18\x07 \x01(\tH\x00\x42\x0c\n\nexpression\":\n\nFilterList\x12,\n\x07\x66ilters\x18\x01 \x03(\x0b\x32\x1b.sightline.common.v1.Filter\"\xd6\x02\n\nComparison\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12:\n\x08operator\x18\x02 \x01(\x0e\x32(.sightline.common.v1.Comparison.Operator\x12/\n\x05value\x18\x03 \x01(\x0b\x32 .sightline.common.v1.FilterValue\"\xcb\x01\n\x08Operator\x12\x18\n\x14OPERATOR_UNSPECIFIED\x10\x00\x12\x12\n\x0eOPERATOR_EQUAL\x10\x01\x12\x16\n\x12OPERATOR_NOT_EQUAL\x10\x02\x12\x11\n\rOPERATOR_LESS\x10\x03\x12\x1a\n\x16OPERATOR_LESS_OR_EQUAL\x10\x04\x12\x14\n\x10OPERATOR_GREATER\x10\x05\x12\x1d\n\x19OPERATOR_GREATER_OR_EQUAL\x10\x06\x12\x15\n\x11OPERATOR_CONTAINS\x10\x07\"M\n\nMembership\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x30\n\x06values\x18\x02 \x03(\x0b\x32 .sightline.common.v1.FilterValue\"\x1a\n\tExistence\x12\r\n\x05\x66ield\x18\x01 \x01(\t\"\xd3\x01\n\x0b\x46ilterValue\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12#\n\x05money\x18\x02 \x01(\x0b\x32\x12.google.type.MoneyH\x00\x12\x39\n\x0c\x61vailability\x18\x03 \x01(\x0e\x32!.sightline.common.v1.AvailabilityH\x00\x12*\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x10\n\x06number\x18\x05 \x01(\x01H\x00\x12\x0e\n\x04\x66lag\x18\x06 \x01(\x08H\x00\x42\x06\n\x04kindBB\n\x13sightline.common.v1B\x0b\x46ilterProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sightline/common/v1/filter.proto\x12\x13sightline.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\x1a!sightline/common/v1/product.proto\"\xe8\x02\n\x06\x46ilter\x12.\n\x03\x61ll\x18\x01 \x01(\x0b\x32\x1f.sightline.common.v1.FilterListH\x00\x12\x35\n\ncomparison\x18\x02 \x01(\x0b\x32\x1f.sightline.common.v1.ComparisonH\x00\x12\x35\n\nmembership\x18\x03 \x01(\x0b\x32\x1f.sightline.common.v1.MembershipH\x00\x12.\n\x03\x61ny\x18\x04 \x01(\x0b\x32\x1f.sightline.common.v1.FilterListH\x00\x12*\n\x03not\x18\x05 \x01(\x0b\x32\x1b.sightline.common.v1.FilterH\x00\x12\x33\n\texistence\x18\x06 \x01(\x0b\x32\x1e.sightline.common.v1.ExistenceH\x00\x12\x0e\n\x04text\x18\x07 \x01(\tH\x00\x12\x11\n\tmarket_id\x18\x08 \x01(\tB\x0c\n\nexpression\":\n\nFilterList\x12,\n\x07\x66ilters\x18\x01 \x03(\x0b\x32\x1b.sightline.common.v1.Filter\"\xd6\x02\n\nComparison\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12:\n\x08operator\x18\x02 \x01(\x0e\x32(.sightline.common.v1.Comparison.Operator\x12/\n\x05value\x18\x03 \x01(\x0b\x32 .sightline.common.v1.FilterValue\"\xcb\x01\n\x08Operator\x12\x18\n\x14OPERATOR_UNSPECIFIED\x10\x00\x12\x12\n\x0eOPERATOR_EQUAL\x10\x01\x12\x16\n\x12OPERATOR_NOT_EQUAL\x10\x02\x12\x11\n\rOPERATOR_LESS\x10\x03\x12\x1a\n\x16OPERATOR_LESS_OR_EQUAL\x10\x04\x12\x14\n\x10OPERATOR_GREATER\x10\x05\x12\x1d\n\x19OPERATOR_GREATER_OR_EQUAL\x10\x06\x12\x15\n\x11OPERATOR_CONTAINS\x10\x07\"M\n\nMembership\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x30\n\x06values\x18\x02 \x03(\x0b\x32 .sightline.common.v1.FilterValue\"\x1a\n\tExistence\x12\r\n\x05\x66ield\x18\x01 \x01(\t\"\xd3\x01\n\x0b\x46ilterValue\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12#\n\x05money\x18\x02 \x01(\x0b\x32\x12.google.type.MoneyH\x00\x12\x39\n\x0c\x61vailability\x18\x03 \x01(\x0e\x32!.sightline.common.v1.AvailabilityH\x00\x12*\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x10\n\x06number\x18\x05 \x01(\x01H\x00\x12\x0e\n\x04\x66lag\x18\x06 \x01(\x08H\x00\x42\x06\n\x04kindBB\n\x13sightline.common.v1B\x0b\x46ilterProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,17 +36,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023sightline.common.v1B\013FilterProtoP\001Z\034sightline/common/v1;commonv1'
   _globals['_FILTER']._serialized_start=151
-  _globals['_FILTER']._serialized_end=492
-  _globals['_FILTERLIST']._serialized_start=494
-  _globals['_FILTERLIST']._serialized_end=552
-  _globals['_COMPARISON']._serialized_start=555
-  _globals['_COMPARISON']._serialized_end=897
-  _globals['_COMPARISON_OPERATOR']._serialized_start=694
-  _globals['_COMPARISON_OPERATOR']._serialized_end=897
-  _globals['_MEMBERSHIP']._serialized_start=899
-  _globals['_MEMBERSHIP']._serialized_end=976
-  _globals['_EXISTENCE']._serialized_start=978
-  _globals['_EXISTENCE']._serialized_end=1004
-  _globals['_FILTERVALUE']._serialized_start=1007
-  _globals['_FILTERVALUE']._serialized_end=1218
+  _globals['_FILTER']._serialized_end=511
+  _globals['_FILTERLIST']._serialized_start=513
+  _globals['_FILTERLIST']._serialized_end=571
+  _globals['_COMPARISON']._serialized_start=574
+  _globals['_COMPARISON']._serialized_end=916
+  _globals['_COMPARISON_OPERATOR']._serialized_start=713
+  _globals['_COMPARISON_OPERATOR']._serialized_end=916
+  _globals['_MEMBERSHIP']._serialized_start=918
+  _globals['_MEMBERSHIP']._serialized_end=995
+  _globals['_EXISTENCE']._serialized_start=997
+  _globals['_EXISTENCE']._serialized_end=1023
+  _globals['_FILTERVALUE']._serialized_start=1026
+  _globals['_FILTERVALUE']._serialized_end=1237
 # @@protoc_insertion_point(module_scope)

@@ -38,6 +38,9 @@ class Filter(google.protobuf.message.Message):
     An unknown value (no brand, no price or a price in another currency, no such attribute or an attribute of another
     type) passes no comparison: neither EQUAL nor NOT_EQUAL nor CONTAINS. `not` inverts the result of its filter; there
     is no third value. `not` brand = "A" passes a product without a brand; brand != "A" does not.
+
+    `market` (text; EQUAL, NOT_EQUAL and memberships) passes a product that is sold in the market: one that has its values,
+    or no list of markets. It changes no value; `market_id` below does.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -49,12 +52,20 @@ class Filter(google.protobuf.message.Message):
     NOT_FIELD_NUMBER: builtins.int
     EXISTENCE_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int
+    MARKET_ID_FIELD_NUMBER: builtins.int
     text: builtins.str
     """The condition as text, after AIP-160: `category = "Wine > Red" AND price < 30 EUR`. The grammar:
     docs/integrate/filters.md. The gateway replaces it by the expression that it means, and other services reject it.
     All texts of a request together: up to 65,536 characters. Nesting: up to 32 parentheses. If empty, every product
     passes. An invalid text is rejected with FILTER_INVALID, its path, e.g. "filter.text", and the position of the
     error. Gateways before 0.21 ignore this field.
+    """
+    market_id: builtins.str
+    """Market of the request, e.g. "de": 1 to 16 characters of [a-z0-9-]. Only products that are sold there pass, and
+    `price`, `availability` and `title` are the market's in conditions, scenes' conditions, sorts, facets, ranking and
+    results; results also have its description, language and address. A market that no product names is valid: it has
+    the products without a list of markets. Only on the outermost filter of a request; elsewhere rejected with
+    FILTER_INVALID. Services before 0.21 ignore this field. Default: no market; every product passes with its own values.
     """
     @property
     def all(self) -> Global___FilterList:
@@ -85,9 +96,10 @@ class Filter(google.protobuf.message.Message):
         any: Global___FilterList | None = ...,
         existence: Global___Existence | None = ...,
         text: builtins.str = ...,
+        market_id: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["all", b"all", "any", b"any", "comparison", b"comparison", "existence", b"existence", "expression", b"expression", "membership", b"membership", "not", b"not", "text", b"text"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["all", b"all", "any", b"any", "comparison", b"comparison", "existence", b"existence", "expression", b"expression", "membership", b"membership", "not", b"not", "text", b"text"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["all", b"all", "any", b"any", "comparison", b"comparison", "existence", b"existence", "expression", b"expression", "market_id", b"market_id", "membership", b"membership", "not", b"not", "text", b"text"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["expression", b"expression"]) -> typing.Literal["all", "comparison", "membership", "any", "not", "existence", "text"] | None: ...
 
 Global___Filter: typing_extensions.TypeAlias = Filter

@@ -165,6 +165,7 @@ class Product(google.protobuf.message.Message):
     RATING_COUNT_FIELD_NUMBER: builtins.int
     STOCK_FIELD_NUMBER: builtins.int
     COST_FIELD_NUMBER: builtins.int
+    MARKETS_FIELD_NUMBER: builtins.int
     product_id: builtins.str
     """The shop's own id: opaque UTF-8 in NFC, 1 to 128 bytes, no control characters."""
     parent_id: builtins.str
@@ -241,6 +242,14 @@ class Product(google.protobuf.message.Message):
         removes it.
         """
 
+    @property
+    def markets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___MarketValues]:
+        """Values by market, such as a country, at most 64, each `market_id` once. A market's values replace the product's own
+        in requests with its `market_id` (see Filter). A product with a list is not sold in markets that the list lacks;
+        a product without a list is sold in all markets with its own values. Answers of RecommendationService, and reads
+        with a `market_id`, have no list.
+        """
+
     def __init__(
         self,
         *,
@@ -265,9 +274,10 @@ class Product(google.protobuf.message.Message):
         rating_count: builtins.int | None = ...,
         stock: builtins.int | None = ...,
         cost: google.type.money_pb2.Money | None = ...,
+        markets: collections.abc.Iterable[Global___MarketValues] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_rating", b"_rating", "_rating_count", b"_rating_count", "_stock", b"_stock", "category_doubt", b"category_doubt", "cost", b"cost", "create_time", b"create_time", "price", b"price", "rating", b"rating", "rating_count", b"rating_count", "stock", b"stock", "update_time", b"update_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_rating", b"_rating", "_rating_count", b"_rating_count", "_stock", b"_stock", "attributes", b"attributes", "availability", b"availability", "brand", b"brand", "category_doubt", b"category_doubt", "category_path", b"category_path", "cost", b"cost", "create_time", b"create_time", "description", b"description", "etag", b"etag", "images", b"images", "language_code", b"language_code", "parent_id", b"parent_id", "price", b"price", "product_id", b"product_id", "rating", b"rating", "rating_count", b"rating_count", "stock", b"stock", "tags", b"tags", "title", b"title", "update_time", b"update_time", "uri", b"uri"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_rating", b"_rating", "_rating_count", b"_rating_count", "_stock", b"_stock", "attributes", b"attributes", "availability", b"availability", "brand", b"brand", "category_doubt", b"category_doubt", "category_path", b"category_path", "cost", b"cost", "create_time", b"create_time", "description", b"description", "etag", b"etag", "images", b"images", "language_code", b"language_code", "markets", b"markets", "parent_id", b"parent_id", "price", b"price", "product_id", b"product_id", "rating", b"rating", "rating_count", b"rating_count", "stock", b"stock", "tags", b"tags", "title", b"title", "update_time", b"update_time", "uri", b"uri"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_rating", b"_rating"]) -> typing.Literal["rating"] | None: ...
     @typing.overload
@@ -276,6 +286,53 @@ class Product(google.protobuf.message.Message):
     def WhichOneof(self, oneof_group: typing.Literal["_stock", b"_stock"]) -> typing.Literal["stock"] | None: ...
 
 Global___Product: typing_extensions.TypeAlias = Product
+
+@typing.final
+class MarketValues(google.protobuf.message.Message):
+    """Values of a product in one market. Unset values are the product's own."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MARKET_ID_FIELD_NUMBER: builtins.int
+    PRICE_FIELD_NUMBER: builtins.int
+    AVAILABILITY_FIELD_NUMBER: builtins.int
+    TITLE_FIELD_NUMBER: builtins.int
+    DESCRIPTION_FIELD_NUMBER: builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: builtins.int
+    URI_FIELD_NUMBER: builtins.int
+    market_id: builtins.str
+    """The shop's own id of the market, e.g. "de" or "ch-fr": 1 to 16 characters of [a-z0-9-]. A catalog has at most 64
+    markets.
+    """
+    availability: Global___Availability.ValueType
+    """Whether the product can be bought there. AVAILABILITY_UNSPECIFIED: the product's own."""
+    title: builtins.str
+    """Name as shown to shoppers of the market, up to 512 characters."""
+    description: builtins.str
+    """Longer text, up to 16,384 characters."""
+    language_code: builtins.str
+    """BCP 47 language of title and description, e.g. "de"."""
+    uri: builtins.str
+    """Address of the product's page for the market (http or https), up to 2,048 characters."""
+    @property
+    def price(self) -> google.type.money_pb2.Money:
+        """Price of one unit, as Product.price."""
+
+    def __init__(
+        self,
+        *,
+        market_id: builtins.str = ...,
+        price: google.type.money_pb2.Money | None = ...,
+        availability: Global___Availability.ValueType = ...,
+        title: builtins.str = ...,
+        description: builtins.str = ...,
+        language_code: builtins.str = ...,
+        uri: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["price", b"price"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["availability", b"availability", "description", b"description", "language_code", b"language_code", "market_id", b"market_id", "price", b"price", "title", b"title", "uri", b"uri"]) -> None: ...
+
+Global___MarketValues: typing_extensions.TypeAlias = MarketValues
 
 @typing.final
 class CategoryDoubt(google.protobuf.message.Message):

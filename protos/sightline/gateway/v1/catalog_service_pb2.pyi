@@ -122,20 +122,26 @@ class GetProductRequest(google.protobuf.message.Message):
     CATALOG_ID_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     PRODUCT_ID_FIELD_NUMBER: builtins.int
+    MARKET_ID_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     product_id: builtins.str
     """Id of the product."""
+    market_id: builtins.str
+    """Market whose values the product has in the response (see Filter.market_id); a product that is not sold there is
+    PRODUCT_NOT_FOUND. Default: the product as stored, with all its markets.
+    """
     def __init__(
         self,
         *,
         catalog_id: builtins.str = ...,
         request_id: builtins.str = ...,
         product_id: builtins.str = ...,
+        market_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "product_id", b"product_id", "request_id", b"request_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "market_id", b"market_id", "product_id", b"product_id", "request_id", b"request_id"]) -> None: ...
 
 Global___GetProductRequest: typing_extensions.TypeAlias = GetProductRequest
 
@@ -377,10 +383,15 @@ class UpdateOffersRequest(google.protobuf.message.Message):
     CATALOG_ID_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     OFFERS_FIELD_NUMBER: builtins.int
+    MARKET_ID_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    market_id: builtins.str
+    """Market whose price and availability are set. Default: the product's own. A product whose list of markets lacks it
+    is rejected (MARKET_NOT_FOUND).
+    """
     @property
     def offers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Offer]:
         """1 to 1,000 offers, each product at most once."""
@@ -391,8 +402,9 @@ class UpdateOffersRequest(google.protobuf.message.Message):
         catalog_id: builtins.str = ...,
         request_id: builtins.str = ...,
         offers: collections.abc.Iterable[Global___Offer] | None = ...,
+        market_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "offers", b"offers", "request_id", b"request_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "market_id", b"market_id", "offers", b"offers", "request_id", b"request_id"]) -> None: ...
 
 Global___UpdateOffersRequest: typing_extensions.TypeAlias = UpdateOffersRequest
 

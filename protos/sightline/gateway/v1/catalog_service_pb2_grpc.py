@@ -138,8 +138,8 @@ class CatalogServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateOffers(self, request, context):
-        """Sets price and availability of up to 1,000 products. Each has its own status: PRODUCT_NOT_FOUND, OFFER_INVALID.
-        Answers and filters use the new values immediately; no photo is embedded again.
+        """Sets price and availability of up to 1,000 products. Each has its own status: PRODUCT_NOT_FOUND, OFFER_INVALID,
+        MARKET_NOT_FOUND. Answers and filters use the new values immediately; no photo is embedded again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -324,8 +324,8 @@ class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _Cata
     """
 
     UpdateOffers: _CatalogServiceUpdateOffersType
-    """Sets price and availability of up to 1,000 products. Each has its own status: PRODUCT_NOT_FOUND, OFFER_INVALID.
-    Answers and filters use the new values immediately; no photo is embedded again.
+    """Sets price and availability of up to 1,000 products. Each has its own status: PRODUCT_NOT_FOUND, OFFER_INVALID,
+    MARKET_NOT_FOUND. Answers and filters use the new values immediately; no photo is embedded again.
     """
 
     PurgeProducts: _CatalogServicePurgeProductsType
@@ -450,8 +450,8 @@ class CatalogServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.catalog_service_pb2.UpdateOffersRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.UpdateOffersResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.UpdateOffersResponse]]:
-        """Sets price and availability of up to 1,000 products. Each has its own status: PRODUCT_NOT_FOUND, OFFER_INVALID.
-        Answers and filters use the new values immediately; no photo is embedded again.
+        """Sets price and availability of up to 1,000 products. Each has its own status: PRODUCT_NOT_FOUND, OFFER_INVALID,
+        MARKET_NOT_FOUND. Answers and filters use the new values immediately; no photo is embedded again.
         """
 
     @abc.abstractmethod

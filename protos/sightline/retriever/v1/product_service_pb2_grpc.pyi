@@ -381,8 +381,8 @@ class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _Prod
     """
 
     UpdateOffers: _ProductServiceUpdateOffersType
-    """Sets price and availability of up to 1,000 products. Each has its own status: PRODUCT_NOT_FOUND, OFFER_INVALID.
-    Answers and filters use the new values immediately; no photo is embedded again.
+    """Sets price and availability of up to 1,000 products. Each has its own status: PRODUCT_NOT_FOUND, OFFER_INVALID,
+    MARKET_NOT_FOUND. Answers and filters use the new values immediately; no photo is embedded again.
     """
 
     PurgeProducts: _ProductServicePurgeProductsType
@@ -535,8 +535,8 @@ class ProductServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.product_service_pb2.UpdateOffersRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.product_service_pb2.UpdateOffersResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.UpdateOffersResponse]]:
-        """Sets price and availability of up to 1,000 products. Each has its own status: PRODUCT_NOT_FOUND, OFFER_INVALID.
-        Answers and filters use the new values immediately; no photo is embedded again.
+        """Sets price and availability of up to 1,000 products. Each has its own status: PRODUCT_NOT_FOUND, OFFER_INVALID,
+        MARKET_NOT_FOUND. Answers and filters use the new values immediately; no photo is embedded again.
         """
 
     @abc.abstractmethod

@@ -22,6 +22,7 @@ from sightline_rules.filters import (
     Membership,
     Not,
 )
+from sightline_rules.markets import split
 
 _ATTRIBUTES = ATTRIBUTES.removesuffix(".")
 
@@ -99,8 +100,12 @@ def of_facts(conditions: Sequence[Filter], products: Sequence[Facts]) -> AskedFi
     """Return checked filters on the facts of single products."""
 
     def column(name: str, asked: Sequence[Leaf]) -> AskedColumn:
-        kind = NAMED[name].kind
-        return FactColumn(kind, asked, map(attrgetter(name), products), len(products))
+        base, market_id = split(name)
+        kind = NAMED[base].kind
+        facts: Iterable[Any] = map(attrgetter(base), products)
+        if market_id:
+            facts = (each.held(name)[1] for each in products)
+        return FactColumn(kind, asked, facts, len(products))
 
     return AskedFilters.of(conditions, len(products), column)
 

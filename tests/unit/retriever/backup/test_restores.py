@@ -11,18 +11,19 @@ import pytest
 from retriever.backup import backups, restores
 from retriever.catalog import products, takedowns
 from retriever.domain.collection_names import shaped
-from retriever.domain.errors import CatalogNotEmpty
+from retriever.domain.errors import CatalogNotEmpty, ProductInvalid
 from retriever.domain.generation import (
     MOST_LIVE,
     Generation,
     GenerationState,
     IndexKind,
 )
-from retriever.domain.product import Offer
+from retriever.domain.product import Amount, MarketDraft, Offer
 from retriever.domain.vectors import VectorWrite
 from retriever.record.products import content_etag
 from servicekit.backups.errors import BackupDamaged, BackupNotFound
-from sightline_rules.filters import Money
+from sightline_rules.filters import Availability, Money
+from sightline_rules.markets import MarketValues
 from sightline_rules.photos import image_id
 from sightline_rules.synonyms import SynonymRule
 from tests.fakes.index import vector_of
@@ -60,6 +61,27 @@ async def test_a_restored_catalog_is_what_it_was(
         "deleted_count": 0,
         "left_out_generation_count": 0,
     }
+
+
+async def test_markets_are_restored_and_count_among_those_of_the_catalog(
+    here: Place, place: Callable[[str], Place]
+) -> None:
+    german = MarketDraft(
+        "de", Amount("EUR", 9, 500_000_000), Availability.PREORDER, title="Barolo „Riserva“"
+    )
+    others = [MarketDraft(f"m{number}") for number in range(63)]
+    draft = BIG._replace(product_id="sold", markets=(*others, german))
+    await products.upsert("default", [draft], here.record, here.photos)
+    before, there = await here.products(), place("there")
+    await there.restore(await here.back_up())
+    assert await there.products() == before
+    sold = next(each for each in before if each.content.product_id == "sold")
+    assert sold.content.markets[0] == MarketValues(
+        *("de", Money("EUR", 9_500_000), Availability.PREORDER, "Barolo „Riserva“")
+    )
+    more = BIG._replace(product_id="more", markets=(MarketDraft("one-more"),))
+    (outcome,), _ = await products.upsert("default", [more], there.record, there.photos)
+    assert isinstance(outcome, ProductInvalid)
 
 
 async def test_a_space_takes_no_more_generations_than_it_may_have(

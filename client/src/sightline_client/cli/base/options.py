@@ -191,6 +191,15 @@ Currency: TypeAlias = Annotated[
         " price < 30 EUR with --currency EUR.",
     ),
 ]
+Market: TypeAlias = Annotated[
+    str,
+    words(
+        "--market",
+        metavar="ID",
+        help="Market, such as de: products that are sold there, with its prices, availability and"
+        " titles.",
+    ),
+]
 Wait: TypeAlias = Annotated[bool, typer.Option(help="Follow the job to its end, or only start it.")]
 File: TypeAlias = Annotated[
     Path,

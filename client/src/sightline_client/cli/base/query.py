@@ -150,11 +150,12 @@ class FilterGroup(OptionGroup):
 
     filter: options.Filter = ""
     currency: options.Currency = ""
+    market: options.Market = ""
     top: Top = 10
 
     def passing(self) -> QueryOptions:
         """Return the options of the call."""
-        return {"filter": self.condition(), "page_size": self.top}
+        return {"filter": self.condition(), "market": self.market, "page_size": self.top}
 
     def condition(self) -> Filter | None:
         """Return the filter, or None to accept every product."""

@@ -113,7 +113,8 @@ def import_(
     [bold]Columns[/bold]: id and title are needed. category (Wine > Red > Barolo), brand, price
     (12.50) with currency (EUR), available (true, false, in_stock, out_of_stock, preorder,
     backorder), images (paths or addresses, | between), tags (| between), attributes (JSON:
-    {"country": "Italy", "abv": 13.5}), parent_id, language, description, uri.
+    {"country": "Italy", "abv": 13.5}), parent_id, language, description, uri. Values of a market
+    have its id: price@de, currency@de, available@de, title@de, description@de, language@de, uri@de.
 
     After an interrupt, the same command continues where it stopped. An invalid row never stops the
     rest: it is reported with its number and kept with its error in FILE.rejected.csv (or .jsonl),
@@ -172,6 +173,15 @@ def import_(
 def offers(
     *,
     file: options.File,
+    market: Annotated[
+        str,
+        options.words(
+            "--market",
+            metavar="ID",
+            help="Market whose values are set, of products that list it; default: the products'"
+            " own.",
+        ),
+    ] = "",
     in_flight: options.InFlight = 4,
     columns: FileColumns,
     suite: Suite = PATIENT,
@@ -182,16 +192,20 @@ def offers(
     Answers and filters use the new values at once, without new vectors. Exports and feeds of
     products are read too.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
       sightline products offers prices.csv
+
+      sightline products offers prices-de.csv --market de
     """
     token = ""
 
     async def work(client: SightlineClient) -> bulk.SendOutcome:
         async def send(messages: Sequence[catalog_pb2.Offer]) -> catalog_pb2.UpdateOffersResponse:
             nonlocal token
-            request = catalog_pb2.UpdateOffersRequest(catalog_id=suite.catalog, offers=messages)
+            request = catalog_pb2.UpdateOffersRequest(
+                catalog_id=suite.catalog, offers=messages, market_id=market
+            )
             method = client.calls.catalog.UpdateOffers
             response = await client.calls(method, request, suite.timeout)
             token = response.index_token or token

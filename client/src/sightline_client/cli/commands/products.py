@@ -40,15 +40,18 @@ class ListOrder(StrEnum):
 def get(
     *,
     product: Annotated[str, options.argument("ID", "The product.")],
+    market: options.Market = "",
     suite: Suite,
 ) -> None:
     """Show one product.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
       sightline products get wine-1
+
+      sightline products get wine-1 --market de
     """
-    suite.answer(lambda client: client.get_product(product), listings.product)
+    suite.answer(lambda client: client.get_product(product, market=market), listings.product)
 
 
 @app.command("list")
@@ -56,6 +59,7 @@ def list_(
     *,
     filter: options.Filter = "",
     currency: options.Currency = "",
+    market: options.Market = "",
     order: Annotated[ListOrder, typer.Option(help="Order: by id, or newest first.")] = ListOrder.ID,
     mismatched: Annotated[
         bool,
@@ -84,6 +88,8 @@ def list_(
         order=catalog_pb2.ListProductsRequest.Order.Value(f"ORDER_{ordered}"),
         doubted_only=mismatched,
     )
+    if market:
+        request.filter.market_id = market
 
     async def ask(client: SightlineClient) -> catalog_pb2.ListProductsResponse:
         found = catalog_pb2.ListProductsResponse()

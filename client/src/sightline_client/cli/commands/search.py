@@ -87,10 +87,9 @@ def similar(
 
       sightline similar wine-1 --filter 'price < 30 EUR'
     """
-    condition, top = passing.condition(), passing.top
-    suite.answer(
-        lambda client: client.search(products=product, filter=condition, page_size=top), _found
-    )
+    asked = passing.passing()
+    asked["products"] = product
+    suite.answer(lambda client: client.search(**asked), _found)
 
 
 def listing(
@@ -131,6 +130,7 @@ def listing(
     """
     asked: ListOptions = {
         "filter": passing.condition(),
+        "market": passing.market,
         "page_size": passing.top,
         "sort": sort,
         "text": text or "",

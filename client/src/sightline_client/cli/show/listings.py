@@ -331,6 +331,8 @@ def _fact(field: ProductField, product: Product) -> str:
         return ", ".join(value)
     if field.kind is FieldKind.ATTRIBUTES:
         return ", ".join(f"{item.key}={item.value}" for item in value)
+    if field.kind is FieldKind.MARKETS:
+        return ", ".join(item.market_id for item in value)
     return _time(value) if field.kind is FieldKind.TIME else str(value)
 
 

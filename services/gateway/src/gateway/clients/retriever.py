@@ -382,9 +382,30 @@ def filter_of(scope: AnswerScope) -> filter_pb2.Filter | None:
 
     Where possible the caller's filter keeps its paths and is nested no deeper.
     """
+    made = _condition_of(scope, _own(scope))
+    if scope.market_id:
+        whole = filter_pb2.Filter()
+        if made is not None:
+            whole.CopyFrom(made)
+        whole.market_id = scope.market_id
+        return whole
+    return made
+
+
+def _own(scope: AnswerScope) -> filter_pb2.Filter | None:
+    """Return the caller's own filter without its market."""
     own = scope.filter.message if scope.filter is not None else None
     if own is not None and not isinstance(own, filter_pb2.Filter):
         raise TypeError("the filter must be a Filter message")
+    if own is not None and own.market_id and scope.market_id:
+        made = filter_pb2.Filter()
+        made.CopyFrom(own)
+        made.ClearField("market_id")
+        return made
+    return own
+
+
+def _condition_of(scope: AnswerScope, own: filter_pb2.Filter | None) -> filter_pb2.Filter | None:
     added = [_BUYABLE] if scope.buyable_only else []
     if scope.created_micros is not None:
         added.append(_equal("create_time", time=timestamp(scope.created_micros)))
@@ -434,12 +455,9 @@ def _equal(field: str, **value: Any) -> filter_pb2.Filter:
 
 def _as_sent(error: InvalidArgument, scope: AnswerScope) -> InvalidArgument:
     """Return the error with the paths of the filter as the caller sent it."""
-    sent = filter_of(scope)
+    sent, own = filter_of(scope), _own(scope)
     wrapped = (
-        scope.filter is not None
-        and sent is not None
-        and sent.HasField("all")
-        and sent.all.filters[0] == scope.filter.message
+        own is not None and sent is not None and sent.HasField("all") and sent.all.filters[0] == own
     )
     if not wrapped:
         return error

@@ -32,6 +32,8 @@ class CallersFilter:
     """True if a condition uses the field `availability`."""
     category_path: tuple[str, ...] = ()
     """The category that it requires, if exactly one; otherwise empty."""
+    market_id: str = ""
+    """Market that the message names; empty: none."""
 
 
 def carried(message: Filter) -> CallersFilter:
@@ -41,6 +43,7 @@ def carried(message: Filter) -> CallersFilter:
         content=message.SerializeToString(deterministic=True),
         names_availability=_names(message, "availability"),
         category_path=_category(message),
+        market_id=message.market_id,
     )
 
 

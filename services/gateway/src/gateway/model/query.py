@@ -138,6 +138,8 @@ class AnswerScope:
     """Only products of this category or below it; empty: all."""
     without: tuple[CallersFilter, ...] = ()
     """Excludes products that pass one of these filters."""
+    market_id: str = ""
+    """Market whose values conditions and products have; empty: the products' own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,11 @@ class RequestQuery:
             if product_id not in known
         ]
         return replace(self, signals=(*self.signals, *near))
+
+    @property
+    def market_id(self) -> str:
+        """Market of the request; empty: none."""
+        return self.filter.market_id if self.filter is not None else ""
 
     @property
     def results_a_page(self) -> int:

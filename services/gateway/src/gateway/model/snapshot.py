@@ -10,11 +10,12 @@ from gateway.model.carried import ProductRow
 from gateway.model.columns import ProductColumns
 from gateway.model.errors import FilterInvalid
 from gateway.model.query import AnswerScope
-from sightline_rules import filters, messages
+from sightline_rules import filters, markets, messages
 from sightline_rules.evaluation.conditions import judged
 from sightline_rules.evaluation.work import Work
 from sightline_rules.facts import Facts
 from sightline_rules.filter_checks import looks
+from sightline_rules.markets import localized
 
 _BUYABLE = filters.Comparison(
     "availability", filters.Operator.NOT_EQUAL, filters.Availability.OUT_OF_STOCK
@@ -57,7 +58,8 @@ class CatalogSnapshot:
                 facts.append(held)
                 yield
         passed = yield from judged(condition_of(scope), facts)
-        return [*compress(known, passed.tolist())]
+        market_id = scope.market_id
+        return [localized(row, market_id) for row in compress(known, passed.tolist())]
 
     def _facts_of(self, product_id: str) -> Facts | None:
         """Return a product's facts, parsed on first use; None if unknown or invalid."""
@@ -118,7 +120,7 @@ def condition_of(scope: AnswerScope) -> filters.Filter:
     parts += [filters.Not(messages.read(each.message)) for each in scope.without]
     if scope.filter is not None:
         try:
-            parts.append(messages.condition(scope.filter.message))
+            parts.append(messages.without_market(scope.filter.message))
         except filters.FilterInvalidError as error:
             raise FilterInvalid.at(error.path, error.description) from error
-    return filters.All(tuple(parts))
+    return markets.within(filters.All(tuple(parts)), scope.market_id)

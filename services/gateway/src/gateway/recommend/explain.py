@@ -72,11 +72,16 @@ async def explain(
 
 
 async def _read(run: Run, product_id: str) -> tuple[ProductRow | None, ProductColumns]:
-    """Return the product from the record, regardless of the request's filter."""
+    """Return the product from the record, regardless of the request's filter: in its market if the
+    product is sold there."""
     retriever, catalog_id = run.peers.retriever, run.query.catalog_id
-    rows = (await retriever.products(catalog_id, [product_id], AnswerScope())).rows
-    columns = await retriever.columns(catalog_id, [product_id], AnswerScope())
-    return (rows[0], columns) if rows and columns.product_ids else (None, columns)
+    scopes = dict.fromkeys((AnswerScope(market_id=run.query.market_id), AnswerScope()))
+    for scope in scopes:
+        rows = (await retriever.products(catalog_id, [product_id], scope)).rows
+        columns = await retriever.columns(catalog_id, [product_id], scope)
+        if rows and columns.product_ids:
+            return rows[0], columns
+    return None, columns
 
 
 async def _left_out(run: Run, product_id: str) -> ProductExplanation | None:
@@ -90,7 +95,10 @@ async def _left_out(run: Run, product_id: str) -> ProductExplanation | None:
     for outcome, part in (
         (ProductOutcome.FILTERED, replace(scope, buyable_only=False, without=())),
         (ProductOutcome.UNAVAILABLE, replace(scope, filter=None, without=())),
-        (ProductOutcome.EXCLUDED_BY_CONTROL, AnswerScope(without=scope.without)),
+        (
+            ProductOutcome.EXCLUDED_BY_CONTROL,
+            AnswerScope(without=scope.without, market_id=scope.market_id),
+        ),
     ):
         if part != AnswerScope():
             rejection = await retriever.rejection(run.query.catalog_id, product_id, part)
@@ -174,7 +182,9 @@ async def _reaching(
     product_id = columns.product_ids[0]
     if all(not item.similarities or product_id in item.columns.product_ids for item in listings):
         return tuple(listings)
-    scope = AnswerScope(created_micros=columns.create_time_micros[0])
+    scope = AnswerScope(
+        created_micros=columns.create_time_micros[0], market_id=run.plan.scope.market_id
+    )
     plan = replace(run.plan, scope=scope, top_k=MOST_ASKED)
     # With its own time limit: that of the request's searches may have passed.
     alone = await near_signals(replace(run, plan=plan, trace=RequestTrace()))

@@ -35,6 +35,7 @@ from gateway.state.tokens import (
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.off_loop import off_loop
 from servicekit.requests import PageTokenInvalid
+from sightline_rules.markets import localized
 
 READ_AHEAD = 100
 """Minimum number of products read at once if some of the first ones have vanished."""
@@ -162,8 +163,9 @@ async def _rows(run: Run, ids: Sequence[str], named: Sequence[str]) -> ProductRo
         if not run.trace.snapshot_micros:
             run.trace.fail(HYDRATE, Peer.RETRIEVER, error)
             run.trace.snapshot_micros = copy.time_micros
-    titles = {each: copy.rows[each].title for each in named if each in copy.rows}
     scope = run.plan.scope
+    known = [copy.rows[each] for each in named if each in copy.rows]
+    titles = {row.product_id: localized(row, scope.market_id).title for row in known}
     rows = await off_loop(copy.steps(scope, len(ids)), copy.passing(scope, ids))
     return ProductRows(tuple(rows), titles)
 
@@ -207,8 +209,8 @@ async def _ask_reasons(run: Run, shown: Sequence[_Shown]) -> Mapping[str, str]:
         if not named:
             return {}
         async with run.trace.stage("titles", run.plan.ends.answer):
-            catalog_id = run.query.catalog_id
-            return (await run.peers.retriever.products(catalog_id, (), AnswerScope(), named)).titles
+            catalog_id, scope = run.query.catalog_id, AnswerScope(market_id=run.query.market_id)
+            return (await run.peers.retriever.products(catalog_id, (), scope, named)).titles
     except ServiceError:
         return {}
 

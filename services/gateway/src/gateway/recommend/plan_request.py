@@ -114,4 +114,8 @@ def scope_of(query: RequestQuery, scene: Scene) -> AnswerScope:
     availability.
     """
     named = query.filter is not None and query.filter.names_availability
-    return AnswerScope(query.filter, buyable_only=scene.buyable_only and not named)
+    return AnswerScope(
+        query.filter,
+        buyable_only=scene.buyable_only and not named,
+        market_id=query.market_id,
+    )

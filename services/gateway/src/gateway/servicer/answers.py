@@ -68,6 +68,7 @@ def _fill(result: AnswerResult, message: pb.RecommendedProduct) -> None:
     """Fill in a result in place: a constructor would copy its arguments."""
     answered = result.answered
     message.product.CopyFrom(cast(product_pb2.Product, result.row))
+    message.product.ClearField("markets")
     message.rank = result.rank
     message.raw_score = answered.raw_score
     messages.add_parts(message.parts, answered.parts, answered.contributions)
@@ -242,7 +243,7 @@ def _shelf(shelf: ShelfAnswer, language_code: str, request_id: str) -> pb.ShelfA
 
 def findings(value: SearchAnswer, request_id: str) -> pb.SearchResponse:
     """Return the answer to Search."""
-    return pb.SearchResponse(
+    response = pb.SearchResponse(
         results=[
             pb.FoundProduct(
                 product=cast(product_pb2.Product, each.product),
@@ -263,6 +264,9 @@ def findings(value: SearchAnswer, request_id: str) -> pb.SearchResponse:
         match=_match(value.match, ""),
         corrected_queries=_corrected(value.corrected),
     )
+    for result in response.results:
+        result.product.ClearField("markets")
+    return response
 
 
 def replayed(value: ReplayedAnswer, request_id: str) -> pb.ReplayRecommendationResponse:
@@ -306,7 +310,7 @@ def explanation(
     """Return the answer to ExplainRecommendation."""
     outcome = pb.ExplainRecommendationResponse.Outcome.Value(f"OUTCOME_{value.outcome}")
     rejection = value.rejection
-    return pb.ExplainRecommendationResponse(
+    response = pb.ExplainRecommendationResponse(
         outcome=outcome,
         text=wording.outcome(value, language_code),
         product=cast(product_pb2.Product | None, value.row),
@@ -324,6 +328,9 @@ def explanation(
         versions=None if value.versions is None else messages.versions_message(value.versions),
         request_id=request_id,
     )
+    if value.row is not None:
+        response.product.ClearField("markets")
+    return response
 
 
 def _score(value: AnswerResult | None) -> pb.ExplainedScore | None:

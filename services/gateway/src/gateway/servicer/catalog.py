@@ -18,7 +18,7 @@ from servicekit import access
 from servicekit.keyring import SigningKeys
 from servicekit.requests import page_size
 from servicekit.server import Context
-from sightline.common.v1 import product_pb2
+from sightline.common.v1 import filter_pb2, product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as pb
 from sightline.gateway.v1 import catalog_service_pb2_grpc
 from sightline.retriever.v1 import product_service_pb2 as retriever_pb
@@ -60,6 +60,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
                 catalog_id=catalog_id,
                 request_id=request.request_id,
                 product_ids=[request.product_id],
+                filter=filter_pb2.Filter(market_id=request.market_id),
                 unshown=_is_operator(),
             ),
         )

@@ -62,7 +62,9 @@ async def replace(request: Any) -> None:
     else:
         found = _expressions(given)
     for (_, message, _), meant in zip(given, found, strict=True):
+        market_id = message.market_id
         message.CopyFrom(meant)
+        message.market_id = market_id
 
 
 def _expressions(given: Sequence[tuple[str, Filter, int]]) -> list[Filter]:

@@ -14,7 +14,7 @@ from retriever.ports.catalog import CatalogRecord
 from retriever.ports.photos import Photos
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.requests import check_count
-from sightline_rules import ids
+from sightline_rules import ids, markets
 from sightline_rules.fields import FIELDS, WRITTEN
 
 MAX_UPDATES = 100
@@ -135,7 +135,11 @@ def _check_offer(draft: OfferDraft, path: str) -> Offer | OfferInvalid:
         ids.check_id(draft.product_id)
     except ids.IdInvalidError as error:
         note("product_id", str(error))
+    if draft.market_id and (problem := markets.problem(draft.market_id)):
+        note("market_id", problem)
     price = check_money("price", note, draft.price) if draft.price else None
     if not draft.availability_known:
         note("availability", "is not one of the known values")
-    return OfferInvalid(*wrong) if wrong else Offer(draft.product_id, price, draft.availability)
+    if wrong:
+        return OfferInvalid(*wrong)
+    return Offer(draft.product_id, price, draft.availability, draft.market_id)

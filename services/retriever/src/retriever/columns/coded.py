@@ -81,15 +81,19 @@ class CodedColumn(Coded):
         name, code = self._name, self.code
         self.codes[places] = [code(row[name]) for row in rows]
 
+    def at(self, places: Ints) -> npt.NDArray[np.signedinteger[Any]]:
+        """Return the codes at some places."""
+        return self.codes[places]
+
     def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> Texts:
-        codes, kind = self.codes[places], self.field.kind
+        codes, kind = self.at(places), self.field.kind
         return Texts(leaves, self.texts, codes, kind=kind, fact=self._fact, lookups=lookups)
 
     def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:
         texts, decode = self.texts, self._decode
         return CountedColumn(
             asked,
-            self.codes[places].astype(np.int64),
+            self.at(places).astype(np.int64),
             decode=lambda code: decode(texts[code]),
             pick=partial(self._values, asked),
             say=partial(self._say, asked),
@@ -98,10 +102,10 @@ class CodedColumn(Coded):
 
     def cells(self, places: Ints) -> list[list[str]]:
         texts = self.texts
-        return [[texts[code] for code in self.codes[places].tolist()]]
+        return [[texts[code] for code in self.at(places).tolist()]]
 
     def states(self, places: Ints) -> Ints:
-        return self.codes[places, np.newaxis].astype(np.int64)
+        return self.at(places)[:, np.newaxis].astype(np.int64)
 
     def unit(self, places: Ints) -> str:  # noqa: ARG002
         return ""

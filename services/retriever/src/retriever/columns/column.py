@@ -28,6 +28,8 @@ class AskedFacet:
     """For a category: the path whose next level is counted. If empty, the topmost level."""
     bounds: tuple[Money, ...] | tuple[float, ...] = ()
     """For money and numbers: lower bounds, ascending, one currency. If empty, the field's own."""
+    market_id: str = ""
+    """Market whose values are counted; empty: the products' own."""
 
 
 Said: TypeAlias = tuple[str, Filter]

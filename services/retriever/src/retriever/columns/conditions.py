@@ -82,7 +82,7 @@ class Conditions:
         return AskedFilters.of(conditions, len(places), partial(self._column, places))
 
     def _column(self, places: Ints, name: str, asked: Sequence[Leaf]) -> AskedColumn:
-        return self._table.columns[name].asked(asked, places, self._lookups)
+        return self._table.column(name).asked(asked, places, self._lookups)
 
 
 def _passed(alive: Flags, answers: npt.NDArray[np.int8]) -> Flags:

@@ -11,6 +11,7 @@ from retriever.columns.column import AskedFacet, CountedColumn
 from retriever.columns.table import ProductTable
 from sightline_rules.evaluation.work import Work
 from sightline_rules.filters import ATTRIBUTES, Filter
+from sightline_rules.markets import named
 
 _SORTED = 4_096
 """Values that are compared at a time."""
@@ -148,4 +149,4 @@ def _flat(held: Sequence[Sequence[int]], code: Ints, families: Ints) -> tuple[In
 
 def _column(table: ProductTable, places: Ints, asked: AskedFacet) -> CountedColumn:
     name = ATTRIBUTES[:-1] if asked.field.startswith(ATTRIBUTES) else asked.field
-    return table.columns[name].counted(asked, places)
+    return table.column(named(name, asked.market_id)).counted(asked, places)

@@ -121,12 +121,16 @@ class MoneyColumn:
             code("" if row[name] is None else row[self._currency]) for row in rows
         ]
 
+    def at(self, places: Ints) -> tuple[Ints, npt.NDArray[np.int16]]:
+        """Return amounts, and codes of their currencies, at some places."""
+        return self.values[places], self.codes[places]
+
     def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> Amounts:  # noqa: ARG002
-        values, codes = self.values[places], self.codes[places]
+        values, codes = self.at(places)
         return Amounts(len(leaves), values, values != NONE, codes, self.currencies.known)
 
     def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:
-        micros, codes = self.values[places], self.codes[places]
+        micros, codes = self.at(places)
         known = micros != NONE
         given = [each for each in asked.bounds if isinstance(each, Money)]
         currency = given[0].currency if given else self.unit(places)
@@ -140,14 +144,15 @@ class MoneyColumn:
 
     def cells(self, places: Ints) -> list[list[Any]]:
         texts = self.currencies.texts
-        codes: list[int] = self.codes[places].tolist()
-        return [self.values[places].tolist(), [texts[code] for code in codes]]
+        values, codes = self.at(places)
+        return [values.tolist(), [texts[code] for code in codes.tolist()]]
 
     def states(self, places: Ints) -> Ints:
-        return np.stack([self.values[places], self.codes[places]], axis=1)
+        return np.stack(self.at(places), axis=1)
 
     def unit(self, places: Ints) -> str:
-        known = self.codes[places][self.values[places] != NONE]
+        values, codes = self.at(places)
+        known = codes[values != NONE]
         return self.currencies.texts[int(np.bincount(known).argmax())] if len(known) else ""
 
     def ranked(self, states: Ints, unit: str) -> tuple[Ints, Flags]:

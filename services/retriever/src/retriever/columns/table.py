@@ -10,11 +10,13 @@ import numpy.typing as npt
 from retriever.columns.arrays import Flags, Ints
 from retriever.columns.coded import CodedColumn, LongTextColumn
 from retriever.columns.column import Column, grown
+from retriever.columns.markets import MarketsColumn, market_columns
 from retriever.columns.numeric import MoneyColumn, NumberColumn
 from retriever.columns.ordering import OrderedColumn, Ties, tie_of
 from retriever.ports.columns import HELD, ProductRow
 from sightline_rules import kinds
-from sightline_rules.fields import Field
+from sightline_rules.fields import MARKETS, Field
+from sightline_rules.markets import split
 
 _FIRST = 16
 """Places of an empty table."""
@@ -53,8 +55,14 @@ class ProductTable:
         self.commit = commit
         """The newest commit included: all earlier ones are included too."""
         self.ids: list[str] = []
-        self.columns: Mapping[str, Column] = {field.name: column_of(field) for field in HELD}
-        """Columns by the name of their field."""
+        own = {field.name: column_of(field) for field in HELD if field is not MARKETS}
+        self._markets = MarketsColumn(
+            MARKETS, cast(MoneyColumn, own["price"]), cast(CodedColumn, own["availability"])
+        )
+        self.columns: Mapping[str, Column] = {**own, MARKETS.name: self._markets}
+        """Columns of products' own values by the name of their field."""
+        self._in_markets: dict[str, dict[str, Column]] = {}
+        """By market that a product names, the columns of its values by field."""
         self._ordered = [
             cast(OrderedColumn, column) for column in self.columns.values() if column.field.sorted
         ]
@@ -81,6 +89,16 @@ class ProductTable:
         """Return the titles by place."""
         return self._titles.texts
 
+    def title(self, place: int, market_id: str = "") -> str:
+        """Return a product's title in a market."""
+        arrays = self._markets.arrays.get(market_id)
+        return (arrays and arrays.titles.get(place)) or self.titles[place]
+
+    def column(self, name: str) -> Column:
+        """Return the column of a field, or of its values in a market, such as `price@de`."""
+        field, market_id = split(name)
+        return self._in_markets.get(market_id, {}).get(field) or self.columns[field]
+
     @property
     def dead(self) -> int:
         """Return the number of places whose products were removed."""
@@ -106,11 +124,22 @@ class ProductTable:
         given = list(rows)
         held = self.places([row.product_id for row in given])
         held = held[held >= 0]
-        before = [column.states(held) for column in self._ordered]
+        ordered = [*self._ordered, *map(self._price_in, self._in_markets)]
+        before = [column.states(held) for column in ordered]
         self._put(given)
+        self._add_markets()
         self.commit = max(self.commit, commit)
-        for column, states in zip(self._ordered, before, strict=True):
+        for column, states in zip(ordered, before, strict=True):
             column.former.note(commit, held, states, column.states(held))
+
+    def _price_in(self, market_id: str) -> OrderedColumn:
+        return cast(OrderedColumn, self._in_markets[market_id]["price"])
+
+    def _add_markets(self) -> None:
+        """Add the columns of markets that products named for the first time."""
+        for market_id, arrays in self._markets.arrays.items():
+            if market_id not in self._in_markets:
+                self._in_markets[market_id] = market_columns(self.columns, arrays)
 
     def _put(self, given: Sequence[ProductRow]) -> None:
         if not given:

@@ -17,6 +17,7 @@ ServiceError
 │   └── (servicekit.fetch)     URI_FORBIDDEN
 ├── NotFound
 │   ├── ProductNotFound        PRODUCT_NOT_FOUND
+│   ├── MarketNotFound         MARKET_NOT_FOUND
 │   ├── ImageNotFound          IMAGE_NOT_FOUND
 │   ├── ImportNotFound         IMPORT_NOT_FOUND
 │   └── GenerationNotFound     GENERATION_NOT_FOUND
@@ -124,6 +125,13 @@ class ProductNotFound(errors.NotFound, reason="PRODUCT_NOT_FOUND"):
         super().__init__(
             violations=[errors.FieldViolation(path, "is not in the catalog") for path in paths]
         )
+
+
+class MarketNotFound(errors.NotFound, reason="MARKET_NOT_FOUND"):
+    """An offer of a market that the product does not list: adding it would end its sale in all
+    markets that it does not list either."""
+
+    message = "the product does not list this market: write its markets first"
 
 
 class ImageNotFound(errors.NotFound, reason="IMAGE_NOT_FOUND"):

@@ -10,6 +10,7 @@ from sightline_rules import categories, kinds
 from sightline_rules.facts import Facts, by_key
 from sightline_rules.fields import FILTERED, Field
 from sightline_rules.filters import Availability, Filter, Money, Time
+from sightline_rules.markets import MarketList
 
 MAX_PHOTOS = 20
 """Maximum number of photos of a product; each is a row of an index."""
@@ -30,6 +31,21 @@ class Amount:
     currency: str
     units: int
     nanos: int
+
+
+class MarketDraft(NamedTuple):
+    """A product's values in a market as a caller gave them, unchecked."""
+
+    market_id: str
+    price: Amount | None = None
+    availability: Availability | None = None
+    """None: the product's own."""
+    availability_known: bool = True
+    """True if the given number is a known availability, or none was given."""
+    title: str = ""
+    description: str = ""
+    language_code: str = ""
+    uri: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +87,7 @@ class ProductDraft(NamedTuple):
     rating_count: float | None = None
     stock: float | None = None
     cost: Amount | None = None
+    markets: tuple[MarketDraft, ...] = ()
     images: tuple[ImageDraft, ...] = ()
     language_code: str = ""
     uri: str = ""
@@ -99,6 +116,8 @@ class ProductContent:
     """Units, a whole number. `None` if unknown."""
     cost: Money | None = None
     """`None` if unknown. Only operators read it."""
+    markets: MarketList = ()
+    """Sorted by id; empty: the product is sold in all markets."""
     image_ids: tuple[str, ...] = ()
     """Best first, no duplicates."""
     language_code: str = ""
@@ -205,6 +224,8 @@ class OfferDraft:
     """None: unchanged."""
     availability_known: bool = True
     """True if the given number is a known availability."""
+    market_id: str = ""
+    """Empty: the product's own values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +237,8 @@ class Offer:
     """None: unchanged."""
     availability: Availability | None
     """None: unchanged."""
+    market_id: str = ""
+    """Market whose values are set; empty: the product's own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ neither field nor kind.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple
 from functools import lru_cache
 from operator import attrgetter, itemgetter
 from typing import Any, TypeAlias
@@ -15,8 +16,9 @@ from retriever.domain.product import Attribute
 from sightline_rules import categories, kinds
 from sightline_rules.facts import Facts, by_key
 from sightline_rules.fields import FILTERED, Field
-from sightline_rules.filters import AttributeValue, Money, Time
+from sightline_rules.filters import AttributeValue, Availability, Money, Time
 from sightline_rules.kinds import FieldKind
+from sightline_rules.markets import MarketList, MarketValues
 
 Decoder: TypeAlias = Callable[..., Any]
 """Function from the cells of a field, in the order of its columns, to its value or its fact."""
@@ -59,6 +61,8 @@ def _encoder(field: Field) -> Callable[[Any], Any]:
             return _json_of_texts
         case kinds.AttributesKind():
             return lambda value: _JSON([[item.key, item.value] for item in value])
+        case kinds.MarketsKind():
+            return lambda value: _JSON([_market_cells(each) for each in value]) if value else None
         case kinds.ChoiceKind():
             return str
         case kinds.MoneyKind():
@@ -92,6 +96,8 @@ def decoder(field: Field) -> Decoder:
             return texts
         case kinds.AttributesKind():
             return attributes
+        case kinds.MarketsKind():
+            return markets
         case _:
             return _decoder(field.kind)
 
@@ -103,6 +109,8 @@ def fact_decoder(field: Field) -> Decoder:
             return lambda text: frozenset(json.loads(text))
         case kinds.AttributesKind():
             return keyed
+        case kinds.MarketsKind():
+            return markets
         case kinds.TimeKind():
             return Time
         case _:
@@ -155,6 +163,31 @@ def texts(text: str) -> tuple[str, ...]:
 def attributes(text: str) -> tuple[Attribute, ...]:
     """Return the attributes in a cell, in their order."""
     return tuple(Attribute(key, value) for key, value in json.loads(text))
+
+
+def _market_cells(value: MarketValues) -> list[Any]:
+    micros, currency = (None, "") if value.price is None else astuple(value.price)[::-1]
+    texts = value.title, value.description, value.language_code, value.uri
+    return [value.market_id, micros, currency, value.availability or "", *texts]
+
+
+def market_cells(text: str | None) -> Sequence[Sequence[Any]]:
+    """Return the values by market in a cell as they are stored: id, micros (None: no price),
+    currency, availability ("": none), and four texts, of which the first is the title."""
+    return json.loads(text) if text else ()
+
+
+def markets(text: str | None) -> MarketList:
+    """Return the values by market in a cell; none for NULL."""
+    return tuple(
+        MarketValues(
+            market_id,
+            None if micros is None else Money(currency, micros),
+            Availability(availability) if availability else None,
+            *texts,
+        )
+        for market_id, micros, currency, availability, *texts in market_cells(text)
+    )
 
 
 def keyed(text: str) -> Mapping[str, tuple[AttributeValue, ...]]:

@@ -10,8 +10,8 @@ from typing import Any
 from retriever.domain import product
 from retriever.domain.errors import ProductInvalid
 from servicekit.errors import FieldViolation
-from sightline_rules import categories, filter_checks, filters, ids, kinds
-from sightline_rules.fields import WRITTEN, Field
+from sightline_rules import categories, filter_checks, filters, ids, kinds, markets
+from sightline_rules.fields import NAMED, WRITTEN, Field
 from sightline_rules.filters import Money
 
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
@@ -61,6 +61,8 @@ def checker(field: Field) -> Check:
             return partial(_check_category, name)
         case kinds.AttributesKind():
             return partial(_check_attributes, name)
+        case kinds.MarketsKind():
+            return partial(_check_markets, name)
         case kinds.ChoiceKind():
             return partial(_check_choice, name)
         case kinds.MoneyKind():
@@ -188,6 +190,33 @@ def _attribute_faults(
     return faults
 
 
+def _check_markets(
+    name: str, note: Note, given: Sequence[product.MarketDraft]
+) -> markets.MarketList:
+    if len(given) > markets.MOST_MARKETS:
+        note(name, f"has {len(given)} entries; at most {markets.MOST_MARKETS} are taken")
+    checked: dict[str, markets.MarketValues] = {}
+    for index, each in enumerate(given[: markets.MOST_MARKETS]):
+        at = f"{name}[{index}]"
+        if wrong := markets.problem(each.market_id):
+            note(f"{at}.market_id", wrong)
+        elif each.market_id in checked:
+            note(f"{at}.market_id", "is given twice")
+        checked[each.market_id] = _check_market(at, note, each)
+    return tuple(checked[market_id] for market_id in sorted(checked))
+
+
+def _check_market(at: str, note: Note, given: product.MarketDraft) -> markets.MarketValues:
+    if not given.availability_known:
+        note(f"{at}.availability", "is not one of the known values")
+    for field, check in _OF_MARKET.items():
+        if value := getattr(given, field):
+            check(lambda part, text: note(f"{at}.{part}", text), value)
+    price = check_money(f"{at}.price", note, given.price) if given.price else None
+    texts = given.title, given.description, given.language_code, given.uri
+    return markets.MarketValues(given.market_id, price, given.availability, *texts)
+
+
 def _check_images(note: Note, given: Sequence[product.ImageDraft]) -> None:
     if len(given) > product.MAX_PHOTOS:
         note("images", f"has {len(given)} entries; at most {product.MAX_PHOTOS} are taken")
@@ -215,4 +244,8 @@ def check_money(name: str, note: Note, given: product.Amount) -> Money | None:
 
 
 _given = attrgetter(*(field.wire for field in WRITTEN))
+_OF_MARKET = {
+    name: checker(NAMED[name]) for name in ("title", "description", "language_code", "uri")
+}
+"""Checks of a market's texts: those of the product's own."""
 _CHECKS = tuple((field.wire, _is_required(field), checker(field)) for field in WRITTEN)

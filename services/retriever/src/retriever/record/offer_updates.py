@@ -1,19 +1,23 @@
 """Updates of prices and availability alone."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.errors import ProductNotFound
+from retriever.domain import stored
+from retriever.domain.errors import MarketNotFound, ProductNotFound
 from retriever.domain.product import Offer, Stored
 from retriever.record.products import read_contents, values_etag
 from retriever.record.session import Session
 from retriever.record.tables import products
 from servicekit.errors import ServiceError
+from sightline_rules.fields import MARKETS
+from sightline_rules.markets import MarketList
 
-_OFFER = ("price_micros", "currency", "availability")
+_OFFER = ("price_micros", "currency", "availability", "markets")
 _SET_OFFER = (
     sa.update(products)
     .where(
@@ -24,14 +28,33 @@ _SET_OFFER = (
 )
 
 
-def _offered(offer: Offer) -> dict[str, Any]:
-    """Return the column values that an offer sets."""
+def _offered(offer: Offer, markets: str | None) -> dict[str, Any] | None:
+    """Return the column values that an offer sets; None if the product is not listed in its
+    market. `markets`: the cell of the product's markets."""
+    if offer.market_id:
+        return _offered_there(offer, stored.markets(markets))
     values: dict[str, Any] = {}
     if offer.price is not None:
         values |= {"price_micros": offer.price.micros, "currency": offer.price.currency}
     if offer.availability is not None:
         values["availability"] = str(offer.availability)
     return values
+
+
+def _offered_there(offer: Offer, markets: MarketList) -> dict[str, Any] | None:
+    if not any(each.market_id == offer.market_id for each in markets):
+        return None
+    changed = [
+        replace(
+            each,
+            price=offer.price or each.price,
+            availability=offer.availability or each.availability,
+        )
+        if each.market_id == offer.market_id
+        else each
+        for each in markets
+    ]
+    return stored.cells(MARKETS, changed)
 
 
 def offer(
@@ -51,7 +74,11 @@ def offer(
         if known is None:
             outcomes.append(ProductNotFound())
             continue
-        values = known.values | _offered(offer)
+        offered = _offered(offer, known.values["markets"])
+        if offered is None:
+            outcomes.append(MarketNotFound())
+            continue
+        values = known.values | offered
         etag = values_etag(values, known.image_ids)
         if etag != known.etag:
             changed.append((values, etag))

@@ -26,6 +26,7 @@ from retriever.record import statements
 from retriever.record.generations import live_generations, photo_versions
 from retriever.record.hashes import to_signed
 from retriever.record.keywords import put_words
+from retriever.record.markets import NamedMarkets
 from retriever.record.products import (
     UNSHOWN,
     content_etag,
@@ -37,6 +38,7 @@ from retriever.record.session import ROWS, Entry, Session
 from retriever.record.tables import images, pending, products, vectors
 from retriever.record.texts import want_texts
 from servicekit.errors import ServiceError
+from sightline_rules.markets import MOST_MARKETS
 
 _KNOWN = sa.select(
     products.c.product_id,
@@ -140,6 +142,7 @@ class Batch:
         self._variants = self._read_variants(contents)
         self._photos = {row.image_id for row in self._session.look_up(_IMAGES, photos)}
         self._taken_down = session.taken_down(photos)
+        self._markets = NamedMarkets(session)
         self._live = live_generations(session.connection, session.catalog_id)
         self._targets = self._read_targets(photos)
         # Results that `save` stores, by key.
@@ -211,6 +214,9 @@ class Batch:
             wrong = self._wrong_parent(content, f"{write.path}.parent_id")
             if wrong is not None:
                 return wrong
+            if not self._markets.admit([each.market_id for each in content.markets]):
+                problem = f"would give the catalog more than {MOST_MARKETS} markets"
+                return ProductInvalid.at(f"{write.path}.markets", problem)
             self._replace(write, etag, known, whole)
         else:
             if retried:
@@ -318,6 +324,7 @@ class Batch:
         session.take(self._seq - session.head)
         statements.put(connection, images, [*self._images.values()], keep=True)
         statements.put(connection, products, [*self._products.values()])
+        self._markets.save()
         session.place_photos(self._emptied, [*chain.from_iterable(self._placed.values())])
         session.note(self._entries)
         # A photo pending for a backfill now belongs to this write.

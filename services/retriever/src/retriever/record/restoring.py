@@ -1,7 +1,7 @@
 """Restore rows of an archive: products as archived, under new commit numbers."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import chain, groupby
 from typing import Any
 
@@ -10,11 +10,18 @@ from sqlalchemy import Connection
 
 from retriever.domain import stored
 from retriever.domain.archive import Row
-from retriever.domain.product import Amount, ImageDraft, ProductContent, ProductDraft
+from retriever.domain.product import (
+    Amount,
+    ImageDraft,
+    MarketDraft,
+    ProductContent,
+    ProductDraft,
+)
 from retriever.domain.validation import check_product
 from retriever.record import statements
 from retriever.record.generations import live_generations, photo_versions
 from retriever.record.keywords import put_words
+from retriever.record.markets import NamedMarkets
 from retriever.record.products import ADDED, content_etag, content_etags
 from retriever.record.session import ROWS, USERS, Entry, Session
 from retriever.record.tables import images, pending, product_vectors, products, vectors
@@ -23,6 +30,7 @@ from servicekit.backups.errors import BackupDamaged
 from servicekit.errors import ServiceError
 from sightline_rules import ids, kinds
 from sightline_rules.fields import WRITTEN, Field
+from sightline_rules.filters import Money
 
 _TOUCHED = sa.select(products.c.product_id, products.c.touched).where(
     statements.among(products, "product_id")
@@ -70,13 +78,24 @@ def _drafted(field: Field, value: Any) -> Any:
             own = all(type(a.key) is str and type(a.value) is not int for a in value)
             value = tuple((item.key, item.value) for item in value)
         case kinds.MoneyKind() if value is not None:
-            units, micros = divmod(value.micros, 1_000_000)
-            return Amount(value.currency, units, micros * 1_000)
+            return _amount(value)
+        case kinds.MarketsKind():
+            return tuple(
+                MarketDraft(
+                    **asdict(each) | {"price": None if each.price is None else _amount(each.price)},
+                )
+                for each in value
+            )
         case _:
             return value
     if not own:
         raise ValueError("not JSON that the record could have written")
     return value
+
+
+def _amount(value: Money) -> Amount:
+    units, micros = divmod(value.micros, 1_000_000)
+    return Amount(value.currency, units, micros * 1_000)
 
 
 def put_images(connection: Connection, now: int, catalog_id: str, rows: Sequence[Row]) -> None:
@@ -168,7 +187,12 @@ def _written(
         for (row, _), seq in zip(chosen, seqs, strict=True)
     ]
     statements.put(connection, products, rows)
-    put_words(connection, session.catalog_id, (_content(*each) for each in chosen))
+    contents = [_content(*each) for each in chosen]
+    put_words(connection, session.catalog_id, contents)
+    named = NamedMarkets(session)
+    for content in contents:
+        named.admit([each.market_id for each in content.markets])
+    named.save()
     placed = {
         row["product_id"]: statements.photo_rows(session.catalog_id, row["product_id"], image_ids)
         for row, image_ids in chosen

@@ -49,6 +49,8 @@ def _of_field(field: Field) -> Iterable[sa.Column[Any]]:
             return [sa.Column(name, _Number) for name in field.stored]
         case kinds.TimeKind():
             return _values(*field.stored, kind=_Number)
+        case kinds.MarketsKind():
+            return [sa.Column(name, _Text) for name in field.stored]
         case _:
             return _values(*field.stored)
 
@@ -118,6 +120,10 @@ products = sa.Table(
     sa.Index("products_price", "catalog_id", "currency", "price_micros"),
 )
 """`touched`: the newest commit when the product was last written whole, even if unchanged."""
+
+markets = sa.Table("markets", metadata, *_keys("catalog_id", "market_id"))
+"""Markets that products of a catalog have named, at most 64. `products.markets`: values by market,
+as JSON (domain/stored.py)."""
 
 keywords = sa.Table(
     "keywords",

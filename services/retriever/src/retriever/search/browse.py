@@ -38,6 +38,7 @@ from servicekit.requests import PageTokenInvalid, RequestInvalid, page_place, pa
 from sightline_rules.evaluation.work import Work
 from sightline_rules.fields import ORDERS
 from sightline_rules.filters import Filter
+from sightline_rules.markets import named
 from sightline_rules.synonyms import NO_SYNONYMS, Synonyms
 
 RANKED = "RANKED"
@@ -89,6 +90,8 @@ class BrowseQuery:
     """For RANKED: best first."""
     facets: tuple[AskedFacet, ...] = ()
     known_state: str = ""
+    market_id: str = ""
+    """Market by whose values products are ordered; empty: by their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +278,7 @@ class _Ordering:
         if query.order == RANKED:
             return cls(commit, "", ranked=query.ranked)
         field, by = ORDERS[query.order]
-        column = cast(OrderedColumn, table.columns[field.name])
+        column = cast(OrderedColumn, table.column(named(field.name, query.market_id)))
         unit = column.unit(places) if start.commit is None else start.unit
         return cls(commit, unit, by.falling, column)
 

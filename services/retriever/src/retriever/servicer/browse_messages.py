@@ -6,25 +6,29 @@ from retriever.search.browse import BrowsePage, BrowseQuery
 from retriever.servicer import facet_messages, filter_messages
 from sightline.common.v1 import product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
+from sightline_rules.markets import within
 
 
 def query(catalog_id: str, request: products_pb.BrowseProductsRequest) -> BrowseQuery:
     """Return the query of a request. Raises RequestInvalid, FilterInvalid, FacetInvalid."""
-    buried = request.HasField("last_filter")
+    buried, market_id = request.HasField("last_filter"), request.filter.market_id
+    condition = filter_messages.condition(request.filter)
+    last = filter_messages.condition(request.last_filter) if buried else None
     return BrowseQuery(
         catalog_id=catalog_id,
         order=request.order,
-        condition=filter_messages.condition(request.filter),
+        condition=condition,
+        market_id=market_id,
         size=request.page_size,
         token=request.page_token,
         text=request.text,
         language_code=request.language_code,
         excluded=tuple(request.exclude_product_ids),
         excluded_families=tuple(request.exclude_family_product_ids),
-        last=filter_messages.condition(request.last_filter) if buried else None,
+        last=None if last is None else within(last, market_id),
         last_ids=tuple(request.last_product_ids),
         ranked=tuple(request.ranked_product_ids),
-        facets=tuple(facet_messages.asked(request.facets)) if request.facets else (),
+        facets=tuple(facet_messages.asked(request.facets, market_id)) if request.facets else (),
         known_state=request.known_state,
     )
 

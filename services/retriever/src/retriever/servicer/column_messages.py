@@ -16,6 +16,7 @@ from sightline.retriever.v1 import vector_service_pb2
 from sightline_rules import kinds
 from sightline_rules.fields import CANDIDATE
 from sightline_rules.kinds import FieldKind
+from sightline_rules.markets import named
 
 KEPT = 20_000
 """Maximum number of cached messages of tag and attribute lists, which many products share."""
@@ -32,10 +33,10 @@ class FoundColumns(TypedDict):
     collapsed: Sequence[vector_service_pb2.ProductIds]
 
 
-def found(candidates: Candidates) -> FoundColumns:
-    """Return the columns of the products found by a search."""
+def found(candidates: Candidates, market_id: str = "") -> FoundColumns:
+    """Return the columns of the products found by a search, with their values in a market."""
     return FoundColumns(
-        candidates=columns(candidates.view.table, candidates.places),
+        candidates=columns(candidates.view.table, candidates.places, market_id),
         similarities=candidates.similarities,
         image_ids=candidates.image_ids,
         collapsed=_collapsed(candidates.collapsed),
@@ -49,15 +50,18 @@ def _collapsed(names: Sequence[Sequence[str]]) -> list[vector_service_pb2.Produc
     return [vector_service_pb2.ProductIds(product_ids=ids) for ids in names]
 
 
-def columns(table: ProductTable, places: Sequence[int]) -> candidate_pb2.CandidateColumns:
-    """Return the ranking candidates for the products at the given rows."""
+def columns(
+    table: ProductTable, places: Sequence[int], market_id: str = ""
+) -> candidate_pb2.CandidateColumns:
+    """Return the ranking candidates for the products at the given rows, with their values in a
+    market."""
     rows = np.asarray(places, np.int64)
     message = candidate_pb2.CandidateColumns(
         product_ids=[table.ids[place] for place in places],
         image_hashes=table.image_hash[rows].tolist(),
     )
     for field in CANDIDATE:
-        column = table.columns[field.name]
+        column = table.column(named(field.name, market_id))
         encode = _ENCODED.get(type(field.kind))
         for name, cells in zip(field.candidate, column.cells(rows), strict=True):
             # An omitted column means that no product has the field.

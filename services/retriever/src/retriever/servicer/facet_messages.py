@@ -35,12 +35,12 @@ MOST_BOUNDS = 50
 _COUNTED = tuple(field.name for field in FACETED if not isinstance(field.kind, AttributesKind))
 
 
-def asked(messages: Sequence[facet_pb2.FacetRequest]) -> list[AskedFacet]:
-    """Return the requested facets. Raises RequestInvalid, FacetInvalid."""
+def asked(messages: Sequence[facet_pb2.FacetRequest], market_id: str = "") -> list[AskedFacet]:
+    """Return the requested facets, in a market. Raises RequestInvalid, FacetInvalid."""
     check_count("facets", len(messages), MOST_FACETS)
     if wrong := list(_violations(messages)):
         raise FacetInvalid(*wrong)
-    return [_asked(message) for message in messages]
+    return [_asked(message, market_id) for message in messages]
 
 
 def message(facet: Facet) -> facet_pb2.Facet:
@@ -129,12 +129,13 @@ def _price_violations(bounds: Sequence[money_pb2.Money], path: str) -> Iterator[
         yield FieldViolation(path, "must be in ascending order")
 
 
-def _asked(each: facet_pb2.FacetRequest) -> AskedFacet:
+def _asked(each: facet_pb2.FacetRequest, market_id: str) -> AskedFacet:
     return AskedFacet(
         field=each.field,
         most=each.top_k or DEFAULT_VALUES,
         below=categories.join(each.category_path),
         bounds=tuple(money(one, "") for one in each.price_bounds) or tuple(each.number_bounds),
+        market_id=market_id,
     )
 
 

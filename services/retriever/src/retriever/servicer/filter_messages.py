@@ -26,10 +26,20 @@ def required_condition(message: filter_pb2.Filter) -> filters.Filter:
     return condition(message)
 
 
-def rejection(product_id: str, found: Rejection) -> product_service_pb2.Rejection:
-    """Return the message of why a product does not pass a filter."""
+def rejection(
+    product_id: str, found: Rejection, sent: filter_pb2.Filter
+) -> product_service_pb2.Rejection:
+    """Return the message of why a product does not pass a filter, with its path as `sent`."""
     fields = common_fields(product_service_pb2.Rejection.DESCRIPTOR, found)
-    return product_service_pb2.Rejection(**fields, product_id=product_id)
+    message = product_service_pb2.Rejection(**fields, product_id=product_id)
+    if sent.market_id:
+        whole = sent.WhichOneof("expression") in (None, "all")
+        last = len(sent.all.filters) if whole else 1
+        if found.path.startswith(f"filter.all.filters[{last}]."):
+            message.path = "filter.market_id"
+        elif not whole:
+            message.path = found.path.replace("filter.all.filters[0]", "filter", 1)
+    return message
 
 
 def packed(message: filter_pb2.Filter) -> str:

@@ -57,7 +57,7 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
             query, self.record, stages.measure, columns=self.columns, synonyms=synonyms
         )
         return vectors_pb.SearchResponse(
-            **column_messages.found(answer.candidates),
+            **column_messages.found(answer.candidates, request.filter.market_id),
             plan=answer.plan,
             corrected_text=answer.corrected,
             synonyms=[

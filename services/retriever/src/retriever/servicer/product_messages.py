@@ -13,6 +13,7 @@ from retriever.domain.product import (
     Amount,
     Image,
     ImageDraft,
+    MarketDraft,
     OfferDraft,
     Product,
     ProductContent,
@@ -30,7 +31,9 @@ from sightline.retriever.v1 import product_service_pb2
 from sightline_rules import kinds
 from sightline_rules.fields import FIELDS, WRITTEN, Field, check_columns
 from sightline_rules.kinds import FieldKind
+from sightline_rules.markets import MarketValues
 
+_MARKET_TEXTS = ("market_id", "title", "description", "language_code", "uri")
 _ORDER = messages.values_by_number(
     product_service_pb2.ListProductsRequest.Order.DESCRIPTOR,
     ProductOrder,
@@ -68,6 +71,8 @@ def _reader(kind: FieldKind) -> Callable[[Any], Any]:
             return tuple
         case kinds.AttributesKind():
             return lambda items: tuple([(item.key, _attribute(item)) for item in items])
+        case kinds.MarketsKind():
+            return lambda items: tuple(map(_market_draft, items))
         case kinds.ChoiceKind():
             return messages.AVAILABILITY.get
         case kinds.MoneyKind():
@@ -91,16 +96,25 @@ def update(message: product_service_pb2.ProductUpdate) -> UpdateDraft:
     )
 
 
-def offer(message: product_service_pb2.Offer) -> OfferDraft:
-    """Return an offer as received, unchecked."""
+def offer(message: product_service_pb2.Offer, market_id: str) -> OfferDraft:
+    """Return an offer in a market as received, unchecked."""
+    return OfferDraft(product_id=message.product_id, market_id=market_id, **_offered(message))
+
+
+def _market_draft(message: product_pb2.MarketValues) -> MarketDraft:
+    texts = {name: getattr(message, name) for name in _MARKET_TEXTS}
+    return MarketDraft(**texts, **_offered(message))
+
+
+def _offered(message: product_service_pb2.Offer | product_pb2.MarketValues) -> dict[str, Any]:
+    """Return price and availability; None: not given."""
     stays = message.availability == product_pb2.AVAILABILITY_UNSPECIFIED
     availability = messages.AVAILABILITY.get(message.availability)
-    return OfferDraft(
-        product_id=message.product_id,
-        price=_amount(message.price) if message.HasField("price") else None,
-        availability=availability,
-        availability_known=stays or availability is not None,
-    )
+    return {
+        "price": _amount(message.price) if message.HasField("price") else None,
+        "availability": availability,
+        "availability_known": stays or availability is not None,
+    }
 
 
 def import_mode(number: int) -> ImportMode:
@@ -157,6 +171,8 @@ def _encoder(kind: FieldKind) -> Encoder:
     match kind:
         case kinds.AttributesKind():
             return lambda value: [attribute(item.key, item.value) for item in value]
+        case kinds.MarketsKind():
+            return lambda values: [*map(market_message, values)]
         case kinds.ChoiceKind():
             return messages.AVAILABILITY_NUMBER.__getitem__
         case kinds.MoneyKind():
@@ -165,6 +181,17 @@ def _encoder(kind: FieldKind) -> Encoder:
             return int
         case _:
             return None
+
+
+def market_message(value: MarketValues) -> product_pb2.MarketValues:
+    """Return the message of a product's values in a market."""
+    texts = {name: getattr(value, name) for name in _MARKET_TEXTS}
+    message = product_pb2.MarketValues(**texts)
+    if value.price is not None:
+        message.price.CopyFrom(money_message(value.price))
+    if value.availability is not None:
+        message.availability = messages.AVAILABILITY_NUMBER[value.availability]
+    return message
 
 
 def _writer(fields: Sequence[Field]) -> Callable[[ProductContent], dict[str, Any]]:

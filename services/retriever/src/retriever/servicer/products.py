@@ -33,6 +33,7 @@ from sightline.common.v1 import import_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
 from sightline_rules.filters import Filter
+from sightline_rules.markets import localized
 
 MOST_ROWS = 10_000
 """Maximum number of cached product messages, about 20 MB."""
@@ -80,7 +81,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     ) -> products_pb.BatchGetProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         as_columns = product_messages.as_columns(request.view)
-        condition = filter_messages.condition(request.filter)
+        condition, market_id = filter_messages.condition(request.filter), request.filter.market_id
         named = request.title_product_ids
         if named:
             check_count("title_product_ids", len(named), products.MAX_GET)
@@ -88,7 +89,8 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             catalog, request.product_ids, condition, self.columns, beside=named
         )
         table = found.view.table
-        titles = [table.titles[p] if p >= 0 else "" for p in table.places(named).tolist()]
+        beside = table.places(named).tolist()
+        titles = [table.title(place, market_id) if place >= 0 else "" for place in beside]
         response = products_pb.BatchGetProductsResponse(
             missing_product_ids=found.missing,
             filtered_product_ids=found.filtered,
@@ -97,12 +99,13 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         )
         if request.explain_filter and found.filtered:
             why = await products.rejections(catalog, found.filtered, condition, self.record)
-            response.rejections.extend(filter_messages.rejection(*item) for item in why.items())
+            sent = request.filter
+            response.rejections.extend(filter_messages.rejection(*i, sent) for i in why.items())
         if as_columns:
-            response.columns.CopyFrom(column_messages.columns(table, found.places))
+            response.columns.CopyFrom(column_messages.columns(table, found.places, market_id))
             return response
         chosen = await self._passing(catalog, table, found.places, condition)
-        response.products.extend(_messages(chosen, unshown=request.unshown))
+        response.products.extend(_messages(chosen, market_id, unshown=request.unshown))
         return response
 
     async def _passing(
@@ -119,6 +122,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     ) -> products_pb.ListProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         as_columns = product_messages.as_columns(request.view)
+        market_id = request.filter.market_id
         page = await products.list_products(
             catalog,
             self.record,
@@ -134,17 +138,17 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         if as_columns:
             table = (await self.columns.of(catalog, ids)).table
             places = [place for place in table.places(ids).tolist() if place >= 0]
-            response.columns.CopyFrom(column_messages.columns(table, places))
+            response.columns.CopyFrom(column_messages.columns(table, places, market_id))
         else:
             rows = await self._rows.of(catalog, page.products)
-            response.products.extend(_messages(rows, unshown=request.unshown))
+            response.products.extend(_messages(rows, market_id, unshown=request.unshown))
         return response
 
     async def CountFacets(
         self, request: products_pb.CountFacetsRequest, context: Context
     ) -> products_pb.CountFacetsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        asked = facet_messages.asked(request.facets)
+        asked = facet_messages.asked(request.facets, request.filter.market_id)
         condition = filter_messages.condition(request.filter)
         total, found = await facets.count(catalog, condition, asked, self.columns)
         return products_pb.CountFacetsResponse(
@@ -159,7 +163,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         synonyms = await self.synonyms.of(catalog)
         page = await browse.browse(query, self.columns, self.record, synonyms)
         rows = await self._passing(catalog, page.view.table, page.places, query.condition)
-        shown = list(_messages(rows, unshown=False))
+        shown = list(_messages(rows, query.market_id, unshown=False))
         return browse_messages.response(page, shown, self.columns.product_count(catalog))
 
     async def DeleteProducts(
@@ -189,7 +193,8 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         self, request: products_pb.UpdateOffersRequest, context: Context
     ) -> products_pb.UpdateOffersResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        drafts = [product_messages.offer(offer) for offer in request.offers]
+        market_id = request.market_id
+        drafts = [product_messages.offer(offer, market_id) for offer in request.offers]
         outcomes, seq = await partial_updates.update_offers(catalog, drafts, self.record)
         return products_pb.UpdateOffersResponse(
             statuses=[wire.status(outcome) for outcome in outcomes],
@@ -272,10 +277,14 @@ _Read = tuple[Product, product_pb2.Product]
 """A product and its message."""
 
 
-def _messages(rows: Iterable[_Read], *, unshown: bool) -> Iterator[product_pb2.Product]:
-    """Yield the messages of products; `unshown`: with the fields that only operators read."""
+def _messages(
+    rows: Iterable[_Read], market_id: str, *, unshown: bool
+) -> Iterator[product_pb2.Product]:
+    """Yield the messages of products, in a market; `unshown`: with the fields that only operators
+    read."""
     for product, message in rows:
-        yield product_messages.with_unshown(message, product) if unshown else message
+        whole = product_messages.with_unshown(message, product) if unshown else message
+        yield localized(whole, market_id)
 
 
 class _Row(NamedTuple):

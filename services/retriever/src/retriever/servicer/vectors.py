@@ -43,7 +43,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         self, request: vectors_pb.SearchRequest, context: Context
     ) -> vectors_pb.SearchResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        given = request.WhichOneof("query")
+        given, market_id = request.WhichOneof("query"), request.filter.market_id
         query = SearchQuery(
             catalog_id=catalog,
             vector=vector_messages.vector(request.vector) if given == "vector" else None,
@@ -64,7 +64,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         self.watchdog.see(query, answer)
         tracing.note("sightline.candidates", len(answer.candidates.places))
         return vectors_pb.SearchResponse(
-            **column_messages.found(answer.candidates),
+            **column_messages.found(answer.candidates, market_id),
             space=vector_messages.space_version(answer.generation),
             freshness=vector_messages.freshness(
                 answer.freshness,
@@ -74,7 +74,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             plan=answer.plan,
             stage_timings=wire.timings(stages.finished),
             query_product=(
-                column_messages.columns(answer.candidates.view.table, answer.own)
+                column_messages.columns(answer.candidates.view.table, answer.own, market_id)
                 if answer.own
                 else None
             ),

@@ -116,7 +116,8 @@ async def _subjects(
         return control.product_ids
     if found is not None:
         return found
-    scope, ids = AnswerScope(filter=control.filter), candidates.columns.product_ids
+    scope = AnswerScope(filter=control.filter, market_id=run.plan.scope.market_id)
+    ids = candidates.columns.product_ids
     ask, catalog_id = run.peers.retriever.columns, run.query.catalog_id
     try:
         async with _reading(run):

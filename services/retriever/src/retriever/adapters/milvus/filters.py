@@ -8,12 +8,12 @@ work in Milvus 2.3.5.
 
 A compiled filter passes every row that `sightline_rules.facts.passes` passes, and may pass more
 (two tags in one column, below; two texts of one code): the search checks again on the record.
-Conditions that the columns can't evaluate pass every row: a word in a title, and negated conditions
-on attributes ("no such attribute", "not red"), whose codes are too short to exclude rows by. A
-`not` is therefore pushed down to the single conditions, which are negated: the negation of a
-compiled filter that passes too many rows would pass too few. The one exception: `!=` and `not`
-exclude a row whose category, brand or tag is another one with the same code. The chance that one of
-a million brands has the code of a given value is 1 in 9 × 10^12.
+Conditions that the columns can't evaluate pass every row: a word in a title, those on markets and
+their values, and negated conditions on attributes ("no such attribute", "not red"), whose codes are
+too short to exclude rows by. A `not` is therefore pushed down to the single conditions, which are
+negated: the negation of a compiled filter that passes too many rows would pass too few. The one
+exception: `!=` and `not` exclude a row whose category, brand or tag is another one with the same
+code. The chance that one of a million brands has the code of a given value is 1 in 9 × 10^12.
 """
 
 from collections.abc import Iterable, Mapping
@@ -47,6 +47,7 @@ from sightline_rules.filters import (
     Value,
     attribute_key,
 )
+from sightline_rules.markets import split
 
 SLICE = "slice"
 """A number from a hash of the row, 0 to SLICES − 1, to search a part of the index. Ranges of the
@@ -111,6 +112,8 @@ def _compile(condition: Filter, shape: int, *, negated: bool) -> str:
         case Not(inner):
             return _compile(inner, shape, negated=not negated)
         case Comparison(field) | Membership(field) | Existence(field):
+            if split(field)[1]:  # a value in a market
+                return EVERYTHING
             key = attribute_key(field)
             if shape < NAMED["attributes" if key else field].shape:
                 return EVERYTHING

@@ -86,6 +86,13 @@ class Indexed:
         return self.member((value,), negated=not negated)
 
 
+class IndexedElsewhere(Indexed):
+    """Field that the engine cannot evaluate: every row passes, and the search checks again."""
+
+    def expression(self, leaf: Leaf, *, negated: bool) -> str:  # noqa: ARG002
+        return EVERYTHING
+
+
 class IndexedCategory(Indexed):
     """Code of the path to each level, in a column of its own."""
 
@@ -283,6 +290,8 @@ def indexed(field: Field) -> Indexed:
             return IndexedTexts(field)
         case kinds.ChoiceKind() as kind:
             return IndexedChoice(field, kind)
+        case kinds.MarketsKind():
+            return IndexedElsewhere()
         case kinds.MoneyKind():
             return IndexedMoney(field)
         case kinds.TimeKind():
