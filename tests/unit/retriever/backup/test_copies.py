@@ -22,6 +22,7 @@ from servicekit.catalogs import CatalogCopying, CatalogDeleted, CatalogState
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.jobs import Job, JobCancelled
 from servicekit.requests import RequestInvalid
+from sightline_rules.synonyms import SynonymRule
 from tests.fakes.embedder import FakeEmbedder
 from tests.fakes.index import vector_of
 from tests.stores import each_engine
@@ -93,6 +94,7 @@ async def test_a_copy_has_the_products_photos_and_vectors_of_the_catalog(
     here: Place, clock: Clock
 ) -> None:
     await with_texts(here)
+    synonyms = await here.record.set_synonyms("default", (SynonymRule(("wine", "vino")),), "")
     before = await here.products()
     clock.now += 10**9
     result = await copied(here, Offering(failures=1))
@@ -104,6 +106,7 @@ async def test_a_copy_has_the_products_photos_and_vectors_of_the_catalog(
         "vector_count": 4,
     }
     assert await here.products("copy") == before == await here.products()
+    assert await here.record.synonyms("copy") == synonyms
     photos = {name for catalog, name in here.photos.stored if catalog == "default"}
     assert {name for catalog, name in here.photos.stored if catalog == "copy"} == photos
     for name, count in (("visual-1", 5), ("texts", 1)):
