@@ -16,6 +16,7 @@ SUGGEST = ROOT / "docs" / "integrate" / "suggest.md"
 NEW_PODS = ROOT / "docs" / "operate" / "autoscaling.md"
 PAGES = {
     "at_rest": ROOT / "docs" / "operate" / "one-process.md",
+    "idle_catalogs": ROOT / "docs" / "operate" / "catalogs.md",
     "beside": PERFORMANCE,
     "accuracy": EMBEDDER,
     "embedding": EMBEDDER,

@@ -112,6 +112,23 @@ DRINKS = Synonyms(
 )
 
 
+async def test_words_in_memory_also_mean_those_of_their_stem(shop: Record) -> None:
+    await shop.write(
+        "default", [write("one", title="Tomato soup"), write("two", title="Dried tomatoes")]
+    )
+    held = Columns(shop, exact_rows=1_000)
+    assert await held.words("default", wait=True)
+    for text, language, expected in (
+        ("tomatoes", "en", ["two", "one"]),
+        ("tomato", "en-GB", ["one", "two"]),
+        ("tomatoes", "", ["two"]),
+        ("tomatoes", "xx", ["two"]),
+    ):
+        assert await _found(shop, held, text, language_code=language) == expected
+    await shop.write("default", [write("three", title="Tomatoe")])
+    assert "three" in await _found(shop, held, "tomato", language_code="en")
+
+
 async def test_synonyms_of_a_text_are_found_after_its_words(shop: Record, columns: Columns) -> None:
     await shop.write("default", [write("vino", title="Vino Nobile")])
     ask = partial(keywords.search, record=shop, columns=columns, synonyms=DRINKS)

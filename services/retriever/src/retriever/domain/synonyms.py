@@ -3,14 +3,18 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 
 from retriever.domain.errors import SynonymsInvalid
 from servicekit.errors import FieldViolation
+from sightline_rules.lexicon import Lexicon, Stem
 from sightline_rules.stems import stemmer_of
 from sightline_rules.synonyms import NO_SYNONYMS, SynonymRule, Synonyms, SynonymUse, check_rules
 from sightline_rules.words import MOST_ASKED, typed_words
 
+MOST_FORMS = 16
+"""Forms of a word of a query that are searched too."""
 MOST_REPORTED = 50
 """Problems of rules that an error names."""
 
@@ -56,6 +60,18 @@ class AskedWords:
             for word in part:
                 others.setdefault(word, []).append(use.term)
         return cls(words, others, tuple(uses))
+
+    def with_forms(self, vocabulary: Lexicon, stem: Stem | None) -> "AskedWords":
+        """Add to each word the other words of the vocabulary that have its stem, as terms that it
+        also means; at most MOST_FORMS a word."""
+        others = {word: [*terms] for word, terms in self.others.items()}
+        for word in self.words:
+            places = chain.from_iterable(range(*each) for each in vocabulary.alike(word, stem))
+            forms = (vocabulary.words[place] for place in places)
+            found = [(form,) for form in islice(forms, MOST_FORMS) if form != word]
+            if found:
+                others.setdefault(word, []).extend(found)
+        return replace(self, others=others)
 
     def used(self, held: frozenset[str]) -> tuple[str, str] | None:
         """Return the first part of the query that a product lacks, and the term that it has

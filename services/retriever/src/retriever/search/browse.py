@@ -32,6 +32,7 @@ from retriever.domain.errors import ColumnsUnavailable
 from retriever.domain.synonyms import AskedWords, Others
 from retriever.domain.words import NO_OTHERS
 from retriever.search.query import EVERYTHING
+from retriever.search.word_forms import with_forms
 from servicekit.errors import FieldViolation
 from servicekit.off_loop import off_loop
 from servicekit.requests import PageTokenInvalid, RequestInvalid, page_place, page_token
@@ -207,6 +208,7 @@ async def _with_words(
     are in memory, else the 1,000 that match best."""
     held = await columns.words(query.catalog_id) if asked.words else None
     if held is not None and held[0] is view:
+        asked = await with_forms(asked, held[1], query.language_code)
         postings = held[1].asked(asked.words, asked.others)
         places, _ = await off_loop(postings.steps, postings.matching())
         return np.sort(places)

@@ -26,6 +26,7 @@ from retriever.search.corrections import corrected
 from retriever.search.exact import Ordered
 from retriever.search.query import DEFAULT_TOP_K, EVERYTHING, check_limits
 from retriever.search.search import Measure
+from retriever.search.word_forms import with_forms
 from servicekit.off_loop import off_loop
 from servicekit.requests import RequestInvalid
 from sightline_rules.filters import Filter
@@ -173,6 +174,7 @@ async def _matching(
     held = await columns.words(query.catalog_id) if asked.words else None
     if held is not None:
         view, words = held
+        asked = await with_forms(asked, words, query.language_code)
         passing = partial(view.conditions.passing, query.condition)
         places, matches = await best(
             words.asked(asked.words, asked.others), view.table, passing, excluded
