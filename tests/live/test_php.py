@@ -43,9 +43,10 @@ def test_php(page: Path, suite: Suite, shop_is_open: None, tmp_path: Path) -> No
         cwd=page, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    check(done.stdout, "INVALID_ARGUMENT", "DEADLINE_EXCEEDED")
+    generated = check(done.stdout, "INVALID_ARGUMENT", late="")
+    if generated[0].startswith("too late"):  # not where the answer takes less than a millisecond
+        assert generated.pop(0) == "too late: DEADLINE_EXCEEDED"
     wine = load_wines()[0]
-    generated = done.stdout.splitlines()[8:]
     assert generated[0] == f"1. {wine.id} {wine.title}", "over HTTP, by the generated classes"
     assert len(generated) == 3
     client = page / "generated/Sightline/Gateway/V1/RecommendationServiceClient.php"

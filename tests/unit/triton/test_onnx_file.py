@@ -272,5 +272,6 @@ def test_an_address_is_fetched_once_and_checked(
 
 def test_the_known_families_are_named() -> None:
     assert backbone._FAMILIES.keys() == {
-        *("efficientnet-lite", "bert", "onnx", "onnx-text", "centerface")
+        *("efficientnet-lite", "bert", "onnx", "onnx-text", "centerface"),
+        *("universal-sentence-encoder", "pair"),
     }

@@ -72,7 +72,7 @@ try {
     echo "refused: {$error->status} {$error->reason}: {$error->getMessage()}\n";
 }
 try {
-    // A deadline of a millisecond is exceeded. With a short deadline, the answer may instead be degraded.
+    // A deadline of a millisecond is usually exceeded. With a short deadline, the answer may instead be degraded.
     call("$catalog:recommend", $request, 0.001);
 } catch (SightlineError $error) {
     echo "too late: {$error->status}\n";

@@ -10,8 +10,11 @@ import pytest
 from retriever.domain import errors
 from retriever.domain.errors import (
     BackupQuota,
+    CatalogAliasesFull,
     CatalogDeclared,
     CatalogExists,
+    CatalogHasAlias,
+    CatalogIsAlias,
     CatalogNotEmpty,
     CatalogRemoving,
     CatalogsFull,
@@ -98,6 +101,9 @@ MADE: list[ServiceError] = [
     CatalogExists(),
     CatalogDeclared(),
     CatalogRemoving(),
+    CatalogIsAlias(),
+    CatalogHasAlias("shop"),
+    CatalogAliasesFull(200),
     CatalogsFull(8),
     BackupQuota(3, 5_000_000),
     ImageTakenDown("images[0]"),
