@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from functools import partial
 
 import pytest
 
@@ -15,6 +16,7 @@ from sightline_client import (
     SightlineClient,
     SightlineError,
 )
+from sightline_client.errors import Unavailable
 from tests.live.catalog_removal import MARK, files_with, marked, removed, snapshot_of
 from tests.live.conftest import until_indexed
 from tests.live.two_shops import PHOTOS, refusal
@@ -58,6 +60,15 @@ async def test_a_service_that_was_down_knows_what_was_created_meanwhile(
         assert await client.list_spaces() != ()
 
 
+async def answers(client: SightlineClient) -> bool:
+    """Return whether a client whose connection was refused has made a new one."""
+    try:
+        await client.list_models()
+    except Unavailable:
+        return False
+    return True
+
+
 async def test_the_list_survives_a_restart_without_the_retriever(
     gateway: str, suite: Suite
 ) -> None:
@@ -70,6 +81,7 @@ async def test_the_list_survives_a_restart_without_the_retriever(
             for name in ("ranker", "embedder", "gateway"):
                 suite.stop(name, kill=True)
                 suite.start(name)
+            await until(partial(answers, client))
             assert await client.list_models() == ()
             assert await client.list_spaces() != ()
             async with SightlineClient(gateway, catalog="unknown") as other:
