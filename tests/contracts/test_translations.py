@@ -21,8 +21,8 @@ WANTED = sorted(
     for page in ROOT.glob(pattern)
 )
 """English pages that have to be there in Chinese too."""
-NOT_YET: frozenset[str] = frozenset()
-"""Those of them that are not translated yet."""
+NOT_YET: list[str] = []
+"""Those of them that are not translated yet, sorted."""
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
@@ -41,7 +41,7 @@ def in_chinese(page: str) -> str:
     return f"docs/zh/{page.removeprefix('docs/')}"
 
 
-PAIRS = {page: in_chinese(page) for page in WANTED if page not in NOT_YET}
+PAIRS = {page: in_chinese(page) for page in WANTED if (ROOT / in_chinese(page)).exists()}
 ENGLISH = {chinese: english for english, chinese in PAIRS.items()}
 CHINESE = sorted(
     str(page.relative_to(ROOT))
@@ -143,8 +143,7 @@ def differences(one: Shared, other: Shared) -> Iterator[str]:
 
 def test_every_page_of_readme_start_and_tutorials_is_there_in_chinese() -> None:
     assert len(WANTED) > 15
-    assert sorted(set(WANTED) - NOT_YET - set(ENGLISH[page] for page in CHINESE)) == []
-    assert sorted(NOT_YET - set(WANTED)) == []
+    assert [page for page in WANTED if page not in PAIRS] == NOT_YET
 
 
 def test_every_chinese_page_has_an_english_one() -> None:
