@@ -82,6 +82,7 @@ def sections(page: str, text: str) -> list[tuple[str, Shared]]:
 
 
 def shared(page: str, level: int, text: str, blocks: Iterator[str]) -> Shared:
+    """Return what a section shares. Takes its code blocks from `blocks`."""
     words = LINK.sub("]", text)
     return Shared(
         level=level,
@@ -94,6 +95,7 @@ def shared(page: str, level: int, text: str, blocks: Iterator[str]) -> Shared:
 
 
 def layout(text: str) -> Iterator[str]:
+    """Yield the kind of each paragraph, code block, list item and table row."""
     for part in re.split(r"\n\s*\n", text.strip()):
         found = [kind for line in part.splitlines() for kind in KIND.findall(line)]
         yield from found or ["code" if part == CUT else "text"]
@@ -113,6 +115,7 @@ def target(page: str, name: str, head: str) -> str:
 
 
 def anchors(page: str) -> list[str]:
+    """Return the anchors of a page's headings, in order."""
     heads = [title.lower() for _, title in HEADING.findall(FENCE.sub("", read(page)))]
     return [re.sub(r"[^\w -]", "", head).strip().replace(" ", "-") for head in heads]
 
@@ -133,6 +136,7 @@ def without_counterpart(
 
 
 def differences(one: Shared, other: Shared) -> Iterator[str]:
+    """Yield what differs between a section's languages."""
     for name in (field.name for field in fields(Shared)):
         mine, theirs = getattr(one, name), getattr(other, name)
         if mine != theirs:
