@@ -45,7 +45,7 @@ def run(say: Say) -> BenchResult:
                 (row,),
                 f"Difference between a suite with {CATALOGS + 1} catalogs and with one, divided by"
                 f" {CATALOGS}; median of {SAMPLES} samples of {IDLE_SECONDS:g} s, with the least"
-                " and the most.",
+                " and the most. Memory below 0: it varies by more than these catalogs take.",
                 section=None,
             ),
         ),
