@@ -1,6 +1,7 @@
 """Processor time in units of this machine, so that bounds do not depend on its speed."""
 
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -15,9 +16,15 @@ def cost(work: Callable[[], object]) -> float:
     """Return the processor time that this thread spends on `work`, in units: threads that earlier
     tests left are not counted."""
     before = _unit()
-    begun = time.thread_time()
-    work()
-    spent = time.thread_time() - begun
+    collects = gc.isenabled()
+    gc.disable()  # it would visit the objects of all earlier tests
+    try:
+        begun = time.thread_time()
+        work()
+        spent = time.thread_time() - begun
+    finally:
+        if collects:
+            gc.enable()
     return spent / max(before, _unit())
 
 
