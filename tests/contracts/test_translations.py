@@ -52,7 +52,7 @@ CHINESE = sorted(
 
 @dataclass(frozen=True)
 class Shared:
-    """What a section has in both languages."""
+    """Parts of a section that are equal in both languages."""
 
     level: int
     layout: tuple[str, ...]

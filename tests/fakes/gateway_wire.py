@@ -65,7 +65,7 @@ class Suite:
     retriever: Peer
     ranker: Peer
     catalogs: KnownCatalogs
-    """Those of the gateway."""
+    """Catalogs that the gateway knows."""
     aliases: dict[str, str]
     """The registry's aliases."""
     products: list[str]

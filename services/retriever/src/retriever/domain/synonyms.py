@@ -44,7 +44,7 @@ class AskedWords:
     """Folded, without duplicates."""
     others: Others = field(default_factory=dict)
     uses: tuple[tuple[str, SynonymUse], ...] = ()
-    """What was typed, folded, with a term that it also means."""
+    """Each part of the query that a rule has, folded, with a term that it also means."""
 
     @classmethod
     def of(
