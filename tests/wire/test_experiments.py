@@ -230,6 +230,8 @@ async def test_the_arm_goes_from_the_answer_by_its_token_into_the_event_and_the_
 ) -> None:
     # The report counts events after an hour: those of answers that are made now come before them.
     monkeypatch.setattr("gateway.state.tokens.SKEW_SECONDS", 3 * HOUR)
+    # Other tests may occupy the processor; without an answer a shopper is in no experiment.
+    monkeypatch.setattr("gateway.state.experiments.CONSENT_SECONDS", 10.0)
     folder = tmp_path / "experiments"
     folder.mkdir()
     (folder / "order.toml").write_text(FILE)
