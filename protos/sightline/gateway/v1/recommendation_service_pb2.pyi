@@ -345,8 +345,8 @@ class RecommendRequest(google.protobuf.message.Message):
     request are used.
     """
     as_typed: builtins.bool
-    """If true, texts are searched as they were typed. Default: texts of which no product has a word are corrected by the
-    nearest words of the catalog's products; see `corrected_queries` of the answer.
+    """If true, texts are searched as they were typed. Default: texts of up to 256 characters of which no product has a
+    word are corrected by the nearest words of the catalog's products; see `corrected_queries` of the answer.
     """
     @property
     def signals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___QuerySignal]:
@@ -1578,8 +1578,8 @@ class SearchRequest(google.protobuf.message.Message):
     sort: Global___Sort.ValueType
     """Order of the nearest products. Default: nearest first."""
     as_typed: builtins.bool
-    """If true, texts are searched as they were typed. Default: texts of which no product has a word are corrected by the
-    nearest words of the catalog's products; see `corrected_queries` of the answer.
+    """If true, texts are searched as they were typed. Default: texts of up to 256 characters of which no product has a
+    word are corrected by the nearest words of the catalog's products; see `corrected_queries` of the answer.
     """
     @property
     def signals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___QuerySignal]:

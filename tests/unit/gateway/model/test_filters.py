@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 from gateway.model.filters import FIELDS, expression, of_words
 from sightline.filter_text import FilterSyntaxError
@@ -22,11 +22,15 @@ def plain(condition: Filter) -> Filter:
     match condition:
         case All(parts) | Any(parts):
             kind, flat = type(condition), list[Filter]()
-            parts = tuple(map(plain, parts))
-            if kind is Any and (joined := membership(parts)):
+            read_parts = tuple(map(plain, parts))
+            if kind is Any and (joined := membership(read_parts)):
                 return joined
-            for part in parts:
-                flat += part.filters if isinstance(part, kind) else written(part, kind)
+            for given_part, part in zip(parts, read_parts, strict=True):
+                in_brackets = isinstance(given_part, Not)
+                if isinstance(part, kind):
+                    flat += part.filters
+                else:
+                    flat += [part] if in_brackets else written(part, kind)
             return kind(tuple(flat))
         case Not(inner):
             inner = plain(inner)
@@ -55,7 +59,13 @@ def membership(parts: tuple[Filter, ...]) -> Membership | None:
     return Membership(fields.pop(), tuple(values)) if len(fields) == 1 else None
 
 
+IN_BRACKETS = Any(
+    (Comparison("category", Operator.EQUAL, "Wine"), Not(Not(Membership("brand", ("0", "1")))))
+)
+
+
 @pytest.mark.slow
+@example(IN_BRACKETS)
 @given(conditions)
 def test_the_words_of_a_filter_are_parsed_to_the_same_filter(condition: Filter) -> None:
     assert read(expression(words(condition))) == plain(condition)

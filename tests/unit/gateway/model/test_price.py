@@ -141,6 +141,18 @@ def test_an_explanation_searches_twice() -> None:
     assert twice.seconds == pytest.approx(once.seconds + once.parts["signals"])
 
 
+def test_a_text_that_may_be_corrected_and_searched_again_costs_twice() -> None:
+    query = RequestQuery(signals=(signal(SignalKind.TEXT, "rde wien"),))
+    once = price_of(replace(query, as_typed=True), (), (), SIZES)
+    twice = price_of(query, (), (), SIZES)
+    assert twice.parts["signals"] == pytest.approx(2 * once.parts["signals"])
+    assert twice.models == once.models, "a text that is not corrected is not charged for it"
+    long = signal(SignalKind.TEXT, "w" * 257)
+    assert price_of(replace(query, signals=(long,)), (), (), SIZES) == price_of(
+        replace(query, signals=(long,), as_typed=True), (), (), SIZES
+    )
+
+
 def test_each_search_reads_the_letters_of_the_filter() -> None:
     short, long = (of_words(f'attributes.colour = "{"x" * most}"') for most in (1, 1_001))
     texts = replace(DEAREST, filter=None)

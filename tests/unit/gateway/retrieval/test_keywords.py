@@ -212,6 +212,16 @@ async def test_a_text_that_is_to_be_searched_as_typed_is_not_corrected():
     assert not found.corrected
 
 
+async def test_a_long_text_is_not_corrected():
+    shop = shop_that_corrects()
+    long = "a rde wien" + " " * 250
+    shop.retriever.corrections[long] = "a red wine"
+    query = RequestQuery(signals=(replace(MISTYPED, text=long),))
+    found = await search(query, shop.deps)
+
+    assert not found.corrected
+
+
 async def test_a_text_that_is_not_wanted_is_not_corrected():
     shop = shop_that_corrects()
     unwanted = replace(MISTYPED, index=1, negative=True)

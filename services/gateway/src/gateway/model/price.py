@@ -149,13 +149,15 @@ def price_of(
     own = [] if query.filter is None else [query.filter]
     grouping = query.grouping
     models = searches * sum(map(_model, query.signals))
+    again = [each for each in query.signals if query.corrects(each)]
+    signals = sum(map(_signal, query.signals)) + sum(_signal(each) + _model(each) for each in again)
     return RequestPrice(
         {
             "": BASE,
             "page_size": query.results_a_page
             * RESULT
             * (1 if grouping is None else grouping.products_a_value),
-            "signals": searches * sum(map(_signal, query.signals)) + models,
+            "signals": searches * signals + models,
             "filter": sizes.products * _of_filters(own)
             + searches * _searches(query.signals) * FILTER_BYTE * sum(len(x.content) for x in own),
             "controls": sizes.products * _of_filters(excluded)

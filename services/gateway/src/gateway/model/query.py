@@ -14,6 +14,9 @@ MOST_ANCHORS = 50
 MOST_ALIKE = 8
 """Maximum number of anchors searched by visual similarity, equal to that of signals."""
 
+MOST_CORRECTED = 256
+"""Maximum number of characters of a text that is corrected."""
+
 ALONE = -1
 """Index of the photo of a request without a list of signals."""
 
@@ -196,6 +199,11 @@ class RequestQuery:
         """The products that it is about: its anchors, then its positive product signals."""
         near = (signal.product_id for signal in self.wanted if signal.product_id)
         return tuple(dict.fromkeys((*self.anchors, *near)))[:MOST_ANCHORS]
+
+    def corrects(self, signal: Signal) -> bool:
+        """Return whether a signal is a text that may be corrected, and then is searched again."""
+        typed = signal.kind is SignalKind.TEXT and len(signal.text) <= MOST_CORRECTED
+        return typed and not (self.as_typed or signal.negative)
 
     def with_texts(self, texts: Mapping[int, str]) -> "RequestQuery":
         """Return the query with other texts, by index of the signal."""

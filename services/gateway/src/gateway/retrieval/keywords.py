@@ -29,7 +29,7 @@ async def _of_text(run: Run, signal: Signal) -> BranchResult:
                 top_k=run.plan.top_k,
                 exclude=run.query.left_out[:MOST_ASKED],
                 language_code=run.text_language,
-                correct=not (run.query.as_typed or signal.negative),
+                correct=run.query.corrects(signal),
             )
             note.work = found.work
     except ServiceError as error:
