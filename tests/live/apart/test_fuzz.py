@@ -36,8 +36,8 @@ async def test_rubbish_breaks_nothing(suite: Suite, tmp_path: Path) -> None:
     acknowledged writes. The number of requests bounds the run; its time limits only end a hanging
     one."""
     plan = Plan(
-        requests=800,
-        images=80,
+        requests=400,
+        images=40,
         filters=30,
         seed=20,
         seconds=5 * SECONDS,
