@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from embedder.domain.recipes import PhotoRecipe
+from embedder.embedding.read_labels import DETECTOR
 from embedder.preprocessing import preprocess
 from servicekit.status import from_rpc_error
 from sightline.embedder.v1 import embedding_service_pb2 as pb
@@ -176,6 +177,42 @@ async def test_the_face_in_a_photo_is_found_by_a_detector_that_is_loaded_for_it(
         assert face.score > 0.7
         sides = (face.box.left, face.box.top, face.box.right, face.box.bottom)
         assert sides == pytest.approx((0.35, 0.15, 0.53, 0.46), abs=0.04)
+
+
+async def test_labels_are_read_by_models_that_are_loaded_with_the_first_photo(
+    tmp_path: Path,
+) -> None:
+    wine = (WINES / "100062.jpg").read_bytes()
+    with Image.open(io.BytesIO(wine)) as upright:
+        # Lying on its side, as a phone stores it: corners are those of the upright photo.
+        lying, exif = upright.transpose(Image.Transpose.ROTATE_90), Image.Exif()
+        exif[0x0112] = 6
+        lying.save(turned := io.BytesIO(), "JPEG", exif=exif)
+    Image.new("RGB", (480, 360), "grey").save(blank := io.BytesIO(), "JPEG")
+    port = free_port()
+    async with triton_kept_up(port, tmp_path / "triton.log", (LITE0,)) as triton:
+        async for channel in served(port, models=(LITE0,), max_pixels=50_000_000):
+            stub = pb_grpc.EmbeddingServiceStub(channel)
+            await until(stub, {LITE0: True}, SECONDS)
+            assert not processes_of(DETECTOR, triton.pid)
+            photos = [wine, turned.getvalue(), blank.getvalue()]
+            asked = [pb.ReadLabelsRequest(image=data) for data in photos]
+            read = await asyncio.gather(*(stub.ReadLabels(each, timeout=SECONDS) for each in asked))
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await stub.ReadLabels(pb.ReadLabelsRequest(image=b"no photo"), timeout=SECONDS)
+            assert processes_of(DETECTOR, triton.pid)
+    assert from_rpc_error(refused.value).reason == "IMAGE_UNDECODABLE"
+    *bottles, nothing = ([*answer.lines] for answer in read)
+    assert not nothing
+    for lines in bottles:
+        texts = [line.text for line in lines]
+        assert texts[:3] == ["ORIGEM", "CASA VALDUGA", "MERLOT"]
+        assert all(0.6 <= line.confidence <= 1 for line in lines)
+        top_left, top_right, bottom_right, bottom_left = ((p.x, p.y) for p in lines[0].corners)
+        assert top_left[0] < top_right[0]
+        assert top_left[1] < bottom_left[1]
+        assert bottom_right == pytest.approx((top_right[0], bottom_left[1]), abs=0.02)
+        assert lines[0].corners[0].y < lines[1].corners[0].y < lines[2].corners[0].y
 
 
 async def _that_can_not_be_compared(stub: Any, asked: pb.ComparePhotosRequest) -> None:

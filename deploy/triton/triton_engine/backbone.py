@@ -145,6 +145,31 @@ class OnnxFaces(Table):
     its height and width (2), and the centre's offset down and right (2)."""
 
 
+class OnnxTextMap(Table):
+    """An ONNX file that finds lines of text by differentiable binarization (Liao et al., Real-time
+    Scene Text Detection with Differentiable Binarization, AAAI 2020)."""
+
+    family: Literal["text-map"]
+    input: Plain
+    """Name of its input: float32 pixels [N, 3, side, side]."""
+    output: Plain
+    """Name of its output: the probability that a pixel is within a text [N, 1, side, side]."""
+
+
+class OnnxReader(Table):
+    """An ONNX file that reads a line of text by connectionist temporal classification (Graves et
+    al., 2006), with its characters in the file's metadata."""
+
+    family: Literal["reader"]
+    input: Plain
+    """Name of its input: float32 pixels [N, 3, height, width]."""
+    output: Plain
+    """Name of its output: probabilities [N, steps, characters], of no character first, then those
+    of the metadata, then of a space."""
+    characters: Plain
+    """Key of the metadata with the characters, one a line."""
+
+
 class OnnxTexts(Table):
     """An ONNX file for texts, in the published form of CLIP's and SigLIP's text towers."""
 
@@ -158,23 +183,38 @@ class OnnxTexts(Table):
     dimension: Count
 
 
-class Pixels(Table):
+class Normalised(Table):
+    """RGB bytes, and what the graph makes of them."""
+
+    mean: Number | tuple[Number, Number, Number]
+    scale: Positive | tuple[Positive, Positive, Positive]
+    """The graph computes (byte - mean) / scale; three numbers are those of red, green and blue."""
+    channels: Literal["BGR"] | None = None
+    """Order of the channels that the file takes; None: RGB."""
+
+    @property
+    def normalisation(self) -> str:
+        """What the graph does to the pixels, in words; part of the space's version."""
+        order = f", {self.channels}" if self.channels else ""
+        return f"(x-{_stated(self.mean)})/{_stated(self.scale)}{order} in the graph"
+
+
+class Pixels(Normalised):
     """A square of RGB bytes."""
 
     size: Annotated[int, Field(ge=32, le=1024)]
     """Width and height in pixels."""
     crop: Annotated[float, Field(gt=0, le=1)]
     """Fraction of the photo's shorter side that the center square keeps."""
-    mean: Number | tuple[Number, Number, Number]
-    scale: Positive | tuple[Positive, Positive, Positive]
-    """The graph computes (byte - mean) / scale; three numbers are those of red, green and blue."""
     preprocessing: Plain | None = None
     """Preprocessing steps of the embedder, by name; docs/operate/photos.md lists them."""
 
-    @property
-    def normalisation(self) -> str:
-        """What the graph does to the pixels, in words; part of the space's version."""
-        return f"(x-{_stated(self.mean)})/{_stated(self.scale)} in the graph"
+
+class Lines(Normalised):
+    """RGB bytes of lines of text."""
+
+    height: Annotated[int, Field(ge=16, le=128)]
+    """Height of a line in pixels; its width varies."""
 
 
 def _stated(value: float | tuple[float, ...]) -> str:
@@ -265,7 +305,7 @@ class _Single(_Manifest):
 class PhotoModel(_Single):
     """A network that takes photos: uint8 `image` [N, size, size, 3]."""
 
-    network: Lite | OnnxPhotos | OnnxFaces
+    network: Lite | OnnxPhotos | OnnxFaces | OnnxTextMap
     input: Pixels
 
     @property
@@ -381,6 +421,50 @@ class FaceModel(PhotoModel):
         return 5 * (self.input.size // 4) ** 2
 
 
+LABELS: Final = "labels"
+"""Space of models that read labels, which is never searched."""
+
+
+class TextMapModel(PhotoModel):
+    """A network that finds lines of text."""
+
+    network: OnnxTextMap
+    space: Literal["labels"]
+
+    @property
+    def output(self) -> str:
+        return "texts"
+
+    @property
+    def given(self) -> str:
+        return "probability of a text at each pixel"
+
+    @property
+    def dimension(self) -> int:
+        return self.input.size**2
+
+
+class ReaderModel(_Single):
+    """A network that reads lines of text: uint8 `image` [N, height, width, 3]."""
+
+    network: OnnxReader
+    space: Literal["labels"]
+    input: Lines
+
+    @property
+    def output(self) -> str:
+        return "lines"
+
+    @property
+    def given(self) -> str:
+        return "code point and probability of the likeliest character at each step"
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Parameters for the embedder, in addition to those of every model."""
+        return {"normalisation": self.input.normalisation}
+
+
 class TextModel(_Single):
     """A network for texts: int64 `input_ids` and `attention_mask`, both [N, tokens]."""
 
@@ -451,7 +535,9 @@ class PairModel(_Manifest):
         }
 
 
-Network = LiteModel | BertModel | SentenceEncoderModel | OnnxPhotoModel | OnnxTextModel | FaceModel
+OnnxModel = OnnxPhotoModel | OnnxTextModel | FaceModel | TextMapModel | ReaderModel
+"""A model whose network is an ONNX file."""
+Network = LiteModel | BertModel | SentenceEncoderModel | OnnxModel
 """A model of one network."""
 Backbone = Network | PairModel
 
@@ -463,6 +549,8 @@ _FAMILIES: Final[Mapping[str, type[Backbone]]] = {
     "onnx": OnnxPhotoModel,
     "onnx-text": OnnxTextModel,
     "centerface": FaceModel,
+    "text-map": TextMapModel,
+    "reader": ReaderModel,
 }
 
 

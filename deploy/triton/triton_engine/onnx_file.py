@@ -19,9 +19,12 @@ from triton_engine.backbone import (
     FACES,
     BuildError,
     FaceModel,
+    Normalised,
+    OnnxModel,
     OnnxPhotoModel,
     OnnxTextModel,
-    Pixels,
+    ReaderModel,
+    TextMapModel,
 )
 from triton_engine.graph import OPSET, Graph, tensor
 
@@ -37,39 +40,22 @@ the graph after the file.
 """
 
 
-def wrap(data: bytes, backbone: OnnxPhotoModel | OnnxTextModel | FaceModel) -> onnx.ModelProto:
-    """Return the file's graph from bytes or tokens to float32 [N, dimension]: `embedding`, of unit
-    length, or `faces`.
+def wrap(data: bytes, backbone: OnnxModel) -> onnx.ModelProto:
+    """Return the file's graph from bytes or tokens to its model's output, float32 [N, …]: vectors
+    `embedding` of unit length, maps `faces` or `texts`, or characters `lines`.
 
     Raises BuildError if the file is not ONNX, stores its weights in other files, or has no path
     from the manifest's inputs to its output.
     """
-    if isinstance(backbone, OnnxPhotoModel | FaceModel):
-        given = {backbone.network.input: "pixels"}
-        size = backbone.input.size
-        inputs = [tensor(IMAGE, onnx.TensorProto.UINT8, ["N", size, size, 3])]
-        channels_last = isinstance(backbone, OnnxPhotoModel) and backbone.network.layout == "NHWC"
-        before = _normalisation(backbone.input, channels_first=not channels_last)
-    else:
-        names = {backbone.network.ids: IDS, backbone.network.mask: MASK}
-        given = {theirs: ours for theirs, ours in names.items() if theirs}
-        inputs = [tensor(name, onnx.TensorProto.INT64, ["N", "T"]) for name in (IDS, MASK)]
-        before = Graph()
-    if isinstance(backbone, FaceModel):
-        wanted = list(backbone.network.outputs)
-        dimension = backbone.dimension
-        after = _one_after_the_other([PREFIX + name for name in wanted])
-    else:
-        wanted = [backbone.network.output]
-        dimension = backbone.network.dimension
-        after = _unit_length(PREFIX + backbone.network.output)
-    file = _cut(data, backbone.name, list(given), wanted)
+    inputs, given, before = _start(backbone)
+    outputs, shape, after = _end(data, backbone)
+    file = _cut(data, backbone.name, list(given), outputs)
     _rename(file, {PREFIX + theirs: ours for theirs, ours in given.items()})
     graph = helper.make_graph(
         [*before.nodes, *file.graph.node, *after.nodes],
         backbone.name,
         inputs,
-        [tensor(backbone.output, onnx.TensorProto.FLOAT, ["N", dimension])],
+        [tensor(backbone.output, onnx.TensorProto.FLOAT, ["N", *shape])],
         [*before.constants, *file.graph.initializer, *after.constants],
     )
     model = helper.make_model(
@@ -84,6 +70,41 @@ def wrap(data: bytes, backbone: OnnxPhotoModel | OnnxTextModel | FaceModel) -> o
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise BuildError(f"{backbone.name}: the file does not fit the manifest: {error}") from error
     return model
+
+
+def _start(backbone: OnnxModel) -> tuple[list[onnx.ValueInfoProto], dict[str, str], Graph]:
+    """Return the model's inputs, our names of the file's inputs, and the graph between them."""
+    if isinstance(backbone, OnnxTextModel):
+        names = {backbone.network.ids: IDS, backbone.network.mask: MASK}
+        given = {theirs: ours for theirs, ours in names.items() if theirs}
+        inputs = [tensor(name, onnx.TensorProto.INT64, ["N", "T"]) for name in (IDS, MASK)]
+        return inputs, given, Graph()
+    if isinstance(backbone, ReaderModel):
+        sides: list[int | str] = [backbone.input.height, "W"]
+    else:
+        sides = [backbone.input.size, backbone.input.size]
+    channels_last = isinstance(backbone, OnnxPhotoModel) and backbone.network.layout == "NHWC"
+    before = _normalisation(backbone.input, channels_first=not channels_last)
+    image = tensor(IMAGE, onnx.TensorProto.UINT8, ["N", *sides, 3])
+    return [image], {backbone.network.input: "pixels"}, before
+
+
+def _end(data: bytes, backbone: OnnxModel) -> tuple[list[str], list[int | str], Graph]:
+    """Return the file's outputs, the shape of a row of ours, and the graph between them."""
+    network = backbone.network
+    if isinstance(backbone, FaceModel):
+        wanted = list(backbone.network.outputs)
+        after = _one_after_the_other([PREFIX + name for name in wanted])
+        return wanted, [backbone.dimension], after
+    if isinstance(backbone, TextMapModel):
+        after = Graph()
+        after.add("Flatten", [PREFIX + backbone.network.output], backbone.output, axis=1)
+        return [backbone.network.output], [backbone.dimension], after
+    if isinstance(backbone, ReaderModel):
+        codes = _code_points(data, backbone)
+        after = _likeliest(PREFIX + backbone.network.output, codes, backbone.output)
+        return [backbone.network.output], ["T", 2], after
+    return [network.output], [network.dimension], _unit_length(PREFIX + network.output)
 
 
 def _cut(data: bytes, name: str, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:
@@ -131,10 +152,13 @@ def _rename(model: onnx.ModelProto, names: Mapping[str, str]) -> None:
             node.input[place] = names.get(name, name)
 
 
-def _normalisation(pixels: Pixels, *, channels_first: bool) -> Graph:
-    """Map uint8 `image` [N, size, size, 3] to float32 `pixels`."""
+def _normalisation(pixels: Normalised, *, channels_first: bool) -> Graph:
+    """Map uint8 `image` [N, height, width, 3] to float32 `pixels`."""
     part = Graph()
     x = part.add("Cast", [IMAGE], "float", to=onnx.TensorProto.FLOAT)
+    if pixels.channels == "BGR":
+        backwards = part.constant("backwards", np.array([2, 1, 0], np.int64))
+        x = part.add("Gather", [x, backwards], "reversed", axis=3)
     x = part.add("Sub", [x, part.constant("mean", np.asarray(pixels.mean, np.float32))], "centred")
     scale = part.constant("scale", np.asarray(pixels.scale, np.float32))
     last = "normalised" if channels_first else "pixels"
@@ -148,6 +172,31 @@ def _one_after_the_other(maps: list[str]) -> Graph:
     """Map `maps`, each [N, channels, height, width], to `faces` [N, all channels, all places]."""
     part = Graph()
     part.add("Flatten", [part.add("Concat", maps, "stacked", axis=1)], FACES, axis=1)
+    return part
+
+
+def _code_points(data: bytes, backbone: ReaderModel) -> list[int]:
+    """Return the code point of each of a reader's characters, 0 for none. Raises BuildError."""
+    model = onnx.load_model_from_string(data)
+    stated = {each.key: each.value for each in model.metadata_props}
+    characters = [*stated.get(backbone.network.characters, "").splitlines(), " "]
+    if len(characters) == 1 or any(len(each) != 1 for each in characters):
+        raise BuildError(
+            f"{backbone.name}: the metadata {backbone.network.characters} of the file must have "
+            "one character a line"
+        )
+    return [0, *map(ord, characters)]
+
+
+def _likeliest(x: str, codes: list[int], output: str) -> Graph:
+    """Map probabilities `x` [N, T, characters] to `output` [N, T, 2]: code point of the likeliest
+    character, which float32 holds exactly, and its probability."""
+    part = Graph()
+    one = part.constant("one", np.array([1], np.int64))
+    table = part.constant("code_points", np.array(codes, np.float32))
+    part.nodes.append(helper.make_node("TopK", [x, one], ["highest", "place"], name="best", axis=2))
+    code = part.add("Gather", [table, "place"], "code")
+    part.add("Concat", [code, "highest"], output, axis=2)
     return part
 
 

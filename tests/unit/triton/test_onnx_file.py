@@ -223,6 +223,66 @@ def test_a_manifest_that_does_not_fit_its_file_is_refused(
         build.ensure(tmp_path / "models", tmp_path)
 
 
+READER = """
+title = "Tiny reader"
+space = "labels"
+[weights]
+path = "tower.onnx"
+sha256 = "{weights}"
+licence = "MIT"
+trained_on = "nothing"
+[network]
+family = "reader"
+input = "x"
+output = "read"
+characters = "character"
+[input]
+height = 16
+mean = 0
+scale = 255
+channels = "BGR"
+[graph]
+sha256 = "{graph}"
+"""
+
+
+def reader(characters: str) -> bytes:
+    """Return a reader whose steps are columns, and whose probabilities are three rows of blue."""
+    nodes = [
+        helper.make_node("Slice", ["x", "start", "end", "axes"], ["blue"]),
+        helper.make_node("Squeeze", ["blue", "one"], ["rows"]),
+        helper.make_node("Transpose", ["rows"], ["read"], perm=[0, 2, 1]),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array(values), name)
+        for name, values in {"start": [0, 0], "end": [1, 3], "axes": [1, 2], "one": [1]}.items()
+    ]
+    made = onnx.load_model_from_string(
+        model(nodes, [value("x", "n", 3, 16, "w")], [value("read", "n", "w", 3)], constants)
+    )
+    helper.set_model_props(made, {"character": characters})
+    return bytes(made.SerializeToString())
+
+
+def test_a_reader_returns_code_points_with_their_probabilities(tmp_path: Path) -> None:
+    path = built(tmp_path, READER, reader("\N{CJK UNIFIED IDEOGRAPH-9152}"))
+    image = np.zeros((1, 16, 3, 3), np.uint8)
+    image[0, [0, 1, 2], [0, 1, 2], 2] = 51, 102, 255  # the last channel of RGB is blue
+    session = onnxruntime.InferenceSession(path.read_bytes())
+    (found,) = session.run(["lines"], {"image": image})
+    assert found.shape == (1, 3, 2)
+    assert found[0] == pytest.approx(np.array([[0, 0.2], [0x9152, 0.4], [0x20, 1]]))
+    assert "dims: [ -1, 2 ]" in (path.parents[1] / "config.pbtxt").read_text()
+
+
+def test_a_reader_without_its_characters_is_refused(tmp_path: Path) -> None:
+    file = reader("a\nbc")
+    (tmp_path / "tower.onnx").write_bytes(file)
+    (tmp_path / "tiny.toml").write_text(READER.format(weights=sha256(file), graph=ZEROS))
+    with pytest.raises(BuildError, match="one character a line"):
+        build.ensure(tmp_path / "models", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("file", "reported"),
     [
@@ -272,6 +332,6 @@ def test_an_address_is_fetched_once_and_checked(
 
 def test_the_known_families_are_named() -> None:
     assert backbone._FAMILIES.keys() == {
-        *("efficientnet-lite", "bert", "onnx", "onnx-text", "centerface"),
+        *("efficientnet-lite", "bert", "onnx", "onnx-text", "centerface", "text-map", "reader"),
         *("universal-sentence-encoder", "pair"),
     }

@@ -76,6 +76,56 @@ class Box(google.protobuf.message.Message):
 Global___Box: typing_extensions.TypeAlias = Box
 
 @typing.final
+class PhotoPoint(google.protobuf.message.Message):
+    """A point in an upright photo, in fractions of the photo's width and height from its top left."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    X_FIELD_NUMBER: builtins.int
+    Y_FIELD_NUMBER: builtins.int
+    x: builtins.float
+    """From the left edge, 0 to 1."""
+    y: builtins.float
+    """From the top edge, 0 to 1."""
+    def __init__(
+        self,
+        *,
+        x: builtins.float = ...,
+        y: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["x", b"x", "y", b"y"]) -> None: ...
+
+Global___PhotoPoint: typing_extensions.TypeAlias = PhotoPoint
+
+@typing.final
+class LabelLine(google.protobuf.message.Message):
+    """A line of text that was read in a photo."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: builtins.int
+    CONFIDENCE_FIELD_NUMBER: builtins.int
+    CORNERS_FIELD_NUMBER: builtins.int
+    text: builtins.str
+    """The text, at most 128 bytes of UTF-8. It may have errors: small, blurred and ornate letters are misread."""
+    confidence: builtins.float
+    """Mean probability of its characters, by the model: at least 0.6, at most 1."""
+    @property
+    def corners(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PhotoPoint]:
+        """The line's corners, always 4: top left, top right, bottom right, bottom left."""
+
+    def __init__(
+        self,
+        *,
+        text: builtins.str = ...,
+        confidence: builtins.float = ...,
+        corners: collections.abc.Iterable[Global___PhotoPoint] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["confidence", b"confidence", "corners", b"corners", "text", b"text"]) -> None: ...
+
+Global___LabelLine: typing_extensions.TypeAlias = LabelLine
+
+@typing.final
 class Subject(google.protobuf.message.Message):
     """The salient subject of a photo, found without knowledge of products."""
 

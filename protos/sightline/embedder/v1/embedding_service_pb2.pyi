@@ -528,6 +528,76 @@ class Face(google.protobuf.message.Message):
 Global___Face: typing_extensions.TypeAlias = Face
 
 @typing.final
+class ReadLabelsRequest(google.protobuf.message.Message):
+    """Request to read the texts in a photo."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    IMAGE_FIELD_NUMBER: builtins.int
+    PHOTO_KIND_FIELD_NUMBER: builtins.int
+    PRIORITY_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs. If empty, the service generates one."""
+    image: builtins.bytes
+    """The photo: a file as in EmbedItem, with the limits of its kind. Required."""
+    photo_kind: sightline.common.v1.photo_pb2.PhotoKind.ValueType
+    """Origin of the photo, which its limits depend on. Default: a shopper's."""
+    priority: sightline.common.v1.vector_pb2.Priority.ValueType
+    """Priority. Default: interactive."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        image: builtins.bytes = ...,
+        photo_kind: sightline.common.v1.photo_pb2.PhotoKind.ValueType = ...,
+        priority: sightline.common.v1.vector_pb2.Priority.ValueType = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "image", b"image", "photo_kind", b"photo_kind", "priority", b"priority", "request_id", b"request_id"]) -> None: ...
+
+Global___ReadLabelsRequest: typing_extensions.TypeAlias = ReadLabelsRequest
+
+@typing.final
+class ReadLabelsResponse(google.protobuf.message.Message):
+    """The texts in a photo."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LINES_FIELD_NUMBER: builtins.int
+    STAGE_TIMINGS_FIELD_NUMBER: builtins.int
+    DECODING_TIME_FIELD_NUMBER: builtins.int
+    @property
+    def lines(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.photo_pb2.LabelLine]:
+        """Lines in reading order: from the top, those beside one another from the left; at most 64, the largest ones. Empty if
+        no text was found. Latin letters, Greek ones, Chinese and Japanese are read; lines of other scripts are left out or
+        misread.
+        """
+
+    @property
+    def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
+        """Durations of the stages; see BatchEmbedResponse."""
+
+    @property
+    def decoding_time(self) -> google.protobuf.duration_pb2.Duration:
+        """CPU time of decoding the photo; see BatchEmbedResponse."""
+
+    def __init__(
+        self,
+        *,
+        lines: collections.abc.Iterable[sightline.common.v1.photo_pb2.LabelLine] | None = ...,
+        stage_timings: collections.abc.Iterable[sightline.common.v1.answer_pb2.StageTiming] | None = ...,
+        decoding_time: google.protobuf.duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["decoding_time", b"decoding_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["decoding_time", b"decoding_time", "lines", b"lines", "stage_timings", b"stage_timings"]) -> None: ...
+
+Global___ReadLabelsResponse: typing_extensions.TypeAlias = ReadLabelsResponse
+
+@typing.final
 class ListSpacesRequest(google.protobuf.message.Message):
     """Request to list spaces."""
 

@@ -55,6 +55,11 @@ class EmbeddingServiceStub(object):
                 request_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.FindFacesRequest.SerializeToString,
                 response_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.FindFacesResponse.FromString,
                 _registered_method=True)
+        self.ReadLabels = channel.unary_unary(
+                '/sightline.embedder.v1.EmbeddingService/ReadLabels',
+                request_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ReadLabelsRequest.SerializeToString,
+                response_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ReadLabelsResponse.FromString,
+                _registered_method=True)
         self.ListSpaces = channel.unary_unary(
                 '/sightline.embedder.v1.EmbeddingService/ListSpaces',
                 request_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ListSpacesRequest.SerializeToString,
@@ -100,6 +105,14 @@ class EmbeddingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadLabels(self, request, context):
+        """Reads the texts in a photo, such as those of a label. IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, EMBEDDER_UNAVAILABLE,
+        EMBED_QUEUE_FULL, and MODEL_NOT_READY if Triton can't load the models or OpenCV is not installed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListSpaces(self, request, context):
         """Lists the spaces that are available now. A space whose model does not answer is listed with `ready` false.
         """
@@ -129,6 +142,11 @@ def add_EmbeddingServiceServicer_to_server(servicer, server):
                     servicer.FindFaces,
                     request_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.FindFacesRequest.FromString,
                     response_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.FindFacesResponse.SerializeToString,
+            ),
+            'ReadLabels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadLabels,
+                    request_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ReadLabelsRequest.FromString,
+                    response_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ReadLabelsResponse.SerializeToString,
             ),
             'ListSpaces': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSpaces,
@@ -245,6 +263,33 @@ class EmbeddingService(object):
             '/sightline.embedder.v1.EmbeddingService/FindFaces',
             sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.FindFacesRequest.SerializeToString,
             sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.FindFacesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadLabels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.embedder.v1.EmbeddingService/ReadLabels',
+            sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ReadLabelsRequest.SerializeToString,
+            sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ReadLabelsResponse.FromString,
             options,
             channel_credentials,
             insecure,

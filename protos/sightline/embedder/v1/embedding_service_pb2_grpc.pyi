@@ -89,6 +89,22 @@ _EmbeddingServiceFindFacesType = typing_extensions.TypeVar(
     ],
 )
 
+_EmbeddingServiceReadLabelsType = typing_extensions.TypeVar(
+    '_EmbeddingServiceReadLabelsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.ReadLabelsRequest,
+        sightline.embedder.v1.embedding_service_pb2.ReadLabelsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.ReadLabelsRequest,
+        sightline.embedder.v1.embedding_service_pb2.ReadLabelsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.ReadLabelsRequest,
+        sightline.embedder.v1.embedding_service_pb2.ReadLabelsResponse,
+    ],
+)
+
 _EmbeddingServiceListSpacesType = typing_extensions.TypeVar(
     '_EmbeddingServiceListSpacesType',
     grpc.UnaryUnaryMultiCallable[
@@ -105,7 +121,7 @@ _EmbeddingServiceListSpacesType = typing_extensions.TypeVar(
     ],
 )
 
-class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _EmbeddingServiceClassifyType, _EmbeddingServiceComparePhotosType, _EmbeddingServiceFindFacesType, _EmbeddingServiceListSpacesType]):
+class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _EmbeddingServiceClassifyType, _EmbeddingServiceComparePhotosType, _EmbeddingServiceFindFacesType, _EmbeddingServiceReadLabelsType, _EmbeddingServiceListSpacesType]):
     """Embedding of photos and texts. Stateless."""
 
     @typing.overload
@@ -125,6 +141,10 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
         grpc.UnaryUnaryMultiCallable[
             sightline.embedder.v1.embedding_service_pb2.FindFacesRequest,
             sightline.embedder.v1.embedding_service_pb2.FindFacesResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.embedder.v1.embedding_service_pb2.ReadLabelsRequest,
+            sightline.embedder.v1.embedding_service_pb2.ReadLabelsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
@@ -149,6 +169,10 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.embedder.v1.embedding_service_pb2.FindFacesRequest,
             sightline.embedder.v1.embedding_service_pb2.FindFacesResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.embedder.v1.embedding_service_pb2.ReadLabelsRequest,
+            sightline.embedder.v1.embedding_service_pb2.ReadLabelsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
@@ -178,6 +202,11 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
     IMAGE_TOO_LARGE, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL, and MODEL_NOT_READY if Triton can't load the detector.
     """
 
+    ReadLabels: _EmbeddingServiceReadLabelsType
+    """Reads the texts in a photo, such as those of a label. IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, EMBEDDER_UNAVAILABLE,
+    EMBED_QUEUE_FULL, and MODEL_NOT_READY if Triton can't load the models or OpenCV is not installed.
+    """
+
     ListSpaces: _EmbeddingServiceListSpacesType
     """Lists the spaces that are available now. A space whose model does not answer is listed with `ready` false."""
 
@@ -197,6 +226,10 @@ EmbeddingServiceAsyncStub: typing_extensions.TypeAlias = EmbeddingServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.embedding_service_pb2.FindFacesRequest,
         sightline.embedder.v1.embedding_service_pb2.FindFacesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.ReadLabelsRequest,
+        sightline.embedder.v1.embedding_service_pb2.ReadLabelsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
@@ -247,6 +280,16 @@ class EmbeddingServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.FindFacesResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.FindFacesResponse]]:
         """Finds the faces in a photo of a product, for catalogs whose photos must not show any. IMAGE_UNDECODABLE,
         IMAGE_TOO_LARGE, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL, and MODEL_NOT_READY if Triton can't load the detector.
+        """
+
+    @abc.abstractmethod
+    def ReadLabels(
+        self,
+        request: sightline.embedder.v1.embedding_service_pb2.ReadLabelsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.ReadLabelsResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.ReadLabelsResponse]]:
+        """Reads the texts in a photo, such as those of a label. IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, EMBEDDER_UNAVAILABLE,
+        EMBED_QUEUE_FULL, and MODEL_NOT_READY if Triton can't load the models or OpenCV is not installed.
         """
 
     @abc.abstractmethod

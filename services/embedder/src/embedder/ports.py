@@ -6,6 +6,8 @@ from typing import Protocol
 
 from embedder.domain.fits import SentenceVectors
 from embedder.domain.fitted import FittedSpace, Floats
+from embedder.domain.items import Vectors
+from embedder.domain.labels import Corners
 from embedder.domain.manifest import ServingState, SpaceManifest
 from embedder.domain.models import Description, Inferred, Tensors
 from embedder.domain.photos import Camera, PhotoView, Pixels, PreparedPhoto
@@ -52,6 +54,17 @@ class Intake(Protocol):
 
         Raises PhotoUndecodable, PhotoTooLarge, and EmbedderUnavailable when no process can decode.
         """
+
+
+class LineImages(Protocol):
+    """Finder and straightener of lines of text in pixels; it blocks, so it is called in threads."""
+
+    def found(self, chances: Vectors) -> list[Corners]:
+        """Return the rectangles around lines, by the probability of a text at each pixel, float32
+        [side, side]."""
+
+    def cut(self, pixels: Pixels, lines: Sequence[Corners]) -> list[Pixels]:
+        """Return lines of a photo, uint8 RGB [LINE_HEIGHT, width, 3]."""
 
 
 class Encode(Protocol):

@@ -7,13 +7,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from embedder.adapters.line_images import OpenCvLines
 from embedder.adapters.space_metadata import SpaceMetadata
 from embedder.adapters.space_store import SpaceStore
 from embedder.adapters.tokenizers import Tokenizers
 from embedder.adapters.triton.client import Triton
 from embedder.domain.models import FEATURES, TEXT, VISUAL
 from embedder.domain.photos import Camera
-from embedder.embedding import find_faces
+from embedder.embedding import find_faces, read_labels
 from embedder.embedding.cache import EmbeddingCache
 from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
@@ -21,6 +22,7 @@ from embedder.embedding.find_faces import FaceFinder
 from embedder.embedding.photo_intake import PhotoIntake
 from embedder.embedding.photos import PhotoEmbedder
 from embedder.embedding.pixel_budget import PixelBudget
+from embedder.embedding.read_labels import LabelReader
 from embedder.embedding.texts import TextEmbedder
 from embedder.preprocessing import work
 from embedder.servicer.embedding import EmbeddingServicer
@@ -185,12 +187,22 @@ def bind(
 
     comparison = PhotoComparer(embedder, on_demand, sources)
     faces = FaceFinder(intake, embedder.photos.queues, on_demand(find_faces.MODEL), sources)
+    labels = LabelReader(
+        intake,
+        embedder.photos.queues,
+        detector=on_demand(read_labels.DETECTOR),
+        reader=on_demand(read_labels.READER),
+        models=sources,
+        images=OpenCvLines(),
+    )
     learner = Learner(store, backbones, sources, default_backbone=settings.fit_backbone)
     promotion = Promotion(store, triton, triton.inference)
     listing = SpaceListing(spaces, metadata)
     known = settings.catalogs if catalogs is None else catalogs
     offered = [
-        Binding.of(EmbeddingServicer(embedder, comparison, faces, listing, known)),
+        Binding.of(
+            EmbeddingServicer(embedder, comparison, listing, known, faces=faces, labels=labels)
+        ),
         Binding.of(SpaceServicer(learner, promotion, known)),
     ]
     return offered, recovery, sources

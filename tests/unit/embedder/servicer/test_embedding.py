@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from google.rpc import code_pb2
 
+from embedder.adapters.line_images import OpenCvLines
 from embedder.domain.errors import EmbedderUnavailable
 from embedder.domain.items import Priority
 from embedder.domain.models import TEXT, VISUAL
@@ -18,6 +19,7 @@ from embedder.embedding.find_faces import FaceFinder
 from embedder.embedding.photo_intake import PhotoIntake
 from embedder.embedding.photos import PhotoEmbedder
 from embedder.embedding.pixel_budget import PixelBudget
+from embedder.embedding.read_labels import LabelReader
 from embedder.embedding.texts import TextEmbedder
 from embedder.preprocessing import work
 from embedder.servicer.embedding import EmbeddingServicer
@@ -65,6 +67,19 @@ def finder(embedder: ItemEmbedder) -> FaceFinder:
     return FaceFinder(photos.intake, photos.queues, FakeInference(), FakeModels())
 
 
+def reader(embedder: ItemEmbedder) -> LabelReader:
+    """Return a reader of labels that is never called; tested as the finder of faces is."""
+    photos, model = embedder.photos, FakeInference()
+    return LabelReader(
+        photos.intake,
+        photos.queues,
+        detector=model,
+        reader=model,
+        models=FakeModels(),
+        images=OpenCvLines(),
+    )
+
+
 class WatchedQueues(ModelQueues):
     """Queues that record their items."""
 
@@ -91,7 +106,12 @@ def servicer(inference: FakeInference, queues: WatchedQueues) -> EmbeddingServic
     embedder = ItemEmbedder(spaces, photos, texts, FakeFetch(), PixelBudget(intake, 10**9))
     listing = SpaceListing(spaces, FakeRecord())
     return EmbeddingServicer(
-        embedder, comparison(embedder), finder(embedder), listing, ("default", "wine")
+        embedder,
+        comparison(embedder),
+        listing,
+        ("default", "wine"),
+        faces=finder(embedder),
+        labels=reader(embedder),
     )
 
 
@@ -223,7 +243,12 @@ def headed() -> EmbeddingServicer:
     embedder = embedder_of(HEADED, names=FakeNames([APPLE, MILK]))
     listing = SpaceListing(embedder.spaces, FakeRecord())
     return EmbeddingServicer(
-        embedder, comparison(embedder), finder(embedder), listing, ("default",)
+        embedder,
+        comparison(embedder),
+        listing,
+        ("default",),
+        faces=finder(embedder),
+        labels=reader(embedder),
     )
 
 

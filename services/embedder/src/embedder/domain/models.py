@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from embedder.domain.errors import ModelNotReady
 from embedder.domain.items import Vectors
-from embedder.domain.recipes import PhotoRecipe, Sentences, TextInput, words
+from embedder.domain.recipes import Recipe, words
 
 VISUAL = "visual"
 TEXT = "text"
@@ -42,8 +42,8 @@ class Description:
     """The space that its vectors belong to."""
     dimension: int
     """Components of a vector."""
-    recipe: PhotoRecipe | TextInput | Sentences
-    """Its input (photos, texts or texts' vectors) and the preprocessing."""
+    recipe: Recipe
+    """Its input (photos, texts, texts' vectors or lines of text) and the preprocessing."""
     precision: str
     """Numeric precision, and the engine where its vectors are not proven equal."""
     licence: str

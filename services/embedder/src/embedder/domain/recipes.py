@@ -78,8 +78,20 @@ class Sentences:
     """Their version; empty: that of the default text model."""
 
 
+@dataclass(frozen=True, slots=True)
+class LineRecipe:
+    """Preprocessing of a line of text in a photo."""
+
+    height: int
+    """Height of the line in pixels; its width varies."""
+    normalisation: str
+    """The model's own preprocessing of pixels, in words."""
+
+
 TextInput = TextRecipe | PairRecipe
 """Inputs of a text model."""
+Recipe = PhotoRecipe | TextInput | Sentences | LineRecipe
+"""Inputs of all models."""
 SECOND: Final = "second_"
 """Prefix of what belongs to the second network of a pair: inputs, parameters and files."""
 
@@ -112,7 +124,7 @@ def parse_steps(text: str) -> tuple[PreprocessStep, ...]:
 
 
 @functools.lru_cache(256)
-def words(recipe: PhotoRecipe | TextInput | Sentences) -> str:
+def words(recipe: Recipe) -> str:
     """Describe the preprocessing; hashed into the space's version, shown to people."""
     match recipe:
         case PhotoRecipe(side, crop, normalisation, steps):
@@ -131,6 +143,8 @@ def words(recipe: PhotoRecipe | TextInput | Sentences) -> str:
             return f"{words(first)}; {words(second)}"
         case Sentences():
             return "the vector of a text"
+        case LineRecipe(height, normalisation):
+            return f"a line of text straightened, {height} px high; {normalisation}"
 
 
 NEED_OPENCV: Final = frozenset(

@@ -8,12 +8,14 @@ from google.protobuf.duration_pb2 import Duration
 
 from embedder.domain.heat import Heat
 from embedder.domain.items import CategoryGuess, Classification, Item, ItemOutcome, Priority
+from embedder.domain.labels import LabelLine
 from embedder.domain.photos import Box, Camera, PhotoSubject
 from embedder.domain.urgency import asking
 from embedder.embedding import overlay
 from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
 from embedder.embedding.find_faces import FaceFinder
+from embedder.embedding.read_labels import LabelReader
 from embedder.servicer import messages
 from embedder.spaces.listing import SpaceListing
 from servicekit import deadlines, tracing
@@ -40,13 +42,15 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         self,
         embedder: ItemEmbedder,
         comparison: PhotoComparer,
-        faces: FaceFinder,
         listing: SpaceListing,
         catalogs: Collection[str],
+        *,
+        faces: FaceFinder,
+        labels: LabelReader,
     ) -> None:
         self._embedder = embedder
         self._comparison = comparison
-        self._faces = faces
+        self._faces, self._labels = faces, labels
         self._listing = listing
         self._catalogs = catalogs
 
@@ -114,6 +118,21 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         found = await self._faces.find(request.image, catalog, _priority(request.priority), stages)
         return pb.FindFacesResponse(
             faces=[pb.Face(box=_box_message(face.box), score=face.score) for face in found],
+            stage_timings=_timings(stages.finished),
+            decoding_time=_duration(stages.decoding_seconds),
+        )
+
+    async def ReadLabels(
+        self, request: pb.ReadLabelsRequest, _context: Any
+    ) -> pb.ReadLabelsResponse:
+        """Read the texts in a photo."""
+        stages = Stages()
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        camera = _CAMERAS.get(request.photo_kind, Camera.SHOPPER)
+        priority = _priority(request.priority)
+        lines = await self._labels.read(request.image, camera, catalog, priority, stages)
+        return pb.ReadLabelsResponse(
+            lines=map(_line, lines),
             stage_timings=_timings(stages.finished),
             decoding_time=_duration(stages.decoding_seconds),
         )
@@ -216,6 +235,11 @@ def _subject(subject: PhotoSubject) -> photo_pb2.Subject:
 
 def _box_message(box: Box) -> photo_pb2.Box:
     return photo_pb2.Box(left=box.left, top=box.top, right=box.right, bottom=box.bottom)
+
+
+def _line(line: LabelLine) -> photo_pb2.LabelLine:
+    corners = [photo_pb2.PhotoPoint(x=point.x, y=point.y) for point in line.corners]
+    return photo_pb2.LabelLine(text=line.text, confidence=line.confidence, corners=corners)
 
 
 def _classification(found: Classification) -> photo_pb2.Classification:

@@ -24,6 +24,7 @@ from embedder.domain.models import (
 )
 from embedder.domain.recipes import (
     SECOND,
+    LineRecipe,
     PairRecipe,
     PhotoRecipe,
     Sentences,
@@ -294,6 +295,8 @@ def blank(description: Description) -> Tensors:
             return {prefix + name: ids for prefix in ("", SECOND) for name, ids in words.items()}
         case Sentences(dimension):
             return {"sentence": np.full((1, dimension), dimension**-0.5, np.float32)}
+        case LineRecipe(height):
+            return {"image": np.full((1, height, height, 3), 127, np.uint8)}
 
 
 def check(inferred: Inferred, count: int, described: Description) -> None:

@@ -9,19 +9,25 @@ from embedder.domain.models import CHECKSUM, Description
 from embedder.domain.photos import MAX_VIEWS
 from embedder.domain.recipes import (
     SECOND,
+    LineRecipe,
     PairRecipe,
     PhotoRecipe,
+    Recipe,
     Sentences,
     StepsInvalidError,
-    TextInput,
     TextRecipe,
     parse_steps,
 )
 
-OUTPUTS: Final = ("embedding", "features", "faces")
-"""Names of the output with the vectors, or with maps of faces; a model has one of them."""
+LINES: Final = "lines"
+"""Name of the output with the characters of lines of text."""
+OUTPUTS: Final = ("embedding", "features", "faces", "texts", LINES)
+"""Names of the output with the vectors, with maps of faces or texts, or with characters; a model
+has one of them."""
 CATEGORY: Final = "category"
 """The second output of a model with a head."""
+ANY: Final = -1
+"""A variable dimension."""
 _VERSION_HASH: Final = re.compile(r"version_(\d+)_sha256")
 
 
@@ -35,7 +41,10 @@ def described(response: Any) -> Description:
     taken = {tensor.name: list(tensor.dims) for tensor in config.input}
     given = {tensor.name: list(tensor.dims) for tensor in config.output}
     try:
-        ((dimension,),) = [given[name] for name in OUTPUTS if name in given]
+        # Characters have a row for each step; the number of steps varies.
+        (dimension,) = [
+            _width(given[name], steps=name == LINES) for name in OUTPUTS if name in given
+        ]
         (category,) = given.get(CATEGORY, [1])
         found = Description(
             model=config.name,
@@ -65,15 +74,23 @@ def described(response: Any) -> Description:
     return found
 
 
+def _width(dims: list[int], *, steps: bool) -> int:
+    """Return the components of an output's row, of a step if it has `steps`. Raises ValueError."""
+    (*before, width) = dims
+    if before != [ANY] * steps:
+        raise ValueError("not one row of numbers")
+    return width
+
+
 def _pairs(text: str) -> Iterable[tuple[str, str, str]]:
     return (pair.partition("=") for pair in text.split())
 
 
-def _recipe(
-    taken: Mapping[str, list[int]], parameters: Mapping[str, str]
-) -> PhotoRecipe | TextInput | Sentences:
+def _recipe(taken: Mapping[str, list[int]], parameters: Mapping[str, str]) -> Recipe:
     """Return the model's input. Raises KeyError or ValueError for unsupported inputs."""
     match sorted(taken):
+        case ["image"] if taken["image"][1:] == [ANY, 3]:
+            return LineRecipe(taken["image"][0], parameters["normalisation"])
         case ["image"] | ["image", "kind"]:
             side, width, channels = taken["image"]
             if (width, channels) != (side, 3) or taken.get("kind", [1]) != [1]:
@@ -107,6 +124,8 @@ def _usable(found: Description) -> bool:
             fits = fits and sum(dimensions) == found.dimension
         case Sentences(dimension):
             fits = dimension > 0
+        case LineRecipe(height):
+            fits = height > 0
     views = {found.shopper_views, found.catalog_views}
     sizes = min(found.dimension, found.max_batch, found.categories + 1)
     return fits and sizes > 0 and views <= set(range(1, MAX_VIEWS + 1)) and bool(found.hashes)
