@@ -30,6 +30,8 @@ SHOPPERS = b" by a shopper"
 class FakeEmbedder:
     """The embedder's answers, in process and as a gRPC servicer."""
 
+    labels: dict[bytes, str | ServiceError] = field(default_factory=dict)
+    """Texts of the labels, or errors, by photo."""
     version: str = VERSION
     """The default one."""
     dimension: int = DIMENSION
@@ -105,6 +107,13 @@ class FakeEmbedder:
         if self.down:
             raise EmbedderUnavailable
         return self.head
+
+    async def label_text(self, catalog_id: str, photo: bytes) -> str:
+        """Return the label of a photo, as `labels` says; raise its error."""
+        found = self.labels.get(photo, "")
+        if isinstance(found, ServiceError):
+            raise found
+        return found
 
     async def embed(
         self,

@@ -91,7 +91,6 @@ def _start(backbone: OnnxModel) -> tuple[list[onnx.ValueInfoProto], dict[str, st
 
 def _end(data: bytes, backbone: OnnxModel) -> tuple[list[str], list[int | str], Graph]:
     """Return the file's outputs, the shape of a row of ours, and the graph between them."""
-    network = backbone.network
     if isinstance(backbone, FaceModel):
         wanted = list(backbone.network.outputs)
         after = _one_after_the_other([PREFIX + name for name in wanted])
@@ -104,6 +103,7 @@ def _end(data: bytes, backbone: OnnxModel) -> tuple[list[str], list[int | str], 
         codes = _code_points(data, backbone)
         after = _likeliest(PREFIX + backbone.network.output, codes, backbone.output)
         return [backbone.network.output], ["T", 2], after
+    network = backbone.network
     return [network.output], [network.dimension], _unit_length(PREFIX + network.output)
 
 

@@ -212,6 +212,7 @@ class SearchKeywordsRequest(google.protobuf.message.Message):
     COLLAPSE_FIELD_NUMBER: builtins.int
     LANGUAGE_CODE_FIELD_NUMBER: builtins.int
     CORRECT_FIELD_NUMBER: builtins.int
+    LABELLED_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -230,6 +231,11 @@ class SearchKeywordsRequest(google.protobuf.message.Message):
     """If true, and no product of the catalog has a word of the text, each of its words is replaced by the nearest one that
     products have, and `corrected_text` is set. Only while words are in memory (up to 100,000 products), and not in
     scripts without spaces.
+    """
+    labelled: builtins.bool
+    """If true, the text is that of a label on a photo, in lines: words that no product has are left out, the 32 rarest of
+    the others are searched, and words read on the labels of products' photos count too, less than those of their texts,
+    while words are in memory (up to 100,000 products). Synonyms, stems and `correct` do not apply. Default: false.
     """
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
@@ -251,8 +257,9 @@ class SearchKeywordsRequest(google.protobuf.message.Message):
         collapse: sightline.retriever.v1.vector_service_pb2.Collapse.ValueType = ...,
         language_code: builtins.str = ...,
         correct: builtins.bool = ...,
+        labelled: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "collapse", b"collapse", "correct", b"correct", "exclude_product_ids", b"exclude_product_ids", "filter", b"filter", "language_code", b"language_code", "request_id", b"request_id", "text", b"text", "top_k", b"top_k"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "collapse", b"collapse", "correct", b"correct", "exclude_product_ids", b"exclude_product_ids", "filter", b"filter", "labelled", b"labelled", "language_code", b"language_code", "request_id", b"request_id", "text", b"text", "top_k", b"top_k"]) -> None: ...
 
 Global___SearchKeywordsRequest: typing_extensions.TypeAlias = SearchKeywordsRequest

@@ -215,6 +215,7 @@ class SearchResponse(google.protobuf.message.Message):
     NEAREST_COSINES_FIELD_NUMBER: builtins.int
     SYNONYMS_FIELD_NUMBER: builtins.int
     CORRECTED_TEXT_FIELD_NUMBER: builtins.int
+    LABEL_WORDS_FIELD_NUMBER: builtins.int
     plan: builtins.str
     """How the search was executed, in one human-readable line without a fixed format. Every row of a small generation
     compared by the retriever: "in memory, 3068 rows compared". Every row compared by the engine: "flat, 2 rounds, 400
@@ -279,6 +280,10 @@ class SearchResponse(google.protobuf.message.Message):
         synonym for each product.
         """
 
+    @property
+    def label_words(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___LabelWords]:
+        """For SearchKeywords with `labelled`: words of the label that each product has."""
+
     def __init__(
         self,
         *,
@@ -295,11 +300,36 @@ class SearchResponse(google.protobuf.message.Message):
         nearest_cosines: collections.abc.Iterable[builtins.float] | None = ...,
         synonyms: collections.abc.Iterable[Global___UsedSynonym] | None = ...,
         corrected_text: builtins.str = ...,
+        label_words: collections.abc.Iterable[Global___LabelWords] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["candidates", b"candidates", "freshness", b"freshness", "query_product", b"query_product", "space", b"space"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["candidates", b"candidates", "collapsed", b"collapsed", "corrected_text", b"corrected_text", "degradations", b"degradations", "freshness", b"freshness", "image_ids", b"image_ids", "nearest_cosines", b"nearest_cosines", "plan", b"plan", "query_product", b"query_product", "similarities", b"similarities", "space", b"space", "stage_timings", b"stage_timings", "synonyms", b"synonyms"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["candidates", b"candidates", "collapsed", b"collapsed", "corrected_text", b"corrected_text", "degradations", b"degradations", "freshness", b"freshness", "image_ids", b"image_ids", "label_words", b"label_words", "nearest_cosines", b"nearest_cosines", "plan", b"plan", "query_product", b"query_product", "similarities", b"similarities", "space", b"space", "stage_timings", b"stage_timings", "synonyms", b"synonyms"]) -> None: ...
 
 Global___SearchResponse: typing_extensions.TypeAlias = SearchResponse
+
+@typing.final
+class LabelWords(google.protobuf.message.Message):
+    """Words of a label that a product has in its texts or on the labels of its photos."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: builtins.int
+    WORDS_FIELD_NUMBER: builtins.int
+    product_id: builtins.str
+    """Id of the product."""
+    @property
+    def words(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Words, folded to lower case without accents, in the order of the label."""
+
+    def __init__(
+        self,
+        *,
+        product_id: builtins.str = ...,
+        words: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["product_id", b"product_id", "words", b"words"]) -> None: ...
+
+Global___LabelWords: typing_extensions.TypeAlias = LabelWords
 
 @typing.final
 class UsedSynonym(google.protobuf.message.Message):

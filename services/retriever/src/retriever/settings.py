@@ -144,6 +144,10 @@ class RetrieverSettings(
     """Catalogs that reject photos of products with faces, with FACE_IN_PHOTO; `*`: all that
     RETRIEVER_BLUR_FACES does not name."""
 
+    read_labels: tuple[str, ...] = ()
+    """Catalogs whose photos' labels are read by the worker, for searches by the labels of photos;
+    `*`: all. See docs/integrate/labels.md."""
+
     spaces: Annotated[tuple[str, ...], AfterValidator(_spaces)] = ("visual",)
     """Spaces that the worker fills with the embedder's vectors: `visual` (photos), `text`
     (products' texts)."""
@@ -192,7 +196,7 @@ class RetrieverSettings(
     within that time; it builds graphs of large segments by itself."""
 
     @model_validator(mode="after")
-    def _faces_by_known_catalogs(self) -> Self:
+    def _photos_of_known_catalogs(self) -> Self:
         named = [*self.blur_faces, *self.refuse_faces]
         if twice := sorted({name for name in named if named.count(name) > 1}):
             raise ValueError(f"blur_faces and refuse_faces name {', '.join(twice)} twice")
@@ -200,6 +204,8 @@ class RetrieverSettings(
             raise ValueError(
                 f"blur_faces or refuse_faces names {', '.join(sorted(unknown))}: not among catalogs"
             )
+        if unknown := set(self.read_labels) - {*self.catalogs, OTHERS}:
+            raise ValueError(f"read_labels names {', '.join(sorted(unknown))}: not among catalogs")
         return self
 
     def unsafe(self) -> Iterator[str]:

@@ -5,7 +5,7 @@ Steps take and return uint8 RGB [side, side, 3]. Their parameters are described 
 `embedder.domain.recipes`, and so part of a space's version: change both together.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import cv2
@@ -104,11 +104,15 @@ def text_lines(chances: Floats) -> list[Corners]:
         middle, (width, height), angle = cv2.minAreaRect(contour)
         if min(width, height) < LEAST_SIDE:
             continue
-        if _mean_within(chances, cv2.boxPoints((middle, (width, height), angle))) < LEAST_MEAN:
+        if _mean_within(chances, _corners(middle, (width, height), angle)) < LEAST_MEAN:
             continue
         grown = GROWTH * width * height / (width + height)
-        found.append(_ordered(cv2.boxPoints((middle, (width + grown, height + grown), angle))))
+        found.append(_ordered(_corners(middle, (width + grown, height + grown), angle)))
     return found
+
+
+def _corners(middle: Sequence[float], sides: Sequence[float], angle: float) -> Corners:
+    return np.asarray(cv2.boxPoints((middle, sides, angle)), np.float32)
 
 
 def _mean_within(chances: Floats, corners: Corners) -> float:

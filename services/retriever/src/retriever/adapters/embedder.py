@@ -9,11 +9,11 @@ from google.rpc import status_pb2
 
 from retriever.domain.category_mismatch import CategoryGuess, CategoryPath, Classification
 from retriever.domain.embedding import EmbeddingSpace
-from retriever.domain.errors import EmbedderUnavailable, VersionMismatch
+from retriever.domain.errors import EmbedderUnavailable, ImageRejected, VersionMismatch
 from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress
 from retriever.domain.vectors import GivenVector
 from servicekit.channel import connect, idempotent
-from servicekit.errors import Internal, ServiceError
+from servicekit.errors import Internal, InvalidArgument, ServiceError
 from servicekit.peers import NO_CREDENTIALS, PeerCredentials
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
@@ -117,6 +117,20 @@ class EmbedderClient:
         if len(answer.results) != len(items):
             raise Internal("the embedder answered other items", reason="EMBEDDER_ANSWER_INVALID")
         return [_result(result, version) for result in answer.results]
+
+    async def label_text(self, catalog_id: str, photo: bytes) -> str:
+        request = pb.ReadLabelsRequest(
+            catalog_id=catalog_id,
+            image=photo,
+            photo_kind=photo_pb2.PHOTO_KIND_CATALOGUE,
+            priority=vector_pb2.PRIORITY_BULK,
+        )
+        try:
+            with translated():
+                answer = await self._stub.ReadLabels(request, timeout=self._seconds)
+        except InvalidArgument as error:
+            raise ImageRejected(error.reason, error.message) from error
+        return "\n".join(line.text for line in answer.lines)
 
     async def fit(
         self, catalog_id: str, plan: FitPlan, total: int, photos: AsyncIterator[FitPhoto]

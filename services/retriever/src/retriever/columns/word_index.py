@@ -20,8 +20,9 @@ import numpy.typing as npt
 from retriever.columns.arrays import Flags, Ints
 from retriever.columns.table import ProductTable
 from retriever.columns.vectors import LEAST_DEAD, NOBODY
-from retriever.domain.synonyms import Others
+from retriever.domain.synonyms import AskedWords, Others
 from retriever.domain.words import (
+    LABEL,
     MOST_COUNTED,
     MOST_FOUND,
     MOST_PRODUCTS,
@@ -37,6 +38,7 @@ from retriever.domain.words import (
 from servicekit.off_loop import off_loop
 from sightline_rules.evaluation.work import Work
 from sightline_rules.lexicon import Lexicon
+from sightline_rules.words import MOST_ASKED
 
 Passing: TypeAlias = Callable[[Ints], Awaitable[Flags]]
 Matches: TypeAlias = npt.NDArray[np.float64]
@@ -61,6 +63,8 @@ class WordIndex:
         """The hash of each product's words, by its place: most writes leave them as they were."""
         self._postings: dict[str, tuple[array[int], array[float]]] = {}
         """By word, the rows that have it, and how often (words.frequencies)."""
+        self._labels: dict[str, tuple[array[int], array[float]]] = {}
+        """The same by word of labels, with the prefix LABEL."""
         self._vocabulary = Lexicon(())
 
     def __len__(self) -> int:
@@ -81,7 +85,8 @@ class WordIndex:
         row = self._row[place] = len(self._owner)
         self._owner.append(place)
         for word, frequency in frequencies(words).items():
-            rows, counts = self._postings.setdefault(word, (array("q"), array("d")))
+            postings = self._labels if word.startswith(LABEL) else self._postings
+            rows, counts = postings.setdefault(word, (array("q"), array("d")))
             rows.append(row)
             counts.append(frequency)
 
@@ -104,12 +109,28 @@ class WordIndex:
         usually a hundredth of that.
         """
         words = tuple(dict.fromkeys((*asked, *words_of_terms(others))))
-        rows = [self._postings.get(word, ((), ())) for word in words]
+        rows = map(self._posted, words)
         found = {
             word: (np.array(having, np.int64), np.array(often, np.float64))
             for word, (having, often) in zip(words, rows, strict=True)
         }
         return Postings(np.array(self._owner, np.int64), found, len(self), tuple(asked), others)
+
+    def of_label(self, words: Sequence[str]) -> AskedWords:
+        """Return those words of a label that any product has, the rarest MOST_ASKED, in texts or on
+        labels, which count less."""
+        known = {word: self._count(word) + self._count(LABEL + word) for word in words}
+        rarest = sorted((word for word in known if known[word]), key=known.__getitem__)
+        asked = tuple(rarest[:MOST_ASKED])
+        return AskedWords(asked, {word: ((LABEL + word,),) for word in asked})
+
+    def _count(self, word: str) -> int:
+        return len(self._posted(word)[0])
+
+    def _posted(self, word: str) -> tuple[Sequence[int], Sequence[float]]:
+        """Return the rows that have a word, dead ones too, and how often."""
+        postings = self._labels if word.startswith(LABEL) else self._postings
+        return postings.get(word, ((), ()))
 
     def vocabulary(self) -> Lexicon:
         """Return all words, also those that only removed products had. The first call sorts them:

@@ -12,7 +12,7 @@ from retriever.domain.product import ProductContent
 from retriever.domain.synonyms import Others
 from retriever.domain.texts import parts_of
 from sightline_rules.fields import SEARCHED, WEIGHTS
-from sightline_rules.words import words_of
+from sightline_rules.words import is_unspaced, words_of
 
 Frequency = TypeVar("Frequency", float, npt.NDArray[np.float64])
 
@@ -27,6 +27,11 @@ FIELDS = tuple(WEIGHTS)
 """Columns of words (sightline_rules.fields)."""
 _TYPICAL = (6.0, 8.0, 8.0)
 """Number of words of each field in a typical product."""
+LABEL = "·"
+"""Prefix of the words of labels in memory, which no word of a text has. Only searches by labels ask
+for them."""
+_LEAST_LETTERS = 3
+"""Letters of a label's word: shorter ones are mostly misread. Of scripts without spaces, pairs."""
 SYNONYM = 0.8
 """Factor of the frequency of a term that only means the same: products with the words as they were
 typed come first."""
@@ -43,6 +48,8 @@ class Words(NamedTuple):
     """Words of category, brand and tags."""
     details: str
     """Words of attributes."""
+    labels: str = ""
+    """Words of the labels on its photos with the prefix LABEL, once a photo; not a column."""
 
 
 def words_in(content: ProductContent) -> Words:
@@ -51,6 +58,14 @@ def words_in(content: ProductContent) -> Words:
     for field, text in parts_of(content, SEARCHED):
         texts[field.searched] += f"{text} "
     return Words(**{name: " ".join(words_of(text)) for name, text in texts.items()})
+
+
+def label_words(text: str) -> tuple[str, ...]:
+    """Return the words of a label's lines by which products are found, without duplicates."""
+    words = dict.fromkeys(words_of(text))
+    return tuple(
+        word for word in words if len(word) >= (2 if is_unspaced(word) else _LEAST_LETTERS)
+    )
 
 
 def rarity(count: int, of: int) -> float:
@@ -67,12 +82,15 @@ def frequencies(words: Words, asked: Container[str] | None = None) -> dict[str, 
     `asked`: only these words. `None`: all words.
     """
     found: dict[str, float] = {}
-    for text, weight, typical in zip(words, WEIGHTS.values(), _TYPICAL, strict=True):
+    for text, weight, typical in zip(words[:-1], WEIGHTS.values(), _TYPICAL, strict=True):
         held = text.split(" ")
         each = weight / (1 - _LENGTH + _LENGTH * len(held) / typical)
         for word in held:
             if word and (asked is None or word in asked):
                 found[word] = found.get(word, 0.0) + each
+    for word in words.labels.split():
+        if asked is None or word in asked:
+            found[word] = found.get(word, 0.0) + 1.0
     return found
 
 

@@ -172,3 +172,13 @@ class HashRecord(Protocol):
 
     async def save_hashes(self, catalog_id: str, hashes: Mapping[str, int]) -> None:
         """Store the perceptual hashes of photos, by their ids."""
+
+
+class LabelTextRecord(Protocol):
+    """The record, as the reading of labels uses it."""
+
+    async def unread(self, catalog_id: str, limit: int) -> list[str]:
+        """Return ids of some photos whose labels were not read."""
+
+    async def save_label_texts(self, catalog_id: str, texts: Mapping[str, str]) -> None:
+        """Store the texts of photos, by their ids; empty: none."""

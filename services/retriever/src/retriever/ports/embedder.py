@@ -33,7 +33,17 @@ class FaceFinder(Protocol):
         """
 
 
-class Embedder(SpaceTrainer, Protocol):
+class LabelReader(Protocol):
+    """Reads labels."""
+
+    async def label_text(self, catalog_id: str, photo: bytes) -> str:
+        """Return the lines of text in a photo of a product; empty: none.
+
+        Raises EmbedderUnavailable, and ImageRejected for a photo that can't be decoded.
+        """
+
+
+class Embedder(SpaceTrainer, LabelReader, Protocol):
     """The embedder."""
 
     async def spaces(self, catalog_id: str) -> list[EmbeddingSpace]:

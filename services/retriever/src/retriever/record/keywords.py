@@ -37,6 +37,7 @@ from retriever.domain.words import (
 from retriever.record import statements
 from retriever.record.columns import read_changed
 from retriever.record.filter_matches import holds
+from retriever.record.label_texts import read_label_words
 from retriever.record.products import FACTS, passing
 from retriever.record.tables import keywords, products
 from sightline_rules import categories
@@ -65,9 +66,10 @@ def put_words(connection: Connection, catalog_id: str, contents: Iterable[Produc
         {
             "catalog_id": catalog_id,
             "product_id": content.product_id,
-            **dict(zip(FIELDS, words_in(content), strict=True)),
+            **{name: getattr(words, name) for name in FIELDS},
         }
         for content in contents
+        for words in [words_in(content)]
     ]
     if not rows:
         return
@@ -91,7 +93,10 @@ def read_words(
         rows: Iterable[sa.Row[Any]] = connection.execute(_OF_CATALOG, of)
     else:
         rows = statements.look_up(connection, _OF_PRODUCTS, product_ids, of)
-    return [(row.product_id, _held(row)) for row in rows]
+    labels = read_label_words(connection, catalog_id, product_ids)
+    return [
+        (row.product_id, _held(row)._replace(labels=labels.get(row.product_id, ""))) for row in rows
+    ]
 
 
 def read_words_since(

@@ -18,6 +18,7 @@ from retriever.domain.texts import digest_of, text_of
 from retriever.domain.vectors import VectorWrite
 from retriever.record import statements, tables
 from retriever.record.hashes import write_hashes
+from retriever.record.label_texts import write_label_texts
 from retriever.record.products import read_part, read_products
 from servicekit.errors import ServiceError
 from sightline_rules import ids
@@ -320,10 +321,22 @@ def save_hashes(
 ) -> None:
     """Store perceptual hashes of photos, and mark the products with these photos as changed: the
     columns in memory hold the hashes, the index does not."""
+    _change(Session(connection, catalog_id, now), write_hashes(connection, catalog_id, hashes))
+
+
+def save_label_texts(
+    connection: Connection, now: int, catalog_id: str, texts: Mapping[str, str]
+) -> None:
+    """Store the texts of photos, and mark the products with these photos as changed: the words in
+    memory hold them, the index does not."""
     session = Session(connection, catalog_id, now)
-    product_ids = write_hashes(connection, catalog_id, hashes)
+    _change(session, write_label_texts(connection, catalog_id, texts))
+
+
+def _change(session: Session, product_ids: Sequence[str]) -> None:
+    """Mark products as changed for the columns in memory alone."""
     rows = [
-        {"catalog_id": catalog_id, "product_id": product_id, "seq": seq}
+        {"catalog_id": session.catalog_id, "product_id": product_id, "seq": seq}
         for product_id, seq in zip(product_ids, session.take(len(product_ids)), strict=True)
     ]
-    statements.put(connection, tables.changes, rows)
+    statements.put(session.connection, tables.changes, rows)

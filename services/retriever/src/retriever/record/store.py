@@ -16,6 +16,7 @@ from retriever.record import (
     imports,
     index_rows,
     keywords,
+    label_texts,
     product_batch,
     products,
     registry,
@@ -246,6 +247,8 @@ class Record:
     judge = _writes(judge)
     unhashed = _reads(hashes.read_unhashed)
     save_hashes = _writes_now(session.save_hashes)
+    unread = _reads(label_texts.read_unread)
+    save_label_texts = _writes_now(session.save_label_texts)
     labels = _reads(read_labels)
     tagged = _reads(read_tagged)
     changes = _reads(worker_tasks.read_changes)

@@ -156,6 +156,7 @@ images = sa.Table(
     *_values("width", "height", kind=sa.Integer),
     *_values("create_time", kind=_Number),
     sa.Column("perceptual_hash", _Number),
+    sa.Column("label", _Text),
     sa.Index(
         "images_unhashed",
         "catalog_id",
@@ -163,8 +164,16 @@ images = sa.Table(
         sqlite_where=sa.text("perceptual_hash IS NULL"),
         postgresql_where=sa.text("perceptual_hash IS NULL"),
     ),
+    sa.Index(
+        "images_unread",
+        "catalog_id",
+        "image_id",
+        sqlite_where=sa.text("label IS NULL"),
+        postgresql_where=sa.text("label IS NULL"),
+    ),
 )
-"""`perceptual_hash`: its 64 bits as a signed number; NULL = not hashed yet."""
+"""`perceptual_hash`: its 64 bits as a signed number; NULL = not hashed yet. `label`: the lines of
+text in the photo; empty: none; NULL = not read yet, or the catalog's labels are not read."""
 
 product_images = sa.Table(
     "product_images",

@@ -18,7 +18,7 @@ from retriever.domain.generation import DEFAULT_SPACE
 from retriever.domain.index_values import Collapse
 from retriever.domain.synonyms import AskedWords
 from retriever.domain.vectors import Floats
-from retriever.domain.words import MOST_FOUND
+from retriever.domain.words import LABEL, MOST_FOUND, label_words
 from retriever.ports.search import SearchRecord
 from retriever.search.candidates import Candidates, recorded_vectors
 from retriever.search.collapse import choose
@@ -32,6 +32,7 @@ from servicekit.requests import RequestInvalid
 from sightline_rules.filters import Filter
 from sightline_rules.stems import stemmer_of
 from sightline_rules.synonyms import NO_SYNONYMS, Synonyms
+from sightline_rules.words import MOST_ASKED
 
 MOST_TEXT = 4_096
 """Characters."""
@@ -50,6 +51,8 @@ class KeywordQuery:
     collapse: Collapse = Collapse.DROP
     language_code: str = ""
     """Language of the text, by which its words are compared with synonyms."""
+    labelled: bool = False
+    """If true, the text is that of a photo's label, and words of products' labels count too."""
     correct: bool = False
     """If true, and no product has a word of the text, the nearest words are searched."""
 
@@ -65,6 +68,8 @@ class KeywordAnswer:
     """By product that lacks a part of the text: the part, and the synonym that it has instead."""
     corrected: str = ""
     """Text that was searched; empty: the given one."""
+    read: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By product, the words of the label that it has; empty unless `labelled`."""
 
 
 async def search(
@@ -80,7 +85,10 @@ async def search(
     Raises KeywordsInvalid, RequestInvalid.
     """
     check(query)
-    asked = AskedWords.of(query.text, synonyms, query.language_code)
+    if query.labelled:
+        asked = AskedWords(label_words(query.text)[:MOST_ASKED])
+    else:
+        asked = AskedWords.of(query.text, synonyms, query.language_code)
     columns = columns or Columns(record, exact_rows=0)
     with measure("words"):
         matching = await _matching(query, asked, record, columns)
@@ -94,9 +102,10 @@ async def search(
         found = await _ordered(query, matching, record)
     candidates = Candidates.of(found, query.top_k, query.collapse)
     uses = await _uses(query.catalog_id, asked, candidates.product_ids, record)
+    read = await _read(query, candidates.product_ids, record) if query.labelled else {}
     meant = f", {len(asked.uses)} synonyms" if asked.uses else ""
     plan = f"words: {len(asked.words)} asked{meant}, {found.rows} products match"
-    return KeywordAnswer(candidates, plan, uses, correction)
+    return KeywordAnswer(candidates, plan, uses, correction, read)
 
 
 async def _correction(query: KeywordQuery, asked: AskedWords, columns: Columns) -> str:
@@ -116,6 +125,18 @@ async def _uses(
     rows = await record.words(catalog_id, product_ids)
     used = {name: asked.used(frozenset(" ".join(words).split())) for name, words in rows}
     return {name: each for name, each in used.items() if each is not None}
+
+
+async def _read(
+    query: KeywordQuery, product_ids: Sequence[str], record: SearchRecord
+) -> dict[str, list[str]]:
+    """Return the words of the label that each product has in its texts or on its labels."""
+    asked = label_words(query.text)
+    rows = await record.words(query.catalog_id, product_ids) if product_ids else []
+    held = {
+        name: {each.removeprefix(LABEL) for each in " ".join(words).split()} for name, words in rows
+    }
+    return {name: [word for word in asked if word in words] for name, words in held.items()}
 
 
 async def counts(
@@ -174,7 +195,10 @@ async def _matching(
     held = await columns.words(query.catalog_id) if asked.words else None
     if held is not None:
         view, words = held
-        asked = await with_forms(asked, words, query.language_code)
+        if query.labelled:
+            asked = words.of_label(label_words(query.text))
+        else:
+            asked = await with_forms(asked, words, query.language_code)
         passing = partial(view.conditions.passing, query.condition)
         places, matches = await best(
             words.asked(asked.words, asked.others), view.table, passing, excluded

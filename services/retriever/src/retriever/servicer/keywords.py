@@ -49,7 +49,8 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
             excluded=tuple(request.exclude_product_ids),
             collapse=vector_messages.collapse(request.collapse),
             language_code=request.language_code,
-            correct=request.correct,
+            correct=request.correct and not request.labelled,
+            labelled=request.labelled,
         )
         stages = telemetry.Stages()
         synonyms = await self.synonyms.of(query.catalog_id)
@@ -63,6 +64,10 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
             synonyms=[
                 vectors_pb.UsedSynonym(product_id=name, typed=typed, term=term)
                 for name, (typed, term) in answer.uses.items()
+            ],
+            label_words=[
+                vectors_pb.LabelWords(product_id=name, words=words)
+                for name, words in answer.read.items()
             ],
             stage_timings=wire.timings(stages.finished),
         )

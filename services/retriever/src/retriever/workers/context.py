@@ -8,7 +8,7 @@ from typing import Protocol
 from retriever.indexing.embedding import RecentVectors
 from retriever.ports import indexing
 from retriever.ports.backup import BackupRecord
-from retriever.ports.catalog import HashRecord, UnnamedRecord
+from retriever.ports.catalog import HashRecord, LabelTextRecord, UnnamedRecord
 from retriever.ports.embedder import Embedder
 from retriever.ports.engine import VectorIndex
 from retriever.ports.photos import PhotoFiles
@@ -43,6 +43,8 @@ class Options(Protocol):
     def catalog_settle_seconds(self) -> float: ...
     @property
     def photo_days(self) -> float: ...
+    @property
+    def read_labels(self) -> Sequence[str]: ...
 
 
 class WorkerRecord(
@@ -51,6 +53,7 @@ class WorkerRecord(
     indexing.BackfillRecord,
     indexing.VerificationRecord,
     HashRecord,
+    LabelTextRecord,
     UnnamedRecord,
     indexing.LabelRecord,
     indexing.LagRecord,

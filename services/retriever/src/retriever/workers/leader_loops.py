@@ -7,8 +7,11 @@ from functools import partial
 from prometheus_client import Gauge
 
 from retriever.catalog import deletions
+from retriever.catalog.faces import OTHERS
 from retriever.catalog.images import hash_photos
+from retriever.catalog.label_texts import read_label_texts
 from retriever.catalog.removal import Removal
+from retriever.domain.errors import EmbedderUnavailable
 from retriever.domain.index_values import Waiting
 from retriever.indexing import lag
 from retriever.indexing.outbox import LeadershipLost
@@ -33,6 +36,10 @@ HASH_PAUSE_SECONDS = 1.0
 """Seconds between two lots of photos that are hashed beside other work."""
 HASH_TURN_SECONDS = 60.0
 """Seconds between searches for photos that earlier releases stored without a hash."""
+READ_PHOTOS = 4
+"""Photos whose labels are read at a time: a few seconds of one processor."""
+LABEL_TURN_SECONDS = 10.0
+"""Seconds between searches for photos whose labels are to be read, and before another attempt."""
 REMOVAL_TURN_SECONDS = 5.0
 """Seconds between looks for deleted catalogs whose term has ended."""
 LEADING = "leader"
@@ -126,6 +133,7 @@ class Loops:
             (partial(jobs.do_next, COPIES), wakes.copies, None),
             (jobs.begin_next, wakes.others, None),
             (self._hash, asyncio.Event(), HASH_TURN_SECONDS),
+            (self._read_labels, asyncio.Event(), LABEL_TURN_SECONDS),
             (partial(tidying.tidy, self._worker), asyncio.Event(), tidying.TURN_SECONDS),
             (self._removal.step, asyncio.Event(), REMOVAL_TURN_SECONDS),
         ):
@@ -176,6 +184,23 @@ class Loops:
         await asyncio.sleep(worker.options.worker_poll_seconds)
         failing = bool(self.embedding.failures or self.indexing.failures)
         return failing or not self._idle or self._commits is None
+
+    async def _read_labels(self) -> bool:
+        """Read the labels of a few photos while no other work waits."""
+        worker, worked = self._worker, False
+        wanted = worker.options.read_labels
+        for catalog in [each for each in worker.catalogs if {each, OTHERS} & {*wanted}]:
+            if not self._idle:
+                return False
+            try:
+                worked |= bool(
+                    await read_label_texts(
+                        catalog, READ_PHOTOS, worker.record, worker.photos, worker.embedder
+                    )
+                )
+            except EmbedderUnavailable as error:
+                log.warning("labels not read", catalog=catalog, reason=error.reason)
+        return worked
 
     async def _hash(self) -> bool:
         """Hash a few photos without a hash. Continue immediately only while no other work waits."""

@@ -1,0 +1,31 @@
+"""Reading of the labels on photos, after the import."""
+
+from retriever.domain.errors import EmbedderUnavailable, PhotosUnavailable
+from retriever.ports.catalog import LabelTextRecord
+from retriever.ports.embedder import LabelReader
+from retriever.ports.photos import Photos
+from servicekit.errors import ServiceError
+
+
+async def read_label_texts(
+    catalog_id: str, limit: int, record: LabelTextRecord, photos: Photos, reader: LabelReader
+) -> int:
+    """Read the labels of up to `limit` photos. Return their number.
+
+    Raises PhotosUnavailable and EmbedderUnavailable; what was read until then is stored. A photo
+    that is lost or can't be read has no text, and is not tried again.
+    """
+    texts: dict[str, str] = {}
+    try:
+        for image_id in await record.unread(catalog_id, limit):
+            try:
+                data = await photos.get(catalog_id, image_id)
+                texts[image_id] = await reader.label_text(catalog_id, data)
+            except (EmbedderUnavailable, PhotosUnavailable):
+                raise
+            except ServiceError:
+                texts[image_id] = ""
+    finally:
+        if texts:
+            await record.save_label_texts(catalog_id, texts)
+    return len(texts)
