@@ -26,6 +26,7 @@ PAGES = {
     "experiments": EXPERIMENTS,
     "exposure": FAIRNESS,
     "faces": EMBEDDER,
+    "labels": ROOT / "docs" / "research" / "labels.md",
     "gpu": EMBEDDER,
     "new_pods": NEW_PODS,
     "private_counts": PRIVATE_COUNTS,

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from gateway.clients.matches import MatchMessages
 from gateway.model.answer import AnswerRecord
 from gateway.model.errors import SceneNotFound
-from gateway.model.peers import EmbeddedSignals, HeatMap
+from gateway.model.peers import EmbeddedSignals, HeatMap, ReadLabel
 from gateway.model.query import Signal, SignalKind
 from gateway.model.scene import Scene
 from gateway.model.snapshot import CatalogSnapshot
 from gateway.state.run import PeerClients, RequestDependencies
 from servicekit.catalogs import KnownCatalogs
 from servicekit.errors import FailedPrecondition, ServiceError
-from sightline.common.v1.photo_pb2 import Box, Classification, Subject
+from sightline.common.v1.photo_pb2 import Box, Classification, LabelLine, Subject
 from sightline.common.v1.vector_pb2 import Vector
 from sightline.embedder.v1.embedding_service_pb2 import Space
 from tests.fakes.gateway_ranker import FakeRanker
@@ -61,6 +61,21 @@ class FakeEmbedder:
             ),
             work=0.001,
         )
+
+    labels: dict[bytes, tuple[str, ...]] = field(default_factory=dict)
+    """Lines of text in photos, by their bytes."""
+    blind: ServiceError | None = None
+    """Raised where labels are read."""
+    slow: bool = False
+    """If true, labels are never read."""
+
+    async def read_label(self, catalog_id: str, photo: Signal, priority: int) -> ReadLabel:
+        if self.slow:
+            await asyncio.Event().wait()
+        if self.blind is not None:
+            raise self.blind
+        lines = self.labels.get(photo.image, ())
+        return ReadLabel([LabelLine(text=line, confidence=0.9) for line in lines], 0.001)
 
     compared: list[tuple[str, Signal, bytes, str]] = field(default_factory=list)
 

@@ -76,6 +76,8 @@ class FakeRetriever:
     """Why products do not pass the callers' filters."""
     sold_out: set[str] = field(default_factory=set)
     suggested: CatalogSuggestions = field(default_factory=CatalogSuggestions)
+    label_words: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By product, the words of a label that it has."""
     cancelling: set[str] = field(default_factory=set)
     """Blends whose parts cancel out, as `spelt`."""
 
@@ -160,8 +162,9 @@ class FakeRetriever:
         exclude: Sequence[str],
         language_code: str = "",
         correct: bool = False,
+        labelled: bool = False,
     ) -> NearestProducts:
-        await self._called("words", text, scope)
+        await self._called("label" if labelled else "words", text, scope)
         corrected = self.corrections.get(text, "") if correct else ""
         text = corrected or text
         found = {
@@ -181,6 +184,7 @@ class FakeRetriever:
             work=0.001,
             corrected_text=corrected,
             synonyms={name: used for name, used in self.synonyms.items() if name in ids},
+            label_words={name: held for name, held in self.label_words.items() if name in ids},
         )
 
     async def columns(

@@ -183,6 +183,8 @@ from sightline_client.values.requests import SearchOptions as SearchOptions
 from sightline_client.values.requests import Shelf as Shelf
 from sightline_client.values.requests import ShelvesOptions as ShelvesOptions
 from sightline_client.values.signals import Box as Box
+from sightline_client.values.signals import LabelLine as LabelLine
+from sightline_client.values.signals import PhotoPoint as PhotoPoint
 from sightline_client.values.signals import Subject as Subject
 from sightline_client.values.signals import Unlike as Unlike
 from sightline_client.values.spaces import Space as Space

@@ -223,7 +223,17 @@ _facet_value = reader(
     filter=lambda message: parse_filter(message.filter_text),
 )
 corrected_query = reader(answers.CorrectedQuery, rec.CorrectedQuery)
-recommendations = reader(answers.Recommendations, rec.RecommendResponse, subjects=_subjects)
+reader(signals.PhotoPoint, photo_pb2.PhotoPoint)
+label_line = reader(signals.LabelLine, photo_pb2.LabelLine)
+
+
+def _labels(message: rec.RecommendResponse) -> Mapping[int, tuple[signals.LabelLine, ...]]:
+    return {item.signal: tuple(map(label_line, item.lines)) for item in message.labels}
+
+
+recommendations = reader(
+    answers.Recommendations, rec.RecommendResponse, subjects=_subjects, labels=_labels
+)
 
 
 def _highlights(value: rec.Suggestion) -> tuple[slice, ...]:

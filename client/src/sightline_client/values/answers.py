@@ -11,7 +11,7 @@ from sightline_client.values.events import EventType
 from sightline_client.values.facets import Facet
 from sightline_client.values.filters import Filter
 from sightline_client.values.products import Product
-from sightline_client.values.signals import Subject
+from sightline_client.values.signals import LabelLine, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +308,9 @@ class Recommendations:
     """Processor time that the suite spent on the answer, in milliseconds, without engines."""
     corrected_queries: tuple[CorrectedQuery, ...] = ()
     """Corrected texts, on the first page."""
+    labels: Mapping[int, tuple[LabelLine, ...]] = field(default_factory=dict)
+    """Texts read in photos, by index of the signal, where the scene has the branch ``labels``; on
+    the first page."""
 
 
 @dataclass(frozen=True, slots=True)

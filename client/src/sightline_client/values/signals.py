@@ -36,6 +36,25 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class PhotoPoint:
+    """A point in an upright photo, as fractions of its width and height from the top left."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class LabelLine:
+    """A line of text that was read in a photo."""
+
+    text: str
+    confidence: float
+    """Mean probability of its characters, 0.6 to 1."""
+    corners: tuple[PhotoPoint, ...]
+    """Top left, top right, bottom right, bottom left."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unlike:
     """Photos, texts and products to be far from: ``Unlike(texts="leather")``."""
 

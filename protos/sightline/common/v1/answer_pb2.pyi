@@ -77,7 +77,7 @@ class ScorePart(google.protobuf.message.Message):
     name: builtins.str
     """Source of this part.
     Similarity signals: "visual", "text", "text_visual" (similarity of photos to a text), "keywords" (how well words
-    match), "collaborative".
+    match), "labels" (how well words of the label on a photo match), "collaborative".
     Behaviour: "taste" (long-term taste, or taste inferred from given attributes), "session" (closeness to the last
     products of interest), "item_item" (liked by shoppers who liked the last products of interest), "bought_together"
     (bought with products that were recently bought or put into the cart), "trend" (liked more than usual recently),

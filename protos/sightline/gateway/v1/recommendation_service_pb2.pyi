@@ -171,6 +171,30 @@ class SignalSubject(google.protobuf.message.Message):
 Global___SignalSubject: typing_extensions.TypeAlias = SignalSubject
 
 @typing.final
+class SignalLabel(google.protobuf.message.Message):
+    """Texts that were read in a signal's photo."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SIGNAL_FIELD_NUMBER: builtins.int
+    LINES_FIELD_NUMBER: builtins.int
+    signal: builtins.int
+    """Index of the signal in the request, from 0."""
+    @property
+    def lines(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.photo_pb2.LabelLine]:
+        """Lines in reading order, at most 64."""
+
+    def __init__(
+        self,
+        *,
+        signal: builtins.int = ...,
+        lines: collections.abc.Iterable[sightline.common.v1.photo_pb2.LabelLine] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["lines", b"lines", "signal", b"signal"]) -> None: ...
+
+Global___SignalLabel: typing_extensions.TypeAlias = SignalLabel
+
+@typing.final
 class ClassifyRequest(google.protobuf.message.Message):
     """Request to classify a photo."""
 
@@ -475,6 +499,7 @@ class RecommendResponse(google.protobuf.message.Message):
     MATCH_FIELD_NUMBER: builtins.int
     REQUEST_COST_MS_FIELD_NUMBER: builtins.int
     CORRECTED_QUERIES_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
     no_good_match: builtins.bool
     """True if no product is near enough to the signals. The results are the nearest products."""
     hidden_count: builtins.int
@@ -539,6 +564,12 @@ class RecommendResponse(google.protobuf.message.Message):
         later pages, and in catalogs of more than 100,000 products.
         """
 
+    @property
+    def labels(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalLabel]:
+        """Texts that were read in the photos of the request, where its scene has the branch "labels"; on the first page. Empty if
+        there are none.
+        """
+
     def __init__(
         self,
         *,
@@ -560,9 +591,10 @@ class RecommendResponse(google.protobuf.message.Message):
         match: Global___Match | None = ...,
         request_cost_ms: builtins.float = ...,
         corrected_queries: collections.abc.Iterable[Global___CorrectedQuery] | None = ...,
+        labels: collections.abc.Iterable[Global___SignalLabel] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "corrected_queries", b"corrected_queries", "degradations", b"degradations", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "corrected_queries", b"corrected_queries", "degradations", b"degradations", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "labels", b"labels", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
 
 Global___RecommendResponse: typing_extensions.TypeAlias = RecommendResponse
 
@@ -749,7 +781,7 @@ class RecommendedProduct(google.protobuf.message.Message):
 
     @property
     def branches(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Branches that found the product: "visual", "text", "text_visual", "keywords", "collaborative", "popular", "new",
+        """Branches that found the product: "visual", "text", "text_visual", "keywords", "labels", "collaborative", "popular", "new",
         "co_view", "co_purchase", "trending", "best_sellers", "reorder", "recently_viewed", "followed", "given" (one of the
         request's `candidates`).
         """

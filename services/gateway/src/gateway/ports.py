@@ -55,6 +55,12 @@ class EmbedderPort(Protocol):
         Raises ServiceError also for an invalid photo.
         """
 
+    async def read_label(self, catalog_id: str, photo: Signal, priority: int) -> peers.ReadLabel:
+        """Read the texts in a photo that the request contains.
+
+        Raises ServiceError also for an invalid photo.
+        """
+
     async def compare(
         self, catalog_id: str, photo: Signal, other: bytes, space_version: str
     ) -> peers.HeatMap:
@@ -92,8 +98,11 @@ class RetrieverPort(Protocol):
         exclude: Sequence[str],
         language_code: str = "",
         correct: bool = False,
+        labelled: bool = False,
     ) -> peers.NearestProducts:
         """Return the `top_k` products whose words match a text best, with similarities 0 to 1.
+
+        `labelled`: the text is that of a label, and words of the products' labels count too.
 
         Near-duplicates of one another count as one, and all are returned.
         """

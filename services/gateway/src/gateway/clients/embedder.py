@@ -10,7 +10,7 @@ import grpc
 from gateway.clients import messages
 from gateway.clients.peer_calls import PeerCaller
 from gateway.model.carried import Classification, EmbedderSpace, Subject, Vector
-from gateway.model.peers import EmbeddedSignals, HeatMap
+from gateway.model.peers import EmbeddedSignals, HeatMap, ReadLabel
 from gateway.model.query import Signal, SignalKind
 from gateway.ports import EmbedderPort
 from servicekit import quotas
@@ -73,6 +73,16 @@ class EmbedderClient(EmbedderPort):
             raise from_status(result.status)
         subject = result.subject if result.HasField("subject") else None
         return result.classification, subject
+
+    async def read_label(self, catalog_id: str, photo: Signal, priority: int) -> ReadLabel:
+        request = pb.ReadLabelsRequest(
+            catalog_id=catalog_id,
+            image=photo.image,
+            photo_kind=photo_pb2.PHOTO_KIND_SHOPPER,
+            priority=cast(vector_pb2.Priority.ValueType, priority),
+        )
+        response = await self._call(self._stub.ReadLabels, request, decodes=True)
+        return ReadLabel(response.lines, messages.work(response.stage_timings))
 
     async def compare(
         self, catalog_id: str, photo: Signal, other: bytes, space_version: str

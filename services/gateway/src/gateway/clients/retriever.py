@@ -127,6 +127,7 @@ class RetrieverClient(RetrieverPort):
         exclude: Sequence[str],
         language_code: str = "",
         correct: bool = False,
+        labelled: bool = False,
     ) -> NearestProducts:
         request = keywords_pb.SearchKeywordsRequest(
             catalog_id=catalog_id,
@@ -137,6 +138,7 @@ class RetrieverClient(RetrieverPort):
             collapse=vectors_pb.COLLAPSE_MARK,
             language_code=language_code,
             correct=correct,
+            labelled=labelled,
         )
         return _found(await self._call(self._keywords.SearchKeywords, request, scope))
 
@@ -358,6 +360,7 @@ def _found(answer: vectors_pb.SearchResponse) -> NearestProducts:
         nearest_cosines=answer.nearest_cosines,
         corrected_text=answer.corrected_text,
         synonyms={each.product_id: UsedSynonym(each.typed, each.term) for each in answer.synonyms},
+        label_words={each.product_id: each.words for each in answer.label_words},
     )
 
 

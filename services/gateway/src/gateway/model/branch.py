@@ -25,14 +25,23 @@ class Branch(StrEnum):
     FOLLOWED = "followed"
     GIVEN = "given"
     """The request's own candidates; no other branch runs with it."""
+    LABELS = "labels"
 
 
 BITS = MappingProxyType({branch: 1 << bit for bit, branch in enumerate(Branch)})
 """Bit of each branch in a bit set of branches."""
 
-SIMILARITY_BRANCHES = (Branch.VISUAL, Branch.TEXT, Branch.TEXT_VISUAL, Branch.KEYWORDS)
+SIMILARITY_BRANCHES = (
+    *(Branch.VISUAL, Branch.TEXT, Branch.TEXT_VISUAL, Branch.KEYWORDS, Branch.LABELS),
+)
 """Branches that follow signals. Their scores are cosine similarities to the signals; those of
-KEYWORDS rate how well words match, 0 to 1."""
+BY_WORDS rate how well words match, 0 to 1."""
+
+BY_WORDS = frozenset({Branch.KEYWORDS, Branch.LABELS})
+"""Similarity branches that search the record by words: of texts, and of labels on photos."""
+
+JUDGED = frozenset({*SIMILARITY_BRANCHES} - {Branch.LABELS})
+"""Branches whose best product may be a good match: a label alone says little."""
 
 COSINE_BRANCHES = frozenset({Branch.VISUAL, Branch.TEXT, Branch.TEXT_VISUAL})
 """Similarity branches whose scores are cosines."""
@@ -55,7 +64,7 @@ ABOUT = frozenset({*SIMILARITY_BRANCHES, *ANCHORED, Branch.FOLLOWED})
 SPACES: Mapping[Branch, str] = MappingProxyType(
     {Branch.VISUAL: "visual", Branch.TEXT: "text", Branch.TEXT_VISUAL: "visual"}
 )
-"""Space that each signal branch searches; KEYWORDS searches the record."""
+"""Space that each signal branch searches; those of BY_WORDS search the record."""
 
 
 @cache

@@ -87,6 +87,12 @@ class Subject(Protocol):
     """Position of the subject of a photo."""
 
 
+class LabelLine(Protocol):
+    """A line of text that was read in a photo, with its place."""
+
+    text: str
+
+
 class CategoryGuess(Protocol):
     """A category that a photo may show."""
 

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from pydantic import dataclasses as checked
 
 from gateway.model.answer import AnswerOrder
-from gateway.model.branch import SIMILARITY_BRANCHES, SPACES, Branch
+from gateway.model.branch import JUDGED, SPACES, Branch
 from gateway.model.candidates import CandidateList
 from gateway.model.versions import SpaceVersion
 
@@ -140,7 +140,7 @@ class MatchRule:
         near = [
             self._near(listing, by_space.get(SPACES.get(listing.branch, "")))
             for listing in listings
-            if listing.branch in SIMILARITY_BRANCHES and not listing.negative
+            if listing.branch in JUDGED and not listing.negative
         ]
         if not near and not incomplete:
             return None

@@ -9,6 +9,7 @@ from gateway.model.candidates import Contributions, FusedCandidates
 from gateway.model.carried import (
     Facet,
     FacetRequest,
+    LabelLine,
     ProductRow,
     RecallEstimate,
     Subject,
@@ -32,6 +33,15 @@ class VectorBlend:
     space: str
     parts: tuple[tuple[float, Vector | str], ...]
     """Parts with their weights, negative to move away; a text is a product's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLabel:
+    """The texts in a photo."""
+
+    lines: Sequence[LabelLine]
+    """In reading order."""
+    work: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,8 @@ class NearestProducts:
     """By product that lacks a part of the text: the synonym that it has instead."""
     corrected_text: str = ""
     """Text that was searched by words; empty: the given one."""
+    label_words: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By product: the words of the label that it has, folded."""
 
 
 class NominationBasis(StrEnum):

@@ -36,6 +36,8 @@ CHARACTER = 7e-6
 MODEL = {SignalKind.TEXT: 0.005, SignalKind.IMAGE: 0.1, SignalKind.IMAGE_URI: 0.1}
 """Of a model, whose time the services do not measure."""
 MODEL_CHARACTER = 8e-6
+LABEL = 0.35
+"""Reading the label of a photo, with the models' time: ten lines (`python -m bench labels`)."""
 ONE_PHOTO = SIGNAL[SignalKind.IMAGE] + MODEL[SignalKind.IMAGE]
 FIELD: Mapping[str, float] = {"attributes": 15e-6, "tags": 3e-6, "title": 1e-6}
 """Reading a field of one product for conditions; other fields: SHARED_FIELD."""
@@ -138,17 +140,19 @@ def price_of(
     sizes: PricedSizes,
     *,
     searches: int = 1,
+    labels: int = 0,
 ) -> RequestPrice:
     """Return the price of Recommend, Search or List.
 
     `excluded`, `moved`: filters of controls that exclude, and of those that move candidates.
-    `searches`: how often the signals are searched by: twice for an explanation.
+    `searches`: how often the signals are searched by: twice for an explanation. `labels`: number of
+    photos whose labels are read.
     """
     if query.page_token and not query.listed:  # its order was recorded
         return RequestPrice({"": BASE, "page_size": query.results_a_page * RESULT})
     own = [] if query.filter is None else [query.filter]
     grouping = query.grouping
-    models = searches * sum(map(_model, query.signals))
+    models = searches * (sum(map(_model, query.signals)) + labels * LABEL)
     again = [each for each in query.signals if query.corrects(each)]
     signals = sum(map(_signal, query.signals)) + sum(_signal(each) + _model(each) for each in again)
     return RequestPrice(
@@ -168,7 +172,8 @@ def price_of(
             "sort": sizes.products * (SORTED_PRODUCT if query.listed else 0.0),
         },
         models,
-        exempt=ONE_PHOTO if any(map(_is_photo, query.signals)) else 0.0,
+        exempt=(ONE_PHOTO if any(map(_is_photo, query.signals)) else 0.0)
+        + (LABEL if labels else 0.0),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.model.answer import AnswerResult
-from gateway.model.carried import Classification, Facet, ProductRow, Subject
+from gateway.model.carried import Classification, Facet, LabelLine, ProductRow, Subject
 from gateway.model.causes import Degradation
 from gateway.model.columns import NO_PRODUCTS, ProductColumns
 from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
@@ -43,6 +43,8 @@ class RecommendAnswer:
     next_page_token: str
     subjects: Mapping[int, Subject] = field(default_factory=dict)
     """Subjects of photos, by index of the signal."""
+    labels: Mapping[int, Sequence[LabelLine]] = field(default_factory=dict)
+    """Texts read in photos, by index of the signal."""
     match: Match | None = None
     """The best match; `None` if no signal was searched."""
     arms: tuple[str, ...] = ()

@@ -1,11 +1,11 @@
 """Results of branches, with notes about their execution."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
 from gateway.model.candidates import CandidateList
-from gateway.model.carried import Facet, Subject
+from gateway.model.carried import Facet, LabelLine, Subject
 from gateway.model.causes import Peer
 from gateway.model.peer_failures import StageFailure, failure_of
 from gateway.model.peers import NearestProducts, RankerCandidates
@@ -39,6 +39,10 @@ class BranchResult:
     """Anchors that the ranker found."""
     corrected: Mapping[int, str] = field(default_factory=dict)
     """Corrected texts, by index of the signal."""
+    labels: Mapping[int, Sequence[LabelLine]] = field(default_factory=dict)
+    """Texts read in photos, by index of the signal."""
+    read: Mapping[str, str] = field(default_factory=dict)
+    """By product: the words of a label that it has, as the photo shows them."""
 
 
 NOTHING = BranchResult()
@@ -62,6 +66,8 @@ def merged(results: Iterable[BranchResult]) -> BranchResult:
         popular=next((part.popular for part in parts if part.popular is not None), None),
         new=tuple(chain.from_iterable([part.new for part in parts])),
         corrected={place: text for part in parts for place, text in part.corrected.items()},
+        labels={place: lines for part in parts for place, lines in part.labels.items()},
+        read={name: text for part in parts for name, text in part.read.items()},
         anchors=next((part.anchors for part in parts if part.anchors), ()),
     )
 

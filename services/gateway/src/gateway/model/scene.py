@@ -50,6 +50,9 @@ Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
 _FILES = ConfigDict(extra="forbid")
 
+LABELS_PART = 0.1
+"""Default weight of the part `labels` (`python -m bench labels`)."""
+
 FRESHNESS = "freshness"
 """Part of a raw score by the age of a product in the catalog."""
 
@@ -69,7 +72,8 @@ def _each_branch(weights: Mapping[Branch, float]) -> Mapping[Branch, float]:
         raise ValueError(
             f"{sorted(map(str, unknown))} have no weight; there are {list(map(str, _WEIGHED))}"
         )
-    return {branch: weights.get(branch, float(branch in _SEARCHED)) for branch in _WEIGHED}
+    usual = {*_SEARCHED} - {Branch.LABELS}
+    return {branch: weights.get(branch, float(branch in usual)) for branch in _WEIGHED}
 
 
 def _known_parts(weights: Mapping[str, float]) -> Mapping[str, float]:
@@ -152,6 +156,14 @@ class Scene:
     """Attribute whose values a request's `followed` contains; empty: `followed` is rejected."""
     half_life_hours: Annotated[float, Field(gt=0, le=87_600, allow_inf_nan=False)] = 168.0
     """Time in hours after which a product's freshness has halved."""
+
+    @property
+    def parts_by_signals(self) -> Mapping[str, float]:
+        """Weight of each part of the raw score if the signals supplied candidates, also of labels,
+        which have one where their branch is used."""
+        if self.branches[Branch.LABELS] > 0:
+            return {Branch.LABELS: LABELS_PART, **self.parts_with_signals}
+        return self.parts_with_signals
 
     @property
     def used(self) -> frozenset[Branch]:

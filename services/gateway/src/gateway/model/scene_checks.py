@@ -65,7 +65,7 @@ def _tables(scene: Scene) -> Mapping[str, Mapping[str, float]]:
     """Return the tables of weights of parts that can apply."""
     without = {"parts_without_signals": scene.parts_without_signals}
     if scene.used & ABOUT:
-        return {"parts_with_signals": scene.parts_with_signals, **without}
+        return {"parts_with_signals": scene.parts_by_signals, **without}
     return without
 
 

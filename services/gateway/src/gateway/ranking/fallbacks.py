@@ -26,6 +26,7 @@ OWN_CODES: Mapping[Branch, str] = MappingProxyType(
         Branch.RECENTLY_VIEWED: "VIEWED_RECENTLY",
         Branch.FOLLOWED: "FOLLOWED",
         Branch.GIVEN: "GIVEN",
+        Branch.LABELS: "READS_LABEL",
     }
 )
 """Reason used if the ranker returned none."""
@@ -136,5 +137,6 @@ _FALLBACKS: Mapping[Branch, str] = MappingProxyType(
         Branch.RECENTLY_VIEWED: "products that the shopper viewed",
         Branch.FOLLOWED: "the newest products that the shopper follows",
         Branch.GIVEN: "the request's candidates",
+        Branch.LABELS: "products that have words of the label",
     }
 )

@@ -18,7 +18,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gateway.model.branch import BITS, COSINE_BRANCHES, SIMILARITY_BRANCHES, Branch
+from gateway.model.branch import BITS, BY_WORDS, COSINE_BRANCHES, SIMILARITY_BRANCHES, Branch
 from gateway.model.candidates import CandidateList, Contributions, FusedCandidates, falling
 from gateway.model.columns import ProductColumns, gathered
 from gateway.model.query import FIRST_ANCHOR
@@ -238,7 +238,7 @@ def _near(listings: Sequence[CandidateList], branch: Branch) -> list[CandidateLi
 def _floor(listing: CandidateList) -> float:
     """Return the upper bound of the similarity of products not in the list; 0 for a list of
     words."""
-    return 0.0 if listing.branch is Branch.KEYWORDS else min(listing.similarities)
+    return 0.0 if listing.branch in BY_WORDS else min(listing.similarities)
 
 
 def _contributions(

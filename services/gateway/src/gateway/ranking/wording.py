@@ -29,6 +29,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "VIEWED_RECENTLY": "You looked at this recently",
         "FOLLOWED": "By someone you follow",
         "GIVEN": "Selected for this page",
+        "READS_LABEL": "Has words of the label in your photo",
         "FEATURED": "Picked by the shop",
     },
     "zh": {
@@ -47,6 +48,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "VIEWED_RECENTLY": "您最近看过",
         "FOLLOWED": "来自您关注的人",
         "GIVEN": "为此页面挑选",
+        "READS_LABEL": "包含照片标签上的词语",
         "FEATURED": "店铺精选",
     },
 }
@@ -72,6 +74,13 @@ SYNONYMS: Mapping[str, str] = {
     "zh": "包含“{term}”，即“{typed}”的同义词",
 }
 """Reason MATCHES_WORDS of a product that has a synonym of what was typed."""
+
+LABEL = "READS_LABEL"
+LABELS: Mapping[str, str] = {
+    "en": "The label reads “{text}”",
+    "zh": "标签上写着“{text}”",
+}
+"""Reason READS_LABEL with the words of the photo's label that the product has."""
 
 WHY = ProductOutcome
 OUTCOMES: Mapping[str, Mapping[str, str]] = {
@@ -181,6 +190,16 @@ def meant(reasons: tuple[Reason, ...], used: UsedSynonym, language_code: str) ->
     if all(reason.code != WORDS for reason in reasons):
         return (*reasons, own)
     return tuple([own if reason.code == WORDS else reason for reason in reasons])
+
+
+def read(reasons: tuple[Reason, ...], text: str, language_code: str) -> tuple[Reason, ...]:
+    """Return reasons of a product that has words of a label, as the photo shows them: READS_LABEL
+    says them, and is added if it is missing."""
+    template = LABELS.get(language_code.partition("-")[0].lower(), LABELS["en"])
+    own = Reason(LABEL, template.format(text=text), (("text", text),))
+    if all(reason.code != LABEL for reason in reasons):
+        return (*reasons, own)
+    return tuple([own if reason.code == LABEL else reason for reason in reasons])
 
 
 def outcome(value: ProductExplanation, language_code: str) -> str:

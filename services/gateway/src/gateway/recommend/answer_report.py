@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from gateway.model.answer import AnswerOrder, AnswerResult
-from gateway.model.branch import SIMILARITY_BRANCHES, Branch
+from gateway.model.branch import JUDGED, Branch
 from gateway.model.candidates import CandidateList, FusedCandidates
 from gateway.model.causes import Degradation, DegradationCause
 from gateway.model.match import Match, MatchRule, SearchedSpace
@@ -69,8 +69,7 @@ def best_match(
         SearchedSpace(each, trace.nearest_cosines.get(each.generation, ())) for each in trace.spaces
     ]
     lost = any(
-        failure.stage in SIMILARITY_BRANCHES
-        and failure.cause is not DegradationCause.SPACE_UNAVAILABLE
+        failure.stage in JUDGED and failure.cause is not DegradationCause.SPACE_UNAVAILABLE
         for failure in trace.failures
     )
     return rule.judge(listings, spaces, order, incomplete=lost)

@@ -19,7 +19,7 @@ from gateway.model.query import AnswerScope
 from gateway.model.reasons import MoveCause, Reason
 from gateway.model.response import RecommendAnswer
 from gateway.ranking.fallbacks import HYDRATE, degradations, reasons_for
-from gateway.ranking.wording import meant, named_products, titled
+from gateway.ranking.wording import meant, named_products, read, titled
 from gateway.recommend.answer_report import page_quality
 from gateway.recommend.plan_request import weights_of
 from gateway.retrieval.personal import anchors_of
@@ -97,6 +97,8 @@ async def read_page(
         reasons = reasons_for(item.order.branches_at(item.place), item.reasons or (), language)
         if used := run.trace.synonyms.get(item.row.product_id):
             reasons = meant(reasons, used, language)
+        if text := run.trace.read.get(item.row.product_id):
+            reasons = read(reasons, text, language)
         if titles:
             reasons = tuple([titled(reason, titles, language) for reason in reasons])
         answered = item.order.product(item.place, reasons, item.contributions)

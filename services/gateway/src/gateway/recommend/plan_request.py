@@ -61,6 +61,7 @@ def _asked(query: RequestQuery, scene: Scene) -> Mapping[Branch, bool]:
         Branch.TEXT: SignalKind.TEXT in kinds,
         Branch.TEXT_VISUAL: SignalKind.TEXT in kinds,
         Branch.KEYWORDS: SignalKind.TEXT in kinds,
+        Branch.LABELS: labels_read(query) > 0,
         Branch.COLLABORATIVE: query.shopper is not None or bool(query.anchors),
         Branch.NEW: True,
         Branch.TRENDING: True,
@@ -69,6 +70,11 @@ def _asked(query: RequestQuery, scene: Scene) -> Mapping[Branch, bool]:
         **dict.fromkeys(sorted(ANCHORED), is_anchored(query, scene)),
         **dict.fromkeys(sorted(OF_SHOPPERS), query.shopper is not None),
     }
+
+
+def labels_read(query: RequestQuery) -> int:
+    """Return the number of photos whose labels are read where the scene asks for it."""
+    return sum(each.kind is SignalKind.IMAGE and not each.negative for each in query.signals)
 
 
 def scened(query: RequestQuery, scene: Scene) -> RequestQuery:
@@ -98,9 +104,9 @@ def weights_of(
     if Branch.GIVEN in named:
         return {Branch.GIVEN: 1.0, **scene.parts_without_signals}
     if not ABOUT.isdisjoint(named):
-        return scene.parts_with_signals
+        return scene.parts_by_signals
     negative = {
-        str(part): scene.parts_with_signals.get(part, 0.0)
+        str(part): scene.parts_by_signals.get(part, 0.0)
         for part in parts
         if part in SIMILARITY_BRANCHES
     }

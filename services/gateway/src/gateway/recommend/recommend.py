@@ -219,6 +219,7 @@ def answer_of(run: Run, first: FirstPage, activated: ControlOutcomes) -> Recomme
         attribution_token=attribution(run, replace(record, versions=versions)),
         next_page_token=next_page(run, record, page, match) if more else "",
         subjects=run.trace.subjects,
+        labels=run.trace.labels,
         match=match,
         arms=record.arms,
         control_outcomes=(*activated, *first.outcomes),

@@ -14,6 +14,7 @@ from gateway.retrieval.facets import count_facets
 from gateway.retrieval.fallback import fall_back, filled_up
 from gateway.retrieval.given import given_products
 from gateway.retrieval.keywords import by_keywords
+from gateway.retrieval.labels import by_labels
 from gateway.retrieval.new import new_products, newest, of_followed
 from gateway.retrieval.parallel import in_parallel
 from gateway.retrieval.personal import by_behaviour
@@ -102,6 +103,8 @@ def _signalled(run: Run) -> list[Branch]:
 
 
 async def _near(run: Run, branch: Branch) -> BranchResult:
+    if branch is Branch.LABELS:
+        return await by_labels(run)
     return await (by_keywords(run) if branch is Branch.KEYWORDS else similar(run, branch))
 
 

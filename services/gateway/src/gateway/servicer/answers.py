@@ -7,7 +7,7 @@ from typing import cast
 from gateway.clients import messages
 from gateway.clients.matches import match_message
 from gateway.model.answer import AnswerResult
-from gateway.model.carried import Subject
+from gateway.model.carried import LabelLine, Subject
 from gateway.model.controls import ControlOutcome
 from gateway.model.explanation import ProductExplanation
 from gateway.model.match import Match
@@ -57,6 +57,7 @@ def recommendation(
         experiment_arms=value.arms,
         control_outcomes=[_outcome(each) for each in value.control_outcomes],
         corrected_queries=_corrected(value.corrected),
+        labels=_labels(value.labels),
     )
     for result in value.results:
         _fill(result, response.results.add())
@@ -96,6 +97,14 @@ def _subjects(values: Mapping[int, Subject]) -> list[pb.SignalSubject]:
     return [
         pb.SignalSubject(signal=place, subject=cast(photo_pb2.Subject, values[place]))
         for place in sorted(values)
+    ]
+
+
+def _labels(values: Mapping[int, Sequence[LabelLine]]) -> list[pb.SignalLabel]:
+    return [
+        pb.SignalLabel(signal=place, lines=cast(Sequence[photo_pb2.LabelLine], values[place]))
+        for place in sorted(values)
+        if values[place]
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from gateway.model.carried import Facet, Subject
+from gateway.model.carried import Facet, LabelLine, Subject
 from gateway.model.causes import Degradation, DegradationCause, Peer
 from gateway.model.errors import StageLate
 from gateway.model.peer_failures import StageFailure, failure_of
@@ -93,6 +93,10 @@ class RequestTrace:
         """Anchors that the ranker found for a request that named none."""
         self.synonyms: dict[str, UsedSynonym] = {}
         """By product: the synonym by which a search found it."""
+        self.labels: dict[int, Sequence[LabelLine]] = {}
+        """Texts read in photos, by index of the signal."""
+        self.read: dict[str, str] = {}
+        """By product: the words of a label that it has, as the photo shows them."""
         self.corrected: dict[int, str] = {}
         """Corrected texts, by index of the signal."""
         self.history_token = ""
@@ -128,6 +132,8 @@ class RequestTrace:
         self.anchors = result.anchors or self.anchors
         self.subjects |= result.subjects
         self.corrected |= result.corrected
+        self.labels |= result.labels
+        self.read |= result.read
         self.facets += result.facets
         self.branch_steps += result.steps
         for found in result.found:

@@ -10,6 +10,7 @@ LOOKS_LIKE_QUERY     visual similarity                                    cosine
 MATCHES_TEXT         text similarity                                      cosine
 LOOKS_LIKE_TEXT      text_visual: similarity of its photos to a text      cosine
 MATCHES_WORDS        keywords: how well its words match, 0 to 1           match
+READS_LABEL          labels: how well words of a photo's label match      match
 LIKED_TOGETHER       similarity of behaviour                              cosine
 LIKED_TOGETHER       item_item: the last product that adds most           product_id
 SIMILAR_TO_VIEWED    session: the last product that adds most             product_id
@@ -60,12 +61,13 @@ LARGEST = 2
 LEAST_SHARE = 0.2
 
 _ID = f"{ID_KIND}="
-KEYWORDS = "keywords"
+KEYWORDS, LABELS = "keywords", "labels"
 SIMILARITY_CODES = {
     "visual": "LOOKS_LIKE_QUERY",
     "text": "MATCHES_TEXT",
     "text_visual": "LOOKS_LIKE_TEXT",
     KEYWORDS: "MATCHES_WORDS",
+    LABELS: "READS_LABEL",
     "collaborative": "LIKED_TOGETHER",
 }
 COUNT_CODES = {
@@ -89,6 +91,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "MATCHES_TEXT": "Matches what you asked for",
         "LOOKS_LIKE_TEXT": "Looks like what you asked for",
         "MATCHES_WORDS": "Has the words that you typed",
+        "READS_LABEL": "Has words of the label in your photo",
         "LIKED_TOGETHER": "Liked by people who like the same products",
         "SIMILAR_TO_VIEWED": "Similar to something you looked at",
         "VIEWED_RECENTLY": "You looked at this recently",
@@ -109,6 +112,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "MATCHES_TEXT": "符合您的描述",
         "LOOKS_LIKE_TEXT": "外观符合您的描述",
         "MATCHES_WORDS": "包含您输入的词语",
+        "READS_LABEL": "包含照片标签上的词语",
         "LIKED_TOGETHER": "喜欢同类商品的人也喜欢它",
         "SIMILAR_TO_VIEWED": "与您看过的商品相似",
         "VIEWED_RECENTLY": "您最近看过",
@@ -195,7 +199,7 @@ def _evidence_of(
     similarity = evidence.candidates.similarities[part][int(evidence.ranking.rows[place])]
     if part in COUNT_CODES:
         return COUNT_CODES[Recommender(part)], (("score", f"{similarity:.3f}"),)
-    named = "match" if part == KEYWORDS else "cosine"
+    named = "match" if part in (KEYWORDS, LABELS) else "cosine"
     return SIMILARITY_CODES.get(part, part.upper()), ((named, f"{similarity:.3f}"),)
 
 
