@@ -1,0 +1,56 @@
+"""Labels on photos, read by a suite whose settings and scene ask for it as the page says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from examples.wines.catalogue import load_wines
+from local_suite.programs import ALL
+from sightline_client import Product, ProductImage, SightlineClient
+from tests.engines import ROOT
+from tests.live.conftest import running, until_indexed
+from tests.waiting import until
+
+PAGE = (ROOT / "docs" / "integrate" / "labels.md").read_text("utf-8")
+MERLOT = "100062"
+
+
+@pytest.mark.long
+async def test_a_bottle_is_found_by_what_its_label_reads(tmp_path: Path) -> None:
+    (scene,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    scenes = tmp_path / "scenes"
+    scenes.mkdir()
+    (scenes / "photo-labels.toml").write_text(re.sub(r"^ {4}", "", scene, flags=re.MULTILINE))
+    environment = {"RETRIEVER_READ_LABELS": "default", "GATEWAY_SCENES_FOLDER": str(scenes)}
+    wines = {wine.id: wine for wine in load_wines()[:3]}
+    with running(tmp_path / "suite", ("default",), environment, ALL) as suite:
+        gateway = suite.addresses()["gateway"]
+        async with SightlineClient(gateway, timeout=60) as client:
+            # Without titles: only labels tell the products' words.
+            report = await client.upsert_products(
+                [
+                    Product(wine.id, "A bottle", images=(ProductImage(wine.image.read_bytes()),))
+                    for wine in wines.values()
+                ]
+            )
+            assert report.stored_count == len(wines)
+            await until_indexed(client, len(wines))
+            photo = wines[MERLOT].image.read_bytes()
+
+            async def read() -> bool:
+                answer = await client.recommend(image=photo, scene="photo-labels")
+                assert not answer.degradations
+                named = {each.product.product_id: each for each in answer.results}
+                reasons = [reason.text for reason in named[MERLOT].reasons]
+                return any("ORIGEM" in text and "MERLOT" in text for text in reasons)
+
+            await until(read)
+            answer = await client.recommend(image=photo, scene="photo-labels")
+            plain = await client.recommend(image=photo, scene="photo")
+    assert [line.text for line in answer.labels[0]][:3] == ["ORIGEM", "CASA VALDUGA", "MERLOT"]
+    best = answer.results[0]
+    assert best.product.product_id == MERLOT
+    assert "labels" in best.branches
+    assert {part.name for part in best.parts} >= {"visual", "labels"}
+    assert not plain.labels
