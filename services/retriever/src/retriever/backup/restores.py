@@ -37,6 +37,7 @@ from retriever.domain.generation import (
 from retriever.domain.jobs import Progress, reporting
 from retriever.domain.product import MAX_PHOTOS
 from retriever.domain.synonyms import checked, loaded
+from retriever.domain.words import MOST_LABEL
 from retriever.ports.backup import BackupRecord
 from retriever.ports.photos import Photos
 from servicekit.backups.errors import BackupDamaged
@@ -148,7 +149,10 @@ def _checked_images(batches: Iterator[list[Row]]) -> Names:
     for batch in batches:
         for row in batch:
             numbers = (row["size"], row["width"], row["height"], row["create_time"] + 1)
-            if not _IMAGE.fullmatch(row["image_id"]) or not all(0 < n < 2**62 for n in numbers):
+            right = len(row.get("label") or "") <= MOST_LABEL and all(
+                0 < n < 2**62 for n in numbers
+            )
+            if not right or not _IMAGE.fullmatch(row["image_id"]):
                 raise _damaged("images", "holds an invalid photo")
         parts.append(np.array([row["image_id"] for row in batch], "S64"))
     names: Names = np.concatenate(parts)

@@ -1,6 +1,7 @@
 """Reading of the labels on photos, after the import."""
 
 from retriever.domain.errors import EmbedderUnavailable, PhotosUnavailable
+from retriever.domain.words import MOST_LABEL
 from retriever.ports.catalog import LabelTextRecord
 from retriever.ports.embedder import LabelReader
 from retriever.ports.photos import Photos
@@ -20,7 +21,7 @@ async def read_label_texts(
         for image_id in await record.unread(catalog_id, limit):
             try:
                 data = await photos.get(catalog_id, image_id)
-                texts[image_id] = await reader.label_text(catalog_id, data)
+                texts[image_id] = (await reader.label_text(catalog_id, data))[:MOST_LABEL]
             except (EmbedderUnavailable, PhotosUnavailable):
                 raise
             except ServiceError:

@@ -30,6 +30,8 @@ _TYPICAL = (6.0, 8.0, 8.0)
 LABEL = "·"
 """Prefix of the words of labels in memory, which no word of a text has. Only searches by labels ask
 for them."""
+MOST_LABEL = 64 * 129
+"""Characters of the text of a photo's label: as many lines as the embedder returns at most."""
 _LEAST_LETTERS = 3
 """Letters of a label's word: shorter ones are mostly misread. Of scripts without spaces, pairs."""
 SYNONYM = 0.8
