@@ -12,9 +12,9 @@ from gateway.model.query import RequestQuery
 from gateway.model.scene import LABELS_PART
 from gateway.model.scene_checks import warnings
 from gateway.recommend.recommend import recommend
-from gateway.retrieval.labels import as_shown
+from gateway.retrieval.labels import as_shown, is_within
 from servicekit.errors import InvalidArgument
-from sightline.common.v1.photo_pb2 import LabelLine
+from sightline.common.v1.photo_pb2 import Box, LabelLine, PhotoPoint
 from tests import virtual_time
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_values import DEFAULT, photo
@@ -99,6 +99,19 @@ def test_a_label_that_takes_too_long_is_left_out_and_the_answer_says_so() -> Non
     assert degradation.stage == "labels"
     assert degradation.cause is DegradationCause.STAGE_DEADLINE
     assert [each.row.product_id for each in answer.results] == ["p1", "p2"]
+
+
+async def test_only_lines_in_the_box_of_a_photo_count() -> None:
+    box = Box(left=0.5, top=0.5, right=1, bottom=1)
+    corners = [[(0.1, 0.6), (0.3, 0.6)], [(0.5, 0.6), (0.9, 0.7)]]
+    outside, inside = (
+        LabelLine(text="x", corners=[PhotoPoint(x=x, y=y) for x, y in each]) for each in corners
+    )
+    assert not is_within(outside, box)
+    assert is_within(inside, box)
+    boxed = replace(QUERY.signals[0], box=box)
+    answer = await recommend(RequestQuery(signals=(boxed,)), shop().deps)
+    assert not any(answer.labels.values()), "the fake's lines have no place"
 
 
 async def test_a_photo_that_is_no_photo_is_the_caller_s_error() -> None:

@@ -20,7 +20,7 @@ GROWTH: Final = 1.6
 """Growth of a rectangle on each side, relative to its area divided by its circumference: the
 detector is trained on shrunken texts."""
 LEAST_CONFIDENCE: Final = 0.6
-"""Confidence from which a line is returned (`python -m bench labels`)."""
+"""Confidence from which a line is returned; lower ones are mostly no text."""
 MOST_LINES: Final = 64
 MOST_BYTES: Final = 128
 """Most bytes of a line's text in UTF-8."""

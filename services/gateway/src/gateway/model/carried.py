@@ -87,10 +87,21 @@ class Subject(Protocol):
     """Position of the subject of a photo."""
 
 
+class PhotoPoint(Protocol):
+    """A point in an upright photo, as fractions of its width and height from the top left."""
+
+    x: float
+    y: float
+
+
 class LabelLine(Protocol):
     """A line of text that was read in a photo, with its place."""
 
     text: str
+
+    @property
+    def corners(self) -> Sequence[PhotoPoint]:
+        """Its four corners."""
 
 
 class CategoryGuess(Protocol):

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from gateway.model.branch import Branch
-from gateway.model.carried import LabelLine
+from gateway.model.carried import Box, LabelLine
 from gateway.model.causes import Peer
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Signal, SignalKind
@@ -44,9 +44,10 @@ async def _of_photo(run: Run, photo: Signal) -> BranchResult:
         if refused := photo_error(photo, error):
             raise refused from error
         return failed(Branch.LABELS, Peer.EMBEDDER, error)
-    text = "\n".join(line.text for line in label.lines)[:MOST_TEXT]
-    read = BranchResult(labels={photo.index: label.lines})
-    return merged([read, await _near(run, photo, text, label.lines)]) if text else read
+    lines = [line for line in label.lines if photo.box is None or is_within(line, photo.box)]
+    text = "\n".join(line.text for line in lines)[:MOST_TEXT]
+    read = BranchResult(labels={photo.index: lines})
+    return merged([read, await _near(run, photo, text, lines)]) if text else read
 
 
 async def _near(run: Run, photo: Signal, text: str, lines: Sequence[LabelLine]) -> BranchResult:
@@ -84,3 +85,10 @@ def as_shown(lines: Sequence[LabelLine], words: Collection[str]) -> str:
         if not set(words).isdisjoint(words_of(part))
     )
     return " ".join([*shown][:MOST_SHOWN])
+
+
+def is_within(line: LabelLine, box: Box) -> bool:
+    """Return whether the middle of a line is within a box."""
+    middle_x = sum(corner.x for corner in line.corners) / max(len(line.corners), 1)
+    middle_y = sum(corner.y for corner in line.corners) / max(len(line.corners), 1)
+    return box.left <= middle_x <= box.right and box.top <= middle_y <= box.bottom
