@@ -18,6 +18,8 @@ from sightline.embedder.v1 import embedding_service_pb2_grpc
 KEPT: Final = ROOT / ".cache" / "labels"
 CALLS: Final = 2
 """Photos that are read at once."""
+KEPT_AT_ONCE: Final = 50
+"""Photos after which the texts are kept, so that a run that was stopped goes on."""
 SECONDS: Final = 120.0
 
 
@@ -32,10 +34,11 @@ def texts(port: int, photos: Sequence[bytes], say: Callable[[str], None]) -> lis
     path = KEPT / f"{hashlib.sha256(b''.join(graphs)).hexdigest()[:16]}.json"
     known: dict[str, list[str]] = json.loads(path.read_text()) if path.is_file() else {}
     names = [hashlib.sha256(photo).hexdigest() for photo in photos]
-    unread = {name: photo for name, photo in zip(names, photos, strict=True) if name not in known}
-    if unread:
-        known |= asyncio.run(_read(port, unread, say))
-        path.parent.mkdir(parents=True, exist_ok=True)
+    unread = [each for each in zip(names, photos, strict=True) if each[0] not in known]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for start in range(0, len(unread), KEPT_AT_ONCE):
+        say(f"{start} of {len(unread)} photos read")
+        known |= asyncio.run(_read(port, dict(unread[start : start + KEPT_AT_ONCE])))
         path.write_text(json.dumps(known))
     return [known[name] for name in names]
 
@@ -43,9 +46,7 @@ def texts(port: int, photos: Sequence[bytes], say: Callable[[str], None]) -> lis
 _MODELS: Final = (DETECTOR, READER)
 
 
-async def _read(
-    port: int, photos: dict[str, bytes], say: Callable[[str], None]
-) -> dict[str, list[str]]:
+async def _read(port: int, photos: dict[str, bytes]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     permits = asyncio.Semaphore(CALLS)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -56,8 +57,6 @@ async def _read(
                 request = pb.ReadLabelsRequest(image=photo, priority=vector_pb2.PRIORITY_BULK)
                 answer = await stub.ReadLabels(request, timeout=SECONDS)
             found[name] = [line.text for line in answer.lines]
-            if len(found) % 50 == 0:
-                say(f"{len(found)} of {len(photos)} photos read")
 
         await asyncio.gather(*(read(name, photo) for name, photo in photos.items()))
     return found

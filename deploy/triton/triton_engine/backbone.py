@@ -151,9 +151,9 @@ class OnnxTextMap(Table):
 
     family: Literal["text-map"]
     input: Plain
-    """Name of its input: float32 pixels [N, 3, side, side]."""
+    """Name of its input: float32 pixels [N, 3, height, width], both multiples of 32."""
     output: Plain
-    """Name of its output: the probability that a pixel is within a text [N, 1, side, side]."""
+    """Name of its output: the probability that a pixel is within a text [N, 1, height, width]."""
 
 
 class OnnxReader(Table):
@@ -438,10 +438,6 @@ class TextMapModel(PhotoModel):
     @property
     def given(self) -> str:
         return "probability of a text at each pixel"
-
-    @property
-    def dimension(self) -> int:
-        return self.input.size**2
 
 
 class ReaderModel(_Single):

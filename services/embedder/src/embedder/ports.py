@@ -61,7 +61,7 @@ class LineImages(Protocol):
 
     def found(self, chances: Vectors) -> list[Corners]:
         """Return the rectangles around lines, by the probability of a text at each pixel, float32
-        [side, side]."""
+        [height, width]."""
 
     def cut(self, pixels: Pixels, lines: Sequence[Corners]) -> list[Pixels]:
         """Return lines of a photo, uint8 RGB [LINE_HEIGHT, width, 3]."""

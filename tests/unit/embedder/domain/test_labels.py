@@ -69,6 +69,17 @@ def test_corners_in_a_padded_square_are_points_of_the_photo() -> None:
     assert points == (Point(0.25, 0.0), Point(1.0, 0.0), Point(1.0, 0.5), Point(0.25, 0.5))
 
 
+@pytest.mark.parametrize(
+    ("ratio", "height", "width"),
+    [(1.0, 576, 576), (0.75, 576, 448), (2.0, 288, 576), (99, 32, 576)],
+)
+def test_the_photo_s_part_of_a_square_is_whole(ratio: float, height: int, width: int) -> None:
+    rows, columns = labels.part_of(576, ratio)
+    assert (rows.stop - rows.start, columns.stop - columns.start) == (height, width)
+    assert rows.start == 576 - rows.stop
+    assert columns.start == 576 - columns.stop
+
+
 def test_a_line_is_found_around_its_shrunken_text() -> None:
     chances = np.zeros((96, 96), np.float32)
     chances[40:50, 20:70] = 0.9

@@ -74,6 +74,20 @@ async def test_a_line_has_its_text_confidence_and_place(
     assert given["image"].shape[1::2] == (LINE_HEIGHT, 3)
 
 
+async def test_only_the_photo_s_part_of_the_square_is_searched(
+    detector: FakeInference, reader: FakeInference
+) -> None:
+    chances = np.zeros((64, SIDE), np.float32)
+    chances[30:38, 20:70] = 0.9
+    detector.answer = chances.reshape(1, -1)
+    (line,) = await read(labelled(detector, reader), encoded(picture(90, 60)))
+    (given,) = detector.given
+    assert given["image"].shape == (1, 64, SIDE, 3)
+    top_left, _, bottom_right, _ = line.corners
+    middle = (top_left.y + bottom_right.y) / 2
+    assert middle == pytest.approx(34 / 64, abs=0.03)
+
+
 async def test_a_doubtful_line_is_left_out(detector: FakeInference, reader: FakeInference) -> None:
     reader.answer = np.array([[(97, 0.5)]], np.float32)
     assert not await read(labelled(detector, reader))

@@ -95,8 +95,8 @@ LEAST_SIDE: Final = 3
 
 
 def text_lines(chances: Floats) -> list[Corners]:
-    """Return the rectangles around lines of text, by the probability of each pixel, [side, side]:
-    shrunken texts as connected regions, grown to their size (Liao et al., 2020)."""
+    """Return the rectangles around lines of text, by the probability of each pixel, [height,
+    width]: shrunken texts as connected regions, grown to their size (Liao et al., 2020)."""
     mask = cv2.dilate((chances > LEAST_CHANCE).astype(np.uint8), np.ones((2, 2), np.uint8))
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     found = []

@@ -28,8 +28,10 @@ LINE_HEIGHT: Final = 48
 """Pixels of a line's height as the reader takes it."""
 LEAST_WIDTH, MOST_WIDTH, WIDTH_STEP = 64, 1280, 32
 """Pixels of a line's width as the reader takes it; longer lines are compressed."""
-LEAST_FILL: Final = 0.75
+LEAST_FILL: Final = 0.85
 """Least width of a line relative to the widest of its batch: padding costs as much as text."""
+STRIDE: Final = 32
+"""The detector takes pixels whose sides are multiples of this."""
 BATCH, BATCH_WIDTH = 8, 2560
 """Most lines of one inference, and most pixels of their widths together: the reader has 75 kB for
 each eight pixels."""
@@ -134,6 +136,15 @@ def in_reading_order(found: Sequence[Corners]) -> list[Corners]:
         else:
             rows.append([corners])
     return [each for row in rows for each in sorted(row, key=lambda one: float(one[0, 0]))]
+
+
+def part_of(side: int, ratio: float) -> tuple[slice, slice]:
+    """Return the rows and columns of a padded square of `side` pixels that the photo in its middle
+    has, in multiples of STRIDE. `ratio`: the photo's width divided by its height."""
+    shares = min(1 / ratio, 1.0), min(ratio, 1.0)
+    sizes = [min(-(-round(side * share) // STRIDE) * STRIDE, side) for share in shares]
+    rows, columns = (slice((side - size) // 2, (side + size) // 2) for size in sizes)
+    return rows, columns
 
 
 def in_photo(corners: Corners, side: int, ratio: float) -> tuple[Point, Point, Point, Point]:

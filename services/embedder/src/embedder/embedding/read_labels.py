@@ -96,11 +96,14 @@ class LabelReader:
 
     async def _found(self, seen: PreparedPhoto, side: int) -> Sequence[Corners]:
         """Return the lines in a photo in reading order, as corners in the model's square."""
-        (chances,) = (await self._detector.infer({"image": seen.pixels})).vectors
-        if chances.size != side * side or not np.isfinite(chances).all():
+        rows, columns = labels.part_of(side, seen.ratio)
+        part = np.ascontiguousarray(seen.pixels[:, rows, columns])
+        (chances,) = (await self._detector.infer({"image": part})).vectors
+        if chances.size != part[0, ..., 0].size or not np.isfinite(chances).all():
             raise errors.ModelFailed("the model returned no map of texts")
-        found = await asyncio.to_thread(self._images.found, chances.reshape(side, side))
-        return labels.in_reading_order(labels.largest(found))
+        found = await asyncio.to_thread(self._images.found, chances.reshape(part.shape[1:3]))
+        offset = np.array([columns.start, rows.start], np.float32)
+        return [each + offset for each in labels.in_reading_order(labels.largest(found))]
 
     async def _texts(self, cuts: Sequence[Pixels]) -> list[ReadText]:
         """Return the text of each line, in batches of similar widths."""

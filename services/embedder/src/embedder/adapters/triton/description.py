@@ -19,9 +19,10 @@ from embedder.domain.recipes import (
     parse_steps,
 )
 
-LINES: Final = "lines"
-"""Name of the output with the characters of lines of text."""
-OUTPUTS: Final = ("embedding", "features", "faces", "texts", LINES)
+STEPS: Final = ("texts", "lines")
+"""Names of outputs with a row for each pixel or step, whose number varies: the probabilities of
+texts, and the characters of lines of text."""
+OUTPUTS: Final = ("embedding", "features", "faces", *STEPS)
 """Names of the output with the vectors, with maps of faces or texts, or with characters; a model
 has one of them."""
 CATEGORY: Final = "category"
@@ -41,16 +42,16 @@ def described(response: Any) -> Description:
     taken = {tensor.name: list(tensor.dims) for tensor in config.input}
     given = {tensor.name: list(tensor.dims) for tensor in config.output}
     try:
-        # Characters have a row for each step; the number of steps varies.
+        recipe = _recipe(taken, parameters)
         (dimension,) = [
-            _width(given[name], steps=name == LINES) for name in OUTPUTS if name in given
+            _width(given[name], steps=name in STEPS) for name in OUTPUTS if name in given
         ]
         (category,) = given.get(CATEGORY, [1])
         found = Description(
             model=config.name,
             space=parameters["space"],
             dimension=dimension,
-            recipe=_recipe(taken, parameters),
+            recipe=recipe,
             precision=parameters["precision"],
             licence=parameters.get("licence", ""),
             hashes={match[1]: parameters[key] for key, match in versions.items() if match},
@@ -89,6 +90,10 @@ def _pairs(text: str) -> Iterable[tuple[str, str, str]]:
 def _recipe(taken: Mapping[str, list[int]], parameters: Mapping[str, str]) -> Recipe:
     """Return the model's input. Raises KeyError or ValueError for unsupported inputs."""
     match sorted(taken):
+        case ["image"] if taken["image"] == [ANY, ANY, 3]:
+            done = parse_steps(parameters.get("preprocessing", ""))
+            side, crop = int(parameters["input_size"]), float(parameters["crop"])
+            return PhotoRecipe(side, crop, parameters["normalisation"], done)
         case ["image"] if taken["image"][1:] == [ANY, 3]:
             return LineRecipe(taken["image"][0], parameters["normalisation"])
         case ["image"] | ["image", "kind"]:
