@@ -311,9 +311,9 @@ def _accuracy(found: LabelFigures, gains: Mapping[str, Interval]) -> BenchTable:
         "By the cosine of photos plus the weight in the head of the column × the match of the"
         " label's words. Groceries: phone photos of the validation part against 81 products with"
         " the photos of the train part, in a fitted space; labels of the iconic photo and of these"
-        f" were read, of loose ones of {READ_PHOTOS}. Wines: the example wines, by the built-in space against"
-        " the photos that the queries were made of. Gains are paired, with 95% intervals. The"
-        " weight was chosen on the groceries of this table.",
+        f" were read, of loose ones of {READ_PHOTOS}. Wines: the example wines, by the built-in"
+        " space against the photos that the queries were made of. Gains are paired, with 95%"
+        " intervals. The weight was chosen on the groceries of this table.",
         section=None,
     )
 
