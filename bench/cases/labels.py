@@ -41,7 +41,7 @@ WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
 WEIGHT = 0.1
 """Default weight of the part `labels`."""
 READ_PHOTOS = 4
-"""Photos of a loose grocery whose labels are read, besides the iconic one; of packages all are."""
+"""Photos of a grocery whose labels are read, besides the iconic one."""
 SEED = 23
 KEPT_SIDES, TURNED, DARKENED = 0.8, 10.0, (0.35, 0.7)
 """Changes of a wine's photo: share of the sides that is kept, degrees, brightness."""
@@ -144,8 +144,9 @@ def _groceries(folder: Path, port: int, say: Say) -> tuple[_Catalog, Flags]:
     chosen = []
     for number in range(len(names)):
         mine = np.flatnonzero(data.train.products == number).tolist()
-        most = len(mine) if _is_package(data.iconic.paths[number]) else READ_PHOTOS
-        chosen.append([data.train.paths[row] for row in draw.sample(mine, min(len(mine), most))])
+        chosen.append(
+            [data.train.paths[row] for row in draw.sample(mine, min(len(mine), READ_PHOTOS))]
+        )
     words = [
         Words(_words(name.replace("-", " ")), _words(row["Coarse Class Name (str)"]), "")
         for name, row in zip(names, rows, strict=True)
@@ -310,10 +311,10 @@ def _accuracy(found: LabelFigures, gains: Mapping[str, Interval]) -> BenchTable:
         ),
         "By the cosine of photos plus the weight in the head of the column × the match of the"
         " label's words. Groceries: phone photos of the validation part against 81 products with"
-        " the photos of the train part, in a fitted space; labels of the iconic photo and of these"
-        f" were read, of loose ones of {READ_PHOTOS}. Wines: the example wines, by the built-in"
-        " space against the photos that the queries were made of. Gains are paired, with 95%"
-        " intervals. The weight was chosen on the groceries of this table.",
+        f" the photos of the train part, in a fitted space; labels of {READ_PHOTOS} of these photos"
+        " and of the iconic one were read. Wines: the example wines, by the built-in space against"
+        " the photos that the queries were made of. Gains are paired, with 95% intervals. The"
+        " weight was chosen on the groceries of this table.",
         section=None,
     )
 
