@@ -7,7 +7,7 @@ import pytest
 from gateway.model.branch import Branch
 from gateway.model.causes import DegradationCause, Peer
 from gateway.model.errors import ImageRefused, PeerUnavailable
-from gateway.model.price import LABEL
+from gateway.model.price import LABEL, MOST_SECONDS, REFERENCE_PRODUCTS, PricedSizes, price_of
 from gateway.model.query import RequestQuery
 from gateway.model.scene import LABELS_PART
 from gateway.model.scene_checks import warnings
@@ -114,6 +114,14 @@ async def test_only_lines_in_the_box_of_a_photo_count() -> None:
     assert not any(answer.labels.values()), "the fake's lines have no place"
 
 
+async def test_of_several_photos_the_first_one_s_label_is_read() -> None:
+    more = tuple(photo(place, b"other") for place in range(1, 4))
+    unwanted = replace(photo(0), negative=True)
+    assert RequestQuery(signals=(photo(), *more[:2])).labelled == photo()
+    assert RequestQuery(signals=(photo(), *more)).labelled is None
+    assert RequestQuery(signals=(unwanted, more[0])).labelled == more[0]
+
+
 async def test_a_photo_that_is_no_photo_is_the_caller_s_error() -> None:
     made = shop()
     made.embedder.blind = InvalidArgument("no photo", reason="IMAGE_UNDECODABLE")
@@ -140,4 +148,12 @@ def test_a_scene_with_the_branch_needs_no_weight_of_its_part() -> None:
 def test_words_are_shown_as_the_label_has_them() -> None:
     lines = [LabelLine(text="CASA VALDUGA"), LabelLine(text="Origem, MERLOT 750ml")]
     assert as_shown(lines, {"origem", "merlot"}) == "Origem, MERLOT"
-    assert LABEL > 0
+
+
+def test_reading_a_label_has_a_price_within_what_a_request_may_cost() -> None:
+    sizes = PricedSizes(products=REFERENCE_PRODUCTS, candidates=100)
+    three = RequestQuery(signals=tuple(photo(place) for place in range(3)), page_size=10)
+    without, labelled = (price_of(three, (), (), sizes, labelled=each) for each in (False, True))
+    assert labelled.seconds - without.seconds == pytest.approx(LABEL)
+    assert labelled.seconds <= MOST_SECONDS
+    assert not labelled.is_expensive or without.is_expensive

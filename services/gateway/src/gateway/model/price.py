@@ -140,19 +140,19 @@ def price_of(
     sizes: PricedSizes,
     *,
     searches: int = 1,
-    labels: int = 0,
+    labelled: bool = False,
 ) -> RequestPrice:
     """Return the price of Recommend, Search or List.
 
     `excluded`, `moved`: filters of controls that exclude, and of those that move candidates.
-    `searches`: how often the signals are searched by: twice for an explanation. `labels`: number of
-    photos whose labels are read.
+    `searches`: how often the signals are searched by: twice for an explanation. `labelled`: the
+    label of a photo is read.
     """
     if query.page_token and not query.listed:  # its order was recorded
         return RequestPrice({"": BASE, "page_size": query.results_a_page * RESULT})
     own = [] if query.filter is None else [query.filter]
     grouping = query.grouping
-    models = searches * (sum(map(_model, query.signals)) + labels * LABEL)
+    models = searches * (sum(map(_model, query.signals)) + labelled * LABEL)
     again = [each for each in query.signals if query.corrects(each)]
     signals = sum(map(_signal, query.signals)) + sum(_signal(each) + _model(each) for each in again)
     return RequestPrice(
@@ -173,7 +173,7 @@ def price_of(
         },
         models,
         exempt=(ONE_PHOTO if any(map(_is_photo, query.signals)) else 0.0)
-        + (LABEL if labels else 0.0),
+        + (LABEL if labelled else 0.0),
     )
 
 

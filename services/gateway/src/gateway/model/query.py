@@ -26,6 +26,8 @@ def photo_path(index: int, part: str) -> str:
     return part if index == ALONE else f"signals[{index}].{part}"
 
 
+MOST_LABELLED = 3
+"""Photos of a request up to which a label is read: more cost as much as a request may."""
 FIRST_ANCHOR = -2
 """Index of the first anchor when used as a signal; those of further anchors descend."""
 
@@ -233,6 +235,14 @@ class RequestQuery:
     def results_a_page(self) -> int:
         """Number of results of a page."""
         return self.page_size or 20
+
+    @property
+    def labelled(self) -> Signal | None:
+        """The photo whose label is read where the scene asks for it: the first wanted one that was
+        sent, of at most MOST_LABELLED photos."""
+        photos = [signal for signal in self.signals if signal.is_photo]
+        sent = (each for each in photos if each.kind is SignalKind.IMAGE and not each.negative)
+        return next(sent, None) if len(photos) <= MOST_LABELLED else None
 
     @property
     def wanted(self) -> tuple[Signal, ...]:

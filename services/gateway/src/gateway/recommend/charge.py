@@ -8,7 +8,6 @@ from gateway.model.branch import Branch
 from gateway.model.price import REFERENCE_PRODUCTS, PricedSizes, RequestPrice, price_of, together
 from gateway.model.query import RequestQuery
 from gateway.recommend.begin import begin, may_be_in_experiments
-from gateway.recommend.plan_request import labels_read
 from gateway.state.run import RequestDependencies, Run
 from servicekit import deadlines
 from servicekit.hedging import one_at_a_time
@@ -73,5 +72,5 @@ def _price(run: Run, products: int, searches: int) -> RequestPrice:
         [each for kind, each in given if kind is not ControlKind.EXCLUDE],
         PricedSizes(products, run.plan.most),
         searches=searches,
-        labels=labels_read(run.query) if Branch.LABELS in run.plan.branches else 0,
+        labelled=Branch.LABELS in run.plan.branches,
     )

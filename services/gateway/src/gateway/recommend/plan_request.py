@@ -61,7 +61,7 @@ def _asked(query: RequestQuery, scene: Scene) -> Mapping[Branch, bool]:
         Branch.TEXT: SignalKind.TEXT in kinds,
         Branch.TEXT_VISUAL: SignalKind.TEXT in kinds,
         Branch.KEYWORDS: SignalKind.TEXT in kinds,
-        Branch.LABELS: labels_read(query) > 0,
+        Branch.LABELS: query.labelled is not None,
         Branch.COLLABORATIVE: query.shopper is not None or bool(query.anchors),
         Branch.NEW: True,
         Branch.TRENDING: True,
@@ -70,11 +70,6 @@ def _asked(query: RequestQuery, scene: Scene) -> Mapping[Branch, bool]:
         **dict.fromkeys(sorted(ANCHORED), is_anchored(query, scene)),
         **dict.fromkeys(sorted(OF_SHOPPERS), query.shopper is not None),
     }
-
-
-def labels_read(query: RequestQuery) -> int:
-    """Return the number of photos whose labels are read where the scene asks for it."""
-    return sum(each.kind is SignalKind.IMAGE and not each.negative for each in query.signals)
 
 
 def scened(query: RequestQuery, scene: Scene) -> RequestQuery:

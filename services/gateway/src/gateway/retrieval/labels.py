@@ -7,10 +7,9 @@ from gateway.model.branch import Branch
 from gateway.model.carried import Box, LabelLine
 from gateway.model.causes import Peer
 from gateway.model.plan import MOST_ASKED
-from gateway.model.query import Signal, SignalKind
-from gateway.model.retrieved import BranchResult, failed, merged
+from gateway.model.query import Signal
+from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.retrieval.embedding import photo_error
-from gateway.retrieval.parallel import in_parallel
 from gateway.retrieval.similar import listing_of, result_of
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
@@ -24,16 +23,10 @@ MOST_TEXT = 4_096
 
 
 async def by_labels(run: Run) -> BranchResult:
-    """Return a list for each photo whose label could be read, and what was read."""
-    photos = [
-        signal
-        for signal in run.query.signals
-        if signal.kind is SignalKind.IMAGE and not signal.negative
-    ]
-    return merged(await in_parallel(*(_of_photo(run, photo) for photo in photos)))
-
-
-async def _of_photo(run: Run, photo: Signal) -> BranchResult:
+    """Return the products that have words of the request's label, and what was read."""
+    photo = run.query.labelled
+    if photo is None:
+        return NOTHING
     try:
         async with run.trace.stage("labels", run.plan.ends.candidates) as note:
             label = await run.peers.embedder.read_label(
