@@ -9,7 +9,7 @@ from retriever.columns.keeper import Columns
 from retriever.domain.errors import EmbedderUnavailable
 from retriever.record import Record
 from retriever.search.keywords import KeywordQuery, search
-from servicekit.errors import Internal
+from servicekit.errors import Internal, ServiceError
 from servicekit.sql import Database
 from sightline_rules.photos import image_id
 from tests.fakes.embedder import FakeEmbedder
@@ -102,12 +102,17 @@ async def test_a_photo_that_cannot_be_read_is_not_tried_again(record: Record) ->
     assert await record.unread("default", 9) == []
 
 
-async def test_a_silent_embedder_is_asked_again(record: Record) -> None:
+@pytest.mark.parametrize(
+    "error", [EmbedderUnavailable(), Internal("unknown call", reason="UNIMPLEMENTED")]
+)
+async def test_an_embedder_that_does_not_read_is_asked_again(
+    record: Record, error: ServiceError
+) -> None:
     await filled(record)
     reader = embedder()
     last = max((MERLOT, TAWNY, BLANK), key=image_id)
-    reader.labels[last] = EmbedderUnavailable()
-    with pytest.raises(EmbedderUnavailable):
+    reader.labels[last] = error
+    with pytest.raises(type(error)):
         await read_label_texts("default", 9, record, FakePhotos(PHOTOS), reader)
     assert await record.unread("default", 9) == [image_id(last)]
 

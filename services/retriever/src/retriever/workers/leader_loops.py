@@ -11,7 +11,6 @@ from retriever.catalog.faces import OTHERS
 from retriever.catalog.images import hash_photos
 from retriever.catalog.label_texts import read_label_texts
 from retriever.catalog.removal import Removal
-from retriever.domain.errors import EmbedderUnavailable
 from retriever.domain.index_values import Waiting
 from retriever.indexing import lag
 from retriever.indexing.outbox import LeadershipLost
@@ -198,7 +197,7 @@ class Loops:
                         catalog, READ_PHOTOS, worker.record, worker.photos, worker.embedder
                     )
                 )
-            except EmbedderUnavailable as error:
+            except ServiceError as error:  # an embedder of the last release among them
                 log.warning("labels not read", catalog=catalog, reason=error.reason)
         return worked
 
