@@ -17,8 +17,7 @@ async def read_label_texts(
     """Read the labels of up to `limit` photos. Return their number.
 
     Raises PhotosUnavailable, EmbedderUnavailable or another ServiceError; what was read until then
-    is stored. A photo
-    that is lost or can't be read has no text, and is not tried again.
+    is stored. A photo that is lost or can't be read has no text, and is not tried again.
     """
     texts: dict[str, str] = {}
     try:
