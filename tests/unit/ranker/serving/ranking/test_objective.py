@@ -22,7 +22,7 @@ SCORES = np.array([3.0, 2.0, 1.0])
 
 
 def calibration(event: EventType = EventType.CLICK, scale: float = 0.1) -> Calibration:
-    return Calibration(event, np.array([0.0, 10.0]), np.array([0.0, scale * 10]), 1000)
+    return Calibration(event, np.array([0.0, 5.0]), np.array([0.0, scale * 5]), 1000)
 
 
 def offers(prices=(10, 20, 40), costs=(4, 4, 39), currency="EUR") -> Offers:
@@ -43,6 +43,22 @@ def test_clicks_are_the_calibrated_chances() -> None:
     found = expected(ObjectiveGoal.CLICKS, SCORES, None, learned())
     np.testing.assert_allclose(found.values, [0.3, 0.2, 0.1])
     assert found.notes == ()
+
+
+def test_below_the_scores_that_were_seen_chances_fall_along_the_trend() -> None:
+    def logistic(scores):
+        return 1 / (1 + np.exp(3 - np.asarray(scores)))
+
+    seen = np.array([1.0, 2.0, 3.0])
+    known = replace(PLAIN, calibration=Calibration(EventType.CLICK, seen, logistic(seen), 1000))
+    given = np.array([9.0, 3.0, 2.5, 1.0, 0.0, -4.0])
+    found = expected(ObjectiveGoal.CLICKS, given, None, known).values
+    np.testing.assert_allclose(found[3:], logistic(given[3:]))
+    assert found[0] == found[1] == pytest.approx(0.5)
+    flat = Calibration(EventType.CLICK, np.array([1.0]), np.array([0.0]), 1000)
+    single = expected(ObjectiveGoal.CLICKS, given, None, replace(PLAIN, calibration=flat))
+    assert (single.values >= 0).all()
+    assert (single.values < 1e-5).all()
 
 
 def test_purchases_have_a_calibration_of_their_own() -> None:

@@ -51,6 +51,9 @@ BINS = 20
 FOLDS = 5
 LEAST_PURCHASES = 30
 """Minimum purchases after clicks for their rate: its relative standard error is then 18%."""
+LEAST_OWN_PURCHASES = 1_000
+"""Minimum purchases of the third slice for a calibration of their own. With 350, that of clicks
+times the rate predicts margins better (docs/research/objectives.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +159,9 @@ def learn(
     purchases, more = None, list[str]()
     if event is not EventType.PURCHASE:
         bought = replace(held_out, chosen=held_out.bought)
-        purchases, _, text = _calibrate(bought, scores[third], model, EventType.PURCHASE)
+        purchases, _, text = _calibrate(
+            bought, scores[third], model, EventType.PURCHASE, LEAST_OWN_PURCHASES
+        )
         more.append(text)
     return ImpressionFit(
         blend,
@@ -294,17 +299,21 @@ def _ranks(answer: Ints, scores: Doubles) -> Doubles:
 
 
 def _calibrate(
-    shown: _Shown, scores: Doubles, model: ClickModel, event: EventType
+    shown: _Shown,
+    scores: Doubles,
+    model: ClickModel,
+    event: EventType,
+    least_events: int = LEAST_CALIBRATION_EVENTS,
 ) -> tuple[Calibration | None, tuple[Bin, ...], str]:
     """Return the calibration of scores to probabilities for examined products, and its reliability
     on other answers."""
     count, events = len(scores), int(shown.chosen.sum())
-    if count < LEAST_CALIBRATION or events < LEAST_CALIBRATION_EVENTS:
+    if count < LEAST_CALIBRATION or events < least_events:
         return (
             None,
             (),
             f"calibration: none; {count:,} impressions with {events:,} of {event}; at least"
-            f" {LEAST_CALIBRATION:,} with {LEAST_CALIBRATION_EVENTS:,} are needed",
+            f" {LEAST_CALIBRATION:,} with {least_events:,} are needed",
         )
     seen = model.looked_at(shown.place)
     predicted = np.zeros(count)

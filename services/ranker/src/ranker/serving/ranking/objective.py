@@ -10,9 +10,10 @@ worth_i``::
     margin        of a purchase    price_i − cost_i
 
 Chances are those that the model learned from impressions (learning/training/learning.py), by the
-raw score. Without enough purchases, the chance of a click times the catalog's purchases for each
-click replaces that of a purchase; without enough events, ``10^(r_i − 1)``, where r_i is the raw
-score from 0 (least of the window) to 1 (largest).
+raw score. Below the scores that shoppers saw they fall along a logistic trend of all: a constant
+would overrate products of little relevance. Without enough purchases, the chance of a click times
+the catalog's purchases for each click replaces that of a purchase; without enough events,
+``10^(r_i − 1)``, where r_i is the raw score from 0 (least of the window) to 1 (largest).
 """
 
 from collections import Counter
@@ -30,6 +31,8 @@ from ranker.domain.model import Calibration, Model
 MICROS = 1e6
 SPREAD = 10.0
 """Chance of the most relevant product of the window over that of the least relevant, by formula."""
+LEAST_CHANCE = 1e-6
+LEAST_SPREAD = 1e-12
 OBJECTIVE = "objective"
 """What notes name as their part."""
 
@@ -195,7 +198,20 @@ def purchase_chances(
 
 
 def _by(calibration: Calibration, raw_scores: Doubles) -> Doubles:
-    return np.interp(raw_scores, calibration.raw_scores, calibration.chances)
+    """Return the chance by each raw score; below the first knot along the trend of the logits."""
+    first, lowest = calibration.raw_scores[0], float(calibration.chances[0])
+    found = np.interp(raw_scores, calibration.raw_scores, calibration.chances)
+    logits = _logit(calibration.chances)
+    spread = calibration.raw_scores - calibration.raw_scores.mean()
+    slope = float(spread @ logits / max(spread @ spread, LEAST_SPREAD))
+    below = raw_scores < first
+    found[below] = 1 / (1 + np.exp(slope * (first - raw_scores[below]) - _logit(lowest)))
+    return found
+
+
+def _logit(chances: Doubles | float) -> Doubles:
+    clipped = np.clip(chances, LEAST_CHANCE, 1 - LEAST_CHANCE)
+    return np.log(clipped / (1 - clipped))
 
 
 def scaled(values: Doubles) -> Doubles:
