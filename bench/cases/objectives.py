@@ -78,8 +78,9 @@ def answers(
 ) -> MadeAnswers:
     """Draw the candidates of answers."""
     parts = rng.normal(size=(count, width, 2))
-    price: Cube = np.round(np.exp(rng.normal(3.0, 0.6, size=(count, width))), 2)
-    cost: Cube = np.round(price * rng.uniform(0.3, 1.0, size=(count, width)), 2)
+    price, cost = np.exp(rng.normal(3.0, 0.6, size=(count, width))), np.zeros((count, width))
+    np.round(price, 2, out=price)
+    np.round(price * rng.uniform(0.3, 1.0, size=(count, width)), 2, out=cost)
     click = 1 / (1 + np.exp(-(BASE + parts @ WORTH)))
     sales = SALES * np.ones_like(price)
     if kind == KINDS[1]:
@@ -89,8 +90,8 @@ def answers(
 
 def examined(count: int) -> Doubles:
     """Return the true probability that each place is examined."""
-    places: Doubles = np.arange(1, count + 1) ** -FADING
-    return places
+    found: Doubles = np.power(np.arange(1.0, count + 1), -FADING)
+    return found
 
 
 def logged(made: MadeAnswers, rng: np.random.Generator) -> Feedback:

@@ -28,6 +28,7 @@ PAGES = {
     "faces": EMBEDDER,
     "gpu": EMBEDDER,
     "new_pods": NEW_PODS,
+    "objectives": ROOT / "docs" / "research" / "objectives.md",
     "private_counts": PRIVATE_COUNTS,
     "sizes": PERFORMANCE,
     "suggest": SUGGEST,

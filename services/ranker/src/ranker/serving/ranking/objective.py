@@ -211,7 +211,8 @@ def _by(calibration: Calibration, raw_scores: Doubles) -> Doubles:
 
 def _logit(chances: Doubles | float) -> Doubles:
     clipped = np.clip(chances, LEAST_CHANCE, 1 - LEAST_CHANCE)
-    return np.log(clipped / (1 - clipped))
+    found: Doubles = np.log(clipped / (1 - clipped))
+    return found
 
 
 def scaled(values: Doubles) -> Doubles:
