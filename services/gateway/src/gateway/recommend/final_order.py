@@ -97,7 +97,7 @@ def _unranked(run: Run, candidates: FusedCandidates) -> FinalOrder:
     """Return the fused order, collapsed and with controls applied."""
     if candidates.order:
         run.trace.steps.append("as fused")
-    if run.plan.scene.applied_objective:
+    if candidates.order and run.plan.scene.applied_objective:
         run.trace.note_scores([ScoreNote(OBJECTIVE, NoteCause.NOT_APPLIED)])
     order, raised = apply_boosts(candidates, as_fused(candidates))
     order = apply_pins(candidates, collapsed(run, candidates, order))
