@@ -29,6 +29,7 @@ PAGES = {
     "labels": ROOT / "docs" / "research" / "labels.md",
     "gpu": EMBEDDER,
     "new_pods": NEW_PODS,
+    "objectives": ROOT / "docs" / "research" / "objectives.md",
     "private_counts": PRIVATE_COUNTS,
     "sizes": PERFORMANCE,
     "suggest": SUGGEST,

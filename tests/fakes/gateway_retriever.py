@@ -227,7 +227,13 @@ class FakeRetriever:
     """Products of each read of titles."""
 
     async def products(
-        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope, titles: Sequence[str] = ()
+        self,
+        catalog_id: str,
+        ids: Sequence[str],
+        scope: AnswerScope,
+        titles: Sequence[str] = (),
+        *,
+        unshown: bool = False,
     ) -> ProductRows:
         self.titled.append(tuple(titles))
         await self._called("products", tuple(ids), scope)

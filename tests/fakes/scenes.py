@@ -24,5 +24,13 @@ def scene_difference() -> admin.DiffSceneResponse:
     made.figures.add(name="gini_products", before=0.5, after=0.4)
     made.figures.add(name="products", before=20, after=24)
     made.figures.add(name="new_share", before=0.0, after=0.1)
+    made.expected.add(
+        name="margin",
+        currency_code="EUR",
+        before={"value": 10, "lower": 9, "upper": 11},
+        after={"value": 1212.5, "lower": 11, "upper": 14},
+        change={"value": 2.5, "lower": -0.5, "upper": 4},
+        answer_count=4,
+    )
     made.answers.add(answer_id="a1", before_product_ids=["p1", "p2"], after_product_ids=["p2", BAD])
     return made

@@ -79,7 +79,9 @@ def program(name: str, ports: dict[str, int], at: Path) -> Iterator[subprocess.P
 
 
 @asynccontextmanager
-async def front(behind: Behind, folder: Path) -> AsyncIterator[tuple[Gateway, grpc.aio.Channel]]:
+async def front(
+    behind: Behind, folder: Path, scenes: Path | None = None
+) -> AsyncIterator[tuple[Gateway, grpc.aio.Channel]]:
     targets = {f"{name}_target": f"127.0.0.1:{port}" for name, port in behind.ports.items()}
     settings = GatewaySettings(
         port=0,
@@ -88,7 +90,7 @@ async def front(behind: Behind, folder: Path) -> AsyncIterator[tuple[Gateway, gr
         snapshot_seconds=0.2,
         **targets,  # type: ignore[arg-type]
     )
-    gateway = build(settings, SceneFiles(), signing_keys(None))
+    gateway = build(settings, SceneFiles(scenes), signing_keys(None))
     server = await start(gateway.bindings, settings, "gateway", audit=gateway.audit)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         try:

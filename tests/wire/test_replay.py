@@ -1,12 +1,14 @@
 """Answers recomputed from their records, over real gRPC, on each engine."""
 
+import math
+
 import sqlalchemy as sa
 
 from ranker.adapters.model_store import ModelStore
 from ranker.events.record.answers import AnswerLog, StoredAnswer
 from ranker.events.record.tables import EVENTS
 from servicekit.jobs import now_micros
-from sightline.common.v1 import event_pb2
+from sightline.common.v1 import answer_pb2, event_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
 from sightline.ranker.v1 import model_service_pb2, ranking_service_pb2
 from tests.fakes.ranker import columns, product
@@ -137,6 +139,70 @@ async def test_answers_are_the_same_to_the_bit_while_what_they_rest_on_is_kept(
     assert not gone.equal
     assert kinds(gone)[0] == D.KIND_MODEL_GONE
     assert gone.differences[0].subject == first
+
+
+def priced(request: ranking_service_pb2.RankRequest) -> None:
+    """Give the candidates prices and costs: those found last have the largest margin; the first has
+    no cost, the second is sold in another currency."""
+    count = len(request.candidates.product_ids)
+    columns_ = {
+        "price_micros": [100_000_000] * count,
+        "currencies": ["EUR", "USD", *["EUR"] * (count - 2)],
+        "cost_micros": [-1, *[90_000_000 - n * 1_000_000 for n in range(1, count)]],
+        "cost_currencies": ["", "USD", *["EUR"] * (count - 2)],
+    }
+    for name, values in columns_.items():
+        request.candidates.ClearField(name)
+        getattr(request.candidates, name).extend(values)
+
+
+async def test_an_order_by_expected_margins_is_replayed_to_the_bit(suite: Suite) -> None:
+    await suite.append(*crowd())
+    await suite.promote(await suite.learn())
+    policy = {"objective": "OBJECTIVE_MARGIN", "objective_strength": 1.0, "window": 10}
+    plain = await answered(suite, "plain", diversity={"window": 10})
+    draft = ranking_service_pb2.AnswerDraft(answer_id="m", answer_time_micros=now_micros())
+    request = ranking_service_pb2.RankRequest(
+        candidates=columns([*PRODUCTS, NEW]),
+        branches=[BRANCH],
+        record=draft,
+        diversity=policy,
+        explain=True,
+    )
+    for part, weight in WEIGHTS.items():
+        request.weights.add(part=part, weight=weight)
+    priced(request)
+    answer = await suite.ranking.Rank(request)
+    await suite.stored()
+    order = list(answer.product_ids)
+    assert set(order[:10]) == set(plain[:10])
+    assert order[:10] != plain[:10]
+    assert order[10:] == plain[10:]
+    values = [value for value in answer.expected_values if not math.isnan(value)]
+    assert len(values) == 8
+    notes = {each.cause: each.product_count for each in answer.score_notes}
+    cause = answer_pb2.ScoreNote
+    assert notes == {
+        cause.CAUSE_CHANCE_BY_FORMULA: 0,
+        cause.CAUSE_NUMBER_MISSING: 1,
+        cause.CAUSE_OTHER_CURRENCY: 1,
+    }
+    for score, moved, rank in zip(answer.score_ranks, answer.moves, range(1, 99), strict=False):
+        assert all(each.cause == answer_pb2.Move.CAUSE_OBJECTIVE for each in moved.moves)
+        assert score - sum(each.places for each in moved.moves) == rank
+    await assert_equal(suite, "m", order)
+    # By other rules, and current prices.
+    change = pb.ReplayChange(weights=request.weights, products=request.candidates)
+    found = await replayed(suite, "m", change=change)
+    assert [one.product_id for one in found.changed] == plain
+    assert not found.HasField("changed_outcome"), "nothing was learned from impressions"
+    change.diversity.CopyFrom(request.diversity)
+    del change.products.cost_micros[:]
+    del change.products.cost_currencies[:]
+    change.products.cost_micros.extend([1_000_000] * len(order))
+    change.products.cost_currencies.extend(["EUR"] * len(order))
+    again = await replayed(suite, "m", change=change)
+    assert [one.product_id for one in again.changed] != order
 
 
 async def test_deleted_events_are_said_to_be_gone(suite: Suite) -> None:

@@ -44,6 +44,8 @@ from sightline_client.values.answers import RecommendedProduct as RecommendedPro
 from sightline_client.values.answers import RecommendedValue as RecommendedValue
 from sightline_client.values.answers import RecommendedValues as RecommendedValues
 from sightline_client.values.answers import ScoreFeature as ScoreFeature
+from sightline_client.values.answers import ScoreNote as ScoreNote
+from sightline_client.values.answers import ScoreNoteCause as ScoreNoteCause
 from sightline_client.values.answers import ScorePart as ScorePart
 from sightline_client.values.answers import SearchResults as SearchResults
 from sightline_client.values.answers import ShelfAnswer as ShelfAnswer

@@ -128,6 +128,8 @@ def test_a_difference_is_a_table_and_a_page_that_runs_nothing(
     assert "diversity.brand_cap 0 2 yes" in printed
     assert "brand Château A 50.00% 25.00% -25.00" in printed
     assert "different products shown 20 24" in printed
+    expected = "margin EUR 10.00 (9.00 to 11.00) 1,212.50 (11.00 to 14.00) +2.50 (-0.50 to +4.00)"
+    assert expected in printed
     assert "branches.text: is not used" in printed
     html = page.read_text("utf-8")
     assert BAD not in html

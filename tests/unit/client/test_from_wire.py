@@ -8,7 +8,17 @@ from google.rpc import code_pb2
 
 from sightline.common.v1 import answer_pb2, event_pb2, job_pb2, product_pb2
 from sightline.gateway.v1 import admin_service_pb2, recommendation_service_pb2
-from sightline_client import Availability, Cause, EventType, JobState, NotFound, RecommendedProduct
+from sightline_client import (
+    Availability,
+    Cause,
+    EventType,
+    JobState,
+    NotFound,
+    RecommendedProduct,
+    ScoreNote,
+    ScoreNoteCause,
+)
+from sightline_client.cli.show import tables
 from sightline_client.convert import from_wire
 from tests.fakes import gateway_messages
 
@@ -100,3 +110,20 @@ def test_a_suite_with_one_part_down_is_not_healthy() -> None:
     up = admin_service_pb2.ComponentStatus(component="gateway")
     assert from_wire.status(admin_service_pb2.GetStatusResponse(components=[up])).healthy
     assert not from_wire.status(admin_service_pb2.GetStatusResponse(components=[up, down])).healthy
+
+
+def test_notes_about_scores_say_part_cause_and_number_and_expected_values_may_lack() -> None:
+    message = recommendation_service_pb2.RecommendResponse()
+    message.score_notes.add(part="margin", cause=2, product_count=1200)
+    message.score_notes.add(part="objective", cause=cast(Any, 99))
+    message.results.add().expected_value = 1.5
+    message.results.add().moves.add(cause=8, places=2)
+    answer = from_wire.recommendations(message)
+    assert answer.score_notes == (
+        ScoreNote("margin", ScoreNoteCause.COST_ABOVE_PRICE, 1200),
+        ScoreNote("objective", ScoreNoteCause.UNKNOWN, 0),
+    )
+    assert [each.expected_value for each in answer.results] == [1.5, None]
+    assert answer.results[1].moves[0].cause == "OBJECTIVE"
+    note = tables.score_note(answer.score_notes[0])
+    assert note.plain == "Score margin: cost above price (1,200 candidates)"

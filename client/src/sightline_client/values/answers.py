@@ -50,6 +50,35 @@ class MoveCause(StrEnum):
     CONTROL = "CONTROL"
     COLLAPSE = "COLLAPSE"
     """Products above it are not shown: near-duplicates are collapsed into better ones."""
+    OBJECTIVE = "OBJECTIVE"
+    """Products with a higher expected value were moved above others."""
+
+
+class ScoreNoteCause(StrEnum):
+    """What the scores of an answer lack."""
+
+    UNKNOWN = "UNKNOWN"
+    NUMBER_MISSING = "NUMBER_MISSING"
+    COST_ABOVE_PRICE = "COST_ABOVE_PRICE"
+    OTHER_CURRENCY = "OTHER_CURRENCY"
+    RATING_WITHOUT_COUNT = "RATING_WITHOUT_COUNT"
+    CHANCE_BY_CLICKS = "CHANCE_BY_CLICKS"
+    """Too few purchases: the probability of a purchase follows that of a click."""
+    CHANCE_BY_FORMULA = "CHANCE_BY_FORMULA"
+    """Too few events: a formula replaces probabilities."""
+    NOT_APPLIED = "NOT_APPLIED"
+    """The ranker did not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreNote:
+    """Data that a part of the scores, or the objective, lacks. Does not lower the quality."""
+
+    part: str
+    """Name of the part, or "objective"."""
+    cause: ScoreNoteCause
+    product_count: int
+    """Number of candidates that it concerns; 0 if it concerns the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +184,7 @@ class Versions:
     """What was planned and done, in one line for people."""
     service_version: str
     objective: str = ""
-    """Objective of the scene: clicks, purchases or revenue; "" if its file names none."""
+    """Objective of the scene: clicks, conversion, revenue or margin; "" if its file names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +229,9 @@ class RecommendedProduct:
     """Rank by ``raw_score`` alone, from 1; 0 if unknown."""
     moves: tuple[Move, ...] = ()
     """Why ``rank`` differs from ``score_rank``: their places sum to ``score_rank`` − ``rank``."""
+    expected_value: float | None = None
+    """What it is expected to bring each time that its place is looked at, by the scene's objective;
+    only if requested. Expected margins reveal costs."""
 
 
 class MatchOutcome(StrEnum):
@@ -311,6 +343,8 @@ class Recommendations:
     labels: Mapping[int, tuple[LabelLine, ...]] = field(default_factory=dict)
     """Texts read in photos, by index of the signal, where the scene has the branch ``labels``; on
     the first page."""
+    score_notes: tuple[ScoreNote, ...] = ()
+    """What the scores lack, on the first page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,7 @@ class ScorePart(google.protobuf.message.Message):
     (bought with products that were recently bought or put into the cart), "trend" (liked more than usual recently),
     "popularity" (for shoppers without history).
     Recommenders by counts: "co_view", "co_purchase", "trending", "best_sellers", "reorder", "recently_viewed".
+    Numbers of the product, if the scene weighs them: "rating", "stock", "margin", "attribute.NAME".
     Other: "followed" (has a value that the shopper follows, such as an author), "freshness" (how new the product is),
     "given" (the caller's own score of a candidate), "fusion" (fused order of the branches, used when no ranker answered).
     """
@@ -168,6 +169,8 @@ class Move(google.protobuf.message.Message):
         """Products above it are not shown: near-duplicates are collapsed into better ones, and products deleted meanwhile
         are skipped.
         """
+        CAUSE_OBJECTIVE: Move._Cause.ValueType  # 8
+        """The scene's objective: products with a higher expected value were moved above those with a lower one."""
 
     class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
         """Rule that moved a product."""
@@ -192,6 +195,8 @@ class Move(google.protobuf.message.Message):
     """Products above it are not shown: near-duplicates are collapsed into better ones, and products deleted meanwhile
     are skipped.
     """
+    CAUSE_OBJECTIVE: Move.Cause.ValueType  # 8
+    """The scene's objective: products with a higher expected value were moved above those with a lower one."""
 
     CAUSE_FIELD_NUMBER: builtins.int
     PLACES_FIELD_NUMBER: builtins.int
@@ -208,6 +213,91 @@ class Move(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["cause", b"cause", "places", b"places"]) -> None: ...
 
 Global___Move: typing_extensions.TypeAlias = Move
+
+@typing.final
+class ScoreNote(google.protobuf.message.Message):
+    """Data that the scores of an answer lack, or that they use in another form. Does not lower the quality of the answer."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    class _Cause:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _CauseEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[ScoreNote._Cause.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        CAUSE_UNSPECIFIED: ScoreNote._Cause.ValueType  # 0
+        """Unspecified."""
+        CAUSE_NUMBER_MISSING: ScoreNote._Cause.ValueType  # 1
+        """Products lack the number: the part is 0 for them, and a part that all of them lack is left out. For the objective:
+        they lack the price or the cost, and keep their relevance.
+        """
+        CAUSE_COST_ABOVE_PRICE: ScoreNote._Cause.ValueType  # 2
+        """The cost is above the price: the part "margin" is 0."""
+        CAUSE_OTHER_CURRENCY: ScoreNote._Cause.ValueType  # 3
+        """The currency of the cost is not that of the price, or, for the objective, the price is in another currency than
+        most: as if the number were missing.
+        """
+        CAUSE_RATING_WITHOUT_COUNT: ScoreNote._Cause.ValueType  # 4
+        """Ratings have no count: they count as if they were a single one."""
+        CAUSE_CHANCE_BY_CLICKS: ScoreNote._Cause.ValueType  # 5
+        """Too few purchases after impressions to learn the probability of a purchase: it is that of a click, multiplied by
+        the catalog's purchases for each click.
+        """
+        CAUSE_CHANCE_BY_FORMULA: ScoreNote._Cause.ValueType  # 6
+        """Too few events after impressions to learn probabilities: a formula replaces them (see Diversity.objective of the
+        ranker), and expected values can only be compared within the answer.
+        """
+        CAUSE_NOT_APPLIED: ScoreNote._Cause.ValueType  # 7
+        """The ranker did not answer: the objective was not applied."""
+
+    class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
+        """What is missing, or was replaced."""
+
+    CAUSE_UNSPECIFIED: ScoreNote.Cause.ValueType  # 0
+    """Unspecified."""
+    CAUSE_NUMBER_MISSING: ScoreNote.Cause.ValueType  # 1
+    """Products lack the number: the part is 0 for them, and a part that all of them lack is left out. For the objective:
+    they lack the price or the cost, and keep their relevance.
+    """
+    CAUSE_COST_ABOVE_PRICE: ScoreNote.Cause.ValueType  # 2
+    """The cost is above the price: the part "margin" is 0."""
+    CAUSE_OTHER_CURRENCY: ScoreNote.Cause.ValueType  # 3
+    """The currency of the cost is not that of the price, or, for the objective, the price is in another currency than
+    most: as if the number were missing.
+    """
+    CAUSE_RATING_WITHOUT_COUNT: ScoreNote.Cause.ValueType  # 4
+    """Ratings have no count: they count as if they were a single one."""
+    CAUSE_CHANCE_BY_CLICKS: ScoreNote.Cause.ValueType  # 5
+    """Too few purchases after impressions to learn the probability of a purchase: it is that of a click, multiplied by
+    the catalog's purchases for each click.
+    """
+    CAUSE_CHANCE_BY_FORMULA: ScoreNote.Cause.ValueType  # 6
+    """Too few events after impressions to learn probabilities: a formula replaces them (see Diversity.objective of the
+    ranker), and expected values can only be compared within the answer.
+    """
+    CAUSE_NOT_APPLIED: ScoreNote.Cause.ValueType  # 7
+    """The ranker did not answer: the objective was not applied."""
+
+    PART_FIELD_NUMBER: builtins.int
+    CAUSE_FIELD_NUMBER: builtins.int
+    PRODUCT_COUNT_FIELD_NUMBER: builtins.int
+    part: builtins.str
+    """Part of the score ("margin"), or "objective"."""
+    cause: Global___ScoreNote.Cause.ValueType
+    """What is missing."""
+    product_count: builtins.int
+    """Number of candidates that it concerns. 0 if it concerns the answer."""
+    def __init__(
+        self,
+        *,
+        part: builtins.str = ...,
+        cause: Global___ScoreNote.Cause.ValueType = ...,
+        product_count: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cause", b"cause", "part", b"part", "product_count", b"product_count"]) -> None: ...
+
+Global___ScoreNote: typing_extensions.TypeAlias = ScoreNote
 
 @typing.final
 class Reason(google.protobuf.message.Message):
@@ -424,8 +514,8 @@ class Versions(google.protobuf.message.Message):
     service_version: builtins.str
     """Version of the gateway that answered."""
     objective: builtins.str
-    """What the scene is meant to increase: "clicks", "purchases" or "revenue". Empty if the scene's file does not say. A
-    label for reports: it does not change the order.
+    """What the scene is meant to increase: "clicks", "conversion" ("purchases" in older files), "revenue" or "margin".
+    Empty if the scene's file does not say. It changes the order only if the scene gives it a strength.
     """
     @property
     def spaces(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SpaceVersion]:

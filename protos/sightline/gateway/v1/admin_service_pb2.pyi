@@ -596,6 +596,7 @@ class DiffSceneResponse(google.protobuf.message.Message):
     WARNINGS_FIELD_NUMBER: builtins.int
     VERSION_FIELD_NUMBER: builtins.int
     CHANGED_VERSION_FIELD_NUMBER: builtins.int
+    EXPECTED_FIELD_NUMBER: builtins.int
     answer_count: builtins.int
     """Number of answers compared."""
     skipped_count: builtins.int
@@ -632,6 +633,12 @@ class DiffSceneResponse(google.protobuf.message.Message):
     def warnings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneProblem]:
         """Warnings about the changed file."""
 
+    @property
+    def expected(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ExpectedFigure]:
+        """Expected clicks, purchases, revenue and margin. Empty if the ranker has not learned probabilities from impressions;
+        revenue and margin also if no prices or costs are known.
+        """
+
     def __init__(
         self,
         *,
@@ -647,10 +654,85 @@ class DiffSceneResponse(google.protobuf.message.Message):
         warnings: collections.abc.Iterable[Global___SceneProblem] | None = ...,
         version: builtins.str = ...,
         changed_version: builtins.str = ...,
+        expected: collections.abc.Iterable[Global___ExpectedFigure] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["answer_count", b"answer_count", "answers", b"answers", "changed_count", b"changed_count", "changed_place_share", b"changed_place_share", "changed_version", b"changed_version", "changes", b"changes", "exposures", b"exposures", "figures", b"figures", "replaced_share", b"replaced_share", "skipped_count", b"skipped_count", "version", b"version", "warnings", b"warnings"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["answer_count", b"answer_count", "answers", b"answers", "changed_count", b"changed_count", "changed_place_share", b"changed_place_share", "changed_version", b"changed_version", "changes", b"changes", "expected", b"expected", "exposures", b"exposures", "figures", b"figures", "replaced_share", b"replaced_share", "skipped_count", b"skipped_count", "version", b"version", "warnings", b"warnings"]) -> None: ...
 
 Global___DiffSceneResponse: typing_extensions.TypeAlias = DiffSceneResponse
+
+@typing.final
+class ExpectedFigure(google.protobuf.message.Message):
+    """An expected figure for 100 answers, by the products' probabilities of a click or purchase, as learned from impressions,
+    and by those of their places to be examined. Intervals are of 95%, by resampling the answers: they do not cover the
+    errors of the learned probabilities.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: builtins.int
+    BEFORE_FIELD_NUMBER: builtins.int
+    AFTER_FIELD_NUMBER: builtins.int
+    CHANGE_FIELD_NUMBER: builtins.int
+    ANSWER_COUNT_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """"clicks", "purchases", "revenue" or "margin"."""
+    currency_code: builtins.str
+    """ISO 4217 code of revenue and margin; otherwise empty."""
+    answer_count: builtins.int
+    """Number of answers."""
+    @property
+    def before(self) -> Global___EstimatedValue:
+        """Before the change."""
+
+    @property
+    def after(self) -> Global___EstimatedValue:
+        """After the change."""
+
+    @property
+    def change(self) -> Global___EstimatedValue:
+        """After less before, of the same answers."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        currency_code: builtins.str = ...,
+        before: Global___EstimatedValue | None = ...,
+        after: Global___EstimatedValue | None = ...,
+        change: Global___EstimatedValue | None = ...,
+        answer_count: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["after", b"after", "before", b"before", "change", b"change"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["after", b"after", "answer_count", b"answer_count", "before", b"before", "change", b"change", "currency_code", b"currency_code", "name", b"name"]) -> None: ...
+
+Global___ExpectedFigure: typing_extensions.TypeAlias = ExpectedFigure
+
+@typing.final
+class EstimatedValue(google.protobuf.message.Message):
+    """A value with its 95% interval."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: builtins.int
+    LOWER_FIELD_NUMBER: builtins.int
+    UPPER_FIELD_NUMBER: builtins.int
+    value: builtins.float
+    """The estimate."""
+    lower: builtins.float
+    """Lower bound."""
+    upper: builtins.float
+    """Upper bound."""
+    def __init__(
+        self,
+        *,
+        value: builtins.float = ...,
+        lower: builtins.float = ...,
+        upper: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["lower", b"lower", "upper", b"upper", "value", b"value"]) -> None: ...
+
+Global___EstimatedValue: typing_extensions.TypeAlias = EstimatedValue
 
 @typing.final
 class ExposureChange(google.protobuf.message.Message):

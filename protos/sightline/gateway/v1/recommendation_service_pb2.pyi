@@ -500,6 +500,7 @@ class RecommendResponse(google.protobuf.message.Message):
     REQUEST_COST_MS_FIELD_NUMBER: builtins.int
     CORRECTED_QUERIES_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
+    SCORE_NOTES_FIELD_NUMBER: builtins.int
     no_good_match: builtins.bool
     """True if no product is near enough to the signals. The results are the nearest products."""
     hidden_count: builtins.int
@@ -570,6 +571,10 @@ class RecommendResponse(google.protobuf.message.Message):
         there are none.
         """
 
+    @property
+    def score_notes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScoreNote]:
+        """What the scores of this answer lack: numbers of products, or events for the scene's objective. On the first page."""
+
     def __init__(
         self,
         *,
@@ -592,9 +597,10 @@ class RecommendResponse(google.protobuf.message.Message):
         request_cost_ms: builtins.float = ...,
         corrected_queries: collections.abc.Iterable[Global___CorrectedQuery] | None = ...,
         labels: collections.abc.Iterable[Global___SignalLabel] | None = ...,
+        score_notes: collections.abc.Iterable[sightline.common.v1.answer_pb2.ScoreNote] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "corrected_queries", b"corrected_queries", "degradations", b"degradations", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "labels", b"labels", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "corrected_queries", b"corrected_queries", "degradations", b"degradations", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "labels", b"labels", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "results", b"results", "score_notes", b"score_notes", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
 
 Global___RecommendResponse: typing_extensions.TypeAlias = RecommendResponse
 
@@ -751,6 +757,7 @@ class RecommendedProduct(google.protobuf.message.Message):
     MOVES_FIELD_NUMBER: builtins.int
     SCORE_FIELD_NUMBER: builtins.int
     SCORE_EVENT_FIELD_NUMBER: builtins.int
+    EXPECTED_VALUE_FIELD_NUMBER: builtins.int
     rank: builtins.int
     """Rank in the whole answer, from 1."""
     raw_score: builtins.float
@@ -765,6 +772,11 @@ class RecommendedProduct(google.protobuf.message.Message):
     """
     score_event: sightline.common.v1.event_pb2.EventType.ValueType
     """Event whose probability `score` is. EVENT_TYPE_UNSPECIFIED if there is no score."""
+    expected_value: builtins.float
+    """What the product is expected to bring each time that its place is looked at, by the scene's objective: clicks,
+    purchases, or money in the currency of its price. Set with `explain`, on the first page, if the objective has a
+    strength and the product is among those that it reorders. Expected margins reveal costs: they are not for browsers.
+    """
     @property
     def product(self) -> sightline.common.v1.product_pb2.Product:
         """The product as currently stored; with ANSWER_QUALITY_SNAPSHOT as the gateway last read it."""
@@ -811,9 +823,13 @@ class RecommendedProduct(google.protobuf.message.Message):
         moves: collections.abc.Iterable[sightline.common.v1.answer_pb2.Move] | None = ...,
         score: builtins.float | None = ...,
         score_event: sightline.common.v1.event_pb2.EventType.ValueType = ...,
+        expected_value: builtins.float | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_score", b"_score", "product", b"product", "score", b"score"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_score", b"_score", "branches", b"branches", "collapsed_product_ids", b"collapsed_product_ids", "matched_image_id", b"matched_image_id", "moves", b"moves", "parts", b"parts", "product", b"product", "rank", b"rank", "raw_score", b"raw_score", "reasons", b"reasons", "score", b"score", "score_event", b"score_event", "score_rank", b"score_rank"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_expected_value", b"_expected_value", "_score", b"_score", "expected_value", b"expected_value", "product", b"product", "score", b"score"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_expected_value", b"_expected_value", "_score", b"_score", "branches", b"branches", "collapsed_product_ids", b"collapsed_product_ids", "expected_value", b"expected_value", "matched_image_id", b"matched_image_id", "moves", b"moves", "parts", b"parts", "product", b"product", "rank", b"rank", "raw_score", b"raw_score", "reasons", b"reasons", "score", b"score", "score_event", b"score_event", "score_rank", b"score_rank"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_expected_value", b"_expected_value"]) -> typing.Literal["expected_value"] | None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_score", b"_score"]) -> typing.Literal["score"] | None: ...
 
 Global___RecommendedProduct: typing_extensions.TypeAlias = RecommendedProduct

@@ -632,8 +632,8 @@ class ReplayChange(google.protobuf.message.Message):
 
     @property
     def products(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
-        """Current data of the candidates: categories, brands and times for these rules. Other candidates keep the data of the
-        record.
+        """Current data of the candidates: categories, brands, times and, for an objective, prices and costs for these rules.
+        Other candidates keep the data of the record.
         """
 
     def __init__(
@@ -660,6 +660,8 @@ class ReplayAnswerResponse(google.protobuf.message.Message):
     DIFFERENCES_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     CHANGED_FIELD_NUMBER: builtins.int
+    RECOMPUTED_OUTCOME_FIELD_NUMBER: builtins.int
+    CHANGED_OUTCOME_FIELD_NUMBER: builtins.int
     equal: builtins.bool
     """True if the whole order, all raw scores and parts, calibrated scores, moves and propensities are equal bit for bit."""
     model_version: builtins.str
@@ -680,6 +682,18 @@ class ReplayAnswerResponse(google.protobuf.message.Message):
     def changed(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___AnsweredProduct]:
         """With `change`: first products by the changed rules."""
 
+    @property
+    def recomputed_outcome(self) -> Global___ExpectedOutcome:
+        """With `change`: what shoppers are expected to do with the first products as recorded. Unset if the model has not
+        learned probabilities from impressions.
+        """
+
+    @property
+    def changed_outcome(self) -> Global___ExpectedOutcome:
+        """With `change`: the same for the first products by the changed rules. Probabilities are by the recorded raw scores,
+        because changed weights give scores on another scale.
+        """
+
     def __init__(
         self,
         *,
@@ -689,11 +703,62 @@ class ReplayAnswerResponse(google.protobuf.message.Message):
         differences: collections.abc.Iterable[Global___ReplayDifference] | None = ...,
         model_version: builtins.str = ...,
         changed: collections.abc.Iterable[Global___AnsweredProduct] | None = ...,
+        recomputed_outcome: Global___ExpectedOutcome | None = ...,
+        changed_outcome: Global___ExpectedOutcome | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["record", b"record"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["changed", b"changed", "differences", b"differences", "equal", b"equal", "model_version", b"model_version", "recomputed", b"recomputed", "record", b"record"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["changed_outcome", b"changed_outcome", "recomputed_outcome", b"recomputed_outcome", "record", b"record"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["changed", b"changed", "changed_outcome", b"changed_outcome", "differences", b"differences", "equal", b"equal", "model_version", b"model_version", "recomputed", b"recomputed", "recomputed_outcome", b"recomputed_outcome", "record", b"record"]) -> None: ...
 
 Global___ReplayAnswerResponse: typing_extensions.TypeAlias = ReplayAnswerResponse
+
+@typing.final
+class ExpectedOutcome(google.protobuf.message.Message):
+    """What a shopper is expected to do with the first products of an answer: each product's probability × the probability
+    that its place is examined, relative to the first, as learned from impressions.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CLICKS_FIELD_NUMBER: builtins.int
+    PURCHASES_FIELD_NUMBER: builtins.int
+    REVENUE_FIELD_NUMBER: builtins.int
+    MARGIN_FIELD_NUMBER: builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: builtins.int
+    clicks: builtins.float
+    """Number of clicks. Unset if only purchases are known."""
+    purchases: builtins.float
+    """Number of purchases. Unset if too few are known."""
+    revenue: builtins.float
+    """Price of the purchases, in units of `currency_code`. Unset without purchases or prices."""
+    margin: builtins.float
+    """Price less cost of the purchases, in units of `currency_code`. Unset without purchases, or if no product has a
+    cost in the currency of its price.
+    """
+    currency_code: builtins.str
+    """ISO 4217 code of most prices among the candidates. Products in other currencies, and those without a price or
+    cost, count 0.
+    """
+    def __init__(
+        self,
+        *,
+        clicks: builtins.float | None = ...,
+        purchases: builtins.float | None = ...,
+        revenue: builtins.float | None = ...,
+        margin: builtins.float | None = ...,
+        currency_code: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_clicks", b"_clicks", "_margin", b"_margin", "_purchases", b"_purchases", "_revenue", b"_revenue", "clicks", b"clicks", "margin", b"margin", "purchases", b"purchases", "revenue", b"revenue"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_clicks", b"_clicks", "_margin", b"_margin", "_purchases", b"_purchases", "_revenue", b"_revenue", "clicks", b"clicks", "currency_code", b"currency_code", "margin", b"margin", "purchases", b"purchases", "revenue", b"revenue"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_clicks", b"_clicks"]) -> typing.Literal["clicks"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_margin", b"_margin"]) -> typing.Literal["margin"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_purchases", b"_purchases"]) -> typing.Literal["purchases"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_revenue", b"_revenue"]) -> typing.Literal["revenue"] | None: ...
+
+Global___ExpectedOutcome: typing_extensions.TypeAlias = ExpectedOutcome
 
 @typing.final
 class ReplayDifference(google.protobuf.message.Message):

@@ -385,9 +385,42 @@ Global___AnswerDraft: typing_extensions.TypeAlias = AnswerDraft
 
 @typing.final
 class Diversity(google.protobuf.message.Message):
-    """Rules that reorder products after scoring, applied in this order: popularity, diversity, caps, exploration."""
+    """Rules that reorder products after scoring, applied in this order: objective, popularity, diversity, caps,
+    exploration.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    class _Objective:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _ObjectiveEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Diversity._Objective.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        OBJECTIVE_UNSPECIFIED: Diversity._Objective.ValueType  # 0
+        """Nothing: the step is off."""
+        OBJECTIVE_CLICKS: Diversity._Objective.ValueType  # 1
+        """Clicks: each counts 1."""
+        OBJECTIVE_CONVERSION: Diversity._Objective.ValueType  # 2
+        """Purchases: each counts 1."""
+        OBJECTIVE_REVENUE: Diversity._Objective.ValueType  # 3
+        """Purchases: each counts the product's price."""
+        OBJECTIVE_MARGIN: Diversity._Objective.ValueType  # 4
+        """Purchases: each counts the product's price less its cost."""
+
+    class Objective(_Objective, metaclass=_ObjectiveEnumTypeWrapper):
+        """What the objective increases."""
+
+    OBJECTIVE_UNSPECIFIED: Diversity.Objective.ValueType  # 0
+    """Nothing: the step is off."""
+    OBJECTIVE_CLICKS: Diversity.Objective.ValueType  # 1
+    """Clicks: each counts 1."""
+    OBJECTIVE_CONVERSION: Diversity.Objective.ValueType  # 2
+    """Purchases: each counts 1."""
+    OBJECTIVE_REVENUE: Diversity.Objective.ValueType  # 3
+    """Purchases: each counts the product's price."""
+    OBJECTIVE_MARGIN: Diversity.Objective.ValueType  # 4
+    """Purchases: each counts the product's price less its cost."""
 
     DIVERSITY_FIELD_NUMBER: builtins.int
     POPULARITY_FIELD_NUMBER: builtins.int
@@ -397,6 +430,8 @@ class Diversity(google.protobuf.message.Message):
     CATEGORY_CAPS_FIELD_NUMBER: builtins.int
     EXPLORATION_PLACES_FIELD_NUMBER: builtins.int
     EXPLORATION_DAYS_FIELD_NUMBER: builtins.int
+    OBJECTIVE_FIELD_NUMBER: builtins.int
+    OBJECTIVE_STRENGTH_FIELD_NUMBER: builtins.int
     diversity: builtins.float
     """Strength of diversification, 0 (off) to 1: maximal marginal relevance (Carbonell, Goldstein 1998). The next product
     is the one with the largest (1 − diversity) × relevance − diversity × similarity to the most similar product above
@@ -417,6 +452,15 @@ class Diversity(google.protobuf.message.Message):
     """
     exploration_days: builtins.float
     """Age below which a product is new, in days since the catalog first stored it, up to 3,650. Default: 30."""
+    objective: Global___Diversity.Objective.ValueType
+    """Objective. The relevance of the other rules becomes (1 − strength) × relevance + strength × expected value, where
+    the expected value is the product's probability of the event × what the event counts, scaled from 0 (lowest in the
+    window) to 1 (highest). Probabilities are those that the model learned from impressions. Without them, 10^(r − 1)
+    for the relevance r replaces them. Products without a price or cost, or with a price in another currency than
+    most, keep their relevance.
+    """
+    objective_strength: builtins.float
+    """Strength of the objective, 0 (off) to 1 (the order is that of the expected values)."""
     @property
     def category_caps(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CategoryCap]:
         """Maximum number of products of one category in these places. Empty means no limit."""
@@ -438,8 +482,10 @@ class Diversity(google.protobuf.message.Message):
         category_caps: collections.abc.Iterable[Global___CategoryCap] | None = ...,
         exploration_places: collections.abc.Iterable[builtins.int] | None = ...,
         exploration_days: builtins.float = ...,
+        objective: Global___Diversity.Objective.ValueType = ...,
+        objective_strength: builtins.float = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["brand_cap", b"brand_cap", "cap_places", b"cap_places", "category_caps", b"category_caps", "diversity", b"diversity", "exploration_days", b"exploration_days", "exploration_places", b"exploration_places", "popularity", b"popularity", "window", b"window"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["brand_cap", b"brand_cap", "cap_places", b"cap_places", "category_caps", b"category_caps", "diversity", b"diversity", "exploration_days", b"exploration_days", "exploration_places", b"exploration_places", "objective", b"objective", "objective_strength", b"objective_strength", "popularity", b"popularity", "window", b"window"]) -> None: ...
 
 Global___Diversity: typing_extensions.TypeAlias = Diversity
 
@@ -571,6 +617,8 @@ class RankResponse(google.protobuf.message.Message):
     SEEN_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     ACTED_CONTROLS_FIELD_NUMBER: builtins.int
     CONTROL_MERITS_FIELD_NUMBER: builtins.int
+    EXPECTED_VALUES_FIELD_NUMBER: builtins.int
+    SCORE_NOTES_FIELD_NUMBER: builtins.int
     hidden_count: builtins.int
     """Number of candidates dropped because the shopper hid them."""
     seen_count: builtins.int
@@ -660,6 +708,16 @@ class RankResponse(google.protobuf.message.Message):
         if no control is `by_merit`.
         """
 
+    @property
+    def expected_values(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """With an objective and `explain`: expected value of each product, in units of the prices' currency or in events. NaN
+        for products without one, and for those after the window. Empty otherwise.
+        """
+
+    @property
+    def score_notes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScoreNote]:
+        """With an objective: what its values lack."""
+
     def __init__(
         self,
         *,
@@ -685,8 +743,10 @@ class RankResponse(google.protobuf.message.Message):
         seen_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         acted_controls: collections.abc.Iterable[builtins.str] | None = ...,
         control_merits: collections.abc.Iterable[builtins.float] | None = ...,
+        expected_values: collections.abc.Iterable[builtins.float] | None = ...,
+        score_notes: collections.abc.Iterable[sightline.common.v1.answer_pb2.ScoreNote] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["acted_controls", b"acted_controls", "collapsed", b"collapsed", "collapsed_count", b"collapsed_count", "control_merits", b"control_merits", "degradations", b"degradations", "hidden_count", b"hidden_count", "hidden_product_ids", b"hidden_product_ids", "model_version", b"model_version", "moves", b"moves", "parts", b"parts", "product_ids", b"product_ids", "propensities", b"propensities", "raw_scores", b"raw_scores", "reasons", b"reasons", "recorded", b"recorded", "score_event", b"score_event", "score_ranks", b"score_ranks", "scores", b"scores", "seen_count", b"seen_count", "seen_product_ids", b"seen_product_ids", "stage_timings", b"stage_timings", "total_count", b"total_count"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["acted_controls", b"acted_controls", "collapsed", b"collapsed", "collapsed_count", b"collapsed_count", "control_merits", b"control_merits", "degradations", b"degradations", "expected_values", b"expected_values", "hidden_count", b"hidden_count", "hidden_product_ids", b"hidden_product_ids", "model_version", b"model_version", "moves", b"moves", "parts", b"parts", "product_ids", b"product_ids", "propensities", b"propensities", "raw_scores", b"raw_scores", "reasons", b"reasons", "recorded", b"recorded", "score_event", b"score_event", "score_notes", b"score_notes", "score_ranks", b"score_ranks", "scores", b"scores", "seen_count", b"seen_count", "seen_product_ids", b"seen_product_ids", "stage_timings", b"stage_timings", "total_count", b"total_count"]) -> None: ...
 
 Global___RankResponse: typing_extensions.TypeAlias = RankResponse
 

@@ -124,11 +124,18 @@ class RetrieverPort(Protocol):
         """Return the newest products that pass, newest first."""
 
     async def products(
-        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope, titles: Sequence[str] = ()
+        self,
+        catalog_id: str,
+        ids: Sequence[str],
+        scope: AnswerScope,
+        titles: Sequence[str] = (),
+        *,
+        unshown: bool = False,
     ) -> peers.ProductRows:
         """Return whole products, those of up to 1,000 that exist and pass, in the order asked.
 
         `titles`: up to 1,000 products whose titles are returned, whether they pass or not.
+        `unshown`: with fields that no answer has, such as the cost.
         """
 
     async def facets(

@@ -8,7 +8,7 @@ from gateway.model.answer import AnsweredProduct
 from gateway.model.branch import BITS, Branch
 from gateway.model.diversity import Diversity
 from gateway.model.peers import ReplayRules
-from gateway.model.replay import RankerReplay, RecordedAnswer
+from gateway.model.replay import ExpectedOutcome, RankerReplay, RecordedAnswer
 from gateway.model.scene import Scene
 from gateway.recommend.recommend import recommend
 from gateway.recommend.scene_diff import AnswerSample, entry_changes, gini, scene_diff
@@ -91,6 +91,42 @@ async def test_answers_that_can_t_be_computed_are_counted_and_left_out() -> None
     shop.ranker.replays.clear()
     empty = await scene_diff(SAMPLE, DEFAULT, DEFAULT, shop.ranker, shop.retriever)
     assert (empty.answer_count, empty.changed_place_share, list(empty.exposures)) == (0, 0.0, [])
+
+
+async def test_expected_figures_are_of_100_answers_with_intervals_over_answers() -> None:
+    shop = await shop_with_answers(2)
+    outcomes = (ExpectedOutcome(0.5, 0.1, 2.0, None, "EUR"), ExpectedOutcome(0.7, 0.1, 4.0))
+    for each, (key, found) in zip(outcomes, list(shop.ranker.replays.items()), strict=True):
+        after = replace(each, clicks=each.clicks + 0.1, currency="EUR")
+        shop.ranker.replays[key] = replace(found, outcome=each, changed_outcome=after)
+    found = await scene_diff(SAMPLE, DEFAULT, CHANGED, shop.ranker, shop.retriever)
+    figures = {each.name: each for each in found.expected}
+    assert figures.keys() == {"clicks", "purchases", "revenue"}
+    clicks = figures["clicks"]
+    assert (clicks.before.value, clicks.after.value) == pytest.approx((60, 70))
+    assert (clicks.before.lower, clicks.before.upper) == pytest.approx((50, 70))
+    assert (clicks.change.lower, clicks.change.upper) == pytest.approx((10, 10))
+    assert (clicks.answer_count, clicks.currency_code) == (2, "")
+    revenue = figures["revenue"]  # the other answer names no currency
+    assert (revenue.answer_count, revenue.currency_code, revenue.before.value) == (1, "EUR", 200)
+
+
+async def test_without_learned_chances_there_are_no_expected_figures() -> None:
+    shop = await shop_with_answers(1)
+    found = await scene_diff(SAMPLE, DEFAULT, CHANGED, shop.ranker, shop.retriever)
+    assert found.expected == ()
+
+
+async def test_the_changed_objective_ranks_again() -> None:
+    shop = await shop_with_answers(1)
+    margin = replace(DEFAULT, objective="margin", objective_strength=0.5)
+    found = await scene_diff(SAMPLE, DEFAULT, margin, shop.ranker, shop.retriever)
+    rules = dict(shop.ranker.calls)["replay"]
+    assert (rules.objective.goal, rules.objective.strength) == ("margin", 0.5)
+    assert [(each.path, each.replayed) for each in found.changes] == [
+        ("objective", True),
+        ("objective_strength", True),
+    ]
 
 
 def test_gini_is_0_where_all_have_the_same_and_rises_to_who_has_all() -> None:

@@ -93,6 +93,47 @@ async def test_an_objective_that_is_not_known_is_invalid():
     assert caught.value.violations[0].field == "toml.objective"
 
 
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("objective_strength = 0.5", "toml.objective_strength"),
+        ('objective = "margin"\nobjective_strength = 1.1', "toml.objective_strength"),
+        ("[parts_with_signals]\nmargin = -1", "toml.parts_with_signals.margin"),
+        ("[parts_with_signals]\nmargins = 1", "toml.parts_with_signals"),
+        (
+            '[parts_without_signals]\ntaste = 1\n"attribute.abv" = 1',
+            "toml.parts_without_signals.attribute.abv",
+        ),
+        ("[numbers]\nplenty_of_stock = 0", "toml.numbers.plenty_of_stock"),
+        ("[numbers]\nusual_rating = 6.0", "toml.numbers.usual_rating"),
+        ("[numbers.attributes.abv]\nleast = 2\nmost = 2", "toml.numbers.attributes.abv"),
+        ("[numbers.attributes.abv]\nleast = 2\nmost = inf", "toml.numbers.attributes.abv.most"),
+        ("[numbers.attributes.ABV]\nleast = 2\nmost = 3", "toml.numbers.attributes.ABV.[key]"),
+    ],
+)
+async def test_numbers_and_objectives_out_of_bounds_are_invalid(text: str, field: str) -> None:
+    with pytest.raises(SceneInvalid) as caught:
+        await read("home", text, parsed)
+    assert [one.field for one in caught.value.violations] == [field]
+
+
+async def test_a_scaled_attribute_is_a_part_and_without_a_weight_a_warning() -> None:
+    scale = "[numbers.attributes.abv]\nleast = 10\nmost = 15\n"
+    weights = '[parts_without_signals]\nmargin = 2\n"attribute.abv" = 1\n'
+    scene = await read("home", weights + scale, parsed)
+    assert scene.parts_without_signals == {"margin": 2, "attribute.abv": 1}
+    assert not any("abv" in each for each in warnings(scene))
+    (warning,) = [each for each in warnings(await read("home", scale, parsed)) if "abv" in each]
+    assert warning == "numbers.attributes.abv: has no weight"
+
+
+async def test_an_objective_moves_products_only_with_a_strength() -> None:
+    label = await read("home", 'objective = "margin"', parsed)
+    assert not label.applied_objective
+    scene = await read("home", 'objective = "purchases"\nobjective_strength = 0.5', parsed)
+    assert (scene.applied_objective.goal, scene.applied_objective.strength) == ("purchases", 0.5)
+
+
 def test_an_unknown_scene_is_not_found():
     with pytest.raises(SceneNotFound):
         SceneFiles().get("nope")

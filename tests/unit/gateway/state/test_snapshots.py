@@ -54,7 +54,9 @@ class Catalog:
         ]
         return columns(*within[:count])
 
-    async def products(self, catalog_id: str, ids, scope: AnswerScope, titles=()) -> ProductRows:
+    async def products(
+        self, catalog_id: str, ids, scope: AnswerScope, titles=(), *, unshown=False
+    ) -> ProductRows:
         assert len(ids) <= reading.AT_ONCE
         return ProductRows(tuple(self.rows[each] for each in ids if each in self.rows))
 

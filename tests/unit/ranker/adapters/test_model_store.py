@@ -58,6 +58,11 @@ WHOLE = dataclasses.replace(
     calibration=Calibration(
         EventType.CLICK, np.array([-1.0, 0.5]), np.array([0.01, 0.2]), sample_count=9_000
     ),
+    purchases=Calibration(
+        EventType.PURCHASE, np.array([-1.0, 0.5]), np.array([0.0, 0.02]), sample_count=9_000
+    ),
+    purchases_per_click=0.125,
+    examination=(1.0, 0.5),
     shopper_feature_names=("age_band=25-34",),
     shopper_feature_rows={"age_band=25-34": 0},
     shopper_feature_vectors=np.ones((1, 2), np.float32),
@@ -92,6 +97,9 @@ def test_a_model_with_every_part_comes_back_bit_for_bit(store: ModelStore) -> No
     assert back.calibration is not None
     assert (back.calibration.event, back.calibration.sample_count) == (EventType.CLICK, 9_000)
     np.testing.assert_array_equal(back.calibration.chances, [0.01, 0.2])
+    assert back.purchases is not None
+    assert back.purchases.event is EventType.PURCHASE
+    np.testing.assert_array_equal(back.purchases.chances, [0.0, 0.02])
 
 
 def test_a_model_of_the_first_format_is_read_as_one_without_the_newer_parts(

@@ -24,6 +24,7 @@ CAUSES = MappingProxyType(
         MoveCause.BRAND_CAP: "limit of products per brand",
         MoveCause.CATEGORY_CAP: "limit of products per category",
         MoveCause.POPULARITY: "fewer popular products",
+        MoveCause.OBJECTIVE: "a higher expected value of another product, or of this one",
         MoveCause.EXPLORATION: "a position reserved for new products",
         MoveCause.CONTROL: "pinned or buried",
         MoveCause.COLLAPSE: "near-duplicates or deleted products above it",

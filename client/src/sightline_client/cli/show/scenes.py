@@ -17,6 +17,14 @@ EXPOSURE = (
     "exposure: position r counts 1 ÷ log₂(r + 1), as in nDCG; the shares of all products add up"
     " to 100%"
 )
+EXPECTED = (
+    "expected for 100 answers, by learned chances of clicks and purchases and of positions to be"
+    " looked at; in brackets: 95% intervals over answers"
+)
+NO_EXPECTED = (
+    "Expected clicks, revenue and margin: NOT MEASURED, as the model has not learned chances from"
+    " impressions."
+)
 NOT_REPLAYED = "no: it selects the candidates"
 
 
@@ -109,6 +117,34 @@ def difference(value: pb.DiffSceneResponse) -> RenderableType:
         *(Text(plain(line(each)), style="yellow") for each in value.warnings),
         changes(value.changes),
         grid(("total", "before", "after"), figures, right=("before", "after")),
+        *expected(value),
         grid(columns, shown, right=columns[2:]),
         Text(EXPOSURE, style="dim"),
     )
+
+
+def expected(value: pb.DiffSceneResponse) -> Iterable[RenderableType]:
+    """Yield the table of expected figures, or why there is none."""
+    if value.answer_count and not value.expected:
+        yield Text(NO_EXPECTED, style="dim")
+    if value.expected:
+        columns = ("expected", "before", "after", "change")
+        rows = (
+            (f"{each.name} {each.currency_code}".strip(), *expected_cells(each))
+            for each in value.expected
+        )
+        yield grid(columns, rows, right=columns[1:])
+        yield Text(EXPECTED, style="dim")
+
+
+def expected_cells(each: pb.ExpectedFigure) -> tuple[str, str, str]:
+    """Write an expected figure before and after a change, and the change."""
+    return estimated(each.before), estimated(each.after), estimated(each.change, sign="+")
+
+
+def estimated(value: pb.EstimatedValue, sign: str = "") -> str:
+    """Write a value with its interval."""
+    one, lower, upper = (
+        f"{number:{sign},.2f}" for number in (value.value, value.lower, value.upper)
+    )
+    return f"{one} ({lower} to {upper})"

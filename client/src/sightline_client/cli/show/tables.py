@@ -288,12 +288,20 @@ def _notes(value: answers.Recommendations) -> list[Text]:
             of = f"{each.scene}: {each.control}" if each.scene else each.control
             became = each.outcome.lower().replace("_", " ")
             notes.append(Text(f"Control {plain(of)}: {plain(each.product_id)} {became}"))
+    notes += map(score_note, value.score_notes)
     if value.hidden_count:
         notes.append(Text(f"Left out because the shopper hid them: {value.hidden_count}"))
     if value.experiment_arms:
         arms = ", ".join(map(plain, value.experiment_arms))
         notes.append(Text(f"Experiment arms: {arms}"))
     return notes
+
+
+def score_note(value: answers.ScoreNote) -> Text:
+    """Say what the scores lack."""
+    count = f" ({value.product_count:,} candidates)" if value.product_count else ""
+    became = value.cause.lower().replace("_", " ")
+    return Text(f"Score {plain(value.part)}: {became}{count}", style="yellow")
 
 
 def poor(value: answers.Recommendations) -> str:

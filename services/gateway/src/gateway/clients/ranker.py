@@ -35,7 +35,8 @@ from gateway.model.peers import (
 from gateway.model.query import Shopper
 from gateway.model.reasons import Reason
 from gateway.model.replay import RankerReplay
-from gateway.model.scene import AnchorSource
+from gateway.model.scene import AnchorSource, AppliedObjective, Objective
+from gateway.model.score_notes import ScoreNote
 from gateway.ports import ExperimentKeeper, RankerPort
 from servicekit.channel import idempotent
 from servicekit.errors import Internal
@@ -87,6 +88,17 @@ _SOURCES: Mapping[AnchorSource, ranking_pb.Anchors.Source.ValueType] = MappingPr
         AnchorSource.VIEWED: ranking_pb.Anchors.SOURCE_VIEWED,
         AnchorSource.CART: ranking_pb.Anchors.SOURCE_CART,
         AnchorSource.BOUGHT: ranking_pb.Anchors.SOURCE_BOUGHT,
+    }
+)
+
+
+_GOALS: Mapping[Objective, ranking_pb.Diversity.Objective.ValueType] = MappingProxyType(
+    {
+        Objective.CLICKS: ranking_pb.Diversity.OBJECTIVE_CLICKS,
+        Objective.CONVERSION: ranking_pb.Diversity.OBJECTIVE_CONVERSION,
+        Objective.PURCHASES: ranking_pb.Diversity.OBJECTIVE_CONVERSION,
+        Objective.REVENUE: ranking_pb.Diversity.OBJECTIVE_REVENUE,
+        Objective.MARGIN: ranking_pb.Diversity.OBJECTIVE_MARGIN,
     }
 )
 
@@ -158,7 +170,7 @@ class RankerClient(RankerPort, ExperimentKeeper):
             top_k=order.top_k,
             drop_seen=order.drop_seen,
             seed=order.seed,
-            diversity=_diversity(order.diversity),
+            diversity=_diversity(order.diversity, order.objective),
             explain=order.explain,
             time_micros=order.time_micros,
             reason_top_k=order.reason_count,
@@ -226,7 +238,7 @@ class RankerClient(RankerPort, ExperimentKeeper):
         )
         if rules is not None:
             request.change.weights.extend(_weights(rules.weights))
-            request.change.diversity.CopyFrom(_diversity(rules.diversity))
+            request.change.diversity.CopyFrom(_diversity(rules.diversity, rules.objective))
             request.change.products.CopyFrom(columns_of(rules.products))
         return replay_of(await self._caller.call(self._answers.ReplayAnswer, request))
 
@@ -360,6 +372,7 @@ def _ranked(
         event=answer.score_event,
         reasons=_reasons(answer.reasons),
         contributions=_contributions(answer.parts),
+        expected_values=answer.expected_values,
         total=max(answer.total_count, len(ids)),
     )
     return Ranked(
@@ -375,6 +388,7 @@ def _ranked(
         seen_pins=tuple(answer.seen_product_ids),
         acted=tuple(answer.acted_controls),
         merits=_merits(answer, candidates),
+        notes=[ScoreNote(each.part, each.cause, each.product_count) for each in answer.score_notes],
     )
 
 
@@ -396,6 +410,7 @@ def _check_columns(answer: ranking_pb.RankResponse, known: Mapping[str, int]) ->
         answer.moves,
         answer.propensities,
         answer.collapsed,
+        answer.expected_values,
     )
     lengths = {
         len(answer.raw_scores),
@@ -423,6 +438,10 @@ def _contributions(parts: Iterable[ranking_pb.PartColumn]) -> Mapping[str, Seque
 
 
 @lru_cache(64)
-def _diversity(value: Diversity) -> ranking_pb.Diversity:
+def _diversity(value: Diversity, objective: AppliedObjective) -> ranking_pb.Diversity:
     caps = [ranking_pb.CategoryCap(level=level, cap=most) for level, most in value.category_caps]
-    return ranking_pb.Diversity(**asdict(value) | {"category_caps": caps})
+    message = ranking_pb.Diversity(**asdict(value) | {"category_caps": caps})
+    if objective:
+        message.objective = _GOALS[objective.goal]
+        message.objective_strength = objective.strength
+    return message

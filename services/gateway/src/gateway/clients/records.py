@@ -1,13 +1,14 @@
 """Conversion of answer records to the ranker's messages and back."""
 
 from dataclasses import replace
+from typing import Literal
 
 from gateway.clients import messages
 from gateway.clients.columns import order_message, order_of
 from gateway.model.answer import AnswerRecord
 from gateway.model.branch import Branch
 from gateway.model.candidates import FusedCandidates
-from gateway.model.replay import Difference, RankerReplay, RecordedAnswer
+from gateway.model.replay import Difference, ExpectedOutcome, RankerReplay, RecordedAnswer
 from servicekit.requests import timestamp
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
@@ -94,4 +95,22 @@ def replay_of(message: answers_pb.ReplayAnswerResponse) -> RankerReplay:
         ),
         model_version=message.model_version,
         changed=tuple(map(messages.answered_product, message.changed)),
+        outcome=_outcome(message, "recomputed_outcome"),
+        changed_outcome=_outcome(message, "changed_outcome"),
+    )
+
+
+def _outcome(
+    message: answers_pb.ReplayAnswerResponse,
+    field: Literal["recomputed_outcome", "changed_outcome"],
+) -> ExpectedOutcome | None:
+    if not message.HasField(field):
+        return None
+    found: answers_pb.ExpectedOutcome = getattr(message, field)
+    return ExpectedOutcome(
+        clicks=found.clicks if found.HasField("clicks") else None,
+        purchases=found.purchases if found.HasField("purchases") else None,
+        revenue=found.revenue if found.HasField("revenue") else None,
+        margin=found.margin if found.HasField("margin") else None,
+        currency=found.currency_code,
     )

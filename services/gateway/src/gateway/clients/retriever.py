@@ -202,7 +202,13 @@ class RetrieverClient(RetrieverPort):
         return gathered([(page, range(len(page.product_ids))) for page in pages])
 
     async def products(
-        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope, titles: Sequence[str] = ()
+        self,
+        catalog_id: str,
+        ids: Sequence[str],
+        scope: AnswerScope,
+        titles: Sequence[str] = (),
+        *,
+        unshown: bool = False,
     ) -> ProductRows:
         request = products_pb.BatchGetProductsRequest(
             catalog_id=catalog_id,
@@ -210,6 +216,7 @@ class RetrieverClient(RetrieverPort):
             filter=filter_of(scope),
             view=products_pb.PRODUCT_VIEW_FULL,
             title_product_ids=titles,
+            unshown=unshown,
         )
         answer = await self._call(self._products.BatchGetProducts, request, scope)
         self._sized(catalog_id, answer.catalog_product_count)

@@ -1,5 +1,6 @@
 """The final order of an answer, its products and its record."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -46,6 +47,8 @@ class AnsweredProduct:
     """Features of each part, by part; only if requested, never recorded."""
     propensity: float = 0.0
     """Probability that it was placed at its rank, 0 to 1; 0 if unknown."""
+    expected_value: float | None = None
+    """Expected value by the objective; only if requested, never recorded."""
 
 
 FUSED = "fusion"
@@ -81,6 +84,8 @@ class AnswerOrder:
     """Reasons of the first products; those of the others were not requested."""
     contributions: Mapping[str, Sequence[Contributions]] = field(default_factory=dict)
     """Features of each part of the first products, by part; only if requested."""
+    expected_values: Sequence[float] = ()
+    """Expected values by the objective, NaN if none; only if requested."""
     offset: int = 0
     """Index of its first product in the whole order, from 0."""
     total: int = 0
@@ -136,7 +141,12 @@ class AnswerOrder:
             }
             if contributions is None
             else contributions,
+            expected_value=self._expected(row),
         )
+
+    def _expected(self, row: int) -> float | None:
+        value = self.expected_values[row] if self.expected_values else math.nan
+        return None if math.isnan(value) else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from gateway.model.diversity import Diversity
 from gateway.model.filters import CallersFilter
 from gateway.model.query import Shopper
 from gateway.model.reasons import Reason
-from gateway.model.scene import AnchorSource
+from gateway.model.scene import AnchorSource, AppliedObjective
+from gateway.model.score_notes import ScoreNote
 from gateway.model.versions import Freshness, SpaceVersion
 from servicekit.errors import ServiceError
 
@@ -304,6 +305,7 @@ class ReplayRules:
     diversity: Diversity
     products: Sequence[ProductRow]
     """Current data of the candidates."""
+    objective: AppliedObjective = AppliedObjective()  # noqa: RUF009  # frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +321,7 @@ class RankRequest:
     drop_seen: bool
     seed: int
     diversity: Diversity = field(default_factory=Diversity)
+    objective: AppliedObjective = AppliedObjective()  # noqa: RUF009  # frozen
     time_micros: int = 0
     """When the request was made, microseconds since 1970 (UTC); 0: now."""
     explain: bool = False
@@ -366,6 +369,8 @@ class Ranked:
     """Controls that changed the first page."""
     merits: Mapping[str, float] = field(default_factory=dict)
     """By control: its products' share of the relevance of the best candidates, 0 to 1."""
+    notes: Sequence[ScoreNote] = ()
+    """What the objective lacks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class MoveCause(IntEnum):
     EXPLORATION = 5
     CONTROL = 6
     COLLAPSE = 7
+    OBJECTIVE = 8
 
 
 @dataclass(frozen=True, slots=True)

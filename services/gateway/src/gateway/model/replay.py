@@ -48,6 +48,18 @@ class RecordedAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedOutcome:
+    """What a shopper is expected to do with the first products of an answer; `None` if unknown."""
+
+    clicks: float | None = None
+    purchases: float | None = None
+    revenue: float | None = None
+    margin: float | None = None
+    currency: str = ""
+    """ISO 4217 code of revenue and margin."""
+
+
+@dataclass(frozen=True, slots=True)
 class RankerReplay:
     """The ranker's recomputation of an answer."""
 
@@ -59,3 +71,7 @@ class RankerReplay:
     model_version: str = ""
     changed: Sequence[AnsweredProduct] = ()
     """First products by changed rules, if given."""
+    outcome: ExpectedOutcome | None = None
+    """Of `recomputed`; `None` if the ranker has learned no probabilities."""
+    changed_outcome: ExpectedOutcome | None = None
+    """Of `changed`."""

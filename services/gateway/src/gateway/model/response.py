@@ -11,6 +11,7 @@ from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
 from gateway.model.match import Match
 from gateway.model.quality import Quality
 from gateway.model.reasons import Reason
+from gateway.model.score_notes import ScoreNote
 from gateway.model.versions import Freshness, StageTiming, Versions
 from servicekit.errors import ServiceError
 from sightline_rules.filters import Comparison
@@ -53,6 +54,8 @@ class RecommendAnswer:
     candidates: ProductColumns = NO_PRODUCTS
     """Candidates of the first page."""
     corrected: tuple[CorrectedQuery, ...] = ()
+    score_notes: tuple[ScoreNote, ...] = ()
+    """What scores lack, on the first page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Scenes: named configurations of answers."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from pydantic import dataclasses as checked
 
 from gateway.model.branch import RECOMMENDERS, SIMILARITY_BRANCHES, Branch
 from gateway.model.controls import ControlRule, consistent
-from gateway.model.diversity import Diversity
+from gateway.model.diversity import Diversity, Share
 from gateway.model.match import Thresholds
 from gateway.model.quality import NamedQuality, Quality
 from sightline_rules.categories import MAX_LEVELS
@@ -30,8 +30,22 @@ class Objective(StrEnum):
 
     UNSPECIFIED = ""
     CLICKS = "clicks"
+    CONVERSION = "conversion"
     PURCHASES = "purchases"
+    """The same as conversion, in files from before 0.22."""
     REVENUE = "revenue"
+    MARGIN = "margin"
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedObjective:
+    """Objective that reorders products."""
+
+    goal: Objective = Objective.UNSPECIFIED
+    strength: float = 0.0
+
+    def __bool__(self) -> bool:
+        return self.goal is not Objective.UNSPECIFIED and self.strength > 0
 
 
 class AnchorSource(StrEnum):
@@ -56,6 +70,15 @@ LABELS_PART = 0.1
 FRESHNESS = "freshness"
 """Part of a raw score by the age of a product in the catalog."""
 
+RATING, STOCK, MARGIN = "rating", "stock", "margin"
+"""Parts of a raw score by numbers of a product."""
+
+ATTRIBUTE = "attribute."
+"""Prefix of parts by number attributes."""
+
+NUMBERS = (FRESHNESS, RATING, STOCK, MARGIN)
+"""Parts by numbers that every product may have."""
+
 BEHAVIOUR = ("taste", "session", "item_item", "bought_together", "trend", "popularity")
 """Parts that the ranker computes for every candidate, independent of its branch."""
 
@@ -77,9 +100,11 @@ def _each_branch(weights: Mapping[Branch, float]) -> Mapping[Branch, float]:
 
 
 def _known_parts(weights: Mapping[str, float]) -> Mapping[str, float]:
-    known = {*SCORED, Branch.COLLABORATIVE, Branch.GIVEN, FRESHNESS, *BEHAVIOUR}
-    if unknown := weights.keys() - known:
-        raise ValueError(f"unknown parts {sorted(unknown)}; there are {sorted(map(str, known))}")
+    known = {*SCORED, Branch.COLLABORATIVE, Branch.GIVEN, *NUMBERS, *BEHAVIOUR}
+    unknown = [part for part in weights if part not in known and not part.startswith(ATTRIBUTE)]
+    if unknown:
+        parts = [*sorted(map(str, known)), f"{ATTRIBUTE}NAME"]
+        raise ValueError(f"unknown parts {sorted(unknown)}; there are {parts}")
     return weights
 
 
@@ -101,6 +126,36 @@ class Budgets:
             raise ValueError("must rise: embed ≤ candidates ≤ fallback ≤ rank")
 
 
+Number = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]
+
+
+@checked.dataclass(frozen=True, slots=True, config=_FILES)
+class AttributeScale:
+    """Numbers of an attribute that are 0 and 1 as a part of the raw score."""
+
+    least: Number
+    most: Number
+
+    def __post_init__(self) -> None:
+        if not self.least < self.most:
+            raise ValueError("least must be below most")
+
+
+@checked.dataclass(frozen=True, slots=True, config=_FILES)
+class NumberScales:
+    """Scales of the parts of raw scores by numbers of a product."""
+
+    usual_rating: Annotated[float, Field(ge=0, le=5)] = 4.0
+    usual_rating_count: Annotated[int, Field(ge=0, le=1_000_000)] = 10
+    """Number of ratings of `usual_rating` that each rating is averaged with."""
+    plenty_of_stock: Annotated[int, Field(ge=1, le=1_000_000_000)] = 20
+    attributes: Annotated[
+        Mapping[Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,54}$")], AttributeScale],
+        Field(max_length=8),
+    ] = field(default_factory=dict)
+    """By attribute."""
+
+
 @checked.dataclass(frozen=True, slots=True, config=_FILES)
 class SceneRanking:
     """Ranking of a scene."""
@@ -117,7 +172,9 @@ class Scene:
     version: str
     """Hash of the content."""
     objective: Objective = Objective.UNSPECIFIED
-    """A label for reports; does not affect the order."""
+    """In reports; affects the order by `objective_strength`."""
+    objective_strength: Share = 0.0
+    """0: the objective is a label; 1: products are ordered by their expected values."""
     over_fetch: Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)] = 5.0
     least_candidates: Annotated[int, Field(ge=1, le=1000)] = 100
     most_candidates: Annotated[int, Field(ge=1, le=2000)] = 1000
@@ -135,6 +192,7 @@ class Scene:
     """Weight of each part of the raw score if the signals supplied candidates."""
     parts_without_signals: Parts = field(default_factory=lambda: dict.fromkeys(BEHAVIOUR, 1.0))
     """Weight of each part of the raw score if they did not."""
+    numbers: NumberScales = field(default_factory=NumberScales)
     ranking: SceneRanking = field(default_factory=SceneRanking)
     budgets: Budgets = field(default_factory=Budgets)
     diversity: Diversity = field(default_factory=Diversity)
@@ -169,6 +227,11 @@ class Scene:
     def used(self) -> frozenset[Branch]:
         """The branches that have a weight."""
         return frozenset(branch for branch, weight in self.branches.items() if weight > 0)
+
+    @property
+    def applied_objective(self) -> AppliedObjective:
+        """The objective as it affects the order."""
+        return AppliedObjective(self.objective, self.objective_strength)
 
     @property
     def labels(self) -> Mapping[str, str]:

@@ -3,7 +3,15 @@
 from collections.abc import Iterator, Mapping
 
 from gateway.model.branch import ABOUT, ANCHORED, OF_SHOPPERS, RECOMMENDERS, Branch
-from gateway.model.scene import BEHAVIOUR, FRESHNESS, SCORED, AnchorSource, Scene
+from gateway.model.scene import (
+    ATTRIBUTE,
+    BEHAVIOUR,
+    NUMBERS,
+    SCORED,
+    AnchorSource,
+    Objective,
+    Scene,
+)
 
 _BY_LAST = ("session", "item_item", "bought_together")
 """Parts that use anchors if there are any."""
@@ -21,6 +29,7 @@ def problems(scene: Scene) -> Iterator[str]:
         branches = sorted(used.intersection(SCORED)) or BEHAVIOUR
         parts = ", ".join(branches)
         yield f"{' and '.join(tables)}: all scores would be 0: give a weight to one of {parts}"
+    yield from _number_problems(scene)
     if scene.anchors_look_alike and Branch.VISUAL not in used:
         yield "anchors_look_alike: needs the branch visual, which is not used"
     if scene.other_categories and not (used & ANCHORED or scene.anchors_look_alike):
@@ -40,6 +49,17 @@ def problems(scene: Scene) -> Iterator[str]:
         yield "drop_seen: excludes all products of the branches"
 
 
+def _number_problems(scene: Scene) -> Iterator[str]:
+    """Yield parts by attributes without a scale, and a strength without an objective."""
+    for name in ("parts_with_signals", "parts_without_signals"):
+        for part in getattr(scene, name):
+            if part.startswith(ATTRIBUTE) and part not in _attributes(scene):
+                attribute = part.removeprefix(ATTRIBUTE)
+                yield f"{name}.{part}: needs numbers.attributes.{attribute} with least and most"
+    if scene.objective_strength and scene.objective is Objective.UNSPECIFIED:
+        yield "objective_strength: needs objective"
+
+
 def warnings(scene: Scene) -> Iterator[str]:
     """Yield entries of a usable scene that have no effect. Each begins with the entry."""
     used, tables = scene.used, _tables(scene)
@@ -49,6 +69,7 @@ def warnings(scene: Scene) -> Iterator[str]:
         for part, weight in weights.items():
             if weight > 0 and part in {*SCORED, Branch.COLLABORATIVE} and part not in used:
                 yield f"{name}.{part}: the branch {part} is not used"
+    yield from _unused_scales(scene)
     for branch in sorted(used.intersection(RECOMMENDERS)):
         if not any(weights.get(branch) for weights in tables.values()):
             yield f"branches.{branch}: has no part in scores: other parts order its products"
@@ -61,6 +82,13 @@ def warnings(scene: Scene) -> Iterator[str]:
         yield "ranking.model: no part uses a model: no part of behavior has a weight"
 
 
+def _unused_scales(scene: Scene) -> Iterator[str]:
+    """Yield scales of attributes that no part uses."""
+    for part in _attributes(scene):
+        if not (scene.parts_with_signals.get(part) or scene.parts_without_signals.get(part)):
+            yield f"numbers.attributes.{part.removeprefix(ATTRIBUTE)}: has no weight"
+
+
 def _tables(scene: Scene) -> Mapping[str, Mapping[str, float]]:
     """Return the tables of weights of parts that can apply."""
     without = {"parts_without_signals": scene.parts_without_signals}
@@ -71,5 +99,10 @@ def _tables(scene: Scene) -> Mapping[str, Mapping[str, float]]:
 
 def _live(scene: Scene, weights: Mapping[str, float]) -> bool:
     """Return whether a score can differ from 0."""
-    live = {*BEHAVIOUR, FRESHNESS, *scene.used.intersection(SCORED)}
+    live = {*BEHAVIOUR, *NUMBERS, *_attributes(scene), *scene.used.intersection(SCORED)}
     return any(weight > 0 for part, weight in weights.items() if part in live)
+
+
+def _attributes(scene: Scene) -> list[str]:
+    """Return the parts by attributes that the scene scales."""
+    return [f"{ATTRIBUTE}{name}" for name in scene.numbers.attributes]

@@ -10,9 +10,10 @@ from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
 from gateway.model.errors import PeerUnavailable
 from gateway.model.peer_failures import StageFailure
 from gateway.model.peers import Ranked, RankRequest
-from gateway.ranking.freshness import signals
+from gateway.model.score_notes import OBJECTIVE, NoteCause, ScoreNote
 from gateway.ranking.fuse import by_signal, fuse, weighted
 from gateway.ranking.near_duplicates import apart, collapse
+from gateway.ranking.number_parts import computed_parts
 from gateway.recommend.controls.moves import acting, apply_boosts, apply_pins
 from gateway.recommend.controls.step import last_place, pin_outcomes
 from gateway.recommend.pages import Rest
@@ -96,6 +97,8 @@ def _unranked(run: Run, candidates: FusedCandidates) -> FinalOrder:
     """Return the fused order, collapsed and with controls applied."""
     if candidates.order:
         run.trace.steps.append("as fused")
+    if candidates.order and run.plan.scene.applied_objective:
+        run.trace.note_scores([ScoreNote(OBJECTIVE, NoteCause.NOT_APPLIED)])
     order, raised = apply_boosts(candidates, as_fused(candidates))
     order = apply_pins(candidates, collapsed(run, candidates, order))
     return FinalOrder(
@@ -121,6 +124,7 @@ async def rank(run: Run, order: RankRequest) -> Ranked | None:
         return None
     if "rank" not in run.trace.steps:  # the rest of an order is not a separate step
         run.trace.reported.extend(answer.degradations)
+        run.trace.note_scores(answer.notes)
         run.trace.model_version = answer.model_version
         run.trace.steps.append("rank")
     return answer
@@ -136,6 +140,10 @@ def rank_order(
     """Return the request to the ranker."""
     scene = run.plan.scene
     weights = weights_of(scene, candidates.named, candidates.similarities)
+    computed = computed_parts(
+        *(candidates, weights, scene.numbers, scene.half_life_hours, run.time_micros)
+    )
+    run.trace.note_scores(computed.notes)
     return RankRequest(
         catalog_id=run.query.catalog_id,
         language_code=run.query.language_code,
@@ -153,7 +161,8 @@ def rank_order(
         reason_count=reason_count,
         record=record,
         anchors=anchors_of(run),
-        signals=signals(candidates, weights, scene.half_life_hours, run.time_micros),
+        signals=computed.values,
+        objective=scene.applied_objective,
         page_size=run.query.results_a_page,
         model_version=scene.ranking.model,
     )

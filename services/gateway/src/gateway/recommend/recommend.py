@@ -225,4 +225,5 @@ def answer_of(run: Run, first: FirstPage, activated: ControlOutcomes) -> Recomme
         control_outcomes=(*activated, *first.outcomes),
         candidates=first.candidates.columns,
         corrected=corrected_queries(run),
+        score_notes=tuple(run.trace.score_notes.values()),
     )

@@ -18,8 +18,10 @@ from gateway.model.branch import SIMILARITY_BRANCHES, Branch, branches_of
 from gateway.model.carried import ProductRow
 from gateway.model.peers import AnswerRange, ReplayRules
 from gateway.model.query import AnswerScope
-from gateway.model.scene import FRESHNESS, Scene
+from gateway.model.replay import ExpectedOutcome
+from gateway.model.scene import ATTRIBUTE, NUMBERS, Scene
 from gateway.ports import RankerPort, RetrieverPort
+from gateway.recommend.expected_figures import ExpectedFigure, OutcomePair, expected_figures
 from gateway.recommend.plan_request import weights_of
 from servicekit.errors import ServiceError
 
@@ -31,13 +33,25 @@ MOST_READ = 1000
 MOST_SHOWN = 20
 MOST_EXAMPLES = 10
 NEW_MICROS = 30 * 86_400 * 1_000_000
-REPLAYED = ("parts_with_signals", "parts_without_signals", "diversity")
+REPLAYED = (
+    *("parts_with_signals", "parts_without_signals", "diversity"),
+    *("objective", "objective_strength"),
+)
 """Entries that determine how candidates are ranked."""
-UNKEPT = (FRESHNESS, Branch.FOLLOWED)
+UNKEPT = (*NUMBERS, Branch.FOLLOWED)
 """Parts that a record holds only if they had a weight."""
 GONE = frozenset({"ANSWER_RECORD_MISSING", "ANSWER_RECORD_OUTDATED"})
-Orders = tuple[str, Sequence[str], Sequence[str]]
-"""Id of an answer, and the products of its first places before and after."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOrders:
+    """First products of an answer before and after a change."""
+
+    answer_id: str
+    before: Sequence[str]
+    after: Sequence[str]
+    outcomes: OutcomePair | None
+    """Expected outcomes of both; `None` if the ranker has learned no probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +108,7 @@ class SceneDiff:
     exposures: Sequence[ExposureChange]
     figures: Sequence[ExposureFigure]
     answers: Sequence[ChangedAnswer]
+    expected: Sequence[ExpectedFigure] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +143,7 @@ async def scene_diff(
     asked = [each for each in await asyncio.gather(*map(one, ids)) if each is not None]
     rows = await _rows(sample.catalog_id, asked, retriever)
 
-    async def again(each: _Asked) -> Orders | None:
+    async def again(each: _Asked) -> AnswerOrders | None:
         async with turns:
             return await _orders(sample, each, changed, rows, ranker)
 
@@ -166,7 +181,8 @@ async def _rows(
     ids = sorted({item for each in asked for item in each.product_ids})
     rows: dict[str, ProductRow] = {}
     for start in range(0, len(ids), MOST_READ):
-        found = await retriever.products(catalog_id, ids[start : start + MOST_READ], AnswerScope())
+        chunk = ids[start : start + MOST_READ]
+        found = await retriever.products(catalog_id, chunk, AnswerScope(), unshown=True)
         rows |= {row.product_id: row for row in found.rows}
     return rows
 
@@ -177,9 +193,9 @@ async def _orders(
     scene: Scene,
     rows: Mapping[str, ProductRow],
     ranker: RankerPort,
-) -> Orders | None:
+) -> AnswerOrders | None:
     known = [rows[item] for item in asked.product_ids if item in rows]
-    rules = ReplayRules(asked.weights, scene.diversity, known)
+    rules = ReplayRules(asked.weights, scene.diversity, known, scene.applied_objective)
     try:
         found = await ranker.replay(sample.catalog_id, asked.answer_id, sample.places, rules)
     except ServiceError as error:
@@ -189,20 +205,26 @@ async def _orders(
     if not found.recomputed and not found.changed:
         return None
     before, after = ([one.product_id for one in side] for side in (found.recomputed, found.changed))
-    return asked.answer_id, before, after
+    outcomes = (found.outcome, found.changed_outcome)
+    return AnswerOrders(asked.answer_id, before, after, _known(outcomes))
+
+
+def _known(pair: tuple[ExpectedOutcome | None, ExpectedOutcome | None]) -> OutcomePair | None:
+    before, after = pair
+    return None if before is None or after is None else (before, after)
 
 
 def _summary(
-    found: Sequence[Orders],
+    found: Sequence[AnswerOrders],
     sampled: int,
     rows: Mapping[str, ProductRow],
     changes: Iterable[SceneEntryChange],
 ) -> SceneDiff:
-    moved = [sum(a != b for a, b in zip(one, two, strict=False)) for _, one, two in found]
-    replaced = [len({*one} - {*two}) for _, one, two in found]
-    lengths = [max(len(one), 1) for _, one, _ in found]
+    moved = [sum(a != b for a, b in zip(each.before, each.after, strict=False)) for each in found]
+    replaced = [len({*each.before} - {*each.after}) for each in found]
+    lengths = [max(len(each.before), 1) for each in found]
     most = sorted(range(len(found)), key=lambda at: (-replaced[at], -moved[at]))[:MOST_EXAMPLES]
-    shares = _exposure(one for _, one, _ in found), _exposure(two for _, _, two in found)
+    shares = _exposure(each.before for each in found), _exposure(each.after for each in found)
     return SceneDiff(
         answer_count=len(found),
         skipped_count=sampled - len(found),
@@ -213,9 +235,14 @@ def _summary(
         exposures=tuple(_exposures(*shares, rows)),
         figures=tuple(_figures(*shares, rows)),
         answers=[
-            ChangedAnswer(answer_id=answer_id, before_product_ids=before, after_product_ids=after)
-            for answer_id, before, after in (found[at] for at in most if moved[at])
+            ChangedAnswer(
+                answer_id=each.answer_id,
+                before_product_ids=each.before,
+                after_product_ids=each.after,
+            )
+            for each in (found[at] for at in most if moved[at])
         ],
+        expected=tuple(expected_figures([each.outcomes for each in found if each.outcomes])),
     )
 
 
@@ -299,7 +326,8 @@ def entry_changes(current: Scene | None, changed: Scene) -> Iterable[SceneEntryC
         one, two = before.get(path, ""), after.get(path, "")
         if one != two and path not in ("name", "version"):
             table, _, part = path.partition(".")
-            lacks = part in UNKEPT and float(one or 0) == 0
+            kept_only_weighed = part in UNKEPT or part.startswith(ATTRIBUTE)
+            lacks = kept_only_weighed and float(one or 0) == 0
             replayed = table in REPLAYED and not lacks
             yield SceneEntryChange(path=path, before=one, after=two, replayed=replayed)
 

@@ -21,6 +21,7 @@ from gateway.model.response import (
     ShelfAnswer,
     ValuesAnswer,
 )
+from gateway.model.score_notes import ScoreNote
 from gateway.ranking import wording
 from gateway.recommend.replay import ReplayedAnswer
 from gateway.recommend.suggest import SuggestAnswer, Suggestion
@@ -58,6 +59,7 @@ def recommendation(
         control_outcomes=[_outcome(each) for each in value.control_outcomes],
         corrected_queries=_corrected(value.corrected),
         labels=_labels(value.labels),
+        score_notes=[_score_note(each) for each in value.score_notes],
     )
     for result in value.results:
         _fill(result, response.results.add())
@@ -80,8 +82,18 @@ def _fill(result: AnswerResult, message: pb.RecommendedProduct) -> None:
     if answered.score is not None:
         message.score = answered.score.chance
         message.score_event = messages.score_event(answered.score)
+    if answered.expected_value is not None:
+        message.expected_value = answered.expected_value
     message.score_rank = answered.score_rank
     message.moves.extend(messages.move_messages(result.moves))
+
+
+def _score_note(value: ScoreNote) -> answer_pb2.ScoreNote:
+    return answer_pb2.ScoreNote(
+        part=value.part,
+        cause=cast(answer_pb2.ScoreNote.Cause.ValueType, int(value.cause)),
+        product_count=value.count,
+    )
 
 
 def _outcome(value: ControlOutcome) -> control_pb2.ControlOutcome:

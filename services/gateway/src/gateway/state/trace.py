@@ -13,6 +13,7 @@ from gateway.model.errors import StageLate
 from gateway.model.peer_failures import StageFailure, failure_of
 from gateway.model.peers import NearestProducts, UsedSynonym
 from gateway.model.retrieved import BranchResult
+from gateway.model.score_notes import ScoreNote
 from gateway.model.versions import Freshness, SpaceVersion, StageTiming
 from servicekit import deadlines, tracing
 from servicekit.errors import ServiceError
@@ -88,6 +89,8 @@ class RequestTrace:
         """Steps of each branch, in words."""
         self.steps: list[str] = []
         """Steps applied to the candidates, in words."""
+        self.score_notes: dict[tuple[str, int], ScoreNote] = {}
+        """What scores lack, by part and cause."""
         self.model_version = ""
         self.anchors: tuple[str, ...] = ()
         """Anchors that the ranker found for a request that named none."""
@@ -124,6 +127,10 @@ class RequestTrace:
         total = self.elapsed - start
         self._stages.note(name, start, total)
         self.timings.append(StageTiming(name, start, total, work))
+
+    def note_scores(self, notes: Sequence[ScoreNote]) -> None:
+        """Add what scores lack; the newest note of a part and cause counts."""
+        self.score_notes |= {(note.part, note.cause): note for note in notes}
 
     def note(self, result: BranchResult) -> BranchResult:
         """Add the result of a branch, and return it."""

@@ -52,7 +52,7 @@ def arrays_of(model: Model) -> dict[str, AnyArray]:
     actors = sorted(model.actor_rows, key=lambda actor: model.actor_rows[actor])
     texts = {name: actors if name == "actors" else getattr(model, name) for name in TEXTS}
     found = {name: getattr(model, name) for name in ARRAYS if getattr(model, name) is not None}
-    for name in (*NEIGHBOURS, "calibration", "product_features", "segments", "looks"):
+    for name in (*NEIGHBOURS, *CALIBRATIONS, "product_features", "segments", "looks"):
         nested = getattr(model, name)
         for one in fields(nested) if nested is not None else ():
             value = getattr(nested, one.name)
@@ -65,6 +65,7 @@ def arrays_of(model: Model) -> dict[str, AnyArray]:
     return found
 
 
+CALIBRATIONS = ("calibration", "purchases")
 _SEGMENT_ARRAYS: Mapping[str, tuple[str, ...]] = {
     "mean": ("dimension",),
     "centroids": ("segments", "dimension"),
@@ -88,11 +89,13 @@ def words_of(model: Model) -> dict[str, Any]:
         "part_scales": dict(model.part_scales),
         "blend": dict(model.blend),
     }
-    if model.calibration is not None:
-        words["calibration"] = {
-            "event": model.calibration.event.value,
-            "sample_count": model.calibration.sample_count,
-        }
+    for name in CALIBRATIONS:
+        if (known := getattr(model, name)) is not None:
+            words[name] = {"event": known.event.value, "sample_count": known.sample_count}
+    if model.purchases_per_click:
+        words["purchases_per_click"] = model.purchases_per_click
+    if model.examination:
+        words["place_examination"] = list(model.examination)
     if model.looks is not None:
         words["look_width"] = model.looks.width
     if model.segments is not None:
@@ -133,7 +136,10 @@ def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: 
         style_space=str(words.get("style_space", "")),
         part_scales={part: _positive(one) for part, one in words.get("part_scales", {}).items()},
         blend={part: _finite(one) for part, one in words.get("blend", {}).items()},
-        calibration=_calibration(arrays, words.get("calibration")),
+        calibration=_calibration("calibration", arrays, words),
+        purchases=_calibration("purchases", arrays, words),
+        purchases_per_click=_share(words.get("purchases_per_click", 0.0)),
+        examination=tuple(map(_share, words.get("place_examination", ()))),
         product_features=_product_features(arrays, sizes),
         looks=_looks(arrays, words.get("look_width"), sizes),
         segments=_segments(arrays, words.get("segment_silhouette"), sizes),
@@ -275,11 +281,11 @@ def _check_rows(name: str, starts: AnyArray, items: AnyArray, rows: int, columns
 
 
 def _calibration(
-    arrays: Mapping[str, AnyArray], words: Mapping[str, Any] | None
+    name: str, arrays: Mapping[str, AnyArray], words: Mapping[str, Any]
 ) -> Calibration | None:
-    if words is None:
+    if (known := words.get(name)) is None:
         return None
-    raw, chances = arrays["calibration_raw_scores"], arrays["calibration_chances"]
+    raw, chances = arrays[f"{name}_raw_scores"], arrays[f"{name}_chances"]
     if raw.dtype != np.float64 or chances.dtype != np.float64 or raw.shape != chances.shape:
         raise ValueError("the calibration is not two columns of float64")
     if raw.ndim != 1 or not len(raw) or not (np.diff(raw) > 0).all():
@@ -289,8 +295,15 @@ def _calibration(
     if not np.isfinite(raw).all():
         raise ValueError("the calibration holds values that are not finite")
     return Calibration(
-        EventType(words["event"]), _frozen(raw), _frozen(chances), int(words["sample_count"])
+        EventType(known["event"]), _frozen(raw), _frozen(chances), int(known["sample_count"])
     )
+
+
+def _share(value: Any) -> float:
+    number = _finite(value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"{value} is not within 0 and 1")
+    return number
 
 
 def _finite(value: Any) -> float:

@@ -19,6 +19,8 @@ COLUMNS = (
     "attributes",
     "create_time_micros",
     "image_hashes",
+    "cost_micros",
+    "cost_currencies",
 )
 """All columns except the ids; each is empty or as long as these."""
 

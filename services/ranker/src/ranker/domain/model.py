@@ -165,6 +165,13 @@ class Model:
     """Weight of each part after that; empty: Blend's default."""
     calibration: Calibration | None = None
     """`None` if there were too few impressions; answers then have no calibrated score."""
+    purchases: Calibration | None = None
+    """Probability of a purchase, as `calibration`; `None` if there were too few purchases."""
+    purchases_per_click: float = 0.0
+    """Purchases for each click of shown products; 0 if there were too few."""
+    examination: tuple[float, ...] = ()
+    """Probability that a place is examined, relative to the first, for each place from 1; the last
+    one also applies beyond. Empty if it was not learned."""
     product_features: ProductFeatures | None = None
     """Features of each product; `None` if trained before profiles existed."""
     segments: ShopperSegments | None = None

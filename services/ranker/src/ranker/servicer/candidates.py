@@ -14,13 +14,15 @@ from ranker.domain.columns import check_lengths, products_of
 from ranker.servicer.messages import of_floats
 from ranker.servicer.requests import check_range, refuse
 from ranker.serving.ranking import parts, rank
+from ranker.serving.ranking.objective import ObjectiveGoal, Offers
 from ranker.serving.ranking.order import CollapseKeys
+from sightline.common.v1 import candidate_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline_rules.categories import MAX_LEVEL_CHARACTERS, MAX_LEVELS, SEPARATOR
 from sightline_rules.ids import MAX_ID_BYTES, IdInvalidError, check_id
 
 MOST_CANDIDATES = 2000
-MOST_BRANCHES = 16
+MOST_BRANCHES = 32
 MOST_OWN = 100
 MOST_EXPLAINED = 200
 MOST_PAIRED = 20_000
@@ -50,6 +52,7 @@ def candidates_of(request: pb.RankRequest) -> rank.RankCandidates:
     )
     names = [branch.branch for branch in request.branches]
     explores = request.diversity.exploration_places and columns.create_time_micros
+    goal = goal_of(request.diversity.objective)
     return rank.RankCandidates(
         ids=ids,
         products=products,
@@ -57,6 +60,28 @@ def candidates_of(request: pb.RankRequest) -> rank.RankCandidates:
         fused=fused,
         created_micros=np.array(columns.create_time_micros, np.int64) if explores else None,
         photos=_photos(request.photo_vectors) if request.HasField("photo_vectors") else None,
+        offers=offers_of(columns) if goal.has_price else None,
+    )
+
+
+def goal_of(value: pb.Diversity.Objective.ValueType) -> ObjectiveGoal:
+    """Return the objective; one that only a newer gateway knows becomes UNSPECIFIED."""
+    if value not in pb.Diversity.Objective.values():
+        return ObjectiveGoal.UNSPECIFIED
+    return ObjectiveGoal(pb.Diversity.Objective.Name(value).removeprefix("OBJECTIVE_"))
+
+
+def offers_of(columns: candidate_pb2.CandidateColumns) -> Offers | None:
+    """Return prices and costs of columns of checked lengths; None if they have no prices."""
+    count = len(columns.product_ids)
+    if not columns.price_micros or not columns.currencies:
+        return None
+    costs = columns.cost_micros if columns.cost_currencies else ()
+    return Offers(
+        np.array(columns.price_micros, np.int64),
+        list(columns.currencies),
+        np.array(costs or [-1] * count, np.int64),
+        list(columns.cost_currencies) if costs else [""] * count,
     )
 
 

@@ -4,13 +4,14 @@ A record names the model and the shopper's events and holds all other inputs. Ch
 do not affect it, and deleted data of a shopper disappears from replays too.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from ranker.domain.arrays import Ints, packed
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.signals import Signals
+from ranker.servicer.candidates import goal_of
 from ranker.serving.rank_products import RankedProducts, RankQuery
 from ranker.serving.ranking.diversity import DEFAULT
 from ranker.serving.ranking.order import RankedOrder
@@ -33,11 +34,17 @@ _NOT_KEPT = frozenset(
     }
 )
 _ARRANGED_BY = ("category_paths", "brands")
+_VALUED_BY = ("price_micros", "currencies", "cost_micros", "cost_currencies")
+"""Columns that an objective reads."""
+_COSTS = ("cost_micros", "cost_currencies")
+"""Columns of which no feature of a product is made."""
 _NOTHING = {
     "category_paths": "",
     "brands": "",
     "price_micros": -1,
     "currencies": "",
+    "cost_micros": -1,
+    "cost_currencies": "",
     "tags": candidate_pb2.TextList(),
     "attributes": candidate_pb2.AttributeList(),
 }
@@ -113,31 +120,31 @@ def _keep_columns(
         kept.image_hashes.MergeFrom(given.image_hashes)
     if policy.exploration_places:
         kept.create_time_micros.MergeFrom(given.create_time_micros)
-    window: list[int] = []
-    if policy.diversity or policy.brand_cap or policy.category_caps:
-        window = ranking.rows[: policy.window or DEFAULT.window].tolist()
+    first = ranking.rows[: policy.window or DEFAULT.window].tolist()
     items, unknown = ranking.items, list[int]()
     if items is not None and items.rows is not None:
         unknown = np.flatnonzero(items.rows == UNKNOWN).tolist()
-    if window or unknown:
-        _keep_described(kept, given, (*window, *unknown), _ARRANGED_BY)
-    if unknown:
-        _keep_described(kept, given, unknown, _NOTHING.keys() - {*_ARRANGED_BY})
+    window = first if policy.diversity or policy.brand_cap or policy.category_caps else []
+    valued = first if goal_of(policy.objective).has_price and policy.objective_strength else []
+    for name in _NOTHING:
+        rows = {*(unknown if name not in _COSTS else ())}
+        rows.update(window if name in _ARRANGED_BY else ())
+        rows.update(valued if name in _VALUED_BY else ())
+        _keep_described(kept, given, rows, name)
 
 
 def _keep_described(
     kept: candidate_pb2.CandidateColumns,
     given: candidate_pb2.CandidateColumns,
-    rows: Iterable[int],
-    names: Iterable[str],
+    rows: Collection[int],
+    name: str,
 ) -> None:
-    """Copy the named columns for `rows`, with an empty value in all other rows."""
-    wanted = frozenset(rows)
-    for name in names:
+    """Copy a column for `rows`, with an empty value in all other rows; nothing without rows."""
+    if rows:
         column: Sequence[object] = getattr(given, name)
         nothing = _NOTHING[name]
         getattr(kept, name).extend(
-            [value if row in wanted else nothing for row, value in enumerate(column)]
+            [value if row in rows else nothing for row, value in enumerate(column)]
         )
 
 
@@ -185,9 +192,11 @@ def changed(asked: ranking_pb.RankRequest, change: pb.ReplayChange) -> ranking_p
         found.diversity.CopyFrom(change.diversity)
     known = {item: row for row, item in enumerate(change.products.product_ids)}
     rows = [known.get(item) for item in found.candidates.product_ids]
+    objective = goal_of(change.diversity.objective)
     nothings: tuple[tuple[str, object], ...] = (
         *((name, "") for name in _ARRANGED_BY),
         ("create_time_micros", 0),
+        *((name, _NOTHING[name]) for name in _VALUED_BY if objective.has_price),
     )
     for name, nothing in nothings:
         named, held = getattr(change.products, name), getattr(found.candidates, name)

@@ -7,6 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from ranker.domain.arrays import Doubles
 from ranker.domain.model import Model
+from ranker.servicer.candidates import goal_of
 from ranker.servicer.events import NUMBERS
 from ranker.servicer.messages import doubles
 from ranker.servicer.requests import refuse
@@ -14,6 +15,7 @@ from ranker.serving.rank_products import RankedProducts, RankQuery
 from ranker.serving.ranking.breakdown import Contributions
 from ranker.serving.ranking.diversity import DEFAULT, RankPolicy
 from ranker.serving.ranking.explain import RankReason
+from ranker.serving.ranking.objective import OBJECTIVE, ScoreNote
 from ranker.serving.ranking.order import RankedOrder
 from ranker.serving.request_model import RequestModel
 from servicekit.telemetry import Stages
@@ -39,6 +41,8 @@ def policy_of(message: pb.Diversity) -> RankPolicy:
         category_caps=tuple((one.level, one.cap) for one in message.category_caps),
         exploration_places=tuple(message.exploration_places),
         exploration_days=message.exploration_days or DEFAULT.exploration_days,
+        objective=goal_of(message.objective),
+        objective_strength=message.objective_strength,
     )
 
 
@@ -46,6 +50,7 @@ def _problems(message: pb.Diversity) -> Iterable[tuple[str, str]]:
     for name, value, least, most in (
         ("diversity", message.diversity, 0, 1),
         ("popularity", message.popularity, 0, 1),
+        ("objective_strength", message.objective_strength, 0, 1),
         ("window", message.window or DEFAULT.window, 2, MOST_WINDOW),
         ("cap_places", message.cap_places or DEFAULT.cap_places, 1, MOST_PLACES),
         ("brand_cap", message.brand_cap, 0, MOST_PLACES),
@@ -122,7 +127,16 @@ def ranked_message(query: RankQuery, ranked: RankedProducts) -> pb.RankResponse:
     if first.chances is not None:
         answer.MergeFromString(doubles(answer.SCORES_FIELD_NUMBER, first.chances))
     add_parts(answer, ranking.parts, ranked.contributions)
+    if ranked.expected is not None and query.with_breakdown:
+        values = ranked.expected[ranking.rows]
+        answer.MergeFromString(doubles(answer.EXPECTED_VALUES_FIELD_NUMBER, values))
+    answer.score_notes.extend(map(_note, ranked.notes))
     return answer
+
+
+def _note(note: ScoreNote) -> answer_pb2.ScoreNote:
+    cause = answer_pb2.ScoreNote.Cause.Value(f"CAUSE_{note.cause}")
+    return answer_pb2.ScoreNote(part=OBJECTIVE, cause=cause, product_count=note.count)
 
 
 def degradations(stage: str, served: RequestModel) -> list[answer_pb2.Degradation]:

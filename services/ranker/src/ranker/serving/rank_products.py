@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from ranker.domain.arrays import Doubles
 from ranker.domain.events import History
 from ranker.domain.model import Model
@@ -20,6 +22,7 @@ from ranker.serving.ranking.diversity import DEFAULT, RankPolicy
 from ranker.serving.ranking.explain import RankReason, explain
 from ranker.serving.ranking.exploration import seed_of
 from ranker.serving.ranking.fold_in import FoldIn
+from ranker.serving.ranking.objective import ScoreNote
 from ranker.serving.ranking.order import CollapseKeys, RankedOrder, order_of
 from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates
 from ranker.serving.ranking.shopper_reads import Shoppers
@@ -102,6 +105,10 @@ class RankedProducts:
     no control is by merit."""
     unplaced: Sequence[str]
     """Ids of pinned products that the shopper hid or has seen."""
+    expected: Doubles | None = None
+    """Expected value of each candidate, by its row; NaN: none. None without an objective."""
+    notes: Sequence[ScoreNote] = ()
+    """What the expected values lack."""
 
 
 class RankProducts:
@@ -161,6 +168,7 @@ def rank_products(query: RankQuery, state: RankState) -> RankedProducts:
     evidence = _evidence(query, state, order)
     explained = evidence.ranking.rows.size > 0
     shown = order.ranking.rows[: query.page_size].tolist()
+    expected, notes = _expected(query, state, scored, arranged)
     return RankedProducts(
         state=state,
         order=order,
@@ -171,7 +179,30 @@ def rank_products(query: RankQuery, state: RankState) -> RankedProducts:
         acting_controls=acting(query.controls, shown, line.raised) if line else (),
         control_merits=line.merits if line else (),
         unplaced=_unplaced(query, scored),
+        expected=expected,
+        notes=notes,
     )
+
+
+def _expected(
+    query: RankQuery, state: RankState, scored: ScoredCandidates, arranged: ScoredCandidates
+) -> tuple[Doubles | None, Sequence[ScoreNote]]:
+    """Return the expected values by which the policy moved products, and what they lack."""
+    policy = query.policy
+    if not policy.has_objective:
+        return None, ()
+    raw_scores = _by_row(query, scored)
+    found = diversity.expected_values(arranged, query.candidates, state.model, policy, raw_scores)
+    values = np.full(len(query.candidates.ids), np.nan)
+    values[arranged.rows[: policy.window]] = found.values
+    return values, found.notes
+
+
+def _by_row(query: RankQuery, scored: ScoredCandidates) -> Doubles:
+    """Return the raw score of each candidate; 0 for dropped ones."""
+    found = np.zeros(len(query.candidates.ids))
+    found[scored.rows] = scored.raw_scores
+    return found
 
 
 def _ordered(
@@ -186,6 +217,7 @@ def _ordered(
         popularity=state.popularity,
         seed=draws,
         now_micros=query.now_micros,
+        raw_scores=_by_row(query, scored) if query.policy.has_objective else None,
     )
     line, free = None, scored
     if query.controls:

@@ -20,6 +20,12 @@ from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.signals import Signals
 from ranker.ports import EventReader, Models
 from ranker.serving.answered_order import AnsweredOrder, answered_order
+from ranker.serving.expected_outcome import (
+    ExpectedOutcome,
+    KnownOffers,
+    expected_outcome,
+    raw_scores_of,
+)
 from ranker.serving.rank_products import RankQuery, RankState, needs_popularity, rank_products
 from ranker.serving.ranking import fold_in
 from ranker.serving.ranking.fold_in import FoldIn
@@ -85,6 +91,9 @@ class ReplayedOrder:
     order: AnsweredOrder
     changed: AnsweredOrder | None
     """Order for the changed query; None if no change was requested."""
+    outcomes: tuple[ExpectedOutcome | None, ExpectedOutcome | None] = (None, None)
+    """Expected outcomes of the first products of both orders, if a change was requested; None if no
+    chances were learned."""
 
 
 @dataclass(eq=False)
@@ -99,10 +108,15 @@ class ReplayAnswer:
     _loaded: dict[tuple[str, str], Model] = field(default_factory=dict)
 
     async def __call__(
-        self, recorded: RecordedRanking, changed: RankQuery | None = None
+        self,
+        recorded: RecordedRanking,
+        changed: RankQuery | None = None,
+        *,
+        offers: KnownOffers | None = None,
+        first: int = 0,
     ) -> ReplayedOrder:
         """Compute the recorded order again, and the order for the query `changed` with the same
-        state."""
+        state. Outcomes are those of the `first` products (0: all), at these offers."""
         found = list[ReplayDifference]()
         model = await self._model(recorded, found)
         history = await self._history(recorded, model, found)
@@ -120,7 +134,8 @@ class ReplayAnswer:
         if changed is not None:
             other = await self._ranked(recorded, changed, model, history)
         version = model.version if model else ""
-        return ReplayedOrder(version, equal, tuple(found), order, other)
+        outcomes = (None, None) if other is None else _outcomes(order, other, offers, model, first)
+        return ReplayedOrder(version, equal, tuple(found), order, other, outcomes)
 
     async def _ranked(
         self, recorded: RecordedRanking, query: RankQuery, model: Model | None, history: History
@@ -203,6 +218,22 @@ class ReplayAnswer:
             hidden=hidden,
             seen=frozenset(one.product_id for one in marks) - hidden,
         )
+
+
+def _outcomes(
+    order: AnsweredOrder,
+    other: AnsweredOrder,
+    offers: KnownOffers | None,
+    model: Model | None,
+    first: int,
+) -> tuple[ExpectedOutcome | None, ExpectedOutcome | None]:
+    """Return the expected outcomes of both orders, by the raw scores of the recorded one."""
+    scores = raw_scores_of(order)
+    one, two = (
+        expected_outcome(each.product_ids[: first or None], scores, offers, model)
+        for each in (order, other)
+    )
+    return one, two
 
 
 def difference(recorded: AnsweredOrder, computed: AnsweredOrder) -> ReplayDifference:

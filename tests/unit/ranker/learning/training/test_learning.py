@@ -181,3 +181,37 @@ def test_purchases_can_be_what_a_choice_is() -> None:
     assert found.calibration is not None
     assert found.calibration.event is EventType.PURCHASE
     assert learn(bought, SERVED, DEFAULT).calibration is None
+
+
+def test_purchases_are_calibrated_by_the_same_scores_and_places(learned: ImpressionFit) -> None:
+    """Let half of the clicks lead to purchases."""
+    some = feedback(12_000, base=-1.0)
+    half = np.random.default_rng(3).random(len(some)) < 0.5
+    found = learn(dataclasses.replace(some, bought=some.clicked & half), SERVED, DEFAULT)
+    assert learned.purchases is None
+    assert learned.purchases_per_click == 0
+    assert learned.decisions[2].startswith(
+        "calibration: none; 6,000 impressions with 0 of PURCHASE"
+    )
+    assert found.calibration is not None
+    assert found.purchases is not None
+    assert found.purchases.event is EventType.PURCHASE
+    assert found.purchases_per_click == pytest.approx(0.5, abs=0.02)
+    scores = np.linspace(-2, 4, 50)
+    clicks, purchases = (
+        np.interp(scores, one.raw_scores, one.chances)
+        for one in (found.calibration, found.purchases)
+    )
+    assert np.abs(purchases - clicks / 2).mean() < 0.03
+    assert len(found.by_place) == 51
+    assert found.by_place[0] == 1.0
+    assert found.by_place[10] == found.by_place[19] == found.examination["11"]
+
+
+def test_few_purchases_give_their_rate_alone() -> None:
+    some = feedback()
+    half = np.random.default_rng(3).random(len(some)) < 0.5
+    found = learn(dataclasses.replace(some, bought=some.clicked & half), SERVED, DEFAULT)
+    assert found.purchases is None
+    assert found.purchases_per_click == pytest.approx(0.5, abs=0.03)
+    assert "of PURCHASE; at least 2,000 with 1,000 are needed" in found.decisions[2]

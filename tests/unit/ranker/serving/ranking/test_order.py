@@ -319,7 +319,7 @@ async def test_a_part_of_which_nothing_is_known_any_more_says_what_it_was() -> N
         ({"parts": [{"name": "taste", "values": [1.0]}]}, "parts[0].values"),
         ({"parts": [{"name": "taste", "values": [1.0, float("nan")]}]}, "parts[0].values"),
         ({"parts": [{"values": [1.0, 1.0]}]}, "parts[0].name"),
-        ({"parts": [{"name": f"p{n}", "values": [1.0, 1.0]} for n in range(30)]}, "parts"),
+        ({"parts": [{"name": f"p{n}", "values": [1.0, 1.0]} for n in range(50)]}, "parts"),
         ({"weights": [{"part": "taste", "weight": -1}]}, "weights[0].weight"),
         ({"explored_places": [2]}, "explored_places"),
         ({"candidates": {"product_ids": ["a", "b"], "brands": ["x"]}}, "candidates.brands"),

@@ -114,11 +114,18 @@ def _learned(given: Given, log: EventColumns, recipe: Recipe) -> ImpressionFit |
 
 
 def _served(made: Fitted, learned: ImpressionFit | None) -> Fitted:
-    """Return the model with the learned blend and calibration."""
+    """Return the model with the learned blend and calibrations."""
     if learned is None:
         return made
-    blend, calibration = dict(learned.blend.weights), learned.calibration
-    return replace(made, model=replace(made.model, blend=blend, calibration=calibration))
+    model = replace(
+        made.model,
+        blend=dict(learned.blend.weights),
+        calibration=learned.calibration,
+        purchases=learned.purchases,
+        purchases_per_click=learned.purchases_per_click,
+        examination=learned.by_place,
+    )
+    return replace(made, model=model)
 
 
 def _share(log: EventColumns, base: State | None) -> float:

@@ -4,11 +4,12 @@ Answers are cut into three slices by time. On the first, the click model of
 learning/feedback/clicks.py estimates the weight of each part, independent of the place. On the
 second, the order by these weights is compared with that of the validated default, and used only if
 it is significantly better. On the third, scores are calibrated: ``score`` is the probability of the
-event if the product is examined as often as the first place.
+event if the product is examined as often as the first place. They are calibrated to purchases too,
+for the objectives of scenes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.optimize import isotonic_regression
@@ -48,6 +49,11 @@ could never be learned again."""
 BINS = 20
 """Groups of impressions of equal number that are calibrated; neighbours are pooled."""
 FOLDS = 5
+LEAST_PURCHASES = 30
+"""Minimum purchases after clicks for their rate: its relative standard error is then 18%."""
+LEAST_OWN_PURCHASES = 1_000
+"""Minimum purchases of the third slice for a calibration of their own. With 350, that of clicks
+times the rate predicts margins better (docs/research/objectives.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,19 @@ class ImpressionFit:
     """Reliability of the calibration, on impressions outside its training."""
     calibration_error: float = 0.0
     """Mean |predicted − observed| of these, weighted by their number (ECE)."""
+    purchases: Calibration | None = None
+    """Calibration to purchases; `None` if there are too few, or `calibration` is it."""
+    purchases_per_click: float = 0.0
+    """Purchases for each click of shown products; 0 if there are too few."""
+
+    @property
+    def by_place(self) -> tuple[float, ...]:
+        """Return θ of each place from 1, to the first place of the last group."""
+        if not self.examination:
+            return ()
+        group = clicks.groups(np.arange(1, clicks.PLACES[-1] + 1)).tolist()
+        known = [*self.examination.values()]
+        return tuple(known[one] for one in group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +121,8 @@ class _Shown:
     answer: Ints
     place: Ints
     chosen: Doubles
+    bought: Doubles
+    clicked: Doubles
     weight: Doubles
 
 
@@ -133,18 +154,36 @@ def learn(
     model = clicks.fit(fitting.parts, fitting.place, fitting.chosen, fitting.weight)
     blend, gain, why = _choose(part(shown, second), fitting, model, default, seed)
     scores = _columns(shown, blend.weights).sum(axis=1)
-    calibration, reliability, said = _calibrate(part(shown, third), scores[third], model, event)
+    held_out = part(shown, third)
+    calibration, reliability, said = _calibrate(held_out, scores[third], model, event)
+    purchases, more = None, list[str]()
+    if event is not EventType.PURCHASE:
+        bought = replace(held_out, chosen=held_out.bought)
+        purchases, _, text = _calibrate(
+            bought, scores[third], model, EventType.PURCHASE, LEAST_OWN_PURCHASES
+        )
+        more.append(text)
     return ImpressionFit(
         blend,
         calibration,
-        (why, said),
+        (why, said, *more),
         count,
         events,
         examination=dict(zip(map(str, clicks.PLACES), model.examination.tolist(), strict=True)),
         gain=gain,
         reliability=reliability,
         calibration_error=_error(reliability),
+        purchases=purchases,
+        purchases_per_click=_purchases_per_click(shown),
     )
+
+
+def _purchases_per_click(shown: _Shown) -> float:
+    """Return the share of clicks after which the product was bought; 0 if there are too few."""
+    both = shown.clicked * shown.bought
+    if both.sum() < LEAST_PURCHASES:
+        return 0.0
+    return float(shown.weight @ both / (shown.weight @ shown.clicked))
 
 
 def _shown(
@@ -164,8 +203,9 @@ def _shown(
     for name, at in column.items():
         if name not in names:
             parts[:, -2 if name == POPULARITY else -1] += rows.parts[:, at]
-    chosen = rows.bought if event is EventType.PURCHASE else rows.clicked
-    return _Shown(names, parts, rows.answer, rows.place, chosen.astype(np.float64), rows.weight)
+    bought, clicked = rows.bought.astype(np.float64), rows.clicked.astype(np.float64)
+    chosen = bought if event is EventType.PURCHASE else clicked
+    return _Shown(names, parts, rows.answer, rows.place, chosen, bought, clicked, rows.weight)
 
 
 def _slices(shown: _Shown) -> tuple[Flags, Flags, Flags]:
@@ -259,17 +299,21 @@ def _ranks(answer: Ints, scores: Doubles) -> Doubles:
 
 
 def _calibrate(
-    shown: _Shown, scores: Doubles, model: ClickModel, event: EventType
+    shown: _Shown,
+    scores: Doubles,
+    model: ClickModel,
+    event: EventType,
+    least_events: int = LEAST_CALIBRATION_EVENTS,
 ) -> tuple[Calibration | None, tuple[Bin, ...], str]:
     """Return the calibration of scores to probabilities for examined products, and its reliability
     on other answers."""
     count, events = len(scores), int(shown.chosen.sum())
-    if count < LEAST_CALIBRATION or events < LEAST_CALIBRATION_EVENTS:
+    if count < LEAST_CALIBRATION or events < least_events:
         return (
             None,
             (),
             f"calibration: none; {count:,} impressions with {events:,} of {event}; at least"
-            f" {LEAST_CALIBRATION:,} with {LEAST_CALIBRATION_EVENTS:,} are needed",
+            f" {LEAST_CALIBRATION:,} with {least_events:,} are needed",
         )
     seen = model.looked_at(shown.place)
     predicted = np.zeros(count)

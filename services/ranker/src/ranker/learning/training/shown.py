@@ -55,7 +55,10 @@ async def read(
     return Shown(shown, await answered.blends(catalog_id, shown.versions, registry, store))
 
 
+_IN_MODEL = ("blend", "calibration", "purchases", "purchases_per_click")
+
+
 def about(found: ImpressionFit) -> dict[str, Any]:
     """Return the manifest's entries that are not in the model itself."""
-    known = asdict(replace(found, calibration=None))
-    return {name: one for name, one in known.items() if name not in ("blend", "calibration")}
+    known = asdict(replace(found, calibration=None, purchases=None))
+    return {name: one for name, one in known.items() if name not in _IN_MODEL}

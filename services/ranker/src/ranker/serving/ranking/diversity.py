@@ -1,21 +1,23 @@
-"""Rearranges ranked products by a policy, and reports the causes of moves. Four steps, each a
+"""Rearranges ranked products by a policy, and reports the causes of moves. Five steps, each a
 permutation of the result of the one before; all but the last are deterministic::
 
+    objective     by (1 − o) · r_i + o · v_i, which is r_i in the steps below
     popularity    by r_i − p · √share_i
     diversity     maximal marginal relevance (Carbonell, Goldstein 1998, SIGIR): the next product is
                   argmax (1 − d) · (r_i − p · √share_i) − d · max_{j above} s_ij
     caps          the next product whose brand and categories are below their caps
     exploration   some positions get new products from further down, drawn uniformly
 
-r_i is the raw score from 0 (least of the window) to 1 (largest); share_i the product's decayed
+r_i is the raw score from 0 (least of the window) to 1 (largest); v_i the expected value of the
+objective (objective.py) on the same scale; share_i the product's decayed
 count over that of the most popular product; s_ij, 0 to 1, the mean of the cosine of the visual
 styles (opposite styles count 0) and of the levels shared by the category paths over those of the
-longer path, each where both products have it. The first three steps apply to the window only.
+longer path, each where both products have it. All steps but the last apply to the window only.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -25,6 +27,7 @@ from ranker.domain.arrays import Doubles, Floats, Ints
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import Model
 from ranker.serving.ranking.exploration import explored
+from ranker.serving.ranking.objective import ExpectedValues, ObjectiveGoal, expected, scaled, toward
 from ranker.serving.ranking.parts import UNKNOWN
 from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates
 from sightline_rules.categories import join, split
@@ -34,6 +37,7 @@ class MoveCause(StrEnum):
     """Cause of a move; the names are those of Move.Cause without its prefix."""
 
     CONTROL = "CONTROL"
+    OBJECTIVE = "OBJECTIVE"
     POPULARITY = "POPULARITY"
     DIVERSITY = "DIVERSITY"
     CATEGORY_CAP = "CATEGORY_CAP"
@@ -61,12 +65,21 @@ class RankPolicy:
     """From 1, ascending."""
     exploration_days: float = 30.0
     """Days for which a product is new."""
+    objective: ObjectiveGoal = ObjectiveGoal.UNSPECIFIED
+    objective_strength: float = 0.0
+    """0 (off) to 1."""
+
+    @property
+    def has_objective(self) -> bool:
+        """Return whether expected values may move a product."""
+        return self.objective is not ObjectiveGoal.UNSPECIFIED and self.objective_strength > 0
 
     @property
     def active(self) -> bool:
         """Return whether the policy may move any product."""
         return bool(
-            self.diversity
+            self.has_objective
+            or self.diversity
             or self.popularity
             or self.brand_cap
             or self.category_caps
@@ -95,6 +108,8 @@ class RankedColumns:
     """Popularity in the window, 0 to 1; None disables the popularity step."""
     new: npt.NDArray[np.bool_]
     """True if each product is new."""
+    expected: Doubles | None = None
+    """Expected values in the window; NaN: none. None disables the objective."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +140,33 @@ def arranged(
     *,
     seed: bytes,
     now_micros: int,
+    raw_scores: Doubles | None = None,
 ) -> Arrangement:
     """Arrange ranked candidates by the policy. `popularity` is a share (0 to 1) for each candidate;
-    None disables the popularity step."""
+    None disables the popularity step. `raw_scores`: of each candidate, if those of the ranking are
+    boosted."""
     if not policy.active:
         count = len(ranking.rows)
         return Arrangement(np.arange(count), {}, np.ones(count))
     shelf = shelf_of(ranking, candidates, model, popularity, policy, now_micros=now_micros)
+    if policy.has_objective:
+        values = expected_values(ranking, candidates, model, policy, raw_scores).values
+        shelf = replace(shelf, expected=values)
     return arrange(shelf, policy, seed)
+
+
+def expected_values(
+    ranking: ScoredCandidates,
+    candidates: RankCandidates,
+    model: Model | None,
+    policy: RankPolicy,
+    raw_scores: Doubles | None = None,
+) -> ExpectedValues:
+    """Return the expected values of the window of a ranking; see `arranged`."""
+    window = ranking.rows[: policy.window]
+    scores = ranking.raw_scores[: policy.window] if raw_scores is None else raw_scores[window]
+    offers = candidates.offers.take(window) if candidates.offers is not None else None
+    return expected(policy.objective, scores, offers, model)
 
 
 def shelf_of(
@@ -175,8 +209,12 @@ def arrange(shelf: RankedColumns, policy: RankPolicy, seed: bytes) -> Arrangemen
     count = len(shelf.ids)
     window = min(policy.window, count)
     steps = _Steps(count)
-    relevance = _relevance(shelf, policy, window)
+    relevance = scaled(shelf.raw_scores[:window])
+    if policy.has_objective and shelf.expected is not None:
+        relevance = toward(relevance, shelf.expected[:window], policy.objective_strength)
+        steps.take(MoveCause.OBJECTIVE, np.argsort(-relevance, kind="stable"))
     if policy.popularity and shelf.shares is not None:
+        relevance = relevance - policy.popularity * np.sqrt(shelf.shares[:window])
         steps.take(MoveCause.POPULARITY, np.argsort(-relevance, kind="stable"))
     if policy.diversity:
         steps.take(MoveCause.DIVERSITY, _diverse(shelf, relevance, steps.order[:window], policy))
@@ -214,17 +252,6 @@ def _places(order: Ints) -> Ints:
     places = np.empty_like(order)
     places[order] = np.arange(len(order))
     return places
-
-
-def _relevance(shelf: RankedColumns, policy: RankPolicy, window: int) -> Doubles:
-    """Return scores scaled to 0 to 1 minus the popularity penalty, (window,); equal scores give
-    0."""
-    scores = shelf.raw_scores[:window]
-    spread = float(np.ptp(scores)) if window else 0.0
-    relevance = (scores - scores.min()) / spread if spread > 0 else np.zeros(window)
-    if policy.popularity and shelf.shares is not None:
-        relevance = relevance - policy.popularity * np.sqrt(shelf.shares[:window])
-    return relevance
 
 
 def _diverse(shelf: RankedColumns, relevance: Doubles, order: Ints, policy: RankPolicy) -> Ints:

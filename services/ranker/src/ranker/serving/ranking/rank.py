@@ -32,6 +32,7 @@ from ranker.domain.features import Product, feature_names
 from ranker.domain.model import Model
 from ranker.serving.ranking import parts
 from ranker.serving.ranking.fold_in import FoldIn
+from ranker.serving.ranking.objective import Offers
 from ranker.serving.ranking.parts import POPULARITY, UNKNOWN, Items
 
 
@@ -61,6 +62,8 @@ class RankCandidates:
     given."""
     photos: CandidatePhotos | None = None
     """None if not given."""
+    offers: Offers | None = None
+    """Prices and costs; None if not given."""
 
 
 @dataclass(frozen=True, slots=True)

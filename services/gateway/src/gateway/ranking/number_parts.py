@@ -1,0 +1,180 @@
+"""Parts of scores that the gateway computes: followed attributes, and numbers of a product. Pure.
+
+Each is 0 to 1, and NaN for a product without the number::
+
+    freshness       0.5 ^ (age in the catalog ÷ half life)
+    rating          mean of the rating and `ratings` more of `rating`, ÷ 5
+    stock           min(1, stock ÷ plenty)
+    margin          (price − cost) ÷ price; 0 if the cost is above the price
+    attribute.NAME  (value − least) ÷ (most − least), at least 0 and at most 1
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from gateway.model.branch import BITS, Branch
+from gateway.model.candidates import FusedCandidates
+from gateway.model.columns import ProductColumns
+from gateway.model.scene import (
+    ATTRIBUTE,
+    FRESHNESS,
+    MARGIN,
+    RATING,
+    STOCK,
+    AttributeScale,
+    NumberScales,
+)
+from gateway.model.score_notes import NoteCause, ScoreNote
+
+HOUR_MICROS = 3_600_000_000
+MOST_TENTHS = 50
+"""The best rating, in tenths."""
+
+
+@dataclass(slots=True)
+class PartColumn:
+    """Values of a part, and the number of products by what they lack."""
+
+    values: Sequence[float]
+    lacks: Mapping[NoteCause, int] = field(default_factory=dict)
+
+    @property
+    def known(self) -> bool:
+        """True if a product has a value."""
+        return not all(map(math.isnan, self.values))
+
+
+@dataclass(frozen=True, slots=True)
+class ComputedParts:
+    """Parts of all candidates."""
+
+    values: Mapping[str, Sequence[float]]
+    """By part: one value for each candidate. Parts that no candidate has are left out."""
+    notes: Sequence[ScoreNote] = ()
+
+
+def computed_parts(
+    candidates: FusedCandidates,
+    weights: Mapping[str, float],
+    scales: NumberScales,
+    half_life_hours: float,
+    now_micros: int,
+) -> ComputedParts:
+    """Return the parts that have a weight.
+
+    A product's freshness is 1 when the catalog first stores it, and halves each half-life.
+    """
+    values: dict[str, Sequence[float]] = {}
+    created = candidates.columns.create_time_micros
+    if weights.get(FRESHNESS) and len(created):
+        half = half_life_hours * HOUR_MICROS
+        ages = [max(now_micros - micros, 0) if micros else math.inf for micros in created]
+        values[FRESHNESS] = [0.5 ** (age / half) for age in ages]
+    if weights.get(Branch.FOLLOWED):
+        bit = BITS[Branch.FOLLOWED]
+        values[Branch.FOLLOWED] = [1.0 if bits & bit else math.nan for bits in candidates.branches]
+    columns = {
+        part: compute(candidates.columns)
+        for part, compute in _numbers(scales).items()
+        if weights.get(part)
+    }
+    return ComputedParts(
+        values | {part: column.values for part, column in columns.items() if column.known},
+        [
+            ScoreNote(part, cause, count)
+            for part, column in columns.items()
+            for cause, count in column.lacks.items()
+            if count
+        ],
+    )
+
+
+def _numbers(scales: NumberScales) -> Mapping[str, Callable[[ProductColumns], PartColumn]]:
+    return {
+        RATING: partial(ratings, scales=scales),
+        STOCK: partial(stocks, plenty=scales.plenty_of_stock),
+        MARGIN: margins,
+        **{
+            f"{ATTRIBUTE}{name}": partial(attributes, name=name, scale=scale)
+            for name, scale in scales.attributes.items()
+        },
+    }
+
+
+def ratings(columns: ProductColumns, scales: NumberScales) -> PartColumn:
+    """Return the Bayesian means of ratings; a rating without a count counts as a single one."""
+    prior, weight = scales.usual_rating, scales.usual_rating_count
+    values, uncounted = list[float](), 0
+    pairs = zip(columns.read("rating_tenths", -1), columns.read("rating_counts", -1), strict=True)
+    for tenths, count in pairs:
+        if tenths < 0:
+            values.append(math.nan)
+            continue
+        uncounted += count < 0
+        number = 1 if count < 0 else count
+        total = number + weight
+        mean = (tenths / 10 * number + prior * weight) / total if total else prior
+        values.append(mean * 10 / MOST_TENTHS)
+    return PartColumn(
+        values,
+        {
+            NoteCause.NUMBER_MISSING: sum(map(math.isnan, values)),
+            NoteCause.RATING_WITHOUT_COUNT: uncounted,
+        },
+    )
+
+
+def stocks(columns: ProductColumns, plenty: int) -> PartColumn:
+    """Return stocks as shares of a plentiful one, at most 1."""
+    values = [
+        math.nan if stock < 0 else min(stock / plenty, 1.0) for stock in columns.read("stocks", -1)
+    ]
+    return PartColumn(values, {NoteCause.NUMBER_MISSING: sum(map(math.isnan, values))})
+
+
+def margins(columns: ProductColumns) -> PartColumn:
+    """Return margins as shares of the price, 0 if the cost is above it."""
+    values, foreign, losses = list[float](), 0, 0
+    rows = zip(
+        columns.read("price_micros", -1),
+        columns.read("currencies", ""),
+        columns.read("cost_micros", -1),
+        columns.read("cost_currencies", ""),
+        strict=True,
+    )
+    for price, currency, cost, cost_currency in rows:
+        known = price > 0 and cost >= 0
+        if known and currency == cost_currency:
+            losses += cost > price
+            values.append(max(price - cost, 0) / price)
+        else:
+            foreign += known
+            values.append(math.nan)
+    missing = sum(map(math.isnan, values)) - foreign
+    return PartColumn(
+        values,
+        {
+            NoteCause.NUMBER_MISSING: missing,
+            NoteCause.OTHER_CURRENCY: foreign,
+            NoteCause.COST_ABOVE_PRICE: losses,
+        },
+    )
+
+
+def attributes(columns: ProductColumns, name: str, scale: AttributeScale) -> PartColumn:
+    """Return an attribute's numbers by their scale; texts and flags are none."""
+    width = scale.most - scale.least
+    numbers = (_number(each, name) for each in columns.read("attributes", None))
+    # NaN stays NaN, as it is the first argument.
+    values = [min(max((number - scale.least) / width, 0.0), 1.0) for number in numbers]
+    return PartColumn(values, {NoteCause.NUMBER_MISSING: sum(map(math.isnan, values))})
+
+
+def _number(attributes: Any, name: str) -> float:
+    for each in attributes.values if attributes else ():
+        if each.key == name and each.WhichOneof("value") == "number":
+            return float(each.number)
+    return math.nan
