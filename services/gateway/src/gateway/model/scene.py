@@ -53,7 +53,10 @@ _FILES = ConfigDict(extra="forbid")
 FRESHNESS = "freshness"
 """Part of a raw score by the age of a product in the catalog."""
 
-BEHAVIOUR = ("taste", "session", "item_item", "bought_together", "trend", "popularity")
+BEHAVIOUR = (
+    *("taste", "session", "item_item", "bought_together"),
+    *("content", "trend", "popularity"),
+)
 """Parts that the ranker computes for every candidate, independent of its branch."""
 
 SCORED = (*SIMILARITY_BRANCHES, *RECOMMENDERS, Branch.FOLLOWED)

@@ -45,6 +45,7 @@ class PartBlend:
             "taste": 1.0,
             "session": 1.2,
             "item_item": 1.3,
+            "content": 1.0,
             "trend": 0.25,
             "popularity": 1.0,
         }
