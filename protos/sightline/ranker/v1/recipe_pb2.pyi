@@ -222,7 +222,9 @@ class BlendWeight(google.protobuf.message.Message):
     PART_FIELD_NUMBER: builtins.int
     WEIGHT_FIELD_NUMBER: builtins.int
     part: builtins.str
-    """"taste", "session", "item_item", "bought_together", "trend" or "popularity"."""
+    """"taste", "session", "item_item", "bought_together", "content", "trend" or "popularity". Without "content" no model
+    learns what features predict for products that nobody liked.
+    """
     weight: builtins.float
     """Factor on the part after it was normalised, not negative."""
     def __init__(
@@ -281,7 +283,8 @@ class PartAddition(google.protobuf.message.Message):
     """A part of the raw score, or a kind of features: "user_ids", "shopper_attributes", "product_attributes", "style"."""
     metric: builtins.str
     """Name of the metric, e.g. "ndcg@10"; higher is better. For "style": "explained", the share (at most 1) of the scores
-    from liked products' own vectors that their photos predict; each product is predicted from the others.
+    from liked products' own vectors that their photos predict; each product is predicted from the others. For
+    "content": the same share of item-item scores that features predict.
     """
     with_it: builtins.float
     """Value with the part and all other remaining parts."""
