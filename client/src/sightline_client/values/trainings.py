@@ -26,6 +26,8 @@ class ItemItem(StrEnum):
     """A regression of later interests on earlier ones."""
     EASE = "EASE"
     """The same without an order."""
+    COSINE = "COSINE"
+    """Item-kNN: cosine of two products' likes, without an order."""
     KNN = "KNN"
     """For large catalogs."""
 

@@ -75,6 +75,10 @@ class Recipe(google.protobuf.message.Message):
         """A regression of later interests on earlier ones (SLIT; Choi et al. 2021). Memory grows with the square of the
         number of products.
         """
+        ITEM_ITEM_COSINE: Recipe._ItemItem.ValueType  # 5
+        """Item-kNN: the cosine of two products' likes, without an order (Deshpande, Karypis 2004). Memory as for
+        ITEM_ITEM_KNN.
+        """
 
     class ItemItem(_ItemItem, metaclass=_ItemItemEnumTypeWrapper):
         """Item-to-item model, learned from the interests of shoppers."""
@@ -92,6 +96,10 @@ class Recipe(google.protobuf.message.Message):
     ITEM_ITEM_TRANSITION: Recipe.ItemItem.ValueType  # 4
     """A regression of later interests on earlier ones (SLIT; Choi et al. 2021). Memory grows with the square of the
     number of products.
+    """
+    ITEM_ITEM_COSINE: Recipe.ItemItem.ValueType  # 5
+    """Item-kNN: the cosine of two products' likes, without an order (Deshpande, Karypis 2004). Memory as for
+    ITEM_ITEM_KNN.
     """
 
     LOSS_FIELD_NUMBER: builtins.int

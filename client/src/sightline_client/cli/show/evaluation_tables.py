@@ -47,6 +47,7 @@ def evaluation(value: Evaluation) -> RenderableType:
     parts: list[RenderableType] = [
         verdict(value.verdict, value.summary),
         Text(plain(words.production(value)), style="dim"),
+        *(Text(plain(one)) for one in value.findings),
     ]
     for trial in value.trials:
         parts += [Text(""), Text(words.split(trial), style="bold"), *_slices(trial)]
@@ -101,4 +102,5 @@ def _comparisons(trial: EvaluationTrial) -> RenderableType:
 
 
 def _name(system: EvaluatedSystem) -> Text:
-    return Text(plain(system.name), style="bold" if system.kind is SystemKind.CANDIDATE else "")
+    name = f"{system.name} ({system.settings})" if system.settings else system.name
+    return Text(plain(name), style="bold" if system.kind is SystemKind.CANDIDATE else "")

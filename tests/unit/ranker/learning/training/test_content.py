@@ -1,4 +1,4 @@
-"""The prediction of item-to-item weights from features: closed form, choice, use and explanation."""
+"""Prediction of item-to-item weights from features: closed form, choice, use and explanation."""
 
 from dataclasses import replace
 
@@ -158,7 +158,10 @@ def test_an_erased_shopper_is_not_in_it() -> None:
 
 
 MODEL = made().model
-LATE = [product("late-war", brand="studio 1", tags=("war", "long")), product("late-odd", price=None)]
+LATE = [
+    product("late-war", brand="studio 1", tags=("war", "long")),
+    product("late-odd", price=None),
+]
 SHOWN = candidates([*PRODUCTS, *LATE])
 
 

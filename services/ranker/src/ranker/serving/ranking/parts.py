@@ -17,8 +17,8 @@ x_i and β_i are the product's vector and bias; m is the mean of x_j, weighed by
 is no u, shrunk; W and T are `Model.item_item` and `Model.bought_together`; c_i predicts W's column
 from the product's features, and p is the shopper's vector there (domain/content.py); fold_in.py
 defines the history window of each part, the decay d_j, and the fading with the time since the last
-interest. A part of a score is ``weight × blend / scale × raw``, where the weight is the scene's, and
-blend and scale are the model's (`factors`).
+interest. A part of a score is ``weight × blend / scale × raw``, where the weight is the scene's,
+and blend and scale are the model's (`factors`).
 """
 
 from collections.abc import Container, Mapping
