@@ -425,6 +425,7 @@ CROWDED = dataclasses.replace(
     WHOLE,
     actor_rows={name: row for row, name in enumerate(ACTORS)},
     actor_vectors=np.arange(20 * MADE.item_vectors.shape[1], dtype=np.float32).reshape(20, -1),
+    actor_contents=np.ones((20, 4), np.float32),
 )
 CROWDED_STATE = {
     "items_vectors": np.ones((2, 2), np.float32),

@@ -126,6 +126,9 @@ class Scene:
     min_answer_quality: NamedQuality = Quality.ANY
     popular_fallback: bool = True
     new_fallback: bool = True
+    new_candidates: bool = False
+    """If true, products of the last `exploration_days` are candidates for a shopper without
+    signals, so that products that no model knows are ranked by their features."""
     branches: Annotated[Mapping[Branch, Weight], AfterValidator(_each_branch)] = field(
         default_factory=lambda: _each_branch({})
     )
