@@ -3,10 +3,16 @@
 import numpy as np
 
 from ranker.domain.events import DAY_MICROS
+from ranker.domain.log import log_of
+from ranker.domain.recipe import ItemItem, Recipe
 from ranker.learning.evaluation import baselines, metrics, systems, tuning
 from ranker.learning.evaluation.histories import Histories
 from ranker.learning.evaluation.splits import Task
 from ranker.learning.evaluation.tuning import PENALTIES
+from ranker.learning.training.fitting import fitted
+from ranker.learning.training.subject import Given
+from ranker.serving.ranking import fold_in, parts
+from tests.fakes.ranker import did, product
 
 ITEMS = 30
 
@@ -68,3 +74,22 @@ def test_shuffled_histories_hold_the_same_products_of_each_shopper() -> None:
         assert sorted(mixed.of(row)) == sorted(training.of(row))
     np.testing.assert_array_equal(mixed.times, training.times)
     np.testing.assert_array_equal(mixed.items, training.shuffled(1).items)
+
+
+def test_a_scene_orders_by_item_knn_with_a_model_that_was_trained_for_it() -> None:
+    training = drawn(60)
+    log = log_of(
+        did(training.actors[row], f"p{item:02}", at=place)
+        for place, (row, item) in enumerate(zip(training.rows, training.items, strict=True))
+    )
+    products = [product(f"p{n:02}") for n in range(ITEMS)]
+    recipe = Recipe(dimension=2, epochs=1, attribute_keys=(), item_item=ItemItem.COSINE)
+    model = fitted(Given(log, products), recipe).model
+    factors = parts.factors(model, {parts.ITEM_ITEM: 1.0})
+    knn = baselines.item_knn(training, ITEMS)
+    one = training.newest(1)
+    for row, scores in enumerate(knn.scores(one)):
+        shopper = fold_in.of(model, None, [f"p{one.of(row)[0]:02}"])
+        raw = parts.raw_parts(model, shopper, parts.all_items(model))
+        ours = sum(parts.weighed(raw, factors).values())
+        np.testing.assert_allclose(ours / np.max(ours), scores / scores.max(), atol=1e-5)
