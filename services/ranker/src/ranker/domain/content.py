@@ -55,18 +55,21 @@ class Content:
 
     def made_of(self, features: Sequence[str]) -> list[int]:
         """Return the indexes in `vectors` of a product with these features; [] if none is known."""
-        places = self.name_places
+        places, pairs = self.name_places, self.pair_places
         known = sorted(places[name] for name in {*features} if name in places)[:MOST_OF_PRODUCT]
-        pairs = (self.pair_places.get(pair) for pair in combinations(known, 2))
-        return [*known, *(place for place in pairs if place is not None)]
+        return known + [pairs[pair] for pair in combinations(known, 2) if pair in pairs]
 
-    def of(self, features: Sequence[str]) -> Floats:
-        """Return the vector of a product, (width,); zeros if none of its features is known."""
-        made = self.made_of(features)
-        if not made:
-            return np.zeros_like(self.usual)
-        vector: Floats = self.vectors[made].sum(axis=0) - self.usual
-        return vector
+    def of(self, products: Sequence[Sequence[str]]) -> Floats:
+        """Return the vectors of products with these features, (products, width); zeros if none of
+        a product's features is known."""
+        made = [self.made_of(features) for features in products]
+        found = np.zeros((len(products), len(self.usual)), np.float32)
+        known = [row for row, places in enumerate(made) if places]
+        if known:
+            starts = np.cumsum([0, *(len(made[row]) for row in known[:-1])])
+            rows = self.vectors[[place for row in known for place in made[row]]]
+            found[known] = np.add.reduceat(rows, starts, axis=0) - self.usual
+        return found
 
     def of_shopper(self, liked: Ints) -> Floats | None:
         """Return the vector of a shopper who likes these rows of the model; None if none of them
