@@ -39,6 +39,7 @@ from bench.cases import (
     latency,
     listing,
     monolith,
+    new_films,
     new_pods,
     no_good_match,
     nominate,
@@ -104,6 +105,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     "experiments": experiments.run,
     "feedback": feedback.run,
     "monolith": monolith.run,
+    "new_films": new_films.run,
     "new_pods": new_pods.run,
     "no_good_match": no_good_match.run,
     "nominate": nominate.run,
@@ -135,10 +137,10 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
 
 USUAL = (
     *("monolith", "imports", "ranking", "embedding", "safeguards", "replay"),
-    *("extras", "feedback", "recommenders", "heat_map", "posters"),
+    *("extras", "feedback", "recommenders", "heat_map", "posters", "new_films"),
 )
 """The benches of `make bench`, in at most twenty minutes: cost of answers and imports, gain by
-recommenders and posters.
+recommenders, posters and features of new products.
 """
 
 LONG = (

@@ -47,7 +47,7 @@ def _run(which: Sequence[str], say: Say) -> BenchResult:
     for name in which:
         among = shown if name == WITH_POSTER else None
         say(f"{name}: without posters, then with them")
-        without, shown_too = new_films(data, None, among), new_films(data, posters, among)
+        (without,), (shown_too,) = (new_films(data, each, among) for each in (None, posters))
         found[f"{name}, ties by number"] = (without[0], shown_too[0])
         found[name] = (without[1], shown_too[1])
     return BenchResult((_table(found),), _figures(found), _goals(found))

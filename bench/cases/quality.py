@@ -93,7 +93,7 @@ def run(say: Say) -> BenchResult:
             say("shoppers that no training saw")
             _newcomers(data, made, recipe, found)
     say("films that no training saw")
-    found.tests["new films"] = {OURS: new_films(data)[0]}
+    found.tests["new films"] = {OURS: new_films(data)[0][0]}
     return BenchResult(
         tables=(*_test_tables(found), *_ablation_tables(found)),
         figures=_figures(found),
@@ -184,13 +184,18 @@ def _newcomers(data: MovieLens, made: EventSplit, recipe: Recipe, found: Quality
 
 
 def new_films(
-    data: MovieLens, posters: PhotoVectors | None = None, among: Flags | None = None
-) -> tuple[SystemFigures, SystemFigures]:
+    data: MovieLens,
+    posters: PhotoVectors | None = None,
+    among: Flags | None = None,
+    changes: Sequence[Callable[[Model], Model]] = (lambda model: model,),
+) -> list[tuple[SystemFigures, SystemFigures]]:
     """Omit each fifth of the films (of `among`) in turn from training, and rank them among
-    themselves. They lie anywhere in a shopper's history, so no visit is in progress. Return the
-    figures with ties by the films' numbers, and at random (`ByLot`).
+    themselves. They lie anywhere in a shopper's history, so no visit is in progress. Return for
+    each of `changes`, made to the trained models, the figures with ties by the films' numbers, and
+    at random (`ByLot`).
     """
-    items, each = np.array(data.log.items), list[tuple[SystemFigures, SystemFigures]]()
+    items = np.array(data.log.items)
+    each: list[list[tuple[SystemFigures, SystemFigures]]] = [[] for _ in changes]
     everything = histories_of(data.log, _rows(data), SIGNALS)
     films = np.arange(len(data.products)) if among is None else np.flatnonzero(among)
     drawn = np.random.default_rng(SEEDS[0]).permutation(films)
@@ -204,11 +209,14 @@ def new_films(
         later = replace(known.where_actor(asked), asked_micros=int(data.log.time[-1]) + LATER)
         task = Task(later, wanted.where_actor(asked), new)
         model = fitted(Given(inside, data.products, posters), NEW_FILMS_RECIPE).model
-        ours = _served(data, model, baselines.fit_all(known, len(new)))
-        by_number = _measured(data, ours, task, known)
-        each.append((by_number, _measured(data, ByLot(ours), task, known)))
-    by_number, by_lot = (_joined(parts) for parts in zip(*each, strict=True))
-    return by_number, by_lot
+        popularity = baselines.fit_all(known, len(new))
+        for change, found in zip(changes, each, strict=True):
+            ours = _served(data, change(model), popularity)
+            by_number = _measured(data, ours, task, known)
+            found.append((by_number, _measured(data, ByLot(ours), task, known)))
+    return [
+        (_joined([one for one, _ in found]), _joined([one for _, one in found])) for found in each
+    ]
 
 
 @dataclass(frozen=True, slots=True)

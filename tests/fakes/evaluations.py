@@ -22,6 +22,7 @@ def evaluation() -> pb.Evaluation:
         production_form=pb.Evaluation.PRODUCTION_FORM_REFITTED,
         shopper_count=56,
         trials=[_trial(one) for one in (1, 2)],
+        findings=["<b>EASE</b> is better than the candidate by ndcg@10."],
     )
     found.evaluate_time.seconds = 1_790_000_000
     return found
@@ -56,6 +57,7 @@ def _system(place: int, name: str, kind: pb.EvaluatedSystem.Kind.ValueType) -> p
     return pb.EvaluatedSystem(
         name=name,
         kind=kind,
+        settings="λ 350, last 10 products" if "EASE" in name else "",
         slices=[
             pb.EvaluationSlice(name="regulars", figures=figures),
             pb.EvaluationSlice(name="new_shoppers"),

@@ -123,7 +123,15 @@ async def test_an_evaluation_adds_tails_and_compares_on_the_same_histories(suite
         evaluations.EvaluationTrial.PROTOCOL_PER_USER_TAIL,
     ]
     names = [system.name for system in reported.trials[0].systems]
-    assert names == [*("candidate", "popularity", "item-kNN", "EASE", "V-SKNN", "sequential rules")]
+    popular = ("popularity", "popularity of 7 days")
+    assert names == ["candidate", *popular, "item-kNN", "EASE", "V-SKNN", "sequential rules"]
+    tuned = [one.name for one in reported.trials[0].systems if one.settings]
+    assert tuned == ["item-kNN", "EASE"]
+    assert [one.against for one in reported.trials[0].order_tests] == [
+        "candidate",
+        "sequential rules",
+    ]
+    assert "order" in reported.findings[-1]
     for trial in reported.trials:
         counts = {
             figure.sample_count

@@ -9,6 +9,7 @@ import pytest
 from ranker.adapters.model_store import ModelStore
 from ranker.domain import pseudonyms
 from ranker.domain.arrays import Neighbours
+from ranker.domain.content import Content
 from ranker.domain.events import EventType, Identity, Shopper
 from ranker.domain.features import shopper_feature_names
 from ranker.domain.model import Calibration, Model
@@ -77,6 +78,41 @@ async def serving(suite: Suite) -> Suite:
         )
         await profiles.SetShopperAttributes(request)
     return suite
+
+
+COLOURS = Content(
+    ("tag=dry", "tag=red"),
+    np.array([[0, 1]]),
+    vectors=np.array([[0.5, 0.0], [2.0, 0.0], [0.25, 0.0]], np.float32),
+    usual=np.array([1.0, 0.0], np.float32),
+    sources=np.array([0]),
+    source_vectors=np.array([[3.0, 0.0]], np.float32),
+    rows=np.zeros(0, np.int64),
+    row_vectors=np.zeros((0, 2), np.float32),
+)
+"""Red and dry products are for those who like r0."""
+
+
+async def test_a_product_that_came_after_the_training_is_ranked_by_its_features_at_once(
+    serving: Suite,
+) -> None:
+    key = pseudonyms.load(serving.folder / "key", create=False)
+    made = learned(key.of("default", Shopper(Identity.USER, USER)))
+    blend = {**made.blend, "content": 1.0}
+    vectors = np.array([[1.0, 0.0]], np.float32)
+    await promoted(
+        serving,
+        replace(made, version="lfm-2", blend=blend, content=COLOURS, actor_contents=vectors),
+    )
+    late = [product("late-red", tags=("dry", "red")), product("late-odd", tags=("still",))]
+    shown, weights = [product("r0"), *late], {"content": 1.0}
+    answer = await serving.rank(shown, weights, shopper=ANN, explain=True)
+    assert parts_of(answer, "late-red") == {"content": pytest.approx(0.5 + 2.0 + 0.25 - 1.0)}
+    assert parts_of(answer, "r0") == parts_of(answer, "late-odd") == {"content": 0}
+    assert answer.product_ids[0] == "late-red"
+    await serving.append(event("r0", "CLICK", shopper=BEN))
+    answer = await serving.rank(shown, weights, shopper=BEN)
+    assert parts_of(answer, "late-red") == {"content": pytest.approx(3 * 1.75)}
 
 
 async def promoted(suite: Suite, made: Model) -> None:

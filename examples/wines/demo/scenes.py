@@ -20,7 +20,9 @@ FILTER_WINE = "102079"
 """The wine whose photo is sent together with a filter."""
 MOST_EUROS = 25
 FILTER_TYPE = "Red"
-PERSONAL_PARTS = frozenset({"taste", "collaborative", "session", "item_item", "bought_together"})
+PERSONAL_PARTS = frozenset(
+    {"taste", "collaborative", "session", "item_item", "bought_together", "content"}
+)
 NEWCOMER_SHOWN = "Rosé"
 
 _HIT_FLOOR = 0.5

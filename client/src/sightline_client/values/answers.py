@@ -30,8 +30,8 @@ class ScorePart:
 
     name: str
     """Source: "visual", "text", "text_visual", "keywords", "collaborative", "taste", "session",
-    "item_item", "bought_together", "trend", "popularity", or "fusion" (fused order of the branches,
-    when no ranker answered)."""
+    "item_item", "bought_together", "content", "trend", "popularity", or "fusion" (fused order of
+    the branches, when no ranker answered)."""
     value: float
     """Value in the unit of the raw score, which is the sum of its parts."""
     features: tuple[ScoreFeature, ...] = ()

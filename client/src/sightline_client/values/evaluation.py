@@ -98,6 +98,8 @@ class EvaluatedSystem:
     kind: SystemKind
     slices: tuple[EvaluationSlice, ...]
     exposures: tuple[BrandExposure, ...]
+    settings: str = ""
+    """Parameters chosen on a validation part of the training events; empty if none were."""
 
     def slice(self, name: str) -> EvaluationSlice | None:
         """Return the slice of this name; None = it does not exist."""
@@ -140,6 +142,8 @@ class EvaluationTrial:
     systems: tuple[EvaluatedSystem, ...]
     """"candidate" first, then "production" if a model served, then the baselines."""
     comparisons: tuple[EvaluationComparison, ...]
+    order_tests: tuple[EvaluationComparison, ...] = ()
+    """Shuffle test: nDCG@10 of the system `against`, less that with histories in random order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +163,5 @@ class Evaluation:
     shopper_count: int
     """Number of shoppers that the verdict is based on."""
     evaluate_time: datetime | None
+    findings: tuple[str, ...] = ()
+    """Baselines that are better than the candidate, and whether order matters: sentences."""

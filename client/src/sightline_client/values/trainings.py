@@ -26,6 +26,8 @@ class ItemItem(StrEnum):
     """A regression of later interests on earlier ones."""
     EASE = "EASE"
     """The same without an order."""
+    COSINE = "COSINE"
+    """Item-kNN: cosine of two products' likes, without an order."""
     KNN = "KNN"
     """For large catalogs."""
 
@@ -88,7 +90,7 @@ class PartAddition:
     "style"."""
     metric: str
     """E.g. "ndcg@10"; higher is better. Of "style", "explained": the share of products' own vectors
-    that their photos predict."""
+    that their photos predict; of "content" that of item-item scores that features predict."""
     with_it: float
     without: float
     addition: float

@@ -80,8 +80,9 @@ class ScorePart(google.protobuf.message.Message):
     match), "labels" (how well words of the label on a photo match), "collaborative".
     Behaviour: "taste" (long-term taste, or taste inferred from given attributes), "session" (closeness to the last
     products of interest), "item_item" (liked by shoppers who liked the last products of interest), "bought_together"
-    (bought with products that were recently bought or put into the cart), "trend" (liked more than usual recently),
-    "popularity" (for shoppers without history).
+    (bought with products that were recently bought or put into the cart), "content" (what the features of a product
+    that nobody liked in training predict for the shopper), "trend" (liked more than usual recently), "popularity" (for
+    shoppers without history).
     Recommenders by counts: "co_view", "co_purchase", "trending", "best_sellers", "reorder", "recently_viewed".
     Numbers of the product, if the scene weighs them: "rating", "stock", "margin", "attribute.NAME".
     Other: "followed" (has a value that the shopper follows, such as an author), "freshness" (how new the product is),
@@ -121,6 +122,7 @@ class ScoreFeature(google.protobuf.message.Message):
     For "taste": a feature of the product ("category=Wine > Red", "brand=…", "price_band=EUR:6", "tag=…",
     "attribute.country=Italy", "id=…" for the product itself, "style" for its visual style).
     For "session", "item_item" and "bought_together": the shopper's product that causes it ("product=wine-7").
+    For "content": a feature as for "taste" without "id=…" and "style", or a pair of them ("brand=… & tag=…").
     For "visual" and "text": the request's signal ("signals[0]").
     For any part: "bias" (the model's score of the product for every shopper) and "other" (sum of the smallest
     features, of features that the product had only when the model was trained, and of rounding).

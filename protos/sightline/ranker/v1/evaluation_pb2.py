@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$sightline/ranker/v1/evaluation.proto\x12\x13sightline.ranker.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa8\x04\n\nEvaluation\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x38\n\x07verdict\x18\x02 \x01(\x0e\x32\'.sightline.ranker.v1.Evaluation.Verdict\x12\x0f\n\x07summary\x18\x03 \x01(\t\x12\x34\n\x06trials\x18\x04 \x03(\x0b\x32$.sightline.ranker.v1.EvaluationTrial\x12\x1a\n\x12production_version\x18\x05 \x01(\t\x12G\n\x0fproduction_form\x18\x06 \x01(\x0e\x32..sightline.ranker.v1.Evaluation.ProductionForm\x12\x15\n\rshopper_count\x18\x07 \x01(\x03\x12\x31\n\revaluate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"d\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x12\n\x0eVERDICT_PASSED\x10\x01\x12\x12\n\x0eVERDICT_FAILED\x10\x02\x12\x18\n\x14VERDICT_INCONCLUSIVE\x10\x03\"m\n\x0eProductionForm\x12\x1f\n\x1bPRODUCTION_FORM_UNSPECIFIED\x10\x00\x12\x1c\n\x18PRODUCTION_FORM_ARTIFACT\x10\x01\x12\x1c\n\x18PRODUCTION_FORM_REFITTED\x10\x02\"\xad\x03\n\x0f\x45valuationTrial\x12?\n\x08protocol\x18\x01 \x01(\x0e\x32-.sightline.ranker.v1.EvaluationTrial.Protocol\x12\r\n\x05share\x18\x02 \x01(\x01\x12.\n\nsplit_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12\x65vent_count_before\x18\x04 \x01(\x03\x12\x19\n\x11\x65vent_count_after\x18\x05 \x01(\x03\x12\x15\n\rproduct_count\x18\x06 \x01(\x03\x12\x35\n\x07systems\x18\x07 \x03(\x0b\x32$.sightline.ranker.v1.EvaluatedSystem\x12>\n\x0b\x63omparisons\x18\x08 \x03(\x0b\x32).sightline.ranker.v1.EvaluationComparison\"U\n\x08Protocol\x12\x18\n\x14PROTOCOL_UNSPECIFIED\x10\x00\x12\x13\n\x0fPROTOCOL_GLOBAL\x10\x01\x12\x1a\n\x16PROTOCOL_PER_USER_TAIL\x10\x02\"\x9f\x02\n\x0f\x45valuatedSystem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x37\n\x04kind\x18\x02 \x01(\x0e\x32).sightline.ranker.v1.EvaluatedSystem.Kind\x12\x34\n\x06slices\x18\x03 \x03(\x0b\x32$.sightline.ranker.v1.EvaluationSlice\x12\x35\n\texposures\x18\x04 \x03(\x0b\x32\".sightline.ranker.v1.BrandExposure\"X\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0eKIND_CANDIDATE\x10\x01\x12\x13\n\x0fKIND_PRODUCTION\x10\x02\x12\x11\n\rKIND_BASELINE\x10\x03\"W\n\x0f\x45valuationSlice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x36\n\x07\x66igures\x18\x02 \x03(\x0b\x32%.sightline.ranker.v1.EvaluationFigure\"{\n\x10\x45valuationFigure\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x10\n\x03low\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04high\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x0csample_count\x18\x05 \x01(\x03\x42\x06\n\x04_lowB\x07\n\x05_high\"b\n\rBrandExposure\x12\r\n\x05\x62rand\x18\x01 \x01(\t\x12\x13\n\x0bplace_share\x18\x02 \x01(\x01\x12\x15\n\rproduct_share\x18\x03 \x01(\x01\x12\x16\n\x0einterest_share\x18\x04 \x01(\x01\"\xf3\x01\n\x14\x45valuationComparison\x12\x0f\n\x07\x61gainst\x18\x01 \x01(\t\x12\x0e\n\x06metric\x18\x02 \x01(\t\x12\x12\n\ndifference\x18\x03 \x01(\x01\x12\x0b\n\x03low\x18\x04 \x01(\x01\x12\x0c\n\x04high\x18\x05 \x01(\x01\x12\x1c\n\x0fsmallest_effect\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06margin\x18\x07 \x01(\x01\x12\x38\n\x07verdict\x18\x08 \x01(\x0e\x32\'.sightline.ranker.v1.Evaluation.Verdict\x12\x0f\n\x07\x64\x65\x63ides\x18\t \x01(\x08\x42\x12\n\x10_smallest_effectBF\n\x13sightline.ranker.v1B\x0f\x45valuationProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$sightline/ranker/v1/evaluation.proto\x12\x13sightline.ranker.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xba\x04\n\nEvaluation\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x38\n\x07verdict\x18\x02 \x01(\x0e\x32\'.sightline.ranker.v1.Evaluation.Verdict\x12\x0f\n\x07summary\x18\x03 \x01(\t\x12\x34\n\x06trials\x18\x04 \x03(\x0b\x32$.sightline.ranker.v1.EvaluationTrial\x12\x1a\n\x12production_version\x18\x05 \x01(\t\x12G\n\x0fproduction_form\x18\x06 \x01(\x0e\x32..sightline.ranker.v1.Evaluation.ProductionForm\x12\x15\n\rshopper_count\x18\x07 \x01(\x03\x12\x31\n\revaluate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x66indings\x18\t \x03(\t\"d\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x12\n\x0eVERDICT_PASSED\x10\x01\x12\x12\n\x0eVERDICT_FAILED\x10\x02\x12\x18\n\x14VERDICT_INCONCLUSIVE\x10\x03\"m\n\x0eProductionForm\x12\x1f\n\x1bPRODUCTION_FORM_UNSPECIFIED\x10\x00\x12\x1c\n\x18PRODUCTION_FORM_ARTIFACT\x10\x01\x12\x1c\n\x18PRODUCTION_FORM_REFITTED\x10\x02\"\xed\x03\n\x0f\x45valuationTrial\x12?\n\x08protocol\x18\x01 \x01(\x0e\x32-.sightline.ranker.v1.EvaluationTrial.Protocol\x12\r\n\x05share\x18\x02 \x01(\x01\x12.\n\nsplit_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12\x65vent_count_before\x18\x04 \x01(\x03\x12\x19\n\x11\x65vent_count_after\x18\x05 \x01(\x03\x12\x15\n\rproduct_count\x18\x06 \x01(\x03\x12\x35\n\x07systems\x18\x07 \x03(\x0b\x32$.sightline.ranker.v1.EvaluatedSystem\x12>\n\x0b\x63omparisons\x18\x08 \x03(\x0b\x32).sightline.ranker.v1.EvaluationComparison\x12>\n\x0border_tests\x18\t \x03(\x0b\x32).sightline.ranker.v1.EvaluationComparison\"U\n\x08Protocol\x12\x18\n\x14PROTOCOL_UNSPECIFIED\x10\x00\x12\x13\n\x0fPROTOCOL_GLOBAL\x10\x01\x12\x1a\n\x16PROTOCOL_PER_USER_TAIL\x10\x02\"\xb1\x02\n\x0f\x45valuatedSystem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x37\n\x04kind\x18\x02 \x01(\x0e\x32).sightline.ranker.v1.EvaluatedSystem.Kind\x12\x34\n\x06slices\x18\x03 \x03(\x0b\x32$.sightline.ranker.v1.EvaluationSlice\x12\x35\n\texposures\x18\x04 \x03(\x0b\x32\".sightline.ranker.v1.BrandExposure\x12\x10\n\x08settings\x18\x05 \x01(\t\"X\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0eKIND_CANDIDATE\x10\x01\x12\x13\n\x0fKIND_PRODUCTION\x10\x02\x12\x11\n\rKIND_BASELINE\x10\x03\"W\n\x0f\x45valuationSlice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x36\n\x07\x66igures\x18\x02 \x03(\x0b\x32%.sightline.ranker.v1.EvaluationFigure\"{\n\x10\x45valuationFigure\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x10\n\x03low\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04high\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x0csample_count\x18\x05 \x01(\x03\x42\x06\n\x04_lowB\x07\n\x05_high\"b\n\rBrandExposure\x12\r\n\x05\x62rand\x18\x01 \x01(\t\x12\x13\n\x0bplace_share\x18\x02 \x01(\x01\x12\x15\n\rproduct_share\x18\x03 \x01(\x01\x12\x16\n\x0einterest_share\x18\x04 \x01(\x01\"\xf3\x01\n\x14\x45valuationComparison\x12\x0f\n\x07\x61gainst\x18\x01 \x01(\t\x12\x0e\n\x06metric\x18\x02 \x01(\t\x12\x12\n\ndifference\x18\x03 \x01(\x01\x12\x0b\n\x03low\x18\x04 \x01(\x01\x12\x0c\n\x04high\x18\x05 \x01(\x01\x12\x1c\n\x0fsmallest_effect\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06margin\x18\x07 \x01(\x01\x12\x38\n\x07verdict\x18\x08 \x01(\x0e\x32\'.sightline.ranker.v1.Evaluation.Verdict\x12\x0f\n\x07\x64\x65\x63ides\x18\t \x01(\x08\x42\x12\n\x10_smallest_effectBF\n\x13sightline.ranker.v1B\x0f\x45valuationProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,25 +34,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023sightline.ranker.v1B\017EvaluationProtoP\001Z\034sightline/ranker/v1;rankerv1'
   _globals['_EVALUATION']._serialized_start=95
-  _globals['_EVALUATION']._serialized_end=647
-  _globals['_EVALUATION_VERDICT']._serialized_start=436
-  _globals['_EVALUATION_VERDICT']._serialized_end=536
-  _globals['_EVALUATION_PRODUCTIONFORM']._serialized_start=538
-  _globals['_EVALUATION_PRODUCTIONFORM']._serialized_end=647
-  _globals['_EVALUATIONTRIAL']._serialized_start=650
-  _globals['_EVALUATIONTRIAL']._serialized_end=1079
-  _globals['_EVALUATIONTRIAL_PROTOCOL']._serialized_start=994
-  _globals['_EVALUATIONTRIAL_PROTOCOL']._serialized_end=1079
-  _globals['_EVALUATEDSYSTEM']._serialized_start=1082
-  _globals['_EVALUATEDSYSTEM']._serialized_end=1369
-  _globals['_EVALUATEDSYSTEM_KIND']._serialized_start=1281
-  _globals['_EVALUATEDSYSTEM_KIND']._serialized_end=1369
-  _globals['_EVALUATIONSLICE']._serialized_start=1371
-  _globals['_EVALUATIONSLICE']._serialized_end=1458
-  _globals['_EVALUATIONFIGURE']._serialized_start=1460
-  _globals['_EVALUATIONFIGURE']._serialized_end=1583
-  _globals['_BRANDEXPOSURE']._serialized_start=1585
-  _globals['_BRANDEXPOSURE']._serialized_end=1683
-  _globals['_EVALUATIONCOMPARISON']._serialized_start=1686
-  _globals['_EVALUATIONCOMPARISON']._serialized_end=1929
+  _globals['_EVALUATION']._serialized_end=665
+  _globals['_EVALUATION_VERDICT']._serialized_start=454
+  _globals['_EVALUATION_VERDICT']._serialized_end=554
+  _globals['_EVALUATION_PRODUCTIONFORM']._serialized_start=556
+  _globals['_EVALUATION_PRODUCTIONFORM']._serialized_end=665
+  _globals['_EVALUATIONTRIAL']._serialized_start=668
+  _globals['_EVALUATIONTRIAL']._serialized_end=1161
+  _globals['_EVALUATIONTRIAL_PROTOCOL']._serialized_start=1076
+  _globals['_EVALUATIONTRIAL_PROTOCOL']._serialized_end=1161
+  _globals['_EVALUATEDSYSTEM']._serialized_start=1164
+  _globals['_EVALUATEDSYSTEM']._serialized_end=1469
+  _globals['_EVALUATEDSYSTEM_KIND']._serialized_start=1381
+  _globals['_EVALUATEDSYSTEM_KIND']._serialized_end=1469
+  _globals['_EVALUATIONSLICE']._serialized_start=1471
+  _globals['_EVALUATIONSLICE']._serialized_end=1558
+  _globals['_EVALUATIONFIGURE']._serialized_start=1560
+  _globals['_EVALUATIONFIGURE']._serialized_end=1683
+  _globals['_BRANDEXPOSURE']._serialized_start=1685
+  _globals['_BRANDEXPOSURE']._serialized_end=1783
+  _globals['_EVALUATIONCOMPARISON']._serialized_start=1786
+  _globals['_EVALUATIONCOMPARISON']._serialized_end=2029
 # @@protoc_insertion_point(module_scope)

@@ -94,6 +94,7 @@ class Evaluation(google.protobuf.message.Message):
     PRODUCTION_FORM_FIELD_NUMBER: builtins.int
     SHOPPER_COUNT_FIELD_NUMBER: builtins.int
     EVALUATE_TIME_FIELD_NUMBER: builtins.int
+    FINDINGS_FIELD_NUMBER: builtins.int
     model_version: builtins.str
     """Model whose recipe was evaluated. Empty for an offline evaluation without a model."""
     verdict: Global___Evaluation.Verdict.ValueType
@@ -114,6 +115,13 @@ class Evaluation(google.protobuf.message.Message):
     def evaluate_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When the evaluation ran (UTC)."""
 
+    @property
+    def findings(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What else the split of the verdict shows, in English sentences: each baseline that is better than the candidate with
+        the whole interval, with the setting by which a scene uses it, and whether the order of histories matters. Empty for
+        evaluations before 0.22.
+        """
+
     def __init__(
         self,
         *,
@@ -125,9 +133,10 @@ class Evaluation(google.protobuf.message.Message):
         production_form: Global___Evaluation.ProductionForm.ValueType = ...,
         shopper_count: builtins.int = ...,
         evaluate_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        findings: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["evaluate_time", b"evaluate_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["evaluate_time", b"evaluate_time", "model_version", b"model_version", "production_form", b"production_form", "production_version", b"production_version", "shopper_count", b"shopper_count", "summary", b"summary", "trials", b"trials", "verdict", b"verdict"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["evaluate_time", b"evaluate_time", "findings", b"findings", "model_version", b"model_version", "production_form", b"production_form", "production_version", b"production_version", "shopper_count", b"shopper_count", "summary", b"summary", "trials", b"trials", "verdict", b"verdict"]) -> None: ...
 
 Global___Evaluation: typing_extensions.TypeAlias = Evaluation
 
@@ -172,6 +181,7 @@ class EvaluationTrial(google.protobuf.message.Message):
     PRODUCT_COUNT_FIELD_NUMBER: builtins.int
     SYSTEMS_FIELD_NUMBER: builtins.int
     COMPARISONS_FIELD_NUMBER: builtins.int
+    ORDER_TESTS_FIELD_NUMBER: builtins.int
     protocol: Global___EvaluationTrial.Protocol.ValueType
     """How events were split."""
     share: builtins.float
@@ -194,6 +204,13 @@ class EvaluationTrial(google.protobuf.message.Message):
     def comparisons(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___EvaluationComparison]:
         """Comparisons of the candidate with each other system, on the same shoppers."""
 
+    @property
+    def order_tests(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___EvaluationComparison]:
+        """Shuffle test: nDCG@10 of the system `against`, less its figure if each history is in random order. "candidate" is
+        asked with shuffled histories, "sequential rules" is trained on them, too. Order matters if an interval is above 0.
+        Empty without a candidate, and for evaluations before 0.22.
+        """
+
     def __init__(
         self,
         *,
@@ -205,9 +222,10 @@ class EvaluationTrial(google.protobuf.message.Message):
         product_count: builtins.int = ...,
         systems: collections.abc.Iterable[Global___EvaluatedSystem] | None = ...,
         comparisons: collections.abc.Iterable[Global___EvaluationComparison] | None = ...,
+        order_tests: collections.abc.Iterable[Global___EvaluationComparison] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["split_time", b"split_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["comparisons", b"comparisons", "event_count_after", b"event_count_after", "event_count_before", b"event_count_before", "product_count", b"product_count", "protocol", b"protocol", "share", b"share", "split_time", b"split_time", "systems", b"systems"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["comparisons", b"comparisons", "event_count_after", b"event_count_after", "event_count_before", b"event_count_before", "order_tests", b"order_tests", "product_count", b"product_count", "protocol", b"protocol", "share", b"share", "split_time", b"split_time", "systems", b"systems"]) -> None: ...
 
 Global___EvaluationTrial: typing_extensions.TypeAlias = EvaluationTrial
 
@@ -248,10 +266,15 @@ class EvaluatedSystem(google.protobuf.message.Message):
     KIND_FIELD_NUMBER: builtins.int
     SLICES_FIELD_NUMBER: builtins.int
     EXPOSURES_FIELD_NUMBER: builtins.int
+    SETTINGS_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """"candidate", "production", "popularity", "item-kNN", "EASE", "V-SKNN" or "sequential rules"."""
+    """"candidate", "production", "popularity", "popularity of 7 days", "item-kNN", "EASE", "V-SKNN" or "sequential rules"."""
     kind: Global___EvaluatedSystem.Kind.ValueType
     """Kind of system."""
+    settings: builtins.str
+    """Parameters chosen on a validation part of the training events, such as "λ 350, last 10 products". Empty if none were
+    chosen.
+    """
     @property
     def slices(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___EvaluationSlice]:
         """Figures by slice of shoppers or products."""
@@ -267,8 +290,9 @@ class EvaluatedSystem(google.protobuf.message.Message):
         kind: Global___EvaluatedSystem.Kind.ValueType = ...,
         slices: collections.abc.Iterable[Global___EvaluationSlice] | None = ...,
         exposures: collections.abc.Iterable[Global___BrandExposure] | None = ...,
+        settings: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["exposures", b"exposures", "kind", b"kind", "name", b"name", "slices", b"slices"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["exposures", b"exposures", "kind", b"kind", "name", b"name", "settings", b"settings", "slices", b"slices"]) -> None: ...
 
 Global___EvaluatedSystem: typing_extensions.TypeAlias = EvaluatedSystem
 

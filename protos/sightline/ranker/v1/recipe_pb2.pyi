@@ -75,6 +75,10 @@ class Recipe(google.protobuf.message.Message):
         """A regression of later interests on earlier ones (SLIT; Choi et al. 2021). Memory grows with the square of the
         number of products.
         """
+        ITEM_ITEM_COSINE: Recipe._ItemItem.ValueType  # 5
+        """Item-kNN: the cosine of two products' likes, without an order (Deshpande, Karypis 2004). Memory as for
+        ITEM_ITEM_KNN.
+        """
 
     class ItemItem(_ItemItem, metaclass=_ItemItemEnumTypeWrapper):
         """Item-to-item model, learned from the interests of shoppers."""
@@ -92,6 +96,10 @@ class Recipe(google.protobuf.message.Message):
     ITEM_ITEM_TRANSITION: Recipe.ItemItem.ValueType  # 4
     """A regression of later interests on earlier ones (SLIT; Choi et al. 2021). Memory grows with the square of the
     number of products.
+    """
+    ITEM_ITEM_COSINE: Recipe.ItemItem.ValueType  # 5
+    """Item-kNN: the cosine of two products' likes, without an order (Deshpande, Karypis 2004). Memory as for
+    ITEM_ITEM_KNN.
     """
 
     LOSS_FIELD_NUMBER: builtins.int
@@ -222,7 +230,9 @@ class BlendWeight(google.protobuf.message.Message):
     PART_FIELD_NUMBER: builtins.int
     WEIGHT_FIELD_NUMBER: builtins.int
     part: builtins.str
-    """"taste", "session", "item_item", "bought_together", "trend" or "popularity"."""
+    """"taste", "session", "item_item", "bought_together", "content", "trend" or "popularity". Without "content" no model
+    learns what features predict for products that nobody liked.
+    """
     weight: builtins.float
     """Factor on the part after it was normalised, not negative."""
     def __init__(
@@ -281,7 +291,8 @@ class PartAddition(google.protobuf.message.Message):
     """A part of the raw score, or a kind of features: "user_ids", "shopper_attributes", "product_attributes", "style"."""
     metric: builtins.str
     """Name of the metric, e.g. "ndcg@10"; higher is better. For "style": "explained", the share (at most 1) of the scores
-    from liked products' own vectors that their photos predict; each product is predicted from the others.
+    from liked products' own vectors that their photos predict; each product is predicted from the others. For
+    "content": the same share of item-item scores that features predict.
     """
     with_it: builtins.float
     """Value with the part and all other remaining parts."""

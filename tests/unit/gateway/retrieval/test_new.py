@@ -44,6 +44,17 @@ async def test_new_products_stand_beside_what_fits_the_shopper_and_behind_it():
     assert [item.row.product_id for item in answer.results] == ["p4", "p2", "p8", "p9"]
 
 
+async def test_a_scene_may_nominate_new_products_for_shoppers_without_exploration():
+    shop = exploring(Shop(), "p8", "p9")
+    shop.scene(
+        lambda scene: replace(scene, diversity=Diversity(exploration_days=10), new_candidates=True)
+    )
+    shop.ranker.generated["ann"] = (NominationBasis.SESSION, ("p4", "p2"))
+    listings = await find(begin(RequestQuery(shopper=ANN), shop.deps))
+    assert named(listings) == [("collaborative", ["p4", "p2"]), ("new", ["p8", "p9"])]
+    assert ("new", ["p8", "p9"]) not in named(await find(begin(RequestQuery(), shop.deps)))
+
+
 async def test_new_products_stand_beside_popular_ones_for_newcomers():
     shop = exploring(Shop(), "p9")
     shop.ranker.generated["ann"] = (NominationBasis.POPULARITY, tuple(f"p{n}" for n in range(8)))

@@ -18,6 +18,7 @@ from ranker.adapters.export_store import ExportStore
 from ranker.adapters.model_store import ModelStore, dump_arrays, load_arrays, version_of
 from ranker.adapters.packing import arrays_of, pack_texts, part_of, unpack_texts
 from ranker.domain.arrays import AnyArray, Neighbours
+from ranker.domain.content import Content
 from ranker.domain.errors import ExportUnwritable, ModelCorrupt, StoreUnwritable
 from ranker.domain.events import EventType
 from ranker.domain.model import Calibration, Looks, Model
@@ -53,6 +54,17 @@ WHOLE = dataclasses.replace(
     looks=Looks(
         np.ones((3, 5), np.float32), np.ones((3, 2), np.float32), np.ones(2, np.float32), 2
     ),
+    content=Content(
+        ("brand=Ł", "tag=葡萄酒"),
+        np.array([[0, 1]]),
+        vectors=np.ones((3, 4), np.float32),
+        usual=np.ones(4, np.float32),
+        sources=np.array([0, 2]),
+        source_vectors=np.ones((2, 4), np.float32),
+        rows=np.array([1]),
+        row_vectors=np.ones((1, 4), np.float32),
+    ),
+    actor_contents=np.ones((1, 4), np.float32),
     part_scales={"item_item": 0.5},
     blend={"taste": 1.0, "popularity": 0.0},
     calibration=Calibration(
@@ -421,6 +433,7 @@ CROWDED = dataclasses.replace(
     WHOLE,
     actor_rows={name: row for row, name in enumerate(ACTORS)},
     actor_vectors=np.arange(20 * MADE.item_vectors.shape[1], dtype=np.float32).reshape(20, -1),
+    actor_contents=np.ones((20, 4), np.float32),
 )
 CROWDED_STATE = {
     "items_vectors": np.ones((2, 2), np.float32),

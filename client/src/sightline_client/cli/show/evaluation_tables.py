@@ -47,9 +47,11 @@ def evaluation(value: Evaluation) -> RenderableType:
     parts: list[RenderableType] = [
         verdict(value.verdict, value.summary),
         Text(plain(words.production(value)), style="dim"),
+        *(Text(plain(one)) for one in value.findings),
     ]
     for trial in value.trials:
-        parts += [Text(""), Text(words.split(trial), style="bold"), *_slices(trial)]
+        parts += [Text(""), Text(words.split(trial), style="bold"), *_settings(trial)]
+        parts += _slices(trial)
         if trial.comparisons:
             parts.append(_comparisons(trial))
     parts += [
@@ -102,3 +104,10 @@ def _comparisons(trial: EvaluationTrial) -> RenderableType:
 
 def _name(system: EvaluatedSystem) -> Text:
     return Text(plain(system.name), style="bold" if system.kind is SystemKind.CANDIDATE else "")
+
+
+def _settings(trial: EvaluationTrial) -> Iterable[RenderableType]:
+    """Show the parameters of tuned baselines."""
+    tuned = [f"{one.name} with {one.settings}" for one in trial.systems if one.settings]
+    if tuned:
+        yield Text(plain(f"Tuned on training events: {'; '.join(tuned)}."), style="dim")

@@ -25,6 +25,7 @@ PARTS = MappingProxyType(
         "session": "fits the products viewed last",
         "item_item": "liked by shoppers who liked the products viewed last",
         "bought_together": "bought with products that were added to the cart",
+        "content": "new, with features that fit this customer's history",
         "trend": "liked more than usual recently",
         "popularity": "liked by many",
         "co_view": "viewed in the same visits",

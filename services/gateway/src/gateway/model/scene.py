@@ -79,7 +79,10 @@ ATTRIBUTE = "attribute."
 NUMBERS = (FRESHNESS, RATING, STOCK, MARGIN)
 """Parts by numbers that every product may have."""
 
-BEHAVIOUR = ("taste", "session", "item_item", "bought_together", "trend", "popularity")
+BEHAVIOUR = (
+    *("taste", "session", "item_item", "bought_together"),
+    *("content", "trend", "popularity"),
+)
 """Parts that the ranker computes for every candidate, independent of its branch."""
 
 SCORED = (*SIMILARITY_BRANCHES, *RECOMMENDERS, Branch.FOLLOWED)
@@ -184,6 +187,9 @@ class Scene:
     min_answer_quality: NamedQuality = Quality.ANY
     popular_fallback: bool = True
     new_fallback: bool = True
+    new_candidates: bool = False
+    """If true, products of the last `exploration_days` are candidates for a shopper without
+    signals, so that products that no model knows are ranked by their features."""
     branches: Annotated[Mapping[Branch, Weight], AfterValidator(_each_branch)] = field(
         default_factory=lambda: _each_branch({})
     )

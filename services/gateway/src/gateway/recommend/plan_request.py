@@ -45,7 +45,8 @@ def _branches(query: RequestQuery, scene: Scene) -> tuple[Branch, ...]:
     one."""
     if query.candidates:
         return (Branch.GIVEN,)
-    explores = bool(scene.diversity.exploration_places) and not query.signals
+    personal = scene.new_candidates and query.shopper is not None
+    explores = (bool(scene.diversity.exploration_places) or personal) and not query.signals
     return tuple(
         branch
         for branch, asked in _asked(query, scene).items()

@@ -1,9 +1,10 @@
-"""New products among the candidates: as a branch, by followed attributes, or for a scene's
-exploration places.
+"""New products among the candidates: as a branch, by followed attributes, for a scene's exploration
+places, or for the ranker's part `content` (`new_candidates`).
 
-Neither behaviour nor popularity finds products without events, so a scene with exploration places
-reads the newest products from the catalog. With signals it does not: the search finds new products
-that are near, and those far away are not relevant.
+Neither behaviour nor popularity finds products that came after the training, so such a scene reads
+the newest products from the catalog's record, which has them as soon as they are imported. With
+signals it does not: the search finds new products that are near, and those far away are not
+relevant.
 """
 
 from dataclasses import replace
@@ -19,7 +20,7 @@ from gateway.state.run import Run
 from servicekit.errors import ServiceError
 
 MOST_NEW = 100
-"""Maximum number of newest products for exploration places."""
+"""Maximum number of newest products for exploration places and `new_candidates`."""
 BEHIND = 1_000_000
 """Number of places before theirs in the fused order, which decides if there is no ranker: they come
 after all other candidates, regardless of weights."""

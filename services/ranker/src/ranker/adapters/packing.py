@@ -13,6 +13,7 @@ from zlib import crc32
 import numpy as np
 
 from ranker.domain.arrays import AnyArray, Neighbours
+from ranker.domain.content import Content
 from ranker.domain.events import EventType
 from ranker.domain.model import Calibration, Looks, Model, ProductFeatures, ShopperSegments
 
@@ -23,6 +24,7 @@ ARRAYS: Mapping[str, tuple[str, ...]] = {
     "item_vectors": ("items", "dimension"),
     "item_biases": ("items",),
     "actor_vectors": ("actors", "dimension"),
+    "actor_contents": ("actors", "content_width"),
     "feature_vectors": ("features", "dimension"),
     "feature_biases": ("features",),
     "shopper_feature_vectors": ("shopper_features", "dimension"),
@@ -52,9 +54,11 @@ def arrays_of(model: Model) -> dict[str, AnyArray]:
     actors = sorted(model.actor_rows, key=lambda actor: model.actor_rows[actor])
     texts = {name: actors if name == "actors" else getattr(model, name) for name in TEXTS}
     found = {name: getattr(model, name) for name in ARRAYS if getattr(model, name) is not None}
-    for name in (*NEIGHBOURS, *CALIBRATIONS, "product_features", "segments", "looks"):
+    parts = ("product_features", "segments", "looks", "content")
+    for name in (*NEIGHBOURS, *CALIBRATIONS, *parts):
         nested = getattr(model, name)
-        for one in fields(nested) if nested is not None else ():
+        stored = [one for one in fields(nested) if one.init] if nested is not None else []
+        for one in stored:
             value = getattr(nested, one.name)
             if isinstance(value, np.ndarray):
                 found[f"{name}_{one.name}"] = value
@@ -76,6 +80,12 @@ _LOOK_ARRAYS: Mapping[str, tuple[str, ...]] = {
     "photos": ("landmarks", "photo_dimension"),
     "effects": ("landmarks", "dimension"),
     "offset": ("dimension",),
+}
+_CONTENT_ARRAYS: Mapping[str, tuple[str, ...]] = {
+    "vectors": ("content_features", "content_width"),
+    "usual": ("content_width",),
+    "source_vectors": ("content_sources", "content_width"),
+    "row_vectors": ("content_rows", "content_width"),
 }
 _PARTS = fields(Neighbours)
 
@@ -142,6 +152,7 @@ def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: 
         examination=tuple(map(_share, words.get("place_examination", ()))),
         product_features=_product_features(arrays, sizes),
         looks=_looks(arrays, words.get("look_width"), sizes),
+        content=_content(arrays, sizes),
         segments=_segments(arrays, words.get("segment_silhouette"), sizes),
         **found,
     )
@@ -247,6 +258,30 @@ def _looks(
         for name, of in _LOOK_ARRAYS.items()
     }
     return Looks(**found, width=_positive(width))
+
+
+def _content(arrays: Mapping[str, AnyArray], sizes: dict[str, int]) -> Content | None:
+    if "content_usual" not in arrays:
+        return None
+    names = unpack_texts("content_names", arrays)
+    pairs = arrays["content_pairs"]
+    if pairs.dtype != np.int64 or pairs.ndim != 2 or pairs.shape[1] != 2:
+        raise ValueError("content_pairs is not two columns of int64")
+    if len(pairs) and (pairs.min() < 0 or pairs.max() >= len(names)):
+        raise ValueError("content_pairs refers to missing features")
+    sizes["content_features"] = len(names) + len(pairs)
+    found = {
+        name: _array(f"content_{name}", arrays[f"content_{name}"], of, sizes)
+        for name, of in _CONTENT_ARRAYS.items()
+    }
+    for name, size in (("sources", "content_sources"), ("rows", "content_rows")):
+        rows = arrays[f"content_{name}"]
+        if rows.dtype != np.int64 or rows.shape != (sizes[size],) or (np.diff(rows) <= 0).any():
+            raise ValueError(f"content_{name} is not an ascending column of int64")
+        if len(rows) and (rows[0] < 0 or rows[-1] >= sizes["items"]):
+            raise ValueError(f"content_{name} refers to missing products")
+        found[name] = _frozen(rows)
+    return Content(names=names, pairs=_frozen(pairs), **found)
 
 
 def _segments(

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranker.domain.arrays import Doubles, Floats, Ints, Neighbours
+from ranker.domain.content import Content
 from ranker.domain.events import EventType
 
 TRAIN, EVALUATE, UNLEARN = "train", "evaluate", "unlearn"
@@ -158,6 +159,11 @@ class Model:
     """Version of the visual space of style and looks; empty if there is neither."""
     looks: Looks | None = None
     """`None` if photos do not predict taste, or the model was trained before 0.14."""
+    content: Content | None = None
+    """Prediction from the features of products without likes; `None` if features predict nothing,
+    or the model was trained before 0.22."""
+    actor_contents: Floats | None = None
+    """(actors, width of `content`): vectors of the trained shoppers by all that they like"""
     part_scales: Mapping[str, float] = field(default_factory=dict)
     """Divisor of each part's scores, which brings parts to one size. Missing: score_scale for taste
     and session, 1 for others."""

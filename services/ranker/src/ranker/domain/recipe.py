@@ -31,6 +31,8 @@ class ItemItem(StrEnum):
     grows with the square of the number of products."""
     EASE = "ease"
     """The same without an order (Steck 2019, arXiv 1905.03375)."""
+    COSINE = "cosine"
+    """Item-kNN: cosine of the products' columns, without an order; memory as for KNN."""
     KNN = "knn"
     """Cosine between earlier and later interests; memory grows with the number of pairs that
     shoppers share. Replaces the other two in large catalogs."""
@@ -45,6 +47,7 @@ class PartBlend:
             "taste": 1.0,
             "session": 1.2,
             "item_item": 1.3,
+            "content": 1.0,
             "trend": 0.25,
             "popularity": 1.0,
         }

@@ -67,6 +67,7 @@ class System:
     kind: SystemKind
     slices: tuple[FigureSlice, ...]
     exposures: tuple[Exposure, ...]
+    settings: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class SplitReport:
     product_count: int
     systems: tuple[System, ...]
     comparisons: tuple[SystemComparison, ...]
+    order_tests: tuple[SystemComparison, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +111,4 @@ class Report:
     production_as: ProductionAs
     shopper_count: int
     evaluated_micros: int
+    findings: tuple[str, ...] = ()

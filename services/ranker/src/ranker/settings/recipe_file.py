@@ -72,7 +72,7 @@ class RecipeFile(BaseModel):
     """Scale of features that products share, such as a brand, relative to 1 for the id."""
 
     item_item: ItemItem = DEFAULT.item_item
-    """Item-to-item model: transition, ease, knn or off."""
+    """Item-to-item model: transition, ease, cosine, knn or off."""
 
     transition_penalty: float = _ranged("transition_penalty", DEFAULT.transition_penalty)
     """The transitions' λ."""

@@ -62,6 +62,7 @@ def test_a_model_that_knows_tastes_is_better_than_popularity() -> None:
     assert kinds == [
         (SystemKind.CANDIDATE, "candidate"),
         (SystemKind.BASELINE, "popularity"),
+        (SystemKind.BASELINE, "popularity of 7 days"),
         (SystemKind.BASELINE, "item-kNN"),
         (SystemKind.BASELINE, "EASE"),
         (SystemKind.BASELINE, "V-SKNN"),
@@ -188,4 +189,43 @@ def test_progress_counts_systems_of_all_splits() -> None:
         progress=lambda done, total: reported.append((done, total)),
         now_micros=NOW,
     )
-    assert reported == [(n, 12) for n in range(1, 13)]
+    assert reported == [(n, 14) for n in range(1, 15)]
+
+
+def test_a_baseline_that_beats_the_candidate_is_named_with_what_a_scene_needs_to_use_it() -> None:
+    report = run(bad)
+    told = report.findings
+    (knn,) = [one for one in told if one.startswith("item-kNN is better")]
+    assert "(95% interval +" in knn
+    assert "item_item = cosine" in knn
+    assert "[parts_without_signals] item_item = 1.0" in knn
+    beaten = [
+        one.against
+        for one in report.trials[0].comparisons
+        if one.high < 0 and one.against != "production"
+    ]
+    assert [one.partition(" is better")[0] for one in told[:-1]] == beaten
+    assert len(run(good).findings) < len(told)
+
+
+def test_the_report_says_whether_order_matters() -> None:
+    """Each of the people likes what follows the product that they liked last."""
+    found = run()
+    tests = {one.against: one for one in found.trials[0].order_tests}
+    assert tests["sequential rules"].low > 0
+    assert tests["candidate"].difference == pytest.approx(0, abs=1e-9)
+    assert found.findings[-1].startswith("Order matters; ")
+    draw = np.random.default_rng(0)
+    mixed = log_of(
+        did(f"s{person:03}", f"{'rw'[person % 2]}{item}", EventType.PURCHASE, step)
+        for person in range(PEOPLE)
+        for step, item in enumerate(draw.permutation(12)[:5].tolist())
+    )
+    assert run(log=mixed).findings[-1].startswith("No effect of order is shown; ")
+
+
+def test_parameters_of_baselines_are_chosen_and_shown() -> None:
+    said = {one.name: one.settings for one in run().trials[0].systems}
+    assert said["EASE"].startswith("λ ")
+    assert said["item-kNN"].startswith("shrinkage ")
+    assert said["candidate"] == said["popularity"] == ""

@@ -16,7 +16,7 @@ from ranker.learning.training.items import item_item, kind_for
 from ranker.serving.ranking.fold_in import WINDOWS
 
 IDS = tuple(f"p{n}" for n in range(8))
-KINDS = (ItemItem.TRANSITION, ItemItem.EASE, ItemItem.KNN)
+KINDS = (ItemItem.TRANSITION, ItemItem.EASE, ItemItem.KNN, ItemItem.COSINE)
 EVERYTHING = Recipe(transition_penalty=2.0, ease_penalty=2.0, neighbours=100)
 
 Matrix = npt.NDArray[np.float64]
@@ -155,6 +155,18 @@ def test_the_newest_likings_teach_where_there_are_too_many(
 def test_large_catalogs_get_cosines() -> None:
     assert kind_for(ItemItem.TRANSITION, items.DENSE_ITEMS) is ItemItem.TRANSITION
     assert kind_for(ItemItem.TRANSITION, items.DENSE_ITEMS + 1) is ItemItem.KNN
+    assert kind_for(ItemItem.COSINE, items.DENSE_ITEMS + 1) is ItemItem.COSINE
+
+
+def test_item_knn_is_the_cosine_of_the_columns_of_two_products(found: Interests) -> None:
+    liked = np.zeros((len(found.actors), len(IDS)))
+    for row, history in enumerate(histories(found, IDS)):
+        liked[row, [item for item, _ in history]] = 1
+    unit = liked / np.sqrt(np.maximum(liked.sum(axis=0), 1))
+    expected = unit.T @ unit
+    np.fill_diagonal(expected, 0)
+    recipe = dataclasses.replace(EVERYTHING, item_item=ItemItem.COSINE)
+    np.testing.assert_allclose(dense(item_item(found, IDS, recipe)), expected, atol=1e-6)
 
 
 def test_the_recipe_turns_it_off(found: Interests) -> None:

@@ -68,11 +68,11 @@ def test_of_few_products_or_photos_that_do_not_differ_nothing_is_learned() -> No
 
 def test_each_product_is_predicted_from_the_others_alone() -> None:
     photos, own = (each.astype(np.float64) for each in world(60))
-    ridge = looks._Ridge.of(photos - photos.mean(axis=0), own - own.mean(axis=0))
+    ridge = looks.Ridge.of(photos - photos.mean(axis=0), own - own.mean(axis=0))
     for row in (0, 17):
         others = np.arange(60) != row
         mean, usual = photos[others].mean(axis=0), own[others].mean(axis=0)
-        weights = looks._Ridge.of(photos[others] - mean, own[others] - usual).weights(5.0)
+        weights = looks.Ridge.of(photos[others] - mean, own[others] - usual).weights(5.0)
         missed = own[row] - usual - (photos[row] - mean) @ weights
         np.testing.assert_allclose(ridge.missed(5.0)[row], missed)
 

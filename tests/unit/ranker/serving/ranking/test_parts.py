@@ -70,7 +70,8 @@ def test_candidates_get_what_the_whole_catalog_gives_them_and_unseen_ones_no_nei
     )
     everything = parts.raw_parts(made, shopper, parts.all_items(made))
     found = parts.raw_parts(made, shopper, items)
-    assert set(found) == set(everything) == set(parts.OWN_PARTS) - {parts.POPULARITY}
+    others = {parts.CONTENT, parts.POPULARITY}
+    assert set(found) == set(everything) == set(parts.OWN_PARTS) - others
     for name, values in found.items():
         np.testing.assert_allclose(values[[0, 2]], everything[name][[3, 0]], rtol=1e-6)
         assert values[1] == 0

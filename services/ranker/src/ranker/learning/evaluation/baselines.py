@@ -1,9 +1,10 @@
 """Baselines that a model is compared with. SciPy (extra `train`).
 
 All are trained on the same unweighted interests (`Histories`) and score from the same last events
-of a shopper, trained or not. Parameters are those of the papers or of common use and are not tuned,
-so that baselines are the same everywhere. On MovieLens-100k, per-user tails of 20%, nDCG@10 comes
-to .1162 (popularity), .1891 (item-kNN), .1972 (EASE), .2181 (V-SKNN) and .2183 (sequential rules).
+of a shopper, trained or not. Parameters are those of the papers or of common use; reports of
+evaluations use those of tuning.py for item-kNN and EASE. On MovieLens-100k, per-user tails of 20%,
+nDCG@10 comes to .1162 (popularity), .1891 (item-kNN), .1972 (EASE), .2181 (V-SKNN) and .2183
+(sequential rules).
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ranker.domain.arrays import Doubles, Floats
+from ranker.domain.events import DAY_MICROS
 from ranker.learning.evaluation.histories import Histories
 
 EASE_PENALTY = 350.0
@@ -36,6 +38,7 @@ which rules are applied."""
 
 POPULARITY = "popularity"
 """Name of the baseline that a model has to beat."""
+RECENT, RECENT_DAYS = "popularity of 7 days", 7
 
 
 class Scorer(Protocol):
@@ -93,10 +96,13 @@ class Cosine:
     unit: sp.csr_matrix
     """(trained shoppers, items) with columns of length 1 or 0"""
     name: str = "item-kNN"
+    last: int | None = None
+    """Number of newest products that count; None: all."""
 
     def scores(self, shoppers: Histories) -> Doubles:
         """Score by similar products; a product does not contribute to its own score."""
-        liked = _matrix(shoppers, self.unit.shape[1])
+        spoken = shoppers if self.last is None else shoppers.newest(self.last)
+        liked = _matrix(spoken, self.unit.shape[1])
         own = liked.multiply(np.asarray(self.unit.power(2).sum(axis=0)))
         return _dense((liked @ self.unit.T) @ self.unit - own)
 
@@ -148,20 +154,30 @@ def popularity(training: Histories, item_count: int) -> Popularity:
     return Popularity(np.bincount(training.items, minlength=item_count).astype(np.float64))
 
 
-def item_knn(training: Histories, item_count: int) -> Cosine:
-    """Return item-kNN by the cosine of the products' columns."""
+def recent_popularity(training: Histories, item_count: int) -> Popularity:
+    """Count the shoppers who like each product since RECENT_DAYS before the newest interest."""
+    since = training.times.max(initial=0) - RECENT_DAYS * DAY_MICROS
+    counts = np.bincount(training.items[training.times >= since], minlength=item_count)
+    return Popularity(counts.astype(np.float64), RECENT)
+
+
+def item_knn(
+    training: Histories, item_count: int, shrinkage: float = 0.0, last: int | None = None
+) -> Cosine:
+    """Return item-kNN by the cosine of the products' columns. `shrinkage` is added to the number of
+    shoppers of each product, which lowers the cosines of rare products."""
     likes = _matrix(training.newest(MOST_INTERESTS), item_count)
-    norms = np.sqrt(np.maximum(np.asarray(likes.sum(axis=0))[0], 1.0))
-    return Cosine(sp.csr_matrix(likes @ sp.diags_array(1 / norms)))
+    norms = np.sqrt(np.maximum(np.asarray(likes.sum(axis=0))[0], 1.0) + shrinkage)
+    return Cosine(sp.csr_matrix(likes @ sp.diags_array(1 / norms)), last=last)
 
 
-def ease(training: Histories, item_count: int) -> ItemToItem | None:
+def ease(training: Histories, item_count: int, penalty: float = EASE_PENALTY) -> ItemToItem | None:
     """Return EASE (Steck 2019, arXiv 1905.03375); None above MOST_DENSE_ITEMS products."""
     if item_count > MOST_DENSE_ITEMS:
         return None
     likes = _matrix(training.newest(MOST_INTERESTS), item_count)
     gram = _dense(likes.T @ likes)
-    gram[np.diag_indices(item_count)] += EASE_PENALTY
+    gram[np.diag_indices(item_count)] += penalty
     inverse = np.linalg.inv(gram)
     weights = inverse / -np.diag(inverse)
     np.fill_diagonal(weights, 0.0)

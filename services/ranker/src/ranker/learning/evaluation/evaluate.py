@@ -25,7 +25,14 @@ from ranker.domain.report import (
     SystemComparison,
     SystemKind,
 )
-from ranker.learning.evaluation import baselines, bootstrap, metrics, systems, verdict
+from ranker.learning.evaluation import (
+    baselines,
+    bootstrap,
+    metrics,
+    systems,
+    tuning,
+    verdict,
+)
 from ranker.learning.evaluation.baselines import Scorer
 from ranker.learning.evaluation.metrics import Lists
 from ranker.learning.evaluation.splits import EventSplit, SplitQuestions, Task, split, tasks
@@ -108,6 +115,7 @@ def evaluate(
         production_as=seen_as,
         shopper_count=count,
         evaluated_micros=now_micros,
+        findings=verdict.findings(decisive),
     )
 
 
@@ -139,19 +147,20 @@ class _Bench:
         self, fit: Fit, rival: Fit | None, progress: Progress, place: tuple[int, int]
     ) -> SplitReport:
         """Measure all systems; `place`: index of this split, and number of splits."""
-        simple = baselines.fit_all(self._tasks.training, len(self._products))
+        simple = tuning.fit_all(self._tasks.training, len(self._products))
         fits = {CANDIDATE: fit} if rival is None else {CANDIDATE: fit, PRODUCTION: rival}
         total = len(fits) + len(simple)
         measured: list[System] = []
         deciding: dict[str, Doubles] = {}
 
-        def take(scorer: Scorer, kind: SystemKind) -> None:
+        def take(scorer: Scorer, kind: SystemKind, settings: str = "") -> None:
             system, by_shopper = self._measure(scorer, kind)
-            measured.append(system)
+            measured.append(replace(system, settings=settings))
             if by_shopper is not None:
                 deciding[system.name] = by_shopper
             progress(place[0] * total + len(measured), place[1] * total)
 
+        candidate: Scorer | None = None
         popular = baselines.popularity(self._tasks.training, len(self._products))
         for name, make in fits.items():
             try:
@@ -159,9 +168,11 @@ class _Bench:
             except DataInsufficient:
                 continue
             kind = SystemKind.CANDIDATE if name == CANDIDATE else SystemKind.PRODUCTION
-            take(systems.served(name, model, self._products, popular), kind)
-        for scorer in simple:
-            take(scorer, SystemKind.BASELINE)
+            served = systems.served(name, model, self._products, popular)
+            candidate = served if name == CANDIDATE else candidate
+            take(served, kind)
+        for one in simple:
+            take(one.scorer, SystemKind.BASELINE, one.settings)
         return SplitReport(
             protocol=self.split.protocol,
             share=self.split.share,
@@ -173,7 +184,32 @@ class _Bench:
             comparisons=self._comparisons(
                 deciding, decisive=place[0] == 0 and fits.keys() <= deciding.keys()
             ),
+            order_tests=self._order_tests(candidate, deciding),
         )
+
+    def _order_tests(
+        self, candidate: Scorer | None, figures: Mapping[str, Doubles]
+    ) -> tuple[SystemComparison, ...]:
+        """Compare systems with themselves on shuffled histories: the candidate, asked with them,
+        and sequential rules, trained on them too. Positive differences: order helps."""
+        if candidate is None or candidate.name not in figures:
+            return ()
+        seed, asked = self._options.recipe.seed, self._tasks.regulars
+        training = self._tasks.training.shuffled(seed)
+        rules = baselines.sequential_rules(training, len(self._products))
+        task = replace(asked, known=asked.known.shuffled(seed))
+        found = []
+        for scorer in (candidate, rules):
+            gains = metrics.accuracy(systems.lists(scorer, task), metrics.LISTED)[verdict.METRIC]
+            found.append(
+                verdict.compare(
+                    *(scorer.name, figures[scorer.name], gains),
+                    margin=0.0,
+                    decides=False,
+                    seed=seed,
+                )
+            )
+        return tuple(found)
 
     def _comparisons(
         self, figures: Mapping[str, Doubles], *, decisive: bool

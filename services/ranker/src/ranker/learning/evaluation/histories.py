@@ -81,6 +81,17 @@ class Histories:
         """Return only the first `count` products of each shopper."""
         return self._where(np.arange(len(self.items)) - self.starts[self.rows] < count)
 
+    def newest_share(self, share: float) -> "Histories":
+        """Return only the newest `share` of each shopper's products, rounded up."""
+        counts = np.ceil(self.lengths * share)
+        return self._where(self.ages < np.repeat(counts, self.lengths))
+
+    def shuffled(self, seed: int) -> "Histories":
+        """Return the same products of each shopper in random order; times stay in place."""
+        draws = np.random.default_rng(seed).random(len(self.items))
+        order = np.lexsort((draws, self.rows))
+        return replace(self, items=self.items[order], bought=self.bought[order])
+
     def newer_half(self) -> "Histories":
         """Return the newer half of each shopper's products, rounded up."""
         return self._where(self.ages < np.repeat((self.lengths + 1) // 2, self.lengths))

@@ -36,6 +36,8 @@ from ranker.learning.evaluation.histories import Histories
 CUTOFFS = (5, 10, 20)
 LISTED = 10
 """Cut-off k of metrics of lists (novelty, diversity, popularity, coverage, Gini)."""
+DECISIVE = f"ndcg@{LISTED}"
+"""Metric of verdicts and choices."""
 NOBODY = -1
 """Placeholder in a list after the last product."""
 

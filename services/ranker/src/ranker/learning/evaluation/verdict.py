@@ -13,16 +13,17 @@ value in .83 to .91 of simulated cases with 10 to 50 shoppers, and in .94 with 1
 models are promoted without force.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from ranker.domain.arrays import Doubles
 from ranker.domain.model import ModelVerdict
-from ranker.domain.report import SystemComparison
-from ranker.learning.evaluation import bootstrap
+from ranker.domain.report import SplitReport, SystemComparison, SystemKind
+from ranker.learning.evaluation import bootstrap, metrics
+from ranker.learning.evaluation.baselines import POPULARITY, RECENT
 
-METRIC = "ndcg@10"
+METRIC = metrics.DECISIVE
 """The decisive metric."""
 MARGIN = 0.05
 """Tolerated deficit as a share of production's figure. Retraining with another seed changes nDCG@10
@@ -83,6 +84,44 @@ def decide(comparisons: Sequence[SystemComparison], shoppers: int) -> tuple[Mode
             " too narrow to be trusted."
         )
     return verdict, " ".join(sentences)
+
+
+def findings(split: SplitReport) -> tuple[str, ...]:
+    """Return sentences on the baselines that beat the candidate with the whole interval, and on the
+    order of histories."""
+    kinds = {one.name: one.kind for one in split.systems}
+    found = [
+        f"{one.against} is better than the candidate by {one.metric}:"
+        f" {_interval(-one.difference, -one.high, -one.low)}.{_USES.get(one.against, '')}"
+        for one in split.comparisons
+        if one.high < 0 and kinds[one.against] is SystemKind.BASELINE
+    ]
+    return (*found, *_order(split.order_tests))
+
+
+_ALONE = "[parts_without_signals] item_item = 1.0 in the scene, without other parts of behavior"
+_USES = {
+    "item-kNN": f" A scene can use it: train with item_item = cosine, and set {_ALONE}.",
+    "EASE": f" A scene can use it: train with item_item = ease, and set {_ALONE}.",
+    RECENT: " A scene can use its order: branches.trending and the part trending.",
+    POPULARITY: " A scene can use its order: without a model, popularity orders.",
+}
+"""How a scene uses a baseline, by name."""
+
+
+def _order(tests: Sequence[SystemComparison]) -> Iterator[str]:
+    """Yield a sentence on whether the order of a shopper's products matters."""
+    if not tests:
+        return
+    details = "; ".join(
+        f"{one.against} {_interval(one.difference, one.low, one.high)}" for one in tests
+    )
+    shown = "Order matters" if any(one.low > 0 for one in tests) else "No effect of order is shown"
+    yield f"{shown}; nDCG@10 in order, less that with shuffled histories: {details}."
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    return f"{value:+.4f} (95% interval {low:+.4f} to {high:+.4f})"
 
 
 def _verdict(low: float, high: float, floor: float, shoppers: int, *, strict: bool) -> ModelVerdict:

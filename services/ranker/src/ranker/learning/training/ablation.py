@@ -18,12 +18,12 @@ from ranker.domain.arrays import Doubles
 from ranker.domain.model import Model
 from ranker.domain.recipe import ItemItem, Recipe
 from ranker.learning.evaluation.bootstrap import intervals
-from ranker.learning.training.blend import LEAST_SHOPPERS
+from ranker.learning.training.blend import LEAST_SHOPPERS, UNSEARCHED
 from ranker.learning.training.looks import Explained
 from ranker.learning.training.recipe_validation import METRIC, Validation
 from ranker.learning.training.search import RecipeTrial
 from ranker.learning.training.subject import Given
-from ranker.serving.ranking.parts import OWN_PARTS, POPULARITY
+from ranker.serving.ranking.parts import CONTENT, OWN_PARTS
 
 Refitted = Callable[[Recipe, bool], Model]
 """(recipe, with the shoppers' attributes) to the model of the validation split."""
@@ -54,7 +54,7 @@ class Addition:
     low: float
     high: float
     shopper_count: int
-    """For the style: number of products."""
+    """For the style and for content: number of products."""
     verdict: AblationVerdict
 
 
@@ -109,11 +109,12 @@ def _parts(
 ) -> tuple[Mapping[str, float], Sequence[Addition]]:
     """Return the remaining weights, and the contribution of each part to the others. Only the part
     that adds least is removed at a time, so that one of two equivalent parts stays. Popularity
-    stays for unknown shoppers."""
+    stays for unknown shoppers; `content` is tested on products (`of_content`)."""
     weights = dict(model.blend)
     found_parts: dict[str, Addition] = {}
     while True:
-        present = [part for part in OWN_PARTS if weights.get(part, 0) > 0 and part != POPULARITY]
+        present = [part for part in OWN_PARTS if weights.get(part, 0) > 0]
+        present = [part for part in present if part not in UNSEARCHED]
         others = {
             part: measured.gains(replace(model, blend=weights | {part: 0.0})) for part in present
         }
@@ -129,8 +130,18 @@ def _parts(
 def of_photos(found: Explained) -> Addition:
     """Return the contribution of photos: the share that they explain of products outside the
     training."""
+    return _of_products(STYLE, found)
+
+
+def of_content(found: Explained) -> Addition:
+    """Return the contribution of `content`: the share that features explain of the scores of
+    products outside the training."""
+    return _of_products(CONTENT, found)
+
+
+def _of_products(part: str, found: Explained) -> Addition:
     return Addition(
-        part=STYLE,
+        part=part,
         metric="explained",
         with_it=found.share,
         without=0.0,

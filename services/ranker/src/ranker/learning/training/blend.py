@@ -12,14 +12,14 @@ against similarity.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ranker.domain.arrays import Doubles, Ints
 from ranker.domain.recipe import PartBlend
-from ranker.serving.ranking.parts import OWN_PARTS, POPULARITY
+from ranker.serving.ranking.parts import CONTENT, OWN_PARTS, POPULARITY
 
 TOP = 10
 POOL = 100
@@ -33,6 +33,10 @@ _DRAWN = 60
 _STEPS = (0.0, 0.5, 0.75, 4 / 3, 2.0)
 """Factors of a weight, tried in turn."""
 _LEAST_GAIN = 1e-4
+
+UNSEARCHED = (CONTENT, POPULARITY)
+"""Parts that keep their weights: for shoppers of whom nothing else is known, and for products that
+nobody liked, of which a validation split has too few."""
 
 Weights = Mapping[str, float]
 
@@ -58,10 +62,13 @@ class Cases:
     """(shoppers, pool) 1 for wanted products"""
     best: Doubles
     """(shoppers,): discounted cumulative gain of a perfect order"""
+    always: Weights = field(default_factory=dict)
+    """Weights that are not searched."""
 
     def gains(self, weights: Weights) -> Doubles:
         """Return nDCG@10 (Järvelin, Kekäläinen 2002) of the blend, (shoppers,); ties by place."""
         scores = np.zeros(self.wanted.shape)
+        weights = {**weights, **self.always}
         for name, values in self.parts.items():
             if weight := weights.get(name, 0.0):
                 scores += weight * values
@@ -96,10 +103,11 @@ def choose(cases: Cases, given: PartBlend, *, seed: int = 0) -> PartBlend:
     """Return the blend that orders these cases best, or the given one if none is clearly better.
     Parts missing in the given blend may be added; popularity stays. With fewer than LEAST_SHOPPERS,
     the given blend is returned."""
-    names = [name for name in OWN_PARTS if name in cases.parts and name != POPULARITY]
+    names = [name for name in OWN_PARTS if name in cases.parts and name not in UNSEARCHED]
     start = {name: given.weights.get(name, 0.0) for name in names}
     if len(cases.best) < LEAST_SHOPPERS or not names or not any(start.values()):
         return given
+    cases = replace(cases, always={CONTENT: given.weights.get(CONTENT, 0.0)})
     search = _Search(lambda weights: float(cases.gains(weights).mean()))
     total = sum(start.values())
     drawn = np.random.default_rng(seed).dirichlet(np.ones(len(names)), _DRAWN) * total
@@ -110,7 +118,7 @@ def choose(cases: Cases, given: PartBlend, *, seed: int = 0) -> PartBlend:
     if not _clearly_above(cases.gains(found), cases.gains(start)):
         return given
     share = total / sum(found.values())
-    kept = {POPULARITY: given.weights.get(POPULARITY, 0.0)}
+    kept = {name: given.weights[name] for name in UNSEARCHED if name in given.weights}
     weights = {name: round(weight * share, 3) for name, weight in found.items() if weight > 0}
     return PartBlend(weights | kept, "validation", len(cases.best))
 

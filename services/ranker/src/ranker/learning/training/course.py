@@ -27,7 +27,7 @@ from ranker.learning.evaluation.evaluate import (
     evaluate,
 )
 from ranker.learning.evaluation.splits import split_globally
-from ranker.learning.training.ablation import BlendChoice, ablate, of_photos
+from ranker.learning.training.ablation import BlendChoice, ablate, of_content, of_photos
 from ranker.learning.training.blend import choose
 from ranker.learning.training.describing import described
 from ranker.learning.training.fitting import Fitted, Progress, fitted
@@ -101,6 +101,8 @@ def train(
     if made.explained is not None:
         chosen = replace(chosen, additions=(*chosen.additions, of_photos(made.explained)))
         recipe = recipe if made.explained.helps else replace(recipe, style_scale=0.0)
+    if made.described is not None:
+        chosen = replace(chosen, additions=(*chosen.additions, of_content(made.described)))
     known = {one.name: getattr(chosen, one.name) for one in fields(chosen)} | {"recipe": recipe}
     return Trained(**known, fitted=made, learned=learned, report=report)
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ranker.adapters.lightfm import LearnedFactors, learn
 from ranker.domain.arrays import Doubles, Floats, Neighbours
+from ranker.domain.content import Content
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.features import ID_KIND
 from ranker.domain.log import EventColumns
@@ -19,6 +20,7 @@ from ranker.domain.model import Looks, Model
 from ranker.domain.recipe import Recipe
 from ranker.domain.signals import Interests
 from ranker.learning.training.baskets import bought_together
+from ranker.learning.training.content import LearnedContent, actor_contents, learn_content
 from ranker.learning.training.items import item_item
 from ranker.learning.training.looks import Explained, learn_looks
 from ranker.learning.training.matrices import CHUNK
@@ -48,6 +50,8 @@ class Fitted:
     """Interests of all shoppers, including products that were deleted."""
     explained: Explained | None
     """Quality of predictions from photos; `None` if not measured, or with too few photos."""
+    described: Explained | None = None
+    """Quality of predictions from features for `content`; `None` if not measured."""
 
 
 def fitted(
@@ -94,6 +98,8 @@ def assembled(
         **_style(subject),
         **_parts(subject, beside),
     )
+    content = _content(model, subject, beside)
+    model = with_content(model, content.content, subject.interests)
     model = replace(model, score_scale=score_scale(model, subject.interests))
     model = replace(model, part_scales=part_scales(model, subject.interests))
     return Fitted(
@@ -104,6 +110,7 @@ def assembled(
         len(subject.actors),
         subject.interests,
         explained,
+        content.explained,
     )
 
 
@@ -207,6 +214,29 @@ def _parts(subject: TrainingMatrices, beside: Model | None) -> dict[str, Any]:
     if beside is not None:
         return {name: getattr(beside, name) for name in SUMS}
     return sums(subject.interests, subject.log, subject.item_ids, subject.recipe)
+
+
+def _content(model: Model, subject: TrainingMatrices, beside: Model | None) -> LearnedContent:
+    """Return the prediction from features, that of `beside` if given; none if it has no weight."""
+    if not subject.recipe.blend.weights.get(parts.CONTENT):
+        return LearnedContent(None, None)
+    if beside is not None:
+        return LearnedContent(beside.content, None)
+    return content_of(model, subject.interests)
+
+
+def content_of(model: Model, found: Interests) -> LearnedContent:
+    """Learn the prediction from the features of a model's products, by these interests."""
+    if model.item_features is None:
+        return LearnedContent(None, None)
+    return learn_content(found, model.item_ids, model.item_features, model.feature_names)
+
+
+def with_content(model: Model, content: Content | None, found: Interests) -> Model:
+    """Return the model with this prediction, and with its shoppers' vectors by these interests."""
+    actors = sorted(model.actor_rows, key=model.actor_rows.__getitem__)
+    contents = actor_contents(content, found, model.item_ids, actors)
+    return replace(model, content=content, actor_contents=contents)
 
 
 SUMS = ("item_item", "bought_together", "popularity", "trend")

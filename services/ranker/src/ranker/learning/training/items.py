@@ -14,7 +14,8 @@ v_t is the interest's weight. EASE is the same with all of a shopper's affinitie
 n_t (Steck 2019, arXiv 1905.03375): it ignores the order. Both need memory and time that grow with
 the square and the cube of the products. KNN does not: it is the cosine of what came before with
 what comes next, C[j, i] / √(A[j, j] · B[i, i]) with B = Σ v_t n_tᵀ n_t, shrunk for rare products;
-it replaces the other two in catalogs that are too large for them.
+it replaces the other two in catalogs that are too large for them. COSINE is item-kNN, the cosine of
+two products' columns, without an order (Deshpande, Karypis 2004).
 
 docs/research/quality.md describes the experiments behind these choices.
 """
@@ -84,7 +85,8 @@ def item_item(found: Interests, item_ids: Sequence[str], recipe: Recipe) -> Neig
 def kind_for(asked: ItemItem, liked_products: int) -> ItemItem:
     """Return the item-to-item model to learn for `asked`: KNN instead of regressions that are too
     large."""
-    return ItemItem.KNN if liked_products > DENSE_ITEMS else asked
+    dense = asked in (ItemItem.TRANSITION, ItemItem.EASE)
+    return ItemItem.KNN if dense and liked_products > DENSE_ITEMS else asked
 
 
 def affinities_of(found: Interests, item_ids: Sequence[str]) -> AffinitySequence:
@@ -144,7 +146,28 @@ def _cosines(affinities: AffinitySequence, recipe: Recipe) -> Iterator[Any]:
         yield from sparse_rows(found, *_kept(affinities, recipe))
 
 
-_KINDS = {ItemItem.TRANSITION: _transitions, ItemItem.EASE: _together, ItemItem.KNN: _cosines}
+def _item_knn(affinities: AffinitySequence, recipe: Recipe) -> Iterator[Any]:
+    import scipy.sparse as sp
+
+    owners, owner = np.unique(affinities.owner, return_inverse=True)
+    shape = (len(owners), len(affinities.items))
+    likes = sp.csr_matrix((np.ones(len(owner)), (owner, affinities.item)), shape)
+    counts = np.asarray(likes.sum(axis=0)).ravel()
+    unit = (likes @ sp.diags_array(1 / np.sqrt(counts))).tocsr()
+    sources, lengths = unit.tocsc(), np.diff(likes.indptr)
+    for block in blocks(np.asarray(likes.T @ lengths).ravel().astype(np.int64), _PAIRS):
+        found = (sources[:, block].T @ unit).tocoo()
+        others = found.row + block.start != found.col
+        kept = (found.data[others], (found.row[others], found.col[others]))
+        yield from sparse_rows(sp.csr_matrix(kept, found.shape), *_kept(affinities, recipe))
+
+
+_KINDS = {
+    ItemItem.TRANSITION: _transitions,
+    ItemItem.EASE: _together,
+    ItemItem.COSINE: _item_knn,
+    ItemItem.KNN: _cosines,
+}
 
 
 def windows(

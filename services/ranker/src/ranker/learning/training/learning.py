@@ -22,7 +22,7 @@ from ranker.domain.model import Calibration
 from ranker.domain.recipe import PartBlend
 from ranker.learning.feedback import clicks
 from ranker.learning.feedback.clicks import ClickModel
-from ranker.serving.ranking.parts import OWN_PARTS, POPULARITY
+from ranker.serving.ranking.parts import CONTENT, OWN_PARTS, POPULARITY
 
 LEAST_IMPRESSIONS = 5_000
 """Minimum impressions in the slice that weights are learned on."""
@@ -135,8 +135,9 @@ def learn(
 ) -> ImpressionFit:
     """Learn blend and calibration from impressions; too few give the default and no calibration.
     `blends`: the blend of each version's parts; other versions, and those without a part of the
-    default, are ignored. `event`: CLICK or PURCHASE."""
-    names = [name for name in OWN_PARTS if name != POPULARITY and default.weights.get(name)]
+    default other than `content`, are ignored. `event`: CLICK or PURCHASE."""
+    optional = (CONTENT, POPULARITY)
+    names = [name for name in OWN_PARTS if name not in optional and default.weights.get(name)]
     usable = {one: blend for one, blend in blends.items() if all(map(blend.get, names))}
     shown = _shown(feedback, usable, event)
     count, events = len(shown.chosen), int(shown.chosen.sum())

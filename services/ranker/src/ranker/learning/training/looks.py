@@ -99,8 +99,8 @@ def _tried(
     root = axes[:, large] / np.sqrt(values[large])
     places = looks.near(photos) @ root
     mean = places.mean(axis=0)
-    ridge = _Ridge.of(places - mean, wanted)
-    explained = _chosen(ridge, shoppers, width)
+    ridge = Ridge.of(places - mean, wanted)
+    explained = chosen(ridge, shoppers, width)
     weights = ridge.weights(explained.penalty)
     effects, offset = root @ weights, mean @ weights
     return (
@@ -110,7 +110,7 @@ def _tried(
 
 
 @dataclass(frozen=True, slots=True)
-class _Ridge:
+class Ridge:
     """Ridge regressions of `wanted` on centred kernel features, for any penalty."""
 
     left: Doubles
@@ -119,7 +119,7 @@ class _Ridge:
     wanted: Doubles
 
     @classmethod
-    def of(cls, places: Doubles, wanted: Doubles) -> "_Ridge":
+    def of(cls, places: Doubles, wanted: Doubles) -> "Ridge":
         return cls(*np.linalg.svd(places, full_matrices=False), wanted)
 
     def weights(self, penalty: float) -> Doubles:
@@ -137,7 +137,7 @@ class _Ridge:
         return found
 
 
-def _chosen(ridge: _Ridge, shoppers: Floats, width: float) -> Explained:
+def chosen(ridge: Ridge, shoppers: Floats, width: float) -> Explained:
     """Return the largest penalty within one standard error of the best (Breiman et al. 1984)."""
     second = shoppers.astype(np.float64).T @ shoppers / len(shoppers)
     values, axes = np.linalg.eigh(second)

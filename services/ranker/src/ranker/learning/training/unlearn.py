@@ -1,9 +1,9 @@
 """Exact unlearning of what models compute from sums over all shoppers' events (extra `train`).
 
-For each kept model these parts (`fitting.SUMS`) are computed again from the present events of its
-period, in which an erased shopper has none. They are then the arrays of a training without the
-shopper, bit for bit: exact unlearning in the sense of Cao and Yang 2015 ("Towards Making Systems
-Forget with Machine Unlearning", IEEE S&P). LightFM's part can't be subtracted.
+For each kept model these parts (`fitting.SUMS` and `content`) are computed again from the present
+events of its period, in which an erased shopper has none. They are then the arrays of a training
+without the shopper, bit for bit: exact unlearning in the sense of Cao and Yang 2015 ("Towards
+Making Systems Forget with Machine Unlearning", IEEE S&P). LightFM's part can't be subtracted.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from ranker.domain.signals import interests
 from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.events import EventRecord
 from ranker.learning.kept_models import KeptModels
-from ranker.learning.training.fitting import sums
+from ranker.learning.training.fitting import content_of, sums, with_content
 from servicekit.sql import Database
 
 Progress = Callable[[int, int], None]
@@ -64,4 +64,8 @@ def is_outdated(store: ModelStore, record: ModelRecord, newest_micros: int) -> b
 def without_erased(model: Model, record: ModelRecord, log: EventColumns, recipe: Recipe) -> Model:
     """Return a model with the sums of these events. `log`: all events that are left."""
     log = log.part(np.flatnonzero(log.time <= record.last_event_micros))
-    return replace(model, **sums(interests(log, recipe.signals), log, model.item_ids, recipe))
+    found = interests(log, recipe.signals)
+    model = replace(model, **sums(found, log, model.item_ids, recipe))
+    if model.content is None:
+        return model
+    return with_content(model, content_of(model, found).content, found)

@@ -10,6 +10,8 @@ A part p of product i is ``factor_p × raw_p,i`` (parts.py), and each raw part i
                                                   holds it
     item_item        Σ_j d_j · W[j, i]
     bought_together  Σ_j d_j · T[j, i]
+    content          Σ_f y_f·p                     f = features and pairs of features of a product
+                                                   that nobody liked; less the usual product's
 
 Popularity, trend and the similarities to signals are one contribution each here; the gateway, which
 knows the signals, splits the latter. The remainder of a part after its named contributions is one
@@ -30,7 +32,7 @@ from ranker.domain.features import ID_KIND, STYLE_KIND, feature_names
 from ranker.domain.model import Model
 from ranker.serving.ranking import parts
 from ranker.serving.ranking.fold_in import FoldIn
-from ranker.serving.ranking.parts import BOUGHT_TOGETHER, ITEM_ITEM, SESSION, TASTE
+from ranker.serving.ranking.parts import BOUGHT_TOGETHER, CONTENT, ITEM_ITEM, SESSION, TASTE
 from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates, represent
 
 Contributions = tuple[tuple[str, float], ...]
@@ -92,6 +94,31 @@ class Evidence:
         """Return whether any part uses long-term taste."""
         known = TASTE in self.ranking.parts and TASTE in self.factors
         return known and self.model is not None and self.shopper.long_term is not None
+
+    def contents(
+        self, places: Sequence[int], *, with_pairs: bool = True
+    ) -> Mapping[int, list[tuple[str, float]]]:
+        """Return the contributions of features, and of pairs of features, to the raw `content` of
+        the ranked products at these positions; empty for products that were liked in training."""
+        model, shopper, items = self.model, self.shopper.content, self.ranking.items
+        if model is None or model.content is None or shopper is None or items is None:
+            return {}
+        if items.contents is None or CONTENT not in self.ranking.parts:
+            return {}
+        found: dict[int, list[tuple[str, float]]] = {}
+        for place in places:
+            row = int(self.ranking.rows[place])
+            names = self._names(model, row) if items.contents[row].any() else ()
+            made = model.content.made_of(names)
+            if not with_pairs:
+                made = [one for one in made if one < len(model.content.names)]
+            gains = (model.content.vectors[made] @ shopper).astype(np.float64).tolist()
+            found[place] = list(zip(map(model.content.label, made), gains, strict=True))
+        return found
+
+    def _names(self, model: Model, candidate: int) -> list[str]:
+        """Return the names of the features that compose a candidate's vector."""
+        return [model.feature_names[row] for row in self._made_of(model, candidate)[0].tolist()]
 
     def features(self, places: Sequence[int]) -> Mapping[int, list[tuple[str, float]]]:
         """Return the contributions of features to the raw taste of the ranked products at these
@@ -179,6 +206,13 @@ def split(evidence: Evidence) -> dict[str, tuple[Contributions, ...]]:
         made = evidence.features(range(len(values)))
         found[TASTE] = tuple(
             _whole([(name, factor * gain) for name, gain in made[place]], value, OTHER)
+            for place, value in enumerate(values)
+        )
+    contents = evidence.contents(range(len(evidence.ranking.rows)))
+    if contents and CONTENT in evidence.factors:
+        factor, values = evidence.factors[CONTENT], evidence.ranking.parts[CONTENT].tolist()
+        found[CONTENT] = tuple(
+            _whole([(name, factor * gain) for name, gain in contents[place]], value, OTHER)
             for place, value in enumerate(values)
         )
     return found

@@ -20,7 +20,8 @@ BOUGHT_WITH          bought_together: the last product that adds most     produc
 ALSO_VIEWED, TRENDING, BEST_SELLER, BUY_AGAIN, VIEWED_RECENTLY
                      co_view, trending, best_sellers, reorder and
                      recently_viewed: by counts                           score
-MATCHES_TASTE        taste: the feature that adds most to the score       feature, value
+MATCHES_TASTE        taste, content: the feature that adds most to the    feature, value
+                     score
 POPULAR              popularity, trend; session: what the model holds of the
                      product for anybody adds more than any last product
 ===================  ===================================================  ==================
@@ -40,6 +41,7 @@ from ranker.domain.recommenders import Recommender
 from ranker.serving.ranking.breakdown import Evidence
 from ranker.serving.ranking.parts import (
     BOUGHT_TOGETHER,
+    CONTENT,
     ITEM_ITEM,
     POPULARITY,
     SESSION,
@@ -143,7 +145,9 @@ def explain(
         speaking = _speaking(np.stack([ranking.parts[name] for name in names], axis=1))
     sources = {part: _sources(evidence, part) for part in evidence.terms}
     tasted = [n for n, parts in enumerate(speaking) if any(names[part] == TASTE for part in parts)]
-    liked = evidence.features(tasted)
+    liked = {TASTE: evidence.features(tasted)}
+    filled = [n for n, parts in enumerate(speaking) if any(names[one] == CONTENT for one in parts)]
+    liked[CONTENT] = evidence.contents(filled, with_pairs=False)
     return tuple(
         tuple(
             _reason(language_code, code, parameters)
@@ -185,13 +189,13 @@ def _evidence_of(
     place: int,
     part: str,
     sources: Mapping[str, Sequence[str]],
-    liked: Mapping[int, Sequence[tuple[str, float]]],
+    liked: Mapping[str, Mapping[int, Sequence[tuple[str, float]]]],
 ) -> tuple[str, Parameters]:
     """Return code and parameters of a part's reason for a ranked product."""
     if part in sources:
         return _behind(evidence, place, part, sources[part])
-    if part == TASTE:
-        return "MATCHES_TASTE", _strongest_feature(liked.get(place, ()))
+    if part in liked:
+        return "MATCHES_TASTE", _strongest_feature(liked[part].get(place, ()))
     if part in (POPULARITY, TREND):
         return "POPULAR", ()
     if part in PRODUCT_CODES:  # the shopper has fewer events now than at the ranking
@@ -232,7 +236,7 @@ def _sources(evidence: Evidence, part: str) -> tuple[str, ...]:
 
 
 def _strongest_feature(features: Sequence[tuple[str, float]]) -> Parameters:
-    """Return the feature, other than the product's id, that adds most to the taste part."""
+    """Return the feature, other than the product's id, that adds most to the part."""
     named = [one for one in features if not one[0].startswith(_ID)]
     name, gain = max(named, key=lambda one: one[1], default=("", 0.0))
     if gain <= 0:

@@ -57,6 +57,8 @@ class HistoryWindows:
     item_item: HistoryWindow = HistoryWindow(50, 0.95)
     """Length and decay as in the training of transitions (learning/training/items.py)."""
     bought_together: HistoryWindow = HistoryWindow(10)
+    content: HistoryWindow = HistoryWindow(50)
+    """Of shoppers who were not in training; the others' vectors hold all that they liked."""
 
 
 WINDOWS = HistoryWindows()
@@ -89,6 +91,9 @@ class FoldIn:
     """Last products whose item-item neighbours are scored."""
     bought: LastProducts = NOTHING
     """Last products bought or put into the cart, for `bought_together`."""
+    content: Floats | None = None
+    """Vector in the model's `content`, by all that a trained shopper liked in training, else by the
+    last products. It does not fade."""
     anchored: bool = False
     """True if the last products are the anchors of a request."""
 
@@ -115,8 +120,9 @@ def of(
     long_term = _long_term(model, actor, attributes)
     fresh = 1.0 if long_term is None else freshness(idle_micros)
     recent = _last_products(model, products, windows.session, fresh)
+    content = _content(model, actor, products, windows.content)
     if not len(recent.rows):
-        return FoldIn(long_term)
+        return FoldIn(long_term, content=content)
     prior = SESSION_PRIOR if long_term is None else 0.0
     recent = replace(recent, decays=recent.decays / (recent.decays.sum() / fresh + prior))
     liked = _last_products(model, products, windows.item_item, fresh)
@@ -129,6 +135,7 @@ def of(
         recent=recent,
         liked=liked,
         bought=_last_products(model, bought, windows.bought_together, fresh),
+        content=content,
     )
 
 
@@ -148,6 +155,19 @@ def _long_term(
         return None
     found: Floats = model.shopper_feature_vectors[rows].sum(axis=0)
     return found
+
+
+def _content(
+    model: Model, actor: str | None, products: Sequence[str], window: HistoryWindow
+) -> Floats | None:
+    """Return the shopper's trained vector in `content`, else the sum of the last products'."""
+    if model.content is None:
+        return None
+    row = model.actor_rows.get(actor) if actor is not None else None
+    if row is not None and model.actor_contents is not None:
+        learned: Floats = model.actor_contents[row]
+        return learned
+    return model.content.of_shopper(_last_products(model, products, window).rows)
 
 
 def freshness(idle_micros: int) -> float:

@@ -75,13 +75,15 @@ def by_behaviour(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str]) 
 
 
 def by_neighbours(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str]) -> Generated:
-    """Return the best of the neighbours of the shopper's last products, by the same score. A search
+    """Return the best of the neighbours of the shopper's last products and of the products that
+    nobody liked in training, by the same score. A search
     of the collaborative space does not see neighbour weights. Together the two miss only products
     that rank high by trend alone, as long as all neighbour weights are positive. No other product's
     vector is read.
     """
     factors = parts.factors(model, anchored=shopper.anchored)
     rows = parts.neighbour_rows(model, shopper, factors)
+    rows = np.union1d(rows, parts.new_rows(model, shopper, factors))
     rows = rows[~np.isin(rows, _rows(model, left_out))]
     scores = parts.blended(model, shopper, factors, rows)
     places = best(scores, top_k)

@@ -9,14 +9,16 @@ product i and a shopper with the trained vector u, whose last products of intere
                       = x_i·m + β_i                without
     item_item_i       = Σ_j d_j · W[j, i]
     bought_together_i = Σ_j d_j · T[j, i]          j = those bought or put into the cart
+    content_i         = c_i·p                      products that nobody liked in training
     trend_i           = log2 of recent interest over usual interest
     popularity_i      = √share_i                   only where nothing is known of the shopper
 
 x_i and β_i are the product's vector and bias; m is the mean of x_j, weighed by d_j and, where there
-is no u, shrunk; W and T are `Model.item_item` and `Model.bought_together`; fold_in.py defines the
-history window of each part, the decay d_j, and the fading with the time since the last interest. A
-part of a score is ``weight × blend / scale × raw``, where the weight is the scene's, and blend and
-scale are the model's (`factors`).
+is no u, shrunk; W and T are `Model.item_item` and `Model.bought_together`; c_i predicts W's column
+from the product's features, and p is the shopper's vector there (domain/content.py); fold_in.py
+defines the history window of each part, the decay d_j, and the fading with the time since the last
+interest. A part of a score is ``weight × blend / scale × raw``, where the weight is the scene's,
+and blend and scale are the model's (`factors`).
 """
 
 from collections.abc import Container, Mapping
@@ -26,19 +28,24 @@ import numpy as np
 import numpy.typing as npt
 
 from ranker.domain.arrays import Doubles, Floats, Ints, Neighbours
+from ranker.domain.content import Content
 from ranker.domain.model import Model
 from ranker.serving.ranking.fold_in import FoldIn, LastProducts
 
 TASTE, SESSION, POPULARITY = "taste", "session", "popularity"
 ITEM_ITEM, BOUGHT_TOGETHER, TREND = "item_item", "bought_together", "trend"
+CONTENT = "content"
 ANCHORED = (SESSION, ITEM_ITEM, BOUGHT_TOGETHER)
 """Parts that use a request's anchors, if it has any."""
-OWN_PARTS = (TASTE, SESSION, ITEM_ITEM, BOUGHT_TOGETHER, TREND, POPULARITY)
+OWN_PARTS = (TASTE, SESSION, ITEM_ITEM, BOUGHT_TOGETHER, CONTENT, TREND, POPULARITY)
 """Names of all parts that the ranker computes, as in answers."""
 
 DEFAULT_BLEND = {TASTE: 1.0, SESSION: 2.0, POPULARITY: 1.0}
 """Blend of models without one, from release 0.3 and before. With the session counted twice relative
 to the long-term vector, nDCG@10 on MovieLens-100k is .2477, without a session .2016."""
+MOST_NEW = 50_000
+"""Maximum number of products without likes that are candidates by `content` in catalogs that are
+too large to score every product."""
 UNKNOWN = -1
 """Row of a product that is unknown to the model."""
 
@@ -53,6 +60,9 @@ class Items:
     """(n,)"""
     rows: Ints | None = None
     """(n,) row of each in the model, or UNKNOWN; None: all of the model's products, in order"""
+    contents: Floats | None = None
+    """(n, width of the model's content), zeros for products that were liked in training; None: all
+    were, or the model has none"""
 
     def take(self, values: Doubles) -> Doubles:
         """Return the values of these products, (n,), from the values of all products of the model;
@@ -64,7 +74,8 @@ class Items:
     def at(self, places: Ints) -> "Items":
         """Return the products at these indexes."""
         rows = places if self.rows is None else self.rows[places]
-        return Items(self.vectors[places], self.biases[places], rows)
+        contents = None if self.contents is None else self.contents[places]
+        return Items(self.vectors[places], self.biases[places], rows, contents)
 
 
 def all_items(model: Model) -> Items:
@@ -86,6 +97,8 @@ def raw_parts(
     for name, neighbours, last in _neighbourly(model, shopper):
         if name in wanted:
             parts[name] = items.take(_spread(neighbours, last))
+    if shopper.content is not None and items.contents is not None and CONTENT in wanted:
+        parts[CONTENT] = (items.contents @ shopper.content).astype(np.float64)
     if shopper.personal and model.trend is not None and TREND in wanted:
         parts[TREND] = items.take(model.trend.astype(np.float64))
     if not shopper.personal and model.popularity is not None and POPULARITY in wanted:
@@ -138,6 +151,8 @@ def blended(
     for name, neighbours, last in _neighbourly(model, shopper):
         if name in factors:
             _add(scores, factors[name], _spread(neighbours, last), rows)
+    if shopper.content is not None and model.content is not None and CONTENT in factors:
+        _add_content(scores, factors[CONTENT], model.content, shopper.content, rows)
     if shopper.personal and model.trend is not None and TREND in factors:
         _add(scores, factors[TREND], model.trend, rows)
     if not shopper.personal and model.popularity is not None and POPULARITY in factors:
@@ -190,6 +205,15 @@ def neighbour_rows(model: Model, shopper: FoldIn, factors: Mapping[str, float]) 
     return np.unique(np.concatenate(found)).astype(np.int64) if found else np.zeros(0, np.int64)
 
 
+def new_rows(model: Model, shopper: FoldIn, factors: Mapping[str, float]) -> Ints:
+    """Return the ascending rows of products that nobody liked in training; none if `content` has no
+    factor or there are too many of them to score each."""
+    content = model.content
+    if content is None or shopper.content is None or CONTENT not in factors:
+        return np.zeros(0, np.int64)
+    return content.rows if len(content.rows) <= MOST_NEW else np.zeros(0, np.int64)
+
+
 def _neighbourly(model: Model, shopper: FoldIn) -> list[tuple[str, Neighbours, LastProducts]]:
     """Return the neighbour parts of this shopper, with the products whose neighbours count."""
     candidates = (
@@ -206,6 +230,16 @@ def _neighbourly(model: Model, shopper: FoldIn) -> list[tuple[str, Neighbours, L
 def _add(scores: Floats, factor: float, values: Doubles | Floats, rows: Ints | None) -> None:
     """Add one part to the scores of the model's products, in place."""
     scores += factor * (values if rows is None else values[rows])
+
+
+def _add_content(
+    scores: Floats, factor: float, content: Content, shopper: Floats, rows: Ints | None
+) -> None:
+    """Add `content` to the scores of the model's products, in place."""
+    if rows is None:
+        scores[content.rows] += np.float32(factor) * (content.row_vectors @ shopper)
+    else:
+        scores += np.float32(factor) * (content.of_rows(rows) @ shopper)
 
 
 def _of(rows: Ints | None, values: Floats) -> Floats:

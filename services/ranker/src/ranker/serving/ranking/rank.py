@@ -148,16 +148,27 @@ def represent(candidates: RankCandidates, model: Model) -> Items:
     """Represent candidates by the model's vectors, or by those of their features."""
     count = len(candidates.ids)
     rows = np.fromiter(map(model.item_rows.get, candidates.ids, repeat(UNKNOWN)), np.int64, count)
-    items = Items(model.item_vectors[rows], model.item_biases[rows], rows)
+    items = Items(model.item_vectors[rows], model.item_biases[rows], rows, _contents(model, rows))
     unseen = np.flatnonzero(rows == UNKNOWN)
-    for place in unseen.tolist():
-        names = feature_names(candidates.products[place], model.attribute_keys)
+    products = (candidates.products[place] for place in unseen.tolist())
+    named = [feature_names(product, model.attribute_keys) for product in products]
+    for place, names in zip(unseen.tolist(), named, strict=True):
         known = [model.feature_rows[name] for name in names if name in model.feature_rows]
         items.vectors[place] = model.feature_vectors[known].sum(axis=0)
         items.biases[place] = model.feature_biases[known].sum()
+    if items.contents is not None and model.content is not None:
+        items.contents[unseen] = model.content.of(named)
     if len(unseen) and candidates.photos is not None:
         _add_looks(items, unseen, candidates.photos, model)
     return items
+
+
+def _contents(model: Model, rows: Ints) -> Floats | None:
+    """Return the vectors in `content` of these rows of the model; None if all were liked."""
+    if model.content is None:
+        return None
+    found = model.content.of_rows(rows)
+    return found if (rows == UNKNOWN).any() or found.any() else None
 
 
 def _add_looks(items: Items, places: Ints, photos: CandidatePhotos, model: Model) -> None:
