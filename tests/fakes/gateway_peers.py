@@ -45,6 +45,7 @@ class FakeEmbedder:
         *,
         space: str = "visual",
         views: int = 0,
+        classify: bool = False,
         language_code: str = "",
     ) -> EmbeddedSignals:
         self.calls.append(tuple(signals))

@@ -111,6 +111,7 @@ class Classification(Protocol):
     """Predicted categories of a photo."""
 
     unknown: bool
+    unknown_probability: float
 
     @property
     def guesses(self) -> Guesses:
