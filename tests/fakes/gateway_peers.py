@@ -50,6 +50,7 @@ class FakeEmbedder:
     ) -> EmbeddedSignals:
         self.calls.append(tuple(signals))
         self.versions.append(space_version)
+        self.classifying.append(classify)
         version = space_version or self.served[0]
         if self.hang:
             await asyncio.Event().wait()
@@ -61,7 +62,13 @@ class FakeEmbedder:
                 for signal in signals
             ),
             work=0.001,
+            classifications=(self.shown,) * len(signals) if classify else (),
         )
+
+    shown: Classification | None = None
+    """Classification of every photo."""
+    classifying: list[bool] = field(default_factory=list)
+    """Whether each call asked for classifications."""
 
     compared: list[tuple[str, Signal, bytes, str]] = field(default_factory=list)
 

@@ -24,6 +24,8 @@ from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 from sightline.embedder.v1 import space_service_pb2
 
 IDEMPOTENT = idempotent(pb, space_service_pb2)
+MOST_CATEGORIES = 1000
+"""Categories of a photo that are asked for beside its vector: normally all that the head knows."""
 
 
 class EmbedderClient(EmbedderPort):
@@ -52,6 +54,7 @@ class EmbedderClient(EmbedderPort):
         )
         for item in request.items if classify else ():
             item.classify = item.WhichOneof("content") != "text"
+            item.category_count = MOST_CATEGORIES
         decodes = any(signal.is_photo for signal in signals)
         response = await self._call(self._stub.BatchEmbed, request, decodes=decodes)
         if len(response.results) != len(signals):

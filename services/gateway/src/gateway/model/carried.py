@@ -111,7 +111,6 @@ class Classification(Protocol):
     """Predicted categories of a photo."""
 
     unknown: bool
-    unknown_probability: float
 
     @property
     def guesses(self) -> Guesses:

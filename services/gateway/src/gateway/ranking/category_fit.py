@@ -12,8 +12,9 @@ from gateway.model.carried import Classification
 from gateway.model.columns import ProductColumns
 from sightline_rules import categories
 
-LEAST = 1e-6
-"""Minimum probability: its logarithm is finite."""
+LEAST = 0.01
+"""Probability that every less likely category has: below it, the head's probabilities say little,
+and a sure mistake would hide a product."""
 
 
 def category_fits(
@@ -21,18 +22,15 @@ def category_fits(
 ) -> Sequence[float]:
     """Return for each product the sum of weight × log probability of its category, 0 or less.
 
-    A category that is less likely than "none of these" counts as likely as that, as does one that
-    the head does not know. Only the likeliest categories are given: others count as likely as the
-    last of them, if "none of these" is not likelier.
+    Products of categories that the head does not know have 0.
     """
     paths = products.read("category_paths", "")
     total = [0.0] * len(paths)
     for classification, weight in shown:
-        chances = {
-            categories.join(guess.category_path): guess.probability
+        fits = {
+            categories.join(guess.category_path): weight
+            * math.log(min(max(guess.probability, LEAST), 1.0))
             for guess in classification.guesses
         }
-        least = max(min(chances.values(), default=0.0), classification.unknown_probability, LEAST)
-        for row, path in enumerate(paths):
-            total[row] += weight * math.log(min(max(chances.get(path, 0.0), least), 1.0))
+        total = [fit + fits.get(path, 0.0) for fit, path in zip(total, paths, strict=True)]
     return total
