@@ -102,7 +102,14 @@ def measured(data: Labelled, say: Say) -> PhotoHits:
         say(f"groceries: fold {fold + 1} of {FOLDS}")
         inside = np.flatnonzero(fold_of != fold)
         case = SearchCase(data, products, fit_rows(data, inside, FitOptions(), SEED, texts=False))
-        _search(case, np.flatnonzero(fold_of == fold), inside, groups, found, FIGURES[:-1])
+        _search(
+            case,
+            np.flatnonzero(fold_of == fold),
+            inside,
+            groups,
+            found,
+            figures=FIGURES[:-1],
+        )
     halves = np.random.default_rng(SEED).permutation(products.max() + 1) % HALVES
     for half in range(HALVES):
         say(f"groceries: half {half + 1} of the products")
@@ -111,7 +118,7 @@ def measured(data: Labelled, say: Say) -> PhotoHits:
         for fold in range(FOLDS):
             asked = np.flatnonzero((fold_of == fold) & (halves[products] == half))
             shown = everything[fold_of != fold]
-            _search(case, asked, shown, products, found, (NEWER,))
+            _search(case, asked, shown, products, found, figures=(NEWER,))
     return found
 
 
@@ -149,6 +156,7 @@ def _search(
     shown: npt.NDArray[np.intp],
     clusters: Integers,
     found: PhotoHits,
+    *,
     figures: Sequence[str],
 ) -> None:
     """Add the hits of queries whose product is shown."""
