@@ -114,7 +114,7 @@ async def _the_category_of_a_photo_counts_where_a_scene_says_so(
     photo, count = wines[3].image, len(wines)
     found = await client.search(image=photo, page_size=count)
     cosines = {each.product.product_id: each.similarity for each in found.results}
-    guesses = (await client.classify(photo, top_k=20)).guesses
+    guesses = (await client.classify(photo, top=20)).guesses
     chances = {tuple(each.category_path): each.probability for each in guesses}
     assert len({wine.category_path for wine in wines if wine.category_path in chances}) > 1
     plain, kinds = [
