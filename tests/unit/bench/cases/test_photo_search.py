@@ -11,6 +11,7 @@ from bench.cases.photo_search import (
     NEWER,
     PLAIN,
     SETTINGS,
+    UNSEEN,
     PhotoHits,
     goals,
     measured,
@@ -34,7 +35,7 @@ def test_every_setting_is_measured_on_the_same_queries(found: PhotoHits) -> None
     }
 
     assert all(len(sizes) == 1 for sizes in counts.values()), counts
-    assert counts[NEWER] == counts[NEAREST]
+    assert counts[NEWER] == counts[UNSEEN] == counts[NEAREST]
     assert found.figure(PLAIN, NEAREST)[0].value > 0.5
     assert found.figure(PLAIN, CATEGORY)[0].value >= found.figure(PLAIN, NEAREST)[0].value
     assert found.figure(PLAIN, NEAREST)[1].value == 0

@@ -43,7 +43,7 @@ class CandidateList:
     """Factor by its branch's weight; see `weighted`."""
     category_fits: Sequence[float] = ()
     """What a photo's category adds to each similarity, 0 or less; empty: nothing. See
-    ranking/category_fit.py."""
+    retrieval/category_fit.py."""
 
     @property
     def ids(self) -> Sequence[str]:

@@ -142,7 +142,7 @@ class Scene:
     """
     category_weight: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
     """Weight of the category that a photo shows, against the cosine; 0 disables it. See
-    ranking/category_fit.py."""
+    retrieval/category_fit.py."""
     controls: Annotated[tuple[ControlRule, ...], AfterValidator(consistent)] = ()
     anchors_from: AnchorSource = AnchorSource.REQUEST
     anchors_look_alike: bool = False

@@ -21,7 +21,7 @@ from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Signal, SignalKind
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.model.scene import Fusion
-from gateway.ranking.category_fit import category_fits
+from gateway.retrieval.category_fit import category_fits
 from gateway.retrieval.embedding import embed
 from gateway.retrieval.parallel import in_parallel
 from gateway.state.run import Run

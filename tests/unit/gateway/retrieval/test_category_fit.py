@@ -5,7 +5,7 @@ import math
 import pytest
 
 from gateway.model.columns import ProductColumns
-from gateway.ranking.category_fit import LEAST, category_fits
+from gateway.retrieval.category_fit import LEAST, category_fits
 from sightline.common.v1 import candidate_pb2
 from sightline.common.v1.photo_pb2 import CategoryGuess, Classification
 
