@@ -192,9 +192,9 @@ def _match_cosine(labelled: Labelled, held: Booleans) -> float:
     kept = Labelled(
         features=labelled.features[rows],
         kinds=labelled.kinds[rows],
-        products=[labelled.products[row] for row in rows],
-        groups=[labelled.groups[row] for row in rows],
-        categories=[labelled.categories[row] for row in rows],
+        products=[labelled.products[row] for row in rows.tolist()],
+        groups=[labelled.groups[row] for row in rows.tolist()],
+        categories=[labelled.categories[row] for row in rows.tolist()],
     )
     nothing = np.ones((len(rows), 1), np.float32)  # the space in use is not compared
     measuring = Measuring(kept, FitOptions(), nothing, views=Views(1, 1), seed=SEED)

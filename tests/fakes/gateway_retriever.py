@@ -136,9 +136,6 @@ class FakeRetriever:
             else None,
         )
 
-    paths: dict[str, str] = field(default_factory=dict)
-    """Category paths by product."""
-
     def _columns(self, ids: Sequence[str]) -> ProductColumns:
         made = columns(*ids)
         if self.paths:

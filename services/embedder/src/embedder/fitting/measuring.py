@@ -195,7 +195,8 @@ class Measuring:
             ends = calibration_error(chances, right, self._seed)
             found.append(SpaceFigure(CALIBRATION, *ends, len(right)))
         if NEAREST in enough:
-            near, groups = map(np.concatenate, (self._matches.values, self._matches.clusters))
+            near = np.concatenate(self._matches.values)
+            groups = np.concatenate(self._matches.clusters)
             ends = quantile(near, groups, MATCH_REFUSED, self._seed)
             found.append(SpaceFigure(MATCH, *ends, len(near)))
         return found

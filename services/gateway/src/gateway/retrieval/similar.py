@@ -163,12 +163,11 @@ async def _near_signal(
     run: Run, branch: Branch, signal: Signal, near: EmbeddedSignal | str
 ) -> BranchResult:
     """Return the products nearest to one signal. Raises ServiceError."""
-    embedded = None if isinstance(near, str) else near
-    query = near if embedded is None else embedded.vector
+    query = near if isinstance(near, str) else near.vector
     found = await search(run, query, run.query.left_out, run.query.min_index_token)
     listing = listing_of(branch, signal.strength, found, signal)
-    if embedded is not None and not signal.negative:
-        listing = _with_categories(run, listing, [embedded], signal.strength)
+    if not isinstance(near, str) and not signal.negative:
+        listing = _with_categories(run, listing, [near], signal.strength)
     return result_of(run, listing, found)
 
 
