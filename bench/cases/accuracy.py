@@ -92,7 +92,7 @@ def _groceries(data: Grocery, found: AccuracyFigures, say: Say) -> None:
     plain = _off_the_shelf(data.train), _off_the_shelf(data.iconic)
     seen = featured.heads(featured.backbone(JUDGE), data.train.paths)
     scenes = grocery.scenes(seen, data.train.products)
-    labelled = _labelled(data, train, iconic, scenes)
+    labelled = labelled_photos(data, train, iconic, scenes)
     learn = Once()
     for name, count in ((ONE, 1), (FOUR, VIEWS)):
         say(f"groceries: cross-validation, {name} a query")
@@ -196,7 +196,7 @@ def _off_the_shelf(photos: GroceryPhotos) -> Floats:
     return featured.heads(featured.backbone(OFF_THE_SHELF), photos.paths)
 
 
-def _labelled(
+def labelled_photos(
     data: Grocery, train: Floats, iconic: Floats, scenes: npt.NDArray[np.int64]
 ) -> Labelled:
     """Label the train part as shoppers' photos, and one photo a product as the catalog's."""

@@ -3,14 +3,16 @@
 Each draw removes a quarter of the groceries' categories from the catalog and from the fit of a
 fitted space. Phone photos of the remaining products are good queries; photos of removed products
 and of clothes have no match and are called hopeless. The bench compares several figures of the
-nearest products, each at the threshold that rejects 5% of the good queries, and two thresholds that
-a shop could have: one learned on half of the good queries and applied to the others, and the
-catalog's own, which needs no queries: the cosine to the nearest other product that 5% of the
-catalog's photos stay below.
+nearest products, each at the threshold that rejects 5% of the good queries, and three thresholds
+that a shop could have: one learned on half of the good queries and applied to the others; and two
+of the catalog alone: the cosine to the nearest other product that 5% of the catalog's photos stay
+below, and the evaluation's of a fitted space: the cosine to the nearest photo that 5% of the
+shoppers' photos stay below in folds that the map has not seen.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -20,11 +22,11 @@ import numpy.typing as npt
 from bench.cases.accuracy_report import BACKBONE, CLOTHING, OFF_THE_SHELF, SEED
 from bench.datasets import featured, grocery
 from bench.datasets.grocery import Grocery
-from bench.harness.model import BenchResult, BenchTable, Interval
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from embedder.domain.fitted import CATALOGUE, SHOPPER, Floats, Labelled
 from embedder.fitting.cluster_bootstrap import ends, resampled
 from embedder.fitting.fit import FitOptions, fit_rows
-from embedder.fitting.measuring import vectors
+from embedder.fitting.measuring import FOLDS, MATCH, Measuring, Views, vectors
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
 Booleans: TypeAlias = npt.NDArray[np.bool_]
@@ -42,6 +44,7 @@ REFUSED: Final = 0.05
 NEAREST: Final = "cosine of the nearest product"
 LEARNED: Final = "that cosine, threshold learned on half of the good queries"
 OWN: Final = "that cosine, the catalog's own threshold"
+EVALUATED: Final = "that cosine, the threshold of the space's evaluation"
 NAMES: Final = (
     NEAREST,
     "mean cosine of the five nearest products",
@@ -51,6 +54,8 @@ NAMES: Final = (
 )
 KINDS: Final = ("refused", "caught", "clothes")
 """Rejected fractions of good queries, of hopeless ones and of clothes."""
+CAUGHT_WANTED: Final = 0.5
+"""Fraction of hopeless queries that should be detected."""
 CLOTHES_EVERY: Final = 15
 """Step of the photos of clothes, ordered by name."""
 AREA: Final = "area"
@@ -65,7 +70,7 @@ class RejectionCounts:
     """Numbers of draws in which each query was used and rejected, by figure and kind."""
 
     def __init__(self, queries: int) -> None:
-        every = (*NAMES, LEARNED, OWN)
+        every = (*NAMES, LEARNED, OWN, EVALUATED)
         self.times = {(name, kind): np.zeros(queries) for name in every for kind in KINDS}
         self.refused = {(name, kind): np.zeros(queries) for name in every for kind in KINDS}
         self.areas: dict[str, list[float]] = {name: [] for name in every}
@@ -84,18 +89,20 @@ class MatchCase:
     """[photos, products]: the same for the catalog's own photos, their own products at −∞."""
     shown: Integers
     """The product of each of the catalog's photos."""
+    match_cosine: float = math.nan
+    """Threshold of the space's evaluation; NaN: not measured."""
 
 
 def run(say: Say) -> BenchResult:
-    """Measure in three minutes, if the data is present."""
+    """Measure in five minutes, if the data is present."""
     folder = grocery.find()
     if folder is None:
         missing = f"NOT MEASURED: $SIGHTLINE_DATA/{grocery.FOLDER} is not there"
-        return BenchResult((), {}, warnings=(missing,))
+        return BenchResult((), {}, goals=goals({}), warnings=(missing,))
     clothes = sorted((folder.parent / CLOTHING).rglob("*.jpg"))[::CLOTHES_EVERY]
     found = measured(grocery.load(folder), clothes, say)
     asks = {name: {kind: asdict(each) for kind, each in by.items()} for name, by in found.items()}
-    return BenchResult((table(found),), {"shares": asks})
+    return BenchResult((table(found),), {"shares": asks}, goals=goals(found))
 
 
 def measured(data: Grocery, clothes: Sequence[Path], say: Say) -> dict[str, Shares]:
@@ -112,8 +119,13 @@ def measured(data: Grocery, clothes: Sequence[Path], say: Say) -> dict[str, Shar
     labelled, features = _labelled(data), _features(asked)
     some = draws[:FITTED_DRAWS]
     spaces = [_fitted(labelled, features, held) for held in some]
+    say("groceries: evaluations of these spaces")
+    evaluated = [_match_cosine(labelled, held) for held in some]
     for catalog in (PHONE, ICONIC):
-        cases = (_case(data, parts, products, catalog) for parts in spaces)
+        cases = [_case(data, parts, products, catalog) for parts in spaces]
+        if catalog == PHONE:  # an evaluation has all of the catalog's photos to find
+            pairs = zip(cases, evaluated, strict=True)
+            cases = [replace(case, match_cosine=cosine) for case, cosine in pairs]
         found |= _named(FITTED, catalog, shares(cases, some, products))
     return found
 
@@ -173,6 +185,24 @@ def _fitted(labelled: Labelled, asked: Floats, held: Booleans) -> list[Floats]:
     return [whole[:phone], whole[phone:], made.embed(asked[:, 0], kinds)]
 
 
+def _match_cosine(labelled: Labelled, held: Booleans) -> float:
+    """Return the threshold of the evaluation of a fit without the held-out categories."""
+    products = np.array([int(product) for product in labelled.products])
+    rows = np.flatnonzero(~held[products])
+    kept = Labelled(
+        features=labelled.features[rows],
+        kinds=labelled.kinds[rows],
+        products=[labelled.products[row] for row in rows.tolist()],
+        groups=[labelled.groups[row] for row in rows.tolist()],
+        categories=[labelled.categories[row] for row in rows.tolist()],
+    )
+    nothing = np.ones((len(rows), 1), np.float32)  # the space in use is not compared
+    measuring = Measuring(kept, FitOptions(), nothing, views=Views(1, 1), seed=SEED)
+    for fold in range(FOLDS):
+        measuring.seen(fold)
+    return next(each.value for each in measuring.figures() if each.name == MATCH)
+
+
 # Nearest products
 
 
@@ -225,7 +255,7 @@ def shares(
     counts = RejectionCounts(len(products))
     for number, (case, held) in enumerate(zip(cases, draws, strict=True)):
         _count(case, held, counts, np.random.default_rng(number))
-    return {name: _share(counts, name, products) for name in counts.areas}
+    return {name: _share(counts, name, products) for name, areas in counts.areas.items() if areas}
 
 
 def _count(
@@ -238,13 +268,15 @@ def _count(
     np.maximum.at(own, case.shown[inside], among)
     values = dict(figures(case.near[:, kept], own[kept]))
     values[LEARNED] = values[OWN] = values[NEAREST]
+    if math.isfinite(case.match_cosine):
+        values[EVALUATED] = values[NEAREST]
     clothes = case.asked == CLOTHES
     good, hopeless = (~clothes & group[case.asked] for group in (kept, held))
     halved = good & (draw.random(len(good)) < 0.5)
     for name, column in values.items():
         basis = {OWN: among, LEARNED: column[halved]}.get(name, column[good])
         judged = good & ~halved if name == LEARNED else good
-        at = np.quantile(basis, REFUSED)
+        at = case.match_cosine if name == EVALUATED else np.quantile(basis, REFUSED)
         for kind, rows in zip(KINDS, (judged, hopeless, clothes), strict=True):
             counts.times[name, kind] += rows
             counts.refused[name, kind] += rows & (column < at)
@@ -271,6 +303,21 @@ def _interval(sums: Doubles, times: Doubles, products: Integers) -> Interval:
 
 
 # The report
+
+
+def goals(found: Mapping[str, Shares]) -> tuple[Goal, ...]:
+    """Return the goal for hopeless queries in each of the four settings."""
+    return tuple(
+        Goal(
+            f"{space}, {catalog}: hopeless detected with {REFUSED:.0%} of good queries rejected",
+            None,
+            "",
+            found.get(f"{space}, {catalog}: {NEAREST}", {}).get("caught"),
+            CAUGHT_WANTED,
+        )
+        for space in (PLAIN, FITTED)
+        for catalog in (PHONE, ICONIC)
+    )
 
 
 def table(found: Mapping[str, Shares]) -> BenchTable:

@@ -156,7 +156,8 @@ def _quiet() -> None:
 
 def _key(model: Backbone, paths: Sequence[Path], recipe: PhotoRecipe, views: int) -> str:
     seen = hashlib.sha256(model.graph)
-    seen.update(f"{words(recipe)} {preprocess.NARROW} {views}".encode())
+    order = f"{preprocess.NARROW} narrow before mirrored" if views > 1 else f"{preprocess.NARROW}"
+    seen.update(f"{words(recipe)} {order} {views}".encode())
     for path in paths:
         seen.update(hashlib.sha256(path.read_bytes()).digest())
     return seen.hexdigest()[:32]

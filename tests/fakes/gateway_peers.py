@@ -45,10 +45,12 @@ class FakeEmbedder:
         *,
         space: str = "visual",
         views: int = 0,
+        classify: bool = False,
         language_code: str = "",
     ) -> EmbeddedSignals:
         self.calls.append(tuple(signals))
         self.versions.append(space_version)
+        self.classifying.append(classify)
         version = space_version or self.served[0]
         if self.hang:
             await asyncio.Event().wait()
@@ -60,6 +62,7 @@ class FakeEmbedder:
                 for signal in signals
             ),
             work=0.001,
+            classifications=(self.shown,) * len(signals) if classify else (),
         )
 
     labels: dict[bytes, tuple[str, ...]] = field(default_factory=dict)
@@ -68,6 +71,10 @@ class FakeEmbedder:
     """Raised where labels are read."""
     slow: bool = False
     """If true, labels are never read."""
+    shown: Classification | None = None
+    """Classification of every photo."""
+    classifying: list[bool] = field(default_factory=list)
+    """Whether each call asked for classifications."""
 
     async def read_label(self, catalog_id: str, photo: Signal, priority: int) -> ReadLabel:
         if self.slow:

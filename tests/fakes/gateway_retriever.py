@@ -29,6 +29,7 @@ from servicekit.errors import (
     ServiceError,
 )
 from sightline.common.v1 import vector_pb2
+from sightline.common.v1.candidate_pb2 import CandidateColumns
 from sightline.common.v1.facet_pb2 import Facet
 from sightline.common.v1.product_pb2 import Product as ProductRow
 from sightline.common.v1.product_pb2 import ProductImage
@@ -138,8 +139,13 @@ class FakeRetriever:
         )
 
     def _columns(self, ids: Sequence[str]) -> ProductColumns:
+        made = columns(*ids)
+        if self.paths:
+            paths = [self.paths.get(item, "") for item in ids]
+            source = CandidateColumns(product_ids=ids, category_paths=paths)
+            made = replace(made, blocks=[(source, range(len(ids)))])
         return replace(
-            columns(*ids),
+            made,
             parent_ids=[self.parents.get(item, "") for item in ids],
             image_hashes=[self.hashes.get(item, 0) for item in ids],
             create_time_micros=[self.created.get(item, place) for place, item in enumerate(ids)],

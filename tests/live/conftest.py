@@ -82,7 +82,14 @@ def shared(data: Path, collector: Collector, target: str) -> Iterator[Suite]:
     for service in ("GATEWAY", "EMBEDDER", "RETRIEVER", "RANKER"):
         traces[f"{service}_TRACES_ENDPOINT"] = collector.endpoint
         traces[f"{service}_TRACES_SHARE"] = "0"
-    given = {**traces, "RETRIEVER_BLUR_FACES": "people"}
+    scenes = data / "scenes" / "learned"
+    scenes.mkdir(parents=True)
+    (scenes / "kinds.toml").write_text("category_weight = 0.1\n")
+    given = {
+        **traces,
+        "RETRIEVER_BLUR_FACES": "people",
+        "GATEWAY_SCENES_FOLDER": str(scenes.parent),
+    }
     with RUNNING:
         yield RUNNING.enter_context(running(data, CATALOGS, given, target))
 

@@ -1,6 +1,7 @@
 """A space learned from a shop's photos by the whole suite, and searched in."""
 
 import io
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -47,6 +48,7 @@ async def test_a_shop_learns_a_space_and_its_searches_use_it(gateway: str, suite
         await _regions_sum_to_what_searches_find(client, wines)
         await _titles_find_photos(client, wines)
         await _a_head_that_learned_little_is_sure_of_nothing(client, wines)
+        await _the_category_of_a_photo_counts_where_a_scene_says_so(client, wines)
         with pytest.raises(FailedPrecondition, match="generations use this space"):
             await client.retire_space(model)
 
@@ -103,6 +105,34 @@ async def _a_head_that_learned_little_is_sure_of_nothing(
         assert each.guesses[0].probability < 0.5
         assert each.sure is None
     assert [each async for each in client.list_products(doubted_only=True)] == []
+
+
+async def _the_category_of_a_photo_counts_where_a_scene_says_so(
+    client: SightlineClient, wines: Sequence[Wine]
+) -> None:
+    """Check the part `visual` of every wine: cosine + 0.1 × log probability of its category."""
+    photo, count = wines[3].image, len(wines)
+    found = await client.search(image=photo, page_size=count)
+    cosines = {each.product.product_id: each.similarity for each in found.results}
+    guesses = (await client.classify(photo, top=20)).guesses
+    chances = {tuple(each.category_path): each.probability for each in guesses}
+    assert len({wine.category_path for wine in wines if wine.category_path in chances}) > 1
+    plain, kinds = [
+        {
+            each.product.product_id: part.value
+            for each in (await client.recommend(image=photo, scene=scene, page_size=count)).results
+            for part in each.parts
+            if part.name == "visual"
+        }
+        for scene in ("", "kinds")
+    ]
+    weight = plain[wines[3].id] / cosines[wines[3].id]
+    for wine in wines:
+        if wine.id in plain:
+            chance = chances.get(wine.category_path, 1.0)
+            wanted = cosines[wine.id] + 0.1 * math.log(max(chance, 0.01))
+            assert plain[wine.id] == pytest.approx(weight * cosines[wine.id], abs=1e-3)
+            assert kinds[wine.id] == pytest.approx(weight * wanted, abs=1e-3), wine.title
 
 
 def _noise() -> bytes:

@@ -314,6 +314,12 @@ async def photos_are_classified_by_the_newest_space(served: Served) -> None:
     (embedded,) = await served.embed(item)
     assert len(embedded.classification.guesses) == 3
     assert embedded.classification.guesses[0] == reported.guesses[0]
+    item.category_count = 1
+    (embedded,) = await served.embed(item)
+    assert [*embedded.classification.guesses] == [reported.guesses[0]]
+    item.category_count = 1001
+    with pytest.raises(grpc.aio.AioRpcError, match=r"items\[0\].category_count"):
+        await served.embed(item)
 
 
 async def peers_hear_what_photos_are_of(served: Served) -> None:
@@ -340,6 +346,10 @@ async def peers_hear_what_photos_are_of(served: Served) -> None:
         reported, subject = await asking.classify("wine", signal, 20)
         assert (reported.space_version, len(reported.guesses)) == (version, len(fitted.PATHS))
         assert subject is not None
+        found = await asking.embed("wine", [signal], 0, version, space="visual", classify=True)
+        (seen_with_vector,) = found.classifications
+        assert seen_with_vector is not None
+        assert [*seen_with_vector.guesses] == [*reported.guesses]
         with pytest.raises(ServiceError) as caught:
             await asking.classify("beer", replace(signal, image=b"no photo"), 20)
         assert caught.value.reason == "IMAGE_UNDECODABLE"

@@ -35,7 +35,7 @@ class SpaceFigure:
     name: str
     """E.g. "1-NN"."""
     value: float
-    """Value with the fitted space, 0 to 1."""
+    """Value with the fitted space, 0 to 1; of "cosine of a good match", −1 to 1."""
     low: float
     high: float
     baseline: float | None

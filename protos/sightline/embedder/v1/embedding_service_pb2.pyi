@@ -73,6 +73,7 @@ class EmbedItem(google.protobuf.message.Message):
     BOX_FIELD_NUMBER: builtins.int
     FIND_SUBJECT_FIELD_NUMBER: builtins.int
     CLASSIFY_FIELD_NUMBER: builtins.int
+    CATEGORY_COUNT_FIELD_NUMBER: builtins.int
     QUERY_LANGUAGE_FIELD_NUMBER: builtins.int
     image: builtins.bytes
     """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, detected from its bytes, at most 10 MiB and 50 megapixels
@@ -92,8 +93,8 @@ class EmbedItem(google.protobuf.message.Message):
     photo_kind: sightline.common.v1.photo_pb2.PhotoKind.ValueType
     """Origin of the photo. Matters in fitted spaces only. Default: a shopper's photo."""
     views: builtins.int
-    """Number of views of the photo to embed and average, 1 to 4: a wide crop, its mirror image, a narrow crop, its mirror
-    image. Each needs one inference. Default: the space's number for the origin of the photo.
+    """Number of views of the photo to embed and average, 1 to 4: a wide crop, a narrow crop, and the mirror image of each.
+    Each needs one inference. Default: the space's number for the origin of the photo.
     """
     find_subject: builtins.bool
     """If true, finds the subject of the photo and embeds it; `subject` of the response holds the rectangle. Can't be
@@ -101,6 +102,8 @@ class EmbedItem(google.protobuf.message.Message):
     """
     classify: builtins.bool
     """If true, also classifies the photo, at little additional cost."""
+    category_count: builtins.int
+    """With `classify`: maximum number of categories, 0 to 1,000. Default: 5."""
     query_language: builtins.str
     """For a text that is a shopper's query: its language as BCP 47, such as "de"; empty if unknown. A model of several
     networks weights them by it: the one for many languages alone for languages other than English and for texts
@@ -123,10 +126,11 @@ class EmbedItem(google.protobuf.message.Message):
         box: sightline.common.v1.photo_pb2.Box | None = ...,
         find_subject: builtins.bool = ...,
         classify: builtins.bool = ...,
+        category_count: builtins.int = ...,
         query_language: builtins.str | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_query_language", b"_query_language", "box", b"box", "content", b"content", "image", b"image", "image_uri", b"image_uri", "query_language", b"query_language", "text", b"text"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_query_language", b"_query_language", "box", b"box", "classify", b"classify", "content", b"content", "find_subject", b"find_subject", "image", b"image", "image_uri", b"image_uri", "photo_kind", b"photo_kind", "query_language", b"query_language", "space", b"space", "space_version", b"space_version", "text", b"text", "views", b"views"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_query_language", b"_query_language", "box", b"box", "category_count", b"category_count", "classify", b"classify", "content", b"content", "find_subject", b"find_subject", "image", b"image", "image_uri", b"image_uri", "photo_kind", b"photo_kind", "query_language", b"query_language", "space", b"space", "space_version", b"space_version", "text", b"text", "views", b"views"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_query_language", b"_query_language"]) -> typing.Literal["query_language"] | None: ...
     @typing.overload
@@ -415,7 +419,7 @@ class SimilarityGrid(google.protobuf.message.Message):
     VALUES_FIELD_NUMBER: builtins.int
     REST_FIELD_NUMBER: builtins.int
     views: builtins.int
-    """Number of views of the photo: a wide crop, its mirror image, a narrow crop, its mirror image."""
+    """Number of views of the photo: a wide crop, a narrow crop, and the mirror image of each."""
     height: builtins.int
     """Number of rows of each view's grid."""
     width: builtins.int

@@ -62,9 +62,11 @@ class Figure(google.protobuf.message.Message):
     GAIN_HIGH_FIELD_NUMBER: builtins.int
     QUERIES_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """Name: "1-NN", "hit@5", "mAP", "category", "1-NN one catalog photo", "1-NN unseen products", "text hit@10"."""
+    """Name: "1-NN", "hit@5", "mAP", "category", "1-NN one catalog photo", "1-NN unseen products", "text hit@10", "cosine of
+    a good match": cosine of the nearest photo that 5% of the queries stay below, a threshold for good matches.
+    """
     value: builtins.float
-    """Value with the fitted space, 0 to 1."""
+    """Value with the fitted space, 0 to 1; of "cosine of a good match", −1 to 1."""
     low: builtins.float
     """Lower bound of its interval."""
     high: builtins.float

@@ -551,8 +551,9 @@ class BranchSignal(google.protobuf.message.Message):
     """"visual", "text", "text_visual", "keywords", "collaborative", "popular", or a recommender's name ("co_view", …)."""
     @property
     def similarities(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """One value for each candidate: a cosine similarity, −1 to 1; for "keywords" the match of words, 0 to 1; for a
-        recommender its score, 0 to 1. NaN if the branch did not find the candidate.
+        """One value for each candidate: a cosine similarity, −1 to 1; for "visual" with what the category of a photo adds, −5 to
+        0; for "keywords" the match of words, 0 to 1; for a recommender its score, 0 to 1. NaN if the branch did not find the
+        candidate.
         """
 
     def __init__(

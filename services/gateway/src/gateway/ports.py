@@ -35,12 +35,14 @@ class EmbedderPort(Protocol):
         *,
         space: str,
         views: int = 0,
+        classify: bool = False,
         language_code: str = "",
     ) -> peers.EmbeddedSignals:
         """Return a vector or an error for each signal, all in one space.
 
         `space_version`: empty: the default one. `views`: number of views of each photo; 0: the
-        space's default. `language_code`: of the texts; empty: unknown.
+        space's default. `classify`: with the photos' categories, which needs no further inference.
+        `language_code`: of the texts; empty: unknown.
         """
 
     async def spaces(self, catalog_id: str) -> Sequence[EmbedderSpace]:

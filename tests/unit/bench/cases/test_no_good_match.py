@@ -7,6 +7,7 @@ import pytest
 
 from bench.cases.no_good_match import (
     CLOTHES,
+    EVALUATED,
     LEARNED,
     NEAREST,
     OWN,
@@ -80,3 +81,11 @@ def test_photos_of_nothing_that_is_sold_are_a_kind_of_their_own() -> None:
 
     assert found[NEAREST]["clothes"].value == 1.0
     assert found[NEAREST]["refused"].value == pytest.approx(0.05, abs=0.01)
+
+
+def test_the_evaluations_threshold_is_applied_as_it_is_and_only_where_there_is_one() -> None:
+    made = case(0.2)
+    found = shares([replace(made, match_cosine=2.0)], [held(8)], made.asked)
+
+    assert EVALUATED not in shares([made], [held(8)], made.asked)
+    assert found[EVALUATED]["refused"].value == found[EVALUATED]["caught"].value == 1.0

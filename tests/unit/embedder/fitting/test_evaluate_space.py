@@ -8,12 +8,13 @@ import pytest
 from embedder.domain.fitted import Labelled, SpaceEvaluation, SpaceVerdict
 from embedder.fitting import folds
 from embedder.fitting.calibration import calibrated, calibration_error
-from embedder.fitting.cluster_bootstrap import intervals
+from embedder.fitting.cluster_bootstrap import intervals, quantile
 from embedder.fitting.evaluate_space import evaluate, judged
 from embedder.fitting.fit import FitOptions
 from embedder.fitting.measuring import (
     CATEGORY,
     ICONIC,
+    MATCH,
     NEAREST,
     TEXT,
     UNSEEN,
@@ -55,6 +56,19 @@ def test_what_shared_nuisances_hide_is_found_again(found: SpaceEvaluation) -> No
     for each in found.figures:
         assert each.low <= each.value <= each.high or each.name.endswith("error")
     assert (found.photos, found.products, found.categories) == (288, 48, 4)
+    assert -1 < figures[MATCH].value < 1
+    assert figures[MATCH].queries == nearest.queries
+
+
+def test_a_quantile_has_the_share_below_it_and_an_interval_around_it() -> None:
+    values = np.random.default_rng(0).normal(size=2_000)
+    alone = quantile(values, np.arange(2_000), 0.05, 0)
+    together = quantile(values, np.arange(2_000) // 50, 0.05, 0)
+
+    assert (values < alone[0]).mean() == pytest.approx(0.05, abs=0.001)
+    assert alone[1] < -1.645 < alone[2], "the interval holds the distribution's own"
+    assert together[0] == alone[0]
+    assert quantile(np.full(20, 0.5), np.zeros(20, int), 0.05, 0) == (0.5, 0.5, 0.5)
 
 
 def test_labels_that_mean_nothing_are_not_called_better() -> None:

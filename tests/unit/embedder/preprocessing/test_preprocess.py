@@ -85,13 +85,13 @@ def test_a_box_in_a_corner_is_looked_at_within_the_photo() -> None:
 
 
 def test_the_views_are_a_wide_one_a_narrow_one_and_their_mirror_images() -> None:
-    wide, mirrored, narrow, turned = preprocess.views(WIDE, RECIPE, WHOLE, 4)
+    wide, narrow, mirrored, turned = preprocess.views(WIDE, RECIPE, WHOLE, 4)
     assert (wide == preprocess.crop(WIDE, RECIPE)).all()
     assert (mirrored == wide[:, ::-1]).all()
     assert (narrow == preprocess.crop(WIDE, RECIPE, WHOLE, 0.6)).all()
     assert (turned == narrow[:, ::-1]).all()
     for count in (1, 2, 3):
-        expected = [wide, mirrored, narrow][:count]
+        expected = [wide, narrow, mirrored][:count]
         assert (preprocess.views(WIDE, RECIPE, WHOLE, count) == np.stack(expected)).all()
 
 

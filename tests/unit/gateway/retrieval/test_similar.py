@@ -1,9 +1,11 @@
 """Several signals, positive and negative, as one list or as one each."""
 
+import math
 from dataclasses import replace
 
 import pytest
 
+from gateway.model.branch import Branch
 from gateway.model.causes import DegradationCause, Peer
 from gateway.model.errors import ImageRefused, PeerUnavailable, ProductNotFound
 from gateway.model.peers import EmbeddedSignals, NominationBasis
@@ -15,7 +17,7 @@ from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from servicekit.errors import InvalidArgument
 from servicekit.requests import RequestInvalid
-from sightline.common.v1.photo_pb2 import Box, Subject
+from sightline.common.v1.photo_pb2 import Box, CategoryGuess, Classification, Subject
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import ANN, ids, near, photo, words
 
@@ -247,3 +249,71 @@ async def test_the_scene_says_how_many_views_are_embedded():
     await search(RequestQuery(signals=(photo(),)), shop.deps)
 
     assert asked == [4]
+
+
+def shop_of_kinds(weight: float, fusion: Fusion = Fusion.RANK) -> Shop:
+    """Return a shop whose p3, nearest to the photo, is a pear, and whose photo shows an apple."""
+    shop = shop_of(fusion)
+    shop.scene(lambda scene: replace(scene, category_weight=weight))
+    shop.retriever.paths = {"p3": "Pear", "p1": "Apple", "p4": "Pear", "p2": "Apple"}
+    guesses = [
+        CategoryGuess(category_path=["Apple"], probability=0.9),
+        CategoryGuess(category_path=["Pear"], probability=0.1),
+    ]
+    shop.embedder.shown = Classification(guesses=guesses)
+    return shop
+
+
+async def test_the_category_that_a_photo_shows_moves_products_of_others_back():
+    found = await search(RequestQuery(signals=(photo(),)), shop_of_kinds(0.1).deps)
+
+    assert ids(found) == ["p1", "p3", "p2", "p4"]
+    by_id = {each.product.product_id: each.similarity for each in found.results}
+    assert by_id["p3"] == pytest.approx(0.9), "similarities stay cosines"
+    assert found.match is not None
+    assert found.match.product_id == "p3"
+
+
+async def test_without_a_weight_photos_are_not_classified():
+    shop = shop_of_kinds(0.0)
+
+    assert ids(await search(RequestQuery(signals=(photo(),)), shop.deps)) == [
+        "p3",
+        "p1",
+        "p4",
+        "p2",
+    ]
+    assert shop.embedder.classifying == [False]
+
+
+async def test_the_ranker_gets_the_similarity_with_what_the_category_adds():
+    shop = shop_of_kinds(0.1)
+    await recommend(RequestQuery(signals=(photo(),)), shop.deps)
+
+    (order,) = (what for name, what in shop.ranker.calls if name == "rank")
+    places = order.candidates.places
+    visual = order.candidates.similarities[Branch.VISUAL]
+    assert visual[places["p1"]] == pytest.approx(0.8 + 0.1 * math.log(0.9))
+    assert visual[places["p3"]] == pytest.approx(0.9 + 0.1 * math.log(0.1))
+
+
+async def test_photos_in_one_search_add_by_their_shares_of_the_strength():
+    shop = shop_of_kinds(0.1, Fusion.VECTOR)
+    shop.retriever.nearest["+3 photo +1 p2"] = {"p3": 0.9, "p1": 0.8}
+    query = RequestQuery(signals=(photo(weight=3.0), near("p2", 1)))
+    answer = await recommend(query, shop.deps)
+
+    assert set(ids(answer)) == {"p3", "p1"}
+    (order,) = (what for name, what in shop.ranker.calls if name == "rank")
+    visual = order.candidates.similarities[Branch.VISUAL]
+    assert visual[order.candidates.places["p3"]] == pytest.approx(0.9 + 0.075 * math.log(0.1))
+
+
+async def test_a_photo_that_is_not_wanted_is_searched_for_by_looks_alone():
+    shop = shop_of_kinds(0.1)
+    shop.retriever.nearest[b"other"] = {"p4": 0.7, "p2": 0.1}
+    unwanted = replace(photo(1, b"other", 1.0), negative=True)
+    found = await search(RequestQuery(signals=(photo(), unwanted)), shop.deps)
+
+    assert ids(found)[0] == "p1"
+    assert ids(found)[-1] == "p4"

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_VIEWS = 4
+CROPS = 2
+"""Number of crops of a photo: views after these are their mirror images, in the same order."""
 MAX_ALTERNATIVES = 3
 """Maximum number of other subjects that a search returns."""
 LEAST_BOX = 0.01
@@ -51,7 +53,7 @@ class PhotoView:
     """The part of a photo to embed, and the number of views."""
 
     views: int = 1
-    """1 to MAX_VIEWS: a wide crop, its mirror image, a narrow crop, its mirror image."""
+    """1 to MAX_VIEWS: a wide crop, a narrow crop, and the mirror image of each."""
     box: Box = WHOLE
     find: bool = False
     """True to find the subject and embed it."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from embedder.domain.fitted import Floats
-from embedder.domain.photos import Pixels
+from embedder.domain.photos import CROPS, Pixels
 from embedder.embedding.compare import ComparedSide
 
 GAP: Final = 8
@@ -47,9 +47,9 @@ def _panels(side: ComparedSide) -> list[tuple[Pixels, Floats]]:
     return [
         (
             side.pixels[view],
-            grids[view : view + 1].sum(0) + grids[view + 1 : view + 2, :, ::-1].sum(0),
+            grids[view] + grids[view + CROPS : view + CROPS + 1, :, ::-1].sum(0),
         )
-        for view in range(0, len(side.pixels), 2)
+        for view in range(min(CROPS, len(side.pixels)))
     ]
 
 

@@ -13,6 +13,8 @@ from embedder.fitting.components import Doubles
 from embedder.fitting.folds import Integers
 
 REPLICATES: Final = 2000
+DRAWS: Final = 500
+"""Resamples for the interval of a quantile."""
 _ENDS: Final = (0.025, 0.975)
 _CELLS: Final = 2**22
 
@@ -23,6 +25,22 @@ def intervals(columns: Doubles, clusters: Integers, seed: int) -> Doubles:
     `clusters` [n]: queries with equal numbers are drawn together.
     """
     return ends(resampled(columns, clusters, seed))
+
+
+def quantile(
+    values: Doubles, clusters: Integers, share: float, seed: int
+) -> tuple[float, float, float]:
+    """Return the value that this share of `values` [n] do not exceed, and the ends of its 95%
+    interval. `clusters` as in `intervals`."""
+    order = np.argsort(values, kind="stable")
+    _, place = np.unique(clusters, return_inverse=True)
+    names = int(place.max()) + 1
+    drawn = np.random.default_rng(seed).multinomial(names, np.full(names, 1 / names), DRAWS)
+    counts = drawn[:, place[order]].cumsum(axis=1)
+    found = values[order][(counts >= share * counts[:, -1:]).argmax(axis=1)]
+    low, high = ends(found[:, None])[:, 0]
+    value = np.quantile(values, share, method="inverted_cdf")
+    return float(value), float(low), float(high)
 
 
 def ends(drawn: Doubles) -> Doubles:

@@ -124,8 +124,10 @@ class Inner:
         self._maps = [self._without(self._folds == fold) for fold in range(INNER_FOLDS)]
 
     def dimension(self) -> int:
-        """Return the smallest number of dimensions whose 1-NN is within one standard error of the
-        best (Breiman et al. 1984, 3.4.3)."""
+        """Return the largest number of dimensions whose 1-NN is within one standard error of the
+        best (Breiman et al. 1984, 3.4.3). Photos of known products hardly tell the numbers apart;
+        products that are newer than the fit need many (docs/research/photos.md).
+        """
         widest = max((each.shape[1] for each in self._maps if each is not None), default=0)
         sizes = sorted({*(size for size in SIZES if size < widest), widest})
         found = {size: self._alike(size) for size in sizes if widest}
@@ -133,7 +135,7 @@ class Inner:
             return min(self._options.max_dimension, MAX_DIMENSION)
         best = max(found.values(), key=lambda each: float(each.mean()))
         least = best.mean() - best.std() / np.sqrt(len(best))
-        return min(size for size, each in found.items() if each.mean() >= least)
+        return max(size for size, each in found.items() if each.mean() >= least)
 
     def head(self, turned: Floats) -> CategoryHead | None:
         """Return a head for the map [p, d] of all photos; None if there are too few categories."""

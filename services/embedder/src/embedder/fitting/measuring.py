@@ -19,11 +19,11 @@ from embedder.domain.fitted import (
 )
 from embedder.fitting import folds
 from embedder.fitting.calibration import calibration_error
-from embedder.fitting.cluster_bootstrap import intervals
+from embedder.fitting.cluster_bootstrap import intervals, quantile
 from embedder.fitting.components import Rows
 from embedder.fitting.fit import FitOptions, fit_rows
 from embedder.fitting.folds import Integers
-from embedder.fitting.nearest_photos import average_precisions, hits
+from embedder.fitting.nearest_photos import average_precisions, cosines, hits
 
 FOLDS: Final = 5
 HALVES: Final = 2
@@ -46,6 +46,9 @@ UNSEEN: Final = "1-NN unseen products"
 UNSEEN_ICONIC: Final = "1-NN one catalogue photo, unseen products"
 UNSEEN_ICONIC_HIT: Final = "hit@5 one catalogue photo, unseen products"
 TEXT: Final = "text hit@10"
+MATCH: Final = "cosine of a good match"
+"""Cosine of the nearest photo that MATCH_REFUSED of the queries stay below."""
+MATCH_REFUSED: Final = 0.05
 HIT_TOP: Final = 5
 TEXT_TOP: Final = 10
 
@@ -131,6 +134,7 @@ class Measuring:
         self._asking = self._asked()
         self._tallies: dict[str, QueryScores] = {}
         self._surety: list[tuple[Values, npt.NDArray[np.bool_]]] = []
+        self._matches = QueryScores()
 
     def seen(self, fold: int) -> None:
         """Measure a fold with a map fitted on the others."""
@@ -142,6 +146,8 @@ class Measuring:
         fitted = self._learn(self._data, train, self._options, self._seed, texts=False)
         queries, found = self._vectors(fitted, asked, train)
         pairs = [(queries, found), (self._baseline[asked], self._baseline[train])]
+        near = np.concatenate([block.max(axis=1) for _, block in cosines(queries, found)])
+        self._matches.add(near, None, self._groups[asked])
         self._search(NEAREST, pairs, asked, train, top=1, clusters=self._groups)
         self._search(HIT, pairs, asked, train, top=HIT_TOP, clusters=self._groups)
         wanted, shown = self._products[asked], self._products[train]
@@ -188,6 +194,11 @@ class Measuring:
             chances, right = map(np.concatenate, zip(*self._surety, strict=True))
             ends = calibration_error(chances, right, self._seed)
             found.append(SpaceFigure(CALIBRATION, *ends, len(right)))
+        if NEAREST in enough:
+            near = np.concatenate(self._matches.values)
+            groups = np.concatenate(self._matches.clusters)
+            ends = quantile(near, groups, MATCH_REFUSED, self._seed)
+            found.append(SpaceFigure(MATCH, *ends, len(near)))
         return found
 
     def _dealt(self) -> Integers:

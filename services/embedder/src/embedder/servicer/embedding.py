@@ -33,6 +33,8 @@ RESERVE = 0.02
 GUESSES = 5
 """Default number of returned categories."""
 MOST_GUESSES = 20
+MOST_WITH_VECTORS = 1000
+"""Maximum number of categories beside a photo's vector."""
 
 
 class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
@@ -62,7 +64,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         tracing.note("sightline.items", len(request.items))
         outcomes = await self._embedder.embed(
-            [_item(item, GUESSES if item.classify else 0) for item in request.items],
+            [_item(item, _guesses(item, place)) for place, item in enumerate(request.items)],
             catalog,
             _priority(request.priority),
             stages,
@@ -159,6 +161,14 @@ def _top_k(given: int) -> int:
         wanted = f"must be 1 to {MOST_GUESSES}, or 0 for {GUESSES}"
         raise RequestInvalid.at("top_k", wanted)
     return given or GUESSES
+
+
+def _guesses(item: pb.EmbedItem, place: int) -> int:
+    """Return the number of categories to name; 0: the photo is not classified."""
+    if not 0 <= item.category_count <= MOST_WITH_VECTORS:
+        wanted = f"must be 1 to {MOST_WITH_VECTORS}, or 0 for {GUESSES}"
+        raise RequestInvalid.at(f"items[{place}].category_count", wanted)
+    return (item.category_count or GUESSES) if item.classify else 0
 
 
 def _item(item: pb.EmbedItem, guesses: int) -> Item:

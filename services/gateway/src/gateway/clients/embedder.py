@@ -24,6 +24,8 @@ from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 from sightline.embedder.v1 import space_service_pb2
 
 IDEMPOTENT = idempotent(pb, space_service_pb2)
+MOST_CATEGORIES = 1000
+"""Categories of a photo that are asked for beside its vector: normally all that the head knows."""
 
 
 class EmbedderClient(EmbedderPort):
@@ -42,6 +44,7 @@ class EmbedderClient(EmbedderPort):
         *,
         space: str,
         views: int = 0,
+        classify: bool = False,
         language_code: str = "",
     ) -> EmbeddedSignals:
         request = pb.BatchEmbedRequest(
@@ -49,6 +52,9 @@ class EmbedderClient(EmbedderPort):
             items=[_item(signal, space, space_version, views, language_code) for signal in signals],
             priority=cast(vector_pb2.Priority.ValueType, priority),
         )
+        for item in request.items if classify else ():
+            item.classify = item.WhichOneof("content") != "text"
+            item.category_count = MOST_CATEGORIES
         decodes = any(signal.is_photo for signal in signals)
         response = await self._call(self._stub.BatchEmbed, request, decodes=decodes)
         if len(response.results) != len(signals):
@@ -58,6 +64,10 @@ class EmbedderClient(EmbedderPort):
             work=messages.work(response.stage_timings),
             subjects=tuple(
                 item.subject if item.HasField("subject") else None for item in response.results
+            ),
+            classifications=tuple(
+                item.classification if item.HasField("classification") else None
+                for item in response.results
             ),
         )
 

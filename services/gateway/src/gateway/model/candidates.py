@@ -41,24 +41,34 @@ class CandidateList:
     """True if its signal is negative."""
     factor: float = 1.0
     """Factor by its branch's weight; see `weighted`."""
+    category_fits: Sequence[float] = ()
+    """What a photo's category adds to each similarity, 0 or less; empty: nothing. See
+    retrieval/category_fit.py."""
 
     @property
     def ids(self) -> Sequence[str]:
         """The products, best first."""
         return self.columns.product_ids
 
+    @property
+    def worth(self) -> Sequence[float]:
+        """Similarities by which the list is ordered and scored: with `category_fits`."""
+        if not self.category_fits:
+            return self.similarities
+        return [near + fit for near, fit in zip(self.similarities, self.category_fits, strict=True)]
+
     def ordered(self, less: Mapping[str, float] = MappingProxyType({})) -> Sequence[int]:
-        """Return rows by descending similarity minus the product's value in `less`.
+        """Return rows by descending worth minus the product's value in `less`.
 
         Ties are ordered by product id; a list without similarities, and that of the request's own
         candidates, keeps its order.
         """
         if not self.similarities or self.branch is Branch.GIVEN:
             return range(len(self.ids))
-        worth = [
-            near - less.get(own, 0.0) for near, own in zip(self.similarities, self.ids, strict=True)
-        ]
-        return falling(worth, self.ids) if less else falling(self.similarities, self.ids)
+        worth = self.worth
+        if less:
+            worth = [near - less.get(own, 0.0) for near, own in zip(worth, self.ids, strict=True)]
+        return falling(worth, self.ids)
 
 
 def falling(values: Sequence[float], ids: Sequence[str]) -> list[int]:

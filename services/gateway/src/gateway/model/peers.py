@@ -7,6 +7,7 @@ from enum import StrEnum
 from gateway.model.answer import AnswerOrder, AnswerRecord
 from gateway.model.candidates import Contributions, FusedCandidates
 from gateway.model.carried import (
+    Classification,
     Facet,
     FacetRequest,
     LabelLine,
@@ -19,7 +20,7 @@ from gateway.model.causes import Degradation
 from gateway.model.columns import ProductColumns
 from gateway.model.diversity import Diversity
 from gateway.model.filters import CallersFilter
-from gateway.model.query import Shopper
+from gateway.model.query import Shopper, Signal
 from gateway.model.reasons import Reason
 from gateway.model.scene import AnchorSource, AppliedObjective
 from gateway.model.score_notes import ScoreNote
@@ -54,6 +55,19 @@ class EmbeddedSignals:
     """Seconds of work in the peer; `None` if unknown."""
     subjects: tuple[Subject | None, ...] = ()
     """Detected subjects by signal; empty if none was requested."""
+    classifications: tuple[Classification | None, ...] = ()
+    """Predicted categories by signal, `None` without a classification head; empty if none was
+    requested."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedSignal:
+    """A signal with its vector."""
+
+    signal: Signal
+    vector: Vector
+    classification: Classification | None = None
+    """Predicted categories of a photo; `None`: not requested, or without a classification head."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,6 +208,9 @@ class Scene:
     views: Annotated[int, Field(ge=0, le=4)] = 0
     """Number of views of each photo that are embedded and averaged, 1 to 4; 0: the space's default.
     """
+    category_weight: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    """Weight of the category that a photo shows, against the cosine; 0 disables it. See
+    retrieval/category_fit.py."""
     controls: Annotated[tuple[ControlRule, ...], AfterValidator(consistent)] = ()
     anchors_from: AnchorSource = AnchorSource.REQUEST
     anchors_look_alike: bool = False

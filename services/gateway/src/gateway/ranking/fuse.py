@@ -186,7 +186,8 @@ def _subtract(
 def _similarities(
     listings: Sequence[CandidateList], branch: Branch, places: Mapping[str, int]
 ) -> Sequence[float]:
-    """Return for each product the weighted mean of its similarities to the branch's signals.
+    """Return for each product the weighted mean of its similarities to the branch's signals, each
+    with what a photo's category adds.
 
     Similarities to negative signals are subtracted. If a signal's list lacks a product, the list's
     lowest similarity counts, which the product can't exceed; for a list of words, 0. NaN: in no
@@ -238,7 +239,7 @@ def _near(listings: Sequence[CandidateList], branch: Branch) -> list[CandidateLi
 def _floor(listing: CandidateList) -> float:
     """Return the upper bound of the similarity of products not in the list; 0 for a list of
     words."""
-    return 0.0 if listing.branch in BY_WORDS else min(listing.similarities)
+    return 0.0 if listing.branch in BY_WORDS else min(listing.worth)
 
 
 def _contributions(
@@ -254,7 +255,7 @@ def _contributions(
     for item in lists:
         floor = _floor(item)
         near = [floor] * len(places)
-        for spot, similarity in zip(_at(item, places), item.similarities, strict=True):
+        for spot, similarity in zip(_at(item, places), item.worth, strict=True):
             if spot is not None:
                 near[spot], known[spot] = similarity, True
         contributions.append(

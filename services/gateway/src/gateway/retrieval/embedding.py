@@ -7,7 +7,7 @@ from gateway.model.carried import Vector
 from gateway.model.causes import DegradationCause, Peer
 from gateway.model.errors import ImageRefused, ImageUnreadable
 from gateway.model.peer_failures import StageFailure, cause_of
-from gateway.model.peers import EmbeddedSignals
+from gateway.model.peers import EmbeddedSignal, EmbeddedSignals
 from gateway.model.query import Signal
 from gateway.model.retrieved import NOTHING, BranchResult, failed
 from gateway.state.run import Run
@@ -23,8 +23,8 @@ REFUSED = frozenset(
 
 async def embed(
     run: Run, branch: Branch, signals: Sequence[Signal], until: float, *, again: bool
-) -> tuple[list[tuple[Signal, Vector]], BranchResult]:
-    """Return the vectors of the signals that could be embedded, and notes for the trace.
+) -> tuple[list[EmbeddedSignal], BranchResult]:
+    """Return the signals that could be embedded, and notes for the trace.
 
     `again`: retry with the default version if the known one is no longer served. Raises errors of
     the caller.
@@ -44,7 +44,12 @@ async def embed(
         return [], failed(branch, Peer.EMBEDDER, error)
     subjects = zip(signals, embedded.subjects, strict=False)
     pairs = list(zip(signals, embedded.items, strict=True))
-    vectors = [(signal, item) for signal, item in pairs if not isinstance(item, ServiceError)]
+    seen = embedded.classifications or (None,) * len(pairs)
+    vectors = [
+        EmbeddedSignal(signal, item, classification)
+        for (signal, item), classification in zip(pairs, seen, strict=True)
+        if not isinstance(item, ServiceError)
+    ]
     failures = tuple(
         StageFailure(branch, _cause(signal, item))
         for signal, item in pairs
@@ -69,6 +74,7 @@ async def _ask_embedder(
             version,
             space=space,
             views=run.plan.scene.views,
+            classify=run.plan.scene.category_weight > 0 and any(each.is_photo for each in signals),
             language_code=run.query.language_code,
         )
         note.work = embedded.work

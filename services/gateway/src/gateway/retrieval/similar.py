@@ -16,11 +16,12 @@ from gateway.model.candidates import CandidateList
 from gateway.model.carried import Vector
 from gateway.model.causes import DegradationCause, Peer
 from gateway.model.peer_failures import StageFailure
-from gateway.model.peers import NearestProducts, VectorBlend
+from gateway.model.peers import EmbeddedSignal, NearestProducts, VectorBlend
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Signal, SignalKind
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.model.scene import Fusion
+from gateway.retrieval.category_fit import category_fits
 from gateway.retrieval.embedding import embed
 from gateway.retrieval.parallel import in_parallel
 from gateway.state.run import Run
@@ -125,7 +126,7 @@ async def _near_embedded(run: Run, branch: Branch, signals: Sequence[Signal]) ->
     vectors, notes = await embed(run, branch, signals, run.plan.ends.embed, again=True)
     first = await in_parallel(*(_near_vector(run, branch, item, again=True) for item in vectors))
     results = [notes, *(near for near in first if near is not None)]
-    stale = [signal for (signal, _), near in zip(vectors, first, strict=True) if near is None]
+    stale = [item.signal for item, near in zip(vectors, first, strict=True) if near is None]
     if stale:
         vectors, notes = await embed(run, branch, stale, run.plan.ends.candidates, again=False)
         second = (_near_vector(run, branch, item, again=False) for item in vectors)
@@ -134,18 +135,17 @@ async def _near_embedded(run: Run, branch: Branch, signals: Sequence[Signal]) ->
 
 
 async def _near_vector(
-    run: Run, branch: Branch, embedded: tuple[Signal, Vector], *, again: bool
+    run: Run, branch: Branch, embedded: EmbeddedSignal, *, again: bool
 ) -> BranchResult | None:
     """Return the products nearest to a vector; None if the index holds another version of the
     space.
 
     `again`: the signal may be embedded again; otherwise another version is a failure.
     """
-    signal, vector = embedded
     try:
-        return await _near_signal(run, branch, signal, vector)
+        return await _near_signal(run, branch, embedded.signal, embedded)
     except ServiceError as error:
-        if again and _learn(run, vector.space, error):
+        if again and _learn(run, embedded.vector.space, error):
             return None
         return failed(branch, Peer.RETRIEVER, error)
 
@@ -160,12 +160,30 @@ def _learn(run: Run, space: str, error: ServiceError) -> bool:
 
 
 async def _near_signal(
-    run: Run, branch: Branch, signal: Signal, near: Vector | str
+    run: Run, branch: Branch, signal: Signal, near: EmbeddedSignal | str
 ) -> BranchResult:
     """Return the products nearest to one signal. Raises ServiceError."""
-    found = await search(run, near, run.query.left_out, run.query.min_index_token)
+    query = near if isinstance(near, str) else near.vector
+    found = await search(run, query, run.query.left_out, run.query.min_index_token)
     listing = listing_of(branch, signal.strength, found, signal)
+    if not isinstance(near, str) and not signal.negative:
+        listing = _with_categories(run, listing, [near], signal.strength)
     return result_of(run, listing, found)
+
+
+def _with_categories(
+    run: Run, listing: CandidateList, embedded: Sequence[EmbeddedSignal], total: float
+) -> CandidateList:
+    """Return the listing with what the categories of photos add, weighted by the signals' shares of
+    the strength `total` of all signals of the list."""
+    shown = [
+        (item.classification, run.plan.scene.category_weight * item.signal.strength / total)
+        for item in embedded
+        if item.classification is not None
+    ]
+    return (
+        replace(listing, category_fits=category_fits(shown, listing.columns)) if shown else listing
+    )
 
 
 def listing_of(
@@ -230,7 +248,7 @@ async def _near_blend(run: Run, branch: Branch, signals: Sequence[Signal]) -> Br
     vectors, notes = await embed(run, branch, to_embed, run.plan.ends.embed, again=True)
     again = True
     while True:
-        nears |= {signal.index: vector for signal, vector in vectors}
+        nears |= {item.signal.index: item.vector for item in vectors}
         left = [signal for signal in signals if signal.index in nears]
         if not left:
             return notes
@@ -247,7 +265,7 @@ async def _near_blend(run: Run, branch: Branch, signals: Sequence[Signal]) -> Br
                 continue
             if again and _learn(run, SPACES[branch], error):
                 again = False
-                held = [signal for signal, _ in vectors]
+                held = [item.signal for item in vectors]
                 nears = {place: near for place, near in nears.items() if isinstance(near, str)}
                 vectors, more = await embed(
                     run, branch, held, run.plan.ends.candidates, again=False
@@ -256,7 +274,8 @@ async def _near_blend(run: Run, branch: Branch, signals: Sequence[Signal]) -> Br
                 continue
             return merged([notes, failed(branch, Peer.RETRIEVER, error)])
         weight = sum(signal.strength for signal in left)
-        return merged([notes, result_of(run, listing_of(branch, weight, found), found)])
+        listing = _with_categories(run, listing_of(branch, weight, found), vectors, weight)
+        return merged([notes, result_of(run, listing, found)])
 
 
 def _missing(error: ServiceError, signals: Sequence[Signal]) -> Mapping[int, str]:
