@@ -31,12 +31,18 @@ def _(message: str, /, **values: object) -> str:
     return text.format(**values) if values else text
 
 
-def ngettext(one: str, many: str, number: int) -> str:
+def npgettext(context: str, one: str, many: str, number: int) -> str:
     """Translate a text that depends on a number."""
     catalog = _catalog()
     if catalog is None:
         return one if number == 1 else many
-    return catalog.ngettext(one, many, number)
+    return catalog.npgettext(context, one, many, number)
+
+
+def pgettext(context: str, message: str) -> str:
+    """Translate a text that has another translation elsewhere."""
+    catalog = _catalog()
+    return message if catalog is None else catalog.pgettext(context, message)
 
 
 def later(message: str) -> str:
@@ -51,12 +57,24 @@ def filled(message: str, **values: object) -> str:
     return text
 
 
+def messages(text: str) -> list[str]:
+    """Return the parts of a help text that are translated: a text with placeholders, or each
+    paragraph. Indented paragraphs are commands and stay."""
+    if text in _filled:
+        return [_filled[text][0]]
+    return [each for each in text.split("\n\n") if _is_prose(each)]
+
+
 def described(text: str) -> str:
-    """Translate a help text, each paragraph apart. Indented ones are commands and stay."""
-    message, values = _filled.get(text, (text, {}))
-    if values:
+    """Translate a help text."""
+    if text in _filled:
+        message, values = _filled[text]
         return _(message, **values)
-    return "\n\n".join(each if each[:1] == " " else _(each) for each in text.split("\n\n"))
+    return "\n\n".join(_(each) if _is_prose(each) else each for each in text.split("\n\n"))
+
+
+def _is_prose(paragraph: str) -> bool:
+    return bool(paragraph.strip()) and not paragraph.startswith(" ")
 
 
 def translated() -> bool:

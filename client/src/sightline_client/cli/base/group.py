@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import typer
@@ -13,7 +13,7 @@ from rich.text import Text
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from sightline_client.cli import failures, language
-from sightline_client.cli.base import running
+from sightline_client.cli.base import running, wrapping
 from sightline_client.cli.base.option_groups import spread
 from sightline_client.cli.language import _, later
 
@@ -52,6 +52,7 @@ _USAGE = (
     later("No such option: {option}"),
     later("No such command '{command}'. Did you mean {known}?"),
     later("No such command '{command}'."),
+    later("{message}. Did you mean {known}?"),
     later("Got unexpected extra argument(s) ({arguments})"),
     later("Option '{option}' requires an argument."),
     later("Option '{option}' does not take a value."),
@@ -138,7 +139,8 @@ def _in_language(command: TyperCommand | TyperGroup, ctx: Any) -> Iterator[None]
     for each, name, text in former:
         setattr(each, name, language.described(text))
     try:
-        yield
+        with wrapping.flowing() if former else nullcontext():
+            yield
     finally:
         for each, name, text in former:
             setattr(each, name, text)

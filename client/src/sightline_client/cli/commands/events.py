@@ -106,7 +106,7 @@ def import_(
     unstored = (
         _(", {withheld:,} not stored for lack of consent", withheld=withheld) if withheld else ""
     )
-    pace = _(" ({rows}, {rows_2:,.0f}/s)", rows=rows, rows_2=outcome.rows / seconds)
+    pace = _(" ({rows}, {speed:,.0f}/s)", rows=rows, speed=outcome.rows / seconds)
     counts = _(
         "{written:,} new, {duplicates:,} duplicates{unstored}{pace}",
         written=written,

@@ -202,7 +202,7 @@ async def _write(
     named = [(product_id, asked[product_id]) for product_id in products if product_id in asked]
     page.write(
         path,
-        title="Recommendations",
+        title=_("Recommendations"),
         lead=_lead(answer),
         queries=[*files, *named],
         answer=answer,

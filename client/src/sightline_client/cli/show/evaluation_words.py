@@ -48,11 +48,11 @@ VERDICTS = {
 def split(trial: evaluation.EvaluationTrial) -> str:
     """Say how the events were split."""
     counts = _(
-        "{event_count_before:,} events to train on, {event_count_after:,} held",
-        event_count_before=trial.event_count_before,
-        event_count_after=trial.event_count_after,
+        "{before:,} events to train on, {after:,} held out, {products:,} products",
+        before=trial.event_count_before,
+        after=trial.event_count_after,
+        products=trial.product_count,
     )
-    counts += _(" out, {product_count:,} products", product_count=trial.product_count)
     if trial.protocol is evaluation.SplitProtocol.GLOBAL:
         moment = (
             _(" at {split_time:%Y-%m-%d %H:%M}Z", split_time=trial.split_time)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sightline_client.cli.language import _
+from sightline_client.cli.language import _, pgettext
 from sightline_client.cli.show.tables import counted, grid, plain
 from sightline_client.values import profiles
 
@@ -50,7 +50,14 @@ def shopper(value: profiles.ShopperProfile) -> RenderableType:
 def _affinities(values: Sequence[profiles.Affinity]) -> Iterable[RenderableType]:
     if not values:
         return
-    columns = (_("liking"), _("strength"), _("theirs"), _("usual"), _("events"), _("from"))
+    columns = (
+        _("liking"),
+        _("strength"),
+        _("theirs"),
+        _("usual"),
+        _("events"),
+        pgettext("products", "from"),
+    )
     rows = (
         (
             one.text,
@@ -103,5 +110,5 @@ def _segment(value: profiles.Segment) -> str:
 
 
 def _some(ids: Sequence[str]) -> str:
-    more = _(" and {ids} more", ids=len(ids) - 5) if len(ids) > 5 else ""
+    more = _(" and {count} more", count=len(ids) - 5) if len(ids) > 5 else ""
     return ", ".join(ids[:5]) + more

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sightline_client.cli.language import _, later, ngettext
+from sightline_client.cli.language import _, later, npgettext, pgettext
 from sightline_client.values import answers, operations
 from sightline_client.values.catalog import Availability
 from sightline_client.values.controls import ControlResult
@@ -114,7 +114,7 @@ def answer(value: answers.Recommendations, *, title: str = "") -> RenderableType
 
 def status(value: operations.Status) -> RenderableType:
     """Show the suite's state: each part, the catalog and its index, the model, the scenes."""
-    columns = (_("part"), _("state"), _("answered in ms"))
+    columns = (pgettext("component", "part"), _("state"), _("answered in ms"))
     rows = ((one.component, _component_state(one), _ms(one.latency)) for one in value.components)
     table = grid(columns, rows, right=columns[2:])
     return Group(table, *(Text(line) for line in (_(STATUS_CAPTION), *_status_lines(value))))
@@ -362,7 +362,7 @@ def why(match: answers.Match | None) -> str:
 
 def _component_state(item: operations.ComponentStatus) -> Text:
     if item.error is None:
-        return Text(_("answers"), style="green")
+        return Text(pgettext("component", "answers"), style="green")
     return Text(f"{item.error.code.name}: {plain(item.error.message)}", style="red")
 
 
@@ -471,7 +471,7 @@ def count(value: int | None) -> str:
 
 def counted(number: int, one: str, many: str) -> str:
     """Write a number with its noun: 1 product, 2 products."""
-    return f"{number:,} {ngettext(one, many, number)}"
+    return f"{number:,} {npgettext('number', one, many, number)}"
 
 
 def _ms(value: timedelta | None) -> str:
