@@ -50,7 +50,7 @@ def unmarked(code: str) -> Iterator[str]:
         name = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
         for each in node.args[: SHOWN.get(name, 0)]:
             for part in each.elts if isinstance(each, ast.Tuple) else [each]:
-                if re.search("[a-z]{2}", literal(part)):
+                if re.search("[a-z]{2}", re.sub(r"--[a-z-]+", "", literal(part))):
                     yield ast.unparse(part)
 
 
