@@ -87,6 +87,20 @@ class EnglishText:
         return self.text if isinstance(self.text, str) else self.text[0]
 
 
+class _Chinese(Catalog):
+    """A catalog to be written, whose header does not change with time and tool."""
+
+    @property
+    def mime_headers(self) -> list[tuple[str, str]]:
+        return [
+            ("Language", language.CHINESE),
+            ("Plural-Forms", "nplurals=1; plural=0;"),
+            ("MIME-Version", "1.0"),
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Transfer-Encoding", "8bit"),
+        ]
+
+
 def texts() -> Mapping[EnglishText, str]:
     """Return each English text with the first command or file that holds it."""
     found: dict[EnglishText, str] = {}
@@ -146,18 +160,8 @@ def catalog() -> Catalog:
 
 def updated() -> Catalog:
     """Return a catalog of the English texts with their translations."""
-    former = catalog()
-    made = Catalog(
-        language.CHINESE,
-        language.DOMAIN,
-        header_comment="# The texts of the command line in Simplified Chinese: see translate.py.",
-        project="Sightline",
-        creation_date=former.creation_date,
-        revision_date=former.revision_date,
-        last_translator="The Sightline authors",
-        language_team="",
-        fuzzy=False,
-    )
+    former, made = catalog(), _Chinese(language.CHINESE, language.DOMAIN, fuzzy=False)
+    made.header_comment = "# The texts of the command line in Simplified Chinese: see translate.py."
     for text, place in texts().items():
         message = former.get(text.id, text.context)
         translation = message.string if message else None
@@ -227,5 +231,4 @@ def write(made: Catalog) -> None:
 if __name__ == "__main__":
     write(updated())
     left = list(problems())
-    print(*left, sep="\n")
-    sys.exit(f"{len(left)} to mend in {PO}" if left else 0)
+    sys.exit("\n".join([*left, f"{len(left)} to mend in {PO}"]) if left else 0)
