@@ -38,9 +38,8 @@ COLUMNS = {
 
 def verdict(value: EvaluationVerdict, summary: str = "") -> Text:
     """Show the verdict and why."""
-    return Text.assemble(
-        (value.value, STYLES[value]), f": {_(words.VERDICTS[value])}. ", plain(summary)
-    )
+    meaning = _(words.VERDICTS[value]) + _(".")
+    return Text.assemble((value.value, STYLES[value]), f": {meaning} ", plain(summary))
 
 
 def evaluation(value: Evaluation) -> RenderableType:

@@ -190,7 +190,7 @@ def _explained(one: values.Experiment, value: values.ExperimentReport) -> Iterab
     currency = _(" in {currency}", currency=one.currency) if one.currency else ""
     names = [each.metric for each in value.arms[0].metrics]
     yield " ".join(
-        f"{name}: {_(MEANINGS.get(name, name))}{currency if name == 'revenue' else ''}."
+        f"{name}: {_(MEANINGS.get(name, name))}{currency if name == 'revenue' else ''}" + _(".")
         for name in names
     )
     yield (

@@ -100,7 +100,9 @@ def _compared(value: Explanation) -> list[RenderableType]:
 
 def _explained(title: str, value: ExplainedScore) -> RenderableType:
     return _score(
-        f"{title}: {value.raw_score:.4f}", value.parts, moved(value.score_rank, value.moves)
+        _("{title}: {score:.4f}", title=title, score=value.raw_score),
+        value.parts,
+        moved(value.score_rank, value.moves),
     )
 
 

@@ -37,7 +37,7 @@ def report(value: ExposureReport) -> RenderableType:
     headers = (_("products"), _("shown"), _("exposure"), _("95% interval"), _("outcomes"))
     right = (_("shown"), _("exposure"), _("95% interval"), _("outcomes"))
     parts: list[RenderableType] = [
-        Text(f"{answers}, {period}, {source}."),
+        Text(_("{answers}, {period}, {source}.", answers=answers, period=period, source=source)),
         grid(headers, groups, right=right),
         Text(outcomes),
     ]

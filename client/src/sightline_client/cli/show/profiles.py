@@ -85,7 +85,7 @@ def product(value: profiles.ProductProfile) -> RenderableType:
         popularity=value.popularity,
         trend=trend,
     )
-    return Group(*(Text(plain(text) + ".") for text in value.texts), Text(figures))
+    return Group(*(Text(plain(text) + _(".")) for text in value.texts), Text(figures))
 
 
 def segments(value: profiles.Segments) -> RenderableType:

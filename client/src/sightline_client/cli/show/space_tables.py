@@ -114,7 +114,7 @@ def evaluation(value: SpaceEvaluation) -> RenderableType:
         seed=value.seed,
     )
     meanings = [
-        Text(f"{plain(each.name)}: {_(MEANINGS[each.name])}.", style="dim")
+        Text(f"{plain(each.name)}: {_(MEANINGS[each.name])}" + _("."), style="dim")
         for each in value.figures
         if each.name in MEANINGS
     ]

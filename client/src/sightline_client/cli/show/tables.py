@@ -137,7 +137,8 @@ def degradation(value: answers.Degradation) -> str:
         if value.substitute
         else ""
     )
-    return f"{plain(value.stage)}: {_(CAUSES[value.cause])} [{value.cause}].{instead}"
+    cause = f"{_(CAUSES[value.cause])} [{value.cause}]"
+    return f"{plain(value.stage)}: {cause}" + _(".") + instead
 
 
 def degraded(values: Iterable[answers.Degradation]) -> list[Text]:
@@ -211,7 +212,7 @@ def parts_caption(results: Iterable[answers.RecommendedProduct]) -> str:
     meanings = "; ".join(f"{plain(name)}: {_(PARTS.get(name, SEE))}" for name in names)
     return _(
         "raw score: the sum of its parts; it has no unit and is comparable within this answer only."
-    ) + (f" {meanings}." if meanings else "")
+    ) + (f" {meanings}" + _(".") if meanings else "")
 
 
 def like_it(item: answers.RecommendedProduct | answers.FoundProduct) -> str:
