@@ -144,6 +144,8 @@ def test_a_file_that_is_refused_has_its_fix(chinese: None) -> None:
         (("status", "--timeout", "0"), "'--timeout' 的值无效：小于最小值 0.001"),
         (("status", "--target", "here"), "here 没有端口：请写成 HOST:PORT"),
         (("status", "more"), "多余的参数（more）"),
+        (("scenes", "check", "/none"), "'FILE' 的值无效：文件 '/none' 不存在。"),
+        (("scenes", "check", "/"), "'FILE' 的值无效：'/' 是文件夹，不是文件。"),
         (("recommend", "--user", "a", "--visitor", "b"), "请给出 --user 或 --visitor"),
         (("events", "purge", "--before", "x"), "'x' 不是时间：请写成"),
     ],

@@ -56,6 +56,12 @@ _USAGE = (
     later("Got unexpected extra argument(s) ({arguments})"),
     later("Option '{option}' requires an argument."),
     later("Option '{option}' does not take a value."),
+    later("file {path} does not exist."),
+    later("dir {path} does not exist."),
+    later("file {path} is a directory."),
+    later("dir {path} is a file."),
+    later("file {path} is not readable."),
+    later("dir {path} is not readable."),
 )
 """Typer's messages about wrong usage."""
 
@@ -170,7 +176,8 @@ def usage_in_words(message: str) -> str:
     for words in _USAGE:
         named = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.*?)", re.escape(words))
         if found := re.fullmatch(named, message, re.DOTALL):
-            return _(words, **found.groupdict())
+            parts = {name: usage_in_words(part) for name, part in found.groupdict().items()}
+            return _(words, **parts)
     return message
 
 
