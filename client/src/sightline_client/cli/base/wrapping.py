@@ -21,7 +21,7 @@ _UNIT = re.compile(
 class _Flowing(Text):
     """A text that is broken between Chinese characters too."""
 
-    def wrap(self, _console: Console, width: int, *_args: Any, **_settings: Any) -> Lines:
+    def wrap(self, console: Console, width: int, **settings: Any) -> Lines:  # noqa: ARG002
         lines = Lines()
         for paragraph in self.split(allow_blank=True):
             lines.extend(paragraph.divide(breaks(paragraph.plain, width)))
