@@ -39,6 +39,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A process that compiles all that it imports takes twice the time, and tests start hundreds.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ["LC_ALL"] = "C.UTF-8"  # texts of the command are in English
 sys.dont_write_bytecode = False
 
 # gRPC's own lines about connections that end, on the standard error that some tests read.

@@ -94,6 +94,13 @@ def test_a_wheel_says_what_an_index_shows(wheels: list[Path]) -> None:
 
 
 @pytest.mark.slow
+def test_the_client_brings_the_texts_of_its_command_in_chinese(wheels: list[Path]) -> None:
+    names = ZipFile(wheels[EVERYWHERE.index("client")]).namelist()
+    folder = "sightline_client/cli/locale/zh/LC_MESSAGES"
+    assert {f"{folder}/sightline.po", f"{folder}/sightline.mo"} <= set(names)
+
+
+@pytest.mark.slow
 def test_the_same_commit_makes_the_same_bytes(wheels: list[Path], tmp_path: Path) -> None:
     """Build at another time and with another umask."""
     before = os.umask(0o077)
@@ -139,6 +146,8 @@ async def test_it_installs_alone_loads_whole_and_asks_a_real_gateway_on(
         assert "Load a shop into a Sightline suite" in "".join(shown)
         asked = ("recommend", "--product", "p1", "--target", target, "--json")
         answer = await asyncio.to_thread(run, there / "sightline", *asked)
+    chinese = ("env", "LC_ALL=zh_CN.UTF-8", there / "sightline", "similar", "--help")
+    assert "商品目录" in run(*chinese).stdout
     assert answer.returncode == 0, answer.stderr
     assert title.startswith("Title p")
     assert title in answer.stdout

@@ -55,6 +55,9 @@ app = Commands(
 
     Exit codes: 0 done; 1 rejected or failed, with the field and the fix on standard error;
     2 wrong usage; 130 interrupted. `sightline --install-completion` installs shell completion.
+
+    Texts for people are in Chinese if the locale is, such as LANG=zh_CN.UTF-8, and otherwise in
+    English. JSON, reasons and exit codes are the same in both.
     """
     ),
 )

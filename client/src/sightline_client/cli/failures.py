@@ -7,6 +7,7 @@ import grpc
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from sightline_client.cli.language import _
 from sightline_client.cli.show.tables import plain
 from sightline_client.errors import SightlineError
 from sightline_client.files.model import FileRefused
@@ -116,21 +117,23 @@ def explain(error: SightlineError) -> RenderableType:
     lines += fix(error)
     if error.retry_after is not None:
         seconds = error.retry_after.total_seconds()
-        lines.append(Text(f"The suite asks to wait {seconds:g} s before retrying."))
+        lines.append(
+            Text(_("The suite asks to wait {seconds:g} s before retrying.", seconds=seconds))
+        )
     return Group(*lines)
 
 
 def fix(error: SightlineError) -> list[Text]:
     """Return the line that explains the fix, if one is known."""
     found = FIXES.get(error.reason) or FIXES_BY_CODE.get(error.code)
-    return [Text.assemble(("Fix: ", "bold"), found)] if found else []
+    return [Text.assemble((_("Fix: "), "bold"), _(found))] if found else []
 
 
 def of_file(error: FileRefused) -> RenderableType:
     """Show a file that can't be used, and the fix."""
     return Group(
         Text.assemble(("FILE_REFUSED", "bold red"), f": {plain(str(error))}"),
-        Text.assemble(("Fix: ", "bold"), plain(error.fix)),
+        Text.assemble((_("Fix: "), "bold"), plain(error.fix)),
     )
 
 

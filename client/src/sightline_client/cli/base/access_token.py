@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from sightline_client.cli.language import _
 from sightline_client.transport.token import check
 
 _MOST = 64 * 1024
@@ -15,7 +16,7 @@ def of(token: str | None, file: Path | None) -> str | None:
     both are given or it can't be sent."""
     if token is not None and file is not None:
         raise typer.BadParameter(
-            "give --token (SIGHTLINE_TOKEN) or --token-file (SIGHTLINE_TOKEN_FILE), not both"
+            _("give --token (SIGHTLINE_TOKEN) or --token-file (SIGHTLINE_TOKEN_FILE), not both")
         )
     if file is not None:
         return _checked(_first_line(file), f"--token-file: {file}")

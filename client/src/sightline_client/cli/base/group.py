@@ -4,35 +4,66 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import typer
 from rich.text import Text
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
-from sightline_client.cli import failures
-from sightline_client.cli.base import running
+from sightline_client.cli import failures, language
+from sightline_client.cli.base import running, wrapping
 from sightline_client.cli.base.option_groups import spread
+from sightline_client.cli.language import _, later
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _WORDS = (
-    (re.compile(r"Input should be a valid integer.*", re.DOTALL), "is not a whole number"),
-    (re.compile(r"Input should be a valid number.*", re.DOTALL), "is not a number"),
-    (re.compile(r"Input should be greater than or equal to (\S+)"), r"is below the minimum, \1"),
-    (re.compile(r"Input should be less than or equal to (\S+)"), r"is above the maximum, \1"),
+    (re.compile(r"Input should be a valid integer.*", re.DOTALL), later("is not a whole number")),
+    (re.compile(r"Input should be a valid number.*", re.DOTALL), later("is not a number")),
     (
-        re.compile(r"(?:Value error, )?('.*') does not match the formats? .*", re.DOTALL),
-        r"\1 is not a time: write 2026-03-01T12:00:00Z, or 2026-03-01",
+        re.compile(r"Input should be greater than or equal to (?P<least>\S+)"),
+        later("is below the minimum, {least}"),
     ),
     (
-        re.compile(r"(?:Value error, )?('.*') is not one of (.*)\.", re.DOTALL),
-        r"\1 is not one of \2",
+        re.compile(r"Input should be less than or equal to (?P<most>\S+)"),
+        later("is above the maximum, {most}"),
     ),
-    (re.compile(r"Value error, "), ""),
+    (
+        re.compile(r"(?:Value error, )?(?P<given>'.*') does not match the formats? .*", re.DOTALL),
+        later("{given} is not a time: write 2026-03-01T12:00:00Z, or 2026-03-01"),
+    ),
+    (
+        re.compile(r"(?:Value error, )?(?P<given>'.*') is not one of (?P<known>.*)\.", re.DOTALL),
+        later("{given} is not one of {known}"),
+    ),
+    (re.compile(r"(?:Value error, )(?P<problem>.*)", re.DOTALL), "{problem}"),
 )
 """Typer's message about an invalid value → our message."""
+
+_USAGE = (
+    later("Invalid value for {option}: {problem}"),
+    later("Invalid value: {problem}"),
+    later("Missing option {option}."),
+    later("Missing argument {argument}."),
+    later("Missing command."),
+    later("No such option: {option} (Possible options: {known})"),
+    later("No such option: {option}"),
+    later("No such command '{command}'. Did you mean {known}?"),
+    later("No such command '{command}'."),
+    later("{message}. Did you mean {known}?"),
+    later("Got unexpected extra argument(s) ({arguments})"),
+    later("Option '{option}' requires an argument."),
+    later("Option '{option}' does not take a value."),
+    later("file {path} does not exist."),
+    later("dir {path} does not exist."),
+    later("file {path} is a directory."),
+    later("dir {path} is a file."),
+    later("file {path} is not readable."),
+    later("dir {path} is not readable."),
+)
+"""Typer's messages about wrong usage."""
 
 _DASHED_TOKEN = re.compile(r"-[\w-]{60,}", re.ASCII)
 """One in 64 signing keys makes tokens that all begin with a dash."""
@@ -45,6 +76,13 @@ class PlainCommand(TyperCommand):
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_types(super().get_params(ctx))
+
+    def get_usage(self, ctx: Any) -> str:
+        return _usage(super().get_usage(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        with _in_language(self, ctx):
+            super().format_help(ctx, formatter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
@@ -72,6 +110,75 @@ class _Group(TyperGroup):
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_types(super().get_params(ctx))
+
+    def get_usage(self, ctx: Any) -> str:
+        return _usage(super().get_usage(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        with _in_language(self, ctx):
+            super().format_help(ctx, formatter)
+
+    def make_context(self, *arguments: Any, **settings: Any) -> Any:
+        with _in_own_words():
+            return super().make_context(*arguments, **settings)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _in_own_words():
+            return super().invoke(ctx)
+
+
+def _usage(text: str) -> str:
+    return text.replace("Usage: ", _("Usage: "), 1)
+
+
+@contextmanager
+def _in_language(command: TyperCommand | TyperGroup, ctx: Any) -> Iterator[None]:
+    """Translate the help of a command, of its options and of its commands within the block."""
+    held = getattr(command, "commands", {}).values()
+    parts = [command, *command.get_params(ctx), *held] if language.translated() else []
+    former = [
+        (each, name, text)
+        for each in parts
+        for name in ("help", "rich_help_panel")
+        if (text := getattr(each, name, None))
+    ]
+    for each, name, text in former:
+        setattr(each, name, language.described(text))
+    try:
+        with wrapping.flowing() if former else nullcontext():
+            yield
+    finally:
+        for each, name, text in former:
+            setattr(each, name, text)
+
+
+class _WrongUsage(typer.BadParameter):
+    """Wrong usage, in the user's language."""
+
+    def format_message(self) -> str:
+        return self.message
+
+
+@contextmanager
+def _in_own_words() -> Iterator[None]:
+    """Translate Typer's messages about wrong usage."""
+    try:
+        yield
+    except typer.TyperException as error:
+        said = error.format_message()
+        if not language.translated() or (words := usage_in_words(said)) == said:
+            raise
+        raise _WrongUsage(words, getattr(error, "ctx", None)) from error
+
+
+def usage_in_words(message: str) -> str:
+    """Return Typer's message about wrong usage in the user's language."""
+    for words in _USAGE:
+        named = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.*?)", re.escape(words))
+        if found := re.fullmatch(named, message, re.DOTALL):
+            parts = {name: usage_in_words(part) for name, part in found.groupdict().items()}
+            return _(words, **parts)
+    return message
 
 
 def _without_types(parameters: list[Any]) -> list[Any]:
@@ -103,6 +210,7 @@ class Commands(typer.Typer):
     def __call__(self, *arguments: Any, **settings: Any) -> Any:
         """Run the command. If standard output can't be written to, such as on a full disk, print a
         message and exit with 1."""
+        language.install()
         try:
             return super().__call__(*arguments, **settings)
         except OSError as error:
@@ -111,7 +219,9 @@ class Commands(typer.Typer):
                 running.say(failures.of_system(error))
             else:
                 why = error.strerror or str(error)
-                running.say(Text(f"FILE_UNUSABLE: standard output can't be written: {why}"))
+                running.say(
+                    Text(_("FILE_UNUSABLE: standard output can't be written: {why}", why=why))
+                )
             sys.exit(1)
 
 
@@ -125,8 +235,8 @@ def _give_up_standard_output() -> None:
 def in_words(message: str) -> str:
     """Return Click's error in plain words."""
     for pattern, words in _WORDS:
-        if pattern.match(message):
-            return pattern.sub(words, message, count=1)
+        if found := pattern.match(message):
+            return _(words, **found.groupdict()) + message[found.end() :]
     return message
 
 

@@ -9,6 +9,7 @@ import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from sightline.filter_text import FilterSyntaxError
+from sightline_client.cli.language import _, filled
 from sightline_client.convert import to_wire
 from sightline_client.convert.filter_text import parse_filter
 from sightline_client.errors import SightlineError
@@ -23,7 +24,7 @@ def text(value: str | list[str] | None) -> str | list[str] | None:
         try:
             item.encode()
         except UnicodeEncodeError:
-            raise typer.BadParameter("is not valid UTF-8") from None
+            raise typer.BadParameter(_("is not valid UTF-8")) from None
     return value
 
 
@@ -36,11 +37,13 @@ def address(value: str) -> str:
     """Return the target. BadParameter if it is empty, not valid UTF-8, or has no port."""
     text(value)
     if not value.strip():
-        raise typer.BadParameter("must not be empty")
+        raise typer.BadParameter(_("must not be empty"))
     if value.startswith(("http://", "https://")):
-        raise typer.BadParameter("write HOST:PORT, without http://, such as 127.0.0.1:8600")
+        raise typer.BadParameter(_("write HOST:PORT, without http://, such as 127.0.0.1:8600"))
     if not value.startswith(_SCHEMES) and not _PORT.search(value):
-        raise typer.BadParameter(f"{value} has no port: write HOST:PORT, such as 127.0.0.1:8600")
+        raise typer.BadParameter(
+            _("{value} has no port: write HOST:PORT, such as 127.0.0.1:8600", value=value)
+        )
     return value
 
 
@@ -48,7 +51,7 @@ def named(value: str | list[str]) -> str | list[str]:
     """Return the id. BadParameter if it is empty."""
     text(value)
     if not all(item.strip() for item in ([value] if isinstance(value, str) else value)):
-        raise typer.BadParameter("must not be empty")
+        raise typer.BadParameter(_("must not be empty"))
     return value
 
 
@@ -175,10 +178,13 @@ Filter: TypeAlias = Annotated[
         "--filter",
         metavar="TEXT",
         callback=text,
-        help="Only products that pass, e.g. 'category = \"Wine > Red\" AND price < 30 EUR'. Fields:"
-        f" {FIELDS} and attributes.KEY ('attributes.vintage >= 2015'). Combine conditions with "
-        f"AND, OR, NOT and parentheses; OR binds tighter than AND. 'tags:Beef' tests for a tag, "
-        f"'title:wine' for a part of the text, 'price:*' for a known value.",
+        help=filled(
+            "Only products that pass, e.g. 'category = \"Wine > Red\" AND price < 30 EUR'. Fields:"
+            " {fields} and attributes.KEY ('attributes.vintage >= 2015'). Combine conditions with"
+            " AND, OR, NOT and parentheses; OR binds tighter than AND. 'tags:Beef' tests for a tag,"
+            " 'title:wine' for a part of the text, 'price:*' for a known value.",
+            fields=FIELDS,
+        ),
     ),
 ]
 Currency: TypeAlias = Annotated[

@@ -17,6 +17,7 @@ from rich.progress import (
 from rich.text import Text
 
 from sightline_client.cli.base import running
+from sightline_client.cli.language import _
 from sightline_client.cli.show.tables import plain
 
 
@@ -28,8 +29,8 @@ class _Rows(ProgressColumn):
         if rows is None:
             return Text("")
         speed = rows / task.elapsed if task.elapsed else 0.0
-        speed_text = f"{rows:,} rows, {speed:,.0f}/s"
-        return Text(speed_text + (f", {refused:,} rejected" if refused else ""))
+        speed_text = _("{rows:,} rows, {speed:,.0f}/s", rows=rows, speed=speed)
+        return Text(speed_text + (_(", {refused:,} rejected", refused=refused) if refused else ""))
 
 
 class Meter:
@@ -58,9 +59,9 @@ def meter(words: str, total: float | None = None, *, stays: bool = True) -> Iter
         BarColumn(),
         TaskProgressColumn(),
         _Rows(),
-        TextColumn("elapsed"),
+        TextColumn(_("elapsed")),
         TimeElapsedColumn(),
-        TextColumn("left"),
+        TextColumn(_("left")),
         TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal,

@@ -9,6 +9,7 @@ import typer
 
 from sightline_client.cli.base import options
 from sightline_client.cli.base.option_groups import OptionGroup
+from sightline_client.cli.language import _
 from sightline_client.transport.gateway_channel import MAX_MESSAGE_BYTES
 from sightline_client.values.controls import Control, ControlKind
 from sightline_client.values.filters import Filter
@@ -35,10 +36,10 @@ def _box(text: str) -> Box:
     try:
         left, top, right, bottom = (float(number) for number in text.split(","))
     except ValueError:
-        problem = "must be four numbers, such as 0.1,0.2,0.6,0.9: left, top, right, bottom"
+        problem = _("must be four numbers, such as 0.1,0.2,0.6,0.9: left, top, right, bottom")
         raise typer.BadParameter(problem, param_hint="--box") from None
     if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        problem = "must have left < right and top < bottom, each from 0 to 1"
+        problem = _("must have left < right and top < bottom, each from 0 to 1")
         raise typer.BadParameter(problem, param_hint="--box")
     return Box(left, top, right, bottom)
 
@@ -242,7 +243,9 @@ class RequestGroup(FilterGroup, SignalGroup):
     def request(self) -> RecommendOptions:
         """Return the options of the call. A user and a visitor at once are wrong usage."""
         if self.user and self.visitor:
-            raise typer.BadParameter("give --user or --visitor, not both", param_hint="--visitor")
+            raise typer.BadParameter(
+                _("give --user or --visitor, not both"), param_hint="--visitor"
+            )
         made = cast("RecommendOptions", {**self.query(), **self.passing()})
         made["controls"] = [*self._controls()]
         if self.candidates is not None:
@@ -260,18 +263,20 @@ class RequestGroup(FilterGroup, SignalGroup):
 
 
 def _pinned(text: str) -> tuple[str, int]:
-    product, _, place = text.rpartition("=")
+    product, _equals, place = text.rpartition("=")
     if not product or not place.isdecimal():
-        raise typer.BadParameter("must be a product and a position: wine-7=1", param_hint="--pin")
+        raise typer.BadParameter(
+            _("must be a product and a position: wine-7=1"), param_hint="--pin"
+        )
     return product, int(place)
 
 
 def _boosted(text: str) -> tuple[str, float]:
-    product, _, amount = text.rpartition("=")
+    product, _equals, amount = text.rpartition("=")
     try:
         return product or text, float(amount if product else "")
     except ValueError:
-        problem = "must be a product and an amount: wine-7=0.5"
+        problem = _("must be a product and an amount: wine-7=0.5")
         raise typer.BadParameter(problem, param_hint="--boost") from None
 
 
@@ -280,18 +285,27 @@ def _scored(path: Path) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     for number, line in enumerate(content(path, "--candidates").splitlines(), 1):
         try:
-            product, _, score = line.decode().strip().partition("\t")
+            product, _tab, score = line.decode().strip().partition("\t")
             value = float(score) if score else None
         except ValueError:
-            problem = f"{path}, line {number}: must be an id, or an id, a tab and a number"
+            problem = _(
+                "{path}, line {number}: must be an id, or an id, a tab and a number",
+                path=path,
+                number=number,
+            )
             raise typer.BadParameter(problem, param_hint="--candidates") from None
         if product in found:
-            problem = f"{path}, line {number}: {product} is a duplicate"
+            problem = _(
+                "{path}, line {number}: {product} is a duplicate",
+                path=path,
+                number=number,
+                product=product,
+            )
             raise typer.BadParameter(problem, param_hint="--candidates")
         if product:
             found[product] = value
     if not found:
-        raise typer.BadParameter(f"{path} has no product", param_hint="--candidates")
+        raise typer.BadParameter(_("{path} has no product", path=path), param_hint="--candidates")
     return found
 
 
@@ -309,5 +323,5 @@ def content(path: Path, option: str) -> bytes:
         reason = error.strerror or type(error).__name__
         raise typer.BadParameter(f"{path}: {reason}", param_hint=option) from None
     if len(content) > MAX_MESSAGE_BYTES:
-        raise typer.BadParameter(f"{path} is larger than 32 MiB", param_hint=option)
+        raise typer.BadParameter(_("{path} is larger than 32 MiB", path=path), param_hint=option)
     return content

@@ -17,6 +17,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from sightline_client.cli import failures
+from sightline_client.cli.language import _
 from sightline_client.errors import Failure, SightlineError, make
 from sightline_client.files.model import FileRefused
 
@@ -42,7 +43,11 @@ def guarded(work: Callable[[], T], *, keeps: bool = False) -> T:
         say(failures.of_system(error))
     except (KeyboardInterrupt, asyncio.CancelledError):
         if keeps:
-            say(Text("Interrupted. Acknowledged work is kept; run the command again to continue."))
+            say(
+                Text(
+                    _("Interrupted. Acknowledged work is kept; run the command again to continue.")
+                )
+            )
         raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(1)
 

@@ -14,6 +14,7 @@ from sightline_client.cli.base import options, running
 from sightline_client.cli.base.group import Commands, flowing
 from sightline_client.cli.base.option_groups import spread
 from sightline_client.cli.base.suite import LONG, Suite
+from sightline_client.cli.language import _
 from sightline_client.cli.show import listings
 from sightline_client.cli.work import auditing
 from sightline_client.values.audit_chain import ChainBroken
@@ -70,7 +71,9 @@ def _check_place(context: typer.Context, command: str) -> None:
         source = context.get_parameter_source(parameter.name or "")
         if source is not None and source.name == "COMMANDLINE":
             option = parameter.opts[0]
-            raise typer.BadParameter(f"write it after {command}", param_hint=option)
+            raise typer.BadParameter(
+                _("write it after {command}", command=command), param_hint=option
+            )
 
 
 app.callback(invoke_without_command=True, help=flowing(_audit.__doc__ or ""))(spread(_audit))
@@ -81,8 +84,11 @@ def _heads(values: list[str]) -> dict[str, dict[int, bytes]]:
     for value in values:
         if not (found := _HEAD.fullmatch(value)):
             raise typer.BadParameter(
-                f"{value!r} is not STORE:NUMBER:HASH, as this command and the gateway's log print"
-                " it",
+                _(
+                    "{value!r} is not STORE:NUMBER:HASH, as this command and the gateway's "
+                    "log print it",
+                    value=value,
+                ),
                 param_hint="--head",
             )
         heads.setdefault(found[1], {})[int(found[2])] = bytes.fromhex(found[3])
@@ -158,9 +164,12 @@ def archive(
         return
     for path, segment in written:
         entries = segment.count + segment.unchained
-        running.show(Text(f"{path}: {entries:,} entries"), whole_lines=True)
+        running.show(
+            Text(_("{path}: {entries:,} entries", path=path, entries=entries)),
+            whole_lines=True,
+        )
     if not written:
-        running.show(Text("no chained entry is older"))
+        running.show(Text(_("no chained entry is older")))
 
 
 @app.command()
@@ -183,14 +192,19 @@ def drop(
     (segment,) = running.guarded(lambda: _unbroken(lambda: auditing.verify_files([archive])))
     if segment.catalog != suite.catalog:
         raise typer.BadParameter(
-            f"the archive is of catalog {segment.catalog}: name it with --catalog",
+            _(
+                "the archive is of catalog {catalog}: name it with --catalog",
+                catalog=segment.catalog,
+            ),
             param_hint="FILE",
         )
     count = suite.run(lambda client: auditing.drop(client, segment))
     if suite.json:
         running.show_facts({"dropped": count})
     else:
-        running.show(Text(f"{count:,} entries dropped from the {segment.store}"))
+        running.show(
+            Text(_("{count:,} entries dropped from the {store}", count=count, store=segment.store))
+        )
 
 
 def _unbroken(work: Callable[[], T]) -> T:

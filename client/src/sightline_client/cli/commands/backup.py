@@ -9,6 +9,7 @@ from sightline.retriever.v1 import backup_service_pb2
 from sightline_client.cli.base import options
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.language import _
 from sightline_client.cli.show import listings
 from sightline_client.cli.work import following
 from sightline_client.convert import from_wire
@@ -68,7 +69,7 @@ def delete(
     suite.call(
         lambda calls: calls.admin.DeleteBackup,
         backup_service_pb2.DeleteBackupRequest(catalog_id=suite.catalog, backup_id=backup),
-        lambda answer: Text(f"deleted {answer.size / 1e6:,.1f} MB"),
+        lambda answer: Text(_("deleted {size:,.1f} MB", size=answer.size / 1000000.0)),
     )
 
 

@@ -8,6 +8,7 @@ from sightline.retriever.v1 import catalog_registry_service_pb2 as pb
 from sightline_client.cli.base import options
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.language import _
 from sightline_client.cli.show import listings
 from sightline_client.convert import from_wire
 
@@ -77,5 +78,5 @@ def delete(*, alias_id: AliasId, etag: Etag = "", suite: Suite) -> None:
     suite.call(
         lambda calls: calls.admin.DeleteCatalogAlias,
         pb.DeleteCatalogAliasRequest(catalog_id=suite.catalog, alias_id=alias_id, etag=etag),
-        lambda answer: Text("deleted" if answer.deleted else "there was no such alias"),
+        lambda answer: Text(_("deleted") if answer.deleted else _("there was no such alias")),
     )

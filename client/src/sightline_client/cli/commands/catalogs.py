@@ -11,6 +11,7 @@ from sightline_client.cli.base import options
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.commands import catalog_aliases
+from sightline_client.cli.language import _
 from sightline_client.cli.show import listings
 from sightline_client.cli.work import following
 from sightline_client.convert import from_wire
@@ -214,7 +215,8 @@ def _labels(given: list[str]) -> Mapping[str, str]:
         name, equal, value = each.partition("=")
         if not equal or name in found:
             raise typer.BadParameter(
-                f"{each} is not NAME=VALUE, or its name is given twice", param_hint="--label"
+                _("{each} is not NAME=VALUE, or its name is given twice", each=each),
+                param_hint="--label",
             )
         found[name] = value
     return found

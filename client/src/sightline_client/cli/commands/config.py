@@ -11,6 +11,7 @@ from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.cli.base import running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import QUICK, Suite
+from sightline_client.cli.language import _
 from sightline_client.cli.show import tables
 from sightline_client.cli.work import services
 from sightline_client.client import SightlineClient
@@ -38,7 +39,13 @@ async def status_and_version(client: SightlineClient) -> tuple[admin.GetStatusRe
 def _services(value: list[str] | None) -> list[str] | None:
     if unknown := [repr(each) for each in value or () if each not in services.PROCESSES]:
         known = ", ".join(services.PROCESSES)
-        raise typer.BadParameter(f"unknown service {', '.join(unknown)}; known services: {known}")
+        raise typer.BadParameter(
+            _(
+                "unknown service {unknown}; known services: {known}",
+                unknown=", ".join(unknown),
+                known=known,
+            )
+        )
     return value
 
 
@@ -78,11 +85,19 @@ def check(
         return
     space = value.visual_space
     lines = [
-        f"gateway: {target} answers, version {gateway or 'not known'}",
-        f"catalog: {catalog} is there, with {tables.count(value.products)} products",
-        f"client: version {VERSION}",
-        f"visual space: {space.version if space else 'not known'}",
-        f"ranking model: {value.model_version or 'none yet'}",
+        _(
+            "gateway: {target} answers, version {gateway}",
+            target=target,
+            gateway=gateway or _("not known"),
+        ),
+        _(
+            "catalog: {catalog} is there, with {products} products",
+            catalog=catalog,
+            products=tables.count(value.products),
+        ),
+        _("client: version {version}", version=VERSION),
+        _("visual space: {version}", version=space.version if space else _("not known")),
+        _("ranking model: {model_version}", model_version=value.model_version or _("none yet")),
     ]
     running.show(Text("\n".join(tables.plain(line) for line in lines)))
 

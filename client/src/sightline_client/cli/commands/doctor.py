@@ -10,9 +10,11 @@ from rich.console import Group
 from rich.text import Text
 
 from sightline.gateway.v1 import admin_service_pb2 as admin
+from sightline_client.cli import language
 from sightline_client.cli.base import running
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.commands.config import status_and_version
+from sightline_client.cli.language import _
 from sightline_client.cli.show.tables import counted, plain
 from sightline_client.cli.work import local_suite
 from sightline_client.cli.work.local_suite import LocalSuite, at
@@ -45,17 +47,22 @@ def unreachable(target: str, local: LocalSuite | None) -> Iterator[Finding]:
         return  # of_machine says which of its programs does not listen
     if local is not None:
         if not any(local.taken()):
-            yield Finding(f"no suite runs in {local.data}", f"start it: `{local.again}`")
+            yield Finding(
+                _("no suite runs in {data}", data=local.data),
+                _("start it: `{again}`", again=local.again),
+            )
     elif at(target):
         yield Finding(
-            f"the program at {target} is not a gateway, or hangs",
-            "start the suite on other ports, `make up PORT_BASE=9600`, or name the gateway with"
-            " --target",
+            _("the program at {target} is not a gateway, or hangs", target=target),
+            _(
+                "start the suite on other ports, `make up PORT_BASE=9600`, or name the "
+                "gateway with --target"
+            ),
         )
     else:
         yield Finding(
-            f"nothing listens at {target}",
-            "start the suite: `make up`, or name the gateway with --target",
+            _("nothing listens at {target}", target=target),
+            _("start the suite: `make up`, or name the gateway with --target"),
         )
 
 
@@ -65,21 +72,36 @@ def of_machine(local: LocalSuite, free: int) -> Iterator[Finding]:
     """
     if free < LEAST_FREE:
         yield Finding(
-            f"{free / 2**30:.1f} GiB are free on the disk of {local.data}: full stores reject "
-            f"writes",
-            f"free some space; disk usage of the suite: `du -sh {local.data}`",
+            _(
+                "{free:.1f} GiB are free on the disk of {data}: full stores reject writes",
+                free=free / 2**30,
+                data=local.data,
+            ),
+            _("free some space; disk usage of the suite: `du -sh {data}`", data=local.data),
         )
     if local.running:
         for program, port in local.silent():
             yield Finding(
-                f"{program} does not listen on port {port}",
-                f"restart everything: `make down`, then `{local.again}`;"
-                f" {local.data}/logs/{program}.log holds the reason",
+                _("{program} does not listen on port {port}", program=program, port=port),
+                _(
+                    "restart everything: `make down`, then `{again}`; "
+                    "{data}/logs/{program}.log holds the reason",
+                    again=local.again,
+                    data=local.data,
+                    program=program,
+                ),
             )
     elif taken := [f"{port} ({program})" for program, port in local.taken()]:
         yield Finding(
-            f"no suite runs in {local.data}, and another program has its port {', '.join(taken)}",
-            f"end that program, or take other ports: `make up PORT_BASE={local.other_base()}`",
+            _(
+                "no suite runs in {data}, and another program has its port {taken}",
+                data=local.data,
+                taken=", ".join(taken),
+            ),
+            _(
+                "end that program, or take other ports: `make up PORT_BASE={other_base}`",
+                other_base=local.other_base(),
+            ),
         )
 
 
@@ -88,25 +110,38 @@ def findings(status: Status, gateway: str) -> Iterator[Finding]:
     for part in status.components:
         if part.error is not None:
             yield Finding(
-                f"{part.component} does not answer: {part.error.message}",
-                "restart a local suite: `make down`, then `make up`; for another suite, read the "
-                "log of {part.component}",
+                _(
+                    "{component} does not answer: {message}",
+                    component=part.component,
+                    message=part.error.message,
+                ),
+                _(
+                    "restart a local suite: `make down`, then `make up`; for another suite, "
+                    "read the log of {component}",
+                    component=part.component,
+                ),
             )
     yield from _versions(status, gateway)
     for space in status.embedder_spaces:
         if not space.ready:
             yield Finding(
-                f"the model {space.model} of the space {space.space} does not answer",
-                "restart a local suite: `make down`, then `make up`; for another suite, read "
-                "Triton's log",
+                _(
+                    "the model {model} of the space {space} does not answer",
+                    model=space.model,
+                    space=space.space,
+                ),
+                _(
+                    "restart a local suite: `make down`, then `make up`; for another suite, "
+                    "read Triton's log"
+                ),
             )
     yield from _catalog(status)
     for advice in status.advice:
-        yield Finding(advice, "see docs/operate/engines.md")
+        yield Finding(advice, _("see docs/operate/engines.md"))
     if not status.model_version:
         yield Finding(
-            "ranking model: none yet; answers come from similarity and popularity",
-            "when there are events: `sightline models train --promote`",
+            _("ranking model: none yet; answers come from similarity and popularity"),
+            _("when there are events: `sightline models train --promote`"),
             wrong=False,
         )
 
@@ -117,43 +152,58 @@ def _versions(status: Status, gateway: str) -> Iterator[Finding]:
     for name, version in known.items():
         if ours and version != ours:
             yield Finding(
-                f"the gateway is {ours}, the {name} {version}",
-                "run one release of all services: on this machine `make down`, then `make up`",
+                _(
+                    "the gateway is {ours}, the {name} {version}",
+                    ours=ours,
+                    name=name,
+                    version=version,
+                ),
+                _("run one release of all services: on this machine `make down`, then `make up`"),
             )
     if ours and ours != VERSION:
         yield Finding(
-            f"the gateway is {ours}, this client {VERSION}",
-            "install the client from a checkout of the gateway's version: `make setup`, or"
-            " `pip install ./protos ./client`",
+            _("the gateway is {ours}, this client {version}", ours=ours, version=VERSION),
+            _(
+                "install the client from a checkout of the gateway's version: `make setup`, "
+                "or `pip install ./protos ./client`"
+            ),
         )
 
 
 def _catalog(status: Status) -> Iterator[Finding]:
     if status.products == 0:
         yield Finding(
-            "the catalog is empty",
-            "load it: `sightline products import FILE`, or the example shop: `make wines`",
+            _("the catalog is empty"),
+            _("load it: `sightline products import FILE`, or the example shop: `make wines`"),
             wrong=False,
         )
     elif status.products and not (status.indexed_images or status.pending_images):
         yield Finding(
-            "no product has a photo: image search finds nothing",
-            "import them with their photos: `sightline products import FILE --images DIR`",
+            _("no product has a photo: image search finds nothing"),
+            _("import them with their photos: `sightline products import FILE --images DIR`"),
             wrong=False,
         )
     if failed := (status.failed_images or 0) + (status.failed_texts or 0):
         yield Finding(
-            f"{failed:,} photos or texts could not be embedded",
-            "import their products again: `sightline products import FILE`; the log of the"
-            " retriever-worker names the photos",
+            _("{failed:,} photos or texts could not be embedded", failed=failed),
+            _(
+                "import their products again: `sightline products import FILE`; the log of "
+                "the retriever-worker names the photos"
+            ),
         )
     if status.freshness is not None and status.freshness.lag > MOST_LAG:
         waiting = (status.pending_images or 0) + (status.pending_texts or 0)
         yield Finding(
-            f"the index is {status.freshness.lag.total_seconds():.0f} s behind the catalog, and"
-            f" {waiting:,} photos and texts are pending embedding",
-            "wait for it: `sightline products status --wait`; if it makes no progress, the "
-            "retriever's worker or the embedder is down",
+            _(
+                "the index is {lag:.0f} s behind the catalog, and {waiting:,} photos and "
+                "texts are pending embedding",
+                lag=status.freshness.lag.total_seconds(),
+                waiting=waiting,
+            ),
+            _(
+                "wait for it: `sightline products status --wait`; if it makes no progress, "
+                "the retriever's worker or the embedder is down"
+            ),
         )
 
 
@@ -180,24 +230,25 @@ def doctor(*, suite: Suite) -> None:
 
     answer, local = suite.run(ask), local_suite.suite(suite.target)
     found: list[Finding] = []
-    if local is not None:
-        found += of_machine(local, shutil.disk_usage(local.data).free)
-    if answer is None:
-        found += unreachable(suite.target, local)
-    else:
-        found += findings(from_wire.status(answer[0]), answer[1])
+    with language.english(wanted=suite.json):
+        if local is not None:
+            found += of_machine(local, shutil.disk_usage(local.data).free)
+        if answer is None:
+            found += unreachable(suite.target, local)
+        else:
+            found += findings(from_wire.status(answer[0]), answer[1])
     wrong = [each for each in found if each.wrong]
     if suite.json:
         running.show_facts({"healthy": not wrong, "findings": [asdict(each) for each in found]})
     else:
         things = counted(len(wrong), "problem found", "problems found")
-        head = Text(f"{things}." if wrong else "No problem found.")
+        head = Text(_("{things}.", things=things) if wrong else _("No problem found."))
         running.show(Group(head, *(_shown(each) for each in found)))
     if wrong:
         raise typer.Exit(1)
 
 
 def _shown(each: Finding) -> Text:
-    name = ("Fix: " if each.wrong else "Next: ", "bold")
+    name = (_("Fix: ") if each.wrong else _("Next: "), "bold")
     mark = "✗ " if each.wrong else "· "
     return Text.assemble(mark, plain(each.problem), "\n  ", name, plain(each.fix))

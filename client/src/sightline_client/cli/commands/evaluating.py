@@ -11,6 +11,7 @@ from rich.text import Text
 from sightline.ranker.v1 import evaluation_pb2, model_service_pb2
 from sightline_client.cli.base import options, progress, running
 from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.language import _
 from sightline_client.cli.show import evaluation_page, evaluation_tables
 from sightline_client.cli.work import following, offline_evaluation
 from sightline_client.client import SightlineClient
@@ -91,11 +92,11 @@ def command(
       sightline models evaluate --events clicks.csv --products shop.csv --split global --json
     """
     if (events is None) is not (products is None):
-        raise typer.BadParameter("give --events and --products together", param_hint="--events")
+        raise typer.BadParameter(_("give --events and --products together"), param_hint="--events")
     if events is not None and products is not None:
         if version or show:
             raise typer.BadParameter(
-                "a model of the suite can't be evaluated on files", param_hint="VERSION"
+                _("a model of the suite can't be evaluated on files"), param_hint="VERSION"
             )
         splits = [split] if split else list(SplitChoice)
         found = running.guarded(
@@ -103,13 +104,13 @@ def command(
         )
     else:
         if split is not None:
-            raise typer.BadParameter("the suite measures both", param_hint="--split")
+            raise typer.BadParameter(_("the suite measures both"), param_hint="--split")
         found = suite.run(lambda client: _there(client, version, show=show))
     if html is not None:
         running.guarded(lambda: evaluation_page.write(html, evaluation(found)))
     suite.show(found, lambda: evaluation_tables.evaluation(evaluation(found)))
     if html is not None:
-        running.say(Text(f"The same as a page, with plots: {html}"))
+        running.say(Text(_("The same as a page, with plots: {html}", html=html)))
 
 
 async def _there(client: SightlineClient, version: str, *, show: bool) -> evaluation_pb2.Evaluation:
@@ -140,7 +141,7 @@ def _here(
         offline_evaluation.read_products(products, ignore),
         offline_evaluation.read_events(events, ignore),
     )
-    with progress.meter("measuring") as bar:
+    with progress.meter(_("measuring")) as bar:
         return evaluate(
             happened,
             known,

@@ -17,6 +17,7 @@ from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline_client.cli.base import options
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import LONG, PATIENT, Suite
+from sightline_client.cli.language import _
 from sightline_client.cli.show import listings, tables
 from sightline_client.cli.work import bulk, fixing, following
 from sightline_client.cli.work.columns import FileColumns, FileLayout
@@ -87,7 +88,7 @@ def import_(
                 lambda row: event_rows.event(row.cells),
                 send,
                 side_by_side=in_flight,
-                words="importing",
+                words=_("importing"),
                 id_column="event_id",
             )
 
@@ -102,9 +103,17 @@ def import_(
         "seconds": round(seconds, 3),
     }
     rows = tables.counted(outcome.rows, "row", "rows")
-    unstored = f", {withheld:,} not stored for lack of consent" if withheld else ""
-    pace = f" ({rows}, {outcome.rows / seconds:,.0f}/s)"
-    counts = f"{written:,} new, {duplicates:,} duplicates{unstored}{pace}"
+    unstored = (
+        _(", {withheld:,} not stored for lack of consent", withheld=withheld) if withheld else ""
+    )
+    pace = _(" ({rows}, {speed:,.0f}/s)", rows=rows, speed=outcome.rows / seconds)
+    counts = _(
+        "{written:,} new, {duplicates:,} duplicates{unstored}{pace}",
+        written=written,
+        duplicates=duplicates,
+        unstored=unstored,
+        pace=pace,
+    )
     summary = counts + fixing.refused(outcome.refused)
     command = ("events", "import")
     fixing.show(suite, facts, summary, outcome.rejected, command, ignore=columns.ignore)
@@ -160,9 +169,9 @@ def purge(
       sightline events purge --type IMPRESSION --before 2024-01-01 --force
     """
     if user and visitor:
-        raise typer.BadParameter("give --user or --visitor, not both", param_hint="--visitor")
+        raise typer.BadParameter(_("give --user or --visitor, not both"), param_hint="--visitor")
     if not (before or type or product or user or visitor):
-        raise typer.BadParameter("give at least one condition", param_hint="--before")
+        raise typer.BadParameter(_("give at least one condition"), param_hint="--before")
     request = user_event.PurgeEventsRequest(
         catalog_id=suite.catalog,
         request_id=requests.own_id(),
@@ -236,7 +245,9 @@ def visitor(*, suite: Suite) -> None:
     """
     suite.answer(
         lambda client: client.create_visitor(),
-        lambda made: Text(f"visitor {made.visitor_id}\nproof {made.proof}"),
+        lambda made: Text(
+            _("visitor {visitor_id}\nproof {proof}", visitor_id=made.visitor_id, proof=made.proof)
+        ),
     )
 
 
@@ -261,18 +272,22 @@ def merge(
     """
     suite.answer(
         lambda client: client.merge_shopper(visitor, user, proof=proof),
-        lambda moved: Text(f"{tables.counted(moved, 'event', 'events')} moved."),
+        lambda moved: Text(_("{events} moved.", events=tables.counted(moved, "event", "events"))),
     )
 
 
 def _purged(message: user_event.PurgeEventsResponse, *, force: bool) -> Text:
     value = from_wire.event_purge(message)
     events = tables.counted(value.event_count, "event", "events")
-    end = f"{events} {listings.purged(force=force)}"
+    end = _("{events} {purged}", events=events, purged=listings.purged(force=force))
     if value.first_event_time is None or value.last_event_time is None:
-        return Text(f"{end}.")
-    span = f"from {value.first_event_time:%Y-%m-%d} to {value.last_event_time:%Y-%m-%d}"
-    return Text(f"{end}: {span}.")
+        return Text(_("{end}.", end=end))
+    span = _(
+        "from {first_event_time:%Y-%m-%d} to {last_event_time:%Y-%m-%d}",
+        first_event_time=value.first_event_time,
+        last_event_time=value.last_event_time,
+    )
+    return Text(_("{end}: {span}.", end=end, span=span))
 
 
 @app.command()

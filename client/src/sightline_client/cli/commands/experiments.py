@@ -11,6 +11,7 @@ from rich.text import Text
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import PATIENT, Suite
+from sightline_client.cli.language import _
 from sightline_client.cli.show import experiments as shown
 from sightline_client.cli.show.tables import counted
 from sightline_client.files.formulas import escape
@@ -78,4 +79,6 @@ def export(
                 )
 
     running.guarded(write)
-    running.show(Text(f"{counted(len(units), 'unit', 'units')} written to {file}."))
+    running.show(
+        Text(_("{units} written to {file}.", units=counted(len(units), "unit", "units"), file=file))
+    )

@@ -9,6 +9,7 @@ import typer
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.query import RequestGroup
 from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.language import _
 from sightline_client.cli.show import explained
 from sightline_client.client import SightlineClient
 from sightline_client.values.explanations import Explanation, HeatMap
@@ -45,7 +46,7 @@ def explain(
     request, photos = asked.request(), asked.photos()
     if heat_map is not None and len(photos) != 1:
         raise typer.BadParameter(
-            "a heat map requires exactly one query image", param_hint="--heat-map"
+            _("a heat map requires exactly one query image"), param_hint="--heat-map"
         )
     drawn: list[HeatMap] = []
 

@@ -7,9 +7,11 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from sightline.retriever.v1 import index_service_pb2 as pb
+from sightline_client.cli import language
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.language import _
 from sightline_client.cli.show import listings, tables
 from sightline_client.cli.work import following, upgrade
 from sightline_client.client import SightlineClient
@@ -92,9 +94,13 @@ def create(
       sightline index create --name visual-lite2 --version 3f9a1b22c4d1…
     """
     if metric.upper() not in _METRICS:
-        raise typer.BadParameter(f"is not one of {', '.join(_METRICS)}", param_hint="--metric")
+        raise typer.BadParameter(
+            _("is not one of {metrics}", metrics=", ".join(_METRICS)), param_hint="--metric"
+        )
     if kind.upper() not in _KINDS:
-        raise typer.BadParameter(f"is not one of {', '.join(_KINDS)}", param_hint="--kind")
+        raise typer.BadParameter(
+            _("is not one of {kinds}", kinds=", ".join(_KINDS)), param_hint="--kind"
+        )
     parameters = IndexParameters(IndexKind(kind.upper()), m, ef_construction, ef, partitions)
     suite.answer(
         lambda client: client.create_generation(
@@ -230,12 +236,13 @@ def upgrade_(
     """
     if space != "visual" and not version:
         raise typer.BadParameter(
-            "is required for a space other than visual", param_hint="--version"
+            _("is required for a space other than visual"), param_hint="--version"
         )
     made = upgrade.Upgrade()
 
     async def ask(client: SightlineClient) -> None:
-        await upgrade.upgrade(client, space, version, made)
+        with language.english(wanted=suite.json):
+            await upgrade.upgrade(client, space, version, made)
 
     try:
         suite.run(ask, keeps=True)
@@ -285,10 +292,17 @@ def _show_upgrade(made: upgrade.Upgrade, *, json: bool) -> None:
     if found is not None and not found.passed and not made.done:
         running.show(listings.verification(found))
         running.show(
-            Text(f"Fix that and run it again, or: sightline index activate {name} --force")
+            Text(
+                _(
+                    "Fix that and run it again, or: sightline index activate {name} --force",
+                    name=name,
+                )
+            )
         )
     if made.done:
-        running.show(Text(f"{name} is active. Back in one call: sightline index rollback"))
+        running.show(
+            Text(_("{name} is active. Back in one call: sightline index rollback", name=name))
+        )
 
 
 def _generation(value: Generation) -> RenderableType:

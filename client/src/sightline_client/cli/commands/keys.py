@@ -11,6 +11,7 @@ from rich.text import Text
 from sightline.common.v1 import access_pb2
 from sightline_client.cli.base import running
 from sightline_client.cli.base.group import Commands
+from sightline_client.cli.language import _, filled
 from sightline_client.cli.work import keys
 
 app = Commands(no_args_is_help=True, help="Make keys, which identify callers to the gateway.")
@@ -25,25 +26,33 @@ _CATALOG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 def _named(value: str) -> str:
     if not _NAME.fullmatch(value):
-        raise typer.BadParameter("is 1 to 128 letters, digits and . _ - @ : /")
+        raise typer.BadParameter(_("is 1 to 128 letters, digits and . _ - @ : /"))
     return value
 
 
 def _roles(value: str) -> str:
     unknown = [repr(each) for each in _listed(value) if each not in ROLES]
     if unknown or not _listed(value):
-        what = f"unknown role {', '.join(unknown)}" if unknown else "must not be empty"
-        raise typer.BadParameter(f"{what}. Roles are {', '.join(ROLES)}")
+        what = (
+            _("unknown role {unknown}", unknown=", ".join(unknown))
+            if unknown
+            else _("must not be empty")
+        )
+        raise typer.BadParameter(_("{what}. Roles are {roles}", what=what, roles=", ".join(ROLES)))
     return value
 
 
 def _catalogs(value: str) -> str:
     bad = [repr(x) for x in _listed(value) if x != EVERY and not _CATALOG.fullmatch(x)]
     if bad or not _listed(value):
-        what = f"invalid catalog {', '.join(bad)}" if bad else "must not be empty"
+        what = _("invalid catalog {bad}", bad=", ".join(bad)) if bad else _("must not be empty")
         raise typer.BadParameter(
-            f"{what}. A catalog is 1 to 63 of a-z, 0-9, - and _, starting with a letter or digit;"
-            f" '{EVERY}' = all"
+            _(
+                "{what}. A catalog is 1 to 63 of a-z, 0-9, - and _, starting with a letter "
+                "or digit; '{every}' = all",
+                what=what,
+                every=EVERY,
+            )
         )
     return value
 
@@ -54,15 +63,19 @@ def _day(value: str) -> str:
     try:
         day = date.fromisoformat(value)
     except ValueError:
-        raise typer.BadParameter(f"{value!r} is not a date: write 2027-01-01") from None
+        raise typer.BadParameter(
+            _("{value!r} is not a date: write 2027-01-01", value=value)
+        ) from None
     if day <= datetime.now(UTC).date():
-        raise typer.BadParameter(f"{value} is not in the future: the key would be expired")
+        raise typer.BadParameter(
+            _("{value} is not in the future: the key would be expired", value=value)
+        )
     return value
 
 
 def _shoppers(value: str) -> str:
     if value not in SHOPPERS:
-        raise typer.BadParameter(f"is not one of {', '.join(SHOPPERS)}")
+        raise typer.BadParameter(_("is not one of {shoppers}", shoppers=", ".join(SHOPPERS)))
     return value
 
 
@@ -83,7 +96,9 @@ def new(
         typer.Option(
             metavar="LIST",
             callback=_roles,
-            help=f"The caller's roles, separated by commas: {', '.join(ROLES)}.",
+            help=filled(
+                "The caller's roles, separated by commas: {roles}.", roles=", ".join(ROLES)
+            ),
         ),
     ],
     catalogs: Annotated[
@@ -141,7 +156,9 @@ def new(
       sightline keys new --name shop --roles read,events --file keys.toml --out shop.token
     """
     if (shoppers == "own") != bool(user_id):
-        raise typer.BadParameter("--shoppers own and --user-id belong together: give both or none")
+        raise typer.BadParameter(
+            _("--shoppers own and --user-id belong together: give both or none")
+        )
     token = keys.new_token()
     end = date.fromisoformat(expires) if expires else None
     key = keys.CallerKey(name, _listed(roles), _listed(catalogs), end, shoppers, user_id)
@@ -150,14 +167,16 @@ def new(
     if out is None:
         typer.echo(token)
         running.say(
-            Text("This is the token. It is shown only now: store it where only its user reads it.")
+            Text(
+                _("This is the token. It is shown only now: store it where only its user reads it.")
+            )
         )
     else:
-        running.say(Text(f"The token was written to {out}. It is stored nowhere else."))
+        running.say(Text(_("The token was written to {out}. It is stored nowhere else.", out=out)))
     if file is not None:
-        running.say(Text(f"Its key was added to {file}."))
+        running.say(Text(_("Its key was added to {file}.", file=file)))
         return
-    running.say(Text("Add its key to the file that GATEWAY_KEYS_FILE names:"))
+    running.say(Text(_("Add its key to the file that GATEWAY_KEYS_FILE names:")))
     typer.echo(f"\n{entry}" if out is None else entry, nl=False)
 
 

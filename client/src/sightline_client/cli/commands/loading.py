@@ -11,6 +11,7 @@ import typer
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.suite import PATIENT, Suite
+from sightline_client.cli.language import _, later
 from sightline_client.cli.show import tables
 from sightline_client.cli.work import bulk, fixing, importing
 from sightline_client.cli.work.columns import FileColumns, FileLayout
@@ -24,8 +25,7 @@ from sightline_client.files.shapes import PRODUCTS
 from sightline_client.values.catalog import ImportMode
 
 OFFERS = FileLayout(offer_rows.COLUMNS, offer_rows.NEEDED, PRODUCTS)
-_STORED = ("product stored", "products stored")
-_CHECKED = "Checked without the suite: columns, values, photos' paths and sizes."
+_CHECKED = later("Checked without the suite: columns, values, photos' paths and sizes.")
 
 
 class Mode(StrEnum):
@@ -140,11 +140,11 @@ def import_(
       sightline products import --pages saved/ --dry-run
     """
     if sum(each is not None for each in (file if pages is None else None, folder, pages)) != 1:
-        text = "give one of FILE, --folder and --pages"
+        text = _("give one of FILE, --folder and --pages")
         raise typer.BadParameter(text, param_hint="FILE")
     if mode is Mode.FULL and file is not None and MARK in file.suffixes:
         raise typer.BadParameter(
-            "a file of rejected rows holds only part of a catalog: full would delete the rest",
+            _("a file of rejected rows holds only part of a catalog: full would delete the rest"),
             param_hint="--mode",
         )
     source = _open(file, folder, pages, images, columns)
@@ -219,7 +219,7 @@ def offers(
                 lambda row: _offer(row, seen),
                 send,
                 side_by_side=in_flight,
-                words="setting offers",
+                words=_("setting offers"),
                 id_column="id",
             )
 
@@ -231,7 +231,11 @@ def offers(
         "rejectedFile": str(outcome.rejected or ""),
         "indexToken": token,
     }
-    summary = f"{tables.counted(stored, 'offer', 'offers')} set{fixing.refused(outcome.refused)}"
+    summary = _(
+        "{offers} set{refused}",
+        offers=tables.counted(stored, "offer", "offers"),
+        refused=fixing.refused(outcome.refused),
+    )
     command = ("products", "offers")
     fixing.show(suite, facts, summary, outcome.rejected, command, ignore=columns.ignore)
     if outcome.refused:
@@ -252,7 +256,7 @@ def _open(
             return importing.open_file(file, images, columns)
         if folder is not None:
             return importing.open_folder(folder)
-        raise FileRefused("there is nothing to import", "give FILE, --folder or --pages")
+        raise FileRefused(_("there is nothing to import"), _("give FILE, --folder or --pages"))
 
     return running.guarded(opened)
 
@@ -287,21 +291,29 @@ def _summary(
 ) -> str:
     speed = outcome.rows / outcome.seconds if outcome.seconds else 0.0
     counted = tables.counted
-    verbs = ("product is valid", "products are valid") if dry_run else _STORED
-    text = counted(outcome.stored, *verbs)
-    text += f" ({counted(outcome.rows, 'row', 'rows')} read, {speed:,.0f}/s)"
+    if dry_run:
+        text = counted(outcome.stored, "product is valid", "products are valid")
+    else:
+        text = counted(outcome.stored, "product stored", "products stored")
+    text += _(
+        " ({rows} read, {speed:,.0f}/s)", rows=counted(outcome.rows, "row", "rows"), speed=speed
+    )
     text += fixing.refused(outcome.refused)
     if not dry_run and outcome.closing.HasField("job"):
         gone = counted(outcome.closing.delete_count, "product", "products")
-        text += f" {gone} deleted (missing from the file)."
+        text += _(" {gone} deleted (missing from the file).", gone=gone)
     if isinstance(source.table, PhotoTree):
         if source.table.not_followed:
             links = counted(source.table.not_followed, "link was", "links were")
-            text += f" {links} not followed."
+            text += _(" {links} not followed.", links=links)
         if source.table.not_photos:
-            files = counted(source.table.not_photos, "file is not a photo", "files are not photos")
-            text += f" {files} by {'its name' if source.table.not_photos == 1 else 'their names'}."
+            files = counted(
+                source.table.not_photos,
+                "file is not a photo by its name",
+                "files are not photos by their names",
+            )
+            text += f" {files}" + _(".")
     if source.pages is not None and source.pages.without:
         some = counted(source.pages.without, "page describes", "pages describe")
-        text += f" {some} no product."
-    return text + (f" {_CHECKED}" if dry_run else "")
+        text += _(" {some} no product.", some=some)
+    return text + (f" {_(_CHECKED)}" if dry_run else "")

@@ -13,6 +13,7 @@ from sightline_client.cli.base import options, running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.commands import evaluating, online
+from sightline_client.cli.language import _, later
 from sightline_client.cli.show import listings, tables, trained
 from sightline_client.cli.work import following
 from sightline_client.client import SightlineClient
@@ -92,7 +93,7 @@ def train(
 
       sightline models train --no-wait --json | jq -r .jobId
     """
-    following.check_promotion("model", promote=promote, force=force, wait=wait)
+    following.check_promotion(later("model"), promote=promote, force=force, wait=wait)
     unproven: SightlineError | None = None
     models: Sequence[Model] = ()
     recipe = TrainingRecipe(
@@ -143,7 +144,7 @@ def _show_training(message: job_pb2.Job, suite: Suite, *, serves: bool) -> None:
         running.show(trained.nothing_new(value.results["model_version"]))
     if serves and value.state is JobState.SUCCEEDED:
         version = tables.plain(value.results.get("model_version", ""))
-        running.show(Text(f"Model {version} is serving."))
+        running.show(Text(_("Model {version} is serving.", version=version)))
 
 
 @app.command("list")
@@ -197,7 +198,7 @@ def show(
 
     message = suite.run(ask)
     if message is None:
-        running.say(Text("There is no such model: `sightline models list` names them."))
+        running.say(Text(_("There is no such model: `sightline models list` names them.")))
         raise typer.Exit(1)
     suite.show(message, lambda: trained.model(from_wire.model(message)))
 
@@ -269,7 +270,10 @@ def demote(*, suite: Suite) -> None:
     suite.answer(
         lambda client: client.demote_model(),
         lambda model: Text(
-            f"Model {tables.plain(model.model_version)} no longer serves; no model does."
+            _(
+                "Model {model_version} no longer serves; no model does.",
+                model_version=tables.plain(model.model_version),
+            )
         ),
     )
 

@@ -8,6 +8,7 @@ from sightline.retriever.v1 import photo_service_pb2
 from sightline_client.cli.base import options
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.language import _
 from sightline_client.cli.show import listings, tables
 from sightline_client.convert import from_wire
 
@@ -49,7 +50,7 @@ def take_down(
 def _taken_down(message: photo_service_pb2.TakeDownPhotoResponse) -> Text:
     had = tables.counted(len(message.product_ids), "product", "products")
     some = ", ".join(tables.plain(item) for item in message.product_ids[:20])
-    return Text(f"taken down; {had} had it. {some}".rstrip())
+    return Text(_("taken down; {had} had it. {some}", had=had, some=some).rstrip())
 
 
 @app.command()
@@ -63,7 +64,7 @@ def lift(*, image: ImageId, suite: Suite) -> None:
     suite.call(
         lambda calls: calls.admin.LiftTakedown,
         photo_service_pb2.LiftTakedownRequest(catalog_id=suite.catalog, image_id=image),
-        lambda answer: Text("may be stored again" if answer.lifted else "was not taken down"),
+        lambda answer: Text(_("may be stored again") if answer.lifted else _("was not taken down")),
     )
 
 

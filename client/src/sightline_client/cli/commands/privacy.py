@@ -16,6 +16,7 @@ from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.commands.events import Types
 from sightline_client.cli.commands.profiles import Visitor, Who, ids
+from sightline_client.cli.language import _
 from sightline_client.cli.show import listings
 from sightline_client.cli.show import privacy as shown
 from sightline_client.cli.show.tables import counted
@@ -57,7 +58,9 @@ def export(
     out.chmod(0o600)
     out.write_text(f"{text}\n", "utf-8")
     records = counted(sum(map(len, found.values())), "record", "records")
-    typer.echo(f"{records} of {len(found)} stores are in {out}.")
+    typer.echo(
+        _("{records} of {stores} stores are in {out}.", records=records, stores=len(found), out=out)
+    )
 
 
 @app.command()
@@ -138,9 +141,9 @@ def consent(
       sightline privacy consent --default --withdraw EXPERIMENT --source "policy of 2026-12"
     """
     if bool(who) == default:
-        raise typer.BadParameter("name a shopper, or --default", param_hint="USER")
+        raise typer.BadParameter(_("name a shopper, or --default"), param_hint="USER")
     if (give or withdraw) and not source:
-        problem = "say where the decision was made, such as 'cookie banner 3'"
+        problem = _("say where the decision was made, such as 'cookie banner 3'")
         raise typer.BadParameter(problem, param_hint="--source")
     user, other = ids(who, visitor=visitor) if who else (None, None)
 

@@ -14,6 +14,7 @@ from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client.cli.base import options, progress, running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import PATIENT, QUICK, Suite
+from sightline_client.cli.language import _
 from sightline_client.cli.show import listings, tables
 from sightline_client.cli.work import following
 from sightline_client.cli.work.patience import Patience
@@ -93,7 +94,7 @@ def list_(
 
     async def ask(client: SightlineClient) -> catalog_pb2.ListProductsResponse:
         found = catalog_pb2.ListProductsResponse()
-        with progress.meter("listing", top or None, stays=False) as bar:
+        with progress.meter(_("listing"), top or None, stays=False) as bar:
             while True:
                 request.page_size = min(_PAGE, top - len(found.products)) if top else _PAGE
                 page = await client.calls(client.calls.catalog.ListProducts, request, suite.timeout)
@@ -134,8 +135,13 @@ def delete(
 
     response = suite.run(ask)
     absent = len(set(products)) - response.deleted_count
-    more = f"; {absent} did not exist" if absent > 0 else ""
-    suite.show(response, lambda: Text(f"{response.deleted_count} deleted{more}."))
+    more = _("; {absent} did not exist", absent=absent) if absent > 0 else ""
+    suite.show(
+        response,
+        lambda: Text(
+            _("{deleted_count} deleted{more}.", deleted_count=response.deleted_count, more=more)
+        ),
+    )
 
 
 @app.command()
@@ -159,7 +165,7 @@ def purge(
     """
     condition = to_wire.filter_(options.condition(filter, currency))
     if (condition is None) is not everything:
-        raise typer.BadParameter("give --filter or --all, and not both", param_hint="--filter")
+        raise typer.BadParameter(_("give --filter or --all, and not both"), param_hint="--filter")
     request = catalog_pb2.PurgeProductsRequest(
         catalog_id=suite.catalog,
         request_id=requests.own_id(),
@@ -174,7 +180,11 @@ def purge(
 def _purged(message: catalog_pb2.PurgeProductsResponse, *, force: bool) -> Text:
     some = ", ".join(tables.plain(item) for item in message.sample_product_ids)
     found = tables.counted(message.product_count, "product", "products")
-    return Text(f"{found} {listings.purged(force=force)}. {some}".rstrip())
+    return Text(
+        _(
+            "{found} {purged}. {some}", found=found, purged=listings.purged(force=force), some=some
+        ).rstrip()
+    )
 
 
 @app.command()
@@ -206,9 +216,9 @@ def status(
         if not wait:
             return message
         if _behind(message):
-            running.say(Text("Waiting for vectors. Ctrl-C ends the wait, not the embedding."))
+            running.say(Text(_("Waiting for vectors. Ctrl-C ends the wait, not the embedding.")))
         patience = Patience()
-        with progress.meter("photos and texts in the index") as bar:
+        with progress.meter(_("photos and texts in the index")) as bar:
             while _behind(message):
                 indexed = message.indexed_images + message.indexed_texts
                 waiting = max(message.pending_images, 0) + max(message.pending_texts, 0)

@@ -9,6 +9,7 @@ from sightline.ranker.v1 import profile_service_pb2 as pb
 from sightline_client.cli.base import options
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.language import _
 from sightline_client.cli.show import profiles as shown
 from sightline_client.cli.show.tables import counted
 from sightline_client.convert import to_wire
@@ -80,7 +81,7 @@ def set_(
       sightline profiles set 1209683 age_band=25-34 size=M --consent
     """
     if not consent:
-        problem = "attributes may be stored only with the shopper's consent"
+        problem = _("attributes may be stored only with the shopper's consent")
         raise typer.BadParameter(problem, param_hint="--consent")
     kept = [_attribute(one) for one in attributes]
     shopper = to_wire.shopper(*ids(who, visitor=visitor))
@@ -118,7 +119,9 @@ def _set(request: pb.SetShopperAttributesRequest, suite: Suite) -> None:
 
 def _kept(answer: pb.SetShopperAttributesResponse) -> Text:
     kept = counted(answer.kept_count, "attribute is", "attributes are")
-    return Text(f"{kept} stored, {answer.former_count:,} before.")
+    return Text(
+        _("{kept} stored, {former_count:,} before.", kept=kept, former_count=answer.former_count)
+    )
 
 
 def ids(who: str, *, visitor: bool) -> tuple[str | None, str | None]:
@@ -129,5 +132,7 @@ def ids(who: str, *, visitor: bool) -> tuple[str | None, str | None]:
 def _attribute(text: str) -> pb.ShopperAttribute:
     key, equals, value = text.partition("=")
     if not equals:
-        raise typer.BadParameter(f"{key} has no value: write KEY=VALUE", param_hint="KEY=VALUE")
+        raise typer.BadParameter(
+            _("{key} has no value: write KEY=VALUE", key=key), param_hint="KEY=VALUE"
+        )
     return pb.ShopperAttribute(key=key, text=value)

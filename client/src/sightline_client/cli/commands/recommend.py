@@ -14,6 +14,7 @@ from rich.text import Text
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.query import RequestGroup
 from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.language import _, filled
 from sightline_client.cli.show import classified, explained, page, tables
 from sightline_client.cli.work import asking
 from sightline_client.cli.work import batch as batches
@@ -64,8 +65,11 @@ def recommend(
             exists=True,
             dir_okay=False,
             metavar="IN.jsonl",
-            help="File with one request per line, answered in that order in --out. Keys: "
-            f"{', '.join(asking.KEYS)}. Photos are paths, relative to the file's folder.",
+            help=filled(
+                "File with one request per line, answered in that order in --out. Keys: {keys}."
+                " Photos are paths, relative to the file's folder.",
+                keys=", ".join(asking.KEYS),
+            ),
         ),
     ] = None,
     out: Annotated[
@@ -102,14 +106,16 @@ def recommend(
       sightline recommend --visitor cookie-7 --json | jq '.results[].product.title'
     """
     if (batch is None) is not (out is None):
-        raise typer.BadParameter("--batch and --out require each other", param_hint="--out")
+        raise typer.BadParameter(_("--batch and --out require each other"), param_hint="--out")
     if batch is not None and out is not None:
         nothing = RequestGroup()
         beside = replace(asked, top=nothing.top, currency="", not_weight=nothing.not_weight)
         if beside != nothing or explain or html or min_answer_quality:
             raise typer.BadParameter(
-                "the file's lines hold the requests: --batch allows only --top, --currency and "
-                "connection options",
+                _(
+                    "the file's lines hold the requests: --batch allows only --top, "
+                    "--currency and connection options"
+                ),
                 param_hint="--batch",
             )
         _many(batch, out, asked.top, asked.currency, in_flight, suite)
@@ -131,7 +137,7 @@ def recommend(
 
     suite.answer(ask, lambda answer: _shown(answer, explain=explain))
     if html is not None and not suite.json:
-        running.say(Text(f"Written: {tables.plain(str(html))}"))
+        running.say(Text(_("Written: {html}", html=tables.plain(str(html)))))
 
 
 def _shown(answer: Recommendations, *, explain: bool) -> RenderableType:
@@ -152,7 +158,7 @@ def _many(  # noqa: PLR0917 (they are handed on as they came)
     suite: Suite,
 ) -> None:
     if out.exists() and out.samefile(batch):
-        raise typer.BadParameter("would overwrite the requests", param_hint="--out")
+        raise typer.BadParameter(_("would overwrite the requests"), param_hint="--out")
 
     async def work(client: SightlineClient) -> batches.BatchOutcome:
         return await batches.answer(
@@ -165,8 +171,21 @@ def _many(  # noqa: PLR0917 (they are handed on as they came)
             {"answeredCount": outcome.answered, "failedCount": outcome.failed, "out": str(out)}
         )
     else:
-        more = f"; {outcome.failed:,} failed: their lines hold the errors" if outcome.failed else ""
-        running.show(Text(f"{outcome.answered:,} answered in {tables.plain(str(out))}{more}."))
+        more = (
+            _("; {failed:,} failed: their lines hold the errors", failed=outcome.failed)
+            if outcome.failed
+            else ""
+        )
+        running.show(
+            Text(
+                _(
+                    "{answered:,} answered in {out}{more}.",
+                    answered=outcome.answered,
+                    out=tables.plain(str(out)),
+                    more=more,
+                )
+            )
+        )
     if outcome.failed:
         raise typer.Exit(1)
 
@@ -183,7 +202,7 @@ async def _write(
     named = [(product_id, asked[product_id]) for product_id in products if product_id in asked]
     page.write(
         path,
-        title="Recommendations",
+        title=_("Recommendations"),
         lead=_lead(answer),
         queries=[*files, *named],
         answer=answer,

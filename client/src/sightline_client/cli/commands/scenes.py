@@ -11,6 +11,7 @@ from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import QUICK, Suite
+from sightline_client.cli.language import _
 from sightline_client.cli.show import scene_page, scenes
 from sightline_client.files.model import FileRefused
 
@@ -131,7 +132,7 @@ def diff(
         running.guarded(lambda: scene_page.write(html, request.scene, found))
     suite.show(found, lambda: scenes.difference(found))
     if html is not None:
-        running.say(Text(f"The same as a page: {html}"))
+        running.say(Text(_("The same as a page: {html}", html=html)))
 
 
 def _text(file: Path) -> str:
@@ -139,6 +140,8 @@ def _text(file: Path) -> str:
         try:
             return file.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
-            raise FileRefused(f"{file} is not UTF-8", "Save it as UTF-8.") from error
+            raise FileRefused(
+                _("{file} is not UTF-8", file=file), _("Save it as UTF-8.")
+            ) from error
 
     return running.guarded(read)

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from sightline_client.cli.base import options
 from sightline_client.cli.base.query import FilterGroup, SignalGroup
 from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.language import _, filled
 from sightline_client.cli.show import classified, listings, tables
 from sightline_client.values.answers import Listing, SearchResults
 from sightline_client.values.facets import FacetQuery
@@ -25,9 +26,9 @@ _COUNTED = " or ".join(
 
 
 def _facet(value: str) -> FacetQuery:
-    field, _, path = value.partition(":")
+    field, _colon, path = value.partition(":")
     if path and field != "category":
-        raise typer.BadParameter(f"{value}: only a category has subcategories")
+        raise typer.BadParameter(_("{value}: only a category has subcategories", value=value))
     return FacetQuery(field, below=tuple(level.strip() for level in path.split(">") if path))
 
 
@@ -36,8 +37,11 @@ _Facets: TypeAlias = Annotated[
     options.words(
         "--facet",
         metavar="FIELD",
-        help=f"Count products by {_COUNTED}; 'category:Wine > Red' counts its subcategories. "
-        f"Repeatable.",
+        help=filled(
+            "Count products by {counted}; 'category:Wine > Red' counts its subcategories. "
+            "Repeatable.",
+            counted=_COUNTED,
+        ),
     ),
 ]
 
@@ -67,7 +71,7 @@ def search(
     asked: SearchOptions = {**query.query(), **passing.passing(), "sort": sort, "facets": ()}
     if not (asked["images"] or query.product or query.text):
         raise typer.BadParameter(
-            "give at least one image, text or product to search by", param_hint="--image"
+            _("give at least one image, text or product to search by"), param_hint="--image"
         )
     asked["facets"] = [_facet(value) for value in facet or ()]
     suite.answer(lambda client: client.search(**asked), _found)

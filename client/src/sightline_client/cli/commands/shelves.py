@@ -10,6 +10,7 @@ from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline_client.cli.base import options
 from sightline_client.cli.base.query import RequestGroup, content
 from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.language import _
 from sightline_client.cli.show import shelves as show
 from sightline_client.convert import from_wire, to_wire
 
@@ -40,9 +41,9 @@ def values(
 
       sightline values 'category:Wine' --visitor cookie-7 --json | jq -r '.values[].text'
     """
-    name, _, path = field.partition(":")
+    name, _colon, path = field.partition(":")
     if path and name != "category":
-        raise typer.BadParameter(f"{field}: only a category has subcategories")
+        raise typer.BadParameter(_("{field}: only a category has subcategories", field=field))
     below = tuple(level.strip() for level in path.split(">") if path)
     request = asked.request()
     suite.answer(
@@ -82,7 +83,7 @@ def shelves(
       sightline shelves home.json --visitor cookie-7 --json | jq '.shelves[].shelfId'
     """
     if user and visitor:
-        raise typer.BadParameter("give --user or --visitor, not both", param_hint="--visitor")
+        raise typer.BadParameter(_("give --user or --visitor, not both"), param_hint="--visitor")
     request = _request(file)
     request.catalog_id = request.catalog_id or suite.catalog
     shopper = to_wire.shopper(user, visitor)

@@ -11,6 +11,7 @@ from sightline_client.cli import failures
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.language import _, later
 from sightline_client.cli.show import space_tables, tables
 from sightline_client.cli.work import following
 from sightline_client.client import SightlineClient
@@ -80,7 +81,7 @@ def fit(
 
       sightline spaces fit --no-wait --json | jq -r .jobId
     """
-    following.check_promotion("space", promote=promote, force=force, wait=wait)
+    following.check_promotion(later("space"), promote=promote, force=force, wait=wait)
     refused: FailedPrecondition | None = None
 
     async def ask(client: SightlineClient) -> job_pb2.Job:
@@ -107,11 +108,14 @@ def fit(
     value = from_wire.job(message)
     if not suite.json and wait:
         version = tables.plain(value.results.get("space_version", ""))
-        next_step = (
-            f"It is serving: `sightline index upgrade --version {version}` makes searches use it."
+        next_step = _(
+            "It is serving: `sightline index upgrade --version {version}` makes searches use it.",
+            version=version,
         )
         if not promote:
-            next_step = f"`sightline spaces show {version}` shows its evaluation."
+            next_step = _(
+                "`sightline spaces show {version}` shows its evaluation.", version=version
+            )
         if refused is None:
             running.show(Text(next_step))
     if refused is not None:
@@ -153,7 +157,7 @@ def show(*, version: Version, suite: Suite) -> None:
 
     found = suite.run(ask)
     if found is None:
-        running.say(Text("There is no such space: `sightline spaces list --all` names them."))
+        running.say(Text(_("There is no such space: `sightline spaces list --all` names them.")))
         raise typer.Exit(1)
     suite.show(found, lambda: space_tables.space(from_wire.space(found)))
 

@@ -12,6 +12,7 @@ from sightline.retriever.v1 import synonym_service_pb2 as pb
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.language import _
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import InvalidRequest
@@ -84,7 +85,10 @@ def set_(
         except InvalidRequest as error:
             raise _by_line(error, [number for number, _ in rules]) from error
 
-    suite.answer(store, lambda made: Text(f"{len(made.rules):,} rules, etag {made.etag}"))
+    suite.answer(
+        store,
+        lambda made: Text(_("{rules:,} rules, etag {etag}", rules=len(made.rules), etag=made.etag)),
+    )
 
 
 def _by_line(error: InvalidRequest, numbers: list[int]) -> InvalidRequest:
@@ -107,10 +111,14 @@ def _by_line(error: InvalidRequest, numbers: list[int]) -> InvalidRequest:
 def _lines(file: Path) -> list[str]:
     def read() -> list[str]:
         if file.stat().st_size > MOST_BYTES:
-            raise FileRefused(f"{file} has more than 8 MiB", "Give at most 2,000 rules.")
+            raise FileRefused(
+                _("{file} has more than 8 MiB", file=file), _("Give at most 2,000 rules.")
+            )
         try:
             return file.read_text(encoding="utf-8-sig").split("\n")
         except UnicodeDecodeError as error:
-            raise FileRefused(f"{file} is not UTF-8", "Save it as UTF-8.") from error
+            raise FileRefused(
+                _("{file} is not UTF-8", file=file), _("Save it as UTF-8.")
+            ) from error
 
     return running.guarded(read)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from sightline_client.cli.language import _
 from sightline_client.cli.show.tables import grid, plain
 from sightline_client.values.classifications import Classification
 from sightline_client.values.signals import Box, Subject
@@ -13,11 +14,11 @@ from sightline_client.values.signals import Box, Subject
 def classification(value: Classification) -> RenderableType:
     """Show a photo's likely categories, then filters to search with."""
     guesses = [(" > ".join(one.category_path), f"{one.probability:.1%}") for one in value.guesses]
-    guesses.append(("none of these", f"{value.unknown_probability:.1%}"))
-    parts: list[RenderableType] = [grid(("category", "chance"), guesses), _verdict(value)]
+    guesses.append((_("none of these"), f"{value.unknown_probability:.1%}"))
+    parts: list[RenderableType] = [grid((_("category"), _("chance")), guesses), _verdict(value)]
     if value.proposals:
         proposals = ((one.text, f"{one.probability:.1%}") for one in value.proposals)
-        parts.append(grid(("narrow with --filter", "chance"), proposals))
+        parts.append(grid((_("narrow with --filter"), _("chance")), proposals))
     if value.subject is not None:
         parts.append(Text(_subject(value.subject)))
     return Group(*parts)
@@ -25,11 +26,11 @@ def classification(value: Classification) -> RenderableType:
 
 def _verdict(value: Classification) -> Text:
     if value.unknown:
-        return Text("The photo matches none of the catalog's categories.")
+        return Text(_("The photo matches none of the catalog's categories."))
     if value.sure is None:
-        return Text("No category is likely.")
+        return Text(_("No category is likely."))
     path, chance = " > ".join(value.sure.category_path), value.sure.probability
-    return Text(f"Most likely category: {plain(path)} ({chance:.1%}).")
+    return Text(_("Most likely category: {path} ({chance:.1%}).", path=plain(path), chance=chance))
 
 
 def subjects(found: Mapping[int, Subject]) -> Text:
@@ -43,9 +44,11 @@ def subject_lines(found: Mapping[int, Subject]) -> list[str]:
 
 
 def _subject(subject: Subject) -> str:
-    others = " or ".join(f"--box {_corners(each)}" for each in subject.alternatives)
-    more = f"; for another subject repeat the command with {others}" if others else ""
-    return f"the subject is at {_corners(subject.box)}{more}"
+    others = _(" or ").join(f"--box {_corners(each)}" for each in subject.alternatives)
+    more = (
+        _("; for another subject repeat the command with {others}", others=others) if others else ""
+    )
+    return _("the subject is at {box}{more}", box=_corners(subject.box), more=more)
 
 
 def _corners(part: Box) -> str:

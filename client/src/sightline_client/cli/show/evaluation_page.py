@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sightline_client.cli.language import _
 from sightline_client.cli.show import evaluation_words as words
 from sightline_client.cli.show import page
 from sightline_client.values.evaluation import EvaluatedSystem, Evaluation, EvaluationTrial
@@ -125,8 +126,8 @@ def difference_plot(trial: EvaluationTrial) -> Plot:
         )
         for row, one in enumerate(trial.comparisons)
     )
-    margins = [(axis.at(-one.margin), "margin") for one in trial.comparisons if one.margin]
-    lines = ((axis.at(0.0), "no difference"), *margins)
+    margins = [(axis.at(-one.margin), _("margin")) for one in trial.comparisons if one.margin]
+    lines = ((axis.at(0.0), _("no difference")), *margins)
     return Plot(HEAD + ROW * len(marks) + FOOT, marks, axis.ticks(), lines)
 
 

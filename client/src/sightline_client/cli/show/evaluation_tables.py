@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from sightline_client.cli.language import _
 from sightline_client.cli.show import evaluation_words as words
 from sightline_client.cli.show.tables import grid, plain
 from sightline_client.values.evaluation import (
@@ -37,9 +38,8 @@ COLUMNS = {
 
 def verdict(value: EvaluationVerdict, summary: str = "") -> Text:
     """Show the verdict and why."""
-    return Text.assemble(
-        (value.value, STYLES[value]), f": {words.VERDICTS[value]}. ", plain(summary)
-    )
+    meaning = _(words.VERDICTS[value]) + _(".")
+    return Text.assemble((value.value, STYLES[value]), f": {meaning} ", plain(summary))
 
 
 def evaluation(value: Evaluation) -> RenderableType:
@@ -56,8 +56,8 @@ def evaluation(value: Evaluation) -> RenderableType:
             parts.append(_comparisons(trial))
     parts += [
         Text(""),
-        *(Text(text, style="dim") for name, text in words.FIGURES.items() if name in COLUMNS),
-        Text(words.INTERVALS, style="dim"),
+        *(Text(_(text), style="dim") for name, text in words.FIGURES.items() if name in COLUMNS),
+        Text(_(words.INTERVALS), style="dim"),
     ]
     return Group(*parts)
 
@@ -67,7 +67,7 @@ def _slices(trial: EvaluationTrial) -> Iterable[RenderableType]:
         parts = ((system, system.slice(name)) for system in trial.systems)
         asked = [(system, part) for system, part in parts if part is not None and part.figures]
         if not asked:
-            yield Text(f"{name}: no shopper was measured.", style="dim")
+            yield Text(_("{name}: no shopper was measured.", name=name), style="dim")
             continue
         count = asked[0][1].figures[0].sample_count
         rows: Iterable[Iterable[str | Text]] = (
@@ -77,27 +77,36 @@ def _slices(trial: EvaluationTrial) -> Iterable[RenderableType]:
             )
             for system, part in asked
         )
-        figures = tuple(COLUMNS.values())
-        title = Text(f"{name} ({count:,} shoppers): {meaning}")
+        figures = tuple(map(_, COLUMNS.values()))
+        title = Text(
+            _("{name} ({count:,} shoppers): {meaning}", name=name, count=count, meaning=_(meaning))
+        )
         whole = ("", *figures)
         yield grid(whole, rows, right=figures, whole=whole, title=title, title_justify="left")
 
 
 def _comparisons(trial: EvaluationTrial) -> RenderableType:
-    columns = ("", "required", "difference", "95% interval", "smallest effect", "verdict")
+    columns = (
+        "",
+        _("required"),
+        _("difference"),
+        _("95% interval"),
+        _("smallest effect"),
+        _("verdict"),
+    )
     rows = (
         (
             Text(plain(one.against), style="bold" if one.decides else ""),
             words.asked(one) if one.decides else "",
             f"{one.difference:+.4f}",
-            f"{one.low:+.4f} to {one.high:+.4f}",
+            _("{low:+.4f} to {high:+.4f}", low=one.low, high=one.high),
             "–" if one.smallest_effect is None else f"{one.smallest_effect:.4f}",
             Text(one.verdict.value, style=STYLES[one.verdict]),
         )
         for one in trial.comparisons
     )
     title = Text(
-        "Difference between the candidate's nDCG@10 and each system's, over the same shoppers"
+        _("Difference between the candidate's nDCG@10 and each system's, over the same shoppers")
     )
     return grid(columns, rows, right=columns[2:], title=title, title_justify="left")
 
@@ -108,6 +117,7 @@ def _name(system: EvaluatedSystem) -> Text:
 
 def _settings(trial: EvaluationTrial) -> Iterable[RenderableType]:
     """Show the parameters of tuned baselines."""
-    tuned = [f"{one.name} with {one.settings}" for one in trial.systems if one.settings]
+    tuned = [f"{one.name} ({one.settings})" for one in trial.systems if one.settings]
     if tuned:
-        yield Text(plain(f"Tuned on training events: {'; '.join(tuned)}."), style="dim")
+        text = _("Tuned on training events: {systems}.", systems="; ".join(tuned))
+        yield Text(plain(text), style="dim")

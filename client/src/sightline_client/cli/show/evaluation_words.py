@@ -1,5 +1,6 @@
 """Explanations of an evaluation's figures, shared by the terminal and the page."""
 
+from sightline_client.cli.language import _, later
 from sightline_client.values import evaluation
 
 FIGURES = {
@@ -30,7 +31,7 @@ SLICES = {
     "new_items": "Shoppers with a history, measured on products without earlier likes.",
 }
 
-INTERVALS = (
+INTERVALS = later(
     "Intervals are of 95%, by a BCa bootstrap over shoppers; coverage, Gini and lift are computed"
     " over all lists and have none."
 )
@@ -46,14 +47,29 @@ VERDICTS = {
 
 def split(trial: evaluation.EvaluationTrial) -> str:
     """Say how the events were split."""
-    counts = f"{trial.event_count_before:,} events to train on, {trial.event_count_after:,} held"
-    counts += f" out, {trial.product_count:,} products"
+    counts = _(
+        "{before:,} events to train on, {after:,} held out, {products:,} products",
+        before=trial.event_count_before,
+        after=trial.event_count_after,
+        products=trial.product_count,
+    )
     if trial.protocol is evaluation.SplitProtocol.GLOBAL:
-        moment = f" at {trial.split_time:%Y-%m-%d %H:%M}Z" if trial.split_time else ""
-        return f"Global split in time{moment}: {counts}. No later event is used for any shopper."
-    return (
-        f"Per-user tails, the last {trial.share:.0%} of each shopper's events: {counts}. Only for"
-        " comparison with published figures: later events of other shoppers are trained on."
+        moment = (
+            _(" at {split_time:%Y-%m-%d %H:%M}Z", split_time=trial.split_time)
+            if trial.split_time
+            else ""
+        )
+        return _(
+            "Global split in time{moment}: {counts}. No later event is used for any shopper.",
+            moment=moment,
+            counts=counts,
+        )
+    return _(
+        "Per-user tails, the last {share:.0%} of each shopper's events: {counts}. Only "
+        "for comparison with published figures: later events of other shoppers are "
+        "trained on.",
+        share=trial.share,
+        counts=counts,
     )
 
 
@@ -61,14 +77,16 @@ def production(value: evaluation.Evaluation) -> str:
     """Say what the candidate was compared with."""
     version = value.production_version
     if not version:
-        return "No model served: the candidate has to be better than popularity."
+        return _("No model served: the candidate has to be better than popularity.")
     if value.production_form is evaluation.ProductionForm.REFITTED:
-        return (
-            f"In production: {version}, trained again on the earlier events, because the serving"
-            " model was trained on held-out ones."
+        return _(
+            "In production: {version}, trained again on the earlier events, because the "
+            "serving model was trained on held-out ones.",
+            version=version,
         )
-    return (
-        f"In production: {version}, as it serves; it was trained on events before the split only."
+    return _(
+        "In production: {version}, as it serves; it was trained on events before the split only.",
+        version=version,
     )
 
 
@@ -85,7 +103,7 @@ def figure(value: evaluation.EvaluationFigure | None, *, interval: bool = True) 
 
 def asked(value: evaluation.EvaluationComparison) -> str:
     """Say what the candidate had to achieve."""
-    return f"at most {value.margin:.4f} worse" if value.margin else "better"
+    return _("at most {margin:.4f} worse", margin=value.margin) if value.margin else _("better")
 
 
 def role(kind: evaluation.SystemKind) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from sightline_client.cli.language import _
 from sightline_client.cli.show.tables import counted, grid
 from sightline_client.values import experiments as values
 from sightline_client.values.experiments import ArmVerdict
@@ -17,7 +18,6 @@ MEANINGS = {
     "revenue": "mean amount that a unit paid",
     "hide_rate": "share of units that hid a product",
 }
-_BETTER, _WORSE = "better", "worse"
 
 
 def listing(value: values.ExperimentList) -> RenderableType:
@@ -35,14 +35,17 @@ def listing(value: values.ExperimentList) -> RenderableType:
         for one in value.experiments
     ]
     found: list[RenderableType] = [
-        grid(("name", "state", "scenes", "arms", "layer", "decided by"), rows)
+        grid((_("name"), _("state"), _("scenes"), _("arms"), _("layer"), _("decided by")), rows)
         if rows
-        else Text("No experiments.")
+        else Text(_("No experiments."))
     ]
     if value.problem:
         found.append(
             Text(
-                f"The files are invalid, the previous ones stay in use: {value.problem}",
+                _(
+                    "The files are invalid, the previous ones stay in use: {problem}",
+                    problem=value.problem,
+                ),
                 style="red",
             )
         )
@@ -51,10 +54,10 @@ def listing(value: values.ExperimentList) -> RenderableType:
 
 def _state(one: values.Experiment, now: datetime) -> str:
     if one.end_time is not None and one.end_time <= now:
-        return f"ended {one.end_time:%Y-%m-%d}"
+        return _("ended {end_time:%Y-%m-%d}", end_time=one.end_time)
     if one.start_time > now:
-        return f"begins {one.start_time:%Y-%m-%d}"
-    return f"since {one.start_time:%Y-%m-%d}"
+        return _("begins {start_time:%Y-%m-%d}", start_time=one.start_time)
+    return _("since {start_time:%Y-%m-%d}", start_time=one.start_time)
 
 
 def report(value: values.ExperimentReport) -> RenderableType:
@@ -63,8 +66,11 @@ def report(value: values.ExperimentReport) -> RenderableType:
     control, *others = value.arms
     return Group(
         *(Text(_sentence(value, control, arm), style="bold") for arm in others),
-        grid(("arm", "share", "exposed", "counted"), _unit_rows(value)),
-        grid(("metric", "arm", "mean", "difference", "95% at all readings"), _metric_rows(value)),
+        grid((_("arm"), _("share"), _("exposed"), _("counted")), _unit_rows(value)),
+        grid(
+            (_("metric"), _("arm"), _("mean"), _("difference"), _("95% at all readings")),
+            _metric_rows(value),
+        ),
         *map(Text, _explained(one, value)),
     )
 
@@ -75,27 +81,68 @@ def _sentence(
     one = value.experiment
     effect = next((each.effect for each in arm.metrics if each.metric == one.metric), None)
     means = {each.metric: each.mean for each in control.metrics}
-    change = f" by {effect.value:+.4f}{_relative(effect, means[one.metric])}" if effect else ""
+    change = (
+        _(
+            " by {value:+.4f}{effect}",
+            value=effect.value,
+            effect=_relative(effect, means[one.metric]),
+        )
+        if effect
+        else ""
+    )
     match arm.verdict:
         case ArmVerdict.SAMPLE_RATIO_MISMATCH:
-            return (
-                f"No conclusion on {arm.name}: the arms' numbers of units contradict their shares."
-                " Find the cause first; docs/merchandise/experiments.md lists possible causes."
+            return _(
+                "No conclusion on {name}: the arms' numbers of units contradict their "
+                "shares. Find the cause first; docs/merchandise/experiments.md lists "
+                "possible causes.",
+                name=arm.name,
             )
         case ArmVerdict.GUARDRAIL_BROKEN:
             names = ", ".join(arm.broken_guardrails)
-            return f"Stop {arm.name}: {names} is worse than in {control.name} beyond the margin."
+            return _(
+                "Stop {name}: {names} is worse than in {control_name} beyond the margin.",
+                name=arm.name,
+                names=names,
+                control_name=control.name,
+            )
         case ArmVerdict.BETTER | ArmVerdict.WORSE:
-            how = _BETTER if arm.verdict is ArmVerdict.BETTER else _WORSE
-            return f"{arm.name} is {how} than {control.name}: {one.metric} changes{change}."
+            how = _("better") if arm.verdict is ArmVerdict.BETTER else _("worse")
+            return _(
+                "{name} is {how} than {control_name}: {metric} changes{change}.",
+                name=arm.name,
+                how=how,
+                control_name=control.name,
+                metric=one.metric,
+                change=change,
+            )
         case ArmVerdict.UNDECIDED:
             seen = sum(each.unit_count for each in (control, arm))
             left = one.planned_units - seen
-            wait = f"; {left:,} units to the planned {one.planned_units:,}" if left > 0 else ""
-            return f"Undecided between {arm.name} and {control.name}: {one.metric}{change}{wait}."
+            wait = (
+                _(
+                    "; {left:,} units to the planned {planned_units:,}",
+                    left=left,
+                    planned_units=one.planned_units,
+                )
+                if left > 0
+                else ""
+            )
+            return _(
+                "Undecided between {name} and {control_name}: {metric}{change}{wait}.",
+                name=arm.name,
+                control_name=control.name,
+                metric=one.metric,
+                change=change,
+                wait=wait,
+            )
         case ArmVerdict.TOO_FEW:
-            return f"Too few counted units of {arm.name} or {control.name} for a conclusion."
-    return f"{arm.name}: a verdict that this client does not know: update it."
+            return _(
+                "Too few counted units of {name} or {control_name} for a conclusion.",
+                name=arm.name,
+                control_name=control.name,
+            )
+    return _("{name}: a verdict that this client does not know: update it.", name=arm.name)
 
 
 def _relative(effect: values.EffectInterval, base: float) -> str:
@@ -112,9 +159,11 @@ def _unit_rows(value: values.ExperimentReport) -> Iterator[tuple[str, ...]]:
 def _metric_rows(value: values.ExperimentReport) -> Iterator[tuple[str, ...]]:
     guarded = {each.metric: each.margin for each in value.experiment.guardrails}
     for at, metric in enumerate(each.metric for each in value.arms[0].metrics):
-        name = f"{metric} (decides)" if metric == value.experiment.metric else metric
+        name = (
+            _("{metric} (decides)", metric=metric) if metric == value.experiment.metric else metric
+        )
         if metric in guarded:
-            name += f" (guardrail {guarded[metric]:g})"
+            name += _(" (guardrail {guarded:g})", guarded=guarded[metric])
         for arm in value.arms:
             one = arm.metrics[at]
             yield name, arm.name, f"{one.mean:.4f}", *_interval(one.effect)
@@ -124,25 +173,32 @@ def _metric_rows(value: values.ExperimentReport) -> Iterator[tuple[str, ...]]:
 def _interval(effect: values.EffectInterval | None) -> tuple[str, str]:
     if effect is None:
         return "–", "–"
-    return f"{effect.value:+.4f}", f"{effect.lower:+.4f} to {effect.upper:+.4f}"
+    return f"{effect.value:+.4f}", _(
+        "{lower:+.4f} to {upper:+.4f}", lower=effect.lower, upper=effect.upper
+    )
 
 
 def _explained(one: values.Experiment, value: values.ExperimentReport) -> Iterable[str]:
     hours = round(one.outcome_window.total_seconds() / 3600)
     yield (
-        "exposed: units (users, else visitors) that received an answer of the arm. counted: exposed"
-        f" at least {counted(hours, 'hour', 'hours')} ago; all figures are of these."
+        _(
+            "exposed: units (users, else visitors) that received an answer of the arm. "
+            "counted: exposed at least {hours} ago; all figures are of these.",
+            hours=counted(hours, "hour", "hours"),
+        )
     )
-    currency = f" in {one.currency}" if one.currency else ""
+    currency = _(" in {currency}", currency=one.currency) if one.currency else ""
     names = [each.metric for each in value.arms[0].metrics]
     yield " ".join(
-        f"{name}: {MEANINGS.get(name, name)}{currency if name == 'revenue' else ''}."
+        f"{name}: {_(MEANINGS.get(name, name))}{currency if name == 'revenue' else ''}" + _(".")
         for name in names
     )
     yield (
-        "difference: to the control. The interval contains the true difference with 95% probability"
-        " over all readings together, divided among the arms."
+        _(
+            "difference: to the control. The interval contains the true difference with 95% "
+            "probability over all readings together, divided among the arms."
+        )
     )
     if value.mixed_unit_count:
         units = counted(value.mixed_unit_count, "unit", "units")
-        yield f"Excluded, because they saw several arms: {units}."
+        yield _("Excluded, because they saw several arms: {units}.", units=units)

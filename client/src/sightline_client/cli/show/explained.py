@@ -8,7 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sightline_client.cli.show.tables import PARTS, degraded, grid, plain
+from sightline_client.cli.language import _, later
+from sightline_client.cli.show.tables import PARTS, SEE, degraded, grid, plain
 from sightline_client.values.answers import Move, MoveCause, RecommendedProduct, ScorePart
 from sightline_client.values.explanations import (
     BranchVerdict,
@@ -32,13 +33,13 @@ CAUSES = MappingProxyType(
 )
 """Explanation of each cause of a move."""
 
-CAPTION = (
+CAPTION = later(
     "Parts of a raw score, with the features that contribute to each; the features sum to the part."
     " product=: a product of the shopper's history; signals[n]: signal n of the query, from 0;"
     " bias: of the product, equal for all shoppers; other: all other features."
 )
 
-BRANCHES_CAPTION = (
+BRANCHES_CAPTION = later(
     "Lists of candidates, one for each signal and one for the shopper. similarity: cosine, −1 to 1;"
     " a product less similar than the last one is not in the list. –: unknown"
 )
@@ -55,7 +56,7 @@ def scores(results: Sequence[RecommendedProduct]) -> RenderableType:
             )
             for item in results
         ),
-        Text(CAPTION, style="dim"),
+        Text(_(CAPTION), style="dim"),
     )
 
 
@@ -68,9 +69,14 @@ def explanation(value: Explanation) -> RenderableType:
     lines.append(Text(f"{plain(value.text)} [{value.outcome}]"))
     lines += degraded(value.degradations)
     if value.rejection is not None:
-        lines += [Text(f"  it has {plain(held)}") for held in value.rejection.held]
+        lines += [Text(_("  it has {held}", held=plain(held))) for held in value.rejection.held]
         if value.rejection.path:
-            lines.append(Text(f"  the condition: {plain(value.rejection.path)}", style="dim"))
+            lines.append(
+                Text(
+                    _("  the condition: {path}", path=plain(value.rejection.path)),
+                    style="dim",
+                )
+            )
     if value.branches:
         lines.append(_branches(value.branches))
     lines += _compared(value)
@@ -81,32 +87,49 @@ def _compared(value: Explanation) -> list[RenderableType]:
     """Show the product's score beside that of the last one shown."""
     found: list[RenderableType] = []
     if value.score is not None:
-        found.append(_explained("its score", value.score))
+        found.append(_explained(_("its score"), value.score))
     last = value.last_shown
     if last is not None and (value.score is None or last.product_id != value.score.product_id):
-        found.append(_explained(f"the last product shown, {plain(last.product_id)}", last))
-    return [*found, Text(CAPTION, style="dim")] if found else []
+        found.append(
+            _explained(
+                _("the last product shown, {product_id}", product_id=plain(last.product_id)),
+                last,
+            )
+        )
+    return [*found, Text(_(CAPTION), style="dim")] if found else []
 
 
 def _explained(title: str, value: ExplainedScore) -> RenderableType:
     return _score(
-        f"{title}: {value.raw_score:.4f}", value.parts, moved(value.score_rank, value.moves)
+        _("{title}: {score:.4f}", title=title, score=value.raw_score),
+        value.parts,
+        moved(value.score_rank, value.moves),
     )
 
 
 def moved(score_rank: int, moves: Iterable[Move]) -> str:
     """Say what moved a product; "" = it did not move."""
-    steps = "; ".join(f"{move.places:+d} ({CAUSES[move.cause]}) [{move.cause}]" for move in moves)
-    return f"place {score_rank} by its score alone; moved {steps}" if steps else ""
+    steps = "; ".join(
+        f"{move.places:+d} ({_(CAUSES[move.cause])}) [{move.cause}]" for move in moves
+    )
+    return (
+        _(
+            "place {score_rank} by its score alone; moved {steps}",
+            score_rank=score_rank,
+            steps=steps,
+        )
+        if steps
+        else ""
+    )
 
 
 def _score(title: str, parts: Sequence[ScorePart], moved: str) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("part")
-    table.add_column("comes from", overflow="fold", ratio=1)
-    table.add_column("adds", justify="right")
+    table.add_column(_("part"))
+    table.add_column(_("comes from"), overflow="fold", ratio=1)
+    table.add_column(_("adds"), justify="right")
     for part in sorted(parts, key=lambda one: -abs(one.value)):
-        meaning = PARTS.get(part.name, "see the docs")
+        meaning = _(PARTS.get(part.name, SEE))
         table.add_row(Text(plain(part.name)), Text(meaning), Text(f"{part.value:+.4f}"))
         for one in part.features:
             added = Text(f"{one.value:+.4f}", style="dim")
@@ -116,18 +139,24 @@ def _score(title: str, parts: Sequence[ScorePart], moved: str) -> RenderableType
 
 
 def _branches(verdicts: Sequence[BranchVerdict]) -> RenderableType:
-    columns = ("list", "products in it", "named it", "its similarity", "the last one's")
+    columns = (
+        _("list"),
+        _("products in it"),
+        _("named it"),
+        _("its similarity"),
+        _("the last one's"),
+    )
     rows = (
         (
             item.branch + ("" if item.signal is None else f", signals[{item.signal}]"),
             f"{item.named_count:,}",
-            "yes" if item.named else "no",
+            _("yes") if item.named else _("no"),
             _similarity(item.similarity),
             _similarity(item.last_similarity),
         )
         for item in verdicts
     )
-    return Group(grid(columns, rows, right=columns[1:]), Text(BRANCHES_CAPTION, style="dim"))
+    return Group(grid(columns, rows, right=columns[1:]), Text(_(BRANCHES_CAPTION), style="dim"))
 
 
 def _similarity(value: float | None) -> str:
@@ -137,7 +166,13 @@ def _similarity(value: float | None) -> str:
 def heat_map(value: HeatMap, file: str) -> Text:
     """Explain a heat map, and name its file."""
     return Text(
-        f"Written: {plain(file)}. Top: your photo; bottom: the product's {value.image_id[:12]}."
-        f" Orange regions raise the similarity, blue ones lower it. The regions of a photo sum to"
-        f" the similarity {value.similarity:.4f}, except {value.unplaced:+.4f} without a region."
+        _(
+            "Written: {file}. Top: your photo; bottom: the product's {image_id}. Orange "
+            "regions raise the similarity, blue ones lower it. The regions of a photo sum to "
+            "the similarity {similarity:.4f}, except {unplaced:+.4f} without a region.",
+            file=plain(file),
+            image_id=value.image_id[:12],
+            similarity=value.similarity,
+            unplaced=value.unplaced,
+        )
     )

@@ -3,21 +3,30 @@
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from sightline_client.cli.language import _
 from sightline_client.cli.show.tables import counted, grid, plain
 from sightline_client.values.fairness import ExposureReport
 
 
 def report(value: ExposureReport) -> RenderableType:
     """Show the shares of groups of products, and what groups of shoppers got."""
-    source = "as shown" if value.from_impressions else "as recorded: no impressions were reported"
-    outcomes = "outcomes: clicks and purchases for each unit of exposure."
+    source = (
+        _("as shown") if value.from_impressions else _("as recorded: no impressions were reported")
+    )
+    outcomes = _("outcomes: clicks and purchases for each unit of exposure.")
     if not value.from_impressions:
-        outcomes += " - = unknown, since they are counted for products with a reported impression."
+        outcomes += _(
+            " - = unknown, since they are counted for products with a reported impression."
+        )
     answers = counted(value.answer_count, "answer", "answers")
-    period = f"{value.start_time:%Y-%m-%d} to {value.end_time:%Y-%m-%d}"
+    period = _(
+        "{start_time:%Y-%m-%d} to {end_time:%Y-%m-%d}",
+        start_time=value.start_time,
+        end_time=value.end_time,
+    )
     groups = (
         (
-            plain(one.value) or "(none)",
+            plain(one.value) or _("(none)"),
             f"{one.product_count:,}",
             f"{one.share:.1%}",
             _interval(one.share_low, one.share_high),
@@ -25,10 +34,10 @@ def report(value: ExposureReport) -> RenderableType:
         )
         for one in value.groups
     )
-    headers = ("products", "shown", "exposure", "95% interval", "outcomes")
-    right = ("shown", "exposure", "95% interval", "outcomes")
+    headers = (_("products"), _("shown"), _("exposure"), _("95% interval"), _("outcomes"))
+    right = (_("shown"), _("exposure"), _("95% interval"), _("outcomes"))
     parts: list[RenderableType] = [
-        Text(f"{answers}, {period}, {source}."),
+        Text(_("{answers}, {period}, {source}.", answers=answers, period=period, source=source)),
         grid(headers, groups, right=right),
         Text(outcomes),
     ]
@@ -43,7 +52,7 @@ def report(value: ExposureReport) -> RenderableType:
             )
             for one in value.shoppers
         )
-        names = ("shoppers", "number", "answers", "successful", "95% interval")
+        names = (_("shoppers"), _("number"), _("answers"), _("successful"), _("95% interval"))
         parts += ["", grid(names, shoppers, right=names[1:])]
     return Group(*parts)
 
@@ -53,4 +62,4 @@ def _figure(value: float | None, form: str) -> str:
 
 
 def _interval(low: float | None, high: float | None) -> str:
-    return "-" if low is None or high is None else f"{low:.1%} to {high:.1%}"
+    return "-" if low is None or high is None else _("{low:.1%} to {high:.1%}", low=low, high=high)

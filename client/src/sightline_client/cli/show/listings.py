@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sightline.common.v1 import audit_service_pb2
+from sightline_client.cli.language import _
 from sightline_client.cli.show import tables
 from sightline_client.cli.show.tables import add, grid, plain
 from sightline_client.convert import from_wire
@@ -33,42 +34,52 @@ from sightline_client.values.suggestions import Suggestions, TopSearches
 
 def jobs(values: Sequence[Job]) -> RenderableType:
     """Show jobs, a line each."""
-    table = grid(("job", "kind", "state", "done", "result", "created", "ended"))
+    table = grid(
+        (_("job"), _("kind"), _("state"), _("done"), _("result"), _("created"), _("ended"))
+    )
     for job in values:
-        of = f"{job.done:,}" + (f" of {job.total:,}" if job.total else "")
+        of = f"{job.done:,}" + (_(" of {total:,}", total=job.total) if job.total else "")
         made = ", ".join(f"{name} {value}" for name, value in job.results.items())
         why = str(job.error) if job.error is not None else made
         times = (_time(job.create_time), _time(job.end_time))
         add(table, job.job_id, job.kind, job.state, of, why or "–", *times)
-    return table if values else Text("no job")
+    return table if values else Text(_("no job"))
 
 
 def audit(message: audit_service_pb2.ListAuditEntriesResponse) -> RenderableType:
     """Show entries of the audit log, a line each, and how to continue."""
-    table = grid(("time", "caller", "call", "outcome", "request"))
+    table = grid((_("time"), _("caller"), _("call"), _("outcome"), _("request")))
     for entry in map(from_wire.audit_entry, message.entries):
         call = entry.method.rpartition("/")[2]
         outcome = entry.reason or entry.code
         if entry.left_out:
-            outcome += f" and {entry.left_out:,} more"
+            outcome += _(" and {left_out:,} more", left_out=entry.left_out)
         add(table, _time(entry.time), entry.caller, call, outcome, entry.request_id)
     if not message.next_page_token:
-        return table if message.entries else Text("no entry")
+        return table if message.entries else Text(_("no entry"))
     return Group(
-        table, Text(f"for older entries repeat the command with --page {message.next_page_token}")
+        table,
+        Text(
+            _(
+                "for older entries repeat the command with --page {next_page_token}",
+                next_page_token=message.next_page_token,
+            )
+        ),
     )
 
 
 def audit_chains(segments: Sequence[AuditSegment]) -> RenderableType:
     """Show verified chains of the audit log, and how to verify them later."""
-    table = grid(("store", "catalog", "entries", "from", "to", "not chained"))
+    table = grid((_("store"), _("catalog"), _("entries"), _("from"), _("to"), _("not chained")))
     for each in segments:
         numbers = (each.count, each.begin.number + 1, each.end.number, each.unchained)
         add(table, each.store, each.catalog, *(f"{number:,}" for number in numbers))
     old = sum(each.unchained for each in segments)
     notes = [Text(f"--head {head(each)}") for each in segments if each.end.number]
     if old:
-        notes.append(Text(f"{old:,} entries are from before there were chains: not verified"))
+        notes.append(
+            Text(_("{old:,} entries are from before there were chains: not verified", old=old))
+        )
     return Group(table, *notes)
 
 
@@ -91,7 +102,9 @@ def chain_facts(segment: AuditSegment) -> dict[str, object]:
 
 def backups(values: Sequence[Backup]) -> RenderableType:
     """Show backups, a line each."""
-    table = grid(("backup", "taken", "products", "photos", "vectors", "MB", "spaces"))
+    table = grid(
+        (_("backup"), _("taken"), _("products"), _("photos"), _("vectors"), "MB", _("spaces"))
+    )
     for backup in values:
         spaces = ", ".join(f"{space.space} {space.generation}" for space in backup.spaces)
         add(
@@ -102,44 +115,56 @@ def backups(values: Sequence[Backup]) -> RenderableType:
             f"{backup.size / 1e6:,.1f}",
             str(backup.error) if backup.error is not None else spaces or "–",
         )
-    return table if values else Text("no backup: `sightline backup create`")
+    return table if values else Text(_("no backup: `sightline backup create`"))
 
 
 def takedowns(values: Sequence[Takedown]) -> RenderableType:
     """Show photos that were taken down, a line each."""
-    table = grid(("photo", "taken down", "reason"))
+    table = grid((_("photo"), _("taken down"), _("reason")))
     for each in values:
         add(table, each.image_id, _time(each.create_time), each.reason)
-    return table if values else Text("no photo was taken down")
+    return table if values else Text(_("no photo was taken down"))
 
 
 def catalogs(values: Sequence[Catalog]) -> RenderableType:
     """Show catalogs, a line each."""
-    table = grid(("catalog", "name", "state", "language", "quota share", "labels", "created"))
+    table = grid(
+        (
+            _("catalog"),
+            _("name"),
+            _("state"),
+            _("language"),
+            _("quota share"),
+            _("labels"),
+            _("created"),
+        )
+    )
     for each in values:
         labels = ", ".join(f"{name}={value}" for name, value in each.labels.items())
-        created = "in the settings" if each.declared else _time(each.create_time)
+        created = _("in the settings") if each.declared else _time(each.create_time)
         language, share = each.language_code or "–", f"{each.quota_share:g}"
         state = each.state.lower()
         if each.purge_time is not None:
-            state += f", removal {_time(each.purge_time)}"
+            state += _(", removal {purge_time}", purge_time=_time(each.purge_time))
         if each.copied_from:
-            state += f", copied from {each.copied_from}"
+            state += _(", copied from {copied_from}", copied_from=each.copied_from)
         if each.pending_services:
-            state += f", not yet: {', '.join(each.pending_services)}"
+            state += _(
+                ", not yet: {pending_services}", pending_services=", ".join(each.pending_services)
+            )
         add(
             *(table, each.catalog_id, each.display_name, state),
             *(language, share, labels, created),
         )
-    return table if values else Text("the token permits no catalog")
+    return table if values else Text(_("the token permits no catalog"))
 
 
 def catalog_aliases(values: Sequence[CatalogAlias]) -> RenderableType:
     """Show aliases, a line each."""
-    table = grid(("alias", "catalog", "since"))
+    table = grid((_("alias"), _("catalog"), _("since")))
     for each in values:
         add(table, each.alias_id, each.catalog_id, _time(each.update_time))
-    return table if values else Text("there is no alias of a catalog that the token permits")
+    return table if values else Text(_("there is no alias of a catalog that the token permits"))
 
 
 BESIDE = "popularity_"
@@ -149,7 +174,16 @@ BESIDE = "popularity_"
 def models(values: Sequence[Model]) -> RenderableType:
     """Show models, a line each."""
     table = grid(
-        ("model", "state", "evidence", "trained", "events", "people", "products", "quality")
+        (
+            _("model"),
+            _("state"),
+            _("evidence"),
+            _("trained"),
+            _("events"),
+            _("people"),
+            _("products"),
+            _("quality"),
+        )
     )
     for model in values:
         own = [metric for metric in model.metrics if not metric.name.startswith(BESIDE)]
@@ -167,19 +201,27 @@ def models(values: Sequence[Model]) -> RenderableType:
             f"{model.product_count:,}",
             quality or "–",
         )
-    return table if values else Text("no model: `sightline models train`")
+    return table if values else Text(_("no model: `sightline models train`"))
 
 
 def _model_state(model: Model) -> str:
     if model.promoted:
-        return "serves (forced)" if model.forced else "serves"
-    return "pruned" if model.pruned else "ready"
+        return _("serves (forced)") if model.forced else _("serves")
+    return _("pruned") if model.pruned else _("ready")
 
 
 def generations(values: Sequence[Generation]) -> RenderableType:
     """Show index generations, a line each."""
-    names = ("generation", "version", "index", "state", "photos", "waiting", "failed")
-    table = grid((*names, "verified", "active since"))
+    names = (
+        _("generation"),
+        _("version"),
+        _("index"),
+        _("state"),
+        _("photos"),
+        _("waiting"),
+        _("failed"),
+    )
+    table = grid((*names, _("verified"), _("active since")))
     for value in values:
         since = _time(value.activate_time) if value.active else "–"
         add(
@@ -191,48 +233,63 @@ def generations(values: Sequence[Generation]) -> RenderableType:
             *(_count(count) for count in (value.indexed_count, value.pending_count)),
             _count(value.failed_count),
             _verified(value.verification),
-            since + (" (forced)" if value.active and value.forced else ""),
+            since + (_(" (forced)") if value.active and value.forced else ""),
         )
-    return table if values else Text("no generation: the retriever's worker creates the first one")
+    return (
+        table if values else Text(_("no generation: the retriever's worker creates the first one"))
+    )
 
 
 def verification(value: Verification) -> RenderableType:
     """Show the result of a verification, a line a figure, and what is wrong."""
     filtered = value.filtered_recall
     rows = (
-        (f"recall at {value.k:,}", f"{value.recall:.4f}"),
+        (_("recall at {k:,}", k=value.k), f"{value.recall:.4f}"),
         (
-            f"recall at {value.k:,} under a filter",
-            "no suitable filter" if filtered is None else f"{filtered:.4f}",
+            _("recall at {k:,} under a filter", k=value.k),
+            _("no suitable filter") if filtered is None else f"{filtered:.4f}",
         ),
         (
-            f"{value.sample_count:,} photos embedded again",
-            f"minimum similarity {value.least_agreement:.6f}",
+            _("{sample_count:,} photos embedded again", sample_count=value.sample_count),
+            _("minimum similarity {least_agreement:.6f}", least_agreement=value.least_agreement),
         ),
-        ("rows", f"{value.index_count:,} in the index, {value.record_count:,} in the record"),
-        ("vectors that can't be compared", f"{value.unsound_count:,}"),
+        (
+            _("rows"),
+            _(
+                "{index_count:,} in the index, {record_count:,} in the record",
+                index_count=value.index_count,
+                record_count=value.record_count,
+            ),
+        ),
+        (_("vectors that can't be compared"), f"{value.unsound_count:,}"),
         *(
-            (f"nearest other product, {share} of the photos below", f"cosine {cosine:.3f}")
+            (
+                _("nearest other product, {share} of the photos below", share=share),
+                _("cosine {cosine:.3f}", cosine=cosine),
+            )
             for share, cosine in zip(("1%", "2%", "5%", "10%"), value.nearest_cosines, strict=False)
         ),
     )
-    wrong = [Text(f"Wrong: {plain(item)}", style="yellow") for item in value.findings]
-    return Group(grid(("check", "result"), rows), *(wrong or [Text("It passed.")]))
+    wrong = [Text(_("Wrong: {item}", item=plain(item)), style="yellow") for item in value.findings]
+    return Group(grid((_("check"), _("result")), rows), *(wrong or [Text(_("It passed."))]))
 
 
 def timeline(steps: Sequence[tuple[datetime, str, str, float]]) -> RenderableType:
     """Show steps with their start, result, and duration in seconds."""
     rows = (
-        (_time(began), name, result, f"{seconds:,.1f} s") for began, name, result, seconds in steps
+        (_time(began), _(name), result, f"{seconds:,.1f} s")
+        for began, name, result, seconds in steps
     )
-    return grid(("began", "step", "result", "took"), rows)
+    return grid((_("began"), _("step"), _("result"), _("took")), rows)
 
 
 def _place(value: Generation) -> str:
     if value.active:
-        return "active"
+        return _("active")
     return (
-        f"{value.state.lower()}, before the active one" if value.previous else value.state.lower()
+        _("{state}, before the active one", state=value.state.lower())
+        if value.previous
+        else value.state.lower()
     )
 
 
@@ -243,8 +300,12 @@ def _count(value: int | None) -> str:
 def _verified(value: Verification | None) -> str:
     if value is None:
         return "–"
-    outcome = f"recall {value.recall:.3f}" if value.passed else f"{len(value.findings)} findings"
-    return f"{'passed' if value.passed else 'failed'}, {outcome}"
+    outcome = (
+        _("recall {recall:.3f}", recall=value.recall)
+        if value.passed
+        else _("{findings} findings", findings=len(value.findings))
+    )
+    return f"{_('passed') if value.passed else _('failed')}, {outcome}"
 
 
 _LISTED = ("title", "category", "brand", "price", "availability")
@@ -260,8 +321,8 @@ def products(
 ) -> RenderableType:
     """Show products, a line each. `mismatched`: with how their photos contradict their
     categories."""
-    names = ("product", *(_label(field.name) for field in _COLUMNS), "photos")
-    table = grid((*names, "mismatch") if mismatched else names)
+    names = (_("product"), *(_label(field.name) for field in _COLUMNS), _("photos"))
+    table = grid((*names, _("mismatch")) if mismatched else names)
     for product in values:
         add(
             table,
@@ -271,19 +332,26 @@ def products(
             *([_mismatch(product.category_doubt)] if mismatched else ()),
         )
     if not values:
-        return Text("no photo contradicts its category" if mismatched else "no products match")
-    return Group(table, Text("There are more: raise --top.")) if more else table
+        return Text(
+            _("no photo contradicts its category") if mismatched else _("no products match")
+        )
+    return Group(table, Text(_("There are more: raise --top."))) if more else table
 
 
 def _mismatch(value: CategoryDoubt | None) -> str:
     """Say how a photo contradicts the category."""
     if value is None:
         return ""
-    like = "similar to no known category"
+    like = _("similar to no known category")
     if value.instead is not None:
         path, chance = " > ".join(value.instead.category_path), value.instead.probability
-        like = f"more likely {path} ({chance:.0%})"
-    return f"{value.image_id[:12]}…: {like}, own category at most {value.probability:.1%}"
+        like = _("more likely {path} ({chance:.0%})", path=path, chance=chance)
+    return _(
+        "{image_id}…: {like}, own category at most {probability:.1%}",
+        image_id=value.image_id[:12],
+        like=like,
+        probability=value.probability,
+    )
 
 
 _LABELS = {
@@ -301,23 +369,29 @@ def product(value: Product) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, show_header=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
-    facts = {
-        "product": value.product_id,
-        **{_label(field.name): _fact(field, value) for field in FIELDS},
-        "category mismatch": _mismatch(value.category_doubt),
-        "photos": "\n".join(
-            f"{item.image_id} {item.media_type} {item.width}×{item.height}" for item in value.images
-        ),
-        "etag": value.etag,
-    }
-    for name, fact in facts.items():
+    photos = "\n".join(
+        f"{item.image_id} {item.media_type} {item.width}×{item.height}" for item in value.images
+    )
+    facts = (
+        (_("product"), value.product_id),
+        *((_label(field.name), _fact(field, value)) for field in FIELDS),
+        (_("category mismatch"), _mismatch(value.category_doubt)),
+        (_("photos"), photos),
+        ("etag", value.etag),
+    )
+    for name, fact in facts:
         if fact:
             table.add_row(name, Text("\n".join(plain(line) for line in fact.split("\n"))))
     return table
 
 
+def labels() -> list[str]:
+    """Return the names of fields, in English."""
+    return [_LABELS.get(field.name, field.name.replace("_", " ")) for field in FIELDS]
+
+
 def _label(name: str) -> str:
-    return _LABELS.get(name, name.replace("_", " "))
+    return _(_LABELS.get(name, name.replace("_", " ")))
 
 
 def _fact(field: ProductField, product: Product) -> str:
@@ -348,10 +422,17 @@ def listed(value: Listing) -> RenderableType:
         )
         for item in value.results
     )
-    table = grid(("rank", "product", "title", "category", "price"), rows)
-    more = f"; --page-token {value.next_page_token} shows the next page"
-    count = f"{value.product_count} products pass{more if value.next_page_token else ''}"
-    results = table if value.results else Text("no products pass")
+    table = grid((_("rank"), _("product"), _("title"), _("category"), _("price")), rows)
+    more = _(
+        "; --page-token {next_page_token} shows the next page",
+        next_page_token=value.next_page_token,
+    )
+    count = _(
+        "{product_count} products pass{more}",
+        product_count=value.product_count,
+        more=more if value.next_page_token else "",
+    )
+    results = table if value.results else Text(_("no products pass"))
     return Group(results, Text(count, "dim"), *tables.degraded(value.degradations))
 
 
@@ -371,9 +452,11 @@ def found(value: SearchResults) -> RenderableType:
         )
         for item in value.results
     )
-    table = grid(("rank", "product", "title", "category", "price", "similarity"), rows)
-    results = table if value.results else Text("no products match")
-    similarity = "similarity: cosine to the nearest signal of the query, −1 to 1."
+    table = grid(
+        (_("rank"), _("product"), _("title"), _("category"), _("price"), _("similarity")), rows
+    )
+    results = table if value.results else Text(_("no products match"))
+    similarity = _("similarity: cosine to the nearest signal of the query, −1 to 1.")
     like = tables.like_it_caption(value.results)
     caption = Text(f"{similarity} {like}".rstrip(), style="dim")
     return Group(
@@ -387,7 +470,7 @@ def found(value: SearchResults) -> RenderableType:
 
 def suggested(value: Suggestions) -> RenderableType:
     """Show suggestions with the typed parts in bold, corrections and degradations."""
-    table = grid(("suggestion", "text", "products", "then"))
+    table = grid((_("suggestion"), _("text"), _("products"), _("then")))
     for one in value.suggestions:
         text = Text(plain(one.text))
         for part in one.highlights:
@@ -396,8 +479,10 @@ def suggested(value: Suggestions) -> RenderableType:
         count = f"{one.product_count:,}" if one.product_count else "–"
         kind = one.kind.lower().replace("_", " ")
         table.add_row(kind, text, count, Text(plain(one.product_id or then or "–")))
-    notes = [Text("Nothing has the words as typed: corrected.", "dim")] if value.corrected else []
-    shown = table if value.suggestions else Text("no suggestions")
+    notes = (
+        [Text(_("Nothing has the words as typed: corrected."), "dim")] if value.corrected else []
+    )
+    shown = table if value.suggestions else Text(_("no suggestions"))
     return Group(shown, *notes, *tables.degraded(value.degradations))
 
 
@@ -407,22 +492,35 @@ def searched(value: TopSearches) -> RenderableType:
         (plain(one.text), f"{one.shopper_count:,}", f"{one.product_count:,}")
         for one in value.searches
     )
-    floor = f"Texts of at least {value.least_shoppers} shoppers in the last 90 days."
-    shown = grid(("text", "shoppers", "products"), rows) if value.searches else Text("no searches")
+    floor = _(
+        "Texts of at least {least_shoppers} shoppers in the last 90 days.",
+        least_shoppers=value.least_shoppers,
+    )
+    shown = (
+        grid((_("text"), _("shoppers"), _("products")), rows)
+        if value.searches
+        else Text(_("no searches"))
+    )
     return Group(shown, Text(floor, "dim"))
 
 
 def facet(value: Facet) -> RenderableType:
     """Show how many products have each value of a field, and how to search among them."""
     rows = ((one.text, f"{one.product_count:,}", one.filter_text) for one in value.values)
-    table = grid((value.field, "products", "narrow with --filter"), rows)
-    rest = f"{value.more_count:,} further values; {value.missing_count:,} products without one."
-    return Group(table, Text(f"{rest} Variants of one product count once.", style="dim"))
+    table = grid((value.field, _("products"), _("narrow with --filter")), rows)
+    rest = _(
+        "{more_count:,} further values; {missing_count:,} products without one.",
+        more_count=value.more_count,
+        missing_count=value.missing_count,
+    )
+    return Group(
+        table, Text(_("{rest} Variants of one product count once.", rest=rest), style="dim")
+    )
 
 
 def purged(*, force: bool) -> str:
     """Say what happens to the products or events that a purge counted."""
-    return "deleted" if force else "would be deleted; --force deletes them"
+    return _("deleted") if force else _("would be deleted; --force deletes them")
 
 
 def _time(value: datetime | None) -> str:

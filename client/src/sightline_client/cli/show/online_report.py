@@ -6,15 +6,20 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sightline_client.cli.language import _
 from sightline_client.cli.show.tables import counted, grid, plain
 from sightline_client.values import online
 
 
 def report(value: online.OnlineReport) -> RenderableType:
     """Show the report as tables with explanations."""
-    between = f"{value.start_time:%Y-%m-%d %H:%M}Z to {value.end_time:%Y-%m-%d %H:%M}Z"
+    between = _(
+        "{start_time:%Y-%m-%d %H:%M}Z to {end_time:%Y-%m-%d %H:%M}Z",
+        start_time=value.start_time,
+        end_time=value.end_time,
+    )
     return Group(
-        Text(f"Answers served from {between}.", style="bold"),
+        Text(_("Answers served from {between}.", between=between), style="bold"),
         *_outcomes(value),
         Text(_attribution(value.attribution)),
         *_health(value.health),
@@ -23,95 +28,131 @@ def report(value: online.OnlineReport) -> RenderableType:
 
 def _outcomes(value: online.OnlineReport) -> Iterable[RenderableType]:
     if not value.groups:
-        yield Text("No answers are recorded.")
+        yield Text(_("No answers are recorded."))
         return
     yield _table(
-        ("model", "scene", "arm", "answers", "shown", "of these", "share", "95%", "count"),
+        (
+            _("model"),
+            _("scene"),
+            _("arm"),
+            _("answers"),
+            _("shown"),
+            _("of these"),
+            _("share"),
+            "95%",
+            _("count"),
+        ),
         (cells for group in value.groups for cells in _group_rows(group)),
         names=3,
     )
     yield Text(
-        "answers: served, and in parentheses those with an IMPRESSION event. shown: products with"
-        " an IMPRESSION event. clicked, bought, hidden: share of the shown products, its 95%"
-        " interval and the count; a product of an answer counts once. bought: within"
-        f" {counted(value.conversion_window.days, 'day', 'days')} after the click, or after the"
-        " impression if there was no click."
+        _(
+            "answers: served, and in parentheses those with an IMPRESSION event. shown: "
+            "products with an IMPRESSION event. clicked, bought, hidden: share of the shown "
+            "products, its 95% interval and the count; a product of an answer counts once. "
+            "bought: within {days} after the click, or after the impression if there was no "
+            "click.",
+            days=counted(value.conversion_window.days, "day", "days"),
+        )
     )
     unseen = sum(group.clicks_without_impression for group in value.groups)
     bought = sum(group.conversions_without_impression for group in value.groups)
     if unseen or bought:
         yield Text(
-            f"Not in any rate, because no impression is stored: {unseen:,} clicked and"
-            f" {bought:,} bought products.",
+            _(
+                "Not in any rate, because no impression is stored: {unseen:,} clicked and "
+                "{bought:,} bought products.",
+                unseen=unseen,
+                bought=bought,
+            ),
             style="yellow",
         )
 
 
 def _group_rows(group: online.OnlineGroup) -> Iterable[tuple[str, ...]]:
     group_cells = (
-        group.model_version or "none",
+        group.model_version or _("none"),
         group.scene or "–",
         group.arm or "–",
         f"{group.answer_count:,} ({group.shown_answer_count:,})",
         f"{group.impression_count:,}",
     )
-    yield *group_cells, "clicked", *_rate(group.click_through)
-    yield *("",) * len(group_cells), "bought", *_rate(group.conversion)
-    yield *("",) * len(group_cells), "hidden", *_rate(group.hide)
+    yield *group_cells, _("clicked"), *_rate(group.click_through)
+    yield *("",) * len(group_cells), _("bought"), *_rate(group.conversion)
+    yield *("",) * len(group_cells), _("hidden"), *_rate(group.hide)
 
 
 def _rate(rate: online.Rate) -> tuple[str, str, str]:
-    return f"{rate.value:.2%}", f"{rate.lower:.2%} to {rate.upper:.2%}", f"{rate.count:,}"
+    return (
+        f"{rate.value:.2%}",
+        _("{lower:.2%} to {upper:.2%}", lower=rate.lower, upper=rate.upper),
+        f"{rate.count:,}",
+    )
 
 
 def _attribution(counts: online.AttributionCounts) -> str:
     if not counts.token_count:
-        return "No event of this period has an attribution token: nothing can be counted."
-    found = (
-        f"{counts.joined_count:,} of {counts.token_count:,} events with an attribution token found"
-        " their answer"
+        return _("No event of this period has an attribution token: nothing can be counted.")
+    found = _(
+        "{joined_count:,} of {token_count:,} events with an attribution token found their answer",
+        joined_count=counts.joined_count,
+        token_count=counts.token_count,
     )
     if counts.joined_count == counts.token_count:
-        return f"{found}."
-    return (
-        f"{found}; {counts.named_count - counts.joined_count:,} name an answer that is not stored,"
-        f" {counts.token_count - counts.named_count:,} name no answer of this catalog."
+        return _("{found}.", found=found)
+    return _(
+        "{found}; {named_count:,} name an answer that is not stored, {token_count:,} "
+        "name no answer of this catalog.",
+        found=found,
+        named_count=counts.named_count - counts.joined_count,
+        token_count=counts.token_count - counts.named_count,
     )
 
 
 def _health(health: online.FeedbackHealth | None) -> Iterable[RenderableType]:
     if health is None:
-        yield Text("Estimates and drift: the ranker's worker has not computed them yet.")
+        yield Text(_("Estimates and drift: the ranker's worker has not computed them yet."))
         return
     yield Text(
-        f"\nComputed {health.compute_time:%Y-%m-%d %H:%M}Z from events since"
-        f" {health.start_time:%Y-%m-%d}; the reference period before them begins"
-        f" {health.reference_time:%Y-%m-%d}.",
+        _(
+            "\nComputed {compute_time:%Y-%m-%d %H:%M}Z from events since "
+            "{start_time:%Y-%m-%d}; the reference period before them begins "
+            "{reference_time:%Y-%m-%d}.",
+            compute_time=health.compute_time,
+            start_time=health.start_time,
+            reference_time=health.reference_time,
+        ),
         style="bold",
     )
     if health.policies:
         yield _table(
-            ("order", "shown", "eff. size", "support", "by", "clicks", "95%"),
+            (_("order"), _("shown"), _("eff. size"), _("support"), _("by"), _("clicks"), "95%"),
             (cells for policy in health.policies for cells in _policy_rows(policy)),
             names=1,
         )
         yield Text(
-            "clicks: per shown product, as measured for the served order and as estimated for"
-            " other orders. eff. size: effective sample size, in impressions. support: about 1 if"
-            " each product that the order shows had a chance to be served; products that had none"
-            " are in no estimate except the doubly robust one (DR), which predicts their clicks."
+            _(
+                "clicks: per shown product, as measured for the served order and as "
+                "estimated for other orders. eff. size: effective sample size, in "
+                "impressions. support: about 1 if each product that the order shows had a "
+                "chance to be served; products that had none are in no estimate except the "
+                "doubly robust one (DR), which predicts their clicks."
+            )
         )
         for policy in health.policies:
             if policy.refusal:
                 yield Text(f"{policy.policy}: {plain(policy.refusal)}")
     yield _table(
-        ("drift of", "by", "now", "flag from", "", "in words"),
+        (_("drift of"), _("by"), _("now"), _("flag from"), "", _("in words")),
         map(_drift_cells, health.drift),
         names=6,
     )
     yield Text(
-        "psi: population stability index, 0 = equal distributions. z: standard errors from the"
-        " reference. Flagged if the difference is significant and large enough to matter."
+        _(
+            "psi: population stability index, 0 = equal distributions. z: standard errors "
+            "from the reference. Flagged if the difference is significant and large enough "
+            "to matter."
+        )
     )
 
 
@@ -131,7 +172,9 @@ def _policy_rows(policy: online.PolicyEstimate) -> Iterable[tuple[str, ...]]:
 def _estimate(estimate: online.Estimate | None) -> tuple[str, str]:
     if estimate is None:
         return "–", "–"
-    return f"{estimate.value:.4f}", f"{estimate.lower:.4f} to {estimate.upper:.4f}"
+    return f"{estimate.value:.4f}", _(
+        "{lower:.4f} to {upper:.4f}", lower=estimate.lower, upper=estimate.upper
+    )
 
 
 def _drift_cells(item: online.DriftItem) -> tuple[str, ...]:

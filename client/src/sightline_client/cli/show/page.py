@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sightline_client.cli.language import CHINESE, _, translated
 from sightline_client.cli.show import explained, tables
 from sightline_client.values.answers import (
     Recommendations,
@@ -96,7 +97,9 @@ def environment(*folders: Path, photo_of: Callable[[str], str]) -> "Environment"
         loss=tables.degradation,
         versions=_versions,
         parts_caption=tables.parts_caption,
-        timings_caption=tables.TIMINGS_CAPTION,
+        timings_caption=_(tables.TIMINGS_CAPTION),
+        language=CHINESE if translated() else "en",
+        _=_,
     )
     return made
 
@@ -134,8 +137,14 @@ def timing_bars(timings: Sequence[StageTiming]) -> tuple[Bar, ...]:
             timing.stage,
             100 * (timing.start / whole),
             100 * (timing.total / whole),
-            f"{_ms(timing.start)} → {_ms(_end(timing))}: {_ms(timing.total)} ms"
-            f" (network {_ms(timing.network)}, work {_ms(timing.work)})",
+            _(
+                "{start} → {end}: {total} ms (network {network}, work {work})",
+                start=_ms(timing.start),
+                end=_ms(_end(timing)),
+                total=_ms(timing.total),
+                network=_ms(timing.network),
+                work=_ms(timing.work),
+            ),
         )
         for timing in timings
     )
@@ -171,7 +180,8 @@ def _versions(answer: Recommendations) -> list[str]:
 
 def _price(item: RecommendedProduct) -> str:
     sold_out = item.product.availability is Availability.OUT_OF_STOCK
-    return f"{item.product.price or 'no price'}{' · sold out' if sold_out else ''}"
+    price = str(item.product.price or _("no price"))
+    return price + (_(" · sold out") if sold_out else "")
 
 
 def _ms(value: timedelta | None) -> str:

@@ -3,6 +3,7 @@
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from sightline_client.cli.language import _
 from sightline_client.cli.show.tables import grid, plain
 from sightline_client.values.privacy import Consents, Erasure, PrivacyBudget
 
@@ -11,7 +12,13 @@ def receipt(value: Erasure) -> RenderableType:
     """Show the receipt of an erasure."""
     asked = f"{value.request_time:%Y-%m-%d %H:%M:%S}Z"
     if value.complete_time is None:
-        return Text(f"Requested {asked}; under way as job {plain(value.job_id)}.")
+        return Text(
+            _(
+                "Requested {asked}; under way as job {job_id}.",
+                asked=asked,
+                job_id=plain(value.job_id),
+            )
+        )
     rows = (
         (
             one.store,
@@ -21,9 +28,14 @@ def receipt(value: Erasure) -> RenderableType:
         )
         for one in value.stores
     )
-    table = grid(("store", "erased", "until", "what is left"), rows, right=("erased",))
+    table = grid(
+        (_("store"), _("erased"), _("until"), _("what is left")), rows, right=(_("erased"),)
+    )
     done = f"{value.complete_time:%Y-%m-%d %H:%M:%S}Z"
-    return Group(Text(f"Erased what was stored until {asked}; complete {done}."), table)
+    return Group(
+        Text(_("Erased what was stored until {asked}; complete {done}.", asked=asked, done=done)),
+        table,
+    )
 
 
 def consents(value: Consents) -> RenderableType:
@@ -31,31 +43,40 @@ def consents(value: Consents) -> RenderableType:
     states = (
         (
             one.purpose.lower(),
-            "granted" if one.granted else "refused",
-            "by default" if one.by_default else "",
+            _("granted") if one.granted else _("refused"),
+            _("by default") if one.by_default else "",
         )
         for one in value.states
     )
-    parts: list[RenderableType] = [grid(("purpose", "consent", ""), states)]
+    parts: list[RenderableType] = [grid((_("purpose"), _("consent"), ""), states)]
     if value.history:
         decisions = (
             (
                 f"{one.decide_time:%Y-%m-%d %H:%M:%S}Z" if one.decide_time else "",
                 one.purpose.lower(),
-                "given" if one.granted else "withdrawn",
+                _("given") if one.granted else _("withdrawn"),
                 plain(one.source),
             )
             for one in value.history
         )
-        parts += ["", grid(("decided", "purpose", "consent", "source"), decisions)]
+        parts += ["", grid((_("decided"), _("purpose"), _("consent"), _("source")), decisions)]
     if value.job_id:
-        parts.append(Text(f"Popularity is counted again by job {plain(value.job_id)}."))
+        parts.append(
+            Text(_("Popularity is counted again by job {job_id}.", job_id=plain(value.job_id)))
+        )
     return Group(*parts)
 
 
 def budget(value: PrivacyBudget) -> RenderableType:
     """Show what is left of a budget, and its expenses."""
-    left = Text(f"Epsilon {value.left:g} of {value.epsilon:g} in {value.days:g} days is left.")
+    left = Text(
+        _(
+            "Epsilon {left:g} of {epsilon:g} in {days:g} days is left.",
+            left=value.left,
+            epsilon=value.epsilon,
+            days=value.days,
+        )
+    )
     rows = (
         (
             f"{one.spend_time:%Y-%m-%d %H:%M:%S}Z" if one.spend_time else "",
@@ -65,5 +86,9 @@ def budget(value: PrivacyBudget) -> RenderableType:
         )
         for one in value.spendings
     )
-    columns = ("spent", "epsilon", "delta", "for")
-    return Group(left, grid(columns, rows, right=("epsilon", "delta"))) if value.spendings else left
+    columns = (_("spent"), _("epsilon"), _("delta"), _("for"))
+    return (
+        Group(left, grid(columns, rows, right=(_("epsilon"), _("delta"))))
+        if value.spendings
+        else left
+    )

@@ -8,9 +8,10 @@ from rich.text import Text
 from sightline.common.v1 import answer_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.ranker.v1 import answer_service_pb2
+from sightline_client.cli.language import _, later
 from sightline_client.cli.show.tables import counted, grid, plain
 
-CAPTION = (
+CAPTION = later(
     "score: the raw score, the sum of its parts. The recorded order is the ranker's, and includes"
     " products deleted since. Searches are not repeated: the recorded candidates are ranked again"
 )
@@ -21,15 +22,30 @@ def replay(value: pb.ReplayRecommendationResponse) -> RenderableType:
     served = value.answer_time.ToJsonString()
     computed = any(each.HasField("recomputed") for each in value.places)
     verdict, style = (
-        ("The same, bit for bit.", "green")
+        (_("The same, bit for bit."), "green")
         if value.equal
-        else ("Not the same." if computed else "It can't be computed again.", "yellow")
+        else (_("Not the same.") if computed else _("It can't be computed again."), "yellow")
     )
     return Group(
-        Text(f"Answer {plain(value.answer_id)}, served {served}. {verdict}", style=f"bold {style}"),
+        Text(
+            _(
+                "Answer {answer_id}, served {served}. {verdict}",
+                answer_id=plain(value.answer_id),
+                served=served,
+                verdict=verdict,
+            ),
+            style=f"bold {style}",
+        ),
         *(Text(f"{_kind(each)}{plain(each.text)}", style=style) for each in value.differences),
         _places(value.places),
-        Text(f"{counted(value.total_count, 'product', 'products')} in all. {CAPTION}", style="dim"),
+        Text(
+            _(
+                "{products} in all. {caption}",
+                products=counted(value.total_count, "product", "products"),
+                caption=_(CAPTION),
+            ),
+            style="dim",
+        ),
         *map(Text, _facts(value)),
     )
 
@@ -42,18 +58,26 @@ def _kind(value: answer_service_pb2.ReplayDifference) -> str:
 
 
 def _places(places: Iterable[pb.ReplayedPlace]) -> RenderableType:
-    columns = ("place", "recorded", "score", "parts", "computed now", "its score", "")
+    columns = (
+        _("place"),
+        _("recorded"),
+        _("score"),
+        _("parts"),
+        _("computed now"),
+        _("its score"),
+        "",
+    )
     rows = (
         (
             str(each.place),
             *_product(each.recorded),
             _parts(each.recorded),
             *_product(each.recomputed),
-            "" if each.equal else "differs",
+            "" if each.equal else _("differs"),
         )
         for each in places
     )
-    return grid(columns, rows, right=("place", "score", "its score"))
+    return grid(columns, rows, right=(_("place"), _("score"), _("its score")))
 
 
 def _product(value: answer_service_pb2.AnsweredProduct) -> tuple[str, str]:
@@ -68,15 +92,37 @@ def _parts(value: answer_service_pb2.AnsweredProduct) -> str:
 def _facts(value: pb.ReplayRecommendationResponse) -> Iterable[str]:
     now = value.replay_versions
     for name, then, today in (
-        ("model", value.versions.model_version, now.model_version),
-        ("release", value.versions.service_version, now.service_version),
-        (f"scene {value.versions.scene}", value.versions.scene_version, now.scene_version),
+        (_("model"), value.versions.model_version, now.model_version),
+        (_("release"), value.versions.service_version, now.service_version),
+        (
+            _("scene {scene}", scene=value.versions.scene),
+            value.versions.scene_version,
+            now.scene_version,
+        ),
     ):
-        yield plain(f"{name}: {then or 'none'}; now {today or 'none'}")
-    yield plain(f"plan: {value.versions.plan}")
+        yield plain(
+            _(
+                "{name}: {then}; now {today}",
+                name=name,
+                then=then or _("none"),
+                today=today or _("none"),
+            )
+        )
+    yield plain(_("plan: {plan}", plan=value.versions.plan))
     if value.experiment_arms:
-        yield plain(f"arms: {', '.join(value.experiment_arms)}")
+        yield plain(_("arms: {experiment_arms}", experiment_arms=", ".join(value.experiment_arms)))
     for lost in value.degradations:
         cause = answer_pb2.Degradation.Cause.Name(lost.cause).removeprefix("CAUSE_")
-        yield plain(f"degraded then: {lost.stage} [{cause}]. Fallback: {lost.substitute or 'none'}")
-    yield f"request {value.request_digest.hex()}, seed {value.seed}"
+        yield plain(
+            _(
+                "degraded then: {stage} [{cause}]. Fallback: {substitute}",
+                stage=lost.stage,
+                cause=cause,
+                substitute=lost.substitute or _("none"),
+            )
+        )
+    yield _(
+        "request {request_digest}, seed {seed}",
+        request_digest=value.request_digest.hex(),
+        seed=value.seed,
+    )

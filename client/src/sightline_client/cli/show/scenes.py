@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline.gateway.v1 import admin_service_pb2 as pb
+from sightline_client.cli.language import _, later
 from sightline_client.cli.show.tables import counted, grid, plain
 
 FIGURES = {
@@ -13,25 +14,25 @@ FIGURES = {
     "products": "different products shown",
     "new_share": "exposure of products that are new (30 days)",
 }
-EXPOSURE = (
+EXPOSURE = later(
     "exposure: position r counts 1 ÷ log₂(r + 1), as in nDCG; the shares of all products add up"
     " to 100%"
 )
-EXPECTED = (
+EXPECTED = later(
     "expected for 100 answers, by learned chances of clicks and purchases and of positions to be"
     " looked at; in brackets: 95% intervals over answers"
 )
-NO_EXPECTED = (
+NO_EXPECTED = later(
     "Expected clicks, revenue and margin: NOT MEASURED, as the model has not learned chances from"
     " impressions."
 )
-NOT_REPLAYED = "no: it selects the candidates"
+NOT_REPLAYED = later("no: it selects the candidates")
 
 
 def listing(value: pb.ListScenesResponse) -> RenderableType:
     """Show the scenes, a line each, and the problems of their files."""
     rows = ((each.scene, each.version, str(len(each.warnings) or "–")) for each in value.scenes)
-    table = grid(("scene", "version", "warnings"), rows, right=("warnings",))
+    table = grid((_("scene"), _("version"), _("warnings")), rows, right=(_("warnings"),))
     return Group(table, *(_problem(one, each) for one in value.scenes for each in one.warnings))
 
 
@@ -48,9 +49,12 @@ def checked(value: pb.CheckSceneResponse) -> RenderableType:
     """Show whether a file would be accepted."""
     if not value.valid:
         wrong = [Text(plain(line(each)), style="red") for each in value.problems]
-        return Group(Text("It would be rejected, and the current scene stays in use:"), *wrong)
+        return Group(Text(_("It would be rejected, and the current scene stays in use:")), *wrong)
     return Group(
-        Text(f"It would be accepted as version {value.version}.", style="green"),
+        Text(
+            _("It would be accepted as version {version}.", version=value.version),
+            style="green",
+        ),
         *(Text(plain(line(each)), style="yellow") for each in value.warnings),
         changes(value.changes),
     )
@@ -59,28 +63,37 @@ def checked(value: pb.CheckSceneResponse) -> RenderableType:
 def changes(entries: Iterable[pb.SceneEntryChange]) -> RenderableType:
     """Show the entries that differ from those in use."""
     rows = [
-        (each.path, each.before, each.after, "yes" if each.replayed else NOT_REPLAYED)
+        (each.path, each.before, each.after, _("yes") if each.replayed else _(NOT_REPLAYED))
         for each in entries
     ]
     if not rows:
-        return Text("It equals the scene in use.")
-    return grid(("entry", "now", "changed", "shown by scenes diff"), rows)
+        return Text(_("It equals the scene in use."))
+    return grid((_("entry"), _("now"), _("changed"), _("shown by scenes diff")), rows)
 
 
 def summary(value: pb.DiffSceneResponse) -> Iterable[str]:
     """Yield sentences that summarize the changes."""
     if not value.answer_count:
-        yield "No recorded answer of this scene can be computed again."
+        yield _("No recorded answer of this scene can be computed again.")
     else:
         yield (
-            f"{value.changed_count:,} of {counted(value.answer_count, 'answer', 'answers')} would"
-            f" change: another product in {value.changed_place_share:.1%} of the compared"
-            f" positions, {value.replaced_share:.1%} of the products replaced."
+            _(
+                "{changed_count:,} of {answers} would change: another product in "
+                "{changed_place_share:.1%} of the compared positions, {replaced_share:.1%} "
+                "of the products replaced.",
+                changed_count=value.changed_count,
+                answers=counted(value.answer_count, "answer", "answers"),
+                changed_place_share=value.changed_place_share,
+                replaced_share=value.replaced_share,
+            )
         )
     if value.skipped_count:
         yield (
-            f"{counted(value.skipped_count, 'answer was', 'answers were')} left out: recorded by"
-            " another release, not ranked by the ranker, or deleted."
+            _(
+                "{answers_were} left out: recorded by another release, not ranked by the "
+                "ranker, or deleted.",
+                answers_were=counted(value.skipped_count, "answer was", "answers were"),
+            )
         )
 
 
@@ -96,7 +109,7 @@ def difference(value: pb.DiffSceneResponse) -> RenderableType:
     shown = (
         (
             each.dimension,
-            each.name or "unknown",
+            each.name or _("unknown"),
             f"{each.before:.2%}",
             f"{each.after:.2%}",
             f"{100 * (each.after - each.before):+.2f}",
@@ -106,35 +119,35 @@ def difference(value: pb.DiffSceneResponse) -> RenderableType:
     )
     figures = (
         (
-            FIGURES.get(each.name, each.name),
+            _(FIGURES.get(each.name, each.name)),
             *(figure(each.name, one) for one in (each.before, each.after)),
         )
         for each in value.figures
     )
-    columns = ("of", "name", "before", "after", "points")
+    columns = (_("of"), _("name"), _("before"), _("after"), _("points"))
     return Group(
         *(Text(each, style="bold") for each in summary(value)),
         *(Text(plain(line(each)), style="yellow") for each in value.warnings),
         changes(value.changes),
-        grid(("total", "before", "after"), figures, right=("before", "after")),
+        grid((_("total"), _("before"), _("after")), figures, right=(_("before"), _("after"))),
         *expected(value),
         grid(columns, shown, right=columns[2:]),
-        Text(EXPOSURE, style="dim"),
+        Text(_(EXPOSURE), style="dim"),
     )
 
 
 def expected(value: pb.DiffSceneResponse) -> Iterable[RenderableType]:
     """Yield the table of expected figures, or why there is none."""
     if value.answer_count and not value.expected:
-        yield Text(NO_EXPECTED, style="dim")
+        yield Text(_(NO_EXPECTED), style="dim")
     if value.expected:
-        columns = ("expected", "before", "after", "change")
+        columns = (_("expected"), _("before"), _("after"), _("change"))
         rows = (
             (f"{each.name} {each.currency_code}".strip(), *expected_cells(each))
             for each in value.expected
         )
         yield grid(columns, rows, right=columns[1:])
-        yield Text(EXPECTED, style="dim")
+        yield Text(_(EXPECTED), style="dim")
 
 
 def expected_cells(each: pb.ExpectedFigure) -> tuple[str, str, str]:
@@ -147,4 +160,4 @@ def estimated(value: pb.EstimatedValue, sign: str = "") -> str:
     one, lower, upper = (
         f"{number:{sign},.2f}" for number in (value.value, value.lower, value.upper)
     )
-    return f"{one} ({lower} to {upper})"
+    return _("{value} ({lower} to {upper})", value=one, lower=lower, upper=upper)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from sightline_client.cli.language import _
 from sightline_client.cli.show import tables
 from sightline_client.cli.show.tables import grid, plain
 from sightline_client.values.answers import (
@@ -29,12 +30,19 @@ def values(value: RecommendedValues) -> RenderableType:
         )
         for each in value.values
     )
-    columns = ("rank", "value", "score", "products", "reason", "narrow with --filter")
-    table = grid(columns, rows, right=("rank", "score"))
-    score = "score: 1 if the value's five best products are the first of all."
+    columns = (
+        _("rank"),
+        _("value"),
+        _("score"),
+        _("products"),
+        _("reason"),
+        _("narrow with --filter"),
+    )
+    table = grid(columns, rows, right=(_("rank"), _("score")))
+    score = _("score: 1 if the value's five best products are the first of all.")
     rest = f"{tables.counted(value.more_count, 'further value', 'further values')}. {score}"
     return Group(
-        table if value.values else Text("no products match"),
+        table if value.values else Text(_("no products match")),
         Text(rest, style="dim"),
         *tables.degraded(value.degradations),
         tables.timings(value.stage_timings),
@@ -50,8 +58,8 @@ def shelves(value: Shelves) -> RenderableType:
 def _shelf(shelf: ShelfAnswer) -> Iterator[RenderableType]:
     yield Text(plain(shelf.shelf_id), style="bold")
     if shelf.answer is None:
-        why = "unknown kind of shelf" if shelf.error is None else str(shelf.error)
-        yield Text(f"Not answered: {plain(why)}", style="red")
+        why = _("unknown kind of shelf") if shelf.error is None else str(shelf.error)
+        yield Text(_("Not answered: {why}", why=plain(why)), style="red")
         return
     yield _products(shelf.answer.results)
     yield from tables.degraded(shelf.answer.degradations)
@@ -68,5 +76,5 @@ def _products(results: Sequence[RecommendedProduct | FoundProduct]) -> Renderabl
         )
         for item in results
     )
-    table = grid(("rank", "product", "title", "category", "price"), rows)
-    return table if results else Text("no further products")
+    table = grid((_("rank"), _("product"), _("title"), _("category"), _("price")), rows)
+    return table if results else Text(_("no further products"))

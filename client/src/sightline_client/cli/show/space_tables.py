@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from sightline_client.cli.language import _
 from sightline_client.cli.show.tables import grid, plain
 from sightline_client.values.spaces import Space, SpaceEvaluation, SpaceFigure, SpaceVerdict
 
@@ -29,7 +30,7 @@ MEANINGS = {
 def spaces(values: Sequence[Space]) -> RenderableType:
     """Show spaces, a line each."""
     if not values:
-        return Text("no space: the embedder serves none")
+        return Text(_("no space: the embedder serves none"))
     rows = (
         (
             value.space,
@@ -43,25 +44,45 @@ def spaces(values: Sequence[Space]) -> RenderableType:
         )
         for value in values
     )
-    columns = ("space", "version", "model", "state", "vector", "takes", "evidence", "fitted")
-    return grid(columns, rows, whole=("version", "model"))
+    columns = (
+        _("space"),
+        _("version"),
+        _("model"),
+        _("state"),
+        _("vector"),
+        _("takes"),
+        _("evidence"),
+        _("fitted"),
+    )
+    return grid(columns, rows, whole=(_("version"), _("model")))
 
 
 def space(value: Space) -> RenderableType:
     """Show a space, and the results of its fit."""
     rows = (
-        ("space", f"{value.space}, version {value.version or 'not known yet'}"),
-        ("model", value.model),
-        ("state", _state(value)),
-        ("vector", f"{value.dimension:,} components"),
-        ("takes", _takes(value)),
-        ("categories", f"{value.categories:,}" if value.categories else "none"),
         (
-            "views",
-            f"{value.shopper_views} per query photo, {value.catalogue_views} per catalog photo",
+            _("space"),
+            _(
+                "{space}, version {version}",
+                space=value.space,
+                version=value.version or _("not known yet"),
+            ),
         ),
-        ("preprocessing", value.preprocessing),
-        ("weights", value.licence),
+        (_("model"), value.model),
+        (_("state"), _state(value)),
+        (_("vector"), _("{dimension:,} components", dimension=value.dimension)),
+        (_("takes"), _takes(value)),
+        (_("categories"), f"{value.categories:,}" if value.categories else _("none")),
+        (
+            _("views"),
+            _(
+                "{shopper_views} per query photo, {catalogue_views} per catalog photo",
+                shopper_views=value.shopper_views,
+                catalogue_views=value.catalogue_views,
+            ),
+        ),
+        (_("preprocessing"), value.preprocessing),
+        (_("weights"), value.licence),
     )
     facts = grid(("", ""), rows, show_header=False)
     if value.evaluation is None:
@@ -71,13 +92,13 @@ def space(value: Space) -> RenderableType:
 
 def evaluation(value: SpaceEvaluation) -> RenderableType:
     """Show the verdict and the figures with their intervals."""
-    baseline = plain(value.baseline_model) or "before"
-    columns = ("figure", "fitted", "95% interval", baseline, "gain", "queries")
+    baseline = plain(value.baseline_model) or _("before")
+    columns = (_("figure"), _("fitted"), _("95% interval"), baseline, _("gain"), _("queries"))
     rows = (
         (
             figure.name,
             f"{figure.value:.3f}",
-            f"{figure.low:.3f} to {figure.high:.3f}",
+            _("{low:.3f} to {high:.3f}", low=figure.low, high=figure.high),
             "–" if figure.baseline is None else f"{figure.baseline:.3f}",
             _gain(figure),
             f"{figure.queries:,}",
@@ -85,13 +106,16 @@ def evaluation(value: SpaceEvaluation) -> RenderableType:
         for figure in value.figures
     )
     table = grid(columns, rows, right=columns[1:])
-    learned = (
-        f"Learned from {value.photos:,} photos of {value.products:,} products in"
-        f" {value.categories:,} categories, seed {value.seed}; the figures are of photos that were"
-        " not trained on."
+    learned = _(
+        "Learned from {photos:,} photos of {products:,} products in {categories:,} "
+        "categories, seed {seed}; the figures are of photos that were not trained on.",
+        photos=value.photos,
+        products=value.products,
+        categories=value.categories,
+        seed=value.seed,
     )
     meanings = [
-        Text(f"{plain(each.name)}: {MEANINGS[each.name]}.", style="dim")
+        Text(f"{plain(each.name)}: {_(MEANINGS[each.name])}" + _("."), style="dim")
         for each in value.figures
         if each.name in MEANINGS
     ]
@@ -102,20 +126,25 @@ def evaluation(value: SpaceEvaluation) -> RenderableType:
 def _state(value: Space) -> str:
     state = value.state.value.lower()
     if value.default:
-        state += ", default"
+        state += _(", default")
     if value.forced:
-        state += ", forced"
-    return state if value.ready or state != "serving" else "serving, not ready"
+        state += _(", forced")
+    return state if value.ready or state != "serving" else _("serving, not ready")
 
 
 def _takes(value: Space) -> str:
     if value.space == "text":
-        return "texts"
-    return "photos, texts" if value.takes_texts else "photos"
+        return _("texts")
+    return _("photos, texts") if value.takes_texts else _("photos")
 
 
 def _gain(figure: SpaceFigure) -> str:
     if figure.baseline is None or figure.gain_low is None or figure.gain_high is None:
         return "–"
     gain = figure.value - figure.baseline
-    return f"{gain:+.3f} ({figure.gain_low:+.3f} to {figure.gain_high:+.3f})"
+    return _(
+        "{gain:+.3f} ({gain_low:+.3f} to {gain_high:+.3f})",
+        gain=gain,
+        gain_low=figure.gain_low,
+        gain_high=figure.gain_high,
+    )

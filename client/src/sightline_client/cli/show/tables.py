@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sightline_client.cli.language import _, later, npgettext, pgettext
 from sightline_client.values import answers, operations
 from sightline_client.values.catalog import Availability
 from sightline_client.values.controls import ControlResult
@@ -61,6 +62,22 @@ CAUSES = MappingProxyType(
 )
 """Explanation of each cause of a degradation."""
 
+
+SCORE_NOTES = MappingProxyType(
+    {
+        answers.ScoreNoteCause.UNKNOWN: "a cause that this client does not know: update it",
+        answers.ScoreNoteCause.NUMBER_MISSING: "products lack the number",
+        answers.ScoreNoteCause.COST_ABOVE_PRICE: "the cost is above the price: the margin is 0",
+        answers.ScoreNoteCause.OTHER_CURRENCY: "amounts in another currency are left out",
+        answers.ScoreNoteCause.RATING_WITHOUT_COUNT: "ratings without a count count as one rating",
+        answers.ScoreNoteCause.CHANCE_BY_CLICKS: "too few purchases to learn from: the chance of a"
+        " purchase follows that of a click",
+        answers.ScoreNoteCause.CHANCE_BY_FORMULA: "too few events to learn from: a formula replaces"
+        " chances",
+        answers.ScoreNoteCause.NOT_APPLIED: "not applied, as the ranker did not answer",
+    }
+)
+"""Explanation of each cause of a note about scores."""
 
 QUALITIES = MappingProxyType(
     {
@@ -114,44 +131,49 @@ def answer(value: answers.Recommendations, *, title: str = "") -> RenderableType
 
 def status(value: operations.Status) -> RenderableType:
     """Show the suite's state: each part, the catalog and its index, the model, the scenes."""
-    columns = ("part", "state", "answered in ms")
+    columns = (pgettext("component", "part"), _("state"), _("answered in ms"))
     rows = ((one.component, _component_state(one), _ms(one.latency)) for one in value.components)
     table = grid(columns, rows, right=columns[2:])
-    return Group(table, *(Text(line) for line in (STATUS_CAPTION, *_status_lines(value))))
+    return Group(table, *(Text(line) for line in (_(STATUS_CAPTION), *_status_lines(value))))
 
 
 def catalog(value: operations.Status) -> RenderableType:
     """Show how many photos and texts of the catalog are in the index."""
-    lines = _status_lines(value)
-    return Group(*(Text(line) for line in lines if not line.startswith(("scenes", "ranking"))))
+    lines = [*_index_lines(value), *_outgrown(value)]
+    return Group(*map(Text, lines))
 
 
-STATUS_CAPTION = "answered in ms: response time of the health check, measured by the gateway"
+STATUS_CAPTION = later("answered in ms: response time of the health check, measured by the gateway")
 
 
 def degradation(value: answers.Degradation) -> str:
     """Write a degradation: its stage, cause and fallback."""
-    as_of = f" (as of {value.as_of:%Y-%m-%d %H:%M:%S} UTC)" if value.as_of else ""
-    instead = f" Fallback: {plain(value.substitute)}{as_of}." if value.substitute else ""
-    return f"{plain(value.stage)}: {CAUSES[value.cause]} [{value.cause}].{instead}"
+    as_of = _(" (as of {as_of:%Y-%m-%d %H:%M:%S} UTC)", as_of=value.as_of) if value.as_of else ""
+    instead = (
+        _(" Fallback: {substitute}{as_of}.", substitute=plain(value.substitute), as_of=as_of)
+        if value.substitute
+        else ""
+    )
+    cause = f"{_(CAUSES[value.cause])} [{value.cause}]"
+    return f"{plain(value.stage)}: {cause}" + _(".") + instead
 
 
 def degraded(values: Iterable[answers.Degradation]) -> list[Text]:
     """Show each degradation on a line."""
-    return [Text(f"Degraded: {degradation(item)}", style="yellow") for item in values]
+    return [Text(_("Degraded: {item}", item=degradation(item)), style="yellow") for item in values]
 
 
 def timings(values: Sequence[answers.StageTiming]) -> RenderableType:
     """Show stage timings in milliseconds."""
     if not values:
-        return Text("No stage timings in this answer.")
-    columns = ("stage", "start", "total", "network", "work")
+        return Text(_("No stage timings in this answer."))
+    columns = (_("stage"), _("start"), _("total"), _("network"), _("work"))
     rows = ((it.stage, *map(_ms, (it.start, it.total, it.network, it.work))) for it in values)
     # Below the table and not its caption, which would wrap to its narrow width.
-    return Group(grid(columns, rows, right=columns[1:]), Text(TIMINGS_CAPTION, style="dim"))
+    return Group(grid(columns, rows, right=columns[1:]), Text(_(TIMINGS_CAPTION), style="dim"))
 
 
-TIMINGS_CAPTION = (
+TIMINGS_CAPTION = later(
     "Milliseconds by the gateway's clock. start: since the request began (stages that overlap ran"
     " concurrently); network: transfer and queueing; work: in the called service; –: unknown"
 )
@@ -160,20 +182,35 @@ TIMINGS_CAPTION = (
 def versions(value: answers.Versions, freshness: answers.Freshness | None) -> list[Text]:
     """Return the versions that computed the answer, a line each."""
     lines = [
-        f"space {plain(space.space)}: version {plain(space.version)}, index generation"
-        f" {plain(space.generation) or '–'}"
+        _(
+            "space {space}: version {version}, index generation {generation}",
+            space=plain(space.space),
+            version=plain(space.version),
+            generation=plain(space.generation) or "–",
+        )
         for space in value.spaces
     ]
-    lines.append(f"ranking model: {plain(value.model_version) or 'none yet'}")
     lines.append(
-        f"scene: {plain(value.scene)} (content {plain(value.scene_version)}); plan:"
-        f" {plain(value.plan)}; gateway {plain(value.service_version)}"
+        _(
+            "ranking model: {model_version}",
+            model_version=plain(value.model_version) or _("none yet"),
+        )
+    )
+    lines.append(
+        _(
+            "scene: {scene} (content {scene_version}); plan: {plan}; gateway {service_version}",
+            scene=plain(value.scene),
+            scene_version=plain(value.scene_version),
+            plan=plain(value.plan),
+            service_version=plain(value.service_version),
+        )
     )
     if freshness is not None:
         lines.append(_index_line(freshness))
     return [Text(line, style="dim") for line in lines]
 
 
+SEE = later("see the docs")
 LEAST_SHOWN = 0.0005
 """Minimum shown; smaller parts would be printed as 0.000."""
 
@@ -189,17 +226,16 @@ def parts(product: answers.RecommendedProduct) -> str:
 def parts_caption(results: Iterable[answers.RecommendedProduct]) -> str:
     """Explain score and parts, for the parts that occur."""
     names = dict.fromkeys(part.name for result in results for part in result.parts)
-    meanings = "; ".join(f"{plain(name)}: {PARTS.get(name, 'see the docs')}" for name in names)
-    return (
+    meanings = "; ".join(f"{plain(name)}: {_(PARTS.get(name, SEE))}" for name in names)
+    return _(
         "raw score: the sum of its parts; it has no unit and is comparable within this answer only."
-        + (f" {meanings}." if meanings else "")
-    )
+    ) + (f" {meanings}" + _(".") if meanings else "")
 
 
 def like_it(item: answers.RecommendedProduct | answers.FoundProduct) -> str:
     """Write how many near-duplicates the product represents: "+2 like it"; "" = none."""
     number = len(item.collapsed_product_ids)
-    return f"+{number:,} like it" if number else ""
+    return _("+{number:,} like it", number=number) if number else ""
 
 
 def titled(item: answers.RecommendedProduct | answers.FoundProduct) -> str:
@@ -212,9 +248,9 @@ def like_it_caption(results: Iterable[answers.RecommendedProduct | answers.Found
     """Explain "like it" if it occurs; "" = it does not."""
     if not any(item.collapsed_product_ids for item in results):
         return ""
-    return (
-        "+n like it: variants and products with the same photo that the product represents;"
-        " --json has their ids."
+    return _(
+        "+n like it: variants and products with the same photo that the product "
+        "represents; --json has their ids."
     )
 
 
@@ -225,7 +261,7 @@ def plain(text: str) -> str:
 
 def _results(results: Sequence[answers.RecommendedProduct], title: str) -> RenderableType:
     if not results:
-        return Text(f"{title + ': ' if title else ''}no products match.")
+        return Text(_("{title}no products match.", title=title + ": " if title else ""))
     table = Table(
         box=box.SIMPLE_HEAD,
         title=Text(plain(title), style="bold") if title else None,
@@ -233,14 +269,14 @@ def _results(results: Sequence[answers.RecommendedProduct], title: str) -> Rende
         caption=Text(" ".join(filter(None, (parts_caption(results), like_it_caption(results))))),
         caption_justify="left",
     )
-    table.add_column("rank", justify="right")
-    table.add_column("product", overflow="fold")
-    table.add_column("title", overflow="fold", ratio=3)
-    table.add_column("category", overflow="fold")
-    table.add_column("price", justify="right")
-    table.add_column("raw score", justify="right")
-    table.add_column("parts", overflow="fold", ratio=2)
-    table.add_column("reason", overflow="fold", ratio=3)
+    table.add_column(_("rank"), justify="right")
+    table.add_column(_("product"), overflow="fold")
+    table.add_column(_("title"), overflow="fold", ratio=3)
+    table.add_column(_("category"), overflow="fold")
+    table.add_column(_("price"), justify="right")
+    table.add_column(_("raw score"), justify="right")
+    table.add_column(_("parts"), overflow="fold", ratio=2)
+    table.add_column(_("reason"), overflow="fold", ratio=3)
     for item in results:
         table.add_row(*(Text(cell) for cell in _cells(item)))
     return table
@@ -248,7 +284,7 @@ def _results(results: Sequence[answers.RecommendedProduct], title: str) -> Rende
 
 def _cells(item: answers.RecommendedProduct) -> tuple[str, ...]:
     product = item.product
-    sold_out = "\n(sold out)" if product.availability is Availability.OUT_OF_STOCK else ""
+    sold_out = _("\n(sold out)") if product.availability is Availability.OUT_OF_STOCK else ""
     return (
         str(item.rank),
         plain(product.product_id),
@@ -270,7 +306,13 @@ def chance(item: answers.RecommendedProduct) -> str:
 def corrected(values: Iterable[answers.CorrectedQuery]) -> list[Text]:
     """Say which texts were corrected."""
     return [
-        Text(f"Searched for “{plain(each.text)}” instead of “{plain(each.original_text)}”.")
+        Text(
+            _(
+                "Searched for “{text}” instead of “{original_text}”.",
+                text=plain(each.text),
+                original_text=plain(each.original_text),
+            )
+        )
         for each in values
     ]
 
@@ -278,37 +320,65 @@ def corrected(values: Iterable[answers.CorrectedQuery]) -> list[Text]:
 def _notes(value: answers.Recommendations) -> list[Text]:
     notes = [*corrected(value.corrected_queries), *degraded(value.degradations)]
     if words := QUALITIES.get(value.quality):
-        notes.append(Text(f"Quality: {words} [{value.quality}]", style="yellow"))
+        notes.append(
+            Text(
+                _("Quality: {words} [{quality}]", words=_(words), quality=value.quality),
+                style="yellow",
+            )
+        )
     if value.no_good_match:
         notes.append(Text(poor(value), style="yellow"))
     if value.missing_product_ids:
         missing = ", ".join(plain(product_id) for product_id in value.missing_product_ids)
-        notes.append(Text(f"Not in the catalog: {missing}", style="yellow"))
+        notes.append(Text(_("Not in the catalog: {missing}", missing=missing), style="yellow"))
     for each in value.control_outcomes:
         if each.outcome is not ControlResult.APPLIED:
             of = f"{each.scene}: {each.control}" if each.scene else each.control
             became = each.outcome.lower().replace("_", " ")
-            notes.append(Text(f"Control {plain(of)}: {plain(each.product_id)} {became}"))
+            notes.append(
+                Text(
+                    _(
+                        "Control {of}: {product_id} {became}",
+                        of=plain(of),
+                        product_id=plain(each.product_id),
+                        became=became,
+                    )
+                )
+            )
     notes += map(score_note, value.score_notes)
     if value.hidden_count:
-        notes.append(Text(f"Left out because the shopper hid them: {value.hidden_count}"))
+        notes.append(
+            Text(
+                _(
+                    "Left out because the shopper hid them: {hidden_count}",
+                    hidden_count=value.hidden_count,
+                )
+            )
+        )
     if value.experiment_arms:
         arms = ", ".join(map(plain, value.experiment_arms))
-        notes.append(Text(f"Experiment arms: {arms}"))
+        notes.append(Text(_("Experiment arms: {arms}", arms=arms)))
     return notes
 
 
 def score_note(value: answers.ScoreNote) -> Text:
     """Say what the scores lack."""
-    count = f" ({value.product_count:,} candidates)" if value.product_count else ""
-    became = value.cause.lower().replace("_", " ")
-    return Text(f"Score {plain(value.part)}: {became}{count}", style="yellow")
+    became = _(SCORE_NOTES[value.cause])
+    if value.product_count:
+        became += f" ({counted(value.product_count, 'candidate', 'candidates')})"
+    return Text(
+        _("Score {part}: {became}", part=plain(value.part), became=became), style="yellow"
+    )
 
 
 def poor(value: answers.Recommendations) -> str:
     """Say why there is no good match."""
-    nearest = ": these are the nearest" if value.results else ""
-    return f"No good match for the query{nearest}. {plain(why(value.match))}".rstrip()
+    nearest = _(": these are the nearest") if value.results else ""
+    return _(
+        "No good match for the query{nearest}. {match}",
+        nearest=nearest,
+        match=plain(why(value.match)),
+    ).rstrip()
 
 
 def why(match: answers.Match | None) -> str:
@@ -321,71 +391,116 @@ def why(match: answers.Match | None) -> str:
 
 def _component_state(item: operations.ComponentStatus) -> Text:
     if item.error is None:
-        return Text("answers", style="green")
+        return Text(pgettext("component", "answers"), style="green")
     return Text(f"{item.error.code.name}: {plain(item.error.message)}", style="red")
 
 
 def _status_lines(value: operations.Status) -> list[str]:
+    model = value.model_version or _("none yet")
+    return [
+        *_index_lines(value),
+        plain(_("ranking model: {model_version}", model_version=model)),
+        plain(_("scenes: {scenes}", scenes=", ".join(value.scenes) or _("none"))),
+        *_outgrown(value),
+    ]
+
+
+def _outgrown(value: operations.Status) -> list[str]:
+    return [plain(_("outgrown: {advice}", advice=each)) for each in value.advice]
+
+
+def _index_lines(value: operations.Status) -> list[str]:
     space = value.visual_space
     lines = [
-        f"products in the catalog: {count(value.products)}",
-        f"photos: {count(value.indexed_images)} in the index, {count(value.pending_images)} pending"
-        f" embedding, {count(value.failed_images)} could not be embedded",
-        f"texts: {count(value.indexed_texts)} in the index, {count(value.pending_texts)} pending"
-        f" embedding, {count(value.failed_texts)} could not be embedded",
-        "visual space: "
+        _("products in the catalog: {products}", products=count(value.products)),
+        _(
+            "photos: {indexed_images} in the index, {pending_images} pending embedding, "
+            "{failed_images} could not be embedded",
+            indexed_images=count(value.indexed_images),
+            pending_images=count(value.pending_images),
+            failed_images=count(value.failed_images),
+        ),
+        _(
+            "texts: {indexed_texts} in the index, {pending_texts} pending embedding, "
+            "{failed_texts} could not be embedded",
+            indexed_texts=count(value.indexed_texts),
+            pending_texts=count(value.pending_texts),
+            failed_texts=count(value.failed_texts),
+        ),
+        _("visual space: ")
         + (
-            f"version {space.version}, index generation {space.generation}"
+            _(
+                "version {version}, index generation {generation}",
+                version=space.version,
+                generation=space.generation,
+            )
             if space
-            else "not known"
+            else _("not known")
         ),
     ]
     if space and value.embedder_space_version not in ("", space.version):
-        lines.append(f"the embedder already serves version {value.embedder_space_version}")
+        lines.append(
+            _(
+                "the embedder already serves version {embedder_space_version}",
+                embedder_space_version=value.embedder_space_version,
+            )
+        )
     lines += [_offer_line(each) for each in value.embedder_spaces]
     if value.freshness is not None:
         lines.append(_index_line(value.freshness))
     lines += map(_recall_line, value.recall)
-    lines.append(f"ranking model: {value.model_version or 'none yet'}")
-    lines.append(f"scenes: {', '.join(value.scenes) or 'none'}")
-    lines += [f"outgrown: {each}" for each in value.advice]
     return [plain(line) for line in lines]
 
 
 def _offer_line(offered: operations.EmbedderSpace) -> str:
-    notes = ("the default",) * offered.default + ("not ready",) * (not offered.ready)
+    notes = (_("the default"),) * offered.default + (_("not ready"),) * (not offered.ready)
     noted = f" ({', '.join(notes)})" if notes else ""
-    return f"embedder: {offered.space} by {offered.model}, version {offered.version or '?'}{noted}"
+    return _(
+        "embedder: {space} by {model}, version {version}{noted}",
+        space=offered.space,
+        model=offered.model,
+        version=offered.version or "?",
+        noted=noted,
+    )
 
 
 def _index_line(freshness: answers.Freshness) -> str:
     behind = freshness.lag.total_seconds()
-    lag = f"{behind:.1f} s behind the catalog" if behind else "up to date"
+    lag = _("{behind:.1f} s behind the catalog", behind=behind) if behind else _("up to date")
     photos = counted(freshness.pending, "photo", "photos")
-    pending = f"; {photos} pending embedding" if freshness.pending else ""
-    return f"index: {lag}{pending}"
+    pending = _("; {photos} pending embedding", photos=photos) if freshness.pending else ""
+    return _("index: {lag}{pending}", lag=lag, pending=pending)
 
 
 def _recall_line(item: operations.RecallEstimate) -> str:
-    filters = "without filter" if item.filter_class == "none" else f"{item.filter_class} filters"
-    line = (
-        f"recall at {item.k} ({item.plan}, {filters}): {item.recall:.3f},"
-        f" {item.lower:.3f} to {item.upper:.3f} by"
-        f" {counted(item.search_count, 'search', 'searches')}"
+    filters = (
+        _("without filter")
+        if item.filter_class == "none"
+        else _("{filter_class} filters", filter_class=item.filter_class)
+    )
+    line = _(
+        "recall at {k} ({plan}, {filters}): {recall:.3f}, {lower:.3f} to {upper:.3f} by {searches}",
+        k=item.k,
+        plan=item.plan,
+        filters=filters,
+        recall=item.recall,
+        lower=item.lower,
+        upper=item.upper,
+        searches=counted(item.search_count, "search", "searches"),
     )
     if item.ef_factor > 1:
         line += f"; ef ×{item.ef_factor:g}"
-    return line + "; BELOW THE FLOOR" if item.below_floor else line
+    return line + _("; BELOW THE FLOOR") if item.below_floor else line
 
 
 def count(value: int | None) -> str:
     """Write a count that may be unknown."""
-    return "not known" if value is None else f"{value:,}"
+    return _("not known") if value is None else f"{value:,}"
 
 
 def counted(number: int, one: str, many: str) -> str:
     """Write a number with its noun: 1 product, 2 products."""
-    return f"{number:,} {one if number == 1 else many}"
+    return f"{number:,} {npgettext('number', one, many, number)}"
 
 
 def _ms(value: timedelta | None) -> str:

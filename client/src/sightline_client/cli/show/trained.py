@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sightline_client.cli.language import _, later
 from sightline_client.cli.show import listings
 from sightline_client.cli.show.tables import plain
 from sightline_client.values.operations import Model
@@ -24,13 +25,13 @@ def model(value: Model) -> RenderableType:
     """Show the model's line, its recipe, its blend and the contribution of each part."""
     parts: list[RenderableType] = [listings.models([value])]
     if value.recipe is None:
-        parts.append(Text("It was trained by an older release, which stored no recipe."))
+        parts.append(Text(_("It was trained by an older release, which stored no recipe.")))
         return Group(*parts)
     parts.append(_recipe(value, value.recipe))
     if value.additions:
-        parts += [_additions(value.additions), Text(EXPLAINED, style="dim")]
+        parts += [_additions(value.additions), Text(_(EXPLAINED), style="dim")]
     else:
-        parts.append(Text("The contribution of each part was not measured."))
+        parts.append(Text(_("The contribution of each part was not measured.")))
     return Group(*parts)
 
 
@@ -39,41 +40,63 @@ def not_yet(version: str, models: Sequence[Model], evidence: str) -> RenderableT
     made = next((one for one in models if one.model_version == version), None)
     learned = ""
     if made is not None:
-        learned = (
-            f" It learned from {made.event_count:,} events of {made.shopper_count:,} shoppers about"
-            f" {made.product_count:,} products."
+        learned = _(
+            " It learned from {event_count:,} events of {shopper_count:,} shoppers about "
+            "{product_count:,} products.",
+            event_count=made.event_count,
+            shopper_count=made.shopper_count,
+            product_count=made.product_count,
         )
     return Group(
-        Text(f"Model {plain(version)} is trained and kept, and does not serve yet.{learned}"),
-        _serving(models),
-        Text(f"Evidence: {plain(evidence)}"),
         Text(
-            "Train again with more events: each night, or when their number has doubled. A "
-            "verdict needs at least 100 shoppers with a history who return in the last fifth of "
-            "the events."
+            _(
+                "Model {version} is trained and kept, and does not serve yet.{learned}",
+                version=plain(version),
+                learned=learned,
+            )
+        ),
+        _serving(models),
+        Text(_("Evidence: {evidence}", evidence=plain(evidence))),
+        Text(
+            _(
+                "Train again with more events: each night, or when their number has doubled. "
+                "A verdict needs at least 100 shoppers with a history who return in the last "
+                "fifth of the events."
+            )
         ),
         Text.assemble(
-            ("Fix: ", "bold"),
-            f"see the evidence with `sightline models evaluate {plain(version)} --show`; let it"
-            f" serve all the same with `sightline models promote {plain(version)} --force`.",
+            (_("Fix: "), "bold"),
+            _(
+                "see the evidence with `sightline models evaluate {version} --show`; let it "
+                "serve all the same with `sightline models promote {version} --force`.",
+                version=plain(version),
+            ),
         ),
     )
 
 
 def nothing_new(version: str) -> RenderableType:
     """Show the result of a training that trained nothing."""
-    return Text(f"Nothing has changed since model {plain(version)} was trained: no new model.")
+    return Text(
+        _(
+            "Nothing has changed since model {version} was trained: no new model.",
+            version=plain(version),
+        )
+    )
 
 
 def nothing_learned(models: Sequence[Model], why: str) -> RenderableType:
     """Show the result of a training that had too little data."""
     return Group(
-        Text(f"No model was trained: {plain(why)}."),
+        Text(_("No model was trained: {why}.", why=plain(why))),
         _serving(models),
         Text.assemble(
-            ("Fix: ", "bold"),
-            "import events with `sightline events import FILE`, or send them as they happen;"
-            " views, clicks and purchases affect answers at once. Train again tomorrow.",
+            (_("Fix: "), "bold"),
+            _(
+                "import events with `sightline events import FILE`, or send them as they "
+                "happen; views, clicks and purchases affect answers at once. Train again "
+                "tomorrow."
+            ),
         ),
     )
 
@@ -81,47 +104,50 @@ def nothing_learned(models: Sequence[Model], why: str) -> RenderableType:
 def _serving(models: Sequence[Model]) -> Text:
     serving = next((one.model_version for one in models if one.promoted), "")
     if serving:
-        return Text(f"Serving now: model {plain(serving)}.")
-    return Text("Serving now: no model yet; answers come from similarity and popularity.")
+        return Text(_("Serving now: model {serving}.", serving=plain(serving)))
+    return Text(_("Serving now: no model yet; answers come from similarity and popularity."))
 
 
-EXPLAINED = (
+EXPLAINED = later(
     "Measured by a separate fit on the earlier events of the evaluation's training part, against"
     " the later ones; differences with 95% intervals over shoppers."
 )
 
 
 def _recipe(value: Model, recipe: TrainingRecipe) -> Table:
-    table = Table(title="Recipe", title_justify="left", box=None, show_header=False)
+    table = Table(title=_("Recipe"), title_justify="left", box=None, show_header=False)
     for field in fields(recipe):
         given = getattr(recipe, field.name)
         if given is not None:
             text = ", ".join(given) if isinstance(given, tuple) else f"{given}"
             table.add_row(field.name.replace("_", " "), plain(text))
-    table.add_row("seed", str(value.seed))
+    table.add_row(_("seed"), str(value.seed))
     if value.search_trial_count:
-        table.add_row("best of", f"{value.search_trial_count} recipes")
+        table.add_row(
+            _("best of"),
+            _("{search_trial_count} recipes", search_trial_count=value.search_trial_count),
+        )
     if value.base_version:
-        table.add_row("continued from", plain(value.base_version))
+        table.add_row(_("continued from"), plain(value.base_version))
     weights = ", ".join(f"{part} {weight:g}" for part, weight in sorted(value.blend.items()))
-    table.add_row("blend", plain(f"{weights} ({value.blend_learned_from})"))
+    table.add_row(_("blend"), plain(f"{weights} ({value.blend_learned_from})"))
     return table
 
 
 def _additions(values: tuple[PartAddition, ...]) -> Table:
-    table = Table(title="Contribution of each part", title_justify="left", box=None)
-    table.add_column("part")
-    for name in ("with", "without", "adds", "95% interval", "people"):
+    table = Table(title=_("Contribution of each part"), title_justify="left", box=None)
+    table.add_column(_("part"))
+    for name in (_("with"), _("without"), _("adds"), _("95% interval"), _("people")):
         table.add_column(name, justify="right")
-    table.add_column("result")
+    table.add_column(_("result"))
     for one in values:
         table.add_row(
             plain(one.part),
             f"{one.metric} {one.with_it:.4f}",
             f"{one.without:.4f}",
             f"{one.addition:+.4f}",
-            f"{one.low:+.4f} to {one.high:+.4f}",
+            _("{low:+.4f} to {high:+.4f}", low=one.low, high=one.high),
             f"{one.shopper_count:,}",
-            WORDS[one.verdict],
+            _(WORDS[one.verdict]),
         )
     return table

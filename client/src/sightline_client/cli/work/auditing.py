@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from sightline_client.cli.language import _
 from sightline_client.client import SightlineClient
 from sightline_client.files import audit
 from sightline_client.files.audit import AuditSegment
@@ -34,7 +35,14 @@ async def _verified(
         check = check or ChainCheck(heads=heads)
         check.finish()
     except ChainBroken as error:
-        raise ChainBroken(f"{store}, catalog {client.catalog}: {error}") from None
+        raise ChainBroken(
+            _(
+                "{store}, catalog {catalog}: {error}",
+                store=store,
+                catalog=client.catalog,
+                error=error,
+            )
+        ) from None
     return _segment(store, client.catalog, check)
 
 
@@ -48,8 +56,13 @@ def verify_files(paths: Sequence[Path]) -> list[AuditSegment]:
         chain = segment.store, segment.catalog
         if ends.get(chain, segment.begin) != segment.begin:
             raise ChainBroken(
-                f"{path}: continues from entry {segment.begin.number}, but the archive before ends"
-                f" at {ends[chain].number}"
+                _(
+                    "{path}: continues from entry {number}, but the archive before ends at "
+                    "{ends_number}",
+                    path=path,
+                    number=segment.begin.number,
+                    ends_number=ends[chain].number,
+                )
             )
         ends[chain] = segment.end
         segments.append(segment)

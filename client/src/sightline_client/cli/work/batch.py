@@ -10,6 +10,7 @@ from rich.text import Text
 
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.cli.base import progress, running
+from sightline_client.cli.language import _
 from sightline_client.cli.show import tables
 from sightline_client.cli.work import asking
 from sightline_client.cli.work.patience import UNREACHABLE, Patience, reach
@@ -73,7 +74,10 @@ async def answer(
             yield _question(row, source.parent, client.catalog, top, currency)
 
     try:
-        with out.open("w", encoding="utf-8") as file, progress.meter("asking", table.total) as bar:
+        with (
+            out.open("w", encoding="utf-8") as file,
+            progress.meter(_("asking"), table.total) as bar,
+        ):
             ahead = read_ahead(questions(), _weight)
             async for question, result in in_flight(ahead, ask, side_by_side):
                 line = _line(question.row, result)
@@ -83,7 +87,9 @@ async def answer(
                 bar.at(table.done, rows=outcome.answered + outcome.failed, refused=outcome.failed)
     except SightlineError:
         done = tables.counted(outcome.answered + outcome.failed, "line is", "lines are")
-        running.say(Text(f"{done} done and kept in {tables.plain(str(out))}."))
+        running.say(
+            Text(_("{done} done and kept in {out}.", done=done, out=tables.plain(str(out))))
+        )
         raise
     finally:
         table.close()

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.option_groups import OptionGroup
+from sightline_client.cli.language import _
 from sightline_client.cli.show.tables import plain
 from sightline_client.files.conversion import Shape, Shaped
 from sightline_client.files.mapping import ColumnMap, Mapped, column_map
@@ -122,7 +123,7 @@ class FileLayout:
     def _reading(self, path: Path, given: FileColumns, certain: Mapping[str, str]) -> Reading:
         pairs = given.map or []
         fixed = column_map((), given.constants or (), self.known)
-        names, _ = look(path, self.known, given.encoding)
+        names = look(path, self.known, given.encoding)[0]
         if pairs == [NONE]:
             _forget(names)
             pairs = []
@@ -145,8 +146,18 @@ class FileLayout:
         before = ColumnMap() if own else _last(names)
         if before:
             pairs_then = ", ".join(f"{theirs}={ours}" for theirs, ours in before.columns.items())
-            hint = "(--map none forgets them)"
-            running.say(Text(plain(f"Columns as in the last run: {pairs_then} {hint}.")))
+            hint = _("(--map none forgets them)")
+            running.say(
+                Text(
+                    plain(
+                        _(
+                            "Columns as in the last run: {pairs_then} {hint}.",
+                            pairs_then=pairs_then,
+                            hint=hint,
+                        )
+                    )
+                )
+            )
         constants = {**before.constants, **fixed.constants}
         return Reading(map=ColumnMap(before.columns, constants), encoding=given.encoding)
 
@@ -155,15 +166,18 @@ class FileLayout:
             return None
         if wanted and wanted not in self.shapes:
             known = ", ".join([*self.shapes, NONE])
-            raise FileRefused(f"{wanted!r} is not a known shape", f"known shapes: {known}")
+            raise FileRefused(
+                _("{wanted!r} is not a known shape", wanted=wanted),
+                _("known shapes: {known}", known=known),
+            )
         if wanted:
             return self.shapes[wanted]
         if own:
             return None
         found = shape_of(names, self.shapes)
         if found is not None:
-            hint = "(--shape none to read it as it is)"
-            running.say(Text(f"Read as an export of {found.of} {hint}."))
+            hint = _("(--shape none to read it as it is)")
+            running.say(Text(_("Read as an export of {of} {hint}.", of=found.of, hint=hint)))
         return found
 
     def _proposal(
@@ -177,7 +191,9 @@ class FileLayout:
         ours = [name for name in found.columns.values() if name in self.known]
         if not ours:
             return ""
-        return f"; or read it as it looks, with --map guess: {', '.join(words(found))}"
+        return _(
+            "; or read it as it looks, with --map guess: {found}", found=", ".join(words(found))
+        )
 
 
 # The last run's choice

@@ -9,12 +9,13 @@ from rich.text import Text
 
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.language import _
 from sightline_client.cli.show import tables
 
 
 def refused(count: int) -> str:
     """Return the end of a summary; "." = no row was rejected."""
-    return f"; {count:,} rejected." if count else "."
+    return _("; {count:,} rejected.", count=count) if count else _(".")
 
 
 def show(
@@ -42,5 +43,5 @@ def show(
         words += ["--ignore", column]
     words += ["--catalog", suite.catalog] if suite.catalog != options.DEFAULT_CATALOG else []
     words += ["--target", suite.target] if suite.target != options.DEFAULT_TARGET else []
-    head = f"Fix {tables.plain(str(rejected))}, then run: "
+    head = _("Fix {rejected}, then run: ", rejected=tables.plain(str(rejected)))
     running.show(Text(head + tables.plain(shlex.join(words))), whole_lines=True)

@@ -15,6 +15,7 @@ from sightline.gateway.v1.user_event_service_pb2 import PurgeEventsResponse
 from sightline_client.cli import failures
 from sightline_client.cli.base import progress, running
 from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.language import _
 from sightline_client.cli.show import listings, tables
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
@@ -28,7 +29,7 @@ R = TypeVar("R", PurgeProductsResponse, PurgeEventsResponse)
 
 async def follow(client: SightlineClient, job_id: str) -> job_pb2.Job:
     """Show the progress of a job until it ends, and return it."""
-    with progress.meter(f"job {job_id}") as bar:
+    with progress.meter(_("job {job_id}", job_id=job_id)) as bar:
         async for job in client.watch_job(job_id):
             bar.at(job.done, job.total)
     return await get(client, job_id)
@@ -45,7 +46,16 @@ def ended_well(job: Job) -> bool:
     if job.state is JobState.SUCCEEDED:
         return True
     why = "" if job.error is None else f": {job.error}"
-    running.say(Text(f"Job {tables.plain(job.job_id)} ended as {job.state}{tables.plain(why)}"))
+    running.say(
+        Text(
+            _(
+                "Job {job_id} ended as {state}{why}",
+                job_id=tables.plain(job.job_id),
+                state=job.state,
+                why=tables.plain(why),
+            )
+        )
+    )
     for line in failures.fix(job.error) if job.error is not None else ():
         running.say(line)
     return False
@@ -122,7 +132,7 @@ def check_promotion(what: str, *, promote: bool, force: bool, wait: bool) -> Non
     it."""
     if promote and not wait:
         raise typer.BadParameter(
-            f"--promote requires waiting for the {what}", param_hint="--promote"
+            _("--promote requires waiting for the {what}", what=_(what)), param_hint="--promote"
         )
     if force and not promote:
-        raise typer.BadParameter("it requires --promote", param_hint="--force")
+        raise typer.BadParameter(_("it requires --promote"), param_hint="--force")

@@ -12,6 +12,7 @@ from rich.text import Text
 from sightline.common.v1 import import_pb2, product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client.cli.base import progress, running
+from sightline_client.cli.language import _
 from sightline_client.cli.show.tables import counted, plain
 from sightline_client.cli.work import following
 from sightline_client.cli.work.columns import FileColumns, FileLayout
@@ -92,14 +93,28 @@ def open_file(path: Path, images: Path | None, columns: FileColumns) -> ImportSo
     """Open a table of products. Photos are searched beside it unless ``images`` names their
     folder; if it does and the table names none, those named by the products' ids are taken."""
     table = ROWS.open(path, columns)
-    with progress.meter(f"looking at {path.name}", path.stat().st_size, stays=False) as bar:
+    with progress.meter(
+        _("looking at {name}", name=path.name), path.stat().st_size, stays=False
+    ) as bar:
         content = fingerprint(path, bar.at)
     if isinstance(table, Mapped | Shaped):  # another mapping makes another import
         content = hashlib.sha256(f"{content} {table.how}".encode()).hexdigest()[:32]
     by_id = images is not None and not _names_photos(path, table, columns)
     if by_id:
-        where = f"in {images} with their ids as names, such as 7.jpg or 7/front.jpg"
-        running.say(Text(plain(f"{path.name} names no photos: products get those {where}.")))
+        where = _(
+            "in {images} with their ids as names, such as 7.jpg or 7/front.jpg", images=images
+        )
+        running.say(
+            Text(
+                plain(
+                    _(
+                        "{name} names no photos: products get those {where}.",
+                        name=path.name,
+                        where=where,
+                    )
+                )
+            )
+        )
     return ImportSource(path, table, PhotoFolder(images or path.parent, by_id=by_id), content)
 
 
@@ -113,7 +128,7 @@ def _names_photos(path: Path, table: RowTable, columns: FileColumns) -> bool:
 
 def open_folder(path: Path) -> ImportSource:
     """Open a folder of photos, one product a photo."""
-    with progress.meter(f"looking for photos in {path.name}", stays=False) as bar:
+    with progress.meter(_("looking for photos in {name}", name=path.name), stays=False) as bar:
         tree = PhotoTree(path, lambda found: bar.at(0, rows=found))
     return ImportSource(path.resolve(), tree, PhotoFolder(path), tree.fingerprint)
 
@@ -122,7 +137,7 @@ def open_pages(
     folder: Path, sitemap: Path | None, images: Path | None, columns: FileColumns
 ) -> ImportSource:
     """Open the saved pages of a folder, or those that a sitemap names."""
-    with progress.meter(f"looking for pages in {folder.name}", stays=False) as bar:
+    with progress.meter(_("looking for pages in {name}", name=folder.name), stays=False) as bar:
         pages = ProductPages(folder, None, sitemap, lambda found: bar.at(0, rows=found))
     table = ROWS.over(pages, columns, "schema-org")
     content = pages.fingerprint
@@ -137,11 +152,25 @@ async def run(client: SightlineClient, source: ImportSource, plan: ImportPlan) -
     outcome, since = ImportOutcome(), time.monotonic()
     state = await _open(client, source, plan)
     if state.closed:
-        running.say(Text(f"Import {plain(state.import_id)} is already complete: nothing to do."))
+        running.say(
+            Text(
+                _(
+                    "Import {import_id} is already complete: nothing to do.",
+                    import_id=plain(state.import_id),
+                )
+            )
+        )
         outcome.closing.state.CopyFrom(state)
         return outcome
     if state.rows_done:
-        running.say(Text(f"Continuing after row {state.rows_done:,} of an earlier run."))
+        running.say(
+            Text(
+                _(
+                    "Continuing after row {rows_done:,} of an earlier run.",
+                    rows_done=state.rows_done,
+                )
+            )
+        )
     await _send(client, source, plan, state, outcome)
     if plan.mode is ImportMode.FULL and not await _may_close(
         client, state.import_id, plan, outcome
@@ -159,7 +188,7 @@ async def _advise(client: SightlineClient) -> None:
     """Say what to do if the catalog has outgrown its engine."""
     with suppress(SightlineError):  # the import is over either way
         for line in (await client.status()).advice:
-            running.say(Text(f"This catalog has outgrown its engine: {plain(line)}."))
+            running.say(Text(_("This catalog has outgrown its engine: {line}.", line=plain(line))))
 
 
 async def check(client: SightlineClient, source: ImportSource, plan: ImportPlan) -> ImportOutcome:
@@ -170,7 +199,7 @@ async def check(client: SightlineClient, source: ImportSource, plan: ImportPlan)
         await reach(client)
     rejected = Rejected(source.path, source.table)
     with SeenIds() as seen, SeenIds() as held, SharedPhotos() as shared:
-        with progress.meter("checking", source.table.total) as bar:
+        with progress.meter(_("checking"), source.table.total) as bar:
             lines = _lines(source, seen, shared, 0, ask_again=False, read=False)
             async for line in read_ahead(lines, _weight):
                 outcome.rows += 1
@@ -193,7 +222,7 @@ async def check(client: SightlineClient, source: ImportSource, plan: ImportPlan)
 async def _absent(client: SightlineClient, held: SeenIds) -> catalog_pb2.CloseImportResponse:
     """Count the products of the catalog that have none of these ids, and name some."""
     found = catalog_pb2.CloseImportResponse()
-    with progress.meter("comparing with the catalog", stays=False) as bar:
+    with progress.meter(_("comparing with the catalog"), stays=False) as bar:
         seen = 0
         async for product in client.list_products():
             seen += 1
@@ -218,10 +247,12 @@ async def _open(
         )
         state = await client.calls(client.calls.catalog.OpenImport, request, client.timeout)
         if run_number == 2 and not plan.import_id:
-            running.say(Text("This content was imported before: its products are written again."))
+            running.say(
+                Text(_("This content was imported before: its products are written again."))
+            )
         if plan.import_id or not state.closed:
             return state
-    raise bad("--import-id", "this content was imported too often: give an id with --import-id")
+    raise bad("--import-id", _("this content was imported too often: give an id with --import-id"))
 
 
 async def _send(
@@ -246,7 +277,7 @@ async def _send(
         with (
             SeenIds() as seen,
             SharedPhotos() as shared,
-            progress.meter("importing", source.table.total) as bar,
+            progress.meter(_("importing"), source.table.total) as bar,
         ):
             rows = _lines(source, seen, shared, state.rows_done, ask_again=again)
             lines = read_ahead(rows, _weight)
@@ -296,14 +327,18 @@ def _report_photos(source: ImportSource, shared: SharedPhotos) -> None:
     products, which may be intended."""
     if source.photos.by_id and shared.lacking:
         have = counted(shared.lacking, "product has", "products have")
-        running.say(Text(f"{have} no photo there with the id as its name."))
+        running.say(Text(_("{have} no photo there with the id as its name.", have=have)))
     if shared.count:
         have = counted(shared.count, "product has", "products have")
         running.say(
             Text(
-                f"{have} a photo that another one has ({plain(shared.example)}): products with the"
-                " same photo take one place in an answer. Give each its own, or leave images empty"
-                " where the photo is a placeholder."
+                _(
+                    "{have} a photo that another one has ({example}): products with the same "
+                    "photo take one place in an answer. Give each its own, or leave images "
+                    "empty where the photo is a placeholder.",
+                    have=have,
+                    example=plain(shared.example),
+                )
             )
         )
 
@@ -325,10 +360,10 @@ def report_row(count: int, row: Row, error: SightlineError, item_id: str) -> Non
         name = f" ({plain(item_id)})" if item_id else ""
         place = f", {plain(row.place)}" if row.place else ""
         head = f"{place}{name}: {plain(error.reason)}: "
-        text = Text.assemble((f"Row {row.number:,}", "bold"), head)
+        text = Text.assemble((_("Row {number:,}", number=row.number), "bold"), head)
         running.say(text.append(plain(problem(error))))
     elif count == SHOWN + 1:
-        running.say(Text("… more rejected rows are in their file."))
+        running.say(Text(_("… more rejected rows are in their file.")))
 
 
 async def _may_close(
@@ -338,16 +373,18 @@ async def _may_close(
     request = catalog_pb2.CloseImportRequest(
         catalog_id=client.catalog, import_id=import_id, dry_run=True
     )
-    with progress.meter("counting what is not in the file", stays=False):
+    with progress.meter(_("counting what is not in the file"), stays=False):
         outcome.closing = await _closed(client, request)
     _report_deletion(outcome.closing)
     if outcome.unnamed and outcome.closing.delete_count and not plan.force:
         rows = counted(outcome.unnamed, "rejected row has", "rejected rows have")
         running.say(
             Text(
-                f"Nothing is deleted: {rows} no"
-                " readable id, and may belong to these products. Fix the file, or run the command"
-                " again with --force."
+                _(
+                    "Nothing is deleted: {rows} no readable id, and may belong to these "
+                    "products. Fix the file, or run the command again with --force.",
+                    rows=rows,
+                )
             )
         )
         return False
@@ -375,8 +412,12 @@ async def _closed(
 
 def _report_deletion(closing: catalog_pb2.CloseImportResponse) -> None:
     if not closing.delete_count:
-        running.say(Text("Every product of the catalog is in the file: nothing to delete."))
+        running.say(Text(_("Every product of the catalog is in the file: nothing to delete.")))
         return
     some = ", ".join(plain(product_id) for product_id in closing.sample_product_ids[:_SAMPLE])
     gone = counted(closing.delete_count, "product", "products")
-    running.say(Text(f"To be deleted, as missing from the file: {gone}, e.g. {some}"))
+    running.say(
+        Text(
+            _("To be deleted, as missing from the file: {gone}, e.g. {some}", gone=gone, some=some)
+        )
+    )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from sightline_client.cli.language import _
 from sightline_client.files.model import FileRefused
 
 PREFIX = "slk_"
@@ -60,8 +61,8 @@ def append(path: Path, name: str, entry: str) -> None:
     held = path.read_text("utf-8", "replace") if path.exists() else ""
     if name in _names(path, held):
         raise FileRefused(
-            f"{path}: already has a key {name}",
-            "use another --name, or delete that key from the file",
+            _("{path}: already has a key {name}", path=path, name=name),
+            _("use another --name, or delete that key from the file"),
         )
     between = "\n" if held and not held.endswith("\n\n") else ""
     between += "\n" if held and not held.endswith("\n") else ""
@@ -77,8 +78,8 @@ def write_token(path: Path, token: str) -> None:
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _NEW_FILE)
     except FileExistsError:
         raise FileRefused(
-            f"{path}: already exists, and others may have opened it",
-            "name another --out, or remove that file",
+            _("{path}: already exists, and others may have opened it", path=path),
+            _("name another --out, or remove that file"),
         ) from None
     with open(opened, "w", encoding="ascii") as file:
         file.write(f"{token}\n")
@@ -90,5 +91,6 @@ def _names(path: Path, text: str) -> set[object]:
         return {key.get("name") for key in tomllib.loads(text).get("keys", [])}
     except (ValueError, AttributeError, TypeError) as error:
         raise FileRefused(
-            f"{path}: invalid file of keys ({error})", "fix it, or name another --file"
+            _("{path}: invalid file of keys ({error})", path=path, error=error),
+            _("fix it, or name another --file"),
         ) from None

@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 
 from sightline.common.v1 import event_pb2, product_pb2
 from sightline.ranker.v1 import evaluation_pb2
+from sightline_client.cli.language import _, later
 from sightline_client.errors import SightlineError
 from sightline_client.files import events as event_rows
 from sightline_client.files import products as product_rows
@@ -27,7 +28,6 @@ from sightline_client.files.opening import open_table
 from sightline_client.files.photos import PhotoFolder
 
 GROUP = "sightline.evaluate"
-INSTALL = "use a clone of the project, where `make setup` installs it, or evaluate in a suite:"
 
 M = TypeVar("M", bound=Message)
 
@@ -56,8 +56,11 @@ def evaluator() -> Evaluate:
             continue  # the package is installed without its extra
         return found
     raise FileRefused(
-        "no package that trains and evaluates models is installed",
-        f"{INSTALL} sightline models evaluate --target HOST:PORT",
+        _("no package that trains and evaluates models is installed"),
+        _(
+            "use a clone of the project, where `make setup` installs it, or evaluate in a suite:"
+            " sightline models evaluate --target HOST:PORT"
+        ),
     )
 
 
@@ -67,7 +70,7 @@ def read_events(path: Path, ignore: Sequence[str]) -> list[event_pb2.Event]:
     def event(row: Cells) -> event_pb2.Event:
         made = event_rows.event(row)
         if not made.HasField("event_time"):
-            raise bad("time", "is missing: events are split by time")
+            raise bad("time", _("is missing: events are split by time"))
         return made
 
     return list(_read(path, event_rows.COLUMNS, event_rows.NEEDED, ignore, event))
@@ -96,13 +99,29 @@ def _read(
     try:
         for row in table.rows():
             if row.error is not None:
-                raise FileRefused(f"{path.name}, row {row.number}: {row.error}", _FIX)
+                raise FileRefused(
+                    _(
+                        "{name}, row {number}: {error}",
+                        name=path.name,
+                        number=row.number,
+                        error=row.error,
+                    ),
+                    _(_FIX),
+                )
             try:
                 yield made(row.cells)
             except SightlineError as error:
-                raise FileRefused(f"{path.name}, row {row.number}: {error}", _FIX) from None
+                raise FileRefused(
+                    _(
+                        "{name}, row {number}: {error}",
+                        name=path.name,
+                        number=row.number,
+                        error=error,
+                    ),
+                    _(_FIX),
+                ) from None
     finally:
         table.close()
 
 
-_FIX = "fix the row: `sightline events import` and `products import` list all invalid rows"
+_FIX = later("fix the row: `sightline events import` and `products import` list all invalid rows")

@@ -7,6 +7,7 @@ from typing import TypeVar
 from rich.text import Text
 
 from sightline_client.cli.base import running
+from sightline_client.cli.language import _
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
 from sightline_client.transport.pipeline import patiently
@@ -48,7 +49,9 @@ class Patience:
             return
         self._reported_at = now
         why = (
-            "The suite does not answer" if error.reason == UNREACHABLE else "The suite is not ready"
+            _("The suite does not answer")
+            if error.reason == UNREACHABLE
+            else _("The suite is not ready")
         )
         head = f"{why} ({error.reason or error.code.name}): "
-        running.say(Text(f"{head}trying for {left:,.0f} s more."))
+        running.say(Text(_("{head}trying for {left:,.0f} s more.", head=head, left=left)))

@@ -4,6 +4,8 @@ import importlib.util
 import subprocess
 import sys
 
+from sightline_client.cli.language import _
+
 PROCESSES = {
     "gateway": "gateway",
     "embedder": "embedder",
@@ -20,7 +22,7 @@ def check(name: str) -> tuple[str, bool]:
     starting it."""
     module = PROCESSES[name]
     if importlib.util.find_spec(module.partition(".")[0]) is None:
-        return "is not installed here: run the command where it is installed", False
+        return _("is not installed here: run the command where it is installed"), False
     done = subprocess.run(
         [sys.executable, "-m", module, "--check"], capture_output=True, text=True, check=False
     )

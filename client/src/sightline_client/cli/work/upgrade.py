@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from sightline_client.cli.language import _, later
 from sightline_client.cli.work import following
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
@@ -57,7 +58,7 @@ class Upgrade:
             yield result
         finally:
             took = time.monotonic() - clock
-            self.steps.append(Step(begun, name, " ".join(result) or "did not finish", took))
+            self.steps.append(Step(begun, name, " ".join(result) or _("did not finish"), took))
 
 
 async def upgrade(client: SightlineClient, space: str, version: str, made: Upgrade) -> None:
@@ -72,14 +73,18 @@ async def upgrade(client: SightlineClient, space: str, version: str, made: Upgra
     active = next((each for each in listed if each.active), None)
     if active is not None and active.space_version == wanted:
         made.generation, made.done = active, True
-        async with made.step("look") as result:
-            result.append(f"{active.name} has this version and is active: nothing to do")
+        async with made.step(later("look")) as result:
+            result.append(
+                _("{name} has this version and is active: nothing to do", name=active.name)
+            )
         return
     begun = [each for each in listed if each.space_version == wanted and not each.active]
-    async with made.step("create") as result:
+    async with made.step(later("create")) as result:
         if begun:
             generation = begun[-1]
-            result.append(f"{generation.name} exists, {generation.state.lower()}")
+            result.append(
+                _("{name} exists, {state}", name=generation.name, state=generation.state.lower())
+            )
         else:
             generation = await _create(client, space, wanted, active)
             result.append(f"{generation.name}, {generation.dimension}-d")
@@ -88,9 +93,15 @@ async def upgrade(client: SightlineClient, space: str, version: str, made: Upgra
         made.done = True
         return
     if await _backfilled(client, generation, made) and await _verified(client, generation, made):
-        async with made.step("activate") as result:
+        async with made.step(later("activate")) as result:
             made.generation = await client.activate_generation(generation.name)
-            result.append(f"{generation.name} instead of {active.name if active else 'nothing'}")
+            result.append(
+                _(
+                    "{name} instead of {former}",
+                    name=generation.name,
+                    former=active.name if active else _("nothing"),
+                )
+            )
         made.done = True
 
 
@@ -125,15 +136,17 @@ async def _backfilled(client: SightlineClient, generation: Generation, made: Upg
     """Backfill a generation that lacks photos. Return whether it holds all of them."""
     if generation.state is not GenerationState.BUILDING:
         return True
-    async with made.step("backfill") as result:
+    async with made.step(later("backfill")) as result:
         job = await _done(client, await client.backfill_generation(generation.name))
-        result.append(f"{job.done:,} of {job.total:,} photos" + _bad_end(job))
+        result.append(
+            _("{done:,} of {total:,} photos", done=job.done, total=job.total) + _bad_end(job)
+        )
     return following.ended_well(job)
 
 
 async def _verified(client: SightlineClient, generation: Generation, made: Upgrade) -> bool:
     """Verify a generation. Return whether it passed."""
-    async with made.step("verify") as result:
+    async with made.step(later("verify")) as result:
         job = await _done(client, await client.verify_generation(generation.name))
         if not following.ended_well(job):
             result.append(_bad_end(job).strip(", "))
@@ -142,7 +155,7 @@ async def _verified(client: SightlineClient, generation: Generation, made: Upgra
         made.generation = next(each for each in listed if each.name == generation.name)
         found = made.generation.verification
         passed = found is not None and found.passed
-        result.append("passed" if passed else "failed")
+        result.append(_("passed") if passed else _("failed"))
         if found is not None:
             result.append(_found(found))
     return passed
@@ -153,12 +166,20 @@ async def _done(client: SightlineClient, job: Job) -> Job:
 
 
 def _found(value: Verification) -> str:
-    figures = [f"recall at {value.k:,} {value.recall:.4f}"]
+    figures = [_("recall at {k:,} {recall:.4f}", k=value.k, recall=value.recall)]
     if value.filtered_recall is not None:
-        figures.append(f"under a filter {value.filtered_recall:.4f}")
-    figures.append(f"{value.sample_count:,} photos agree to {value.least_agreement:.4f}")
+        figures.append(
+            _("under a filter {filtered_recall:.4f}", filtered_recall=value.filtered_recall)
+        )
+    figures.append(
+        _(
+            "{sample_count:,} photos agree to {least_agreement:.4f}",
+            sample_count=value.sample_count,
+            least_agreement=value.least_agreement,
+        )
+    )
     return f"({', '.join(figures)})"
 
 
 def _bad_end(job: Job) -> str:
-    return "" if job.state is JobState.SUCCEEDED else f", ended as {job.state}"
+    return "" if job.state is JobState.SUCCEEDED else _(", ended as {state}", state=job.state)
