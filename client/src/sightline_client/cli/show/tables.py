@@ -366,9 +366,7 @@ def score_note(value: answers.ScoreNote) -> Text:
     became = _(SCORE_NOTES[value.cause])
     if value.product_count:
         became += f" ({counted(value.product_count, 'candidate', 'candidates')})"
-    return Text(
-        _("Score {part}: {became}", part=plain(value.part), became=became), style="yellow"
-    )
+    return Text(_("Score {part}: {became}", part=plain(value.part), became=became), style="yellow")
 
 
 def poor(value: answers.Recommendations) -> str:
