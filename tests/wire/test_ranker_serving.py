@@ -84,9 +84,9 @@ COLOURS = Content(
     ("tag=dry", "tag=red"),
     np.array([[0, 1]]),
     vectors=np.array([[0.5, 0.0], [2.0, 0.0], [0.25, 0.0]], np.float32),
-    usual=np.array([1.0, 0.0], np.float32),
+    usual=np.array([1.0, -1.0], np.float32),
     sources=np.array([0]),
-    source_vectors=np.array([[3.0, 0.0]], np.float32),
+    source_vectors=np.array([[3.0, -0.5]], np.float32),
     rows=np.zeros(0, np.int64),
     row_vectors=np.zeros((0, 2), np.float32),
 )
@@ -99,7 +99,7 @@ async def test_a_product_that_came_after_the_training_is_ranked_by_its_features_
     key = pseudonyms.load(serving.folder / "key", create=False)
     made = learned(key.of("default", Shopper(Identity.USER, USER)))
     blend = {**made.blend, "content": 1.0}
-    vectors = np.array([[1.0, 0.0]], np.float32)
+    vectors = np.array([[1.0, -0.5]], np.float32)
     await promoted(
         serving,
         replace(made, version="lfm-2", blend=blend, content=COLOURS, actor_contents=vectors),
@@ -107,12 +107,13 @@ async def test_a_product_that_came_after_the_training_is_ranked_by_its_features_
     late = [product("late-red", tags=("dry", "red")), product("late-odd", tags=("still",))]
     shown, weights = [product("r0"), *late], {"content": 1.0}
     answer = await serving.rank(shown, weights, shopper=ANN, explain=True)
-    assert parts_of(answer, "late-red") == {"content": pytest.approx(0.5 + 2.0 + 0.25 - 1.0)}
-    assert parts_of(answer, "r0") == parts_of(answer, "late-odd") == {"content": 0}
+    assert parts_of(answer, "late-red") == {"content": pytest.approx(0.5 + 2.0 + 0.25 - 1.0 - 0.5)}
+    assert parts_of(answer, "late-odd") == {"content": -0.5}
+    assert parts_of(answer, "r0") == {"content": 0}
     assert answer.product_ids[0] == "late-red"
     await serving.append(event("r0", "CLICK", shopper=BEN))
     answer = await serving.rank(shown, weights, shopper=BEN)
-    assert parts_of(answer, "late-red") == {"content": pytest.approx(3 * 1.75)}
+    assert parts_of(answer, "late-red") == {"content": pytest.approx(3 * 1.75 - 0.5)}
 
 
 async def promoted(suite: Suite, made: Model) -> None:

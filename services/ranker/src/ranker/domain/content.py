@@ -3,6 +3,7 @@
 A product that no shopper liked in training has no row of item-to-item weights. Its vector c_i is
 the sum of the vectors of its features and of pairs of them, less their usual sum; a shopper's
 vector p is the sum of the vectors of liked products. Their inner product is the predicted score.
+The last component is the level of new products: 1 for each of them, 0 in the vectors of features.
 """
 
 from collections.abc import Mapping, Sequence
@@ -60,10 +61,11 @@ class Content:
         return known + [pairs[pair] for pair in combinations(known, 2) if pair in pairs]
 
     def of(self, products: Sequence[Sequence[str]]) -> Floats:
-        """Return the vectors of products with these features, (products, width); zeros if none of
-        a product's features is known."""
+        """Return the vectors of products with these features, (products, width); the level alone
+        if none of a product's features is known."""
         made = [self.made_of(features) for features in products]
         found = np.zeros((len(products), len(self.usual)), np.float32)
+        found[:, -1] = 1
         known = [row for row, places in enumerate(made) if places]
         if known:
             starts = np.cumsum([0, *(len(made[row]) for row in known[:-1])])

@@ -97,9 +97,16 @@ def test_scores_of_new_products_are_those_of_a_regression_of_ease_on_features() 
     assert model.actor_contents is not None
     assert model.content.rows.tolist() == list(range(LIKED, LIKED + NEW))
     order = [model.actor_rows[f"s{one:02}"] for one in range(SHOPPERS)]
-    scores = model.actor_contents[order] @ model.content.row_vectors.T
+    shoppers, new = model.actor_contents[order], model.content.row_vectors
+    scores = shoppers[:, :-1] @ new[:, :-1].T
     size = np.abs(wanted).max() / np.abs(scores).max()
     np.testing.assert_allclose(size * scores, wanted, atol=1e-5 * np.abs(wanted).max())
+    counts, weights = likes().sum(axis=0), ease(likes())
+    rare = weights[:, counts <= np.quantile(counts, content.RARE)].mean(axis=1)
+    level = content.LEVEL * likes() @ (rare - weights.mean(axis=1))
+    np.testing.assert_allclose(size * shoppers[:, -1], level, atol=1e-5 * np.abs(level).max())
+    assert (level < 0).all()
+    assert (new[:, -1] == 1).all()
 
 
 def test_only_the_most_popular_products_speak_but_all_are_learned_from(
@@ -179,11 +186,12 @@ def test_a_product_that_came_after_the_training_counts_like_one_of_its_kind(
     whole = sum(found.parts.values())
     np.testing.assert_allclose(found.raw_scores, whole, atol=1e-9)
     assert all(value[row] == 0 for row in range(LIKED))
-    assert value[len(PRODUCTS) + 1] == 0, "no feature of it is known"
+    usual = value[len(PRODUCTS) + 1]
+    assert usual < 0, "no feature of it is known"
     likes_war = actor != "s00"
-    assert (value[len(PRODUCTS)] > 0) is likes_war
+    assert (value[len(PRODUCTS)] > usual) is likes_war
     alike = [n for n in range(LIKED, LIKED + NEW) if n % 2]
-    assert all((value[row] > 0) is likes_war for row in alike)
+    assert all((value[row] > usual) is likes_war for row in alike)
 
 
 def test_nothing_is_said_where_all_candidates_were_liked() -> None:
@@ -217,7 +225,8 @@ def test_features_and_pairs_sum_to_the_part_and_the_strongest_is_the_reason() ->
         assert sum(gain for _, gain in made_of) == pytest.approx(value, abs=1e-6 * size + 1e-12)
     place = found.rows.tolist().index(len(PRODUCTS))
     assert {"tag=war", "tag=long & tag=war"} <= {name for name, _ in split[place]}
-    only = replace(found, parts={parts.CONTENT: found.parts[parts.CONTENT]})
+    above = found.parts[parts.CONTENT] + 1  # parts below 0 give no reason
+    only = replace(found, parts={parts.CONTENT: above})
     (reason,) = explain(Evidence(SHOWN, only, shopper, MODEL, factors), "en")[place]
     assert (reason.code, reason.text) == ("MATCHES_TASTE", "Fits your taste: war")
 

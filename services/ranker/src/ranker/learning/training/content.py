@@ -14,6 +14,9 @@ over all liked products i. Rows of W and C belong to the most popular liked prod
 takes memory and time that grow with their square and cube; columns to all. Only W A is computed:
 ``P Xᵀ(X A) − P diag(γ) A``. The singular vectors of C give products and features short vectors.
 
+So that new products do not push liked ones down, the scores are lowered to the level of the
+products with fewest likes: ``− x_u · (mean W_i − mean W_rare)``, the last component of all vectors.
+
 λ is chosen, and the use of features tested, by leave-one-out: each product is predicted from all
 others, and errors are measured in shoppers' scores. docs/research/quality.md has the experiments.
 """
@@ -43,6 +46,9 @@ WIDTH = 64
 """Maximum number of components of a vector; 16 and 32 cost .009 and .004 of AUC."""
 SHOPPERS, PRODUCTS = 500, 5_000
 """Maximum number of shoppers and products of the leave-one-out test, evenly sampled."""
+RARE, LEVEL = 0.25, 2.0
+"""Share of the products, those with fewest likes, whose level of scores new products have, and how
+often it is counted: without it, new products push liked ones down (docs/research/quality.md)."""
 SIZE = 0.99
 """Quantile of the scores' sizes that becomes 1."""
 
@@ -93,11 +99,12 @@ def learn_content(
     sources, axes = left[:, :WIDTH] * sizes[:WIDTH], right[:WIDTH].T
     products = described.values @ axes - usual @ axes
     size = _size(likes, weights.columns, sources, products[affinities.items])
+    sources = np.hstack([sources, LEVEL * weights.level(likes)[:, None]])
     content = Content(
         names=described.names,
         pairs=described.pairs,
-        vectors=_single(axes / described.size),
-        usual=_single(usual @ axes),
+        vectors=_single(np.pad(axes / described.size, ((0, 0), (0, 1)))),
+        usual=_single(np.append(usual @ axes, -1.0)),
         sources=affinities.items[weights.columns],
         source_vectors=_single(sources / size),
         **_new(described, affinities.items, products),
@@ -164,6 +171,16 @@ class _Weights:
         moved -= self.own[:, None] * (values[self.columns].toarray() - usual)
         found: Doubles = self.inverse @ moved
         return found
+
+    def level(self, likes: Any) -> Doubles:
+        """Return each source's mean weight to the quarter of the products with fewest likes, less
+        that to all products, (sources,)."""
+        import scipy.sparse as sp
+
+        counts = np.asarray(likes.sum(axis=0)).ravel()
+        rare = counts <= np.quantile(counts, RARE)
+        share = sp.csr_matrix((rare / rare.sum() - 1 / len(counts))[:, None])
+        return self.times(likes, share, np.zeros(1)).ravel()
 
     def scores(self, likes: Any, shoppers: Ints, products: Ints) -> Doubles:
         """Return the scores x_u · W_i, (products, shoppers)."""
@@ -242,11 +259,14 @@ def _size(likes: Any, columns: Ints, sources: Doubles, products: Doubles) -> flo
 
 
 def _new(described: _Described, liked: Ints, products: Doubles) -> dict[str, Any]:
-    """Return the products that nobody liked and that have a known feature, with their vectors."""
+    """Return the products that nobody liked, with their vectors."""
     known = np.diff(described.values.indptr) > 0
-    known[liked] = False
-    rows = np.flatnonzero(known)
-    return {"rows": rows, "row_vectors": _single(products[rows])}
+    rows = np.setdiff1d(np.arange(len(products)), liked)
+    vectors = np.where(known[rows, None], products[rows], 0.0)
+    return {
+        "rows": rows,
+        "row_vectors": _single(np.pad(vectors, ((0, 0), (0, 1)), constant_values=1.0)),
+    }
 
 
 def _single(values: Doubles) -> Floats:
