@@ -1,14 +1,16 @@
-"""Gain and cost of diversity, de-biasing and caps: re-ranked lists on MovieLens-100k.
+"""Gain and cost of diversity, calibration, de-biasing and caps: re-ranked lists on MovieLens-100k.
 
 EASE scores every film for every shopper on the training part of each one's last fifth; the best 100
 are reordered as the ranker does, and measured by the evaluation's figures. The reordering uses only
-the first genre and the popularity of a film; the figure of diversity uses all its genres and its
+the first genre and the popularity of a film, and for calibration the first genres of the shopper's
+films in training, each counted once; the figure of diversity uses all its genres and its
 decade.
 """
 
 import gzip
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +27,7 @@ from ranker.learning.evaluation import baselines, metrics
 from ranker.learning.evaluation.bootstrap import Intervals, intervals
 from ranker.learning.evaluation.metrics import CUTOFFS, LISTED, Lists
 from ranker.learning.evaluation.splits import Task, split_tails, tasks
+from ranker.serving.ranking.calibrated import divergence
 from ranker.serving.ranking.diversity import RankedColumns, RankPolicy, arrange
 
 WINDOW = 100
@@ -34,19 +37,29 @@ LEAST_GAIN, MOST_COST = 0.0, 0.01
 CAPTION = (
     "In brackets the 95% interval of the difference to the raw score alone, paired by shopper."
     " popularity: mean share of shoppers who like a listed film; coverage: share of the films in at"
-    " least one list; ms a list: to put 100 films into order."
+    " least one list; divergence: of the first genres of the list from those of the shopper's films in"
+    " training, KL(p ‖ q̃); ms a list: to put 100 films into order."
 )
 POLICIES = {
     "raw score alone": RankPolicy(),
     "diversity .1": RankPolicy(diversity=0.1),
     "diversity .2": RankPolicy(diversity=0.2),
     "diversity .4": RankPolicy(diversity=0.4),
+    "calibrated .1": RankPolicy(calibrated=0.1),
+    "calibrated .2": RankPolicy(calibrated=0.2),
+    "calibrated .5": RankPolicy(calibrated=0.5),
+    "calibrated .9": RankPolicy(calibrated=0.9),
+    "diversity .2, calibrated .2": RankPolicy(diversity=0.2, calibrated=0.2),
     "popularity .1": RankPolicy(popularity=0.1),
     "popularity .3": RankPolicy(popularity=0.3),
     "3 of a category": RankPolicy(category_caps=((1, 3),)),
     "diversity .2, popularity .1": RankPolicy(diversity=0.2, popularity=0.1),
 }
-FIGURES = (f"ndcg@{LISTED}", f"diversity@{LISTED}", f"novelty@{LISTED}", f"popularity@{LISTED}")
+DIVERGENCE = f"divergence@{LISTED}"
+FIGURES = (
+    *(f"ndcg@{LISTED}", f"diversity@{LISTED}", f"novelty@{LISTED}", f"popularity@{LISTED}"),
+    DIVERGENCE,
+)
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -58,7 +71,7 @@ def run(say: Say) -> BenchResult:
         return BenchResult(
             (), {}, _goals(None, None), ("MovieLens-100k is missing in $SIGHTLINE_DATA/ml100k",)
         )
-    say("films re-ranked by eight policies")
+    say(f"films re-ranked by {len(POLICIES)} policies")
     return _measured(*_lists(folder))
 
 
@@ -86,6 +99,12 @@ def _lists(
         cost[name] = (time.perf_counter() - began) / len(shelves) * 1e3
         lists = judged(np.stack(orders)[:, : max(CUTOFFS)], task)
         figures[name] = metrics.by_shopper(lists, made.training, features)
+        figures[name][DIVERGENCE] = np.array(
+            [
+                divergence([genres[film] for film in order[:LISTED]], shelf.own_shares)
+                for order, (_, shelf) in zip(orders, shelves, strict=True)
+            ]
+        )
         coverage[name] = metrics.of_all_lists(lists, task.candidates)[f"coverage@{LISTED}"]
     return figures, coverage, cost
 
@@ -105,7 +124,14 @@ def _shelf(
         styles=None,
         shares=shares[best],
         new=np.zeros(WINDOW, dtype=bool),
+        own_shares=_own_shares([genres[film] for film in known]),
     )
+
+
+def _own_shares(genres: list[str]) -> dict[str, float]:
+    """Return the shares of the genres of these films, sorted by name."""
+    counts = Counter(filter(None, genres))
+    return {name: counts[name] / counts.total() for name in sorted(counts)}
 
 
 def judged(first: Ints, task: Task) -> Lists:

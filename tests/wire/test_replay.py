@@ -205,6 +205,27 @@ async def test_an_order_by_expected_margins_is_replayed_to_the_bit(suite: Suite)
     assert [one.product_id for one in again.changed] != order
 
 
+async def test_an_order_by_the_shoppers_own_shares_is_replayed_to_the_bit(suite: Suite) -> None:
+    await suite.append(*crowd())
+    await suite.promote(await suite.learn())
+    await suite.append(event("r0"), *(event(f"w{n}") for n in range(4)))
+    policy = ranking_service_pb2.Diversity(calibrated=0.9, window=10)
+    plain = await answered(suite, "plain", shopper=ANN)
+    page = await suite.rank(shopper=ANN, diversity=policy)
+    causes = {move.cause for each in page.moves for move in each.moves}
+    assert causes == {answer_pb2.Move.CAUSE_CALIBRATION}
+    order = await answered(suite, "own", shopper=ANN, diversity=policy)
+    whites = sum(item.startswith("w") for item in order[:5])
+    assert order != plain
+    assert whites >= 3
+    nobody = await answered(suite, "nobody")
+    assert await answered(suite, "anonymous", diversity=policy) == nobody
+    # Later interests do not change the recorded answer.
+    await suite.append(*(event(f"r{n}", "PURCHASE") for n in range(1, 6)))
+    await assert_equal(suite, "own", order)
+    await assert_equal(suite, "anonymous", nobody)
+
+
 async def test_deleted_events_are_said_to_be_gone(suite: Suite) -> None:
     await suite.append(*crowd())
     await suite.promote(await suite.learn())

@@ -52,6 +52,8 @@ class MoveCause(StrEnum):
     """Products above it are not shown: near-duplicates are collapsed into better ones."""
     OBJECTIVE = "OBJECTIVE"
     """Products with a higher expected value were moved above others."""
+    CALIBRATION = "CALIBRATION"
+    """Categories were brought closer to their shares in the shopper's history."""
 
 
 class ScoreNoteCause(StrEnum):

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sightline/common/v1/answer.proto\x12\x13sightline.common.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"]\n\tScorePart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x33\n\x08\x66\x65\x61tures\x18\x03 \x03(\x0b\x32!.sightline.common.v1.ScoreFeature\"+\n\x0cScoreFeature\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\"\x92\x02\n\x04Move\x12.\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32\x1f.sightline.common.v1.Move.Cause\x12\x0e\n\x06places\x18\x02 \x01(\x05\"\xc9\x01\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43\x41USE_DIVERSITY\x10\x01\x12\x13\n\x0f\x43\x41USE_BRAND_CAP\x10\x02\x12\x16\n\x12\x43\x41USE_CATEGORY_CAP\x10\x03\x12\x14\n\x10\x43\x41USE_POPULARITY\x10\x04\x12\x15\n\x11\x43\x41USE_EXPLORATION\x10\x05\x12\x11\n\rCAUSE_CONTROL\x10\x06\x12\x12\n\x0e\x43\x41USE_COLLAPSE\x10\x07\x12\x13\n\x0f\x43\x41USE_OBJECTIVE\x10\x08\"\xc6\x02\n\tScoreNote\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x33\n\x05\x63\x61use\x18\x02 \x01(\x0e\x32$.sightline.common.v1.ScoreNote.Cause\x12\x15\n\rproduct_count\x18\x03 \x01(\x05\"\xde\x01\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43\x41USE_NUMBER_MISSING\x10\x01\x12\x1a\n\x16\x43\x41USE_COST_ABOVE_PRICE\x10\x02\x12\x18\n\x14\x43\x41USE_OTHER_CURRENCY\x10\x03\x12\x1e\n\x1a\x43\x41USE_RATING_WITHOUT_COUNT\x10\x04\x12\x1a\n\x16\x43\x41USE_CHANCE_BY_CLICKS\x10\x05\x12\x1b\n\x17\x43\x41USE_CHANCE_BY_FORMULA\x10\x06\x12\x15\n\x11\x43\x41USE_NOT_APPLIED\x10\x07\"^\n\x06Reason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x38\n\nparameters\x18\x02 \x03(\x0b\x32$.sightline.common.v1.ReasonParameter\x12\x0c\n\x04text\x18\x03 \x01(\t\".\n\x0fReasonParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\xc5\x01\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12(\n\x05total\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07network\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x04work\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05start\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xc1\x03\n\x0b\x44\x65gradation\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x35\n\x05\x63\x61use\x18\x02 \x01(\x0e\x32&.sightline.common.v1.Degradation.Cause\x12\x12\n\nsubstitute\x18\x03 \x01(\t\x12)\n\x05\x61s_of\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xac\x02\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43\x41USE_EMBEDDER_UNAVAILABLE\x10\x01\x12\x1b\n\x17\x43\x41USE_INDEX_UNAVAILABLE\x10\x02\x12\x1f\n\x1b\x43\x41USE_RETRIEVER_UNAVAILABLE\x10\x03\x12\x1c\n\x18\x43\x41USE_RANKER_UNAVAILABLE\x10\x04\x12\x1d\n\x19\x43\x41USE_PROFILE_UNAVAILABLE\x10\x05\x12\x18\n\x14\x43\x41USE_STAGE_DEADLINE\x10\x06\x12\x1b\n\x17\x43\x41USE_SPACE_UNAVAILABLE\x10\x07\x12\x19\n\x15\x43\x41USE_MODEL_NOT_READY\x10\x08\x12\x1f\n\x1b\x43\x41USE_ANSWER_RECORD_DROPPED\x10\t\"\xb4\x01\n\x08Versions\x12\x31\n\x06spaces\x18\x01 \x03(\x0b\x32!.sightline.common.v1.SpaceVersion\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\r\n\x05scene\x18\x03 \x01(\t\x12\x15\n\rscene_version\x18\x04 \x01(\t\x12\x0c\n\x04plan\x18\x05 \x01(\t\x12\x17\n\x0fservice_version\x18\x06 \x01(\t\x12\x11\n\tobjective\x18\x07 \x01(\t\"B\n\x0cSpaceVersion\x12\r\n\x05space\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\t\"\xbe\x01\n\x0eRecallEstimate\x12\x0c\n\x04plan\x18\x01 \x01(\t\x12\x14\n\x0c\x66ilter_class\x18\x02 \x01(\t\x12\t\n\x01k\x18\x03 \x01(\x05\x12\x0e\n\x06recall\x18\x04 \x01(\x02\x12\r\n\x05lower\x18\x05 \x01(\x02\x12\r\n\x05upper\x18\x06 \x01(\x02\x12\x14\n\x0csearch_count\x18\x07 \x01(\x05\x12\x11\n\trow_count\x18\x08 \x01(\x05\x12\x13\n\x0b\x62\x65low_floor\x18\t \x01(\x08\x12\x11\n\tef_factor\x18\n \x01(\x02\"\x7f\n\x0eIndexFreshness\x12\x13\n\x0bindex_token\x18\x01 \x01(\t\x12,\n\tindex_lag\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11index_time_micros\x18\x03 \x01(\x03\x12\x0f\n\x07pending\x18\x04 \x01(\x03*\x9e\x01\n\rAnswerQuality\x12\x1e\n\x1a\x41NSWER_QUALITY_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41NSWER_QUALITY_SNAPSHOT\x10\x01\x12\x1b\n\x17\x41NSWER_QUALITY_FALLBACK\x10\x02\x12\x1a\n\x16\x41NSWER_QUALITY_REDUCED\x10\x03\x12\x17\n\x13\x41NSWER_QUALITY_FULL\x10\x04\x42\x42\n\x13sightline.common.v1B\x0b\x41nswerProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sightline/common/v1/answer.proto\x12\x13sightline.common.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"]\n\tScorePart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x33\n\x08\x66\x65\x61tures\x18\x03 \x03(\x0b\x32!.sightline.common.v1.ScoreFeature\"+\n\x0cScoreFeature\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\"\xa9\x02\n\x04Move\x12.\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32\x1f.sightline.common.v1.Move.Cause\x12\x0e\n\x06places\x18\x02 \x01(\x05\"\xe0\x01\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43\x41USE_DIVERSITY\x10\x01\x12\x13\n\x0f\x43\x41USE_BRAND_CAP\x10\x02\x12\x16\n\x12\x43\x41USE_CATEGORY_CAP\x10\x03\x12\x14\n\x10\x43\x41USE_POPULARITY\x10\x04\x12\x15\n\x11\x43\x41USE_EXPLORATION\x10\x05\x12\x11\n\rCAUSE_CONTROL\x10\x06\x12\x12\n\x0e\x43\x41USE_COLLAPSE\x10\x07\x12\x13\n\x0f\x43\x41USE_OBJECTIVE\x10\x08\x12\x15\n\x11\x43\x41USE_CALIBRATION\x10\t\"\xc6\x02\n\tScoreNote\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x33\n\x05\x63\x61use\x18\x02 \x01(\x0e\x32$.sightline.common.v1.ScoreNote.Cause\x12\x15\n\rproduct_count\x18\x03 \x01(\x05\"\xde\x01\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43\x41USE_NUMBER_MISSING\x10\x01\x12\x1a\n\x16\x43\x41USE_COST_ABOVE_PRICE\x10\x02\x12\x18\n\x14\x43\x41USE_OTHER_CURRENCY\x10\x03\x12\x1e\n\x1a\x43\x41USE_RATING_WITHOUT_COUNT\x10\x04\x12\x1a\n\x16\x43\x41USE_CHANCE_BY_CLICKS\x10\x05\x12\x1b\n\x17\x43\x41USE_CHANCE_BY_FORMULA\x10\x06\x12\x15\n\x11\x43\x41USE_NOT_APPLIED\x10\x07\"^\n\x06Reason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x38\n\nparameters\x18\x02 \x03(\x0b\x32$.sightline.common.v1.ReasonParameter\x12\x0c\n\x04text\x18\x03 \x01(\t\".\n\x0fReasonParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\xc5\x01\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12(\n\x05total\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07network\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x04work\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05start\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xc1\x03\n\x0b\x44\x65gradation\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x35\n\x05\x63\x61use\x18\x02 \x01(\x0e\x32&.sightline.common.v1.Degradation.Cause\x12\x12\n\nsubstitute\x18\x03 \x01(\t\x12)\n\x05\x61s_of\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xac\x02\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43\x41USE_EMBEDDER_UNAVAILABLE\x10\x01\x12\x1b\n\x17\x43\x41USE_INDEX_UNAVAILABLE\x10\x02\x12\x1f\n\x1b\x43\x41USE_RETRIEVER_UNAVAILABLE\x10\x03\x12\x1c\n\x18\x43\x41USE_RANKER_UNAVAILABLE\x10\x04\x12\x1d\n\x19\x43\x41USE_PROFILE_UNAVAILABLE\x10\x05\x12\x18\n\x14\x43\x41USE_STAGE_DEADLINE\x10\x06\x12\x1b\n\x17\x43\x41USE_SPACE_UNAVAILABLE\x10\x07\x12\x19\n\x15\x43\x41USE_MODEL_NOT_READY\x10\x08\x12\x1f\n\x1b\x43\x41USE_ANSWER_RECORD_DROPPED\x10\t\"\xb4\x01\n\x08Versions\x12\x31\n\x06spaces\x18\x01 \x03(\x0b\x32!.sightline.common.v1.SpaceVersion\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\r\n\x05scene\x18\x03 \x01(\t\x12\x15\n\rscene_version\x18\x04 \x01(\t\x12\x0c\n\x04plan\x18\x05 \x01(\t\x12\x17\n\x0fservice_version\x18\x06 \x01(\t\x12\x11\n\tobjective\x18\x07 \x01(\t\"B\n\x0cSpaceVersion\x12\r\n\x05space\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\t\"\xbe\x01\n\x0eRecallEstimate\x12\x0c\n\x04plan\x18\x01 \x01(\t\x12\x14\n\x0c\x66ilter_class\x18\x02 \x01(\t\x12\t\n\x01k\x18\x03 \x01(\x05\x12\x0e\n\x06recall\x18\x04 \x01(\x02\x12\r\n\x05lower\x18\x05 \x01(\x02\x12\r\n\x05upper\x18\x06 \x01(\x02\x12\x14\n\x0csearch_count\x18\x07 \x01(\x05\x12\x11\n\trow_count\x18\x08 \x01(\x05\x12\x13\n\x0b\x62\x65low_floor\x18\t \x01(\x08\x12\x11\n\tef_factor\x18\n \x01(\x02\"\x7f\n\x0eIndexFreshness\x12\x13\n\x0bindex_token\x18\x01 \x01(\t\x12,\n\tindex_lag\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11index_time_micros\x18\x03 \x01(\x03\x12\x0f\n\x07pending\x18\x04 \x01(\x03*\x9e\x01\n\rAnswerQuality\x12\x1e\n\x1a\x41NSWER_QUALITY_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41NSWER_QUALITY_SNAPSHOT\x10\x01\x12\x1b\n\x17\x41NSWER_QUALITY_FALLBACK\x10\x02\x12\x1a\n\x16\x41NSWER_QUALITY_REDUCED\x10\x03\x12\x17\n\x13\x41NSWER_QUALITY_FULL\x10\x04\x42\x42\n\x13sightline.common.v1B\x0b\x41nswerProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,36 +34,36 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.common.v1.answer_
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023sightline.common.v1B\013AnswerProtoP\001Z\034sightline/common/v1;commonv1'
-  _globals['_ANSWERQUALITY']._serialized_start=2238
-  _globals['_ANSWERQUALITY']._serialized_end=2396
+  _globals['_ANSWERQUALITY']._serialized_start=2261
+  _globals['_ANSWERQUALITY']._serialized_end=2419
   _globals['_SCOREPART']._serialized_start=122
   _globals['_SCOREPART']._serialized_end=215
   _globals['_SCOREFEATURE']._serialized_start=217
   _globals['_SCOREFEATURE']._serialized_end=260
   _globals['_MOVE']._serialized_start=263
-  _globals['_MOVE']._serialized_end=537
+  _globals['_MOVE']._serialized_end=560
   _globals['_MOVE_CAUSE']._serialized_start=336
-  _globals['_MOVE_CAUSE']._serialized_end=537
-  _globals['_SCORENOTE']._serialized_start=540
-  _globals['_SCORENOTE']._serialized_end=866
-  _globals['_SCORENOTE_CAUSE']._serialized_start=644
-  _globals['_SCORENOTE_CAUSE']._serialized_end=866
-  _globals['_REASON']._serialized_start=868
-  _globals['_REASON']._serialized_end=962
-  _globals['_REASONPARAMETER']._serialized_start=964
-  _globals['_REASONPARAMETER']._serialized_end=1010
-  _globals['_STAGETIMING']._serialized_start=1013
-  _globals['_STAGETIMING']._serialized_end=1210
-  _globals['_DEGRADATION']._serialized_start=1213
-  _globals['_DEGRADATION']._serialized_end=1662
-  _globals['_DEGRADATION_CAUSE']._serialized_start=1362
-  _globals['_DEGRADATION_CAUSE']._serialized_end=1662
-  _globals['_VERSIONS']._serialized_start=1665
-  _globals['_VERSIONS']._serialized_end=1845
-  _globals['_SPACEVERSION']._serialized_start=1847
-  _globals['_SPACEVERSION']._serialized_end=1913
-  _globals['_RECALLESTIMATE']._serialized_start=1916
-  _globals['_RECALLESTIMATE']._serialized_end=2106
-  _globals['_INDEXFRESHNESS']._serialized_start=2108
-  _globals['_INDEXFRESHNESS']._serialized_end=2235
+  _globals['_MOVE_CAUSE']._serialized_end=560
+  _globals['_SCORENOTE']._serialized_start=563
+  _globals['_SCORENOTE']._serialized_end=889
+  _globals['_SCORENOTE_CAUSE']._serialized_start=667
+  _globals['_SCORENOTE_CAUSE']._serialized_end=889
+  _globals['_REASON']._serialized_start=891
+  _globals['_REASON']._serialized_end=985
+  _globals['_REASONPARAMETER']._serialized_start=987
+  _globals['_REASONPARAMETER']._serialized_end=1033
+  _globals['_STAGETIMING']._serialized_start=1036
+  _globals['_STAGETIMING']._serialized_end=1233
+  _globals['_DEGRADATION']._serialized_start=1236
+  _globals['_DEGRADATION']._serialized_end=1685
+  _globals['_DEGRADATION_CAUSE']._serialized_start=1385
+  _globals['_DEGRADATION_CAUSE']._serialized_end=1685
+  _globals['_VERSIONS']._serialized_start=1688
+  _globals['_VERSIONS']._serialized_end=1868
+  _globals['_SPACEVERSION']._serialized_start=1870
+  _globals['_SPACEVERSION']._serialized_end=1936
+  _globals['_RECALLESTIMATE']._serialized_start=1939
+  _globals['_RECALLESTIMATE']._serialized_end=2129
+  _globals['_INDEXFRESHNESS']._serialized_start=2131
+  _globals['_INDEXFRESHNESS']._serialized_end=2258
 # @@protoc_insertion_point(module_scope)

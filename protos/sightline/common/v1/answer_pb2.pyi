@@ -173,6 +173,8 @@ class Move(google.protobuf.message.Message):
         """
         CAUSE_OBJECTIVE: Move._Cause.ValueType  # 8
         """The scene's objective: products with a higher expected value were moved above those with a lower one."""
+        CAUSE_CALIBRATION: Move._Cause.ValueType  # 9
+        """Calibration: the categories of the list were brought closer to their shares in the shopper's history."""
 
     class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
         """Rule that moved a product."""
@@ -199,6 +201,8 @@ class Move(google.protobuf.message.Message):
     """
     CAUSE_OBJECTIVE: Move.Cause.ValueType  # 8
     """The scene's objective: products with a higher expected value were moved above those with a lower one."""
+    CAUSE_CALIBRATION: Move.Cause.ValueType  # 9
+    """Calibration: the categories of the list were brought closer to their shares in the shopper's history."""
 
     CAUSE_FIELD_NUMBER: builtins.int
     PLACES_FIELD_NUMBER: builtins.int

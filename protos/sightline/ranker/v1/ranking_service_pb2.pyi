@@ -432,6 +432,7 @@ class Diversity(google.protobuf.message.Message):
     EXPLORATION_DAYS_FIELD_NUMBER: builtins.int
     OBJECTIVE_FIELD_NUMBER: builtins.int
     OBJECTIVE_STRENGTH_FIELD_NUMBER: builtins.int
+    CALIBRATED_FIELD_NUMBER: builtins.int
     diversity: builtins.float
     """Strength of diversification, 0 (off) to 1: maximal marginal relevance (Carbonell, Goldstein 1998). The next product
     is the one with the largest (1 − diversity) × relevance − diversity × similarity to the most similar product above
@@ -461,6 +462,14 @@ class Diversity(google.protobuf.message.Message):
     """
     objective_strength: builtins.float
     """Strength of the objective, 0 (off) to 1 (the order is that of the expected values)."""
+    calibrated: builtins.float
+    """Calibration to the shopper's own shares of categories, 0 (off) to 1 (Steck 2018, doi 10.1145/3240323.3240372). After
+    `diversity` and before the caps, the next product is the one with the largest (1 − calibrated) × relevance −
+    calibrated × KL(p ‖ 0.99 q + 0.01 p). p holds the shares of the topmost categories in the interests of the shopper's
+    last events; q those of the list so far with the product, weighted by 1 / log2(place + 1). With `diversity`, the
+    relevance of the k-th product is the k-th largest one. Nothing moves for anonymous requests, for shoppers with
+    fewer than 5 events with a category, and without a model.
+    """
     @property
     def category_caps(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CategoryCap]:
         """Maximum number of products of one category in these places. Empty means no limit."""
@@ -484,8 +493,9 @@ class Diversity(google.protobuf.message.Message):
         exploration_days: builtins.float = ...,
         objective: Global___Diversity.Objective.ValueType = ...,
         objective_strength: builtins.float = ...,
+        calibrated: builtins.float = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["brand_cap", b"brand_cap", "cap_places", b"cap_places", "category_caps", b"category_caps", "diversity", b"diversity", "exploration_days", b"exploration_days", "exploration_places", b"exploration_places", "objective", b"objective", "objective_strength", b"objective_strength", "popularity", b"popularity", "window", b"window"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["brand_cap", b"brand_cap", "calibrated", b"calibrated", "cap_places", b"cap_places", "category_caps", b"category_caps", "diversity", b"diversity", "exploration_days", b"exploration_days", "exploration_places", b"exploration_places", "objective", b"objective", "objective_strength", b"objective_strength", "popularity", b"popularity", "window", b"window"]) -> None: ...
 
 Global___Diversity: typing_extensions.TypeAlias = Diversity
 

@@ -29,8 +29,11 @@ def test_what_is_asked_for_is_taken():
         category_caps=[CategoryCap(level=1, cap=3)],
         exploration_places=[4, 9],
         exploration_days=7,
+        calibrated=0.4,
     )
-    assert policy_of(message) == RankPolicy(0.3, 0.2, 50, 5, 2, ((1, 3),), (4, 9), 7.0)
+    assert policy_of(message) == RankPolicy(
+        0.3, 0.2, 50, 5, 2, ((1, 3),), (4, 9), 7.0, calibrated=0.4
+    )
 
 
 @pytest.mark.parametrize(

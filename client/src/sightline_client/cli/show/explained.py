@@ -24,6 +24,7 @@ CAUSES = MappingProxyType(
         MoveCause.DIVERSITY: "a more diverse list",
         MoveCause.BRAND_CAP: "limit of products per brand",
         MoveCause.CATEGORY_CAP: "limit of products per category",
+        MoveCause.CALIBRATION: "categories in the shopper's own proportions",
         MoveCause.POPULARITY: "fewer popular products",
         MoveCause.OBJECTIVE: "a higher expected value of another product, or of this one",
         MoveCause.EXPLORATION: "a position reserved for new products",

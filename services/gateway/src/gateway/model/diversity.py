@@ -34,6 +34,7 @@ class Diversity:
     """Rules that reorder products after scoring; see scenes/default.toml. Default: all off."""
 
     diversity: Share = 0.0
+    calibrated: Share = 0.0
     popularity: Share = 0.0
     window: Annotated[int, Field(ge=2, le=500)] = 100
     cap_places: Count = 10

@@ -31,6 +31,7 @@ class MoveCause(IntEnum):
     CONTROL = 6
     COLLAPSE = 7
     OBJECTIVE = 8
+    CALIBRATION = 9
 
 
 @dataclass(frozen=True, slots=True)

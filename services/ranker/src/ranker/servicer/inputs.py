@@ -124,7 +124,8 @@ def _keep_columns(
     items, unknown = ranking.items, list[int]()
     if items is not None and items.rows is not None:
         unknown = np.flatnonzero(items.rows == UNKNOWN).tolist()
-    window = first if policy.diversity or policy.brand_cap or policy.category_caps else []
+    by_category = policy.diversity or policy.calibrated or policy.category_caps
+    window = first if by_category or policy.brand_cap else []
     valued = first if goal_of(policy.objective).has_price and policy.objective_strength else []
     for name in _NOTHING:
         rows = {*(unknown if name not in _COSTS else ())}

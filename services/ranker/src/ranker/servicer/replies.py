@@ -34,6 +34,7 @@ def policy_of(message: pb.Diversity) -> RankPolicy:
     refuse(_problems(message), "diversity.")
     return RankPolicy(
         diversity=message.diversity,
+        calibrated=message.calibrated,
         popularity=message.popularity,
         window=message.window or DEFAULT.window,
         cap_places=message.cap_places or DEFAULT.cap_places,
@@ -49,6 +50,7 @@ def policy_of(message: pb.Diversity) -> RankPolicy:
 def _problems(message: pb.Diversity) -> Iterable[tuple[str, str]]:
     for name, value, least, most in (
         ("diversity", message.diversity, 0, 1),
+        ("calibrated", message.calibrated, 0, 1),
         ("popularity", message.popularity, 0, 1),
         ("objective_strength", message.objective_strength, 0, 1),
         ("window", message.window or DEFAULT.window, 2, MOST_WINDOW),

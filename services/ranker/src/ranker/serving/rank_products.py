@@ -14,9 +14,11 @@ from ranker.domain.arrays import Doubles
 from ranker.domain.events import History
 from ranker.domain.model import Model
 from ranker.domain.recommenders import RequestAnchors
+from ranker.domain.signals import DEFAULTS, Signals
 from ranker.ports import HistoryReader, Models
 from ranker.serving.ranking import breakdown, diversity, parts, rank
 from ranker.serving.ranking.breakdown import Contributions, Evidence
+from ranker.serving.ranking.calibrated import own_shares
 from ranker.serving.ranking.controls import controlled
 from ranker.serving.ranking.diversity import DEFAULT, RankPolicy
 from ranker.serving.ranking.explain import RankReason, explain
@@ -81,6 +83,8 @@ class RankState:
     """Anchors of the request; empty: the shopper's last products."""
     draws: bytes = b""
     """Seed of the random draws; empty: derived from the query."""
+    signals: Signals = DEFAULTS
+    """How the events of `history` are interpreted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,14 @@ class RankProducts:
         if needs_popularity(query, known.shopper):
             ids = query.candidates.ids
             popularity = await self._reader.popularity(query.catalog_id, ids)
-        return RankState(model, known.history, known.shopper, popularity, resolved.product_ids)
+        return RankState(
+            model,
+            known.history,
+            known.shopper,
+            popularity,
+            resolved.product_ids,
+            signals=self._shoppers.signals,
+        )
 
 
 def needs_popularity(query: RankQuery, shopper: FoldIn) -> bool:
@@ -210,6 +221,9 @@ def _ordered(
 ) -> tuple[RankedOrder, Lineup | None, ScoredCandidates]:
     """Return the final order, the order after boosts if there are controls, and the input of the
     policy."""
+    policy, own = query.policy, dict[str, float]()
+    if policy.calibrated:
+        own |= own_shares(state.history, state.model, state.signals, query.now_micros)
     arrange = partial(
         diversity.arranged,
         candidates=query.candidates,
@@ -217,13 +231,14 @@ def _ordered(
         popularity=state.popularity,
         seed=draws,
         now_micros=query.now_micros,
-        raw_scores=_by_row(query, scored) if query.policy.has_objective else None,
+        raw_scores=_by_row(query, scored) if policy.has_objective else None,
+        own_shares=own,
     )
     line, free = None, scored
     if query.controls:
-        arrangement, line, free = controlled(scored, query.policy, query.controls, arrange)
+        arrangement, line, free = controlled(scored, policy, query.controls, arrange)
     else:
-        arrangement = arrange(scored, policy=query.policy)
+        arrangement = arrange(scored, policy=policy)
     pins = () if query.pins_first else query.controls
     return order_of(scored, arrangement, query.likeness, state.model, pins), line, free
 

@@ -147,7 +147,8 @@ class ReplayAnswer:
             if popularity is None:
                 ids = query.candidates.ids
                 popularity = await self.events.popularity(query.catalog_id, ids)
-        state = RankState(model, history, shopper, popularity, draws=recorded.draws)
+        drawn, signals = recorded.draws, self.signals
+        state = RankState(model, history, shopper, popularity, draws=drawn, signals=signals)
         ranked = rank_products(query, state)
         return answered_order(query.candidates.ids, ranked.order, model)
 

@@ -1,10 +1,12 @@
-"""Rearranges ranked products by a policy, and reports the causes of moves. Five steps, each a
+"""Rearranges ranked products by a policy, and reports the causes of moves. Six steps, each a
 permutation of the result of the one before; all but the last are deterministic::
 
     objective     by (1 − o) · r_i + o · v_i, which is r_i in the steps below
     popularity    by r_i − p · √share_i
     diversity     maximal marginal relevance (Carbonell, Goldstein 1998, SIGIR): the next product is
                   argmax (1 − d) · (r_i − p · √share_i) − d · max_{j above} s_ij
+    calibration   categories in the proportions of the shopper's history (calibrated.py); the k-th
+                  product is as relevant as the k-th most relevant one, so that diversity stays
     caps          the next product whose brand and categories are below their caps
     exploration   some positions get new products from further down, drawn uniformly
 
@@ -17,8 +19,9 @@ longer path, each where both products have it. All steps but the last apply to t
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +29,7 @@ import numpy.typing as npt
 from ranker.domain.arrays import Doubles, Floats, Ints
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import Model
+from ranker.serving.ranking.calibrated import calibrated
 from ranker.serving.ranking.exploration import explored
 from ranker.serving.ranking.objective import ExpectedValues, ObjectiveGoal, expected, scaled, toward
 from ranker.serving.ranking.parts import UNKNOWN
@@ -40,6 +44,7 @@ class MoveCause(StrEnum):
     OBJECTIVE = "OBJECTIVE"
     POPULARITY = "POPULARITY"
     DIVERSITY = "DIVERSITY"
+    CALIBRATION = "CALIBRATION"
     CATEGORY_CAP = "CATEGORY_CAP"
     BRAND_CAP = "BRAND_CAP"
     EXPLORATION = "EXPLORATION"
@@ -68,6 +73,8 @@ class RankPolicy:
     objective: ObjectiveGoal = ObjectiveGoal.UNSPECIFIED
     objective_strength: float = 0.0
     """0 (off) to 1."""
+    calibrated: float = 0.0
+    """0 (off) to 1."""
 
     @property
     def has_objective(self) -> bool:
@@ -80,6 +87,7 @@ class RankPolicy:
         return bool(
             self.has_objective
             or self.diversity
+            or self.calibrated
             or self.popularity
             or self.brand_cap
             or self.category_caps
@@ -110,6 +118,8 @@ class RankedColumns:
     """True if each product is new."""
     expected: Doubles | None = None
     """Expected values in the window; NaN: none. None disables the objective."""
+    own_shares: Mapping[str, float] = field(default_factory=dict)
+    """Shares of the topmost categories in the shopper's history; empty disables calibration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +151,16 @@ def arranged(
     seed: bytes,
     now_micros: int,
     raw_scores: Doubles | None = None,
+    own_shares: Mapping[str, float] = MappingProxyType({}),
 ) -> Arrangement:
     """Arrange ranked candidates by the policy. `popularity` is a share (0 to 1) for each candidate;
     None disables the popularity step. `raw_scores`: of each candidate, if those of the ranking are
-    boosted."""
+    boosted. `own_shares`: see RankedColumns."""
     if not policy.active:
         count = len(ranking.rows)
         return Arrangement(np.arange(count), {}, np.ones(count))
     shelf = shelf_of(ranking, candidates, model, popularity, policy, now_micros=now_micros)
+    shelf = replace(shelf, own_shares=own_shares)
     if policy.has_objective:
         values = expected_values(ranking, candidates, model, policy, raw_scores).values
         shelf = replace(shelf, expected=values)
@@ -218,6 +230,12 @@ def arrange(shelf: RankedColumns, policy: RankPolicy, seed: bytes) -> Arrangemen
         steps.take(MoveCause.POPULARITY, np.argsort(-relevance, kind="stable"))
     if policy.diversity:
         steps.take(MoveCause.DIVERSITY, _diverse(shelf, relevance, steps.order[:window], policy))
+    if policy.calibrated and shelf.own_shares:
+        before = steps.order[:window]
+        paths = [shelf.categories[product] for product in before.tolist()]
+        falling = np.sort(relevance)[::-1]
+        order = calibrated(paths, falling, shelf.own_shares, policy.calibrated)
+        steps.take(MoveCause.CALIBRATION, before[order])
     _cap(steps, shelf, policy, window)
     propensities = np.ones(count)
     if policy.exploration_places:
