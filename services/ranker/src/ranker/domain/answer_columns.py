@@ -20,7 +20,8 @@ MOST_BRANCHES = 16
 _CAUSES = answer_pb2.Move.Cause.Value
 STEPS = (
     *map(_CAUSES, ("CAUSE_OBJECTIVE", "CAUSE_POPULARITY", "CAUSE_DIVERSITY")),
-    *map(_CAUSES, ("CAUSE_CALIBRATION", "CAUSE_CATEGORY_CAP", "CAUSE_BRAND_CAP", "CAUSE_EXPLORATION")),
+    _CAUSES("CAUSE_CALIBRATION"),
+    *map(_CAUSES, ("CAUSE_CATEGORY_CAP", "CAUSE_BRAND_CAP", "CAUSE_EXPLORATION")),
 )
 """Causes of moves in the order in which they are applied."""
 

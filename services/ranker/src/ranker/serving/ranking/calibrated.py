@@ -5,11 +5,12 @@ The next product at place k is::
 
     argmax (1 − c) · r_i − c · KL(p ‖ q̃)         q̃ = (1 − α) · q + α · p,   α = .01
 
-    p_g   share of category g in the shopper's interests, of which each has a category
-    q_g   Σ 1 / log2(j + 1) over the places j ≤ k with a product of g, over that of all places ≤ k
+    p_g   share of category g in the weights of the shopper's interests that have a category
+    q_g   Σ 1 / log2(j + 1) over the places j ≤ k with products of g, divided by that over all
+          places ≤ k; place k holds product i
 
-where place k holds product i in q. Categories are the topmost levels of their paths. Products
-without a category, or of one that the shopper's history lacks, count for no p_g.
+Categories are the topmost levels of paths. Products without a category, or of one that the history
+lacks, have a share of q in no g.
 """
 
 from collections import defaultdict
@@ -74,19 +75,20 @@ def calibrated(
     `strength`: 0 (by relevance) to 1 (by the divergence alone)."""
     codes = {name: code for code, name in enumerate(shares)}
     tops = [split(path)[:1] for path in categories]
-    # Index −1 is the last entry of `divergences`: a product of none of the shares.
+    # Index −1 is the last entry of `apart`.
     group = np.array([codes.get(top[0], -1) if top else -1 for top in tops], dtype=np.int64)
     own = np.array(list(shares.values()))
     weights = 1 / np.log2(np.arange(2, len(group) + 2))
     totals = np.cumsum(weights)
     worth = (1 - strength) * relevance
-    held = np.zeros(len(own))
-    """Sum of the weights of the places of each category."""
+    held = np.zeros(len(own))  # sum of the weights of the places of each category
+    apart = np.empty(len(own) + 1)  # divergence with a product of each category, then of none
     order = np.empty(len(group), dtype=np.int64)
     for place, (weight, total) in enumerate(zip(weights, totals, strict=True)):
-        without, added = _terms(own, held / total), _terms(own, (held + weight) / total)
-        divergences = np.append(without.sum() - without + added, without.sum())
-        order[place] = best = int((worth - strength * divergences[group]).argmax())
+        without, added = _terms(own, np.stack((held, held + weight)) / total)
+        apart[-1] = without.sum()
+        apart[:-1] = apart[-1] + (added - without)
+        order[place] = best = (worth - (strength * apart)[group]).argmax()
         worth[best] = -np.inf
         if group[best] >= 0:
             held[group[best]] += weight
@@ -95,18 +97,18 @@ def calibrated(
 
 def divergence(categories: Sequence[str], shares: Mapping[str, float]) -> float:
     """Return KL(p ‖ q̃) of a list with products of these categories, which are paths."""
+    if not categories:
+        return -float(np.log(ALPHA))
     weights = 1 / np.log2(np.arange(2, len(categories) + 2))
     held = dict.fromkeys(shares, 0.0)
     for path, weight in zip(categories, weights.tolist(), strict=True):
         if path and (top := split(path)[0]) in held:
             held[top] += weight
-    if not categories:
-        return -float(np.log(ALPHA))
     own = np.array(list(shares.values()))
     return float(_terms(own, np.array(list(held.values())) / weights.sum()).sum())
 
 
 def _terms(own: Doubles, shares: Doubles) -> Doubles:
-    """Return the terms of KL(own ‖ shares mixed with own)."""
+    """Return the terms of KL(own ‖ shares mixed with own), in the shape of `shares`."""
     terms: Doubles = own * np.log(own / ((1 - ALPHA) * shares + ALPHA * own))
     return terms
