@@ -37,7 +37,7 @@ LEAST_GAIN, MOST_COST = 0.0, 0.01
 CAPTION = (
     "In brackets the 95% interval of the difference to the raw score alone, paired by shopper."
     " popularity: mean share of shoppers who like a listed film; coverage: share of the films in at"
-    " least one list; divergence: of the first genres of the list from those of the shopper's films in"
+    " least one list; divergence: of the list's first genres from those of the shopper's films in"
     " training, KL(p ‖ q̃); ms a list: to put 100 films into order."
 )
 POLICIES = {
