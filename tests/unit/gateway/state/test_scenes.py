@@ -71,7 +71,7 @@ def test_in_the_built_in_default_similarity_outweighs_behaviour_when_there_is_a_
 def test_what_moves_products_is_off_unless_a_scene_asks_for_it(tmp_path):
     put(
         tmp_path / "home.toml",
-        "[diversity]\ndiversity = 0.2\nbrand_cap = 2\ncategory_caps = { 2 = 3, 1 = 5 }\n"
+        "[diversity]\ndiversity = 0.2\ncalibrated = 0.3\nbrand_cap = 2\ncategory_caps = { 2 = 3, 1 = 5 }\n"
         "exploration_places = [4, 9]\n",
     )
     scenes = SceneFiles(tmp_path)
@@ -79,6 +79,7 @@ def test_what_moves_products_is_off_unless_a_scene_asks_for_it(tmp_path):
     assert scenes.get("default").diversity == Diversity()
     assert scenes.get("home").diversity == Diversity(
         diversity=0.2,
+        calibrated=0.3,
         brand_cap=2,
         category_caps=((1, 5), (2, 3)),
         exploration_places=(4, 9),
@@ -217,6 +218,7 @@ def test_while_one_file_is_bad_all_former_scenes_go_on_and_a_metric_says_so(tmp_
         ('min_answer_quality = "best"', "min_answer_quality"),
         ("min_answer_quality = [3]", "min_answer_quality"),
         ("[diversity]\ndiversity = 1.5", "diversity.diversity"),
+        ("[diversity]\ncalibrated = 1.1", "diversity.calibrated"),
         ("[diversity]\nwindow = 1", "diversity.window"),
         ("[diversity]\ncategory_caps = { 9 = 1 }", "diversity.category_caps"),
         ("[diversity]\ncategory_caps = { 1 = 0 }", "diversity.category_caps"),

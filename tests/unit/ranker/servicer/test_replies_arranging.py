@@ -41,6 +41,7 @@ def test_what_is_asked_for_is_taken():
     [
         ({"diversity": 1.1}, "diversity"),
         ({"diversity": float("nan")}, "diversity"),
+        ({"calibrated": 1.1}, "calibrated"),
         ({"popularity": -0.1}, "popularity"),
         ({"window": 1}, "window"),
         ({"window": 501}, "window"),
