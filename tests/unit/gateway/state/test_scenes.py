@@ -71,8 +71,8 @@ def test_in_the_built_in_default_similarity_outweighs_behaviour_when_there_is_a_
 def test_what_moves_products_is_off_unless_a_scene_asks_for_it(tmp_path):
     put(
         tmp_path / "home.toml",
-        "[diversity]\ndiversity = 0.2\ncalibrated = 0.3\nbrand_cap = 2\ncategory_caps = { 2 = 3, 1 = 5 }\n"
-        "exploration_places = [4, 9]\n",
+        "[diversity]\ndiversity = 0.2\ncalibrated = 0.3\nbrand_cap = 2\n"
+        "category_caps = { 2 = 3, 1 = 5 }\nexploration_places = [4, 9]\n",
     )
     scenes = SceneFiles(tmp_path)
 
