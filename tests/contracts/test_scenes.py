@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.model.scene import PARTS
 from gateway.state import scenes
+from sightline_client.cli.show import tables
 
 DOCS = Path(__file__).parents[2] / "docs" / "merchandise"
 FILES = {
@@ -52,3 +54,7 @@ def test_every_scene_has_a_page_that_asks_for_it(name: str) -> None:
 
 def test_no_page_is_of_a_scene_that_is_not_there() -> None:
     assert {page.stem for page in (DOCS / "scenes").glob("*.md")} == {*FILES}
+
+
+def test_the_command_says_what_each_part_of_a_score_means() -> None:
+    assert PARTS - tables.PARTS.keys() == set()

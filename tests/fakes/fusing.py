@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.model.branch import SIMILARITY_BRANCHES, Branch
+from gateway.model.branch import BY_WORDS, SIMILARITY_BRANCHES, Branch
 from gateway.model.candidates import CandidateList, Contributions
 from gateway.ranking.fuse import K
 
@@ -105,7 +105,7 @@ def fuse(listings: Sequence[CandidateList], left_out: Sequence[str], most: int) 
 
 
 def _has_cosines(listing: CandidateList) -> bool:
-    return bool(listing.similarities) and listing.branch is not Branch.KEYWORDS
+    return bool(listing.similarities) and listing.branch not in BY_WORDS
 
 
 def _lost(listings: Sequence[CandidateList], branch: Branch) -> dict[str, float]:
@@ -181,7 +181,7 @@ def _near(listings: Sequence[CandidateList], branch: Branch) -> list[CandidateLi
 def _floor(listing: CandidateList) -> float:
     """Return the maximum similarity of a product that the list does not name; 0 for a list of
     words."""
-    return 0.0 if listing.branch is Branch.KEYWORDS else min(listing.similarities)
+    return 0.0 if listing.branch in BY_WORDS else min(listing.similarities)
 
 
 def _contributions(

@@ -82,7 +82,7 @@ def shared(data: Path, collector: Collector, target: str) -> Iterator[Suite]:
     for service in ("GATEWAY", "EMBEDDER", "RETRIEVER", "RANKER"):
         traces[f"{service}_TRACES_ENDPOINT"] = collector.endpoint
         traces[f"{service}_TRACES_SHARE"] = "0"
-    scenes = data / "scenes" / "learned"
+    scenes = data.with_name(f"{data.name}-scenes") / "learned"
     scenes.mkdir(parents=True)
     (scenes / "kinds.toml").write_text("category_weight = 0.1\n")
     given = {

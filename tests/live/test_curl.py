@@ -16,7 +16,11 @@ from tests.live.test_http import ADDRESS, ROOT
 from tests.waiting import SECONDS
 
 INTEGRATE, TUTORIALS = ROOT / "docs/integrate", ROOT / "docs/tutorials"
-TYPED = {"http.md": "tests/live/test_http.py", "agents.md": "tests/live/test_agents.py"}
+TYPED = {
+    "http.md": "tests/live/test_http.py",
+    "agents.md": "tests/live/test_agents.py",
+    "labels.md": "tests/live/test_labels.py",
+}
 """Pages whose commands have a test of their own."""
 WITHOUT = {
     *("README.md", "errors.md"),  # without commands

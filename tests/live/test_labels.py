@@ -1,6 +1,10 @@
 """Labels on photos, read by a suite whose settings and scene ask for it as the page says."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,10 +14,11 @@ from local_suite.programs import ALL
 from sightline_client import Product, ProductImage, SightlineClient
 from tests.engines import ROOT
 from tests.live.conftest import running, until_indexed
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 
 PAGE = (ROOT / "docs" / "integrate" / "labels.md").read_text("utf-8")
 MERLOT = "100062"
+ADDRESS = "http://127.0.0.1:8609"
 
 
 @pytest.mark.long
@@ -48,9 +53,34 @@ async def test_a_bottle_is_found_by_what_its_label_reads(tmp_path: Path) -> None
             await until(read)
             answer = await client.recommend(image=photo, scene="photo-labels")
             plain = await client.recommend(image=photo, scene="photo")
+        (tmp_path / "shelf.jpg").write_bytes(photo)
+        (command,) = re.findall(r"^```console\n\$ (.*?)\n```$", PAGE, re.MULTILINE)
+        assert "labels: has words of the label" in typed(command, tmp_path, gateway)
+        (curl,) = re.findall(r"^```sh\n(curl .*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+        found = json.loads(typed(curl.replace(ADDRESS, suite.http), tmp_path, gateway))
+        assert "MERLOT" in [line["text"] for line in found["labels"][0]["lines"]]
     assert [line.text for line in answer.labels[0]][1:3] == ["CASA VALDUGA", "MERLOT"]
     best = answer.results[0]
     assert best.product.product_id == MERLOT
     assert "labels" in best.branches
     assert {part.name for part in best.parts} >= {"visual", "labels"}
     assert not plain.labels
+
+
+def typed(command: str, folder: Path, gateway: str) -> str:
+    """Run a command in a folder. Return what it prints."""
+    done = subprocess.run(
+        ["bash", "-euc", command],
+        cwd=folder,
+        env=os.environ
+        | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "SIGHTLINE_TARGET": gateway,
+            "COLUMNS": "200",
+        },
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=SECONDS,
+        check=True,
+    )
+    return done.stdout

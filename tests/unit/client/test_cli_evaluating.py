@@ -62,7 +62,7 @@ def test_a_model_is_measured_followed_and_shown(line: Line, gateway: FakeGateway
     assert "INCONCLUSIVE: too little evidence" in printed
     assert "Only 56 shoppers could be asked." in printed
     assert "<b>EASE</b> is better than the candidate by ndcg@10." in printed
-    assert "<b>EASE</b> with λ 350, last 10 products" in printed
+    assert "<b>EASE</b> (λ 350, last 10 products)" in printed
     assert "0.400 [0.300, 0.500]" in printed
     assert "popularity better +0.1150 +0.0450 to +0.2080 0.1160 INCONCLUSIVE" in printed
     assert "production at most 0.0120 worse" in printed

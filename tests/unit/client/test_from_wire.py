@@ -126,4 +126,7 @@ def test_notes_about_scores_say_part_cause_and_number_and_expected_values_may_la
     assert [each.expected_value for each in answer.results] == [1.5, None]
     assert answer.results[1].moves[0].cause == "OBJECTIVE"
     note = tables.score_note(answer.score_notes[0])
-    assert note.plain == "Score margin: cost above price (1,200 candidates)"
+    assert (
+        note.plain
+        == "Score margin: the cost is above the price: the margin is 0 (1,200 candidates)"
+    )

@@ -21,6 +21,7 @@ PARTS = MappingProxyType(
         "text": "text is similar to the query",
         "text_visual": "photo matches the query's text",
         "keywords": "contains the query's words",
+        "labels": "has words of the label in the query's photo",
         "collaborative": "liked by shoppers who liked the query's products",
         "taste": "fits this customer's history",
         "session": "fits the products viewed last",
@@ -36,7 +37,11 @@ PARTS = MappingProxyType(
         "reorder": "bought before, and due to be bought again",
         "recently_viewed": "viewed recently",
         "followed": "has a value that the shopper follows",
+        "given": "score that the request gives",
         "freshness": "new in the catalog",
+        "rating": "rated well",
+        "stock": "units in stock",
+        "margin": "share of the price above the cost",
         "fusion": "position by similarity (the ranker did not answer)",
     }
 )

@@ -102,11 +102,14 @@ def _each_branch(weights: Mapping[Branch, float]) -> Mapping[Branch, float]:
     return {branch: weights.get(branch, float(branch in usual)) for branch in _WEIGHED}
 
 
+PARTS = frozenset({*SCORED, Branch.COLLABORATIVE, Branch.GIVEN, *NUMBERS, *BEHAVIOUR})
+"""Parts of raw scores, beside those by number attributes."""
+
+
 def _known_parts(weights: Mapping[str, float]) -> Mapping[str, float]:
-    known = {*SCORED, Branch.COLLABORATIVE, Branch.GIVEN, *NUMBERS, *BEHAVIOUR}
-    unknown = [part for part in weights if part not in known and not part.startswith(ATTRIBUTE)]
+    unknown = [part for part in weights if part not in PARTS and not part.startswith(ATTRIBUTE)]
     if unknown:
-        parts = [*sorted(map(str, known)), f"{ATTRIBUTE}NAME"]
+        parts = [*sorted(map(str, PARTS)), f"{ATTRIBUTE}NAME"]
         raise ValueError(f"unknown parts {sorted(unknown)}; there are {parts}")
     return weights
 
