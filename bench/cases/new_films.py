@@ -5,22 +5,19 @@ Each fifth of the films in turn is new, as in `quality.new_films`. The same mode
 `content` and without it; differences are paired by shopper and fold. Ties are ordered at random.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
-from bench.cases.quality import AUC, NDCG, SystemFigures, new_films
+from bench.cases import new_films_report as report
+from bench.cases.quality import AUC, NDCG, new_films
 from bench.datasets import movielens
-from bench.harness.model import BenchResult, BenchTable, Goal, Interval
+from bench.harness.model import BenchResult, Goal
 from ranker.domain.model import Model
-from ranker.learning.evaluation.bootstrap import intervals
 
 Say: TypeAlias = Callable[[str], None]
-METRICS = (AUC, NDCG)
 WITH, WITHOUT = "half of the films with posters", "no posters"
 LEAST = {(WITH, AUC): 0.745, (WITH, NDCG): 0.295, (WITHOUT, AUC): 0.735, (WITHOUT, NDCG): 0.285}
-Found: TypeAlias = Mapping[str, tuple[SystemFigures, SystemFigures]]
-"""Figures by set of posters: without the part, and with it."""
 
 
 def run(say: Say) -> BenchResult:
@@ -38,7 +35,11 @@ def run(say: Say) -> BenchResult:
         say(f"{name}: each fifth of the films in turn")
         off, on = new_films(data, vectors, changes=(without_content, unchanged))
         found[name] = (off[1], on[1])
-    return BenchResult((_table(found),), _figures(found), _goals(found))
+    return BenchResult(
+        (report.table("New films by their features", found, "content"),),
+        report.figures(found),
+        _goals(found),
+    )
 
 
 def unchanged(model: Model) -> Model:
@@ -50,57 +51,13 @@ def without_content(model: Model) -> Model:
     return replace(model, content=None, actor_contents=None)
 
 
-def _gain(pair: tuple[SystemFigures, SystemFigures], metric: str) -> Interval:
-    off, on = (one.by_shopper[metric] for one in pair)
-    made = intervals((on - off)[:, None])
-    return Interval(float(made.mean[0]), float(made.low[0]), float(made.high[0]))
-
-
-def _goals(found: Found) -> tuple[Goal, ...]:
+def _goals(found: report.Found) -> tuple[Goal, ...]:
     goals = []
     for (posters, metric), least in LEAST.items():
         pair = found.get(posters)
-        gain = _gain(pair, metric) if pair else None
+        gain = report.gain(pair, metric) if pair else None
         goals.append(Goal(f"{metric}, what content adds, {posters}", None, "", gain, at_least=0.0))
         level = pair[1].interval(metric) if pair else None
         name = f"{metric}, new films, {posters}"
         goals.append(Goal(name, None, "", level, at_least=least, by_figure=True))
     return tuple(goals)
-
-
-def _table(found: Found) -> BenchTable:
-    rows = tuple(
-        (
-            posters,
-            metric,
-            *(_words(one.interval(metric)) for one in pair),
-            _words(_gain(pair, metric)),
-        )
-        for posters, pair in found.items()
-        for metric in METRICS
-    )
-    headers = ("new films", "figure", "without content", "with content", "difference")
-    caption = "With 95% intervals, over shoppers."
-    return BenchTable("New films by their features", headers, rows, caption)
-
-
-def _figures(found: Found) -> dict[str, object]:
-    return {
-        posters: {
-            metric: {
-                "without": _numbers(pair[0].interval(metric)),
-                "with": _numbers(pair[1].interval(metric)),
-                "gain": _numbers(_gain(pair, metric)),
-            }
-            for metric in METRICS
-        }
-        for posters, pair in found.items()
-    }
-
-
-def _numbers(one: Interval) -> tuple[float, float, float]:
-    return (one.value, one.low, one.high)
-
-
-def _words(one: Interval) -> str:
-    return f"{one.value:.4f} ({one.low:.4f} to {one.high:.4f})"

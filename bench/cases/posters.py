@@ -7,22 +7,19 @@ posters many films have equal scores, and MovieLens numbers films roughly by pop
 ordered at random, and by number for comparison.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
 
-from bench.cases.quality import AUC, NDCG, SystemFigures, new_films
+from bench.cases import new_films_report as report
+from bench.cases.quality import AUC, NDCG, new_films
 from bench.datasets import movielens
-from bench.harness.model import BenchResult, BenchTable, Goal, Interval
-from ranker.learning.evaluation.bootstrap import intervals
+from bench.harness.model import BenchResult, Goal
 
 Say: TypeAlias = Callable[[str], None]
-METRICS = (AUC, NDCG)
 LEAST = {AUC: 0.74, NDCG: 0.29}
 WITH_POSTER, ALL = "films with a poster", "all films"
-Found: TypeAlias = Mapping[str, tuple[SystemFigures, SystemFigures]]
-"""Figures by set of new films: without posters, and with them."""
 
 
 def run(say: Say) -> BenchResult:
@@ -50,61 +47,20 @@ def _run(which: Sequence[str], say: Say) -> BenchResult:
         (without,), (shown_too,) = (new_films(data, each, among) for each in (None, posters))
         found[f"{name}, ties by number"] = (without[0], shown_too[0])
         found[name] = (without[1], shown_too[1])
-    return BenchResult((_table(found),), _figures(found), _goals(found))
+    return BenchResult(
+        (report.table("New films and their posters", found, "posters"),),
+        report.figures(found),
+        _goals(found),
+    )
 
 
-def _gain(pair: tuple[SystemFigures, SystemFigures], metric: str) -> Interval:
-    without, with_them = (one.by_shopper[metric] for one in pair)
-    made = intervals((with_them - without)[:, None])
-    return Interval(float(made.mean[0]), float(made.low[0]), float(made.high[0]))
-
-
-def _goals(found: Found) -> tuple[Goal, ...]:
+def _goals(found: report.Found) -> tuple[Goal, ...]:
     pair, goals = found.get(WITH_POSTER), []
-    for metric in METRICS:
-        gain = _gain(pair, metric) if pair else None
+    for metric in report.METRICS:
+        gain = report.gain(pair, metric) if pair else None
         goals.append(Goal(f"{metric}, what posters add", None, "", gain, at_least=0.0))
         level = pair[1].interval(metric) if pair else None
         least = LEAST[metric]
         name = f"{metric}, new films with posters"
         goals.append(Goal(name, None, "", level, at_least=least, by_figure=True))
     return tuple(goals)
-
-
-def _table(found: Found) -> BenchTable:
-    rows = tuple(
-        (
-            films,
-            metric,
-            *(_words(one.interval(metric)) for one in pair),
-            _words(_gain(pair, metric)),
-        )
-        for films, pair in found.items()
-        for metric in METRICS
-    )
-    headers = ("new films", "figure", "without posters", "with posters", "difference")
-    return BenchTable(
-        "New films and their posters", headers, rows, "With 95% intervals, over shoppers."
-    )
-
-
-def _figures(found: Found) -> dict[str, object]:
-    return {
-        films: {
-            metric: {
-                "without": _numbers(pair[0].interval(metric)),
-                "with": _numbers(pair[1].interval(metric)),
-                "gain": _numbers(_gain(pair, metric)),
-            }
-            for metric in METRICS
-        }
-        for films, pair in found.items()
-    }
-
-
-def _numbers(one: Interval) -> tuple[float, float, float]:
-    return (one.value, one.low, one.high)
-
-
-def _words(one: Interval) -> str:
-    return f"{one.value:.4f} ({one.low:.4f} to {one.high:.4f})"

@@ -8,24 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.domain.words import LABEL, label_words
+from retriever.record.computed import ComputedColumn, users_of
 from retriever.record.statements import PHOTO, among, look_up
 from retriever.record.tables import images, product_images
 
-_UNREAD = (
-    sa.select(images.c.image_id)
-    .where(images.c.catalog_id == sa.bindparam("catalog_id"), images.c.label.is_(None))
-    .order_by(images.c.image_id)
-    .limit(sa.bindparam("most"))
-)
-_SAVE = (
-    sa.update(images)
-    .where(
-        images.c.catalog_id == sa.bindparam("of_catalog"),
-        images.c.image_id == sa.bindparam("of_image"),
-    )
-    .values(label=sa.bindparam("text"))
-)
-_USERS = sa.select(product_images.c.product_id).where(among(product_images, "image_id"))
+LABELS = ComputedColumn("label")
 _TEXTS = (
     sa.select(product_images.c.product_id, images.c.label)
     .select_from(product_images.join(images, PHOTO))
@@ -34,25 +21,12 @@ _TEXTS = (
 _OF_PRODUCTS = _TEXTS.where(among(product_images, "product_id"))
 
 
-def read_unread(connection: Connection, catalog_id: str, limit: int) -> list[str]:
-    values = {"catalog_id": catalog_id, "most": limit}
-    return list(connection.execute(_UNREAD, values).scalars())
-
-
 def write_label_texts(
     connection: Connection, catalog_id: str, texts: Mapping[str, str]
 ) -> list[str]:
     """Store the texts of photos. Return the products that have a photo with a text, by id."""
-    rows = [
-        {"of_catalog": catalog_id, "of_image": image_id, "text": text}
-        for image_id, text in texts.items()
-    ]
-    if not rows:
-        return []
-    connection.execute(_SAVE, rows)
-    shown = [image_id for image_id, text in texts.items() if text]
-    users = look_up(connection, _USERS, shown, {"catalog_id": catalog_id})
-    return sorted({row.product_id for row in users})
+    LABELS.save(connection, catalog_id, texts)
+    return users_of(connection, catalog_id, [image_id for image_id, text in texts.items() if text])
 
 
 def read_label_words(
