@@ -41,6 +41,8 @@ def holding(text: str) -> set[str]:
 def says(old: str, name: str, text: str) -> bool:
     """Return whether a file contains our version: other packages in a lock may have the same, and
     an address, such as 10.20.0.0, its digits."""
+    if name.endswith("go.mod"):
+        text = "\n".join(line for line in text.splitlines() if "sightline" in line)
     if not name.endswith(".lock"):
         return re.search(rf"(?<![\d.]){re.escape(old)}(?!\.?\d)", text) is not None
     ours = rf'^name = "sightline[\w-]*"\nversion = "{re.escape(old)}"'
