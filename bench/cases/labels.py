@@ -76,7 +76,7 @@ class LabelFigures:
     """Figures of all measurements."""
 
     hits: Mapping[str, Mapping[float, Flags]]
-    """Whether each query found its product, by photos, then by the weight of labels."""
+    """Hits of the queries, true or false, by photos, then by the weight of labels."""
     unread: Mapping[str, float]
     """Share of queries without a word that a product has."""
     times: RoundFigures

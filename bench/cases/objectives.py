@@ -240,7 +240,7 @@ def _rise(pairs: Sequence[tuple[OrderFigures, OrderFigures]]) -> Rise:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How many runs of an estimator have an interval that holds the truth."""
+    """Number of runs of an estimator whose interval holds the truth."""
 
     name: str
     reward: str

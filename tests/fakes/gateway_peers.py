@@ -74,7 +74,7 @@ class FakeEmbedder:
     shown: Classification | None = None
     """Classification of every photo."""
     classifying: list[bool] = field(default_factory=list)
-    """Whether each call asked for classifications."""
+    """For each call, true if it asked for classifications."""
 
     async def read_label(self, catalog_id: str, photo: Signal, priority: int) -> ReadLabel:
         if self.slow:

@@ -194,7 +194,7 @@ class Normalised(Table):
 
     @property
     def normalisation(self) -> str:
-        """What the graph does to the pixels, in words; part of the space's version."""
+        """Description of the preprocessing in the graph; part of the space's version."""
         order = f", {self.channels}" if self.channels else ""
         return f"(x-{_stated(self.mean)})/{_stated(self.scale)}{order} in the graph"
 

@@ -55,35 +55,22 @@ def texts(backbone: Backbone) -> dict[str, str]:
 def _run(backbone: Backbone) -> dict[str, str]:
     """Return the settings of a model on CPUs and on a GPU."""
     if isinstance(backbone, TextModel | PairModel):
-        return {
-            "what": "Text to vector",
-            "batch": "16",
-            "instances": "2",
-            "accelerator": "# No TensorRT: it would build an engine for each range of lengths.",
-        }
+        return _settings("Text to vector", 16, _without_tensorrt("lengths"))
     if isinstance(backbone, ReaderModel):
-        return {
-            "what": "Line of text to characters",
-            "batch": "8",
-            "instances": "2",
-            "accelerator": "# No TensorRT: it would build an engine for each range of widths.",
-        }
+        return _settings("Line of text to characters", 8, _without_tensorrt("widths"))
     if isinstance(backbone, TextMapModel):
-        return {
-            "what": "Photo to texts",
-            "batch": "4",
-            "instances": "2",
-            "accelerator": "# No TensorRT: it would build an engine for each range of sides.",
-        }
+        return _settings("Photo to texts", 4, _without_tensorrt("sides"))
     integers = "# CPU only: TensorRT would need ranges around zero. Use the fp32 model on a GPU."
-    return {
-        "what": "Photo to vector",
-        "batch": "4",
-        "instances": "2",
-        "accelerator": integers
-        if backbone.precision == "int8"
-        else _part("tensorrt.pbtxt").template.rstrip(),
-    }
+    tensorrt = _part("tensorrt.pbtxt").template.rstrip()
+    return _settings("Photo to vector", 4, integers if backbone.precision == "int8" else tensorrt)
+
+
+def _settings(what: str, batch: int, accelerator: str) -> dict[str, str]:
+    return {"what": what, "batch": str(batch), "instances": "2", "accelerator": accelerator}
+
+
+def _without_tensorrt(what: str) -> str:
+    return f"# No TensorRT: it would build an engine for each range of {what}."
 
 
 def _tensors(backbone: Backbone) -> str:

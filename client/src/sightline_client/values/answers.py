@@ -57,7 +57,7 @@ class MoveCause(StrEnum):
 
 
 class ScoreNoteCause(StrEnum):
-    """What the scores of an answer lack."""
+    """Cause of a note about the scores of an answer."""
 
     UNKNOWN = "UNKNOWN"
     NUMBER_MISSING = "NUMBER_MISSING"
@@ -232,7 +232,7 @@ class RecommendedProduct:
     moves: tuple[Move, ...] = ()
     """Why ``rank`` differs from ``score_rank``: their places sum to ``score_rank`` − ``rank``."""
     expected_value: float | None = None
-    """What it is expected to bring each time that its place is looked at, by the scene's objective;
+    """Expected value, by the scene's objective, each time that its place is looked at;
     only if requested. Expected margins reveal costs."""
 
 
@@ -346,7 +346,7 @@ class Recommendations:
     """Texts read in photos, by index of the signal, where the scene has the branch ``labels``; on
     the first page."""
     score_notes: tuple[ScoreNote, ...] = ()
-    """What the scores lack, on the first page."""
+    """Notes about data that the scores lack, on the first page."""
 
 
 @dataclass(frozen=True, slots=True)

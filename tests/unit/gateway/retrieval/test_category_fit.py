@@ -1,4 +1,4 @@
-"""What a photo's category adds to similarities."""
+"""Addends of similarities by a photo's category."""
 
 import math
 

@@ -15,7 +15,7 @@ _WIDE = r"\u3400-\u9fff"
 _UNIT = re.compile(
     rf"[{_OPENING}]*(?:[{_WIDE}]|[^\s{_WIDE}{_OPENING}{_CLOSING}]+|[{_CLOSING}])[{_CLOSING}]*\s*|\s+"
 )
-"""What stays on one line: a Chinese character or a word, with its punctuation."""
+"""Text that stays on one line: a Chinese character or a word, with its punctuation."""
 
 
 class _Flowing(Text):

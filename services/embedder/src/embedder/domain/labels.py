@@ -62,7 +62,7 @@ class LabelLine:
 
 
 class ReadText(NamedTuple):
-    """What a reader returned for a line."""
+    """Text of a line as a reader returned it."""
 
     text: str
     confidence: float

@@ -42,7 +42,7 @@ class CandidateList:
     factor: float = 1.0
     """Factor by its branch's weight; see `weighted`."""
     category_fits: Sequence[float] = ()
-    """What a photo's category adds to each similarity, 0 or less; empty: nothing. See
+    """Addend of each similarity by a photo's category, 0 or less; empty: none. See
     retrieval/category_fit.py."""
 
     @property

@@ -101,7 +101,7 @@ class LabelLine(Protocol):
 
     @property
     def corners(self) -> Sequence[PhotoPoint]:
-        """Its four corners."""
+        """The four corners of a line."""
 
 
 class CategoryGuess(Protocol):

@@ -384,7 +384,7 @@ class Ranked:
     merits: Mapping[str, float] = field(default_factory=dict)
     """By control: its products' share of the relevance of the best candidates, 0 to 1."""
     notes: Sequence[ScoreNote] = ()
-    """What the objective lacks."""
+    """Data that the objective lacks."""
 
 
 @dataclass(frozen=True, slots=True)

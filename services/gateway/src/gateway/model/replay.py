@@ -49,7 +49,7 @@ class RecordedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedOutcome:
-    """What a shopper is expected to do with the first products of an answer; `None` if unknown."""
+    """Expected clicks, purchases and amounts of the first products; `None` if unknown."""
 
     clicks: float | None = None
     purchases: float | None = None

@@ -55,7 +55,7 @@ class RecommendAnswer:
     """Candidates of the first page."""
     corrected: tuple[CorrectedQuery, ...] = ()
     score_notes: tuple[ScoreNote, ...] = ()
-    """What scores lack, on the first page."""
+    """Notes about data that the scores lack, on the first page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 OBJECTIVE = "objective"
-"""What notes about the objective name as their part."""
+"""Name of the part in notes about the objective."""
 
 
 class NoteCause(IntEnum):
-    """What is missing, by the numbers of ScoreNote.Cause."""
+    """Causes of notes, as numbers of ScoreNote.Cause."""
 
     NUMBER_MISSING = 1
     COST_ABOVE_PRICE = 2

@@ -90,7 +90,7 @@ class RequestTrace:
         self.steps: list[str] = []
         """Steps applied to the candidates, in words."""
         self.score_notes: dict[tuple[str, int], ScoreNote] = {}
-        """What scores lack, by part and cause."""
+        """Data that scores lack, by part and cause."""
         self.model_version = ""
         self.anchors: tuple[str, ...] = ()
         """Anchors that the ranker found for a request that named none."""

@@ -1,4 +1,4 @@
-"""What shoppers are expected to do with the first products of an answer, by learned probabilities.
+"""Expected actions of shoppers on the first products of an answer, by learned probabilities.
 
 The expected number of clicks is ``Σ_k θ_k · chance(product at place k)``, where θ_k is the
 probability that place k is examined, relative to the first; purchases alike, and their worth by

@@ -84,7 +84,7 @@ class RankState:
     draws: bytes = b""
     """Seed of the random draws; empty: derived from the query."""
     signals: Signals = DEFAULTS
-    """How the events of `history` are interpreted."""
+    """Interpretation of the events of `history`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class RankedProducts:
     expected: Doubles | None = None
     """Expected value of each candidate, by its row; NaN: none. None without an objective."""
     notes: Sequence[ScoreNote] = ()
-    """What the expected values lack."""
+    """Data that the expected values lack."""
 
 
 class RankProducts:

@@ -106,7 +106,7 @@ _USES = {
     RECENT: " A scene can use its order: branches.trending and the part trending.",
     POPULARITY: " A scene can use its order: without a model, popularity orders.",
 }
-"""How a scene uses a baseline, by name."""
+"""Settings by which a scene uses a baseline, by its name."""
 
 
 def _order(tests: Sequence[SystemComparison]) -> Iterator[str]:

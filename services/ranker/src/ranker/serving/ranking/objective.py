@@ -34,7 +34,7 @@ SPREAD = 10.0
 LEAST_CHANCE = 1e-6
 LEAST_SPREAD = 1e-12
 OBJECTIVE = "objective"
-"""What notes name as their part."""
+"""Name of the part in notes."""
 
 
 class ObjectiveGoal(StrEnum):
@@ -53,7 +53,7 @@ class ObjectiveGoal(StrEnum):
 
 
 class NoteCause(StrEnum):
-    """What a value lacks; the names are those of ScoreNote.Cause without its prefix."""
+    """Cause of a note about a value; named as ScoreNote.Cause, without its prefix."""
 
     NUMBER_MISSING = "NUMBER_MISSING"
     OTHER_CURRENCY = "OTHER_CURRENCY"
