@@ -44,6 +44,7 @@ class Role(StrEnum):
     MODELS = "models"
     PRIVACY = "privacy"
     OPERATE = "operate"
+    INSPECT = "inspect"
 
 
 class PeerName(StrEnum):
