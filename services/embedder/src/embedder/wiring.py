@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from embedder.adapters.line_images import OpenCvLines
+from embedder.adapters.reference_store import ReferenceStore
 from embedder.adapters.space_metadata import SpaceMetadata
 from embedder.adapters.space_store import SpaceStore
 from embedder.adapters.tokenizers import Tokenizers
@@ -24,8 +25,13 @@ from embedder.embedding.photos import PhotoEmbedder
 from embedder.embedding.pixel_budget import PixelBudget
 from embedder.embedding.read_labels import LabelReader
 from embedder.embedding.texts import TextEmbedder
+from embedder.inspection import patch_features
+from embedder.inspection.inspect_piece import Inspector
+from embedder.inspection.patch_features import PatchFeatures
+from embedder.inspection.references import References
 from embedder.preprocessing import work
 from embedder.servicer.embedding import EmbeddingServicer
+from embedder.servicer.inspection import InspectionServicer
 from embedder.servicer.spaces import SpaceServicer
 from embedder.serving.batched_inference import Batching
 from embedder.serving.fitted_models import FittedModels
@@ -86,9 +92,16 @@ async def known_catalogs(
     registry = RemoteRegistry(channel)
     catalogs = KnownCatalogs(settings.catalogs, registry, file=settings.catalogs_file)
     store = SpaceStore(Path(settings.spaces), space_keys(settings)) if settings.spaces else None
+    promotion, references = Promotion(store, triton, triton.inference), reference_store(settings)
+
+    async def remove(catalog_id: str) -> None:
+        await promotion.remove(catalog_id)
+        if references is not None:
+            await asyncio.to_thread(references.delete_catalog, catalog_id)
+
     removal = SpaceRemoval(
         catalogs,
-        Promotion(store, triton, triton.inference).remove,
+        remove,
         RemovalNotes(channel, "embedder").confirm,
     )
     removing = asyncio.create_task(removal.run())
@@ -125,6 +138,13 @@ def control_key(settings: EmbedderSettings) -> str:
 def space_keys(settings: EmbedderSettings) -> SigningKeys:
     """Return the keys that sign fitted spaces. Raises Unreadable."""
     return signing_keys(settings.space_keys_file)
+
+
+def reference_store(settings: EmbedderSettings) -> ReferenceStore | None:
+    """Return the store of references, in the folder of spaces; None: there is no such folder."""
+    if not settings.spaces:
+        return None
+    return ReferenceStore(Path(settings.spaces), space_keys(settings))
 
 
 def certificates_of(settings: EmbedderSettings) -> Certificates | None:
@@ -195,6 +215,13 @@ def bind(
         models=sources,
         images=OpenCvLines(),
     )
+    features = PatchFeatures(
+        intake,
+        embedder.photos.queues,
+        on_demand(settings.fit_backbone + patch_features.SUFFIX),
+        sources,
+    )
+    references = References(reference_store(settings), features)
     learner = Learner(store, backbones, sources, default_backbone=settings.fit_backbone)
     promotion = Promotion(store, triton, triton.inference)
     listing = SpaceListing(spaces, metadata)
@@ -204,6 +231,7 @@ def bind(
             EmbeddingServicer(embedder, comparison, listing, known, faces=faces, labels=labels)
         ),
         Binding.of(SpaceServicer(learner, promotion, known)),
+        Binding.of(InspectionServicer(references, Inspector(references, features, fetch), known)),
     ]
     return offered, recovery, sources
 

@@ -33,8 +33,8 @@ def png(sides: Sequence[ComparedSide]) -> bytes:
     canvas = Image.new("RGB", size, "white")
     for down, row in enumerate(rows):
         for across, (pixels, grid) in enumerate(row):
-            drawn = Image.fromarray(_drawn(pixels, grid / strongest))
-            canvas.paste(drawn, (across * step, down * step))
+            picture = Image.fromarray(drawn(pixels, grid / strongest))
+            canvas.paste(picture, (across * step, down * step))
     file = io.BytesIO()
     canvas.save(file, "PNG", compress_level=COMPRESSION)
     return file.getvalue()
@@ -53,7 +53,7 @@ def _panels(side: ComparedSide) -> list[tuple[Pixels, Floats]]:
     ]
 
 
-def _drawn(pixels: Pixels, share: Floats) -> npt.NDArray[np.uint8]:
+def drawn(pixels: Pixels, share: Floats) -> npt.NDArray[np.uint8]:
     """Return a photo coloured by a grid of values from −1 to 1."""
     heat = Image.fromarray(share).resize(pixels.shape[1::-1], Image.Resampling.BICUBIC)
     strength = np.asarray(heat, np.float32)[..., None]

@@ -1,13 +1,11 @@
 """Servicer of sightline.embedder.v1.EmbeddingService."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
-from google.protobuf.duration_pb2 import Duration
-
 from embedder.domain.heat import Heat
-from embedder.domain.items import CategoryGuess, Classification, Item, ItemOutcome, Priority
+from embedder.domain.items import CategoryGuess, Classification, Item, ItemOutcome
 from embedder.domain.labels import LabelLine
 from embedder.domain.photos import Box, Camera, PhotoSubject
 from embedder.domain.urgency import asking
@@ -17,13 +15,17 @@ from embedder.embedding.embed import ItemEmbedder
 from embedder.embedding.find_faces import FaceFinder
 from embedder.embedding.read_labels import LabelReader
 from embedder.servicer import messages
+from embedder.servicer.messages import box as _box_message
+from embedder.servicer.messages import duration as _duration
+from embedder.servicer.messages import priority as _priority
+from embedder.servicer.messages import timings as _timings
 from embedder.spaces.listing import SpaceListing
 from servicekit import deadlines, tracing
 from servicekit.errors import ServiceError
 from servicekit.requests import RequestInvalid, enter
 from servicekit.status import to_status
-from servicekit.telemetry import Stage, Stages
-from sightline.common.v1 import answer_pb2, photo_pb2, vector_pb2
+from servicekit.telemetry import Stages
+from sightline.common.v1 import photo_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc
 
@@ -195,10 +197,6 @@ def _box(box: photo_pb2.Box) -> Box:
     return Box(box.left, box.top, box.right, box.bottom)
 
 
-def _priority(priority: int) -> Priority:
-    return Priority.BULK if priority == vector_pb2.PRIORITY_BULK else Priority.INTERACTIVE
-
-
 def _result(outcome: ItemOutcome) -> pb.EmbedResult:
     if isinstance(outcome, ServiceError):
         return pb.EmbedResult(status=to_status(outcome))
@@ -243,10 +241,6 @@ def _subject(subject: PhotoSubject) -> photo_pb2.Subject:
     )
 
 
-def _box_message(box: Box) -> photo_pb2.Box:
-    return photo_pb2.Box(left=box.left, top=box.top, right=box.right, bottom=box.bottom)
-
-
 def _line(line: LabelLine) -> photo_pb2.LabelLine:
     corners = [photo_pb2.PhotoPoint(x=point.x, y=point.y) for point in line.corners]
     return photo_pb2.LabelLine(text=line.text, confidence=line.confidence, corners=corners)
@@ -264,23 +258,3 @@ def _classification(found: Classification) -> photo_pb2.Classification:
 
 def _guess(guess: CategoryGuess) -> photo_pb2.CategoryGuess:
     return photo_pb2.CategoryGuess(category_path=guess.path, probability=guess.probability)
-
-
-def _duration(seconds: float) -> Duration:
-    message = Duration()
-    message.FromNanoseconds(int(seconds * 1e9))
-    return message
-
-
-def _timings(stages: Sequence[Stage]) -> list[answer_pb2.StageTiming]:
-    """Return one timing per stage name, from its first start to its last end."""
-    timings = []
-    for name in dict.fromkeys(stage.name for stage in stages):
-        same = [stage for stage in stages if stage.name == name]
-        start = min(stage.start for stage in same)
-        end = max(stage.start + stage.duration for stage in same)
-        timing = answer_pb2.StageTiming(stage=name)
-        timing.start.FromNanoseconds(int(start * 1e9))
-        timing.total.FromNanoseconds(int((end - start) * 1e9))
-        timings.append(timing)
-    return timings

@@ -1,11 +1,18 @@
 """Spaces as messages."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
+from google.protobuf.duration_pb2 import Duration
+
+from embedder.domain.items import Priority
 from embedder.domain.manifest import ServingState, SpaceManifest
 from embedder.domain.models import VISUAL
+from embedder.domain.photos import Box
 from embedder.domain.recipes import words
 from embedder.spaces.listing import ListedSpace
+from servicekit.telemetry import Stage
+from sightline.common.v1 import answer_pb2, photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import space_pb2
 
@@ -68,3 +75,34 @@ def _judged(message: pb.Space, found: SpaceManifest) -> pb.Space:
 
 def _state(standing: ServingState) -> "space_pb2.SpaceState.ValueType":
     return space_pb2.SpaceState.Value(f"SPACE_STATE_{standing.name}")
+
+
+def box(value: Box) -> photo_pb2.Box:
+    """Return the message of a rectangle."""
+    return photo_pb2.Box(left=value.left, top=value.top, right=value.right, bottom=value.bottom)
+
+
+def duration(seconds: float) -> Duration:
+    """Return the message of a duration."""
+    message = Duration()
+    message.FromNanoseconds(int(seconds * 1e9))
+    return message
+
+
+def timings(stages: Sequence[Stage]) -> list[answer_pb2.StageTiming]:
+    """Return one timing per stage name, from its first start to its last end."""
+    found = []
+    for name in dict.fromkeys(stage.name for stage in stages):
+        same = [stage for stage in stages if stage.name == name]
+        start = min(stage.start for stage in same)
+        end = max(stage.start + stage.duration for stage in same)
+        timing = answer_pb2.StageTiming(stage=name)
+        timing.start.FromNanoseconds(int(start * 1e9))
+        timing.total.FromNanoseconds(int((end - start) * 1e9))
+        found.append(timing)
+    return found
+
+
+def priority(value: int) -> Priority:
+    """Return the priority of a request."""
+    return Priority.BULK if value == vector_pb2.PRIORITY_BULK else Priority.INTERACTIVE

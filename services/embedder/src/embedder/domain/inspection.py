@@ -1,0 +1,413 @@
+"""Anomalies in the photo of a piece, by features of the patches of photos of good pieces.
+
+PatchCore (K. Roth et al., CVPR 2022): a patch is as anomalous as its mid-level features are far
+from the nearest ones in a memory, a greedy coreset of the patches of good photos. One camera shows
+the same part of each piece at the same place, so the distances are standardised by position: by the
+mean and deviation of the distances that good photos have there while they are left out of the
+memory. A photo's score is the highest standardised distance of its patches.
+
+Verdicts are conformal (V. Vovk et al., Algorithmic Learning in a Random World): a new photo is
+ranked among the scores of the good photos, each of them scored while it is left out. If it is as
+exchangeable with them as they are with one another, at most the asked share of good pieces is
+called unlike.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+
+from embedder.domain.fitted import Floats
+from embedder.domain.photos import Box, Pixels
+
+BLOCKS: Final = ("stage_4", "stage_5")
+"""Feature maps that patches are described by, the finest first; strides of 8 and 16 pixels."""
+FEWEST_PHOTOS: Final = 10
+MOST_PHOTOS: Final = 500
+FOLDS: Final = 10
+"""Parts that the good photos are divided into; with fewer photos, each is a part of its own."""
+DIMENSIONS: Final = 64
+"""Components of a patch, after a random projection of the standardised features."""
+MOST_SAMPLED: Final = 20_000
+"""Patches of good photos that a memory is chosen from, at most; a random sample of more."""
+MOST_PATCHES: Final = 1_500
+"""Patches of a memory, at most."""
+LEAST_DEVIATION: Final = 0.1
+"""Share of the mean deviation that is added to the deviation of each position."""
+SEPARATION: Final = 0.75
+"""Area under the ROC curve of drawn defects below which a reference allows no verdict."""
+DRAWN: Final = 60
+"""Defects that are drawn on good photos for this, at most."""
+MOST_PARTS: Final = 10
+CONFIDENCE: Final = 0.95
+APART: Final = 2.0
+"""Photos show two different things if the middles of two groups are this many times farther apart
+than their members are from the middle of their group."""
+TINY: Final = 1e-6
+
+
+class PieceVerdict(StrEnum):
+    """Whether a piece is like the good ones."""
+
+    LIKE = "LIKE"
+    UNLIKE = "UNLIKE"
+    CANNOT_SAY = "CANNOT_SAY"
+
+
+class VerdictDoubt(StrEnum):
+    """Why there is no verdict."""
+
+    TOO_FEW_PHOTOS = "TOO_FEW_PHOTOS"
+    PHOTOS_TOO_UNLIKE = "PHOTOS_TOO_UNLIKE"
+
+
+@dataclass(frozen=True, slots=True)
+class PatchMemory:
+    """What is kept of photos of good pieces."""
+
+    basis: Floats
+    """[c, DIMENSIONS]: from features to components."""
+    patches: Floats
+    """[m, DIMENSIONS]: patches of good photos."""
+    means: Floats
+    """[h, w]: mean distance of good photos at each position."""
+    deviations: Floats
+    """[h, w]: standard deviation of the same, above 0."""
+    scores: Floats
+    """[n]: the highest standardised distance of each good photo, ascending."""
+    separation: float
+    """Area under the ROC curve of drawn defects, 0 to 1."""
+
+    @property
+    def photos(self) -> int:
+        """Number of good photos."""
+        return len(self.scores)
+
+    @property
+    def unit(self) -> float:
+        """Mean score of good photos, in which scores are stated."""
+        return max(float(self.scores.mean()), TINY)
+
+    def map_of(self, features: Floats) -> Floats:
+        """Return the standardised distances [h, w] of a photo's patches, [h, w, c]."""
+        return (nearest(features @ self.basis, self.patches) - self.means) / self.deviations
+
+
+@dataclass(frozen=True, slots=True)
+class AnomalousPart:
+    """A rectangle of a photo that is unlike the good photos."""
+
+    box: Box
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class PieceComparison:
+    """Comparison of a photo with a reference. Scores are in units of the mean of good photos."""
+
+    verdict: PieceVerdict
+    doubt: VerdictDoubt | None
+    score: float
+    threshold: float | None
+    """Score above which a piece is unlike; None: the reference has too few photos."""
+    threshold_low: float | None
+    threshold_high: float | None
+    """Interval of the threshold of endlessly many good photos; None: not determined."""
+    p_value: float
+    least_rate: float
+    """Least false-alarm rate that the reference allows a verdict for."""
+    parts: tuple[AnomalousPart, ...]
+
+
+def patches(maps: Mapping[str, Floats]) -> Floats:
+    """Return the features of each patch [n, h, w, c], means over 3 by 3 positions, in the grid of
+    the finest map. `maps`: float32 [n, channels, height, width] by block, with all of BLOCKS."""
+    found = [_smooth(maps[block].transpose(0, 2, 3, 1), (1, 1, 1)) for block in BLOCKS]
+    size = found[0].shape[1:3]
+    return np.concatenate([found[0], *(_enlarged(each, size) for each in found[1:])], axis=-1)
+
+
+def fit(photos: Floats, drawn: Floats, drawn_on: Sequence[int], seed: int = 0) -> PatchMemory:
+    """Fit a memory on the features of good photos, [n, h, w, c].
+
+    `drawn`: features of photos with a drawn defect, [m, h, w, c]; `drawn_on`: the photo that each
+    of them was. Deterministic: the same photos in the same order give the same memory.
+    """
+    rng = np.random.default_rng(seed)
+    basis = _basis(photos, rng)
+    good, bad, on = photos @ basis, drawn @ basis, np.asarray(drawn_on, np.int64)
+    fold_of = np.arange(len(good)) % min(len(good), FOLDS)
+    distances = np.empty(good.shape[:3], np.float32)
+    of_drawn = np.empty(bad.shape[:3], np.float32)
+    for fold in range(int(fold_of.max()) + 1):
+        left_out = fold_of == fold
+        memory = coreset(good[~left_out], rng)
+        distances[left_out] = nearest(good[left_out], memory)
+        of_drawn[left_out[on]] = nearest(bad[left_out[on]], memory)
+    places = _Places(distances)
+    scores = np.array([places.score(each, at) for at, each in enumerate(distances)], np.float32)
+    of_bad = [places.score(each, at) for each, at in zip(of_drawn, on, strict=True)]
+    means, deviations = places.moments()
+    return PatchMemory(
+        basis=basis,
+        patches=coreset(good, rng),
+        means=means,
+        deviations=deviations,
+        scores=np.sort(scores),
+        separation=separation(scores, np.array(of_bad, np.float32)),
+    )
+
+
+def compare(memory: PatchMemory, distances: Floats, rate: float, ratio: float) -> PieceComparison:
+    """Compare a photo's standardised distances [h, w] with a reference, at a false-alarm rate.
+    `ratio`: width of the photo divided by its height."""
+    unit, scores = memory.unit, memory.scores
+    score = float(distances.max())
+    p_value = (1 + int((scores >= score).sum())) / (len(scores) + 1)
+    threshold, low, high = thresholds(scores, rate)
+    doubt = None
+    if threshold is None:
+        doubt = VerdictDoubt.TOO_FEW_PHOTOS
+    elif memory.separation < SEPARATION:
+        doubt = VerdictDoubt.PHOTOS_TOO_UNLIKE
+    unlike = threshold is not None and score > threshold
+    verdict = PieceVerdict.UNLIKE if unlike else PieceVerdict.LIKE
+    parts: tuple[AnomalousPart, ...] = ()
+    if doubt is not None:
+        verdict = PieceVerdict.CANNOT_SAY
+    elif threshold is not None and unlike:
+        parts = tuple(_parts(distances / unit, threshold / unit, ratio))
+    return PieceComparison(
+        verdict=verdict,
+        doubt=doubt,
+        score=score / unit,
+        threshold=None if threshold is None else threshold / unit,
+        threshold_low=None if low is None else low / unit,
+        threshold_high=None if high is None else high / unit,
+        p_value=p_value,
+        least_rate=least_rate(len(scores)),
+        parts=parts,
+    )
+
+
+def least_rate(photos: int) -> float:
+    """Return the least false-alarm rate that this many good photos allow a verdict for."""
+    return 1 / (photos + 1)
+
+
+def thresholds(scores: Floats, rate: float) -> tuple[float | None, float | None, float | None]:
+    """Return the score that at most `rate` of good pieces exceed, and the interval of the score
+    that exactly `rate` of them exceed, by the order of the ascending scores alone (of the binomial
+    distribution). None: not determined by so few scores."""
+    count = len(scores)
+    allowed = math.floor(rate * (count + 1) + 1e-9)
+    if allowed < 1:
+        return None, None, None
+    below = _binomial(count, 1 - rate)
+    tail = (1 - CONFIDENCE) / 2
+    lows = [at for at in range(1, count + 1) if below[at - 1] <= tail]
+    highs = [at for at in range(1, count + 1) if 1 - below[at - 1] <= tail]
+    return (
+        float(scores[count - allowed]),
+        float(scores[lows[-1] - 1]) if lows else None,
+        float(scores[highs[0] - 1]) if highs else None,
+    )
+
+
+def groups(vectors: Floats) -> tuple[int, int] | None:
+    """Return the sizes of two groups if photos show two different things; None if they do not.
+    `vectors`: [n, d] of unit length."""
+    middle = vectors.mean(axis=0)
+    first = vectors[int(np.linalg.norm(vectors - middle, axis=1).argmax())]
+    second = vectors[int(np.linalg.norm(vectors - first, axis=1).argmax())]
+    middles, inside = np.stack([first, second]), np.zeros(len(vectors), bool)
+    for _ in range(20):
+        to = np.linalg.norm(vectors[:, None] - middles, axis=2)
+        inside = to[:, 1] < to[:, 0]
+        if inside.all() or not inside.any():
+            return None
+        middles = np.stack([vectors[~inside].mean(axis=0), vectors[inside].mean(axis=0)])
+    spread = np.linalg.norm(vectors - middles[inside.astype(int)], axis=1)
+    # Members of a group of one are no measure of the spread.
+    wide = max(float(spread[spread > TINY].mean()) if (spread > TINY).any() else TINY, TINY)
+    if np.linalg.norm(middles[0] - middles[1]) <= APART * wide:
+        return None
+    return int((~inside).sum()), int(inside.sum())
+
+
+def with_defect(pixels: Pixels, seed: int) -> Pixels:
+    """Return a photo with a drawn defect: a part of it moved to another place, with other colours
+    (CutPaste, C.-L. Li et al., CVPR 2021). `pixels`: uint8 RGB [side, side, 3]."""
+    rng = np.random.default_rng(seed)
+    side = len(pixels)
+    height, width = (int(side * share) for share in rng.uniform(0.08, 0.16, 2))
+    from_ = [int(rng.integers(0, side - size)) for size in (height, width)]
+    to = [int(rng.integers(side // 4, side * 3 // 4 - size)) for size in (height, width)]
+    part = pixels[from_[0] : from_[0] + height, from_[1] : from_[1] + width].astype(np.float32)
+    changed = part * rng.uniform(0.7, 1.2, 3) + rng.uniform(-30, 30, 3)
+    found = pixels.copy()
+    found[to[0] : to[0] + height, to[1] : to[1] + width] = np.clip(changed, 0, 255)
+    return found
+
+
+def separation(good: Floats, bad: Floats) -> float:
+    """Return the probability that a score of `bad` is above one of `good`, ties counted half."""
+    if not len(bad):
+        return 0.0
+    above = (bad[:, None] > good).mean() + (bad[:, None] == good).mean() / 2
+    return float(above)
+
+
+def coreset(photos: Floats, rng: np.random.Generator) -> Floats:
+    """Return patches that represent those of photos, [n, h, w, d]: each next one is the farthest
+    from those chosen before."""
+    rows = photos.reshape(-1, photos.shape[-1])
+    if len(rows) > MOST_SAMPLED:
+        rows = rows[np.sort(rng.choice(len(rows), MOST_SAMPLED, replace=False))]
+    if len(rows) <= MOST_PATCHES:
+        return rows
+    squares = np.einsum("ij,ij->i", rows, rows)
+    least = np.full(len(rows), np.inf, np.float32)
+    chosen, at = [], int(rng.integers(len(rows)))
+    for _ in range(MOST_PATCHES):
+        chosen.append(at)
+        np.minimum(least, squares - 2 * (rows @ rows[at]) + squares[at], out=least)
+        at = int(least.argmax())
+    return rows[chosen]
+
+
+def nearest(rows: Floats, memory: Floats) -> Floats:
+    """Return the distance of each patch [..., d] to the nearest one of a memory [m, d]."""
+    flat = rows.reshape(-1, rows.shape[-1])
+    squares, found = np.einsum("ij,ij->i", memory, memory), np.empty(len(flat), np.float32)
+    for start in range(0, len(flat), 4096):
+        part = flat[start : start + 4096]
+        least = (squares - 2 * (part @ memory.T)).min(axis=1)
+        found[start : start + 4096] = least + np.einsum("ij,ij->i", part, part)
+    return np.sqrt(np.maximum(found, 0)).reshape(rows.shape[:-1])
+
+
+class _Places:
+    """Mean and deviation of the distances of good photos [n, h, w] at each position."""
+
+    def __init__(self, distances: Floats) -> None:
+        self._distances = distances.astype(np.float64)
+        self._sum, self._squares = self._distances.sum(0), (self._distances**2).sum(0)
+
+    def moments(self, without: int | None = None) -> tuple[Floats, Floats]:
+        """Return means and deviations [h, w], without those of one photo."""
+        count, total, squares = len(self._distances), self._sum, self._squares
+        if without is not None:
+            one = self._distances[without]
+            count, total, squares = count - 1, total - one, squares - one**2
+        mean = total / count
+        variance = np.maximum(squares / count - mean**2, 0)
+        means, variances = (
+            _smooth(each[None, ..., None], (1, 4, 6, 4, 1)) for each in (mean, variance)
+        )
+        deviations = np.sqrt(variances[0, ..., 0])
+        deviations = deviations + LEAST_DEVIATION * deviations.mean() + TINY
+        return means[0, ..., 0].astype(np.float32), deviations.astype(np.float32)
+
+    def score(self, distances: Floats, without: int) -> float:
+        """Return the score of distances [h, w] by the other photos than one."""
+        means, deviations = self.moments(without)
+        return float(((distances - means) / deviations).max())
+
+
+def _basis(photos: Floats, rng: np.random.Generator) -> Floats:
+    """Return the map from features to components: standardised, then projected at random."""
+    rows = photos.reshape(-1, photos.shape[-1])
+    step = max(len(rows) // MOST_SAMPLED, 1)
+    scales = np.maximum(rows[::step].std(axis=0), TINY)
+    random = rng.normal(size=(len(scales), DIMENSIONS)) / math.sqrt(DIMENSIONS * len(scales))
+    return np.asarray(random / scales[:, None], np.float32)
+
+
+def _smooth(maps: Floats, weights: Sequence[int]) -> Floats:
+    """Return weighted means over the neighbours of each position of [n, h, w, c], down and across;
+    the border is repeated."""
+    reach = len(weights) // 2
+    for axis in (1, 2):
+        pad = [(reach, reach) if each == axis else (0, 0) for each in range(4)]
+        padded, size = np.pad(maps, pad, mode="edge"), maps.shape[axis]
+        shifted = (
+            weight * np.take(padded, range(at, at + size), axis=axis)
+            for at, weight in enumerate(weights)
+        )
+        maps = sum(shifted, start=np.zeros(1, np.float32)) / np.float32(sum(weights))
+    return maps
+
+
+def _enlarged(maps: Floats, size: Sequence[int]) -> Floats:
+    """Return maps [n, h, w, c] in a finer grid, by linear interpolation."""
+    for axis, wanted in zip((1, 2), size, strict=True):
+        have = maps.shape[axis]
+        at = np.clip((np.arange(wanted) + 0.5) * have / wanted - 0.5, 0, have - 1)
+        low = np.minimum(at.astype(int), max(have - 2, 0))
+        share = (
+            (at - low).astype(np.float32).reshape([-1 if each == axis else 1 for each in range(4)])
+        )
+        high = np.minimum(low + 1, have - 1)
+        maps = np.take(maps, low, axis) * (1 - share) + np.take(maps, high, axis) * share
+    return maps
+
+
+def _binomial(count: int, probability: float) -> list[float]:
+    """Return the probability of at most 0, 1, … `count` successes of `count` trials."""
+    total, found = 0.0, []
+    for hits in range(count + 1):
+        log = (
+            math.lgamma(count + 1)
+            - math.lgamma(hits + 1)
+            - math.lgamma(count - hits + 1)
+            + hits * math.log(probability)
+            + (count - hits) * math.log1p(-probability)
+        )
+        total += math.exp(log)
+        found.append(total)
+    return found
+
+
+def _parts(scores: Floats, threshold: float, ratio: float) -> Iterator[AnomalousPart]:
+    """Yield the connected parts of a map whose scores are above a threshold, the highest first."""
+    height, width = scores.shape
+    left = {(int(row), int(column)) for row, column in np.argwhere(scores > threshold)}
+    found = []
+    while left:
+        edge, cells = [left.pop()], []
+        while edge:
+            row, column = edge.pop()
+            cells.append((row, column))
+            around = {(row + down, column + right) for down in (-1, 0, 1) for right in (-1, 0, 1)}
+            edge += around & left
+            left -= around
+        rows, columns = zip(*cells, strict=True)
+        square = Box(
+            min(columns) / width,
+            min(rows) / height,
+            (max(columns) + 1) / width,
+            (max(rows) + 1) / height,
+        )
+        found.append((max(float(scores[cell]) for cell in cells), square))
+    for score, square in sorted(found, key=lambda each: -each[0]):
+        box = in_photo(square, ratio)
+        if box is not None:
+            yield AnomalousPart(box, score)
+
+
+def in_photo(box: Box, ratio: float) -> Box | None:
+    """Return the part of a photo that a box of its padded square covers; None: only padding.
+    `ratio`: width of the photo divided by its height."""
+    wide, high = min(ratio, 1.0), min(1 / ratio, 1.0)
+
+    def place(value: float, share: float) -> float:
+        return min(max((value - (1 - share) / 2) / share, 0.0), 1.0)
+
+    sides = Box(
+        place(box.left, wide), place(box.top, high), place(box.right, wide), place(box.bottom, high)
+    )
+    return sides if sides.left < sides.right and sides.top < sides.bottom else None

@@ -1,0 +1,1 @@
+"""Inspection: references of good pieces, and photos compared with them."""
