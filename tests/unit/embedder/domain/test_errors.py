@@ -35,6 +35,11 @@ MADE = [
     errors.ModelFailed("x"),
     errors.HeatMapUnavailable("x"),
     errors.ModelAbsent("x"),
+    errors.ReferenceNotFound(),
+    errors.ReferenceTooFewPhotos(3, 10),
+    errors.ReferenceMixed(3, 9),
+    errors.ReferencesFull(100, 8),
+    errors.ReferenceFull(500),
 ]
 
 

@@ -27,13 +27,13 @@ BLOCKS: Final = ("stage_4", "stage_5")
 """Feature maps that patches are described by, the finest first; strides of 8 and 16 pixels."""
 FEWEST_PHOTOS: Final = 10
 MOST_PHOTOS: Final = 500
-FOLDS: Final = 10
+FOLDS: Final = 5
 """Parts that the good photos are divided into; with fewer photos, each is a part of its own."""
 DIMENSIONS: Final = 64
 """Components of a patch, after a random projection of the standardised features."""
-MOST_SAMPLED: Final = 20_000
+MOST_SAMPLED: Final = 8_000
 """Patches of good photos that a memory is chosen from, at most; a random sample of more."""
-MOST_PATCHES: Final = 1_500
+MOST_PATCHES: Final = 1_000
 """Patches of a memory, at most."""
 LEAST_DEVIATION: Final = 0.1
 """Share of the mean deviation that is added to the deviation of each position."""
@@ -43,9 +43,9 @@ DRAWN: Final = 60
 """Defects that are drawn on good photos for this, at most."""
 MOST_PARTS: Final = 10
 CONFIDENCE: Final = 0.95
-APART: Final = 2.0
-"""Photos show two different things if the middles of two groups are this many times farther apart
-than their members are from the middle of their group."""
+APART: Final = 2.2
+"""Photos show two different things if the gap between two groups of them is this many times as wide
+as the next gap."""
 TINY: Final = 1e-6
 
 
@@ -219,23 +219,23 @@ def thresholds(scores: Floats, rate: float) -> tuple[float | None, float | None,
 
 def groups(vectors: Floats) -> tuple[int, int] | None:
     """Return the sizes of two groups if photos show two different things; None if they do not.
-    `vectors`: [n, d] of unit length."""
-    middle = vectors.mean(axis=0)
-    first = vectors[int(np.linalg.norm(vectors - middle, axis=1).argmax())]
-    second = vectors[int(np.linalg.norm(vectors - first, axis=1).argmax())]
-    middles, inside = np.stack([first, second]), np.zeros(len(vectors), bool)
-    for _ in range(20):
-        to = np.linalg.norm(vectors[:, None] - middles, axis=2)
-        inside = to[:, 1] < to[:, 0]
-        if inside.all() or not inside.any():
-            return None
-        middles = np.stack([vectors[~inside].mean(axis=0), vectors[inside].mean(axis=0)])
-    spread = np.linalg.norm(vectors - middles[inside.astype(int)], axis=1)
-    # Members of a group of one are no measure of the spread.
-    wide = max(float(spread[spread > TINY].mean()) if (spread > TINY).any() else TINY, TINY)
-    if np.linalg.norm(middles[0] - middles[1]) <= APART * wide:
+    `vectors`: [n, d] of unit length.
+
+    Of the shortest tree that joins all photos, the longest edge is then APART times as long as the
+    next one: photos of one thing differ by light and place, without a gap.
+    """
+    edges = sorted(_tree(vectors), reverse=True)
+    (longest, first, _), *rest = edges
+    if not rest or longest <= max(APART * rest[0][0], TINY):
         return None
-    return int((~inside).sum()), int(inside.sum())
+    group, edge = {first}, [first]
+    beside = [(one, other) for _, one, other in rest]
+    while edge:
+        at = edge.pop()
+        found = {other if one == at else one for one, other in beside if at in (one, other)} - group
+        group |= found
+        edge += found
+    return len(group), len(vectors) - len(group)
 
 
 def with_defect(pixels: Pixels, seed: int) -> Pixels:
@@ -288,6 +288,21 @@ def nearest(rows: Floats, memory: Floats) -> Floats:
         least = (squares - 2 * (part @ memory.T)).min(axis=1)
         found[start : start + 4096] = least + np.einsum("ij,ij->i", part, part)
     return np.sqrt(np.maximum(found, 0)).reshape(rows.shape[:-1])
+
+
+def _tree(vectors: Floats) -> Iterator[tuple[float, int, int]]:
+    """Yield the edges of the shortest tree that joins all rows: length, and the two rows (R. C.
+    Prim, Bell System Technical Journal 36, 1957)."""
+    count = len(vectors)
+    outside, near = np.ones(count, bool), np.zeros(count, int)
+    length, at = np.full(count, np.inf), 0
+    for _ in range(count - 1):
+        outside[at] = False
+        to = np.linalg.norm(vectors - vectors[at], axis=1)
+        closer = to < length
+        length, near = np.where(closer, to, length), np.where(closer, at, near)
+        at = int(np.where(outside, length, np.inf).argmin())
+        yield float(length[at]), int(near[at]), at
 
 
 class _Places:

@@ -21,9 +21,9 @@ from servicekit.status import from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
-from sightline.embedder.v1 import space_service_pb2
+from sightline.embedder.v1 import inspection_service_pb2, space_service_pb2
 
-IDEMPOTENT = idempotent(pb, space_service_pb2)
+IDEMPOTENT = idempotent(pb, space_service_pb2, inspection_service_pb2)
 MOST_CATEGORIES = 1000
 """Categories of a photo that are asked for beside its vector: normally all that the head knows."""
 

@@ -64,6 +64,12 @@ attribute: 15 µs)."""
 LISTED_PRODUCT = 100e-6
 """Reading a product that a list looks at."""
 
+INSPECTED = 0.06
+"""Features of a photo's patches, with the model's time, and their comparison with a reference
+(`python -m bench inspect`)."""
+FITTED = 8.0
+"""Fitting a reference of a hundred photos."""
+
 WRITTEN_PRODUCT = 0.001
 """Checking and storing a product (.1 ms), and then updating its columns and words."""
 WRITTEN_ATTRIBUTE = 30e-6
@@ -207,6 +213,22 @@ def suggestion_price() -> RequestPrice:
 def photo_price() -> RequestPrice:
     """Return the price of a question about one photo."""
     return RequestPrice({"": BASE + ONE_PHOTO}, MODEL[SignalKind.IMAGE], ONE_PHOTO)
+
+
+def inspection_price() -> RequestPrice:
+    """Return the price of comparing a photo with a reference."""
+    seconds = BASE + PHOTO + INSPECTED
+    return RequestPrice({"": BASE, "photo": seconds - BASE}, INSPECTED, seconds - BASE)
+
+
+def photos_price(photos: int) -> RequestPrice:
+    """Return the price of storing photos of good pieces."""
+    return RequestPrice({"": BASE, "images": photos * PHOTO}, exempt=photos * PHOTO)
+
+
+def reference_price() -> RequestPrice:
+    """Return the price of fitting a reference, whose number of photos is not known before."""
+    return RequestPrice({"": BASE, "fit": FITTED}, FITTED, exempt=FITTED)
 
 
 def list_price(condition: CallersFilter | None, page_size: int, products: int) -> RequestPrice:

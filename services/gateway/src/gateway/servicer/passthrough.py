@@ -57,6 +57,14 @@ ROUTES: Mapping[str, Mapping[str, PublicRoute]] = MappingProxyType(
                 Peer.RANKER, "sightline.ranker.v1.EventService/AppendEvents"
             ),
         },
+        "sightline.gateway.v1.InspectionService": {
+            **_routes(
+                Peer.EMBEDDER,
+                "InspectionService",
+                "Inspect AddReferencePhotos FitReference ListReferences PromoteReference"
+                " DeleteReference",
+            ),
+        },
         "sightline.gateway.v1.AdminService": {
             **_routes(
                 Peer.RANKER,

@@ -1,0 +1,80 @@
+"""InspectionService: the embedder's InspectionService under the public contract."""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from prometheus_client import Counter
+
+from gateway.model.price import RequestPrice, inspection_price, photos_price, reference_price
+from gateway.model.price import step_price as step
+from gateway.servicer.passthrough import Call, Passthrough
+from gateway.servicer.requests import admit
+from gateway.state.prices import RequestPrices
+from servicekit import quotas
+from servicekit.quotas import QuotaKind
+from sightline.embedder.v1 import inspection_service_pb2 as embedder_pb
+from sightline.gateway.v1 import inspection_service_pb2 as pb
+from sightline.gateway.v1 import inspection_service_pb2_grpc
+
+SERVICE = pb.DESCRIPTOR.services_by_name["InspectionService"]
+
+INSPECTIONS = Counter(
+    "sightline_gateway_inspections_total",
+    "Photos that Inspect compared with a reference, by verdict: like, unlike, cannot_say.",
+    ("verdict",),
+)
+_VERDICTS = {
+    number: INSPECTIONS.labels(name.removeprefix("VERDICT_").lower())
+    for name, number in embedder_pb.InspectResponse.Verdict.items()
+    if number
+}
+
+PRICES: Mapping[str, Callable[[Any], RequestPrice]] = MappingProxyType(
+    {
+        "Inspect": lambda _: inspection_price(),
+        "AddReferencePhotos": lambda request: photos_price(len(request.images)),
+        "FitReference": lambda _: reference_price(),
+        "ListReferences": lambda _: step(),
+        "PromoteReference": lambda _: step(),
+        "DeleteReference": lambda _: step(),
+    }
+)
+"""By call: the price of a request."""
+
+
+class InspectionServicer(inspection_service_pb2_grpc.InspectionServiceServicer):
+    """Servicer that passes calls about references to the embedder."""
+
+    def __init__(
+        self, catalogs: Collection[str], passthrough: Passthrough, prices: RequestPrices
+    ) -> None:
+        self._catalogs, self._prices = catalogs, prices
+        passthrough.serve(self, SERVICE, self._charged)
+
+    def _charged(self, name: str, call: Call) -> Call:
+        """Return a call that is passed on, with its price charged to its caller, and the time of
+        decoding its photos."""
+        price_of = PRICES[name]
+
+        async def charged(request: Any) -> Any:
+            request.catalog_id = admit(request, self._catalogs)
+            quotas.check(QuotaKind.DECODE_SECONDS)
+            async with self._prices.charged(price_of(request), request.catalog_id):
+                began = time.perf_counter()
+                answer = await call(request)
+                _note(answer, time.perf_counter() - began)
+                return answer
+
+        return charged
+
+
+def _note(answer: Any, seconds: float) -> None:
+    """Spend the caller's time of decoding, at most that of the call, and count a verdict."""
+    if "decoding_time" in answer.DESCRIPTOR.fields_by_name:
+        decoding = answer.decoding_time.ToNanoseconds() / 1e9
+        quotas.spend(QuotaKind.DECODE_SECONDS, min(decoding, seconds))
+    verdict = getattr(answer, "verdict", 0)
+    if verdict in _VERDICTS:
+        _VERDICTS[verdict].inc()

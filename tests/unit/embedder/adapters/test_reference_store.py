@@ -1,0 +1,162 @@
+"""The store of references."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embedder.adapters import reference_store
+from embedder.adapters.reference_store import ReferenceStore
+from embedder.domain import errors
+from embedder.domain.inspection import PatchMemory
+from embedder.domain.references import ListedReference, ReferenceState
+from servicekit.keyring import KeyRing
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+
+
+def memory(seed: int = 0) -> PatchMemory:
+    rng = np.random.default_rng(seed)
+    arrays = {
+        name: rng.normal(size=size).astype(np.float32)
+        for name, size in (
+            ("basis", (5, 3)),
+            ("patches", (7, 3)),
+            ("means", (4, 4)),
+            ("deviations", (4, 4)),
+            ("scores", (9,)),
+        )
+    }
+    return PatchMemory(**arrays, separation=0.9)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ReferenceStore:
+    return ReferenceStore(tmp_path)
+
+
+def keep(store: ReferenceStore, seed: int = 0, product: str = "p", name: str = "r") -> str:
+    return store.keep("default", name, product, "model", memory(seed)).version
+
+
+def states(store: ReferenceStore) -> dict[str, ReferenceState]:
+    return {each.manifest.version: each.state for each in store.listed("default") if each.manifest}
+
+
+def test_a_photo_is_added_once(store: ReferenceStore) -> None:
+    assert store.add("default", "r", "a", PIXELS) == 1
+    assert store.add("default", "r", "a", PIXELS) == 1
+    assert store.add("default", "r", "b", PIXELS) == 2
+    assert np.array_equal(store.draft("default", "r")[0], PIXELS)
+    (draft,) = store.listed("default")
+    assert (draft.state, draft.photos, draft.manifest) == (ReferenceState.DRAFT, 2, None)
+    assert store.listed("other") == []
+
+
+def test_a_fit_deletes_the_draft_and_is_kept_as_it_was(store: ReferenceStore) -> None:
+    store.add("default", "r", "a", PIXELS)
+    version = keep(store)
+    with pytest.raises(errors.ReferenceNotFound):
+        store.draft("default", "r")
+    assert keep(store) == version
+    assert states(store) == {version: ReferenceState.CANDIDATE}
+    with pytest.raises(errors.ReferenceNotFound):
+        store.load("default", "r", "", "")
+    manifest, found = store.load("default", "r", "", version)
+    assert manifest.photos == 9
+    for name in ("basis", "patches", "means", "deviations", "scores"):
+        assert np.array_equal(getattr(found, name), getattr(memory(), name))
+
+
+def test_a_promotion_retires_the_former_version(store: ReferenceStore) -> None:
+    first = keep(store)
+    assert store.promote("default", "r", "").state is ReferenceState.SERVING
+    second = keep(store, 1)
+    assert store.load("default", "r", "", "")[0].version == first
+    store.promote("default", "r", second)
+    assert states(store) == {first: ReferenceState.RETIRED, second: ReferenceState.SERVING}
+    store.promote("default", "r", first)
+    assert states(store) == {second: ReferenceState.RETIRED, first: ReferenceState.SERVING}
+    with pytest.raises(errors.ReferenceNotFound):
+        store.promote("default", "r", "0" * 16)
+
+
+def test_old_versions_are_deleted_but_not_the_one_that_serves(store: ReferenceStore) -> None:
+    first = keep(store)
+    store.promote("default", "r", "")
+    others = [keep(store, seed) for seed in range(1, 6)]
+    assert states(store).keys() == {first, *others[-2:]}
+
+
+def test_the_reference_of_a_product_is_the_one_promoted_last(store: ReferenceStore) -> None:
+    for name, seed in (("b", 1), ("a", 2)):
+        keep(store, seed, name=name)
+        store.promote("default", name, "")
+    assert store.load("default", "", "p", "")[0].reference_id == "a"
+    store.delete("default", "a", "")
+    assert store.load("default", "", "p", "")[0].reference_id == "b"
+    with pytest.raises(errors.ReferenceNotFound):
+        store.load("default", "", "q", "")
+
+
+def test_a_deleted_version_serves_no_longer(store: ReferenceStore) -> None:
+    version = keep(store)
+    store.promote("default", "r", "")
+    assert store.delete("default", "r", version) == 1
+    with pytest.raises(errors.ReferenceNotFound):
+        store.load("default", "r", "", "")
+    with pytest.raises(errors.ReferenceNotFound):
+        store.delete("default", "r", version)
+
+
+def test_a_changed_file_is_not_compared_with(store: ReferenceStore, tmp_path: Path) -> None:
+    keep(store)
+    store.promote("default", "r", "")
+    (path,) = tmp_path.glob("references/*/r/*/memory.npz")
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(errors.ReferenceNotFound):
+        store.load("default", "r", "", "")
+
+
+def test_an_unsigned_manifest_is_ignored_where_keys_sign(tmp_path: Path) -> None:
+    keep(ReferenceStore(tmp_path))
+    ring = KeyRing([b"k" * 32])
+    signed = ReferenceStore(tmp_path, lambda: ring)
+    assert signed.listed("default") == []
+    version = keep(signed, 1)
+    assert states(signed) == {version: ReferenceState.CANDIDATE}
+
+
+def test_drafts_and_references_are_limited(
+    store: ReferenceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reference_store, "MOST_DRAFTS", 2)
+    monkeypatch.setattr(reference_store, "MOST_PHOTOS", 2)
+    for name in ("a", "b"):
+        store.add("default", name, "x", PIXELS)
+    with pytest.raises(errors.ReferencesFull):
+        store.add("default", "c", "x", PIXELS)
+    store.add("default", "a", "y", PIXELS)
+    with pytest.raises(errors.ReferenceFull):
+        store.add("default", "a", "z", PIXELS)
+
+
+def test_a_draft_is_deleted_a_day_after_its_last_photo(
+    store: ReferenceStore, tmp_path: Path
+) -> None:
+    store.add("default", "r", "a", PIXELS)
+    store.sweep("default")
+    assert store.count("default", "r") == 1
+    (draft,) = tmp_path.glob("references/*/r/draft")
+    os.utime(draft, (0, 0))
+    store.sweep("default")
+    assert store.listed("default") == []
+
+
+def test_a_catalog_is_deleted_with_its_references(store: ReferenceStore) -> None:
+    keep(store)
+    store.keep("other", "r", "p", "model", memory())
+    store.delete_catalog("default")
+    found: list[ListedReference] = store.listed("default")
+    assert (found, len(store.listed("other"))) == ([], 1)

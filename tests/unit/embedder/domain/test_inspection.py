@@ -1,0 +1,173 @@
+"""Anomalies of patches, conformal verdicts, and photos of two things."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embedder.domain import inspection
+from embedder.domain.fitted import Floats, unit
+from embedder.domain.inspection import PatchMemory, PieceVerdict, VerdictDoubt
+from embedder.domain.photos import WHOLE, Box
+
+SIDE, CHANNELS = 9, 12
+
+
+def good(count: int, seed: int = 0) -> Floats:
+    """Return features of photos of good pieces: the same pattern, with noise of its own place."""
+    rng = np.random.default_rng(seed)
+    pattern = np.random.default_rng(7).normal(size=(SIDE, SIDE, CHANNELS))
+    noise = rng.normal(size=(count, SIDE, SIDE, CHANNELS))
+    return np.asarray(pattern + 0.2 * noise, np.float32)
+
+
+def bad(count: int, seed: int = 1) -> Floats:
+    """Return features of pieces with a defect in the middle."""
+    found = good(count, seed)
+    found[:, 3:5, 4:6] += 3
+    return found
+
+
+@pytest.fixture(scope="module")
+def memory() -> PatchMemory:
+    return inspection.fit(good(40), bad(10), range(10))
+
+
+def verdict(
+    memory: PatchMemory, features: Floats, rate: float = 0.05
+) -> inspection.PieceComparison:
+    return inspection.compare(memory, memory.map_of(features), rate, 1.0)
+
+
+def test_a_defect_is_unlike_and_where_it_is(memory: PatchMemory) -> None:
+    found = verdict(memory, bad(1, 5)[0])
+    assert found.verdict is PieceVerdict.UNLIKE
+    assert found.threshold is not None
+    assert found.score > found.threshold
+    assert found.p_value == pytest.approx(1 / 41)
+    box = found.parts[0].box
+    assert box.left < 5 / SIDE < box.right
+    assert box.top < 4 / SIDE < box.bottom
+    assert found.parts[0].score == pytest.approx(found.score)
+
+
+def test_most_good_pieces_are_like(memory: PatchMemory) -> None:
+    found = [verdict(memory, each) for each in good(200, 9)]
+    unlike = sum(each.verdict is PieceVerdict.UNLIKE for each in found)
+    assert unlike / 200 < 0.1
+    assert not [each.parts for each in found if each.verdict is PieceVerdict.LIKE and each.parts]
+
+
+def test_the_same_photos_give_the_same_memory() -> None:
+    first, second = (inspection.fit(good(12), bad(4), range(4)) for _ in range(2))
+    assert np.array_equal(first.patches, second.patches)
+    assert np.array_equal(first.scores, second.scores)
+
+
+def test_a_memory_has_a_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspection, "MOST_SAMPLED", 500)
+    monkeypatch.setattr(inspection, "MOST_PATCHES", 60)
+    found = inspection.fit(good(20), bad(4), range(4))
+    assert found.patches.shape == (60, inspection.DIMENSIONS)
+
+
+def test_too_few_photos_allow_no_verdict_for_a_small_rate(memory: PatchMemory) -> None:
+    found = verdict(memory, bad(1)[0], 0.02)
+    assert (found.verdict, found.doubt) == (PieceVerdict.CANNOT_SAY, VerdictDoubt.TOO_FEW_PHOTOS)
+    assert (found.threshold, found.parts) == (None, ())
+    assert found.least_rate == pytest.approx(1 / 41)
+
+
+def test_photos_that_are_too_unlike_allow_no_verdict() -> None:
+    mixed = np.random.default_rng(3).normal(size=(20, SIDE, SIDE, CHANNELS)).astype(np.float32)
+    drawn = mixed[:5].copy()
+    drawn[:, 4, 4] *= 1.2
+    memory = inspection.fit(mixed, drawn, range(5))
+    assert memory.separation < inspection.SEPARATION
+    found = verdict(memory, drawn[0], 0.1)
+    assert found.doubt is VerdictDoubt.PHOTOS_TOO_UNLIKE
+    assert found.verdict is PieceVerdict.CANNOT_SAY
+
+
+@given(
+    st.lists(st.integers(0, 50), min_size=10, max_size=80),
+    st.integers(0, 50),
+    st.floats(0.01, 0.5),
+)
+@settings(max_examples=200, deadline=None)
+def test_a_score_is_above_the_threshold_if_its_p_value_is_at_most_the_rate(
+    scores: list[int], score: int, rate: float
+) -> None:
+    ordered = np.sort(np.array(scores, np.float32))
+    threshold, low, high = inspection.thresholds(ordered, rate)
+    p_value = (1 + int((ordered >= score).sum())) / (len(ordered) + 1)
+    if threshold is None:
+        assert rate < inspection.least_rate(len(ordered))
+    else:
+        assert (score > threshold) == (p_value <= rate + 1e-9)
+        assert low is None or low <= threshold
+        assert high is None or low is None or low <= high
+
+
+def test_the_interval_of_a_threshold_holds_the_true_one() -> None:
+    rng, inside = np.random.default_rng(0), []
+    for _ in range(400):
+        scores = np.sort(rng.exponential(size=100)).astype(np.float32)
+        _, low, high = inspection.thresholds(scores, 0.1)
+        assert low is not None
+        assert high is not None
+        inside.append(low <= -np.log(0.1) <= high)
+    assert np.mean(inside) > 0.93
+
+
+def test_photos_of_two_things_fall_into_two_groups() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(size=(2, 50))
+    mixed = np.stack([(one if at % 3 else other) + 0.05 * rng.normal(size=50) for at in range(30)])
+    vectors = unit(mixed.astype(np.float32))
+    assert inspection.groups(vectors) in {(10, 20), (20, 10)}
+    assert inspection.groups(vectors[np.arange(30) % 3 > 0]) is None
+    same = np.repeat(vectors[:1], 12, axis=0)
+    assert inspection.groups(same) is None
+
+
+def test_patches_are_in_the_grid_of_the_finest_map() -> None:
+    fine = np.zeros((2, 3, 8, 8), np.float32)
+    fine[:, 1, 4, 4] = 9
+    coarse = np.arange(2 * 2 * 4 * 4, dtype=np.float32).reshape(2, 2, 4, 4)
+    found = inspection.patches({"stage_4": fine, "stage_5": coarse})
+    assert found.shape == (2, 8, 8, 5)
+    assert found[0, 3:6, 3:6, 1] == pytest.approx(1)
+    assert found[0, 2, 2, 1] == 0
+    assert found[..., 3].min() >= coarse[:, 0].min()
+
+
+def test_a_drawn_defect_changes_a_part_of_a_photo() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
+    drawn = inspection.with_defect(pixels, 1)
+    changed = (drawn != pixels).any(axis=2).mean()
+    assert 0.003 < changed < 0.04
+    assert np.array_equal(drawn, inspection.with_defect(pixels, 1))
+
+
+@pytest.mark.parametrize(
+    ("box", "ratio", "wanted"),
+    [
+        (WHOLE, 2.0, WHOLE),
+        (Box(0.2, 0.5, 0.4, 0.75), 2.0, Box(0.2, 0.5, 0.4, 1.0)),
+        (Box(0.2, 0.5, 0.4, 0.75), 0.5, Box(0.0, 0.5, 0.3, 0.75)),
+        (Box(0.1, 0.0, 0.4, 0.2), 2.0, None),
+    ],
+)
+def test_boxes_are_of_the_photo_without_its_padding(
+    box: Box, ratio: float, wanted: Box | None
+) -> None:
+    found = inspection.in_photo(box, ratio)
+    if wanted is None:
+        assert found is None
+    else:
+        assert found is not None
+        sides = ("left", "top", "right", "bottom")
+        assert [getattr(found, side) for side in sides] == pytest.approx(
+            [getattr(wanted, side) for side in sides]
+        )

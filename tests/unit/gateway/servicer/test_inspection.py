@@ -1,0 +1,69 @@
+"""Prices of calls about references, and what they note."""
+
+from typing import Any
+
+import pytest
+
+from gateway.model.causes import Peer
+from gateway.model.errors import PeerUnavailable
+from gateway.servicer.inspection import INSPECTIONS, PRICES, SERVICE, InspectionServicer
+from gateway.state.prices import RequestPrices
+from servicekit import quotas
+from servicekit.catalogs import KnownCatalogs
+from sightline.embedder.v1 import inspection_service_pb2 as pb
+
+Answer = pb.InspectResponse
+
+
+class FakePassthrough:
+    """Passes on calls to an answer that a test sets."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def serve(self, servicer: Any, public: Any, around: Any) -> None:
+        async def call(_: Any) -> Any:
+            if isinstance(self.answer, Exception):
+                raise self.answer
+            return self.answer
+
+        for method in public.methods:
+            setattr(servicer, method.name, around(method.name, call))
+
+
+def servicer(answer: Any) -> Any:
+    passthrough: Any = FakePassthrough(answer)
+    return InspectionServicer(KnownCatalogs(["default"]), passthrough, RequestPrices())  # type: ignore[abstract]
+
+
+def test_every_call_has_a_price() -> None:
+    assert PRICES.keys() == {method.name for method in SERVICE.methods}
+    assert PRICES["Inspect"](pb.InspectRequest()).seconds < 1
+
+
+def test_photos_are_priced_one_by_one() -> None:
+    one, many = (
+        PRICES["AddReferencePhotos"](pb.AddReferencePhotosRequest(images=[b"x"] * count)).seconds
+        for count in (1, 16)
+    )
+    assert many - one == pytest.approx(15 * 0.1)
+
+
+async def test_a_verdict_is_counted_and_decoding_is_spent(monkeypatch: pytest.MonkeyPatch) -> None:
+    spent: list[float] = []
+    monkeypatch.setattr(
+        quotas, "spend", lambda kind, value: spent.append(value) if "decode" in kind else None
+    )
+    answer = Answer(verdict=Answer.VERDICT_UNLIKE)
+    answer.decoding_time.FromNanoseconds(1)
+    before = INSPECTIONS.labels("unlike")._value.get()
+    assert await servicer(answer).Inspect(pb.InspectRequest()) == answer
+    assert INSPECTIONS.labels("unlike")._value.get() == before + 1
+    assert spent == [1e-9]
+
+
+async def test_a_failed_call_counts_no_verdict() -> None:
+    before = INSPECTIONS.labels("like")._value.get()
+    with pytest.raises(PeerUnavailable):
+        await servicer(PeerUnavailable(Peer.EMBEDDER)).Inspect(pb.InspectRequest())
+    assert INSPECTIONS.labels("like")._value.get() == before

@@ -1,0 +1,197 @@
+"""A reference is made of photos, promoted and compared with, on the real server of models."""
+
+import io
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+from PIL import Image
+
+from embedder.settings import EmbedderSettings
+from embedder.wiring import bind, decoders, fetcher, model_server
+from servicekit import server
+from servicekit.errors import ServiceError
+from servicekit.status import from_rpc_error, from_status
+from sightline.embedder.v1 import inspection_service_pb2 as pb
+from sightline.embedder.v1 import inspection_service_pb2_grpc
+from tests.engines import free_port
+from tests.fakes.pieces import piece
+from tests.triton import triton_kept_up
+from tests.waiting import SECONDS, until
+from tests.wire.test_embedder import LITE0
+
+Reference, Answer = pb.InspectionReference, pb.InspectResponse
+PHOTOS = 24
+
+
+@asynccontextmanager
+async def serving(
+    tmp_path: Path, **options: str
+) -> AsyncIterator["inspection_service_pb2_grpc.InspectionServiceAsyncStub"]:
+    """Run an embedder with a real server that loads the model of maps on demand."""
+    spaces, port = tmp_path / "spaces", free_port()
+    settings = EmbedderSettings(
+        port=0,
+        triton_target=f"127.0.0.1:{port}",
+        models=(LITE0,),
+        **{"spaces": str(spaces)} | options,
+        fit_backbone=LITE0,
+    )
+    decoding, fetch = decoders(settings), fetcher(settings)
+    async with (
+        triton_kept_up(port, tmp_path / "triton.log", [LITE0], spaces / "models"),
+        model_server(settings) as triton,
+    ):
+        await until(triton.version)
+        offered, _, sources = bind(settings, triton, decoding, fetch)
+        running = await server.start(offered, settings, "e")
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+                yield inspection_service_pb2_grpc.InspectionServiceStub(channel)
+        finally:
+            await running.stop()
+            await sources.close()
+    decoding.close()
+
+
+async def refused(call: Awaitable[object]) -> ServiceError:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return from_rpc_error(caught.value)
+
+
+async def test_a_reference_is_fitted_promoted_compared_with_and_deleted(tmp_path: Path) -> None:
+    async with serving(tmp_path) as service:
+        await _too_few(service)
+        await _two_things(service)
+        await _whole_life(service)
+
+
+async def _add(
+    service: "inspection_service_pb2_grpc.InspectionServiceAsyncStub",
+    name: str,
+    photos: Sequence[bytes],
+) -> int:
+    for start in range(0, len(photos), 16):
+        answer = await service.AddReferencePhotos(
+            pb.AddReferencePhotosRequest(reference_id=name, images=photos[start : start + 16]),
+            timeout=SECONDS,
+        )
+        assert not [each for each in answer.statuses if each.code]
+    return answer.photo_count
+
+
+async def _too_few(service: "inspection_service_pb2_grpc.InspectionServiceAsyncStub") -> None:
+    few = [piece(seed) for seed in range(9)]
+    assert await _add(service, "few", few) == 9
+    assert await _add(service, "few", few[:3]) == 9
+    (bad,) = (
+        await service.AddReferencePhotos(
+            pb.AddReferencePhotosRequest(reference_id="few", images=[b"no photo"]), timeout=SECONDS
+        )
+    ).statuses
+    assert from_status(bad).reason == "IMAGE_UNDECODABLE"
+    error = await refused(service.FitReference(pb.FitReferenceRequest(reference_id="few")))
+    assert (error.reason, error.metadata["photos"]) == ("REFERENCE_TOO_FEW_PHOTOS", "9")
+    (draft,) = (await service.ListReferences(pb.ListReferencesRequest())).references
+    assert (draft.state, draft.photo_count) == (Reference.STATE_DRAFT, 9)
+    deleted = await service.DeleteReference(pb.DeleteReferenceRequest(reference_id="few"))
+    assert deleted.deleted_count == 1
+
+
+async def _two_things(service: "inspection_service_pb2_grpc.InspectionServiceAsyncStub") -> None:
+    shapes = ("label", "ball")
+    await _add(service, "two", [piece(seed, shape=shapes[seed % 2]) for seed in range(12)])
+    error = await refused(
+        service.FitReference(pb.FitReferenceRequest(reference_id="two"), timeout=SECONDS)
+    )
+    assert (error.reason, error.metadata["groups"]) == ("REFERENCE_MIXED", "6,6")
+
+
+async def _whole_life(service: "inspection_service_pb2_grpc.InspectionServiceAsyncStub") -> None:
+    await _add(service, "bottle", [piece(seed) for seed in range(PHOTOS)])
+    asked = pb.InspectRequest(reference_id="bottle", image=piece(100))
+    assert (await refused(service.Inspect(asked))).reason == "REFERENCE_NOT_FOUND"
+    fitting = pb.FitReferenceRequest(reference_id="bottle", product_id="wine-1")
+
+    fitted = await service.FitReference(fitting, timeout=SECONDS)
+
+    assert (fitted.state, fitted.photo_count) == (Reference.STATE_CANDIDATE, PHOTOS)
+    assert fitted.least_false_alarm_rate == pytest.approx(1 / 25)
+    assert fitted.separation > 0.9
+    assert fitted.size_bytes < 2**20
+    assert await service.FitReference(fitting, timeout=SECONDS) == fitted
+    early = await service.Inspect(
+        pb.InspectRequest(reference_id="bottle", version=fitted.version, image=piece(100)),
+        timeout=SECONDS,
+    )
+    assert early.version == fitted.version
+
+    promoted = await service.PromoteReference(
+        pb.PromoteReferenceRequest(reference_id="bottle"), timeout=SECONDS
+    )
+    assert (promoted.version, promoted.state) == (fitted.version, Reference.STATE_SERVING)
+    good = await service.Inspect(asked, timeout=SECONDS)
+    assert (good.verdict, good.product_id) == (Answer.VERDICT_LIKE, "wine-1")
+    assert (good.score < good.threshold, len(good.parts)) == (True, 0)
+    await _unlike(service)
+    await _rare(service)
+    await _hostile(service)
+    gone = pb.DeleteReferenceRequest(reference_id="bottle", version=fitted.version)
+    assert (await service.DeleteReference(gone)).deleted_count == 1
+    assert (await refused(service.Inspect(asked))).reason == "REFERENCE_NOT_FOUND"
+
+
+async def _unlike(service: "inspection_service_pb2_grpc.InspectionServiceAsyncStub") -> None:
+    """Inspect a stained piece, by the id of its product."""
+    found = await service.Inspect(
+        pb.InspectRequest(
+            product_id="wine-1", image=piece(101, stained=True), include_heat_map=True
+        ),
+        timeout=SECONDS,
+    )
+    assert found.verdict == Answer.VERDICT_UNLIKE
+    assert found.p_value == pytest.approx(1 / 25)
+    assert found.score > found.threshold
+    box = found.parts[0].box
+    assert box.left < 0.5 < box.right
+    assert box.top < 0.49 < box.bottom
+    assert found.parts[0].score == found.score
+    picture = Image.open(io.BytesIO(found.heat_map_png))
+    assert picture.width / picture.height == pytest.approx(240 / 300, abs=0.01)
+    stages = [each.stage for each in found.stage_timings]
+    assert {"infer", "compare"} <= set(stages)
+
+
+async def _rare(service: "inspection_service_pb2_grpc.InspectionServiceAsyncStub") -> None:
+    """Ask for fewer false alarms than so few photos can promise."""
+    asked = pb.InspectRequest(
+        reference_id="bottle", image=piece(101, stained=True), false_alarm_rate=0.01
+    )
+    found = await service.Inspect(asked, timeout=SECONDS)
+    assert found.verdict == Answer.VERDICT_CANNOT_SAY
+    assert found.doubt == Answer.DOUBT_TOO_FEW_PHOTOS
+    assert not found.HasField("threshold")
+
+
+async def _hostile(service: "inspection_service_pb2_grpc.InspectionServiceAsyncStub") -> None:
+    for fields, reason in (
+        ({"reference_id": "../bottle", "image": piece(1)}, "REQUEST_INVALID"),
+        ({"reference_id": "bottle"}, "REQUEST_INVALID"),
+        ({"image": piece(1)}, "REQUEST_INVALID"),
+        ({"reference_id": "bottle", "image": piece(1), "false_alarm_rate": 0}, "REQUEST_INVALID"),
+        ({"reference_id": "bottle", "image": b"text"}, "IMAGE_UNDECODABLE"),
+        ({"reference_id": "none", "image": piece(1)}, "REFERENCE_NOT_FOUND"),
+        ({"product_id": "none", "image": piece(1)}, "REFERENCE_NOT_FOUND"),
+        ({"reference_id": "bottle", "image": piece(1), "catalog_id": "x"}, "CATALOG_NOT_FOUND"),
+    ):
+        error = await refused(service.Inspect(pb.InspectRequest(**fields), timeout=SECONDS))
+        assert error.reason == reason, fields
+
+
+async def test_without_a_folder_of_spaces_nothing_is_inspected(tmp_path: Path) -> None:
+    async with serving(tmp_path, spaces="") as service:
+        asked = pb.InspectRequest(reference_id="bottle", image=piece(1))
+        assert (await refused(service.Inspect(asked))).reason == "FIT_UNAVAILABLE"
