@@ -126,6 +126,13 @@ from sightline_client.values.fairness import ShopperOpportunity as ShopperOpport
 from sightline_client.values.filters import Filter as Filter
 from sightline_client.values.filters import all_of as all_of
 from sightline_client.values.filters import any_of as any_of
+from sightline_client.values.inspection import AddedPhotos as AddedPhotos
+from sightline_client.values.inspection import AnomalousPart as AnomalousPart
+from sightline_client.values.inspection import InspectedPiece as InspectedPiece
+from sightline_client.values.inspection import InspectionReference as InspectionReference
+from sightline_client.values.inspection import PieceVerdict as PieceVerdict
+from sightline_client.values.inspection import ReferenceState as ReferenceState
+from sightline_client.values.inspection import VerdictDoubt as VerdictDoubt
 from sightline_client.values.online import AttributionCounts as AttributionCounts
 from sightline_client.values.online import DriftItem as DriftItem
 from sightline_client.values.online import Estimate as Estimate

@@ -8,6 +8,7 @@ from sightline_client.api.catalogs import CatalogCalls
 from sightline_client.api.events import EventCalls
 from sightline_client.api.experiments import ExperimentCalls
 from sightline_client.api.index import IndexCalls
+from sightline_client.api.inspection import InspectionCalls
 from sightline_client.api.models import ModelCalls
 from sightline_client.api.operations import OperationCalls
 from sightline_client.api.privacy import PrivacyCalls
@@ -32,6 +33,7 @@ class SightlineClient(
     SpaceCalls,
     CatalogCalls,
     SynonymCalls,
+    InspectionCalls,
     OperationCalls,
 ):
     """A typed, asynchronous client. Use it as an async context manager, from one event loop::

@@ -11,6 +11,7 @@ from sightline_client._generated.catalogs import SyncCatalogCalls
 from sightline_client._generated.events import SyncEventCalls
 from sightline_client._generated.experiments import SyncExperimentCalls
 from sightline_client._generated.index import SyncIndexCalls
+from sightline_client._generated.inspection import SyncInspectionCalls
 from sightline_client._generated.models import SyncModelCalls
 from sightline_client._generated.operations import SyncOperationCalls
 from sightline_client._generated.privacy import SyncPrivacyCalls
@@ -36,6 +37,7 @@ class SyncSightlineClient(
     SyncSpaceCalls,
     SyncCatalogCalls,
     SyncSynonymCalls,
+    SyncInspectionCalls,
     SyncOperationCalls,
 ):
     """``SightlineClient`` for programs without asyncio: the same calls, which block.

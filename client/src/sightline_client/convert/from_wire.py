@@ -19,7 +19,7 @@ from sightline.common.v1 import (
     photo_pb2,
     product_pb2,
 )
-from sightline.embedder.v1 import embedding_service_pb2
+from sightline.embedder.v1 import embedding_service_pb2, inspection_service_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
@@ -59,6 +59,7 @@ from sightline_client.values.catalogs import Catalog, CatalogAlias
 from sightline_client.values.evaluation import Evaluation
 from sightline_client.values.experiments import ExperimentList, ExperimentReport, ExperimentUnit
 from sightline_client.values.explanations import Explanation, HeatMap
+from sightline_client.values.inspection import InspectedPiece, InspectionReference
 from sightline_client.values.online import OnlineReport
 from sightline_client.values.products import FIELDS, Product
 from sightline_client.values.spaces import Space
@@ -284,6 +285,8 @@ reader(answers.ShelfAnswer, rec.ShelfAnswer, answer=_shelf_answer)
 shelves = reader(answers.Shelves, rec.RecommendShelvesResponse)
 explanation = reader(Explanation, rec.ExplainRecommendationResponse)
 heat_map = reader(HeatMap, rec.DrawHeatMapResponse)
+inspected_piece = reader(InspectedPiece, inspection_service_pb2.InspectResponse)
+inspection_reference = reader(InspectionReference, inspection_service_pb2.InspectionReference)
 
 
 def classification(message: rec.ClassifyResponse) -> classifications.Classification:

@@ -14,6 +14,7 @@ from grpc.aio import UnaryStreamMultiCallable, UnaryUnaryMultiCallable
 from sightline.common.v1.job_service_pb2_grpc import JobServiceStub
 from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline.gateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
+from sightline.gateway.v1.inspection_service_pb2_grpc import InspectionServiceStub
 from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from sightline.gateway.v1.user_event_service_pb2_grpc import UserEventServiceStub
 from sightline_client.errors import SightlineError, Unavailable, from_rpc_error, make
@@ -68,6 +69,7 @@ class Calls:
         self.events = UserEventServiceStub(self._channel)
         self.admin = AdminServiceStub(self._channel)
         self.jobs = JobServiceStub(self._channel)
+        self.inspection = InspectionServiceStub(self._channel)
 
     async def close(self) -> None:
         """Close the connections and cancel calls in flight."""

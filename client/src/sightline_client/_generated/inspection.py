@@ -1,0 +1,105 @@
+"""Inspection: references of good pieces, and photos compared with them.
+
+Made from api/inspection.py by generate_sync.py: change that one and run it.
+"""
+
+from collections.abc import Iterable
+
+from sightline_client._generated.base import SyncConnected
+from sightline_client.values.inspection import AddedPhotos, InspectedPiece, InspectionReference
+from sightline_client.values.photos import Photo
+
+
+class SyncInspectionCalls(SyncConnected):
+    """Inspection: references of good pieces, and photos compared with them."""
+
+    def inspect(
+        self,
+        image: Photo,
+        *,
+        reference_id: str = "",
+        product_id: str = "",
+        version: str = "",
+        false_alarm_rate: float | None = None,
+        heat_map: bool = False,
+        timeout: float | None = None,
+    ) -> InspectedPiece:
+        """Compare the photo of a piece with photos of good pieces.
+
+        NotFound (REFERENCE_NOT_FOUND) if no version of the reference serves.
+
+        Args:
+            image: The photo, taken as those of the reference.
+            reference_id: The reference; or give ``product_id``.
+            product_id: The product, whose reference was promoted last.
+            version: Of the reference; "" = the one that serves.
+            false_alarm_rate: Share of good pieces that may be called unlike, above 0, at most 0.5;
+                None = 0.05.
+            heat_map: Also draw the anomalous parts.
+        """
+        return self._loop.run(
+            self._client.inspect(
+                image,
+                reference_id=reference_id,
+                product_id=product_id,
+                version=version,
+                false_alarm_rate=false_alarm_rate,
+                heat_map=heat_map,
+                timeout=timeout,
+            )
+        )
+
+    def add_reference_photos(
+        self, reference_id: str, images: Iterable[Photo], *, timeout: float | None = None
+    ) -> AddedPhotos:
+        """Add photos of good pieces to the draft of a reference, 16 a call. Photos that were added
+        before are not added again, so that it may be repeated.
+
+        ResourceExhausted (REFERENCES_FULL) if the catalog has too many references or drafts.
+
+        Args:
+            reference_id: Name of the reference: a-z, 0-9, - and _, up to 64 characters.
+            images: The photos; addresses are not taken.
+            timeout: Seconds of each call; None = the client's ``batch_timeout``.
+        """
+        return self._loop.run(
+            self._client.add_reference_photos(reference_id, images, timeout=timeout)
+        )
+
+    def fit_reference(
+        self, reference_id: str, *, product_id: str = "", timeout: float | None = None
+    ) -> InspectionReference:
+        """Fit the draft of a reference. The result is a candidate: promote it.
+
+        FailedPrecondition (REFERENCE_TOO_FEW_PHOTOS, REFERENCE_MIXED).
+
+        Args:
+            reference_id: Name of the reference.
+            product_id: The product that the pieces are; "" = none.
+            timeout: Seconds; None = the client's ``batch_timeout``.
+        """
+        return self._loop.run(
+            self._client.fit_reference(reference_id, product_id=product_id, timeout=timeout)
+        )
+
+    def list_references(
+        self, reference_id: str = "", *, timeout: float | None = None
+    ) -> list[InspectionReference]:
+        """Return drafts and versions of references, of one if named: drafts first, then the
+        newest."""
+        return self._loop.run(self._client.list_references(reference_id, timeout=timeout))
+
+    def promote_reference(
+        self, reference_id: str, version: str = "", *, timeout: float | None = None
+    ) -> InspectionReference:
+        """Have photos compared with a version of a reference; "" = the newest."""
+        return self._loop.run(
+            self._client.promote_reference(reference_id, version, timeout=timeout)
+        )
+
+    def delete_reference(
+        self, reference_id: str, version: str = "", *, timeout: float | None = None
+    ) -> int:
+        """Delete a reference, or one version of it. Return how many versions and drafts that
+        were."""
+        return self._loop.run(self._client.delete_reference(reference_id, version, timeout=timeout))

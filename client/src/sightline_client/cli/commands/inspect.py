@@ -1,0 +1,220 @@
+"""``sightline inspect``"""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from sightline.embedder.v1 import inspection_service_pb2 as pb
+from sightline_client.cli.base import options, query, running
+from sightline_client.cli.base.group import Commands
+from sightline_client.cli.base.suite import LONG, Suite
+from sightline_client.cli.language import _
+from sightline_client.cli.show import inspected
+from sightline_client.client import SightlineClient
+from sightline_client.convert import from_wire
+from sightline_client.values.inspection import InspectedPiece
+
+app = Commands(
+    no_args_is_help=True,
+    help="Compare photos of pieces with photos of good ones, taken by the same camera.",
+)
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".tif", ".tiff", ".bmp"}
+)
+
+Reference = Annotated[
+    str,
+    options.argument("NAME", "Name of the reference: a-z, 0-9, - and _, up to 64 characters."),
+]
+Version = Annotated[
+    str,
+    options.words("--version", metavar="VERSION", help="Version, as shown by `inspect list`."),
+]
+
+
+@app.command()
+def fit(
+    *,
+    name: Reference,
+    photos: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="PHOTO|DIR...",
+            exists=True,
+            help="Photos of good pieces, or folders of them: 10 to 500, of one camera.",
+        ),
+    ] = None,
+    product: Annotated[
+        str, options.words(metavar="PRODUCT", help="Product that the pieces are.")
+    ] = "",
+    catalog_photos: Annotated[
+        bool,
+        typer.Option("--catalog-photos", help="Also use the photos of --product in the catalog."),
+    ] = False,
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Compare photos with it from now on.")
+    ] = False,
+    suite: Suite = LONG,
+) -> None:
+    """Make a reference of photos of good pieces.
+
+    All photos should be taken as those that are inspected later: by the same camera, at the same
+    place and distance. With 19 photos, one of 20 good pieces may be called unlike; with 99, one of
+    100. Run the command again to continue where it was interrupted.
+
+    [bold]Examples[/bold]
+
+      sightline inspect fit bottle good/ --promote
+
+      sightline inspect fit bottle good/*.jpg --product 111478
+    """
+    files = list(_files(photos or ()))
+    if not files and not (product and catalog_photos):
+        raise typer.BadParameter(_("name photos, or folders of them"), param_hint="PHOTO")
+    problems: list[tuple[str, str]] = []
+
+    async def made(client: SightlineClient) -> pb.InspectionReference:
+        names = [str(each) for each in files]
+        images: list[bytes | Path] = list(files)
+        if product and catalog_photos:
+            for image in (await client.get_product(product)).images:
+                content = (await client.get_image(image.image_id)).content
+                names.append(image.image_id)
+                images.append(content)
+        added = await client.add_reference_photos(name, images, timeout=suite.timeout)
+        problems.extend((names[at], why) for at, why in added.failures)
+        request = pb.FitReferenceRequest(
+            catalog_id=suite.catalog, reference_id=name, product_id=product
+        )
+        calls = client.calls
+        fitted = await calls(calls.inspection.FitReference, request, suite.timeout)
+        if not promote:
+            return fitted
+        promotion = pb.PromoteReferenceRequest(
+            catalog_id=suite.catalog, reference_id=name, version=fitted.version
+        )
+        return await calls(calls.inspection.PromoteReference, promotion, suite.timeout)
+
+    message = suite.run(made, keeps=True)
+    for file, why in problems:
+        running.say(Text(_("not used: {file}: {why}", file=file, why=why)))
+    value = from_wire.inspection_reference(message)
+    suite.show(message, lambda: inspected.references([value]))
+    if not suite.json:
+        running.say(inspected.advice(value))
+
+
+@app.command("list")
+def list_(*, suite: Suite) -> None:
+    """List references with their versions, and drafts.
+
+    [bold]Example[/bold]
+
+      sightline inspect list
+    """
+    suite.answer(lambda client: client.list_references(), inspected.references)
+
+
+@app.command()
+def promote(*, name: Reference, version: Version = "", suite: Suite) -> None:
+    """Compare photos with a version of a reference from now on; default: its newest.
+
+    [bold]Example[/bold]
+
+      sightline inspect promote bottle
+    """
+    suite.answer(
+        lambda client: client.promote_reference(name, version),
+        lambda value: inspected.references([value]),
+    )
+
+
+@app.command()
+def delete(*, name: Reference, version: Version = "", suite: Suite) -> None:
+    """Delete a reference with all its versions and its draft, or one version.
+
+    [bold]Example[/bold]
+
+      sightline inspect delete bottle --version 1f0c2a7b93d4e5f6
+    """
+    suite.answer(
+        lambda client: client.delete_reference(name, version),
+        lambda count: Text(_("{count} deleted", count=count)),
+    )
+
+
+@app.command()
+def photo(
+    *,
+    photo: Annotated[
+        Path,
+        typer.Argument(
+            exists=True, dir_okay=False, readable=True, metavar="PHOTO", help="The photo's file."
+        ),
+    ],
+    reference: Annotated[
+        str, options.words(metavar="NAME", help="Reference to compare with; or --product.")
+    ] = "",
+    product: Annotated[
+        str, options.words(metavar="PRODUCT", help="Product whose reference to compare with.")
+    ] = "",
+    version: Version = "",
+    false_alarm_rate: Annotated[
+        float,
+        options.number("RATE", "Share of good pieces that may be called unlike.", 0.001, 0.5),
+    ] = 0.05,
+    heat_map: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            help="Also draw the anomalous parts, into this PNG.",
+        ),
+    ] = None,
+    suite: Suite,
+) -> None:
+    """Say whether the piece in a photo is like the good ones, and which parts are not.
+
+    The exit code is 0 for every verdict; --json shows it to programs.
+
+    [bold]Examples[/bold]
+
+      sightline inspect photo piece.jpg --reference bottle
+
+      sightline inspect photo piece.jpg --product 111478 --false-alarm-rate 0.01 --heat-map map.png
+    """
+    if bool(reference) == bool(product):
+        raise typer.BadParameter(
+            _("name either --reference or --product"), param_hint="--reference"
+        )
+    (content,) = query.photos([photo])
+
+    async def ask(client: SightlineClient) -> InspectedPiece:
+        found = await client.inspect(
+            content,
+            reference_id=reference,
+            product_id=product,
+            version=version,
+            false_alarm_rate=false_alarm_rate,
+            heat_map=heat_map is not None,
+        )
+        if heat_map is not None:
+            await asyncio.to_thread(heat_map.write_bytes, found.heat_map_png)
+        return found
+
+    suite.answer(ask, inspected.piece)
+
+
+def _files(paths: list[Path] | tuple[()]) -> Iterator[Path]:
+    """Yield files, and those of folders that are named as photos, in order."""
+    for path in paths:
+        if path.is_dir():
+            found = sorted(path.iterdir())
+            yield from (each for each in found if each.suffix.lower() in SUFFIXES)
+        else:
+            yield path

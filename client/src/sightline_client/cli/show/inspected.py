@@ -1,0 +1,145 @@
+"""References and inspected pieces on a terminal."""
+
+from collections.abc import Sequence
+from types import MappingProxyType
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sightline_client.cli.language import _
+from sightline_client.cli.show.tables import grid
+from sightline_client.values.inspection import (
+    InspectedPiece,
+    InspectionReference,
+    PieceVerdict,
+    ReferenceState,
+    VerdictDoubt,
+)
+
+LEAST_SEPARATION = 0.75
+"""Separation below which a reference allows no verdict."""
+STYLES = MappingProxyType(
+    {
+        PieceVerdict.LIKE: "bold green",
+        PieceVerdict.UNLIKE: "bold red",
+        PieceVerdict.CANNOT_SAY: "bold yellow",
+        PieceVerdict.UNKNOWN: "bold",
+    }
+)
+
+
+def references(values: Sequence[InspectionReference]) -> RenderableType:
+    """Show references, a line each."""
+    if not values:
+        return Text(_("no references: `sightline inspect fit NAME DIR` makes one"))
+    rows = (
+        (
+            value.reference_id,
+            value.version or "–",
+            _state(value.state),
+            value.product_id or "–",
+            f"{value.photo_count:,}",
+            f"{value.least_false_alarm_rate:.3f}" if value.version else "–",
+            f"{value.separation:.2f}" if value.version else "–",
+            "–" if value.create_time is None else f"{value.create_time:%Y-%m-%d %H:%M}",
+        )
+        for value in values
+    )
+    columns = (
+        _("reference"),
+        _("version"),
+        _("state"),
+        _("product"),
+        _("photos"),
+        _("least rate"),
+        _("separation"),
+        _("fitted"),
+    )
+    return grid(columns, rows, whole=(_("reference"), _("version")))
+
+
+def advice(value: InspectionReference) -> Text:
+    """Return what to do with a reference that was fitted."""
+    if value.separation < LEAST_SEPARATION:
+        return Text(
+            _(
+                "The photos are too unlike one another for a verdict: take all with one camera, at"
+                " one place and distance, in the same light."
+            )
+        )
+    name = value.reference_id
+    if value.state is ReferenceState.SERVING:
+        return Text(
+            _(
+                "`sightline inspect photo PHOTO --reference {name}` compares photos with it.",
+                name=name,
+            )
+        )
+    return Text(_("`sightline inspect promote {name}` puts it into service.", name=name))
+
+
+def piece(value: InspectedPiece) -> RenderableType:
+    """Show the comparison of a piece with a reference."""
+    lines = [Text(_verdict(value), style=STYLES[value.verdict])]
+    if value.threshold is None:
+        lines.append(Text(_("score {score:.2f}", score=value.score)))
+    else:
+        lines.append(
+            Text(
+                _(
+                    "score {score:.2f}, threshold {threshold:.2f} ({low} to {high}), p-value"
+                    " {p:.3f}; good photos have 1 on average",
+                    score=value.score,
+                    threshold=value.threshold,
+                    low=_number(value.threshold_low),
+                    high=_number(value.threshold_high),
+                    p=value.p_value,
+                )
+            )
+        )
+    lines += [
+        Text(
+            _(
+                "part {left:.0%} to {right:.0%} from the left, {top:.0%} to {bottom:.0%} from the"
+                " top: score {score:.2f}",
+                left=part.box.left,
+                right=part.box.right,
+                top=part.box.top,
+                bottom=part.box.bottom,
+                score=part.score,
+            )
+        )
+        for part in value.parts
+    ]
+    return Group(*lines)
+
+
+def _verdict(value: InspectedPiece) -> str:
+    rate = f"{value.false_alarm_rate:g}"
+    if value.verdict is PieceVerdict.LIKE:
+        return _("like the good pieces, at a false-alarm rate of {rate}", rate=rate)
+    if value.verdict is PieceVerdict.UNLIKE:
+        return _("unlike the good pieces, at a false-alarm rate of {rate}", rate=rate)
+    if value.doubt is VerdictDoubt.TOO_FEW_PHOTOS:
+        return _(
+            "cannot say: for a false-alarm rate of {rate} the reference has too few photos; it"
+            " allows {least} or more",
+            rate=rate,
+            least=f"{value.least_false_alarm_rate:.3g}",
+        )
+    if value.doubt is VerdictDoubt.PHOTOS_TOO_UNLIKE:
+        return _("cannot say: the photos of the reference are too unlike one another")
+    return _("a verdict that this client does not know: update it")
+
+
+def _state(value: ReferenceState) -> str:
+    return {
+        ReferenceState.DRAFT: _("draft"),
+        ReferenceState.CANDIDATE: _("candidate"),
+        ReferenceState.SERVING: _("serving"),
+        ReferenceState.RETIRED: _("retired"),
+    }.get(value, value.value.lower())
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

@@ -1,0 +1,109 @@
+"""References of good pieces, and pieces compared with them, as plain values."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sightline_client.values.signals import Box
+
+
+class ReferenceState(StrEnum):
+    """State of a version of a reference."""
+
+    UNKNOWN = "UNKNOWN"
+    DRAFT = "DRAFT"
+    """Photos that are not fitted yet."""
+    CANDIDATE = "CANDIDATE"
+    """Fitted, but not promoted."""
+    SERVING = "SERVING"
+    """Photos are compared with it."""
+    RETIRED = "RETIRED"
+    """Replaced by another version; it can be promoted again."""
+
+
+class PieceVerdict(StrEnum):
+    """Whether a piece is like the good ones."""
+
+    UNKNOWN = "UNKNOWN"
+    LIKE = "LIKE"
+    UNLIKE = "UNLIKE"
+    CANNOT_SAY = "CANNOT_SAY"
+    """The reference allows no verdict; see ``InspectedPiece.doubt``."""
+
+
+class VerdictDoubt(StrEnum):
+    """Why there is no verdict."""
+
+    TOO_FEW_PHOTOS = "TOO_FEW_PHOTOS"
+    """Add photos, or accept more false alarms."""
+    PHOTOS_TOO_UNLIKE = "PHOTOS_TOO_UNLIKE"
+    """Take all photos with one camera, at one place and distance."""
+
+
+@dataclass(frozen=True, slots=True)
+class InspectionReference:
+    """A version of a reference, or its draft."""
+
+    reference_id: str
+    version: str
+    """Empty: a draft."""
+    state: ReferenceState
+    product_id: str
+    """Product that the pieces are; empty: none."""
+    photo_count: int
+    least_false_alarm_rate: float
+    """Least false-alarm rate that it allows a verdict for; 0 for a draft."""
+    separation: float
+    """Share of drawn defects that score above good photos, 0 to 1; 0 for a draft."""
+    size_bytes: int
+    model: str
+    """Model of the features."""
+    create_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AnomalousPart:
+    """A part of a photo that is unlike the good photos."""
+
+    box: Box
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class InspectedPiece:
+    """A photo compared with a reference."""
+
+    verdict: PieceVerdict
+    doubt: VerdictDoubt | None
+    """Why there is no verdict; None: there is one."""
+    score: float
+    """Score of the most anomalous part; 1 is the mean of good photos."""
+    threshold: float | None
+    """Score above which a piece is unlike; None: too few photos."""
+    threshold_low: float | None
+    threshold_high: float | None
+    """95% interval of the threshold; None: not determined by so few photos."""
+    p_value: float
+    """Conformal p-value, above 0, at most 1."""
+    false_alarm_rate: float
+    """The asked one, or its default."""
+    least_false_alarm_rate: float
+    parts: tuple[AnomalousPart, ...]
+    """Anomalous parts, the most anomalous first."""
+    heat_map_png: bytes
+    """The photo with anomalous parts coloured; empty unless requested."""
+    reference_id: str
+    version: str
+    product_id: str
+    """Product of the reference; empty: none."""
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddedPhotos:
+    """Outcome of adding photos to a draft."""
+
+    photo_count: int
+    """Photos of the draft."""
+    failures: tuple[tuple[int, str], ...]
+    """Photos that were not added: index, from 0, and why."""
