@@ -152,6 +152,9 @@ TYPED_ELSEWHERE: Mapping[str, str] = {
     "sightline spaces list --all": "no fix: where a name can be looked up",
     "sightline spaces show {version}": "no fix: what comes next",
     "sightline index upgrade --version {version}": "no fix: what comes next",
+    "sightline inspect fit NAME DIR": "tests/live/test_inspection.py",
+    "sightline inspect promote {name}": "tests/live/test_inspection.py",
+    "sightline inspect photo PHOTO --reference {name}": "tests/live/test_inspection.py",
 }
 """Commands that are named beside those lines."""
 

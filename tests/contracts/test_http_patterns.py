@@ -21,6 +21,7 @@ POSTED = {
     "DiffScene": "a file of 64 KiB is longer than an address",
     "Suggest": "what a shopper types belongs in no log of addresses",
     "CreateVisitor": "each call creates another visitor",
+    "Inspect": "a photo is longer than an address",
     "ReplayRecommendation": "the token of an answer belongs in no log of addresses",
 }
 """Reads without nested fields that are no GET nevertheless, and why."""

@@ -20,6 +20,7 @@ TYPED = {
     "http.md": "tests/live/test_http.py",
     "agents.md": "tests/live/test_agents.py",
     "labels.md": "tests/live/test_labels.py",
+    "inspect.md": "tests/live/test_inspection.py",
 }
 """Pages whose commands have a test of their own."""
 WITHOUT = {

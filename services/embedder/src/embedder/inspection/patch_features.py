@@ -23,6 +23,8 @@ from servicekit.telemetry import Stages
 
 SUFFIX: Final = "_positions"
 """Suffix of the model that returns a backbone's maps."""
+TOGETHER: Final = 2
+"""Photos of one inference, at most: the maps of a photo have a MiB, and gRPC takes answers of 4."""
 VIEWS: Final = {camera: PhotoView(camera=camera) for camera in Camera}
 
 
@@ -70,8 +72,9 @@ class PatchFeatures:
         described = await self._known(priority)
         party, queue = Party.of(catalog), self._queues.of(self._model.model)
         found, heads = [], []
-        for start in range(0, len(photos), described.max_batch):
-            rows = np.stack(photos[start : start + described.max_batch])
+        size = min(described.max_batch, TOGETHER)
+        for start in range(0, len(photos), size):
+            rows = np.stack(photos[start : start + size])
             with asking(priority), queue.place(priority, party, deadlines.remaining(), len(rows)):
                 async with queue.running(priority, party, stages):
                     with stages.measure("infer"):

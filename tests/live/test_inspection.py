@@ -1,0 +1,129 @@
+"""The commands of docs/integrate/inspect.md, typed at a suite, and what they answer."""
+
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_suite.suite import Suite
+from sightline_client import (
+    FailedPrecondition,
+    NotFound,
+    PieceVerdict,
+    SightlineClient,
+    SyncSightlineClient,
+    VerdictDoubt,
+)
+from tests.fakes.pieces import piece
+from tests.live.hands import SIGHTLINE
+from tests.waiting import SECONDS
+
+PAGE = (Path(__file__).parents[2] / "docs/integrate/inspect.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+TYPED = [
+    shlex.split(line)[1:]
+    for block in BLOCKS
+    for line in block.splitlines()
+    if line.startswith("sightline ")
+]
+FIT, LIST, PROMOTE, PHOTO = TYPED
+(CURL,) = (block for block in BLOCKS if block.startswith("curl"))
+(PYTHON,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+GOOD = 24
+
+
+def run(
+    gateway: str, folder: Path, arguments: Sequence[str], code: int = 0
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [SIGHTLINE, *arguments, "--target", gateway],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+        cwd=folder,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with photos of good pieces, and one of a stained one."""
+    (tmp_path / "good").mkdir()
+    for seed in range(GOOD):
+        (tmp_path / "good" / f"{seed}.jpg").write_bytes(piece(seed))
+    (tmp_path / "good" / "notes.txt").write_text("no photo")
+    (tmp_path / "piece.jpg").write_bytes(piece(101, stained=True))
+    (tmp_path / "fine.jpg").write_bytes(piece(102))
+    return tmp_path
+
+
+async def test_a_stained_piece_is_unlike_the_good_ones(
+    gateway: str, suite: Suite, folder: Path
+) -> None:
+    missing = run(gateway, folder, PHOTO, 1)
+    assert "REFERENCE_NOT_FOUND" in missing.stderr
+    made = run(gateway, folder, [*FIT, "--timeout", str(SECONDS)])
+    assert ("serving" in made.stdout, "24" in made.stdout) == (True, True)
+    assert "sightline inspect photo PHOTO --reference bottle" in made.stderr
+    assert "bottle" in run(gateway, folder, LIST).stdout
+    assert "serving" in run(gateway, folder, PROMOTE).stdout
+
+    unlike = run(gateway, folder, PHOTO)
+    assert "unlike the good pieces" in unlike.stdout
+    assert (folder / "map.png").read_bytes().startswith(b"\x89PNG")
+    fine = run(gateway, folder, ["inspect", "photo", "fine.jpg", "--reference", "bottle", "--json"])
+    assert json.loads(fine.stdout)["verdict"] == "VERDICT_LIKE"
+    _by_program(gateway, folder)
+    assert _by_curl(suite.http, folder)["verdict"] == "VERDICT_UNLIKE"
+    await _rare(gateway)
+    assert "deleted" in run(gateway, folder, ["inspect", "delete", "bottle"]).stdout
+
+
+def _by_program(gateway: str, folder: Path) -> None:
+    """Run the page's program in the folder."""
+    (folder / "map.png").unlink()
+    program = PYTHON.replace('Path("', f'Path("{folder}/')
+    with SyncSightlineClient(gateway) as client:
+        names: dict[str, Any] = {"client": client, "Path": Path}
+        exec(program, names)  # noqa: S102 - the page's own program
+    assert names["found"].verdict is PieceVerdict.UNLIKE
+    assert (folder / "map.png").is_file()
+
+
+def _by_curl(address: str, folder: Path) -> dict[str, Any]:
+    command = CURL.replace("http://127.0.0.1:8609", address)
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, check=True, cwd=folder, timeout=SECONDS
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+async def _rare(gateway: str) -> None:
+    """Ask for fewer false alarms than so few photos allow, by a program."""
+    async with SightlineClient(gateway, timeout=SECONDS) as client:
+        found = await client.inspect(piece(103), reference_id="bottle", false_alarm_rate=0.01)
+        assert found.verdict is PieceVerdict.CANNOT_SAY
+        assert (found.doubt, found.threshold) == (VerdictDoubt.TOO_FEW_PHOTOS, None)
+        (listed,) = await client.list_references("bottle")
+        assert (listed.photo_count, listed.version) == (GOOD, found.version)
+
+
+async def test_photos_of_two_things_make_no_reference(gateway: str) -> None:
+    async with SightlineClient(gateway, timeout=SECONDS) as client:
+        shapes = ("label", "ball")
+        photos = [piece(seed, shape=shapes[seed % 2]) for seed in range(20)]
+        added = await client.add_reference_photos("mixed", [*photos, b"no photo"])
+        assert (added.photo_count, [place for place, _ in added.failures]) == (20, [20])
+        with pytest.raises(FailedPrecondition, match="two different things"):
+            await client.fit_reference("mixed")
+        assert await client.delete_reference("mixed") == 1
+        with pytest.raises(NotFound):
+            await client.fit_reference("mixed")
