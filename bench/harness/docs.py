@@ -26,6 +26,7 @@ PAGES = {
     "experiments": EXPERIMENTS,
     "exposure": FAIRNESS,
     "faces": EMBEDDER,
+    "inspect": ROOT / "docs" / "research" / "inspect.md",
     "labels": ROOT / "docs" / "research" / "labels.md",
     "gpu": EMBEDDER,
     "new_pods": NEW_PODS,

@@ -6,6 +6,7 @@ from sightline.common.v1 import job_service_pb2
 from sightline.gateway.v1 import (
     admin_service_pb2,
     catalog_service_pb2,
+    inspection_service_pb2,
     recommendation_service_pb2,
     user_event_service_pb2,
 )
@@ -14,6 +15,7 @@ from sightline_client.transport.calls import Calls
 SERVICES = {
     "admin": admin_service_pb2,
     "catalog": catalog_service_pb2,
+    "inspection": inspection_service_pb2,
     "jobs": job_service_pb2,
     "recommendation": recommendation_service_pb2,
     "events": user_event_service_pb2,

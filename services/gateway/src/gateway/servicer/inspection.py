@@ -25,7 +25,7 @@ INSPECTIONS = Counter(
     "Photos that Inspect compared with a reference, by verdict: like, unlike, cannot_say.",
     ("verdict",),
 )
-_VERDICTS = {
+_VERDICTS: Mapping[int, Counter] = {
     number: INSPECTIONS.labels(name.removeprefix("VERDICT_").lower())
     for name, number in embedder_pb.InspectResponse.Verdict.items()
     if number
