@@ -26,6 +26,7 @@ from embedder.domain import inspection
 from embedder.domain.inspection import PatchMemory, PieceVerdict
 from embedder.domain.photos import PhotoView
 from embedder.domain.recipes import PhotoRecipe, PreprocessStep
+from embedder.inspection.references import CHUNK
 from embedder.preprocessing import preprocess
 from sightline.embedder.v1 import (
     embedding_service_pb2,
@@ -39,7 +40,7 @@ Say: TypeAlias = Callable[[str], None]
 Scores: TypeAlias = npt.NDArray[np.float32]
 
 MODEL: Final = "efficientnet_lite2_positions"
-PIECES: Final = 4
+PIECES: Final = 6
 """Groceries, and as many clothes."""
 PHOTOS, GOOD, EACH = 59, 100, 2
 """Good photos of a reference; further good ones; photos of a kind and grade of defect."""
@@ -55,7 +56,7 @@ TUNED: Final = (
     "Lemon",
 )
 """Groceries whose photos the parameters were chosen on; with the first kinds of clothes."""
-CLOTHES: Final = ("hat", "skirt")
+CLOTHES: Final = ("hat", "outwear", "skirt")
 MOST_OVERLAP_RATE: Final = 0.3
 FINE: Final = 66
 """Positions of the grid in which the places of defects are compared."""
@@ -179,7 +180,8 @@ def _fitted(photos: Sequence[Pixels]) -> tuple[Floats, PatchMemory]:
     features = _features(photos)
     on = [at % len(photos) for at in range(inspection.DRAWN)]
     drawn = [inspection.with_defect(photos[at], seed) for seed, at in enumerate(on)]
-    return features, inspection.fit(features, _features(drawn), on)
+    basis = inspection.basis_of(features[:CHUNK])
+    return features, inspection.fit(features @ basis, _features(drawn) @ basis, on, basis)
 
 
 def _maps(memory: PatchMemory, features: Floats) -> list[Floats]:

@@ -85,14 +85,14 @@ class SyncInspectionCalls(SyncConnected):
     def list_references(
         self, reference_id: str = "", *, timeout: float | None = None
     ) -> list[InspectionReference]:
-        """Return drafts and versions of references, of one if named: drafts first, then the
-        newest."""
+        """Return drafts and versions of references: drafts first, then the newest.
+        ``reference_id``: those of one reference; "" = of all."""
         return self._loop.run(self._client.list_references(reference_id, timeout=timeout))
 
     def promote_reference(
         self, reference_id: str, version: str = "", *, timeout: float | None = None
     ) -> InspectionReference:
-        """Have photos compared with a version of a reference; "" = the newest."""
+        """Have photos compared with a version of a reference. ``version``: "" = the newest."""
         return self._loop.run(
             self._client.promote_reference(reference_id, version, timeout=timeout)
         )
@@ -100,6 +100,6 @@ class SyncInspectionCalls(SyncConnected):
     def delete_reference(
         self, reference_id: str, version: str = "", *, timeout: float | None = None
     ) -> int:
-        """Delete a reference, or one version of it. Return how many versions and drafts that
-        were."""
+        """Delete a reference, or one version of it. Return how many versions and drafts that were.
+        ``version``: "" = all of them."""
         return self._loop.run(self._client.delete_reference(reference_id, version, timeout=timeout))

@@ -126,8 +126,8 @@ class InspectionCalls(Connected):
     async def list_references(
         self, reference_id: str = "", *, timeout: float | None = None
     ) -> list[InspectionReference]:
-        """Return drafts and versions of references, of one if named: drafts first, then the
-        newest."""
+        """Return drafts and versions of references: drafts first, then the newest.
+        ``reference_id``: those of one reference; "" = of all."""
         with to_wire.sendable("request"):
             request = pb.ListReferencesRequest(catalog_id=self.catalog, reference_id=reference_id)
         answer = await self._call(self.calls.inspection.ListReferences, request, timeout)
@@ -136,7 +136,7 @@ class InspectionCalls(Connected):
     async def promote_reference(
         self, reference_id: str, version: str = "", *, timeout: float | None = None
     ) -> InspectionReference:
-        """Have photos compared with a version of a reference; "" = the newest."""
+        """Have photos compared with a version of a reference. ``version``: "" = the newest."""
         with to_wire.sendable("request"):
             request = pb.PromoteReferenceRequest(
                 catalog_id=self.catalog, reference_id=reference_id, version=version
@@ -147,8 +147,8 @@ class InspectionCalls(Connected):
     async def delete_reference(
         self, reference_id: str, version: str = "", *, timeout: float | None = None
     ) -> int:
-        """Delete a reference, or one version of it. Return how many versions and drafts that
-        were."""
+        """Delete a reference, or one version of it. Return how many versions and drafts that were.
+        ``version``: "" = all of them."""
         with to_wire.sendable("request"):
             request = pb.DeleteReferenceRequest(
                 catalog_id=self.catalog, reference_id=reference_id, version=version

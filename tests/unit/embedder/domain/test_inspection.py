@@ -28,9 +28,15 @@ def bad(count: int, seed: int = 1) -> Floats:
     return found
 
 
+def fitted(photos: Floats, drawn: Floats) -> PatchMemory:
+    """Fit a memory; the drawn photos were the first ones."""
+    basis = inspection.basis_of(photos)
+    return inspection.fit(photos @ basis, drawn @ basis, range(len(drawn)), basis)
+
+
 @pytest.fixture(scope="module")
 def memory() -> PatchMemory:
-    return inspection.fit(good(40), bad(10), range(10))
+    return fitted(good(40), bad(10))
 
 
 def verdict(
@@ -58,8 +64,18 @@ def test_most_good_pieces_are_like(memory: PatchMemory) -> None:
     assert not [each.parts for each in found if each.verdict is PieceVerdict.LIKE and each.parts]
 
 
+def test_good_pieces_are_called_unlike_as_often_as_asked() -> None:
+    found = []
+    for seed in range(12):
+        memory = fitted(good(39, seed), bad(3, seed))
+        (threshold, _, _) = inspection.thresholds(memory.scores, 0.2)
+        assert threshold is not None
+        found += [float(memory.map_of(each).max()) > threshold for each in good(60, 100 + seed)]
+    assert 0.12 < np.mean(found) < 0.28
+
+
 def test_the_same_photos_give_the_same_memory() -> None:
-    first, second = (inspection.fit(good(12), bad(4), range(4)) for _ in range(2))
+    first, second = (fitted(good(12), bad(4)) for _ in range(2))
     assert np.array_equal(first.patches, second.patches)
     assert np.array_equal(first.scores, second.scores)
 
@@ -67,7 +83,7 @@ def test_the_same_photos_give_the_same_memory() -> None:
 def test_a_memory_has_a_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspection, "MOST_SAMPLED", 500)
     monkeypatch.setattr(inspection, "MOST_PATCHES", 60)
-    found = inspection.fit(good(20), bad(4), range(4))
+    found = fitted(good(20), bad(4))
     assert found.patches.shape == (60, inspection.DIMENSIONS)
 
 
@@ -82,7 +98,7 @@ def test_photos_that_are_too_unlike_allow_no_verdict() -> None:
     mixed = np.random.default_rng(3).normal(size=(20, SIDE, SIDE, CHANNELS)).astype(np.float32)
     drawn = mixed[:5].copy()
     drawn[:, 4, 4] *= 1.2
-    memory = inspection.fit(mixed, drawn, range(5))
+    memory = fitted(mixed, drawn)
     assert memory.separation < inspection.SEPARATION
     found = verdict(memory, drawn[0], 0.1)
     assert found.doubt is VerdictDoubt.PHOTOS_TOO_UNLIKE

@@ -184,6 +184,8 @@ class ReferenceStore:
         if served.serving == found.version:
             self._write(folder / STATE, SERVED.dump_json(ServedReferences(retired=served.retired)))
         self._delete(folder / found.version)
+        if not self._of(folder):
+            self._delete(folder)
         return 1
 
     def delete_catalog(self, catalog_id: str) -> None:

@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from embedder.domain.fitted import Floats
 from embedder.domain.photos import Box, Pixels
@@ -27,7 +28,7 @@ BLOCKS: Final = ("stage_4", "stage_5")
 """Feature maps that patches are described by, the finest first; strides of 8 and 16 pixels."""
 FEWEST_PHOTOS: Final = 10
 MOST_PHOTOS: Final = 500
-FOLDS: Final = 5
+FOLDS: Final = 8
 """Parts that the good photos are divided into; with fewer photos, each is a part of its own."""
 DIMENSIONS: Final = 64
 """Components of a patch, after a random projection of the standardised features."""
@@ -133,30 +134,45 @@ def patches(maps: Mapping[str, Floats]) -> Floats:
     return np.concatenate([found[0], *(_enlarged(each, size) for each in found[1:])], axis=-1)
 
 
-def fit(photos: Floats, drawn: Floats, drawn_on: Sequence[int], seed: int = 0) -> PatchMemory:
-    """Fit a memory on the features of good photos, [n, h, w, c].
+def basis_of(features: Floats, seed: int = 0) -> Floats:
+    """Return the map from features to components, [c, DIMENSIONS]: standardised by these photos,
+    [n, h, w, c], then projected at random."""
+    rows = features.reshape(-1, features.shape[-1])
+    scales = np.maximum(rows[:: max(len(rows) // MOST_SAMPLED, 1)].std(axis=0), TINY)
+    random = np.random.default_rng(seed).normal(size=(len(scales), DIMENSIONS))
+    random /= math.sqrt(DIMENSIONS * len(scales))
+    return np.asarray(random / scales[:, None], np.float32)
 
-    `drawn`: features of photos with a drawn defect, [m, h, w, c]; `drawn_on`: the photo that each
-    of them was. Deterministic: the same photos in the same order give the same memory.
+
+def fit(
+    good: Floats, drawn: Floats, drawn_on: Sequence[int], basis: Floats, seed: int = 0
+) -> PatchMemory:
+    """Fit a memory on the components of good photos, [n, h, w, DIMENSIONS], made by a basis.
+
+    `drawn`: components of photos with a drawn defect, [m, h, w, DIMENSIONS]; `drawn_on`: the photo
+    that each of them was. Deterministic: the same photos in the same order give the same memory.
+
+    The memory is that of the last fold, without its photos, so that new photos are scored by one
+    that is made as those by which the good photos were scored. With a memory of all photos, 22% of
+    good pieces were called unlike where 20% were asked for (made features, 60 references).
     """
-    rng = np.random.default_rng(seed)
-    basis = _basis(photos, rng)
-    good, bad, on = photos @ basis, drawn @ basis, np.asarray(drawn_on, np.int64)
+    rng, on = np.random.default_rng(seed), np.asarray(drawn_on, np.int64)
     fold_of = np.arange(len(good)) % min(len(good), FOLDS)
     distances = np.empty(good.shape[:3], np.float32)
-    of_drawn = np.empty(bad.shape[:3], np.float32)
+    of_drawn = np.empty(drawn.shape[:3], np.float32)
+    memory = good[:0]
     for fold in range(int(fold_of.max()) + 1):
         left_out = fold_of == fold
-        memory = coreset(good[~left_out], rng)
+        memory = coreset(good, np.flatnonzero(~left_out), rng)
         distances[left_out] = nearest(good[left_out], memory)
-        of_drawn[left_out[on]] = nearest(bad[left_out[on]], memory)
+        of_drawn[left_out[on]] = nearest(drawn[left_out[on]], memory)
     places = _Places(distances)
     scores = np.array([places.score(each, at) for at, each in enumerate(distances)], np.float32)
     of_bad = [places.score(each, at) for each, at in zip(of_drawn, on, strict=True)]
     means, deviations = places.moments()
     return PatchMemory(
         basis=basis,
-        patches=coreset(good, rng),
+        patches=memory,
         means=means,
         deviations=deviations,
         scores=np.sort(scores),
@@ -264,22 +280,24 @@ def separation(good: Floats, bad: Floats) -> float:
     return float(above)
 
 
-def coreset(photos: Floats, rng: np.random.Generator) -> Floats:
-    """Return patches that represent those of photos, [n, h, w, d]: each next one is the farthest
-    from those chosen before."""
-    rows = photos.reshape(-1, photos.shape[-1])
-    if len(rows) > MOST_SAMPLED:
-        rows = rows[np.sort(rng.choice(len(rows), MOST_SAMPLED, replace=False))]
+def coreset(photos: Floats, chosen: npt.NDArray[np.int64], rng: np.random.Generator) -> Floats:
+    """Return patches that represent those of the chosen photos, of [n, h, w, d]: each next one is
+    the farthest from those before."""
+    each = photos.shape[1] * photos.shape[2]
+    count = min(len(chosen) * each, MOST_SAMPLED)
+    picked = np.sort(rng.choice(len(chosen) * each, count, replace=False))
+    places = chosen[picked // each] * each + picked % each
+    rows: Floats = photos.reshape(-1, photos.shape[-1])[places]
     if len(rows) <= MOST_PATCHES:
         return rows
     squares = np.einsum("ij,ij->i", rows, rows)
     least = np.full(len(rows), np.inf, np.float32)
-    chosen, at = [], int(rng.integers(len(rows)))
+    kept, at = [], int(rng.integers(len(rows)))
     for _ in range(MOST_PATCHES):
-        chosen.append(at)
+        kept.append(at)
         np.minimum(least, squares - 2 * (rows @ rows[at]) + squares[at], out=least)
         at = int(least.argmax())
-    return rows[chosen]
+    return np.asarray(rows[kept])
 
 
 def nearest(rows: Floats, memory: Floats) -> Floats:
@@ -334,15 +352,6 @@ class _Places:
         """Return the score of distances [h, w] by the other photos than one."""
         means, deviations = self.moments(without)
         return float(((distances - means) / deviations).max())
-
-
-def _basis(photos: Floats, rng: np.random.Generator) -> Floats:
-    """Return the map from features to components: standardised, then projected at random."""
-    rows = photos.reshape(-1, photos.shape[-1])
-    step = max(len(rows) // MOST_SAMPLED, 1)
-    scales = np.maximum(rows[::step].std(axis=0), TINY)
-    random = rng.normal(size=(len(scales), DIMENSIONS)) / math.sqrt(DIMENSIONS * len(scales))
-    return np.asarray(random / scales[:, None], np.float32)
 
 
 def _smooth(maps: Floats, weights: Sequence[int]) -> Floats:

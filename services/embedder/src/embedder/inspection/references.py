@@ -5,8 +5,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from embedder.adapters.reference_store import ReferenceStore
 from embedder.domain import errors, inspection
+from embedder.domain.fitted import Floats
 from embedder.domain.items import Priority
 from embedder.domain.photos import Camera, Pixels
 from embedder.domain.references import REFERENCE_ID, ListedReference, ReferenceState
@@ -17,6 +20,8 @@ from servicekit.telemetry import Stages
 
 MOST_AT_ONCE = 16
 """Photos of one request, at most."""
+CHUNK = 32
+"""Photos whose features are in memory at once, and of which the first are standardised by."""
 
 
 def check_name(reference_id: str, field: str = "reference_id") -> None:
@@ -100,15 +105,28 @@ class References:
     ) -> tuple[inspection.PatchMemory, str]:
         if len(photos) < inspection.FEWEST_PHOTOS:
             raise errors.ReferenceTooFewPhotos(len(photos), inspection.FEWEST_PHOTOS)
-        seen = await self.features.compute(photos, catalog, Priority.BULK, stages)
-        if (sizes := inspection.groups(seen.heads)) is not None:
+        first = await self.features.compute(photos[:CHUNK], catalog, Priority.BULK, stages)
+        basis = await asyncio.to_thread(inspection.basis_of, first.patches)
+
+        async def reduced(pixels: Sequence[Pixels]) -> tuple[Floats, Floats]:
+            """Return components and heads, in chunks: the features of 500 photos take 300 MiB."""
+            found, heads = [], []
+            for start in range(0, len(pixels), CHUNK):
+                part = pixels[start : start + CHUNK]
+                seen = await self.features.compute(part, catalog, Priority.BULK, stages)
+                found.append(seen.patches @ basis)
+                heads.append(seen.heads)
+            return np.concatenate(found), np.concatenate(heads)
+
+        good, heads = await reduced(photos)
+        if (sizes := inspection.groups(heads)) is not None:
             raise errors.ReferenceMixed(*sizes)
-        on = [at % len(photos) for at in range(max(inspection.DRAWN, 1))]
+        on = [at % len(photos) for at in range(inspection.DRAWN)]
         drawn = [inspection.with_defect(photos[at], seed) for seed, at in enumerate(on)]
-        bad = await self.features.compute(drawn, catalog, Priority.BULK, stages)
+        bad, _ = await reduced(drawn)
         with stages.measure("fit"):
-            memory = await asyncio.to_thread(inspection.fit, seen.patches, bad.patches, on)
-        return memory, seen.model
+            memory = await asyncio.to_thread(inspection.fit, good, bad, on, basis)
+        return memory, first.model
 
     @staticmethod
     async def _draft(store: ReferenceStore, catalog: str, reference_id: str) -> Sequence[Pixels]:

@@ -10,7 +10,7 @@ from embedder.domain.references import ListedReference
 from embedder.inspection.inspect_piece import InspectedPiece, InspectionQuery, Inspector
 from embedder.inspection.references import References
 from embedder.servicer import messages
-from servicekit.requests import enter, take_request_id
+from servicekit.requests import RequestInvalid, enter, take_request_id
 from servicekit.status import to_status
 from servicekit.telemetry import Stages
 from sightline.embedder.v1 import inspection_service_pb2 as pb
@@ -51,9 +51,10 @@ class InspectionServicer(inspection_service_pb2_grpc.InspectionServiceServicer):
     ) -> pb.InspectionReference:
         """Fit the draft of a reference."""
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        product_id = request.product_id[:MOST_PRODUCT_ID]
+        if len(request.product_id) > MOST_PRODUCT_ID:
+            raise RequestInvalid.at("product_id", f"has more than {MOST_PRODUCT_ID} characters")
         return _reference(
-            await self._references.fit(catalog, request.reference_id, product_id, Stages())
+            await self._references.fit(catalog, request.reference_id, request.product_id, Stages())
         )
 
     async def ListReferences(
