@@ -29,9 +29,11 @@ def bad(count: int, seed: int = 1) -> Floats:
 
 
 def fitted(photos: Floats, drawn: Floats) -> PatchMemory:
-    """Fit a memory; the drawn photos were the first ones."""
+    """Fit a small memory; the drawn photos were the first ones."""
     basis = inspection.basis_of(photos)
-    return inspection.fit(photos @ basis, drawn @ basis, range(len(drawn)), basis)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inspection, "MOST_PATCHES", 100)
+        return inspection.fit(photos @ basis, drawn @ basis, range(len(drawn)), basis)
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +82,8 @@ def test_the_same_photos_give_the_same_memory() -> None:
     assert np.array_equal(first.scores, second.scores)
 
 
-def test_a_memory_has_a_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspection, "MOST_SAMPLED", 500)
-    monkeypatch.setattr(inspection, "MOST_PATCHES", 60)
-    found = fitted(good(20), bad(4))
-    assert found.patches.shape == (60, inspection.DIMENSIONS)
+def test_a_memory_has_a_bounded_size(memory: PatchMemory) -> None:
+    assert memory.patches.shape == (100, inspection.DIMENSIONS)
 
 
 def test_too_few_photos_allow_no_verdict_for_a_small_rate(memory: PatchMemory) -> None:
