@@ -14,9 +14,10 @@ from tests.fakes.gateway import FakeGateway
 
 DOCS = Path(__file__).parents[3] / "docs"
 TYPED_LIVE = {"start", "tutorials"}
-TYPED_LIVE_TOO = {"access.md", "agents.md"}
+TYPED_LIVE_TOO = {"access.md", "agents.md", "inspect.md"}
 """Pages that tests/live/test_access.py runs, with a gateway that authenticates callers, and
-tests/live/test_agents.py, with the server of agents."""
+tests/live/test_agents.py, with the server of agents; tests/live/test_inspection.py, with photos of
+pieces."""
 SNIPPETS = [
     (page.name, snippet)
     for page in sorted([*DOCS.glob("*/*.md"), *DOCS.glob("merchandise/scenes/*.md")])
