@@ -40,6 +40,7 @@ from tests.chaos.suite.overload import overload
 from tests.chaos.suite.processes import processes
 from tests.chaos.suite.proxy import proxy
 from tests.chaos.suite.restarts import restarts
+from tests.chaos.suite.watches import watches
 from tests.fuzz.model import Verdict
 
 Scenario = Callable[[Report], None]
@@ -89,6 +90,7 @@ def of_the_suite(options: argparse.Namespace) -> dict[str, Scenario]:
         "overload": partial(overload, options.seed),
         "greedy": partial(greedy, options.seed),
         "proxy": partial(proxy, options.seed),
+        "watches": partial(watches, options.rounds, options.seed),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
@@ -47,16 +47,21 @@ def stage(
     catalogs: Collection[str],
     programs: Collection[str] = RETRIEVER,
     prepare: Prepare = nothing,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Suite]:
     """Run a separate suite during the block; `prepare` is called with its folder before the start.
-    Raise SuiteError or OSError."""
+    `settings`: further ones, of all programs. Raise SuiteError or OSError."""
 
     def make(data: Path) -> Suite:
         prepare(data)
         made = sightline(
             data, free_port_base(), tuple(catalogs), engine=engine, target=target.get()
         )
-        chosen = [hasty(each) for each in made if {each.name, *each.serves} & set(programs)]
+        chosen = [
+            hasty(replace(each, environment={**each.environment, **(settings or {})}))
+            for each in made
+            if {each.name, *each.serves} & set(programs)
+        ]
         return Suite(data, chosen, report=lambda _line: None)
 
     with own(make) as suite:
