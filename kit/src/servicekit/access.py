@@ -44,6 +44,7 @@ class Role(StrEnum):
     MODELS = "models"
     PRIVACY = "privacy"
     OPERATE = "operate"
+    DETECT = "detect"
 
 
 class PeerName(StrEnum):
