@@ -41,6 +41,8 @@ class _RoleEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeW
     """Read, export and delete data about shoppers."""
     ROLE_OPERATE: _Role.ValueType  # 6
     """Operate the suite: status, catalogs, index generations, backups and restores."""
+    ROLE_DETECT: _Role.ValueType  # 7
+    """Find products in photos, and nothing else: for a camera."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """A permission of a caller. A caller's token grants roles for named catalogs."""
@@ -59,6 +61,8 @@ ROLE_PRIVACY: Role.ValueType  # 5
 """Read, export and delete data about shoppers."""
 ROLE_OPERATE: Role.ValueType  # 6
 """Operate the suite: status, catalogs, index generations, backups and restores."""
+ROLE_DETECT: Role.ValueType  # 7
+"""Find products in photos, and nothing else: for a camera."""
 Global___Role: typing_extensions.TypeAlias = Role
 
 class _Peer:
