@@ -13,9 +13,7 @@ import numpy.typing as npt
 Boxes: TypeAlias = npt.NDArray[np.floating]
 Scores: TypeAlias = npt.NDArray[np.floating]
 
-MOST_OVERLAP: Final = 0.4
-"""Intersection by union of two boxes, above which they are one object."""
-MOST_SHARED: Final = 0.5
+MOST_SHARED: Final = 0.4
 """Share of the smaller of two boxes that both have, above which they are one object: a part of an
 object is none of its own."""
 AGREEING: Final = 0.6
@@ -47,8 +45,7 @@ def merged(boxes: Boxes, scores: Scores, most: int) -> tuple[Boxes, Scores]:
         weights = np.square(scores[agreeing])[:, None] + _TINY
         kept.append((boxes[agreeing] * weights).sum(axis=0) / weights.sum())
         found.append(float(scores[left[0]]))
-        parts = _shares_of_smaller(kept[-1][None], boxes[left])
-        apart = (shares <= MOST_OVERLAP) & (parts <= MOST_SHARED)
+        apart = _shares_of_smaller(kept[-1][None], boxes[left]) <= MOST_SHARED
         apart[0] = False
         left = left[apart]
     shape = np.array(kept, boxes.dtype).reshape(-1, 4)

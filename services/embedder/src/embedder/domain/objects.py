@@ -14,7 +14,7 @@ from sightline_rules.detections import merged
 MAPS: Final = 5
 """Maps of the model: score of a middle, logarithms of the distances to the left, top, right and
 bottom side; the last four in steps of the maps."""
-LEAST_SCORE: Final = 0.5
+LEAST_SCORE: Final = 0.6
 """Score from which a place is an object (`python -m bench detect`)."""
 MOST_OBJECTS: Final = 300
 _MOST_PLACES: Final = 4_000
