@@ -45,6 +45,7 @@ class Role(StrEnum):
     PRIVACY = "privacy"
     OPERATE = "operate"
     INSPECT = "inspect"
+    DETECT = "detect"
 
 
 class PeerName(StrEnum):

@@ -602,6 +602,134 @@ class ReadLabelsResponse(google.protobuf.message.Message):
 Global___ReadLabelsResponse: typing_extensions.TypeAlias = ReadLabelsResponse
 
 @typing.final
+class EmbedRegionsRequest(google.protobuf.message.Message):
+    """Request to find and embed the objects in a photo."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    IMAGE_FIELD_NUMBER: builtins.int
+    IMAGE_URI_FIELD_NUMBER: builtins.int
+    SPACE_VERSION_FIELD_NUMBER: builtins.int
+    PHOTO_KIND_FIELD_NUMBER: builtins.int
+    MAX_REGIONS_FIELD_NUMBER: builtins.int
+    BOXES_FIELD_NUMBER: builtins.int
+    PRIORITY_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs. If empty, the service generates one."""
+    image: builtins.bytes
+    """A file as in EmbedItem, with the limits of its kind."""
+    image_uri: builtins.str
+    """Address from which a photo is fetched; see EmbedItem."""
+    space_version: builtins.str
+    """Version of the space "visual". Default: its default version."""
+    photo_kind: sightline.common.v1.photo_pb2.PhotoKind.ValueType
+    """Origin of the photo. Default: a shopper's photo."""
+    max_regions: builtins.int
+    """Maximum number of regions, 1 to 300. Default: 100."""
+    priority: sightline.common.v1.vector_pb2.Priority.ValueType
+    """Priority. Default: interactive."""
+    @property
+    def boxes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.photo_pb2.Box]:
+        """Regions to embed, at most 64, each at least 1% of each side. If empty, the objects in the photo are found."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        image: builtins.bytes = ...,
+        image_uri: builtins.str = ...,
+        space_version: builtins.str = ...,
+        photo_kind: sightline.common.v1.photo_pb2.PhotoKind.ValueType = ...,
+        max_regions: builtins.int = ...,
+        boxes: collections.abc.Iterable[sightline.common.v1.photo_pb2.Box] | None = ...,
+        priority: sightline.common.v1.vector_pb2.Priority.ValueType = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["image", b"image", "image_uri", b"image_uri", "photo", b"photo"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["boxes", b"boxes", "catalog_id", b"catalog_id", "image", b"image", "image_uri", b"image_uri", "max_regions", b"max_regions", "photo", b"photo", "photo_kind", b"photo_kind", "priority", b"priority", "request_id", b"request_id", "space_version", b"space_version"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["photo", b"photo"]) -> typing.Literal["image", "image_uri"] | None: ...
+
+Global___EmbedRegionsRequest: typing_extensions.TypeAlias = EmbedRegionsRequest
+
+@typing.final
+class EmbedRegionsResponse(google.protobuf.message.Message):
+    """The objects in a photo, with their vectors."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REGIONS_FIELD_NUMBER: builtins.int
+    SPACE_VERSION_FIELD_NUMBER: builtins.int
+    DIMENSION_FIELD_NUMBER: builtins.int
+    VECTORS_FIELD_NUMBER: builtins.int
+    TRUNCATED_FIELD_NUMBER: builtins.int
+    STAGE_TIMINGS_FIELD_NUMBER: builtins.int
+    DECODING_TIME_FIELD_NUMBER: builtins.int
+    space_version: builtins.str
+    """Version of the space "visual"."""
+    dimension: builtins.int
+    """Number of components of each vector."""
+    vectors: builtins.bytes
+    """float32, little-endian: regions × dimension values, each vector of unit length, in the order of `regions`."""
+    truncated: builtins.bool
+    """True if more than `max_regions` were found or given: those with the highest objectness are returned."""
+    @property
+    def regions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PhotoRegion]:
+        """Regions: the given ones in their order, or the found ones, highest `objectness` first."""
+
+    @property
+    def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
+        """Durations of the stages; see BatchEmbedResponse. "propose": finding the regions in the model's maps."""
+
+    @property
+    def decoding_time(self) -> google.protobuf.duration_pb2.Duration:
+        """CPU time of decoding the photo; see BatchEmbedResponse."""
+
+    def __init__(
+        self,
+        *,
+        regions: collections.abc.Iterable[Global___PhotoRegion] | None = ...,
+        space_version: builtins.str = ...,
+        dimension: builtins.int = ...,
+        vectors: builtins.bytes = ...,
+        truncated: builtins.bool = ...,
+        stage_timings: collections.abc.Iterable[sightline.common.v1.answer_pb2.StageTiming] | None = ...,
+        decoding_time: google.protobuf.duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["decoding_time", b"decoding_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["decoding_time", b"decoding_time", "dimension", b"dimension", "regions", b"regions", "space_version", b"space_version", "stage_timings", b"stage_timings", "truncated", b"truncated", "vectors", b"vectors"]) -> None: ...
+
+Global___EmbedRegionsResponse: typing_extensions.TypeAlias = EmbedRegionsResponse
+
+@typing.final
+class PhotoRegion(google.protobuf.message.Message):
+    """A region of a photo."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BOX_FIELD_NUMBER: builtins.int
+    OBJECTNESS_FIELD_NUMBER: builtins.int
+    objectness: builtins.float
+    """Score, 0 to 1, by which the rectangle shows one object. 1 for a given region."""
+    @property
+    def box(self) -> sightline.common.v1.photo_pb2.Box:
+        """The rectangle."""
+
+    def __init__(
+        self,
+        *,
+        box: sightline.common.v1.photo_pb2.Box | None = ...,
+        objectness: builtins.float = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["box", b"box"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["box", b"box", "objectness", b"objectness"]) -> None: ...
+
+Global___PhotoRegion: typing_extensions.TypeAlias = PhotoRegion
+
+@typing.final
 class ListSpacesRequest(google.protobuf.message.Message):
     """Request to list spaces."""
 

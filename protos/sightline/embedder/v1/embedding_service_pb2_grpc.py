@@ -60,6 +60,11 @@ class EmbeddingServiceStub(object):
                 request_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ReadLabelsRequest.SerializeToString,
                 response_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ReadLabelsResponse.FromString,
                 _registered_method=True)
+        self.EmbedRegions = channel.unary_unary(
+                '/sightline.embedder.v1.EmbeddingService/EmbedRegions',
+                request_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.EmbedRegionsRequest.SerializeToString,
+                response_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.EmbedRegionsResponse.FromString,
+                _registered_method=True)
         self.ListSpaces = channel.unary_unary(
                 '/sightline.embedder.v1.EmbeddingService/ListSpaces',
                 request_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ListSpacesRequest.SerializeToString,
@@ -113,6 +118,15 @@ class EmbeddingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EmbedRegions(self, request, context):
+        """Finds the objects in a photo, without knowledge of products, and embeds each as a photo of its own. IMAGE_UNDECODABLE,
+        IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, BOX_INVALID, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL,
+        SPACE_VERSION_UNAVAILABLE, and MODEL_NOT_READY if Triton can't load the model that finds objects.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListSpaces(self, request, context):
         """Lists the spaces that are available now. A space whose model does not answer is listed with `ready` false.
         """
@@ -147,6 +161,11 @@ def add_EmbeddingServiceServicer_to_server(servicer, server):
                     servicer.ReadLabels,
                     request_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ReadLabelsRequest.FromString,
                     response_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ReadLabelsResponse.SerializeToString,
+            ),
+            'EmbedRegions': grpc.unary_unary_rpc_method_handler(
+                    servicer.EmbedRegions,
+                    request_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.EmbedRegionsRequest.FromString,
+                    response_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.EmbedRegionsResponse.SerializeToString,
             ),
             'ListSpaces': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSpaces,
@@ -290,6 +309,33 @@ class EmbeddingService(object):
             '/sightline.embedder.v1.EmbeddingService/ReadLabels',
             sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ReadLabelsRequest.SerializeToString,
             sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ReadLabelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EmbedRegions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.embedder.v1.EmbeddingService/EmbedRegions',
+            sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.EmbedRegionsRequest.SerializeToString,
+            sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.EmbedRegionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

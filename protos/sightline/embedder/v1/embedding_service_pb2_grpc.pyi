@@ -105,6 +105,22 @@ _EmbeddingServiceReadLabelsType = typing_extensions.TypeVar(
     ],
 )
 
+_EmbeddingServiceEmbedRegionsType = typing_extensions.TypeVar(
+    '_EmbeddingServiceEmbedRegionsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.EmbedRegionsRequest,
+        sightline.embedder.v1.embedding_service_pb2.EmbedRegionsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.EmbedRegionsRequest,
+        sightline.embedder.v1.embedding_service_pb2.EmbedRegionsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.EmbedRegionsRequest,
+        sightline.embedder.v1.embedding_service_pb2.EmbedRegionsResponse,
+    ],
+)
+
 _EmbeddingServiceListSpacesType = typing_extensions.TypeVar(
     '_EmbeddingServiceListSpacesType',
     grpc.UnaryUnaryMultiCallable[
@@ -121,7 +137,7 @@ _EmbeddingServiceListSpacesType = typing_extensions.TypeVar(
     ],
 )
 
-class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _EmbeddingServiceClassifyType, _EmbeddingServiceComparePhotosType, _EmbeddingServiceFindFacesType, _EmbeddingServiceReadLabelsType, _EmbeddingServiceListSpacesType]):
+class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _EmbeddingServiceClassifyType, _EmbeddingServiceComparePhotosType, _EmbeddingServiceFindFacesType, _EmbeddingServiceReadLabelsType, _EmbeddingServiceEmbedRegionsType, _EmbeddingServiceListSpacesType]):
     """Embedding of photos and texts. Stateless."""
 
     @typing.overload
@@ -145,6 +161,10 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
         grpc.UnaryUnaryMultiCallable[
             sightline.embedder.v1.embedding_service_pb2.ReadLabelsRequest,
             sightline.embedder.v1.embedding_service_pb2.ReadLabelsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.embedder.v1.embedding_service_pb2.EmbedRegionsRequest,
+            sightline.embedder.v1.embedding_service_pb2.EmbedRegionsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
@@ -173,6 +193,10 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.embedder.v1.embedding_service_pb2.ReadLabelsRequest,
             sightline.embedder.v1.embedding_service_pb2.ReadLabelsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.embedder.v1.embedding_service_pb2.EmbedRegionsRequest,
+            sightline.embedder.v1.embedding_service_pb2.EmbedRegionsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
@@ -207,6 +231,12 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
     EMBED_QUEUE_FULL, and MODEL_NOT_READY if Triton can't load the models or OpenCV is not installed.
     """
 
+    EmbedRegions: _EmbeddingServiceEmbedRegionsType
+    """Finds the objects in a photo, without knowledge of products, and embeds each as a photo of its own. IMAGE_UNDECODABLE,
+    IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, BOX_INVALID, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL,
+    SPACE_VERSION_UNAVAILABLE, and MODEL_NOT_READY if Triton can't load the model that finds objects.
+    """
+
     ListSpaces: _EmbeddingServiceListSpacesType
     """Lists the spaces that are available now. A space whose model does not answer is listed with `ready` false."""
 
@@ -230,6 +260,10 @@ EmbeddingServiceAsyncStub: typing_extensions.TypeAlias = EmbeddingServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.embedding_service_pb2.ReadLabelsRequest,
         sightline.embedder.v1.embedding_service_pb2.ReadLabelsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.EmbedRegionsRequest,
+        sightline.embedder.v1.embedding_service_pb2.EmbedRegionsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
@@ -290,6 +324,17 @@ class EmbeddingServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.ReadLabelsResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.ReadLabelsResponse]]:
         """Reads the texts in a photo, such as those of a label. IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, EMBEDDER_UNAVAILABLE,
         EMBED_QUEUE_FULL, and MODEL_NOT_READY if Triton can't load the models or OpenCV is not installed.
+        """
+
+    @abc.abstractmethod
+    def EmbedRegions(
+        self,
+        request: sightline.embedder.v1.embedding_service_pb2.EmbedRegionsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.EmbedRegionsResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.EmbedRegionsResponse]]:
+        """Finds the objects in a photo, without knowledge of products, and embeds each as a photo of its own. IMAGE_UNDECODABLE,
+        IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, BOX_INVALID, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL,
+        SPACE_VERSION_UNAVAILABLE, and MODEL_NOT_READY if Triton can't load the model that finds objects.
         """
 
     @abc.abstractmethod

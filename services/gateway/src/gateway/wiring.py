@@ -17,6 +17,7 @@ from gateway.model.causes import Peer
 from gateway.servicer import (
     admin,
     catalog,
+    detection,
     events,
     filter_texts,
     inspection,
@@ -119,6 +120,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     )
     servicers = (
         recommendation.RecommendationServicer(deps),
+        detection.DetectionServicer(deps),
         _admin(
             settings,
             passthrough,

@@ -11,6 +11,8 @@ CROPS = 2
 """Number of crops of a photo: views after these are their mirror images, in the same order."""
 MAX_ALTERNATIVES = 3
 """Maximum number of other subjects that a search returns."""
+PART_VIEWS = 2
+"""Number of views of each of several boxes of a photo."""
 LEAST_BOX = 0.01
 """Minimum share of each of the photo's sides that a box covers."""
 
@@ -59,6 +61,8 @@ class PhotoView:
     """True to find the subject and embed it."""
     camera: Camera = Camera.SHOPPER
     """The photo's camera, which its limits depend on."""
+    parts: tuple[Box, ...] = ()
+    """Boxes to show instead, each in PART_VIEWS views: whole on white, and its middle."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ padding; 2026-11).
 
 import math
 import time
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -33,6 +34,8 @@ def least_side(recipe: PhotoRecipe, look: PhotoView = ONE_LOOK) -> int:
     """Return the least pixels of the photo's sides when it is decoded at a reduced size."""
     box = look.box
     share = SUBJECT if look.find else max(box.right - box.left, box.bottom - box.top)
+    if look.parts:
+        share = min(max(part.right - part.left, part.bottom - part.top) for part in look.parts)
     return math.ceil(OVERSAMPLING * recipe.side / share)
 
 
@@ -48,7 +51,10 @@ def pixels(
     start = time.perf_counter()
     subject = steps.found(image) if look.find else None
     box = look.box if subject is None else subject.box
-    seen = views(image, recipe, box, look.views)
+    if look.parts:
+        seen = part_views(image, recipe, look.parts)
+    else:
+        seen = views(image, recipe, box, look.views)
     return seen.tobytes(), time.perf_counter() - start, subject, image.width / image.height
 
 
@@ -58,6 +64,48 @@ def views(image: Image.Image, recipe: PhotoRecipe, box: Box, count: int) -> Pixe
     straight = [crop(image, recipe, box, share) for share in (recipe.crop, NARROW)[:count]]
     mirrored = [pixels[:, ::-1] for pixels in straight]
     return np.stack([*straight, *mirrored][:count])
+
+
+def part_views(image: Image.Image, recipe: PhotoRecipe, boxes: Sequence[Box]) -> Pixels:
+    """Return the views of boxes of an RGB photo, uint8 [boxes · PART_VIEWS, side, side, 3].
+
+    On a shelf, a square around a tall box would show its neighbours. The box on white is like
+    photos of products on white, and its middle like photos that are cut to the product. Of facings
+    on made shelves the average of both found the right product for .96 (groceries on white) and .91
+    (wines, cut), the first view alone for .95 and .63, the second for .78 and .95, and a square
+    around the box for .87 and .63 (2026-11).
+    """
+    return np.stack([view(image, recipe, box) for box in boxes for view in (on_white, middle)])
+
+
+def on_white(image: Image.Image, recipe: PhotoRecipe, box: Box) -> Pixels:
+    """Return a box of an RGB photo in the middle of a white square, as uint8 [side, side, 3]."""
+    left, top, right, bottom = _pixels(image, box)
+    scale = recipe.side / max(right - left, bottom - top, 1)
+    width, height = (
+        max(1, min(recipe.side, round(length * scale))) for length in (right - left, bottom - top)
+    )
+    shown = image.resize((width, height), Image.Resampling.BICUBIC, box=(left, top, right, bottom))
+    square = Image.new("RGB", (recipe.side, recipe.side), (255, 255, 255))
+    square.paste(shown, ((recipe.side - width) // 2, (recipe.side - height) // 2))
+    return steps.done(np.asarray(square, dtype=np.uint8), recipe.steps)
+
+
+def middle(image: Image.Image, recipe: PhotoRecipe, box: Box) -> Pixels:
+    """Return the middle of a box of an RGB photo, cut as if the box were a photo of its own, as
+    uint8 [side, side, 3]."""
+    left, top, right, bottom = _pixels(image, box)
+    half = max(1.0, min(right - left, bottom - top)) * recipe.crop / 2
+    x = min(max((left + right) / 2, half), image.width - half)
+    y = min(max((top + bottom) / 2, half), image.height - half)
+    sides = (x - half, y - half, x + half, y + half)
+    resized = image.resize((recipe.side, recipe.side), Image.Resampling.BICUBIC, box=sides)
+    return steps.done(np.asarray(resized, dtype=np.uint8), recipe.steps)
+
+
+def _pixels(image: Image.Image, box: Box) -> tuple[float, float, float, float]:
+    width, height = image.size
+    return box.left * width, box.top * height, box.right * width, box.bottom * height
 
 
 def crop(

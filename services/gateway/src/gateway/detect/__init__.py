@@ -1,0 +1,1 @@
+"""Use case: find the products in a photo."""
