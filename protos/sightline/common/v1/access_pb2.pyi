@@ -43,6 +43,8 @@ class _RoleEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeW
     """Operate the suite: status, catalogs, index generations, backups and restores."""
     ROLE_INSPECT: _Role.ValueType  # 8
     """Compare photos of pieces with references, and nothing else: for a camera."""
+    ROLE_DETECT: _Role.ValueType  # 7
+    """Find products in photos, and nothing else: for a camera."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """A permission of a caller. A caller's token grants roles for named catalogs."""
@@ -63,6 +65,8 @@ ROLE_OPERATE: Role.ValueType  # 6
 """Operate the suite: status, catalogs, index generations, backups and restores."""
 ROLE_INSPECT: Role.ValueType  # 8
 """Compare photos of pieces with references, and nothing else: for a camera."""
+ROLE_DETECT: Role.ValueType  # 7
+"""Find products in photos, and nothing else: for a camera."""
 Global___Role: typing_extensions.TypeAlias = Role
 
 class _Peer:
