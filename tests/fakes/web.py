@@ -1,6 +1,7 @@
 """A web server that answers with the bytes that a test wants, well-formed or not."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -25,6 +26,8 @@ class FakeWeb:
     """An answer, or what writes it."""
     requests: list[bytes] = field(default_factory=list)
     """The heads of all requests."""
+    bodies: list[bytes] = field(default_factory=list)
+    """The bodies of requests that have one."""
     tls: ssl.SSLContext | None = None
     port: int = 0
 
@@ -36,6 +39,8 @@ class FakeWeb:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             self.requests.append(head)
+            if size := re.search(rb"content-length: ([0-9]+)", head.lower()):
+                self.bodies.append(await reader.readexactly(int(size[1])))
             page = self.pages.get(head.split()[1].decode(), answer(status="404 Not Found"))
             if isinstance(page, bytes):
                 writer.write(page)
