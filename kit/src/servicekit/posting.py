@@ -3,7 +3,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Annotated
@@ -107,17 +107,19 @@ class Poster(GuardedClient):
         IP addresses are checked with each message."""
         self._judge(uri)
 
-    async def post(self, uri: str, headers: Mapping[str, str], body: bytes) -> PostAnswer:
+    async def post(
+        self, uri: str, headers: Callable[[], Mapping[str, str]], body: bytes
+    ) -> PostAnswer:
         """Post a message. Waits for permits of the host and of all hosts, without a time limit.
 
-        Raises UriForbidden, and UriUnreadable if no answer came.
+        `headers`: called once the permits are there, as they may hold the time. Raises UriForbidden, and UriUnreadable if no answer came.
         """
         target = self._judge(uri)
         # The host's permit first: waiting for a slow host takes no permit from other hosts.
         async with self._host(target.host), self._places:
             try:
                 async with asyncio.timeout(self._policy.seconds):
-                    return await self._post(target, headers, body)
+                    return await self._post(target, headers(), body)
             except TimeoutError:
                 raise UriUnreadable(
                     f"the host did not answer within {self._policy.seconds:g} s"

@@ -36,7 +36,7 @@ def poster(web: FakeWeb, names: Names | None = None, **policy: Any) -> Poster:
 
 
 async def send(client: Poster, web: FakeWeb, path: str = "/alerts") -> PostAnswer:
-    return await client.post(web.url(path, host="hooks.test"), HEADERS, BODY)
+    return await client.post(web.url(path, host="hooks.test"), lambda: HEADERS, BODY)
 
 
 async def test_a_message_arrives_with_its_headers_under_the_name_that_was_asked_for(
@@ -70,7 +70,7 @@ async def test_other_addresses_are_refused_before_anything_is_sent(web: FakeWeb,
     with pytest.raises(UriForbidden):
         poster(web).check(uri)
     with pytest.raises(UriForbidden):
-        await poster(web).post(uri, HEADERS, BODY)
+        await poster(web).post(uri, lambda: HEADERS, BODY)
     assert not web.requests
 
 
@@ -170,7 +170,7 @@ async def test_waiting_for_a_permit_is_no_failure_of_the_receiver(web: FakeWeb) 
 async def test_a_receiver_that_is_down_says_so(web: FakeWeb) -> None:
     client = poster(web, hosts=("hooks.test:1",))
     with pytest.raises(UriUnreadable, match="can't be reached"):
-        await client.post("http://hooks.test:1/alerts", HEADERS, BODY)
+        await client.post("http://hooks.test:1/alerts", lambda: HEADERS, BODY)
 
 
 def test_by_default_nothing_is_allowed_and_the_setting_that_allows_is_named() -> None:

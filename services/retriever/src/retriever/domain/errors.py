@@ -8,6 +8,7 @@ ServiceError
 │   ├── VectorInvalid          VECTOR_INVALID
 │   ├── KeywordsInvalid        KEYWORDS_INVALID
 │   ├── SynonymsInvalid        SYNONYMS_INVALID
+│   ├── WebhookInvalid         WEBHOOK_INVALID
 │   ├── FacetInvalid           FACET_INVALID
 │   ├── ProductInvalid         PRODUCT_INVALID
 │   ├── FieldMaskInvalid       FIELD_MASK_INVALID
@@ -20,9 +21,11 @@ ServiceError
 │   ├── MarketNotFound         MARKET_NOT_FOUND
 │   ├── ImageNotFound          IMAGE_NOT_FOUND
 │   ├── ImportNotFound         IMPORT_NOT_FOUND
+│   ├── WebhookNotFound        WEBHOOK_NOT_FOUND
 │   └── GenerationNotFound     GENERATION_NOT_FOUND
 ├── AlreadyExists
 │   ├── GenerationExists       GENERATION_EXISTS
+│   ├── WebhookExists          WEBHOOK_EXISTS
 │   └── CatalogExists          CATALOG_EXISTS
 ├── FailedPrecondition
 │   ├── SpaceUnavailable       SPACE_UNAVAILABLE
@@ -38,6 +41,7 @@ ServiceError
 │   ├── CatalogRemoving        CATALOG_REMOVING
 │   ├── CatalogIsAlias         CATALOG_IS_ALIAS
 │   ├── CatalogHasAlias        CATALOG_HAS_ALIAS
+│   ├── WebhookKeysMissing     WEBHOOK_KEYS_MISSING
 │   └── CatalogNotEmpty        CATALOG_NOT_EMPTY
 ├── Aborted
 │   └── EtagMismatch           ETAG_MISMATCH
@@ -50,6 +54,7 @@ ServiceError
 │   ├── CatalogsFull           CATALOGS_FULL
 │   ├── CatalogAliasesFull     CATALOG_ALIASES_FULL
 │   ├── GenerationsFull        GENERATIONS_FULL
+│   ├── WebhooksFull           WEBHOOKS_FULL
 │   ├── PhotosFull             PHOTO_STORE_FULL
 │   └── BackupQuota            BACKUP_QUOTA
 ├── DeadlineExceeded
@@ -88,6 +93,31 @@ class KeywordsInvalid(FieldsInvalid, reason="KEYWORDS_INVALID"):
 
 class SynonymsInvalid(FieldsInvalid, reason="SYNONYMS_INVALID"):
     """Rules of synonyms are out of their documented range, say the same twice, or form a loop."""
+
+
+class WebhookInvalid(FieldsInvalid, reason="WEBHOOK_INVALID"):
+    """Values of a webhook, or of a call about one, are out of their documented range."""
+
+
+class WebhookNotFound(errors.NotFound, reason="WEBHOOK_NOT_FOUND"):
+    message = "this catalog has no such webhook"
+
+
+class WebhookExists(errors.AlreadyExists, reason="WEBHOOK_EXISTS"):
+    message = "this catalog has a webhook of this id with other values: delete it first"
+
+
+class WebhooksFull(errors.ResourceExhausted, reason="WEBHOOKS_FULL"):
+    """Quota of a catalog's webhooks exceeded."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"the catalog has {most} webhooks: delete one first")
+
+
+class WebhookKeysMissing(errors.FailedPrecondition, reason="WEBHOOK_KEYS_MISSING"):
+    """Secrets can't be derived: there is no file of keys, or it lacks the key of a secret."""
+
+    message = "RETRIEVER_WEBHOOK_KEYS_FILE is not set, or lacks the key of this webhook's secret"
 
 
 class FacetInvalid(FieldsInvalid, reason="FACET_INVALID"):
