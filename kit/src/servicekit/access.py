@@ -44,6 +44,7 @@ class Role(StrEnum):
     MODELS = "models"
     PRIVACY = "privacy"
     OPERATE = "operate"
+    WATCH = "watch"
 
 
 class PeerName(StrEnum):

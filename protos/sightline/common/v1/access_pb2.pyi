@@ -41,6 +41,8 @@ class _RoleEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeW
     """Read, export and delete data about shoppers."""
     ROLE_OPERATE: _Role.ValueType  # 6
     """Operate the suite: status, catalogs, index generations, backups and restores."""
+    ROLE_WATCH: _Role.ValueType  # 9
+    """Send frames to watches, read watches and their alerts, and nothing else: for a camera."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """A permission of a caller. A caller's token grants roles for named catalogs."""
@@ -59,6 +61,8 @@ ROLE_PRIVACY: Role.ValueType  # 5
 """Read, export and delete data about shoppers."""
 ROLE_OPERATE: Role.ValueType  # 6
 """Operate the suite: status, catalogs, index generations, backups and restores."""
+ROLE_WATCH: Role.ValueType  # 9
+"""Send frames to watches, read watches and their alerts, and nothing else: for a camera."""
 Global___Role: typing_extensions.TypeAlias = Role
 
 class _Peer:
@@ -74,7 +78,7 @@ class _PeerEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeW
     PEER_EMBEDDER: _Peer.ValueType  # 2
     """The embedder, which reads the list of catalogs from the retriever."""
     PEER_RETRIEVER: _Peer.ValueType  # 3
-    """The retriever's server, which calls no peer."""
+    """The retriever's server."""
     PEER_RETRIEVER_WORKER: _Peer.ValueType  # 4
     """The retriever's worker."""
     PEER_RANKER: _Peer.ValueType  # 5
@@ -92,7 +96,7 @@ PEER_GATEWAY: Peer.ValueType  # 1
 PEER_EMBEDDER: Peer.ValueType  # 2
 """The embedder, which reads the list of catalogs from the retriever."""
 PEER_RETRIEVER: Peer.ValueType  # 3
-"""The retriever's server, which calls no peer."""
+"""The retriever's server."""
 PEER_RETRIEVER_WORKER: Peer.ValueType  # 4
 """The retriever's worker."""
 PEER_RANKER: Peer.ValueType  # 5
