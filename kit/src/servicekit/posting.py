@@ -112,7 +112,8 @@ class Poster(GuardedClient):
     ) -> PostAnswer:
         """Post a message. Waits for permits of the host and of all hosts, without a time limit.
 
-        `headers`: called once the permits are there, as they may hold the time. Raises UriForbidden, and UriUnreadable if no answer came.
+        `headers`: called once the permits are there, as they may hold the time. Raises
+        UriForbidden, and UriUnreadable if no answer came.
         """
         target = self._judge(uri)
         # The host's permit first: waiting for a slow host takes no permit from other hosts.

@@ -15,6 +15,7 @@ from retriever.catalog.registry import Registry
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.catalog.takedowns import PermittedPhotos
 from retriever.columns.keeper import Columns
+from retriever.delivery.webhooks import Webhooks
 from retriever.indexing.lag import forget_lag, keep_measuring
 from retriever.record import Record
 from retriever.search.fallback.chain import FallbackChain
@@ -30,6 +31,7 @@ from retriever.servicer.products import ProductServicer
 from retriever.servicer.registry import CatalogListServicer, CatalogRegistryServicer
 from retriever.servicer.synonyms import SynonymServicer
 from retriever.servicer.vectors import VectorServicer
+from retriever.servicer.webhooks import WebhookServicer
 from retriever.settings import RetrieverSettings
 from retriever.wiring import (
     backup_files,
@@ -43,6 +45,7 @@ from retriever.wiring import (
     photo_store,
     to_face_finder,
     watch,
+    webhook_keys,
 )
 from servicekit.audit_record import AuditRecord
 from servicekit.audit_service import AuditServicer
@@ -53,6 +56,7 @@ from servicekit.errors import ServiceError
 from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs
 from servicekit.peers import PeerCredentials
+from servicekit.posting import Poster
 from servicekit.server import Binding, run, serve
 from servicekit.startup import check_engine, load, observe
 
@@ -104,6 +108,9 @@ def bindings(
         VectorServicer(catalogs, searcher, fallback.breaker, seconds, watchdog),
         KeywordServicer(catalogs, record, columns, synonyms),
         SynonymServicer(catalogs, synonyms),
+        WebhookServicer(
+            catalogs, Webhooks(record, webhook_keys(settings), Poster.of(settings).check)
+        ),
         IndexServicer(catalogs, record, jobs, settings.milvus_prefix),
         JobServicer(JOB_OWNER, catalogs, jobs),
         CatalogRegistryServicer(registry, catalogs, jobs),
@@ -223,7 +230,7 @@ async def main(settings: RetrieverSettings) -> None:
     )
 
 
-CHECKS = (PeerCredentials.of, to_face_finder, backup_keys)
+CHECKS = (PeerCredentials.of, to_face_finder, backup_keys, webhook_keys)
 """Readers of the files that settings name, called at the start."""
 
 if __name__ == "__main__":

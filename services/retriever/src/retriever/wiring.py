@@ -10,9 +10,12 @@ from retriever.adapters.milvus.index import MilvusIndex
 from retriever.adapters.photos import PhotoStore
 from retriever.backup.archive.former import FormerBackup
 from retriever.catalog.registry import RecordedCatalogs
+from retriever.delivery.deliverer import Deliverer
+from retriever.domain.deliveries import RetryRules
 from retriever.domain.faces import FacePolicy
 from retriever.ports.generations import RowsRecord
 from retriever.ports.registry import CatalogRecord
+from retriever.ports.webhooks import DeliveryRecord
 from retriever.record.tables import jobs, metadata, products
 from retriever.search.recall.watchdog import Watchdog
 from retriever.settings import RetrieverSettings
@@ -25,6 +28,7 @@ from servicekit.jobs import Jobs
 from servicekit.keyring import SigningKeys, signing_keys
 from servicekit.migrations import settle
 from servicekit.peers import NO_CREDENTIALS, PeerCredentials
+from servicekit.posting import Poster
 from servicekit.sql import Database
 from sightline_rules.fields import FIELDS, FieldTableError, check_columns
 from sightline_rules.photos import PhotoLimits
@@ -94,6 +98,20 @@ def backup_files(settings: RetrieverSettings) -> Backups:
     """Return the store of backups. Raises Unreadable."""
     keys = backup_keys(settings)
     return Backups(settings.backups, "retriever", keys, former_reader=FormerBackup)
+
+
+def webhook_keys(settings: RetrieverSettings) -> SigningKeys:
+    """Return the keys that secrets of webhooks are derived from. Raises Unreadable."""
+    return signing_keys(settings.webhook_keys_file)
+
+
+def deliverer(
+    settings: RetrieverSettings, record: DeliveryRecord
+) -> tuple[Deliverer, list[Poster]]:
+    """Return what delivers alerts, and its clients to close."""
+    steady, retrying = Poster.of(settings), Poster.of(settings)
+    rules = RetryRules(settings.webhook_retry_hours * 3600)
+    return Deliverer(record, steady, retrying, webhook_keys(settings), rules), [steady, retrying]
 
 
 def backup_keys(settings: RetrieverSettings) -> SigningKeys:

@@ -22,6 +22,7 @@ from retriever.domain.deliveries import (
     RetryRules,
     headers,
     message,
+    message_id,
     settle,
 )
 from retriever.ports.webhooks import DeliveryRecord, Post
@@ -184,7 +185,7 @@ class Deliverer:
             if not each.end_micros or now < each.end_micros
         ]
         valid = [each for each in secrets if each is not None]
-        return headers(delivery.alert.alert_id, now // 10**6, body, valid)
+        return headers(message_id(delivery), now // 10**6, body, valid)
 
     async def _tidy(self) -> None:
         """Delete old dead letters every hour."""

@@ -47,7 +47,7 @@ class Webhooks:
 
     async def states(self, catalog_id: str) -> list[WebhookState]:
         """Return the webhooks of a catalog by id."""
-        return await self.record.webhooks(catalog_id)
+        return await self.record.webhook_states(catalog_id)
 
     async def rotate(
         self, catalog_id: str, webhook_id: str, overlap_micros: int
@@ -57,7 +57,7 @@ class Webhooks:
         if not 0 <= overlap_micros <= webhooks.MOST_OVERLAP_MICROS:
             raise WebhookInvalid.at("overlap", "must be 0 to 7 days")
         while True:
-            listed = await self.record.webhooks(catalog_id)
+            listed = await self.record.webhook_states(catalog_id)
             found = [each.webhook for each in listed if each.webhook.webhook_id == webhook_id]
             if not found:
                 raise WebhookNotFound

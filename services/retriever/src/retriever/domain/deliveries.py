@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from retriever.domain.webhooks import Webhook
+from sightline_rules import ids
 
 MOST_FAILURE = 200
 """Characters of the reason of a failure that are stored."""
@@ -153,18 +154,24 @@ def message(catalog_id: str, alert: DeliveredAlert) -> bytes:
     return json.dumps(body, ensure_ascii=False, allow_nan=False, sort_keys=True).encode()
 
 
+def message_id(delivery: Delivery) -> str:
+    """Return the id of a message: equal at each attempt, and of no other message."""
+    lane = delivery.lane
+    return ids.derive_id(lane.catalog_id, lane.webhook_id, delivery.alert.alert_id)
+
+
 def headers(
-    alert_id: str, now_seconds: int, body: bytes, secrets: Iterable[bytes]
+    message_id: str, now_seconds: int, body: bytes, secrets: Iterable[bytes]
 ) -> dict[str, str]:
     """Return the headers of a message, signed with each secret."""
-    signed = f"{alert_id}.{now_seconds}.".encode() + body
+    signed = f"{message_id}.{now_seconds}.".encode() + body
     signatures = [
         f"v1,{base64.b64encode(hmac.digest(secret, signed, 'sha256')).decode()}"
         for secret in secrets
     ]
     return {
         "content-type": "application/json",
-        "webhook-id": alert_id,
+        "webhook-id": message_id,
         "webhook-timestamp": str(now_seconds),
         "webhook-signature": " ".join(signatures),
     }

@@ -15,7 +15,7 @@ class WebhookRecord(Protocol):
         """Store a webhook. Return it, and whether it was stored: False if an equal one existed.
         Raises WebhookExists, WebhooksFull."""
 
-    async def webhooks(self, catalog_id: str) -> list[WebhookState]:
+    async def webhook_states(self, catalog_id: str) -> list[WebhookState]:
         """Return the webhooks of a catalog by id."""
 
     async def rotate_webhook(

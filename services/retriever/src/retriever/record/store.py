@@ -11,6 +11,7 @@ from retriever.domain.generation import GenerationSnapshot
 from retriever.record import (
     aliases,
     columns,
+    deliveries,
     filter_matches,
     hashes,
     imports,
@@ -24,6 +25,7 @@ from retriever.record import (
     rollout,
     session,
     snapshots,
+    webhooks,
     worker_tasks,
 )
 from retriever.record.category_mismatches import count_mismatched, judge, read_mismatches
@@ -197,6 +199,18 @@ class Record:
     import_rows = _writes_now(imports.write_rows)
     close_import = _writes_now(imports.close_import)
     drop_rows = _writes(imports.drop_rows)
+
+    # Webhooks and deliveries
+    create_webhook = _writes_now(webhooks.create_webhook)
+    webhook_states = _reads(webhooks.read_webhooks)
+    rotate_webhook = _writes(webhooks.rotate_webhook)
+    delete_webhook = _writes(webhooks.delete_webhook)
+    dead_letters = _reads(deliveries.read_dead_letters)
+    replay = _writes_now(deliveries.replay)
+    due_lanes = _reads(deliveries.read_due)
+    next_delivery = _reads(deliveries.read_next)
+    settle_delivery = _writes_now(deliveries.settle)
+    drop_dead_letters = _writes(deliveries.drop_dead_letters)
 
     # Backups
     def archived(self) -> tuple[ArchiveTable, ...]:

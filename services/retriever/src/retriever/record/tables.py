@@ -394,6 +394,42 @@ watch_photos = sa.Table(
 """Photos that watches have in the photo store: frames of alerts until `expire_time`, and photos
 that rules look for (`expire_time` 0), which are deleted with their watch."""
 
+webhooks = sa.Table(
+    "webhooks",
+    metadata,
+    *_keys("catalog_id", "webhook_id"),
+    *_values("uri", "watch_ids", "secrets"),
+    *_values("create_time", "start_sequence", kind=_Number),
+)
+"""Receivers of alerts. `watch_ids`, `secrets` (what they are derived from): JSON. `start_sequence`:
+the catalog's commit before it; it gets later alerts."""
+
+webhook_lanes = sa.Table(
+    "webhook_lanes",
+    metadata,
+    *_keys("catalog_id", "webhook_id", "watch_id"),
+    *_values("sequence", kind=_Number),
+    *_values("attempts", kind=sa.Integer),
+    *_values("next_attempt", kind=_Number),
+    *_values("failure"),
+)
+"""Deliveries of a watch's alerts to a webhook, from the first one on. `sequence`: the last alert
+that was delivered, or became a dead letter. `attempts`: failures since the last success."""
+
+webhook_dead_letters = sa.Table(
+    "webhook_dead_letters",
+    metadata,
+    *_keys("catalog_id", "webhook_id", "watch_id"),
+    sa.Column("sequence", _Number, primary_key=True, autoincrement=False),
+    *_values("alert_id", "body"),
+    *_values("create_time", "replay_time", kind=_Number),
+    *_values("attempts", kind=sa.Integer),
+    *_values("next_attempt", kind=_Number),
+    *_values("failure"),
+)
+"""Alerts that could not be delivered in time. `body`: the alert as JSON. `replay_time`: when its
+replay was asked for; 0: it is not replayed. `attempts`, `next_attempt`: of the replay."""
+
 jobs = jobs_table(metadata)
 leases = leases_table(metadata)
 audit = audit_table(metadata)

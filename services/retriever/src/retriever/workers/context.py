@@ -1,9 +1,9 @@
 """Collaborators of the worker's loops."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from retriever.indexing.embedding import RecentVectors
 from retriever.ports import indexing
@@ -99,3 +99,5 @@ class Worker:
     forget_jobs: Callable[[], Awaitable[int]]
     """Deletes jobs that ended long ago; returns their number."""
     recent: RecentVectors = field(default_factory=RecentVectors)
+    deliver: Callable[[], Coroutine[Any, Any, None]] | None = None
+    """Delivers alerts until cancelled."""
