@@ -19,6 +19,7 @@ from sightline.gateway.v1 import (
     catalog_service_pb2_grpc,
     recommendation_service_pb2_grpc,
     user_event_service_pb2_grpc,
+    webhook_service_pb2_grpc,
 )
 from tests.fakes.gateway_script import PRODUCTS, Jobs, Script
 from tests.fakes.gateway_wire_embedder import Embedding, FittedSpaces
@@ -34,6 +35,7 @@ from tests.fakes.gateway_wire_retriever import (
     SetSynonyms,
     TakenDown,
     Vectors,
+    Webhooks,
 )
 
 
@@ -77,6 +79,7 @@ class Suite:
     events: user_event_service_pb2_grpc.UserEventServiceStub
     admin: admin_service_pb2_grpc.AdminServiceStub
     jobs: job_service_pb2_grpc.JobServiceStub
+    webhooks: webhook_service_pb2_grpc.WebhookServiceStub
     retriever_jobs: dict[str, int]
     """The retriever's jobs; see Jobs."""
     ranker_jobs: dict[str, int]
@@ -131,6 +134,7 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
                 events=user_event_service_pb2_grpc.UserEventServiceStub(channel),
                 admin=admin_service_pb2_grpc.AdminServiceStub(channel),
                 jobs=job_service_pb2_grpc.JobServiceStub(channel),
+                webhooks=webhook_service_pb2_grpc.WebhookServiceStub(channel),
                 retriever_jobs=retriever_jobs,
                 ranker_jobs=ranker_jobs,
             )
@@ -168,6 +172,7 @@ def _peers(
                 Binding.of(Rebuilds(retrieving)),
                 Binding.of(TakenDown(retrieving)),
                 Binding.of(SetSynonyms(retrieving)),
+                Binding.of(Webhooks(retrieving)),
                 Binding.of(Fits(retrieving)),
             ],
             retrieving,

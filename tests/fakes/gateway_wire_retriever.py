@@ -29,6 +29,8 @@ from sightline.retriever.v1 import (
     synonym_service_pb2_grpc,
     vector_service_pb2,
     vector_service_pb2_grpc,
+    webhook_service_pb2,
+    webhook_service_pb2_grpc,
 )
 from tests.fakes.gateway_script import NEAREST, PRODUCTS, SPACE, Script, columns, stage_timing
 
@@ -369,6 +371,42 @@ class SetSynonyms(synonym_service_pb2_grpc.SynonymServiceServicer):
     async def SetSynonyms(self, request, context):
         await self.script.take("SetSynonyms", request, context)
         return synonym_service_pb2.Synonyms(rules=request.rules, etag="e1")
+
+
+class Webhooks(webhook_service_pb2_grpc.WebhookServiceServicer):
+    """Fake webhooks of a catalog, with the id of the last request."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def CreateWebhook(self, request, context):
+        await self.script.take("CreateWebhook", request, context)
+        webhook = webhook_service_pb2.Webhook(webhook_id=request.webhook_id, uri=request.uri)
+        return webhook_service_pb2.CreateWebhookResponse(webhook=webhook, secret="whsec_1")
+
+    async def ListWebhooks(self, request, context):
+        await self.script.take("ListWebhooks", request, context)
+        return webhook_service_pb2.ListWebhooksResponse()
+
+    async def RotateWebhookSecret(self, request, context):
+        await self.script.take("RotateWebhookSecret", request, context)
+        return webhook_service_pb2.RotateWebhookSecretResponse(secret="whsec_2")
+
+    async def DeleteWebhook(self, request, context):
+        await self.script.take("DeleteWebhook", request, context)
+        return webhook_service_pb2.DeleteWebhookResponse(deleted=True)
+
+    async def ListDeadLetters(self, request, context):
+        await self.script.take("ListDeadLetters", request, context)
+        letter = webhook_service_pb2.DeadLetter(alert_id="a1")
+        token = "" if request.page_token else "more"
+        return webhook_service_pb2.ListDeadLettersResponse(
+            dead_letters=[letter], next_page_token=token
+        )
+
+    async def ReplayDeliveries(self, request, context):
+        await self.script.take("ReplayDeliveries", request, context)
+        return webhook_service_pb2.ReplayDeliveriesResponse(replayed_count=1)
 
 
 class Rebuilds(rebuild_service_pb2_grpc.RebuildServiceServicer):

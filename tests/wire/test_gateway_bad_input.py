@@ -27,6 +27,7 @@ from sightline.retriever.v1 import (
     photo_service_pb2,
     rebuild_service_pb2,
     synonym_service_pb2,
+    webhook_service_pb2,
 )
 from tests.wire.gateway_calls import (
     BY_SIMILARITY,
@@ -255,6 +256,12 @@ def _undeclared(suite):
         (suite.admin.ListTakedowns, photo_service_pb2.ListTakedownsRequest),
         (suite.admin.GetSynonyms, synonym_service_pb2.GetSynonymsRequest),
         (suite.admin.SetSynonyms, synonym_service_pb2.SetSynonymsRequest),
+        (suite.webhooks.CreateWebhook, webhook_service_pb2.CreateWebhookRequest),
+        (suite.webhooks.ListWebhooks, webhook_service_pb2.ListWebhooksRequest),
+        (suite.webhooks.RotateWebhookSecret, webhook_service_pb2.RotateWebhookSecretRequest),
+        (suite.webhooks.DeleteWebhook, webhook_service_pb2.DeleteWebhookRequest),
+        (suite.webhooks.ListDeadLetters, webhook_service_pb2.ListDeadLettersRequest),
+        (suite.webhooks.ReplayDeliveries, webhook_service_pb2.ReplayDeliveriesRequest),
         (suite.admin.RebuildIndex, rebuild_service_pb2.RebuildIndexRequest),
         (suite.admin.FitSpace, fit_service_pb2.FitSpaceRequest),
         (suite.admin.ListSpaces, embedding_service_pb2.ListSpacesRequest),

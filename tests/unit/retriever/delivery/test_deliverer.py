@@ -20,10 +20,10 @@ from retriever.domain.deliveries import (
     RetryRules,
 )
 from retriever.domain.webhooks import Webhook
-from servicekit.errors import Unavailable
 from servicekit.fetch import UriForbidden, UriUnreadable
 from servicekit.keyring import KeyRing
 from servicekit.posting import PostAnswer
+from servicekit.sql_errors import StoreUnavailable
 from tests import virtual_time
 
 KEYS = KeyRing([b"k" * 32])
@@ -64,7 +64,7 @@ class Alerts:
         self, now: int, latest: int, busy: Collection[Lane], limit: int
     ) -> tuple[list[Lane], int]:
         if self.down:
-            raise Unavailable("down")
+            raise StoreUnavailable
         free = [lane for lane, alerts in self.waiting.items() if alerts and lane not in busy]
         times = {lane: self.states.get(lane, LaneState()).next_micros for lane in free}
         due = [lane for lane in free if times[lane] <= now or times[lane] > latest]
@@ -72,7 +72,7 @@ class Alerts:
 
     async def next_delivery(self, lane: Lane) -> Delivery | None:
         if self.down:
-            raise Unavailable("down")
+            raise StoreUnavailable
         if not self.waiting[lane] or lane.webhook_id not in self.hooks:
             return None
         alert = self.waiting[lane][0]
@@ -83,7 +83,7 @@ class Alerts:
         self, delivery: Delivery, step: DeliveryStep, state: LaneState
     ) -> None:
         if self.down:
-            raise Unavailable("down")
+            raise StoreUnavailable
         self.states[delivery.lane] = state
         if step is not DeliveryStep.RETRIED:
             self.waiting[delivery.lane].pop(0)

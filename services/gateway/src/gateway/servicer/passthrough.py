@@ -57,6 +57,14 @@ ROUTES: Mapping[str, Mapping[str, PublicRoute]] = MappingProxyType(
                 Peer.RANKER, "sightline.ranker.v1.EventService/AppendEvents"
             ),
         },
+        "sightline.gateway.v1.WebhookService": {
+            **_routes(
+                Peer.RETRIEVER,
+                "WebhookService",
+                "CreateWebhook ListWebhooks RotateWebhookSecret DeleteWebhook ListDeadLetters"
+                " ReplayDeliveries",
+            ),
+        },
         "sightline.gateway.v1.AdminService": {
             **_routes(
                 Peer.RANKER,

@@ -5,6 +5,7 @@ committed once, by its watch, and none is lost between its commit and its delive
 """
 
 import json
+import math
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -281,7 +282,7 @@ def _alert(row: sa.Row[Any]) -> DeliveredAlert:
     frame_time = datetime.fromtimestamp(row.frame_time / 10**6, UTC).isoformat()
     values = {
         "rule_id": row.rule_id,
-        "score": row.score,
+        "score": row.score if math.isfinite(row.score) else None,
         "frame_time": frame_time.replace("+00:00", "Z"),
         "image_id": row.image_id,
     }
