@@ -207,6 +207,12 @@ from sightline_client.values.trainings import PartVerdict as PartVerdict
 from sightline_client.values.trainings import TrainingLoss as TrainingLoss
 from sightline_client.values.trainings import TrainingRecipe as TrainingRecipe
 from sightline_client.values.updates import ProductUpdate as ProductUpdate
+from sightline_client.values.webhooks import DeadLetter as DeadLetter
+from sightline_client.values.webhooks import Webhook as Webhook
+from sightline_client.values.webhooks import WebhookMessage as WebhookMessage
+from sightline_client.values.webhooks import WebhookRejected as WebhookRejected
+from sightline_client.values.webhooks import WebhookWithSecret as WebhookWithSecret
+from sightline_client.values.webhooks import verify_webhook as verify_webhook
 
 if not TYPE_CHECKING:  # type checkers know the new names alone
     _RENAMED = {
