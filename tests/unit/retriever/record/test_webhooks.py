@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-import sqlalchemy as sa
 
 from retriever.domain.deliveries import DeliveryStep, Lane, LaneState
 from retriever.domain.errors import WebhookExists, WebhookNotFound, WebhooksFull
 from retriever.domain.webhooks import MOST_WEBHOOKS, Webhook, WebhookSecret
 from retriever.record import Record
-from retriever.record.session import take_number
-from retriever.record.tables import watch_alerts, watches
 from servicekit.sql import Database
+from tests.fakes.watch_alerts import raise_alert
 from tests.stores import each_engine
 from tests.unit.retriever.conftest import Clock
 
@@ -21,36 +19,6 @@ pytestmark = each_engine
 
 HOOK = Webhook("ops", "https://hooks.test/a", (), (WebhookSecret("00ff", "salt", 1),), 1)
 LATEST = 10**15
-
-
-async def raise_alert(db: Database, watch_id: str, catalog: str = "default") -> int:
-    """Store an alert as a watch does. Return its sequence."""
-
-    def work(connection: sa.Connection) -> int:
-        sequence = take_number(connection, 7, catalog)
-        key = {"catalog_id": catalog, "watch_id": watch_id}
-        found = sa.select(watches).where(
-            watches.c.catalog_id == catalog, watches.c.watch_id == watch_id
-        )
-        if connection.execute(found).first() is None:
-            row = {**key, "body": "{}", "etag": "", "create_time": 1, "update_time": 1}
-            connection.execute(sa.insert(watches).values(row))
-        row = {
-            **key,
-            "sequence": sequence,
-            "alert_id": f"{sequence:032x}",
-            "create_time": 7,
-            "rule_id": "gone",
-            "kind": "started",
-            "score": 0.5,
-            "frame_time": 6_000_000,
-            "image_id": "",
-            "body": "{}",
-        }
-        connection.execute(sa.insert(watch_alerts).values(row))
-        return sequence
-
-    return await db.write(work)
 
 
 def lane(watch_id: str, webhook_id: str = "ops", *, replayed: bool = False) -> Lane:
@@ -84,7 +52,7 @@ async def test_alerts_of_before_the_webhook_are_not_delivered(record: Record, db
     await record.create_webhook("default", HOOK)
     assert await due(record) == []
     assert await record.next_delivery(lane("shelf")) is None
-    sequence = await raise_alert(db, "shelf")
+    sequence = await raise_alert(db, "shelf", create_micros=7)
     assert await due(record) == [lane("shelf")]
     delivery = await record.next_delivery(lane("shelf"))
     assert delivery is not None
