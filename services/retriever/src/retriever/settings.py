@@ -133,8 +133,8 @@ class RetrieverSettings(
     """Prefix of collection names, so that several installations can share an engine."""
 
     embedder_target: str = Field(default="127.0.0.1:8601", min_length=1)
-    """gRPC target of the embedder, such as `host:port`. The worker calls it, and the server where
-    faces are blurred or refused."""
+    """gRPC target of the embedder, such as `host:port`. The worker calls it, and the server
+    where faces are blurred or refused, and for frames of watches."""
 
     blur_faces: tuple[str, ...] = ()
     """Catalogs whose photos of products are stored with blurred faces; `*`: all that
@@ -160,6 +160,9 @@ class RetrieverSettings(
 
     import_delete_share: float = Field(default=0.2, ge=0, le=1)
     """Share of a catalog that closing a full import may delete without `force`, 0 to 1."""
+
+    alert_days: float = Field(default=90.0, ge=0, le=3650)
+    """Days after which alerts of watches are deleted. 0: never."""
 
     watch_share: float = Field(default=0.01, ge=0, le=1)
     """Share of searches that the recall watchdog checks after the answer, 0 to 1. 0 disables it."""
