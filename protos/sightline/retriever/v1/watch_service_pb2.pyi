@@ -229,6 +229,9 @@ class SendFramesResponse(google.protobuf.message.Message):
 
     RESULTS_FIELD_NUMBER: builtins.int
     ALERTS_FIELD_NUMBER: builtins.int
+    EMBEDDED_COUNT_FIELD_NUMBER: builtins.int
+    embedded_count: builtins.int
+    """Number of pictures that were embedded, 0 or more: for each frame one for each region that a rule compares."""
     @property
     def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.retriever.v1.watch_pb2.FrameResult]:
         """One result for each frame, in the same order."""
@@ -242,8 +245,9 @@ class SendFramesResponse(google.protobuf.message.Message):
         *,
         results: collections.abc.Iterable[sightline.retriever.v1.watch_pb2.FrameResult] | None = ...,
         alerts: collections.abc.Iterable[sightline.retriever.v1.watch_pb2.Alert] | None = ...,
+        embedded_count: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["alerts", b"alerts", "results", b"results"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["alerts", b"alerts", "embedded_count", b"embedded_count", "results", b"results"]) -> None: ...
 
 Global___SendFramesResponse: typing_extensions.TypeAlias = SendFramesResponse
 

@@ -127,8 +127,8 @@ class WatchServiceServicer(object):
 
     def SendFrames(self, request, context):
         """Checks the rules of a watch on frames, one after the other. State and alerts are durable before the response. Each
-        frame has its own result. WATCH_NOT_FOUND, WATCH_BUSY (another replica checks frames of this watch),
-        EMBEDDER_UNAVAILABLE; after these, repeat the call: frames that were checked are ignored.
+        frame has its own result. WATCH_NOT_FOUND, EMBEDDER_UNAVAILABLE, PHOTO_STORE_UNAVAILABLE. After an error none of
+        them was checked: repeat the call. Frames that were checked are ignored if they are sent again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -275,8 +275,8 @@ class WatchServiceStub(typing.Generic[_WatchServiceCreateWatchType, _WatchServic
 
     SendFrames: _WatchServiceSendFramesType
     """Checks the rules of a watch on frames, one after the other. State and alerts are durable before the response. Each
-    frame has its own result. WATCH_NOT_FOUND, WATCH_BUSY (another replica checks frames of this watch),
-    EMBEDDER_UNAVAILABLE; after these, repeat the call: frames that were checked are ignored.
+    frame has its own result. WATCH_NOT_FOUND, EMBEDDER_UNAVAILABLE, PHOTO_STORE_UNAVAILABLE. After an error none of
+    them was checked: repeat the call. Frames that were checked are ignored if they are sent again.
     """
 
     ListAlerts: _WatchServiceListAlertsType
@@ -381,8 +381,8 @@ class WatchServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.watch_service_pb2.SendFramesResponse, collections.abc.Awaitable[sightline.retriever.v1.watch_service_pb2.SendFramesResponse]]:
         """Checks the rules of a watch on frames, one after the other. State and alerts are durable before the response. Each
-        frame has its own result. WATCH_NOT_FOUND, WATCH_BUSY (another replica checks frames of this watch),
-        EMBEDDER_UNAVAILABLE; after these, repeat the call: frames that were checked are ignored.
+        frame has its own result. WATCH_NOT_FOUND, EMBEDDER_UNAVAILABLE, PHOTO_STORE_UNAVAILABLE. After an error none of
+        them was checked: repeat the call. Frames that were checked are ignored if they are sent again.
         """
 
     @abc.abstractmethod

@@ -136,8 +136,8 @@ class RetrieverSettings(
     """Prefix of collection names, so that several installations can share an engine."""
 
     embedder_target: str = Field(default="127.0.0.1:8601", min_length=1)
-    """gRPC target of the embedder, such as `host:port`. The worker calls it, and the server where
-    faces are blurred or refused."""
+    """gRPC target of the embedder, such as `host:port`. The worker calls it, and the server
+    where faces are blurred or refused, and for frames of watches."""
 
     blur_faces: tuple[str, ...] = ()
     """Catalogs whose photos of products are stored with blurred faces; `*`: all that
@@ -173,6 +173,9 @@ class RetrieverSettings(
     webhook_retry_hours: float = Field(default=72.0, ge=0, le=720)
     """Age of an alert, in hours, from which a failed delivery is not tried again: it becomes a dead
     letter."""
+
+    alert_days: float = Field(default=90.0, ge=0, le=3650)
+    """Days after which alerts of watches are deleted. 0: never."""
 
     watch_share: float = Field(default=0.01, ge=0, le=1)
     """Share of searches that the recall watchdog checks after the answer, 0 to 1. 0 disables it."""
@@ -219,6 +222,12 @@ class RetrieverSettings(
             )
         if unknown := set(self.read_labels) - {*self.catalogs, OTHERS}:
             raise ValueError(f"read_labels names {', '.join(sorted(unknown))}: not among catalogs")
+        return self
+
+    @model_validator(mode="after")
+    def _alerts_kept_until_delivered(self) -> Self:
+        if 0 < self.alert_days * 24 < self.webhook_retry_hours:
+            raise ValueError("alert_days is shorter than webhook_retry_hours: alerts would be lost")
         return self
 
     def unsafe(self) -> Iterator[str]:

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from retriever.adapters import photo_work
 from retriever.adapters.face_finder import EmbedderFaces
+from retriever.adapters.frame_embedder import EmbedderFrames
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.adapters.photos import PhotoStore
 from retriever.backup.archive.former import FormerBackup
@@ -29,6 +30,7 @@ from servicekit.keyring import SigningKeys, signing_keys
 from servicekit.migrations import settle
 from servicekit.peers import NO_CREDENTIALS, PeerCredentials
 from servicekit.posting import Poster
+from servicekit.reloaded import Unreadable
 from servicekit.sql import Database
 from sightline_rules.fields import FIELDS, FieldTableError, check_columns
 from sightline_rules.photos import PhotoLimits
@@ -78,14 +80,24 @@ def to_embedder(settings: RetrieverSettings) -> PeerCredentials:
 
 
 def to_face_finder(settings: RetrieverSettings) -> PeerCredentials:
-    """Return the credentials for calls to the embedder; none where all faces are left, as it is not
-    called. Raises Unreadable."""
-    return to_embedder(settings) if face_policies(settings) else NO_CREDENTIALS
+    """Return the credentials of the server for calls to the embedder; none where it has no key for
+    it, unless faces need one: the embedder then rejects frames of watches. Raises Unreadable."""
+    try:
+        return to_embedder(settings)
+    except Unreadable:
+        if face_policies(settings):
+            raise
+        return NO_CREDENTIALS
 
 
 def face_finder(settings: RetrieverSettings) -> EmbedderFaces:
     """Return the finder of faces. Requires a running event loop. Raises Unreadable."""
     return EmbedderFaces(settings.embedder_target, to_face_finder(settings))
+
+
+def frame_embedder(settings: RetrieverSettings) -> EmbedderFrames:
+    """Return the embedder of frames. Requires a running event loop. Raises Unreadable."""
+    return EmbedderFrames(settings.embedder_target, to_face_finder(settings))
 
 
 def face_policies(settings: RetrieverSettings) -> Mapping[str, FacePolicy]:

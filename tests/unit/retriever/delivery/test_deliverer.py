@@ -12,19 +12,20 @@ from typing import Any
 from retriever.delivery.deliverer import Deliverer
 from retriever.domain import webhooks
 from retriever.domain.deliveries import (
-    DeliveredAlert,
     Delivery,
     DeliveryStep,
     Lane,
     LaneState,
     RetryRules,
 )
+from retriever.domain.watches import Alert
 from retriever.domain.webhooks import Webhook
 from servicekit.fetch import UriForbidden, UriUnreadable
 from servicekit.keyring import KeyRing
 from servicekit.posting import PostAnswer
 from servicekit.sql_errors import StoreUnavailable
 from tests import virtual_time
+from tests.fakes.watch_alerts import made_alert
 
 KEYS = KeyRing([b"k" * 32])
 RULES = RetryRules()
@@ -40,7 +41,7 @@ class Alerts:
     """Record of alerts and lanes, in memory."""
 
     hooks: dict[str, Webhook] = field(default_factory=dict)
-    waiting: dict[Lane, list[DeliveredAlert]] = field(default_factory=lambda: defaultdict(list))
+    waiting: dict[Lane, list[Alert]] = field(default_factory=lambda: defaultdict(list))
     states: dict[Lane, LaneState] = field(default_factory=dict)
     dead: list[Delivery] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -49,7 +50,7 @@ class Alerts:
     def raise_alert(self, webhook_id: str, watch_id: str = "shelf") -> None:
         lane = Lane("default", webhook_id, watch_id)
         number = sum(map(len, self.waiting.values())) + len(self.dead) + 1
-        alert = DeliveredAlert(watch_id, number, f"{watch_id}-{number}", now_micros(), "started")
+        alert = made_alert(watch_id, number, now_micros())
         self.waiting[lane].append(alert)
         self.changed.set()
 

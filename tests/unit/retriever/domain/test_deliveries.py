@@ -7,13 +7,13 @@ import hashlib
 import hmac
 import json
 import random
+from dataclasses import replace
 
 import pytest
 
 from retriever.domain import webhooks
 from retriever.domain.deliveries import (
     AttemptOutcome,
-    DeliveredAlert,
     Delivery,
     DeliveryStep,
     Lane,
@@ -25,8 +25,10 @@ from retriever.domain.deliveries import (
     settle,
 )
 from retriever.domain.errors import WebhookInvalid, WebhookKeysMissing
+from retriever.domain.watches import Alert
 from retriever.domain.webhooks import Webhook
 from servicekit.keyring import KeyRing
+from tests.fakes.watch_alerts import made_alert
 
 RULES = RetryRules()
 SECOND, HOUR = 10**6, 3_600 * 10**6
@@ -34,8 +36,8 @@ FAILED = AttemptOutcome("status 500")
 KEYS = KeyRing([b"k" * 32])
 
 
-def alert(sequence: int = 1) -> DeliveredAlert:
-    return DeliveredAlert("shelf", sequence, f"{sequence:032x}", 5 * SECOND, "started")
+def alert(sequence: int = 1) -> Alert:
+    return made_alert("shelf", sequence, 5 * SECOND)
 
 
 def test_waits_double_from_seconds_to_an_hour_and_half_of_each_is_random() -> None:
@@ -98,7 +100,26 @@ def test_a_message_is_the_same_at_each_attempt_and_its_id_is_of_no_other() -> No
     body = json.loads(message("shop", alert()))
     assert body["type"] == "watch.alert.started"
     assert body["timestamp"] == "1970-01-01T00:00:05Z"
-    assert body["data"]["sequence"] == 1
+    assert body["data"] == {
+        "catalog_id": "shop",
+        "watch_id": "shelf",
+        "sequence": 1,
+        "alert_id": f"{1:032x}",
+        "rule_id": "gone",
+        "kind": "started",
+        "create_time": "1970-01-01T00:00:05Z",
+        "frame_time": "1970-01-01T00:00:06Z",
+        "since_time": "1970-01-01T00:00:05Z",
+        "score": 0.5,
+        "product_id": "p1",
+        "started_alert_id": "",
+        "image_id": "",
+    }
+
+
+def test_a_score_that_json_can_not_hold_is_null() -> None:
+    made = message("shop", replace(alert(), score=float("nan"), create_micros=10**18))
+    assert json.loads(made)["data"]["score"] is None
 
     def id_of(catalog: str, webhook: str, sequence: int) -> str:
         lane = Lane(catalog, webhook, "shelf")

@@ -11,7 +11,7 @@ from retriever.domain.errors import WebhookExists, WebhookNotFound, WebhooksFull
 from retriever.domain.webhooks import MOST_WEBHOOKS, Webhook, WebhookSecret
 from retriever.record import Record
 from servicekit.sql import Database
-from tests.fakes.watch_alerts import raise_alert
+from tests.fakes.watch_alerts import made_alert, raise_alert
 from tests.stores import each_engine
 from tests.unit.retriever.conftest import Clock
 
@@ -56,8 +56,7 @@ async def test_alerts_of_before_the_webhook_are_not_delivered(record: Record, db
     assert await due(record) == [lane("shelf")]
     delivery = await record.next_delivery(lane("shelf"))
     assert delivery is not None
-    assert delivery.alert.sequence == sequence
-    assert delivery.alert.values["frame_time"] == "1970-01-01T00:00:06Z"
+    assert delivery.alert == made_alert("shelf", sequence, 7)
     assert (delivery.webhook, delivery.born_micros) == (HOOK, 7)
 
 

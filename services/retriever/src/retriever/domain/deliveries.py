@@ -6,18 +6,20 @@ Messages: https://www.standardwebhooks.com (specification 1.0.0).
 import base64
 import hmac
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
+from retriever.domain.watches import Alert
 from retriever.domain.webhooks import Webhook
 from sightline_rules import ids
 
 MOST_FAILURE = 200
 """Characters of the reason of a failure that are stored."""
 MOST_DOUBLINGS = 30
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,48 +112,45 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveredAlert:
-    """An alert as receivers get it."""
-
-    watch_id: str
-    sequence: int
-    alert_id: str
-    create_micros: int
-    kind: str
-    """`started` or `ended`."""
-    values: Mapping[str, Any] = field(default_factory=dict)
-    """Further values of `data`, which JSON can hold."""
-
-
-@dataclass(frozen=True, slots=True)
 class Delivery:
     """The next alert of a lane, and its webhook."""
 
     lane: Lane
     webhook: Webhook
-    alert: DeliveredAlert
+    alert: Alert
     born_micros: int
     """When its term began: when the alert was raised, or its replay asked for."""
     state: LaneState = LaneState()
 
 
-def message(catalog_id: str, alert: DeliveredAlert) -> bytes:
-    """Return the message of an alert: equal at each attempt."""
-    time = datetime.fromtimestamp(alert.create_micros / 10**6, UTC).isoformat()
+def message(catalog_id: str, alert: Alert) -> bytes:
+    """Return the message of an alert."""
     data = {
-        **alert.values,
         "catalog_id": catalog_id,
         "watch_id": alert.watch_id,
         "sequence": alert.sequence,
         "alert_id": alert.alert_id,
-        "kind": alert.kind,
+        "rule_id": alert.rule_id,
+        "kind": alert.kind.value,
+        "create_time": _time(alert.create_micros),
+        "frame_time": _time(alert.frame_micros),
+        "since_time": _time(alert.since_micros),
+        "score": alert.score if math.isfinite(alert.score) else None,
+        "product_id": alert.product_id,
+        "started_alert_id": alert.started_alert_id,
+        "image_id": alert.image_id,
     }
     body = {
         "type": f"watch.alert.{alert.kind}",
-        "timestamp": time.replace("+00:00", "Z"),
+        "timestamp": _time(alert.create_micros),
         "data": data,
     }
-    return json.dumps(body, ensure_ascii=False, allow_nan=False, sort_keys=True).encode()
+    return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _time(micros: int) -> str:
+    """Return a time in ISO 8601."""
+    return (_EPOCH + timedelta(microseconds=micros)).isoformat().replace("+00:00", "Z")
 
 
 def message_id(delivery: Delivery) -> str:

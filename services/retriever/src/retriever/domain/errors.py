@@ -15,18 +15,23 @@ ServiceError
 │   ├── OfferInvalid           OFFER_INVALID
 │   ├── ImageRejected          IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, FACE_IN_PHOTO
 │   ├── IndexParametersInvalid INDEX_PARAMETERS_INVALID
+│   ├── WatchInvalid           WATCH_INVALID
+│   ├── FrameTimeInvalid       FRAME_TIME_INVALID
+│   ├── ResumeTokenInvalid     RESUME_TOKEN_INVALID
 │   └── (servicekit.fetch)     URI_FORBIDDEN
 ├── NotFound
 │   ├── ProductNotFound        PRODUCT_NOT_FOUND
 │   ├── MarketNotFound         MARKET_NOT_FOUND
 │   ├── ImageNotFound          IMAGE_NOT_FOUND
 │   ├── ImportNotFound         IMPORT_NOT_FOUND
-│   ├── WebhookNotFound        WEBHOOK_NOT_FOUND
-│   └── GenerationNotFound     GENERATION_NOT_FOUND
+│   ├── GenerationNotFound     GENERATION_NOT_FOUND
+│   ├── WatchNotFound          WATCH_NOT_FOUND
+│   └── WebhookNotFound        WEBHOOK_NOT_FOUND
 ├── AlreadyExists
 │   ├── GenerationExists       GENERATION_EXISTS
-│   ├── WebhookExists          WEBHOOK_EXISTS
-│   └── CatalogExists          CATALOG_EXISTS
+│   ├── CatalogExists          CATALOG_EXISTS
+│   ├── WatchExists            WATCH_EXISTS
+│   └── WebhookExists          WEBHOOK_EXISTS
 ├── FailedPrecondition
 │   ├── SpaceUnavailable       SPACE_UNAVAILABLE
 │   ├── GenerationNotVerified  GENERATION_NOT_VERIFIED
@@ -44,7 +49,8 @@ ServiceError
 │   ├── WebhookKeysMissing     WEBHOOK_KEYS_MISSING
 │   └── CatalogNotEmpty        CATALOG_NOT_EMPTY
 ├── Aborted
-│   └── EtagMismatch           ETAG_MISMATCH
+│   ├── EtagMismatch           ETAG_MISMATCH
+│   └── WatchContended         WATCH_CONTENDED
 ├── Unavailable
 │   ├── IndexUnavailable       INDEX_UNAVAILABLE
 │   ├── ColumnsUnavailable     COLUMNS_UNAVAILABLE
@@ -54,6 +60,7 @@ ServiceError
 │   ├── CatalogsFull           CATALOGS_FULL
 │   ├── CatalogAliasesFull     CATALOG_ALIASES_FULL
 │   ├── GenerationsFull        GENERATIONS_FULL
+│   ├── WatchesFull            WATCHES_FULL
 │   ├── WebhooksFull           WEBHOOKS_FULL
 │   ├── PhotosFull             PHOTO_STORE_FULL
 │   └── BackupQuota            BACKUP_QUOTA
@@ -140,6 +147,18 @@ class IndexParametersInvalid(FieldsInvalid, reason="INDEX_PARAMETERS_INVALID"):
     """Parameters of a generation are invalid."""
 
 
+class WatchInvalid(FieldsInvalid, reason="WATCH_INVALID"):
+    """Fields of a watch are out of their documented range."""
+
+
+class FrameTimeInvalid(errors.InvalidArgument, reason="FRAME_TIME_INVALID"):
+    message = "frame_time is more than 5 minutes ahead of the service's clock, or before 1970"
+
+
+class ResumeTokenInvalid(FieldsInvalid, reason="RESUME_TOKEN_INVALID"):
+    """The token is none of a stream of alerts."""
+
+
 class ImageRejected(errors.InvalidArgument):
     """A photo that is rejected."""
 
@@ -186,6 +205,21 @@ class ImportNotFound(errors.NotFound, reason="IMPORT_NOT_FOUND"):
 
 class GenerationNotFound(errors.NotFound, reason="GENERATION_NOT_FOUND"):
     message = "this catalog has no such generation"
+
+
+class WatchNotFound(errors.NotFound, reason="WATCH_NOT_FOUND"):
+    message = "this catalog has no such watch"
+
+
+class WatchExists(errors.AlreadyExists, reason="WATCH_EXISTS"):
+    message = "this catalog has another watch of this id: update it, or choose another id"
+
+
+class WatchesFull(errors.ResourceExhausted, reason="WATCHES_FULL"):
+    """Quota of watches of a catalog exceeded."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"this catalog has {most} watches: delete one first")
 
 
 class SpaceUnavailable(errors.FailedPrecondition, reason="SPACE_UNAVAILABLE"):
@@ -301,6 +335,10 @@ class ImportDeletesTooMuch(errors.FailedPrecondition, reason="IMPORT_DELETES_TOO
 
 class EtagMismatch(errors.Aborted, reason="ETAG_MISMATCH"):
     message = "what this etag describes has changed: read it again"
+
+
+class WatchContended(errors.Aborted, reason="WATCH_CONTENDED"):
+    message = "other calls change this watch, or send frames to it, all the time: try again"
 
 
 class IndexUnavailable(errors.Unavailable, reason="INDEX_UNAVAILABLE"):

@@ -5,15 +5,14 @@ committed once, by its watch, and none is lost between its commit and its delive
 """
 
 import json
-import math
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.deliveries import DeliveredAlert, Delivery, DeliveryStep, Lane, LaneState
+from retriever.domain.deliveries import Delivery, DeliveryStep, Lane, LaneState
+from retriever.domain.watch_json import dumped_alert, loaded_alert
 from retriever.domain.webhooks import MOST_DEAD_LETTERS, DeadLetter
 from retriever.record import statements
 from retriever.record.session import queue_up
@@ -24,6 +23,7 @@ from retriever.record.tables import (
     webhook_lanes,
     webhooks,
 )
+from retriever.record.watch_rows import read_alerts_after
 from retriever.record.webhooks import check_exists, webhook_of
 
 _PLACE = sa.func.coalesce(webhook_lanes.c.sequence, webhooks.c.start_sequence)
@@ -102,17 +102,11 @@ def read_next(connection: Connection, lane: Lane) -> Delivery | None:
         return _next_replayed(connection, lane, row)
     stored = connection.execute(sa.select(webhook_lanes).where(_mine(webhook_lanes, lane))).first()
     place = row.start_sequence if stored is None else stored.sequence
-    a = watch_alerts.c
-    alert = connection.execute(
-        sa.select(watch_alerts)
-        .where(a.catalog_id == lane.catalog_id, a.watch_id == lane.watch_id, a.sequence > place)
-        .order_by(a.sequence)
-        .limit(1)
-    ).first()
-    if alert is None:
+    alerts = read_alerts_after(connection, lane.catalog_id, lane.watch_id, place, 1)
+    if not alerts:
         return None
     state = LaneState() if stored is None else _state(stored)
-    return Delivery(lane, webhook_of(row), _alert(alert), alert.create_time, state)
+    return Delivery(lane, webhook_of(row), alerts[0], alerts[0].create_micros, state)
 
 
 def _next_replayed(connection: Connection, lane: Lane, webhook: sa.Row[Any]) -> Delivery | None:
@@ -120,7 +114,7 @@ def _next_replayed(connection: Connection, lane: Lane, webhook: sa.Row[Any]) -> 
     row = connection.execute(query.order_by(webhook_dead_letters.c.sequence).limit(1)).first()
     if row is None:
         return None
-    alert = DeliveredAlert(**json.loads(row.body))
+    alert = loaded_alert(row.body)
     return Delivery(lane, webhook_of(webhook), alert, row.replay_time, _state(row))
 
 
@@ -169,7 +163,7 @@ def _bury(connection: Connection, now: int, delivery: Delivery, failure: str) ->
         **_key(lane),
         "sequence": alert.sequence,
         "alert_id": alert.alert_id,
-        "body": json.dumps(_fields(alert), ensure_ascii=False),
+        "body": dumped_alert(alert),
         "create_time": now,
         "replay_time": 0,
         "attempts": 0,
@@ -264,28 +258,3 @@ def _mine(table: sa.Table, lane: Lane) -> sa.ColumnElement[bool]:
 
 def _state(row: sa.Row[Any]) -> LaneState:
     return LaneState(row.attempts, row.next_attempt, row.failure)
-
-
-def _fields(alert: DeliveredAlert) -> dict[str, Any]:
-    """Return an alert as its own arguments."""
-    return {
-        "watch_id": alert.watch_id,
-        "sequence": alert.sequence,
-        "alert_id": alert.alert_id,
-        "create_micros": alert.create_micros,
-        "kind": alert.kind,
-        "values": dict(alert.values),
-    }
-
-
-def _alert(row: sa.Row[Any]) -> DeliveredAlert:
-    frame_time = datetime.fromtimestamp(row.frame_time / 10**6, UTC).isoformat()
-    values = {
-        "rule_id": row.rule_id,
-        "score": row.score if math.isfinite(row.score) else None,
-        "frame_time": frame_time.replace("+00:00", "Z"),
-        "image_id": row.image_id,
-    }
-    return DeliveredAlert(
-        row.watch_id, row.sequence, row.alert_id, row.create_time, row.kind, values
-    )

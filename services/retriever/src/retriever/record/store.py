@@ -25,6 +25,7 @@ from retriever.record import (
     rollout,
     session,
     snapshots,
+    watch_rows,
     webhooks,
     worker_tasks,
 )
@@ -174,6 +175,20 @@ class Record:
     synonyms = _reads(read_synonyms)
     synonyms_since = _reads(read_synonyms_since)
     set_synonyms = _writes_now(set_synonyms)
+
+    # Watches
+    watch = _reads(watch_rows.read_watch)
+    watches = _reads(watch_rows.read_watches)
+    create_watch = _writes_now(watch_rows.create_watch)
+    update_watch = _writes_now(watch_rows.update_watch)
+    delete_watch = _writes_now(watch_rows.delete_watch)
+    save_checked = _writes_now(watch_rows.save_checked)
+    alerts = _reads(watch_rows.read_alerts)
+    alerts_after = _reads(watch_rows.read_alerts_after)
+    newest_alert = _reads(watch_rows.read_newest_alert)
+    watch_photo = _reads(watch_rows.read_watch_photo)
+    drop_expired_photos = _writes_now(watch_rows.drop_expired_photos)
+    drop_old_alerts = _writes(watch_rows.drop_old_alerts)
 
     # Photos that were taken down, and photos without a product
     taken_down = _reads(read_taken_down)

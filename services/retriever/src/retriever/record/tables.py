@@ -351,7 +351,7 @@ watches = sa.Table(
     *_values("body", "etag"),
     *_values("create_time", "update_time", kind=_Number),
 )
-"""Watches. `body`: JSON (watching/stored.py)."""
+"""Watches. `body`: JSON (domain/watch_json.py)."""
 
 watch_states = sa.Table(
     "watch_states",
@@ -360,7 +360,7 @@ watch_states = sa.Table(
     *_values("body"),
     *_values("revision", kind=_Number),
 )
-"""What a watch knows from its frames. `body`: JSON (watching/stored.py), with the state of each
+"""What a watch knows from its frames. `body`: JSON (domain/watch_json.py), with the state of each
 rule. `revision` rises with each write: a writer that read an older one has not seen all frames."""
 
 watch_alerts = sa.Table(
@@ -380,7 +380,7 @@ watch_alerts = sa.Table(
 )
 """Alerts of watches. `sequence`: the catalog's commit that stored it. `alert_id`: the same frames
 give the same id. `kind`: "started" or "ended". `image_id`: photo of the frame; empty: not kept.
-`body`: JSON of the other values (watching/stored.py)."""
+`body`: JSON of the whole alert (domain/watch_json.py)."""
 
 watch_photos = sa.Table(
     "watch_photos",
