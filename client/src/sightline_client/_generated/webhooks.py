@@ -21,8 +21,8 @@ class SyncWebhookCalls(SyncConnected):
         watch_ids: Iterable[str] = (),
         timeout: float | None = None,
     ) -> WebhookWithSecret:
-        """Create a webhook for the alerts of some watches, or of all. Keep the secret: it is not
-        shown again. InvalidRequest (URI_FORBIDDEN, WEBHOOK_INVALID), AlreadyExists
+        """Create a webhook. Keep the secret: it is not shown again. ``watch_ids``: watches whose
+        alerts it gets; none = all. InvalidRequest (URI_FORBIDDEN, WEBHOOK_INVALID), AlreadyExists
         (WEBHOOK_EXISTS), FailedPrecondition (WEBHOOK_KEYS_MISSING), ResourceExhausted
         (WEBHOOKS_FULL)."""
         return self._loop.run(
@@ -60,8 +60,8 @@ class SyncWebhookCalls(SyncConnected):
     def replay_deliveries(
         self, webhook_id: str, alert_ids: Iterable[str] = (), *, timeout: float | None = None
     ) -> int:
-        """Deliver dead letters again: those of the alerts, or all. Return their number. NotFound
-        (WEBHOOK_NOT_FOUND)."""
+        """Deliver dead letters again. Return their number. ``alert_ids``: those of these alerts;
+        none = all. NotFound (WEBHOOK_NOT_FOUND)."""
         return self._loop.run(
             self._client.replay_deliveries(webhook_id, alert_ids, timeout=timeout)
         )
