@@ -30,6 +30,12 @@ class FakeWeb:
     """The bodies of requests that have one."""
     tls: ssl.SSLContext | None = None
     port: int = 0
+    server: asyncio.Server | None = None
+
+    def stop(self) -> None:
+        """Give the port up."""
+        if self.server is not None:
+            self.server.close()
 
     def url(self, path: str, host: str = "photos.test", scheme: str = "http") -> str:
         """Return an address on this server."""
@@ -55,9 +61,9 @@ class FakeWeb:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["FakeWeb"]:
         """Serve on a port of this machine."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls)
-        self.port = server.sockets[0].getsockname()[1]
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls)
+        self.port = self.server.sockets[0].getsockname()[1]
         try:
             yield self
         finally:
-            server.close()
+            self.stop()

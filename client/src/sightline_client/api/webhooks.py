@@ -22,8 +22,8 @@ class WebhookCalls(Connected):
         watch_ids: Iterable[str] = (),
         timeout: float | None = None,
     ) -> WebhookWithSecret:
-        """Create a webhook for the alerts of some watches, or of all. Keep the secret: it is not
-        shown again. InvalidRequest (URI_FORBIDDEN, WEBHOOK_INVALID), AlreadyExists
+        """Create a webhook. Keep the secret: it is not shown again. ``watch_ids``: watches whose
+        alerts it gets; none = all. InvalidRequest (URI_FORBIDDEN, WEBHOOK_INVALID), AlreadyExists
         (WEBHOOK_EXISTS), FailedPrecondition (WEBHOOK_KEYS_MISSING), ResourceExhausted
         (WEBHOOKS_FULL)."""
         with to_wire.sendable("request"):
@@ -75,8 +75,8 @@ class WebhookCalls(Connected):
     async def replay_deliveries(
         self, webhook_id: str, alert_ids: Iterable[str] = (), *, timeout: float | None = None
     ) -> int:
-        """Deliver dead letters again: those of the alerts, or all. Return their number. NotFound
-        (WEBHOOK_NOT_FOUND)."""
+        """Deliver dead letters again. Return their number. ``alert_ids``: those of these alerts;
+        none = all. NotFound (WEBHOOK_NOT_FOUND)."""
         with to_wire.sendable("request"):
             request = pb.ReplayDeliveriesRequest(
                 catalog_id=self.catalog, webhook_id=webhook_id, alert_ids=alert_ids

@@ -118,7 +118,7 @@ def test_a_message_is_the_same_at_each_attempt_and_its_id_is_of_no_other() -> No
 
 
 def test_a_score_that_json_can_not_hold_is_null() -> None:
-    made = message("shop", replace(alert(), score=float("nan"), create_micros=10**18))
+    made = message("shop", replace(alert(), score=float("nan")))
     assert json.loads(made)["data"]["score"] is None
 
     def id_of(catalog: str, webhook: str, sequence: int) -> str:
