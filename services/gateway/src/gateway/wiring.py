@@ -14,7 +14,7 @@ from gateway.clients.columns import columns_of_rows
 from gateway.clients.matches import MatchMessages
 from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
-from gateway.servicer import admin, catalog, events, filter_texts, jobs, recommendation
+from gateway.servicer import admin, catalog, events, filter_texts, jobs, recommendation, watches
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.passthrough import Connection, Passthrough
 from gateway.settings import GatewaySettings
@@ -170,6 +170,9 @@ def _routed(
         ),
         events.UserEventServicer(catalogs, passthrough, keys),  # type: ignore[abstract]
         jobs.JobProxyServicer(catalogs, connections, keys),
+        watches.WatchProxyServicer(  # type: ignore[abstract]
+            catalogs, passthrough, *connections[Peer.RETRIEVER], prices=prices
+        ),
     )
 
 
