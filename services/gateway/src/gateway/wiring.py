@@ -21,6 +21,7 @@ from gateway.servicer import (
     filter_texts,
     jobs,
     recommendation,
+    watches,
     webhooks,
 )
 from gateway.servicer.audit import AuditLog
@@ -178,6 +179,9 @@ def _routed(
         ),
         events.UserEventServicer(catalogs, passthrough, keys),  # type: ignore[abstract]
         jobs.JobProxyServicer(catalogs, connections, keys),
+        watches.WatchProxyServicer(  # type: ignore[abstract]
+            catalogs, passthrough, *connections[Peer.RETRIEVER], prices=prices
+        ),
         webhooks.WebhookServicer(passthrough),  # type: ignore[abstract]
     )
 

@@ -129,9 +129,10 @@ def test_calls_take_as_many_megabytes_as_photos_imports_and_events_need() -> Non
         *("ExplainRecommendation", "Classify", "DrawHeatMap"),
     )
     products = ("UpsertProducts", "UpdateProducts", "ImportProducts")
+    watches = ("CreateWatch", "UpdateWatch", "SendFrames")
     wanted = (
         dict.fromkeys(photos, 12)
-        | dict.fromkeys(products, 32)
+        | dict.fromkeys((*products, *watches), 32)
         | {"WriteEvents": 8, "SetSynonyms": 8}
     )
     assert mebibytes == wanted  # and all others one

@@ -24,6 +24,7 @@ from retriever.domain.errors import (
     FacetInvalid,
     FieldMaskInvalid,
     FilterInvalid,
+    FrameTimeInvalid,
     GenerationActive,
     GenerationExists,
     GenerationNotFound,
@@ -48,12 +49,18 @@ from retriever.domain.errors import (
     PhotosUnavailable,
     ProductInvalid,
     ProductNotFound,
+    ResumeTokenInvalid,
     RollbackUnavailable,
     SpaceUnavailable,
     StageDeadline,
     SynonymsInvalid,
     VectorInvalid,
     VersionMismatch,
+    WatchContended,
+    WatchesFull,
+    WatchExists,
+    WatchInvalid,
+    WatchNotFound,
 )
 from retriever.domain.imports import ImportMode
 from retriever.domain.product import Product, ProductContent
@@ -107,6 +114,13 @@ MADE: list[ServiceError] = [
     CatalogsFull(8),
     BackupQuota(3, 5_000_000),
     ImageTakenDown("images[0]"),
+    WatchInvalid.at("watch.rules", "is empty"),
+    FrameTimeInvalid(),
+    ResumeTokenInvalid.at("resume_token", "is no token"),
+    WatchNotFound(),
+    WatchExists(),
+    WatchesFull(100),
+    WatchContended(),
 ]
 
 

@@ -36,6 +36,7 @@ from sightline.retriever.v1 import (
     catalog_registry_service_pb2,
     photo_service_pb2,
     synonym_service_pb2,
+    watch_service_pb2,
     webhook_service_pb2,
 )
 from sightline.retriever.v1 import index_service_pb2 as index_pb
@@ -57,6 +58,7 @@ IDEMPOTENT = idempotent(
     catalog_registry_service_pb2,
     photo_service_pb2,
     synonym_service_pb2,
+    watch_service_pb2,
     webhook_service_pb2,
 )
 MOST_PAGES = 4

@@ -57,6 +57,14 @@ ROUTES: Mapping[str, Mapping[str, PublicRoute]] = MappingProxyType(
                 Peer.RANKER, "sightline.ranker.v1.EventService/AppendEvents"
             ),
         },
+        "sightline.gateway.v1.WatchService": {
+            **_routes(
+                Peer.RETRIEVER,
+                "WatchService",
+                "CreateWatch UpdateWatch GetWatch ListWatches DeleteWatch SendFrames ListAlerts"
+                " GetAlertPhoto",
+            ),
+        },
         "sightline.gateway.v1.WebhookService": {
             **_routes(
                 Peer.RETRIEVER,
