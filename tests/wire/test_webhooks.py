@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import re
 import secrets
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from ipaddress import ip_network
@@ -29,12 +26,12 @@ from sightline.retriever.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from sightline_client import verify_webhook
 from tests.fakes.watch_alerts import raise_alert
 from tests.fakes.web import FakeWeb, Writer, answer
+from tests.receivers import page_receiver
 from tests.waiting import SECONDS, until
 from tests.wire.catalog_shop import Shop, refused, shop
 
 __all__ = ["shop"]  # fixture
 
-PAGE = (Path(__file__).parents[2] / "docs/integrate/webhooks.md").read_text("utf-8")
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
 
@@ -221,36 +218,14 @@ def _stored(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.glob("record.db*"))
 
 
-@contextlib.asynccontextmanager
-async def page_receiver(
-    secret: str, port: int, folder: Path
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run the receiver of docs/integrate/webhooks.md."""
-    (code,) = re.findall(r'^```python title="receiver.py"\n(.*?)^```', PAGE, re.M | re.S)
-    file = folder / "receiver.py"
-    await asyncio.to_thread(file.write_text, code)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(file)),
-        env=os.environ | {"WEBHOOK_SECRETS": secret, "PORT": str(port)},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        await process.wait()
-
-
 async def test_the_receiver_of_the_page_prints_alerts_and_rejects_what_is_not_signed(
     shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver, tmp_path: Path
 ) -> None:
     secret = await create(webhooks, receiver)
     receiver.stop()
-    async with page_receiver(secret, receiver.port, tmp_path) as process, shop.worker():
-        assert process.stdout is not None
+    async with page_receiver(secret, receiver.port, tmp_path) as printed, shop.worker():
         await raise_alert(shop.db, "shelf")
-        line = await asyncio.wait_for(process.stdout.readline(), SECONDS)
+        line = await asyncio.wait_for(printed.readline(), SECONDS)
         assert line == b"shelf gone started 1970-01-01T00:00:06Z\n"
         forged = Poster(FetchPolicy((f"127.0.0.1:{receiver.port}",), ("http",), private=LOOPBACK))
         uri, headers = f"http://127.0.0.1:{receiver.port}/", {"webhook-id": "m", "x": "y"}
