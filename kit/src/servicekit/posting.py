@@ -3,7 +3,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Annotated
@@ -77,6 +77,12 @@ class WebhookSettings(ServiceSettings):
 
     webhook_per_host: int = Field(default=4, ge=1, le=1024)
     """Of these, maximum number to one host."""
+
+    def unsafe(self) -> Iterator[str]:
+        yield from super().unsafe()
+        if self.webhook_hosts and "http" in self.webhook_schemes:
+            schemes = self.variable("webhook_schemes")
+            yield f"alerts are delivered in plain text: set {schemes}=https"
 
 
 @dataclass(frozen=True, slots=True)
