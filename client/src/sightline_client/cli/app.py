@@ -33,6 +33,7 @@ from sightline_client.cli.commands import (
     spaces,
     status,
     synonyms,
+    watch,
 )
 from sightline_client.version import VERSION
 
@@ -89,6 +90,7 @@ for group in (
     backup,
     catalogs,
     synonyms,
+    watch,
 ):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 app.command("status")(status.status)
