@@ -16,6 +16,7 @@ from sightline_client.api.profiles import ProfileCalls
 from sightline_client.api.recommendations import RecommendationCalls
 from sightline_client.api.spaces import SpaceCalls
 from sightline_client.api.synonyms import SynonymCalls
+from sightline_client.api.watches import WatchCalls
 from sightline_client.api.webhooks import WebhookCalls
 from sightline_client.transport.calls import Calls
 from sightline_client.transport.token import Token
@@ -33,6 +34,7 @@ class SightlineClient(
     SpaceCalls,
     CatalogCalls,
     SynonymCalls,
+    WatchCalls,
     WebhookCalls,
     OperationCalls,
 ):

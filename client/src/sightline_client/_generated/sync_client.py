@@ -19,6 +19,7 @@ from sightline_client._generated.profiles import SyncProfileCalls
 from sightline_client._generated.recommendations import SyncRecommendationCalls
 from sightline_client._generated.spaces import SyncSpaceCalls
 from sightline_client._generated.synonyms import SyncSynonymCalls
+from sightline_client._generated.watches import SyncWatchCalls
 from sightline_client._generated.webhooks import SyncWebhookCalls
 from sightline_client.client import SightlineClient
 from sightline_client.transport.looping import Loop
@@ -37,6 +38,7 @@ class SyncSightlineClient(
     SyncSpaceCalls,
     SyncCatalogCalls,
     SyncSynonymCalls,
+    SyncWatchCalls,
     SyncWebhookCalls,
     SyncOperationCalls,
 ):

@@ -33,6 +33,7 @@ from sightline_client.cli.commands import (
     spaces,
     status,
     synonyms,
+    watch,
     webhooks,
 )
 from sightline_client.version import VERSION
@@ -90,6 +91,7 @@ for group in (
     backup,
     catalogs,
     synonyms,
+    watch,
     webhooks,
 ):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])

@@ -16,6 +16,7 @@ from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline.gateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from sightline.gateway.v1.user_event_service_pb2_grpc import UserEventServiceStub
+from sightline.gateway.v1.watch_service_pb2_grpc import WatchServiceStub
 from sightline.gateway.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from sightline_client.errors import SightlineError, Unavailable, from_rpc_error, make
 from sightline_client.transport import gateway_channel
@@ -69,6 +70,7 @@ class Calls:
         self.events = UserEventServiceStub(self._channel)
         self.admin = AdminServiceStub(self._channel)
         self.jobs = JobServiceStub(self._channel)
+        self.watches = WatchServiceStub(self._channel)
         self.webhooks = WebhookServiceStub(self._channel)
 
     async def close(self) -> None:
