@@ -34,7 +34,7 @@ class WebhookServiceStub(object):
     be replayed.
 
     A message is a JSON object with `type`, `timestamp` and `data`, and is signed as the Standard Webhooks say: its headers
-    are `webhook-id` (the id of the alert, the same at each attempt), `webhook-timestamp` (seconds since 1970) and
+    are `webhook-id` (the same at each attempt of a webhook to deliver an alert), `webhook-timestamp` (seconds since 1970) and
     `webhook-signature`, base64 of HMAC-SHA256 with each valid secret.
     """
 
@@ -85,7 +85,7 @@ class WebhookServiceServicer(object):
     be replayed.
 
     A message is a JSON object with `type`, `timestamp` and `data`, and is signed as the Standard Webhooks say: its headers
-    are `webhook-id` (the id of the alert, the same at each attempt), `webhook-timestamp` (seconds since 1970) and
+    are `webhook-id` (the same at each attempt of a webhook to deliver an alert), `webhook-timestamp` (seconds since 1970) and
     `webhook-signature`, base64 of HMAC-SHA256 with each valid secret.
     """
 
@@ -186,7 +186,7 @@ class WebhookService(object):
     be replayed.
 
     A message is a JSON object with `type`, `timestamp` and `data`, and is signed as the Standard Webhooks say: its headers
-    are `webhook-id` (the id of the alert, the same at each attempt), `webhook-timestamp` (seconds since 1970) and
+    are `webhook-id` (the same at each attempt of a webhook to deliver an alert), `webhook-timestamp` (seconds since 1970) and
     `webhook-signature`, base64 of HMAC-SHA256 with each valid secret.
     """
 

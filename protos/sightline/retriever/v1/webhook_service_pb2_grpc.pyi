@@ -130,7 +130,7 @@ class WebhookServiceStub(typing.Generic[_WebhookServiceCreateWebhookType, _Webho
     be replayed.
 
     A message is a JSON object with `type`, `timestamp` and `data`, and is signed as the Standard Webhooks say: its headers
-    are `webhook-id` (the id of the alert, the same at each attempt), `webhook-timestamp` (seconds since 1970) and
+    are `webhook-id` (the same at each attempt of a webhook to deliver an alert), `webhook-timestamp` (seconds since 1970) and
     `webhook-signature`, base64 of HMAC-SHA256 with each valid secret.
     """
 
@@ -252,7 +252,7 @@ class WebhookServiceServicer(metaclass=abc.ABCMeta):
     be replayed.
 
     A message is a JSON object with `type`, `timestamp` and `data`, and is signed as the Standard Webhooks say: its headers
-    are `webhook-id` (the id of the alert, the same at each attempt), `webhook-timestamp` (seconds since 1970) and
+    are `webhook-id` (the same at each attempt of a webhook to deliver an alert), `webhook-timestamp` (seconds since 1970) and
     `webhook-signature`, base64 of HMAC-SHA256 with each valid secret.
     """
 
