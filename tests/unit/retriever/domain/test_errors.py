@@ -61,6 +61,11 @@ from retriever.domain.errors import (
     WatchExists,
     WatchInvalid,
     WatchNotFound,
+    WebhookExists,
+    WebhookInvalid,
+    WebhookKeysMissing,
+    WebhookNotFound,
+    WebhooksFull,
 )
 from retriever.domain.imports import ImportMode
 from retriever.domain.product import Product, ProductContent
@@ -121,6 +126,11 @@ MADE: list[ServiceError] = [
     WatchExists(),
     WatchesFull(100),
     WatchContended(),
+    WebhookInvalid.at("uri", "is empty"),
+    WebhookNotFound(),
+    WebhookExists(),
+    WebhooksFull(20),
+    WebhookKeysMissing(),
 ]
 
 
