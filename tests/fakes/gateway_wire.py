@@ -19,6 +19,7 @@ from sightline.gateway.v1 import (
     catalog_service_pb2_grpc,
     recommendation_service_pb2_grpc,
     user_event_service_pb2_grpc,
+    watch_service_pb2_grpc,
 )
 from tests.fakes.gateway_script import PRODUCTS, Jobs, Script
 from tests.fakes.gateway_wire_embedder import Embedding, FittedSpaces
@@ -34,6 +35,7 @@ from tests.fakes.gateway_wire_retriever import (
     SetSynonyms,
     TakenDown,
     Vectors,
+    Watching,
 )
 
 
@@ -77,6 +79,7 @@ class Suite:
     events: user_event_service_pb2_grpc.UserEventServiceStub
     admin: admin_service_pb2_grpc.AdminServiceStub
     jobs: job_service_pb2_grpc.JobServiceStub
+    watches: watch_service_pb2_grpc.WatchServiceStub
     retriever_jobs: dict[str, int]
     """The retriever's jobs; see Jobs."""
     ranker_jobs: dict[str, int]
@@ -131,6 +134,7 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
                 events=user_event_service_pb2_grpc.UserEventServiceStub(channel),
                 admin=admin_service_pb2_grpc.AdminServiceStub(channel),
                 jobs=job_service_pb2_grpc.JobServiceStub(channel),
+                watches=watch_service_pb2_grpc.WatchServiceStub(channel),
                 retriever_jobs=retriever_jobs,
                 ranker_jobs=ranker_jobs,
             )
@@ -169,6 +173,7 @@ def _peers(
                 Binding.of(TakenDown(retrieving)),
                 Binding.of(SetSynonyms(retrieving)),
                 Binding.of(Fits(retrieving)),
+                Binding.of(Watching(retrieving)),
             ],
             retrieving,
             "retriever",

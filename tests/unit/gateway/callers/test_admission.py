@@ -24,6 +24,7 @@ from sightline.gateway.v1 import (
     catalog_service_pb2,
     recommendation_service_pb2,
     user_event_service_pb2,
+    watch_service_pb2,
 )
 from tests.unit.gateway.callers.conftest import entry
 from tests.waiting import SECONDS
@@ -34,6 +35,7 @@ MODULES = (
     job_service_pb2,
     recommendation_service_pb2,
     user_event_service_pb2,
+    watch_service_pb2,
 )
 
 
