@@ -29,6 +29,9 @@ from sightline.retriever.v1 import (
     synonym_service_pb2_grpc,
     vector_service_pb2,
     vector_service_pb2_grpc,
+    watch_pb2,
+    watch_service_pb2,
+    watch_service_pb2_grpc,
     webhook_service_pb2,
     webhook_service_pb2_grpc,
 )
@@ -371,6 +374,57 @@ class SetSynonyms(synonym_service_pb2_grpc.SynonymServiceServicer):
     async def SetSynonyms(self, request, context):
         await self.script.take("SetSynonyms", request, context)
         return synonym_service_pb2.Synonyms(rules=request.rules, etag="e1")
+
+
+class Watching(watch_service_pb2_grpc.WatchServiceServicer):
+    """Every frame is processed with three parts; a stream has two alerts."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def CreateWatch(self, request, context):
+        await self.script.take("CreateWatch", request, context)
+        return request.watch
+
+    async def UpdateWatch(self, request, context):
+        await self.script.take("UpdateWatch", request, context)
+        return request.watch
+
+    async def GetWatch(self, request, context):
+        await self.script.take("GetWatch", request, context)
+        return watch_pb2.Watch(watch_id=request.watch_id)
+
+    async def ListWatches(self, request, context):
+        await self.script.take("ListWatches", request, context)
+        return watch_service_pb2.ListWatchesResponse()
+
+    async def DeleteWatch(self, request, context):
+        await self.script.take("DeleteWatch", request, context)
+        return watch_service_pb2.DeleteWatchResponse(deleted=True)
+
+    async def SendFrames(self, request, context):
+        await self.script.take("SendFrames", request, context)
+        result = watch_pb2.FrameResult(outcome=watch_pb2.FrameResult.OUTCOME_PROCESSED)
+        result.readings.add(rule_id="gone")
+        count = len(request.frames)
+        return watch_service_pb2.SendFramesResponse(
+            results=[result] * count, embedded_count=3 * count
+        )
+
+    async def ListAlerts(self, request, context):
+        await self.script.take("ListAlerts", request, context)
+        token = "" if request.page_token else "place"
+        return watch_service_pb2.ListAlertsResponse(next_page_token=token)
+
+    async def WatchAlerts(self, request, context):
+        await self.script.take("WatchAlerts", request, context)
+        for number in range(3):
+            alert = watch_pb2.Alert(sequence=number) if number else None
+            yield watch_service_pb2.WatchAlertsResponse(alert=alert, resume_token=f"t{number}")
+
+    async def GetAlertPhoto(self, request, context):
+        await self.script.take("GetAlertPhoto", request, context)
+        return product_pb2.ProductImage(image_id=request.image_id, content=b"a frame")
 
 
 class Webhooks(webhook_service_pb2_grpc.WebhookServiceServicer):

@@ -27,6 +27,7 @@ from sightline.retriever.v1 import (
     photo_service_pb2,
     rebuild_service_pb2,
     synonym_service_pb2,
+    watch_service_pb2,
     webhook_service_pb2,
 )
 from tests.wire.gateway_calls import (
@@ -222,6 +223,7 @@ async def test_an_unknown_product_among_others_is_named(suite):
 def _undeclared(suite):
     c, a, j = catalog_service_pb2, admin_service_pb2, job_service_pb2
     m, e, i = model_service_pb2, user_event_service_pb2, index_service_pb2
+    w = watch_service_pb2
     return [
         (suite.admin.CreateGeneration, i.CreateGenerationRequest),
         (suite.admin.BackfillGeneration, i.BackfillGenerationRequest),
@@ -267,6 +269,14 @@ def _undeclared(suite):
         (suite.admin.ListSpaces, embedding_service_pb2.ListSpacesRequest),
         (suite.admin.PromoteSpace, space_service_pb2.PromoteSpaceRequest),
         (suite.admin.RetireSpace, space_service_pb2.RetireSpaceRequest),
+        (suite.watches.CreateWatch, w.CreateWatchRequest),
+        (suite.watches.UpdateWatch, w.UpdateWatchRequest),
+        (suite.watches.GetWatch, w.GetWatchRequest),
+        (suite.watches.ListWatches, w.ListWatchesRequest),
+        (suite.watches.DeleteWatch, w.DeleteWatchRequest),
+        (suite.watches.SendFrames, w.SendFramesRequest),
+        (suite.watches.ListAlerts, w.ListAlertsRequest),
+        (suite.watches.GetAlertPhoto, w.GetAlertPhotoRequest),
         (suite.jobs.GetJob, j.GetJobRequest),
         (suite.jobs.ListJobs, j.ListJobsRequest),
         (suite.jobs.CancelJob, j.CancelJobRequest),

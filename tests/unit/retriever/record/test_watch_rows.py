@@ -35,7 +35,11 @@ def alert(name: str, watch_id: str = "shelf", image_id: str = "") -> Alert:
 
 
 async def checked(
-    record: Record, stored: StoredWatch, known: int, *alerts: Alert, photos: tuple = ()
+    record: Record,
+    stored: StoredWatch,
+    known: int,
+    *alerts: Alert,
+    photos: tuple[WatchPhoto, ...] = (),
 ) -> list[Alert] | None:
     state = WatchState(times=(known + 1,), processed=known + 1)
     progress = WatchProgress(stored, known, state, alerts, photos)
@@ -78,17 +82,22 @@ async def test_alerts_and_state_are_stored_together(record: Record, clock: Clock
 async def test_frames_of_a_changed_watch_are_not_stored(record: Record) -> None:
     stored = await record.create_watch("default", SHELF, [])
     other = replace(SHELF, display_name="Changed")
-    update = {"etag": stored.etag, "known": 0, "state": WatchState(), "alerts": [alert("end")]}
-    changed = await record.update_watch("default", other, [], **update)
+
+    async def update(watch: Watch, etag: str) -> StoredWatch | None:
+        end, state = [alert("end")], WatchState()
+        return await record.update_watch(
+            "default", watch, [], etag=etag, known=0, state=state, alerts=end
+        )
+
+    changed = await update(other, stored.etag)
     assert changed is not None
     assert [each.alert_id for each in await record.alerts("default", "", 2**62, 9)] == ["end"]
     assert await checked(record, stored, 1) is None
     assert await checked(record, changed, 1) == []
     with pytest.raises(EtagMismatch):
-        await record.update_watch("default", SHELF, [], **update)
-    update["etag"] = changed.etag
-    assert await record.update_watch("default", SHELF, [], **update) is None  # frames since
-    assert await record.update_watch("default", other, [], **update) == changed
+        await update(SHELF, stored.etag)
+    assert await update(SHELF, changed.etag) is None  # frames since
+    assert await update(other, "") == changed
 
 
 async def test_a_deleted_watch_leaves_nothing(record: Record, clock: Clock) -> None:

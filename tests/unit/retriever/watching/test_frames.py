@@ -248,7 +248,9 @@ async def test_without_days_no_frame_is_kept(shop: Shop) -> None:
 async def test_a_changed_rule_ends_its_alert(shop: Shop) -> None:
     await shop.send(WINE, OTHER)
     stored, _ = await shop.watches.get("default", "shelf")
-    condition = replace(stored.watch.rules[0].condition, direction=Direction.APPEARS)
+    before = stored.watch.rules[0].condition
+    assert isinstance(before, PresenceCondition)
+    condition = replace(before, direction=Direction.APPEARS)
     changed = replace(stored.watch, rules=(replace(GONE, condition=condition),))
     await shop.watches.update("default", WatchDraft(changed, stored.etag))
     found = await shop.record.alerts_after("default", "", 0, 9)
@@ -314,7 +316,7 @@ async def test_an_invalid_watch_names_the_field(shop: Shop, watch: Watch, field:
 
 
 async def test_a_rule_needs_either_a_product_or_a_photo(shop: Shop) -> None:
-    both = replace(GONE.condition, target=WatchTarget(product_id="wine"))
+    both = PresenceCondition(WatchTarget(product_id="wine"), Direction.GONE)
     for draft in (
         WatchDraft(Watch("w", rules=(GONE,))),
         WatchDraft(Watch("w", rules=(replace(GONE, condition=both),)), images={"gone": WINE}),

@@ -327,6 +327,8 @@ def _read(file: Path) -> watch_pb2.Watch:
     try:
         values = json.loads(file.read_text(encoding="utf-8-sig"))
         _fill(values, file.parent)
+        if not isinstance(values, dict):
+            raise ValueError(type(values).__name__)
         return json_format.ParseDict(values, watch_pb2.Watch())
     except (ValueError, RecursionError, json_format.ParseError) as error:
         raise FileRefused(
