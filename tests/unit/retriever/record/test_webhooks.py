@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from retriever.domain.deliveries import DeliveryStep, Lane, LaneState
 from retriever.domain.errors import WebhookExists, WebhookNotFound, WebhooksFull
 from retriever.domain.webhooks import MOST_WEBHOOKS, Webhook, WebhookSecret
 from retriever.record import Record
+from retriever.record.tables import webhook_lanes
 from servicekit.sql import Database
 from tests.fakes.watch_alerts import made_alert, raise_alert
 from tests.stores import each_engine
@@ -104,6 +106,21 @@ async def test_lanes_are_due_at_their_time_and_those_that_wait_too_long_now(
         "x",
         90,
     )
+
+
+async def test_a_deleted_watch_leaves_no_failure(record: Record, db: Database) -> None:
+    await record.create_webhook("default", HOOK)
+    await raise_alert(db, "shelf")
+    found = await record.next_delivery(lane("shelf"))
+    assert found is not None
+    await record.settle_delivery(found, DeliveryStep.RETRIED, LaneState(1, 90, "x"))
+    assert (await record.webhook_states("default"))[0].failing_watches == 1
+    assert await record.delete_watch("default", "shelf")
+    assert (await record.webhook_states("default"))[0].failing_watches == 0
+    assert await due(record) == []
+    await record.drop_dead_letters(0)
+    count = sa.select(sa.func.count()).select_from(webhook_lanes)
+    assert await db.read(lambda connection: connection.execute(count).scalar()) == 0
 
 
 async def test_a_webhook_gets_alerts_of_its_watches_only(record: Record, db: Database) -> None:

@@ -59,7 +59,8 @@ class DeliveryRecord(Protocol):
         webhook was deleted, or the lane is past this alert."""
 
     async def drop_dead_letters(self, before_micros: int) -> int:
-        """Delete dead letters of before a time. Return their number."""
+        """Delete dead letters of before a time, and lanes of watches that were deleted. Return the
+        number of dead letters."""
 
 
 class Answer(Protocol):

@@ -238,8 +238,11 @@ def replay(
 
 
 def drop_dead_letters(connection: Connection, before: int) -> int:
-    """Delete dead letters of before a time. Return their number."""
-    c = webhook_dead_letters.c
+    """Delete dead letters of before a time, and lanes of watches that were deleted. Return the
+    number of dead letters."""
+    c, lanes = webhook_dead_letters.c, webhook_lanes.c
+    watch = statements.on(watches, catalog_id=lanes.catalog_id, watch_id=lanes.watch_id)
+    connection.execute(sa.delete(webhook_lanes).where(~sa.exists().where(watch)))
     old = sa.delete(webhook_dead_letters).where(c.create_time < before, c.replay_time == 0)
     return connection.execute(old).rowcount
 

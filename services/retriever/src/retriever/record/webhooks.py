@@ -12,10 +12,23 @@ from retriever.domain.errors import WebhookExists, WebhookNotFound, WebhooksFull
 from retriever.domain.webhooks import MOST_WEBHOOKS, Webhook, WebhookSecret, WebhookState
 from retriever.record import statements
 from retriever.record.session import Session
-from retriever.record.tables import webhook_dead_letters, webhook_lanes, webhooks
+from retriever.record.tables import (
+    watch_alerts,
+    webhook_dead_letters,
+    webhook_lanes,
+    webhooks,
+)
 
 _OF_WEBHOOK = (webhook_lanes, webhook_dead_letters, webhooks)
-_FAILING = webhook_lanes.c.attempts > 0
+_FAILING = sa.and_(
+    webhook_lanes.c.attempts > 0,
+    sa.exists().where(
+        watch_alerts.c.catalog_id == webhook_lanes.c.catalog_id,
+        watch_alerts.c.watch_id == webhook_lanes.c.watch_id,
+        watch_alerts.c.sequence > webhook_lanes.c.sequence,
+    ),
+)
+"""Lanes whose next alert has failed. Those whose last alert became a dead letter have none."""
 
 
 def create_webhook(
