@@ -42,7 +42,7 @@ class Webhook(google.protobuf.message.Message):
     uri: builtins.str
     """Address, up to 2,048 characters."""
     failing_watch_count: builtins.int
-    """Watches whose last attempt failed. 0: no delivery fails."""
+    """Watches with an alert whose last attempt failed. 0: no delivery fails."""
     attempt_count: builtins.int
     """Failed attempts in a row, of the watch with most."""
     failure: builtins.str
