@@ -33,6 +33,7 @@ PAGES = {
     "private_counts": PRIVATE_COUNTS,
     "sizes": PERFORMANCE,
     "suggest": SUGGEST,
+    "deliveries": ROOT / "docs" / "research" / "deliveries.md",
     "corrections": ROOT / "docs" / "research" / "texts.md",
 }
 """Page of each bench's tables."""

@@ -75,7 +75,7 @@ class WebhookSettings(ServiceSettings):
     """Maximum number of concurrent attempts. As many more are made to receivers whose last attempt
     failed, so that these do not hold up others."""
 
-    webhook_per_host: int = Field(default=4, ge=1, le=1024)
+    webhook_per_host: int = Field(default=16, ge=1, le=1024)
     """Of these, maximum number to one host."""
 
     def unsafe(self) -> Iterator[str]:

@@ -242,6 +242,24 @@ def test_receivers_that_hang_do_not_hold_up_others() -> None:
     virtual_time.run(work())
 
 
+def test_a_webhook_that_hangs_leaves_permits_to_others_of_its_host() -> None:
+    async def work() -> None:
+        alerts, steady, retrying = Alerts(), Receivers(), Receivers()
+        steady.places = asyncio.Semaphore(5)  # those of the host
+        alerts.add("slow")
+        alerts.add("quick")
+        steady.acts["slow"] = retrying.acts["slow"] = _hang
+        for watch in range(100):
+            alerts.raise_alert("slow", f"watch{watch}")
+        alerts.raise_alert("quick")
+        await delivering(deliverer(alerts, steady, retrying), 100)
+        assert len(steady.of("quick")) == 1
+        assert len(steady.of("slow")) == 4  # then it counts as failing
+        assert retrying.of("slow")
+
+    virtual_time.run(work())
+
+
 def test_an_address_that_points_inside_is_a_failure_like_another() -> None:
     async def work() -> None:
         alerts, receivers = Alerts(), Receivers()

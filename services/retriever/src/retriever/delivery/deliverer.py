@@ -1,8 +1,8 @@
 """Delivers alerts to webhooks: at least once, in order within a lane, lanes side by side.
 
 A delivery is stored as done after the receiver accepted it, so one that was in progress when its
-process died is made again. Lanes whose receiver failed last wait for permits of their own, so that
-receivers that hang do not hold up others.
+process died is made again. A webhook makes few attempts at a time, and after a failure waits for
+permits of its own, so that receivers that hang do not hold up others.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import contextlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from prometheus_client import Counter, Histogram
 
@@ -42,6 +43,8 @@ FAILED_SECONDS = 1.0
 """Seconds until another attempt while the record does not answer."""
 MOST_LANES = 5_000
 """Lanes that deliver, or wait for a permit, at a time."""
+AT_A_TIME = 4
+"""Concurrent attempts to one webhook."""
 TIDY_SECONDS = 3_600.0
 DEAD_LETTER_DAYS = 30
 """Days for which dead letters are kept."""
@@ -78,6 +81,10 @@ class Deliverer:
     _busy: set[Lane] = field(default_factory=set)
     _failing: set[tuple[str, str]] = field(default_factory=set)
     """Catalog and id of webhooks whose last attempt failed."""
+    _places: WeakValueDictionary[tuple[str, str], asyncio.Semaphore] = field(
+        default_factory=WeakValueDictionary
+    )
+    """Permits of webhooks, while attempts hold or await them."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -157,9 +164,12 @@ class Deliverer:
         lane, webhook = delivery.lane, delivery.webhook
         if webhooks.secret_bytes(webhook.secrets[0], *_about(lane), self.keys()) is None:
             return AttemptOutcome("RETRIEVER_WEBHOOK_KEYS_FILE lacks the key of its secret")
-        failing = delivery.state.attempts or _about(lane) in self._failing
-        outcome = await self._post(self.retrying if failing else self.steady, delivery)
-        (self._failing.add if outcome.failure else self._failing.discard)(_about(lane))
+        about = _about(lane)
+        async with self._places.setdefault(about, asyncio.Semaphore(AT_A_TIME)):
+            # Looked up with the permit: others may have failed meanwhile.
+            failing = delivery.state.attempts or about in self._failing
+            outcome = await self._post(self.retrying if failing else self.steady, delivery)
+            (self._failing.add if outcome.failure else self._failing.discard)(about)
         return outcome
 
     async def _post(self, sender: Post, delivery: Delivery) -> AttemptOutcome:
