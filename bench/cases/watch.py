@@ -1,8 +1,8 @@
 """Watches on made streams of frames: lasting changes, false alerts, and processor time.
 
-A stream shows three bottles on a shelf, with changing light, noise of the sensor, vibration, and hands
-that pass. Known changes follow one another. Frames go through the product's own code, without its
-services: decoding and cutting, the model, the rules, and the state as the record has it.
+A stream shows three bottles on a shelf, with changing light, noise of the sensor, vibration, and
+hands that pass. Known changes follow one another. Frames go through the product's own code, without
+its services: decoding and cutting, the model, the rules, and the state as the record has it.
 """
 
 import io
@@ -344,9 +344,7 @@ def _result(outcomes: Sequence[StreamOutcome]) -> BenchResult:
     )
 
 
-def _changes(
-    late: dict[Change, list[int]], outcomes: Sequence[StreamOutcome]
-) -> BenchTable:
+def _changes(late: dict[Change, list[int]], outcomes: Sequence[StreamOutcome]) -> BenchTable:
     rows = [
         (
             change.value,
@@ -356,15 +354,16 @@ def _changes(
         )
         for change, found in late.items()
     ]
+    alerts = sum(each.alerts for each in outcomes)
+    false = sum(each.false for each in outcomes)
     return BenchTable(
         "Alerts of known changes",
         ("change", "starts and ends expected", "found", "frames after the debounce"),
         tuple(rows),
-        f"{STREAMS} streams of {FRAMES:,} frames of {WIDTH} × {HEIGHT} pixels, one a second, each change for {LASTS}"
-        " seconds, default times of rules (debounce 10 s). Light changes by a half, the sensor has"
-        " noise, the camera shakes by a pixel, hands pass in 2% of the frames."
-        f" {sum(each.alerts for each in outcomes)} alerts in all, {sum(each.false for each in outcomes)}"
-        " of them false.",
+        f"{STREAMS} streams of {FRAMES:,} frames of {WIDTH} × {HEIGHT} pixels, one a second; each"
+        f" change lasts {LASTS} seconds; rules have their default times (debounce 10 s). Light changes"
+        " by half, the sensor has noise, the camera shakes by a pixel, hands pass in 2% of the frames."
+        f" {alerts} alerts in all, {false} of them false.",
         section=None,
     )
 
