@@ -360,9 +360,10 @@ def _changes(late: dict[Change, list[int]], outcomes: Sequence[StreamOutcome]) -
         "Alerts of known changes",
         ("change", "starts and ends expected", "found", "frames after the debounce"),
         tuple(rows),
-        f"{STREAMS} streams of {FRAMES:,} frames of {WIDTH} × {HEIGHT} pixels, one a second; each"
-        f" change lasts {LASTS} seconds; rules have their default times (debounce 10 s). Light changes"
-        " by half, the sensor has noise, the camera shakes by a pixel, hands pass in 2% of the frames."
+        f"{STREAMS} streams of {FRAMES:,} frames of {WIDTH} × {HEIGHT} pixels, one a second. Each"
+        f" change lasts {LASTS} seconds. Rules have their default times (debounce 10 s). Light"
+        " changes by half, the sensor has noise, the camera shakes by a pixel, and hands pass in 2%"
+        " of the frames."
         f" {alerts} alerts in all, {false} of them false.",
         section=None,
     )
