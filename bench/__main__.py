@@ -66,6 +66,7 @@ from bench.cases import (
     suggest,
     texts,
     training,
+    watch,
     watchdog,
 )
 from bench.cases.drill import DrillFailed
@@ -104,6 +105,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     "exposure": exposure.run,
     "faces": faces.run,
     "labels": labels.run,
+    "watch": watch.run,
     "extras": extras.run,
     "experiments": experiments.run,
     "feedback": feedback.run,

@@ -27,6 +27,7 @@ PAGES = {
     "exposure": FAIRNESS,
     "faces": EMBEDDER,
     "labels": ROOT / "docs" / "research" / "labels.md",
+    "watch": ROOT / "docs" / "research" / "watch.md",
     "gpu": EMBEDDER,
     "new_pods": NEW_PODS,
     "objectives": ROOT / "docs" / "research" / "objectives.md",

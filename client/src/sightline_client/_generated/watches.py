@@ -46,7 +46,8 @@ class SyncWatchCalls(SyncConnected):
     def list_alerts(
         self, *, watch_id: str = "", page_size: int = 100, timeout: float | None = None
     ) -> Iterator[Alert]:
-        """Yield alerts, newest first. ``watch_id``: "" = of all watches."""
+        """Yield alerts, newest first. ``watch_id``: "" = of all watches. ``page_size``: alerts of
+        one call, 1 to 1,000."""
         return self._loop.iterate(
             self._client.list_alerts(watch_id=watch_id, page_size=page_size, timeout=timeout)
         )

@@ -69,7 +69,8 @@ class WatchCalls(Connected):
     async def list_alerts(
         self, *, watch_id: str = "", page_size: int = 100, timeout: float | None = None
     ) -> AsyncIterator[Alert]:
-        """Yield alerts, newest first. ``watch_id``: "" = of all watches."""
+        """Yield alerts, newest first. ``watch_id``: "" = of all watches. ``page_size``: alerts of
+        one call, 1 to 1,000."""
         with to_wire.sendable("request"):
             request = pb.ListAlertsRequest(
                 catalog_id=self.catalog, watch_id=watch_id, page_size=page_size

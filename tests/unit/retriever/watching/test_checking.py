@@ -180,6 +180,16 @@ def test_a_frame_unlike_those_of_its_hour_is_unusual() -> None:
     assert camera.see_vectors(still()) == ENDED
 
 
+def test_passers_by_do_not_make_everything_usual() -> None:
+    noise = np.random.default_rng(9)
+    camera = Camera(watch(UnusualCondition(min_frames=50), hold=SECOND))
+    for number in range(300):
+        vector = WINE + 0.02 * noise.standard_normal(DIMENSION).astype(np.float32)
+        still = np.asarray(vector / np.linalg.norm(vector), np.float32)
+        assert camera.see_vectors(like(0.3) if number % 20 == 7 else still) == []
+    assert [camera.see(0.7) for _ in range(4)].count(STARTED) == 1
+
+
 def test_what_is_usual_is_learned_anew_in_another_space() -> None:
     camera = Camera(watch(UnusualCondition(min_frames=20)))
     for _ in range(30):

@@ -325,11 +325,10 @@ def _frames(folder: Path) -> list[Path]:
 def _read(file: Path) -> watch_pb2.Watch:
     """Return the watch of a file."""
     try:
-        values = json.loads(file.read_text(encoding="utf-8-sig"))
+        # As the value of a key, so that anything but an object is rejected.
+        values = {"watch": json.loads(file.read_text(encoding="utf-8-sig"))}
         _fill(values, file.parent)
-        if not isinstance(values, dict):
-            raise ValueError(type(values).__name__)
-        return json_format.ParseDict(values, watch_pb2.Watch())
+        return json_format.ParseDict(values, pb.CreateWatchRequest()).watch
     except (ValueError, RecursionError, json_format.ParseError) as error:
         raise FileRefused(
             _("{file} is not a watch: {error}", file=file, error=plain(str(error))),

@@ -41,6 +41,8 @@ AHEAD: Final = 300 * SECOND
 """Most that the time of a frame may be ahead, in microseconds."""
 ATTEMPTS: Final = 5
 """Attempts to store frames while other processes store frames of the same watch."""
+MOST_KNOWN: Final = 1_000
+"""Photos that rules look for whose vectors are kept in memory."""
 FRAME_BOX: Final = WatchBox(0.0, 0.0, 1.0, 1.0)
 
 FRAMES = Counter(
@@ -112,6 +114,8 @@ class FrameChecks:
     private: PrivateFrames
     clock: Callable[[], int]
     """Microseconds since 1970 (UTC)."""
+    known: dict[tuple[str, str, str], Sequence[Floats]] = field(default_factory=dict)
+    """Vectors of photos that rules look for, by catalog, photo and version of the space."""
     _queues: dict[tuple[str, str], _Queue] = field(default_factory=dict)
 
     async def check(
@@ -248,26 +252,35 @@ class _Measurements:
     async def _references(self, watch: Watch) -> tuple[References, str]:
         """Return the vectors of what rules look for, and their version; empty: the default one."""
         targets = {rule.target for rule in watch.rules if rule.target is not None}
-        generation = None
-        if any(target.product_id for target in targets):
-            snapshot = await self.checks.record.generation_snapshot(self.catalog_id, SPACE)
-            generation = None if snapshot is None else snapshot.generation
-        version = "" if generation is None else generation.space_version
+        if not targets:
+            return {}, ""
+        snapshot = await self.checks.record.generation_snapshot(self.catalog_id, SPACE)
+        version = "" if snapshot is None else snapshot.generation.space_version
         found = dict[WatchTarget, Sequence[Floats]]()
         for target in sorted(targets, key=repr):
             if target.image_id:
-                photos, embedder = self.checks.photos, self.checks.embedder
-                data = await photos.get(self.catalog_id, target.image_id)
-                # Reduced as parts of frames are.
-                _, cut = await photos.measure_frame(self.catalog_id, data, [FRAME_BOX])
-                version, vectors = await embedder.embed_parts(self.catalog_id, cut, version)
-                found[target] = vectors
-                self.embedded += 1
-            elif generation is not None:
+                version, found[target] = await self._of_photo(target.image_id, version)
+            elif snapshot is not None:
                 found[target] = await self.checks.record.product_vectors(
-                    generation, target.product_id
+                    snapshot.generation, target.product_id
                 )
         return found, version
+
+    async def _of_photo(self, image_id: str, version: str) -> tuple[str, Sequence[Floats]]:
+        """Return the vectors of a photo that a rule looks for, and their version."""
+        key = self.catalog_id, image_id, version
+        if version and (known := self.checks.known.get(key)):
+            return version, known
+        photos = self.checks.photos
+        data = await photos.get(self.catalog_id, image_id)
+        # Reduced as parts of frames are.
+        _, cut = await photos.measure_frame(self.catalog_id, data, [FRAME_BOX])
+        version, vectors = await self.checks.embedder.embed_parts(self.catalog_id, cut, version)
+        self.embedded += 1
+        if len(self.checks.known) >= MOST_KNOWN:
+            del self.checks.known[next(iter(self.checks.known))]
+        self.checks.known[self.catalog_id, image_id, version] = vectors
+        return version, vectors
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ SLOWLY: Final = 0.05
 """Weight of an unusual frame in the means, so that a lasting change becomes usual in the end."""
 LEAST_DEVIATION: Final = 0.002
 """Least standard deviation of distances that is assumed: a still scene has hardly any."""
+CLIPPED: Final = 3.0
+"""Standard deviations from which a distance counts as no farther when deviations are learned."""
 ALL_HOURS: Final = 24
 """Key of the frames of all hours."""
 HOUR: Final = 3_600 * SECOND
@@ -68,7 +70,9 @@ def _with(known: UsualHour, vector: Floats, weight: float) -> UsualHour:
     rate = weight / min(known.frames + 1, MEMORY)
     distance = _distance(known, vector)
     mean = np.asarray(known.mean) + rate * (vector - np.asarray(known.mean))
-    delta = distance - known.distance
+    # A passer-by is far away, and must not make everything usual.
+    spread = max(sqrt(known.variance), LEAST_DEVIATION)
+    delta = min(distance - known.distance, CLIPPED * spread)
     return replace(
         known,
         frames=known.frames + 1,
