@@ -8,6 +8,7 @@ from sightline.gateway.v1 import (
     catalog_service_pb2,
     recommendation_service_pb2,
     user_event_service_pb2,
+    watch_service_pb2,
 )
 from sightline_client.transport.calls import Calls
 
@@ -17,6 +18,7 @@ SERVICES = {
     "jobs": job_service_pb2,
     "recommendation": recommendation_service_pb2,
     "events": user_event_service_pb2,
+    "watches": watch_service_pb2,
 }
 METHODS = [
     (name, method.name)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -27,6 +29,7 @@ from sightline_client import (
     WatchRule,
     WatchTarget,
 )
+from sightline_client.cli.commands import watch as watch_command
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import status
 from tests.fakes.gateway_watches import IMAGE_ID
@@ -77,13 +80,13 @@ async def test_watches_are_created_changed_and_deleted(
 async def test_frames_are_sent_with_their_times(
     client: SightlineClient, gateway: FakeGateway
 ) -> None:
-    time = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    answer = await client.send_frames("shelf", [WatchFrame(b"one", time), WatchFrame(b"two")])
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    answer = await client.send_frames("shelf", [WatchFrame(b"one", noon), WatchFrame(b"two")])
     assert [each.outcome for each in answer.results] == [FrameOutcome.PROCESSED] * 2
     assert answer.alerts[0].kind is AlertKind.STARTED
     (sent,) = gateway.requests["SendFrames"]
     assert [each.HasField("frame_time") for each in sent.frames] == [True, False]
-    assert sent.frames[0].frame_time.ToDatetime(UTC) == time
+    assert sent.frames[0].frame_time.ToDatetime(UTC) == noon
 
 
 async def test_alerts_are_listed_and_followed(
@@ -185,3 +188,40 @@ def test_alerts_are_shown_followed_and_saved(
     photo = tmp_path / "now.jpg"
     assert "7 bytes" in line("watch", "photo", IMAGE_ID, str(photo)).stdout
     assert photo.read_bytes() == b"a frame"
+
+
+def test_photos_are_sent_as_they_appear(
+    line: Line, gateway: FakeGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the watch is gone. A photo is sent again while the suite does not answer."""
+    monkeypatch.setattr(watch_command, "LOOK_SECONDS", 0.02)
+    (tmp_path / "old.jpg").write_bytes(b"old")
+    down = status(code_pb2.UNAVAILABLE, "draining", reason="DRAINING")
+    gateway.fail("SendFrames", *[down] * 5)  # the client itself tries again four times
+    gone = status(code_pb2.NOT_FOUND, "no such watch", reason="WATCH_NOT_FOUND")
+    gateway.after["SendFrames"] = (7, gone)
+
+    def camera() -> None:
+        for name in ("1.jpg", "2.jpg", "3.jpg"):
+            (tmp_path / name).write_bytes(name.encode())
+            time.sleep(0.2)
+
+    taking, look = Thread(target=camera), watch_command._photos
+
+    def first_look(folder: Path) -> list[Path]:
+        """Let the camera begin after the command has seen which photos are there."""
+        found = look(folder)
+        if not taking.ident:
+            taking.start()
+        return found
+
+    monkeypatch.setattr(watch_command, "_photos", first_look)
+    done = line("watch", "folder", "shelf", str(tmp_path))
+    taking.join()
+    assert done.exit_code == 1
+    assert "WATCH_NOT_FOUND" in done.stderr
+    assert done.stdout.count("shelf/gone STARTED wine-1") == 2
+    sent = [each.frames[0] for each in gateway.requests["SendFrames"]]
+    assert {frame.image for frame in sent} == {b"1.jpg", b"2.jpg", b"3.jpg"}
+    first = datetime.fromtimestamp((tmp_path / "1.jpg").stat().st_mtime, UTC)
+    assert abs(sent[0].frame_time.ToDatetime(UTC) - first) < timedelta(milliseconds=1)

@@ -14,7 +14,7 @@ from gateway.clients.peer_calls import PeerCaller
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.model.causes import Peer
-from gateway.servicer import admin, catalog, events
+from gateway.servicer import admin, catalog, events, watches
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.list_tokens import GOOD_MICROS
 from gateway.servicer.passthrough import ROUTES, Passthrough, PublicRoute
@@ -31,7 +31,8 @@ from sightline.retriever.v1 import product_service_pb2
 from tests.fakes.toml import parsed
 
 SERVICES = {
-    service.full_name: service for service in (admin.SERVICE, catalog.SERVICE, events.SERVICE)
+    service.full_name: service
+    for service in (admin.SERVICE, catalog.SERVICE, events.SERVICE, watches.SERVICE)
 }
 HERE = {
     "sightline.gateway.v1.AdminService": {
@@ -49,6 +50,7 @@ HERE = {
     },
     "sightline.gateway.v1.CatalogService": {"GetProduct", "ListProducts", "GetImage"},
     "sightline.gateway.v1.UserEventService": {"WriteEvents", "CreateVisitor", "MergeShopper"},
+    "sightline.gateway.v1.WatchService": {"WatchAlerts"},
 }
 """Calls with code of their own."""
 ROUTED = [
@@ -123,6 +125,9 @@ def served(channels: dict[Peer, Any], once: FakeChannel | None = None) -> dict[s
             catalogs, passthrough, *ways[Peer.RETRIEVER], open_keys, prices=RequestPrices()
         ),
         events.SERVICE.full_name: events.UserEventServicer(catalogs, passthrough, open_keys),
+        watches.SERVICE.full_name: watches.WatchProxyServicer(
+            catalogs, passthrough, *ways[Peer.RETRIEVER], prices=RequestPrices()
+        ),
     }
 
 

@@ -74,6 +74,8 @@ class Alerts:
     async def next_delivery(self, lane: Lane) -> Delivery | None:
         if self.down:
             raise StoreUnavailable
+        if lane.watch_id == "unreadable":
+            raise ValueError("a field is missing")
         if not self.waiting[lane] or lane.webhook_id not in self.hooks:
             return None
         alert = self.waiting[lane][0]
@@ -316,6 +318,18 @@ def test_while_the_record_is_down_nothing_is_lost_and_afterwards_all_is_delivere
         alerts.down = False
         await task
         assert len(set(receivers.of("ops"))) == 3
+
+    virtual_time.run(work())
+
+
+def test_an_alert_of_a_later_release_holds_up_its_own_watch_only() -> None:
+    async def work() -> None:
+        alerts, receivers = Alerts(), Receivers()
+        alerts.add("ops")
+        alerts.raise_alert("ops", "unreadable")
+        alerts.raise_alert("ops", "shelf")
+        await delivering(deliverer(alerts, receivers), 300)
+        assert len(receivers.of("ops")) == 1
 
     virtual_time.run(work())
 

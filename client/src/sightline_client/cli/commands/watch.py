@@ -1,5 +1,6 @@
 """``sightline watch``"""
 
+import asyncio
 import base64
 import json
 from collections import Counter
@@ -22,8 +23,9 @@ from sightline_client.cli.language import _
 from sightline_client.cli.show.tables import add, grid, plain
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
+from sightline_client.errors import DeadlineExceeded, Unavailable
 from sightline_client.files.model import FileRefused
-from sightline_client.values.watches import Alert, FrameOutcome, FramesAnswer, Watch
+from sightline_client.values.watches import Alert, FrameOutcome, FramesAnswer, Watch, WatchFrame
 
 app = Commands(
     no_args_is_help=True,
@@ -35,6 +37,8 @@ MOST_BYTES = 10 * 2**20
 BATCH, BATCH_BYTES = 8, 30 * 2**20
 """Frames, and their bytes, of one call."""
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".tif", ".tiff", ".bmp")
+LOOK_SECONDS = 1.0
+"""Seconds between two looks at a folder."""
 IMAGE_FILE = "image_file"
 """Key of a target: path of its photo, relative to the file of the watch."""
 
@@ -166,6 +170,29 @@ def send(
 
 
 @app.command()
+def folder(
+    *,
+    watch: WatchId,
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER", exists=True, file_okay=False, help="Folder that the camera fills."
+        ),
+    ],
+    suite: Suite = LONG,
+) -> None:
+    """Send the photos that a camera writes into a folder, as they appear, until Ctrl-C.
+
+    A photo that is there already is not sent. The time of a frame is that of its file.
+
+    [bold]Example[/bold]
+
+      sightline watch folder shelf /srv/camera
+    """
+    suite.run(lambda client: _send_new(client, watch, folder, suite))
+
+
+@app.command()
 def alerts(
     *,
     watch: OfWatch = "",
@@ -224,14 +251,61 @@ def delete(*, watch: WatchId, suite: Suite) -> None:
     )
 
 
+async def _send_new(client: SightlineClient, watch: str, folder: Path, suite: Suite) -> None:
+    """Send the photos that appear in a folder, once their size no longer changes."""
+    done = set(_photos(folder))
+    sizes = dict[Path, int]()
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        found = {file: file.stat().st_size for file in _photos(folder) if file not in done}
+        whole = [file for file, size in found.items() if size and sizes.get(file) == size]
+        sizes = found
+        for file in sorted(whole, key=lambda each: (each.stat().st_mtime_ns, each.name))[:BATCH]:
+            if await _is_sent(client, watch, file, suite):
+                done.add(file)
+
+
+async def _is_sent(client: SightlineClient, watch: str, file: Path, suite: Suite) -> bool:
+    """Send a photo and print its alerts. Return False if the suite does not answer: it is sent
+    again."""
+    frame = _frame_of(file)
+    if frame is None:
+        running.say(_("{file} has more than 10 MiB", file=file))
+        return True
+    try:
+        answer = await client.send_frames(watch, [frame], timeout=suite.timeout)
+    except (Unavailable, DeadlineExceeded) as error:
+        running.say(str(error))
+        return False
+    for result in answer.results:
+        if result.status is not None:
+            running.say(f"{file.name}: {result.status}")
+    for alert in answer.alerts:
+        _print(alert, {"alert": _facts(alert)}, suite)
+    return True
+
+
+def _frame_of(file: Path) -> WatchFrame | None:
+    """Return the frame of a file; None: it is too large."""
+    facts = file.stat()
+    if facts.st_size > MOST_BYTES:
+        return None
+    return WatchFrame(file.read_bytes(), datetime.fromtimestamp(facts.st_mtime, UTC))
+
+
+def _print(alert: Alert, facts: dict[str, Any], suite: Suite) -> None:
+    """Print an alert as a line, or as a line of JSON."""
+    if suite.json:
+        typer.echo(running.as_json(facts))
+    else:
+        running.show(Text(_line(alert)), whole_lines=True)
+
+
 async def _follow(client: SightlineClient, watch: str, suite: Suite) -> None:
     """Print alerts, a line each, as they are stored."""
     async for each in client.watch_alerts(watch_id=watch):
-        if suite.json:
-            facts = {"alert": _facts(each.alert), "resumeToken": each.resume_token}
-            typer.echo(running.as_json(facts))
-        else:
-            running.show(Text(_line(each.alert)), whole_lines=True)
+        facts = {"alert": _facts(each.alert), "resumeToken": each.resume_token}
+        _print(each.alert, facts, suite)
 
 
 def _facts(alert: Alert) -> dict[str, Any]:
@@ -308,8 +382,13 @@ def _batches(files: Sequence[Path]) -> list[list[int]]:
     return batches
 
 
+def _photos(folder: Path) -> list[Path]:
+    """Return the photos of a folder by their names."""
+    return sorted(each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES)
+
+
 def _frames(folder: Path) -> list[Path]:
-    found = sorted(each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES)
+    found = _photos(folder)
     if not found:
         raise FileRefused(
             _("{folder} has no photos", folder=folder), _("Give a folder of JPEG or PNG files.")
@@ -325,15 +404,21 @@ def _frames(folder: Path) -> list[Path]:
 def _read(file: Path) -> watch_pb2.Watch:
     """Return the watch of a file."""
     try:
-        # As the value of a key, so that anything but an object is rejected.
-        values = {"watch": json.loads(file.read_text(encoding="utf-8-sig"))}
+        values = _object(json.loads(file.read_text(encoding="utf-8-sig")))
         _fill(values, file.parent)
-        return json_format.ParseDict(values, pb.CreateWatchRequest()).watch
+        return json_format.ParseDict(values, watch_pb2.Watch())
     except (ValueError, RecursionError, json_format.ParseError) as error:
         raise FileRefused(
             _("{file} is not a watch: {error}", file=file, error=plain(str(error))),
             _("See docs/integrate/watch.md for an example."),
         ) from error
+
+
+def _object(values: Any) -> dict[str, Any]:
+    """Return a JSON object. ParseError for any other value, which a message would ignore."""
+    if not isinstance(values, dict):
+        raise json_format.ParseError("{…} is expected")
+    return values
 
 
 def _fill(values: Any, folder: Path) -> None:

@@ -41,6 +41,8 @@ LEAST_SECONDS = 0.1
 """Seconds between two looks at least: many commits cause few."""
 FAILED_SECONDS = 1.0
 """Seconds until another attempt while the record does not answer."""
+UNREADABLE_SECONDS = 60.0
+"""Seconds until another attempt to read an alert that this release can't read."""
 MOST_LANES = 5_000
 """Lanes that deliver, or wait for a permit, at a time."""
 AT_A_TIME = 4
@@ -130,6 +132,9 @@ class Deliverer:
         except ServiceError as error:  # the record does not answer
             log.warning("delivery not stored", catalog=lane.catalog_id, reason=error.reason)
             await asyncio.sleep(FAILED_SECONDS)
+        except ValueError:  # stored by a later release, which this one was put in place of
+            log.exception("alert not readable", catalog=lane.catalog_id, watch=lane.watch_id)
+            await asyncio.sleep(UNREADABLE_SECONDS)
         finally:
             self._busy.discard(lane)
             self._wake.set()
