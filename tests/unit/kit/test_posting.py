@@ -156,6 +156,7 @@ async def test_a_receiver_that_sends_no_http_or_no_end_costs_no_memory(web: Fake
     assert (await send(poster(web), web, "/endless")).accepted
 
 
+@pytest.mark.slow
 async def test_waiting_for_a_permit_is_no_failure_of_the_receiver(web: FakeWeb) -> None:
     async def late(writer: Writer) -> None:
         await asyncio.sleep(0.3)
