@@ -31,6 +31,7 @@ from retriever.domain.watch_json import dumped_state, loaded_state
 from retriever.domain.watch_state import FrameFacts, WatchState
 from retriever.domain.watches import (
     DEFAULT_HOLD,
+    PHOTO_SIMILARITY,
     SECOND,
     Alert,
     AlertKind,
@@ -253,7 +254,10 @@ def _watch(scene: Scene) -> tuple[Watch, References]:
         )
         for name, (left, top) in PLACES.items()
     )
-    one, two, other = [WatchTarget(image_id=name) for name in ("one", "two", "other")]
+    one, two, other = [
+        WatchTarget(image_id=name, min_similarity=PHOTO_SIMILARITY)
+        for name in ("one", "two", "other")
+    ]
     gone, appears = Direction.GONE, Direction.APPEARS
     watch = Watch(
         "shelf",

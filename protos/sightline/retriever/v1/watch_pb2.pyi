@@ -231,7 +231,9 @@ class WatchTarget(google.protobuf.message.Message):
     image_id: builtins.str
     """Id of the photo. Set by the service."""
     min_similarity: builtins.float
-    """Similarity (cosine) from which a part of the frame shows the target, 0.05 to 1. Default: 0.6."""
+    """Similarity (cosine) from which a part of the frame shows the target, 0.05 to 1. Default: 0.6 for a
+    product, 0.75 for a photo.
+    """
     def __init__(
         self,
         *,

@@ -155,6 +155,15 @@ def test_a_frame_that_comes_again_is_frozen() -> None:
     assert camera.see() == ENDED
 
 
+def test_a_frozen_picture_hides_what_happens() -> None:
+    camera = Camera(watch(PresenceCondition(TARGET, Direction.GONE), hold=3 * SECOND))
+    hand = facts(77)
+    camera.see(0.9)
+    for _ in range(9):
+        assert camera.see(0.1, of=hand) == []
+    assert camera.known[2:] == [False] * 8
+
+
 def test_a_frame_less_sharp_than_before_is_blurred() -> None:
     camera = Camera(watch(FaultCondition(Fault.BLURRED)))
     for _ in range(20):

@@ -21,7 +21,10 @@ MOST_COMPARED: Final = 64
 LEAST_SIDE: Final = 0.02
 MOST_HOLD, MOST_COOL_DOWN = 7 * DAY, 30 * DAY
 MOST_OFFSET: Final = 840
-DEFAULT_SIMILARITY, DEFAULT_DEVIATIONS, DEFAULT_FRAMES = 0.6, 10.0, 100
+PRODUCT_SIMILARITY, PHOTO_SIMILARITY = 0.6, 0.75
+"""Default similarities: a photo that the camera took is much more like its frames than the photos
+of a catalog, and so are other goods of its kind."""
+DEFAULT_DEVIATIONS, DEFAULT_FRAMES = 10.0, 100
 DEFAULT_HOLD, DEFAULT_COOL_DOWN = 10 * SECOND, 300 * SECOND
 WHOLE: Final = ""
 """Stands for the whole frame among the ids of regions."""
@@ -75,7 +78,7 @@ class WatchTarget:
 
     product_id: str = ""
     image_id: str = ""
-    min_similarity: float = DEFAULT_SIMILARITY
+    min_similarity: float = PRODUCT_SIMILARITY
 
 
 @dataclass(frozen=True, slots=True)

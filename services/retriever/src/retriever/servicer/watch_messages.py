@@ -184,7 +184,9 @@ def _condition(message: pb.WatchRule, path: str) -> domain.Condition:
 def _target(message: pb.WatchTarget) -> domain.WatchTarget:
     # New photos replace the former one, whose id callers send back.
     kept = "" if message.image else message.image_id
-    similarity = message.min_similarity or domain.DEFAULT_SIMILARITY
+    is_product = bool(message.product_id)
+    default = domain.PRODUCT_SIMILARITY if is_product else domain.PHOTO_SIMILARITY
+    similarity = message.min_similarity or default
     return domain.WatchTarget(message.product_id, kept, similarity)
 
 

@@ -93,7 +93,7 @@ def check_frame(
     start or end. `frame`: later than all frames before."""
     share = _sharpness_share(state, frame.facts)
     blurred = share is not None and -share >= BLUR.enter
-    blind = is_dark(frame.facts) or blurred
+    blind = is_dark(frame.facts) or blurred or _is_still(state, frame.facts)
     values = _FrameValues(watch, state, frame, references, share, blind)
     rules, readings, alerts = dict[str, RuleState](), [], []
     for rule in watch.rules:
@@ -230,7 +230,7 @@ class _FrameValues:
                 return state, 0.0, None
             value, level = self.share, BLUR
         else:
-            if len(self.state.cells) != len(facts.cells) or is_dark(facts):
+            if not self.state.cells or is_dark(facts):
                 return state, 0.0, None
             value, level = _difference(self.state.cells, facts.cells), STILL
         # These values are low while the condition holds.
@@ -243,6 +243,11 @@ class _FrameValues:
         before = state.tracks[0] if state.tracks else Track()
         track, compared = follow(before, value, level, smooth=rule.hold > 0)
         return replace(state, tracks=(track,)), compared, track.above
+
+
+def _is_still(state: WatchState, facts: FrameFacts) -> bool:
+    """Return whether a frame is the previous one again, which tells nothing."""
+    return bool(state.cells) and -_difference(state.cells, facts.cells) >= STILL.enter
 
 
 def _difference(before: Sequence[float], after: Sequence[float]) -> float:
