@@ -18,6 +18,7 @@ from bench.cases import (
     compression,
     consistency,
     corrections,
+    deliveries,
     detect,
     diversity,
     duplicates,
@@ -67,6 +68,7 @@ from bench.cases import (
     suggest,
     texts,
     training,
+    watch,
     watchdog,
 )
 from bench.cases.drill import DrillFailed
@@ -101,10 +103,12 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     "detect": detect.run,
     "duplicates": duplicates.run,
     "embedding": embedding.run,
+    "deliveries": deliveries.run,
     "diversity": diversity.run,
     "exposure": exposure.run,
     "faces": faces.run,
     "labels": labels.run,
+    "watch": watch.run,
     "extras": extras.run,
     "experiments": experiments.run,
     "feedback": feedback.run,

@@ -29,12 +29,14 @@ PAGES = {
     "faces": EMBEDDER,
     "inspect": ROOT / "docs" / "research" / "inspect.md",
     "labels": ROOT / "docs" / "research" / "labels.md",
+    "watch": ROOT / "docs" / "research" / "watch.md",
     "gpu": EMBEDDER,
     "new_pods": NEW_PODS,
     "objectives": ROOT / "docs" / "research" / "objectives.md",
     "private_counts": PRIVATE_COUNTS,
     "sizes": PERFORMANCE,
     "suggest": SUGGEST,
+    "deliveries": ROOT / "docs" / "research" / "deliveries.md",
     "corrections": ROOT / "docs" / "research" / "texts.md",
 }
 """Page of each bench's tables."""

@@ -42,6 +42,7 @@ key retriever-backup-keys backups.keys
 key ranker-backup-keys backups.keys
 key embedder-space-keys spaces.keys
 key kafka-keys events.keys
+key webhook-keys webhooks.keys
 # One key for each pair of services that call one another; only these two have it.
 printf -- '---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: peer-keys\n  namespace: %s\n' "$namespace"
 printf '  labels: { app.kubernetes.io/part-of: sightline }\ndata:\n'

@@ -20,7 +20,10 @@ OVERLAYS = sorted(each.parent.name for each in K8S.glob("overlays/*/kustomizatio
 COMPONENTS = sorted(each.parent.name for each in K8S.glob("components/*/kustomization.yaml"))
 WHOLE = ["small", "medium", "staging", "prod", "example"]
 """Overlays that are an installation."""
-LEFT_OUT = ["shared-claims", "spaces", "gpu", "http", "kafka-events", "peers-shared", "agents"]
+LEFT_OUT = [
+    *("shared-claims", "spaces", "gpu", "http", "kafka-events", "peers-shared", "agents"),
+    "webhooks",
+]
 """Components of which no installation has everything."""
 ALONE = {
     "gateway": ["gateway"],

@@ -136,7 +136,7 @@ def test_the_script_makes_every_secret_of_small_and_each_works() -> None:
     wanted = [each for one in Cluster(documents).workloads() for each in references(one)]
     mounted = {name for kind, name, _ in wanted if kind == "Secret"}
     others = {"peer-keys", "retriever-backup-keys", "ranker-backup-keys"}  # of production
-    others |= {"embedder-space-keys", "kafka-keys"}  # of further components
+    others |= {"embedder-space-keys", "kafka-keys", "webhook-keys"}  # of further components
     assert mounted == {name for name, _ in made} - others
     assert secrets(documents) <= set(made)
     for name in ("retriever", "ranker"):
@@ -170,6 +170,7 @@ def test_the_script_makes_keys_as_lines_that_each_reader_takes(tmp_path: Path) -
         ("ranker-backup-keys", "backups.keys"): lambda: signing_keys(file)().sign((), b""),
         ("embedder-space-keys", "spaces.keys"): lambda: signing_keys(file)().sign((), b""),
         ("kafka-keys", "events.keys"): lambda: signing_keys(file)().sign((), b""),
+        ("webhook-keys", "webhooks.keys"): lambda: signing_keys(file)().sign((), b""),
         ("ranker-pseudonym-key", "pseudonym.key"): lambda: load_key(file, create=False).key_id,
         ("triton-control", "key"): lambda: control_key(EmbedderSettings(triton_key_file=file)),
     }

@@ -24,7 +24,10 @@ REGISTRY = "kit/src/servicekit/catalog_list.py"
 REMOVAL = "kit/src/servicekit/catalog_removal.py"
 CALLERS: Mapping[PeerName, tuple[str, ...]] = {
     PeerName.GATEWAY: ("services/gateway/src/gateway", REGISTRY),
-    PeerName.RETRIEVER: ("services/retriever/src/retriever/adapters/face_finder.py",),
+    PeerName.RETRIEVER: (
+        "services/retriever/src/retriever/adapters/face_finder.py",
+        "services/retriever/src/retriever/adapters/frame_embedder.py",
+    ),
     PeerName.RETRIEVER_WORKER: ("services/retriever/src/retriever/adapters/embedder.py",),
     PeerName.RANKER_WORKER: (
         *("services/ranker/src/ranker/adapters/retriever.py", REGISTRY),

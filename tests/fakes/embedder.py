@@ -62,6 +62,8 @@ class FakeEmbedder:
     gives a photo another vector as a shopper's."""
     kinds: list[int] = field(default_factory=list)
     """Kinds of the photos received over the wire."""
+    faces: list[photo_pb2.Box] = field(default_factory=list)
+    """Faces in every photo."""
 
     @property
     def served(self) -> dict[str, int]:
@@ -179,6 +181,12 @@ class FakeEmbedderServicer(embedder_grpc.EmbeddingServiceServicer):
                 for found in await self._embedder.spaces(request.catalog_id)
             ]
         )
+
+    async def FindFaces(
+        self, request: embedder_pb.FindFacesRequest, context: object
+    ) -> embedder_pb.FindFacesResponse:
+        boxes = self._embedder.faces
+        return embedder_pb.FindFacesResponse(faces=[embedder_pb.Face(box=box) for box in boxes])
 
     async def BatchEmbed(
         self, request: embedder_pb.BatchEmbedRequest, context: object

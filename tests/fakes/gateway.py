@@ -31,6 +31,8 @@ from sightline.gateway.v1 import (
     recommendation_service_pb2_grpc,
     user_event_service_pb2,
     user_event_service_pb2_grpc,
+    watch_service_pb2_grpc,
+    webhook_service_pb2_grpc,
 )
 from sightline.ranker.v1 import experiment_service_pb2 as experiments_pb
 from sightline.ranker.v1 import exposure_report_pb2, online_report_pb2
@@ -41,6 +43,8 @@ from tests.fakes import evaluations
 from tests.fakes.gateway_admin import Admin
 from tests.fakes.gateway_catalog import Catalog, FakeImport
 from tests.fakes.gateway_messages import answer, classified, detected, explanation, status, wine
+from tests.fakes.gateway_watches import Watches
+from tests.fakes.gateway_webhooks import Webhooks
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 
@@ -231,6 +235,8 @@ class FakeGateway:
         )
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server(Admin(self), self._server)
         job_service_pb2_grpc.add_JobServiceServicer_to_server(_Jobs(self), self._server)
+        watch_service_pb2_grpc.add_WatchServiceServicer_to_server(Watches(self), self._server)
+        webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server(Webhooks(self), self._server)
 
     def __enter__(self) -> Self:
         self._server.start()

@@ -20,6 +20,8 @@ from sightline.gateway.v1 import (
     detection_service_pb2_grpc,
     recommendation_service_pb2_grpc,
     user_event_service_pb2_grpc,
+    watch_service_pb2_grpc,
+    webhook_service_pb2_grpc,
 )
 from tests.fakes.gateway_script import PRODUCTS, Jobs, Script
 from tests.fakes.gateway_wire_embedder import Embedding, FittedSpaces
@@ -35,6 +37,8 @@ from tests.fakes.gateway_wire_retriever import (
     SetSynonyms,
     TakenDown,
     Vectors,
+    Watching,
+    Webhooks,
 )
 
 
@@ -79,6 +83,8 @@ class Suite:
     events: user_event_service_pb2_grpc.UserEventServiceStub
     admin: admin_service_pb2_grpc.AdminServiceStub
     jobs: job_service_pb2_grpc.JobServiceStub
+    watches: watch_service_pb2_grpc.WatchServiceStub
+    webhooks: webhook_service_pb2_grpc.WebhookServiceStub
     retriever_jobs: dict[str, int]
     """The retriever's jobs; see Jobs."""
     ranker_jobs: dict[str, int]
@@ -134,6 +140,8 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
                 events=user_event_service_pb2_grpc.UserEventServiceStub(channel),
                 admin=admin_service_pb2_grpc.AdminServiceStub(channel),
                 jobs=job_service_pb2_grpc.JobServiceStub(channel),
+                watches=watch_service_pb2_grpc.WatchServiceStub(channel),
+                webhooks=webhook_service_pb2_grpc.WebhookServiceStub(channel),
                 retriever_jobs=retriever_jobs,
                 ranker_jobs=ranker_jobs,
             )
@@ -171,7 +179,9 @@ def _peers(
                 Binding.of(Rebuilds(retrieving)),
                 Binding.of(TakenDown(retrieving)),
                 Binding.of(SetSynonyms(retrieving)),
+                Binding.of(Webhooks(retrieving)),
                 Binding.of(Fits(retrieving)),
+                Binding.of(Watching(retrieving)),
             ],
             retrieving,
             "retriever",

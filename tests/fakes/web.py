@@ -1,6 +1,7 @@
 """A web server that answers with the bytes that a test wants, well-formed or not."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -25,8 +26,16 @@ class FakeWeb:
     """An answer, or what writes it."""
     requests: list[bytes] = field(default_factory=list)
     """The heads of all requests."""
+    bodies: list[bytes] = field(default_factory=list)
+    """The bodies of requests that have one."""
     tls: ssl.SSLContext | None = None
     port: int = 0
+    server: asyncio.Server | None = None
+
+    def stop(self) -> None:
+        """Give the port up."""
+        if self.server is not None:
+            self.server.close()
 
     def url(self, path: str, host: str = "photos.test", scheme: str = "http") -> str:
         """Return an address on this server."""
@@ -36,6 +45,8 @@ class FakeWeb:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             self.requests.append(head)
+            if size := re.search(rb"content-length: ([0-9]+)", head.lower()):
+                self.bodies.append(await reader.readexactly(int(size[1])))
             page = self.pages.get(head.split()[1].decode(), answer(status="404 Not Found"))
             if isinstance(page, bytes):
                 writer.write(page)
@@ -50,9 +61,9 @@ class FakeWeb:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["FakeWeb"]:
         """Serve on a port of this machine."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls)
-        self.port = server.sockets[0].getsockname()[1]
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls)
+        self.port = self.server.sockets[0].getsockname()[1]
         try:
             yield self
         finally:
-            server.close()
+            self.stop()

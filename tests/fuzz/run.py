@@ -37,9 +37,11 @@ DECIDED_SHARE = 0.5
 """Minimum share of requests with an answer: otherwise a dead service would pass."""
 
 _DEEP = 20_000
-"""A run of so many requests has every call accepted at least once, but for _FITTED."""
+"""A run of so many requests has every call accepted at least once, but for _FITTED and _KEYED."""
 _FITTED = frozenset({"Classify", "PromoteSpace", "RetireSpace"})
 """Calls that need a space fitted on random data and promoted."""
+_KEYED = frozenset({"CreateWebhook", "RotateWebhookSecret", "ListDeadLetters", "ReplayDeliveries"})
+"""Calls that need a webhook, hence a file of keys and allowed hosts."""
 _REPORT_SECONDS = 10.0
 _CALM_SECONDS = 3.0
 _UNDECIDED = frozenset({"DEADLINE_EXCEEDED", "UNAVAILABLE", "CANCELLED", "RESOURCE_EXHAUSTED"})
@@ -191,7 +193,7 @@ class _Run:
             measured += f"; never accepted: {', '.join(silent)}"
         for said, count in self._sender.unavailable.most_common(3):
             measured += f"; {count} × UNAVAILABLE {said}"
-        deep = _FITTED.issuperset(silent) or self._plan.requests < _DEEP
+        deep = (_FITTED | _KEYED).issuperset(silent) or self._plan.requests < _DEEP
         result.add("decided, not shed", deep and open_ < total * (1 - DECIDED_SHARE), measured)
 
     def _too_large(self, result: Result) -> None:

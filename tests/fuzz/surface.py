@@ -15,6 +15,8 @@ from sightline.gateway.v1 import (
     catalog_service_pb2,
     recommendation_service_pb2,
     user_event_service_pb2,
+    watch_service_pb2,
+    webhook_service_pb2,
 )
 
 
@@ -34,7 +36,9 @@ _FILES = (
     catalog_service_pb2,
     user_event_service_pb2,
     admin_service_pb2,
+    watch_service_pb2,
     job_service_pb2,
+    webhook_service_pb2,
 )
 
 METHODS: Mapping[str, Method] = {

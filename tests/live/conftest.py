@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from local_suite.suite import Suite
 from sightline_client import SightlineClient
 from tests.collector import Collector, collecting
 from tests.conftest import group
-from tests.engines import ROOT
+from tests.engines import ROOT, free_port
 from tests.waiting import SECONDS
 
 CONNECTION_AGE = "3"
@@ -88,10 +89,22 @@ def shared(data: Path, collector: Collector, target: str) -> Iterator[Suite]:
     given = {
         **traces,
         "RETRIEVER_BLUR_FACES": "people",
+        **webhooks(data.with_name(f"{data.name}-webhooks.keys")),
         "GATEWAY_SCENES_FOLDER": str(scenes.parent),
     }
     with RUNNING:
         yield RUNNING.enter_context(running(data, CATALOGS, given, target))
+
+
+def webhooks(keys: Path) -> dict[str, str]:
+    """Return settings that allow the receivers of tests and of docs/integrate/webhooks.md."""
+    keys.write_text(secrets.token_hex(32))
+    return {
+        "RETRIEVER_WEBHOOK_KEYS_FILE": str(keys),
+        "RETRIEVER_WEBHOOK_HOSTS": f"127.0.0.1:{free_port()},alerts.shop.example",
+        "RETRIEVER_WEBHOOK_SCHEMES": "http,https",
+        "RETRIEVER_WEBHOOK_NETWORKS": "127.0.0.0/8",
+    }
 
 
 @contextmanager

@@ -26,6 +26,8 @@ from sightline.gateway.v1 import (
     admin_service_pb2,
     catalog_service_pb2,
     user_event_service_pb2,
+    watch_service_pb2,
+    webhook_service_pb2,
 )
 from sightline.gateway.v1 import recommendation_service_pb2 as recommendation
 from sightline.gateway.v1.catalog_service_pb2 import ListProductsRequest
@@ -71,7 +73,10 @@ def bomb() -> bytes:
 
 
 PUBLIC = {
-    "gateway": [recommendation, catalog_service_pb2, user_event_service_pb2, admin_service_pb2],
+    "gateway": [
+        *(recommendation, catalog_service_pb2, user_event_service_pb2, admin_service_pb2),
+        *(watch_service_pb2, webhook_service_pb2),
+    ],
 }
 PRIVATE = {
     "embedder": [embedding],

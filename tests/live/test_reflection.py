@@ -68,6 +68,7 @@ def test_a_client_by_reflection_lists_every_public_service(learned: Mapping[str,
             "CatalogService",
             "UserEventService",
             "AdminService",
+            "WatchService",
         )
     } | {"sightline.common.v1.JobService", "grpc.health.v1.Health"}
     assert public <= set(learned["services"])

@@ -21,6 +21,7 @@ from sightline.retriever.v1 import (
     photo_service_pb2,
     rebuild_service_pb2,
     synonym_service_pb2,
+    webhook_service_pb2,
 )
 from tests.fakes.gateway_wire_retriever import RECALL
 from tests.wire.gateway_calls import refused, suite
@@ -260,3 +261,27 @@ async def test_synonyms_are_the_retrievers(suite):
     assert (list(made.rules), made.etag, held.etag) == ([rule], "e1", "e0")
     (sent,) = suite.retriever.script.requests("SetSynonyms")
     assert (sent.catalog_id, sent.etag) == ("default", "e0")
+
+
+async def test_webhooks_are_the_retrievers(suite):
+    w = webhook_service_pb2
+    made = await suite.webhooks.CreateWebhook(
+        w.CreateWebhookRequest(webhook_id="ops", uri="https://hooks.test/")
+    )
+    assert (made.webhook.webhook_id, made.secret) == ("ops", "whsec_1")
+    (sent,) = suite.retriever.script.requests("CreateWebhook")
+    assert (sent.catalog_id, sent.uri) == ("default", "https://hooks.test/")
+    await suite.webhooks.ListWebhooks(w.ListWebhooksRequest())
+    rotated = await suite.webhooks.RotateWebhookSecret(w.RotateWebhookSecretRequest())
+    assert rotated.secret == "whsec_2"
+    replayed = await suite.webhooks.ReplayDeliveries(w.ReplayDeliveriesRequest())
+    assert replayed.replayed_count == 1
+    assert (await suite.webhooks.DeleteWebhook(w.DeleteWebhookRequest())).deleted
+
+
+async def test_pages_of_dead_letters_follow_one_another(suite):
+    w = webhook_service_pb2
+    first = await suite.webhooks.ListDeadLetters(w.ListDeadLettersRequest(webhook_id="ops"))
+    request = w.ListDeadLettersRequest(webhook_id="ops", page_token=first.next_page_token)
+    last = await suite.webhooks.ListDeadLetters(request)
+    assert (last.dead_letters[0].alert_id, last.next_page_token) == ("a1", "")

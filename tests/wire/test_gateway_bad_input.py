@@ -27,6 +27,8 @@ from sightline.retriever.v1 import (
     photo_service_pb2,
     rebuild_service_pb2,
     synonym_service_pb2,
+    watch_service_pb2,
+    webhook_service_pb2,
 )
 from tests.wire.gateway_calls import (
     BY_SIMILARITY,
@@ -221,6 +223,7 @@ async def test_an_unknown_product_among_others_is_named(suite):
 def _undeclared(suite):
     c, a, j = catalog_service_pb2, admin_service_pb2, job_service_pb2
     m, e, i = model_service_pb2, user_event_service_pb2, index_service_pb2
+    w = watch_service_pb2
     return [
         (suite.admin.CreateGeneration, i.CreateGenerationRequest),
         (suite.admin.BackfillGeneration, i.BackfillGenerationRequest),
@@ -255,11 +258,25 @@ def _undeclared(suite):
         (suite.admin.ListTakedowns, photo_service_pb2.ListTakedownsRequest),
         (suite.admin.GetSynonyms, synonym_service_pb2.GetSynonymsRequest),
         (suite.admin.SetSynonyms, synonym_service_pb2.SetSynonymsRequest),
+        (suite.webhooks.CreateWebhook, webhook_service_pb2.CreateWebhookRequest),
+        (suite.webhooks.ListWebhooks, webhook_service_pb2.ListWebhooksRequest),
+        (suite.webhooks.RotateWebhookSecret, webhook_service_pb2.RotateWebhookSecretRequest),
+        (suite.webhooks.DeleteWebhook, webhook_service_pb2.DeleteWebhookRequest),
+        (suite.webhooks.ListDeadLetters, webhook_service_pb2.ListDeadLettersRequest),
+        (suite.webhooks.ReplayDeliveries, webhook_service_pb2.ReplayDeliveriesRequest),
         (suite.admin.RebuildIndex, rebuild_service_pb2.RebuildIndexRequest),
         (suite.admin.FitSpace, fit_service_pb2.FitSpaceRequest),
         (suite.admin.ListSpaces, embedding_service_pb2.ListSpacesRequest),
         (suite.admin.PromoteSpace, space_service_pb2.PromoteSpaceRequest),
         (suite.admin.RetireSpace, space_service_pb2.RetireSpaceRequest),
+        (suite.watches.CreateWatch, w.CreateWatchRequest),
+        (suite.watches.UpdateWatch, w.UpdateWatchRequest),
+        (suite.watches.GetWatch, w.GetWatchRequest),
+        (suite.watches.ListWatches, w.ListWatchesRequest),
+        (suite.watches.DeleteWatch, w.DeleteWatchRequest),
+        (suite.watches.SendFrames, w.SendFramesRequest),
+        (suite.watches.ListAlerts, w.ListAlertsRequest),
+        (suite.watches.GetAlertPhoto, w.GetAlertPhotoRequest),
         (suite.jobs.GetJob, j.GetJobRequest),
         (suite.jobs.ListJobs, j.ListJobsRequest),
         (suite.jobs.CancelJob, j.CancelJobRequest),

@@ -218,6 +218,31 @@ from sightline_client.values.trainings import PartVerdict as PartVerdict
 from sightline_client.values.trainings import TrainingLoss as TrainingLoss
 from sightline_client.values.trainings import TrainingRecipe as TrainingRecipe
 from sightline_client.values.updates import ProductUpdate as ProductUpdate
+from sightline_client.values.watches import Alert as Alert
+from sightline_client.values.watches import AlertKind as AlertKind
+from sightline_client.values.watches import CountCondition as CountCondition
+from sightline_client.values.watches import FaultCondition as FaultCondition
+from sightline_client.values.watches import FollowedAlert as FollowedAlert
+from sightline_client.values.watches import FrameOutcome as FrameOutcome
+from sightline_client.values.watches import FrameResult as FrameResult
+from sightline_client.values.watches import FramesAnswer as FramesAnswer
+from sightline_client.values.watches import PictureFault as PictureFault
+from sightline_client.values.watches import PresenceCondition as PresenceCondition
+from sightline_client.values.watches import RuleReading as RuleReading
+from sightline_client.values.watches import UnusualCondition as UnusualCondition
+from sightline_client.values.watches import Watch as Watch
+from sightline_client.values.watches import WatchCounts as WatchCounts
+from sightline_client.values.watches import WatchDirection as WatchDirection
+from sightline_client.values.watches import WatchFrame as WatchFrame
+from sightline_client.values.watches import WatchRegion as WatchRegion
+from sightline_client.values.watches import WatchRule as WatchRule
+from sightline_client.values.watches import WatchTarget as WatchTarget
+from sightline_client.values.webhooks import DeadLetter as DeadLetter
+from sightline_client.values.webhooks import Webhook as Webhook
+from sightline_client.values.webhooks import WebhookMessage as WebhookMessage
+from sightline_client.values.webhooks import WebhookRejected as WebhookRejected
+from sightline_client.values.webhooks import WebhookWithSecret as WebhookWithSecret
+from sightline_client.values.webhooks import verify_webhook as verify_webhook
 
 if not TYPE_CHECKING:  # type checkers know the new names alone
     _RENAMED = {

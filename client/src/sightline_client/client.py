@@ -18,6 +18,8 @@ from sightline_client.api.profiles import ProfileCalls
 from sightline_client.api.recommendations import RecommendationCalls
 from sightline_client.api.spaces import SpaceCalls
 from sightline_client.api.synonyms import SynonymCalls
+from sightline_client.api.watches import WatchCalls
+from sightline_client.api.webhooks import WebhookCalls
 from sightline_client.transport.calls import Calls
 from sightline_client.transport.token import Token
 
@@ -36,6 +38,8 @@ class SightlineClient(
     CatalogCalls,
     SynonymCalls,
     InspectionCalls,
+    WatchCalls,
+    WebhookCalls,
     OperationCalls,
 ):
     """A typed, asynchronous client. Use it as an async context manager, from one event loop::

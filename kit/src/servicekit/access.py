@@ -46,6 +46,7 @@ class Role(StrEnum):
     OPERATE = "operate"
     INSPECT = "inspect"
     DETECT = "detect"
+    WATCH = "watch"
 
 
 class PeerName(StrEnum):

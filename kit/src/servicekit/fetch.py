@@ -14,7 +14,7 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import (
@@ -83,7 +83,8 @@ class UriUnreadable(_UriError, FailedPrecondition, reason="URI_UNREADABLE"):
     """Fetching from this address is allowed, but failed."""
 
 
-def _hosts(names: tuple[str, ...]) -> tuple[str, ...]:
+def allowed_hosts(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return hosts in lower case. Raises ValueError."""
     folded = tuple(name.lower() for name in names)
     if bad := [name for name in folded if not _HOST.fullmatch(name)]:
         raise ValueError(
@@ -93,21 +94,22 @@ def _hosts(names: tuple[str, ...]) -> tuple[str, ...]:
     return folded
 
 
-def _schemes(names: tuple[str, ...]) -> tuple[str, ...]:
+def allowed_schemes(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return schemes in lower case. Raises ValueError."""
     folded = tuple(name.lower() for name in names)
     if bad := sorted(set(folded) - PORTS.keys()):
-        raise ValueError(f"{', '.join(map(repr, bad))}: only http and https can be fetched")
+        raise ValueError(f"{', '.join(map(repr, bad))}: only http and https are possible")
     return folded
 
 
 class FetchSettings(ServiceSettings):
     """Settings of fetching; a mixin of a service's settings."""
 
-    fetch_hosts: Annotated[tuple[str, ...], AfterValidator(_hosts)] = ()
+    fetch_hosts: Annotated[tuple[str, ...], AfterValidator(allowed_hosts)] = ()
     """Hosts from which photos may be fetched, `images.shop.example` or `*.cdn.example` (names below
     it, without itself), with `:port` unless it is the scheme's default. Empty: none."""
 
-    fetch_schemes: Annotated[tuple[str, ...], AfterValidator(_schemes)] = ("https",)
+    fetch_schemes: Annotated[tuple[str, ...], AfterValidator(allowed_schemes)] = ("https",)
     """Schemes by which photos may be fetched: https, http."""
 
     fetch_refused: tuple[IPvAnyNetwork, ...] = ()
@@ -152,6 +154,8 @@ class FetchPolicy:
     """The variable that allows hosts, for messages."""
     schemes_setting: str = "fetch_schemes"
     """The variable that allows schemes, for messages."""
+    private: tuple[Network, ...] = ()
+    """Networks that are allowed although they are not public. Photos are fetched from none."""
 
     @classmethod
     def of(cls, settings: FetchSettings, max_bytes: int) -> FetchPolicy:
@@ -187,8 +191,8 @@ async def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-class Fetcher:
-    """Fetches files by their addresses. Keeps no connections and no cookies."""
+class GuardedClient:
+    """HTTP client for untrusted addresses. Keeps no connections and no cookies."""
 
     def __init__(
         self,
@@ -207,40 +211,10 @@ class Fetcher:
         self._hosts: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._transport: httpx.AsyncHTTPTransport | None = None
 
-    @asynccontextmanager
-    async def fetched(self, uri: str) -> AsyncIterator[bytes]:
-        """Yield the file at `uri`, not empty, at most max_bytes.
-
-        Its bytes are counted as those of the current call's request until the block ends, and
-        max_bytes until they are here. Raises UriForbidden, UriUnreadable.
-        """
-        target = self._judge(uri)  # a forbidden address need not wait for a permit
-        async with AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout(self._policy.seconds):
-                    held = await stack.enter_async_context(holding(self._policy.max_bytes))
-                    data = await self._follow(target)
-            except TimeoutError:
-                raise UriUnreadable(
-                    f"the host did not send the whole file within {self._policy.seconds:g} s"
-                ) from None
-            held.shrink(len(data))
-            yield data
-
     async def close(self) -> None:
         """Close open connections."""
         if self._transport is not None:
             await self._transport.aclose()
-
-    async def _follow(self, target: httpx.URL) -> bytes:
-        for _ in range(self._policy.redirects + 1):
-            # The host's permit first: waiting for a slow host takes no permit from other hosts.
-            async with self._host(target.host), self._places:
-                answer = await self._get(target)
-            if isinstance(answer, bytes):
-                return answer
-            target = self._judge(answer)
-        raise UriUnreadable(f"the host redirects more than {self._policy.redirects} times")
 
     def _host(self, name: str) -> asyncio.Semaphore:
         """Return the semaphore of a host, which exists while requests hold or await it."""
@@ -269,6 +243,90 @@ class Fetcher:
             raise UriForbidden(f"its host is not allowed by {policy.hosts_setting}")
         return url.copy_with(fragment=None)
 
+    async def _addresses(self, url: httpx.URL) -> list[Address]:
+        """Return the addresses of the host. Raises UriForbidden unless all are public."""
+        host = url.raw_host.decode("ascii").strip("[]")
+        try:
+            found = [ip_address(host)]
+        except ValueError:
+            try:
+                names = await self._resolve(host, url.port or PORTS[url.scheme])
+                found = [ip_address(name) for name in names]
+            except (OSError, ValueError) as error:
+                raise UriUnreadable("the host's name can't be resolved") from error
+        for address in found:
+            ours = self._loopback and address.is_loopback
+            private = any(address in network for network in self._policy.private)
+            if not (ours or private or public(address, self._policy.refused)):
+                raise UriForbidden("its host is not on the public internet")
+        return found
+
+    async def _request(
+        self, method: str, url: httpx.URL, address: Address, headers: Mapping[str, str], body: bytes
+    ) -> httpx.Response:
+        """Send one request to one address, under the host's name. The caller closes the response.
+        Raises httpx.HTTPError."""
+        request = httpx.Request(
+            method,
+            url.copy_with(host=str(address)),
+            headers={
+                "Host": url.netloc.decode("ascii"),
+                "Accept-Encoding": "identity",
+                "Connection": "close",
+                "User-Agent": "Sightline",
+                **headers,
+            },
+            content=body or None,
+            extensions={
+                "sni_hostname": url.raw_host.decode("ascii"),
+                "timeout": httpx.Timeout(self._policy.seconds).as_dict(),
+            },
+        )
+        return await self._opened().handle_async_request(request)
+
+    def _opened(self) -> httpx.AsyncHTTPTransport:
+        if self._transport is None:
+            self._transport = httpx.AsyncHTTPTransport(
+                verify=self._verify or ssl.create_default_context(),
+                trust_env=False,
+                limits=httpx.Limits(max_keepalive_connections=0),
+            )
+        return self._transport
+
+
+class Fetcher(GuardedClient):
+    """Fetches files by their addresses."""
+
+    @asynccontextmanager
+    async def fetched(self, uri: str) -> AsyncIterator[bytes]:
+        """Yield the file at `uri`, not empty, at most max_bytes.
+
+        Its bytes are counted as those of the current call's request until the block ends, and
+        max_bytes until they are here. Raises UriForbidden, UriUnreadable.
+        """
+        target = self._judge(uri)  # a forbidden address need not wait for a permit
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(self._policy.seconds):
+                    held = await stack.enter_async_context(holding(self._policy.max_bytes))
+                    data = await self._follow(target)
+            except TimeoutError:
+                raise UriUnreadable(
+                    f"the host did not send the whole file within {self._policy.seconds:g} s"
+                ) from None
+            held.shrink(len(data))
+            yield data
+
+    async def _follow(self, target: httpx.URL) -> bytes:
+        for _ in range(self._policy.redirects + 1):
+            # The host's permit first: waiting for a slow host takes no permit from other hosts.
+            async with self._host(target.host), self._places:
+                answer = await self._get(target)
+            if isinstance(answer, bytes):
+                return answer
+            target = self._judge(answer)
+        raise UriUnreadable(f"the host redirects more than {self._policy.redirects} times")
+
     async def _get(self, url: httpx.URL) -> bytes | str:
         """Return the file, or the address that it redirects to."""
         addresses = await self._addresses(url)
@@ -284,41 +342,9 @@ class Fetcher:
                 ) from error
         raise UriUnreadable("the host has no address")
 
-    async def _addresses(self, url: httpx.URL) -> list[Address]:
-        """Return the addresses of the host. Raises UriForbidden unless all are public."""
-        host = url.raw_host.decode("ascii").strip("[]")
-        try:
-            found = [ip_address(host)]
-        except ValueError:
-            try:
-                names = await self._resolve(host, url.port or PORTS[url.scheme])
-                found = [ip_address(name) for name in names]
-            except (OSError, ValueError) as error:
-                raise UriUnreadable("the host's name can't be resolved") from error
-        for address in found:
-            ours = self._loopback and address.is_loopback
-            if not (ours or public(address, self._policy.refused)):
-                raise UriForbidden("its host is not on the public internet")
-        return found
-
     async def _get_from(self, url: httpx.URL, address: Address) -> bytes | str:
         """Make one request to one address, under the host's name."""
-        request = httpx.Request(
-            "GET",
-            url.copy_with(host=str(address)),
-            headers={
-                "Host": url.netloc.decode("ascii"),
-                "Accept": "image/*",
-                "Accept-Encoding": "identity",
-                "Connection": "close",
-                "User-Agent": "Sightline",
-            },
-            extensions={
-                "sni_hostname": url.raw_host.decode("ascii"),
-                "timeout": httpx.Timeout(self._policy.seconds).as_dict(),
-            },
-        )
-        response = await self._opened().handle_async_request(request)
+        response = await self._request("GET", url, address, {"Accept": "image/*"}, b"")
         try:
             if response.status_code in REDIRECTS and (place := response.headers.get("location")):
                 return _joined(url, place)
@@ -345,15 +371,6 @@ class Fetcher:
         if not body:
             raise UriUnreadable("the file is empty")
         return bytes(body)
-
-    def _opened(self) -> httpx.AsyncHTTPTransport:
-        if self._transport is None:
-            self._transport = httpx.AsyncHTTPTransport(
-                verify=self._verify or ssl.create_default_context(),
-                trust_env=False,
-                limits=httpx.Limits(max_keepalive_connections=0),
-            )
-        return self._transport
 
 
 def _matches(host: str, port: int | None, allowed: str) -> bool:

@@ -70,6 +70,16 @@ class KeyRing:
         made = (_digest(key, "mark", *about).hex()[:_MARK] for key in self._keys.values())
         return any(hmac.compare_digest(each, mark) for each in made)
 
+    def derive(self, about: Sequence[str], key_id: str = "") -> tuple[str, bytes] | None:
+        """Return the id of a key, and 32 bytes that only holders of that key can compute.
+
+        `key_id`: a key of the ring, as returned before; empty: the active one. None: the ring has
+        no such key.
+        """
+        wanted = bytes.fromhex(key_id) if key_id else self._first
+        key = self._keys.get(wanted)
+        return None if key is None else (wanted.hex(), _digest(key, "derived", *about))
+
     def seal(self, about: Sequence[str], content: bytes, expire_micros: int) -> str:
         """Return a base64url token that holds `content`, readable to everyone, until
         `expire_micros`. `about`: see `sign`."""

@@ -9,6 +9,7 @@ from sightline.gateway.v1 import (
     inspection_service_pb2,
     recommendation_service_pb2,
     user_event_service_pb2,
+    watch_service_pb2,
 )
 from sightline_client.transport.calls import Calls
 
@@ -19,6 +20,7 @@ SERVICES = {
     "jobs": job_service_pb2,
     "recommendation": recommendation_service_pb2,
     "events": user_event_service_pb2,
+    "watches": watch_service_pb2,
 }
 METHODS = [
     (name, method.name)

@@ -14,6 +14,7 @@ from sightline.gateway.v1 import (
     catalog_service_pb2,
     recommendation_service_pb2,
     user_event_service_pb2,
+    watch_service_pb2,
 )
 from sightline_client.transport import gateway_channel
 from tests.engines import free_port
@@ -27,6 +28,7 @@ FILES = (
     catalog_service_pb2,
     recommendation_service_pb2,
     user_event_service_pb2,
+    watch_service_pb2,
 )
 
 

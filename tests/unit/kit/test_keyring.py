@@ -142,3 +142,17 @@ def test_a_bad_file_is_refused_without_a_word_of_its_keys(tmp_path: Path, text: 
 
 def test_without_a_file_there_is_a_ring_without_a_secret() -> None:
     assert signing_keys(None) is open_keys
+
+
+def test_derived_keys_differ_by_purpose_and_stay_with_their_key() -> None:
+    ring = KeyRing([b"a" * 32])
+    derived = ring.derive(("webhook", "ops"))
+    assert derived is not None
+    key_id, secret = derived
+    assert len(secret) == 32
+    assert ring.derive(("webhook", "ops")) == derived
+    assert ring.derive(("webhooko", "ps")) != derived
+    rotated = KeyRing([b"b" * 32, b"a" * 32])
+    assert rotated.derive(("webhook", "ops")) != derived
+    assert rotated.derive(("webhook", "ops"), key_id) == derived
+    assert KeyRing([b"b" * 32]).derive(("webhook", "ops"), key_id) is None

@@ -35,6 +35,8 @@ from sightline_client.cli.commands import (
     spaces,
     status,
     synonyms,
+    watch,
+    webhooks,
 )
 from sightline_client.version import VERSION
 
@@ -93,6 +95,8 @@ for group in (
     backup,
     catalogs,
     synonyms,
+    watch,
+    webhooks,
 ):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 app.command("status")(status.status)

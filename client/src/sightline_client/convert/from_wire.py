@@ -40,6 +40,9 @@ from sightline.retriever.v1 import (
     index_service_pb2,
     photo_service_pb2,
     synonym_service_pb2,
+    watch_pb2,
+    watch_service_pb2,
+    webhook_service_pb2,
 )
 from sightline_client.convert.filter_text import parse_filter
 from sightline_client.convert.reading import reader
@@ -66,6 +69,8 @@ from sightline_client.values.online import OnlineReport
 from sightline_client.values.products import FIELDS, Product
 from sightline_client.values.spaces import Space
 from sightline_client.values.synonyms import SynonymRule, Synonyms
+from sightline_client.values.watches import Alert, FramesAnswer, Watch
+from sightline_client.values.webhooks import DeadLetter, Webhook
 
 
 class _Named(Protocol):
@@ -134,6 +139,11 @@ registered_catalog = reader(
 catalog_alias = reader(CatalogAlias, catalog_registry_service_pb2.CatalogAlias)
 synonym_rule = reader(SynonymRule, synonym_service_pb2.SynonymRule)
 synonyms = reader(Synonyms, synonym_service_pb2.Synonyms)
+watch = reader(Watch, watch_pb2.Watch)
+alert = reader(Alert, watch_pb2.Alert)
+frames_answer = reader(FramesAnswer, watch_service_pb2.SendFramesResponse)
+webhook = reader(Webhook, webhook_service_pb2.Webhook)
+dead_letter = reader(DeadLetter, webhook_service_pb2.DeadLetter)
 takedown = reader(operations.Takedown, photo_service_pb2.Takedown)
 audit_entry = reader(operations.AuditEntry, audit_service_pb2.AuditEntry, catalog="catalog_id")
 audit_seal = reader(operations.AuditSeal, audit_service_pb2.AuditSeal)

@@ -4,10 +4,11 @@ no message can represent are rejected here with the same error.
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import cast
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money as MoneyMessage
@@ -24,10 +25,10 @@ from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import control_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.ranker.v1 import privacy_service_pb2, recipe_pb2
-from sightline.retriever.v1 import catalog_registry_service_pb2, index_service_pb2
+from sightline.retriever.v1 import catalog_registry_service_pb2, index_service_pb2, watch_pb2
 from sightline_client.convert.writing import ids, register, writer
 from sightline_client.errors import invalid
-from sightline_client.values import catalog, filters, products
+from sightline_client.values import catalog, filters, products, watches
 from sightline_client.values.controls import Control
 from sightline_client.values.events import Event, EventType
 from sightline_client.values.facets import FacetQuery
@@ -131,6 +132,13 @@ def timestamp(value: datetime) -> Timestamp:
         message.FromDatetime(value.astimezone(UTC))
     except OverflowError:
         raise invalid("time", f"{value.isoformat()} is not within the years 1 to 9999") from None
+    return message
+
+
+def duration(value: timedelta) -> Duration:
+    """Convert a duration."""
+    message = Duration()
+    message.FromTimedelta(value)
     return message
 
 
@@ -281,6 +289,19 @@ _facet = writer(
     price_bounds=lambda value: [money(b) for b in value.bounds if isinstance(b, catalog.Money)],
     number_bounds=lambda value: [b for b in value.bounds if not isinstance(b, catalog.Money)],
 )
+register(Duration, duration)
+for _kind, _message in (
+    (watches.WatchRegion, watch_pb2.WatchRegion),
+    (watches.WatchTarget, watch_pb2.WatchTarget),
+    (watches.PresenceCondition, watch_pb2.PresenceCondition),
+    (watches.CountCondition, watch_pb2.CountCondition),
+    (watches.UnusualCondition, watch_pb2.UnusualCondition),
+    (watches.FaultCondition, watch_pb2.FaultCondition),
+    (watches.WatchRule, watch_pb2.WatchRule),
+):
+    writer(_kind, _message)
+watch = writer(watches.Watch, watch_pb2.Watch, create_time=None, update_time=None, counts=None)
+watch_frame = writer(watches.WatchFrame, watch_pb2.WatchFrame)
 index_parameters = writer(IndexParameters, index_service_pb2.IndexParameters)
 control = writer(Control, control_pb2.Control, products="product_ids")
 _LOSSES, _ITEM_ITEMS = recipe_pb2.Recipe.Loss, recipe_pb2.Recipe.ItemItem

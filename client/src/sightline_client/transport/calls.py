@@ -18,6 +18,8 @@ from sightline.gateway.v1.detection_service_pb2_grpc import DetectionServiceStub
 from sightline.gateway.v1.inspection_service_pb2_grpc import InspectionServiceStub
 from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from sightline.gateway.v1.user_event_service_pb2_grpc import UserEventServiceStub
+from sightline.gateway.v1.watch_service_pb2_grpc import WatchServiceStub
+from sightline.gateway.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from sightline_client.errors import SightlineError, Unavailable, from_rpc_error, make
 from sightline_client.transport import gateway_channel
 from sightline_client.transport.token import Token, check, say_with_calls
@@ -72,6 +74,8 @@ class Calls:
         self.admin = AdminServiceStub(self._channel)
         self.jobs = JobServiceStub(self._channel)
         self.inspection = InspectionServiceStub(self._channel)
+        self.watches = WatchServiceStub(self._channel)
+        self.webhooks = WebhookServiceStub(self._channel)
 
     async def close(self) -> None:
         """Close the connections and cancel calls in flight."""

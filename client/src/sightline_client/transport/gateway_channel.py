@@ -11,6 +11,7 @@ from sightline.gateway.v1 import (
     catalog_service_pb2,
     recommendation_service_pb2,
     user_event_service_pb2,
+    watch_service_pb2,
 )
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
@@ -22,6 +23,7 @@ _MODULES = (
     job_service_pb2,
     recommendation_service_pb2,
     user_event_service_pb2,
+    watch_service_pb2,
 )
 """Package of the public services."""
 

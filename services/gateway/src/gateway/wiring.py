@@ -23,6 +23,8 @@ from gateway.servicer import (
     inspection,
     jobs,
     recommendation,
+    watches,
+    webhooks,
 )
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.passthrough import Connection, Passthrough
@@ -181,6 +183,10 @@ def _routed(
         events.UserEventServicer(catalogs, passthrough, keys),  # type: ignore[abstract]
         jobs.JobProxyServicer(catalogs, connections, keys),
         inspection.InspectionServicer(catalogs, passthrough, prices),  # type: ignore[abstract]
+        watches.WatchProxyServicer(  # type: ignore[abstract]
+            catalogs, passthrough, *connections[Peer.RETRIEVER], prices=prices
+        ),
+        webhooks.WebhookServicer(passthrough),  # type: ignore[abstract]
     )
 
 

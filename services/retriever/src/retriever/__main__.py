@@ -7,6 +7,8 @@ from contextlib import suppress
 from prometheus_client import REGISTRY
 from threadpoolctl import threadpool_limits
 
+from retriever.adapters.face_finder import EmbedderFaces
+from retriever.adapters.frame_embedder import EmbedderFrames
 from retriever.adapters.milvus.index import LEAST_VERSION, MilvusIndex
 from retriever.adapters.photos import PhotoStore
 from retriever.backup.backups import Quota
@@ -15,6 +17,7 @@ from retriever.catalog.registry import Registry
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.catalog.takedowns import PermittedPhotos
 from retriever.columns.keeper import Columns
+from retriever.delivery.webhooks import Webhooks
 from retriever.indexing.lag import forget_lag, keep_measuring
 from retriever.record import Record
 from retriever.search.fallback.chain import FallbackChain
@@ -30,29 +33,39 @@ from retriever.servicer.products import ProductServicer
 from retriever.servicer.registry import CatalogListServicer, CatalogRegistryServicer
 from retriever.servicer.synonyms import SynonymServicer
 from retriever.servicer.vectors import VectorServicer
+from retriever.servicer.watches import WatchServicer
+from retriever.servicer.webhooks import WebhookServicer
 from retriever.settings import RetrieverSettings
+from retriever.watching.alerts import AlertFollower
+from retriever.watching.faces import BlurredFrames
+from retriever.watching.frames import FrameChecks
+from retriever.watching.watches import Watches
 from retriever.wiring import (
     backup_files,
     backup_keys,
     database,
     face_finder,
     face_policies,
+    frame_embedder,
     job_queue,
     known_catalogs,
     milvus_index,
     photo_store,
     to_face_finder,
     watch,
+    webhook_keys,
 )
 from servicekit.audit_record import AuditRecord
 from servicekit.audit_service import AuditServicer
 from servicekit.backups.store import Backups
 from servicekit.catalogs import CatalogChange, KnownCatalogs
+from servicekit.clock import now_micros
 from servicekit.commits import pause
 from servicekit.errors import ServiceError
 from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs
 from servicekit.peers import PeerCredentials
+from servicekit.posting import Poster
 from servicekit.server import Binding, run, serve
 from servicekit.startup import check_engine, load, observe
 
@@ -69,11 +82,12 @@ def bindings(
     columns: Columns | None = None,
     faces: FaceRules | None = None,
     catalogs: KnownCatalogs | None = None,
+    checks: FrameChecks | None = None,
 ) -> list[Binding]:
     """Return the services of the server.
 
-    `watchdog`, `columns`, `catalogs`: if `None`, they are created by the settings. `faces`: if
-    `None`, faces are left.
+    `watchdog`, `columns`, `catalogs`, `checks`: if `None`, they are created by the settings.
+    `faces`: if `None`, faces are left.
     """
     catalogs = catalogs or known_catalogs(settings, record)
     settle = settings.catalog_settle_seconds
@@ -86,6 +100,7 @@ def bindings(
     fallback = FallbackChain(record, index, rows, columns, probe_seconds=probe)
     searcher = Searcher(record, index, columns, settings.spaces, fallback=fallback)
     seconds = settings.milvus_seconds
+    checks = checks or frame_checks(record, photos, frame_embedder(settings), face_finder(settings))
     servicers = (
         BackupServicer(
             catalogs,
@@ -104,12 +119,26 @@ def bindings(
         VectorServicer(catalogs, searcher, fallback.breaker, seconds, watchdog),
         KeywordServicer(catalogs, record, columns, synonyms),
         SynonymServicer(catalogs, synonyms),
+        WebhookServicer(
+            catalogs, Webhooks(record, webhook_keys(settings), Poster.of(settings).check)
+        ),
+        WatchServicer(
+            *(catalogs, Watches(record, record, photos, now_micros), checks),
+            *(AlertFollower(record), record, photos),
+        ),
         IndexServicer(catalogs, record, jobs, settings.milvus_prefix),
         JobServicer(JOB_OWNER, catalogs, jobs),
         CatalogRegistryServicer(registry, catalogs, jobs),
         CatalogListServicer(registry),
     )
     return [Binding.of(servicer) for servicer in servicers]
+
+
+def frame_checks(
+    record: Record, photos: PhotoStore, frames: EmbedderFrames, faces: EmbedderFaces
+) -> FrameChecks:
+    """Return the checks of frames of watches."""
+    return FrameChecks(record, photos, frames, BlurredFrames(faces, photos), now_micros)
 
 
 def columns_of(settings: RetrieverSettings, record: Record) -> Columns:
@@ -183,7 +212,7 @@ async def main(settings: RetrieverSettings) -> None:
     measuring = asyncio.create_task(keep_measuring(catalogs, record))
     columns = columns_of(settings, record)
     catalogs.on_change(let_go(columns))
-    embedder = face_finder(settings)
+    embedder, frames = face_finder(settings), frame_embedder(settings)
     warming = asyncio.create_task(warm(columns, record, catalogs))
     keeping_up = asyncio.create_task(keep_up(columns, record))
 
@@ -193,6 +222,7 @@ async def main(settings: RetrieverSettings) -> None:
         await watchdog.close()
         await index.close()
         await embedder.close()
+        await frames.close()
         photos.close()
         backups.close()
         db.close()
@@ -212,6 +242,7 @@ async def main(settings: RetrieverSettings) -> None:
         columns=columns,
         faces=FaceRules(embedder, photos, face_policies(settings)),
         catalogs=catalogs,
+        checks=frame_checks(record, photos, frames, embedder),
     )
     offered.append(Binding.of(AuditServicer(catalogs, AuditRecord(db), settings.audit_days)))
     await serve(
@@ -223,7 +254,7 @@ async def main(settings: RetrieverSettings) -> None:
     )
 
 
-CHECKS = (PeerCredentials.of, to_face_finder, backup_keys)
+CHECKS = (PeerCredentials.of, to_face_finder, backup_keys, webhook_keys)
 """Readers of the files that settings name, called at the start."""
 
 if __name__ == "__main__":

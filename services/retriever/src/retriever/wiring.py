@@ -6,13 +6,17 @@ import sqlalchemy as sa
 
 from retriever.adapters import photo_work
 from retriever.adapters.face_finder import EmbedderFaces
+from retriever.adapters.frame_embedder import EmbedderFrames
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.adapters.photos import PhotoStore
 from retriever.backup.archive.former import FormerBackup
 from retriever.catalog.registry import RecordedCatalogs
+from retriever.delivery.deliverer import Deliverer
+from retriever.domain.deliveries import RetryRules
 from retriever.domain.faces import FacePolicy
 from retriever.ports.generations import RowsRecord
 from retriever.ports.registry import CatalogRecord
+from retriever.ports.webhooks import DeliveryRecord
 from retriever.record.tables import jobs, metadata, products
 from retriever.search.recall.watchdog import Watchdog
 from retriever.settings import RetrieverSettings
@@ -25,6 +29,8 @@ from servicekit.jobs import Jobs
 from servicekit.keyring import SigningKeys, signing_keys
 from servicekit.migrations import settle
 from servicekit.peers import NO_CREDENTIALS, PeerCredentials
+from servicekit.posting import Poster
+from servicekit.reloaded import Unreadable
 from servicekit.sql import Database
 from sightline_rules.fields import FIELDS, FieldTableError, check_columns
 from sightline_rules.photos import PhotoLimits
@@ -74,14 +80,24 @@ def to_embedder(settings: RetrieverSettings) -> PeerCredentials:
 
 
 def to_face_finder(settings: RetrieverSettings) -> PeerCredentials:
-    """Return the credentials for calls to the embedder; none where all faces are left, as it is not
-    called. Raises Unreadable."""
-    return to_embedder(settings) if face_policies(settings) else NO_CREDENTIALS
+    """Return the credentials of the server for calls to the embedder; none where it has no key for
+    it, unless faces need one: the embedder then rejects frames of watches. Raises Unreadable."""
+    try:
+        return to_embedder(settings)
+    except Unreadable:
+        if face_policies(settings):
+            raise
+        return NO_CREDENTIALS
 
 
 def face_finder(settings: RetrieverSettings) -> EmbedderFaces:
     """Return the finder of faces. Requires a running event loop. Raises Unreadable."""
     return EmbedderFaces(settings.embedder_target, to_face_finder(settings))
+
+
+def frame_embedder(settings: RetrieverSettings) -> EmbedderFrames:
+    """Return the embedder of frames. Requires a running event loop. Raises Unreadable."""
+    return EmbedderFrames(settings.embedder_target, to_face_finder(settings))
 
 
 def face_policies(settings: RetrieverSettings) -> Mapping[str, FacePolicy]:
@@ -94,6 +110,20 @@ def backup_files(settings: RetrieverSettings) -> Backups:
     """Return the store of backups. Raises Unreadable."""
     keys = backup_keys(settings)
     return Backups(settings.backups, "retriever", keys, former_reader=FormerBackup)
+
+
+def webhook_keys(settings: RetrieverSettings) -> SigningKeys:
+    """Return the keys that secrets of webhooks are derived from. Raises Unreadable."""
+    return signing_keys(settings.webhook_keys_file)
+
+
+def deliverer(
+    settings: RetrieverSettings, record: DeliveryRecord
+) -> tuple[Deliverer, list[Poster]]:
+    """Return what delivers alerts, and its clients to close."""
+    steady, retrying = Poster.of(settings), Poster.of(settings)
+    rules = RetryRules(settings.webhook_retry_hours * 3600)
+    return Deliverer(record, steady, retrying, webhook_keys(settings), rules), [steady, retrying]
 
 
 def backup_keys(settings: RetrieverSettings) -> SigningKeys:

@@ -1,9 +1,10 @@
 """The retriever's worker: `python -m retriever.worker`.
 
 Embeds pending photos and texts, applies the outbox to the index, loads and reconciles collections,
-does the jobs that delete many products, roll a generation out, back up, restore or rebuild, and
-deletes unused photos. Any number of workers may run: one at a time leads, by a lease in SQL, and a
-dead leader is replaced when its lease expires. A worker can be killed at any point.
+does the jobs that delete many products, roll a generation out, back up, restore or rebuild,
+delivers alerts to webhooks, and deletes unused photos. Any number of workers may run: one at a time
+leads, by a lease in SQL, and a dead leader is replaced when its lease expires. A worker can be
+killed at any point.
 """
 
 import asyncio
@@ -20,11 +21,13 @@ from retriever.wiring import (
     backup_files,
     backup_keys,
     database,
+    deliverer,
     job_queue,
     known_catalogs,
     milvus_index,
     photo_store,
     to_embedder,
+    webhook_keys,
 )
 from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
@@ -56,6 +59,7 @@ async def main(settings: RetrieverSettings) -> None:
     record = Record(db)
     catalogs = known_catalogs(settings, record)
     await catalogs.start()
+    deliveries, posters = deliverer(settings, record)
     worker = Worker(
         catalogs,
         settings,
@@ -69,6 +73,7 @@ async def main(settings: RetrieverSettings) -> None:
         files,
         unpacked,
         partial(forget_jobs, db, jobs, settings.job_days),
+        deliver=deliveries.run,
     )
     port = settings.worker_metrics_port
     stop_metrics = serve_metrics(port, settings.host) if port else lambda: None
@@ -78,6 +83,8 @@ async def main(settings: RetrieverSettings) -> None:
         await catalogs.stop()
         await embedder.close()
         await index.close()
+        for poster in posters:
+            await poster.close()
         photos.close()
         files.close()
         db.close()
@@ -86,7 +93,7 @@ async def main(settings: RetrieverSettings) -> None:
 
 
 if __name__ == "__main__":
-    configured = load(RetrieverSettings, to_embedder, backup_keys)
+    configured = load(RetrieverSettings, to_embedder, backup_keys, webhook_keys)
     observe("retriever-worker", configured, configured.log_level)
     yield_to_answers()
     run(main(configured))

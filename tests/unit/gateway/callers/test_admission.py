@@ -24,6 +24,8 @@ from sightline.gateway.v1 import (
     catalog_service_pb2,
     recommendation_service_pb2,
     user_event_service_pb2,
+    watch_service_pb2,
+    webhook_service_pb2,
 )
 from tests.unit.gateway.callers.conftest import entry
 from tests.waiting import SECONDS
@@ -34,6 +36,8 @@ MODULES = (
     job_service_pb2,
     recommendation_service_pb2,
     user_event_service_pb2,
+    watch_service_pb2,
+    webhook_service_pb2,
 )
 
 
@@ -129,9 +133,10 @@ def test_calls_take_as_many_megabytes_as_photos_imports_and_events_need() -> Non
         *("ExplainRecommendation", "Classify", "DrawHeatMap"),
     )
     products = ("UpsertProducts", "UpdateProducts", "ImportProducts")
+    watches = ("CreateWatch", "UpdateWatch", "SendFrames")
     wanted = (
         dict.fromkeys(photos, 12)
-        | dict.fromkeys(products, 32)
+        | dict.fromkeys((*products, *watches), 32)
         | {"WriteEvents": 8, "SetSynonyms": 8}
     )
     assert mebibytes == wanted  # and all others one

@@ -14,7 +14,7 @@ from gateway.clients.peer_calls import PeerCaller
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.model.causes import Peer
-from gateway.servicer import admin, catalog, events, inspection
+from gateway.servicer import admin, catalog, events, inspection, watches
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.list_tokens import GOOD_MICROS
 from gateway.servicer.passthrough import ROUTES, Passthrough, PublicRoute
@@ -32,7 +32,13 @@ from tests.fakes.toml import parsed
 
 SERVICES = {
     service.full_name: service
-    for service in (admin.SERVICE, catalog.SERVICE, events.SERVICE, inspection.SERVICE)
+    for service in (
+        admin.SERVICE,
+        catalog.SERVICE,
+        events.SERVICE,
+        inspection.SERVICE,
+        watches.SERVICE,
+    )
 }
 HERE = {
     "sightline.gateway.v1.AdminService": {
@@ -51,6 +57,7 @@ HERE = {
     "sightline.gateway.v1.CatalogService": {"GetProduct", "ListProducts", "GetImage"},
     "sightline.gateway.v1.UserEventService": {"WriteEvents", "CreateVisitor", "MergeShopper"},
     "sightline.gateway.v1.InspectionService": set(),
+    "sightline.gateway.v1.WatchService": {"WatchAlerts"},
 }
 """Calls with code of their own."""
 ROUTED = [
@@ -127,6 +134,9 @@ def served(channels: dict[Peer, Any], once: FakeChannel | None = None) -> dict[s
         events.SERVICE.full_name: events.UserEventServicer(catalogs, passthrough, open_keys),
         inspection.SERVICE.full_name: inspection.InspectionServicer(
             catalogs, passthrough, RequestPrices()
+        ),
+        watches.SERVICE.full_name: watches.WatchProxyServicer(
+            catalogs, passthrough, *ways[Peer.RETRIEVER], prices=RequestPrices()
         ),
     }
 

@@ -36,6 +36,8 @@ from sightline.retriever.v1 import (
     catalog_registry_service_pb2,
     photo_service_pb2,
     synonym_service_pb2,
+    watch_service_pb2,
+    webhook_service_pb2,
 )
 from sightline.retriever.v1 import index_service_pb2 as index_pb
 from sightline.retriever.v1 import index_service_pb2_grpc as index_grpc
@@ -56,6 +58,8 @@ IDEMPOTENT = idempotent(
     catalog_registry_service_pb2,
     photo_service_pb2,
     synonym_service_pb2,
+    watch_service_pb2,
+    webhook_service_pb2,
 )
 MOST_PAGES = 4
 """Maximum number of pages of a list read to find the newest products that pass a filter."""

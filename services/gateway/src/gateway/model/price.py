@@ -87,6 +87,10 @@ MOST_EMBEDDED = 1_000
 """Characters of a product that are embedded, at most."""
 PHOTO, PHOTO_MODEL = SIGNAL[SignalKind.IMAGE], MODEL[SignalKind.IMAGE]
 """Decoding and embedding a product's photo."""
+FRAME = 0.03
+"""Decoding a frame of a watch, cutting its parts out, and checking the rules."""
+FRAME_PART, FRAME_PART_MODEL = 0.01, MODEL[SignalKind.IMAGE]
+"""Reading and embedding a part of a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,8 +293,24 @@ def _passing_price(condition: CallersFilter, products: int) -> RequestPrice:
     return RequestPrice({"": BASE, "filter": seconds})
 
 
+def frames_price(frames: int, embedded: int) -> RequestPrice:
+    """Return the price of checking frames of a watch, of which `embedded` parts are embedded.
+
+    They wait for decoders and models, not in the queue of expensive requests.
+    """
+    models, decoding = embedded * FRAME_PART_MODEL, frames * FRAME + embedded * FRAME_PART
+    parts = {"": BASE, "frames": decoding, "models": models}
+    return RequestPrice(parts, models, exempt=decoding + models)
+
+
+def watch_price(photos: int) -> RequestPrice:
+    """Return the price of writing a watch, with the photos that its rules look for."""
+    return RequestPrice({"": BASE, "watch": photos * PHOTO}, exempt=photos * PHOTO)
+
+
 def step_price() -> RequestPrice:
-    """Return the price of opening or closing an import."""
+    """Return the price of a call whose work is small: opening or closing an import, reading watches
+    and alerts."""
     return RequestPrice({"": BASE})
 
 

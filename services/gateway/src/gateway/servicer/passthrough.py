@@ -65,6 +65,22 @@ ROUTES: Mapping[str, Mapping[str, PublicRoute]] = MappingProxyType(
                 " DeleteReference",
             ),
         },
+        "sightline.gateway.v1.WatchService": {
+            **_routes(
+                Peer.RETRIEVER,
+                "WatchService",
+                "CreateWatch UpdateWatch GetWatch ListWatches DeleteWatch SendFrames ListAlerts"
+                " GetAlertPhoto",
+            ),
+        },
+        "sightline.gateway.v1.WebhookService": {
+            **_routes(
+                Peer.RETRIEVER,
+                "WebhookService",
+                "CreateWebhook ListWebhooks RotateWebhookSecret DeleteWebhook ListDeadLetters"
+                " ReplayDeliveries",
+            ),
+        },
         "sightline.gateway.v1.AdminService": {
             **_routes(
                 Peer.RANKER,

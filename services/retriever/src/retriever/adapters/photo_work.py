@@ -1,12 +1,17 @@
 """Requests and results of the retriever's decoding processes: see
 servicekit/decoding_process.py."""
 
+import io
 import struct
 from collections.abc import Sequence
 from typing import Final
 
-from retriever.adapters import blurring
+from PIL import Image
+
+from retriever.adapters import blurring, frame_facts
 from retriever.domain.faces import FaceBox
+from retriever.domain.watch_state import FrameFacts
+from retriever.domain.watches import WatchBox
 from servicekit.decoding_wire import ExpectedOutput, Made, MemoryWanted, Refused
 from sightline_rules import photos
 from sightline_rules.photo_memory import MemoryNeededError
@@ -15,6 +20,8 @@ from sightline_rules.photos import PhotoInfo, PhotoLimits, PhotoRejectedError
 _ORDER: Final = struct.Struct("!QQ")
 _FACE: Final = struct.Struct("!4d")
 """An order with faces behind it asks to blur them."""
+_FRAME: Final = b"f"
+"""Behind an order, and before boxes: the facts of a frame and parts of it are asked for."""
 WANTED: Final = ExpectedOutput(struct.Struct("!IIQ"))
 """Width, height and perceptual hash."""
 _SIZE: Final = struct.Struct("!Q")
@@ -29,6 +36,12 @@ def order(limits: PhotoLimits, faces: Sequence[FaceBox] = ()) -> bytes:
     return head + b"".join(_FACE.pack(f.left, f.top, f.right, f.bottom) for f in faces)
 
 
+def frame_order(limits: PhotoLimits, boxes: Sequence[WatchBox]) -> bytes:
+    """Return the encoded order for the facts of a frame and parts of it (frame_facts.py)."""
+    head = _ORDER.pack(limits.max_bytes, limits.max_pixels) + _FRAME
+    return head + b"".join(_FACE.pack(b.left, b.top, b.right, b.bottom) for b in boxes)
+
+
 def file_wanted(limits: PhotoLimits) -> ExpectedOutput:
     """Return the expected form of the answer to an order with faces: the size of the file, and the
     file followed by zeros."""
@@ -36,11 +49,17 @@ def file_wanted(limits: PhotoLimits) -> ExpectedOutput:
 
 
 def answer(asked: bytes, photo: bytes, memory: int) -> Made:
-    """Inspect a photo as photos.inspect does, or blur faces, within the given bytes of memory."""
+    """Inspect a photo as photos.inspect does, blur faces, or measure a frame, within the given
+    bytes of memory."""
     max_bytes, max_pixels = _ORDER.unpack_from(asked)
     limits = PhotoLimits(max_bytes, max_pixels, memory)
-    faces = [FaceBox(*sides) for sides in _FACE.iter_unpack(asked[_ORDER.size :])]
+    rest = asked[_ORDER.size :]
+    of_frame = len(rest) % _FACE.size == len(_FRAME)
+    boxes = list(_FACE.iter_unpack(rest.removeprefix(_FRAME) if of_frame else rest))
+    faces = [FaceBox(*sides) for sides in boxes]
     try:
+        if of_frame:
+            return frame_facts.measured(photo, limits, [WatchBox(*sides) for sides in boxes])
         if faces:
             file = blurring.blurred(photo, limits, faces)
             return Made(_SIZE.pack(len(file)), memoryview(file.ljust(limits.max_bytes, b"\0")))
@@ -71,3 +90,29 @@ def file_of(facts: tuple[int], file: bytes) -> bytes:
     if not 0 < facts[0] <= len(file):
         raise ValueError("the file has an invalid size")
     return file[: facts[0]]
+
+
+def frame_of(
+    facts: tuple[float, ...], pixels: bytes, limits: PhotoLimits
+) -> tuple[FrameFacts, list[bytes]]:
+    """Return the facts of a frame, and its parts as PNG files. Raises ValueError for answers that
+    no intact process gives."""
+    number = frame_facts.CELLS[0] * frame_facts.CELLS[1]
+    cells, (bright, sharpness) = facts[:number], facts[number : number + 2]
+    sides = facts[number + 2 :]
+    if not all(0 <= value <= 1 for value in (*cells, bright)) or not 0 <= sharpness <= 64:
+        raise ValueError("the frame has invalid facts")
+    room, parts = frame_facts.part_bytes(len(sides) // 2, limits), list[bytes]()
+    for place, (width, height) in enumerate(zip(sides[::2], sides[1::2], strict=True)):
+        size = int(width), int(height)
+        if not 0 < size[0] * size[1] * 3 <= room:
+            raise ValueError("a part of the frame has an invalid size")
+        start = place * room
+        parts.append(_png(size, pixels[start : start + size[0] * size[1] * 3]))
+    return FrameFacts(cells, bright, sharpness), parts
+
+
+def _png(size: tuple[int, int], pixels: bytes) -> bytes:
+    file = io.BytesIO()
+    Image.frombytes("RGB", size, pixels).save(file, "PNG", compress_level=1)
+    return file.getvalue()

@@ -20,10 +20,12 @@ from typing import TypeVar
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from retriever.adapters import photo_work
+from retriever.adapters import frame_facts, photo_work
 from retriever.adapters.durable import ASIDE, DurableFolder, Mark, discard
 from retriever.domain import errors
 from retriever.domain.faces import FaceBox
+from retriever.domain.watch_state import FrameFacts
+from retriever.domain.watches import WatchBox
 from servicekit.decoding import (
     Decoders,
     DecodingFailed,
@@ -99,6 +101,18 @@ class PhotoStore:
             turn = Turn(Party.of(catalog_id))
             facts, _ = await self._decoders.run(order, data, photo_work.WANTED, turn)
             return await asyncio.to_thread(photo_work.understood, facts, data, self._limits)
+
+    async def measure_frame(
+        self, catalog_id: str, data: bytes, boxes: Sequence[WatchBox]
+    ) -> tuple[FrameFacts, list[bytes]]:
+        with _decoding():
+            photos.check_size(data, self._limits)
+            photos.sniff(data)
+            order = photo_work.frame_order(self._limits, boxes)
+            wanted = frame_facts.wanted(len(boxes), self._limits)
+            turn = Turn(Party.of(catalog_id))
+            facts, pixels = await self._decoders.run(order, data, wanted, turn)
+            return await asyncio.to_thread(photo_work.frame_of, facts, pixels, self._limits)
 
     async def blurred(self, catalog_id: str, data: bytes, faces: Sequence[FaceBox]) -> bytes:
         with _decoding():

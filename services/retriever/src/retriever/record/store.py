@@ -11,6 +11,7 @@ from retriever.domain.generation import GenerationSnapshot
 from retriever.record import (
     aliases,
     columns,
+    deliveries,
     filter_matches,
     hashes,
     imports,
@@ -24,6 +25,8 @@ from retriever.record import (
     rollout,
     session,
     snapshots,
+    watch_rows,
+    webhooks,
     worker_tasks,
 )
 from retriever.record.category_mismatches import count_mismatched, judge, read_mismatches
@@ -182,6 +185,20 @@ class Record:
     synonyms_since = _reads(read_synonyms_since)
     set_synonyms = _writes_now(set_synonyms)
 
+    # Watches
+    watch = _reads(watch_rows.read_watch)
+    watches = _reads(watch_rows.read_watches)
+    create_watch = _writes_now(watch_rows.create_watch)
+    update_watch = _writes_now(watch_rows.update_watch)
+    delete_watch = _writes_now(watch_rows.delete_watch)
+    save_checked = _writes_now(watch_rows.save_checked)
+    alerts = _reads(watch_rows.read_alerts)
+    alerts_after = _reads(watch_rows.read_alerts_after)
+    newest_alert = _reads(watch_rows.read_newest_alert)
+    watch_photo = _reads(watch_rows.read_watch_photo)
+    drop_expired_photos = _writes_now(watch_rows.drop_expired_photos)
+    drop_old_alerts = _writes(watch_rows.drop_old_alerts)
+
     # Photos that were taken down, and photos without a product
     taken_down = _reads(read_taken_down)
     take_down = _writes_now(take_down)
@@ -206,6 +223,18 @@ class Record:
     import_rows = _writes_now(imports.write_rows)
     close_import = _writes_now(imports.close_import)
     drop_rows = _writes(imports.drop_rows)
+
+    # Webhooks and deliveries
+    create_webhook = _writes_now(webhooks.create_webhook)
+    webhook_states = _reads(webhooks.read_webhooks)
+    rotate_webhook = _writes(webhooks.rotate_webhook)
+    delete_webhook = _writes(webhooks.delete_webhook)
+    dead_letters = _reads(deliveries.read_dead_letters)
+    replay = _writes_now(deliveries.replay)
+    due_lanes = _reads(deliveries.read_due)
+    next_delivery = _reads(deliveries.read_next)
+    settle_delivery = _writes_now(deliveries.settle)
+    drop_dead_letters = _writes(deliveries.drop_dead_letters)
 
     # Backups
     def archived(self) -> tuple[ArchiveTable, ...]:

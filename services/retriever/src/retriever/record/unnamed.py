@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from retriever.record import statements
 from retriever.record.session import USERS, Session, queue_up
-from retriever.record.tables import images, product_images, unnamed
+from retriever.record.tables import images, product_images, unnamed, watch_photos
 from retriever.record.taken_down import forget
 
 _NAMED = sa.exists().where(
@@ -23,6 +23,8 @@ _PAGE = (
     .limit(sa.bindparam("most"))
 )
 _KNOWN = sa.select(images.c.image_id).where(statements.among(images, "image_id"))
+_WATCHED = sa.select(watch_photos.c.image_id).where(statements.among(watch_photos, "image_id"))
+"""Photos of watches, which delete them (watch_rows.py)."""
 
 
 def read_unnamed(
@@ -40,8 +42,11 @@ def read_unnamed(
 
 def read_unknown(connection: Connection, catalog_id: str, image_ids: Sequence[str]) -> list[str]:
     """Return the photos that the record does not know."""
-    found = statements.look_up(connection, _KNOWN, image_ids, {"catalog_id": catalog_id})
-    known = {row.image_id for row in found}
+    known = {
+        row.image_id
+        for statement in (_KNOWN, _WATCHED)
+        for row in statements.look_up(connection, statement, image_ids, {"catalog_id": catalog_id})
+    }
     return [image_id for image_id in image_ids if image_id not in known]
 
 
@@ -83,7 +88,11 @@ def drop_unnamed(
 ) -> list[str]:
     """Delete photos that still have no product. Return them: their bytes may be deleted."""
     session = Session(connection, catalog_id, now)  # blocks writes of products
-    named = {row.image_id for row in session.look_up(USERS, image_ids)}
+    named = {
+        row.image_id
+        for statement in (USERS, _WATCHED)
+        for row in session.look_up(statement, image_ids)
+    }
     gone = [image_id for image_id in image_ids if image_id not in named]
     forget(connection, catalog_id, gone)
     mine = unnamed.c.catalog_id == catalog_id, unnamed.c.image_id.in_(image_ids)

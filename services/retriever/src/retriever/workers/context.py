@@ -1,9 +1,9 @@
 """Collaborators of the worker's loops."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from retriever.indexing.embedding import RecentVectors
 from retriever.ports import indexing
@@ -13,6 +13,7 @@ from retriever.ports.embedder import Embedder
 from retriever.ports.engine import VectorIndex
 from retriever.ports.photos import PhotoFiles
 from retriever.ports.registry import CatalogRecord, RemovalRecord
+from retriever.ports.watching import ExpiryRecord
 from retriever.workers.leader import Leadership
 from servicekit.backups.store import Backups
 from servicekit.catalogs import KnownCatalogs
@@ -44,6 +45,8 @@ class Options(Protocol):
     @property
     def photo_days(self) -> float: ...
     @property
+    def alert_days(self) -> float: ...
+    @property
     def read_labels(self) -> Sequence[str]: ...
 
 
@@ -59,6 +62,7 @@ class WorkerRecord(
     indexing.LagRecord,
     CatalogRecord,
     RemovalRecord,
+    ExpiryRecord,
     Protocol,
 ):
     """The record, as the worker uses it."""
@@ -99,3 +103,5 @@ class Worker:
     forget_jobs: Callable[[], Awaitable[int]]
     """Deletes jobs that ended long ago; returns their number."""
     recent: RecentVectors = field(default_factory=RecentVectors)
+    deliver: Callable[[], Coroutine[Any, Any, None]] | None = None
+    """Delivers alerts until cancelled."""

@@ -139,6 +139,8 @@ class Loops:
         self._tasks.start(self.indexing.follow_engine())
         self._tasks.start(lag.keep_measuring(self._worker.catalogs, self._worker.record))
         self._tasks.start(self._follow_catalogs())
+        if self._worker.deliver is not None:
+            self._tasks.start(self._worker.deliver())
 
     async def _follow_catalogs(self) -> None:
         """Work for a new catalog at once, and drop the metrics of a removed one."""

@@ -1,10 +1,12 @@
-"""Scheduled deletion: photos that no product has, and jobs that ended long ago."""
+"""Scheduled deletion: photos that no product has, alerts and photos of watches whose term has
+ended, and jobs that ended long ago."""
 
 import time
 
 from retriever.backup import backups
 from retriever.catalog.collecting import collect
 from retriever.domain.jobs import OPEN
+from retriever.watching.expiry import expire
 from retriever.workers.context import Worker
 
 TURN_SECONDS = 3_600.0
@@ -13,6 +15,8 @@ TURN_SECONDS = 3_600.0
 async def tidy(worker: Worker) -> bool:
     """Delete everything that is due. Return False: nothing more is due immediately."""
     await worker.forget_jobs()
+    for catalog in worker.catalogs:
+        await expire(catalog, worker.options.alert_days, worker.record, worker.photos, time.time())
     if days := worker.options.photo_days:
         for catalog in worker.catalogs:
             if not await _is_copied(catalog, worker):

@@ -1,0 +1,225 @@
+"""Watches: rules that are checked on the frames of a camera, and their alerts."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sightline_client.errors import SightlineError
+from sightline_client.values.signals import Box
+
+
+class WatchDirection(StrEnum):
+    """Direction of a presence condition."""
+
+    UNKNOWN = "UNKNOWN"
+    """Added after this client was built."""
+    APPEARS = "APPEARS"
+    GONE = "GONE"
+
+
+class PictureFault(StrEnum):
+    """Fault of a picture."""
+
+    UNKNOWN = "UNKNOWN"
+    """Added after this client was built."""
+    BLACK = "BLACK"
+    FROZEN = "FROZEN"
+    BLURRED = "BLURRED"
+
+
+class AlertKind(StrEnum):
+    """Kind of an alert."""
+
+    UNKNOWN = "UNKNOWN"
+    """Added after this client was built."""
+    STARTED = "STARTED"
+    ENDED = "ENDED"
+
+
+class FrameOutcome(StrEnum):
+    """What happened to a frame."""
+
+    UNKNOWN = "UNKNOWN"
+    """Added after this client was built."""
+    PROCESSED = "PROCESSED"
+    DROPPED = "DROPPED"
+    """Newer frames of other calls waited."""
+    REPEATED = "REPEATED"
+    """It has the time of a checked frame."""
+    LATE = "LATE"
+    """It is older than a checked frame."""
+    REJECTED = "REJECTED"
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRegion:
+    """A part of the frame."""
+
+    region_id: str
+    """1 to 64 characters of a-z, 0-9, - and _."""
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class WatchTarget:
+    """What a rule looks for: a product, or what looks like a photo."""
+
+    product_id: str = ""
+    image: bytes = b""
+    """A photo; never in answers."""
+    image_id: str = ""
+    """Of the photo, in answers. In an update: keep it."""
+    min_similarity: float = 0.0
+    """0.05 to 1; 0 = 0.6 for a product, 0.75 for a photo."""
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceCondition:
+    """A target appears, or is gone."""
+
+    target: WatchTarget
+    direction: WatchDirection
+    region_ids: tuple[str, ...] = ()
+    """Empty: the whole frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountCondition:
+    """Fewer regions than ``below`` show the target."""
+
+    target: WatchTarget
+    region_ids: tuple[str, ...]
+    below: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnusualCondition:
+    """The frame is unlike those of its hour of the day."""
+
+    region_id: str = ""
+    """Empty: the whole frame."""
+    min_deviations: float = 0.0
+    """3 to 100; 0 = 10."""
+    min_frames: int = 0
+    """20 to 100,000; 0 = 100."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultCondition:
+    """The picture shows nothing usable."""
+
+    fault: PictureFault
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRule:
+    """One condition, and when it becomes an alert."""
+
+    rule_id: str
+    presence: PresenceCondition | None = None
+    count: CountCondition | None = None
+    unusual: UnusualCondition | None = None
+    fault: FaultCondition | None = None
+    hold: timedelta | None = None
+    """How long the condition has to hold; None = 10 s."""
+    release: timedelta | None = None
+    """How long it has to be over; None = as ``hold``."""
+    cool_down: timedelta | None = None
+    """Least time between the starts of two alerts; None = 5 minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchCounts:
+    """Frames of a watch since it was created."""
+
+    processed: int
+    dropped: int
+    ignored: int
+    frame_time: datetime | None
+    """None: no frame was checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Rules that are checked on the frames of one camera."""
+
+    watch_id: str
+    rules: tuple[WatchRule, ...]
+    regions: tuple[WatchRegion, ...] = ()
+    display_name: str = ""
+    photo_days: int = 0
+    """Days for which the frame of an alert is kept, with faces blurred; 0 keeps none."""
+    utc_offset_minutes: int = 0
+    etag: str = ""
+    """In an update: the required version; "" = any."""
+    create_time: datetime | None = None
+    update_time: datetime | None = None
+    counts: WatchCounts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WatchFrame:
+    """A frame of a camera."""
+
+    image: bytes
+    frame_time: datetime | None = None
+    """None = when it arrives."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleReading:
+    """What a rule measured on a frame."""
+
+    rule_id: str
+    unknown: bool
+    """The frame can't tell."""
+    score: float
+    holds: bool
+    alerting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FrameResult:
+    """What happened to a frame."""
+
+    outcome: FrameOutcome
+    status: SightlineError | None
+    """Why it was rejected."""
+    readings: tuple[RuleReading, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A condition has held, or was over, for long enough."""
+
+    alert_id: str
+    watch_id: str
+    rule_id: str
+    sequence: int
+    kind: AlertKind
+    create_time: datetime | None
+    frame_time: datetime | None
+    since_time: datetime | None
+    score: float
+    product_id: str
+    started_alert_id: str
+    image_id: str
+    """Of its frame, for ``get_alert_photo``; "" = not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class FramesAnswer:
+    """Results of frames, in order, and the alerts that they caused."""
+
+    results: tuple[FrameResult, ...]
+    alerts: tuple[Alert, ...]
+    embedded_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedAlert:
+    """An alert of a stream."""
+
+    alert: Alert
+    resume_token: str
+    """Continues the stream behind this alert."""

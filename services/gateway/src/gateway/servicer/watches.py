@@ -1,0 +1,88 @@
+"""WatchService: the retriever's WatchService under the public contract."""
+
+from collections.abc import AsyncIterator, Collection
+from typing import Any, Final
+
+import grpc
+
+from gateway.clients.peer_calls import PeerCaller
+from gateway.model.price import RequestPrice, frames_price, step_price, watch_price
+from gateway.servicer.passthrough import Call, Passthrough
+from gateway.servicer.requests import admit
+from gateway.state.prices import RequestPrices
+from servicekit.server import Context
+from sightline.gateway.v1 import watch_service_pb2, watch_service_pb2_grpc
+from sightline.retriever.v1 import watch_service_pb2 as pb
+from sightline.retriever.v1 import watch_service_pb2_grpc as retriever_grpc
+
+SERVICE = watch_service_pb2.DESCRIPTOR.services_by_name["WatchService"]
+MOST_KNOWN: Final = 10_000
+"""Watches whose number of embedded parts is kept."""
+
+
+class WatchProxyServicer(watch_service_pb2_grpc.WatchServiceServicer):
+    """Servicer that passes calls about watches to the retriever, each charged to its caller."""
+
+    def __init__(
+        self,
+        catalogs: Collection[str],
+        passthrough: Passthrough,
+        channel: grpc.aio.Channel,
+        caller: PeerCaller,
+        *,
+        prices: RequestPrices,
+    ) -> None:
+        self._catalogs = catalogs
+        self._prices = prices
+        self._watches = retriever_grpc.WatchServiceStub(channel)
+        self._caller = caller
+        self._parts: dict[tuple[str, str], float] = {}
+        """Parts that were embedded of a frame, by catalog and watch, as last answered."""
+        passthrough.serve(self, SERVICE, self._charged)
+
+    async def WatchAlerts(
+        self, request: pb.WatchAlertsRequest, context: Context
+    ) -> AsyncIterator[pb.WatchAlertsResponse]:
+        """Yield alerts as they are stored."""
+        request.catalog_id = admit(request, self._catalogs)
+        async with self._prices.charged(step_price(), request.catalog_id):
+            pass
+        async for answer in self._caller.stream(self._watches.WatchAlerts, request):
+            yield answer
+
+    def _charged(self, name: str, call: Call) -> Call:
+        """Return a call that is passed on, with its price charged to its caller."""
+
+        async def charged(request: Any) -> Any:
+            request.catalog_id = admit(request, self._catalogs)
+            async with self._prices.charged(self._price(name, request), request.catalog_id):
+                answer = await call(request)
+            if name == "SendFrames":
+                self._learn(request, answer)
+            return answer
+
+        return charged
+
+    def _price(self, name: str, request: Any) -> RequestPrice:
+        match name:
+            case "SendFrames":
+                parts = self._parts.get((request.catalog_id, request.watch_id), 1.0)
+                return frames_price(len(request.frames), round(parts * len(request.frames)))
+            case "CreateWatch" | "UpdateWatch":
+                return watch_price(sum(map(_has_image, request.watch.rules)))
+            case _:
+                return step_price()
+
+    def _learn(self, request: pb.SendFramesRequest, answer: pb.SendFramesResponse) -> None:
+        """Note how many parts of a frame were embedded; the next call is charged for as many."""
+        processed = sum(bool(result.readings) for result in answer.results)
+        if processed:
+            if len(self._parts) >= MOST_KNOWN:
+                self._parts.pop(next(iter(self._parts)))
+            key = request.catalog_id, request.watch_id
+            self._parts[key] = answer.embedded_count / processed
+
+
+def _has_image(rule: Any) -> bool:
+    kind = rule.WhichOneof("condition")
+    return kind in ("presence", "count") and bool(getattr(rule, kind).target.image)

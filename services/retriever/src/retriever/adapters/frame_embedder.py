@@ -1,0 +1,73 @@
+"""The client by which the server has the embedder embed frames. The worker's is embedder.py."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from retriever.adapters.embedder import translated
+from retriever.domain.errors import EmbedderUnavailable, ImageRejected, VersionMismatch
+from retriever.domain.vectors import Floats
+from servicekit import deadlines
+from servicekit.channel import connect, idempotent
+from servicekit.errors import Internal, InvalidArgument
+from servicekit.peers import NO_CREDENTIALS, PeerCredentials
+from servicekit.status import from_status
+from sightline.common.v1 import photo_pb2, vector_pb2
+from sightline.embedder.v1 import embedding_service_pb2 as pb
+from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
+
+SECONDS = 60.0
+"""Timeout of a call without a deadline."""
+SPACE = "visual"
+_NOT_SERVED = "SPACE_VERSION_UNAVAILABLE"
+
+
+class EmbedderFrames:
+    """See FrameEmbedder in ports/watching.py."""
+
+    def __init__(self, target: str, peers: PeerCredentials = NO_CREDENTIALS) -> None:
+        """Prepare a channel that connects on first use."""
+        self._channel = connect(target, peers=peers, service_configs=idempotent(pb))
+        self._stub = pb_grpc.EmbeddingServiceStub(self._channel)
+
+    async def close(self) -> None:
+        """Drop the connection."""
+        await self._channel.close(None)
+
+    async def embed_parts(
+        self, catalog_id: str, parts: Sequence[bytes], version: str
+    ) -> tuple[str, list[Floats]]:
+        left = deadlines.remaining()
+        with translated():
+            answer = await self._stub.BatchEmbed(
+                pb.BatchEmbedRequest(
+                    catalog_id=catalog_id,
+                    items=[_item(part, version) for part in parts],
+                    priority=vector_pb2.PRIORITY_BULK,
+                ),
+                timeout=SECONDS if left is None else min(left, SECONDS),
+            )
+        if len(answer.results) != len(parts):
+            raise Internal("the embedder answered other items", reason="EMBEDDER_ANSWER_INVALID")
+        vectors = [_vector(result, version) for result in answer.results]
+        return answer.results[0].vector.space_version, vectors
+
+
+def _item(part: bytes, version: str) -> pb.EmbedItem:
+    return pb.EmbedItem(
+        image=part,
+        space=SPACE,
+        space_version=version,
+        photo_kind=photo_pb2.PHOTO_KIND_SHOPPER,
+        views=1,
+    )
+
+
+def _vector(result: pb.EmbedResult, version: str) -> Floats:
+    if result.status.code:
+        error = from_status(result.status)
+        if isinstance(error, InvalidArgument):
+            raise ImageRejected(error.reason, error.message)
+        raise VersionMismatch("", version) if error.reason == _NOT_SERVED else EmbedderUnavailable()
+    vector = np.frombuffer(result.vector.data, "<f4")
+    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-9), np.float32)

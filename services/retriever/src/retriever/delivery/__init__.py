@@ -1,0 +1,1 @@
+"""Webhooks, and deliveries of alerts to them."""

@@ -1,0 +1,96 @@
+"""Calls about webhooks: created, listed, deleted; their secrets rotated, their dead letters
+replayed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from retriever.domain import webhooks
+from retriever.domain.errors import WebhookInvalid, WebhookNotFound
+from retriever.domain.webhooks import DeadLetter, WebhookState
+from retriever.ports.webhooks import WebhookRecord
+from servicekit.clock import Clock, now_micros
+from servicekit.fetch import UriForbidden
+from servicekit.keyring import SigningKeys
+from servicekit.requests import page_place, page_size, page_token
+
+DEFAULT_PAGE, MAX_PAGE = 50, 500
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """The webhooks of a process's catalogs."""
+
+    record: WebhookRecord
+    keys: SigningKeys
+    """Keys of the operator's file, which secrets are derived from."""
+    check: Callable[[str], None]
+    """Raises UriForbidden unless an address is allowed; see `Post`."""
+    clock: Clock = now_micros
+
+    async def create(
+        self, catalog_id: str, webhook_id: str, uri: str, watch_ids: Sequence[str]
+    ) -> tuple[WebhookState, str]:
+        """Create a webhook. Return it with its secret; without, if an equal one exists. Raises
+        WebhookInvalid, UriForbidden, WebhookExists, WebhooksFull, WebhookKeysMissing."""
+        asked = webhooks.checked(webhook_id, uri, watch_ids)
+        try:
+            self.check(uri)
+        except UriForbidden as error:
+            raise error.at("uri") from None
+        now, keys = self.clock(), self.keys()
+        secret = webhooks.new_secret(keys, now)
+        made = replace(asked, secrets=(secret,), create_micros=now)
+        state, new = await self.record.create_webhook(catalog_id, made)
+        if not new:
+            return state, ""
+        return state, webhooks.secret_text(secret, catalog_id, webhook_id, keys)
+
+    async def states(self, catalog_id: str) -> list[WebhookState]:
+        """Return the webhooks of a catalog by id."""
+        return await self.record.webhook_states(catalog_id)
+
+    async def rotate(
+        self, catalog_id: str, webhook_id: str, overlap_micros: int
+    ) -> tuple[WebhookState, str]:
+        """Add a secret to a webhook. Return both. Raises WebhookNotFound, WebhookInvalid,
+        WebhookKeysMissing."""
+        if not 0 <= overlap_micros <= webhooks.MOST_OVERLAP_MICROS:
+            raise WebhookInvalid.at("overlap", "must be 0 to 7 days")
+        while True:
+            listed = await self.record.webhook_states(catalog_id)
+            found = [each.webhook for each in listed if each.webhook.webhook_id == webhook_id]
+            if not found:
+                raise WebhookNotFound
+            now, keys = self.clock(), self.keys()
+            secret = webhooks.new_secret(keys, now)
+            rotated = found[0].rotated(secret, overlap_micros)
+            state = await self.record.rotate_webhook(catalog_id, rotated, found[0])
+            if state is not None:
+                return state, webhooks.secret_text(secret, catalog_id, webhook_id, keys)
+
+    async def delete(self, catalog_id: str, webhook_id: str) -> bool:
+        """Delete a webhook. Return whether it existed."""
+        return await self.record.delete_webhook(catalog_id, webhook_id)
+
+    async def dead_letters(
+        self, catalog_id: str, webhook_id: str, *, size: int, token: str
+    ) -> tuple[list[DeadLetter], str]:
+        """Return a page of dead letters, and the next page's token. Raises WebhookNotFound,
+        PageSizeInvalid, PageTokenInvalid."""
+        size = page_size(size, DEFAULT_PAGE, MAX_PAGE)
+        about = (catalog_id, "dead-letters", webhook_id)
+        watch_id, sequence = page_place(token, about, str, int) or ("", 0)
+        found = await self.record.dead_letters(
+            catalog_id, webhook_id, (watch_id, sequence), size + 1
+        )
+        page = found[:size]
+        if len(found) <= size:
+            return page, ""
+        return page, page_token(about, page[-1].watch_id, page[-1].sequence)
+
+    async def replay(self, catalog_id: str, webhook_id: str, alert_ids: Sequence[str]) -> int:
+        """Deliver dead letters again; without ids: all. Return their number. Raises
+        WebhookNotFound, WebhookInvalid."""
+        if len(alert_ids) > webhooks.MOST_REPLAYED:
+            raise WebhookInvalid.at("alert_ids", f"has more than {webhooks.MOST_REPLAYED} entries")
+        return await self.record.replay(catalog_id, webhook_id, alert_ids)

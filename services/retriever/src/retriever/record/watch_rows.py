@@ -1,0 +1,333 @@
+"""Watches, their states, alerts and photos in the record."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from retriever.domain.errors import EtagMismatch, WatchesFull, WatchExists, WatchNotFound
+from retriever.domain.watch_json import (
+    dumped_alert,
+    dumped_state,
+    dumped_watch,
+    etag_of,
+    loaded_alert,
+    loaded_state,
+    loaded_watch,
+)
+from retriever.domain.watch_state import RevisedState, WatchProgress, WatchState
+from retriever.domain.watches import MOST_WATCHES, Alert, StoredWatch, Watch, WatchPhoto
+from retriever.record import statements
+from retriever.record.session import Session
+from retriever.record.tables import images, watch_alerts, watch_photos, watch_states, watches
+
+
+def read_watch(
+    connection: Connection, catalog_id: str, watch_id: str
+) -> tuple[StoredWatch, RevisedState] | None:
+    """Return a watch and what it knows; None: there is no such watch."""
+    row = connection.execute(_of(watches, catalog_id, watch_id)).first()
+    if row is None:
+        return None
+    return _stored(row), _state(connection, catalog_id, watch_id)
+
+
+def read_watches(connection: Connection, catalog_id: str) -> list[tuple[StoredWatch, RevisedState]]:
+    """Return the watches of a catalog by their ids, with what they know."""
+    mine = sa.select(watches).where(watches.c.catalog_id == catalog_id)
+    rows = connection.execute(mine.order_by(watches.c.watch_id))
+    return [(_stored(row), _state(connection, catalog_id, row.watch_id)) for row in rows]
+
+
+def create_watch(
+    connection: Connection, now: int, catalog_id: str, watch: Watch, photos: Sequence[WatchPhoto]
+) -> StoredWatch:
+    """Store a watch; an equal one is returned. Raises WatchExists, WatchesFull."""
+    Session(connection, catalog_id, now)
+    found = connection.execute(_of(watches, catalog_id, watch.watch_id)).first()
+    if found is not None:
+        if loaded_watch(found.body) != watch:
+            raise WatchExists
+        return _stored(found)
+    mine = sa.select(sa.func.count()).where(watches.c.catalog_id == catalog_id)
+    if connection.execute(mine).scalar_one() >= MOST_WATCHES:
+        raise WatchesFull(MOST_WATCHES)
+    stored = StoredWatch(watch, etag_of(watch), now, now)
+    _put_watch(connection, catalog_id, stored)
+    _put_photos(connection, catalog_id, watch.watch_id, photos)
+    return stored
+
+
+def update_watch(
+    connection: Connection,
+    now: int,
+    catalog_id: str,
+    watch: Watch,
+    photos: Sequence[WatchPhoto],
+    *,
+    etag: str,
+    known: int,
+    state: WatchState,
+    alerts: Sequence[Alert],
+) -> StoredWatch | None:
+    """Replace a watch and what it knows, with alerts that this ends. An equal one is returned.
+
+    `etag`: the required version; empty: any. `known`: revision of the state from which `state` and
+    `alerts` were made; None is returned if frames were checked since. Raises WatchNotFound,
+    EtagMismatch.
+    """
+    session = Session(connection, catalog_id, now)
+    found = connection.execute(_of(watches, catalog_id, watch.watch_id)).first()
+    if found is None:
+        raise WatchNotFound
+    before = _stored(found)
+    if before.watch == watch:
+        return before
+    if etag not in ("", before.etag):
+        raise EtagMismatch
+    if _revision(connection, catalog_id, watch.watch_id) != known:
+        return None
+    stored = StoredWatch(watch, etag_of(watch), before.create_micros, now)
+    _put_watch(connection, catalog_id, stored)
+    _put_photos(connection, catalog_id, watch.watch_id, photos)
+    c = watch_photos.c
+    unused = c.expire_time == 0, c.image_id.not_in(sorted(watch.image_ids))
+    connection.execute(
+        sa.update(watch_photos)
+        .where(*_mine(watch_photos, catalog_id, watch.watch_id), *unused)
+        .values(expire_time=now)
+    )
+    _put_state(connection, catalog_id, watch.watch_id, state, known)
+    _put_alerts(session, alerts)
+    return stored
+
+
+def save_checked(
+    connection: Connection, now: int, catalog_id: str, progress: WatchProgress
+) -> list[Alert] | None:
+    """Store what a watch knows after frames, with their alerts. Return the alerts as stored.
+
+    None: the watch was changed, or another process has stored frames since; nothing is stored.
+    Raises WatchNotFound.
+    """
+    watch = progress.stored.watch
+    session = Session(connection, catalog_id, now)
+    only = _of(watches, catalog_id, watch.watch_id).with_only_columns(watches.c.etag)
+    etag = connection.execute(only).scalar()
+    if etag is None:
+        raise WatchNotFound
+    known = _revision(connection, catalog_id, watch.watch_id)
+    if (etag, known) != (progress.stored.etag, progress.known):
+        return None
+    _put_state(connection, catalog_id, watch.watch_id, progress.state, known)
+    frames = [each for each in progress.photos if each.image_id not in watch.image_ids]
+    _put_photos(connection, catalog_id, watch.watch_id, frames)
+    return _put_alerts(session, progress.alerts)
+
+
+def delete_watch(connection: Connection, now: int, catalog_id: str, watch_id: str) -> bool:
+    """Delete a watch with its alerts; its photos are due for deletion. Return whether it
+    existed."""
+    Session(connection, catalog_id, now)
+    for table in (watch_states, watch_alerts):
+        connection.execute(sa.delete(table).where(*_mine(table, catalog_id, watch_id)))
+    connection.execute(
+        sa.update(watch_photos)
+        .where(*_mine(watch_photos, catalog_id, watch_id))
+        .values(expire_time=now)
+    )
+    gone = connection.execute(sa.delete(watches).where(*_mine(watches, catalog_id, watch_id)))
+    return bool(gone.rowcount)
+
+
+def read_alerts(
+    connection: Connection, catalog_id: str, watch_id: str, before: int, limit: int
+) -> list[Alert]:
+    """Return alerts before a sequence number, newest first. `watch_id`: empty: of all watches."""
+    c = watch_alerts.c
+    return _alerts(
+        connection, _of_watch(catalog_id, watch_id, c.sequence < before), c.sequence.desc(), limit
+    )
+
+
+def read_alerts_after(
+    connection: Connection, catalog_id: str, watch_id: str, after: int, limit: int
+) -> list[Alert]:
+    """Return alerts after a sequence number, oldest first. `watch_id`: empty: of all watches."""
+    c = watch_alerts.c
+    return _alerts(
+        connection, _of_watch(catalog_id, watch_id, c.sequence > after), c.sequence, limit
+    )
+
+
+def read_newest_alert(connection: Connection, catalog_id: str) -> int:
+    """Return the sequence number of the newest alert; 0: there is none."""
+    c = watch_alerts.c
+    newest = sa.select(sa.func.max(c.sequence)).where(c.catalog_id == catalog_id)
+    return connection.execute(newest).scalar() or 0
+
+
+def read_watch_photo(connection: Connection, catalog_id: str, image_id: str) -> WatchPhoto | None:
+    """Return a photo of a watch; None: there is none."""
+    c = watch_photos.c
+    mine = c.catalog_id == catalog_id, c.image_id == image_id
+    row = connection.execute(sa.select(watch_photos).where(*mine).limit(1)).first()
+    if row is None:
+        return None
+    return WatchPhoto(row.image_id, row.media_type, row.width, row.height, row.expire_time)
+
+
+def drop_expired_photos(
+    connection: Connection, now: int, catalog_id: str, limit: int
+) -> tuple[int, list[str]]:
+    """Drop photos of watches whose term has ended.
+
+    Return the number of entries, and the photos that the catalog has for no other purpose.
+    """
+    Session(connection, catalog_id, now)
+    c = watch_photos.c
+    due = c.catalog_id == catalog_id, c.expire_time > 0, c.expire_time <= now
+    keys = connection.execute(sa.select(c.image_id, c.watch_id).where(*due).limit(limit)).all()
+    for image_id, watch_id in keys:
+        mine = *_mine(watch_photos, catalog_id, watch_id), c.image_id == image_id
+        connection.execute(sa.delete(watch_photos).where(*mine))
+    dropped = sorted({image_id for image_id, _ in keys})
+    used = set[str]()
+    for table in (watch_photos, images):
+        mine = table.c.catalog_id == catalog_id, table.c.image_id.in_(dropped)
+        used |= set(connection.execute(sa.select(table.c.image_id).where(*mine)).scalars())
+    return len(keys), [image_id for image_id in dropped if image_id not in used]
+
+
+def drop_old_alerts(connection: Connection, catalog_id: str, before: int, limit: int) -> int:
+    """Delete alerts that were stored before a time. Return their number."""
+    c = watch_alerts.c
+    old = sa.select(c.sequence).where(c.catalog_id == catalog_id, c.create_time < before)
+    found = connection.execute(old.limit(limit)).scalars().all()
+    connection.execute(
+        sa.delete(watch_alerts).where(c.catalog_id == catalog_id, c.sequence.in_(found))
+    )
+    return len(found)
+
+
+def _mine(table: sa.Table, catalog_id: str, watch_id: str) -> Sequence[sa.ColumnElement[bool]]:
+    return table.c.catalog_id == catalog_id, table.c.watch_id == watch_id
+
+
+def _of(table: sa.Table, catalog_id: str, watch_id: str) -> sa.Select[Any]:
+    return sa.select(table).where(*_mine(table, catalog_id, watch_id))
+
+
+def _of_watch(
+    catalog_id: str, watch_id: str, condition: sa.ColumnElement[bool]
+) -> Sequence[sa.ColumnElement[bool]]:
+    c = watch_alerts.c
+    mine = [c.catalog_id == catalog_id, condition]
+    return [*mine, c.watch_id == watch_id] if watch_id else mine
+
+
+def _alerts(
+    connection: Connection, condition: Iterable[sa.ColumnElement[bool]], order: Any, limit: int
+) -> list[Alert]:
+    c = watch_alerts.c
+    rows = connection.execute(
+        sa.select(c.sequence, c.create_time, c.image_id, c.body)
+        .where(*condition)
+        .order_by(order)
+        .limit(limit)
+    )
+    return [
+        replace(
+            loaded_alert(row.body),
+            sequence=row.sequence,
+            create_micros=row.create_time,
+            image_id=row.image_id,
+        )
+        for row in rows
+    ]
+
+
+def _stored(row: sa.Row[Any]) -> StoredWatch:
+    return StoredWatch(loaded_watch(row.body), row.etag, row.create_time, row.update_time)
+
+
+def _state(connection: Connection, catalog_id: str, watch_id: str) -> RevisedState:
+    row = connection.execute(_of(watch_states, catalog_id, watch_id)).first()
+    return RevisedState() if row is None else RevisedState(loaded_state(row.body), row.revision)
+
+
+def _revision(connection: Connection, catalog_id: str, watch_id: str) -> int:
+    only = _of(watch_states, catalog_id, watch_id).with_only_columns(watch_states.c.revision)
+    return connection.execute(only).scalar() or 0
+
+
+def _put_watch(connection: Connection, catalog_id: str, stored: StoredWatch) -> None:
+    row = {
+        "catalog_id": catalog_id,
+        "watch_id": stored.watch.watch_id,
+        "body": dumped_watch(stored.watch),
+        "etag": stored.etag,
+        "create_time": stored.create_micros,
+        "update_time": stored.update_micros,
+    }
+    statements.put(connection, watches, [row])
+
+
+def _put_state(
+    connection: Connection, catalog_id: str, watch_id: str, state: WatchState, known: int
+) -> None:
+    row = {
+        "catalog_id": catalog_id,
+        "watch_id": watch_id,
+        "body": dumped_state(state),
+        "revision": known + 1,
+    }
+    statements.put(connection, watch_states, [row])
+
+
+def _put_photos(
+    connection: Connection, catalog_id: str, watch_id: str, photos: Iterable[WatchPhoto]
+) -> None:
+    rows = [
+        {
+            "catalog_id": catalog_id,
+            "image_id": each.image_id,
+            "watch_id": watch_id,
+            "media_type": each.media_type,
+            "width": each.width,
+            "height": each.height,
+            "expire_time": each.expire_micros,
+        }
+        for each in photos
+    ]
+    statements.put(connection, watch_photos, rows)
+
+
+def _put_alerts(session: Session, alerts: Sequence[Alert]) -> list[Alert]:
+    """Store alerts, and return them as stored."""
+    if not alerts:
+        return []
+    stored = [
+        replace(alert, sequence=sequence, create_micros=session.now)
+        for alert, sequence in zip(alerts, session.take(len(alerts)), strict=True)
+    ]
+    rows = [
+        {
+            "catalog_id": session.catalog_id,
+            "sequence": each.sequence,
+            "watch_id": each.watch_id,
+            "alert_id": each.alert_id,
+            "create_time": each.create_micros,
+            "rule_id": each.rule_id,
+            "kind": each.kind.value,
+            "score": each.score,
+            "frame_time": each.frame_micros,
+            "image_id": each.image_id,
+            "body": dumped_alert(each),
+        }
+        for each in stored
+    ]
+    session.connection.execute(sa.insert(watch_alerts), rows)
+    return stored

@@ -1,0 +1,153 @@
+"""Webhooks in the record."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from retriever.domain.errors import WebhookExists, WebhookNotFound, WebhooksFull
+from retriever.domain.webhooks import MOST_WEBHOOKS, Webhook, WebhookSecret, WebhookState
+from retriever.record import statements
+from retriever.record.session import Session
+from retriever.record.tables import (
+    watch_alerts,
+    webhook_dead_letters,
+    webhook_lanes,
+    webhooks,
+)
+
+_OF_WEBHOOK = (webhook_lanes, webhook_dead_letters, webhooks)
+_FAILING = sa.and_(
+    webhook_lanes.c.attempts > 0,
+    sa.exists().where(
+        watch_alerts.c.catalog_id == webhook_lanes.c.catalog_id,
+        watch_alerts.c.watch_id == webhook_lanes.c.watch_id,
+        watch_alerts.c.sequence > webhook_lanes.c.sequence,
+    ),
+)
+"""Lanes whose next alert has failed. Those whose last alert became a dead letter have none."""
+
+
+def create_webhook(
+    connection: Connection, now: int, catalog_id: str, webhook: Webhook
+) -> tuple[WebhookState, bool]:
+    """Store a webhook, which gets the alerts of later commits. Return it, and whether it was
+    stored: False if an equal one exists. Raises WebhookExists, WebhooksFull."""
+    session = Session(connection, catalog_id, now)
+    found = {each.webhook.webhook_id: each for each in read_webhooks(connection, catalog_id)}
+    if stored := found.get(webhook.webhook_id):
+        if not stored.webhook.has_values_of(webhook):
+            raise WebhookExists
+        return stored, False
+    if len(found) >= MOST_WEBHOOKS:
+        raise WebhooksFull(MOST_WEBHOOKS)
+    row = {
+        "catalog_id": catalog_id,
+        "webhook_id": webhook.webhook_id,
+        "uri": webhook.uri,
+        "watch_ids": json.dumps(webhook.watch_ids),
+        "secrets": _dumped(webhook.secrets),
+        "create_time": webhook.create_micros,
+        "start_sequence": session.head,
+    }
+    statements.put(connection, webhooks, [row])
+    return WebhookState(webhook), True
+
+
+def read_webhooks(connection: Connection, catalog_id: str) -> list[WebhookState]:
+    """Return the webhooks of a catalog by id, with the state of their deliveries."""
+    rows = connection.execute(
+        sa.select(webhooks)
+        .where(webhooks.c.catalog_id == catalog_id)
+        .order_by(webhooks.c.webhook_id)
+    ).all()
+    failing, dead = _failing(connection, catalog_id), _dead(connection, catalog_id)
+    return [
+        WebhookState(
+            webhook_of(row),
+            dead_letters=dead.get(row.webhook_id, 0),
+            **failing.get(row.webhook_id, {}),
+        )
+        for row in rows
+    ]
+
+
+def _failing(connection: Connection, catalog_id: str) -> Mapping[str, Mapping[str, Any]]:
+    """Return what fails, by webhook. The failure is one of the lane with the most attempts."""
+    c = webhook_lanes.c
+    rows = connection.execute(
+        sa.select(c.webhook_id, c.attempts, c.next_attempt, c.failure)
+        .where(c.catalog_id == catalog_id, _FAILING)
+        .order_by(c.webhook_id, c.attempts.desc(), c.watch_id)
+    )
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        of = found.setdefault(
+            row.webhook_id,
+            {
+                "failing_watches": 0,
+                "attempts": row.attempts,
+                "failure": row.failure,
+                "next_micros": row.next_attempt,
+            },
+        )
+        of["failing_watches"] += 1
+        of["next_micros"] = min(of["next_micros"], row.next_attempt)
+    return found
+
+
+def _dead(connection: Connection, catalog_id: str) -> Mapping[str, int]:
+    c = webhook_dead_letters.c
+    counted = sa.select(c.webhook_id, sa.func.count().label("number"))
+    rows = connection.execute(counted.where(c.catalog_id == catalog_id).group_by(c.webhook_id))
+    return {row.webhook_id: row.number for row in rows}
+
+
+def rotate_webhook(
+    connection: Connection, catalog_id: str, rotated: Webhook, former: Webhook
+) -> WebhookState | None:
+    """Replace a webhook's secrets; None if they are no longer the `former` ones."""
+    mine = statements.on(webhooks, catalog_id=catalog_id, webhook_id=rotated.webhook_id)
+    done = connection.execute(
+        sa.update(webhooks)
+        .where(mine, webhooks.c.secrets == _dumped(former.secrets))
+        .values(secrets=_dumped(rotated.secrets))
+    )
+    if not done.rowcount:
+        return None
+    states = read_webhooks(connection, catalog_id)
+    return next(each for each in states if each.webhook.webhook_id == rotated.webhook_id)
+
+
+def delete_webhook(connection: Connection, catalog_id: str, webhook_id: str) -> bool:
+    """Delete a webhook with its lanes and dead letters. Return whether it existed."""
+    deleted = 0
+    for table in _OF_WEBHOOK:
+        mine = statements.on(table, catalog_id=catalog_id, webhook_id=webhook_id)
+        deleted = connection.execute(sa.delete(table).where(mine)).rowcount
+    return bool(deleted)
+
+
+def check_exists(connection: Connection, catalog_id: str, webhook_id: str) -> None:
+    """Raise WebhookNotFound unless a webhook exists."""
+    mine = statements.on(webhooks, catalog_id=catalog_id, webhook_id=webhook_id)
+    if connection.execute(sa.select(webhooks.c.uri).where(mine)).first() is None:
+        raise WebhookNotFound
+
+
+def webhook_of(row: sa.Row[Any]) -> Webhook:
+    """Return the webhook of a row."""
+    return Webhook(
+        row.webhook_id,
+        row.uri,
+        tuple(json.loads(row.watch_ids)),
+        tuple(WebhookSecret(**each) for each in json.loads(row.secrets)),
+        row.create_time,
+    )
+
+
+def _dumped(secrets: Sequence[WebhookSecret]) -> str:
+    return json.dumps([asdict(each) for each in secrets])

@@ -1,0 +1,112 @@
+"""WatchService on gRPC: translate, call the use case, translate back."""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from retriever.domain.errors import ImageNotFound
+from retriever.ports.watching import FramePhotos, WatchRecord
+from retriever.servicer import watch_messages as messages
+from retriever.watching.alerts import AlertFollower
+from retriever.watching.frames import MOST_FRAMES, FrameChecks
+from retriever.watching.watches import Watches
+from servicekit.requests import check_count, enter, page_place, page_size, page_token
+from servicekit.server import Context
+from sightline.common.v1 import product_pb2
+from sightline.retriever.v1 import watch_pb2, watch_service_pb2_grpc
+from sightline.retriever.v1 import watch_service_pb2 as pb
+
+DEFAULT_PAGE, MAX_PAGE = 50, 1_000
+NEWEST = 2**62
+"""Larger than every sequence number."""
+
+
+@dataclass(frozen=True)
+class WatchServicer(watch_service_pb2_grpc.WatchServiceServicer):
+    """Servicer of watch_service.proto."""
+
+    catalogs: Collection[str]
+    watches: Watches
+    frames: FrameChecks
+    follower: AlertFollower
+    record: WatchRecord
+    photos: FramePhotos
+
+    async def CreateWatch(
+        self, request: pb.CreateWatchRequest, context: Context
+    ) -> watch_pb2.Watch:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        draft = messages.watch_draft(request.watch)
+        return messages.watch_message(*await self.watches.create(catalog, draft))
+
+    async def UpdateWatch(
+        self, request: pb.UpdateWatchRequest, context: Context
+    ) -> watch_pb2.Watch:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        draft = messages.watch_draft(request.watch)
+        return messages.watch_message(*await self.watches.update(catalog, draft))
+
+    async def GetWatch(self, request: pb.GetWatchRequest, context: Context) -> watch_pb2.Watch:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        return messages.watch_message(*await self.watches.get(catalog, request.watch_id))
+
+    async def ListWatches(
+        self, request: pb.ListWatchesRequest, context: Context
+    ) -> pb.ListWatchesResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        found = await self.watches.every(catalog)
+        return pb.ListWatchesResponse(watches=[messages.watch_message(*each) for each in found])
+
+    async def DeleteWatch(
+        self, request: pb.DeleteWatchRequest, context: Context
+    ) -> pb.DeleteWatchResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        deleted = await self.watches.delete(catalog, request.watch_id)
+        return pb.DeleteWatchResponse(deleted=deleted)
+
+    async def SendFrames(
+        self, request: pb.SendFramesRequest, context: Context
+    ) -> pb.SendFramesResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        check_count("frames", len(request.frames), MOST_FRAMES)
+        frames = [messages.sent_frame(each) for each in request.frames]
+        return messages.frames_response(await self.frames.check(catalog, request.watch_id, frames))
+
+    async def ListAlerts(
+        self, request: pb.ListAlertsRequest, context: Context
+    ) -> pb.ListAlertsResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
+        about = ("alerts", catalog, request.watch_id)
+        before, *_ = *page_place(request.page_token, about, int), NEWEST
+        found = await self.record.alerts(catalog, request.watch_id, before, size + 1)
+        page = found[:size]
+        token = page_token(about, page[-1].sequence) if len(found) > size else ""
+        return pb.ListAlertsResponse(
+            alerts=map(messages.alert_message, page), next_page_token=token
+        )
+
+    async def WatchAlerts(
+        self, request: pb.WatchAlertsRequest, context: Context
+    ) -> AsyncIterator[pb.WatchAlertsResponse]:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        following = self.follower.follow(catalog, request.watch_id, request.resume_token)
+        async with aclosing(following) as alerts:
+            async for alert, token in alerts:
+                message = None if alert is None else messages.alert_message(alert)
+                yield pb.WatchAlertsResponse(alert=message, resume_token=token)
+
+    async def GetAlertPhoto(
+        self, request: pb.GetAlertPhotoRequest, context: Context
+    ) -> product_pb2.ProductImage:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        found = await self.record.watch_photo(catalog, request.image_id)
+        if found is None:
+            raise ImageNotFound("image_id")
+        return product_pb2.ProductImage(
+            image_id=found.image_id,
+            content=await self.photos.get(catalog, found.image_id),
+            media_type=found.media_type,
+            width=found.width,
+            height=found.height,
+        )

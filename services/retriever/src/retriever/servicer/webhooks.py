@@ -1,0 +1,99 @@
+"""WebhookService on gRPC: translate, call the use case, translate back."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from retriever.delivery.webhooks import Webhooks
+from retriever.domain.webhooks import DEFAULT_OVERLAP_MICROS, DeadLetter, WebhookState
+from servicekit.requests import enter, timestamp
+from servicekit.server import Context
+from sightline.retriever.v1 import webhook_service_pb2 as pb
+from sightline.retriever.v1 import webhook_service_pb2_grpc
+
+
+@dataclass(frozen=True)
+class WebhookServicer(webhook_service_pb2_grpc.WebhookServiceServicer):
+    """Servicer of webhook_service.proto."""
+
+    catalogs: Collection[str]
+    webhooks: Webhooks
+
+    async def CreateWebhook(
+        self, request: pb.CreateWebhookRequest, context: Context
+    ) -> pb.CreateWebhookResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        state, secret = await self.webhooks.create(
+            catalog, request.webhook_id, request.uri, request.watch_ids
+        )
+        return pb.CreateWebhookResponse(webhook=_webhook(state), secret=secret)
+
+    async def ListWebhooks(
+        self, request: pb.ListWebhooksRequest, context: Context
+    ) -> pb.ListWebhooksResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        states = await self.webhooks.states(catalog)
+        return pb.ListWebhooksResponse(webhooks=map(_webhook, states))
+
+    async def RotateWebhookSecret(
+        self, request: pb.RotateWebhookSecretRequest, context: Context
+    ) -> pb.RotateWebhookSecretResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        overlap = DEFAULT_OVERLAP_MICROS
+        if request.HasField("overlap"):
+            overlap = request.overlap.seconds * 10**6 + request.overlap.nanos // 1_000
+        state, secret = await self.webhooks.rotate(catalog, request.webhook_id, overlap)
+        return pb.RotateWebhookSecretResponse(webhook=_webhook(state), secret=secret)
+
+    async def DeleteWebhook(
+        self, request: pb.DeleteWebhookRequest, context: Context
+    ) -> pb.DeleteWebhookResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        deleted = await self.webhooks.delete(catalog, request.webhook_id)
+        return pb.DeleteWebhookResponse(deleted=deleted)
+
+    async def ListDeadLetters(
+        self, request: pb.ListDeadLettersRequest, context: Context
+    ) -> pb.ListDeadLettersResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        found, token = await self.webhooks.dead_letters(
+            catalog, request.webhook_id, size=request.page_size, token=request.page_token
+        )
+        return pb.ListDeadLettersResponse(
+            dead_letters=map(_dead_letter, found), next_page_token=token
+        )
+
+    async def ReplayDeliveries(
+        self, request: pb.ReplayDeliveriesRequest, context: Context
+    ) -> pb.ReplayDeliveriesResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        count = await self.webhooks.replay(catalog, request.webhook_id, request.alert_ids)
+        return pb.ReplayDeliveriesResponse(replayed_count=count)
+
+
+def _webhook(state: WebhookState) -> pb.Webhook:
+    webhook = state.webhook
+    newest, former = webhook.secrets[0], [*webhook.secrets[1:]]
+    return pb.Webhook(
+        webhook_id=webhook.webhook_id,
+        uri=webhook.uri,
+        watch_ids=webhook.watch_ids,
+        create_time=timestamp(webhook.create_micros),
+        secret_create_time=timestamp(newest.create_micros),
+        former_secret_expire_time=timestamp(former[0].end_micros) if former else None,
+        failing_watch_count=state.failing_watches,
+        attempt_count=state.attempts,
+        failure=state.failure,
+        next_attempt_time=timestamp(state.next_micros) if state.next_micros else None,
+        dead_letter_count=state.dead_letters,
+    )
+
+
+def _dead_letter(value: DeadLetter) -> pb.DeadLetter:
+    return pb.DeadLetter(
+        watch_id=value.watch_id,
+        sequence=value.sequence,
+        alert_id=value.alert_id,
+        create_time=timestamp(value.create_micros),
+        failure=value.failure,
+        replaying=value.replaying,
+    )

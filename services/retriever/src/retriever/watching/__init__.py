@@ -1,0 +1,1 @@
+"""Watches: rules that are checked on the frames of cameras, and their alerts."""

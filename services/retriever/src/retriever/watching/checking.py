@@ -1,0 +1,297 @@
+"""The rules of a watch on one measured frame. Pure: no clock, no store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import exp, log
+from typing import Final
+
+import numpy as np
+
+from retriever.domain.vectors import Floats
+from retriever.domain.watch_state import KNOWN_TIMES, FrameFacts, RuleState, Track, WatchState
+from retriever.domain.watches import (
+    Alert,
+    AlertKind,
+    CountCondition,
+    Direction,
+    Fault,
+    FaultCondition,
+    PresenceCondition,
+    UnusualCondition,
+    Watch,
+    WatchRule,
+    WatchTarget,
+)
+from retriever.watching.periods import AlertTiming, advance
+from retriever.watching.tracks import Level, follow
+from retriever.watching.usual import SLOWLY, deviations, hour_of, learned, projected
+from sightline_rules.ids import derive_id
+
+MARGIN: Final = 0.05
+"""Hysteresis of a similarity: something that was seen is seen until it falls so far below."""
+DARK: Final = Level(-0.06, -0.09)
+"""Of the negative brightness of the brightest hundredth of the frame, 0 to 1."""
+STILL: Final = Level(-1e-5, -2e-5)
+"""Of the negative difference from the previous frame. The noise of a sensor leaves more in the
+mean of a cell of 1,000 pixels."""
+BLUR: Final = Level(-0.4, -0.55)
+"""Of the negative share of the usual sharpness."""
+SHARP_FRAMES: Final = 20
+"""Frames from which the usual sharpness is known."""
+SHARP_MEMORY: Final = 500
+"""Frames that the usual sharpness remembers."""
+SHARP_FLOOR: Final = 1e-6
+"""Sharpness of an even frame, whose logarithm is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredFrame:
+    """What was measured in a frame, without regard to earlier ones."""
+
+    micros: int
+    """Time (microseconds since 1970, UTC)."""
+    facts: FrameFacts
+    vectors: Mapping[str, Floats] = field(default_factory=dict)
+    """Vectors of unit length of the compared parts of the frame; empty: not embedded."""
+    version: str = ""
+    """Version of the space of `vectors`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a rule measured on a frame."""
+
+    rule_id: str
+    score: float = 0.0
+    holds: bool | None = None
+    """Whether the condition holds; None: the frame can't tell."""
+    alerting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedFrame:
+    """The rules of a watch on a frame."""
+
+    state: WatchState
+    readings: tuple[Reading, ...]
+    alerts: tuple[Alert, ...]
+
+
+References = Mapping[WatchTarget, Sequence[Floats]]
+"""Vectors of unit length of what rules look for; none: it has no vector."""
+
+
+def is_dark(facts: FrameFacts) -> bool:
+    """Return whether nothing can be seen in a frame."""
+    return -facts.bright >= DARK.enter
+
+
+def check_frame(
+    watch: Watch, state: WatchState, frame: MeasuredFrame, references: References
+) -> CheckedFrame:
+    """Return the state of a watch after a frame, what its rules measured, and the alerts that
+    start or end. `frame`: later than all frames before."""
+    share = _sharpness_share(state, frame.facts)
+    blurred = share is not None and -share >= BLUR.enter
+    blind = is_dark(frame.facts) or blurred or _is_still(state, frame.facts)
+    values = _FrameValues(watch, state, frame, references, share, blind)
+    rules, readings, alerts = dict[str, RuleState](), [], []
+    for rule in watch.rules:
+        key = watch.condition_key(rule)
+        before = state.rules.get(rule.rule_id)
+        if before is None or before.key != key:
+            before = RuleState(key)
+        after, score, holds = values.measure(rule, before)
+        timing = AlertTiming(rule.hold, rule.release, rule.cool_down)
+        period, kind = advance(after.period, holds, frame.micros, timing)
+        if kind is not None:
+            times = frame.micros, period.since
+            alert = _alert(watch, rule, kind, times, score=score, before=before)
+            alerts.append(alert)
+            period = replace(period, alert_id=alert.alert_id if kind is AlertKind.STARTED else "")
+        rules[rule.rule_id] = replace(after, period=period)
+        readings.append(Reading(rule.rule_id, score, holds, bool(period.alert_id)))
+    state = replace(
+        state,
+        rules=rules,
+        times=(*state.times, frame.micros)[-KNOWN_TIMES:],
+        processed=state.processed + 1,
+        cells=frame.facts.cells,
+    )
+    if not is_dark(frame.facts):
+        state = _with_sharpness(state, frame.facts, SLOWLY if blurred else 1.0)
+    return CheckedFrame(state, tuple(readings), tuple(alerts))
+
+
+def ended(watch: Watch, after: Watch | None, state: WatchState, micros: int) -> tuple[Alert, ...]:
+    """Return the ends of alerts whose rule was changed or removed.
+
+    `after`: the watch that replaces `watch`; None: it is deleted.
+    """
+    kept = set() if after is None else {after.condition_key(rule) for rule in after.rules}
+    found = []
+    for rule in watch.rules:
+        known = state.rules.get(rule.rule_id)
+        if known is not None and known.period.alert_id and known.key not in kept:
+            time = max(micros, state.newest)
+            found.append(_alert(watch, rule, AlertKind.ENDED, (time, time), before=known))
+    return tuple(found)
+
+
+def without_ended(state: WatchState, watch: Watch) -> WatchState:
+    """Return a state without what it knows of other rules than those of a watch."""
+    keys = {watch.condition_key(rule) for rule in watch.rules}
+    return replace(
+        state, rules={name: each for name, each in state.rules.items() if each.key in keys}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _FrameValues:
+    """Measures rules on a frame."""
+
+    watch: Watch
+    state: WatchState
+    frame: MeasuredFrame
+    references: References
+    share: float | None
+    """Sharpness as a share of the usual; None: not known yet."""
+    blind: bool
+    """The picture shows nothing that other rules could compare."""
+
+    def measure(self, rule: WatchRule, state: RuleState) -> tuple[RuleState, float, bool | None]:
+        """Return the rule's state with new tracks, its measurement, and whether its condition
+        holds."""
+        match rule.condition:
+            case PresenceCondition(direction=direction):
+                state, values = self._similarities(rule, state)
+                if values is None:
+                    return state, 0.0, None
+                seen = any(track.above for track in state.tracks)
+                return state, max(values), seen is (direction is Direction.APPEARS)
+            case CountCondition(below=below):
+                state, values = self._similarities(rule, state)
+                if values is None:
+                    return state, 0.0, None
+                count = sum(track.above for track in state.tracks)
+                return state, float(count), count < below
+            case UnusualCondition() as condition:
+                return self._deviation(rule, state, condition)
+            case FaultCondition(fault=fault):
+                return self._fault(rule, state, fault)
+
+    def _similarities(
+        self, rule: WatchRule, state: RuleState
+    ) -> tuple[RuleState, list[float] | None]:
+        """Return the state with the tracks of all parts, and their similarities; None: the frame
+        can't tell."""
+        target = rule.target
+        known = self.references.get(target, ()) if target is not None else ()
+        vectors = self.frame.vectors
+        parts = [vectors[part] for part in rule.region_ids if part in vectors]
+        if target is None or self.blind or not len(known) or len(parts) < len(rule.region_ids):
+            return state, None
+        level = Level(target.min_similarity, target.min_similarity - MARGIN)
+        matrix = np.stack(known)
+        before = state.tracks or (Track(),) * len(parts)
+        followed = [
+            follow(track, float(np.max(matrix @ part)), level, smooth=rule.hold > 0)
+            for track, part in zip(before, parts, strict=True)
+        ]
+        tracks = tuple(track for track, _ in followed)
+        return replace(state, tracks=tracks), [value for _, value in followed]
+
+    def _deviation(
+        self, rule: WatchRule, state: RuleState, condition: UnusualCondition
+    ) -> tuple[RuleState, float, bool | None]:
+        part = self.frame.vectors.get(condition.region_id)
+        if self.blind or part is None:
+            return state, 0.0, None
+        if state.usual_version != self.frame.version:
+            state = replace(state, usual={}, usual_version=self.frame.version, tracks=())
+        vector = projected(part)
+        hour = hour_of(self.frame.micros, self.watch.utc_offset_minutes)
+        found = deviations(state.usual, hour, vector, condition.min_frames)
+        unusual = found is not None and found >= condition.min_deviations
+        state = replace(state, usual=learned(state.usual, hour, vector, unusual=unusual))
+        if found is None:
+            return state, 0.0, None
+        level = Level(condition.min_deviations, 0.7 * condition.min_deviations)
+        return self._tracked(rule, state, found, level)
+
+    def _fault(
+        self, rule: WatchRule, state: RuleState, fault: Fault
+    ) -> tuple[RuleState, float, bool | None]:
+        facts = self.frame.facts
+        if fault is Fault.BLACK:
+            value, level = facts.bright, DARK
+        elif fault is Fault.BLURRED:
+            if self.share is None or is_dark(facts):
+                return state, 0.0, None
+            value, level = self.share, BLUR
+        else:
+            if not self.state.cells or is_dark(facts):
+                return state, 0.0, None
+            value, level = _difference(self.state.cells, facts.cells), STILL
+        # These values are low while the condition holds.
+        state, score, holds = self._tracked(rule, state, -value, level)
+        return state, -score, holds
+
+    def _tracked(
+        self, rule: WatchRule, state: RuleState, value: float, level: Level
+    ) -> tuple[RuleState, float, bool]:
+        before = state.tracks[0] if state.tracks else Track()
+        track, compared = follow(before, value, level, smooth=rule.hold > 0)
+        return replace(state, tracks=(track,)), compared, track.above
+
+
+def _is_still(state: WatchState, facts: FrameFacts) -> bool:
+    """Return whether a frame is the previous one again, which tells nothing."""
+    return bool(state.cells) and -_difference(state.cells, facts.cells) >= STILL.enter
+
+
+def _difference(before: Sequence[float], after: Sequence[float]) -> float:
+    """Return the root of the mean squared difference of cells, 0 to 1."""
+    return float(np.sqrt(np.mean((np.asarray(after) - np.asarray(before)) ** 2)))
+
+
+def _sharpness_share(state: WatchState, facts: FrameFacts) -> float | None:
+    if state.sharp_frames < SHARP_FRAMES:
+        return None
+    return exp(log(max(facts.sharpness, SHARP_FLOOR)) - state.sharpness)
+
+
+def _with_sharpness(state: WatchState, facts: FrameFacts, weight: float) -> WatchState:
+    rate = weight / min(state.sharp_frames + 1, SHARP_MEMORY)
+    value = log(max(facts.sharpness, SHARP_FLOOR))
+    return replace(
+        state,
+        sharpness=state.sharpness + rate * (value - state.sharpness),
+        sharp_frames=state.sharp_frames + 1,
+    )
+
+
+def _alert(
+    watch: Watch,
+    rule: WatchRule,
+    kind: AlertKind,
+    times: tuple[int, int],
+    *,
+    before: RuleState,
+    score: float = 0.0,
+) -> Alert:
+    """Return an alert. `times`: of the frame that decided it, and of the first one of its
+    period."""
+    micros, since = times
+    target = rule.target
+    return Alert(
+        alert_id=derive_id(watch.watch_id, rule.rule_id, before.key, kind.value, str(micros)),
+        watch_id=watch.watch_id,
+        rule_id=rule.rule_id,
+        kind=kind,
+        frame_micros=micros,
+        since_micros=since,
+        score=score,
+        product_id="" if target is None else target.product_id,
+        started_alert_id=before.period.alert_id if kind is AlertKind.ENDED else "",
+    )

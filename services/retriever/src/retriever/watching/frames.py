@@ -1,0 +1,351 @@
+"""Frames of a watch: queued, measured, checked, and stored with their alerts."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Final
+
+from prometheus_client import Counter
+
+from retriever.domain.errors import (
+    FrameTimeInvalid,
+    ImageRejected,
+    WatchContended,
+    WatchNotFound,
+)
+from retriever.domain.vectors import Floats
+from retriever.domain.watch_state import WatchProgress, WatchState
+from retriever.domain.watches import (
+    DAY,
+    SECOND,
+    Alert,
+    StoredWatch,
+    Watch,
+    WatchBox,
+    WatchPhoto,
+    WatchTarget,
+)
+from retriever.ports.watching import FrameEmbedder, FramePhotos, PrivateFrames, WatchRecord
+from retriever.watching.checking import MeasuredFrame, Reading, References, check_frame, is_dark
+from servicekit.errors import ServiceError
+from servicekit.telemetry import get_logger
+
+SPACE: Final = "visual"
+MOST_FRAMES: Final = 8
+"""Frames of a call."""
+MOST_WAITING: Final = 2
+"""Calls of a watch that wait in a process; older ones are dropped."""
+AHEAD: Final = 300 * SECOND
+"""Most that the time of a frame may be ahead, in microseconds."""
+ATTEMPTS: Final = 5
+"""Attempts to store frames while other processes store frames of the same watch."""
+MOST_KNOWN: Final = 1_000
+"""Photos that rules look for whose vectors are kept in memory."""
+FRAME_BOX: Final = WatchBox(0.0, 0.0, 1.0, 1.0)
+
+FRAMES = Counter(
+    "sightline_watch_frames_total",
+    "Frames of watches by outcome: processed, dropped, repeated, late or rejected.",
+    ("outcome",),
+)
+ALERTS = Counter("sightline_watch_alerts_total", "Alerts of watches by kind.", ("kind",))
+
+log = get_logger()
+
+
+class FrameOutcome(StrEnum):
+    """What happened to a frame."""
+
+    PROCESSED = "processed"
+    DROPPED = "dropped"
+    REPEATED = "repeated"
+    LATE = "late"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class SentFrame:
+    """A frame as a caller sent it."""
+
+    data: bytes
+    micros: int = 0
+    """Time (microseconds since 1970, UTC); 0: now."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReport:
+    """What happened to a frame."""
+
+    outcome: FrameOutcome
+    error: ServiceError | None = None
+    """Why it was rejected."""
+    readings: tuple[Reading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FramesReport:
+    """What happened to the frames of a call."""
+
+    frames: tuple[FrameReport, ...]
+    alerts: tuple[Alert, ...] = ()
+    embedded: int = 0
+    """Pictures that were embedded."""
+
+
+@dataclass(slots=True)
+class _Queue:
+    """Calls of one watch: one at a time, few wait."""
+
+    busy: bool = False
+    waiting: deque[asyncio.Future[bool]] = field(default_factory=deque)
+    dropped: int = 0
+    """Dropped frames that the record does not know yet."""
+
+
+@dataclass(slots=True)
+class FrameChecks:
+    """Checks frames by the rules of their watches. Not for several event loops."""
+
+    record: WatchRecord
+    photos: FramePhotos
+    embedder: FrameEmbedder
+    private: PrivateFrames
+    clock: Callable[[], int]
+    """Microseconds since 1970 (UTC)."""
+    known: dict[tuple[str, str, str], Sequence[Floats]] = field(default_factory=dict)
+    """Vectors of photos that rules look for, by catalog, photo and version of the space."""
+    _queues: dict[tuple[str, str], _Queue] = field(default_factory=dict)
+
+    async def check(
+        self, catalog_id: str, watch_id: str, frames: Sequence[SentFrame]
+    ) -> FramesReport:
+        """Check 1 to MOST_FRAMES frames, and return once their state and alerts are stored.
+
+        Raises WatchNotFound, WatchContended, EmbedderUnavailable, PhotosUnavailable.
+        """
+        key = catalog_id, watch_id
+        queue = self._queues.setdefault(key, _Queue())
+        if not await _turn(queue):
+            queue.dropped += len(frames)
+            FRAMES.labels(FrameOutcome.DROPPED).inc(len(frames))
+            return FramesReport((FrameReport(FrameOutcome.DROPPED),) * len(frames))
+        try:
+            return await self._checked(catalog_id, watch_id, self._timed(frames), queue)
+        except WatchNotFound:
+            queue.dropped = 0
+            raise
+        finally:
+            _pass_on(queue)
+            if not (queue.busy or queue.dropped):
+                del self._queues[key]
+
+    def _timed(self, frames: Sequence[SentFrame]) -> list[SentFrame]:
+        """Give frames without a time that of their arrival, in order."""
+        now = self.clock()
+        return [
+            frame if frame.micros else replace(frame, micros=now + place)
+            for place, frame in enumerate(frames)
+        ]
+
+    async def _checked(
+        self, catalog_id: str, watch_id: str, frames: Sequence[SentFrame], queue: _Queue
+    ) -> FramesReport:
+        measured = _Measurements(self, catalog_id)
+        for _ in range(ATTEMPTS):
+            found = await self.record.watch(catalog_id, watch_id)
+            if found is None:
+                raise WatchNotFound
+            stored, known = found
+            await measured.measure(stored, frames, known.state)
+            folded = _fold(stored.watch, known.state, frames, measured)
+            dropped = queue.dropped
+            state = replace(folded.state, dropped=folded.state.dropped + dropped)
+            alerts, photos = await self._with_photos(
+                catalog_id, stored.watch, frames, folded.alerts
+            )
+            progress = WatchProgress(stored, known.revision, state, alerts, photos)
+            saved = await self.record.save_checked(catalog_id, progress)
+            if saved is not None:
+                queue.dropped -= dropped
+                return _counted(FramesReport(folded.frames, tuple(saved), measured.embedded))
+        raise WatchContended
+
+    async def _with_photos(
+        self,
+        catalog_id: str,
+        watch: Watch,
+        frames: Sequence[SentFrame],
+        alerts: Sequence[Alert],
+    ) -> tuple[list[Alert], list[WatchPhoto]]:
+        """Store the frames of alerts as photos if the watch wants them. An alert whose frame can't
+        be stored has none."""
+        if not watch.photo_days:
+            return list(alerts), []
+        photos, of_time = dict[int, WatchPhoto](), {frame.micros: frame for frame in frames}
+        for micros in {alert.frame_micros for alert in alerts}:
+            try:
+                photos[micros] = await self._kept(catalog_id, watch, of_time[micros].data)
+            except ServiceError as error:
+                log.warning("frame not kept", catalog=catalog_id, reason=error.reason)
+        images = {micros: photo.image_id for micros, photo in photos.items()}
+        placed = [replace(each, image_id=images.get(each.frame_micros, "")) for each in alerts]
+        return placed, list(photos.values())
+
+    async def _kept(self, catalog_id: str, watch: Watch, data: bytes) -> WatchPhoto:
+        """Store a frame with its faces blurred."""
+        kept = await self.photos.as_stored(catalog_id, data)
+        kept = await self.private.without_faces(catalog_id, kept)
+        info = await self.photos.inspect(catalog_id, kept)
+        await self.photos.put(catalog_id, info.image_id, kept)
+        expiry = self.clock() + watch.photo_days * DAY
+        return WatchPhoto(info.image_id, info.media_type, info.width, info.height, expiry)
+
+
+@dataclass(slots=True)
+class _Measurements:
+    """What was measured in the frames of a call. It is measured again only if the watch, or the
+    version of the space, has changed."""
+
+    checks: FrameChecks
+    catalog_id: str
+    etag: str = ""
+    frames: dict[int, MeasuredFrame | ServiceError] = field(default_factory=dict)
+    """By place in the call."""
+    references: References = field(default_factory=dict)
+    embedded: int = 0
+
+    async def measure(
+        self, stored: StoredWatch, frames: Sequence[SentFrame], state: WatchState
+    ) -> None:
+        """Measure the frames that are newer than those of a state."""
+        if self.etag != stored.etag:
+            self.etag, self.frames = stored.etag, {}
+            self.references, version = await self._references(stored.watch)
+        else:
+            measured = [each for each in self.frames.values() if isinstance(each, MeasuredFrame)]
+            version = measured[0].version if measured else ""
+        ahead, newest = self.checks.clock() + AHEAD, state.newest
+        for place, frame in enumerate(frames):
+            if not 0 < frame.micros <= ahead:
+                self.frames[place] = FrameTimeInvalid()
+            elif place not in self.frames and frame.micros > newest:
+                self.frames[place] = await self._measured(stored.watch, frame, version)
+            newest = max(newest, frame.micros if frame.micros <= ahead else 0)
+
+    async def _measured(
+        self, watch: Watch, frame: SentFrame, version: str
+    ) -> MeasuredFrame | ServiceError:
+        parts = watch.boxes()
+        boxes = [FRAME_BOX if box is None else box for box in parts.values()]
+        try:
+            facts, cut = await self.checks.photos.measure_frame(self.catalog_id, frame.data, boxes)
+            if not cut or is_dark(facts):
+                return MeasuredFrame(frame.micros, facts, version=version)
+            version, vectors = await self.checks.embedder.embed_parts(self.catalog_id, cut, version)
+        except ImageRejected as error:
+            return error
+        self.embedded += len(vectors)
+        return MeasuredFrame(frame.micros, facts, dict(zip(parts, vectors, strict=True)), version)
+
+    async def _references(self, watch: Watch) -> tuple[References, str]:
+        """Return the vectors of what rules look for, and their version; empty: the default one."""
+        targets = {rule.target for rule in watch.rules if rule.target is not None}
+        if not targets:
+            return {}, ""
+        snapshot = await self.checks.record.generation_snapshot(self.catalog_id, SPACE)
+        version = "" if snapshot is None else snapshot.generation.space_version
+        found = dict[WatchTarget, Sequence[Floats]]()
+        for target in sorted(targets, key=repr):
+            if target.image_id:
+                version, found[target] = await self._of_photo(target.image_id, version)
+            elif snapshot is not None:
+                found[target] = await self.checks.record.product_vectors(
+                    snapshot.generation, target.product_id
+                )
+        return found, version
+
+    async def _of_photo(self, image_id: str, version: str) -> tuple[str, Sequence[Floats]]:
+        """Return the vectors of a photo that a rule looks for, and their version."""
+        key = self.catalog_id, image_id, version
+        if version and (known := self.checks.known.get(key)):
+            return version, known
+        photos = self.checks.photos
+        data = await photos.get(self.catalog_id, image_id)
+        # Reduced as parts of frames are.
+        _, cut = await photos.measure_frame(self.catalog_id, data, [FRAME_BOX])
+        version, vectors = await self.checks.embedder.embed_parts(self.catalog_id, cut, version)
+        self.embedded += 1
+        if len(self.checks.known) >= MOST_KNOWN:
+            del self.checks.known[next(iter(self.checks.known))]
+        self.checks.known[self.catalog_id, image_id, version] = vectors
+        return version, vectors
+
+
+@dataclass(frozen=True, slots=True)
+class _Folded:
+    """The frames of a call, checked one after the other."""
+
+    state: WatchState
+    frames: tuple[FrameReport, ...]
+    alerts: tuple[Alert, ...]
+
+
+def _fold(
+    watch: Watch, state: WatchState, frames: Sequence[SentFrame], measured: _Measurements
+) -> _Folded:
+    reports, alerts = list[FrameReport](), list[Alert]()
+    for place, sent in enumerate(frames):
+        frame = measured.frames.get(place)
+        if isinstance(frame, ServiceError):
+            reports.append(FrameReport(FrameOutcome.REJECTED, frame))
+        elif sent.micros <= state.newest or frame is None:
+            repeated = sent.micros in state.times
+            outcome = FrameOutcome.REPEATED if repeated else FrameOutcome.LATE
+            reports.append(FrameReport(outcome))
+            state = replace(state, ignored=state.ignored + 1)
+        else:
+            checked = check_frame(watch, state, frame, measured.references)
+            state = checked.state
+            alerts += checked.alerts
+            reports.append(FrameReport(FrameOutcome.PROCESSED, readings=checked.readings))
+    return _Folded(state, tuple(reports), tuple(alerts))
+
+
+def _counted(report: FramesReport) -> FramesReport:
+    for frame in report.frames:
+        FRAMES.labels(frame.outcome).inc()
+    for alert in report.alerts:
+        ALERTS.labels(alert.kind).inc()
+    return report
+
+
+async def _turn(queue: _Queue) -> bool:
+    """Wait until no other call of the watch is checked. Return False if the call is dropped, as
+    MOST_WAITING newer ones wait."""
+    if not queue.busy:
+        queue.busy = True
+        return True
+    mine: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    queue.waiting.append(mine)
+    if len(queue.waiting) > MOST_WAITING:
+        queue.waiting.popleft().set_result(False)
+    try:
+        return await mine
+    except asyncio.CancelledError:
+        if mine.done() and not mine.cancelled() and mine.result():
+            _pass_on(queue)
+        elif mine in queue.waiting:
+            queue.waiting.remove(mine)
+        raise
+
+
+def _pass_on(queue: _Queue) -> None:
+    """Let the oldest waiting call begin."""
+    while queue.waiting:
+        following = queue.waiting.popleft()
+        if not following.done():
+            following.set_result(True)
+            return
+    queue.busy = False

@@ -1,0 +1,114 @@
+"""Watches: created, replaced, read and deleted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from retriever.domain.errors import ImageRejected, ProductNotFound, WatchContended, WatchNotFound
+from retriever.domain.watch_state import WatchState
+from retriever.domain.watches import (
+    MOST_RULES,
+    StoredWatch,
+    Watch,
+    WatchDraft,
+    WatchPhoto,
+    check,
+)
+from retriever.ports.watching import FramePhotos, ProductReader, WatchRecord
+from retriever.watching.checking import ended, without_ended
+
+ATTEMPTS = 5
+"""Attempts to replace a watch while frames are checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watches:
+    """The watches of catalogs."""
+
+    record: WatchRecord
+    products: ProductReader
+    photos: FramePhotos
+    clock: Callable[[], int]
+    """Microseconds since 1970 (UTC)."""
+
+    async def create(self, catalog_id: str, draft: WatchDraft) -> tuple[StoredWatch, WatchState]:
+        """Create a watch; an equal one is returned.
+
+        Raises WatchInvalid, WatchExists, WatchesFull, ProductNotFound, ImageRejected.
+        """
+        check(draft)
+        await self._check_products(catalog_id, draft.watch)
+        watch, photos = await self._with_photos(catalog_id, draft)
+        stored = await self.record.create_watch(catalog_id, watch, photos)
+        return await self.get(catalog_id, stored.watch.watch_id)
+
+    async def update(self, catalog_id: str, draft: WatchDraft) -> tuple[StoredWatch, WatchState]:
+        """Replace a watch. Raises WatchNotFound, EtagMismatch, WatchContended, and what `create`
+        raises."""
+        watch_id = draft.watch.watch_id
+        for _ in range(ATTEMPTS):
+            found = await self.record.watch(catalog_id, watch_id)
+            if found is None:
+                raise WatchNotFound
+            before, known = found
+            check(draft, before.watch)
+            await self._check_products(catalog_id, draft.watch)
+            watch, photos = await self._with_photos(catalog_id, draft)
+            alerts = ended(before.watch, watch, known.state, self.clock())
+            stored = await self.record.update_watch(
+                catalog_id,
+                watch,
+                photos,
+                etag=draft.etag,
+                known=known.revision,
+                state=without_ended(known.state, watch),
+                alerts=alerts,
+            )
+            if stored is not None:
+                return await self.get(catalog_id, watch_id)
+        raise WatchContended
+
+    async def get(self, catalog_id: str, watch_id: str) -> tuple[StoredWatch, WatchState]:
+        """Return a watch and what it knows. Raises WatchNotFound."""
+        found = await self.record.watch(catalog_id, watch_id)
+        if found is None:
+            raise WatchNotFound
+        return found[0], found[1].state
+
+    async def every(self, catalog_id: str) -> list[tuple[StoredWatch, WatchState]]:
+        """Return the watches of a catalog by their ids, with what they know."""
+        return [(each, known.state) for each, known in await self.record.watches(catalog_id)]
+
+    async def delete(self, catalog_id: str, watch_id: str) -> bool:
+        """Delete a watch with its alerts and photos. Return whether it existed."""
+        return await self.record.delete_watch(catalog_id, watch_id)
+
+    async def _check_products(self, catalog_id: str, watch: Watch) -> None:
+        """Raise ProductNotFound if a rule looks for a product that the catalog lacks."""
+        paths = {
+            rule.target.product_id: f"watch.rules[{place}].{rule.condition.kind}.target.product_id"
+            for place, rule in reversed(list(enumerate(watch.rules[:MOST_RULES])))
+            if rule.target is not None and rule.target.product_id
+        }
+        found = await self.products.get(catalog_id, list(paths)) if paths else {}
+        missing = [path for product_id, path in paths.items() if product_id not in found]
+        if missing:
+            raise ProductNotFound(*sorted(missing))
+
+    async def _with_photos(
+        self, catalog_id: str, draft: WatchDraft
+    ) -> tuple[Watch, list[WatchPhoto]]:
+        """Store the draft's photos. Return its watch with their ids, and the photos."""
+        places = {rule.rule_id: place for place, rule in enumerate(draft.watch.rules)}
+        kinds = {rule.rule_id: rule.condition.kind for rule in draft.watch.rules}
+        photos = dict[str, WatchPhoto]()
+        for rule_id, data in draft.images.items():
+            try:
+                kept = await self.photos.as_stored(catalog_id, data)
+                info = await self.photos.inspect(catalog_id, kept)
+            except ImageRejected as error:
+                path = f"watch.rules[{places[rule_id]}].{kinds[rule_id]}.target.image"
+                raise ImageRejected(error.reason, error.message, path) from error
+            await self.photos.put(catalog_id, info.image_id, kept)
+            photos[rule_id] = WatchPhoto(info.image_id, info.media_type, info.width, info.height)
+        watch = draft.with_images({rule_id: each.image_id for rule_id, each in photos.items()})
+        return watch, list(photos.values())

@@ -1,0 +1,102 @@
+"""The commands of docs/integrate/watch.md, typed at a suite: a shelf runs empty and is filled
+again."""
+
+import io
+import json
+import re
+import shlex
+from pathlib import Path
+
+from PIL import Image
+
+from examples.wines.catalogue import load_wines
+from sightline_client import (
+    FrameOutcome,
+    PresenceCondition,
+    Product,
+    ProductImage,
+    SightlineClient,
+    Watch,
+    WatchDirection,
+    WatchFrame,
+    WatchRule,
+    WatchTarget,
+)
+from tests.live.conftest import until_indexed
+from tests.live.hands import Hands
+from tests.waiting import SECONDS
+
+PAGE = (Path(__file__).parents[2] / "docs/integrate/watch.md").read_text("utf-8")
+(FILE,) = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+COMMANDS = [
+    shlex.split(line)[1:]
+    for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    for line in block.splitlines()
+]
+SHOP, GOODS = "shelf", "shelf-goods"
+WINE = load_wines()[0]
+SIZE, BOTTLE = (640, 480), (240, 440)
+
+
+def bottle() -> Image.Image:
+    return Image.open(WINE.image).convert("RGB").resize(BOTTLE)
+
+
+def shelf(*, left: bool, right: bool, seed: int) -> bytes:
+    """Return a frame of a shelf with a bottle at each of these places."""
+    image = Image.effect_noise(SIZE, 20 + seed % 3).convert("RGB")
+    for shown, x in ((left, 40), (right, 360)):
+        if shown:
+            image.paste(bottle(), (x, 20 + seed % 2))
+    return jpeg(image)
+
+
+def jpeg(image: Image.Image) -> bytes:
+    image.save(file := io.BytesIO(), "JPEG", quality=90)
+    return file.getvalue()
+
+
+def test_the_commands_of_the_page_work(gateway: str, tmp_path: Path) -> None:
+    hands = Hands(gateway, tmp_path, SHOP)
+    hands.run("catalogs", "create", SHOP)
+    (tmp_path / "shelf.json").write_text(FILE, encoding="utf-8")
+    full = Image.open(io.BytesIO(shelf(left=True, right=True, seed=0)))
+    (tmp_path / "bottle.jpg").write_bytes(jpeg(full.crop((0, 0, 320, 480))))
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number in range(20):
+        both = not 6 <= number < 12
+        (frames / f"{number:02}.jpg").write_bytes(shelf(left=True, right=both, seed=number))
+    create, listed, send, alerts, photo, delete = COMMANDS
+    assert "2 rules" in hands.run(*create)
+    assert "Red wines, aisle 3" in hands.run(*listed)
+    sent = hands.run(*send)
+    assert "20 frames checked, 0 dropped, 0 ignored, 0 rejected" in " ".join(sent.split())
+    assert ("STARTED" in sent, "ENDED" in sent) == (True, True)
+    hands.run(*alerts)
+    found = json.loads(hands.run(*alerts, "--json"))["alerts"]
+    assert [(each["ruleId"], each["kind"]) for each in found] == [
+        ("few", "KIND_ENDED"),
+        ("few", "KIND_STARTED"),
+    ]
+    hands.run(*[found[1]["imageId"] if word == "IMAGE" else word for word in photo])
+    with Image.open(tmp_path / "now.jpg") as kept:
+        assert kept.size == SIZE
+    hands.run(*delete)
+    assert "no watch" in hands.run(*listed)
+
+
+async def test_a_product_of_the_catalog_is_gone(gateway: str) -> None:
+    async with SightlineClient(gateway, catalog=GOODS, timeout=SECONDS) as client:
+        await client.create_catalog(GOODS)
+        photo = WINE.image.read_bytes()
+        await client.upsert_products([Product("wine", WINE.title, images=(ProductImage(photo),))])
+        await until_indexed(client, 1)
+        target = WatchTarget(product_id="wine")
+        rule = WatchRule("gone", presence=PresenceCondition(target, WatchDirection.GONE))
+        await client.create_watch(Watch("bottle", (rule,)))
+        for data, holds in ((photo, False), (shelf(left=False, right=False, seed=1), True)):
+            (result,) = (await client.send_frames("bottle", [WatchFrame(data)])).results
+            assert result.outcome is FrameOutcome.PROCESSED
+            assert (result.readings[0].unknown, result.readings[0].holds) == (False, holds)
+        assert await client.delete_watch("bottle")

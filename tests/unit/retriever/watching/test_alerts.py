@@ -1,0 +1,116 @@
+"""Alerts that are followed as they are stored."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from retriever.domain.errors import IndexUnavailable, ResumeTokenInvalid
+from retriever.domain.watches import Alert, AlertKind
+from retriever.watching.alerts import AlertFollower, place_of, resume_token
+from tests.waiting import until
+
+ALERT = Alert("", "shelf", "gone", AlertKind.STARTED, 5, 4, 0.5)
+
+
+@dataclass
+class FakeRecord:
+    """Alerts in memory."""
+
+    stored: list[Alert] = field(default_factory=list)
+    down: bool = False
+    looks: int = 0
+
+    def store(self, sequence: int, watch_id: str = "shelf") -> None:
+        self.stored.append(replace(ALERT, sequence=sequence, watch_id=watch_id))
+
+    async def newest_alert(self, catalog_id: str) -> int:
+        self.looks += 1
+        if self.down:
+            raise IndexUnavailable
+        return max((each.sequence for each in self.stored), default=0)
+
+    async def alerts_after(
+        self, catalog_id: str, watch_id: str, after: int, limit: int
+    ) -> list[Alert]:
+        mine = [each for each in self.stored if watch_id in ("", each.watch_id)]
+        return [each for each in mine if each.sequence > after][:limit]
+
+
+async def soon(_: float) -> None:
+    await asyncio.sleep(0)
+
+
+@pytest.fixture
+def record() -> FakeRecord:
+    return FakeRecord()
+
+
+@pytest.fixture
+def follower(record: FakeRecord) -> AlertFollower:
+    return AlertFollower(record, soon)  # type: ignore[arg-type]
+
+
+async def test_alerts_follow_from_now_on_each_once(
+    record: FakeRecord, follower: AlertFollower
+) -> None:
+    record.store(1)
+    async with aclosing(follower.follow("default", "", "")) as found:
+        assert await anext(found) == (None, resume_token(1))
+        for sequence in (2, 5):
+            record.store(sequence)
+            alert, token = await anext(found)
+            assert alert is not None
+            assert (alert.sequence, place_of(token)) == (sequence, sequence)
+    assert follower._newest == {}
+
+
+async def test_a_stream_goes_on_behind_its_token(
+    record: FakeRecord, follower: AlertFollower
+) -> None:
+    for sequence, watch_id in ((1, "shelf"), (2, "other"), (3, "shelf")):
+        record.store(sequence, watch_id)
+    async with aclosing(follower.follow("default", "shelf", resume_token(1))) as found:
+        await anext(found)
+        alert, _ = await anext(found)
+        assert alert is not None
+        assert alert.sequence == 3
+
+
+async def test_a_store_that_does_not_answer_ends_no_stream(
+    record: FakeRecord, follower: AlertFollower
+) -> None:
+    async with aclosing(follower.follow("default", "", resume_token(0))) as found:
+        await anext(found)
+        following = asyncio.ensure_future(anext(found))
+        record.down = True
+        await until(lambda: record.looks >= 5)
+        record.down = False
+        record.store(1)
+        alert, _ = await following
+        assert alert is not None
+
+
+async def test_one_read_serves_all_followers(record: FakeRecord, follower: AlertFollower) -> None:
+    streams = [follower.follow("default", "", resume_token(0)) for _ in range(3)]
+    following = []
+    for stream in streams:
+        await anext(stream)
+        following.append(asyncio.ensure_future(anext(stream)))
+    for _ in range(9):
+        await asyncio.sleep(0)
+    assert len(follower._newest) == 1
+    record.store(1)
+    assert {token for _, token in await asyncio.gather(*following)} == {resume_token(1)}
+    for stream in streams:
+        await stream.aclose()
+    assert follower._newest == {}
+
+
+@pytest.mark.parametrize("token", ["1", "after-", "after--1", "after-1 ", "after-" + "9" * 19])
+async def test_a_token_of_something_else_is_rejected(follower: AlertFollower, token: str) -> None:
+    with pytest.raises(ResumeTokenInvalid):
+        await anext(follower.follow("default", "", token))

@@ -1,0 +1,338 @@
+"""Frames of a watch, on a real record, with photos and an embedder in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from retriever.domain.errors import (
+    EmbedderUnavailable,
+    FrameTimeInvalid,
+    ImageRejected,
+    ProductNotFound,
+    WatchInvalid,
+    WatchNotFound,
+)
+from retriever.domain.vectors import Floats
+from retriever.domain.watch_state import FrameFacts, WatchProgress
+from retriever.domain.watches import (
+    DAY,
+    SECOND,
+    Alert,
+    AlertKind,
+    Direction,
+    PresenceCondition,
+    Watch,
+    WatchBox,
+    WatchDraft,
+    WatchRegion,
+    WatchRule,
+    WatchTarget,
+)
+from retriever.record import Record
+from retriever.watching.expiry import expire
+from retriever.watching.frames import FrameChecks, FrameOutcome, FramesReport, SentFrame
+from retriever.watching.watches import Watches
+from tests.fakes.photo_store import FakePhotos
+from tests.fakes.photos import photo
+from tests.unit.retriever.conftest import Clock
+from tests.waiting import until
+
+WINE, OTHER, BROKEN = photo(seed=1), photo(seed=2), b"no photo"
+GONE = WatchRule(
+    "gone", PresenceCondition(WatchTarget(), Direction.GONE), hold=0, release=0, cool_down=0
+)
+
+
+@dataclass
+class FakeFramePhotos(FakePhotos):
+    """Photos whose parts are the whole file."""
+
+    measured: int = 0
+
+    async def measure_frame(
+        self, catalog_id: str, data: bytes, boxes: Sequence[WatchBox]
+    ) -> tuple[FrameFacts, list[bytes]]:
+        await self.inspect(catalog_id, data)
+        self.measured += 1  # no frame is quite the same as the one before
+        cells = (0.2 + self.measured % 100 / 1_000,) * 192
+        return FrameFacts(cells, 0.9, 0.02), [data] * len(boxes)
+
+
+@dataclass
+class FakeFrameEmbedder:
+    """Vectors by their photos: other photos are unlike."""
+
+    down: bool = False
+    wait: asyncio.Event | None = None
+    calls: list[int] = field(default_factory=list)
+
+    async def embed_parts(
+        self, catalog_id: str, parts: Sequence[bytes], version: str
+    ) -> tuple[str, list[Floats]]:
+        self.calls.append(len(parts))
+        if self.wait is not None:
+            await self.wait.wait()
+        if self.down:
+            raise EmbedderUnavailable
+        found = {WINE: 0, OTHER: 1}
+        return "v1", [np.eye(8, dtype=np.float32)[found.get(each, 2)] for each in parts]
+
+
+class NoFaces:
+    """Marks photos as searched for faces."""
+
+    async def without_faces(self, catalog_id: str, data: bytes) -> bytes:
+        return data + b"blurred"
+
+
+@dataclass
+class Shop:
+    """A watch of a bottle, and its camera."""
+
+    record: Record
+    clock: Clock
+    photos: FakeFramePhotos
+    embedder: FakeFrameEmbedder
+    checks: FrameChecks
+    watches: Watches
+
+    async def send(self, *frames: SentFrame | bytes) -> FramesReport:
+        """Send frames, those without a time a second after the one before."""
+        sent = []
+        for frame in frames:
+            self.clock.now += SECOND
+            timed = frame if isinstance(frame, SentFrame) else SentFrame(frame, self.clock.now)
+            sent.append(timed)
+        return await self.checks.check("default", "shelf", sent)
+
+    async def counts(self) -> tuple[int, int, int]:
+        _, state = await self.watches.get("default", "shelf")
+        return state.processed, state.dropped, state.ignored
+
+
+def outcomes(report: FramesReport) -> list[FrameOutcome]:
+    return [frame.outcome for frame in report.frames]
+
+
+def kinds(alerts: Sequence[Alert]) -> list[AlertKind]:
+    return [alert.kind for alert in alerts]
+
+
+@pytest.fixture
+async def shop(record: Record, clock: Clock) -> Shop:
+    clock.now = 10 * DAY
+    photos, embedder = FakeFramePhotos(), FakeFrameEmbedder()
+    checks = FrameChecks(record, photos, embedder, NoFaces(), clock)
+    made = Shop(record, clock, photos, embedder, checks, Watches(record, record, photos, clock))
+    draft = WatchDraft(Watch("shelf", rules=(GONE,)), images={"gone": WINE})
+    await made.watches.create("default", draft)
+    return made
+
+
+async def test_an_alert_starts_and_ends_across_calls(shop: Shop) -> None:
+    assert (await shop.send(WINE)).alerts == ()
+    started = await shop.send(OTHER, OTHER)
+    assert outcomes(started) == [FrameOutcome.PROCESSED] * 2
+    assert kinds(started.alerts) == [AlertKind.STARTED]
+    assert started.embedded == 3  # two frames and the photo that the rule looks for
+    ended = await shop.send(WINE)
+    assert kinds(ended.alerts) == [AlertKind.ENDED]
+    stored = await shop.record.alerts_after("default", "", 0, 9)
+    assert stored == [*started.alerts, *ended.alerts]
+    assert await shop.counts() == (4, 0, 0)
+
+
+async def test_repeated_and_late_frames_change_nothing(shop: Shop) -> None:
+    await shop.send(WINE)
+    now = shop.clock.now
+    again = [SentFrame(OTHER, now), SentFrame(OTHER, now - 5), SentFrame(OTHER, now)]
+    report = await shop.send(*again)
+    assert outcomes(report) == [
+        FrameOutcome.REPEATED,
+        FrameOutcome.LATE,
+        FrameOutcome.REPEATED,
+    ]
+    assert report.alerts == ()
+    assert await shop.counts() == (1, 0, 3)
+
+
+async def test_a_bad_frame_does_not_affect_the_others(shop: Shop) -> None:
+    ahead = SentFrame(WINE, shop.clock.now + DAY)
+    report = await shop.send(WINE, BROKEN, ahead, SentFrame(WINE, -1), OTHER)
+    rejected = FrameOutcome.REJECTED
+    assert outcomes(report) == [
+        *(FrameOutcome.PROCESSED, rejected, rejected, rejected, FrameOutcome.PROCESSED)
+    ]
+    assert isinstance(report.frames[1].error, ImageRejected)
+    assert isinstance(report.frames[2].error, FrameTimeInvalid)
+    assert kinds(report.alerts) == [AlertKind.STARTED]
+
+
+async def test_after_an_error_the_call_can_be_repeated(shop: Shop) -> None:
+    await shop.send(WINE)
+    shop.clock.now += SECOND
+    frame = SentFrame(OTHER, shop.clock.now)
+    shop.embedder.down = True
+    with pytest.raises(EmbedderUnavailable):
+        await shop.checks.check("default", "shelf", [frame])
+    shop.embedder.down = False
+    report = await shop.checks.check("default", "shelf", [frame])
+    assert kinds(report.alerts) == [AlertKind.STARTED]
+    assert await shop.counts() == (2, 0, 0)
+
+
+async def test_old_calls_are_dropped_while_one_is_checked(shop: Shop) -> None:
+    shop.embedder.wait = asyncio.Event()
+    calls = []
+    for _ in range(5):
+        calls.append(asyncio.create_task(shop.send(WINE)))
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    shop.embedder.wait.set()
+    reports = [outcomes(await call) for call in calls]
+    done, dropped = [FrameOutcome.PROCESSED], [FrameOutcome.DROPPED]
+    assert reports == [done, dropped, dropped, done, done]
+    assert await shop.counts() == (3, 2, 0)
+    assert shop.checks._queues == {}
+
+
+async def test_a_cancelled_call_lets_the_next_begin(shop: Shop) -> None:
+    shop.embedder.wait = asyncio.Event()
+    first, second, third = [asyncio.create_task(shop.send(WINE)) for _ in range(3)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    second.cancel()
+    first.cancel()
+    shop.embedder.wait.set()
+    assert outcomes(await third) == [FrameOutcome.PROCESSED]
+
+
+async def test_frames_of_several_processes_are_all_counted(shop: Shop) -> None:
+    """Another process stores a frame while this one measures its own."""
+    other = FrameChecks(shop.record, shop.photos, FakeFrameEmbedder(), NoFaces(), shop.clock)
+    await shop.send(WINE)
+    shop.embedder.wait = asyncio.Event()
+    mine = asyncio.create_task(shop.send(OTHER))
+    await until(lambda: len(shop.embedder.calls) == 3)
+    earlier = SentFrame(OTHER, shop.clock.now - SECOND // 2)
+    theirs = await other.check("default", "shelf", [earlier])
+    shop.embedder.wait.set()
+    report = await mine
+    assert kinds(theirs.alerts) == [AlertKind.STARTED]
+    assert report.alerts == ()
+    assert report.frames[0].readings[0].alerting
+    assert await shop.counts() == (3, 0, 0)
+
+
+async def test_the_frame_of_an_alert_is_kept_blurred_for_its_days(shop: Shop) -> None:
+    stored, _ = await shop.watches.get("default", "shelf")
+    kept = replace(stored.watch, photo_days=2)
+    await shop.watches.update("default", WatchDraft(kept))
+    (alert,) = (await shop.send(WINE, OTHER)).alerts
+    assert shop.photos.stored["default", alert.image_id] == OTHER + b"blurred"
+    assert len(shop.photos.stored) == 2  # beside the photo that the rule looks for
+    shop.photos.old = {alert.image_id}
+    for days, left in ((1.9, 2), (0.2, 1)):
+        shop.clock.now += int(days * DAY)
+        await expire("default", 0, shop.record, shop.photos, shop.clock.now / 1e6)
+        assert len(shop.photos.stored) == left
+
+
+async def test_without_days_no_frame_is_kept(shop: Shop) -> None:
+    (alert,) = (await shop.send(WINE, OTHER)).alerts
+    assert alert.image_id == ""
+    assert len(shop.photos.stored) == 1
+
+
+async def test_a_changed_rule_ends_its_alert(shop: Shop) -> None:
+    await shop.send(WINE, OTHER)
+    stored, _ = await shop.watches.get("default", "shelf")
+    before = stored.watch.rules[0].condition
+    assert isinstance(before, PresenceCondition)
+    condition = replace(before, direction=Direction.APPEARS)
+    changed = replace(stored.watch, rules=(replace(GONE, condition=condition),))
+    await shop.watches.update("default", WatchDraft(changed, stored.etag))
+    found = await shop.record.alerts_after("default", "", 0, 9)
+    assert kinds(found) == [AlertKind.STARTED, AlertKind.ENDED]
+    assert found[1].started_alert_id == found[0].alert_id
+    assert kinds((await shop.send(WINE)).alerts) == [AlertKind.STARTED]
+
+
+async def test_unknown_watches_and_products_are_errors(shop: Shop) -> None:
+    with pytest.raises(WatchNotFound):
+        await shop.checks.check("default", "none", [SentFrame(WINE)])
+    with pytest.raises(WatchNotFound):
+        await shop.watches.update("default", WatchDraft(Watch("none", rules=(GONE,))))
+    condition = PresenceCondition(WatchTarget(product_id="none"), Direction.GONE)
+    draft = WatchDraft(Watch("other", rules=(replace(GONE, condition=condition),)))
+    with pytest.raises(ProductNotFound) as caught:
+        await shop.watches.create("default", draft)
+    assert caught.value.violations[0].field == "watch.rules[0].presence.target.product_id"
+
+
+async def test_a_bad_photo_names_its_rule(shop: Shop) -> None:
+    draft = WatchDraft(Watch("other", rules=(GONE,)), images={"gone": BROKEN})
+    with pytest.raises(ImageRejected) as caught:
+        await shop.watches.create("default", draft)
+    assert caught.value.violations[0].field == "watch.rules[0].presence.target.image"
+
+
+@pytest.mark.parametrize(
+    ("watch", "field"),
+    [
+        (Watch("Not an id", rules=(GONE,)), "watch.watch_id"),
+        (Watch("w"), "watch.rules"),
+        (Watch("w", rules=(GONE, GONE)), "watch.rules"),
+        (Watch("w", rules=(GONE,), photo_days=91), "watch.photo_days"),
+        (Watch("w", rules=(replace(GONE, hold=8 * DAY),)), "watch.rules[0].hold"),
+        (Watch("w", rules=(replace(GONE, hold=-1),)), "watch.rules[0].hold"),
+        (
+            Watch("w", rules=(GONE,), regions=(WatchRegion("a", WatchBox(0, 0, 0.01, 1)),)),
+            "watch.regions[0].box",
+        ),
+        (
+            Watch("w", rules=(GONE,), regions=(WatchRegion("a", WatchBox(0, 0, 1, np.nan)),)),
+            "watch.regions[0].box",
+        ),
+        (
+            Watch(
+                "w",
+                rules=(
+                    replace(
+                        GONE,
+                        condition=PresenceCondition(WatchTarget(), Direction.GONE, ("none",)),
+                    ),
+                ),
+            ),
+            "watch.rules[0].presence.region_ids",
+        ),
+    ],
+)
+async def test_an_invalid_watch_names_the_field(shop: Shop, watch: Watch, field: str) -> None:
+    with pytest.raises(WatchInvalid) as caught:
+        await shop.watches.create("default", WatchDraft(watch, images={"gone": WINE}))
+    assert [each.field for each in caught.value.violations] == [field]
+
+
+async def test_a_rule_needs_either_a_product_or_a_photo(shop: Shop) -> None:
+    both = PresenceCondition(WatchTarget(product_id="wine"), Direction.GONE)
+    for draft in (
+        WatchDraft(Watch("w", rules=(GONE,))),
+        WatchDraft(Watch("w", rules=(replace(GONE, condition=both),)), images={"gone": WINE}),
+    ):
+        with pytest.raises(WatchInvalid, match="either a product_id or a photo"):
+            await shop.watches.create("default", draft)
+
+
+async def test_state_is_not_stored_twice(shop: Shop) -> None:
+    found = await shop.record.watch("default", "shelf")
+    assert found is not None
+    stored, known = found
+    progress = WatchProgress(stored, known.revision, known.state)
+    assert await shop.record.save_checked("default", progress) == []
+    assert await shop.record.save_checked("default", progress) is None

@@ -1,0 +1,92 @@
+"""Watches at the gateway: passed on to the retriever, for the roles that may, and charged."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from gateway.model.price import frames_price
+from gateway.servicer import watches
+from sightline.retriever.v1 import watch_pb2
+from sightline.retriever.v1 import watch_service_pb2 as pb
+from tests.fakes.gateway_wire import running
+from tests.wire.gateway_calls import refused, suite
+
+__all__ = ["suite"]  # fixtures
+
+CAMERA, OWNER = "a" * 40, "b" * 40
+
+
+async def test_watches_and_frames_are_the_retrievers(suite):
+    watch = watch_pb2.Watch(watch_id="shelf", etag="e0")
+    assert await suite.watches.CreateWatch(pb.CreateWatchRequest(watch=watch)) == watch
+    assert await suite.watches.UpdateWatch(pb.UpdateWatchRequest(watch=watch)) == watch
+    frames = [watch_pb2.WatchFrame(image=b"jpeg")] * 2
+    answer = await suite.watches.SendFrames(pb.SendFramesRequest(watch_id="shelf", frames=frames))
+    assert answer.embedded_count == 6
+    (sent,) = suite.retriever.script.requests("SendFrames")
+    assert (sent.catalog_id, sent.watch_id, list(sent.frames)) == ("default", "shelf", frames)
+    photo = await suite.watches.GetAlertPhoto(pb.GetAlertPhotoRequest(image_id="f" * 64))
+    assert photo.content == b"a frame"
+
+
+async def test_alerts_are_listed_by_signed_tokens_and_streamed(suite):
+    page = await suite.watches.ListAlerts(pb.ListAlertsRequest())
+    assert page.next_page_token not in ("", "place")
+    await suite.watches.ListAlerts(pb.ListAlertsRequest(page_token=page.next_page_token))
+    assert suite.retriever.script.requests("ListAlerts")[1].page_token == "place"
+    error = await refused(suite.watches.ListAlerts(pb.ListAlertsRequest(page_token="place")))
+    assert error.reason == "PAGE_TOKEN_INVALID"
+    stream = suite.watches.WatchAlerts(pb.WatchAlertsRequest(resume_token="t0"))
+    found = [(answer.alert.sequence, answer.resume_token) async for answer in stream]
+    assert found == [(0, "t0"), (1, "t1"), (2, "t2")]
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    """Return a file of keys of a camera and of an operator."""
+    file = tmp_path / "keys.toml"
+    names = (("camera", CAMERA, "watch"), ("owner", OWNER, "operate"))
+    file.write_text(
+        "".join(
+            f'[[keys]]\nname = "{name}"\nsha256 = "{sha256(key.encode()).hexdigest()}"\n'
+            f'roles = ["{role}"]\ncatalogs = ["*"]\n'
+            for name, key, role in names
+        )
+    )
+    return file
+
+
+def _as(token: str) -> dict[str, list[tuple[str, str]]]:
+    return {"metadata": [("authorization", f"Bearer {token}")]}
+
+
+async def test_a_cameras_token_sends_frames_and_changes_nothing(keys):
+    async with running(keys_file=keys) as suite:
+        frames = pb.SendFramesRequest(
+            watch_id="shelf", frames=[watch_pb2.WatchFrame(image=b"jpeg")]
+        )
+        for token in (CAMERA, OWNER):
+            await suite.watches.SendFrames(frames, **_as(token))
+            await suite.watches.ListWatches(pb.ListWatchesRequest(), **_as(token))
+        delete = pb.DeleteWatchRequest(watch_id="shelf")
+        assert (await refused(suite.watches.DeleteWatch(delete, **_as(CAMERA)))).reason == (
+            "ROLE_MISSING"
+        )
+        assert (await suite.watches.DeleteWatch(delete, **_as(OWNER))).deleted
+
+
+async def test_frames_are_charged_by_the_parts_that_are_embedded(suite, monkeypatch):
+    prices = []
+
+    def priced(frames, parts):
+        prices.append((frames, parts))
+        return frames_price(frames, parts)
+
+    monkeypatch.setattr(watches, "frames_price", priced)
+    for count in (1, 2):
+        frames = [watch_pb2.WatchFrame(image=b"jpeg")] * count
+        await suite.watches.SendFrames(pb.SendFramesRequest(watch_id="shelf", frames=frames))
+    assert prices == [(1, 1), (2, 6)]

@@ -1,0 +1,280 @@
+"""Webhooks over real gRPC: a worker, which is killed meanwhile, delivers to a real HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from retriever.__main__ import bindings
+from retriever.record import Record
+from retriever.settings import RetrieverSettings
+from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
+from servicekit import server
+from servicekit.fetch import FetchPolicy
+from servicekit.posting import Poster
+from sightline.retriever.v1 import webhook_service_pb2 as pb
+from sightline.retriever.v1.webhook_service_pb2_grpc import WebhookServiceStub
+from sightline_client import verify_webhook
+from tests.fakes.watch_alerts import raise_alert
+from tests.fakes.web import FakeWeb, Writer, answer
+from tests.receivers import page_receiver
+from tests.waiting import SECONDS, until
+from tests.wire.catalog_shop import Shop, refused, shop
+
+__all__ = ["shop"]  # fixture
+
+LOOPBACK = (ip_network("127.0.0.0/8"),)
+
+
+class Receiver(FakeWeb):
+    """Receiver of messages, which does what a test wants with each."""
+
+    def taken(self, secret: str) -> list[int]:
+        """Return the sequences of its messages, in order, once all are verified."""
+        found = []
+        for head, body in zip(self.requests, self.bodies, strict=True):
+            lines = head.decode().split("\r\n")[1:]
+            headers = dict(line.split(": ", 1) for line in lines if line)
+            found.append(verify_webhook(body, headers, secret).data["sequence"])
+        return found
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with Receiver({"/alerts": answer(status="204 No Content")}).serving() as served:
+        yield served
+
+
+@pytest.fixture
+def environment(receiver: Receiver, tmp_path: Path) -> dict[str, str]:
+    """Return settings by which the receiver is allowed."""
+    keys = tmp_path / "webhooks.keys"
+    keys.write_text(secrets.token_hex(32))
+    return {
+        "RETRIEVER_WEBHOOK_HOSTS": f'["127.0.0.1:{receiver.port}"]',
+        "RETRIEVER_WEBHOOK_SCHEMES": '["http"]',
+        "RETRIEVER_WEBHOOK_NETWORKS": '["127.0.0.0/8"]',
+        "RETRIEVER_WEBHOOK_KEYS_FILE": str(keys),
+    }
+
+
+@pytest.fixture
+async def webhooks(
+    shop: Shop, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[WebhookServiceStub]:
+    """Return the calls of a server on the shop's record, with the settings of webhooks."""
+    shop.environment.update(environment)
+    for name, value in shop.environment.items():
+        monkeypatch.setenv(name, value)
+    settings = RetrieverSettings(port=0)
+    async with AsyncExitStack() as stack:
+        db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
+        backups = backup_files(settings)
+        for close in (db.close, photos.close, backups.close):
+            stack.callback(close)
+        stack.push_async_callback(index.close)
+        offered = bindings(settings, Record(db), photos, index, job_queue(db), backups=backups)
+        running = await server.start(offered, settings, "retriever")
+        stack.push_async_callback(running.stop)
+        channel = grpc.aio.insecure_channel(f"127.0.0.1:{running.port}")
+        async with channel:
+            yield WebhookServiceStub(channel)
+
+
+async def create(webhooks: WebhookServiceStub, receiver: Receiver, **fields: Any) -> str:
+    """Create a webhook; return its secret."""
+    given = {"webhook_id": "ops", "uri": f"http://127.0.0.1:{receiver.port}/alerts", **fields}
+    made = await webhooks.CreateWebhook(pb.CreateWebhookRequest(**given))
+    return str(made.secret)
+
+
+async def only(webhooks: WebhookServiceStub) -> pb.Webhook:
+    """Return the state of the one webhook."""
+    (state,) = (await webhooks.ListWebhooks(pb.ListWebhooksRequest())).webhooks
+    return state
+
+
+async def test_alerts_arrive_signed_in_order_and_once(
+    shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver
+) -> None:
+    secret = await create(webhooks, receiver)
+    async with shop.worker():
+        raised = [await raise_alert(shop.db, "shelf") for _ in range(3)]
+        await until(lambda: len(receiver.bodies) >= 3)
+        assert receiver.taken(secret) == raised
+        state = await only(webhooks)
+        assert (state.failing_watch_count, state.dead_letter_count) == (0, 0)
+
+
+async def test_kill_9_between_commit_and_delivery_loses_nothing(
+    shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver
+) -> None:
+    async def hang(_: Writer) -> None:
+        await asyncio.Event().wait()
+
+    ok = receiver.pages["/alerts"]
+    receiver.pages["/alerts"] = hang
+    secret = await create(webhooks, receiver)
+    async with shop.worker() as worker:
+        raised = [await raise_alert(shop.db, "shelf")]
+        await until(lambda: receiver.bodies)  # committed, sent, and not answered
+        worker.kill()
+        await worker.wait()
+    raised += [await raise_alert(shop.db, "shelf") for _ in range(2)]  # no worker runs
+    receiver.pages["/alerts"] = ok
+    async with shop.worker():
+        await until(lambda: len(receiver.bodies) >= 4)
+    assert receiver.taken(secret) == [raised[0], *raised]
+    first, second = (re.findall(rb"webhook-id: (\S+)", head) for head in receiver.requests[:2])
+    assert first == second != []  # the receiver can tell that it is the same message
+
+
+async def test_a_failing_receiver_is_shown_and_gets_the_alert_once_it_recovers(
+    shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver
+) -> None:
+    ok = receiver.pages["/alerts"]
+    receiver.pages["/alerts"] = answer(status="500 Internal Server Error")
+    secret = await create(webhooks, receiver)
+    async with shop.worker():
+        sequence = await raise_alert(shop.db, "shelf")
+        await until(lambda: receiver.bodies)
+        await until(lambda: _fails(webhooks))
+        state = await only(webhooks)
+        assert (state.failing_watch_count, state.failure) == (1, "status 500")
+        assert state.HasField("next_attempt_time")
+        receiver.pages["/alerts"] = ok
+        await until(lambda: _recovers(webhooks))
+    assert set(receiver.taken(secret)) == {sequence}
+
+
+async def _fails(webhooks: WebhookServiceStub) -> bool:
+    return bool((await only(webhooks)).failing_watch_count)
+
+
+async def _recovers(webhooks: WebhookServiceStub) -> bool:
+    return not (await only(webhooks)).failing_watch_count
+
+
+async def test_what_is_not_accepted_in_time_is_a_dead_letter_that_can_be_replayed(
+    shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver
+) -> None:
+    shop.environment["RETRIEVER_WEBHOOK_RETRY_HOURS"] = "0"
+    receiver.pages["/alerts"] = answer(status="410 Gone")
+    secret = await create(webhooks, receiver)
+    listing = pb.ListDeadLettersRequest(webhook_id="ops")
+
+    async def dead() -> list[pb.DeadLetter]:
+        return list((await webhooks.ListDeadLetters(listing)).dead_letters)
+
+    async with shop.worker():
+        sequence = await raise_alert(shop.db, "shelf")
+        await until(dead)
+        (letter,) = await dead()
+        assert (letter.sequence, letter.failure) == (sequence, "status 410")
+        assert not letter.replaying
+        receiver.pages["/alerts"] = answer()
+        replayed = await webhooks.ReplayDeliveries(pb.ReplayDeliveriesRequest(webhook_id="ops"))
+        assert replayed.replayed_count == 1
+
+        async def gone() -> bool:
+            return not await dead()
+
+        await until(gone)
+    assert receiver.taken(secret) == [sequence, sequence]
+
+
+async def test_after_a_rotation_messages_are_signed_with_both_secrets(
+    shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver
+) -> None:
+    first = await create(webhooks, receiver)
+    rotated = await webhooks.RotateWebhookSecret(pb.RotateWebhookSecretRequest(webhook_id="ops"))
+    assert rotated.secret not in ("", first)
+    assert rotated.webhook.HasField("former_secret_expire_time")
+    async with shop.worker():
+        sequence = await raise_alert(shop.db, "shelf")
+        await until(lambda: receiver.bodies)
+    assert receiver.taken(first) == receiver.taken(rotated.secret) == [sequence]
+
+
+async def test_the_secret_is_shown_once_and_stored_nowhere(
+    shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver, tmp_path: Path
+) -> None:
+    secret = await create(webhooks, receiver)
+    assert secret.startswith("whsec_")
+    assert await create(webhooks, receiver) == ""
+    assert secret.removeprefix("whsec_").encode() not in _stored(tmp_path)
+
+
+def _stored(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.glob("record.db*"))
+
+
+async def test_the_receiver_of_the_page_prints_alerts_and_rejects_what_is_not_signed(
+    shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver, tmp_path: Path
+) -> None:
+    secret = await create(webhooks, receiver)
+    receiver.stop()
+    async with page_receiver(secret, receiver.port, tmp_path) as printed, shop.worker():
+        await raise_alert(shop.db, "shelf")
+        line = await asyncio.wait_for(printed.readline(), SECONDS)
+        assert line == b"shelf gone started 1970-01-01T00:00:06Z\n"
+        forged = Poster(FetchPolicy((f"127.0.0.1:{receiver.port}",), ("http",), private=LOOPBACK))
+        uri, headers = f"http://127.0.0.1:{receiver.port}/", {"webhook-id": "m", "x": "y"}
+        answer = await forged.post(uri, lambda: headers, b"{}")
+        assert answer.status == 400
+        await forged.close()
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "reason", "field"),
+    [
+        ({"uri": "https://evil.test/"}, "INVALID_ARGUMENT", "URI_FORBIDDEN", "uri"),
+        ({"uri": "http://169.254.169.254/"}, "INVALID_ARGUMENT", "URI_FORBIDDEN", "uri"),
+        ({"uri": ""}, "INVALID_ARGUMENT", "WEBHOOK_INVALID", "uri"),
+        ({"webhook_id": ""}, "INVALID_ARGUMENT", "WEBHOOK_INVALID", "webhook_id"),
+        ({"watch_ids": ["a"] * 101}, "INVALID_ARGUMENT", "WEBHOOK_INVALID", "watch_ids"),
+    ],
+)
+async def test_bad_input_is_named(
+    webhooks: WebhookServiceStub,
+    receiver: Receiver,
+    fields: dict[str, Any],
+    code: str,
+    reason: str,
+    field: str,
+) -> None:
+    with refused(code, reason, field):
+        await create(webhooks, receiver, **fields)
+    assert not (await webhooks.ListWebhooks(pb.ListWebhooksRequest())).webhooks
+
+
+async def test_calls_about_a_webhook_that_does_not_exist_or_has_other_values_are_refused(
+    webhooks: WebhookServiceStub, receiver: Receiver
+) -> None:
+    with refused("NOT_FOUND", "WEBHOOK_NOT_FOUND"):
+        await webhooks.RotateWebhookSecret(pb.RotateWebhookSecretRequest(webhook_id="x"))
+    with refused("NOT_FOUND", "WEBHOOK_NOT_FOUND"):
+        await webhooks.ListDeadLetters(pb.ListDeadLettersRequest(webhook_id="x"))
+    with refused("NOT_FOUND", "WEBHOOK_NOT_FOUND"):
+        await webhooks.ReplayDeliveries(pb.ReplayDeliveriesRequest(webhook_id="x"))
+    assert not (await webhooks.DeleteWebhook(pb.DeleteWebhookRequest(webhook_id="x"))).deleted
+    await create(webhooks, receiver)
+    with refused("ALREADY_EXISTS", "WEBHOOK_EXISTS"):
+        await create(webhooks, receiver, watch_ids=["till"])
+    rotating = pb.RotateWebhookSecretRequest(webhook_id="ops")
+    rotating.overlap.seconds = 8 * 86_400
+    with refused("INVALID_ARGUMENT", "WEBHOOK_INVALID", "overlap"):
+        await webhooks.RotateWebhookSecret(rotating)
+    with refused("INVALID_ARGUMENT", "PAGE_SIZE_INVALID"):
+        await webhooks.ListDeadLetters(pb.ListDeadLettersRequest(webhook_id="ops", page_size=501))
+    with refused("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID"):
+        await webhooks.ListDeadLetters(pb.ListDeadLettersRequest(webhook_id="ops", page_token="x"))
