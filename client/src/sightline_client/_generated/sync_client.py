@@ -21,6 +21,8 @@ from sightline_client._generated.profiles import SyncProfileCalls
 from sightline_client._generated.recommendations import SyncRecommendationCalls
 from sightline_client._generated.spaces import SyncSpaceCalls
 from sightline_client._generated.synonyms import SyncSynonymCalls
+from sightline_client._generated.watches import SyncWatchCalls
+from sightline_client._generated.webhooks import SyncWebhookCalls
 from sightline_client.client import SightlineClient
 from sightline_client.transport.looping import Loop
 from sightline_client.transport.token import Token
@@ -40,6 +42,8 @@ class SyncSightlineClient(
     SyncCatalogCalls,
     SyncSynonymCalls,
     SyncInspectionCalls,
+    SyncWatchCalls,
+    SyncWebhookCalls,
     SyncOperationCalls,
 ):
     """``SightlineClient`` for programs without asyncio: the same calls, which block.

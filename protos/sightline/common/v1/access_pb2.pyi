@@ -45,6 +45,8 @@ class _RoleEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeW
     """Compare photos of pieces with references, and nothing else: for a camera."""
     ROLE_DETECT: _Role.ValueType  # 7
     """Find products in photos, and nothing else: for a camera."""
+    ROLE_WATCH: _Role.ValueType  # 9
+    """Send frames to watches, read watches and their alerts, and nothing else: for a camera."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """A permission of a caller. A caller's token grants roles for named catalogs."""
@@ -67,6 +69,8 @@ ROLE_INSPECT: Role.ValueType  # 8
 """Compare photos of pieces with references, and nothing else: for a camera."""
 ROLE_DETECT: Role.ValueType  # 7
 """Find products in photos, and nothing else: for a camera."""
+ROLE_WATCH: Role.ValueType  # 9
+"""Send frames to watches, read watches and their alerts, and nothing else: for a camera."""
 Global___Role: typing_extensions.TypeAlias = Role
 
 class _Peer:
@@ -82,7 +86,7 @@ class _PeerEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeW
     PEER_EMBEDDER: _Peer.ValueType  # 2
     """The embedder, which reads the list of catalogs from the retriever."""
     PEER_RETRIEVER: _Peer.ValueType  # 3
-    """The retriever's server, which calls no peer."""
+    """The retriever's server."""
     PEER_RETRIEVER_WORKER: _Peer.ValueType  # 4
     """The retriever's worker."""
     PEER_RANKER: _Peer.ValueType  # 5
@@ -100,7 +104,7 @@ PEER_GATEWAY: Peer.ValueType  # 1
 PEER_EMBEDDER: Peer.ValueType  # 2
 """The embedder, which reads the list of catalogs from the retriever."""
 PEER_RETRIEVER: Peer.ValueType  # 3
-"""The retriever's server, which calls no peer."""
+"""The retriever's server."""
 PEER_RETRIEVER_WORKER: Peer.ValueType  # 4
 """The retriever's worker."""
 PEER_RANKER: Peer.ValueType  # 5
