@@ -58,6 +58,7 @@ ROWS: Mapping[str, Sequence[str]] = {
     "Milvus's disk": ["full-disks: engine"],
     "A slow network": ["proxy"],
     "Five times the load": ["overload"],
+    "Cameras": ["watches"],
     "The event log": [],  # tests/wire/test_event_log.py
     "Forged events": [],  # the same
     "A greedy caller": ["greedy"],
