@@ -168,7 +168,7 @@ class PlanFinding(google.protobuf.message.Message):
         """The product stands in its row, but not between the neighbours that are planned: it is not part of the longest
         sequence that row and plan have in common.
         """
-        KIND_UNKNOWN: PlanFinding._Kind.ValueType  # 6
+        KIND_UNIDENTIFIED: PlanFinding._Kind.ValueType  # 6
         """The detection has no product: an object that is not in the catalog, or that can't be told from other products."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
@@ -188,7 +188,7 @@ class PlanFinding(google.protobuf.message.Message):
     """The product stands in its row, but not between the neighbours that are planned: it is not part of the longest
     sequence that row and plan have in common.
     """
-    KIND_UNKNOWN: PlanFinding.Kind.ValueType  # 6
+    KIND_UNIDENTIFIED: PlanFinding.Kind.ValueType  # 6
     """The detection has no product: an object that is not in the catalog, or that can't be told from other products."""
 
     KIND_FIELD_NUMBER: builtins.int
@@ -200,14 +200,14 @@ class PlanFinding(google.protobuf.message.Message):
     kind: Global___PlanFinding.Kind.ValueType
     """Outcome."""
     product_id: builtins.str
-    """The product. Empty for KIND_UNKNOWN."""
+    """The product. Empty for KIND_UNIDENTIFIED."""
     detection: builtins.int
     """Index in `detections`, from 0. Unset for KIND_MISSING."""
     row: builtins.int
     """Row of the photo in which it stands or is expected, from 1. 0 if unknown."""
     planned: builtins.int
     """Index in the plan's `products`, from 0, of the entry that it fills, or whose facing is missing here. Unset for
-    KIND_SURPLUS and KIND_UNKNOWN.
+    KIND_SURPLUS and KIND_UNIDENTIFIED.
     """
     @property
     def box(self) -> sightline.common.v1.photo_pb2.Box:

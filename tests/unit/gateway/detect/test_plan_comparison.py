@@ -53,7 +53,7 @@ def test_a_shelf_as_planned_has_no_deviation() -> None:
         (["AAB"], ["AB"], ["A MISSING"]),
         (["AAB"], ["AAAB"], ["A SURPLUS"]),
         (["AAB"], ["AABX"], ["X SURPLUS"]),
-        (["AAB"], ["AA?"], [" UNKNOWN", "B MISSING"]),
+        (["AAB"], ["AA?"], [" UNIDENTIFIED", "B MISSING"]),
         (["ABC"], ["BCA"], ["A OUT_OF_ORDER"]),
         (["ABCD"], ["DABC"], ["D OUT_OF_ORDER"]),
         (["AB", "CD"], ["AC", "D"], ["C MISPLACED", "B MISSING"]),
@@ -104,7 +104,7 @@ def test_a_missing_facing_is_expected_in_the_widest_gap_of_its_product() -> None
 def test_a_missing_facing_is_expected_where_the_wrong_product_stands() -> None:
     found = compare(plan("ABC"), photo("A?C"))
 
-    wrong = next(each for each in found.findings if each.kind is FindingKind.UNKNOWN)
+    wrong = next(each for each in found.findings if each.kind is FindingKind.UNIDENTIFIED)
     missing = next(each for each in found.findings if each.kind is FindingKind.MISSING)
     assert wrong.box is not None
     assert missing.box is not None

@@ -142,7 +142,7 @@ async def test_a_report_becomes_a_message() -> None:
     kinds = [
         shelf_pb2.PlanFinding.Kind.Name(each.kind) for each in response.plan_comparison.findings
     ]
-    assert kinds == ["KIND_PRESENT", "KIND_UNKNOWN", "KIND_MISSING"]
+    assert kinds == ["KIND_PRESENT", "KIND_UNIDENTIFIED", "KIND_MISSING"]
     first, second, third = response.plan_comparison.findings
     assert (first.detection, first.planned, first.box.left) == (0, 0, pytest.approx(0.1))
     assert not second.HasField("planned")

@@ -35,7 +35,7 @@ class FindingKind(StrEnum):
     SURPLUS = "SURPLUS"
     MISPLACED = "MISPLACED"
     OUT_OF_ORDER = "OUT_OF_ORDER"
-    UNKNOWN = "UNKNOWN"
+    UNIDENTIFIED = "UNIDENTIFIED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +263,7 @@ def _found(
     if filled is not None:
         kind = filled.kind
     else:
-        kind = FindingKind.SURPLUS if one.product_id else FindingKind.UNKNOWN
+        kind = FindingKind.SURPLUS if one.product_id else FindingKind.UNIDENTIFIED
     return PlanFinding(
         kind,
         one.product_id,

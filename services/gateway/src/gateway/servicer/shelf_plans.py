@@ -78,7 +78,7 @@ def _finding(found: PlanFinding) -> shelf_pb2.PlanFinding:
 
 
 def _count(count: PlanCount) -> shelf_pb2.PlanCount:
-    kinds = (kind for kind in FindingKind if kind is not FindingKind.UNKNOWN)
+    kinds = (kind for kind in FindingKind if kind is not FindingKind.UNIDENTIFIED)
     found = {kind.lower(): count.found.get(kind, 0) for kind in kinds}
     return shelf_pb2.PlanCount(product_id=count.product_id, planned=count.planned, **found)
 
