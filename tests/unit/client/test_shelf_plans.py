@@ -1,0 +1,127 @@
+"""Plans of shelves: files, messages and values."""
+
+from pathlib import Path
+
+import pytest
+
+from sightline.common.v1 import photo_pb2
+from sightline.gateway.v1 import shelf_pb2
+from sightline_client.convert import shelf_plans
+from sightline_client.errors import InvalidRequest
+from sightline_client.files.model import FileRefused
+from sightline_client.files.shelf_plans import read
+from sightline_client.values.shelf_plans import (
+    PlanCount,
+    PlanFinding,
+    PlanFindingKind,
+    PlannedProduct,
+    StockLack,
+    StockOptions,
+)
+from sightline_client.values.signals import Box
+
+
+def file(folder: Path, text: str, name: str = "plan.csv") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_csv_plan_is_read(tmp_path: Path) -> None:
+    path = file(tmp_path, "product_id;facings;row;position\nw1;2;1;1\nw2;;1;\nw3;3;;\n")
+
+    assert read(path) == (
+        PlannedProduct("w1", 2, 1, 1),
+        PlannedProduct("w2", 1, 1),
+        PlannedProduct("w3", 3),
+    )
+
+
+def test_a_csv_plan_may_have_parts_of_the_photo(tmp_path: Path) -> None:
+    path = file(tmp_path, "product_id,left,top,right,bottom\nw1,0,0.5,0.25,1\nw2,,,,\n")
+
+    assert read(path) == (
+        PlannedProduct("w1", box=Box(0.0, 0.5, 0.25, 1.0)),
+        PlannedProduct("w2"),
+    )
+
+
+def test_a_json_plan_is_read_as_over_http(tmp_path: Path) -> None:
+    text = '{"products": [{"productId": "w1", "facings": 2, "shelf": {"row": 1, "position": 3}}]}'
+
+    found = read(file(tmp_path, text, "plan.json"))
+
+    assert found == (PlannedProduct("w1", 2, 1, 3),)
+    assert shelf_plans.products_of(shelf_plans.plan(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "problem"),
+    [
+        ("product_id,facings\nw1,many\n", "p.csv", "row 1: facings"),
+        ("product_id,facings\nw1,-1\n", "p.csv", "row 1: facings"),
+        ("product_id,facings\n,1\n", "p.csv", "row 1: product_id"),
+        ("product_id,places\nw1,1\n", "p.csv", "row 1: places"),
+        ("product_id,left\nw1,0.5\n", "p.csv", "row 1: left"),
+        ("product_id,row,left,top,right,bottom\nw1,1,0,0,1,1\n", "p.csv", "row 1: row"),
+        ("product_id,facings\nw1\n", "p.csv", "row 1"),
+        ("", "p.csv", "no header"),
+        ("product_id\n", "p.csv", "0 entries"),
+        ("product_id\n" + "w\n" * 301, "p.csv", "301 entries"),
+        ("{}", "p.json", "0 entries"),
+        ("[" * 10_000, "p.json", "p.json"),
+        ('{"products": [{"facings": "x"}]}', "p.json", "p.json"),
+        ("\x00" * (1024 * 1024 + 1), "p.csv", "1 MiB"),
+    ],
+)
+def test_a_bad_plan_is_refused_with_its_row(
+    tmp_path: Path, text: str, name: str, problem: str
+) -> None:
+    with pytest.raises(FileRefused, match=problem):
+        read(file(tmp_path, text, name))
+
+
+def test_a_number_that_no_message_holds_names_its_entry() -> None:
+    with pytest.raises(InvalidRequest, match=r"plan\.products\[1\]"):
+        shelf_plans.plan([PlannedProduct("w1"), PlannedProduct("w2", 2**40)])
+
+
+def test_a_comparison_becomes_a_value() -> None:
+    kinds = shelf_pb2.PlanFinding
+    found = shelf_plans.comparison(
+        shelf_pb2.PlanComparison(
+            findings=[
+                kinds(
+                    kind=kinds.KIND_PRESENT,
+                    product_id="w1",
+                    detection=0,
+                    planned=0,
+                    row=1,
+                    box=photo_pb2.Box(left=0, top=0, right=0.5, bottom=1),
+                ),
+                kinds(kind=kinds.KIND_MISSING, product_id="w2", planned=1),
+                kinds(kind=99),  # type: ignore[arg-type]
+            ],
+            counts=[shelf_pb2.PlanCount(product_id="w1", planned=1, present=1)],
+            row_count=1,
+            compliance=0.5,
+        )
+    )
+
+    first, second, third = found.findings
+    assert first == PlanFinding(
+        PlanFindingKind.PRESENT, "w1", 0, Box(0.0, 0.0, 0.5, 1.0), row=1, planned=0
+    )
+    assert (second.detection, second.box, second.planned) == (None, None, 1)
+    assert third.kind is PlanFindingKind.UNSPECIFIED
+    assert found.counts == (PlanCount("w1", 1, 1, 0, 0, 0, 0),)
+
+
+def test_a_suggestion_without_a_quantity_says_what_is_missing() -> None:
+    lacks = shelf_pb2.StockSuggestion
+    some = shelf_plans.suggestion(lacks(product_id="w1", quantity=0, quantity_low=0))
+    none = shelf_plans.suggestion(lacks(product_id="w1", lack=lacks.LACK_SALES))
+
+    assert (some.quantity, some.lack) == (0, None)
+    assert (none.quantity, none.lack) == (None, StockLack.SALES)
+    assert shelf_plans.stock(StockOptions()).service_level == 0.95
