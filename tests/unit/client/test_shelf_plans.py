@@ -1,22 +1,28 @@
 """Plans of shelves: files, messages and values."""
 
+import io
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from rich.console import Console
 
 from sightline.common.v1 import photo_pb2
 from sightline.gateway.v1 import shelf_pb2
+from sightline_client.cli.show import shelf_page, shelf_plan
 from sightline_client.convert import shelf_plans
 from sightline_client.errors import InvalidRequest
 from sightline_client.files.model import FileRefused
 from sightline_client.files.shelf_plans import read
 from sightline_client.values.shelf_plans import (
+    PlanComparison,
     PlanCount,
     PlanFinding,
     PlanFindingKind,
     PlannedProduct,
     StockLack,
     StockOptions,
+    StockSuggestion,
 )
 from sightline_client.values.signals import Box
 
@@ -125,3 +131,56 @@ def test_a_suggestion_without_a_quantity_says_what_is_missing() -> None:
     assert (some.quantity, some.lack) == (0, None)
     assert (none.quantity, none.lack) == (None, StockLack.SALES)
     assert shelf_plans.stock(StockOptions()).service_level == 0.95
+
+
+WRONG = PlanComparison(
+    findings=(
+        PlanFinding(PlanFindingKind.PRESENT, "w1", 0, Box(0.1, 0.2, 0.3, 0.9), 1, 0),
+        PlanFinding(PlanFindingKind.UNIDENTIFIED, "", 1, Box(0.4, 0.2, 0.6, 0.9), 1, None),
+        PlanFinding(PlanFindingKind.MISSING, "w2", None, None, 0, 1),
+    ),
+    counts=(PlanCount("w1", 1, 1, 0, 0, 0, 0), PlanCount("w2", 1, 0, 1, 0, 0, 0)),
+    row_count=1,
+    compliance=0.5,
+)
+REORDER = (
+    StockSuggestion("w1", 1, 4, 2, 7, 3.5, 1.5, 28, 56, None, "4 = 3.5 expected …"),
+    StockSuggestion("w2", 0, None, None, None, 0, 0, 1, 56, StockLack.SALES, "not enough data"),
+)
+TITLES = {"w1": "Barolo <2019>", "w2": ""}
+
+
+def test_a_comparison_is_shown_with_its_deviations(tmp_path: Path) -> None:
+    console = Console(width=160, file=io.StringIO())
+
+    console.print(*shelf_plan.comparison(WRONG, TITLES), *shelf_plan.suggestions(REORDER, TITLES))
+
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "1 of 2 planned facings are present (50%), in 1 rows." in shown
+    assert "Barolo <2019> (w1)" in shown
+    assert "not in the catalog" in shown
+    assert "4 (2–7)" in shown
+
+
+def test_the_page_marks_each_finding_and_lists_it_as_text(tmp_path: Path) -> None:
+    photo = io.BytesIO()
+    Image.new("RGB", (40, 30), "white").save(photo, "JPEG")
+    path = tmp_path / "new" / "shelf.html"
+
+    shelf_page.write(path, photo.getvalue(), WRONG, REORDER, TITLES)
+
+    text = path.read_text(encoding="utf-8")
+    assert text.count("<title>") == 1 + 2  # the page's, and one for each rectangle
+    assert 'x="10.00%" y="20.00%" width="20.00%" height="70.00%"' in text
+    assert "Barolo &lt;2019&gt; (w1)" in text
+    assert "<script" not in text
+    for each in WRONG.findings:
+        assert shelf_page.LOOKS[each.kind].sign in text
+    assert "not enough data" in text
+
+
+def test_looks_of_outcomes_differ_without_colours() -> None:
+    looks = [shelf_page.LOOKS[kind] for kind in PlanFindingKind]
+
+    assert len({look.sign for look in looks}) == len(looks)
+    assert len({look.color for look in looks}) == len(looks)
