@@ -31,6 +31,7 @@ PAGES = {
     "new_pods": NEW_PODS,
     "objectives": ROOT / "docs" / "research" / "objectives.md",
     "private_counts": PRIVATE_COUNTS,
+    "shelf_plans": ROOT / "docs" / "research" / "shelf-plans.md",
     "sizes": PERFORMANCE,
     "suggest": SUGGEST,
     "corrections": ROOT / "docs" / "research" / "texts.md",
