@@ -148,7 +148,7 @@ def _shelf(draw: Random) -> MadeShelf:
     rows: list[list[str]] = []
     for _ in range(draw.integers(3, 7)):
         row: list[str] = []
-        length = draw.integers(8, 15)
+        length = int(draw.integers(8, 15))
         while len(row) < length:
             row += [f"p{next(names)}"] * min(int(draw.integers(1, 5)), length - len(row))
         rows.append(row)
@@ -242,7 +242,7 @@ DEMANDS: Final[Mapping[str, Demand]] = {
 def _stock(name: str, demand: Demand, level: float) -> StockFigures:
     draw = np.random.default_rng(SEED)
     asked = StockRequest(float(LEAD), level, DAYS)
-    lasted = []
+    lasted: list[tuple[float, ...]] = []
     while len(lasted) < SHOPS:
         rate = float(draw.choice((0.3, 1.0, 4.0)))
         units = demand(draw, rate, DAYS + LEAD)
