@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from gateway.clients.matches import MatchMessages
 from gateway.model.answer import AnswerRecord
 from gateway.model.errors import SceneNotFound
-from gateway.model.peers import EmbeddedSignals, HeatMap, ReadLabel
+from gateway.model.peers import EmbeddedRegions, EmbeddedSignals, HeatMap, ReadLabel
 from gateway.model.query import Signal, SignalKind
 from gateway.model.scene import Scene
 from gateway.model.snapshot import CatalogSnapshot
@@ -63,6 +63,36 @@ class FakeEmbedder:
             ),
             work=0.001,
             classifications=(self.shown,) * len(signals) if classify else (),
+        )
+
+    regions: dict[bytes, tuple[Box, ...]] = field(default_factory=dict)
+    """Objects in photos, by their bytes: the first has the highest score."""
+    objectness: float = 0.9
+    """Of every object."""
+
+    async def embed_regions(
+        self, catalog_id: str, photo: Signal, most: int, priority: int, space_version: str
+    ) -> EmbeddedRegions:
+        self.versions.append(space_version)
+        if self.fails is not None:
+            raise self.fails
+        found = self.regions.get(photo.image, ())
+        version = space_version or self.served[0]
+        kept = found[:most]
+        return EmbeddedRegions(
+            boxes=kept,
+            objectness=[self.objectness] * len(kept),
+            vectors=[
+                Vector(
+                    space="visual",
+                    space_version=version,
+                    dimension=1,
+                    data=place.to_bytes(4, "little"),
+                )
+                for place in range(len(kept))
+            ],
+            truncated=len(found) > most,
+            work=0.001,
         )
 
     labels: dict[bytes, tuple[str, ...]] = field(default_factory=dict)

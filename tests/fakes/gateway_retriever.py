@@ -60,6 +60,8 @@ class FakeRetriever:
     """Similarities of products, by a vector's data or by product id."""
     fails: dict[str, ServiceError] = field(default_factory=dict)
     """Errors by method name."""
+    broken: dict[bytes, ServiceError] = field(default_factory=dict)
+    """Errors of searches, by a vector's data."""
     hang: set[str] = field(default_factory=set)
     cancelled: list[str] = field(default_factory=list)
     calls: list[tuple[str, object]] = field(default_factory=list)
@@ -338,3 +340,5 @@ class FakeRetriever:
                 raise
         if name in self.fails:
             raise self.fails[name]
+        if isinstance(what, bytes) and what in self.broken:
+            raise self.broken[what]

@@ -5,6 +5,7 @@ from typing import Self
 import grpc
 
 from sightline_client.api.catalogs import CatalogCalls
+from sightline_client.api.detections import DetectionCalls
 from sightline_client.api.events import EventCalls
 from sightline_client.api.experiments import ExperimentCalls
 from sightline_client.api.index import IndexCalls
@@ -22,6 +23,7 @@ from sightline_client.transport.token import Token
 
 class SightlineClient(
     RecommendationCalls,
+    DetectionCalls,
     ProductCalls,
     EventCalls,
     ProfileCalls,

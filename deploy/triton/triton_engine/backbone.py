@@ -145,6 +145,18 @@ class OnnxFaces(Table):
     its height and width (2), and the centre's offset down and right (2)."""
 
 
+class LiteObjects(Table):
+    """EfficientNet-Lite with a head that finds objects; see objects.py."""
+
+    family: Literal["efficientnet-lite-objects"]
+    depth: Annotated[float, Field(ge=1, le=4)]
+    """As of Lite."""
+    head: Plain
+    """Path of the head's .npz file, relative to the manifest's folder."""
+    head_sha256: Sha256
+    head_trained_on: Plain
+
+
 class OnnxTextMap(Table):
     """An ONNX file that finds lines of text by differentiable binarization (Liao et al., Real-time
     Scene Text Detection with Differentiable Binarization, AAAI 2020)."""
@@ -305,7 +317,7 @@ class _Single(_Manifest):
 class PhotoModel(_Single):
     """A network that takes photos: uint8 `image` [N, size, size, 3]."""
 
-    network: Lite | OnnxPhotos | OnnxFaces | OnnxTextMap
+    network: Lite | LiteObjects | OnnxPhotos | OnnxFaces | OnnxTextMap
     input: Pixels
 
     @property
@@ -419,6 +431,35 @@ class FaceModel(PhotoModel):
     def dimension(self) -> int:
         """Five maps, one after the other."""
         return 5 * (self.input.size // 4) ** 2
+
+
+OBJECTS: Final = "objects"
+"""Name of the output of a model that finds objects, and of its space, which is never searched."""
+
+
+class ObjectModel(PhotoModel):
+    """A network that finds objects."""
+
+    network: LiteObjects
+    weights: Packaged
+    space: Literal["objects"]
+
+    @property
+    def output(self) -> str:
+        return OBJECTS
+
+    @property
+    def given(self) -> str:
+        return "maps of objects: score of the middle, log distances to the four sides"
+
+    @property
+    def source(self) -> str:
+        return f"{self.weights.source}; head: {self.network.head_trained_on}"
+
+    @property
+    def dimension(self) -> int:
+        """Five maps, one after the other."""
+        return 5 * (self.input.size // 8) ** 2
 
 
 LABELS: Final = "labels"
@@ -535,7 +576,7 @@ OnnxModel = OnnxPhotoModel | OnnxTextModel | FaceModel | TextMapModel | ReaderMo
 """A model whose network is an ONNX file."""
 Network = LiteModel | BertModel | SentenceEncoderModel | OnnxModel
 """A model of one network."""
-Backbone = Network | PairModel
+Backbone = Network | ObjectModel | PairModel
 
 _FAMILIES: Final[Mapping[str, type[Backbone]]] = {
     "efficientnet-lite": LiteModel,
@@ -545,6 +586,7 @@ _FAMILIES: Final[Mapping[str, type[Backbone]]] = {
     "onnx": OnnxPhotoModel,
     "onnx-text": OnnxTextModel,
     "centerface": FaceModel,
+    "efficientnet-lite-objects": ObjectModel,
     "text-map": TextMapModel,
     "reader": ReaderModel,
 }

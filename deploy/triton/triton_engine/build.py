@@ -27,6 +27,7 @@ from triton_engine.backbone import (
     LiteModel,
     Local,
     Network,
+    ObjectModel,
     Packaged,
     PairModel,
     SentenceEncoderModel,
@@ -102,13 +103,25 @@ def _tokenizer(model: TextModel, manifests: Path) -> bytes:
 def _graph_of(backbone: Backbone, manifests: Path) -> bytes:
     """Return the serialised graph of a model, of a pair by those of its parts."""
     if not isinstance(backbone, PairModel):
-        return graph_bytes(weights_bytes(backbone.weights, manifests), backbone)
+        weights = weights_bytes(backbone.weights, manifests)
+        if isinstance(backbone, ObjectModel):
+            return _objects(weights, backbone, manifests)
+        return graph_bytes(weights, backbone)
     import onnx
 
     from triton_engine import pair
 
     first, second = (onnx.load_from_string(_graph_of(part, manifests)) for part in backbone.parts)
     return pair.build(first, second, backbone).SerializeToString(deterministic=True)
+
+
+def _objects(weights: bytes, backbone: ObjectModel, manifests: Path) -> bytes:
+    from triton_engine import objects
+    from triton_engine import weights as reader
+
+    head = _pinned(manifests / backbone.network.head, backbone.network.head_sha256)
+    graph = objects.build(reader.read(weights), head, backbone)
+    return graph.SerializeToString(deterministic=True)
 
 
 def graph_bytes(weights: bytes, backbone: Network) -> bytes:

@@ -27,6 +27,8 @@ BN_EPSILON: Final = 1e-3
 NORM: Final = ("weight", "bias", "running_mean", "running_var")
 COUNTER: Final = "num_batches_tracked"
 """Name of a tensor that counts training steps; not used in inference."""
+NORMALISED: Final = "nchw"
+"""Name of the normalised pixels."""
 FIRST_STAGE: Final = 2
 """The paper's table counts the stem as stage 1."""
 
@@ -74,7 +76,7 @@ def build(weights: Weights, backbone: LiteModel) -> onnx.ModelProto:
     BuildError if the weights do not belong to the manifest's network.
     """
     size, depth = backbone.input.size, backbone.network.depth
-    graph = _Network(weights=weights, side=size)
+    graph = Network(weights=weights, side=size)
     try:
         _connect(graph, backbone)
     except KeyError as error:
@@ -89,14 +91,20 @@ def build(weights: Weights, backbone: LiteModel) -> onnx.ModelProto:
     return graph.model(backbone.name, [image], outputs)
 
 
-def _connect(graph: "_Network", backbone: LiteModel) -> None:
-    pixels = graph.normalise(INPUT, backbone.input)
-    x = graph.convolve(pixels, "_conv_stem", "_bn0", kernel=3, stride=2)
+def stages(graph: "Network", pixels: Pixels, depth: float) -> dict[str, str]:
+    """Add everything before the head. Return the names of the stages' maps, in order."""
+    x = graph.normalise(INPUT, pixels)
+    x = graph.convolve(x, "_conv_stem", "_bn0", kernel=3, stride=2)
     ends = {}
-    for block in blocks(backbone.network.depth):
+    for block in blocks(depth):
         x = graph.block(x, block)
         ends[f"stage_{block.stage}"] = x
-    x = graph.convolve(x, "_conv_head", "_bn1", kernel=1)
+    return ends
+
+
+def _connect(graph: "Network", backbone: LiteModel) -> None:
+    ends = stages(graph, backbone.input, backbone.network.depth)
+    x = graph.convolve([*ends.values()][-1], "_conv_head", "_bn1", kernel=1)
     if backbone.features is None:
         graph.unit(graph.pool(x, "pooled", "features"), backbone.output)
         return
@@ -104,7 +112,7 @@ def _connect(graph: "_Network", backbone: LiteModel) -> None:
         graph.pool(ends[stage], f"{stage}.pooled", stage)
         graph.deviate(ends[stage], stage, stage + DEVIATION)
     graph.add("Sqrt", [graph.pool(x, "pooled", "averages")], HEAD)
-    bins, rgb = backbone.features.histogram, graph.shades(pixels)
+    bins, rgb = backbone.features.histogram, graph.shades(NORMALISED)
     histogram.add(graph, rgb, backbone.input.size, bins, HISTOGRAM)
     names = list(backbone.blocks)
     graph.add("Concat", names, backbone.output, axis=1)
@@ -121,7 +129,7 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 
 
 @dataclass(slots=True)
-class _Network(Graph):
+class Network(Graph):
     """A graph of convolutions over the given weights, and the current feature map's side."""
 
     weights: Weights = field(kw_only=True)
@@ -136,7 +144,7 @@ class _Network(Graph):
         x = self.add("Div", [x, self.constant("scale", scale)], "normalised")
         self.constant("relu6_min", np.float32(0))
         self.constant("relu6_max", np.float32(6))
-        return self.add("Transpose", [x], "nchw", perm=[0, 3, 1, 2])
+        return self.add("Transpose", [x], NORMALISED, perm=[0, 3, 1, 2])
 
     def block(self, x: str, block: Block) -> str:
         """Add one inverted residual block."""

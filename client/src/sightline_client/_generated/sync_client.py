@@ -8,6 +8,7 @@ from typing import Self
 import grpc
 
 from sightline_client._generated.catalogs import SyncCatalogCalls
+from sightline_client._generated.detections import SyncDetectionCalls
 from sightline_client._generated.events import SyncEventCalls
 from sightline_client._generated.experiments import SyncExperimentCalls
 from sightline_client._generated.index import SyncIndexCalls
@@ -26,6 +27,7 @@ from sightline_client.transport.token import Token
 
 class SyncSightlineClient(
     SyncRecommendationCalls,
+    SyncDetectionCalls,
     SyncProductCalls,
     SyncEventCalls,
     SyncProfileCalls,

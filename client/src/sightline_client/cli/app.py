@@ -11,6 +11,7 @@ from sightline_client.cli.commands import (
     catalogs,
     classify,
     config,
+    detect,
     doctor,
     events,
     experiments,
@@ -71,6 +72,7 @@ app.command("values")(shelves.values)
 app.command("shelves")(shelves.shelves)
 app.command("suggest")(search.suggest)
 app.command("classify")(classify.classify)
+app.command("detect")(detect.detect)
 products.app.command("import")(loading.import_)
 products.app.command("offers")(loading.offers)
 for group in (

@@ -22,6 +22,7 @@ from sightline.common.v1 import (
 from sightline.embedder.v1 import embedding_service_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
+from sightline.gateway.v1 import detection_service_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline.ranker.v1 import (
@@ -56,6 +57,7 @@ from sightline_client.values import (
     suggestions,
 )
 from sightline_client.values.catalogs import Catalog, CatalogAlias
+from sightline_client.values.detections import Detections
 from sightline_client.values.evaluation import Evaluation
 from sightline_client.values.experiments import ExperimentList, ExperimentReport, ExperimentUnit
 from sightline_client.values.explanations import Explanation, HeatMap
@@ -303,6 +305,8 @@ def classification(message: rec.ClassifyResponse) -> classifications.Classificat
         request_id=message.request_id,
     )
 
+
+detections = reader(Detections, detection_service_pb2.DetectProductsResponse)
 
 # Profiles
 

@@ -14,6 +14,7 @@ from grpc.aio import UnaryStreamMultiCallable, UnaryUnaryMultiCallable
 from sightline.common.v1.job_service_pb2_grpc import JobServiceStub
 from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline.gateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
+from sightline.gateway.v1.detection_service_pb2_grpc import DetectionServiceStub
 from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from sightline.gateway.v1.user_event_service_pb2_grpc import UserEventServiceStub
 from sightline_client.errors import SightlineError, Unavailable, from_rpc_error, make
@@ -62,6 +63,7 @@ class Calls:
             for each in (self._channel, self._channel_once):
                 say_with_calls(each, token)
         self.recommendation = RecommendationServiceStub(self._channel)
+        self.detection = DetectionServiceStub(self._channel)
         self.catalog = CatalogServiceStub(self._channel)
         self.catalog_once = CatalogServiceStub(self._channel_once)
         """Without retries, for products with an etag: a retry would conflict with the first try."""

@@ -675,7 +675,7 @@ class EmbedRegionsResponse(google.protobuf.message.Message):
     vectors: builtins.bytes
     """float32, little-endian: regions × dimension values, each vector of unit length, in the order of `regions`."""
     truncated: builtins.bool
-    """True if more than `max_regions` were found: those with the highest objectness are returned."""
+    """True if more than `max_regions` were found or given: those with the highest objectness are returned."""
     @property
     def regions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PhotoRegion]:
         """Regions: the given ones in their order, or the found ones, highest `objectness` first."""

@@ -121,7 +121,7 @@ class EmbeddingServiceServicer(object):
     def EmbedRegions(self, request, context):
         """Finds the objects in a photo, without knowledge of products, and embeds each as a photo of its own. IMAGE_UNDECODABLE,
         IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, BOX_INVALID, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL,
-        SPACE_VERSION_UNAVAILABLE, and DETECTION_UNAVAILABLE if the space has no model that returns maps of positions.
+        SPACE_VERSION_UNAVAILABLE, and MODEL_NOT_READY if Triton can't load the model that finds objects.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

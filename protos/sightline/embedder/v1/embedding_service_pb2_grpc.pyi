@@ -234,7 +234,7 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
     EmbedRegions: _EmbeddingServiceEmbedRegionsType
     """Finds the objects in a photo, without knowledge of products, and embeds each as a photo of its own. IMAGE_UNDECODABLE,
     IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, BOX_INVALID, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL,
-    SPACE_VERSION_UNAVAILABLE, and DETECTION_UNAVAILABLE if the space has no model that returns maps of positions.
+    SPACE_VERSION_UNAVAILABLE, and MODEL_NOT_READY if Triton can't load the model that finds objects.
     """
 
     ListSpaces: _EmbeddingServiceListSpacesType
@@ -334,7 +334,7 @@ class EmbeddingServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.EmbedRegionsResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.EmbedRegionsResponse]]:
         """Finds the objects in a photo, without knowledge of products, and embeds each as a photo of its own. IMAGE_UNDECODABLE,
         IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, BOX_INVALID, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL,
-        SPACE_VERSION_UNAVAILABLE, and DETECTION_UNAVAILABLE if the space has no model that returns maps of positions.
+        SPACE_VERSION_UNAVAILABLE, and MODEL_NOT_READY if Triton can't load the model that finds objects.
         """
 
     @abc.abstractmethod

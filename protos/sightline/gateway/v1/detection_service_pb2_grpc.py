@@ -49,9 +49,9 @@ class DetectionServiceServicer(object):
     def DetectProducts(self, request, context):
         """Finds the products in a photo: where each stands, which product of the catalog it is, and how many there are of
         each. No photo is stored. Errors: INVALID_ARGUMENT (with the field), CATALOG_NOT_FOUND, FILTER_INVALID,
-        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, REQUEST_TOO_EXPENSIVE, DETECTION_UNAVAILABLE (the
-        catalog's visual space has no model that regions can be found with), EMBEDDER_UNAVAILABLE, RETRIEVER_UNAVAILABLE and
-        SPACE_UNAVAILABLE (no photo of the catalog is indexed yet).
+        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL,
+        MODEL_NOT_READY (the model that finds objects can't be loaded), RETRIEVER_UNAVAILABLE and SPACE_UNAVAILABLE (no photo
+        of the catalog is indexed yet).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

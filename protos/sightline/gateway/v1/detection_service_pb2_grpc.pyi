@@ -63,9 +63,9 @@ class DetectionServiceStub(typing.Generic[_DetectionServiceDetectProductsType]):
     DetectProducts: _DetectionServiceDetectProductsType
     """Finds the products in a photo: where each stands, which product of the catalog it is, and how many there are of
     each. No photo is stored. Errors: INVALID_ARGUMENT (with the field), CATALOG_NOT_FOUND, FILTER_INVALID,
-    IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, REQUEST_TOO_EXPENSIVE, DETECTION_UNAVAILABLE (the
-    catalog's visual space has no model that regions can be found with), EMBEDDER_UNAVAILABLE, RETRIEVER_UNAVAILABLE and
-    SPACE_UNAVAILABLE (no photo of the catalog is indexed yet).
+    IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL,
+    MODEL_NOT_READY (the model that finds objects can't be loaded), RETRIEVER_UNAVAILABLE and SPACE_UNAVAILABLE (no photo
+    of the catalog is indexed yet).
     """
 
 DetectionServiceAsyncStub: typing_extensions.TypeAlias = DetectionServiceStub[
@@ -86,9 +86,9 @@ class DetectionServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.gateway.v1.detection_service_pb2.DetectProductsResponse, collections.abc.Awaitable[sightline.gateway.v1.detection_service_pb2.DetectProductsResponse]]:
         """Finds the products in a photo: where each stands, which product of the catalog it is, and how many there are of
         each. No photo is stored. Errors: INVALID_ARGUMENT (with the field), CATALOG_NOT_FOUND, FILTER_INVALID,
-        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, REQUEST_TOO_EXPENSIVE, DETECTION_UNAVAILABLE (the
-        catalog's visual space has no model that regions can be found with), EMBEDDER_UNAVAILABLE, RETRIEVER_UNAVAILABLE and
-        SPACE_UNAVAILABLE (no photo of the catalog is indexed yet).
+        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL,
+        MODEL_NOT_READY (the model that finds objects can't be loaded), RETRIEVER_UNAVAILABLE and SPACE_UNAVAILABLE (no photo
+        of the catalog is indexed yet).
         """
 
 def add_DetectionServiceServicer_to_server(servicer: DetectionServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -14,7 +14,7 @@ from embedder.adapters.tokenizers import Tokenizers
 from embedder.adapters.triton.client import Triton
 from embedder.domain.models import FEATURES, TEXT, VISUAL
 from embedder.domain.photos import Camera
-from embedder.embedding import find_faces, read_labels
+from embedder.embedding import find_faces, read_labels, regions
 from embedder.embedding.cache import EmbeddingCache
 from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
@@ -23,6 +23,7 @@ from embedder.embedding.photo_intake import PhotoIntake
 from embedder.embedding.photos import PhotoEmbedder
 from embedder.embedding.pixel_budget import PixelBudget
 from embedder.embedding.read_labels import LabelReader
+from embedder.embedding.regions import ObjectFinder, RegionEmbedder
 from embedder.embedding.texts import TextEmbedder
 from embedder.preprocessing import work
 from embedder.servicer.embedding import EmbeddingServicer
@@ -195,13 +196,22 @@ def bind(
         models=sources,
         images=OpenCvLines(),
     )
+    finder = ObjectFinder(intake, embedder.photos.queues, on_demand(regions.MODEL), sources)
     learner = Learner(store, backbones, sources, default_backbone=settings.fit_backbone)
     promotion = Promotion(store, triton, triton.inference)
     listing = SpaceListing(spaces, metadata)
     known = settings.catalogs if catalogs is None else catalogs
     offered = [
         Binding.of(
-            EmbeddingServicer(embedder, comparison, listing, known, faces=faces, labels=labels)
+            EmbeddingServicer(
+                embedder,
+                comparison,
+                listing,
+                known,
+                faces=faces,
+                labels=labels,
+                regions=RegionEmbedder(embedder, finder),
+            )
         ),
         Binding.of(SpaceServicer(learner, promotion, known)),
     ]

@@ -57,6 +57,15 @@ class EmbedderPort(Protocol):
         Raises ServiceError also for an invalid photo.
         """
 
+    async def embed_regions(
+        self, catalog_id: str, photo: Signal, most: int, priority: int, space_version: str
+    ) -> peers.EmbeddedRegions:
+        """Find the objects in a photo, at most `most`, and embed each in the visual space; an empty
+        version is the default one.
+
+        Raises ServiceError also for an invalid photo.
+        """
+
     async def read_label(self, catalog_id: str, photo: Signal, priority: int) -> peers.ReadLabel:
         """Read the texts in a photo that the request contains.
 

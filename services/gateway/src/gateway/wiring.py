@@ -14,7 +14,15 @@ from gateway.clients.columns import columns_of_rows
 from gateway.clients.matches import MatchMessages
 from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
-from gateway.servicer import admin, catalog, events, filter_texts, jobs, recommendation
+from gateway.servicer import (
+    admin,
+    catalog,
+    detection,
+    events,
+    filter_texts,
+    jobs,
+    recommendation,
+)
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.passthrough import Connection, Passthrough
 from gateway.settings import GatewaySettings
@@ -111,6 +119,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     )
     servicers = (
         recommendation.RecommendationServicer(deps),
+        detection.DetectionServicer(deps),
         _admin(
             settings,
             passthrough,

@@ -104,9 +104,9 @@ def environment(*folders: Path, photo_of: Callable[[str], str]) -> "Environment"
     return made
 
 
-def data_uri(photo: bytes, most: tuple[int, int] = (HEIGHT * 2, HEIGHT)) -> str:
-    """Return the photo inside a URI, scaled down to `most` pixels if Pillow is installed."""
-    small = _small(photo, most)
+def data_uri(photo: bytes, height: int = HEIGHT) -> str:
+    """Return the photo inside a URI, scaled down to at most ``height`` if Pillow is installed."""
+    small = _small(photo, height)
     kind = next((name for mark, name in _KINDS if small.startswith(mark)), "image/jpeg")
     return f"data:{kind};base64,{base64.b64encode(small).decode()}"
 
@@ -158,7 +158,7 @@ def _end(timing: StageTiming) -> timedelta:
         return timedelta.max if timing.total > timedelta(0) else timedelta.min
 
 
-def _small(photo: bytes, most: tuple[int, int]) -> bytes:
+def _small(photo: bytes, height: int) -> bytes:
     try:
         from PIL import Image, ImageOps
     except ImportError:  # pragma: no cover (it is installed for the tests)
@@ -168,7 +168,7 @@ def _small(photo: bytes, most: tuple[int, int]) -> bytes:
             image = ImageOps.exif_transpose(opened).convert("RGB")
     except (OSError, ValueError, Image.DecompressionBombError):
         return photo  # a kind of photo that the suite knows and this Pillow does not
-    image.thumbnail(most)
+    image.thumbnail((height * 2, height))
     out = io.BytesIO()
     image.save(out, "JPEG", quality=82, optimize=True)
     return out.getvalue()

@@ -19,8 +19,8 @@ from sightline_client.values.shelf_plans import (
     StockSuggestion,
 )
 
-LONGEST = 1600
-"""Pixels of the photo's longer side on the page."""
+HEIGHT = 1200
+"""Pixels of the photo on the page, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def write(
     text = template.render(
         title=_("Shelf and plan"),
         lead=shelf_plan.summary(compared),
-        photo=page.data_uri(photo, (LONGEST, LONGEST)),
+        photo=page.data_uri(photo, HEIGHT),
         marks=[_mark(number, each, titles) for number, each in enumerate(compared.findings, 1)],
         legend=legend(compared),
         kinds=[_(shelf_plan.KINDS[kind]) for kind in shelf_plan.COUNTED],

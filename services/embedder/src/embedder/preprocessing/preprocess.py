@@ -33,6 +33,8 @@ def least_side(recipe: PhotoRecipe, look: PhotoView = ONE_LOOK) -> int:
     """Return the least pixels of the photo's sides when it is decoded at a reduced size."""
     box = look.box
     share = SUBJECT if look.find else max(box.right - box.left, box.bottom - box.top)
+    if look.parts:
+        share = min(max(part.right - part.left, part.bottom - part.top) for part in look.parts)
     return math.ceil(OVERSAMPLING * recipe.side / share)
 
 
@@ -48,7 +50,10 @@ def pixels(
     start = time.perf_counter()
     subject = steps.found(image) if look.find else None
     box = look.box if subject is None else subject.box
-    seen = views(image, recipe, box, look.views)
+    if look.parts:
+        seen = np.stack([on_white(image, recipe, part) for part in look.parts])
+    else:
+        seen = views(image, recipe, box, look.views)
     return seen.tobytes(), time.perf_counter() - start, subject, image.width / image.height
 
 
@@ -58,6 +63,28 @@ def views(image: Image.Image, recipe: PhotoRecipe, box: Box, count: int) -> Pixe
     straight = [crop(image, recipe, box, share) for share in (recipe.crop, NARROW)[:count]]
     mirrored = [pixels[:, ::-1] for pixels in straight]
     return np.stack([*straight, *mirrored][:count])
+
+
+def on_white(image: Image.Image, recipe: PhotoRecipe, box: Box) -> Pixels:
+    """Return a box of an RGB photo in the middle of a white square, as uint8 [side, side, 3].
+
+    Among neighbours of the same kind, as on a shelf, the nearest catalogue photo was right for .86
+    of the boxes, against .73 by a square of the photo around the box and .62 by stretching the box
+    (`python -m bench detect`, 2026-11): catalogue photos mostly have white backgrounds.
+    """
+    width, height = image.size
+    left, top, right, bottom = (
+        box.left * width, box.top * height, box.right * width, box.bottom * height
+    )  # fmt: skip
+    scale = recipe.side / max(right - left, bottom - top, 1)
+    size = (
+        max(1, round((right - left) * scale)),
+        max(1, round((bottom - top) * scale)),
+    )
+    shown = image.resize(size, Image.Resampling.BICUBIC, box=(left, top, right, bottom))
+    square = Image.new("RGB", (recipe.side, recipe.side), (255, 255, 255))
+    square.paste(shown, ((recipe.side - size[0]) // 2, (recipe.side - size[1]) // 2))
+    return steps.done(np.asarray(square, dtype=np.uint8), recipe.steps)
 
 
 def crop(

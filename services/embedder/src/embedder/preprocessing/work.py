@@ -19,7 +19,10 @@ from sightline_rules.photos import PhotoLimits, PhotoRejectedError
 
 _STEPS: Final = tuple(PreprocessStep)
 _MOST_BOXES: Final = 1 + MAX_ALTERNATIVES
-_ORDER: Final = struct.Struct("!QQHdB?4d")
+_ORDER: Final = struct.Struct("!QQHdB?4dB")
+"""Most bytes and pixels, side and crop, views, whether to find the subject, box, number of steps.
+The steps follow, then the sides of each part."""
+_PART: Final = struct.Struct("!4d")
 _HEADER_ORDER: Final = struct.Struct("!QQ")
 """Most bytes and pixels. An order of this length asks for the photo's pixels by its header."""
 HEADER: Final = ExpectedOutput(struct.Struct("!Q"))
@@ -43,8 +46,9 @@ def prepare() -> None:
 def order(limits: PhotoLimits, recipe: PhotoRecipe, look: PhotoView) -> bytes:
     """Encode the order for `answer`."""
     sizes = (limits.max_bytes, limits.max_pixels, recipe.side, recipe.crop)
-    head = _ORDER.pack(*sizes, look.views, look.find, *_sides(look.box))
-    return head + bytes(map(_STEPS.index, recipe.steps))
+    head = _ORDER.pack(*sizes, look.views, look.find, *_sides(look.box), len(recipe.steps))
+    parts = b"".join(_PART.pack(*_sides(part)) for part in look.parts)
+    return head + bytes(map(_STEPS.index, recipe.steps)) + parts
 
 
 def header_order(limits: PhotoLimits) -> bytes:
@@ -54,19 +58,25 @@ def header_order(limits: PhotoLimits) -> bytes:
 
 def wanted(recipe: PhotoRecipe, look: PhotoView) -> ExpectedOutput:
     """Return the expected form of the answer to such an order."""
-    return ExpectedOutput(_FACTS, (look.views, recipe.side, recipe.side, 3))
+    rows = len(look.parts) or look.views
+    return ExpectedOutput(_FACTS, (rows, recipe.side, recipe.side, 3))
 
 
 def answer(asked: bytes, photo: bytes, memory: int) -> Made:
     """Run preprocess.pixels by an order, within these bytes of memory; or photos.pixels."""
     if len(asked) == _HEADER_ORDER.size:
         return _header(asked, photo)
-    max_bytes, max_pixels, side, crop, views, find, *box = _ORDER.unpack_from(asked)
-    named = tuple(_STEPS[place] for place in asked[_ORDER.size :])
+    max_bytes, max_pixels, side, crop, views, find, *box, count = _ORDER.unpack_from(asked)
+    rest = asked[_ORDER.size :]
+    named = tuple(_STEPS[place] for place in rest[:count])
+    parts = tuple(Box(*sides) for sides in _PART.iter_unpack(rest[count:]))
     limits = PhotoLimits(max_bytes, max_pixels, memory)
     try:
         pixels, seconds, subject, ratio = preprocess.pixels(
-            photo, limits, PhotoRecipe(side, crop, "", named), PhotoView(views, Box(*box), find)
+            photo,
+            limits,
+            PhotoRecipe(side, crop, "", named),
+            PhotoView(views, Box(*box), find, parts=parts),
         )
     except PhotoRejectedError as error:
         raise Refused(error.code, str(error)) from error
@@ -75,7 +85,7 @@ def answer(asked: bytes, photo: bytes, memory: int) -> Made:
     boxes = [] if subject is None else [subject.box, *subject.alternatives]
     sides = [side for box in boxes for side in _sides(box)]
     sides += [0.0] * (4 * _MOST_BOXES - len(sides))
-    shaped = memoryview(pixels).cast("B", (views, side, side, 3))
+    shaped = memoryview(pixels).cast("B", (len(parts) or views, side, side, 3))
     return Made(_FACTS.pack(seconds, ratio, len(boxes), *sides), shaped)
 
 

@@ -9,6 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from embedder.domain.heat import Heat
 from embedder.domain.items import CategoryGuess, Classification, Item, ItemOutcome, Priority
 from embedder.domain.labels import LabelLine
+from embedder.domain.objects import MOST_OBJECTS
 from embedder.domain.photos import Box, Camera, PhotoSubject
 from embedder.domain.urgency import asking
 from embedder.embedding import overlay
@@ -16,6 +17,7 @@ from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
 from embedder.embedding.find_faces import FaceFinder
 from embedder.embedding.read_labels import LabelReader
+from embedder.embedding.regions import RegionCall, RegionEmbedder
 from embedder.servicer import messages
 from embedder.spaces.listing import SpaceListing
 from servicekit import deadlines, tracing
@@ -33,6 +35,8 @@ RESERVE = 0.02
 GUESSES = 5
 """Default number of returned categories."""
 MOST_GUESSES = 20
+REGIONS = 100
+"""Default number of embedded regions."""
 MOST_WITH_VECTORS = 1000
 """Maximum number of categories beside a photo's vector."""
 
@@ -49,10 +53,11 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         *,
         faces: FaceFinder,
         labels: LabelReader,
+        regions: RegionEmbedder,
     ) -> None:
         self._embedder = embedder
         self._comparison = comparison
-        self._faces, self._labels = faces, labels
+        self._faces, self._labels, self._regions = faces, labels, regions
         self._listing = listing
         self._catalogs = catalogs
 
@@ -139,6 +144,35 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             decoding_time=_duration(stages.decoding_seconds),
         )
 
+    async def EmbedRegions(
+        self, request: pb.EmbedRegionsRequest, _context: Any
+    ) -> pb.EmbedRegionsResponse:
+        """Embed the objects in a photo, or given parts of it."""
+        stages = Stages()
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        kind = request.WhichOneof("photo")
+        item = Item(
+            photo=request.image if kind == "image" else None,
+            uri=request.image_uri if kind == "image_uri" else None,
+            version=request.space_version,
+            camera=_CAMERAS.get(request.photo_kind, Camera.SHOPPER),
+        )
+        call = RegionCall(catalog, _priority(request.priority), stages)
+        boxes, most = [_box(box) for box in request.boxes], _most(request.max_regions)
+        found = await self._regions.embed(item, boxes, most, call)
+        return pb.EmbedRegionsResponse(
+            regions=[
+                pb.PhotoRegion(box=_box_message(each.box), objectness=each.score)
+                for each in found.regions
+            ],
+            space_version=found.version,
+            dimension=found.vectors.shape[1],
+            vectors=found.vectors.astype("<f4").tobytes(),
+            truncated=found.truncated,
+            stage_timings=_timings(stages.finished),
+            decoding_time=_duration(stages.decoding_seconds),
+        )
+
     async def ListSpaces(
         self, request: pb.ListSpacesRequest, _context: Any
     ) -> pb.ListSpacesResponse:
@@ -161,6 +195,12 @@ def _top_k(given: int) -> int:
         wanted = f"must be 1 to {MOST_GUESSES}, or 0 for {GUESSES}"
         raise RequestInvalid.at("top_k", wanted)
     return given or GUESSES
+
+
+def _most(given: int) -> int:
+    if not 0 <= given <= MOST_OBJECTS:
+        raise RequestInvalid.at("max_regions", f"must be 1 to {MOST_OBJECTS}, or 0 for {REGIONS}")
+    return given or REGIONS
 
 
 def _guesses(item: pb.EmbedItem, place: int) -> int:

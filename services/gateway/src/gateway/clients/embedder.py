@@ -10,7 +10,7 @@ import grpc
 from gateway.clients import messages
 from gateway.clients.peer_calls import PeerCaller
 from gateway.model.carried import Classification, EmbedderSpace, Subject, Vector
-from gateway.model.peers import EmbeddedSignals, HeatMap, ReadLabel
+from gateway.model.peers import EmbeddedRegions, EmbeddedSignals, HeatMap, ReadLabel
 from gateway.model.query import Signal, SignalKind
 from gateway.ports import EmbedderPort
 from servicekit import quotas
@@ -24,6 +24,8 @@ from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 from sightline.embedder.v1 import space_service_pb2
 
 IDEMPOTENT = idempotent(pb, space_service_pb2)
+VISUAL = "visual"
+"""Space of regions."""
 MOST_CATEGORIES = 1000
 """Categories of a photo that are asked for beside its vector: normally all that the head knows."""
 
@@ -83,6 +85,40 @@ class EmbedderClient(EmbedderPort):
             raise from_status(result.status)
         subject = result.subject if result.HasField("subject") else None
         return result.classification, subject
+
+    async def embed_regions(
+        self, catalog_id: str, photo: Signal, most: int, priority: int, space_version: str
+    ) -> EmbeddedRegions:
+        request = pb.EmbedRegionsRequest(
+            catalog_id=catalog_id,
+            space_version=space_version,
+            photo_kind=photo_pb2.PHOTO_KIND_SHOPPER,
+            max_regions=most,
+            priority=cast(vector_pb2.Priority.ValueType, priority),
+        )
+        if photo.kind is SignalKind.IMAGE:
+            request.image = photo.image
+        else:
+            request.image_uri = photo.image_uri
+        response = await self._call(self._stub.EmbedRegions, request, decodes=True)
+        size = 4 * response.dimension
+        if len(response.vectors) != size * len(response.regions):
+            raise Internal("the embedder returned vectors of another length", reason="INTERNAL")
+        return EmbeddedRegions(
+            boxes=[each.box for each in response.regions],
+            objectness=[each.objectness for each in response.regions],
+            vectors=[
+                vector_pb2.Vector(
+                    space=VISUAL,
+                    space_version=response.space_version,
+                    dimension=response.dimension,
+                    data=response.vectors[place * size : (place + 1) * size],
+                )
+                for place in range(len(response.regions))
+            ],
+            truncated=response.truncated,
+            work=messages.work(response.stage_timings),
+        )
 
     async def read_label(self, catalog_id: str, photo: Signal, priority: int) -> ReadLabel:
         request = pb.ReadLabelsRequest(

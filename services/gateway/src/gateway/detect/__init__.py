@@ -1,1 +1,1 @@
-"""Products in a photo that shows several."""
+"""Use case: find the products in a photo."""

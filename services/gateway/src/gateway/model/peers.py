@@ -7,6 +7,7 @@ from enum import StrEnum
 from gateway.model.answer import AnswerOrder, AnswerRecord
 from gateway.model.candidates import Contributions, FusedCandidates
 from gateway.model.carried import (
+    Box,
     Classification,
     Facet,
     FacetRequest,
@@ -68,6 +69,18 @@ class EmbeddedSignal:
     vector: Vector
     classification: Classification | None = None
     """Predicted categories of a photo; `None`: not requested, or without a classification head."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedRegions:
+    """Objects in a photo, with their vectors, best first."""
+
+    boxes: Sequence[Box]
+    objectness: Sequence[float]
+    vectors: Sequence[Vector]
+    truncated: bool
+    """True if the photo shows more."""
+    work: float | None
 
 
 @dataclass(frozen=True, slots=True)

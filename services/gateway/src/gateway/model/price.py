@@ -38,6 +38,10 @@ MODEL = {SignalKind.TEXT: 0.005, SignalKind.IMAGE: 0.1, SignalKind.IMAGE_URI: 0.
 MODEL_CHARACTER = 8e-6
 LABEL = 0.35
 """Reading the label of a photo, with the models' time: ten lines (`python -m bench labels`)."""
+FINDING_OBJECTS = 0.06
+"""Finding the objects in a photo, without its decoding (`python -m bench detect`)."""
+DETECTION_MODEL, DETECTION = 0.011, 0.004
+"""Embedding one of them, and searching it."""
 ONE_PHOTO = SIGNAL[SignalKind.IMAGE] + MODEL[SignalKind.IMAGE]
 FIELD: Mapping[str, float] = {"attributes": 15e-6, "tags": 3e-6, "title": 1e-6}
 """Reading a field of one product for conditions; other fields: SHARED_FIELD."""
@@ -207,6 +211,15 @@ def suggestion_price() -> RequestPrice:
 def photo_price() -> RequestPrice:
     """Return the price of a question about one photo."""
     return RequestPrice({"": BASE + ONE_PHOTO}, MODEL[SignalKind.IMAGE], ONE_PHOTO)
+
+
+def detection_price(detections: int) -> RequestPrice:
+    """Return the price of finding up to this many products in a photo: the photo is seen twice, and
+    each detection embedded and searched."""
+    photo = BASE + ONE_PHOTO + FINDING_OBJECTS
+    parts = {"": photo, "max_detections": detections * (DETECTION_MODEL + DETECTION)}
+    models = MODEL[SignalKind.IMAGE] + FINDING_OBJECTS + detections * DETECTION_MODEL
+    return RequestPrice(parts, models, exempt=photo)
 
 
 def list_price(condition: CallersFilter | None, page_size: int, products: int) -> RequestPrice:

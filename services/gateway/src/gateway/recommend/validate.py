@@ -58,7 +58,7 @@ def check(
     if violations := list(_violations(query, signals_required)):
         raise RequestInvalid(*violations)
     for signal in query.signals:
-        _check_photo(signal)
+        check_photo(signal)
 
 
 def check_product(query: RequestQuery, product_id: str) -> None:
@@ -121,10 +121,10 @@ def check_question(question: Question, declared: Collection[str]) -> None:
     violations = list(_long_texts((("request_id", question.request_id, MOST_REQUEST_ID),)))
     if not 0 <= question.top_k <= MOST_GUESSES:
         violations.append(FieldViolation("top_k", f"must be 1 to {MOST_GUESSES}, or 0"))
-    violations += _photo_violations(question.photo)
+    violations += photo_violations(question.photo)
     if violations:
         raise RequestInvalid(*violations)
-    _check_photo(question.photo)
+    check_photo(question.photo)
 
 
 def check_suggestion(
@@ -144,14 +144,15 @@ def check_heat_map(
 ) -> None:
     """Raise RequestInvalid with all invalid fields of a request for a heat map."""
     catalog(catalog_id, declared)
-    violations = list(_photo_violations(photo))
+    violations = list(photo_violations(photo))
     violations += _id_violations(product_id, "product_id")
     if violations:
         raise RequestInvalid(*violations)
-    _check_photo(photo)
+    check_photo(photo)
 
 
-def _photo_violations(photo: Signal) -> Iterator[FieldViolation]:
+def photo_violations(photo: Signal) -> Iterator[FieldViolation]:
+    """Yield violations of a photo that is the whole request."""
     if photo.kind is SignalKind.NOTHING:
         yield FieldViolation("photo", "an image or an image_uri is required")
     else:
@@ -159,7 +160,8 @@ def _photo_violations(photo: Signal) -> Iterator[FieldViolation]:
         yield from _part_violations(photo)
 
 
-def _check_photo(signal: Signal) -> None:
+def check_photo(signal: Signal) -> None:
+    """Raise ImageRefused if a photo has no bytes, or too many."""
     if signal.kind is not SignalKind.IMAGE:
         return
     if not signal.image:

@@ -22,9 +22,9 @@ from embedder.domain.recipes import (
 STEPS: Final = ("texts", "lines")
 """Names of outputs with a row for each pixel or step, whose number varies: the probabilities of
 texts, and the characters of lines of text."""
-OUTPUTS: Final = ("embedding", "features", "faces", *STEPS)
-"""Names of the output with the vectors, with maps of faces or texts, or with characters; a model
-has one of them."""
+OUTPUTS: Final = ("embedding", "features", "faces", "objects", *STEPS)
+"""Names of the output with the vectors, with maps of faces, objects or texts, or with characters; a
+model has one of them."""
 CATEGORY: Final = "category"
 """The second output of a model with a head."""
 ANY: Final = -1

@@ -1,0 +1,44 @@
+"""Products in photos that show several.
+
+Made from api/detections.py by generate_sync.py: change that one and run it.
+"""
+
+from sightline_client._generated.base import SyncConnected
+from sightline_client.values.detections import Detections
+from sightline_client.values.filters import Filter
+from sightline_client.values.photos import Photo
+
+
+class SyncDetectionCalls(SyncConnected):
+    """Products in photos that show several."""
+
+    def detect_products(
+        self,
+        image: Photo,
+        *,
+        filter: Filter | None = None,
+        market: str = "",
+        min_probability: float = 0.5,
+        max_detections: int = 0,
+        timeout: float | None = None,
+    ) -> Detections:
+        """Find the products in a photo: where each stands, which it is, and how many there are.
+
+        Args:
+            image: The photo, such as one of a shelf.
+            filter: Products that may be found; None = all.
+            market: Id of the market whose products may be found; "" = no market.
+            min_probability: Probability that a detection needs for a product, 0 to 1.
+            max_detections: Maximum number of detections, 1 to 300; 0 = 100.
+            timeout: Timeout in seconds; None = the client's own.
+        """
+        return self._loop.run(
+            self._client.detect_products(
+                image,
+                filter=filter,
+                market=market,
+                min_probability=min_probability,
+                max_detections=max_detections,
+                timeout=timeout,
+            )
+        )

@@ -1,0 +1,49 @@
+"""Products in photos that show several."""
+
+from sightline.gateway.v1 import detection_service_pb2 as pb
+from sightline_client.api.base import Connected
+from sightline_client.convert import from_wire, to_wire
+from sightline_client.values.detections import Detections
+from sightline_client.values.filters import Filter
+from sightline_client.values.photos import Photo, Uri, load
+
+
+class DetectionCalls(Connected):
+    """Calls that find products in photos."""
+
+    async def detect_products(
+        self,
+        image: Photo,
+        *,
+        filter: Filter | None = None,
+        market: str = "",
+        min_probability: float = 0.5,
+        max_detections: int = 0,
+        timeout: float | None = None,
+    ) -> Detections:
+        """Find the products in a photo: where each stands, which it is, and how many there are.
+
+        Args:
+            image: The photo, such as one of a shelf.
+            filter: Products that may be found; None = all.
+            market: Id of the market whose products may be found; "" = no market.
+            min_probability: Probability that a detection needs for a product, 0 to 1.
+            max_detections: Maximum number of detections, 1 to 300; 0 = 100.
+            timeout: Timeout in seconds; None = the client's own.
+        """
+        photo = await load(image)
+        with to_wire.sendable("request"):
+            request = pb.DetectProductsRequest(
+                catalog_id=self.catalog,
+                filter=to_wire.filter_(filter),
+                min_probability=min_probability,
+                max_detections=max_detections,
+            )
+            if market:
+                request.filter.market_id = market
+            if isinstance(photo, Uri):
+                request.image_uri = photo
+            else:
+                request.image = photo
+        method = self.calls.detection.DetectProducts
+        return from_wire.detections(await self._call(method, request, timeout))

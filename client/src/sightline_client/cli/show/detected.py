@@ -1,0 +1,102 @@
+"""Products found in a photo, as a table and as a page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sightline_client.cli.language import _
+from sightline_client.cli.show import page, tables
+from sightline_client.cli.show.tables import grid, plain
+from sightline_client.values.detections import Detections
+from sightline_client.values.products import Product
+
+PAGE_HEIGHT = 900
+"""Pixels of the photo on a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownBox:
+    """A detection as a page draws it; lengths are percents of the photo's sides."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    label: str
+    known: bool
+
+
+def table(value: Detections) -> RenderableType:
+    """Show the products with their numbers, then what could not be named."""
+    titles = _titles(value.products)
+    rows = [
+        (each.product_id, titles.get(each.product_id, ""), str(each.count)) for each in value.counts
+    ]
+    parts: list[RenderableType] = []
+    if rows:
+        parts.append(grid((_("product"), _("title"), _("count")), rows))
+    parts += [Text(line) for line in summary(value)]
+    return Group(*parts)
+
+
+def summary(value: Detections) -> list[str]:
+    """Return what was found, a sentence each."""
+    found, unknown = len(value.detections), value.unknown_count
+    if not found:
+        lines = [_("No product was found in the photo.")]
+    else:
+        lines = [
+            _(
+                "{found} found, {known} of them products of the catalog.",
+                found=found,
+                known=found - unknown,
+            )
+        ]
+    if value.truncated:
+        lines.append(_("The photo shows more: repeat the command with a larger --top."))
+    return [*lines, *map(tables.degradation, value.degradations)]
+
+
+def write(path: Path, title: str, photo: bytes, value: Detections) -> None:
+    """Write a page with the photo and a box around each detection, its folder too."""
+    made = page.environment(photo_of=lambda _: "")
+    text = made.get_template("detections.html.j2").render(
+        title=title,
+        lines=summary(value),
+        photo=page.data_uri(photo, PAGE_HEIGHT),
+        boxes=boxes(value),
+        counts=[
+            (each.product_id, _titles(value.products).get(each.product_id, ""), each.count)
+            for each in value.counts
+        ],
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def boxes(value: Detections) -> list[ShownBox]:
+    """Return the detections as a page draws them."""
+    titles = _titles(value.products)
+    return [
+        ShownBox(
+            100 * each.box.left,
+            100 * each.box.top,
+            100 * (each.box.right - each.box.left),
+            100 * (each.box.bottom - each.box.top),
+            _label(titles.get(each.product_id) or each.product_id, each.probability),
+            known=bool(each.product_id),
+        )
+        for each in value.detections
+    ]
+
+
+def _label(name: str, probability: float) -> str:
+    shown = plain(name) if name else _("not in the catalog")
+    return f"{shown} ({probability:.0%})"
+
+
+def _titles(products: tuple[Product, ...]) -> Mapping[str, str]:
+    return {each.product_id: each.title for each in products}

@@ -1,0 +1,56 @@
+"""Objects in photos, from the maps of a network that sees an object from its middle: score, and
+distances to its four sides (Tian et al., FCOS: Fully Convolutional One-Stage Object Detection,
+2019)."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from embedder.domain.items import Vectors
+from embedder.domain.photos import LEAST_BOX, Box
+from sightline_rules.detections import merged
+
+MAPS: Final = 5
+"""Maps of the model: score of a middle, logarithms of the distances to the left, top, right and
+bottom side; the last four in steps of the maps."""
+LEAST_SCORE: Final = 0.6
+"""Score from which a place is an object (`python -m bench detect`)."""
+MOST_OBJECTS: Final = 300
+_MOST_PLACES: Final = 4_000
+"""Places that are compared with one another, the best ones."""
+_MOST_LOG: Final = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class FoundObject:
+    """An object in a photo."""
+
+    box: Box
+    score: float
+    """LEAST_SCORE to 1."""
+
+
+def objects(maps: Vectors, ratio: float) -> list[FoundObject]:
+    """Return the objects in a photo, highest score first, at most one more than MOST_OBJECTS.
+
+    `maps`: float32 [MAPS, side, side], finite, of the photo padded to a square. `ratio`: the
+    photo's width divided by its height. Boxes are fractions of the photo's sides.
+    """
+    side = maps.shape[-1]
+    scores, *logs = maps.reshape(MAPS, -1)
+    places = np.flatnonzero(scores >= LEAST_SCORE)
+    places = places[np.argsort(-scores[places], kind="stable")][:_MOST_PLACES]
+    rows, columns = np.divmod(places, side)
+    left, top, right, bottom = np.exp(np.clip(np.stack(logs)[:, places], -_MOST_LOG, _MOST_LOG))
+    x, y = columns + 0.5, rows + 0.5
+    corners = np.stack([x - left, y - top, x + right, y + bottom], axis=1) / side
+    boxes, found = merged(corners, scores[places].clip(0, 1), MOST_OBJECTS + 1)
+    # What the photo covers of the square's sides.
+    share = np.array([min(ratio, 1.0), min(1 / ratio, 1.0)] * 2)
+    shown = ((boxes - (1 - share) / 2) / share).clip(0, 1)
+    return [
+        FoundObject(Box(*map(float, box)), float(score))
+        for box, score in zip(shown, found, strict=True)
+        if min(box[2] - box[0], box[3] - box[1]) >= LEAST_BOX
+    ]

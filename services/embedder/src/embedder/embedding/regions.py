@@ -1,0 +1,180 @@
+"""Regions of a photo: the objects in it, each embedded as a photo of its own."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from embedder.domain import errors
+from embedder.domain.items import Item, Priority, Vectors
+from embedder.domain.models import VISUAL, Description
+from embedder.domain.objects import MAPS, FoundObject, objects
+from embedder.domain.photos import MAX_PARTS, Box, PhotoView
+from embedder.domain.recipes import PhotoRecipe
+from embedder.domain.urgency import asking
+from embedder.embedding.call import EMBEDDED
+from embedder.embedding.embed import ItemEmbedder
+from embedder.embedding.photos import check_box
+from embedder.ports import Inference, Intake, ModelsOnDemand
+from embedder.serving.model import VersionedVectors
+from embedder.serving.model_routes import VersionRoute
+from embedder.serving.priority import ModelQueues
+from servicekit import deadlines
+from servicekit.fair_permits import Party
+from servicekit.telemetry import Stages
+
+MODEL: Final = "efficientnet_lite0_objects"
+"""Name in Triton of the model that finds objects."""
+MOST_GIVEN: Final = 64
+"""Maximum number of given boxes."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedRegions:
+    """Regions of a photo with their vectors."""
+
+    version: str
+    """The space's version."""
+    regions: Sequence[FoundObject]
+    vectors: Vectors
+    """float32 [regions, d], of unit length."""
+    truncated: bool
+    """True if the photo shows more objects."""
+
+
+class ObjectFinder:
+    """Use case: find the objects in a photo. The model is loaded with the first photo."""
+
+    def __init__(
+        self, intake: Intake, queues: ModelQueues, model: Inference, models: ModelsOnDemand
+    ) -> None:
+        """Search with `model`, which is one of `models`."""
+        self._intake, self._queues = intake, queues
+        self._model, self._models = model, models
+        self._described: Description | None = None
+        """The model's description, cached while it is loaded."""
+
+    async def find(
+        self, item: Item, catalog: str, priority: Priority, stages: Stages
+    ) -> list[FoundObject]:
+        """Return the objects in an item's photo, highest score first, at most one more than
+        MOST_OBJECTS. Raises as embedding a photo does, and ModelNotReady."""
+        with asking(priority), self._models.kept(self._model.model):
+            try:
+                return await self._found(item, catalog, priority, stages)
+            except errors.ModelAbsent:  # checking its state first would slow each call
+                async with self._models.loaded(self._model.model):
+                    self._described = None
+            return await self._found(item, catalog, priority, stages)
+
+    async def _found(
+        self, item: Item, catalog: str, priority: Priority, stages: Stages
+    ) -> list[FoundObject]:
+        look = PhotoView(camera=item.camera)
+        party, queue = Party.of(catalog), self._queues.of(self._model.model)
+        with queue.place(priority, party, deadlines.remaining()):
+            async with queue.running(priority, party, stages):
+                self._described = self._described or await self._model.describe()
+                recipe, side = _input(self._described)
+                seen = await self._intake.see(item.photo or b"", recipe, look, stages, catalog)
+                with stages.measure("infer"):
+                    (maps,) = (await self._model.infer({"image": seen.pixels})).vectors
+        if maps.size != MAPS * side * side or not np.isfinite(maps).all():
+            raise errors.ModelFailed("the model returned no maps of objects")
+        with stages.measure("propose"):
+            return await asyncio.to_thread(objects, maps.reshape(MAPS, side, side), seen.ratio)
+
+
+@dataclass(frozen=True, slots=True)
+class RegionCall:
+    """One call: for whom, how urgent, and its timings."""
+
+    catalog: str
+    priority: Priority
+    stages: Stages
+
+
+class RegionEmbedder:
+    """Use case: embed the objects in a photo, or given parts of it."""
+
+    def __init__(self, embedder: ItemEmbedder, finder: ObjectFinder) -> None:
+        self._embedder = embedder
+        self._finder = finder
+
+    async def embed(
+        self, item: Item, boxes: Sequence[Box], most: int, call: RegionCall
+    ) -> EmbeddedRegions:
+        """Embed the regions of an item's photo, or of the file at its address.
+
+        `boxes`: given regions; without any, the objects are found. At most `most`, 1 to
+        MOST_OBJECTS, are embedded. Raises BoxInvalid, ItemEmpty, and as embedding a photo does;
+        ModelNotReady if no objects can be found.
+        """
+        if len(boxes) > MOST_GIVEN:
+            raise errors.BoxInvalid(f"at most {MOST_GIVEN} boxes are allowed; got {len(boxes)}")
+        for box in boxes:
+            check_box(box)
+        if item.uri is None:
+            return await self._given(item, boxes, most, call)
+        async with contextlib.AsyncExitStack() as stack:
+            with call.stages.measure("fetch"):
+                photo = await stack.enter_async_context(self._embedder.fetch.fetched(item.uri))
+            return await self._given(replace(item, photo=photo, uri=None), boxes, most, call)
+
+    async def _given(
+        self, item: Item, boxes: Sequence[Box], most: int, call: RegionCall
+    ) -> EmbeddedRegions:
+        if item.photo is None:
+            raise errors.ItemEmpty
+        self._embedder.photos.check(item)
+        route = await self._embedder.spaces.route(VISUAL, item.version, call.catalog)
+        if boxes:
+            found = [FoundObject(box, 1.0) for box in boxes]
+        else:
+            found = await self._finder.find(item, call.catalog, call.priority, call.stages)
+        kept = found[:most]
+        with asking(call.priority):
+            version, vectors = await self._vectors(item, [each.box for each in kept], route, call)
+        return EmbeddedRegions(version, kept, vectors, truncated=len(found) > most)
+
+    async def _vectors(
+        self, item: Item, boxes: Sequence[Box], route: VersionRoute, call: RegionCall
+    ) -> tuple[str, Vectors]:
+        """Return the version and the boxes' vectors; MAX_PARTS are decoded at once."""
+        parts = [boxes[start : start + MAX_PARTS] for start in range(0, len(boxes), MAX_PARTS)]
+        answers = await asyncio.gather(*(self._part(item, part, route, call) for part in parts))
+        EMBEDDED.labels(route.served.space, route.served.model).inc(len(boxes))
+        if not answers:
+            served = next(iter(route.served.serving()), route.version)
+            return served, np.zeros((0, route.described.dimension), np.float32)
+        if len({each.version for each in answers}) > 1:
+            raise errors.EmbedderUnavailable("the model was replaced during the call")
+        return answers[0].version, np.concatenate([each.vectors for each in answers])
+
+    async def _part(
+        self, item: Item, boxes: Sequence[Box], route: VersionRoute, call: RegionCall
+    ) -> VersionedVectors:
+        photos, recipe = self._embedder.photos, route.described.recipe
+        if not isinstance(recipe, PhotoRecipe):
+            raise errors.ModelNotReady(f"{route.served.model} does not accept photos")
+        photo, stages = item.photo or b"", call.stages
+        look = PhotoView(camera=item.camera, parts=tuple(boxes))
+        party, queue = Party.of(call.catalog), photos.queues.of(route.served.model)
+        with queue.place(call.priority, party, deadlines.remaining()):
+            async with queue.running(call.priority, party, stages):
+                seen = await photos.intake.see(photo, recipe, look, stages, call.catalog)
+                inputs: dict[str, Any] = {"image": seen.pixels}
+                if route.described.cameras:
+                    inputs["kind"] = np.full((len(boxes), 1), item.camera, np.float32)
+                with stages.measure("infer"):
+                    return await route.embed(inputs)
+
+
+def _input(described: Description) -> tuple[PhotoRecipe, int]:
+    """Return the preprocessing, and the side of the model's maps."""
+    if not isinstance(described.recipe, PhotoRecipe):
+        raise errors.ModelNotReady(f"{described.model} does not accept photos")
+    return described.recipe, int((described.dimension // MAPS) ** 0.5)

@@ -1,0 +1,89 @@
+"""Products found in a photo: request, detections, answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.model.carried import Box, ProductRow
+from gateway.model.causes import Degradation
+from gateway.model.filters import CallersFilter
+from gateway.model.query import AnswerScope, Signal
+from gateway.model.versions import SpaceVersion, StageTiming
+
+MOST_DETECTIONS = 300
+DEFAULT_DETECTIONS = 100
+MIN_PROBABILITY = 0.5
+"""Default probability that a detection needs for a product."""
+MOST_ALTERNATIVES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionQuery:
+    """Request of DetectProducts. Limits are those of the message; see detect/validate.py."""
+
+    catalog_id: str
+    photo: Signal
+    filter: CallersFilter | None = None
+    min_probability: float = MIN_PROBABILITY
+    max_detections: int = 0
+    """As given; 0: DEFAULT_DETECTIONS."""
+    priority: int = 0
+
+    @property
+    def most(self) -> int:
+        """Maximum number of detections."""
+        return self.max_detections or DEFAULT_DETECTIONS
+
+    @property
+    def scope(self) -> AnswerScope:
+        """Conditions on the products."""
+        return AnswerScope(
+            filter=self.filter, market_id="" if self.filter is None else self.filter.market_id
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """Another product that a detection may show."""
+
+    product_id: str
+    similarity: float
+    """Cosine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A place of a photo that shows a product."""
+
+    box: Box
+    objectness: float
+    product_id: str = ""
+    """Empty: none is probable enough."""
+    probability: float = 0.0
+    """That it shows the nearest product."""
+    similarity: float = 0.0
+    """Cosine to the nearest product."""
+    alternatives: tuple[Alternative, ...] = ()
+    """The next products; without a `product_id` they begin with the nearest."""
+    matched_image_id: str = ""
+    """Photo of the nearest product that matched best."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionAnswer:
+    """Response of DetectProducts."""
+
+    detections: Sequence[Detection]
+    """In reading order."""
+    counts: Sequence[tuple[str, int]]
+    """Products with their numbers of detections, most first."""
+    rows: Sequence[ProductRow] = ()
+    """The products of `counts`."""
+    space: SpaceVersion | None = None
+    degradations: Sequence[Degradation] = ()
+    timings: Sequence[StageTiming] = ()
+    truncated: bool = False
+
+    @property
+    def unknown_count(self) -> int:
+        """Number of detections without a product."""
+        return sum(not each.product_id for each in self.detections)

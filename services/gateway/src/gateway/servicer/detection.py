@@ -1,0 +1,88 @@
+"""DetectionService on the wire."""
+
+from typing import cast
+
+from gateway.clients import messages
+from gateway.detect.detect import detect_products
+from gateway.model.detections import (
+    MIN_PROBABILITY,
+    Detection,
+    DetectionAnswer,
+    DetectionQuery,
+)
+from gateway.model.filters import carried
+from gateway.model.query import ALONE, Signal, SignalKind
+from gateway.servicer.requests import admit
+from gateway.state.run import RequestDependencies
+from servicekit import tracing
+from servicekit.requests import take_request_id
+from servicekit.server import Context
+from sightline.common.v1 import photo_pb2, product_pb2
+from sightline.gateway.v1 import detection_service_pb2 as pb
+from sightline.gateway.v1 import detection_service_pb2_grpc
+
+
+class DetectionServicer(detection_service_pb2_grpc.DetectionServiceServicer):
+    """Servicer that finds products in photos."""
+
+    def __init__(self, deps: RequestDependencies) -> None:
+        self._deps = deps
+
+    async def DetectProducts(
+        self, request: pb.DetectProductsRequest, context: Context
+    ) -> pb.DetectProductsResponse:
+        """Find the products in a photo."""
+        catalog_id = admit(request, self._deps.catalogs)
+        found = await detect_products(_query(request, catalog_id), self._deps)
+        tracing.note("sightline.detections", len(found.detections))
+        return answer(found, take_request_id(request.request_id))
+
+
+def _query(request: pb.DetectProductsRequest, catalog_id: str) -> DetectionQuery:
+    given = request.HasField("min_probability")
+    return DetectionQuery(
+        catalog_id=catalog_id,
+        photo=Signal(
+            index=ALONE,
+            kind=SignalKind(request.WhichOneof("photo") or SignalKind.NOTHING),
+            image=request.image,
+            image_uri=request.image_uri,
+        ),
+        filter=carried(request.filter) if request.HasField("filter") else None,
+        min_probability=request.min_probability if given else MIN_PROBABILITY,
+        max_detections=request.max_detections,
+        priority=request.priority,
+    )
+
+
+def answer(value: DetectionAnswer, request_id: str) -> pb.DetectProductsResponse:
+    """Return the answer to DetectProducts."""
+    response = pb.DetectProductsResponse(
+        detections=map(_detection, value.detections),
+        counts=[pb.ProductCount(product_id=name, count=count) for name, count in value.counts],
+        unknown_count=value.unknown_count,
+        products=[cast(product_pb2.Product, row) for row in value.rows],
+        space=None if value.space is None else messages.space_version_message(value.space),
+        degradations=messages.degradation_messages(value.degradations),
+        stage_timings=messages.timing_messages(value.timings),
+        truncated=value.truncated,
+        request_id=request_id,
+    )
+    for product in response.products:
+        product.ClearField("markets")
+    return response
+
+
+def _detection(value: Detection) -> pb.ProductDetection:
+    return pb.ProductDetection(
+        box=cast(photo_pb2.Box, value.box),
+        product_id=value.product_id,
+        probability=value.probability,
+        similarity=value.similarity,
+        alternatives=[
+            pb.AlternativeProduct(product_id=each.product_id, similarity=each.similarity)
+            for each in value.alternatives
+        ],
+        matched_image_id=value.matched_image_id,
+        objectness=value.objectness,
+    )

@@ -1,0 +1,150 @@
+"""Embedding of the objects in a photo, on fake models."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from embedder.domain.errors import BoxInvalid, ItemEmpty, ModelAbsent, ModelFailed, ModelNotReady
+from embedder.domain.items import Item, Priority, Vectors
+from embedder.domain.objects import MAPS
+from embedder.domain.photos import MAX_PARTS, Box, Camera
+from embedder.domain.recipes import TextRecipe
+from embedder.embedding.photo_intake import PhotoIntake
+from embedder.embedding.regions import (
+    MOST_GIVEN,
+    EmbeddedRegions,
+    ObjectFinder,
+    RegionCall,
+    RegionEmbedder,
+)
+from embedder.preprocessing import work
+from embedder.serving.priority import ModelQueues
+from servicekit.telemetry import Stages
+from sightline_rules.photos import PhotoLimits
+from tests.fakes.decoding import FakeDecoders
+from tests.fakes.embedding import embedder_of
+from tests.fakes.photos import encoded, picture
+from tests.fakes.triton import DESCRIPTION, FakeInference, FakeModels
+
+SIDE = 16
+PHOTO = encoded(picture(64, 64))
+
+
+def maps(*places: tuple[int, int]) -> Vectors:
+    """Return the answer for a photo with objects of two steps at these rows and columns."""
+    made = np.zeros((MAPS, SIDE, SIDE), np.float32)
+    for order, (row, column) in enumerate(places):
+        made[0, row, column] = 0.9 - order / 100
+    return made.reshape(1, -1)
+
+
+@pytest.fixture
+def detector() -> FakeInference:
+    described = replace(DESCRIPTION, model="objects", dimension=MAPS * SIDE * SIDE)
+    return FakeInference(described, answer=maps((4, 4), (4, 10), (12, 12)))
+
+
+@pytest.fixture
+def inference() -> FakeInference:
+    return FakeInference()
+
+
+def regions(
+    detector: FakeInference, inference: FakeInference, models: FakeModels | None = None
+) -> RegionEmbedder:
+    intake = PhotoIntake(FakeDecoders(work.__name__), dict.fromkeys(Camera, PhotoLimits()))
+    embedder = embedder_of(inference)
+    embedder = replace(embedder, photos=replace(embedder.photos, intake=intake))
+    finder = ObjectFinder(intake, ModelQueues(99), detector, models or FakeModels(detector))
+    return RegionEmbedder(embedder, finder)
+
+
+async def embedded(
+    embedder: RegionEmbedder,
+    item: Item | None = None,
+    boxes: tuple[Box, ...] = (),
+    most: int = 100,
+) -> EmbeddedRegions:
+    call = RegionCall("default", Priority.INTERACTIVE, Stages("test"))
+    return await embedder.embed(item or Item(photo=PHOTO), boxes, most, call)
+
+
+async def test_each_object_has_a_vector_of_its_own(
+    detector: FakeInference, inference: FakeInference
+) -> None:
+    found = await embedded(regions(detector, inference))
+    assert len(found.regions) == 3
+    assert found.regions[0].box == Box(3.5 / SIDE, 3.5 / SIDE, 5.5 / SIDE, 5.5 / SIDE)
+    assert found.vectors.shape == (3, DESCRIPTION.dimension)
+    assert sum(len(given["image"]) for given in inference.given) == 3
+    assert found.version
+    assert not found.truncated
+
+
+async def test_the_best_are_embedded_and_the_rest_is_reported(
+    detector: FakeInference, inference: FakeInference
+) -> None:
+    found = await embedded(regions(detector, inference), most=2)
+    assert [round(each.score, 2) for each in found.regions] == [0.9, 0.89]
+    assert found.truncated
+
+
+async def test_a_photo_without_objects_has_a_version_and_no_vectors(
+    detector: FakeInference, inference: FakeInference
+) -> None:
+    detector.answer = maps()
+    found = await embedded(regions(detector, inference))
+    assert found.vectors.shape == (0, DESCRIPTION.dimension)
+    assert not inference.given
+
+
+async def test_given_boxes_need_no_detector_and_are_embedded_in_their_order(
+    detector: FakeInference, inference: FakeInference
+) -> None:
+    boxes = tuple(Box(0.01 * place, 0, 0.01 * place + 0.3, 1) for place in range(MAX_PARTS + 5))
+    found = await embedded(regions(detector, inference), boxes=boxes)
+    assert [each.box for each in found.regions] == list(boxes)
+    assert len(found.vectors) == MAX_PARTS + 5
+    assert not detector.given
+
+
+@pytest.mark.parametrize(
+    "boxes", [(Box(0.5, 0, 0.4, 1),), (Box(0, 0, 1, 1),) * (MOST_GIVEN + 1), (Box(0, 0, 2, 1),)]
+)
+async def test_invalid_boxes_are_rejected_before_decoding(
+    detector: FakeInference, inference: FakeInference, boxes: tuple[Box, ...]
+) -> None:
+    with pytest.raises(BoxInvalid):
+        await embedded(regions(detector, inference), boxes=boxes)
+    assert not inference.given
+
+
+async def test_a_request_without_a_photo_is_rejected(
+    detector: FakeInference, inference: FakeInference
+) -> None:
+    with pytest.raises(ItemEmpty):
+        await embedded(regions(detector, inference), Item())
+
+
+async def test_the_detector_is_loaded_with_the_first_photo(
+    detector: FakeInference, inference: FakeInference
+) -> None:
+    detector.error = ModelAbsent()
+    models = FakeModels(detector)
+    embedder = regions(detector, inference, models)
+    for _ in range(2):
+        assert len((await embedded(embedder)).regions) == 3
+    assert models.loads == ["objects"]
+
+
+async def test_a_model_that_finds_no_objects_is_reported(
+    detector: FakeInference, inference: FakeInference
+) -> None:
+    embedder = regions(detector, inference)
+    detector.answer = np.full((1, MAPS * SIDE * SIDE), np.nan, np.float32)
+    with pytest.raises(ModelFailed):
+        await embedded(embedder)
+    detector.change(recipe=TextRecipe(9, "x"))
+    with pytest.raises(ModelNotReady):
+        await embedded(regions(detector, inference))
