@@ -7,15 +7,19 @@ from dataclasses import dataclass, field, replace
 
 from gateway.detect import plan as plans
 from gateway.detect import stock
-from gateway.detect.plan import ShelfPlan
+from gateway.detect.detect import detect_products
+from gateway.detect.plan import ShelfBox, ShelfPlan
 from gateway.detect.plan_comparison import PlanComparison, ShelfDetection, compare
 from gateway.detect.stock import ShelfStock, StockRequest, StockSuggestion
+from gateway.detect.validate import check
 from gateway.model.carried import ProductRow
 from gateway.model.causes import Degradation, Peer
+from gateway.model.detections import Detection, DetectionAnswer, DetectionQuery
 from gateway.model.peer_failures import cause_of
 from gateway.model.peers import CountedSales, Rejection
 from gateway.model.query import AnswerScope
 from gateway.ports import RankerPort, RetrieverPort
+from gateway.state.run import RequestDependencies
 from servicekit.errors import ServiceError
 
 DAY_MICROS = 86_400_000_000
@@ -41,6 +45,26 @@ class ShelfReport:
     comparison: PlanComparison | None = None
     suggestions: Sequence[StockSuggestion] = ()
     degradations: tuple[Degradation, ...] = ()
+
+
+async def detect_on_shelf(
+    query: DetectionQuery, question: ShelfQuestion, deps: RequestDependencies
+) -> tuple[DetectionAnswer, ShelfReport]:
+    """Find the products in a photo, and answer the question about them.
+
+    Raises the errors of `detect_products` and of `checked`.
+    """
+    check(query, deps.catalogs)
+    with deps.in_time():
+        question = await checked(question, query.scope, query.most, deps.peers.retriever)
+        found = await detect_products(query, deps)
+        seen = [_seen(each) for each in found.detections]
+        return found, await report(question, seen, found.rows, deps.peers.ranker)
+
+
+def _seen(found: Detection) -> ShelfDetection:
+    box = found.box
+    return ShelfDetection(found.product_id, ShelfBox(box.left, box.top, box.right, box.bottom))
 
 
 async def checked(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gateway.clients import messages
 from gateway.detect.plan import PlannedProduct, ShelfBox, ShelfPlace, ShelfPlan
 from gateway.detect.plan_comparison import FindingKind, PlanComparison, PlanCount, PlanFinding
 from gateway.detect.shelf import ShelfQuestion, ShelfReport
@@ -32,10 +33,11 @@ def question_of(
 
 
 def add_report(report: ShelfReport, response: detection_service_pb2.DetectProductsResponse) -> None:
-    """Add the report to the response, without its degradations."""
+    """Add the report to the response."""
     if report.comparison is not None:
         response.plan_comparison.CopyFrom(_comparison(report.comparison))
     response.stock_suggestions.extend(map(_suggestion, report.suggestions))
+    response.degradations.extend(messages.degradation_messages(report.degradations))
 
 
 def _plan(message: shelf_pb2.ShelfPlan) -> ShelfPlan:
