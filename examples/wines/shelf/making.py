@@ -1,4 +1,4 @@
-"""Made photos of shelves. The wines' photos show labels; shoulders and necks are drawn above them.
+"""Made photos of shelves. The wines' photos show labels; short necks are drawn above them.
 
 A made photo is no evidence of quality on real shelves: the bench `detect` measures made ones too,
 with products and backgrounds that no fit has seen.
@@ -18,11 +18,11 @@ BACKGROUND = (76, 105, 113)
 TOLERANCE = 28
 BODY = (150, 210)
 """Width and height, in pixels, of the part of a bottle that its photo shows."""
-SHOULDER, NECK = 50, 70
+SHOULDER, NECK = 24, 20
 """Heights of the drawn parts."""
 NECK_SHARE = 0.36
 """Width of the neck as a share of the body's."""
-GAP, MARGIN, BOARD, ABOVE = 16, 60, 26, 50
+GAP, MARGIN, BOARD, ABOVE = 16, 60, 26, 30
 """Pixels between bottles, beside a row, of a board, and above the bottles."""
 
 Pixels = npt.NDArray[np.uint8]
