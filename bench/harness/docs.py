@@ -22,6 +22,7 @@ PAGES = {
     "embedding": EMBEDDER,
     "ablation": EMBEDDER,
     "capacity": AUTOSCALING,
+    "detect": ROOT / "docs" / "research" / "detect.md",
     "monolith": PERFORMANCE,
     "experiments": EXPERIMENTS,
     "exposure": FAIRNESS,

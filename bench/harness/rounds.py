@@ -23,14 +23,17 @@ async def alternate(
     calls: Mapping[str, Callable[[], Awaitable[None]]],
     programs: Sequence[int],
     say: Callable[[str], None],
+    *,
+    count: int = ROUNDS,
+    each: int = A_ROUND,
 ) -> RoundFigures:
-    """Make each call in turn, ROUNDS times after a warm-up; `programs` are the servers' processes,
-    whose children count too."""
+    """Make each call in turn, in `count` rounds after a warm-up, `each` times a round; `programs`
+    are the servers' processes, whose children count too."""
     found = RoundFigures()
-    for number in range(ROUNDS + 1):
-        say(f"round {number} of {ROUNDS}" if number else "warming up")
+    for number in range(count + 1):
+        say(f"round {number} of {count}" if number else "warming up")
         for name, work in calls.items():
-            spent = await _round(work, programs)
+            spent = await _round(work, programs, each)
             if number:
                 for into, value in zip(
                     (found.milliseconds, found.cpu_milliseconds), spent, strict=True
@@ -40,11 +43,11 @@ async def alternate(
 
 
 async def _round(
-    work: Callable[[], Awaitable[None]], programs: Sequence[int]
+    work: Callable[[], Awaitable[None]], programs: Sequence[int], calls: int
 ) -> tuple[float, float]:
     """Return the milliseconds a call: elapsed, and of the servers' processors."""
     cpu, began = processes.of_trees(programs), time.perf_counter()
-    for _ in range(A_ROUND):
+    for _ in range(calls):
         await work()
     clock = time.perf_counter() - began
-    return 1e3 * clock / A_ROUND, 1e3 * (processes.of_trees(programs) - cpu) / A_ROUND
+    return 1e3 * clock / calls, 1e3 * (processes.of_trees(programs) - cpu) / calls

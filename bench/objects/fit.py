@@ -141,17 +141,13 @@ def _around(found: Floats) -> Floats:
 def trunk() -> bytes:
     """Return the backbone's graph of the photo model, with the maps of STAGES as its outputs."""
     model = onnx.load_model_from_string(featured.backbone(MODEL).graph)
-    from onnx.utils import Extractor
-
-    ends = {
-        "stage_3": "head.stage_3.part",
-        "stage_4": "head.stage_4.part",
-        "stage_6": "head.stage_6.part",
-        "stage_8": "head.stage_8.part",
-    }
     sources = {node.output[0]: node.input[0] for node in model.graph.node}
-    names = [sources[ends[stage]] for stage in STAGES]
-    return Extractor(model).extract_model(["image"], names).SerializeToString()
+    del model.graph.output[:]
+    for stage in STAGES:
+        name = sources[f"head.{stage}.part"]
+        value = onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+        model.graph.output.append(value)
+    return model.SerializeToString()
 
 
 @cache

@@ -26,6 +26,7 @@ from sightline.gateway.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
     catalog_service_pb2_grpc,
+    detection_service_pb2_grpc,
     recommendation_service_pb2,
     recommendation_service_pb2_grpc,
     user_event_service_pb2,
@@ -39,7 +40,7 @@ from sightline.retriever.v1 import index_service_pb2
 from tests.fakes import evaluations
 from tests.fakes.gateway_admin import Admin
 from tests.fakes.gateway_catalog import Catalog, FakeImport
-from tests.fakes.gateway_messages import answer, classified, explanation, status, wine
+from tests.fakes.gateway_messages import answer, classified, detected, explanation, status, wine
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 
@@ -123,6 +124,7 @@ class FakeGateway:
             corrected=True,
         )
         self.classified = classified()
+        self.detected = detected()
         self.products = {"wine-1": wine()}
         self.refused: dict[str, status_pb2.Status] = {}
         """Product or event id → why it is refused within its batch."""
@@ -219,6 +221,9 @@ class FakeGateway:
         self.target = f"127.0.0.1:{self.port}"
         recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(
             _Recommendations(self), self._server
+        )
+        detection_service_pb2_grpc.add_DetectionServiceServicer_to_server(
+            _Detections(self), self._server
         )
         catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(Catalog(self), self._server)
         user_event_service_pb2_grpc.add_UserEventServiceServicer_to_server(
@@ -331,6 +336,15 @@ class _Recommendations(recommendation_service_pb2_grpc.RecommendationServiceServ
         if not request.page_token:
             page.next_page_token = "second"
         return page
+
+
+class _Detections(detection_service_pb2_grpc.DetectionServiceServicer):
+    def __init__(self, gateway: FakeGateway) -> None:
+        self._gateway = gateway
+
+    def DetectProducts(self, request: Any, context: Any) -> Any:
+        self._gateway.take("DetectProducts", request, context)
+        return self._gateway.detected
 
 
 class _UserEvents(user_event_service_pb2_grpc.UserEventServiceServicer):

@@ -9,7 +9,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from sightline.common.v1 import answer_pb2, photo_pb2, product_pb2
 from sightline.embedder.v1 import embedding_service_pb2, space_pb2
-from sightline.gateway.v1 import recommendation_service_pb2
+from sightline.gateway.v1 import detection_service_pb2, recommendation_service_pb2
 
 
 def status(
@@ -176,6 +176,34 @@ def classified() -> recommendation_service_pb2.ClassifyResponse:
         subject=photo_pb2.Subject(box=box, alternatives=[photo_pb2.Box(right=1, bottom=0.5)]),
         request_id="r1",
     )
+
+
+def detected() -> detection_service_pb2.DetectProductsResponse:
+    """Return an answer of DetectProducts: a wine twice, and an unknown object."""
+    pb = detection_service_pb2
+    boxes = [photo_pb2.Box(left=x, top=0.25, right=x + 0.125, bottom=0.75) for x in (0, 0.25, 0.5)]
+    other = pb.AlternativeProduct(product_id="wine-2", similarity=0.5)
+    response = pb.DetectProductsResponse(
+        detections=[
+            pb.ProductDetection(
+                box=box,
+                product_id="wine-1",
+                probability=0.875,
+                similarity=0.75,
+                alternatives=[other],
+                matched_image_id="f" * 64,
+                objectness=0.9375,
+            )
+            for box in boxes[:2]
+        ],
+        counts=[pb.ProductCount(product_id="wine-1", count=2)],
+        unknown_count=1,
+        products=[wine()],
+        space=answer_pb2.SpaceVersion(space="visual", version="v1", generation="g1"),
+        request_id="r1",
+    )
+    response.detections.add(box=boxes[2], probability=0.25, similarity=0.5, alternatives=[other])
+    return response
 
 
 def explanation() -> recommendation_service_pb2.ExplainRecommendationResponse:

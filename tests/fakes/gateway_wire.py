@@ -17,6 +17,7 @@ from sightline.common.v1 import job_service_pb2_grpc
 from sightline.gateway.v1 import (
     admin_service_pb2_grpc,
     catalog_service_pb2_grpc,
+    detection_service_pb2_grpc,
     recommendation_service_pb2_grpc,
     user_event_service_pb2_grpc,
 )
@@ -73,6 +74,7 @@ class Suite:
     answers: Answers
     port: int
     recommendation: recommendation_service_pb2_grpc.RecommendationServiceStub
+    detection: detection_service_pb2_grpc.DetectionServiceStub
     catalog: catalog_service_pb2_grpc.CatalogServiceStub
     events: user_event_service_pb2_grpc.UserEventServiceStub
     admin: admin_service_pb2_grpc.AdminServiceStub
@@ -127,6 +129,7 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
                 answers=answers,
                 port=server.port,
                 recommendation=recommendation_service_pb2_grpc.RecommendationServiceStub(channel),
+                detection=detection_service_pb2_grpc.DetectionServiceStub(channel),
                 catalog=catalog_service_pb2_grpc.CatalogServiceStub(channel),
                 events=user_event_service_pb2_grpc.UserEventServiceStub(channel),
                 admin=admin_service_pb2_grpc.AdminServiceStub(channel),

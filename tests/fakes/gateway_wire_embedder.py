@@ -65,6 +65,27 @@ class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             )
         return embedding_service_pb2.ClassifyResponse(results=[result])
 
+    async def EmbedRegions(self, request, context):
+        await self.script.take("EmbedRegions", request, context)
+        if request.image == b"text":
+            raise InvalidArgument("not a photo", reason="IMAGE_UNDECODABLE")
+        count = 0 if request.image == b"empty" else 3
+        regions = [
+            embedding_service_pb2.PhotoRegion(
+                box=photo_pb2.Box(left=place / 4, right=place / 4 + 0.125, bottom=0.5),
+                objectness=0.9,
+            )
+            for place in range(count)
+        ][: request.max_regions]
+        return embedding_service_pb2.EmbedRegionsResponse(
+            regions=regions,
+            space_version="v1",
+            dimension=1,
+            vectors=b"\x00\x00\x80\x3f" * len(regions),
+            truncated=len(regions) < count,
+            stage_timings=[stage_timing("infer", 0, 20_000)],
+        )
+
     async def ListSpaces(self, request, context):
         await self.script.take("ListSpaces", request, context)
         space = embedding_service_pb2.Space(space="visual", version="v1", model="m1", ready=True)

@@ -1,0 +1,96 @@
+"""Products in a photo of a shelf, by the whole suite: a made shelf of the example wines."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from examples.wines.catalogue import load_wines
+from local_suite.suite import Suite
+from sightline_client import InvalidRequest, SightlineClient
+from tests.engines import ROOT
+
+PAGE = (ROOT / "docs" / "integrate" / "detect.md").read_text("utf-8")
+SHELF = (3, 3, 3, 10, 20, 20)
+"""Places of the wines on the shelf, from the left."""
+ADDRESS = "http://127.0.0.1:8609"
+
+
+def shelf() -> bytes:
+    """Return a photo of bottles that stand beside one another."""
+    wines = load_wines()
+    photo = Image.new("RGB", (1500, 700), (196, 188, 176))
+    for place, wine in enumerate(SHELF):
+        with Image.open(io.BytesIO(wines[wine].image.read_bytes())) as opened:
+            bottle = opened.convert("RGB")
+        bottle.thumbnail((200, 520))
+        photo.paste(bottle, (60 + 235 * place, 620 - bottle.height))
+    file = io.BytesIO()
+    photo.save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+async def test_the_bottles_of_a_shelf_are_found_and_counted(client: SightlineClient) -> None:
+    wines = load_wines()
+    found = await client.detect_products(shelf(), timeout=60)
+    expected = Counter(wines[wine].id for wine in SHELF)
+    assert {each.product_id: each.count for each in found.counts} == expected
+    assert [each.product_id for each in found.detections] == [wines[wine].id for wine in SHELF]
+    assert [each.product_id for each in found.products] == [
+        each.product_id for each in found.counts
+    ]
+    assert found.unknown_count == 0
+    assert not found.truncated
+    assert not found.degradations
+
+
+async def test_an_empty_wall_has_no_products_and_a_text_is_no_photo(
+    client: SightlineClient,
+) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (1200, 900), (120, 130, 140)).save(file, "JPEG")
+    found = await client.detect_products(file.getvalue(), timeout=60)
+    assert not found.detections
+    assert found.unknown_count == 0
+    with pytest.raises(InvalidRequest) as caught:
+        await client.detect_products(b"no photo", timeout=60)
+    assert caught.value.reason == "IMAGE_UNDECODABLE"
+
+
+async def test_the_commands_of_the_page_show_the_shelf(
+    client: SightlineClient, suite: Suite, tmp_path: Path
+) -> None:
+    (tmp_path / "shelf.jpg").write_bytes(shelf())
+    commands = re.findall(r"^```console\n\$ (.*?)\n```$", PAGE, re.MULTILINE)
+    shown = [typed(command, tmp_path, suite) for command in commands]
+    assert "6 found, 6 of them products of the catalog." in shown[0]
+    assert (tmp_path / "shelf.html").read_text("utf-8").count("<rect ") == len(SHELF)
+    (curl,) = re.findall(r"^```sh\n(curl .*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    answer = json.loads(typed(curl.replace(ADDRESS, suite.http), tmp_path, suite))
+    assert sum(each["count"] for each in answer["counts"]) == len(SHELF)
+
+
+def typed(command: str, folder: Path, suite: Suite) -> str:
+    """Run a command in a folder. Return what it prints."""
+    done = subprocess.run(
+        ["bash", "-euc", command],
+        cwd=folder,
+        env=os.environ
+        | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "SIGHTLINE_TARGET": suite.addresses()["gateway"],
+            "COLUMNS": "200",
+        },
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return done.stdout

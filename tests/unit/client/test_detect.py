@@ -1,0 +1,73 @@
+"""Products in a photo: the typed client and the command."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from sightline_client import Box, F, SightlineClient, Uri
+from sightline_client.cli import app
+from tests.fakes.gateway import FakeGateway
+
+
+def call(gateway: FakeGateway, *arguments: str) -> Result:
+    return CliRunner().invoke(app, [*arguments, "--target", gateway.target])
+
+
+async def test_detections_are_typed(client: SightlineClient, gateway: FakeGateway) -> None:
+    found = await client.detect_products(
+        b"photo", filter=F.brand == "Arla", market="se", min_probability=0.75, max_detections=30
+    )
+    first, _, unknown = found.detections
+    assert first.box == Box(0, 0.25, 0.125, 0.75)
+    assert (first.product_id, first.probability) == ("wine-1", 0.875)
+    assert unknown.product_id == ""
+    assert unknown.alternatives[0].product_id == "wine-2"
+    assert [(each.product_id, each.count) for each in found.counts] == [("wine-1", 2)]
+    assert found.space is not None
+    assert found.unknown_count == 1
+    (request,) = gateway.requests["DetectProducts"]
+    assert (request.image, request.max_detections, request.min_probability) == (b"photo", 30, 0.75)
+    assert request.filter.market_id == "se"
+    await client.detect_products(Uri("https://shop.example/shelf.jpg"))
+    assert gateway.requests["DetectProducts"][1].image_uri == "https://shop.example/shelf.jpg"
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> str:
+    path = tmp_path / "shelf.jpg"
+    path.write_bytes(b"photo")
+    return str(path)
+
+
+def test_the_command_lists_the_products_with_their_numbers(
+    gateway: FakeGateway, photo: str
+) -> None:
+    shown = " ".join(call(gateway, "detect", photo, "--top", "30").stdout.split())
+    assert "wine-1" in shown
+    assert "3 found, 2 of them products of the catalog." in shown
+    assert gateway.requests["DetectProducts"][0].max_detections == 30
+    told = json.loads(call(gateway, "detect", photo, "--json").stdout)
+    assert told["counts"] == [{"productId": "wine-1", "count": 2}]
+
+
+def test_the_command_says_what_is_missing(gateway: FakeGateway, photo: str) -> None:
+    gateway.detected.truncated = True
+    assert "--top" in call(gateway, "detect", photo).stdout
+    gateway.detected.Clear()
+    assert "No product was found" in call(gateway, "detect", photo).stdout
+
+
+def test_the_page_draws_a_box_with_a_label_for_each_detection(
+    gateway: FakeGateway, photo: str, tmp_path: Path
+) -> None:
+    page = tmp_path / "new" / "shelf.html"
+    gateway.detected.products[0].title = "<script>"
+    call(gateway, "detect", photo, "--html", str(page))
+    text = page.read_text("utf-8")
+    assert text.count("<rect ") == 3
+    assert 'class="unknown"' in text
+    assert "<script>" not in text
+    assert "&lt;script&gt; (88%)" in text
+    assert "not in the catalog (25%)" in text

@@ -1,0 +1,69 @@
+"""DetectProducts over real gRPC and HTTP's contract."""
+
+import pytest
+
+from sightline.common.v1 import filter_pb2
+from sightline.gateway.v1 import detection_service_pb2 as pb
+from tests.wire.gateway_calls import refused, suite
+
+__all__ = ["suite"]  # fixtures
+
+
+async def test_the_products_of_a_photo_are_found_counted_and_returned(suite):
+    found = await suite.detection.DetectProducts(
+        pb.DetectProductsRequest(image=b"shelf", request_id="req-1", min_probability=0.0)
+    )
+    assert [each.product_id for each in found.detections] == ["p1"] * 3
+    assert [each.box.left for each in found.detections] == [0, 0.25, 0.5]
+    assert [(each.product_id, each.count) for each in found.counts] == [("p1", 3)]
+    assert [each.title for each in found.products] == ["Title p1"]
+    assert found.detections[0].alternatives[0].product_id != "p1"
+    assert 0 < found.detections[0].probability < 1
+    assert (found.space.space, found.space.generation) == ("visual", "g1")
+    assert found.request_id == "req-1"
+    assert {each.stage for each in found.stage_timings} == {"embed", "retrieve", "hydrate"}
+
+
+async def test_without_enough_probability_objects_are_unknown(suite):
+    request = pb.DetectProductsRequest(image=b"shelf", min_probability=1.0, max_detections=2)
+    found = await suite.detection.DetectProducts(request)
+    assert (found.unknown_count, len(found.counts), found.truncated) == (2, 0, True)
+    assert [each.product_id for each in found.detections] == ["", ""]
+    assert found.detections[0].alternatives[0].product_id == "p1"
+
+
+async def test_a_photo_without_products_is_an_empty_answer(suite):
+    found = await suite.detection.DetectProducts(pb.DetectProductsRequest(image=b"empty"))
+    assert not found.detections
+    assert found.unknown_count == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "field"),
+    [
+        ({}, "REQUEST_INVALID", "photo"),
+        ({"image": b""}, "IMAGE_UNDECODABLE", "image"),
+        ({"image": b"text"}, "IMAGE_UNDECODABLE", "image"),
+        ({"image_uri": "ftp://x"}, "REQUEST_INVALID", "image_uri"),
+        ({"image": b"shelf", "max_detections": 301}, "REQUEST_INVALID", "max_detections"),
+        ({"image": b"shelf", "min_probability": 1.5}, "REQUEST_INVALID", "min_probability"),
+        ({"image": b"shelf", "request_id": "r" * 129}, "REQUEST_INVALID", "request_id"),
+    ],
+)
+async def test_bad_input_is_rejected_with_its_field(suite, fields, reason, field):
+    error = await refused(suite.detection.DetectProducts(pb.DetectProductsRequest(**fields)))
+    assert (error.reason, error.violations[0].field) == (reason, field)
+
+
+async def test_an_unknown_field_of_a_filter_is_the_callers_error(suite):
+    comparison = filter_pb2.Comparison(field="colour")
+    request = pb.DetectProductsRequest(
+        image=b"shelf", filter=filter_pb2.Filter(comparison=comparison)
+    )
+    error = await refused(suite.detection.DetectProducts(request))
+    assert error.reason == "FILTER_INVALID"
+
+
+async def test_an_unknown_catalog_is_rejected(suite):
+    request = pb.DetectProductsRequest(image=b"shelf", catalog_id="none")
+    assert (await refused(suite.detection.DetectProducts(request))).reason == "CATALOG_NOT_FOUND"
