@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from rich.console import Console
+from typer.testing import CliRunner
 
 from sightline.common.v1 import photo_pb2
 from sightline.gateway.v1 import shelf_pb2
+from sightline_client.cli import app
 from sightline_client.cli.show import shelf_page, shelf_plan
 from sightline_client.convert import shelf_plans
 from sightline_client.errors import InvalidRequest
@@ -25,6 +27,7 @@ from sightline_client.values.shelf_plans import (
     StockSuggestion,
 )
 from sightline_client.values.signals import Box
+from tests.fakes.gateway import FakeGateway
 
 
 def file(folder: Path, text: str, name: str = "plan.csv") -> Path:
@@ -184,3 +187,47 @@ def test_looks_of_outcomes_differ_without_colours() -> None:
 
     assert len({look.sign for look in looks}) == len(looks)
     assert len({look.color for look in looks}) == len(looks)
+
+
+def test_the_command_compares_with_a_plan_and_suggests_quantities(
+    gateway: FakeGateway, tmp_path: Path
+) -> None:
+    photo, page = tmp_path / "shelf.jpg", tmp_path / "shelf.html"
+    photo.write_bytes(b"photo")
+    kinds = shelf_pb2.PlanFinding
+    compared = gateway.detected.plan_comparison
+    for place, kind in enumerate((kinds.KIND_PRESENT, kinds.KIND_SURPLUS)):
+        box = gateway.detected.detections[place].box
+        compared.findings.add(kind=kind, product_id="wine-1", detection=place, box=box, row=1)
+    compared.counts.add(product_id="wine-1", planned=1, present=1, surplus=1)
+    gateway.detected.stock_suggestions.add(product_id="wine-1", on_shelf=2, quantity=3, text="why")
+    options = ("--plan", str(file(tmp_path, "product_id,row\nwine-1,1\n")), "--reorder")
+
+    done = CliRunner().invoke(
+        app,
+        [
+            *("detect", str(photo), *options, "--lead-time", "3", "--html", str(page)),
+            *("--target", gateway.target),
+        ],
+    )
+
+    assert done.exit_code == 0, done.output
+    assert "surplus" in done.output
+    (request,) = gateway.requests["DetectProducts"]
+    assert request.plan.products[0].shelf.row == 1
+    assert (request.stock.lead_time_days, request.stock.service_level) == (3, 0.95)
+    assert page.read_text("utf-8").count("<title>") == 1 + 2
+
+
+def test_a_bad_plan_is_refused_before_the_call(gateway: FakeGateway, tmp_path: Path) -> None:
+    photo = tmp_path / "shelf.jpg"
+    photo.write_bytes(b"photo")
+    plan = file(tmp_path, "product_id,facings\nw1,many\n")
+
+    done = CliRunner().invoke(
+        app, ["detect", str(photo), "--plan", str(plan), "--target", gateway.target]
+    )
+
+    assert done.exit_code != 0
+    assert "row 1: facings" in " ".join(done.output.split())
+    assert "DetectProducts" not in gateway.requests

@@ -97,7 +97,6 @@ def detect(
       sightline detect shelf.jpg --plan plan.csv --reorder --html shelf.html
     """
     (content,) = query.photos([photo])
-    planned = () if plan is None else shelf_plans.read(plan)
     stock = StockOptions(lead_time, service_level) if reorder else None
     condition = options.condition(filter, currency)
     found = suite.answer(
@@ -107,7 +106,7 @@ def detect(
             market=market,
             min_probability=min_probability,
             max_detections=top,
-            plan=planned,
+            plan=() if plan is None else shelf_plans.read(plan),
             stock=stock,
             timeout=suite.timeout,
         ),

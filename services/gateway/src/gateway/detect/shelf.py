@@ -81,8 +81,11 @@ async def checked(
         return question
     plan = plans.checked(question.plan, most_detections)
     found = await retriever.checked(question.catalog_id, plan.product_ids, scope)
-    problems = dict.fromkeys(found.missing, "is not in the catalog")
+    problems = dict.fromkeys(plan.product_ids, "does not pass the filter")
+    problems |= dict.fromkeys(found.missing, "is not in the catalog")
     problems |= {item: _failing(why) for item, why in found.rejections.items()}
+    for item in found.columns.product_ids:
+        problems.pop(item, None)
     plans.refuse_products(plan, problems)
     made = found.columns.create_time_micros
     known = zip(found.columns.product_ids, made, strict=True) if len(made) else ()
