@@ -159,7 +159,7 @@ def test_a_comparison_is_shown_with_its_deviations(tmp_path: Path) -> None:
     console.print(*shelf_plan.comparison(WRONG, TITLES), *shelf_plan.suggestions(REORDER, TITLES))
 
     shown = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "1 of 2 planned facings are present (50%), in 1 rows." in shown
+    assert "1 of 2 planned facings are present (50%). Rows in the photo: 1." in shown
     assert "Barolo <2019> (w1)" in shown
     assert "not in the catalog" in shown
     assert "4 (2–7)" in shown
