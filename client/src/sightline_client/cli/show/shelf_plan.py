@@ -77,7 +77,8 @@ def summary(value: PlanComparison) -> str:
     planned = sum(each.planned for each in value.counts)
     present = sum(each.present for each in value.counts)
     return _(
-        "{present} of {planned} planned facings are present ({share:.0%}). Rows in the photo: {rows}.",
+        "{present} of {planned} planned facings are present ({share:.0%})."
+        " Rows in the photo: {rows}.",
         present=present,
         planned=planned,
         share=value.compliance,
