@@ -14,8 +14,9 @@ from PIL import Image
 from bench.datasets import featured
 from bench.objects import fit, material
 from bench.objects.composites import Composite
+from embedder.domain.fitted import unit
 from embedder.domain.objects import MAPS, FoundObject, objects
-from embedder.domain.photos import Box
+from embedder.domain.photos import PART_VIEWS, Box
 from embedder.preprocessing import preprocess
 from sightline_rules.detections import overlaps
 
@@ -76,8 +77,8 @@ def named(image: Image.Image, boxes: Doubles) -> Names:
     if not len(boxes):
         return Names([], np.zeros(0, np.float32), np.zeros(0, np.float32))
     cut = (boxes / [width, height, width, height]).clip(0, 1).tolist()
-    seen = np.stack([preprocess.on_white(image, recipe, Box(*sides)) for sides in cut])
-    similar = embedded(seen) @ vectors.T
+    seen = preprocess.part_views(image, recipe, [Box(*sides) for sides in cut])
+    similar = unit(embedded(seen).reshape(len(cut), PART_VIEWS, -1).mean(axis=1)) @ vectors.T
     order = np.argsort(-similar, axis=1)[:, :2]
     first, second = np.take_along_axis(similar, order, axis=1).T
     lead = (first - second) / np.maximum(1 - second, 1e-6)

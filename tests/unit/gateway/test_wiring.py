@@ -11,6 +11,7 @@ async def test_a_gateway_is_built_whole_while_every_peer_is_down():
 
     assert {binding.full_name for binding in gateway.bindings} == {
         "sightline.gateway.v1.RecommendationService",
+        "sightline.gateway.v1.DetectionService",
         "sightline.gateway.v1.CatalogService",
         "sightline.gateway.v1.UserEventService",
         "sightline.gateway.v1.AdminService",

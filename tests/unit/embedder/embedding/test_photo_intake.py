@@ -58,6 +58,13 @@ async def test_a_photo_becomes_the_pixels_of_its_crop(intake: PhotoIntake) -> No
     assert (pixels == preprocess.crop(image, RECIPE)).all()
 
 
+async def test_parts_of_a_photo_are_decoded_at_once(intake: PhotoIntake) -> None:
+    image, boxes = picture(64, 48), (Box(0, 0, 0.5, 1), Box(0.25, 0.5, 1, 0.75))
+    look = PhotoView(parts=boxes)
+    found = await intake.see(encoded(image, "PNG"), RECIPE, look, Stages("test"), "default")
+    assert (found.pixels == preprocess.part_views(image, RECIPE, boxes)).all()
+
+
 async def test_a_turned_photo_gives_the_pixels_of_the_upright_one(intake: PhotoIntake) -> None:
     upright = picture(64, 48)
     lying = upright.transpose(2)  # a quarter turn to the left; EXIF 6 turns it back

@@ -8,7 +8,7 @@ import pytest
 from embedder.domain.errors import BoxInvalid, ItemEmpty, ModelAbsent, ModelFailed, ModelNotReady
 from embedder.domain.items import Item, Priority, Vectors
 from embedder.domain.objects import MAPS
-from embedder.domain.photos import MAX_PARTS, Box, Camera
+from embedder.domain.photos import PART_VIEWS, Box, Camera
 from embedder.domain.recipes import TextRecipe
 from embedder.embedding.photo_intake import PhotoIntake
 from embedder.embedding.regions import (
@@ -77,7 +77,7 @@ async def test_each_object_has_a_vector_of_its_own(
     assert len(found.regions) == 3
     assert found.regions[0].box == Box(3.5 / SIDE, 3.5 / SIDE, 5.5 / SIDE, 5.5 / SIDE)
     assert found.vectors.shape == (3, DESCRIPTION.dimension)
-    assert sum(len(given["image"]) for given in inference.given) == 3
+    assert sum(len(given["image"]) for given in inference.given) == 3 * PART_VIEWS
     assert found.version
     assert not found.truncated
 
@@ -102,10 +102,10 @@ async def test_a_photo_without_objects_has_a_version_and_no_vectors(
 async def test_given_boxes_need_no_detector_and_are_embedded_in_their_order(
     detector: FakeInference, inference: FakeInference
 ) -> None:
-    boxes = tuple(Box(0.01 * place, 0, 0.01 * place + 0.3, 1) for place in range(MAX_PARTS + 5))
+    boxes = tuple(Box(0.01 * place, 0, 0.01 * place + 0.3, 1) for place in range(MOST_GIVEN))
     found = await embedded(regions(detector, inference), boxes=boxes)
     assert [each.box for each in found.regions] == list(boxes)
-    assert len(found.vectors) == MAX_PARTS + 5
+    assert len(found.vectors) == MOST_GIVEN
     assert not detector.given
 
 

@@ -109,3 +109,21 @@ def test_the_subject_that_is_looked_for_is_looked_at_and_returned() -> None:
         encoded(image, "PNG"), PhotoLimits(), RECIPE, PhotoView(box=box)
     )
     assert (data, none) == (again, None)
+
+
+def test_a_box_is_shown_whole_on_white_and_by_its_middle() -> None:
+    image = Image.new("RGB", (400, 200), "red")
+    image.paste("lime", (100, 50, 140, 150))
+    box = Box(100 / 400, 50 / 200, 140 / 400, 150 / 200)
+    whole, middle = preprocess.part_views(image, PhotoRecipe(100, 0.875, ""), [box])
+    assert (whole[:, :29] == 255).all()
+    assert (whole[2:-2, 32:68] == [0, 255, 0]).all()
+    assert (whole[:, 71:] == 255).all()
+    assert (middle == [0, 255, 0]).all()
+
+
+@pytest.mark.parametrize("box", [Box(0, 0, 0.01, 0.01), Box(0.99, 0.99, 1, 1), WHOLE])
+def test_boxes_at_edges_and_of_no_size_have_views(box: Box) -> None:
+    for size in ((1, 1), (3, 500), (500, 3)):
+        views = preprocess.part_views(Image.new("RGB", size), PhotoRecipe(32, 0.875, ""), [box] * 2)
+        assert views.shape == (4, 32, 32, 3)

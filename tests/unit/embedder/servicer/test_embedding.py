@@ -20,6 +20,7 @@ from embedder.embedding.photo_intake import PhotoIntake
 from embedder.embedding.photos import PhotoEmbedder
 from embedder.embedding.pixel_budget import PixelBudget
 from embedder.embedding.read_labels import LabelReader
+from embedder.embedding.regions import ObjectFinder, RegionEmbedder
 from embedder.embedding.texts import TextEmbedder
 from embedder.preprocessing import work
 from embedder.servicer.embedding import EmbeddingServicer
@@ -52,6 +53,13 @@ SECOND = FakeInference(replace(DESCRIPTION, model="second", dimension=20, hashes
 @pytest.fixture
 def inference() -> FakeInference:
     return FakeInference()
+
+
+def regions(embedder: ItemEmbedder) -> RegionEmbedder:
+    """Return an embedder of regions whose detector is never called."""
+    photos, inference = embedder.photos, FakeInference()
+    finder = ObjectFinder(photos.intake, photos.queues, inference, FakeModels(inference))
+    return RegionEmbedder(embedder, finder)
 
 
 def comparison(embedder: ItemEmbedder) -> PhotoComparer:
@@ -112,6 +120,7 @@ def servicer(inference: FakeInference, queues: WatchedQueues) -> EmbeddingServic
         ("default", "wine"),
         faces=finder(embedder),
         labels=reader(embedder),
+        regions=regions(embedder),
     )
 
 
@@ -249,6 +258,7 @@ def headed() -> EmbeddingServicer:
         ("default",),
         faces=finder(embedder),
         labels=reader(embedder),
+        regions=regions(embedder),
     )
 
 

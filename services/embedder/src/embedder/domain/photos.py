@@ -11,8 +11,8 @@ CROPS = 2
 """Number of crops of a photo: views after these are their mirror images, in the same order."""
 MAX_ALTERNATIVES = 3
 """Maximum number of other subjects that a search returns."""
-MAX_PARTS = 48
-"""Maximum number of boxes of a photo that are shown at once."""
+PART_VIEWS = 2
+"""Number of views of each of several boxes of a photo."""
 LEAST_BOX = 0.01
 """Minimum share of each of the photo's sides that a box covers."""
 
@@ -62,7 +62,7 @@ class PhotoView:
     camera: Camera = Camera.SHOPPER
     """The photo's camera, which its limits depend on."""
     parts: tuple[Box, ...] = ()
-    """Boxes to show instead, each whole on white and as the only view; at most MAX_PARTS."""
+    """Boxes to show instead, each in PART_VIEWS views: whole on white, and its middle."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 
@@ -12,12 +12,12 @@ from embedder.domain import errors
 from embedder.domain.items import Item, Priority, Vectors
 from embedder.domain.models import VISUAL, Description
 from embedder.domain.objects import MAPS, FoundObject, objects
-from embedder.domain.photos import MAX_PARTS, Box, PhotoView
+from embedder.domain.photos import PART_VIEWS, Box, PhotoView
 from embedder.domain.recipes import PhotoRecipe
 from embedder.domain.urgency import asking
 from embedder.embedding.call import EMBEDDED
 from embedder.embedding.embed import ItemEmbedder
-from embedder.embedding.photos import check_box
+from embedder.embedding.photos import averaged, check_box
 from embedder.ports import Inference, Intake, ModelsOnDemand
 from embedder.serving.model import VersionedVectors
 from embedder.serving.model_routes import VersionRoute
@@ -28,6 +28,8 @@ from servicekit.telemetry import Stages
 
 MODEL: Final = "efficientnet_lite0_objects"
 """Name in Triton of the model that finds objects."""
+MOST_PIXEL_BYTES: Final = 12 * 2**20
+"""Bytes of views that one decoding returns, at most."""
 MOST_GIVEN: Final = 64
 """Maximum number of given boxes."""
 
@@ -143,8 +145,12 @@ class RegionEmbedder:
     async def _vectors(
         self, item: Item, boxes: Sequence[Box], route: VersionRoute, call: RegionCall
     ) -> tuple[str, Vectors]:
-        """Return the version and the boxes' vectors; MAX_PARTS are decoded at once."""
-        parts = [boxes[start : start + MAX_PARTS] for start in range(0, len(boxes), MAX_PARTS)]
+        """Return the version and the boxes' vectors, each the mean of those of its views."""
+        recipe = route.described.recipe
+        if not isinstance(recipe, PhotoRecipe):
+            raise errors.ModelNotReady(f"{route.served.model} does not accept photos")
+        most = max(1, MOST_PIXEL_BYTES // (PART_VIEWS * recipe.side**2 * 3))
+        parts = [boxes[start : start + most] for start in range(0, len(boxes), most)]
         answers = await asyncio.gather(*(self._part(item, part, route, call) for part in parts))
         EMBEDDED.labels(route.served.space, route.served.model).inc(len(boxes))
         if not answers:
@@ -152,14 +158,14 @@ class RegionEmbedder:
             return served, np.zeros((0, route.described.dimension), np.float32)
         if len({each.version for each in answers}) > 1:
             raise errors.EmbedderUnavailable("the model was replaced during the call")
-        return answers[0].version, np.concatenate([each.vectors for each in answers])
+        vectors = np.concatenate([each.vectors for each in answers])
+        views = vectors.reshape(len(boxes), PART_VIEWS, -1)
+        return answers[0].version, np.stack([averaged(each) for each in views])
 
     async def _part(
         self, item: Item, boxes: Sequence[Box], route: VersionRoute, call: RegionCall
     ) -> VersionedVectors:
-        photos, recipe = self._embedder.photos, route.described.recipe
-        if not isinstance(recipe, PhotoRecipe):
-            raise errors.ModelNotReady(f"{route.served.model} does not accept photos")
+        photos, recipe = self._embedder.photos, cast("PhotoRecipe", route.described.recipe)
         photo, stages = item.photo or b"", call.stages
         look = PhotoView(camera=item.camera, parts=tuple(boxes))
         party, queue = Party.of(call.catalog), photos.queues.of(route.served.model)
@@ -168,7 +174,7 @@ class RegionEmbedder:
                 seen = await photos.intake.see(photo, recipe, look, stages, call.catalog)
                 inputs: dict[str, Any] = {"image": seen.pixels}
                 if route.described.cameras:
-                    inputs["kind"] = np.full((len(boxes), 1), item.camera, np.float32)
+                    inputs["kind"] = np.full((len(seen.pixels), 1), item.camera, np.float32)
                 with stages.measure("infer"):
                     return await route.embed(inputs)
 

@@ -8,6 +8,7 @@ padding; 2026-11).
 
 import math
 import time
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -51,7 +52,7 @@ def pixels(
     subject = steps.found(image) if look.find else None
     box = look.box if subject is None else subject.box
     if look.parts:
-        seen = np.stack([on_white(image, recipe, part) for part in look.parts])
+        seen = part_views(image, recipe, look.parts)
     else:
         seen = views(image, recipe, box, look.views)
     return seen.tobytes(), time.perf_counter() - start, subject, image.width / image.height
@@ -65,26 +66,46 @@ def views(image: Image.Image, recipe: PhotoRecipe, box: Box, count: int) -> Pixe
     return np.stack([*straight, *mirrored][:count])
 
 
-def on_white(image: Image.Image, recipe: PhotoRecipe, box: Box) -> Pixels:
-    """Return a box of an RGB photo in the middle of a white square, as uint8 [side, side, 3].
+def part_views(image: Image.Image, recipe: PhotoRecipe, boxes: Sequence[Box]) -> Pixels:
+    """Return the views of boxes of an RGB photo, uint8 [boxes · PART_VIEWS, side, side, 3].
 
-    Among neighbours of the same kind, as on a shelf, the nearest catalogue photo was right for .86
-    of the boxes, against .73 by a square of the photo around the box and .62 by stretching the box
-    (`python -m bench detect`, 2026-11): catalogue photos mostly have white backgrounds.
+    On a shelf, a square around a tall box would show its neighbours. The box on white is like
+    photos of products on white, and its middle like photos that are cut to the product. Of facings
+    on made shelves the average of both found the right product for .96 (groceries on white) and .91
+    (wines, cut), the first view alone for .95 and .63, the second for .78 and .95, and a square
+    around the box for .87 and .63 (2026-11).
     """
-    width, height = image.size
-    left, top, right, bottom = (
-        box.left * width, box.top * height, box.right * width, box.bottom * height
-    )  # fmt: skip
+    return np.stack([view(image, recipe, box) for box in boxes for view in (on_white, middle)])
+
+
+def on_white(image: Image.Image, recipe: PhotoRecipe, box: Box) -> Pixels:
+    """Return a box of an RGB photo in the middle of a white square, as uint8 [side, side, 3]."""
+    left, top, right, bottom = _pixels(image, box)
     scale = recipe.side / max(right - left, bottom - top, 1)
-    size = (
-        max(1, round((right - left) * scale)),
-        max(1, round((bottom - top) * scale)),
+    width, height = (
+        max(1, min(recipe.side, round(length * scale))) for length in (right - left, bottom - top)
     )
-    shown = image.resize(size, Image.Resampling.BICUBIC, box=(left, top, right, bottom))
+    shown = image.resize((width, height), Image.Resampling.BICUBIC, box=(left, top, right, bottom))
     square = Image.new("RGB", (recipe.side, recipe.side), (255, 255, 255))
-    square.paste(shown, ((recipe.side - size[0]) // 2, (recipe.side - size[1]) // 2))
+    square.paste(shown, ((recipe.side - width) // 2, (recipe.side - height) // 2))
     return steps.done(np.asarray(square, dtype=np.uint8), recipe.steps)
+
+
+def middle(image: Image.Image, recipe: PhotoRecipe, box: Box) -> Pixels:
+    """Return the middle of a box of an RGB photo, cut as if the box were a photo of its own, as
+    uint8 [side, side, 3]."""
+    left, top, right, bottom = _pixels(image, box)
+    half = max(1.0, min(right - left, bottom - top)) * recipe.crop / 2
+    x = min(max((left + right) / 2, half), image.width - half)
+    y = min(max((top + bottom) / 2, half), image.height - half)
+    sides = (x - half, y - half, x + half, y + half)
+    resized = image.resize((recipe.side, recipe.side), Image.Resampling.BICUBIC, box=sides)
+    return steps.done(np.asarray(resized, dtype=np.uint8), recipe.steps)
+
+
+def _pixels(image: Image.Image, box: Box) -> tuple[float, float, float, float]:
+    width, height = image.size
+    return box.left * width, box.top * height, box.right * width, box.bottom * height
 
 
 def crop(

@@ -9,7 +9,7 @@ from typing import Final
 
 from PIL import Image
 
-from embedder.domain.photos import MAX_ALTERNATIVES, WHOLE, Box, PhotoSubject, PhotoView
+from embedder.domain.photos import MAX_ALTERNATIVES, PART_VIEWS, WHOLE, Box, PhotoSubject, PhotoView
 from embedder.domain.recipes import PhotoRecipe, PreprocessStep
 from embedder.preprocessing import preprocess, steps
 from servicekit.decoding_wire import ExpectedOutput, Made, MemoryWanted, Refused
@@ -58,7 +58,7 @@ def header_order(limits: PhotoLimits) -> bytes:
 
 def wanted(recipe: PhotoRecipe, look: PhotoView) -> ExpectedOutput:
     """Return the expected form of the answer to such an order."""
-    rows = len(look.parts) or look.views
+    rows = len(look.parts) * PART_VIEWS or look.views
     return ExpectedOutput(_FACTS, (rows, recipe.side, recipe.side, 3))
 
 
@@ -85,7 +85,7 @@ def answer(asked: bytes, photo: bytes, memory: int) -> Made:
     boxes = [] if subject is None else [subject.box, *subject.alternatives]
     sides = [side for box in boxes for side in _sides(box)]
     sides += [0.0] * (4 * _MOST_BOXES - len(sides))
-    shaped = memoryview(pixels).cast("B", (len(parts) or views, side, side, 3))
+    shaped = memoryview(pixels).cast("B", (len(parts) * PART_VIEWS or views, side, side, 3))
     return Made(_FACTS.pack(seconds, ratio, len(boxes), *sides), shaped)
 
 

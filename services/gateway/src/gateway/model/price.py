@@ -40,7 +40,7 @@ LABEL = 0.35
 """Reading the label of a photo, with the models' time: ten lines (`python -m bench labels`)."""
 FINDING_OBJECTS = 0.06
 """Finding the objects in a photo, without its decoding (`python -m bench detect`)."""
-DETECTION_MODEL, DETECTION = 0.011, 0.004
+DETECTION_MODEL, DETECTION = 0.022, 0.005
 """Embedding one of them, and searching it."""
 ONE_PHOTO = SIGNAL[SignalKind.IMAGE] + MODEL[SignalKind.IMAGE]
 FIELD: Mapping[str, float] = {"attributes": 15e-6, "tags": 3e-6, "title": 1e-6}
