@@ -29,7 +29,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from triton_engine import control
 
-LOOK_SECONDS, REST_SECONDS = 1.0, 5.0
+LOOK_SECONDS, REST_SECONDS = 1.0, 10.0
 """Seconds between two checks: while a model is loading or unloading, and otherwise."""
 ANSWER_SECONDS: Final = 1.0
 """Maximum seconds that a check waits for the server."""

@@ -147,15 +147,18 @@ class KnownCatalogs(Collection[str]):
         *,
         file: Path | None = None,
         aliases: bool = False,
+        poll_seconds: float = POLL_SECONDS,
     ) -> None:
         """Begin with the catalogs that settings declare, and those of `file`, which keeps the last
         list for the next start; None: no file. `registry`: None: there are no other catalogs.
 
         `aliases`: whether requests may name aliases. They may at the suite's edge alone, which
-        replaces each alias by its catalog.
+        replaces each alias by its catalog. `poll_seconds`: seconds between two reads of the
+        registry.
         """
         self.declared: Final = tuple(declared)
         self._registry, self._file, self._resolves = registry, file, aliases
+        self._poll_seconds = poll_seconds
         self._aliases: dict[str, str] = {}
         self._list = CatalogList("")
         self._listed: dict[str, ListedCatalog] = {}
@@ -266,7 +269,7 @@ class KnownCatalogs(Collection[str]):
 
     async def _follow(self) -> None:
         while True:
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(self._poll_seconds)
             if self._reading is None:
                 await self._read_soon()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -21,6 +22,8 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 LONGEST_SECONDS = 86_400.0
 """Maximum seconds that a call, such as the fit of a space, may continue after certificates have
 changed."""
+_NEAR = re.compile(r"unix:.*|(dns:///|ipv4:)(127(\.[0-9]{1,3}){3}|localhost):[0-9]+")
+"""A target of one process on this machine."""
 LOST_SECONDS = 4.0
 """Seconds without a connection to any peer after which a new channel looks the name up again."""
 
@@ -45,7 +48,7 @@ def connect(
         return _traced(host.channel(target), peers)
     if "://" not in target and not target.startswith(("unix:", "dns:", "ipv4:", "ipv6:")):
         target = f"dns:///{target}"
-    options = _options(service_config(service_configs), max_message_bytes)
+    options = _options(service_config(service_configs), max_message_bytes, near=_is_near(target))
 
     def make(credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
         if credentials is None:
@@ -198,7 +201,12 @@ def service_config(idempotent: Iterable[tuple[str, str]]) -> str:
     return json.dumps(config)
 
 
-def _options(config: str, max_message_bytes: int) -> list[tuple[str, int | str]]:
+def _is_near(target: str) -> bool:
+    """Return whether a target is one process on this machine, by its address."""
+    return _NEAR.fullmatch(target) is not None
+
+
+def _options(config: str, max_message_bytes: int, *, near: bool) -> list[tuple[str, int | str]]:
     return [
         ("grpc.service_config", config),
         ("grpc.enable_retries", 1),
@@ -219,7 +227,9 @@ def _options(config: str, max_message_bytes: int) -> list[tuple[str, int | str]]
         ("grpc.keepalive_timeout_ms", 2000),
         # This option takes precedence; its default is a minute (grpcio 1.85.1).
         ("grpc.http2.ping_timeout_ms", 2000),
-        ("grpc.keepalive_permit_without_calls", 1),
+        # A peer on this machine is pinged during calls alone: it has no other replica, the kernel
+        # reports its end, and each ping keeps gRPC's threads of both processes awake for seconds.
+        ("grpc.keepalive_permit_without_calls", int(not near)),
         ("grpc.http2.max_pings_without_data", 0),
         # Peers are in the same network: proxies in the environment are ignored.
         ("grpc.enable_http_proxy", 0),

@@ -132,7 +132,7 @@ async def test_a_restarted_peer_is_found_however_long_it_was_away() -> None:
 
 def test_a_lost_peer_is_looked_for_every_two_seconds_at_least() -> None:
     """Check the reconnection: gRPC's own pause between two attempts grows to two minutes."""
-    options = dict(channel._options("", 1))
+    options = dict(channel._options("", 1, near=False))
     assert int(options["grpc.max_reconnect_backoff_ms"]) <= 2_000
 
 
@@ -154,10 +154,28 @@ async def test_calls_to_a_replica_that_stands_still_are_made_again_at_another_on
 
 def test_a_replica_that_stands_still_is_found_in_half_of_a_callers_ten_seconds() -> None:
     """Check also that pings are not so frequent that a server closes the connection."""
-    options = dict(channel._options("", 1))
+    options = dict(channel._options("", 1, near=False))
     every, wait = options["grpc.keepalive_time_ms"], options["grpc.http2.ping_timeout_ms"]
     assert int(every) > server.LEAST_PING_MILLISECONDS
     assert int(every) + int(wait) < 5_000
+
+
+@pytest.mark.parametrize(
+    ("target", "near"),
+    [
+        ("dns:///127.0.0.1:9000", True),
+        ("dns:///localhost:9000", True),
+        ("unix:/run/retriever.sock", True),
+        ("dns:///retriever:9000", False),
+        ("dns:///127.0.0.1.example:9000", False),
+        ("ipv4:127.0.0.1:9000,127.0.0.1:9001", False),
+    ],
+)
+def test_only_a_single_peer_on_this_machine_is_not_pinged_between_calls(
+    target: str, near: bool
+) -> None:
+    options = dict(channel._options("", 1, near=channel._is_near(target)))
+    assert options["grpc.keepalive_permit_without_calls"] == int(not near)
 
 
 async def test_answers_of_thirty_mebibytes_pass_and_larger_ones_do_not() -> None:

@@ -34,7 +34,7 @@ process ended which has the request."""
 LEAST: Final = 0.05
 """Minimum seconds of the deadline that must be left for a retry."""
 
-WATCH_SECONDS: Final = 3.0
+WATCH_SECONDS: Final = 10.0
 """Seconds between two checks while all models work. An inference that finds a model lost triggers a
 check at once."""
 TROUBLED_SECONDS: Final = 0.5

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import grpc
 
@@ -32,6 +32,11 @@ from servicekit.sql import Database
 
 if TYPE_CHECKING:
     from ranker.adapters.kafka import Access
+
+
+POLL_SECONDS: Final = 10.0
+"""Seconds between two reads of the list of catalogs: the worker serves no callers, and each call
+keeps gRPC's threads of both processes awake for seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ async def backend(settings: WorkerSettings) -> AsyncIterator[Backend]:
     )
     registry, store = ModelRegistry(database), ModelStore(settings.model_store)
     listed, file = RemoteRegistry(channel), settings.catalogs_file
-    catalogs = KnownCatalogs(settings.catalogs, listed, file=file)
+    catalogs = KnownCatalogs(settings.catalogs, listed, file=file, poll_seconds=POLL_SECONDS)
     index = CollaborativeIndex(channel)
     tidy = partial(prune, registry, store, index, settings.keep_models)
     jobs = Jobs(database, JOBS, max_attempts=MAX_ATTEMPTS)

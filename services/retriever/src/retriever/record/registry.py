@@ -48,13 +48,16 @@ _ALIASES = sa.select(catalog_aliases).order_by(catalog_aliases.c.alias_id)
 _ENTRY = sa.select(catalogs).where(catalogs.c.catalog_id == sa.bindparam("catalog_id"))
 
 
-def read_catalog_list(connection: Connection, known_revision: str) -> CatalogList | None:
-    """Return the list; None: it has the revision that the caller knows."""
+def read_revision(connection: Connection) -> str:
+    """Return the revision of the list."""
     row = connection.execute(_REVISION).first()
     # The time tells a record that was restored from a copy, and changed since, from the original.
-    revision = "0" if row is None else f"{row.seq}-{row.time}"
-    if revision == known_revision:
-        return None
+    return "0" if row is None else f"{row.seq}-{row.time}"
+
+
+def read_catalog_list(connection: Connection) -> CatalogList:
+    """Return the list."""
+    revision = read_revision(connection)
     entries = connection.execute(sa.select(catalogs).order_by(catalogs.c.catalog_id))
     listed = tuple(_entry(each).listed for each in entries)
     aliases = connection.execute(_ALIASES)

@@ -55,6 +55,7 @@ from retriever.record.unnamed import (
     read_unknown_for_good,
     read_unnamed,
 )
+from servicekit.catalogs import CatalogList
 from servicekit.clock import now_micros
 from servicekit.sql import Database
 
@@ -113,6 +114,7 @@ class Record:
         """Wrap a database. `clock`: microseconds since 1970 (UTC)."""
         self._db, self._clock = db, clock
         self._snapshots: CommitCache[GenerationSnapshot] = CommitCache(db.version)
+        self._revisions: CommitCache[str] = CommitCache(db.version)
 
     def version(self) -> int | None:
         return self._db.version()
@@ -131,7 +133,14 @@ class Record:
     _generation_snapshot = _reads(read_generation_snapshot)
 
     # The registry of catalogs
-    catalog_list = _reads(registry.read_catalog_list)
+    async def catalog_list(self, known_revision: str) -> CatalogList | None:
+        """Return the list; None: it has the revision that the caller knows."""
+        if await self._revisions.get(registry.REGISTRY, self._revision) == known_revision:
+            return None
+        return await self._catalog_list()
+
+    _revision = _reads(registry.read_revision)
+    _catalog_list = _reads(registry.read_catalog_list)
     catalog_entry = _reads(registry.read_entry)
     catalog_entries = _reads(registry.read_entries)
     create_catalog = _writes_now(registry.create_catalog)

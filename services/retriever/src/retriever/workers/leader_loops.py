@@ -28,8 +28,7 @@ from servicekit.telemetry import get_logger
 NOTHING = Waiting(photos=False, changes=False, jobs=False)
 LOOK_SECONDS = 5.0
 """Seconds between reads of an unchanged record, for work that becomes due with time."""
-EMBED_TURN_SECONDS = 5.0
-INDEX_TURN_SECONDS = 10.0
+EMBED_TURN_SECONDS = INDEX_TURN_SECONDS = 10.0
 """Seconds between steps of an idle loop, for work that becomes due with time."""
 HASH_PAUSE_SECONDS = 1.0
 """Seconds between two lots of photos that are hashed beside other work."""
