@@ -131,7 +131,7 @@ class DetectProductsResponse(google.protobuf.message.Message):
 
     @property
     def products(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.product_pb2.Product]:
-        """The products of `counts`, as currently stored, in their order."""
+        """The products of `counts`, as currently stored, in their order; then those of the plan that were not found."""
 
     @property
     def space(self) -> sightline.common.v1.answer_pb2.SpaceVersion:
