@@ -34,6 +34,7 @@ async def test_a_photo_is_compared_with_a_plan(suite):
     assert [each.product_id for each in compared.counts] == ["p1", "p2"]
     assert compared.row_count == 1
     assert compared.compliance == pytest.approx(2 / 3)
+    assert [each.title for each in found.products] == ["Title p1", "Title p2"]
     assert not found.stock_suggestions
     assert suite.ranker.script.requests("CountSales") == []
 

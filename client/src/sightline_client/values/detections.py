@@ -57,7 +57,7 @@ class Detections:
     unknown_count: int
     """Number of detections without a product."""
     products: tuple[Product, ...]
-    """The products of ``counts``, in their order."""
+    """The products of ``counts``, in their order, then those of the plan that were not found."""
     space: SpaceVersion | None
     """Space in which the detections were searched; `None` if nothing was found."""
     degradations: tuple[Degradation, ...]

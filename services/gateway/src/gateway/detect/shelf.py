@@ -23,6 +23,7 @@ from gateway.state.run import RequestDependencies
 from servicekit.errors import ServiceError
 
 DAY_MICROS = 86_400_000_000
+GIVEN_BY_ID = "planned products are given by id alone"
 STAGE = "stock"
 """Stage of an answer's timings and degradations in which sales are read."""
 
@@ -45,6 +46,8 @@ class ShelfReport:
     comparison: PlanComparison | None = None
     suggestions: Sequence[StockSuggestion] = ()
     degradations: tuple[Degradation, ...] = ()
+    missing: Sequence[ProductRow] = ()
+    """Planned products that were not found."""
 
 
 async def detect_on_shelf(
@@ -59,7 +62,29 @@ async def detect_on_shelf(
         question = await checked(question, query.scope, query.most, deps.peers.retriever)
         found = await detect_products(query, deps)
         seen = [_seen(each) for each in found.detections]
-        return found, await report(question, seen, found.rows, deps.peers.ranker)
+        answered = await report(question, seen, found.rows, deps.peers.ranker)
+        return found, await _with_missing(answered, question, query, found.rows, deps)
+
+
+async def _with_missing(
+    answered: ShelfReport,
+    question: ShelfQuestion,
+    query: DetectionQuery,
+    rows: Sequence[ProductRow],
+    deps: RequestDependencies,
+) -> ShelfReport:
+    """Return the report with the planned products that are not among `rows`."""
+    known = {row.product_id for row in rows}
+    planned = question.plan.product_ids if question.plan else ()
+    missing = [item for item in planned if item not in known]
+    if not missing:
+        return answered
+    try:
+        found = await deps.peers.retriever.products(query.catalog_id, missing, query.scope)
+    except ServiceError as error:
+        lost = Degradation("hydrate", cause_of(Peer.RETRIEVER, error), GIVEN_BY_ID)
+        return replace(answered, degradations=(*answered.degradations, lost))
+    return replace(answered, missing=found.rows)
 
 
 def _seen(found: Detection) -> ShelfDetection:

@@ -1,6 +1,6 @@
 """Plans of shelves, comparisons and suggested quantities as messages."""
 
-from typing import Any
+from typing import Any, cast
 
 from gateway.clients import messages
 from gateway.detect.plan import PlannedProduct, ShelfBox, ShelfPlace, ShelfPlan
@@ -8,7 +8,7 @@ from gateway.detect.plan_comparison import FindingKind, PlanComparison, PlanCoun
 from gateway.detect.shelf import ShelfQuestion, ShelfReport
 from gateway.detect.stock import StockRequest, StockSuggestion
 from servicekit.access import Role, caller
-from sightline.common.v1 import photo_pb2
+from sightline.common.v1 import photo_pb2, product_pb2
 from sightline.gateway.v1 import detection_service_pb2, shelf_pb2
 
 _DEFAULTS = StockRequest()
@@ -33,7 +33,11 @@ def question_of(
 
 
 def add_report(report: ShelfReport, response: detection_service_pb2.DetectProductsResponse) -> None:
-    """Add the report to the response."""
+    """Add the report to the response, with the planned products that were not found."""
+    for row in report.missing:
+        product = response.products.add()
+        product.CopyFrom(cast(product_pb2.Product, row))
+        product.ClearField("markets")
     if report.comparison is not None:
         response.plan_comparison.CopyFrom(_comparison(report.comparison))
     response.stock_suggestions.extend(map(_suggestion, report.suggestions))
