@@ -35,7 +35,7 @@ Say: TypeAlias = Callable[[str], None]
 
 FIRST: Final = 10_000
 """Number of the first made photo; none was looked at before."""
-PHOTOS, STRANGE, COMPARED, TUNED = 160, 50, 16, 8
+PHOTOS, STRANGE, COMPARED, TUNED = 120, 40, 8, 4
 """Photos of products alone; with strangers; that rivals see too; that set the rivals' thresholds.
 """
 SIZES: Final = {"none": (0, 0), "1": (1, 1), "2–5": (2, 5), "6–20": (6, 20), "21–60": (21, 60)}
@@ -197,7 +197,7 @@ async def _alternating(
             await stub.EmbedRegions(pb.EmbedRegionsRequest(image=photo), timeout=SECONDS)
 
         calls = {EMBED: embed, DETECT: detect}
-        return await rounds.alternate(calls, programs, say, count=16, each=3)
+        return await rounds.alternate(calls, programs, say, count=10, each=2)
 
 
 def _result(found: DetectFigures) -> BenchResult:
@@ -293,7 +293,7 @@ def _rivals(found: DetectFigures) -> BenchTable:
             for name, each in found.rivals.items()
         ),
         "Template matching: all catalogue photos in six sizes, correlation of colours. Sliding"
-        " window: windows of five heights and three widths, embedded by the same backbone as found"
+        " window: windows of four heights and three widths, embedded by the same backbone as found"
         " boxes and compared with all catalogue photos. Their thresholds are the best ones on"
         f" {TUNED} photos of the products that the head was fitted on.",
         section=None,

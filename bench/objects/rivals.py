@@ -76,7 +76,7 @@ def windows(image: Image.Image) -> Proposals:
 
 def _windows(size: tuple[int, int]) -> Iterator[Box]:
     width, height = size
-    for share in HEIGHTS[1:]:
+    for share in HEIGHTS[2:]:
         for ratio in RATIOS:
             wide = share * height * ratio / width
             down = np.arange(0, 1 - share + 1e-9, share * STRIDE)

@@ -64,6 +64,7 @@ def test_a_client_by_reflection_lists_every_public_service(learned: Mapping[str,
         f"sightline.gateway.v1.{name}"
         for name in (
             "RecommendationService",
+            "DetectionService",
             "CatalogService",
             "UserEventService",
             "AdminService",

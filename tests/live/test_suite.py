@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 SERVICES = {
     "gateway": {
         "sightline.gateway.v1.RecommendationService",
+        "sightline.gateway.v1.DetectionService",
         "sightline.gateway.v1.CatalogService",
         "sightline.gateway.v1.UserEventService",
         "sightline.gateway.v1.AdminService",

@@ -326,3 +326,26 @@ async def test_more_guesses_than_there_are_to_be_had_are_refused(
     item = pb.EmbedItem(image=b"1")
     with pytest.raises(RequestInvalid, match="top_k"):
         await headed.Classify(pb.ClassifyRequest(items=[item], top_k=top_k), None)
+
+
+async def test_given_regions_have_vectors_one_after_the_other(
+    servicer: EmbeddingServicer,
+) -> None:
+    boxes = [photo_pb2.Box(right=0.5, bottom=1), photo_pb2.Box(left=0.5, right=1, bottom=1)]
+    asked = pb.EmbedRegionsRequest(image=photo(), boxes=boxes)
+    response = await servicer.EmbedRegions(asked, None)
+    assert [each.box for each in response.regions] == boxes
+    assert [each.objectness for each in response.regions] == [1, 1]
+    assert response.dimension == DESCRIPTION.dimension
+    assert len(response.vectors) == 2 * 4 * response.dimension
+    assert response.space_version
+    assert {each.stage for each in response.stage_timings} >= {"intake", "infer"}
+
+
+@pytest.mark.parametrize("most", [-1, 301])
+async def test_more_regions_than_can_be_embedded_are_refused(
+    servicer: EmbeddingServicer, most: int
+) -> None:
+    asked = pb.EmbedRegionsRequest(image=photo(), max_regions=most)
+    with pytest.raises(RequestInvalid):
+        await servicer.EmbedRegions(asked, None)

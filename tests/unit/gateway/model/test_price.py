@@ -11,6 +11,7 @@ from gateway.model.price import (
     MOST_SECONDS,
     REFERENCE_PRODUCTS,
     PricedSizes,
+    detection_price,
     list_price,
     photo_price,
     price_of,
@@ -158,6 +159,14 @@ def test_each_search_reads_the_letters_of_the_filter() -> None:
     texts = replace(DEAREST, filter=None)
     added = price(replace(texts, filter=long)) - price(replace(texts, filter=short))
     assert added == pytest.approx(16 * 1_000 * FILTER_BYTE, rel=0.01)
+
+
+def test_each_detection_has_a_price_and_few_wait_for_models_alone() -> None:
+    few, many = detection_price(10), detection_price(300)
+    assert few.parts["max_detections"] * 30 == pytest.approx(many.parts["max_detections"])
+    assert 0 < few.models < few.seconds
+    assert not few.is_expensive
+    assert many.is_expensive
 
 
 def test_models_are_a_part_of_the_price_of_texts_and_photos() -> None:

@@ -11,7 +11,7 @@ from gateway.model.detections import MOST_ALTERNATIVES, Alternative, Detection
 from gateway.model.peers import NearestProducts
 from sightline_rules.detections import one_a_place, reading_order
 
-WEIGHTS = (-7.3, 6.8, 18.8, 1.0)
+WEIGHTS = (-7.5, 7.7, 16.2, 1.4)
 """Of the logit that a region shows its nearest product: constant, similarity, lead over the next
 product, objectness. Fitted on made shelves of products that the bench does not use (`python -m
 bench.objects.calibrate`)."""

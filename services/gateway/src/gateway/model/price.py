@@ -219,7 +219,7 @@ def detection_price(detections: int) -> RequestPrice:
     photo = BASE + ONE_PHOTO + FINDING_OBJECTS
     parts = {"": photo, "max_detections": detections * (DETECTION_MODEL + DETECTION)}
     models = MODEL[SignalKind.IMAGE] + FINDING_OBJECTS + detections * DETECTION_MODEL
-    return RequestPrice(parts, models, exempt=photo)
+    return RequestPrice(parts, models, exempt=photo + detections * DETECTION_MODEL)
 
 
 def list_price(condition: CallersFilter | None, page_size: int, products: int) -> RequestPrice:
