@@ -4,12 +4,13 @@ import pytest
 
 from gateway.detect.plan import PlannedProduct, ShelfBox, ShelfPlan
 from gateway.detect.plan_comparison import ShelfDetection
-from gateway.detect.shelf import ShelfQuestion, checked, report
+from gateway.detect.shelf import ShelfQuestion, checked, detect_on_shelf, report
 from gateway.detect.stock import StockLack, StockRequest
 from gateway.model.causes import DegradationCause, Peer
+from gateway.model.detections import DetectionQuery
 from gateway.model.errors import PeerUnavailable, PlanInvalid
 from gateway.model.peers import CountedSales, ProductSales, Rejection
-from gateway.model.query import AnswerScope
+from gateway.model.query import ALONE, AnswerScope, Signal, SignalKind
 from gateway.servicer.shelf_plans import add_report, question_of
 from servicekit.access import Caller, Role, RoleMissing, caller
 from servicekit.requests import RequestInvalid
@@ -153,3 +154,49 @@ async def test_a_report_becomes_a_message() -> None:
         shelf_pb2.StockSuggestion.LACK_DAYS
     ] * 2
     assert not response.stock_suggestions[0].HasField("quantity")
+
+
+@pytest.fixture
+def shelf() -> Shop:
+    """Return a shop whose photo shows p1 once."""
+    shop = Shop()
+    shop.embedder.regions[b"shelf"] = (photo_pb2.Box(left=0.1, top=0.1, right=0.2, bottom=0.4),)
+    shop.retriever.nearest[(0).to_bytes(4, "little")] = {"p1": 0.95, "p2": 0.3}
+    return shop
+
+
+QUERY = DetectionQuery("default", Signal(ALONE, SignalKind.IMAGE, image=b"shelf"))
+
+
+async def test_planned_products_that_were_not_found_are_in_the_answer(shelf: Shop) -> None:
+    question = ShelfQuestion("default", plan("p1", "p2"))
+
+    found, answered = await detect_on_shelf(QUERY, question, shelf.deps)
+
+    assert [row.product_id for row in found.rows] == ["p1"]
+    assert [row.product_id for row in answered.missing] == ["p2"]
+    assert answered.comparison is not None
+    assert answered.comparison.compliance == 0.5
+
+
+async def test_without_the_record_products_are_given_by_id_alone(shelf: Shop) -> None:
+    shelf.retriever.fails["products"] = PeerUnavailable(Peer.RETRIEVER)
+
+    found, answered = await detect_on_shelf(
+        QUERY, ShelfQuestion("default", plan("p1", "p2")), shelf.deps
+    )
+
+    assert found.detections[0].product_id == "p1"
+    assert answered.comparison is not None
+    assert answered.missing == ()
+    (lost,) = answered.degradations
+    assert lost.cause is DegradationCause.RETRIEVER_UNAVAILABLE
+
+
+async def test_a_photo_that_is_none_is_rejected_before_the_plan_is_read(shelf: Shop) -> None:
+    query = DetectionQuery("default", Signal(ALONE, SignalKind.NOTHING))
+
+    with pytest.raises(RequestInvalid, match="photo"):
+        await detect_on_shelf(query, ShelfQuestion("default", plan("p1")), shelf.deps)
+
+    assert shelf.retriever.asked == []
