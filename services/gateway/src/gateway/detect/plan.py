@@ -48,12 +48,9 @@ class ShelfBox:
 
     def common(self, other: "ShelfBox") -> float:
         """Return the area that it has in common with another one."""
-        return ShelfBox(
-            max(self.left, other.left),
-            max(self.top, other.top),
-            min(self.right, other.right),
-            min(self.bottom, other.bottom),
-        ).area
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        return max(width, 0.0) * max(height, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
