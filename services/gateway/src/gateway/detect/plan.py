@@ -173,7 +173,8 @@ def _repeated_places(plan: ShelfPlan) -> Iterator[FieldViolation]:
         path, place = f"plan.products[{index}]", each.place
         if isinstance(place, ShelfBox):
             for former, other in boxes:
-                if place.common(other) > MOST_OVERLAP * min(place.area, other.area):
+                common = place.common(other)
+                if common and common > MOST_OVERLAP * min(place.area, other.area):
                     problem = f"overlaps more than half of plan.products[{former}].box"
                     yield FieldViolation(f"{path}.box", problem)
             boxes.append((index, place))
