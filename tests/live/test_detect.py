@@ -18,7 +18,7 @@ from sightline_client import InvalidRequest, SightlineClient
 from tests.engines import ROOT
 
 PAGE = (ROOT / "docs" / "integrate" / "detect.md").read_text("utf-8")
-SHELF = (3, 3, 3, 10, 20, 20)
+SHELF = (5, 5, 60, 60, 60, 71)
 """Places of the wines on the shelf, from the left."""
 ADDRESS = "http://127.0.0.1:8609"
 
