@@ -22,7 +22,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test every long check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench bench-full fuzz mutants chaos advisories sbom digests cluster cluster-tools cluster-check trends format clean workflows wheels npm go version demo-kind monitoring capacity mixed
+.PHONY: help demo demo-shelf demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test every long check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench bench-full fuzz mutants chaos advisories sbom digests cluster cluster-tools cluster-check trends format clean workflows wheels npm go version demo-kind monitoring capacity mixed
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -44,6 +44,9 @@ demo-privacy: setup ## Let a shopper shop, ask for a copy of their data, be eras
 
 demo-scenes: setup ## Request every built-in scene on the wines; write one page with photos (TARGET=HOST:PORT uses a running suite)
 	$(BIN)/python -m examples.wines.scenes $(if $(TARGET),--target $(TARGET))
+
+demo-shelf: setup ## Count the wines on a made shelf, compare it with a plan and find the wrong bottle; write one page with the photo
+	$(BIN)/python -m examples.wines.shelf
 
 pictures: setup tools ## Take the pictures of README and docs with a browser, a suite with the wines and a Prometheus (ONLY=answers takes some of them)
 	$(BIN)/python -m examples.wines.pictures $(ONLY)

@@ -34,6 +34,7 @@ PAGES = {
     "new_pods": NEW_PODS,
     "objectives": ROOT / "docs" / "research" / "objectives.md",
     "private_counts": PRIVATE_COUNTS,
+    "shelf_plans": ROOT / "docs" / "research" / "shelf-plans.md",
     "sizes": PERFORMANCE,
     "suggest": SUGGEST,
     "deliveries": ROOT / "docs" / "research" / "deliveries.md",

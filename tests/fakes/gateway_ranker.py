@@ -11,6 +11,7 @@ from gateway.model.errors import AnswerMissing
 from gateway.model.peers import (
     NO_RECOMMENDERS,
     AnswerRange,
+    CountedSales,
     NominationBasis,
     Ranked,
     RankerCandidates,
@@ -228,6 +229,13 @@ class FakeRanker:
     async def searches(self, catalog_id: str) -> Sequence[str]:
         await self._called("searches", catalog_id)
         return self.searched
+
+    sold: CountedSales = field(default_factory=lambda: CountedSales(0, 0, {}))
+    """Units sold by day."""
+
+    async def sales(self, catalog_id: str, product_ids: Sequence[str], days: int) -> CountedSales:
+        await self._called("sales", days)
+        return self.sold
 
     async def control_counts(
         self, catalog_id: str, day: int, names: Sequence[str]

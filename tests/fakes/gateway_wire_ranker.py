@@ -26,6 +26,9 @@ from sightline.ranker.v1 import (
 from tests.fakes import collapsing
 from tests.fakes.gateway_script import Script
 
+SALES_DAY = 20_000
+"""Day, since 1970, on which the fake counts sales."""
+
 
 class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
     """Fake ranking service: ranks by similarity; candidates are p5 and p1 for shoppers, p4 and p2
@@ -313,6 +316,19 @@ class Events(event_service_pb2_grpc.EventServiceServicer):
                 for text, count in counts
             ],
             least_shoppers=20,
+        )
+
+    async def CountSales(self, request, context):
+        """Two units of each product were sold on each of the last 56 days."""
+        await self.script.take("CountSales", request, context)
+        days = range(SALES_DAY - 56, SALES_DAY)
+        return event_service_pb2.CountSalesResponse(
+            first_day=days[0],
+            last_day=days[-1],
+            products=[
+                event_service_pb2.ProductSales(first_day=days[0], days=days, units=[2] * 56)
+                for _ in request.product_ids
+            ],
         )
 
     async def AppendEvents(self, request, context):

@@ -174,6 +174,7 @@ class Products(product_service_pb2_grpc.ProductServiceServicer):
         answer = self._answer(kind, ids, request.view)
         held = self.products
         answer.titles.extend(f"Title {i}" if i in held else "" for i in request.title_product_ids)
+        answer.missing_product_ids.extend(i for i in request.product_ids if i not in held)
         return answer
 
     async def ListProducts(self, request, context):

@@ -195,6 +195,14 @@ from sightline_client.values.requests import RecommendOptions as RecommendOption
 from sightline_client.values.requests import SearchOptions as SearchOptions
 from sightline_client.values.requests import Shelf as Shelf
 from sightline_client.values.requests import ShelvesOptions as ShelvesOptions
+from sightline_client.values.shelf_plans import PlanComparison as PlanComparison
+from sightline_client.values.shelf_plans import PlanCount as PlanCount
+from sightline_client.values.shelf_plans import PlanFinding as PlanFinding
+from sightline_client.values.shelf_plans import PlanFindingKind as PlanFindingKind
+from sightline_client.values.shelf_plans import PlannedProduct as PlannedProduct
+from sightline_client.values.shelf_plans import StockLack as StockLack
+from sightline_client.values.shelf_plans import StockOptions as StockOptions
+from sightline_client.values.shelf_plans import StockSuggestion as StockSuggestion
 from sightline_client.values.signals import Box as Box
 from sightline_client.values.signals import LabelLine as LabelLine
 from sightline_client.values.signals import PhotoPoint as PhotoPoint

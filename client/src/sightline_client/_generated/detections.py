@@ -3,10 +3,13 @@
 Made from api/detections.py by generate_sync.py: change that one and run it.
 """
 
+from collections.abc import Iterable
+
 from sightline_client._generated.base import SyncConnected
 from sightline_client.values.detections import Detections
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Photo
+from sightline_client.values.shelf_plans import PlannedProduct, StockOptions
 
 
 class SyncDetectionCalls(SyncConnected):
@@ -20,6 +23,8 @@ class SyncDetectionCalls(SyncConnected):
         market: str = "",
         min_probability: float = 0.5,
         max_detections: int = 0,
+        plan: Iterable[PlannedProduct] = (),
+        stock: StockOptions | None = None,
         timeout: float | None = None,
     ) -> Detections:
         """Find the products in a photo: where each stands, which it is, and how many there are.
@@ -30,6 +35,9 @@ class SyncDetectionCalls(SyncConnected):
             market: Id of the market whose products may be found; "" = no market.
             min_probability: Probability that a detection needs for a product, 0 to 1.
             max_detections: Maximum number of detections, 1 to 300; 0 = 100.
+            plan: The shelf as it should be, to compare the photo with; () = nothing is compared.
+            stock: What quantities to reorder are calculated for; None = none are suggested. Needs
+                the role ``read``.
             timeout: Timeout in seconds; None = the client's own.
         """
         return self._loop.run(
@@ -39,6 +47,8 @@ class SyncDetectionCalls(SyncConnected):
                 market=market,
                 min_probability=min_probability,
                 max_detections=max_detections,
+                plan=plan,
+                stock=stock,
                 timeout=timeout,
             )
         )

@@ -1,11 +1,14 @@
 """Products in photos that show several."""
 
+from collections.abc import Iterable
+
 from sightline.gateway.v1 import detection_service_pb2 as pb
 from sightline_client.api.base import Connected
-from sightline_client.convert import from_wire, to_wire
+from sightline_client.convert import from_wire, shelf_plans, to_wire
 from sightline_client.values.detections import Detections
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Photo, Uri, load
+from sightline_client.values.shelf_plans import PlannedProduct, StockOptions
 
 
 class DetectionCalls(Connected):
@@ -19,6 +22,8 @@ class DetectionCalls(Connected):
         market: str = "",
         min_probability: float = 0.5,
         max_detections: int = 0,
+        plan: Iterable[PlannedProduct] = (),
+        stock: StockOptions | None = None,
         timeout: float | None = None,
     ) -> Detections:
         """Find the products in a photo: where each stands, which it is, and how many there are.
@@ -29,6 +34,9 @@ class DetectionCalls(Connected):
             market: Id of the market whose products may be found; "" = no market.
             min_probability: Probability that a detection needs for a product, 0 to 1.
             max_detections: Maximum number of detections, 1 to 300; 0 = 100.
+            plan: The shelf as it should be, to compare the photo with; () = nothing is compared.
+            stock: What quantities to reorder are calculated for; None = none are suggested. Needs
+                the role ``read``.
             timeout: Timeout in seconds; None = the client's own.
         """
         photo = await load(image)
@@ -45,5 +53,9 @@ class DetectionCalls(Connected):
                 request.image_uri = photo
             else:
                 request.image = photo
+        if planned := tuple(plan):
+            request.plan.CopyFrom(shelf_plans.plan(planned))
+        if stock is not None:
+            request.stock.CopyFrom(shelf_plans.stock(stock))
         method = self.calls.detection.DetectProducts
         return from_wire.detections(await self._call(method, request, timeout))

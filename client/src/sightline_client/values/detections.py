@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sightline_client.values.answers import Degradation, SpaceVersion, StageTiming
 from sightline_client.values.products import Product
+from sightline_client.values.shelf_plans import PlanComparison, StockSuggestion
 from sightline_client.values.signals import Box
 
 
@@ -56,11 +57,15 @@ class Detections:
     unknown_count: int
     """Number of detections without a product."""
     products: tuple[Product, ...]
-    """The products of ``counts``, in their order."""
+    """The products of ``counts``, in their order, then those of the plan that were not found."""
     space: SpaceVersion | None
     """Space in which the detections were searched; `None` if nothing was found."""
     degradations: tuple[Degradation, ...]
     stage_timings: tuple[StageTiming, ...]
     truncated: bool
     """True if the photo shows more products than were asked for."""
+    plan_comparison: PlanComparison | None
+    """Comparison with the request's plan; None without one."""
+    stock_suggestions: tuple[StockSuggestion, ...]
+    """Quantities to reorder, if requested, in the order of the plan, then of ``counts``."""
     request_id: str

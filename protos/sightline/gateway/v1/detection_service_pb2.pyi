@@ -13,6 +13,7 @@ import sightline.common.v1.filter_pb2
 import sightline.common.v1.photo_pb2
 import sightline.common.v1.product_pb2
 import sightline.common.v1.vector_pb2
+import sightline.gateway.v1.shelf_pb2
 import sys
 import typing
 
@@ -37,6 +38,8 @@ class DetectProductsRequest(google.protobuf.message.Message):
     MIN_PROBABILITY_FIELD_NUMBER: builtins.int
     MAX_DETECTIONS_FIELD_NUMBER: builtins.int
     PRIORITY_FIELD_NUMBER: builtins.int
+    PLAN_FIELD_NUMBER: builtins.int
+    STOCK_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -59,6 +62,19 @@ class DetectProductsRequest(google.protobuf.message.Message):
         similar product that passes. If unset, all pass.
         """
 
+    @property
+    def plan(self) -> sightline.gateway.v1.shelf_pb2.ShelfPlan:
+        """The shelf as it should be, to compare the photo with. If unset, nothing is compared. Errors: PLAN_INVALID (with the
+        field), for example a product that is not in the catalog or does not pass `filter`, the same place twice, or more
+        facings than `max_detections`.
+        """
+
+    @property
+    def stock(self) -> sightline.gateway.v1.shelf_pb2.StockRequest:
+        """Quantities to reorder for the products that were found or planned. If unset, none are suggested. Requires the role
+        `read`, because the answer has numbers of units sold; otherwise ROLE_MISSING.
+        """
+
     def __init__(
         self,
         *,
@@ -70,9 +86,11 @@ class DetectProductsRequest(google.protobuf.message.Message):
         min_probability: builtins.float | None = ...,
         max_detections: builtins.int = ...,
         priority: sightline.common.v1.vector_pb2.Priority.ValueType = ...,
+        plan: sightline.gateway.v1.shelf_pb2.ShelfPlan | None = ...,
+        stock: sightline.gateway.v1.shelf_pb2.StockRequest | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_min_probability", b"_min_probability", "filter", b"filter", "image", b"image", "image_uri", b"image_uri", "min_probability", b"min_probability", "photo", b"photo"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_min_probability", b"_min_probability", "catalog_id", b"catalog_id", "filter", b"filter", "image", b"image", "image_uri", b"image_uri", "max_detections", b"max_detections", "min_probability", b"min_probability", "photo", b"photo", "priority", b"priority", "request_id", b"request_id"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_min_probability", b"_min_probability", "filter", b"filter", "image", b"image", "image_uri", b"image_uri", "min_probability", b"min_probability", "photo", b"photo", "plan", b"plan", "stock", b"stock"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_min_probability", b"_min_probability", "catalog_id", b"catalog_id", "filter", b"filter", "image", b"image", "image_uri", b"image_uri", "max_detections", b"max_detections", "min_probability", b"min_probability", "photo", b"photo", "plan", b"plan", "priority", b"priority", "request_id", b"request_id", "stock", b"stock"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_min_probability", b"_min_probability"]) -> typing.Literal["min_probability"] | None: ...
     @typing.overload
@@ -95,6 +113,8 @@ class DetectProductsResponse(google.protobuf.message.Message):
     STAGE_TIMINGS_FIELD_NUMBER: builtins.int
     TRUNCATED_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    PLAN_COMPARISON_FIELD_NUMBER: builtins.int
+    STOCK_SUGGESTIONS_FIELD_NUMBER: builtins.int
     unknown_count: builtins.int
     """Number of detections without a product."""
     truncated: builtins.bool
@@ -111,7 +131,7 @@ class DetectProductsResponse(google.protobuf.message.Message):
 
     @property
     def products(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.product_pb2.Product]:
-        """The products of `counts`, as currently stored, in their order."""
+        """The products of `counts`, as currently stored, in their order; then those of the plan that were not found."""
 
     @property
     def space(self) -> sightline.common.v1.answer_pb2.SpaceVersion:
@@ -125,6 +145,16 @@ class DetectProductsResponse(google.protobuf.message.Message):
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
         """Durations of the stages: "embed", "retrieve" and "hydrate"."""
 
+    @property
+    def plan_comparison(self) -> sightline.gateway.v1.shelf_pb2.PlanComparison:
+        """Comparison with the request's `plan`. Unset without one."""
+
+    @property
+    def stock_suggestions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.gateway.v1.shelf_pb2.StockSuggestion]:
+        """With the request's `stock`: a suggestion for each product that was planned or found, in the order of the plan, then
+        of `counts`.
+        """
+
     def __init__(
         self,
         *,
@@ -137,9 +167,11 @@ class DetectProductsResponse(google.protobuf.message.Message):
         stage_timings: collections.abc.Iterable[sightline.common.v1.answer_pb2.StageTiming] | None = ...,
         truncated: builtins.bool = ...,
         request_id: builtins.str = ...,
+        plan_comparison: sightline.gateway.v1.shelf_pb2.PlanComparison | None = ...,
+        stock_suggestions: collections.abc.Iterable[sightline.gateway.v1.shelf_pb2.StockSuggestion] | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["space", b"space"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["counts", b"counts", "degradations", b"degradations", "detections", b"detections", "products", b"products", "request_id", b"request_id", "space", b"space", "stage_timings", b"stage_timings", "truncated", b"truncated", "unknown_count", b"unknown_count"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["plan_comparison", b"plan_comparison", "space", b"space"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["counts", b"counts", "degradations", b"degradations", "detections", b"detections", "plan_comparison", b"plan_comparison", "products", b"products", "request_id", b"request_id", "space", b"space", "stage_timings", b"stage_timings", "stock_suggestions", b"stock_suggestions", "truncated", b"truncated", "unknown_count", b"unknown_count"]) -> None: ...
 
 Global___DetectProductsResponse: typing_extensions.TypeAlias = DetectProductsResponse
 

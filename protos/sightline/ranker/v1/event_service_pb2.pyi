@@ -23,6 +23,100 @@ else:
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
+class CountSalesRequest(google.protobuf.message.Message):
+    """Request for the units of products that were sold."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    DAYS_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs. If empty, the service generates one."""
+    days: builtins.int
+    """Number of last whole days (UTC), before today, 1 to 366."""
+    @property
+    def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Products, 1 to 1,000."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        days: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "days", b"days", "product_ids", b"product_ids", "request_id", b"request_id"]) -> None: ...
+
+Global___CountSalesRequest: typing_extensions.TypeAlias = CountSalesRequest
+
+@typing.final
+class CountSalesResponse(google.protobuf.message.Message):
+    """Units of products that were sold."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FIRST_DAY_FIELD_NUMBER: builtins.int
+    LAST_DAY_FIELD_NUMBER: builtins.int
+    PRODUCTS_FIELD_NUMBER: builtins.int
+    first_day: builtins.int
+    """First of the requested days on which the catalog has events of interest, in days since 1970 (UTC). 0 if there is
+    none.
+    """
+    last_day: builtins.int
+    """Last of the requested days on which the catalog has events of interest. 0 if there is none."""
+    @property
+    def products(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ProductSales]:
+        """One entry for each requested product, in their order."""
+
+    def __init__(
+        self,
+        *,
+        first_day: builtins.int = ...,
+        last_day: builtins.int = ...,
+        products: collections.abc.Iterable[Global___ProductSales] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["first_day", b"first_day", "last_day", b"last_day", "products", b"products"]) -> None: ...
+
+Global___CountSalesResponse: typing_extensions.TypeAlias = CountSalesResponse
+
+@typing.final
+class ProductSales(google.protobuf.message.Message):
+    """Units of a product that were sold."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FIRST_DAY_FIELD_NUMBER: builtins.int
+    DAYS_FIELD_NUMBER: builtins.int
+    UNITS_FIELD_NUMBER: builtins.int
+    first_day: builtins.int
+    """First day on which the product has events of interest, in days since 1970 (UTC), also before those requested. 0 if
+    there is none.
+    """
+    @property
+    def days(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """The requested days with sales, in days since 1970 (UTC), ascending."""
+
+    @property
+    def units(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Units sold on each of `days`."""
+
+    def __init__(
+        self,
+        *,
+        first_day: builtins.int = ...,
+        days: collections.abc.Iterable[builtins.int] | None = ...,
+        units: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["days", b"days", "first_day", b"first_day", "units", b"units"]) -> None: ...
+
+Global___ProductSales: typing_extensions.TypeAlias = ProductSales
+
+@typing.final
 class ListSearchesRequest(google.protobuf.message.Message):
     """Request for the texts that most shoppers searched for."""
 

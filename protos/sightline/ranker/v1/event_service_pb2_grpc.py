@@ -66,6 +66,11 @@ class EventServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.ListSearchesRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.ListSearchesResponse.FromString,
                 _registered_method=True)
+        self.CountSales = channel.unary_unary(
+                '/sightline.ranker.v1.EventService/CountSales',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.CountSalesRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.CountSalesResponse.FromString,
+                _registered_method=True)
 
 
 class EventServiceServicer(object):
@@ -120,6 +125,14 @@ class EventServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CountSales(self, request, context):
+        """Returns the units of products that were sold on each of the last days, as counted for the recommender
+        "best_sellers": without robots and shoppers who refuse PURPOSE_TRAIN, at most 10 units for each shopper and day.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EventServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -152,6 +165,11 @@ def add_EventServiceServicer_to_server(servicer, server):
                     servicer.ListSearches,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.ListSearchesRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.ListSearchesResponse.SerializeToString,
+            ),
+            'CountSales': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountSales,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.CountSalesRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.CountSalesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -317,6 +335,33 @@ class EventService(object):
             '/sightline.ranker.v1.EventService/ListSearches',
             sightline_dot_ranker_dot_v1_dot_event__service__pb2.ListSearchesRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_event__service__pb2.ListSearchesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountSales(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.ranker.v1.EventService/CountSales',
+            sightline_dot_ranker_dot_v1_dot_event__service__pb2.CountSalesRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_event__service__pb2.CountSalesResponse.FromString,
             options,
             channel_credentials,
             insecure,

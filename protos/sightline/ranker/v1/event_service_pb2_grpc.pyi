@@ -122,7 +122,23 @@ _EventServiceListSearchesType = typing_extensions.TypeVar(
     ],
 )
 
-class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServiceGetEventsType, _EventServiceMergeShopperType, _EventServicePurgeEventsType, _EventServiceExportEventsType, _EventServiceListSearchesType]):
+_EventServiceCountSalesType = typing_extensions.TypeVar(
+    '_EventServiceCountSalesType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.CountSalesRequest,
+        sightline.ranker.v1.event_service_pb2.CountSalesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.CountSalesRequest,
+        sightline.ranker.v1.event_service_pb2.CountSalesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.CountSalesRequest,
+        sightline.ranker.v1.event_service_pb2.CountSalesResponse,
+    ],
+)
+
+class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServiceGetEventsType, _EventServiceMergeShopperType, _EventServicePurgeEventsType, _EventServiceExportEventsType, _EventServiceListSearchesType, _EventServiceCountSalesType]):
     """Events of shoppers. An acknowledged event survives the loss of any process and is used in the next request."""
 
     @typing.overload
@@ -151,6 +167,10 @@ class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServi
             sightline.ranker.v1.event_service_pb2.ListSearchesRequest,
             sightline.ranker.v1.event_service_pb2.ListSearchesResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.event_service_pb2.CountSalesRequest,
+            sightline.ranker.v1.event_service_pb2.CountSalesResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -178,6 +198,10 @@ class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServi
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.event_service_pb2.ListSearchesRequest,
             sightline.ranker.v1.event_service_pb2.ListSearchesResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.event_service_pb2.CountSalesRequest,
+            sightline.ranker.v1.event_service_pb2.CountSalesResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -209,6 +233,11 @@ class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServi
     RANKER_STORED_QUERIES is not `plain`.
     """
 
+    CountSales: _EventServiceCountSalesType
+    """Returns the units of products that were sold on each of the last days, as counted for the recommender
+    "best_sellers": without robots and shoppers who refuse PURPOSE_TRAIN, at most 10 units for each shopper and day.
+    """
+
 EventServiceAsyncStub: typing_extensions.TypeAlias = EventServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.event_service_pb2.AppendEventsRequest,
@@ -233,6 +262,10 @@ EventServiceAsyncStub: typing_extensions.TypeAlias = EventServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.event_service_pb2.ListSearchesRequest,
         sightline.ranker.v1.event_service_pb2.ListSearchesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.CountSalesRequest,
+        sightline.ranker.v1.event_service_pb2.CountSalesResponse,
     ],
 ]
 
@@ -295,6 +328,16 @@ class EventServiceServicer(metaclass=abc.ABCMeta):
         """Returns the texts that most shoppers searched for, by SEARCH events of shoppers who consent to PURPOSE_TRAIN. Texts
         of fewer shoppers than RANKER_LEAST_SHOPPERS are never returned. Counted again every ten minutes. Empty if
         RANKER_STORED_QUERIES is not `plain`.
+        """
+
+    @abc.abstractmethod
+    def CountSales(
+        self,
+        request: sightline.ranker.v1.event_service_pb2.CountSalesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.event_service_pb2.CountSalesResponse, collections.abc.Awaitable[sightline.ranker.v1.event_service_pb2.CountSalesResponse]]:
+        """Returns the units of products that were sold on each of the last days, as counted for the recommender
+        "best_sellers": without robots and shoppers who refuse PURPOSE_TRAIN, at most 10 units for each shopper and day.
         """
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

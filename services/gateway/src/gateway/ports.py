@@ -226,6 +226,11 @@ class RankerPort(Protocol):
     async def searches(self, catalog_id: str) -> Sequence[str]:
         """Return the texts that most shoppers searched for, most shoppers first."""
 
+    async def sales(
+        self, catalog_id: str, product_ids: Sequence[str], days: int
+    ) -> peers.CountedSales:
+        """Return the units of up to 1,000 products that were sold on each of the last days."""
+
     async def control_counts(
         self, catalog_id: str, day: int, names: Sequence[str]
     ) -> Mapping[str, int]:

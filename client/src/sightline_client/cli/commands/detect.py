@@ -9,7 +9,9 @@ from rich.text import Text
 from sightline_client.cli.base import options, query, running
 from sightline_client.cli.base.suite import LONG, Suite
 from sightline_client.cli.language import _
-from sightline_client.cli.show import detected, tables
+from sightline_client.cli.show import detected, shelf_page, tables
+from sightline_client.files import shelf_plans
+from sightline_client.values.shelf_plans import StockOptions
 
 
 def detect(
@@ -43,9 +45,46 @@ def detect(
             "--html", dir_okay=False, metavar="FILE", help="Write a page with the photo and boxes."
         ),
     ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            "--plan",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            metavar="FILE",
+            help="Compare with this plan of the shelf: CSV with product_id, facings, row and"
+            " position, or JSON.",
+        ),
+    ] = None,
+    reorder: Annotated[
+        bool, typer.Option("--reorder", help="Say how much to reorder, by sales of 8 weeks.")
+    ] = False,
+    lead_time: Annotated[
+        float,
+        typer.Option(
+            "--lead-time",
+            min=0.01,
+            max=365,
+            metavar="DAYS",
+            help="With --reorder: days until a reorder stands on the shelf.",
+        ),
+    ] = 7.0,
+    service_level: Annotated[
+        float,
+        typer.Option(
+            "--service-level",
+            min=0.5,
+            max=0.999,
+            metavar="P",
+            help="With --reorder: probability that the stock lasts until then.",
+        ),
+    ] = 0.95,
     suite: Suite = LONG,
 ) -> None:
     """Find and count the products in a photo, such as one of a shelf.
+
+    With --plan, say what is missing, too many, misplaced or out of order.
 
     [bold]Examples[/bold]
 
@@ -54,8 +93,11 @@ def detect(
       sightline detect shelf.jpg --filter 'category = "Wine > Red"' --html shelf.html
 
       sightline detect shelf.jpg --json | jq '.counts'
+
+      sightline detect shelf.jpg --plan plan.csv --reorder --html shelf.html
     """
     (content,) = query.photos([photo])
+    stock = StockOptions(lead_time, service_level) if reorder else None
     condition = options.condition(filter, currency)
     found = suite.answer(
         lambda client: client.detect_products(
@@ -64,11 +106,17 @@ def detect(
             market=market,
             min_probability=min_probability,
             max_detections=top,
+            plan=() if plan is None else shelf_plans.read(plan),
+            stock=stock,
             timeout=suite.timeout,
         ),
         detected.table,
     )
     if html is not None:
-        detected.write(html, photo.name, content, found)
+        if found.plan_comparison is None:
+            detected.write(html, photo.name, content, found)
+        else:
+            titles = detected.titles_of(found.products)
+            shelf_page.write(html, content, found.plan_comparison, found.stock_suggestions, titles)
         if not suite.json:
             running.say(Text(_("Written: {html}", html=tables.plain(str(html)))))

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _
-from sightline_client.cli.show import page, tables
+from sightline_client.cli.show import page, shelf_plan, tables
 from sightline_client.cli.show.tables import grid, plain
 from sightline_client.values.detections import Detections
 from sightline_client.values.products import Product
@@ -31,13 +31,16 @@ class ShownBox:
 
 def table(value: Detections) -> RenderableType:
     """Show the products with their numbers, then what could not be named."""
-    titles = _titles(value.products)
+    titles = titles_of(value.products)
     rows = [
         (each.product_id, titles.get(each.product_id, ""), str(each.count)) for each in value.counts
     ]
     parts: list[RenderableType] = []
     if rows:
         parts.append(grid((_("product"), _("title"), _("count")), rows))
+    if value.plan_comparison is not None:
+        parts += shelf_plan.comparison(value.plan_comparison, titles)
+    parts += shelf_plan.suggestions(value.stock_suggestions, titles)
     parts += [Text(line) for line in summary(value)]
     return Group(*parts)
 
@@ -69,7 +72,7 @@ def write(path: Path, title: str, photo: bytes, value: Detections) -> None:
         photo=page.data_uri(photo, PAGE_HEIGHT),
         boxes=boxes(value),
         counts=[
-            (each.product_id, _titles(value.products).get(each.product_id, ""), each.count)
+            (each.product_id, titles_of(value.products).get(each.product_id, ""), each.count)
             for each in value.counts
         ],
     )
@@ -79,7 +82,7 @@ def write(path: Path, title: str, photo: bytes, value: Detections) -> None:
 
 def boxes(value: Detections) -> list[ShownBox]:
     """Return the detections as a page draws them."""
-    titles = _titles(value.products)
+    titles = titles_of(value.products)
     return [
         ShownBox(
             100 * each.box.left,
@@ -98,5 +101,6 @@ def _label(name: str, probability: float) -> str:
     return f"{shown} ({probability:.0%})"
 
 
-def _titles(products: tuple[Product, ...]) -> Mapping[str, str]:
+def titles_of(products: tuple[Product, ...]) -> Mapping[str, str]:
+    """Return the products' titles by id."""
     return {each.product_id: each.title for each in products}

@@ -21,7 +21,9 @@ from gateway.model.experiment import ExperimentFile, RunningExperiment
 from gateway.model.peers import (
     NO_RECOMMENDERS,
     AnswerRange,
+    CountedSales,
     NominationBasis,
+    ProductSales,
     Ranked,
     RankerCandidates,
     RankRequest,
@@ -251,6 +253,21 @@ class RankerClient(RankerPort, ExperimentKeeper):
         """Return the texts that most shoppers searched for, with their numbers of shoppers."""
         request = events_pb.ListSearchesRequest(catalog_id=catalog_id, limit=limit)
         return await self._caller.call(self._events.ListSearches, request)
+
+    async def sales(self, catalog_id: str, product_ids: Sequence[str], days: int) -> CountedSales:
+        request = events_pb.CountSalesRequest(
+            catalog_id=catalog_id, product_ids=product_ids, days=days
+        )
+        answer = await self._caller.call(self._events.CountSales, request)
+        if len(answer.products) != len(product_ids):
+            raise Internal("the ranker's sales differ in length", reason="INTERNAL")
+        found = (
+            ProductSales(each.first_day, dict(zip(each.days, each.units, strict=True)))
+            for each in answer.products
+        )
+        return CountedSales(
+            answer.first_day, answer.last_day, dict(zip(product_ids, found, strict=True))
+        )
 
     async def control_counts(
         self, catalog_id: str, day: int, names: Sequence[str]

@@ -5,6 +5,7 @@ ServiceError
 │   ├── AttributionInvalid  ATTRIBUTION_TOKEN_INVALID
 │   ├── FilterInvalid       FILTER_INVALID
 │   ├── ImageRefused        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, IMAGES_TOO_LARGE, URI_FORBIDDEN, …
+│   ├── PlanInvalid         PLAN_INVALID
 │   ├── RequestTooExpensive REQUEST_TOO_EXPENSIVE
 │   └── SceneInvalid        SCENE_INVALID
 ├── NotFound
@@ -69,6 +70,10 @@ class AttributionInvalid(FieldsInvalid, reason="ATTRIBUTION_TOKEN_INVALID"):
 
 class SceneInvalid(FieldsInvalid, reason="SCENE_INVALID"):
     """An invalid scene file; fields are its entries, below `toml`."""
+
+
+class PlanInvalid(FieldsInvalid, reason="PLAN_INVALID"):
+    """A plan of a shelf that no shelf can have, or with products that can't be found."""
 
 
 class ImageUnreadable(FailedPrecondition, reason="URI_UNREADABLE"):

@@ -441,3 +441,23 @@ class Reasoned:
 
     reasons: Sequence[tuple[Reason, ...]]
     contributions: Mapping[str, Sequence[Contributions]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ProductSales:
+    """Units of a product that were sold. Days are numbered since 1970 (UTC)."""
+
+    first_day: int = 0
+    """First day with any event of interest; 0: none."""
+    units: Mapping[int, int] = field(default_factory=dict)
+    """By day, of the requested ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountedSales:
+    """Units of products that were sold on the last days."""
+
+    first_day: int
+    """First of the requested days on which the catalog has events; 0: none."""
+    last_day: int
+    products: Mapping[str, ProductSales]

@@ -3,7 +3,7 @@
 from typing import cast
 
 from gateway.clients import messages
-from gateway.detect.detect import detect_products
+from gateway.detect.shelf import detect_on_shelf
 from gateway.model.detections import (
     MIN_PROBABILITY,
     Detection,
@@ -13,6 +13,7 @@ from gateway.model.detections import (
 from gateway.model.filters import carried
 from gateway.model.query import ALONE, Signal, SignalKind
 from gateway.servicer.requests import admit
+from gateway.servicer.shelf_plans import add_report, question_of
 from gateway.state.run import RequestDependencies
 from servicekit import tracing
 from servicekit.requests import take_request_id
@@ -33,9 +34,12 @@ class DetectionServicer(detection_service_pb2_grpc.DetectionServiceServicer):
     ) -> pb.DetectProductsResponse:
         """Find the products in a photo."""
         catalog_id = admit(request, self._deps.catalogs)
-        found = await detect_products(_query(request, catalog_id), self._deps)
+        question = question_of(request, catalog_id)
+        found, report = await detect_on_shelf(_query(request, catalog_id), question, self._deps)
         tracing.note("sightline.detections", len(found.detections))
-        return answer(found, take_request_id(request.request_id))
+        response = answer(found, take_request_id(request.request_id))
+        add_report(report, response)
+        return response
 
 
 def _query(request: pb.DetectProductsRequest, catalog_id: str) -> DetectionQuery:

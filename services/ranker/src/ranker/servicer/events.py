@@ -9,14 +9,16 @@ from google.rpc import status_pb2
 from google.type import money_pb2
 
 from ranker.domain.errors import EventInvalid, EventTimeInvalid
-from ranker.domain.events import Event, EventType, Identity, StoredEvent
+from ranker.domain.events import DAY_MICROS, Event, EventType, Identity, StoredEvent
 from ranker.domain.features import Money
 from ranker.domain.pseudonyms import Pseudonyms
+from ranker.domain.sales import MOST_DAYS, MOST_PRODUCTS
 from ranker.domain.searches import MOST_LISTED
 from ranker.domain.selection import Selection, request_key
 from ranker.events import export, purge
 from ranker.events.intake import PLAIN, StoredTexts, append
 from ranker.events.record.events import EventRecord
+from ranker.events.record.sales import SalesRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.shoppers import ShopperRecord
 from ranker.events.searches import FrequentSearches
@@ -55,6 +57,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
     selections: SelectionRecord
     jobs: Jobs
     searches: FrequentSearches
+    sales: SalesRecord
     impression_share: float = 1.0
     """Share of the answers whose impressions are stored, above 0, at most 1."""
     texts: StoredTexts = PLAIN
@@ -117,6 +120,27 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
             ],
             least_shoppers=self.searches.floor,
             count_time=timestamp(found.time_micros),
+        )
+
+    async def CountSales(
+        self, request: pb.CountSalesRequest, context: Context
+    ) -> pb.CountSalesResponse:
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        requests.check_range("product_ids", len(request.product_ids), 1, MOST_PRODUCTS)
+        requests.check_range("days", request.days, 1, MOST_DAYS)
+        for product_id in request.product_ids:
+            requests.check_product_id(product_id)
+        today = now_micros() // DAY_MICROS
+        found = await self.sales.sold(catalog_id, request.product_ids, today - request.days, today)
+        return pb.CountSalesResponse(
+            first_day=found.first_day,
+            last_day=found.last_day,
+            products=[
+                pb.ProductSales(
+                    first_day=each.first_day, days=each.units, units=each.units.values()
+                )
+                for each in found.products
+            ],
         )
 
     async def MergeShopper(

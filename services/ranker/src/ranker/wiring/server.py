@@ -27,6 +27,7 @@ from ranker.events.record.models import ModelRegistry
 from ranker.events.record.online import OnlineRecord
 from ranker.events.record.personal import PersonalRecord
 from ranker.events.record.private_counts import BudgetRecord
+from ranker.events.record.sales import SalesRecord
 from ranker.events.record.searches import SearchRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.shoppers import ShopperRecord, check_key, has_key
@@ -137,11 +138,12 @@ def bindings(
         readable=settings.stored_queries is StoredAs.PLAIN,
     )
     taking = (consented, shoppers, SelectionRecord(database, signals), jobs, searches)
+    taken = (SalesRecord(database), settings.impression_share, texts)
     replay = Replayer(ReplayAnswer(key, events, live, _loader(registry, store), signals))
     own = (PersonalRecord(database), ErasureRecord(database), consents)
     services = (
         ranking,
-        EventServicer(catalogs, key, events, *taking, settings.impression_share, texts),
+        EventServicer(catalogs, key, events, *taking, *taken),
         AnswerServicer(catalogs, key, answers, keep, replay, events),
         ModelServicer(
             *(catalogs, jobs, registry, store, OnlineRecord(database)),

@@ -1,0 +1,155 @@
+"""A made shelf of the wines, compared with its plan by the whole suite, and the commands of its
+pages."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from examples.wines.shelf import files
+from examples.wines.shelf.making import made
+from local_suite.suite import Suite
+from sightline_client import (
+    InvalidRequest,
+    PlanFindingKind,
+    PlannedProduct,
+    SightlineClient,
+    StockLack,
+    StockOptions,
+)
+from sightline_client.files.shelf_plans import read
+from tests.engines import ROOT
+from tests.waiting import SECONDS
+
+ADDRESS = "http://127.0.0.1:8609"
+GUIDE = ROOT / "docs/integrate/shelf-plans.md"
+TUTORIAL = ROOT / "docs/tutorials/check-a-shelf.md"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with the files of the made shelf."""
+    files.write(tmp_path)
+    return tmp_path
+
+
+async def test_each_difference_from_the_plan_is_found(
+    client: SightlineClient, folder: Path
+) -> None:
+    found = await client.detect_products(
+        (folder / "wrong.jpg").read_bytes(), plan=read(folder / "plan.csv"), timeout=60
+    )
+
+    compared = found.plan_comparison
+    assert compared is not None
+    assert compared.row_count == len(files.PLANNED)
+    by_kind = Counter((each.kind, each.product_id) for each in compared.findings)
+    kept = [(kind, item) for kind, item in by_kind if kind is not PlanFindingKind.PRESENT]
+    row, place = files.TAKEN
+    taken = files.PLANNED[row][place]
+    row, place = files.REPLACED
+    replaced = files.PLANNED[row][place]
+    moved = [item for kind, item in kept if kind is PlanFindingKind.OUT_OF_ORDER]
+    assert {*kept} == {
+        (PlanFindingKind.MISSING, taken),
+        (PlanFindingKind.MISSING, replaced),
+        (PlanFindingKind.SURPLUS, files.BY),
+        (PlanFindingKind.OUT_OF_ORDER, moved[0]),
+    }
+    assert moved[0] in files.PLANNED[files.SWAPPED_ROW]
+    assert compared.compliance == pytest.approx(14 / 18)
+    (gap,) = [
+        each.box
+        for each in compared.findings
+        if each.kind is PlanFindingKind.MISSING and each.product_id == taken
+    ]
+    assert gap is not None
+    assert 0.5 < (gap.left + gap.right) / 2 < 0.7  # the fourth of six places
+
+
+async def test_quantities_follow_from_purchases(
+    client: SightlineClient, gateway: str, folder: Path, suite: Suite
+) -> None:
+    typed("sightline events import sales.csv", folder, suite)
+    photo, plan = made(files.PLANNED), read(folder / "plan.csv")
+    new = files.PLANNED[-1][-1]
+    for _ in range(60):
+        found = await client.detect_products(photo, plan=plan, stock=StockOptions(), timeout=60)
+        by_product = {each.product_id: each for each in found.stock_suggestions}
+        if all(each.quantity is not None for item, each in by_product.items() if item != new):
+            break
+    assert by_product[new].lack in {StockLack.DAYS, StockLack.SALES}
+    seller = by_product[files.PLANNED[-1][2]]
+    assert seller.quantity is not None
+    assert seller.quantity_low is not None
+    assert seller.quantity_high is not None
+    assert seller.quantity_low <= seller.quantity <= seller.quantity_high
+    assert seller.on_shelf == 2
+    assert seller.text.startswith(f"{seller.quantity} = ")
+    sold = files.sales(datetime.now(UTC)).count(f",{seller.product_id},")
+    assert seller.sold_units == sold
+
+
+async def test_a_plan_with_an_unknown_product_is_rejected(client: SightlineClient) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await client.detect_products(
+            made([[files.BY]]), plan=[PlannedProduct(files.BY), PlannedProduct("no-such-wine")]
+        )
+
+    assert caught.value.reason == "PLAN_INVALID"
+    assert [each.field for each in caught.value.violations] == ["plan.products[1].product_id"]
+
+
+def test_the_commands_of_the_guide_are_typed(
+    suite: Suite, gateway: str, shop_is_open: None, folder: Path
+) -> None:
+    (folder / "wrong.jpg").rename(folder / "shelf.jpg")
+    commands = re.findall(r"^```sh\n(.*?)^```$", GUIDE.read_text("utf-8"), re.M | re.S)
+    detects, curl = commands
+    for line in detects.splitlines():
+        assert "14 of 18 planned facings are present" in typed(line, folder, suite)
+    assert (folder / "shelf.html").read_text("utf-8").count("<title>") > 18
+    answer = json.loads(typed(curl.replace(ADDRESS, suite.http), folder, suite))
+    assert answer["planComparison"]["counts"][0] == {
+        "productId": "100062",
+        "planned": 2,
+        "present": 2,
+    }
+
+
+def test_the_commands_of_the_tutorial_are_typed(
+    suite: Suite, gateway: str, shop_is_open: None, tmp_path: Path
+) -> None:
+    lines = re.findall(r"^\$ (.*)$", TUTORIAL.read_text("utf-8"), re.MULTILINE)
+    shown = [typed(line, tmp_path, suite) for line in lines]
+    assert "18 found" in shown[1]
+    assert "18 of 18 planned facings are present" in shown[2]
+    assert "out of order" in shown[3]
+    assert (tmp_path / "shelf/wrong.html").exists()
+    assert '"missing": 1' in shown[-1]
+
+
+def typed(command: str, folder: Path, suite: Suite) -> str:
+    """Run a command in a folder. Return what it prints."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=folder,
+        env=os.environ
+        | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "SIGHTLINE_TARGET": suite.addresses()["gateway"],
+            "COLUMNS": "200",
+        },
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=SECONDS,
+        check=True,
+    )
+    return done.stdout
