@@ -66,8 +66,9 @@ WRITES = (
     "CatalogService/UpdateProducts",
     "CatalogService/UpsertProducts",
     "UserEventService/WriteEvents",
+    "WatchService/SendFrames",
 )
-"""Regular writes of a shop, which are not logged."""
+"""Regular writes of a shop and its cameras, which are not logged."""
 
 
 class Counting(AuditServicer):
