@@ -1,5 +1,5 @@
-"""Counts the wines on a made shelf, compares it with a plan, finds the wrong bottle, and says how
-much to reorder. Prints each output, and writes one page.
+"""Counts the wines on a made shelf, compares it with a plan, finds the wrong bottle, watches one
+being taken, and says how much to reorder. Prints each output, and writes one page.
 """
 
 import sys
@@ -54,6 +54,13 @@ def _play(console: Console, shell: Shell, folder: Path) -> None:
         == {"KIND_PRESENT": 14, "KIND_SURPLUS": 1, "KIND_OUT_OF_ORDER": 2, "KIND_MISSING": 2},
         f"the differences are not those that were made: {outcomes}",
     )
+
+    note("A camera watches the place of one bottle, which is taken:")
+    shell("watch", "create", str(folder / "watch.json"))
+    shell("watch", "send", "shelf", str(folder / "frames"))
+    shell("watch", "alerts", "--watch", "shelf")
+    alerts = shell.facts("watch", "alerts", "--watch", "shelf")["alerts"]
+    _require([one["kind"] for one in alerts] == ["KIND_STARTED"], f"not one alert: {alerts}")
 
     note("From the purchases of eight weeks, how much to reorder:")
     shell("events", "import", str(folder / "sales.csv"))

@@ -1,20 +1,23 @@
 """Writes a made shelf into a folder: photos, its plan, and made sales of its wines.
 
 `python -m examples.wines.shelf.files FOLDER` writes as-planned.jpg; wrong.jpg, on which a bottle is
-taken, one is replaced and two products have changed places; plan.csv; and sales.csv, the purchases
-of the 8 weeks before today.
+taken, one is replaced and two products have changed places; plan.csv; sales.csv, the purchases of
+the 8 weeks before today; watch.json and bottle.jpg, a watch of the place of the bottle that is
+taken; and frames, a camera's photos before and after.
 """
 
 import csv
 import io
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from examples.wines.shelf.making import GAP_ON_SHELF, made
+from examples.wines.shelf.making import GAP_ON_SHELF, made, place
 
 PLANNED = (
     ("100062", "100062", "102079", "102079", "181199", "181199"),
@@ -27,18 +30,48 @@ TAKEN, REPLACED, BY = (0, 3), (1, 1), "175908"
 """Row and place of the bottle that is taken and of the one that is replaced, and by which wine."""
 SWAPPED_ROW = 2
 """Row whose first two products have changed places."""
+BEFORE, AFTER = 6, 6
+"""Frames with and without the bottle that is taken."""
 DAYS = 56
 SEED = 20261126
 
 
-def wrong() -> Sequence[Sequence[str]]:
+def wrong() -> list[list[str]]:
     """Return the rows of the shelf on which not all is as planned."""
-    rows = [list(row) for row in PLANNED]
-    rows[TAKEN[0]][TAKEN[1]] = GAP_ON_SHELF
+    rows = without_taken()
     rows[REPLACED[0]][REPLACED[1]] = BY
     row = rows[SWAPPED_ROW]
     row[:4] = [*row[2:4], *row[:2]]
     return rows
+
+
+def without_taken() -> list[list[str]]:
+    """Return the rows of the shelf when only the bottle is taken."""
+    rows = [list(row) for row in PLANNED]
+    rows[TAKEN[0]][TAKEN[1]] = GAP_ON_SHELF
+    return rows
+
+
+def watch() -> str:
+    """Return the watch as JSON: the bottle is gone for two seconds."""
+    target = {"image_file": "bottle.jpg", "min_similarity": 0.7}
+    gone = {"target": target, "direction": "DIRECTION_GONE", "region_ids": ["place"]}
+    rule = {"rule_id": "taken", "presence": gone, "hold": "2s", "cool_down": "0s"}
+    regions = [{"region_id": "place", "box": place(PLANNED, *TAKEN)}]
+    return json.dumps({"watch_id": "shelf", "regions": regions, "rules": [rule]}, indent=2)
+
+
+def _bottle(photo: bytes) -> bytes:
+    """Return the part of a photo that shows the bottle, as JPEG."""
+    box, file = place(PLANNED, *TAKEN), io.BytesIO()
+    with Image.open(io.BytesIO(photo)) as opened:
+        (width, height), sides = opened.size, ("left", "top", "right", "bottom")
+        pixels = [
+            round(box[side] * size)
+            for side, size in zip(sides, (width, height, width, height), strict=True)
+        ]
+        opened.crop((pixels[0], pixels[1], pixels[2], pixels[3])).save(file, "JPEG")
+    return file.getvalue()
 
 
 def plan() -> str:
@@ -88,6 +121,13 @@ def write(folder: Path) -> None:
     (folder / "wrong.jpg").write_bytes(made(wrong()))
     (folder / "plan.csv").write_text(plan(), encoding="utf-8")
     (folder / "sales.csv").write_text(sales(datetime.now(UTC)), encoding="utf-8")
+    (folder / "watch.json").write_text(watch(), encoding="utf-8")
+    (folder / "bottle.jpg").write_bytes(_bottle(made(PLANNED)))
+    frames = folder / "frames"
+    frames.mkdir(exist_ok=True)
+    for number in range(BEFORE + AFTER):
+        rows = PLANNED if number < BEFORE else without_taken()
+        (frames / f"{number:02}.jpg").write_bytes(made(rows, seed=number))
 
 
 if __name__ == "__main__":

@@ -49,6 +49,21 @@ def made(rows: Sequence[Sequence[str]], seed: int = 7) -> bytes:
     return file.getvalue()
 
 
+def place(rows: Sequence[Sequence[str]], row: int, position: int) -> dict[str, float]:
+    """Return the box of a bottle on the photo of such rows, in fractions of its sides."""
+    height = SHOULDER + NECK + BODY[1]
+    step = ABOVE + height + BOARD
+    width = 2 * MARGIN + max(map(len, rows)) * (BODY[0] + GAP)
+    left, bottom = MARGIN + position * (BODY[0] + GAP), (row + 1) * step - BOARD
+    whole = step * len(rows) + ABOVE
+    return {
+        "left": left / width,
+        "top": (bottom - height) / whole,
+        "right": (left + BODY[0]) / width,
+        "bottom": bottom / whole,
+    }
+
+
 def _wall(width: int, height: int, chance: np.random.Generator) -> Pixels:
     light = np.linspace(1.0, 0.85, height)[:, None, None]
     noise = chance.normal(0, 3, (height, width, 1))
