@@ -13,6 +13,8 @@ from sightline.common.v1 import job_service_pb2
 from sightline.gateway.v1 import (
     admin_service_pb2,
     catalog_service_pb2,
+    detection_service_pb2,
+    inspection_service_pb2,
     recommendation_service_pb2,
     user_event_service_pb2,
     watch_service_pb2,
@@ -36,6 +38,8 @@ _FILES = (
     catalog_service_pb2,
     user_event_service_pb2,
     admin_service_pb2,
+    detection_service_pb2,
+    inspection_service_pb2,
     watch_service_pb2,
     job_service_pb2,
     webhook_service_pb2,

@@ -17,6 +17,7 @@ async def test_a_gateway_is_built_whole_while_every_peer_is_down():
         "sightline.gateway.v1.AdminService",
         "sightline.gateway.v1.InspectionService",
         "sightline.gateway.v1.WatchService",
+        "sightline.gateway.v1.WebhookService",
         "sightline.common.v1.JobService",
     }
     await gateway.close(1)

@@ -14,7 +14,7 @@ from gateway.clients.peer_calls import PeerCaller
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.model.causes import Peer
-from gateway.servicer import admin, catalog, events, inspection, watches
+from gateway.servicer import admin, catalog, events, inspection, watches, webhooks
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.list_tokens import GOOD_MICROS
 from gateway.servicer.passthrough import ROUTES, Passthrough, PublicRoute
@@ -38,6 +38,7 @@ SERVICES = {
         events.SERVICE,
         inspection.SERVICE,
         watches.SERVICE,
+        webhooks.SERVICE,
     )
 }
 HERE = {
@@ -58,6 +59,7 @@ HERE = {
     "sightline.gateway.v1.UserEventService": {"WriteEvents", "CreateVisitor", "MergeShopper"},
     "sightline.gateway.v1.InspectionService": set(),
     "sightline.gateway.v1.WatchService": {"WatchAlerts"},
+    "sightline.gateway.v1.WebhookService": set(),
 }
 """Calls with code of their own."""
 ROUTED = [
@@ -138,6 +140,7 @@ def served(channels: dict[Peer, Any], once: FakeChannel | None = None) -> dict[s
         watches.SERVICE.full_name: watches.WatchProxyServicer(
             catalogs, passthrough, *ways[Peer.RETRIEVER], prices=RequestPrices()
         ),
+        webhooks.SERVICE.full_name: webhooks.WebhookServicer(passthrough),
     }
 
 
