@@ -542,16 +542,19 @@ class ReadLabelsRequest(google.protobuf.message.Message):
     IMAGE_FIELD_NUMBER: builtins.int
     PHOTO_KIND_FIELD_NUMBER: builtins.int
     PRIORITY_FIELD_NUMBER: builtins.int
+    IMAGE_URI_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
     """Id of the request in logs. If empty, the service generates one."""
     image: builtins.bytes
-    """The photo: a file as in EmbedItem, with the limits of its kind. Required."""
+    """The photo: a file as in EmbedItem, with the limits of its kind. Required, unless `image_uri` is set."""
     photo_kind: sightline.common.v1.photo_pb2.PhotoKind.ValueType
     """Origin of the photo, which its limits depend on. Default: a shopper's."""
     priority: sightline.common.v1.vector_pb2.Priority.ValueType
     """Priority. Default: interactive."""
+    image_uri: builtins.str
+    """Address from which the photo is fetched if `image` is empty; see EmbedItem."""
     def __init__(
         self,
         *,
@@ -560,8 +563,9 @@ class ReadLabelsRequest(google.protobuf.message.Message):
         image: builtins.bytes = ...,
         photo_kind: sightline.common.v1.photo_pb2.PhotoKind.ValueType = ...,
         priority: sightline.common.v1.vector_pb2.Priority.ValueType = ...,
+        image_uri: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "image", b"image", "photo_kind", b"photo_kind", "priority", b"priority", "request_id", b"request_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "image", b"image", "image_uri", b"image_uri", "photo_kind", b"photo_kind", "priority", b"priority", "request_id", b"request_id"]) -> None: ...
 
 Global___ReadLabelsRequest: typing_extensions.TypeAlias = ReadLabelsRequest
 

@@ -111,8 +111,9 @@ class EmbeddingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ReadLabels(self, request, context):
-        """Reads the texts in a photo, such as those of a label. IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, EMBEDDER_UNAVAILABLE,
-        EMBED_QUEUE_FULL, and MODEL_NOT_READY if Triton can't load the models or OpenCV is not installed.
+        """Reads the texts in a photo, such as those of a label. IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN,
+        URI_UNREADABLE, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL, and MODEL_NOT_READY if Triton can't load the models or OpenCV
+        is not installed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

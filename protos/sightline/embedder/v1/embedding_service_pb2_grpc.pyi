@@ -227,8 +227,9 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
     """
 
     ReadLabels: _EmbeddingServiceReadLabelsType
-    """Reads the texts in a photo, such as those of a label. IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, EMBEDDER_UNAVAILABLE,
-    EMBED_QUEUE_FULL, and MODEL_NOT_READY if Triton can't load the models or OpenCV is not installed.
+    """Reads the texts in a photo, such as those of a label. IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN,
+    URI_UNREADABLE, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL, and MODEL_NOT_READY if Triton can't load the models or OpenCV
+    is not installed.
     """
 
     EmbedRegions: _EmbeddingServiceEmbedRegionsType
@@ -322,8 +323,9 @@ class EmbeddingServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.embedder.v1.embedding_service_pb2.ReadLabelsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.ReadLabelsResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.ReadLabelsResponse]]:
-        """Reads the texts in a photo, such as those of a label. IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, EMBEDDER_UNAVAILABLE,
-        EMBED_QUEUE_FULL, and MODEL_NOT_READY if Triton can't load the models or OpenCV is not installed.
+        """Reads the texts in a photo, such as those of a label. IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN,
+        URI_UNREADABLE, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL, and MODEL_NOT_READY if Triton can't load the models or OpenCV
+        is not installed.
         """
 
     @abc.abstractmethod

@@ -9,6 +9,7 @@ from google.rpc import code_pb2
 from embedder.adapters.line_images import OpenCvLines
 from embedder.domain.errors import EmbedderUnavailable
 from embedder.domain.items import Priority
+from embedder.domain.labels import LabelLine
 from embedder.domain.models import TEXT, VISUAL
 from embedder.domain.photos import Camera
 from embedder.domain.urgency import urgency
@@ -29,7 +30,7 @@ from embedder.serving.model_routes import ServedSpaces
 from embedder.serving.priority import ModelQueue, ModelQueues
 from embedder.spaces.listing import SpaceListing
 from servicekit import deadlines, telemetry
-from servicekit.errors import DeadlineExceeded
+from servicekit.errors import DeadlineExceeded, ServiceError
 from servicekit.requests import CatalogNotFound, RequestInvalid
 from servicekit.status import from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
@@ -147,6 +148,30 @@ async def test_an_address_is_an_item_of_its_own_kind(servicer: EmbeddingServicer
     assert [from_status(result.status).reason for result in response.results] == [
         "URI_FORBIDDEN"
     ] * 2
+
+
+async def test_labels_are_read_in_the_photo_at_an_address(
+    servicer: EmbeddingServicer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = list[bytes]()
+
+    async def lines(photo: bytes, *_: object) -> list[LabelLine]:
+        read.append(photo)
+        return []
+
+    monkeypatch.setattr(servicer._labels, "read", lines)
+    fetch = servicer._embedder.fetch
+    assert isinstance(fetch, FakeFetch)
+    fetch.pages["https://x.test/photo"] = b"fetched"
+    sent = pb.ReadLabelsRequest(image=b"sent", image_uri="https://x.test/photo")
+    answers = [
+        await servicer.ReadLabels(each, None)
+        for each in (sent, pb.ReadLabelsRequest(image_uri="https://x.test/photo"))
+    ]
+    assert read == [b"sent", b"fetched"]
+    assert [[each.stage for each in answer.stage_timings] for answer in answers] == [[], ["fetch"]]
+    with pytest.raises(ServiceError, match="host"):
+        await servicer.ReadLabels(pb.ReadLabelsRequest(image_uri="https://y.test/photo"), None)
 
 
 async def test_an_item_without_a_vector_says_why_and_has_none(servicer: EmbeddingServicer) -> None:

@@ -8,7 +8,7 @@ from gateway.model.branch import Branch
 from gateway.model.causes import DegradationCause, Peer
 from gateway.model.errors import ImageRefused, PeerUnavailable
 from gateway.model.price import LABEL, MOST_SECONDS, REFERENCE_PRODUCTS, PricedSizes, price_of
-from gateway.model.query import RequestQuery
+from gateway.model.query import RequestQuery, SignalKind
 from gateway.model.scene import LABELS_PART
 from gateway.model.scene_checks import warnings
 from gateway.recommend.recommend import recommend
@@ -120,6 +120,8 @@ async def test_of_several_photos_the_first_one_s_label_is_read() -> None:
     assert RequestQuery(signals=(photo(), *more[:2])).labelled == photo()
     assert RequestQuery(signals=(photo(), *more)).labelled is None
     assert RequestQuery(signals=(unwanted, more[0])).labelled == more[0]
+    named = replace(photo(0), kind=SignalKind.IMAGE_URI, image=b"", image_uri="https://x.test/p")
+    assert RequestQuery(signals=(named, *more[:1])).labelled == named
 
 
 async def test_a_photo_that_is_no_photo_is_the_caller_s_error() -> None:

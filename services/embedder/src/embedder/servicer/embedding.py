@@ -1,6 +1,7 @@
 """Servicer of sightline.embedder.v1.EmbeddingService."""
 
 import asyncio
+import contextlib
 from collections.abc import Collection
 from typing import Any
 
@@ -139,7 +140,13 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         camera = _CAMERAS.get(request.photo_kind, Camera.SHOPPER)
         priority = _priority(request.priority)
-        lines = await self._labels.read(request.image, camera, catalog, priority, stages)
+        async with contextlib.AsyncExitStack() as stack:
+            photo = request.image
+            if request.image_uri and not photo:
+                fetched = self._embedder.fetch.fetched(request.image_uri)
+                with stages.measure("fetch"):
+                    photo = await stack.enter_async_context(fetched)
+            lines = await self._labels.read(photo, camera, catalog, priority, stages)
         return pb.ReadLabelsResponse(
             lines=map(_line, lines),
             stage_timings=_timings(stages.finished),

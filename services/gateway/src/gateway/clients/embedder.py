@@ -124,6 +124,7 @@ class EmbedderClient(EmbedderPort):
         request = pb.ReadLabelsRequest(
             catalog_id=catalog_id,
             image=photo.image,
+            image_uri=photo.image_uri,
             photo_kind=photo_pb2.PHOTO_KIND_SHOPPER,
             priority=cast(vector_pb2.Priority.ValueType, priority),
         )

@@ -238,11 +238,11 @@ class RequestQuery:
 
     @property
     def labelled(self) -> Signal | None:
-        """The photo whose label is read where the scene asks for it: the first wanted one that was
-        sent, of at most MOST_LABELLED photos."""
+        """The photo whose label is read where the scene asks for it: the first wanted one, of at
+        most MOST_LABELLED photos."""
         photos = [signal for signal in self.signals if signal.is_photo]
-        sent = (each for each in photos if each.kind is SignalKind.IMAGE and not each.negative)
-        return next(sent, None) if len(photos) <= MOST_LABELLED else None
+        wanted = (each for each in photos if not each.negative)
+        return next(wanted, None) if len(photos) <= MOST_LABELLED else None
 
     @property
     def wanted(self) -> tuple[Signal, ...]:
