@@ -50,7 +50,7 @@ SIDES: Final = {"1.2 megapixels": (1280, 960), "12 megapixels": (4000, 3000)}
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was found in one photo."""
+    """Findings in one photo."""
 
     facings: int
     found: int

@@ -1,4 +1,4 @@
-"""How far comparisons of shelves with plans can be trusted, and whether suggested stock lasts.
+"""Errors of comparisons of shelves with plans, and shares in which suggested stock lasts.
 
 Comparisons: made shelves of 24 to 84 facings, on which known facings are taken, replaced or moved
 to another row, seen in tilted photos with perspective, by detections that err at given rates. Only
@@ -66,7 +66,7 @@ class ComparedFigures:
 
 @dataclass(frozen=True, slots=True)
 class StockFigures:
-    """How often suggested stock lasted."""
+    """Shares in which suggested stock lasted."""
 
     demand: str
     level: float

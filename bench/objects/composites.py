@@ -64,7 +64,7 @@ class Composite:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What composites are made of."""
+    """Material of composites."""
 
     products: Sequence[Cutout]
     labels: Sequence[Path]

@@ -1,4 +1,4 @@
-"""What made photos are made of: one half of the products for the fit of the head, the other half
+"""Material of made photos: one half of the products for the fit of the head, the other half
 for the bench, with backgrounds of different photos."""
 
 from dataclasses import replace

@@ -149,7 +149,7 @@ class FetchPolicy:
     concurrency: int = 16
     """Maximum number of concurrent files."""
     per_host: int = 8
-    """Of these, maximum number from one host."""
+    """Maximum number of these from one host."""
     hosts_setting: str = "fetch_hosts"
     """The variable that allows hosts, for messages."""
     schemes_setting: str = "fetch_schemes"

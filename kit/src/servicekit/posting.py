@@ -76,7 +76,7 @@ class WebhookSettings(ServiceSettings):
     failed, so that these do not hold up others."""
 
     webhook_per_host: int = Field(default=16, ge=1, le=1024)
-    """Of these, maximum number to one host."""
+    """Maximum number of these to one host."""
 
     def unsafe(self) -> Iterator[str]:
         yield from super().unsafe()

@@ -22,7 +22,7 @@ class ReferenceState(StrEnum):
 
 
 class PieceVerdict(StrEnum):
-    """Whether a piece is like the good ones."""
+    """Verdict on a piece."""
 
     UNKNOWN = "UNKNOWN"
     LIKE = "LIKE"
@@ -32,7 +32,7 @@ class PieceVerdict(StrEnum):
 
 
 class VerdictDoubt(StrEnum):
-    """Why there is no verdict."""
+    """Reason why there is no verdict."""
 
     TOO_FEW_PHOTOS = "TOO_FEW_PHOTOS"
     """Add photos, or accept more false alarms."""
@@ -75,7 +75,7 @@ class InspectedPiece:
 
     verdict: PieceVerdict
     doubt: VerdictDoubt | None
-    """Why there is no verdict; None: there is one."""
+    """Reason why there is no verdict; None: there is one."""
     score: float
     """Score of the most anomalous part; 1 is the mean of good photos."""
     threshold: float | None

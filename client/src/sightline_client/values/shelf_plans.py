@@ -27,7 +27,7 @@ class PlannedProduct:
 
 @dataclass(frozen=True, slots=True)
 class StockOptions:
-    """What quantities to reorder are calculated for."""
+    """Lead time, service level and history of quantities to reorder."""
 
     lead_time_days: float = 7.0
     """Days until a reorder stands on the shelf, above 0, at most 365."""
@@ -41,7 +41,7 @@ class PlanFindingKind(StrEnum):
     """Outcome for a detection or a planned facing."""
 
     UNSPECIFIED = "UNSPECIFIED"
-    """Of a newer gateway."""
+    """An outcome of a newer gateway."""
     PRESENT = "PRESENT"
     """The product stands where it is planned."""
     MISSING = "MISSING"
@@ -103,7 +103,7 @@ class PlanComparison:
 
 
 class StockLack(StrEnum):
-    """Why there is no quantity."""
+    """Reason why there is no quantity."""
 
     DAYS = "DAYS"
     """Events of fewer than 14 days are known since the product exists."""

@@ -37,7 +37,7 @@ class AlertKind(StrEnum):
 
 
 class FrameOutcome(StrEnum):
-    """What happened to a frame."""
+    """Outcome of a frame."""
 
     UNKNOWN = "UNKNOWN"
     """Added after this client was built."""
@@ -45,9 +45,9 @@ class FrameOutcome(StrEnum):
     DROPPED = "DROPPED"
     """Newer frames of other calls waited."""
     REPEATED = "REPEATED"
-    """It has the time of a checked frame."""
+    """A frame with the time of a checked one."""
     LATE = "LATE"
-    """It is older than a checked frame."""
+    """A frame older than a checked one."""
     REJECTED = "REJECTED"
 
 
@@ -62,13 +62,13 @@ class WatchRegion:
 
 @dataclass(frozen=True, slots=True)
 class WatchTarget:
-    """What a rule looks for: a product, or what looks like a photo."""
+    """Target of a rule: a product, or anything that looks like a photo."""
 
     product_id: str = ""
     image: bytes = b""
     """A photo; never in answers."""
     image_id: str = ""
-    """Of the photo, in answers. In an update: keep it."""
+    """Id of the photo, in answers. In an update: keep it."""
     min_similarity: float = 0.0
     """0.05 to 1; 0 = 0.6 for a product, 0.75 for a photo."""
 
@@ -121,9 +121,9 @@ class WatchRule:
     unusual: UnusualCondition | None = None
     fault: FaultCondition | None = None
     hold: timedelta | None = None
-    """How long the condition has to hold; None = 10 s."""
+    """Time for which the condition has to hold; None = 10 s."""
     release: timedelta | None = None
-    """How long it has to be over; None = as ``hold``."""
+    """Time for which it has to be over; None = as ``hold``."""
     cool_down: timedelta | None = None
     """Least time between the starts of two alerts; None = 5 minutes."""
 
@@ -168,7 +168,7 @@ class WatchFrame:
 
 @dataclass(frozen=True, slots=True)
 class RuleReading:
-    """What a rule measured on a frame."""
+    """Measurement of a frame by a rule."""
 
     rule_id: str
     unknown: bool
@@ -180,11 +180,11 @@ class RuleReading:
 
 @dataclass(frozen=True, slots=True)
 class FrameResult:
-    """What happened to a frame."""
+    """Outcome of a frame."""
 
     outcome: FrameOutcome
     status: SightlineError | None
-    """Why it was rejected."""
+    """Reason for a rejection."""
     readings: tuple[RuleReading, ...]
 
 
@@ -204,7 +204,7 @@ class Alert:
     product_id: str
     started_alert_id: str
     image_id: str
-    """Of its frame, for ``get_alert_photo``; "" = not kept."""
+    """Photo of its frame, for ``get_alert_photo``; "" = not kept."""
 
 
 @dataclass(frozen=True, slots=True)

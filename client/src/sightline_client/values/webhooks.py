@@ -40,7 +40,7 @@ class Webhook:
     attempt_count: int
     """Failed attempts in a row, of the watch with most."""
     failure: str
-    """Why its last attempt failed; empty: none fails."""
+    """Error of its last attempt; empty: none fails."""
     next_attempt_time: datetime | None
     """When a failed delivery is tried again; None: none fails."""
     dead_letter_count: int

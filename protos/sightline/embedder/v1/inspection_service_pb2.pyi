@@ -417,7 +417,7 @@ class InspectResponse(google.protobuf.message.Message):
         """The reference allows no verdict; see `doubt`."""
 
     class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
-        """Whether the piece is like the good ones."""
+        """Verdict on the piece."""
 
     VERDICT_UNSPECIFIED: InspectResponse.Verdict.ValueType  # 0
     """Unspecified."""
@@ -442,7 +442,7 @@ class InspectResponse(google.protobuf.message.Message):
         """The photos of the reference are too unlike one another: defects drawn on them are not told from good photos."""
 
     class Doubt(_Doubt, metaclass=_DoubtEnumTypeWrapper):
-        """Why there is no verdict."""
+        """Reason why there is no verdict."""
 
     DOUBT_UNSPECIFIED: InspectResponse.Doubt.ValueType  # 0
     """There is a verdict."""
@@ -471,7 +471,7 @@ class InspectResponse(google.protobuf.message.Message):
     verdict: Global___InspectResponse.Verdict.ValueType
     """Verdict."""
     doubt: Global___InspectResponse.Doubt.ValueType
-    """Why the verdict is VERDICT_CANNOT_SAY."""
+    """Reason for VERDICT_CANNOT_SAY."""
     score: builtins.float
     """Anomaly score of the photo: that of its most anomalous part. 1 is the mean of good photos."""
     threshold: builtins.float

@@ -329,7 +329,7 @@ class StockSuggestion(google.protobuf.message.Message):
         """The ranker, which counts sales, did not answer."""
 
     class Lack(_Lack, metaclass=_LackEnumTypeWrapper):
-        """Why there is no quantity."""
+        """Reason why there is no quantity."""
 
     LACK_UNSPECIFIED: StockSuggestion.Lack.ValueType  # 0
     """There is a quantity."""
@@ -370,7 +370,7 @@ class StockSuggestion(google.protobuf.message.Message):
     observed_days: builtins.int
     """Number of days with events since the product exists, of those requested."""
     lack: Global___StockSuggestion.Lack.ValueType
-    """Why there is no quantity."""
+    """Reason why there is no quantity."""
     text: builtins.str
     """The calculation with its numbers, in English; or what is missing."""
     def __init__(

@@ -713,7 +713,7 @@ Global___ReplayAnswerResponse: typing_extensions.TypeAlias = ReplayAnswerRespons
 
 @typing.final
 class ExpectedOutcome(google.protobuf.message.Message):
-    """What a shopper is expected to do with the first products of an answer: each product's probability × the probability
+    """Clicks and purchases that are expected of the first products of an answer: each product's probability × the probability
     that its place is examined, relative to the first, as learned from impressions.
     """
 

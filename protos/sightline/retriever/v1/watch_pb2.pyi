@@ -69,7 +69,7 @@ class Watch(google.protobuf.message.Message):
 
     @property
     def counts(self) -> Global___WatchCounts:
-        """What happened to its frames. Set by the service; about as old as the last 10 seconds of frames."""
+        """Numbers of its frames. Set by the service; about as old as the last 10 seconds of frames."""
 
     def __init__(
         self,
@@ -182,11 +182,11 @@ class WatchRule(google.protobuf.message.Message):
 
     @property
     def hold(self) -> google.protobuf.duration_pb2.Duration:
-        """How long the condition has to hold before an alert starts, 0 s to 7 days. Default: 10 s."""
+        """Time for which the condition has to hold before an alert starts, 0 s to 7 days. Default: 10 s."""
 
     @property
     def release(self) -> google.protobuf.duration_pb2.Duration:
-        """How long the condition has to be over before the alert ends, 0 s to 7 days. Default: as `hold`."""
+        """Time for which the condition has to be over before the alert ends, 0 s to 7 days. Default: as `hold`."""
 
     @property
     def cool_down(self) -> google.protobuf.duration_pb2.Duration:
@@ -212,7 +212,7 @@ Global___WatchRule: typing_extensions.TypeAlias = WatchRule
 
 @typing.final
 class WatchTarget(google.protobuf.message.Message):
-    """What a rule looks for: a product, or something that looks like a photo. Exactly one of `product_id` and `image` is
+    """Target of a rule: a product, or something that looks like a photo. Exactly one of `product_id` and `image` is
     required. A photo that the camera itself took is recognised best.
     """
 
@@ -433,7 +433,7 @@ Global___WatchFrame: typing_extensions.TypeAlias = WatchFrame
 
 @typing.final
 class FrameResult(google.protobuf.message.Message):
-    """What happened to a frame."""
+    """Outcome of a frame."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -479,11 +479,11 @@ class FrameResult(google.protobuf.message.Message):
     """Outcome."""
     @property
     def status(self) -> google.rpc.status_pb2.Status:
-        """Why it was rejected: IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, FRAME_TIME_INVALID. Unset otherwise."""
+        """Reason for a rejection: IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, FRAME_TIME_INVALID. Unset otherwise."""
 
     @property
     def readings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___RuleReading]:
-        """What each rule measured. Empty unless processed."""
+        """Measurements by the rules. Empty unless processed."""
 
     def __init__(
         self,
@@ -499,7 +499,7 @@ Global___FrameResult: typing_extensions.TypeAlias = FrameResult
 
 @typing.final
 class RuleReading(google.protobuf.message.Message):
-    """What a rule measured on a frame."""
+    """Measurement of a frame by a rule."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -591,7 +591,7 @@ class Alert(google.protobuf.message.Message):
     product_id: builtins.str
     """Product of the rule's target; empty: none."""
     started_alert_id: builtins.str
-    """Of an end: the alert that it ends."""
+    """Alert that this one ends. Empty for a start."""
     image_id: builtins.str
     """Photo of the frame, with faces blurred, for GetAlertPhoto; empty: not kept."""
     @property

@@ -46,7 +46,7 @@ class Webhook(google.protobuf.message.Message):
     attempt_count: builtins.int
     """Failed attempts in a row, of the watch with most."""
     failure: builtins.str
-    """Why its last attempt failed, such as "status 500". Empty: no delivery fails."""
+    """Error of its last attempt, such as "status 500". Empty: no delivery fails."""
     dead_letter_count: builtins.int
     """Dead letters, those that are being replayed among them."""
     @property
@@ -134,7 +134,7 @@ class CreateWebhookResponse(google.protobuf.message.Message):
     WEBHOOK_FIELD_NUMBER: builtins.int
     SECRET_FIELD_NUMBER: builtins.int
     secret: builtins.str
-    """Its secret, `whsec_` and base64 of 32 bytes, which the service shows only here. Empty if the webhook existed: rotate
+    """Secret, `whsec_` and base64 of 32 bytes, which the service shows only here. Empty if the webhook existed: rotate
     its secret if it was lost.
     """
     @property
@@ -373,7 +373,7 @@ class DeadLetter(google.protobuf.message.Message):
     alert_id: builtins.str
     """Id of the alert."""
     failure: builtins.str
-    """Why its last attempt failed, such as "status 500"."""
+    """Error of its last attempt, such as "status 500"."""
     replaying: builtins.bool
     """True while it is being delivered again."""
     @property

@@ -54,7 +54,7 @@ TINY: Final = 1e-6
 
 
 class PieceVerdict(StrEnum):
-    """Whether a piece is like the good ones."""
+    """Verdict on a piece."""
 
     LIKE = "LIKE"
     UNLIKE = "UNLIKE"
@@ -62,7 +62,7 @@ class PieceVerdict(StrEnum):
 
 
 class VerdictDoubt(StrEnum):
-    """Why there is no verdict."""
+    """Reason why there is no verdict."""
 
     TOO_FEW_PHOTOS = "TOO_FEW_PHOTOS"
     PHOTOS_TOO_UNLIKE = "PHOTOS_TOO_UNLIKE"
@@ -70,7 +70,7 @@ class VerdictDoubt(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PatchMemory:
-    """What is kept of photos of good pieces."""
+    """Memory of photos of good pieces."""
 
     basis: Floats
     """[c, DIMENSIONS]: from features to components."""

@@ -54,7 +54,7 @@ class PlanFinding:
     kind: FindingKind
     product_id: str
     row: int
-    """Of the photo, from 1; 0 if unknown."""
+    """Row of the photo, from 1; 0 if unknown."""
     box: ShelfBox | None
     detection: int | None = None
     """Index of the detection; `None` if missing."""

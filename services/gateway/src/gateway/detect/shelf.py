@@ -1,4 +1,4 @@
-"""What a request asks about a shelf beside its products: a plan to compare with, and quantities."""
+"""Questions about a shelf: a comparison with a plan, and quantities to reorder."""
 
 import asyncio
 from collections import Counter

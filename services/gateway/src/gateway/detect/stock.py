@@ -39,7 +39,7 @@ class StockRequest:
 
 
 class StockLack(StrEnum):
-    """Why there is no quantity, as StockSuggestion.Lack without its prefix."""
+    """Reason why there is no quantity, as StockSuggestion.Lack without its prefix."""
 
     NOTHING = "UNSPECIFIED"
     DAYS = "DAYS"

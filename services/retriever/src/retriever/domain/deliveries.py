@@ -62,13 +62,13 @@ class AttemptOutcome:
     """Outcome of an attempt to deliver."""
 
     failure: str = ""
-    """Why the receiver did not accept the message; empty: it did."""
+    """Reason why the receiver did not accept the message; empty: it did."""
     retry_after: float = 0.0
     """Seconds that the receiver asks to wait; 0: it does not ask."""
 
 
 class DeliveryStep(StrEnum):
-    """What becomes of a delivery after an attempt."""
+    """State of a delivery after an attempt."""
 
     DELIVERED = "delivered"
     RETRIED = "retried"

@@ -1,4 +1,4 @@
-"""What a watch knows from its frames."""
+"""State of a watch, learned from its frames."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,9 +44,9 @@ class Track:
     recent: tuple[float, ...] = ()
     """The newest values, at most 2."""
     above: bool = False
-    """Whether the value is above its threshold, with hysteresis."""
+    """True if the value is above its threshold, with hysteresis."""
     known: bool = False
-    """Whether any value was measured."""
+    """True if any value was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class RuleState:
     """State of a rule."""
 
     key: str
-    """Of the condition that was measured (Watch.condition_key)."""
+    """Key of the condition that was measured (Watch.condition_key)."""
     period: Period = Period()
     tracks: tuple[Track, ...] = ()
     """One for each part of the frame that the rule compares."""
@@ -123,7 +123,7 @@ class RevisedState:
 
 @dataclass(frozen=True, slots=True)
 class WatchProgress:
-    """What frames changed, to be stored at once."""
+    """Changes by frames, to be stored at once."""
 
     stored: StoredWatch
     """The watch by whose rules they were checked."""

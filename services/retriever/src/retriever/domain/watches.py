@@ -74,7 +74,7 @@ class WatchRegion:
 
 @dataclass(frozen=True, slots=True)
 class WatchTarget:
-    """What a rule looks for: a product, or what looks like a photo."""
+    """Target of a rule: a product, or anything that looks like a photo."""
 
     product_id: str = ""
     image_id: str = ""

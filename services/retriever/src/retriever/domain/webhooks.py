@@ -29,7 +29,7 @@ SECRET_PREFIX = "whsec_"  # noqa: S105 - not a secret, but what each begins with
 
 @dataclass(frozen=True, slots=True)
 class WebhookSecret:
-    """What a secret of a webhook is derived from."""
+    """Source of a webhook's secret."""
 
     key_id: str
     """Key of the operator's file, in hexadecimal digits."""

@@ -1,4 +1,4 @@
-"""What watches use: the record, the embedder and the photo store."""
+"""Ports of watches: the record, the embedder and the photo store."""
 
 from collections.abc import Sequence
 from typing import Protocol

@@ -360,8 +360,9 @@ watch_states = sa.Table(
     *_values("body"),
     *_values("revision", kind=_Number),
 )
-"""What a watch knows from its frames. `body`: JSON (domain/watch_json.py), with the state of each
-rule. `revision` rises with each write: a writer that read an older one has not seen all frames."""
+"""State of a watch, learned from its frames. `body`: JSON (domain/watch_json.py), with the state of
+each rule. `revision` rises with each write: a writer that read an older one has not seen all
+frames."""
 
 watch_alerts = sa.Table(
     "watch_alerts",

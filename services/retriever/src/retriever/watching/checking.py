@@ -30,12 +30,12 @@ from sightline_rules.ids import derive_id
 MARGIN: Final = 0.05
 """Hysteresis of a similarity: something that was seen is seen until it falls so far below."""
 DARK: Final = Level(-0.06, -0.09)
-"""Of the negative brightness of the brightest hundredth of the frame, 0 to 1."""
+"""Threshold of the negative brightness of the brightest hundredth of the frame, 0 to 1."""
 STILL: Final = Level(-1e-5, -2e-5)
-"""Of the negative difference from the previous frame. The noise of a sensor leaves more in the
-mean of a cell of 1,000 pixels."""
+"""Threshold of the negative difference from the previous frame. The noise of a sensor leaves more
+in the mean of a cell of 1,000 pixels."""
 BLUR: Final = Level(-0.4, -0.55)
-"""Of the negative share of the usual sharpness."""
+"""Threshold of the negative share of the usual sharpness."""
 SHARP_FRAMES: Final = 20
 """Frames from which the usual sharpness is known."""
 SHARP_MEMORY: Final = 500
@@ -46,7 +46,7 @@ SHARP_FLOOR: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class MeasuredFrame:
-    """What was measured in a frame, without regard to earlier ones."""
+    """Measurements of a frame, without regard to earlier ones."""
 
     micros: int
     """Time (microseconds since 1970, UTC)."""
@@ -59,12 +59,12 @@ class MeasuredFrame:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a rule measured on a frame."""
+    """Measurement of a frame by a rule."""
 
     rule_id: str
     score: float = 0.0
     holds: bool | None = None
-    """Whether the condition holds; None: the frame can't tell."""
+    """True if the condition holds; None: the frame can't tell."""
     alerting: bool = False
 
 

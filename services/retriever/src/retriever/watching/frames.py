@@ -56,7 +56,7 @@ log = get_logger()
 
 
 class FrameOutcome(StrEnum):
-    """What happened to a frame."""
+    """Outcome of a frame."""
 
     PROCESSED = "processed"
     DROPPED = "dropped"
@@ -76,17 +76,17 @@ class SentFrame:
 
 @dataclass(frozen=True, slots=True)
 class FrameReport:
-    """What happened to a frame."""
+    """Outcome of a frame."""
 
     outcome: FrameOutcome
     error: ServiceError | None = None
-    """Why it was rejected."""
+    """Reason for a rejection."""
     readings: tuple[Reading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class FramesReport:
-    """What happened to the frames of a call."""
+    """Outcomes of the frames of a call."""
 
     frames: tuple[FrameReport, ...]
     alerts: tuple[Alert, ...] = ()
@@ -205,7 +205,7 @@ class FrameChecks:
 
 @dataclass(slots=True)
 class _Measurements:
-    """What was measured in the frames of a call. It is measured again only if the watch, or the
+    """Measurements of the frames of a call. They are made again only if the watch, or the
     version of the space, has changed."""
 
     checks: FrameChecks

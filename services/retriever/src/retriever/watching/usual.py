@@ -1,4 +1,4 @@
-"""What is usual at an hour of the day: the mean of vectors, and how far frames are from it."""
+"""Usual frames of an hour of the day: the mean of vectors, and how far frames are from it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
