@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from examples.wines import loading
+from examples.wines.catalogue import load_wines
 from examples.wines.shelf import files
 from examples.wines.shelf.making import made
 from local_suite.suite import Suite
@@ -22,11 +24,13 @@ from sightline_client import (
     SightlineClient,
     StockLack,
     StockOptions,
+    StockSuggestion,
 )
 from sightline_client.files.shelf_plans import read
 from tests.engines import ROOT
-from tests.waiting import SECONDS
+from tests.waiting import SECONDS, until
 
+STOCK = "shelf-stock"
 ADDRESS = "http://127.0.0.1:8609"
 GUIDE = ROOT / "docs/integrate/shelf-plans.md"
 TUTORIAL = ROOT / "docs/tutorials/check-a-shelf.md"
@@ -73,17 +77,26 @@ async def test_each_difference_from_the_plan_is_found(
     assert 0.5 < (gap.left + gap.right) / 2 < 0.7  # the fourth of six places
 
 
-async def test_quantities_follow_from_purchases(
-    client: SightlineClient, gateway: str, folder: Path, suite: Suite
-) -> None:
-    typed("sightline events import sales.csv", folder, suite)
+async def test_quantities_follow_from_purchases(gateway: str, folder: Path, suite: Suite) -> None:
+    """Use a catalog of its own: other tests sell wines too."""
     photo, plan = made(files.PLANNED), read(folder / "plan.csv")
-    new = files.PLANNED[-1][-1]
-    for _ in range(60):
-        found = await client.detect_products(photo, plan=plan, stock=StockOptions(), timeout=60)
-        by_product = {each.product_id: each for each in found.stock_suggestions}
-        if all(each.quantity is not None for item, each in by_product.items() if item != new):
-            break
+    new, planned = files.PLANNED[-1][-1], {each.product_id for each in plan}
+    by_product = dict[str, StockSuggestion]()
+    async with SightlineClient(gateway, catalog=STOCK, timeout=SECONDS) as client:
+        await client.create_catalog(STOCK)
+        wines = [wine for wine in load_wines() if wine.id in planned]
+        await loading.import_wines(client, wines)
+        await loading.wait_indexed(client, len(wines))
+        typed(f"sightline events import sales.csv --catalog {STOCK}", folder, suite)
+
+        async def suggested() -> bool:
+            options = StockOptions()
+            found = await client.detect_products(photo, plan=plan, stock=options, timeout=60)
+            by_product.update({each.product_id: each for each in found.stock_suggestions})
+            lacking = {item for item, each in by_product.items() if each.quantity is None}
+            return lacking == {new}
+
+        await until(suggested)
     assert by_product[new].lack in {StockLack.DAYS, StockLack.SALES}
     seller = by_product[files.PLANNED[-1][2]]
     assert seller.quantity is not None

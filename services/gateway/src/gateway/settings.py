@@ -58,7 +58,8 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
     """Seconds of a deadline reserved at each call to a peer, to report its failure."""
 
     call_seconds: float = Field(default=60.0, gt=0, le=3600)
-    """Maximum seconds for one call that is passed to a peer (catalog, events, models, jobs)."""
+    """Maximum seconds for one call that is passed to a peer (catalog, events, models, jobs), and
+    for DetectProducts."""
 
     request_seconds: float = Field(default=1.0, gt=0, le=60)
     """Maximum price of one request in processor seconds on a catalog of 5,000 products, computed

@@ -250,6 +250,7 @@ def _dependencies(
         service_version=VERSION,
         default_seconds=settings.default_seconds,
         longest_seconds=settings.longest_seconds,
+        detect_seconds=settings.call_seconds,
         reserve_seconds=settings.reserve_seconds,
         answer_seconds=settings.answer_days * 86400.0,
         keys=keys,

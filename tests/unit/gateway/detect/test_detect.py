@@ -1,5 +1,6 @@
 """DetectProducts: from a photo to counted products."""
 
+import contextlib
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from gateway.model.causes import DegradationCause
 from gateway.model.detections import MOST_DETECTIONS, DetectionQuery
 from gateway.model.errors import ImageRefused
 from gateway.model.query import ALONE, Signal, SignalKind
+from servicekit import deadlines
 from servicekit.errors import InvalidArgument, Unavailable
 from servicekit.requests import CatalogNotFound, RequestInvalid
 from sightline.common.v1.photo_pb2 import Box
@@ -128,3 +130,24 @@ async def test_invalid_fields_are_named(shop: Shop, changed: dict[str, object], 
 async def test_an_unknown_catalog_is_rejected(shop: Shop) -> None:
     with pytest.raises(CatalogNotFound):
         await detect_products(replace(QUERY, catalog_id="none"), shop.deps)
+
+
+@pytest.mark.parametrize(
+    ("given", "longest", "used"),
+    [
+        (None, None, 2.0),
+        (None, 60.0, 60.0),
+        (30.0, None, 10.0),
+        (30.0, 60.0, 30.0),
+        (90.0, 60.0, 60.0),
+    ],
+)
+def test_finding_products_may_take_longer_than_other_requests(
+    shop: Shop, given: float | None, longest: float | None, used: float
+) -> None:
+    deps = replace(shop.deps, default_seconds=2.0, longest_seconds=10.0, reserve_seconds=0.0)
+    around = contextlib.nullcontext() if given is None else deadlines.within(given)
+    with around, deps.in_time(longest):
+        left = deadlines.remaining()
+    assert left is not None
+    assert used - 1 < left <= used

@@ -42,7 +42,7 @@ async def detect_products(query: DetectionQuery, deps: RequestDependencies) -> D
     """
     check(query, deps.catalogs)
     try:
-        with deps.in_time():
+        with deps.in_time(deps.detect_seconds):
             async with deps.prices.charged(detection_price(query.most), query.catalog_id):
                 return await _Detecting(query, deps, RequestTrace()).answer()
     except ServiceError as error:
@@ -170,7 +170,7 @@ class _Detecting:
     def _until(self) -> float:
         """Seconds after the request's start at which it must end."""
         left = deadlines.remaining()
-        return self.trace.elapsed + (self.deps.longest_seconds if left is None else left)
+        return self.trace.elapsed + (self.deps.detect_seconds if left is None else left)
 
 
 def _lost(found: Sequence[NearestProducts | ServiceError]) -> list[Degradation]:

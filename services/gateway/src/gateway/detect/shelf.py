@@ -58,7 +58,7 @@ async def detect_on_shelf(
     Raises the errors of `detect_products` and of `checked`.
     """
     check(query, deps.catalogs)
-    with deps.in_time():
+    with deps.in_time(deps.detect_seconds):
         question = await checked(question, query.scope, query.most, deps.peers.retriever)
         found = await detect_products(query, deps)
         seen = [_seen(each) for each in found.detections]

@@ -83,6 +83,8 @@ class RequestDependencies:
     """Seconds for a request whose caller sets no deadline."""
     longest_seconds: float = 10.0
     """Maximum seconds of a caller's deadline that are used."""
+    detect_seconds: float = 60.0
+    """The same for finding products in photos, and the seconds without a deadline."""
     reserve_seconds: float = 0.02
     """Seconds reserved to assemble the answer."""
     answer_seconds: float = 30 * 86400.0
@@ -112,10 +114,15 @@ class RequestDependencies:
         self.prices.forget(catalog_id)
         self.popular.forget(catalog_id)
 
-    def in_time(self) -> AbstractContextManager[None]:
-        """Limit the body to the caller's deadline, or the default one."""
-        left = deadlines.remaining()
-        given = self.default_seconds if left is None else min(left, self.longest_seconds)
+    def in_time(self, longest: float | None = None) -> AbstractContextManager[None]:
+        """Limit the body to the caller's deadline, or the default one.
+
+        `longest`: maximum and default seconds; None: those of the settings.
+        """
+        left, default, most = deadlines.remaining(), self.default_seconds, self.longest_seconds
+        if longest is not None:
+            default = most = longest
+        given = default if left is None else min(left, most)
         return deadlines.within(max(given - self.reserve_seconds, 0.0))
 
 
