@@ -70,9 +70,11 @@ class IdleStreams:
         refused, ended = self._ended["RESOURCE_EXHAUSTED"], self._ended.total()
         open_ = 2 * self._count - ended
         jobs = ", ".join(f"{count} × {code}" for code, count in self._jobs.most_common())
+        ends = ", ".join(f"{count} × {code}" for code, count in self._ended.most_common())
         measured = (
             f"{self._answered} watches of health answered and {open_} open to the end; on one "
-            f"connection {refused} of {self._count} refused; watches of jobs: {jobs or 'no job'}"
+            f"connection {refused} of {self._count} refused; ends: {ends or 'none'}; watches of jobs: "
+            f"{jobs or 'no job'}"
         )
         right = open_ == self._answered == 2 * self._count - beyond and ended == refused
         return Outcome(right and not self._bad, measured)

@@ -21,6 +21,7 @@ TYPED = {
     "agents.md": "tests/live/test_agents.py",
     "labels.md": "tests/live/test_labels.py",
     "inspect.md": "tests/live/test_inspection.py",
+    "webhooks.md": "tests/live/test_webhooks.py",
 }
 """Pages whose commands have a test of their own."""
 WITHOUT = {

@@ -140,7 +140,7 @@ def test_the_commands_of_the_tutorial_are_typed(
     suite: Suite, gateway: str, shop_is_open: None, tmp_path: Path
 ) -> None:
     lines = re.findall(r"^\$ (.*)$", TUTORIAL.read_text("utf-8"), re.MULTILINE)
-    shown = [typed(line, tmp_path, suite) for line in lines]
+    shown = [typed(line.replace(ADDRESS, suite.http), tmp_path, suite) for line in lines]
     assert "18 found" in shown[1]
     assert "18 of 18 planned facings are present" in shown[2]
     assert "out of order" in shown[3]

@@ -32,6 +32,7 @@ COMMANDS = [
     shlex.split(line)[1:]
     for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     for line in block.splitlines()
+    if line.startswith("sightline ")
 ]
 SHOP, GOODS = "shelf", "shelf-goods"
 WINE = load_wines()[0]

@@ -17,6 +17,7 @@ from sightline.retriever.v1 import watch_service_pb2 as pb
 from sightline_client import SightlineClient
 from tests.fakes.photos import encoded
 from tests.live.hands import SIGHTLINE
+from tests.live.test_http import ADDRESS
 from tests.receivers import PAGE, page_receiver
 from tests.waiting import SECONDS
 
@@ -28,10 +29,17 @@ COMMANDS = [
 ]
 
 
-def typed(gateway: str, line: str) -> str:
+def typed(suite: Suite, line: str) -> str:
     """Return what a command of the page prints."""
+    program, *arguments = shlex.split(line)
+    if program == "curl":
+        here = [each.replace(ADDRESS, suite.http) for each in arguments]
+        command = [program, *(each.replace("/default/", f"/{SHOP}/") for each in here)]
+    else:
+        target = suite.addresses()["gateway"]
+        command = [SIGHTLINE, *arguments, "--target", target, "--catalog", SHOP]
     done = subprocess.run(
-        [SIGHTLINE, *shlex.split(line)[1:], "--target", gateway, "--catalog", SHOP],
+        command,
         capture_output=True,
         text=True,
         timeout=SECONDS,
@@ -55,11 +63,12 @@ async def test_a_black_frame_becomes_a_message_to_the_pages_receiver(
         grpc.aio.insecure_channel(gateway) as channel,
     ):
         await client.create_catalog(SHOP)
-        printed = {line: await asyncio.to_thread(typed, gateway, line) for line in COMMANDS}
-        assert len(printed) == 6
-        first, listed, *_, rotated, deleted = printed.values()
+        printed = {line: await asyncio.to_thread(typed, suite, line) for line in COMMANDS}
+        assert len(printed) == 7
+        first, listed, shown, *_, rotated, deleted = printed.values()
         assert "whsec_" in first
         assert "till-camera" in listed
+        assert "till-camera" in shown
         assert "whsec_" in rotated
         assert deleted.strip() == "deleted"
 

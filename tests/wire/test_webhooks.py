@@ -60,6 +60,8 @@ def environment(receiver: Receiver, tmp_path: Path) -> dict[str, str]:
     keys = tmp_path / "webhooks.keys"
     keys.write_text(secrets.token_hex(32))
     return {
+        # A worker that loses its lease on a busy machine delivers again what it had just delivered.
+        "RETRIEVER_WORKER_LEASE_SECONDS": "10",
         "RETRIEVER_WEBHOOK_HOSTS": f'["127.0.0.1:{receiver.port}"]',
         "RETRIEVER_WEBHOOK_SCHEMES": '["http"]',
         "RETRIEVER_WEBHOOK_NETWORKS": '["127.0.0.0/8"]',
