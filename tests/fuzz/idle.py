@@ -73,8 +73,8 @@ class IdleStreams:
         ends = ", ".join(f"{count} × {code}" for code, count in self._ended.most_common())
         measured = (
             f"{self._answered} watches of health answered and {open_} open to the end; on one "
-            f"connection {refused} of {self._count} refused; ends: {ends or 'none'}; watches of jobs: "
-            f"{jobs or 'no job'}"
+            f"connection {refused} of {self._count} refused; ends: {ends or 'none'}; "
+            f"watches of jobs: {jobs or 'no job'}"
         )
         right = open_ == self._answered == 2 * self._count - beyond and ended == refused
         return Outcome(right and not self._bad, measured)
