@@ -57,13 +57,13 @@ class Outcome:
     right: int
     """Found boxes that are those of facings."""
     named: tuple[bool, ...] = ()
-    """For each of these: its nearest product is the right one."""
+    """True where the nearest product of such a box is the right one."""
     alone: tuple[bool, ...] = ()
-    """For each of these: that of the facing's true box is."""
+    """True where the nearest product of the facing's true box is the right one."""
     miscounted: int = 0
     """Sum over products of the differences between the numbers counted and shown."""
     chances: tuple[tuple[float, bool, bool], ...] = ()
-    """For each found box: probability, whether its nearest product is right, and whether it shows
+    """Probability of each found box, whether its nearest product is right, and whether it shows
     a product of the catalog."""
 
 

@@ -72,9 +72,9 @@ class StockFigures:
     level: float
     lasted: Interval
     poisson: float
-    """The same with a Poisson distribution of the mean rate."""
+    """Shares with a Poisson distribution of the mean rate."""
     mean: float
-    """The same with the mean demand alone."""
+    """Shares with the mean demand alone."""
     units: float
     """Suggested units for each unit of mean demand."""
 

@@ -150,7 +150,7 @@ class LiteObjects(Table):
 
     family: Literal["efficientnet-lite-objects"]
     depth: Annotated[float, Field(ge=1, le=4)]
-    """As of Lite."""
+    """Depth multiplier, see Lite."""
     head: Plain
     """Path of the head's .npz file, relative to the manifest's folder."""
     head_sha256: Sha256

@@ -78,7 +78,7 @@ class WebhookMessage:
     """A verified message."""
 
     message_id: str
-    """The same at each attempt to deliver it: skip messages that you have handled."""
+    """Id, equal at each attempt to deliver the message: skip those that you have handled."""
     type: str
     """``watch.alert.started`` or ``watch.alert.ended``."""
     timestamp: str

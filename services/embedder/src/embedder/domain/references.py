@@ -67,7 +67,7 @@ class ListedReference:
 
 @dataclass(frozen=True, slots=True)
 class ServedReferences:
-    """Which version of a reference serves, and which did: ``state.json`` in its folder."""
+    """Versions of a reference that serve and that did: ``state.json`` in its folder."""
 
     serving: str = ""
     product_id: str = ""

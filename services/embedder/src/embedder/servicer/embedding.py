@@ -18,10 +18,6 @@ from embedder.embedding.find_faces import FaceFinder
 from embedder.embedding.read_labels import LabelReader
 from embedder.embedding.regions import RegionCall, RegionEmbedder
 from embedder.servicer import messages
-from embedder.servicer.messages import box as _box_message
-from embedder.servicer.messages import duration as _duration
-from embedder.servicer.messages import priority as _priority
-from embedder.servicer.messages import timings as _timings
 from embedder.spaces.listing import SpaceListing
 from servicekit import deadlines, tracing
 from servicekit.errors import ServiceError
@@ -74,14 +70,14 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         outcomes = await self._embedder.embed(
             [_item(item, _guesses(item, place)) for place, item in enumerate(request.items)],
             catalog,
-            _priority(request.priority),
+            messages.priority(request.priority),
             stages,
             deadlines.budget(RESERVE),
         )
         return pb.BatchEmbedResponse(
             results=map(_result, outcomes),
-            stage_timings=_timings(stages.finished),
-            decoding_time=_duration(stages.decoding_seconds),
+            stage_timings=messages.timings(stages.finished),
+            decoding_time=messages.duration(stages.decoding_seconds),
         )
 
     async def Classify(self, request: pb.ClassifyRequest, _context: Any) -> pb.ClassifyResponse:
@@ -92,14 +88,14 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         outcomes = await self._embedder.classify(
             [_item(item, guesses) for item in request.items],
             catalog,
-            _priority(request.priority),
+            messages.priority(request.priority),
             stages,
             deadlines.budget(RESERVE),
         )
         return pb.ClassifyResponse(
             results=map(_classified, outcomes),
-            stage_timings=_timings(stages.finished),
-            decoding_time=_duration(stages.decoding_seconds),
+            stage_timings=messages.timings(stages.finished),
+            decoding_time=messages.duration(stages.decoding_seconds),
         )
 
     async def ComparePhotos(
@@ -109,7 +105,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         stages = Stages()
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         first, second = (_item(each, 0) for each in (request.first, request.second))
-        with asking(_priority(request.priority)):
+        with asking(messages.priority(request.priority)):
             found = await self._comparison.compare(first, second, catalog, stages)
         return pb.ComparePhotosResponse(
             similarity=found.similarity,
@@ -117,19 +113,21 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             first=_grid(found.first.heat),
             second=_grid(found.second.heat),
             png=await asyncio.to_thread(overlay.png, (found.first, found.second)),
-            stage_timings=_timings(stages.finished),
-            decoding_time=_duration(stages.decoding_seconds),
+            stage_timings=messages.timings(stages.finished),
+            decoding_time=messages.duration(stages.decoding_seconds),
         )
 
     async def FindFaces(self, request: pb.FindFacesRequest, _context: Any) -> pb.FindFacesResponse:
         """Find the faces in a photo."""
         stages = Stages()
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        found = await self._faces.find(request.image, catalog, _priority(request.priority), stages)
+        found = await self._faces.find(
+            request.image, catalog, messages.priority(request.priority), stages
+        )
         return pb.FindFacesResponse(
-            faces=[pb.Face(box=_box_message(face.box), score=face.score) for face in found],
-            stage_timings=_timings(stages.finished),
-            decoding_time=_duration(stages.decoding_seconds),
+            faces=[pb.Face(box=messages.box(face.box), score=face.score) for face in found],
+            stage_timings=messages.timings(stages.finished),
+            decoding_time=messages.duration(stages.decoding_seconds),
         )
 
     async def ReadLabels(
@@ -139,7 +137,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         stages = Stages()
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         camera = _CAMERAS.get(request.photo_kind, Camera.SHOPPER)
-        priority = _priority(request.priority)
+        priority = messages.priority(request.priority)
         async with contextlib.AsyncExitStack() as stack:
             photo = request.image
             if request.image_uri and not photo:
@@ -149,8 +147,8 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             lines = await self._labels.read(photo, camera, catalog, priority, stages)
         return pb.ReadLabelsResponse(
             lines=map(_line, lines),
-            stage_timings=_timings(stages.finished),
-            decoding_time=_duration(stages.decoding_seconds),
+            stage_timings=messages.timings(stages.finished),
+            decoding_time=messages.duration(stages.decoding_seconds),
         )
 
     async def EmbedRegions(
@@ -166,20 +164,20 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             version=request.space_version,
             camera=_CAMERAS.get(request.photo_kind, Camera.SHOPPER),
         )
-        call = RegionCall(catalog, _priority(request.priority), stages)
+        call = RegionCall(catalog, messages.priority(request.priority), stages)
         boxes, most = [_box(box) for box in request.boxes], _most(request.max_regions)
         found = await self._regions.embed(item, boxes, most, call)
         return pb.EmbedRegionsResponse(
             regions=[
-                pb.PhotoRegion(box=_box_message(each.box), objectness=each.score)
+                pb.PhotoRegion(box=messages.box(each.box), objectness=each.score)
                 for each in found.regions
             ],
             space_version=found.version,
             dimension=found.vectors.shape[1],
             vectors=found.vectors.astype("<f4").tobytes(),
             truncated=found.truncated,
-            stage_timings=_timings(stages.finished),
-            decoding_time=_duration(stages.decoding_seconds),
+            stage_timings=messages.timings(stages.finished),
+            decoding_time=messages.duration(stages.decoding_seconds),
         )
 
     async def ListSpaces(
@@ -284,7 +282,7 @@ def _grid(heat: Heat) -> pb.SimilarityGrid:
 
 def _subject(subject: PhotoSubject) -> photo_pb2.Subject:
     return photo_pb2.Subject(
-        box=_box_message(subject.box), alternatives=map(_box_message, subject.alternatives)
+        box=messages.box(subject.box), alternatives=map(messages.box, subject.alternatives)
     )
 
 

@@ -25,7 +25,7 @@ class DetectionQuery:
     filter: CallersFilter | None = None
     min_probability: float = MIN_PROBABILITY
     max_detections: int = 0
-    """As given; 0: DEFAULT_DETECTIONS."""
+    """Maximum number of detections, as given; 0: DEFAULT_DETECTIONS."""
     priority: int = 0
 
     @property
@@ -59,7 +59,7 @@ class Detection:
     product_id: str = ""
     """Empty: none is probable enough."""
     probability: float = 0.0
-    """That it shows the nearest product."""
+    """Probability that it shows the nearest product."""
     similarity: float = 0.0
     """Cosine to the nearest product."""
     alternatives: tuple[Alternative, ...] = ()
