@@ -31,6 +31,8 @@ class FakeWeb:
     tls: ssl.SSLContext | None = None
     port: int = 0
     server: asyncio.Server | None = None
+    calls: set[asyncio.Task[object]] = field(default_factory=set)
+    """The requests that are being answered: an answer that hangs is ended with the server."""
 
     def stop(self) -> None:
         """Give the port up."""
@@ -42,6 +44,10 @@ class FakeWeb:
         return f"{scheme}://{host}:{self.port}{path}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: Writer) -> None:
+        call = asyncio.current_task()
+        assert call is not None
+        self.calls.add(call)
+        call.add_done_callback(self.calls.discard)
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             self.requests.append(head)
@@ -67,3 +73,6 @@ class FakeWeb:
             yield self
         finally:
             self.stop()
+            for call in self.calls:
+                call.cancel()
+            await asyncio.gather(*self.calls, return_exceptions=True)
