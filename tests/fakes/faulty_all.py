@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from sightline_all.__main__ import main
+from sightline_all.services import main
 
 from ranker.servicer.ranking import RankingServicer
 from servicekit.server import Context

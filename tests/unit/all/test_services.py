@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from sightline_all import __main__ as program
+from sightline_all import services as program
 
 from embedder.settings import EmbedderSettings
 from gateway.settings import GatewaySettings
