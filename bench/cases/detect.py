@@ -107,7 +107,7 @@ def _outcome(number: int, part: material.Part, count: int | None = None) -> Outc
     objects = finding.found(image)
     boxes, truth = finding.in_pixels(image, [o.box for o in objects]), finding.facings(photo)
     pairs = finding.paired(boxes, truth)
-    names = finding.named(image, boxes)
+    names = finding.named(image, boxes, merge=True)
     shown = [photo.facings[pair].name if pair >= 0 else "" for pair in pairs]
     known = [place for place, name in enumerate(shown) if name]
     alone = finding.named(image, truth[[pairs[place] for place in known]])

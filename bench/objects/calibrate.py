@@ -24,7 +24,7 @@ def rows(number: int) -> list[tuple[float, float, float, bool, float]]:
     image = finding.decoded(photo)
     found = finding.found(image)
     boxes = finding.in_pixels(image, [each.box for each in found])
-    names = finding.named(image, boxes)
+    names = finding.named(image, boxes, merge=True)
     pairs = finding.paired(boxes, finding.facings(photo))
     shown = [photo.facings[pair].name if pair >= 0 else "" for pair in pairs]
     return [

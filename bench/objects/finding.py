@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 from bench.datasets import featured
 from bench.objects import fit, material
 from bench.objects.composites import Composite
+from embedder.domain.facings import like, shown
 from embedder.domain.fitted import unit
 from embedder.domain.objects import MAPS, FoundObject, objects
 from embedder.domain.photos import PART_VIEWS, Box
@@ -70,15 +72,21 @@ def found(image: Image.Image) -> list[FoundObject]:
     return objects(maps.reshape(MAPS, side, side), image.width / image.height)
 
 
-def named(image: Image.Image, boxes: Doubles) -> Names:
-    """Return the products nearest to boxes, [n, 4] in pixels, each seen as the product sees it."""
+def named(image: Image.Image, boxes: Doubles, *, merge: bool = False) -> Names:
+    """Return the products nearest to boxes, [n, 4] in pixels, each seen as the product sees it.
+
+    `merge`: boxes that look alike share a vector, as found ones do."""
     names, vectors = catalog()
     recipe, (width, height) = featured.backbone(EMBEDDER).recipe, image.size
     if not len(boxes):
         return Names([], np.zeros(0, np.float32), np.zeros(0, np.float32))
-    cut = (boxes / [width, height, width, height]).clip(0, 1).tolist()
-    seen = preprocess.part_views(image, recipe, [Box(*sides) for sides in cut])
-    similar = unit(embedded(seen).reshape(len(cut), PART_VIEWS, -1).mean(axis=1)) @ vectors.T
+    cut = [Box(*sides) for sides in (boxes / [width, height, width, height]).clip(0, 1).tolist()]
+    seen = preprocess.part_views(image, recipe, cut)
+    first = like(cut, seen[1::PART_VIEWS]) if merge else range(len(cut))
+    rows = shown(first)
+    views = embedded(seen[[*chain(*rows.values())]]).reshape(len(rows), PART_VIEWS, -1)
+    row_of = {place: row for row, place in enumerate(rows)}
+    similar = unit(views.mean(axis=1))[[row_of[place] for place in first]] @ vectors.T
     order = np.argsort(-similar, axis=1)[:, :2]
     first, second = np.take_along_axis(similar, order, axis=1).T
     lead = (first - second) / np.maximum(1 - second, 1e-6)

@@ -87,13 +87,17 @@ class FakeEmbedder:
                     space="visual",
                     space_version=version,
                     dimension=1,
-                    data=place.to_bytes(4, "little"),
+                    data=(0 if self.alike else place).to_bytes(4, "little"),
                 )
                 for place in range(len(kept))
             ],
+            views=2 * (min(1, len(kept)) if self.alike else len(kept)),
             truncated=len(found) > most,
             work=0.001,
         )
+
+    alike: bool = False
+    """True: they look alike, so that they share two views."""
 
     labels: dict[bytes, tuple[str, ...]] = field(default_factory=dict)
     """Lines of text in photos, by their bytes."""

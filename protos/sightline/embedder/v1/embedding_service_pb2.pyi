@@ -672,6 +672,7 @@ class EmbedRegionsResponse(google.protobuf.message.Message):
     TRUNCATED_FIELD_NUMBER: builtins.int
     STAGE_TIMINGS_FIELD_NUMBER: builtins.int
     DECODING_TIME_FIELD_NUMBER: builtins.int
+    EMBEDDED_VIEWS_FIELD_NUMBER: builtins.int
     space_version: builtins.str
     """Version of the space "visual"."""
     dimension: builtins.int
@@ -680,13 +681,19 @@ class EmbedRegionsResponse(google.protobuf.message.Message):
     """float32, little-endian: regions × dimension values, each vector of unit length, in the order of `regions`."""
     truncated: builtins.bool
     """True if more than `max_regions` were found or given: those with the highest objectness are returned."""
+    embedded_views: builtins.int
+    """Number of embedded views: two for each given region, and two for each group of found regions that look alike, which
+    have the same vector.
+    """
     @property
     def regions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PhotoRegion]:
         """Regions: the given ones in their order, or the found ones, highest `objectness` first."""
 
     @property
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
-        """Durations of the stages; see BatchEmbedResponse. "propose": finding the regions in the model's maps."""
+        """Durations of the stages; see BatchEmbedResponse. "propose": finding the regions in the model's maps. "compare":
+        finding those that look alike.
+        """
 
     @property
     def decoding_time(self) -> google.protobuf.duration_pb2.Duration:
@@ -702,9 +709,10 @@ class EmbedRegionsResponse(google.protobuf.message.Message):
         truncated: builtins.bool = ...,
         stage_timings: collections.abc.Iterable[sightline.common.v1.answer_pb2.StageTiming] | None = ...,
         decoding_time: google.protobuf.duration_pb2.Duration | None = ...,
+        embedded_views: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["decoding_time", b"decoding_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["decoding_time", b"decoding_time", "dimension", b"dimension", "regions", b"regions", "space_version", b"space_version", "stage_timings", b"stage_timings", "truncated", b"truncated", "vectors", b"vectors"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["decoding_time", b"decoding_time", "dimension", b"dimension", "embedded_views", b"embedded_views", "regions", b"regions", "space_version", b"space_version", "stage_timings", b"stage_timings", "truncated", b"truncated", "vectors", b"vectors"]) -> None: ...
 
 Global___EmbedRegionsResponse: typing_extensions.TypeAlias = EmbedRegionsResponse
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from embedder.domain.errors import BoxInvalid, ItemEmpty, ModelAbsent, ModelFailed, ModelNotReady
 from embedder.domain.items import Item, Priority, Vectors
@@ -29,6 +30,7 @@ from tests.fakes.triton import DESCRIPTION, FakeInference, FakeModels
 
 SIDE = 16
 PHOTO = encoded(picture(64, 64))
+"""A photo whose objects look different."""
 
 
 def maps(*places: tuple[int, int]) -> Vectors:
@@ -37,6 +39,17 @@ def maps(*places: tuple[int, int]) -> Vectors:
     for order, (row, column) in enumerate(places):
         made[0, row, column] = 0.9 - order / 100
     return made.reshape(1, -1)
+
+
+def repeated_label() -> Image.Image:
+    """Return a photo with one label at the detector's first two objects, another at the third."""
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 256, (2, 8, 8, 3), np.uint8).repeat(8, axis=1).repeat(8, axis=2)
+    pixels = np.zeros((32 * SIDE, 32 * SIDE, 3), np.uint8)
+    for (row, column), which in zip(((4, 4), (4, 10), (12, 12)), (0, 0, 1), strict=True):
+        top, left = 32 * row - 16, 32 * column - 16
+        pixels[top : top + 64, left : left + 64] = labels[which]
+    return Image.fromarray(pixels)
 
 
 @pytest.fixture
@@ -77,9 +90,22 @@ async def test_each_object_has_a_vector_of_its_own(
     assert len(found.regions) == 3
     assert found.regions[0].box == Box(3.5 / SIDE, 3.5 / SIDE, 5.5 / SIDE, 5.5 / SIDE)
     assert found.vectors.shape == (3, DESCRIPTION.dimension)
-    assert sum(len(given["image"]) for given in inference.given) == 3 * PART_VIEWS
+    assert sum(len(given["image"]) for given in inference.given) == found.views == 3 * PART_VIEWS
     assert found.version
     assert not found.truncated
+
+
+async def test_found_objects_that_look_alike_share_two_views_and_given_ones_do_not(
+    detector: FakeInference, inference: FakeInference
+) -> None:
+    photo = Item(photo=encoded(repeated_label()))
+    found = await embedded(regions(detector, inference), photo)
+    assert found.views == 2 * PART_VIEWS
+    assert sum(len(given["image"]) for given in inference.given) == found.views
+    assert (found.vectors[0] == found.vectors[1]).all()
+    assert (found.vectors[0] != found.vectors[2]).any()
+    given = await embedded(regions(detector, inference), photo, tuple(r.box for r in found.regions))
+    assert given.views == 3 * PART_VIEWS
 
 
 async def test_the_best_are_embedded_and_the_rest_is_reported(

@@ -10,14 +10,17 @@ from gateway.detect.matching import probability
 from gateway.model.causes import DegradationCause
 from gateway.model.detections import MOST_DETECTIONS, DetectionQuery
 from gateway.model.errors import ImageRefused
+from gateway.model.price import DETECTION_VIEW
 from gateway.model.query import ALONE, Signal, SignalKind
-from servicekit import deadlines
+from servicekit import deadlines, quotas
 from servicekit.errors import InvalidArgument, Unavailable
+from servicekit.quotas import CallerUsage, QuotaKind
 from servicekit.requests import CatalogNotFound, RequestInvalid
 from sightline.common.v1.photo_pb2 import Box
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_values import SPACE
 
+SECONDS = QuotaKind.PROCESSOR_SECONDS
 QUERY = DetectionQuery("default", Signal(ALONE, SignalKind.IMAGE, image=b"shelf"))
 
 
@@ -85,6 +88,22 @@ async def test_one_product_300_times_is_counted_300_times() -> None:
         shop.retriever.nearest[place.to_bytes(4, "little")] = {"p1": 0.97}
     found = await detect_products(replace(QUERY, max_detections=300), shop.deps)
     assert found.counts == [("p1", 300)]
+
+
+async def test_objects_that_look_alike_are_searched_and_charged_once(shop: Shop) -> None:
+    searches, seconds = [], []
+    for alike in (False, True):
+        shop.embedder.alike = alike
+        shop.retriever.calls.clear()
+        usage = CallerUsage({SECONDS: 1e-9}, 1e10, lambda: 0.0)
+        held = quotas.account.set(usage)
+        found = await detect_products(QUERY, shop.deps)
+        quotas.account.reset(held)
+        searches.append([name for name, _ in shop.retriever.calls].count("search"))
+        seconds.append(10.0 - usage._buckets[SECONDS]._level)
+    assert found.counts == [("p1", 4)]
+    assert searches == [4, 1]
+    assert seconds[0] - seconds[1] == pytest.approx(6 * DETECTION_VIEW)
 
 
 async def test_the_photo_is_embedded_again_for_the_version_in_the_index(shop: Shop) -> None:

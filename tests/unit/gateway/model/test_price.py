@@ -15,6 +15,7 @@ from gateway.model.price import (
     list_price,
     photo_price,
     price_of,
+    unused_detection_seconds,
 )
 from gateway.model.query import RequestQuery, Signal, SignalKind
 
@@ -167,6 +168,14 @@ def test_each_detection_has_a_price_and_few_wait_for_models_alone() -> None:
     assert 0 < few.models < few.seconds
     assert not few.is_expensive
     assert many.is_expensive
+
+
+def test_views_that_were_not_embedded_are_given_back() -> None:
+    price, nothing = detection_price(10), detection_price(0)
+    assert unused_detection_seconds(10, 20) == 0
+    assert unused_detection_seconds(10, 99) == 0
+    assert unused_detection_seconds(10, 0) == pytest.approx(price.models - nothing.models)
+    assert unused_detection_seconds(10, 5) == pytest.approx(unused_detection_seconds(10, 0) * 0.75)
 
 
 def test_models_are_a_part_of_the_price_of_texts_and_photos() -> None:

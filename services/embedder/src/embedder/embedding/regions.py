@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Final, cast
 
 import numpy as np
 
 from embedder.domain import errors
+from embedder.domain.facings import like, shown
 from embedder.domain.items import Item, Priority, Vectors
 from embedder.domain.models import VISUAL, Description
 from embedder.domain.objects import MAPS, FoundObject, objects
@@ -19,7 +21,6 @@ from embedder.embedding.call import EMBEDDED
 from embedder.embedding.embed import ItemEmbedder
 from embedder.embedding.photos import averaged, check_box
 from embedder.ports import Inference, Intake, ModelsOnDemand
-from embedder.serving.model import VersionedVectors
 from embedder.serving.model_routes import VersionRoute
 from embedder.serving.priority import ModelQueues
 from servicekit import deadlines
@@ -43,6 +44,8 @@ class EmbeddedRegions:
     regions: Sequence[FoundObject]
     vectors: Vectors
     """float32 [regions, d], of unit length."""
+    views: int
+    """Number of embedded views: PART_VIEWS for each region, less for found ones that look alike."""
     truncated: bool
     """True if the photo shows more objects."""
 
@@ -99,6 +102,16 @@ class RegionCall:
     stages: Stages
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Boxes that were decoded together."""
+
+    version: str
+    vectors: Vectors
+    """float32 [boxes, d]."""
+    views: int
+
+
 class RegionEmbedder:
     """Use case: embed the objects in a photo, or given parts of it."""
 
@@ -138,33 +151,26 @@ class RegionEmbedder:
         else:
             found = await self._finder.find(item, call.catalog, call.priority, call.stages)
         kept = found[:most]
+        parts = _parts([each.box for each in kept], route)
         with asking(call.priority):
-            version, vectors = await self._vectors(item, [each.box for each in kept], route, call)
-        return EmbeddedRegions(version, kept, vectors, truncated=len(found) > most)
-
-    async def _vectors(
-        self, item: Item, boxes: Sequence[Box], route: VersionRoute, call: RegionCall
-    ) -> tuple[str, Vectors]:
-        """Return the version and the boxes' vectors, each the mean of those of its views."""
-        recipe = route.described.recipe
-        if not isinstance(recipe, PhotoRecipe):
-            raise errors.ModelNotReady(f"{route.served.model} does not accept photos")
-        most = max(1, MOST_PIXEL_BYTES // (PART_VIEWS * recipe.side**2 * 3))
-        parts = [boxes[start : start + most] for start in range(0, len(boxes), most)]
-        answers = await asyncio.gather(*(self._part(item, part, route, call) for part in parts))
-        EMBEDDED.labels(route.served.space, route.served.model).inc(len(boxes))
-        if not answers:
-            served = next(iter(route.served.serving()), route.version)
-            return served, np.zeros((0, route.described.dimension), np.float32)
-        if len({each.version for each in answers}) > 1:
-            raise errors.EmbedderUnavailable("the model was replaced during the call")
-        vectors = np.concatenate([each.vectors for each in answers])
-        views = vectors.reshape(len(boxes), PART_VIEWS, -1)
-        return answers[0].version, np.stack([averaged(each) for each in views])
+            answers = await asyncio.gather(
+                *(self._part(item, part, route, call, merge=not boxes) for part in parts)
+            )
+        EMBEDDED.labels(route.served.space, route.served.model).inc(len(kept))
+        version, vectors = _joined(answers, route)
+        views = sum(each.views for each in answers)
+        return EmbeddedRegions(version, kept, vectors, views, truncated=len(found) > most)
 
     async def _part(
-        self, item: Item, boxes: Sequence[Box], route: VersionRoute, call: RegionCall
-    ) -> VersionedVectors:
+        self,
+        item: Item,
+        boxes: Sequence[Box],
+        route: VersionRoute,
+        call: RegionCall,
+        *,
+        merge: bool,
+    ) -> _Part:
+        """Embed boxes that are decoded together. `merge`: boxes that look alike share a vector."""
         photos, recipe = self._embedder.photos, cast("PhotoRecipe", route.described.recipe)
         photo, stages = item.photo or b"", call.stages
         look = PhotoView(camera=item.camera, parts=tuple(boxes))
@@ -172,11 +178,40 @@ class RegionEmbedder:
         with queue.place(call.priority, party, deadlines.remaining()):
             async with queue.running(call.priority, party, stages):
                 seen = await photos.intake.see(photo, recipe, look, stages, call.catalog)
-                inputs: dict[str, Any] = {"image": seen.pixels}
+                first = list(range(len(boxes)))
+                if merge:
+                    with stages.measure("compare"):
+                        middles = seen.pixels[PART_VIEWS - 1 :: PART_VIEWS]
+                        first = await asyncio.to_thread(like, boxes, middles)
+                rows = shown(first)
+                inputs: dict[str, Any] = {"image": seen.pixels[[*chain(*rows.values())]]}
                 if route.described.cameras:
-                    inputs["kind"] = np.full((len(seen.pixels), 1), item.camera, np.float32)
+                    inputs["kind"] = np.full((len(inputs["image"]), 1), item.camera, np.float32)
                 with stages.measure("infer"):
-                    return await route.embed(inputs)
+                    answer = await route.embed(inputs)
+        views = answer.vectors.reshape(len(rows), PART_VIEWS, -1)
+        vectors = {place: averaged(each) for place, each in zip(rows, views, strict=True)}
+        found = np.stack([vectors[place] for place in first])
+        return _Part(answer.version, found, len(answer.vectors))
+
+
+def _parts(boxes: Sequence[Box], route: VersionRoute) -> list[Sequence[Box]]:
+    """Return the boxes in parts that one decoding may return. Raises ModelNotReady."""
+    recipe = route.described.recipe
+    if not isinstance(recipe, PhotoRecipe):
+        raise errors.ModelNotReady(f"{route.served.model} does not accept photos")
+    most = max(1, MOST_PIXEL_BYTES // (PART_VIEWS * recipe.side**2 * 3))
+    return [boxes[start : start + most] for start in range(0, len(boxes), most)]
+
+
+def _joined(answers: Sequence[_Part], route: VersionRoute) -> tuple[str, Vectors]:
+    """Return the version and the vectors of all parts."""
+    if not answers:
+        served = next(iter(route.served.serving()), route.version)
+        return served, np.zeros((0, route.described.dimension), np.float32)
+    if len({each.version for each in answers}) > 1:
+        raise errors.EmbedderUnavailable("the model was replaced during the call")
+    return answers[0].version, np.concatenate([each.vectors for each in answers])
 
 
 def _input(described: Description) -> tuple[PhotoRecipe, int]:

@@ -11,6 +11,7 @@ from gateway.clients import messages
 from gateway.clients.peer_calls import PeerCaller
 from gateway.model.carried import Classification, EmbedderSpace, Subject, Vector
 from gateway.model.peers import EmbeddedRegions, EmbeddedSignals, HeatMap, ReadLabel
+from gateway.model.price import VIEWS_A_DETECTION
 from gateway.model.query import Signal, SignalKind
 from gateway.ports import EmbedderPort
 from servicekit import quotas
@@ -116,6 +117,8 @@ class EmbedderClient(EmbedderPort):
                 )
                 for place in range(len(response.regions))
             ],
+            # 0: the embedder is older than this field.
+            views=response.embedded_views or VIEWS_A_DETECTION * len(response.regions),
             truncated=response.truncated,
             work=messages.work(response.stage_timings),
         )

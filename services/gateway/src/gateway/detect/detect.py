@@ -17,13 +17,14 @@ from gateway.model.detections import (
 )
 from gateway.model.peer_failures import cause_of
 from gateway.model.peers import EmbeddedRegions, NearestProducts
-from gateway.model.price import detection_price
+from gateway.model.price import detection_price, unused_detection_seconds
 from gateway.retrieval.embedding import photo_error
 from gateway.retrieval.parallel import in_parallel
 from gateway.state.run import RequestDependencies
 from gateway.state.trace import RequestTrace
-from servicekit import deadlines
+from servicekit import deadlines, quotas
 from servicekit.errors import ServiceError
+from servicekit.quotas import QuotaKind
 
 SIDE_BY_SIDE = 8
 """Searches of one request that run at once."""
@@ -78,6 +79,8 @@ class _Detecting:
         except ServiceError as error:
             cause = cause_of(Peer.RETRIEVER, error)
             degradations.append(Degradation("hydrate", cause, "products are given by id alone"))
+        unused = unused_detection_seconds(query.most, regions.views)
+        quotas.spend(QuotaKind.PROCESSOR_SECONDS, -unused)
         searched = [near for near in found if isinstance(near, NearestProducts)]
         return DetectionAnswer(
             detections,
@@ -125,17 +128,21 @@ class _Detecting:
 
     async def _near(self, vectors: Sequence[Vector]) -> list[NearestProducts | ServiceError]:
         """Return the products nearest to each vector, or why they could not be searched. Raise the
-        error if the first search fails, or if the caller caused one."""
+        error if the first search fails, or if the caller caused one. Objects that look alike have
+        equal vectors, which are searched once."""
         if not vectors:
             return []
+        distinct = {vector.data: vector for vector in vectors}
         async with self.trace.stage("retrieve", self._until) as note:
             # The first search tells whether the index holds this version at all.
-            first = await self._search(vectors[0])
+            first, *others = distinct.values()
+            near = await self._search(first)
             turn = asyncio.Semaphore(SIDE_BY_SIDE)
-            rest = await in_parallel(*(self._kept(each, turn) for each in vectors[1:]))
-            found = [first, *rest]
-            note.work = sum(each.work or 0.0 for each in found if isinstance(each, NearestProducts))
-        return found
+            rest = await in_parallel(*(self._kept(each, turn) for each in others))
+            found = dict(zip(distinct, (near, *rest), strict=True))
+            answers = [each for each in found.values() if isinstance(each, NearestProducts)]
+            note.work = sum(each.work or 0.0 for each in answers)
+        return [found[vector.data] for vector in vectors]
 
     async def _kept(
         self, vector: Vector, turn: asyncio.Semaphore

@@ -78,6 +78,8 @@ class EmbeddedRegions:
     boxes: Sequence[Box]
     objectness: Sequence[float]
     vectors: Sequence[Vector]
+    views: int
+    """Number of embedded views: VIEWS_A_DETECTION for each object, less where some look alike."""
     truncated: bool
     """True if the photo shows more."""
     work: float | None

@@ -40,8 +40,10 @@ LABEL = 0.35
 """Reading the label of a photo, with the models' time: ten lines (`python -m bench labels`)."""
 FINDING_OBJECTS = 0.06
 """Finding the objects in a photo, without its decoding (`python -m bench detect`)."""
-DETECTION_MODEL, DETECTION = 0.022, 0.005
-"""Embedding one of them, and searching it."""
+VIEWS_A_DETECTION = 2
+"""Views of one of them that are embedded, at most: those that look alike share them."""
+DETECTION_VIEW, DETECTION = 0.011, 0.005
+"""Embedding a view, and searching for one of them."""
 ONE_PHOTO = SIGNAL[SignalKind.IMAGE] + MODEL[SignalKind.IMAGE]
 FIELD: Mapping[str, float] = {"attributes": 15e-6, "tags": 3e-6, "title": 1e-6}
 """Reading a field of one product for conditions; other fields: SHARED_FIELD."""
@@ -243,9 +245,15 @@ def detection_price(detections: int) -> RequestPrice:
     """Return the price of finding up to this many products in a photo: the photo is seen twice, and
     each detection embedded and searched."""
     photo = BASE + ONE_PHOTO + FINDING_OBJECTS
-    parts = {"": photo, "max_detections": detections * (DETECTION_MODEL + DETECTION)}
-    models = MODEL[SignalKind.IMAGE] + FINDING_OBJECTS + detections * DETECTION_MODEL
-    return RequestPrice(parts, models, exempt=photo + detections * DETECTION_MODEL)
+    embedding = detections * VIEWS_A_DETECTION * DETECTION_VIEW
+    parts = {"": photo, "max_detections": embedding + detections * DETECTION}
+    models = MODEL[SignalKind.IMAGE] + FINDING_OBJECTS + embedding
+    return RequestPrice(parts, models, exempt=photo + embedding)
+
+
+def unused_detection_seconds(detections: int, views: int) -> float:
+    """Return the part of `detection_price` that is given back after `views` were embedded."""
+    return max(0, detections * VIEWS_A_DETECTION - views) * DETECTION_VIEW
 
 
 def list_price(condition: CallersFilter | None, page_size: int, products: int) -> RequestPrice:

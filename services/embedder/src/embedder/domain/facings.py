@@ -1,0 +1,104 @@
+"""Facings of one product that look alike: boxes of about the same size whose pixels agree. Pure.
+
+Each box is compared by a small picture of its middle, in which differences of light are removed,
+at the shifts that inexact boxes cause. Boxes that look alike have one product, almost always: see
+docs/research/detect.md.
+"""
+
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from embedder.domain.photos import PART_VIEWS, Box, Pixels
+
+ALIKE: Final = 0.6
+"""Correlation from which two boxes look alike."""
+SAME_SIZE: Final = 0.3
+"""Difference of the logarithms of their widths, and of their heights, at most."""
+GRID: Final = 28
+"""Pixels of a side of a small picture."""
+SHIFT: Final = 3
+"""Pixels by which pictures are shifted, at most, in each direction."""
+_NEAR: Final = 4.0
+"""Standard deviation, in pixels, of the surroundings that light is removed by."""
+_LEAST_CONTRAST: Final = 6.0
+"""Contrast, of 255, below which differences are noise."""
+_TINY: Final = 1e-3
+_Floats: TypeAlias = npt.NDArray[np.float32]
+
+
+def like(boxes: Sequence[Box], middles: Pixels) -> list[int]:
+    """Return for each box the place of the first box that it looks like, or its own.
+
+    `middles`: the boxes' middles, uint8 [n, side, side, 3].
+    """
+    if not boxes:
+        return []
+    alike = _agreement(_flat_light(_small(middles))) >= ALIKE
+    sides = np.array([(box.right - box.left, box.bottom - box.top) for box in boxes])
+    logs = np.log(sides)
+    alike &= (np.abs(logs[:, None] - logs[None]) <= SAME_SIZE).all(axis=-1)
+    first = list(range(len(boxes)))
+    for place in range(len(boxes)):
+        if first[place] == place:
+            for other in np.flatnonzero(alike[place, place + 1 :]) + place + 1:
+                if first[other] == other:
+                    first[other] = place
+    return first
+
+
+def shown(first: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """Return the rows of the two views that stand for each first box and those that look like it:
+    its whole, and the middle of another one, so that a fault of one box counts less."""
+    second = {place: other for other, place in reversed([*enumerate(first)]) if other != place}
+    return {
+        place: (PART_VIEWS * place, PART_VIEWS * second.get(place, place) + 1)
+        for place in dict.fromkeys(first)
+    }
+
+
+def _small(pixels: Pixels) -> _Floats:
+    """Return the pixels' averages in GRID × GRID blocks, without what is left of each side."""
+    times = -(-GRID // pixels.shape[1])
+    pixels = pixels.repeat(times, axis=1).repeat(times, axis=2)
+    count, side = pixels.shape[:2]
+    step = side // GRID
+    start = (side - step * GRID) // 2
+    kept = slice(start, start + step * GRID)
+    blocks = pixels[:, kept, kept].reshape(count, GRID, step, GRID, step, 3)
+    return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float32))
+
+
+def _flat_light(pictures: _Floats) -> _Floats:
+    """Return each pixel's difference from its surroundings, divided by their contrast."""
+    places = np.arange(GRID)
+    near = np.exp(-np.square(places[:, None] - places[None]) / (2 * _NEAR**2)).astype(np.float32)
+    near /= near.sum(axis=1, keepdims=True)
+
+    def around(values: _Floats) -> _Floats:
+        across = np.tensordot(near, values, (1, 2))  # [column, n, row, channel]
+        return np.asarray(np.tensordot(near, across, (1, 2)).transpose(2, 0, 1, 3))
+
+    raised = pictures - around(pictures)
+    contrast = np.sqrt(around(np.square(raised).mean(axis=-1, keepdims=True)))
+    return np.asarray(raised / (contrast + _LEAST_CONTRAST))
+
+
+def _agreement(pictures: _Floats) -> _Floats:
+    """Return the correlation of each pair at its best shift, [n, n]."""
+    middle = _correlated(pictures, SHIFT, SHIFT)
+    best = np.full((len(pictures), len(pictures)), -1, np.float32)
+    for row in range(2 * SHIFT + 1):
+        for column in range(2 * SHIFT + 1):
+            np.maximum(best, middle @ _correlated(pictures, row, column).T, out=best)
+    return np.asarray((best + best.T) / 2)
+
+
+def _correlated(pictures: _Floats, row: int, column: int) -> _Floats:
+    """Return the pictures' parts that begin at a pixel, with mean 0 and length 1, [n, values]."""
+    side = GRID - 2 * SHIFT
+    parts = pictures[:, row : row + side, column : column + side].reshape(len(pictures), -1)
+    parts = parts - parts.mean(axis=1, keepdims=True)
+    return np.asarray(parts / (np.linalg.norm(parts, axis=1, keepdims=True) + _TINY))

@@ -1,0 +1,55 @@
+"""Boxes that look alike share the vectors of one of them."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from embedder.domain.facings import GRID, like, shown
+from embedder.domain.photos import Box
+
+SIDE = 224
+Pixels = npt.NDArray[np.uint8]
+
+
+def label(number: int) -> Pixels:
+    """Return a picture of patches; each number gives another one."""
+    draw = np.random.default_rng(number)
+    patches = draw.integers(40, 216, (GRID // 2, GRID // 2, 3), np.uint8)
+    return patches.repeat(SIDE // GRID * 2, axis=0).repeat(SIDE // GRID * 2, axis=1)
+
+
+def boxes(*widths: float) -> list[Box]:
+    return [Box(0, 0, width, 0.5) for width in widths]
+
+
+def test_boxes_of_one_label_are_like_the_first_of_them() -> None:
+    seen = np.stack([label(0), label(1), label(0), label(2), label(1)])
+    assert like(boxes(*[0.1] * 5), seen) == [0, 1, 0, 3, 1]
+
+
+@pytest.mark.parametrize(("down", "across"), [(0, 0), (16, 0), (-8, 16), (24, -24)])
+def test_other_light_noise_and_inexact_boxes_make_no_difference(down: int, across: int) -> None:
+    light = np.linspace(0.6, 1.1, SIDE)[None, :, None]
+    noise = np.random.default_rng(9).normal(0, 4, (SIDE, SIDE, 3))
+    moved = np.roll(label(0), (down, across), axis=(0, 1))
+    other = (moved * light + noise).clip(0, 255).astype(np.uint8)
+    assert like(boxes(0.1, 0.11), np.stack([label(0), other])) == [0, 0]
+
+
+def test_boxes_of_other_sizes_are_not_alike() -> None:
+    assert like(boxes(0.1, 0.2), np.stack([label(0), label(0)])) == [0, 1]
+
+
+@pytest.mark.parametrize("value", [0, 127, 255])
+def test_plain_boxes_are_not_alike_as_nothing_shows_that_they_are(value: int) -> None:
+    assert like(boxes(0.1, 0.1), np.full((2, SIDE, SIDE, 3), value, np.uint8)) == [0, 1]
+
+
+def test_no_boxes_and_other_sides_of_pictures_are_taken() -> None:
+    assert like([], np.zeros((0, SIDE, SIDE, 3), np.uint8)) == []
+    wide = np.pad(np.stack([label(0)] * 2), ((0, 0), (8, 8), (8, 8), (0, 0)))
+    assert like(boxes(0.1, 0.1), wide) == [0, 0]
+
+
+def test_two_boxes_stand_for_those_that_look_like_the_first() -> None:
+    assert shown([0, 1, 0, 0]) == {0: (0, 5), 1: (2, 3)}
