@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from servicekit.limits import MIB
+from sightline.gateway.v1 import detection_service_pb2 as detection
+from sightline.gateway.v1 import detection_service_pb2_grpc as detection_grpc
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc as pb_grpc
 from tests.fakes.kit_echo import Echo
@@ -19,6 +21,16 @@ class Shop(pb_grpc.RecommendationServiceServicer):
     async def Recommend(self, request: pb.RecommendRequest, _: Any) -> pb.RecommendResponse:
         self.reached.append(request.ByteSize())
         return pb.RecommendResponse()
+
+
+class Camera(detection_grpc.DetectionServiceServicer):
+    """Servicer that takes a hundredth of a second for a photo of a camera."""
+
+    async def DetectProducts(
+        self, request: detection.DetectProductsRequest, _: Any
+    ) -> detection.DetectProductsResponse:
+        await asyncio.sleep(0.01)
+        return detection.DetectProductsResponse()
 
 
 class Long(Echo):

@@ -77,9 +77,18 @@ class ConcurrencyLimit:
         self._working(self._total)
         return self._clock()
 
-    def leave(self, party: Hashable, began: float, given: float | None, *, ok: bool) -> None:
+    def leave(
+        self,
+        party: Hashable,
+        began: float,
+        given: float | None,
+        *,
+        ok: bool,
+        counted: bool = True,
+    ) -> None:
         """End a call. `began`: when `enter` began it, later by the time for which the service let
-        it wait; `given`: its deadline in seconds, None: no deadline."""
+        it wait; `given`: its deadline in seconds, None: no deadline; `counted`: false if it mostly
+        waited for a peer, so that `worked` is not called."""
         busy = self._total * 2 >= self.limit
         self._total -= 1
         self._working(self._total)
@@ -87,7 +96,8 @@ class ConcurrencyLimit:
         if not self._held[party]:
             del self._held[party]
         seconds = max(self._clock() - began, 0.0)  # steps of a call may wait beside one another
-        self._worked(seconds)
+        if counted:
+            self._worked(seconds)
         if busy:  # otherwise its duration says nothing about load
             goal = UNHURRIED if given is None else max(given / 2, QUICK)
             self._learn(began, seconds, goal, ok=ok)

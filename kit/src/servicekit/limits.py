@@ -94,7 +94,7 @@ IN_FLIGHT = Gauge(
 WORKED = Total(
     "sightline_call_seconds_total",
     "Durations of ended calls, of those that sightline_calls_in_flight counts, in sum: its rate is "
-    "the mean number of calls in progress.",
+    "the mean number of calls in progress. Without calls of cameras, which wait for a peer.",
     ("service",),
 )
 STREAMS = Gauge(
@@ -250,6 +250,7 @@ class CallAdmission:
         self._writes = found is not None and _writes(found)
         self._no_alias = access.rule(method).no_alias
         self._seconds = rule.stream_seconds or limits.stream_seconds
+        self._is_work = not rule.waits_for_peer
         self._streams = limits.probes if self._anonymous else limits.streams
         self._reads_stream = handler.request_streaming
         self._carry = self._call
@@ -341,7 +342,7 @@ class CallAdmission:
                 return answer
             finally:
                 began += costs.waited()
-                self._limits.concurrency.leave(party, began, given, ok=ok)
+                self._limits.concurrency.leave(party, began, given, ok=ok, counted=self._is_work)
 
     async def _stream(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
         with self._streams.count(context.peer(), self._counted(context)):

@@ -252,3 +252,5 @@ def test_a_call_whose_steps_waited_beside_one_another_is_no_shorter_than_nothing
     made = ConcurrencyLimit(4, Seconds(), worked=took.append)
     made.leave("a", made.enter("a") + 1.0, None, ok=True)
     assert took == [0.0]
+    made.leave("a", made.enter("a"), None, ok=True, counted=False)
+    assert len(took) == 1

@@ -22,11 +22,13 @@ from servicekit.peers import PeerCredentials
 from servicekit.quotas import QuotaSettings
 from servicekit.server import Binding
 from servicekit.status import from_rpc_error
+from sightline.gateway.v1 import detection_service_pb2 as detection
+from sightline.gateway.v1 import detection_service_pb2_grpc as detection_grpc
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc as pb_grpc
 from tests import virtual_time
 from tests.fakes.kit_echo import Echo, binding
-from tests.fakes.kit_large import Endless, Long, Shop
+from tests.fakes.kit_large import Camera, Endless, Long, Shop
 from tests.fuzz.slow import FAST, Pace, slowed
 from tests.waiting import SECONDS, until
 
@@ -541,3 +543,22 @@ async def test_who_makes_catalogs_up_has_one_quota_for_all_of_them() -> None:
         error = await refused(stub.Recommend(pb.RecommendRequest(catalog_id="another")))
         assert error.reason == "QUOTA_EXHAUSTED"
         await stub.Recommend(pb.RecommendRequest())
+
+
+async def test_calls_of_cameras_are_no_part_of_the_rate_that_adds_pods() -> None:
+    def seconds() -> float:
+        labels = {"service": "limited"}
+        return REGISTRY.get_sample_value("sightline_call_seconds_total", labels) or 0.0
+
+    async with (
+        serving(Binding.of(Shop()), Binding.of(Camera())) as address,
+        grpc.aio.insecure_channel(address) as channel,
+    ):
+        before = seconds()
+        asked = detection.DetectProductsRequest()
+        await detection_grpc.DetectionServiceStub(channel).DetectProducts(asked, timeout=SECONDS)
+        assert seconds() == before
+        await pb_grpc.RecommendationServiceStub(channel).Recommend(
+            pb.RecommendRequest(), timeout=SECONDS
+        )
+        await until(lambda: seconds() > before)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sightline/common/v1/limits.proto\x12\x13sightline.common.v1\x1a google/protobuf/descriptor.proto\"F\n\x06Limits\x12\x13\n\x0brequest_mib\x18\x01 \x01(\r\x12\x0f\n\x07\x65ntries\x18\x02 \x01(\r\x12\x16\n\x0estream_seconds\x18\x03 \x01(\r:M\n\x06limits\x12\x1e.google.protobuf.MethodOptions\x18\x8f\x89\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Limits:2\n\tmax_items\x12\x1d.google.protobuf.FieldOptions\x18\x90\x89\x03 \x01(\rBB\n\x13sightline.common.v1B\x0bLimitsProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sightline/common/v1/limits.proto\x12\x13sightline.common.v1\x1a google/protobuf/descriptor.proto\"^\n\x06Limits\x12\x13\n\x0brequest_mib\x18\x01 \x01(\r\x12\x0f\n\x07\x65ntries\x18\x02 \x01(\r\x12\x16\n\x0estream_seconds\x18\x03 \x01(\r\x12\x16\n\x0ewaits_for_peer\x18\x04 \x01(\x08:M\n\x06limits\x12\x1e.google.protobuf.MethodOptions\x18\x8f\x89\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Limits:2\n\tmax_items\x12\x1d.google.protobuf.FieldOptions\x18\x90\x89\x03 \x01(\rBB\n\x13sightline.common.v1B\x0bLimitsProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,5 +34,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023sightline.common.v1B\013LimitsProtoP\001Z\034sightline/common/v1;commonv1'
   _globals['_LIMITS']._serialized_start=91
-  _globals['_LIMITS']._serialized_end=161
+  _globals['_LIMITS']._serialized_end=185
 # @@protoc_insertion_point(module_scope)

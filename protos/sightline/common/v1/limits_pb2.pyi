@@ -27,6 +27,7 @@ class Limits(google.protobuf.message.Message):
     REQUEST_MIB_FIELD_NUMBER: builtins.int
     ENTRIES_FIELD_NUMBER: builtins.int
     STREAM_SECONDS_FIELD_NUMBER: builtins.int
+    WAITS_FOR_PEER_FIELD_NUMBER: builtins.int
     request_mib: builtins.int
     """Maximum size in MiB of a request, or of each message of a stream. Default: 1, which is enough for requests without
     photos.
@@ -37,14 +38,19 @@ class Limits(google.protobuf.message.Message):
     """
     stream_seconds: builtins.int
     """Maximum duration of a stream in seconds. Default: the server's own setting."""
+    waits_for_peer: builtins.bool
+    """True for a call that cameras repeat all day and that mostly waits for another service: its duration is not part of
+    sightline_call_seconds_total, by which pods are added. Default: false.
+    """
     def __init__(
         self,
         *,
         request_mib: builtins.int = ...,
         entries: builtins.int = ...,
         stream_seconds: builtins.int = ...,
+        waits_for_peer: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["entries", b"entries", "request_mib", b"request_mib", "stream_seconds", b"stream_seconds"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["entries", b"entries", "request_mib", b"request_mib", "stream_seconds", b"stream_seconds", "waits_for_peer", b"waits_for_peer"]) -> None: ...
 
 Global___Limits: typing_extensions.TypeAlias = Limits
 
