@@ -40,6 +40,11 @@ def test_boxes_of_other_sizes_are_not_alike() -> None:
     assert like(boxes(0.1, 0.2), np.stack([label(0), label(0)])) == [0, 1]
 
 
+def test_boxes_of_other_rows_are_not_alike() -> None:
+    rows = [Box(0, 0, 0.1, 0.2), Box(0.1, 0.03, 0.2, 0.23), Box(0, 0.3, 0.1, 0.5)]
+    assert like(rows, np.stack([label(0)] * 3)) == [0, 0, 2]
+
+
 @pytest.mark.parametrize("value", [0, 127, 255])
 def test_plain_boxes_are_not_alike_as_nothing_shows_that_they_are(value: int) -> None:
     assert like(boxes(0.1, 0.1), np.full((2, SIDE, SIDE, 3), value, np.uint8)) == [0, 1]

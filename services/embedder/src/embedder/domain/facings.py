@@ -1,4 +1,5 @@
-"""Facings of one product that look alike: boxes of about the same size whose pixels agree. Pure.
+"""Facings of one product that look alike: boxes of about the same size in one row, whose pixels
+agree. Pure.
 
 Each box is compared by a small picture of its middle, in which differences of light are removed,
 at the shifts that inexact boxes cause. Boxes that look alike have one product, almost always: see
@@ -13,10 +14,12 @@ import numpy.typing as npt
 
 from embedder.domain.photos import PART_VIEWS, Box, Pixels
 
-ALIKE: Final = 0.6
+ALIKE: Final = 0.7
 """Correlation from which two boxes look alike."""
 SAME_SIZE: Final = 0.3
 """Difference of the logarithms of their widths, and of their heights, at most."""
+SAME_ROW: Final = 0.25
+"""Distance of the heights of their middles, at most, in heights of the lower box."""
 GRID: Final = 28
 """Pixels of a side of a small picture."""
 SHIFT: Final = 3
@@ -39,9 +42,7 @@ def like(boxes: Sequence[Box], middles: Pixels) -> list[int]:
     if not boxes:
         return []
     alike = _agreement(_flat_light(_small(middles))) >= ALIKE
-    sides = np.array([(box.right - box.left, box.bottom - box.top) for box in boxes])
-    logs = np.log(sides)
-    alike &= (np.abs(logs[:, None] - logs[None]) <= SAME_SIZE).all(axis=-1)
+    alike &= _beside(boxes)
     first = list(range(len(boxes)))
     for place in range(len(boxes)):
         if first[place] == place:
@@ -59,6 +60,17 @@ def shown(first: Sequence[int]) -> dict[int, tuple[int, int]]:
         place: (PART_VIEWS * place, PART_VIEWS * second.get(place, place) + 1)
         for place in dict.fromkeys(first)
     }
+
+
+def _beside(boxes: Sequence[Box]) -> npt.NDArray[np.bool_]:
+    """Return the pairs of boxes that have about the same size and stand in one row, [n, n]."""
+    sides = np.array([(box.right - box.left, box.bottom - box.top) for box in boxes])
+    middles = np.array([(box.top + box.bottom) / 2 for box in boxes])
+    logs, heights = np.log(sides), sides[:, 1]
+    same_size = (np.abs(logs[:, None] - logs[None]) <= SAME_SIZE).all(axis=-1)
+    lower = np.minimum(heights[:, None], heights[None])
+    same_row = np.abs(middles[:, None] - middles[None]) <= SAME_ROW * lower
+    return np.asarray(same_size & same_row)
 
 
 def _small(pixels: Pixels) -> _Floats:
