@@ -225,3 +225,37 @@ async def _that_can_not_be_compared(stub: Any, asked: pb.ComparePhotosRequest) -
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await stub.ComparePhotos(request, timeout=SECONDS)
         assert from_rpc_error(refused.value).reason == reason
+
+
+def shelf(*wines: int) -> bytes:
+    """Return a photo of bottles that stand beside one another."""
+    bottles = sorted(WINES.glob("*.jpg"))
+    made = Image.new("RGB", (250 * len(wines), 700), (196, 188, 176))
+    for place, wine in enumerate(wines):
+        with Image.open(bottles[wine]) as opened:
+            bottle = opened.convert("RGB")
+        bottle.thumbnail((200, 520))
+        made.paste(bottle, (30 + 250 * place, 620 - bottle.height))
+    file = io.BytesIO()
+    made.save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+async def test_bottles_that_look_alike_share_a_vector_and_two_views(tmp_path: Path) -> None:
+    port = free_port()
+    async with triton_kept_up(port, tmp_path / "log", [LITE0, LITE2]):
+        async for channel in served(port):
+            stub = pb_grpc.EmbeddingServiceStub(channel)
+            await until(stub, BOTH, SECONDS)
+            asked = pb.EmbedRegionsRequest(image=shelf(60, 60, 60, 5))
+            found = await stub.EmbedRegions(asked, timeout=SECONDS)
+            assert len(found.regions) == 4
+            assert found.embedded_views == 4
+            size = 4 * found.dimension
+            vectors = {
+                found.vectors[start : start + size] for start in range(0, len(found.vectors), size)
+            }
+            assert len(vectors) == 2
+            asked.boxes.extend(each.box for each in found.regions)
+            given = await stub.EmbedRegions(asked, timeout=SECONDS)
+            assert given.embedded_views == 8

@@ -363,6 +363,7 @@ async def test_given_regions_have_vectors_one_after_the_other(
     assert [each.objectness for each in response.regions] == [1, 1]
     assert response.dimension == DESCRIPTION.dimension
     assert len(response.vectors) == 2 * 4 * response.dimension
+    assert response.embedded_views == 4
     assert response.space_version
     assert {each.stage for each in response.stage_timings} >= {"intake", "infer"}
 
