@@ -78,8 +78,6 @@ class _Detecting:
         except ServiceError as error:
             cause = cause_of(Peer.RETRIEVER, error)
             degradations.append(Degradation("hydrate", cause, "products are given by id alone"))
-        unused = unused_detection_seconds(query.most, regions.views)
-        quotas.spend(QuotaKind.PROCESSOR_SECONDS, -unused)
         searched = [near for near in found if isinstance(near, NearestProducts)]
         return DetectionAnswer(
             detections,
@@ -117,12 +115,16 @@ class _Detecting:
         for last in (*[False] * (ROUNDS - 1), True):
             regions = await self._regions(versions.of(catalog_id, VISUAL))
             try:
-                return regions, await self._near(regions.vectors)
+                near = await self._near(regions.vectors)
             except ServiceError as error:
                 held = error.metadata.get("held", "")
                 if last or error.reason != "INDEX_VERSION_MISMATCH" or not held:
                     raise
                 versions.learn(catalog_id, VISUAL, held)
+            else:
+                unused = unused_detection_seconds(self.query.most, regions.views)
+                quotas.spend(QuotaKind.PROCESSOR_SECONDS, -unused)
+                return regions, near
         raise AssertionError("the last round returns or raises")
 
     async def _regions(self, version: str) -> EmbeddedRegions:

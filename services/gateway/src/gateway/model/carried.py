@@ -60,6 +60,8 @@ class Vector(Protocol):
 
     space: str
     space_version: str
+    data: bytes
+    """Its components: float32, little-endian."""
 
 
 class EmbedderSpace(Protocol):
