@@ -144,10 +144,11 @@ def _table(found: Sequence[FoundShares]) -> BenchTable:
 
 
 def _goals(found: FoundShares | None, missing: str = "") -> tuple[Goal, ...]:
+    recall, precision = (None, None) if found is None else (found.recall, found.precision)
     return tuple(
         Goal(name, None, "", value, at_least=least, missing=missing)
         for name, least, value in (
-            ("photos of a wrong product that are reported", LEAST_RECALL, found and found.recall),
-            ("reported photos that are wrong", LEAST_PRECISION, found and found.precision),
+            ("photos of a wrong product that are reported", LEAST_RECALL, recall),
+            ("reported photos that are wrong", LEAST_PRECISION, precision),
         )
     )
