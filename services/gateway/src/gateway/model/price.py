@@ -44,6 +44,8 @@ VIEWS_A_DETECTION = 2
 """Views of one of them that are embedded, at most: those that look alike share them."""
 DETECTION_VIEW, DETECTION = 0.011, 0.005
 """Embedding a view, and searching for one of them."""
+PHOTOS_A_PRODUCT = 4
+"""Photos of a product whose photos are searched for, as many as a shop's products have."""
 ONE_PHOTO = SIGNAL[SignalKind.IMAGE] + MODEL[SignalKind.IMAGE]
 FIELD: Mapping[str, float] = {"attributes": 15e-6, "tags": 3e-6, "title": 1e-6}
 """Reading a field of one product for conditions; other fields: SHARED_FIELD."""
@@ -260,6 +262,11 @@ def detection_price(detections: int) -> RequestPrice:
 def unused_detection_seconds(detections: int, views: int) -> float:
     """Return the part of `detection_price` that is given back after `views` were embedded."""
     return max(0, detections * VIEWS_A_DETECTION - views) * DETECTION_VIEW
+
+
+def misfits_price(products: int) -> RequestPrice:
+    """Return the price of looking for photos that do not fit these products."""
+    return RequestPrice({"": BASE, "page_size": products * PHOTOS_A_PRODUCT * DETECTION})
 
 
 def list_price(condition: CallersFilter | None, page_size: int, products: int) -> RequestPrice:
