@@ -1,10 +1,12 @@
-"""A server that many tests over real gRPC share."""
+"""A server and records that many tests over real gRPC share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.engines import MilvusLite, milvus_lite
+from tests.stores import Stores
 
 
 @pytest.fixture(scope="session")
@@ -13,6 +15,12 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusLite]:
     own."""
     with milvus_lite(tmp_path_factory.mktemp("engine") / "milvus") as running:
         yield running
+
+
+@pytest.fixture
+def record_url(stores: Stores, tmp_path: Path) -> str:
+    """Return the URL of a retriever's record: empty and migrated."""
+    return stores.sqlite("retriever.record.migrations", tmp_path / "record.db")
 
 
 @pytest.fixture
