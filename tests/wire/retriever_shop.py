@@ -118,7 +118,11 @@ def exact_rows() -> int:
 
 @pytest.fixture
 async def shop(
-    tmp_path: Path, record_url: str, engine: MilvusLite, exact_rows: int
+    tmp_path: Path,
+    record_url: str,
+    shared_decoders: None,
+    engine: MilvusLite,
+    exact_rows: int,
 ) -> AsyncIterator[Shop]:
     if engine.process is None:
         engine.start()

@@ -186,7 +186,11 @@ def spaces() -> tuple[str, ...]:
 
 @pytest.fixture
 async def shop(
-    tmp_path: Path, record_url: str, engine: MilvusLite, spaces: tuple[str, ...]
+    tmp_path: Path,
+    record_url: str,
+    shared_decoders: None,
+    engine: MilvusLite,
+    spaces: tuple[str, ...],
 ) -> AsyncIterator[Shop]:
     embedder = FakeEmbedder(others={NEW: DIMENSIONS[NEW]}, texts=dict(TEXTS))
     embedding, embedder_port = embedder_server(embedder)
