@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -70,8 +71,19 @@ def suite(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Ite
     scenes = tmp_path_factory.mktemp("scenes")
     (scenes / "learned").mkdir()
     (scenes / "learned" / "kinds.toml").write_text("category_weight = 0.1\n")
+    name, content = scene_of("integrate/detect.md")
+    (scenes / name).write_text(content)
     given = {"RETRIEVER_BLUR_FACES": "people", "GATEWAY_SCENES_FOLDER": str(scenes)}
     yield from shared(tmp_path_factory.mktemp("suite"), CATALOGS, collector, ALL, given)
+
+
+def scene_of(page: str) -> tuple[str, str]:
+    """Return the name and the content of the scene's file that a page shows."""
+    found = re.search(
+        r"```toml\n# (\S+\.toml)\n(.*?)```", (ROOT / "docs" / page).read_text("utf-8"), re.DOTALL
+    )
+    assert found is not None
+    return found[1], found[2]
 
 
 def shared(
