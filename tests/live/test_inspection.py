@@ -142,11 +142,8 @@ async def test_the_photos_of_a_product_in_the_catalog_make_a_reference(
         photos = tuple(ProductImage(piece(seed)) for seed in range(STORED))
         await client.upsert_products([Product("p1", "A piece", images=photos)])
     of = ["--catalog", catalog, "--timeout", str(SECONDS)]
-    made = run(
-        gateway,
-        folder,
-        ["inspect", "fit", "stored", "--product", "p1", "--catalog-photos", "--promote", *of],
-    )
+    fit = ["inspect", "fit", "stored", "--product", "p1"]
+    made = run(gateway, folder, [*fit, "--catalog-photos", "--promote", *of])
     assert str(STORED) in made.stdout
     found = run(gateway, folder, ["inspect", "photo", "fine.jpg", *name, *of, "--json"])
     assert json.loads(found.stdout)["verdict"] == "VERDICT_LIKE"
