@@ -49,12 +49,13 @@ class Stores:
 
             def make(migrations: str, file: str) -> str:
                 if engine == SQLITE:
-                    return self._sqlite(migrations, folder / file)
+                    return self.sqlite(migrations, folder / file)
                 return self._postgresql(migrations, stack)
 
             yield make
 
-    def _sqlite(self, migrations: str, file: Path) -> str:
+    def sqlite(self, migrations: str, file: Path) -> str:
+        """Return the URL of an empty, migrated store in a new file."""
         template = self._folder / f"{migrations}.db"
         if not template.exists():
             migrate(f"sqlite:///{template}", migrations)

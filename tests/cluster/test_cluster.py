@@ -357,29 +357,31 @@ def running() -> Tools:
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_says_so_and_leaves_nothing() -> None:
+@pytest.mark.parametrize(
+    "line", ["a cluster starts", pytest.param("overlays begins", marks=pytest.mark.long)]
+)
+def test_an_interrupted_run_says_so_and_leaves_nothing(line: str) -> None:
     """Interrupt it while the cluster starts, and again a part."""
     found = running()
-    for line in ("a cluster starts", "overlays begins"):
-        begun = subprocess.Popen(
-            [sys.executable, "-u", "-m", "tests.cluster", "overlays"],
-            cwd=ROOT,
-            env={**os.environ, "CLUSTER_TOOLS": str(found.folder), "PYTHONPATH": "deploy/local"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert begun.stdout is not None
-        while line not in begun.stdout.readline():
-            assert begun.poll() is None
-        begun.send_signal(signal.SIGINT)
-        said = begun.communicate(timeout=60)[0]
-        assert begun.returncode == 130, said
-        assert "Interrupted" in said
-        kept = [each for each in psutil.process_iter(["cmdline"]) if cluster_s(each)]
-        assert kept == []
-        assert ".cache/cluster" not in Path("/proc/mounts").read_text()
-        assert not Path("/sys/class/net/br-node-1").exists()
+    begun = subprocess.Popen(
+        [sys.executable, "-u", "-m", "tests.cluster", "overlays"],
+        cwd=ROOT,
+        env={**os.environ, "CLUSTER_TOOLS": str(found.folder), "PYTHONPATH": "deploy/local"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert begun.stdout is not None
+    while line not in begun.stdout.readline():
+        assert begun.poll() is None
+    begun.send_signal(signal.SIGINT)
+    said = begun.communicate(timeout=60)[0]
+    assert begun.returncode == 130, said
+    assert "Interrupted" in said
+    kept = [each for each in psutil.process_iter(["cmdline"]) if cluster_s(each)]
+    assert kept == []
+    assert ".cache/cluster" not in Path("/proc/mounts").read_text()
+    assert not Path("/sys/class/net/br-node-1").exists()
 
 
 def cluster_s(process: psutil.Process) -> bool:
@@ -387,7 +389,7 @@ def cluster_s(process: psutil.Process) -> bool:
     return str(ROOT / ".cache/cluster") in " ".join(process.info["cmdline"] or ())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_overlay_is_applied_to_a_real_cluster_and_a_pod_runs() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
     running()

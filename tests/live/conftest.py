@@ -30,23 +30,16 @@ from tests.waiting import SECONDS
 CONNECTION_AGE = "3"
 """Seconds."""
 CATALOGS = (
-    *("default", "kills", "rubbish", "isolated", "beside"),
-    *("fuzz", "fuzz-kept", "fuzz-photos", "restored"),
-    "upgraded",
-    "learned",
-    "suggested",
-    "variants",
-    "placeholders",
-    "people",
+    *("default", "rubbish", "isolated", "beside", "restored"),
+    *("learned", "suggested", "variants", "placeholders", "people"),
 )
-"""At most 20: metrics show more of them as one. And no more than are used: each costs the workers
-looks at the record and at the engine.
+"""No more than are used: each costs the workers looks at the record and at the engine. At most 20
+with those that tests create: metrics show more of them as one.
 
-The wines; what is written while processes are killed; what bad input is sent to; two shops that
-have the same ids and must know nothing of each other; what the fuzzer writes and deletes, and what
-must stay there: rows, and photos; what the wines are restored into; what a new model is rolled out
-for; whose photos a space is learned from; many variants of few products; products of which most
-show one photo; photos whose faces are blurred."""
+The wines; what bad input is sent to; two shops that have the same ids and must know nothing of each
+other; what the wines are restored into; whose photos a space is learned from; what is suggested;
+many variants of few products; products of which most show one photo; photos whose faces are
+blurred."""
 
 
 RUNNING = ExitStack()
@@ -75,7 +68,13 @@ def collector() -> Iterator[Collector]:
 @pytest.fixture(scope="session")
 def suite(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Suite]:
     """Run the services in one process, as `make up` does; apart/ runs them apart."""
-    yield from shared(tmp_path_factory.mktemp("suite"), collector, ALL)
+    scenes = tmp_path_factory.mktemp("scenes")
+    (scenes / "learned").mkdir()
+    (scenes / "learned" / "kinds.toml").write_text("category_weight = 0.1\n")
+    name, content = scene_of("integrate/detect.md")
+    (scenes / name).write_text(content)
+    given = {"RETRIEVER_BLUR_FACES": "people", "GATEWAY_SCENES_FOLDER": str(scenes)}
+    yield from shared(tmp_path_factory.mktemp("suite"), CATALOGS, collector, ALL, given)
 
 
 def scene_of(page: str) -> tuple[str, str]:
@@ -87,25 +86,21 @@ def scene_of(page: str) -> tuple[str, str]:
     return found[1], found[2]
 
 
-def shared(data: Path, collector: Collector, target: str) -> Iterator[Suite]:
+def shared(
+    data: Path,
+    catalogs: Sequence[str],
+    collector: Collector,
+    target: str,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Suite]:
     """Run a suite for the tests of a session."""
     traces = {"TRITON_TRACES_URL": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}  # of Triton's
     for service in ("GATEWAY", "EMBEDDER", "RETRIEVER", "RANKER"):
         traces[f"{service}_TRACES_ENDPOINT"] = collector.endpoint
         traces[f"{service}_TRACES_SHARE"] = "0"
-    scenes = data.with_name(f"{data.name}-scenes") / "learned"
-    scenes.mkdir(parents=True)
-    (scenes / "kinds.toml").write_text("category_weight = 0.1\n")
-    name, content = scene_of("integrate/detect.md")
-    (scenes.parent / name).write_text(content)
-    given = {
-        **traces,
-        "RETRIEVER_BLUR_FACES": "people",
-        **webhooks(data.with_name(f"{data.name}-webhooks.keys")),
-        "GATEWAY_SCENES_FOLDER": str(scenes.parent),
-    }
+    given = {**traces, **webhooks(data.with_name(f"{data.name}-webhooks.keys")), **environment}
     with RUNNING:
-        yield RUNNING.enter_context(running(data, CATALOGS, given, target))
+        yield RUNNING.enter_context(running(data, catalogs, given, target))
 
 
 def webhooks(keys: Path) -> dict[str, str]:

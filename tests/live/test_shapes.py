@@ -22,6 +22,8 @@ from tests.waiting import SECONDS, until
 WINES = load_wines()
 TEXTS = ("a light red wine", "white, with fish", "port", "something for a barbecue")
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+COUNT = 1_000
+"""Requests."""
 FILTERS = (None, F.price < money(30, "EUR"), F.category == "Red")
 
 
@@ -57,17 +59,19 @@ async def fill(gateway: str) -> str:
         return version
 
 
-@pytest.mark.parametrize("count", [64, pytest.param(1_000, marks=pytest.mark.long)])
-async def test_answers_of_one_process_are_those_of_four(tmp_path: Path, count: int) -> None:
+@pytest.mark.long
+async def test_answers_of_one_process_are_those_of_four(tmp_path: Path) -> None:
+    """Ask suites that follow one another on the same data; apart/test_one_process.py asks both at
+    a time."""
     with running(tmp_path, ("default",)) as apart:
         version = await fill(apart.addresses()["gateway"])
-        expected = await answers(apart.addresses()["gateway"], count)
+        expected = await answers(apart.addresses()["gateway"], COUNT)
     with running(tmp_path, ("default",), target="all") as one:
         gateway = one.addresses()["gateway"]
         async with SightlineClient(gateway, timeout=SECONDS) as client:
             await until_serving(client, version)
-        found = await answers(gateway, count)
-    assert len(expected) == count
+        found = await answers(gateway, COUNT)
+    assert len(expected) == COUNT
     pairs = zip(found, expected, strict=True)
     assert [place for place, (one, other) in enumerate(pairs) if one != other] == []
 

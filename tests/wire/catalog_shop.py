@@ -117,11 +117,11 @@ class Shop:
 
 
 @pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+async def shop(tmp_path: Path, record_url: str) -> AsyncIterator[Shop]:
     settings = RetrieverSettings(
         port=0,
         catalogs=("default", "other"),
-        database_url=f"sqlite:///{tmp_path / 'record.db'}",
+        database_url=record_url,
         photos_url=str(tmp_path / "photos"),
         backups=str(tmp_path / "backups"),
         milvus_uri="http://127.0.0.1:9",

@@ -117,7 +117,13 @@ def exact_rows() -> int:
 
 
 @pytest.fixture
-async def shop(tmp_path: Path, engine: MilvusLite, exact_rows: int) -> AsyncIterator[Shop]:
+async def shop(
+    tmp_path: Path,
+    record_url: str,
+    shared_decoders: None,
+    engine: MilvusLite,
+    exact_rows: int,
+) -> AsyncIterator[Shop]:
     if engine.process is None:
         engine.start()
     embedder = FakeEmbedder()
@@ -127,7 +133,7 @@ async def shop(tmp_path: Path, engine: MilvusLite, exact_rows: int) -> AsyncIter
         port=0,
         catalogs=("default", "other"),
         catalog_settle_seconds=1.0,
-        database_url=f"sqlite:///{tmp_path / 'record.db'}",
+        database_url=record_url,
         photos_url=str(tmp_path / "photos"),
         backups=str(tmp_path / "backups"),
         milvus_uri=engine.uri,

@@ -185,13 +185,19 @@ def spaces() -> tuple[str, ...]:
 
 
 @pytest.fixture
-async def shop(tmp_path: Path, engine: MilvusLite, spaces: tuple[str, ...]) -> AsyncIterator[Shop]:
+async def shop(
+    tmp_path: Path,
+    record_url: str,
+    shared_decoders: None,
+    engine: MilvusLite,
+    spaces: tuple[str, ...],
+) -> AsyncIterator[Shop]:
     embedder = FakeEmbedder(others={NEW: DIMENSIONS[NEW]}, texts=dict(TEXTS))
     embedding, embedder_port = embedder_server(embedder)
     await embedding.start()
     settings = RetrieverSettings(
         port=0,
-        database_url=f"sqlite:///{tmp_path / 'record.db'}",
+        database_url=record_url,
         photos_url=str(tmp_path / "photos"),
         backups=str(tmp_path / "backups"),
         milvus_uri=engine.uri,

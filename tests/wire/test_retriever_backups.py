@@ -160,7 +160,7 @@ def same(found: dict[str, float], expected: dict[str, float]) -> None:
 
 
 @pytest.fixture
-async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
+async def shop(tmp_path: Path, record_url: str, engine: MilvusLite) -> AsyncIterator[Shop]:
     if engine.process is None:
         engine.start()
     embedder = FakeEmbedder()
@@ -169,7 +169,7 @@ async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
     settings = RetrieverSettings(
         port=0,
         catalogs=("default", "other"),
-        database_url=f"sqlite:///{tmp_path / 'record.db'}",
+        database_url=record_url,
         photos_url=str(tmp_path / "photos"),
         backups=str(tmp_path / "backups"),
         milvus_uri=engine.uri,

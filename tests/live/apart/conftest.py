@@ -10,11 +10,19 @@ from local_suite.suite import Suite
 from tests.collector import Collector
 from tests.live.conftest import open_shop, shared
 
+CATALOGS = (
+    *("default", "kills", "isolated", "beside"),
+    *("fuzz", "fuzz-kept", "fuzz-photos", "upgraded"),
+)
+"""The wines; what is written while processes are killed; two shops that must know nothing of each
+other; what the fuzzer writes and deletes, and what must stay there: rows, and photos; what a new
+model is rolled out for."""
+
 
 @pytest.fixture(scope="session")
 def suite(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Suite]:
     """Run every service and engine as a process of its own."""
-    yield from shared(tmp_path_factory.mktemp("apart"), collector, APART)
+    yield from shared(tmp_path_factory.mktemp("apart"), CATALOGS, collector, APART)
 
 
 @pytest.fixture(scope="session")

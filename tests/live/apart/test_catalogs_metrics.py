@@ -14,8 +14,8 @@ from local_suite.suite import Suite
 from sightline_client import Product, ProductImage, SightlineClient
 from tests.engines import ROOT
 from tests.fakes.photos import photo
+from tests.live.apart.conftest import CATALOGS
 from tests.live.apart.test_registry import CREATED
-from tests.live.conftest import CATALOGS
 from tests.live.two_shops import (
     ANN,
     BESIDE,

@@ -59,6 +59,23 @@ async def test_what_no_product_has_goes_after_its_days(shop: Shop) -> None:
         await shop.photos.get("default", image_id(B))
 
 
+async def test_only_folders_that_have_photos_are_compared_with_the_record(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[list[str]] = []
+    unknown = shop.record.unknown
+
+    async def noted(catalog_id: str, names: list[str]) -> list[str]:
+        compared.append(names)
+        return list(await unknown(catalog_id, names))
+
+    monkeypatch.setattr(shop.record, "unknown", noted)
+    assert await shop.collect(0) == 0
+    assert all(compared)
+    found = sorted(name for names in compared for name in names)
+    assert found == sorted(image_id(each) for each in (A, B, LOST))
+
+
 async def test_a_photo_that_a_product_has_again_stays_and_its_days_begin_anew(shop: Shop) -> None:
     await shop.record.delete("default", ["b"])
     assert await shop.collect(0) == 0

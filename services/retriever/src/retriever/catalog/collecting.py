@@ -36,8 +36,8 @@ async def collect(
         if not after:
             break
     for shelf in range(SHELVES):
-        unknown = await record.unknown(catalog_id, await files.names(catalog_id, shelf))
-        if not unknown:
+        stored = await files.names(catalog_id, shelf)
+        if not stored or not (unknown := await record.unknown(catalog_id, stored)):
             continue
         for image_id in await record.taken_down(catalog_id, unknown):
             await files.delete(catalog_id, image_id)  # it was uploaded during the takedown
