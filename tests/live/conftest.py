@@ -90,6 +90,7 @@ def shared(data: Path, collector: Collector, target: str) -> Iterator[Suite]:
         **traces,
         "RETRIEVER_BLUR_FACES": "people",
         **webhooks(data.with_name(f"{data.name}-webhooks.keys")),
+        **cameras(),
         "GATEWAY_SCENES_FOLDER": str(scenes.parent),
     }
     with RUNNING:
@@ -104,6 +105,15 @@ def webhooks(keys: Path) -> dict[str, str]:
         "RETRIEVER_WEBHOOK_HOSTS": f"127.0.0.1:{free_port()},alerts.shop.example",
         "RETRIEVER_WEBHOOK_SCHEMES": "http,https",
         "RETRIEVER_WEBHOOK_NETWORKS": "127.0.0.0/8",
+    }
+
+
+def cameras() -> dict[str, str]:
+    """Return settings that allow the cameras of tests and of docs/integrate/watch.md."""
+    return {
+        "RETRIEVER_FETCH_HOSTS": f"127.0.0.1:{free_port()},camera.shop.example",
+        "RETRIEVER_FETCH_SCHEMES": "http,https",
+        "RETRIEVER_SNAPSHOT_NETWORKS": "127.0.0.0/8",
     }
 
 

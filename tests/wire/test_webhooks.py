@@ -6,19 +6,12 @@ import asyncio
 import re
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 
-from retriever.__main__ import bindings
-from retriever.record import Record
-from retriever.settings import RetrieverSettings
-from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
-from servicekit import server
 from servicekit.fetch import FetchPolicy
 from servicekit.posting import Poster
 from sightline.retriever.v1 import webhook_service_pb2 as pb
@@ -28,7 +21,7 @@ from tests.fakes.watch_alerts import raise_alert
 from tests.fakes.web import FakeWeb, Writer, answer
 from tests.receivers import page_receiver
 from tests.waiting import SECONDS, until
-from tests.wire.catalog_shop import Shop, refused, shop
+from tests.wire.catalog_shop import Shop, refused, serving, shop
 
 __all__ = ["shop"]  # fixture
 
@@ -75,21 +68,8 @@ async def webhooks(
 ) -> AsyncIterator[WebhookServiceStub]:
     """Return the calls of a server on the shop's record, with the settings of webhooks."""
     shop.environment.update(environment)
-    for name, value in shop.environment.items():
-        monkeypatch.setenv(name, value)
-    settings = RetrieverSettings(port=0)
-    async with AsyncExitStack() as stack:
-        db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
-        backups = backup_files(settings)
-        for close in (db.close, photos.close, backups.close):
-            stack.callback(close)
-        stack.push_async_callback(index.close)
-        offered = bindings(settings, Record(db), photos, index, job_queue(db), backups=backups)
-        running = await server.start(offered, settings, "retriever")
-        stack.push_async_callback(running.stop)
-        channel = grpc.aio.insecure_channel(f"127.0.0.1:{running.port}")
-        async with channel:
-            yield WebhookServiceStub(channel)
+    async with serving(shop, monkeypatch) as channel:
+        yield WebhookServiceStub(channel)
 
 
 async def create(webhooks: WebhookServiceStub, receiver: Receiver, **fields: Any) -> str:

@@ -140,6 +140,21 @@ class WatchCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotStatus:
+    """State of the address from which a watch takes its frames."""
+
+    fetch_time: datetime | None
+    """When it last gave a picture; None: never."""
+    failure_count: int
+    """Times in a row that it gave none; 0: it works."""
+    error_time: datetime | None
+    """When it last gave none."""
+    error_reason: str
+    """Such as URI_UNREADABLE; "": it always gave one."""
+    error_message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
     """Rules that are checked on the frames of one camera."""
 
@@ -155,6 +170,11 @@ class Watch:
     create_time: datetime | None = None
     update_time: datetime | None = None
     counts: WatchCounts | None = None
+    snapshot_uri: str = ""
+    """Address from which the service takes frames; "": frames are sent."""
+    snapshot_seconds: int = 0
+    """1 to 3,600; 0 = 5 with an address."""
+    snapshot: SnapshotStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)

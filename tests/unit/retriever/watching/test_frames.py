@@ -128,7 +128,8 @@ async def shop(record: Record, clock: Clock) -> Shop:
     clock.now = 10 * DAY
     photos, embedder = FakeFramePhotos(), FakeFrameEmbedder()
     checks = FrameChecks(record, photos, embedder, NoFaces(), clock)
-    made = Shop(record, clock, photos, embedder, checks, Watches(record, record, photos, clock))
+    watches = Watches(record, record, photos, clock, lambda _: None)
+    made = Shop(record, clock, photos, embedder, checks, watches)
     draft = WatchDraft(Watch("shelf", rules=(GONE,)), images={"gone": WINE})
     await made.watches.create("default", draft)
     return made

@@ -119,9 +119,15 @@ class FrameChecks:
     _queues: dict[tuple[str, str], _Queue] = field(default_factory=dict)
 
     async def check(
-        self, catalog_id: str, watch_id: str, frames: Sequence[SentFrame]
+        self,
+        catalog_id: str,
+        watch_id: str,
+        frames: Sequence[SentFrame],
+        note: Callable[[WatchState], WatchState] = lambda state: state,
     ) -> FramesReport:
         """Check 1 to MOST_FRAMES frames, and return once their state and alerts are stored.
+
+        `note`: adds to the state that is stored with them.
 
         Raises WatchNotFound, WatchContended, EmbedderUnavailable, PhotosUnavailable.
         """
@@ -132,7 +138,7 @@ class FrameChecks:
             FRAMES.labels(FrameOutcome.DROPPED).inc(len(frames))
             return FramesReport((FrameReport(FrameOutcome.DROPPED),) * len(frames))
         try:
-            return await self._checked(catalog_id, watch_id, self._timed(frames), queue)
+            return await self._checked(catalog_id, watch_id, self._timed(frames), queue, note)
         except WatchNotFound:
             queue.dropped = 0
             raise
@@ -150,7 +156,12 @@ class FrameChecks:
         ]
 
     async def _checked(
-        self, catalog_id: str, watch_id: str, frames: Sequence[SentFrame], queue: _Queue
+        self,
+        catalog_id: str,
+        watch_id: str,
+        frames: Sequence[SentFrame],
+        queue: _Queue,
+        note: Callable[[WatchState], WatchState],
     ) -> FramesReport:
         measured = _Measurements(self, catalog_id)
         for _ in range(ATTEMPTS):
@@ -161,7 +172,7 @@ class FrameChecks:
             await measured.measure(stored, frames, known.state)
             folded = _fold(stored.watch, known.state, frames, measured)
             dropped = queue.dropped
-            state = replace(folded.state, dropped=folded.state.dropped + dropped)
+            state = note(replace(folded.state, dropped=folded.state.dropped + dropped))
             alerts, photos = await self._with_photos(
                 catalog_id, stored.watch, frames, folded.alerts
             )
