@@ -65,6 +65,13 @@ class WatchBox:
     right: float
     bottom: float
 
+    def pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Return the sides in pixels of a photo of this size, at least one pixel apart."""
+        left = min(int(self.left * width), width - 1)
+        top = min(int(self.top * height), height - 1)
+        right = max(left + 1, min(round(self.right * width), width))
+        return left, top, right, max(top + 1, min(round(self.bottom * height), height))
+
 
 @dataclass(frozen=True, slots=True)
 class WatchRegion:
@@ -165,6 +172,8 @@ class Watch:
     """Address from which the worker takes frames; empty: callers send them."""
     snapshot_seconds: int = 0
     """Seconds between two of them; 0 without an address."""
+    whole_frames: bool = False
+    """True: photos of alerts show the whole frame, not the part that the alert is about."""
 
     @property
     def compared(self) -> tuple[str, ...]:
@@ -262,6 +271,8 @@ class Alert:
     create_micros: int = 0
     """Set by the record, as is `sequence`."""
     sequence: int = 0
+    box: WatchBox | None = None
+    """The part of the frame that it is about; None: the whole frame."""
 
 
 Note = Callable[[str, str], None]

@@ -157,6 +157,8 @@ class FramePhotos(Protocol):
 class PrivateFrames(Protocol):
     """Removes faces from frames."""
 
-    async def without_faces(self, catalog_id: str, data: bytes) -> bytes:
-        """Return a photo with blurred faces. Raises ImageRejected, PhotosUnavailable,
-        EmbedderUnavailable."""
+    async def without_faces(
+        self, catalog_id: str, data: bytes, box: WatchBox | None = None
+    ) -> bytes:
+        """Return a photo with blurred faces; with a `box`: this part of it, a JPEG. Raises
+        ImageRejected, PhotosUnavailable, EmbedderUnavailable."""

@@ -55,6 +55,7 @@ def watch_draft(message: pb.Watch) -> domain.WatchDraft:
         snapshot_uri=message.snapshot_uri,
         snapshot_seconds=message.snapshot_seconds
         or (domain.DEFAULT_SNAPSHOT_SECONDS if message.snapshot_uri else 0),
+        whole_frames=message.whole_frames,
     )
     return domain.WatchDraft(watch, message.etag, images)
 
@@ -85,6 +86,7 @@ def watch_message(stored: StoredWatch, state: WatchState) -> pb.Watch:
         snapshot_uri=watch.snapshot_uri,
         snapshot_seconds=watch.snapshot_seconds,
         snapshot=_snapshot_status(watch, state.snapshot) if watch.snapshot_uri else None,
+        whole_frames=watch.whole_frames,
     )
 
 
@@ -135,6 +137,7 @@ def alert_message(alert: Alert) -> pb.Alert:
         product_id=alert.product_id,
         started_alert_id=alert.started_alert_id,
         image_id=alert.image_id,
+        box=None if alert.box is None else _box_message(alert.box),
     )
 
 
