@@ -118,9 +118,7 @@ def bindings(
         VectorServicer(catalogs, searcher, fallback.breaker, seconds, watchdog),
         KeywordServicer(catalogs, record, columns, synonyms),
         SynonymServicer(catalogs, synonyms),
-        WebhookServicer(
-            catalogs, Webhooks(record, webhook_keys(settings), Poster.of(settings).check)
-        ),
+        WebhookServicer(catalogs, Webhooks(record, webhook_keys(settings), Poster.of(settings))),
         WatchServicer(
             catalogs,
             Watches(record, record, photos, now_micros, snapshot_fetcher(settings).check),

@@ -228,6 +228,7 @@ class Record:
     # Webhooks and deliveries
     create_webhook = _writes_now(webhooks.create_webhook)
     webhook_states = _reads(webhooks.read_webhooks)
+    update_webhook = _writes_now(webhooks.update_webhook)
     rotate_webhook = _writes(webhooks.rotate_webhook)
     delete_webhook = _writes(webhooks.delete_webhook)
     dead_letters = _reads(deliveries.read_dead_letters)
