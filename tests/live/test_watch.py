@@ -157,4 +157,7 @@ async def test_a_product_of_the_catalog_is_gone(gateway: str) -> None:
             (result,) = (await client.send_frames("bottle", [WatchFrame(data)])).results
             assert result.outcome is FrameOutcome.PROCESSED
             assert (result.readings[0].unknown, result.readings[0].holds) == (False, holds)
+        frames = [WatchFrame(shelf(left=False, right=False, seed=seed)) for seed in range(2, 5)]
+        streamed = [each async for each in client.stream_frames("bottle", iter(frames))]
+        assert sum(len(each.answer.results) for each in streamed) == 3
         assert await client.delete_watch("bottle")
