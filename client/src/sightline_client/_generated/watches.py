@@ -92,5 +92,5 @@ class SyncWatchCalls(SyncConnected):
         )
 
     def get_alert_photo(self, image_id: str, *, timeout: float | None = None) -> bytes:
-        """Return the frame of an alert, a JPEG with faces blurred. NotFound (IMAGE_NOT_FOUND)."""
+        """Return the photo of an alert, a JPEG with faces blurred. NotFound (IMAGE_NOT_FOUND)."""
         return self._loop.run(self._client.get_alert_photo(image_id, timeout=timeout))

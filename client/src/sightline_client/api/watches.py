@@ -149,7 +149,7 @@ class WatchCalls(Connected):
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def get_alert_photo(self, image_id: str, *, timeout: float | None = None) -> bytes:
-        """Return the frame of an alert, a JPEG with faces blurred. NotFound (IMAGE_NOT_FOUND)."""
+        """Return the photo of an alert, a JPEG with faces blurred. NotFound (IMAGE_NOT_FOUND)."""
         with to_wire.sendable("request"):
             request = pb.GetAlertPhotoRequest(catalog_id=self.catalog, image_id=image_id)
         answer = await self._call(self.calls.watches.GetAlertPhoto, request, timeout)

@@ -207,10 +207,14 @@ async def test_a_deleted_watch_ends_the_fetches(door: Door) -> None:
 
 
 async def test_addresses_are_fetched_while_their_watches_want_it(door: Door) -> None:
+    watch, _ = await door.watches.get("default", "door")
     running = asyncio.create_task(door.poller.run())
     await until(lambda: door.camera.fetched)
     await door.watches.delete("default", "door")
     await until(lambda: not door.poller._tasks)
+    await door.watches.create("default", WatchDraft(watch.watch, images={"gone": WINE}))
+    before = len(door.camera.fetched)
+    await until(lambda: len(door.camera.fetched) > before)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert LEAST_SECONDS >= 1  # a watch can't ask for more

@@ -112,8 +112,10 @@ class SnapshotPoller:
     def _follow(self, group: asyncio.TaskGroup, found: Collection[SnapshotSource]) -> None:
         """Begin to fetch new addresses, and end with those that are no longer wanted."""
         wanted = {source for source in found if source.catalog_id in self.catalogs}
-        for source in [each for each in self._tasks if each not in wanted]:
-            self._tasks.pop(source).cancel()
+        for source, task in [*self._tasks.items()]:
+            if source not in wanted or task.done():  # done: its watch was deleted
+                task.cancel()
+                del self._tasks[source]
         for source in wanted - self._tasks.keys():
             self._tasks[source] = group.create_task(self._poll(_Camera(source)))
 
