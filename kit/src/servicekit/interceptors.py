@@ -40,7 +40,9 @@ _VERSION = version("sightline-kit")
 _OTHERS = ("source_catalog_id", "target_catalog_id")
 """Fields with another catalog than the request's own, which the caller must be permitted to use."""
 _QUIET = ("grpc.health.v1.Health/", "grpc.reflection.")
-"""Calls that are logged at debug only, because probes repeat them."""
+"""Calls of probes, which need no token and are logged at debug only."""
+_POLLS = frozenset({"sightline.common.v1.CatalogListService/ReadCatalogList"})
+"""Calls that services repeat every few seconds: at debug only while they succeed."""
 _OUR_FAULT = frozenset({Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS})
 _log = telemetry.get_logger()
 
@@ -237,7 +239,8 @@ class _Method:
     """State shared by all calls of one method."""
 
     __slots__ = (
-        *("_seconds", "access", "audit", "line", "name", "quiet", "service", "shows_version"),
+        *("_seconds", "access", "audit", "line", "logs_success", "name", "quiet"),
+        *("service", "shows_version"),
     )
 
     def __init__(
@@ -245,6 +248,7 @@ class _Method:
     ) -> None:
         self.service, self.name, self.audit = service, name, audit
         self.quiet = name.startswith(_QUIET)
+        self.logs_success = not self.quiet and name not in _POLLS
         # Health checks are not authenticated, and return nothing else.
         self.access = access.OPEN if self.quiet else admitting
         self.shows_version = self.access is admitting
@@ -316,7 +320,7 @@ class _Observed:
         self._context.set_trailing_metadata(self._trailer())  # the message may hold a request id
         self._method.seconds(code).observe(seconds, tracing.exemplar())
         ms = round(seconds * 1000, 2)
-        if code is Code.OK and not self._method.quiet:
+        if code is Code.OK and self._method.logs_success:
             self._method.line.log(ms)
         else:
             self._log(code, ms, error)
@@ -330,7 +334,7 @@ class _Observed:
         write = _log.info
         if code in _OUR_FAULT:
             write = _log.error
-        elif self._method.quiet:
+        elif self._method.quiet or code is Code.OK:  # a success that is not worth a line
             write = _log.debug
         fields: dict[str, Any] = {}
         if isinstance(error, ServiceError):

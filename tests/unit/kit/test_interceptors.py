@@ -310,6 +310,19 @@ async def test_every_call_leaves_one_line_under_its_own_id(
         assert line["ms"] > 0
 
 
+async def test_a_poll_leaves_a_line_only_if_it_fails(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interceptors, "_POLLS", {"test.Echo/Unary"})
+    with json_logs():
+        async with echo() as peer:
+            await unary(peer)(b"x")
+            with pytest.raises(grpc.aio.AioRpcError):
+                await unary(peer)(b"bad")
+    (line,) = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (line["code"], line["level"]) == ("INVALID_ARGUMENT", "info")
+
+
 async def test_a_handler_is_wrapped_once_and_not_for_each_call() -> None:
     asked: list[str] = []
 
