@@ -37,6 +37,7 @@ ONCE = {
     "retriever.v1.IndexService/RollbackGeneration": "two go back two generations",
     "retriever.v1.ProductService/PurgeProducts": STARTS_A_JOB,
     "retriever.v1.RebuildService/RebuildIndex": STARTS_A_JOB,
+    "retriever.v1.WebhookService/SendTestDelivery": "each sends a message",
     "retriever.v1.WebhookService/RotateWebhookSecret": "the second ends the first's former secret",
 }
 """Calls between services that are not made again, and why."""

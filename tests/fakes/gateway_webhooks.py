@@ -37,6 +37,18 @@ class Webhooks(webhook_service_pb2_grpc.WebhookServiceServicer):
         quiet = pb.Webhook(webhook_id="till", uri="https://hooks.test/", watch_ids=["till"])
         return pb.ListWebhooksResponse(webhooks=[failing, quiet])
 
+    def UpdateWebhook(self, request: Any, context: Any) -> Any:
+        self._gateway.take("UpdateWebhook", request, context)
+        return pb.Webhook(
+            webhook_id=request.webhook_id, uri=request.uri, watch_ids=request.watch_ids
+        )
+
+    def SendTestDelivery(self, request: Any, context: Any) -> Any:
+        self._gateway.take("SendTestDelivery", request, context)
+        if request.webhook_id == "ops":
+            return pb.SendTestDeliveryResponse(http_status=500, failure="status 500")
+        return pb.SendTestDeliveryResponse(accepted=True, http_status=204, message_id="test_1")
+
     def RotateWebhookSecret(self, request: Any, context: Any) -> Any:
         self._gateway.take("RotateWebhookSecret", request, context)
         made = pb.Webhook(webhook_id=request.webhook_id)

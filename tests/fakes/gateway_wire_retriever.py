@@ -443,6 +443,14 @@ class Webhooks(webhook_service_pb2_grpc.WebhookServiceServicer):
         await self.script.take("ListWebhooks", request, context)
         return webhook_service_pb2.ListWebhooksResponse()
 
+    async def UpdateWebhook(self, request, context):
+        await self.script.take("UpdateWebhook", request, context)
+        return webhook_service_pb2.Webhook(webhook_id=request.webhook_id, uri=request.uri)
+
+    async def SendTestDelivery(self, request, context):
+        await self.script.take("SendTestDelivery", request, context)
+        return webhook_service_pb2.SendTestDeliveryResponse(http_status=500, failure="status 500")
+
     async def RotateWebhookSecret(self, request, context):
         await self.script.take("RotateWebhookSecret", request, context)
         return webhook_service_pb2.RotateWebhookSecretResponse(secret="whsec_2")

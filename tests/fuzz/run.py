@@ -40,7 +40,12 @@ _DEEP = 20_000
 """A run of so many requests has every call accepted at least once, but for _FITTED and _KEYED."""
 _FITTED = frozenset({"Classify", "PromoteSpace", "RetireSpace"})
 """Calls that need a space fitted on random data and promoted."""
-_KEYED = frozenset({"CreateWebhook", "RotateWebhookSecret", "ListDeadLetters", "ReplayDeliveries"})
+_KEYED = frozenset(
+    {
+        *("CreateWebhook", "UpdateWebhook", "RotateWebhookSecret", "SendTestDelivery"),
+        *("ListDeadLetters", "ReplayDeliveries"),
+    }
+)
 """Calls that need a webhook, hence a file of keys and allowed hosts."""
 _REPORT_SECONDS = 10.0
 _CALM_SECONDS = 3.0

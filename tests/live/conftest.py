@@ -98,7 +98,12 @@ def shared(
     for service in ("GATEWAY", "EMBEDDER", "RETRIEVER", "RANKER"):
         traces[f"{service}_TRACES_ENDPOINT"] = collector.endpoint
         traces[f"{service}_TRACES_SHARE"] = "0"
-    given = {**traces, **webhooks(data.with_name(f"{data.name}-webhooks.keys")), **environment}
+    given = {
+        **traces,
+        **webhooks(data.with_name(f"{data.name}-webhooks.keys")),
+        **cameras(),
+        **environment,
+    }
     with RUNNING:
         yield RUNNING.enter_context(running(data, catalogs, given, target))
 
@@ -111,6 +116,15 @@ def webhooks(keys: Path) -> dict[str, str]:
         "RETRIEVER_WEBHOOK_HOSTS": f"127.0.0.1:{free_port()},alerts.shop.example",
         "RETRIEVER_WEBHOOK_SCHEMES": "http,https",
         "RETRIEVER_WEBHOOK_NETWORKS": "127.0.0.0/8",
+    }
+
+
+def cameras() -> dict[str, str]:
+    """Return settings that allow the cameras of tests and of docs/integrate/watch.md."""
+    return {
+        "RETRIEVER_FETCH_HOSTS": f"127.0.0.1:{free_port()},camera.shop.example",
+        "RETRIEVER_FETCH_SCHEMES": "http,https",
+        "RETRIEVER_SNAPSHOT_NETWORKS": "127.0.0.0/8",
     }
 
 

@@ -5,12 +5,20 @@ import io
 import json
 import re
 import shlex
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 from PIL import Image
 
 from examples.wines.catalogue import load_wines
+from local_suite.suite import Suite
 from sightline_client import (
+    AlertKind,
     FrameOutcome,
     PresenceCondition,
     Product,
@@ -34,7 +42,8 @@ COMMANDS = [
     for line in block.splitlines()
     if line.startswith("sightline ")
 ]
-SHOP, GOODS = "shelf", "shelf-goods"
+(DOOR_FILE,) = re.findall(r"^```json title=.*?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+SHOP, GOODS, DOOR = "shelf", "shelf-goods", "door-shop"
 WINE = load_wines()[0]
 SIZE, BOTTLE = (640, 480), (240, 440)
 
@@ -68,7 +77,7 @@ def test_the_commands_of_the_page_work(gateway: str, tmp_path: Path) -> None:
     for number in range(20):
         both = not 6 <= number < 12
         (frames / f"{number:02}.jpg").write_bytes(shelf(left=True, right=both, seed=number))
-    create, listed, send, alerts, photo, delete = COMMANDS
+    create, listed, send, alerts, _, _, photo, delete = COMMANDS
     assert "2 rules" in hands.run(*create)
     assert "Red wines, aisle 3" in hands.run(*listed)
     sent = hands.run(*send)
@@ -82,9 +91,57 @@ def test_the_commands_of_the_page_work(gateway: str, tmp_path: Path) -> None:
     ]
     hands.run(*[found[1]["imageId"] if word == "IMAGE" else word for word in photo])
     with Image.open(tmp_path / "now.jpg") as kept:
-        assert kept.size == SIZE
+        assert kept.size == (SIZE[0] // 2, SIZE[1])  # the place that is empty
     hands.run(*delete)
     assert "no watch" in hands.run(*listed)
+
+
+async def test_frames_are_taken_from_an_address(suite: Suite, gateway: str, tmp_path: Path) -> None:
+    hands = Hands(gateway, tmp_path, DOOR)
+    hands.run("catalogs", "create", DOOR)
+    (tmp_path / "door.json").write_text(DOOR_FILE, encoding="utf-8")
+    assert "1 rules" in hands.run(*COMMANDS[4])
+    assert "door" in hands.run(*COMMANDS[5])
+    (hosts,) = {
+        each.environment["RETRIEVER_FETCH_HOSTS"]
+        for each in suite.programs.values()
+        if "RETRIEVER_FETCH_HOSTS" in each.environment
+    }
+    port = int(hosts.split(",")[0].rpartition(":")[2])
+    dark = jpeg(Image.new("RGB", SIZE))
+    camera = HTTPServer(("127.0.0.1", port), partial(Picture, dark))
+    Thread(target=camera.serve_forever, daemon=True).start()
+    try:
+        async with SightlineClient(gateway, catalog=DOOR, timeout=SECONDS) as client:
+            stored = await client.get_watch("door")
+            assert stored.snapshot_seconds == 2
+            rule = replace(stored.rules[0], hold=timedelta())
+            uri = f"http://127.0.0.1:{port}/now.jpg"
+            await client.update_watch(replace(stored, rules=(rule,), snapshot_uri=uri))
+            async for found in client.watch_alerts(watch_id="door", resume_token="after-0"):
+                assert (found.alert.rule_id, found.alert.kind) == ("dark", AlertKind.STARTED)
+                break
+            status = (await client.get_watch("door")).snapshot
+            assert status is not None
+            assert (status.fetch_time is not None, status.failure_count) == (True, 0)
+            assert await client.delete_watch("door")
+    finally:
+        camera.shutdown()
+        camera.server_close()
+
+
+class Picture(BaseHTTPRequestHandler):
+    """Answers each request with one picture."""
+
+    def __init__(self, data: bytes, *arguments: Any) -> None:
+        self.data = data
+        super().__init__(*arguments)
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-length", str(len(self.data)))
+        self.end_headers()
+        self.wfile.write(self.data)
 
 
 async def test_a_product_of_the_catalog_is_gone(gateway: str) -> None:
@@ -100,4 +157,7 @@ async def test_a_product_of_the_catalog_is_gone(gateway: str) -> None:
             (result,) = (await client.send_frames("bottle", [WatchFrame(data)])).results
             assert result.outcome is FrameOutcome.PROCESSED
             assert (result.readings[0].unknown, result.readings[0].holds) == (False, holds)
+        frames = [WatchFrame(shelf(left=False, right=False, seed=seed)) for seed in range(2, 5)]
+        streamed = [each async for each in client.stream_frames("bottle", iter(frames))]
+        assert sum(len(each.answer.results) for each in streamed) == 3
         assert await client.delete_watch("bottle")

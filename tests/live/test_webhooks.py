@@ -64,11 +64,13 @@ async def test_a_black_frame_becomes_a_message_to_the_pages_receiver(
     ):
         await client.create_catalog(SHOP)
         printed = {line: await asyncio.to_thread(typed, suite, line) for line in COMMANDS}
-        assert len(printed) == 7
-        first, listed, shown, *_, rotated, deleted = printed.values()
+        assert len(printed) == 9
+        first, listed, shown, tried, moved, *_, rotated, deleted = printed.values()
         assert "whsec_" in first
         assert "till-camera" in listed
         assert "till-camera" in shown
+        assert "not accepted" in tried
+        assert "alerts.shop.example/v2" in moved
         assert "whsec_" in rotated
         assert deleted.strip() == "deleted"
 

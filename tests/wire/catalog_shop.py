@@ -150,6 +150,25 @@ async def shop(tmp_path: Path, record_url: str) -> AsyncIterator[Shop]:
     db.close()
 
 
+@contextlib.asynccontextmanager
+async def serving(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[grpc.aio.Channel]:
+    """Yield a channel to another server on a shop's record, with the settings of its workers."""
+    for name, value in shop.environment.items():
+        monkeypatch.setenv(name, value)
+    settings = RetrieverSettings(port=0)
+    async with contextlib.AsyncExitStack() as stack:
+        db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
+        backups = backup_files(settings)
+        for close in (db.close, photos.close, backups.close):
+            stack.callback(close)
+        stack.push_async_callback(index.close)
+        offered = bindings(settings, Record(db), photos, index, job_queue(db), backups=backups)
+        running = await server.start(offered, settings, "retriever")
+        stack.push_async_callback(running.stop)
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+            yield channel
+
+
 def wine(product_id: str, *seeds: int, **fields: Any) -> product_pb2.Product:
     given: dict[str, Any] = {
         "title": f"Wine {product_id}",

@@ -272,6 +272,10 @@ async def test_webhooks_are_the_retrievers(suite):
     (sent,) = suite.retriever.script.requests("CreateWebhook")
     assert (sent.catalog_id, sent.uri) == ("default", "https://hooks.test/")
     await suite.webhooks.ListWebhooks(w.ListWebhooksRequest())
+    moved = w.UpdateWebhookRequest(webhook_id="ops", uri="https://new.test/")
+    assert (await suite.webhooks.UpdateWebhook(moved)).uri == "https://new.test/"
+    tried = await suite.webhooks.SendTestDelivery(w.SendTestDeliveryRequest(webhook_id="ops"))
+    assert (tried.accepted, tried.failure) == (False, "status 500")
     rotated = await suite.webhooks.RotateWebhookSecret(w.RotateWebhookSecretRequest())
     assert rotated.secret == "whsec_2"
     replayed = await suite.webhooks.ReplayDeliveries(w.ReplayDeliveriesRequest())

@@ -259,6 +259,8 @@ def _undeclared(suite):
         (suite.admin.GetSynonyms, synonym_service_pb2.GetSynonymsRequest),
         (suite.admin.SetSynonyms, synonym_service_pb2.SetSynonymsRequest),
         (suite.webhooks.CreateWebhook, webhook_service_pb2.CreateWebhookRequest),
+        (suite.webhooks.UpdateWebhook, webhook_service_pb2.UpdateWebhookRequest),
+        (suite.webhooks.SendTestDelivery, webhook_service_pb2.SendTestDeliveryRequest),
         (suite.webhooks.ListWebhooks, webhook_service_pb2.ListWebhooksRequest),
         (suite.webhooks.RotateWebhookSecret, webhook_service_pb2.RotateWebhookSecretRequest),
         (suite.webhooks.DeleteWebhook, webhook_service_pb2.DeleteWebhookRequest),

@@ -123,8 +123,23 @@ async def test_the_frame_of_an_alert_is_kept_without_faces(
     kept = await watches.GetAlertPhoto(pb.GetAlertPhotoRequest(image_id=image_id))
     assert (kept.media_type, kept.width, kept.height) == ("image/jpeg", 64, 48)
     assert kept.content != EMPTY
+    assert not answer.alerts[0].HasField("box")
     with refused("NOT_FOUND", "IMAGE_NOT_FOUND"):
         await watches.GetAlertPhoto(pb.GetAlertPhotoRequest(image_id="0" * 64))
+
+
+async def test_an_alert_names_the_part_that_it_is_about_and_its_photo_shows_only_that(
+    watches: WatchServiceStub, camera: Camera
+) -> None:
+    box = photo_pb2.Box(left=0.5, top=0.0, right=1.0, bottom=0.5)
+    region = watch_pb2.WatchRegion(region_id="right", box=box)
+    rule = gone()
+    rule.presence.region_ids.append("right")
+    await camera.watch(rule, regions=[region], photo_days=1)
+    (alert,) = (await camera.send(EMPTY)).alerts
+    assert alert.box == box
+    kept = await watches.GetAlertPhoto(pb.GetAlertPhotoRequest(image_id=alert.image_id))
+    assert (kept.media_type, kept.width, kept.height) == ("image/jpeg", 32, 24)
 
 
 async def test_pictures_without_content_are_told(camera: Camera) -> None:

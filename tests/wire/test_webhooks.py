@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 
-from retriever.__main__ import bindings
-from retriever.record import Record
-from retriever.settings import RetrieverSettings
-from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
-from servicekit import server
 from servicekit.fetch import FetchPolicy
 from servicekit.posting import Poster
 from sightline.retriever.v1 import webhook_service_pb2 as pb
@@ -28,7 +22,7 @@ from tests.fakes.watch_alerts import raise_alert
 from tests.fakes.web import FakeWeb, Writer, answer
 from tests.receivers import page_receiver
 from tests.waiting import SECONDS, until
-from tests.wire.catalog_shop import Shop, refused, shop
+from tests.wire.catalog_shop import Shop, refused, serving, shop
 
 __all__ = ["shop"]  # fixture
 
@@ -75,21 +69,8 @@ async def webhooks(
 ) -> AsyncIterator[WebhookServiceStub]:
     """Return the calls of a server on the shop's record, with the settings of webhooks."""
     shop.environment.update(environment)
-    for name, value in shop.environment.items():
-        monkeypatch.setenv(name, value)
-    settings = RetrieverSettings(port=0)
-    async with AsyncExitStack() as stack:
-        db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
-        backups = backup_files(settings)
-        for close in (db.close, photos.close, backups.close):
-            stack.callback(close)
-        stack.push_async_callback(index.close)
-        offered = bindings(settings, Record(db), photos, index, job_queue(db), backups=backups)
-        running = await server.start(offered, settings, "retriever")
-        stack.push_async_callback(running.stop)
-        channel = grpc.aio.insecure_channel(f"127.0.0.1:{running.port}")
-        async with channel:
-            yield WebhookServiceStub(channel)
+    async with serving(shop, monkeypatch) as channel:
+        yield WebhookServiceStub(channel)
 
 
 async def create(webhooks: WebhookServiceStub, receiver: Receiver, **fields: Any) -> str:
@@ -205,6 +186,76 @@ async def test_after_a_rotation_messages_are_signed_with_both_secrets(
         sequence = await raise_alert(shop.db, "shelf")
         await until(lambda: receiver.bodies)
     assert receiver.taken(first) == receiver.taken(rotated.secret) == [sequence]
+
+
+async def test_a_test_message_is_signed_and_its_answer_shown(
+    webhooks: WebhookServiceStub, receiver: Receiver
+) -> None:
+    secret = await create(webhooks, receiver)
+    request = pb.SendTestDeliveryRequest(webhook_id="ops")
+    sent = await webhooks.SendTestDelivery(request)
+    assert (sent.accepted, sent.http_status, sent.failure) == (True, 204, "")
+    lines = receiver.requests[0].decode().split("\r\n")[1:]
+    headers = dict(line.split(": ", 1) for line in lines if line)
+    message = verify_webhook(receiver.bodies[0], headers, secret)
+    assert (message.type, message.message_id) == ("webhook.test", sent.message_id)
+    assert message.data == {"catalog_id": "default", "webhook_id": "ops"}
+    receiver.pages["/alerts"] = answer(status="302 Found", location="http://169.254.169.254/")
+    sent = await webhooks.SendTestDelivery(request)
+    assert (sent.accepted, sent.http_status, sent.failure) == (False, 302, "status 302")
+    receiver.stop()
+    sent = await webhooks.SendTestDelivery(request)
+    assert (sent.http_status, sent.failure) == (0, "the host can't be reached")
+    with refused("NOT_FOUND", "WEBHOOK_NOT_FOUND"):
+        await webhooks.SendTestDelivery(pb.SendTestDeliveryRequest(webhook_id="x"))
+
+
+async def test_a_changed_webhook_delivers_what_failed_to_its_new_address(
+    shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver
+) -> None:
+    receiver.pages["/new"] = answer()
+    receiver.pages["/alerts"] = answer(status="500 Internal Server Error")
+    await create(webhooks, receiver, watch_ids=["shelf"])
+    new = f"http://127.0.0.1:{receiver.port}/new"
+    async with shop.worker():
+        failed = await raise_alert(shop.db, "shelf")
+        await raise_alert(shop.db, "till")  # of a watch that it does not have yet
+
+        async def fails() -> bool:
+            return bool((await only(webhooks)).failing_watch_count)
+
+        await until(fails)
+        change = pb.UpdateWebhookRequest(webhook_id="ops", uri=new, watch_ids=["shelf", "till"])
+        changed = await webhooks.UpdateWebhook(change)
+        assert (changed.uri, changed.failure) == (new, "")
+        assert await webhooks.UpdateWebhook(change) == changed
+        later = await raise_alert(shop.db, "till")
+
+        def taken() -> list[int]:
+            return [json.loads(body)["data"]["sequence"] for body in receiver.bodies]
+
+        await until(lambda: {failed, later} <= set(taken()))
+    assert set(taken()) == {failed, later}
+    await webhooks.UpdateWebhook(pb.UpdateWebhookRequest(webhook_id="ops", uri=new))
+    assert not (await only(webhooks)).watch_ids
+
+
+async def test_a_bad_change_changes_nothing(
+    webhooks: WebhookServiceStub, receiver: Receiver
+) -> None:
+    await create(webhooks, receiver)
+    before = await only(webhooks)
+    allowed = before.uri
+    for fields, reason, field in (
+        ({"uri": "https://evil.test/"}, "URI_FORBIDDEN", "uri"),
+        ({"uri": ""}, "WEBHOOK_INVALID", "uri"),
+        ({"uri": allowed, "watch_ids": ["a"] * 101}, "WEBHOOK_INVALID", "watch_ids"),
+    ):
+        with refused("INVALID_ARGUMENT", reason, field):
+            await webhooks.UpdateWebhook(pb.UpdateWebhookRequest(webhook_id="ops", **fields))
+    with refused("NOT_FOUND", "WEBHOOK_NOT_FOUND"):
+        await webhooks.UpdateWebhook(pb.UpdateWebhookRequest(webhook_id="x", uri=allowed))
+    assert await only(webhooks) == before
 
 
 async def test_the_secret_is_shown_once_and_stored_nowhere(

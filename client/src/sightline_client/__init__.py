@@ -238,6 +238,8 @@ from sightline_client.values.watches import FramesAnswer as FramesAnswer
 from sightline_client.values.watches import PictureFault as PictureFault
 from sightline_client.values.watches import PresenceCondition as PresenceCondition
 from sightline_client.values.watches import RuleReading as RuleReading
+from sightline_client.values.watches import SnapshotStatus as SnapshotStatus
+from sightline_client.values.watches import StreamedFrames as StreamedFrames
 from sightline_client.values.watches import UnusualCondition as UnusualCondition
 from sightline_client.values.watches import Watch as Watch
 from sightline_client.values.watches import WatchCounts as WatchCounts
@@ -250,6 +252,7 @@ from sightline_client.values.webhooks import DeadLetter as DeadLetter
 from sightline_client.values.webhooks import Webhook as Webhook
 from sightline_client.values.webhooks import WebhookMessage as WebhookMessage
 from sightline_client.values.webhooks import WebhookRejected as WebhookRejected
+from sightline_client.values.webhooks import WebhookTest as WebhookTest
 from sightline_client.values.webhooks import WebhookWithSecret as WebhookWithSecret
 from sightline_client.values.webhooks import verify_webhook as verify_webhook
 

@@ -203,6 +203,13 @@ def _watches() -> PanelRow:
                 rare(rates("sightline_watch_frames_total", "@", "outcome")),
             ),
             graph(
+                "Pictures fetched for watches",
+                "Pictures fetched from addresses of watches per second by outcome. Failed ones: "
+                "`sightline watch list` says which and why.",
+                "ops",
+                rare(rates("sightline_watch_snapshots_total", "@", "outcome")),
+            ),
+            graph(
                 "Alerts raised",
                 "Alerts of watches in an hour, by kind. They are delivered to the webhooks.",
                 "short",

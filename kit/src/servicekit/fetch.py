@@ -17,6 +17,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -155,10 +156,13 @@ class FetchPolicy:
     schemes_setting: str = "fetch_schemes"
     """The variable that allows schemes, for messages."""
     private: tuple[Network, ...] = ()
-    """Networks that are allowed although they are not public. Photos are fetched from none."""
+    """Networks that are allowed although they are not public. Photos of products are fetched from
+    none."""
 
     @classmethod
-    def of(cls, settings: FetchSettings, max_bytes: int) -> FetchPolicy:
+    def of(
+        cls, settings: FetchSettings, max_bytes: int, private: tuple[Network, ...] = ()
+    ) -> FetchPolicy:
         """Return the policy that the settings describe."""
         prefix = settings.model_config.get("env_prefix", "")
         return cls(
@@ -172,6 +176,7 @@ class FetchPolicy:
             per_host=settings.fetch_per_host,
             hosts_setting=f"{prefix}FETCH_HOSTS",
             schemes_setting=f"{prefix}FETCH_SCHEMES",
+            private=private,
         )
 
 
@@ -215,6 +220,11 @@ class GuardedClient:
         """Close open connections."""
         if self._transport is not None:
             await self._transport.aclose()
+
+    def check(self, uri: str) -> None:
+        """Raise UriForbidden unless the scheme and the host of an address are allowed. The host's
+        IP addresses are checked with each request."""
+        self._judge(uri)
 
     def _host(self, name: str) -> asyncio.Semaphore:
         """Return the semaphore of a host, which exists while requests hold or await it."""
@@ -294,11 +304,26 @@ class GuardedClient:
         return self._transport
 
 
+@dataclass(frozen=True, slots=True)
+class FetchedFile:
+    """A file from an address."""
+
+    data: bytes
+    modified: float = 0.0
+    """When it was last modified, as its host says (seconds since 1970, UTC); 0: it does not say."""
+
+
 class Fetcher(GuardedClient):
     """Fetches files by their addresses."""
 
     @asynccontextmanager
     async def fetched(self, uri: str) -> AsyncIterator[bytes]:
+        """Yield the bytes of the file at `uri`; see `fetched_file`."""
+        async with self.fetched_file(uri) as file:
+            yield file.data
+
+    @asynccontextmanager
+    async def fetched_file(self, uri: str) -> AsyncIterator[FetchedFile]:
         """Yield the file at `uri`, not empty, at most max_bytes.
 
         Its bytes are counted as those of the current call's request until the block ends, and
@@ -309,25 +334,25 @@ class Fetcher(GuardedClient):
             try:
                 async with asyncio.timeout(self._policy.seconds):
                     held = await stack.enter_async_context(holding(self._policy.max_bytes))
-                    data = await self._follow(target)
+                    file = await self._follow(target)
             except TimeoutError:
                 raise UriUnreadable(
                     f"the host did not send the whole file within {self._policy.seconds:g} s"
                 ) from None
-            held.shrink(len(data))
-            yield data
+            held.shrink(len(file.data))
+            yield file
 
-    async def _follow(self, target: httpx.URL) -> bytes:
+    async def _follow(self, target: httpx.URL) -> FetchedFile:
         for _ in range(self._policy.redirects + 1):
             # The host's permit first: waiting for a slow host takes no permit from other hosts.
             async with self._host(target.host), self._places:
                 answer = await self._get(target)
-            if isinstance(answer, bytes):
+            if isinstance(answer, FetchedFile):
                 return answer
             target = self._judge(answer)
         raise UriUnreadable(f"the host redirects more than {self._policy.redirects} times")
 
-    async def _get(self, url: httpx.URL) -> bytes | str:
+    async def _get(self, url: httpx.URL) -> FetchedFile | str:
         """Return the file, or the address that it redirects to."""
         addresses = await self._addresses(url)
         for last, address in enumerate(addresses, 1 - len(addresses)):
@@ -342,7 +367,7 @@ class Fetcher(GuardedClient):
                 ) from error
         raise UriUnreadable("the host has no address")
 
-    async def _get_from(self, url: httpx.URL, address: Address) -> bytes | str:
+    async def _get_from(self, url: httpx.URL, address: Address) -> FetchedFile | str:
         """Make one request to one address, under the host's name."""
         response = await self._request("GET", url, address, {"Accept": "image/*"}, b"")
         try:
@@ -350,7 +375,7 @@ class Fetcher(GuardedClient):
                 return _joined(url, place)
             if response.status_code != httpx.codes.OK:
                 raise UriUnreadable(f"the host answered {response.status_code}")
-            return await self._body(response)
+            return FetchedFile(await self._body(response), _modified(response))
         finally:
             await response.aclose()
 
@@ -371,6 +396,15 @@ class Fetcher(GuardedClient):
         if not body:
             raise UriUnreadable("the file is empty")
         return bytes(body)
+
+
+def _modified(response: httpx.Response) -> float:
+    """Return the time of a header `Last-Modified`; 0 if there is none, or no valid one."""
+    try:
+        found = parsedate_to_datetime(response.headers.get("last-modified", "")[:64])
+        return max(found.timestamp(), 0.0)
+    except (ValueError, OverflowError, OSError):
+        return 0.0
 
 
 def _matches(host: str, port: int | None, allowed: str) -> bool:

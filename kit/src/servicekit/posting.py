@@ -39,7 +39,8 @@ _NEVER = tuple(
 """Blocks with which no setting may allow an overlap."""
 
 
-def _networks(given: tuple[Network, ...]) -> tuple[Network, ...]:
+def private_networks(given: tuple[Network, ...]) -> tuple[Network, ...]:
+    """Return networks that are private. Raises ValueError for others."""
     for network in given:
         if not network.is_private or any(
             block.version == network.version and network.overlaps(block) for block in _NEVER
@@ -61,7 +62,7 @@ class WebhookSettings(ServiceSettings):
     webhook_schemes: Annotated[tuple[str, ...], AfterValidator(allowed_schemes)] = ("https",)
     """Schemes of addresses that webhooks may name: https, http."""
 
-    webhook_networks: Annotated[tuple[IPvAnyNetwork, ...], AfterValidator(_networks)] = ()
+    webhook_networks: Annotated[tuple[IPvAnyNetwork, ...], AfterValidator(private_networks)] = ()
     """Private networks in which hosts of webhooks may be, such as `10.2.0.0/16`. Other addresses
     that are not public are always rejected."""
 
@@ -107,11 +108,6 @@ class Poster(GuardedClient):
     def of(cls, settings: WebhookSettings) -> "Poster":
         """Return a poster with the limits of the settings."""
         return cls(webhook_policy(settings))
-
-    def check(self, uri: str) -> None:
-        """Raise UriForbidden unless the scheme and the host of an address are allowed. The host's
-        IP addresses are checked with each message."""
-        self._judge(uri)
 
     async def post(
         self, uri: str, headers: Callable[[], Mapping[str, str]], body: bytes

@@ -99,6 +99,11 @@ async def test_calls_of_the_client_say_what_was_made(gateway: FakeGateway) -> No
         failing, quiet = await client.list_webhooks()
         assert (failing.failure, failing.attempt_count) == ("status 500", 3)
         assert (quiet.next_attempt_time, quiet.former_secret_expire_time) == (None, None)
+        moved = await client.update_webhook("w", "https://new.test/", watch_ids=["till"])
+        assert (moved.uri, moved.watch_ids) == ("https://new.test/", ("till",))
+        tried = await client.send_test_delivery("w")
+        assert (tried.accepted, tried.http_status, tried.message_id) == (True, 204, "test_1")
+        assert (await client.send_test_delivery("ops")).failure == "status 500"
         rotated = await client.rotate_webhook_secret("w", overlap=timedelta(hours=2))
         assert rotated.secret == "whsec_bmV3"
         letters = await client.list_dead_letters("ops")
@@ -119,6 +124,13 @@ def test_the_command_shows_a_secret_once_and_how_to_get_another(line: Line) -> N
     assert "sightline webhooks rotate ops" in flat(again.stdout)
     assert "whsec_bmV3" in line("webhooks", "rotate", "ops", "--overlap-hours", "2").stdout
     assert json.loads(line("webhooks", "rotate", "ops", "--json").stdout)["secret"] == "whsec_bmV3"
+
+
+def test_the_command_changes_a_webhook_and_tries_its_receiver(line: Line) -> None:
+    changed = line("webhooks", "update", "w", "https://new.test/", "--watch", "shelf")
+    assert "https://new.test/" in changed.stdout
+    assert "accepted, status 204" in line("webhooks", "test", "w").stdout
+    assert "not accepted: status 500" in line("webhooks", "test", "ops").stdout
 
 
 def test_the_command_shows_what_fails_and_what_was_given_up(line: Line) -> None:

@@ -46,6 +46,24 @@ async def _silent(_writer: Writer) -> None:
 
 
 @pytest.mark.parametrize(
+    ("stated", "modified"),
+    [
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 1_445_412_480.0),
+        ("", 0.0),
+        ("yesterday", 0.0),
+        ("Wed, 21 Oct 1915 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 99999 07:28:00 GMT", 0.0),
+    ],
+)
+async def test_a_file_has_the_time_that_its_host_states(
+    web: FakeWeb, stated: str, modified: float
+) -> None:
+    web.pages["/a.jpg"] = answer(PHOTO, last_modified=stated)
+    async with fetcher(web).fetched_file(web.url("/a.jpg")) as file:
+        assert (file.data, file.modified) == (PHOTO, modified)
+
+
+@pytest.mark.parametrize(
     ("page", "words"),
     [
         (_endless, "more than 100,000 bytes"),

@@ -6,7 +6,14 @@ Made from api/watches.py by generate_sync.py: change that one and run it.
 from collections.abc import Iterable, Iterator
 
 from sightline_client._generated.base import SyncConnected
-from sightline_client.values.watches import Alert, FollowedAlert, FramesAnswer, Watch, WatchFrame
+from sightline_client.values.watches import (
+    Alert,
+    FollowedAlert,
+    FramesAnswer,
+    StreamedFrames,
+    Watch,
+    WatchFrame,
+)
 
 
 class SyncWatchCalls(SyncConnected):
@@ -43,6 +50,24 @@ class SyncWatchCalls(SyncConnected):
         are ignored. NotFound (WATCH_NOT_FOUND)."""
         return self._loop.run(self._client.send_frames(watch_id, frames, timeout=timeout))
 
+    def stream_frames(
+        self, watch_id: str, frames: Iterable[WatchFrame], *, timeout: float | None = None
+    ) -> Iterator[StreamedFrames]:
+        """Send the frames of a live camera for as long as it gives some, and yield the answers.
+
+        While the suite is slower than the camera, 8 frames wait and older ones are dropped and
+        counted, so frames of a recording are sent with ``send_frames``. After an error that passes,
+        the same frames are sent again; those that were checked are ignored. NotFound
+        (WATCH_NOT_FOUND).
+
+        Args:
+            watch_id: The watch.
+            frames: Read in a thread of its own; may wait for the camera, and need not end. Frames
+                without a time get that of their arrival here.
+            timeout: Of one call.
+        """
+        return self._loop.iterate(self._client.stream_frames(watch_id, frames, timeout=timeout))
+
     def list_alerts(
         self, *, watch_id: str = "", page_size: int = 100, timeout: float | None = None
     ) -> Iterator[Alert]:
@@ -67,5 +92,5 @@ class SyncWatchCalls(SyncConnected):
         )
 
     def get_alert_photo(self, image_id: str, *, timeout: float | None = None) -> bytes:
-        """Return the frame of an alert, a JPEG with faces blurred. NotFound (IMAGE_NOT_FOUND)."""
+        """Return the photo of an alert, a JPEG with faces blurred. NotFound (IMAGE_NOT_FOUND)."""
         return self._loop.run(self._client.get_alert_photo(image_id, timeout=timeout))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from sightline_client._generated.base import SyncConnected
-from sightline_client.values.webhooks import DeadLetter, Webhook, WebhookWithSecret
+from sightline_client.values.webhooks import DeadLetter, Webhook, WebhookTest, WebhookWithSecret
 
 
 class SyncWebhookCalls(SyncConnected):
@@ -28,6 +28,26 @@ class SyncWebhookCalls(SyncConnected):
         return self._loop.run(
             self._client.create_webhook(webhook_id, uri, watch_ids=watch_ids, timeout=timeout)
         )
+
+    def update_webhook(
+        self,
+        webhook_id: str,
+        uri: str,
+        *,
+        watch_ids: Iterable[str] = (),
+        timeout: float | None = None,
+    ) -> Webhook:
+        """Replace the address and the watches of a webhook; its secrets stay. ``watch_ids``: none =
+        all watches. NotFound (WEBHOOK_NOT_FOUND), InvalidRequest (URI_FORBIDDEN,
+        WEBHOOK_INVALID)."""
+        return self._loop.run(
+            self._client.update_webhook(webhook_id, uri, watch_ids=watch_ids, timeout=timeout)
+        )
+
+    def send_test_delivery(self, webhook_id: str, *, timeout: float | None = None) -> WebhookTest:
+        """Send a signed message of type ``webhook.test`` once. Return what the receiver answered.
+        NotFound (WEBHOOK_NOT_FOUND), FailedPrecondition (WEBHOOK_KEYS_MISSING)."""
+        return self._loop.run(self._client.send_test_delivery(webhook_id, timeout=timeout))
 
     def list_webhooks(self, *, timeout: float | None = None) -> tuple[Webhook, ...]:
         """Return the webhooks of the catalog by id, with the state of their deliveries."""

@@ -6,8 +6,16 @@ from collections.abc import AsyncIterator, Iterable
 from sightline.retriever.v1 import watch_service_pb2 as pb
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, to_wire
-from sightline_client.errors import Unavailable
-from sightline_client.values.watches import Alert, FollowedAlert, FramesAnswer, Watch, WatchFrame
+from sightline_client.errors import Conflict, DeadlineExceeded, Unavailable
+from sightline_client.transport.newest import NewestFrames
+from sightline_client.values.watches import (
+    Alert,
+    FollowedAlert,
+    FramesAnswer,
+    StreamedFrames,
+    Watch,
+    WatchFrame,
+)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 """Seconds before a lost stream is restored."""
@@ -66,6 +74,40 @@ class WatchCalls(Connected):
         answer = await self._call(self.calls.watches.SendFrames, request, wanted)
         return from_wire.frames_answer(answer)
 
+    async def stream_frames(
+        self, watch_id: str, frames: Iterable[WatchFrame], *, timeout: float | None = None
+    ) -> AsyncIterator[StreamedFrames]:
+        """Send the frames of a live camera for as long as it gives some, and yield the answers.
+
+        While the suite is slower than the camera, 8 frames wait and older ones are dropped and
+        counted, so frames of a recording are sent with ``send_frames``. After an error that passes,
+        the same frames are sent again; those that were checked are ignored. NotFound
+        (WATCH_NOT_FOUND).
+
+        Args:
+            watch_id: The watch.
+            frames: Read in a thread of its own; may wait for the camera, and need not end. Frames
+                without a time get that of their arrival here.
+            timeout: Of one call.
+        """
+        newest, pause = NewestFrames(frames), _FIRST_PAUSE
+        try:
+            while True:
+                taken, dropped = await newest.take()
+                if not taken:
+                    return
+                while True:
+                    try:
+                        answer = await self.send_frames(watch_id, taken, timeout=timeout)
+                        break
+                    except (Conflict, DeadlineExceeded, Unavailable):
+                        await asyncio.sleep(pause)
+                        pause = min(2 * pause, _LONGEST_PAUSE)
+                pause = _FIRST_PAUSE
+                yield StreamedFrames(answer, dropped)
+        finally:
+            newest.close()
+
     async def list_alerts(
         self, *, watch_id: str = "", page_size: int = 100, timeout: float | None = None
     ) -> AsyncIterator[Alert]:
@@ -107,7 +149,7 @@ class WatchCalls(Connected):
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def get_alert_photo(self, image_id: str, *, timeout: float | None = None) -> bytes:
-        """Return the frame of an alert, a JPEG with faces blurred. NotFound (IMAGE_NOT_FOUND)."""
+        """Return the photo of an alert, a JPEG with faces blurred. NotFound (IMAGE_NOT_FOUND)."""
         with to_wire.sendable("request"):
             request = pb.GetAlertPhotoRequest(catalog_id=self.catalog, image_id=image_id)
         answer = await self._call(self.calls.watches.GetAlertPhoto, request, timeout)

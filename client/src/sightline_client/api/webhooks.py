@@ -6,7 +6,7 @@ from datetime import timedelta
 from sightline.retriever.v1 import webhook_service_pb2 as pb
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, to_wire
-from sightline_client.values.webhooks import DeadLetter, Webhook, WebhookWithSecret
+from sightline_client.values.webhooks import DeadLetter, Webhook, WebhookTest, WebhookWithSecret
 
 _PAGE = 500
 
@@ -32,6 +32,35 @@ class WebhookCalls(Connected):
             )
         made = await self._call(self.calls.webhooks.CreateWebhook, request, timeout)
         return WebhookWithSecret(from_wire.webhook(made.webhook), made.secret)
+
+    async def update_webhook(
+        self,
+        webhook_id: str,
+        uri: str,
+        *,
+        watch_ids: Iterable[str] = (),
+        timeout: float | None = None,
+    ) -> Webhook:
+        """Replace the address and the watches of a webhook; its secrets stay. ``watch_ids``: none =
+        all watches. NotFound (WEBHOOK_NOT_FOUND), InvalidRequest (URI_FORBIDDEN,
+        WEBHOOK_INVALID)."""
+        with to_wire.sendable("request"):
+            request = pb.UpdateWebhookRequest(
+                catalog_id=self.catalog, webhook_id=webhook_id, uri=uri, watch_ids=watch_ids
+            )
+        return from_wire.webhook(
+            await self._call(self.calls.webhooks.UpdateWebhook, request, timeout)
+        )
+
+    async def send_test_delivery(
+        self, webhook_id: str, *, timeout: float | None = None
+    ) -> WebhookTest:
+        """Send a signed message of type ``webhook.test`` once. Return what the receiver answered.
+        NotFound (WEBHOOK_NOT_FOUND), FailedPrecondition (WEBHOOK_KEYS_MISSING)."""
+        with to_wire.sendable("request"):
+            request = pb.SendTestDeliveryRequest(catalog_id=self.catalog, webhook_id=webhook_id)
+        answer = await self._call(self.calls.webhooks.SendTestDelivery, request, timeout)
+        return from_wire.webhook_test(answer)
 
     async def list_webhooks(self, *, timeout: float | None = None) -> tuple[Webhook, ...]:
         """Return the webhooks of the catalog by id, with the state of their deliveries."""

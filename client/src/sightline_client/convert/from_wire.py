@@ -70,7 +70,7 @@ from sightline_client.values.products import FIELDS, Product
 from sightline_client.values.spaces import Space
 from sightline_client.values.synonyms import SynonymRule, Synonyms
 from sightline_client.values.watches import Alert, FramesAnswer, Watch
-from sightline_client.values.webhooks import DeadLetter, Webhook
+from sightline_client.values.webhooks import DeadLetter, Webhook, WebhookTest
 
 
 class _Named(Protocol):
@@ -144,6 +144,7 @@ watch = reader(Watch, watch_pb2.Watch)
 alert = reader(Alert, watch_pb2.Alert)
 frames_answer = reader(FramesAnswer, watch_service_pb2.SendFramesResponse)
 webhook = reader(Webhook, webhook_service_pb2.Webhook)
+webhook_test = reader(WebhookTest, webhook_service_pb2.SendTestDeliveryResponse)
 dead_letter = reader(DeadLetter, webhook_service_pb2.DeadLetter)
 takedown = reader(operations.Takedown, photo_service_pb2.Takedown)
 audit_entry = reader(operations.AuditEntry, audit_service_pb2.AuditEntry, catalog="catalog_id")

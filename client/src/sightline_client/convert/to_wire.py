@@ -300,7 +300,13 @@ for _kind, _message in (
     (watches.WatchRule, watch_pb2.WatchRule),
 ):
     writer(_kind, _message)
-watch = writer(watches.Watch, watch_pb2.Watch, create_time=None, update_time=None, counts=None)
+watch = writer(
+    *(watches.Watch, watch_pb2.Watch),
+    create_time=None,
+    update_time=None,
+    counts=None,
+    snapshot=None,
+)
 watch_frame = writer(watches.WatchFrame, watch_pb2.WatchFrame)
 index_parameters = writer(IndexParameters, index_service_pb2.IndexParameters)
 control = writer(Control, control_pb2.Control, products="product_ids")

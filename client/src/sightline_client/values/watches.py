@@ -140,6 +140,21 @@ class WatchCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotStatus:
+    """State of the address from which a watch takes its frames."""
+
+    fetch_time: datetime | None
+    """When it last gave a picture; None: never."""
+    failure_count: int
+    """Times in a row that it gave none; 0: it works."""
+    error_time: datetime | None
+    """When it last gave none."""
+    error_reason: str
+    """Such as URI_UNREADABLE; "": it always gave one."""
+    error_message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
     """Rules that are checked on the frames of one camera."""
 
@@ -148,13 +163,21 @@ class Watch:
     regions: tuple[WatchRegion, ...] = ()
     display_name: str = ""
     photo_days: int = 0
-    """Days for which the frame of an alert is kept, with faces blurred; 0 keeps none."""
+    """Days for which the part of a frame that an alert is about is kept, with faces blurred; 0
+    keeps none."""
     utc_offset_minutes: int = 0
     etag: str = ""
     """In an update: the required version; "" = any."""
     create_time: datetime | None = None
     update_time: datetime | None = None
     counts: WatchCounts | None = None
+    snapshot_uri: str = ""
+    """Address from which the service takes frames; "": frames are sent."""
+    snapshot_seconds: int = 0
+    """1 to 3,600; 0 = 5 with an address."""
+    snapshot: SnapshotStatus | None = None
+    whole_frames: bool = False
+    """Keep the whole frames of alerts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +227,9 @@ class Alert:
     product_id: str
     started_alert_id: str
     image_id: str
-    """Photo of its frame, for ``get_alert_photo``; "" = not kept."""
+    """Photo of ``box``, or of the whole frame, for ``get_alert_photo``; "" = not kept."""
+    box: Box | None = None
+    """Part of the frame that it is about; None: the whole frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +239,15 @@ class FramesAnswer:
     results: tuple[FrameResult, ...]
     alerts: tuple[Alert, ...]
     embedded_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedFrames:
+    """Frames of a live camera that were sent together."""
+
+    answer: FramesAnswer
+    dropped_count: int
+    """Frames that were dropped before them, as the camera was faster than the suite."""
 
 
 @dataclass(frozen=True, slots=True)

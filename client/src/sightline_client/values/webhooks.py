@@ -56,6 +56,20 @@ class WebhookWithSecret:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookTest:
+    """Answer of a receiver to a test message."""
+
+    accepted: bool
+    """True if it answered with a status of 200 to 299."""
+    http_status: int
+    """0: there was no answer."""
+    failure: str
+    """Reason why it was not accepted; empty: it was."""
+    message_id: str
+    """Header ``webhook-id`` of the message."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """An alert that a webhook's receiver did not accept in time."""
 

@@ -41,6 +41,16 @@ class WebhookServiceStub(object):
                 request_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.CreateWebhookRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.CreateWebhookResponse.FromString,
                 _registered_method=True)
+        self.UpdateWebhook = channel.unary_unary(
+                '/sightline.gateway.v1.WebhookService/UpdateWebhook',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.UpdateWebhookRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.Webhook.FromString,
+                _registered_method=True)
+        self.SendTestDelivery = channel.unary_unary(
+                '/sightline.gateway.v1.WebhookService/SendTestDelivery',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.SendTestDeliveryRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.SendTestDeliveryResponse.FromString,
+                _registered_method=True)
         self.ListWebhooks = channel.unary_unary(
                 '/sightline.gateway.v1.WebhookService/ListWebhooks',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.ListWebhooksRequest.SerializeToString,
@@ -75,6 +85,20 @@ class WebhookServiceServicer(object):
 
     def CreateWebhook(self, request, context):
         """Creates a webhook. Its secret is shown only in this answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateWebhook(self, request, context):
+        """Replaces the address and the watches of a webhook.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendTestDelivery(self, request, context):
+        """Sends a test message to a webhook. Returns what its receiver answered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,6 +146,16 @@ def add_WebhookServiceServicer_to_server(servicer, server):
                     servicer.CreateWebhook,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.CreateWebhookRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.CreateWebhookResponse.SerializeToString,
+            ),
+            'UpdateWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateWebhook,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.UpdateWebhookRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.Webhook.SerializeToString,
+            ),
+            'SendTestDelivery': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendTestDelivery,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.SendTestDeliveryRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.SendTestDeliveryResponse.SerializeToString,
             ),
             'ListWebhooks': grpc.unary_unary_rpc_method_handler(
                     servicer.ListWebhooks,
@@ -178,6 +212,60 @@ class WebhookService(object):
             '/sightline.gateway.v1.WebhookService/CreateWebhook',
             sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.CreateWebhookRequest.SerializeToString,
             sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.CreateWebhookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.WebhookService/UpdateWebhook',
+            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.UpdateWebhookRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.Webhook.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendTestDelivery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.WebhookService/SendTestDelivery',
+            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.SendTestDeliveryRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.SendTestDeliveryResponse.FromString,
             options,
             channel_credentials,
             insecure,

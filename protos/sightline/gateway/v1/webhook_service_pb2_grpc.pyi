@@ -41,6 +41,38 @@ _WebhookServiceCreateWebhookType = typing_extensions.TypeVar(
     ],
 )
 
+_WebhookServiceUpdateWebhookType = typing_extensions.TypeVar(
+    '_WebhookServiceUpdateWebhookType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
+        sightline.retriever.v1.webhook_service_pb2.Webhook,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
+        sightline.retriever.v1.webhook_service_pb2.Webhook,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
+        sightline.retriever.v1.webhook_service_pb2.Webhook,
+    ],
+)
+
+_WebhookServiceSendTestDeliveryType = typing_extensions.TypeVar(
+    '_WebhookServiceSendTestDeliveryType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
+        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
+        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
+        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse,
+    ],
+)
+
 _WebhookServiceListWebhooksType = typing_extensions.TypeVar(
     '_WebhookServiceListWebhooksType',
     grpc.UnaryUnaryMultiCallable[
@@ -121,7 +153,7 @@ _WebhookServiceReplayDeliveriesType = typing_extensions.TypeVar(
     ],
 )
 
-class WebhookServiceStub(typing.Generic[_WebhookServiceCreateWebhookType, _WebhookServiceListWebhooksType, _WebhookServiceRotateWebhookSecretType, _WebhookServiceDeleteWebhookType, _WebhookServiceListDeadLettersType, _WebhookServiceReplayDeliveriesType]):
+class WebhookServiceStub(typing.Generic[_WebhookServiceCreateWebhookType, _WebhookServiceUpdateWebhookType, _WebhookServiceSendTestDeliveryType, _WebhookServiceListWebhooksType, _WebhookServiceRotateWebhookSecretType, _WebhookServiceDeleteWebhookType, _WebhookServiceListDeadLettersType, _WebhookServiceReplayDeliveriesType]):
     """Webhooks: addresses to which the alerts of a catalog's watches are delivered. See
     sightline.retriever.v1.WebhookService for messages, signatures and attempts.
     """
@@ -131,6 +163,14 @@ class WebhookServiceStub(typing.Generic[_WebhookServiceCreateWebhookType, _Webho
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.webhook_service_pb2.CreateWebhookRequest,
             sightline.retriever.v1.webhook_service_pb2.CreateWebhookResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
+            sightline.retriever.v1.webhook_service_pb2.Webhook,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
+            sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.webhook_service_pb2.ListWebhooksRequest,
@@ -161,6 +201,14 @@ class WebhookServiceStub(typing.Generic[_WebhookServiceCreateWebhookType, _Webho
             sightline.retriever.v1.webhook_service_pb2.CreateWebhookResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
+            sightline.retriever.v1.webhook_service_pb2.Webhook,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
+            sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.webhook_service_pb2.ListWebhooksRequest,
             sightline.retriever.v1.webhook_service_pb2.ListWebhooksResponse,
         ],
@@ -185,6 +233,12 @@ class WebhookServiceStub(typing.Generic[_WebhookServiceCreateWebhookType, _Webho
     CreateWebhook: _WebhookServiceCreateWebhookType
     """Creates a webhook. Its secret is shown only in this answer."""
 
+    UpdateWebhook: _WebhookServiceUpdateWebhookType
+    """Replaces the address and the watches of a webhook."""
+
+    SendTestDelivery: _WebhookServiceSendTestDeliveryType
+    """Sends a test message to a webhook. Returns what its receiver answered."""
+
     ListWebhooks: _WebhookServiceListWebhooksType
     """Lists the webhooks of a catalog with the state of their deliveries."""
 
@@ -204,6 +258,14 @@ WebhookServiceAsyncStub: typing_extensions.TypeAlias = WebhookServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.webhook_service_pb2.CreateWebhookRequest,
         sightline.retriever.v1.webhook_service_pb2.CreateWebhookResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
+        sightline.retriever.v1.webhook_service_pb2.Webhook,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
+        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.webhook_service_pb2.ListWebhooksRequest,
@@ -239,6 +301,22 @@ class WebhookServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.webhook_service_pb2.CreateWebhookResponse, collections.abc.Awaitable[sightline.retriever.v1.webhook_service_pb2.CreateWebhookResponse]]:
         """Creates a webhook. Its secret is shown only in this answer."""
+
+    @abc.abstractmethod
+    def UpdateWebhook(
+        self,
+        request: sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.webhook_service_pb2.Webhook, collections.abc.Awaitable[sightline.retriever.v1.webhook_service_pb2.Webhook]]:
+        """Replaces the address and the watches of a webhook."""
+
+    @abc.abstractmethod
+    def SendTestDelivery(
+        self,
+        request: sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse, collections.abc.Awaitable[sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse]]:
+        """Sends a test message to a webhook. Returns what its receiver answered."""
 
     @abc.abstractmethod
     def ListWebhooks(

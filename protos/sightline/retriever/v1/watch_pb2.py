@@ -29,7 +29,7 @@ from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_li
 from sightline.common.v1 import photo_pb2 as sightline_dot_common_dot_v1_dot_photo__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"sightline/retriever/v1/watch.proto\x12\x16sightline.retriever.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a sightline/common/v1/limits.proto\x1a\x1fsightline/common/v1/photo.proto\"\xf8\x02\n\x05Watch\x12\x10\n\x08watch_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12:\n\x07regions\x18\x03 \x03(\x0b\x32#.sightline.retriever.v1.WatchRegionB\x04\x80\xc9\x18@\x12\x36\n\x05rules\x18\x04 \x03(\x0b\x32!.sightline.retriever.v1.WatchRuleB\x04\x80\xc9\x18\x10\x12\x12\n\nphoto_days\x18\x05 \x01(\x05\x12\x1a\n\x12utc_offset_minutes\x18\x06 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x06\x63ounts\x18\n \x01(\x0b\x32#.sightline.retriever.v1.WatchCounts\"r\n\x0bWatchCounts\x12\x11\n\tprocessed\x18\x01 \x01(\x03\x12\x0f\n\x07\x64ropped\x18\x02 \x01(\x03\x12\x0f\n\x07ignored\x18\x03 \x01(\x03\x12.\n\nframe_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"G\n\x0bWatchRegion\x12\x11\n\tregion_id\x18\x01 \x01(\t\x12%\n\x03\x62ox\x18\x02 \x01(\x0b\x32\x18.sightline.common.v1.Box\"\x9a\x03\n\tWatchRule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12=\n\x08presence\x18\x02 \x01(\x0b\x32).sightline.retriever.v1.PresenceConditionH\x00\x12\x37\n\x05\x63ount\x18\x03 \x01(\x0b\x32&.sightline.retriever.v1.CountConditionH\x00\x12;\n\x07unusual\x18\x04 \x01(\x0b\x32(.sightline.retriever.v1.UnusualConditionH\x00\x12\x37\n\x05\x66\x61ult\x18\x05 \x01(\x0b\x32&.sightline.retriever.v1.FaultConditionH\x00\x12\'\n\x04hold\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07release\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tcool_down\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0b\n\tcondition\"Z\n\x0bWatchTarget\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\x0c\x12\x10\n\x08image_id\x18\x03 \x01(\t\x12\x16\n\x0emin_similarity\x18\x04 \x01(\x01\"\xfd\x01\n\x11PresenceCondition\x12\x33\n\x06target\x18\x01 \x01(\x0b\x32#.sightline.retriever.v1.WatchTarget\x12\x46\n\tdirection\x18\x02 \x01(\x0e\x32\x33.sightline.retriever.v1.PresenceCondition.Direction\x12\x18\n\nregion_ids\x18\x03 \x03(\tB\x04\x80\xc9\x18@\"Q\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44IRECTION_APPEARS\x10\x01\x12\x12\n\x0e\x44IRECTION_GONE\x10\x02\"n\n\x0e\x43ountCondition\x12\x33\n\x06target\x18\x01 \x01(\x0b\x32#.sightline.retriever.v1.WatchTarget\x12\x18\n\nregion_ids\x18\x02 \x03(\tB\x04\x80\xc9\x18@\x12\r\n\x05\x62\x65low\x18\x03 \x01(\x05\"Q\n\x10UnusualCondition\x12\x11\n\tregion_id\x18\x01 \x01(\t\x12\x16\n\x0emin_deviations\x18\x02 \x01(\x01\x12\x12\n\nmin_frames\x18\x03 \x01(\x05\"\xa3\x01\n\x0e\x46\x61ultCondition\x12;\n\x05\x66\x61ult\x18\x01 \x01(\x0e\x32,.sightline.retriever.v1.FaultCondition.Fault\"T\n\x05\x46\x61ult\x12\x15\n\x11\x46\x41ULT_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x46\x41ULT_BLACK\x10\x01\x12\x10\n\x0c\x46\x41ULT_FROZEN\x10\x02\x12\x11\n\rFAULT_BLURRED\x10\x03\"K\n\nWatchFrame\x12\r\n\x05image\x18\x01 \x01(\x0c\x12.\n\nframe_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb5\x02\n\x0b\x46rameResult\x12<\n\x07outcome\x18\x01 \x01(\x0e\x32+.sightline.retriever.v1.FrameResult.Outcome\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12\x35\n\x08readings\x18\x03 \x03(\x0b\x32#.sightline.retriever.v1.RuleReading\"\x8c\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_PROCESSED\x10\x01\x12\x13\n\x0fOUTCOME_DROPPED\x10\x02\x12\x14\n\x10OUTCOME_REPEATED\x10\x03\x12\x10\n\x0cOUTCOME_LATE\x10\x04\x12\x14\n\x10OUTCOME_REJECTED\x10\x05\"_\n\x0bRuleReading\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x0f\n\x07unknown\x18\x02 \x01(\x08\x12\r\n\x05score\x18\x03 \x01(\x01\x12\r\n\x05holds\x18\x04 \x01(\x08\x12\x10\n\x08\x61lerting\x18\x05 \x01(\x08\"\xa0\x03\n\x05\x41lert\x12\x10\n\x08\x61lert_id\x18\x01 \x01(\t\x12\x10\n\x08watch_id\x18\x02 \x01(\t\x12\x0f\n\x07rule_id\x18\x03 \x01(\t\x12\x10\n\x08sequence\x18\x04 \x01(\x03\x12\x30\n\x04kind\x18\x05 \x01(\x0e\x32\".sightline.retriever.v1.Alert.Kind\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nframe_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nsince_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05score\x18\t \x01(\x01\x12\x12\n\nproduct_id\x18\n \x01(\t\x12\x18\n\x10started_alert_id\x18\x0b \x01(\t\x12\x10\n\x08image_id\x18\x0c \x01(\t\">\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n\x0cKIND_STARTED\x10\x01\x12\x0e\n\nKIND_ENDED\x10\x02\x42J\n\x16sightline.retriever.v1B\nWatchProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"sightline/retriever/v1/watch.proto\x12\x16sightline.retriever.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a sightline/common/v1/limits.proto\x1a\x1fsightline/common/v1/photo.proto\"\xf8\x03\n\x05Watch\x12\x10\n\x08watch_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12:\n\x07regions\x18\x03 \x03(\x0b\x32#.sightline.retriever.v1.WatchRegionB\x04\x80\xc9\x18@\x12\x36\n\x05rules\x18\x04 \x03(\x0b\x32!.sightline.retriever.v1.WatchRuleB\x04\x80\xc9\x18\x10\x12\x12\n\nphoto_days\x18\x05 \x01(\x05\x12\x1a\n\x12utc_offset_minutes\x18\x06 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x06\x63ounts\x18\n \x01(\x0b\x32#.sightline.retriever.v1.WatchCounts\x12\x14\n\x0csnapshot_uri\x18\x0b \x01(\t\x12\x18\n\x10snapshot_seconds\x18\x0c \x01(\x05\x12\x38\n\x08snapshot\x18\r \x01(\x0b\x32&.sightline.retriever.v1.SnapshotStatus\x12\x14\n\x0cwhole_frames\x18\x0e \x01(\x08\"\xb4\x01\n\x0eSnapshotStatus\x12.\n\nfetch_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rfailure_count\x18\x02 \x01(\x05\x12.\n\nerror_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x65rror_reason\x18\x04 \x01(\t\x12\x15\n\rerror_message\x18\x05 \x01(\t\"r\n\x0bWatchCounts\x12\x11\n\tprocessed\x18\x01 \x01(\x03\x12\x0f\n\x07\x64ropped\x18\x02 \x01(\x03\x12\x0f\n\x07ignored\x18\x03 \x01(\x03\x12.\n\nframe_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"G\n\x0bWatchRegion\x12\x11\n\tregion_id\x18\x01 \x01(\t\x12%\n\x03\x62ox\x18\x02 \x01(\x0b\x32\x18.sightline.common.v1.Box\"\x9a\x03\n\tWatchRule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12=\n\x08presence\x18\x02 \x01(\x0b\x32).sightline.retriever.v1.PresenceConditionH\x00\x12\x37\n\x05\x63ount\x18\x03 \x01(\x0b\x32&.sightline.retriever.v1.CountConditionH\x00\x12;\n\x07unusual\x18\x04 \x01(\x0b\x32(.sightline.retriever.v1.UnusualConditionH\x00\x12\x37\n\x05\x66\x61ult\x18\x05 \x01(\x0b\x32&.sightline.retriever.v1.FaultConditionH\x00\x12\'\n\x04hold\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07release\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tcool_down\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0b\n\tcondition\"Z\n\x0bWatchTarget\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\x0c\x12\x10\n\x08image_id\x18\x03 \x01(\t\x12\x16\n\x0emin_similarity\x18\x04 \x01(\x01\"\xfd\x01\n\x11PresenceCondition\x12\x33\n\x06target\x18\x01 \x01(\x0b\x32#.sightline.retriever.v1.WatchTarget\x12\x46\n\tdirection\x18\x02 \x01(\x0e\x32\x33.sightline.retriever.v1.PresenceCondition.Direction\x12\x18\n\nregion_ids\x18\x03 \x03(\tB\x04\x80\xc9\x18@\"Q\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44IRECTION_APPEARS\x10\x01\x12\x12\n\x0e\x44IRECTION_GONE\x10\x02\"n\n\x0e\x43ountCondition\x12\x33\n\x06target\x18\x01 \x01(\x0b\x32#.sightline.retriever.v1.WatchTarget\x12\x18\n\nregion_ids\x18\x02 \x03(\tB\x04\x80\xc9\x18@\x12\r\n\x05\x62\x65low\x18\x03 \x01(\x05\"Q\n\x10UnusualCondition\x12\x11\n\tregion_id\x18\x01 \x01(\t\x12\x16\n\x0emin_deviations\x18\x02 \x01(\x01\x12\x12\n\nmin_frames\x18\x03 \x01(\x05\"\xa3\x01\n\x0e\x46\x61ultCondition\x12;\n\x05\x66\x61ult\x18\x01 \x01(\x0e\x32,.sightline.retriever.v1.FaultCondition.Fault\"T\n\x05\x46\x61ult\x12\x15\n\x11\x46\x41ULT_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x46\x41ULT_BLACK\x10\x01\x12\x10\n\x0c\x46\x41ULT_FROZEN\x10\x02\x12\x11\n\rFAULT_BLURRED\x10\x03\"K\n\nWatchFrame\x12\r\n\x05image\x18\x01 \x01(\x0c\x12.\n\nframe_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb5\x02\n\x0b\x46rameResult\x12<\n\x07outcome\x18\x01 \x01(\x0e\x32+.sightline.retriever.v1.FrameResult.Outcome\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12\x35\n\x08readings\x18\x03 \x03(\x0b\x32#.sightline.retriever.v1.RuleReading\"\x8c\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_PROCESSED\x10\x01\x12\x13\n\x0fOUTCOME_DROPPED\x10\x02\x12\x14\n\x10OUTCOME_REPEATED\x10\x03\x12\x10\n\x0cOUTCOME_LATE\x10\x04\x12\x14\n\x10OUTCOME_REJECTED\x10\x05\"_\n\x0bRuleReading\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x0f\n\x07unknown\x18\x02 \x01(\x08\x12\r\n\x05score\x18\x03 \x01(\x01\x12\r\n\x05holds\x18\x04 \x01(\x08\x12\x10\n\x08\x61lerting\x18\x05 \x01(\x08\"\xc7\x03\n\x05\x41lert\x12\x10\n\x08\x61lert_id\x18\x01 \x01(\t\x12\x10\n\x08watch_id\x18\x02 \x01(\t\x12\x0f\n\x07rule_id\x18\x03 \x01(\t\x12\x10\n\x08sequence\x18\x04 \x01(\x03\x12\x30\n\x04kind\x18\x05 \x01(\x0e\x32\".sightline.retriever.v1.Alert.Kind\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nframe_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nsince_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05score\x18\t \x01(\x01\x12\x12\n\nproduct_id\x18\n \x01(\t\x12\x18\n\x10started_alert_id\x18\x0b \x01(\t\x12\x10\n\x08image_id\x18\x0c \x01(\t\x12%\n\x03\x62ox\x18\r \x01(\x0b\x32\x18.sightline.common.v1.Box\">\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n\x0cKIND_STARTED\x10\x01\x12\x0e\n\nKIND_ENDED\x10\x02\x42J\n\x16sightline.retriever.v1B\nWatchProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,37 +46,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COUNTCONDITION'].fields_by_name['region_ids']._loaded_options = None
   _globals['_COUNTCONDITION'].fields_by_name['region_ids']._serialized_options = b'\200\311\030@'
   _globals['_WATCH']._serialized_start=220
-  _globals['_WATCH']._serialized_end=596
-  _globals['_WATCHCOUNTS']._serialized_start=598
-  _globals['_WATCHCOUNTS']._serialized_end=712
-  _globals['_WATCHREGION']._serialized_start=714
-  _globals['_WATCHREGION']._serialized_end=785
-  _globals['_WATCHRULE']._serialized_start=788
-  _globals['_WATCHRULE']._serialized_end=1198
-  _globals['_WATCHTARGET']._serialized_start=1200
-  _globals['_WATCHTARGET']._serialized_end=1290
-  _globals['_PRESENCECONDITION']._serialized_start=1293
-  _globals['_PRESENCECONDITION']._serialized_end=1546
-  _globals['_PRESENCECONDITION_DIRECTION']._serialized_start=1465
-  _globals['_PRESENCECONDITION_DIRECTION']._serialized_end=1546
-  _globals['_COUNTCONDITION']._serialized_start=1548
-  _globals['_COUNTCONDITION']._serialized_end=1658
-  _globals['_UNUSUALCONDITION']._serialized_start=1660
-  _globals['_UNUSUALCONDITION']._serialized_end=1741
-  _globals['_FAULTCONDITION']._serialized_start=1744
-  _globals['_FAULTCONDITION']._serialized_end=1907
-  _globals['_FAULTCONDITION_FAULT']._serialized_start=1823
-  _globals['_FAULTCONDITION_FAULT']._serialized_end=1907
-  _globals['_WATCHFRAME']._serialized_start=1909
-  _globals['_WATCHFRAME']._serialized_end=1984
-  _globals['_FRAMERESULT']._serialized_start=1987
-  _globals['_FRAMERESULT']._serialized_end=2296
-  _globals['_FRAMERESULT_OUTCOME']._serialized_start=2156
-  _globals['_FRAMERESULT_OUTCOME']._serialized_end=2296
-  _globals['_RULEREADING']._serialized_start=2298
-  _globals['_RULEREADING']._serialized_end=2393
-  _globals['_ALERT']._serialized_start=2396
-  _globals['_ALERT']._serialized_end=2812
-  _globals['_ALERT_KIND']._serialized_start=2750
-  _globals['_ALERT_KIND']._serialized_end=2812
+  _globals['_WATCH']._serialized_end=724
+  _globals['_SNAPSHOTSTATUS']._serialized_start=727
+  _globals['_SNAPSHOTSTATUS']._serialized_end=907
+  _globals['_WATCHCOUNTS']._serialized_start=909
+  _globals['_WATCHCOUNTS']._serialized_end=1023
+  _globals['_WATCHREGION']._serialized_start=1025
+  _globals['_WATCHREGION']._serialized_end=1096
+  _globals['_WATCHRULE']._serialized_start=1099
+  _globals['_WATCHRULE']._serialized_end=1509
+  _globals['_WATCHTARGET']._serialized_start=1511
+  _globals['_WATCHTARGET']._serialized_end=1601
+  _globals['_PRESENCECONDITION']._serialized_start=1604
+  _globals['_PRESENCECONDITION']._serialized_end=1857
+  _globals['_PRESENCECONDITION_DIRECTION']._serialized_start=1776
+  _globals['_PRESENCECONDITION_DIRECTION']._serialized_end=1857
+  _globals['_COUNTCONDITION']._serialized_start=1859
+  _globals['_COUNTCONDITION']._serialized_end=1969
+  _globals['_UNUSUALCONDITION']._serialized_start=1971
+  _globals['_UNUSUALCONDITION']._serialized_end=2052
+  _globals['_FAULTCONDITION']._serialized_start=2055
+  _globals['_FAULTCONDITION']._serialized_end=2218
+  _globals['_FAULTCONDITION_FAULT']._serialized_start=2134
+  _globals['_FAULTCONDITION_FAULT']._serialized_end=2218
+  _globals['_WATCHFRAME']._serialized_start=2220
+  _globals['_WATCHFRAME']._serialized_end=2295
+  _globals['_FRAMERESULT']._serialized_start=2298
+  _globals['_FRAMERESULT']._serialized_end=2607
+  _globals['_FRAMERESULT_OUTCOME']._serialized_start=2467
+  _globals['_FRAMERESULT_OUTCOME']._serialized_end=2607
+  _globals['_RULEREADING']._serialized_start=2609
+  _globals['_RULEREADING']._serialized_end=2704
+  _globals['_ALERT']._serialized_start=2707
+  _globals['_ALERT']._serialized_end=3162
+  _globals['_ALERT_KIND']._serialized_start=3100
+  _globals['_ALERT_KIND']._serialized_end=3162
 # @@protoc_insertion_point(module_scope)

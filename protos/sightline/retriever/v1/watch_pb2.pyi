@@ -39,18 +39,31 @@ class Watch(google.protobuf.message.Message):
     CREATE_TIME_FIELD_NUMBER: builtins.int
     UPDATE_TIME_FIELD_NUMBER: builtins.int
     COUNTS_FIELD_NUMBER: builtins.int
+    SNAPSHOT_URI_FIELD_NUMBER: builtins.int
+    SNAPSHOT_SECONDS_FIELD_NUMBER: builtins.int
+    SNAPSHOT_FIELD_NUMBER: builtins.int
+    WHOLE_FRAMES_FIELD_NUMBER: builtins.int
     watch_id: builtins.str
     """Id, chosen by the caller: 1 to 64 characters of a-z, 0-9, - and _. Required."""
     display_name: builtins.str
     """Name for readers, up to 200 characters. Default: empty."""
     photo_days: builtins.int
-    """For how many days the frame of an alert is kept as a photo, with faces blurred: 0 to 90. Default: 0, which keeps no
-    frame. Other frames are never kept.
+    """For how many days the part of the frame that an alert is about is kept as a photo, with faces blurred: 0 to 90.
+    Default: 0, which keeps none. Other frames are never kept.
     """
     utc_offset_minutes: builtins.int
     """Offset of the camera's local time from UTC in minutes, −840 to 840, by which hours of the day are told. Default: 0."""
     etag: builtins.str
     """Version of the watch. In an update: the required version; empty: any."""
+    snapshot_uri: builtins.str
+    """Address of the camera's current picture, http or https, up to 2,048 characters. The service fetches it again and again
+    and checks it as a sent frame. Its host must be allowed by RETRIEVER_FETCH_HOSTS. Callers who may read watches can read
+    it: name no secret in it. Default: empty; frames are sent.
+    """
+    snapshot_seconds: builtins.int
+    """Seconds from the beginning of one fetch of `snapshot_uri` to that of the next, 1 to 3,600. Default: 5."""
+    whole_frames: builtins.bool
+    """True if photos of alerts show the whole frame, not only the part that the alert is about. Default: false."""
     @property
     def regions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___WatchRegion]:
         """Parts of the frame that rules refer to, 0 to 64, each id once."""
@@ -71,6 +84,10 @@ class Watch(google.protobuf.message.Message):
     def counts(self) -> Global___WatchCounts:
         """Numbers of its frames. Set by the service; about as old as the last 10 seconds of frames."""
 
+    @property
+    def snapshot(self) -> Global___SnapshotStatus:
+        """State of `snapshot_uri`. Set by the service; unset without an address."""
+
     def __init__(
         self,
         *,
@@ -84,11 +101,59 @@ class Watch(google.protobuf.message.Message):
         create_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         update_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         counts: Global___WatchCounts | None = ...,
+        snapshot_uri: builtins.str = ...,
+        snapshot_seconds: builtins.int = ...,
+        snapshot: Global___SnapshotStatus | None = ...,
+        whole_frames: builtins.bool = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["counts", b"counts", "create_time", b"create_time", "update_time", b"update_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["counts", b"counts", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "photo_days", b"photo_days", "regions", b"regions", "rules", b"rules", "update_time", b"update_time", "utc_offset_minutes", b"utc_offset_minutes", "watch_id", b"watch_id"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["counts", b"counts", "create_time", b"create_time", "snapshot", b"snapshot", "update_time", b"update_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["counts", b"counts", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "photo_days", b"photo_days", "regions", b"regions", "rules", b"rules", "snapshot", b"snapshot", "snapshot_seconds", b"snapshot_seconds", "snapshot_uri", b"snapshot_uri", "update_time", b"update_time", "utc_offset_minutes", b"utc_offset_minutes", "watch_id", b"watch_id", "whole_frames", b"whole_frames"]) -> None: ...
 
 Global___Watch: typing_extensions.TypeAlias = Watch
+
+@typing.final
+class SnapshotStatus(google.protobuf.message.Message):
+    """State of the address from which a watch takes its frames."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FETCH_TIME_FIELD_NUMBER: builtins.int
+    FAILURE_COUNT_FIELD_NUMBER: builtins.int
+    ERROR_TIME_FIELD_NUMBER: builtins.int
+    ERROR_REASON_FIELD_NUMBER: builtins.int
+    ERROR_MESSAGE_FIELD_NUMBER: builtins.int
+    failure_count: builtins.int
+    """Times in a row that it gave none, 0 or more. 0: it works. While it fails, it is fetched less often, every 5 minutes in
+    the end, or every `snapshot_seconds` if these are more.
+    """
+    error_reason: builtins.str
+    """Reason for that: URI_FORBIDDEN, URI_UNREADABLE, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, SNAPSHOT_UNCHANGED (the same
+    picture as before, which is checked only by a rule for frozen pictures), or a reason that is not the camera's, such as
+    EMBEDDER_UNAVAILABLE. Empty: none.
+    """
+    error_message: builtins.str
+    """The error for people, up to 1,000 characters."""
+    @property
+    def fetch_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it last gave a picture that was checked (UTC). Unset: never."""
+
+    @property
+    def error_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it last gave none (UTC). Unset: it always did."""
+
+    def __init__(
+        self,
+        *,
+        fetch_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        failure_count: builtins.int = ...,
+        error_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        error_reason: builtins.str = ...,
+        error_message: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["error_time", b"error_time", "fetch_time", b"fetch_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["error_message", b"error_message", "error_reason", b"error_reason", "error_time", b"error_time", "failure_count", b"failure_count", "fetch_time", b"fetch_time"]) -> None: ...
+
+Global___SnapshotStatus: typing_extensions.TypeAlias = SnapshotStatus
 
 @typing.final
 class WatchCounts(google.protobuf.message.Message):
@@ -574,6 +639,7 @@ class Alert(google.protobuf.message.Message):
     PRODUCT_ID_FIELD_NUMBER: builtins.int
     STARTED_ALERT_ID_FIELD_NUMBER: builtins.int
     IMAGE_ID_FIELD_NUMBER: builtins.int
+    BOX_FIELD_NUMBER: builtins.int
     alert_id: builtins.str
     """Id, unique in the catalog: 32 hexadecimal digits. The same frames give the same id."""
     watch_id: builtins.str
@@ -593,7 +659,7 @@ class Alert(google.protobuf.message.Message):
     started_alert_id: builtins.str
     """Alert that this one ends. Empty for a start."""
     image_id: builtins.str
-    """Photo of the frame, with faces blurred, for GetAlertPhoto; empty: not kept."""
+    """Photo of `box`, or of the frame if the watch keeps whole ones, with faces blurred, for GetAlertPhoto; empty: not kept."""
     @property
     def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it was stored (UTC)."""
@@ -605,6 +671,12 @@ class Alert(google.protobuf.message.Message):
     @property
     def since_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Time of the first frame of the period (UTC): when the condition began to hold, or was over."""
+
+    @property
+    def box(self) -> sightline.common.v1.photo_pb2.Box:
+        """Part of the frame that it is about: the rectangle around the regions of its rule that show the target if it appears,
+        and otherwise around those that do not; around all of them if there is none. Unset: the whole frame.
+        """
 
     def __init__(
         self,
@@ -621,8 +693,9 @@ class Alert(google.protobuf.message.Message):
         product_id: builtins.str = ...,
         started_alert_id: builtins.str = ...,
         image_id: builtins.str = ...,
+        box: sightline.common.v1.photo_pb2.Box | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["create_time", b"create_time", "frame_time", b"frame_time", "since_time", b"since_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["alert_id", b"alert_id", "create_time", b"create_time", "frame_time", b"frame_time", "image_id", b"image_id", "kind", b"kind", "product_id", b"product_id", "rule_id", b"rule_id", "score", b"score", "sequence", b"sequence", "since_time", b"since_time", "started_alert_id", b"started_alert_id", "watch_id", b"watch_id"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["box", b"box", "create_time", b"create_time", "frame_time", b"frame_time", "since_time", b"since_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["alert_id", b"alert_id", "box", b"box", "create_time", b"create_time", "frame_time", b"frame_time", "image_id", b"image_id", "kind", b"kind", "product_id", b"product_id", "rule_id", b"rule_id", "score", b"score", "sequence", b"sequence", "since_time", b"since_time", "started_alert_id", b"started_alert_id", "watch_id", b"watch_id"]) -> None: ...
 
 Global___Alert: typing_extensions.TypeAlias = Alert

@@ -90,7 +90,7 @@ class WatchServiceServicer(object):
 
     def CreateWatch(self, request, context):
         """Creates a watch. Returns the stored one if it is the same. WATCH_INVALID (names each field), WATCH_EXISTS,
-        WATCHES_FULL, PRODUCT_NOT_FOUND, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE.
+        WATCHES_FULL, PRODUCT_NOT_FOUND, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

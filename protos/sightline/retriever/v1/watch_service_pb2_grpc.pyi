@@ -256,7 +256,7 @@ class WatchServiceStub(typing.Generic[_WatchServiceCreateWatchType, _WatchServic
 
     CreateWatch: _WatchServiceCreateWatchType
     """Creates a watch. Returns the stored one if it is the same. WATCH_INVALID (names each field), WATCH_EXISTS,
-    WATCHES_FULL, PRODUCT_NOT_FOUND, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE.
+    WATCHES_FULL, PRODUCT_NOT_FOUND, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN.
     """
 
     UpdateWatch: _WatchServiceUpdateWatchType
@@ -337,7 +337,7 @@ class WatchServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.watch_pb2.Watch, collections.abc.Awaitable[sightline.retriever.v1.watch_pb2.Watch]]:
         """Creates a watch. Returns the stored one if it is the same. WATCH_INVALID (names each field), WATCH_EXISTS,
-        WATCHES_FULL, PRODUCT_NOT_FOUND, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE.
+        WATCHES_FULL, PRODUCT_NOT_FOUND, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN.
         """
 
     @abc.abstractmethod

@@ -153,6 +153,98 @@ class CreateWebhookResponse(google.protobuf.message.Message):
 Global___CreateWebhookResponse: typing_extensions.TypeAlias = CreateWebhookResponse
 
 @typing.final
+class UpdateWebhookRequest(google.protobuf.message.Message):
+    """Request to change a webhook."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    WEBHOOK_ID_FIELD_NUMBER: builtins.int
+    URI_FIELD_NUMBER: builtins.int
+    WATCH_IDS_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    webhook_id: builtins.str
+    """Webhook."""
+    uri: builtins.str
+    """Address, 1 to 2,048 characters, of a scheme and host that the service's settings allow."""
+    @property
+    def watch_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Watches whose alerts are delivered, 0 to 100. Empty: all."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        webhook_id: builtins.str = ...,
+        uri: builtins.str = ...,
+        watch_ids: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id", "uri", b"uri", "watch_ids", b"watch_ids", "webhook_id", b"webhook_id"]) -> None: ...
+
+Global___UpdateWebhookRequest: typing_extensions.TypeAlias = UpdateWebhookRequest
+
+@typing.final
+class SendTestDeliveryRequest(google.protobuf.message.Message):
+    """Request to send a test message."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    WEBHOOK_ID_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    webhook_id: builtins.str
+    """Webhook."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        webhook_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id", "webhook_id", b"webhook_id"]) -> None: ...
+
+Global___SendTestDeliveryRequest: typing_extensions.TypeAlias = SendTestDeliveryRequest
+
+@typing.final
+class SendTestDeliveryResponse(google.protobuf.message.Message):
+    """Answer of a receiver to a test message."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ACCEPTED_FIELD_NUMBER: builtins.int
+    HTTP_STATUS_FIELD_NUMBER: builtins.int
+    FAILURE_FIELD_NUMBER: builtins.int
+    MESSAGE_ID_FIELD_NUMBER: builtins.int
+    accepted: builtins.bool
+    """True if the receiver accepted it: it answered with a status of 200 to 299."""
+    http_status: builtins.int
+    """HTTP status of its answer, 100 to 599. 0: there was no answer."""
+    failure: builtins.str
+    """Reason why it was not accepted, such as "status 500" or "the host can't be reached". Empty: it was."""
+    message_id: builtins.str
+    """Id of the message, its header `webhook-id`."""
+    def __init__(
+        self,
+        *,
+        accepted: builtins.bool = ...,
+        http_status: builtins.int = ...,
+        failure: builtins.str = ...,
+        message_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accepted", b"accepted", "failure", b"failure", "http_status", b"http_status", "message_id", b"message_id"]) -> None: ...
+
+Global___SendTestDeliveryResponse: typing_extensions.TypeAlias = SendTestDeliveryResponse
+
+@typing.final
 class ListWebhooksRequest(google.protobuf.message.Message):
     """Request to list webhooks."""
 

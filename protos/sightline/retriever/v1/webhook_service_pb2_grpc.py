@@ -49,6 +49,16 @@ class WebhookServiceStub(object):
                 request_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.CreateWebhookRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.CreateWebhookResponse.FromString,
                 _registered_method=True)
+        self.UpdateWebhook = channel.unary_unary(
+                '/sightline.retriever.v1.WebhookService/UpdateWebhook',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.UpdateWebhookRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.Webhook.FromString,
+                _registered_method=True)
+        self.SendTestDelivery = channel.unary_unary(
+                '/sightline.retriever.v1.WebhookService/SendTestDelivery',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.SendTestDeliveryRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.SendTestDeliveryResponse.FromString,
+                _registered_method=True)
         self.ListWebhooks = channel.unary_unary(
                 '/sightline.retriever.v1.WebhookService/ListWebhooks',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.ListWebhooksRequest.SerializeToString,
@@ -99,6 +109,23 @@ class WebhookServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateWebhook(self, request, context):
+        """Replaces the address and the watches of a webhook; its secrets stay. Failed deliveries to a former address are made
+        again at once, to the new one. Of watches that it did not have before it gets the alerts that are raised from then on.
+        WEBHOOK_NOT_FOUND, WEBHOOK_INVALID, URI_FORBIDDEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendTestDelivery(self, request, context):
+        """Sends a signed message of type `webhook.test` to a webhook once, and returns what its receiver answered. Alerts are not
+        affected. WEBHOOK_NOT_FOUND, WEBHOOK_KEYS_MISSING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListWebhooks(self, request, context):
         """Lists the webhooks of a catalog by id, at most 20, with the state of their deliveries.
         """
@@ -143,6 +170,16 @@ def add_WebhookServiceServicer_to_server(servicer, server):
                     servicer.CreateWebhook,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.CreateWebhookRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.CreateWebhookResponse.SerializeToString,
+            ),
+            'UpdateWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateWebhook,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.UpdateWebhookRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.Webhook.SerializeToString,
+            ),
+            'SendTestDelivery': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendTestDelivery,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.SendTestDeliveryRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.SendTestDeliveryResponse.SerializeToString,
             ),
             'ListWebhooks': grpc.unary_unary_rpc_method_handler(
                     servicer.ListWebhooks,
@@ -207,6 +244,60 @@ class WebhookService(object):
             '/sightline.retriever.v1.WebhookService/CreateWebhook',
             sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.CreateWebhookRequest.SerializeToString,
             sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.CreateWebhookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.retriever.v1.WebhookService/UpdateWebhook',
+            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.UpdateWebhookRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.Webhook.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendTestDelivery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.retriever.v1.WebhookService/SendTestDelivery',
+            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.SendTestDeliveryRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.SendTestDeliveryResponse.FromString,
             options,
             channel_credentials,
             insecure,

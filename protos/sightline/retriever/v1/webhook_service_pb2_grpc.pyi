@@ -41,6 +41,38 @@ _WebhookServiceCreateWebhookType = typing_extensions.TypeVar(
     ],
 )
 
+_WebhookServiceUpdateWebhookType = typing_extensions.TypeVar(
+    '_WebhookServiceUpdateWebhookType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
+        sightline.retriever.v1.webhook_service_pb2.Webhook,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
+        sightline.retriever.v1.webhook_service_pb2.Webhook,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
+        sightline.retriever.v1.webhook_service_pb2.Webhook,
+    ],
+)
+
+_WebhookServiceSendTestDeliveryType = typing_extensions.TypeVar(
+    '_WebhookServiceSendTestDeliveryType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
+        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
+        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
+        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse,
+    ],
+)
+
 _WebhookServiceListWebhooksType = typing_extensions.TypeVar(
     '_WebhookServiceListWebhooksType',
     grpc.UnaryUnaryMultiCallable[
@@ -121,7 +153,7 @@ _WebhookServiceReplayDeliveriesType = typing_extensions.TypeVar(
     ],
 )
 
-class WebhookServiceStub(typing.Generic[_WebhookServiceCreateWebhookType, _WebhookServiceListWebhooksType, _WebhookServiceRotateWebhookSecretType, _WebhookServiceDeleteWebhookType, _WebhookServiceListDeadLettersType, _WebhookServiceReplayDeliveriesType]):
+class WebhookServiceStub(typing.Generic[_WebhookServiceCreateWebhookType, _WebhookServiceUpdateWebhookType, _WebhookServiceSendTestDeliveryType, _WebhookServiceListWebhooksType, _WebhookServiceRotateWebhookSecretType, _WebhookServiceDeleteWebhookType, _WebhookServiceListDeadLettersType, _WebhookServiceReplayDeliveriesType]):
     """Webhooks of a catalog: addresses to which the alerts of its watches are delivered by HTTP POST. Each alert is
     delivered at least once, those of one watch in the order of their sequence. A receiver has accepted an alert when it
     answers with a status of 200 to 299; any other answer, a redirect among them, and no answer within the service's time
@@ -139,6 +171,14 @@ class WebhookServiceStub(typing.Generic[_WebhookServiceCreateWebhookType, _Webho
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.webhook_service_pb2.CreateWebhookRequest,
             sightline.retriever.v1.webhook_service_pb2.CreateWebhookResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
+            sightline.retriever.v1.webhook_service_pb2.Webhook,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
+            sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.webhook_service_pb2.ListWebhooksRequest,
@@ -169,6 +209,14 @@ class WebhookServiceStub(typing.Generic[_WebhookServiceCreateWebhookType, _Webho
             sightline.retriever.v1.webhook_service_pb2.CreateWebhookResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
+            sightline.retriever.v1.webhook_service_pb2.Webhook,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
+            sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.webhook_service_pb2.ListWebhooksRequest,
             sightline.retriever.v1.webhook_service_pb2.ListWebhooksResponse,
         ],
@@ -197,6 +245,17 @@ class WebhookServiceStub(typing.Generic[_WebhookServiceCreateWebhookType, _Webho
     keys).
     """
 
+    UpdateWebhook: _WebhookServiceUpdateWebhookType
+    """Replaces the address and the watches of a webhook; its secrets stay. Failed deliveries to a former address are made
+    again at once, to the new one. Of watches that it did not have before it gets the alerts that are raised from then on.
+    WEBHOOK_NOT_FOUND, WEBHOOK_INVALID, URI_FORBIDDEN.
+    """
+
+    SendTestDelivery: _WebhookServiceSendTestDeliveryType
+    """Sends a signed message of type `webhook.test` to a webhook once, and returns what its receiver answered. Alerts are not
+    affected. WEBHOOK_NOT_FOUND, WEBHOOK_KEYS_MISSING.
+    """
+
     ListWebhooks: _WebhookServiceListWebhooksType
     """Lists the webhooks of a catalog by id, at most 20, with the state of their deliveries."""
 
@@ -220,6 +279,14 @@ WebhookServiceAsyncStub: typing_extensions.TypeAlias = WebhookServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.webhook_service_pb2.CreateWebhookRequest,
         sightline.retriever.v1.webhook_service_pb2.CreateWebhookResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
+        sightline.retriever.v1.webhook_service_pb2.Webhook,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
+        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.webhook_service_pb2.ListWebhooksRequest,
@@ -266,6 +333,27 @@ class WebhookServiceServicer(metaclass=abc.ABCMeta):
         the webhook without its secret. WEBHOOK_INVALID, URI_FORBIDDEN (the address is not allowed by the service's settings),
         WEBHOOK_EXISTS (has other values), WEBHOOKS_FULL (20 a catalog), WEBHOOK_KEYS_MISSING (the service has no file of
         keys).
+        """
+
+    @abc.abstractmethod
+    def UpdateWebhook(
+        self,
+        request: sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.webhook_service_pb2.Webhook, collections.abc.Awaitable[sightline.retriever.v1.webhook_service_pb2.Webhook]]:
+        """Replaces the address and the watches of a webhook; its secrets stay. Failed deliveries to a former address are made
+        again at once, to the new one. Of watches that it did not have before it gets the alerts that are raised from then on.
+        WEBHOOK_NOT_FOUND, WEBHOOK_INVALID, URI_FORBIDDEN.
+        """
+
+    @abc.abstractmethod
+    def SendTestDelivery(
+        self,
+        request: sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse, collections.abc.Awaitable[sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse]]:
+        """Sends a signed message of type `webhook.test` to a webhook once, and returns what its receiver answered. Alerts are not
+        affected. WEBHOOK_NOT_FOUND, WEBHOOK_KEYS_MISSING.
         """
 
     @abc.abstractmethod

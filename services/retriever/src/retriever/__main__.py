@@ -7,8 +7,6 @@ from contextlib import suppress
 from prometheus_client import REGISTRY
 from threadpoolctl import threadpool_limits
 
-from retriever.adapters.face_finder import EmbedderFaces
-from retriever.adapters.frame_embedder import EmbedderFrames
 from retriever.adapters.milvus.index import LEAST_VERSION, MilvusIndex
 from retriever.adapters.photos import PhotoStore
 from retriever.backup.backups import Quota
@@ -37,7 +35,6 @@ from retriever.servicer.watches import WatchServicer
 from retriever.servicer.webhooks import WebhookServicer
 from retriever.settings import RetrieverSettings
 from retriever.watching.alerts import AlertFollower
-from retriever.watching.faces import BlurredFrames
 from retriever.watching.frames import FrameChecks
 from retriever.watching.watches import Watches
 from retriever.wiring import (
@@ -46,11 +43,13 @@ from retriever.wiring import (
     database,
     face_finder,
     face_policies,
+    frame_checks,
     frame_embedder,
     job_queue,
     known_catalogs,
     milvus_index,
     photo_store,
+    snapshot_fetcher,
     to_face_finder,
     watch,
     webhook_keys,
@@ -119,12 +118,11 @@ def bindings(
         VectorServicer(catalogs, searcher, fallback.breaker, seconds, watchdog),
         KeywordServicer(catalogs, record, columns, synonyms),
         SynonymServicer(catalogs, synonyms),
-        WebhookServicer(
-            catalogs, Webhooks(record, webhook_keys(settings), Poster.of(settings).check)
-        ),
+        WebhookServicer(catalogs, Webhooks(record, webhook_keys(settings), Poster.of(settings))),
         WatchServicer(
-            *(catalogs, Watches(record, record, photos, now_micros), checks),
-            *(AlertFollower(record), record, photos),
+            catalogs,
+            Watches(record, record, photos, now_micros, snapshot_fetcher(settings).check),
+            *(checks, AlertFollower(record), record, photos),
         ),
         IndexServicer(catalogs, record, jobs, settings.milvus_prefix),
         JobServicer(JOB_OWNER, catalogs, jobs),
@@ -132,13 +130,6 @@ def bindings(
         CatalogListServicer(registry),
     )
     return [Binding.of(servicer) for servicer in servicers]
-
-
-def frame_checks(
-    record: Record, photos: PhotoStore, frames: EmbedderFrames, faces: EmbedderFaces
-) -> FrameChecks:
-    """Return the checks of frames of watches."""
-    return FrameChecks(record, photos, frames, BlurredFrames(faces, photos), now_micros)
 
 
 def columns_of(settings: RetrieverSettings, record: Record) -> Columns:

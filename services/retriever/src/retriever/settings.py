@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, IPvAnyNetwork, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from retriever.catalog.faces import OTHERS
@@ -19,7 +19,7 @@ from servicekit.config import Place, Secret, ServerSettings, is_guessable, is_lo
 from servicekit.decoding_limits import DecodingSettings
 from servicekit.fetch import FetchSettings
 from servicekit.migrations import MigrationSettings
-from servicekit.posting import WebhookSettings
+from servicekit.posting import WebhookSettings, private_networks
 from servicekit.retention import AuditSettings, JobSettings
 from servicekit.sql import check_secret_url, has_guessable_password, tls_remedy
 
@@ -176,6 +176,10 @@ class RetrieverSettings(
 
     alert_days: float = Field(default=90.0, ge=0, le=3650)
     """Days after which alerts of watches are deleted. 0: never."""
+
+    snapshot_networks: Annotated[tuple[IPvAnyNetwork, ...], AfterValidator(private_networks)] = ()
+    """Private networks in which hosts of `fetch_hosts` may be when frames of watches are taken from
+    them, such as `10.3.0.0/16`. Photos of products are not fetched from private networks."""
 
     watch_share: float = Field(default=0.01, ge=0, le=1)
     """Share of searches that the recall watchdog checks after the answer, 0 to 1. 0 disables it."""

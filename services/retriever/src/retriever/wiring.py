@@ -1,6 +1,7 @@
 """Collaborators that both processes, the server and the worker, are built from."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Protocol
 
 import sqlalchemy as sa
 
@@ -17,12 +18,17 @@ from retriever.domain.faces import FacePolicy
 from retriever.ports.generations import RowsRecord
 from retriever.ports.registry import CatalogRecord
 from retriever.ports.webhooks import DeliveryRecord
+from retriever.record import Record
 from retriever.record.tables import jobs, metadata, products
 from retriever.search.recall.watchdog import Watchdog
 from retriever.settings import RetrieverSettings
+from retriever.watching.faces import BlurredFrames
+from retriever.watching.frames import FrameChecks
+from retriever.watching.snapshots import SnapshotPoller
 from servicekit.access import PeerName
 from servicekit.backups.store import Backups
 from servicekit.catalogs import KnownCatalogs
+from servicekit.clock import now_micros
 from servicekit.decoding import Decoders
 from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.jobs import Jobs
@@ -34,6 +40,13 @@ from servicekit.reloaded import Unreadable
 from servicekit.sql import Database
 from sightline_rules.fields import FIELDS, FieldTableError, check_columns
 from sightline_rules.photos import PhotoLimits
+
+
+class Closed(Protocol):
+    """A client that is closed at the end."""
+
+    async def close(self) -> None:
+        """Drop its connections."""
 
 
 def database(settings: RetrieverSettings) -> Database:
@@ -72,6 +85,40 @@ def photo_store(settings: RetrieverSettings) -> PhotoStore:
     decoders = Decoders.of(settings, photo_work.__name__, settings.image_max_bytes)
     fetcher = Fetcher(FetchPolicy.of(settings, settings.image_max_bytes))
     return PhotoStore(settings.photos_url, limits=limits, decoders=decoders, fetcher=fetcher)
+
+
+def snapshot_fetcher(settings: RetrieverSettings) -> Fetcher:
+    """Return what fetches frames of watches."""
+    private = settings.snapshot_networks
+    return Fetcher(FetchPolicy.of(settings, settings.image_max_bytes, private))
+
+
+def snapshot_poller(
+    settings: RetrieverSettings,
+    record: Record,
+    photos: PhotoStore,
+    catalogs: Collection[str],
+) -> tuple[SnapshotPoller | None, list[Closed]]:
+    """Return what takes frames of watches from addresses, None where none is allowed; and its
+    clients to close."""
+    if not settings.fetch_hosts:
+        return None, []
+    peers = to_embedder(settings)
+    faces = EmbedderFaces(settings.embedder_target, peers)
+    frames = EmbedderFrames(settings.embedder_target, peers)
+    steady, retrying = snapshot_fetcher(settings), snapshot_fetcher(settings)
+    checks = frame_checks(record, photos, frames, faces)
+    poller = SnapshotPoller(
+        record, checks, steady.fetched_file, retrying.fetched_file, catalogs, now_micros
+    )
+    return poller, [faces, frames, steady, retrying]
+
+
+def frame_checks(
+    record: Record, photos: PhotoStore, frames: EmbedderFrames, faces: EmbedderFaces
+) -> FrameChecks:
+    """Return the checks of frames of watches."""
+    return FrameChecks(record, photos, frames, BlurredFrames(faces, photos), now_micros)
 
 
 def to_embedder(settings: RetrieverSettings) -> PeerCredentials:

@@ -2,9 +2,9 @@
 
 Embeds pending photos and texts, applies the outbox to the index, loads and reconciles collections,
 does the jobs that delete many products, roll a generation out, back up, restore or rebuild,
-delivers alerts to webhooks, and deletes unused photos. Any number of workers may run: one at a time
-leads, by a lease in SQL, and a dead leader is replaced when its lease expires. A worker can be
-killed at any point.
+delivers alerts to webhooks, takes frames of watches from addresses, and deletes unused photos. Any
+number of workers may run: one at a time leads, by a lease in SQL, and a dead leader is replaced
+when its lease expires. A worker can be killed at any point.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from retriever.wiring import (
     known_catalogs,
     milvus_index,
     photo_store,
+    snapshot_poller,
     to_embedder,
     webhook_keys,
 )
@@ -54,12 +55,12 @@ async def main(settings: RetrieverSettings) -> None:
     await check_engine(settings, "Milvus", index.version, LEAST_VERSION)
     files = backup_files(settings)
     embedder = EmbedderClient(settings.embedder_target, to_embedder(settings))
-    seconds = settings.worker_lease_seconds
-    name = worker_id("retriever-worker")
+    name, seconds = worker_id("retriever-worker"), settings.worker_lease_seconds
     record = Record(db)
     catalogs = known_catalogs(settings, record)
     await catalogs.start()
     deliveries, posters = deliverer(settings, record)
+    poller, clients = snapshot_poller(settings, record, photos, catalogs)
     worker = Worker(
         catalogs,
         settings,
@@ -74,6 +75,7 @@ async def main(settings: RetrieverSettings) -> None:
         unpacked,
         partial(forget_jobs, db, jobs, settings.job_days),
         deliver=deliveries.run,
+        take_snapshots=None if poller is None else poller.run,
     )
     port = settings.worker_metrics_port
     stop_metrics = serve_metrics(port, settings.host) if port else lambda: None
@@ -83,8 +85,8 @@ async def main(settings: RetrieverSettings) -> None:
         await catalogs.stop()
         await embedder.close()
         await index.close()
-        for poster in posters:
-            await poster.close()
+        for client in (*posters, *clients):
+            await client.close()
         photos.close()
         files.close()
         db.close()

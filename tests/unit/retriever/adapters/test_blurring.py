@@ -12,6 +12,7 @@ from retriever.adapters.blurring import CELLS, blurred
 from retriever.adapters.photos import PhotoStore
 from retriever.domain.errors import ImageRejected
 from retriever.domain.faces import FaceBox
+from retriever.domain.watches import WatchBox
 from sightline_rules.photos import PhotoLimits, PhotoRejectedError
 from tests.fakes.decoding import FakeDecoders
 from tests.fakes.photos import encoded
@@ -78,10 +79,31 @@ def test_a_photo_that_grows_beyond_the_limit_is_refused() -> None:
         blurred(data, PhotoLimits(max_bytes=len(data)), [FACE])
 
 
+@pytest.mark.parametrize(
+    ("part", "size"),
+    [
+        (WatchBox(0.25, 0, 0.75, 1), (20, 20)),
+        (WatchBox(0, 0, 1, 1), (40, 20)),
+        (WatchBox(0.999, 0.999, 1, 1), (1, 1)),
+    ],
+)
+def test_a_part_is_cut_out_after_faces_were_blurred(part: WatchBox, size: tuple[int, int]) -> None:
+    before = encoded(noise(40, 20), "PNG")
+    whole = pixels(blurred(before, LIMITS, [FACE]))
+    left, top, right, bottom = part.pixels(40, 20)
+    found = pixels(blurred(before, LIMITS, [FACE], part))
+    assert found.shape == (size[1], size[0], 3)
+    assert np.abs(found - whole[top:bottom, left:right]).mean() < 12  # two JPEGs
+
+
 async def test_the_store_blurs_in_a_decoding_process(tmp_path: Path) -> None:
     store = PhotoStore(str(tmp_path), decoders=FakeDecoders(photo_work.__name__))
     data = encoded(noise(64, 64), "PNG")
     assert await store.blurred("default", data, [FACE]) == blurred(data, LIMITS, [FACE])
+    part = WatchBox(0, 0, 0.5, 0.5)
+    for faces in ([], [FACE], [FACE, FACE]):
+        made = blurred(data, LIMITS, faces, part)
+        assert await store.blurred("default", data, faces, part) == made
     with pytest.raises(ImageRejected):
         await store.blurred("default", data[:200], [FACE])
     store.close()

@@ -13,6 +13,7 @@ from retriever.catalog.takedowns import PermittedPhotos, take_down
 from retriever.domain.errors import EmbedderUnavailable, ImageRejected
 from retriever.domain.faces import FaceBox, FacePolicy
 from retriever.domain.product import ImageDraft, ProductDraft
+from retriever.domain.watches import WatchBox
 from retriever.record import Record
 from servicekit.errors import ServiceError
 from sightline_rules.photos import image_id
@@ -46,7 +47,9 @@ class FakeFinder:
 class Blur:
     """Stands for the decoding process that blurs."""
 
-    async def blurred(self, catalog_id: str, data: bytes, faces: Sequence[FaceBox]) -> bytes:
+    async def blurred(
+        self, catalog_id: str, data: bytes, faces: Sequence[FaceBox], box: WatchBox | None = None
+    ) -> bytes:
         assert list(faces) == [FACE]
         return photo(seed=9)
 

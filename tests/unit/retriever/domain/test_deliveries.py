@@ -113,6 +113,7 @@ def test_a_message_is_the_same_at_each_attempt_and_its_id_is_of_no_other() -> No
         "score": 0.5,
         "product_id": "p1",
         "started_alert_id": "",
+        "box": None,
         "image_id": "",
     }
 

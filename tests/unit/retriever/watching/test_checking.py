@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from retriever.domain.vectors import Floats
 from retriever.domain.watch_json import dumped_state, loaded_state
@@ -101,6 +102,32 @@ def test_a_product_appears_in_any_region() -> None:
     assert camera.see(0.1, 0.8) == STARTED
     assert camera.see(0.1, 0.1) == ENDED
     assert [round(score, 3) for score in camera.scores] == [0.1, 0.8, 0.1]
+
+
+LEFT, RIGHT = WatchBox(0.0, 0.0, 0.4, 0.5), WatchBox(0.5, 0.1, 1.0, 1.0)
+BOTH = WatchBox(0.0, 0.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("condition", "similarities", "about"),
+    [
+        (PresenceCondition(TARGET, Direction.APPEARS, ("a", "b")), (0.1, 0.8), RIGHT),
+        (PresenceCondition(TARGET, Direction.APPEARS, ("a", "b")), (0.8, 0.8), BOTH),
+        (PresenceCondition(TARGET, Direction.GONE, ("a", "b")), (0.1, 0.1), BOTH),
+        (CountCondition(TARGET, ("a", "b"), 2), (0.1, 0.8), LEFT),
+        (CountCondition(TARGET, ("a", "b"), 1), (0.1, 0.1), BOTH),
+        (PresenceCondition(TARGET, Direction.APPEARS), (0.8,), None),
+        (FaultCondition(Fault.BLACK), (), None),
+    ],
+)
+def test_an_alert_names_the_part_of_the_frame_that_it_is_about(
+    condition: Condition, similarities: tuple[float, ...], about: WatchBox | None
+) -> None:
+    regions = (WatchRegion("a", LEFT), WatchRegion("b", RIGHT))
+    camera = Camera(replace(watch(condition), regions=regions))
+    dark = facts(bright=0.0) if isinstance(condition, FaultCondition) else None
+    assert camera.see(*similarities, of=dark) == STARTED
+    assert camera.alerts[0].box == about
 
 
 def test_what_was_seen_is_seen_until_it_falls_clearly_below_the_threshold() -> None:

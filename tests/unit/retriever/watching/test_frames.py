@@ -86,8 +86,10 @@ class FakeFrameEmbedder:
 class NoFaces:
     """Marks photos as searched for faces."""
 
-    async def without_faces(self, catalog_id: str, data: bytes) -> bytes:
-        return data + b"blurred"
+    async def without_faces(
+        self, catalog_id: str, data: bytes, box: WatchBox | None = None
+    ) -> bytes:
+        return data + b"blurred" + (b"" if box is None else repr(box).encode())
 
 
 @dataclass
@@ -128,7 +130,8 @@ async def shop(record: Record, clock: Clock) -> Shop:
     clock.now = 10 * DAY
     photos, embedder = FakeFramePhotos(), FakeFrameEmbedder()
     checks = FrameChecks(record, photos, embedder, NoFaces(), clock)
-    made = Shop(record, clock, photos, embedder, checks, Watches(record, record, photos, clock))
+    watches = Watches(record, record, photos, clock, lambda _: None)
+    made = Shop(record, clock, photos, embedder, checks, watches)
     draft = WatchDraft(Watch("shelf", rules=(GONE,)), images={"gone": WINE})
     await made.watches.create("default", draft)
     return made
@@ -241,6 +244,29 @@ async def test_the_frame_of_an_alert_is_kept_blurred_for_its_days(shop: Shop) ->
         shop.clock.now += int(days * DAY)
         await expire("default", 0, shop.record, shop.photos, shop.clock.now / 1e6)
         assert len(shop.photos.stored) == left
+
+
+async def test_only_the_part_that_an_alert_is_about_is_kept_unless_whole_frames_are_wanted(
+    shop: Shop,
+) -> None:
+    stored, _ = await shop.watches.get("default", "shelf")
+    box = WatchBox(0.5, 0.0, 1.0, 1.0)
+    gone = replace(stored.watch.rules[0], rule_id="right")
+    assert isinstance(gone.condition, PresenceCondition)
+    rules = (
+        stored.watch.rules[0],
+        replace(gone, condition=replace(gone.condition, region_ids=("right",))),
+    )
+    watch = replace(stored.watch, photo_days=2, rules=rules, regions=(WatchRegion("right", box),))
+    await shop.watches.update("default", WatchDraft(watch))
+    whole, part = (await shop.send(WINE, OTHER)).alerts
+    assert (whole.box, part.box) == (None, box)
+    assert shop.photos.stored["default", whole.image_id] == OTHER + b"blurred"
+    assert shop.photos.stored["default", part.image_id] == OTHER + b"blurred" + repr(box).encode()
+    await shop.watches.update("default", WatchDraft(replace(watch, whole_frames=True)))
+    ends = (await shop.send(WINE)).alerts
+    assert {end.image_id for end in ends} == {ends[0].image_id}
+    assert [end.box for end in ends] == [None, box]
 
 
 async def test_without_days_no_frame_is_kept(shop: Shop) -> None:

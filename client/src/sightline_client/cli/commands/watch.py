@@ -333,14 +333,29 @@ def _line(alert: Alert) -> str:
 
 
 def _watches(watches: Sequence[Watch]) -> RenderableType:
-    table = grid((_("watch"), _("name"), _("rules"), _("checked"), _("dropped"), _("newest frame")))
+    table = grid(
+        (
+            *(_("watch"), _("name"), _("rules"), _("checked"), _("dropped")),
+            *(_("newest frame"), _("address")),
+        )
+    )
     for each in watches:
         rules = ", ".join(rule.rule_id for rule in each.rules)
         counts = each.counts
         numbers = ("0", "0") if counts is None else (f"{counts.processed:,}", f"{counts.dropped:,}")
         newest = _time(None if counts is None else counts.frame_time)
-        add(table, each.watch_id, each.display_name, rules, *numbers, newest)
+        add(table, each.watch_id, each.display_name, rules, *numbers, newest, _address(each))
     return table if watches else Text(_("no watch"))
+
+
+def _address(watch: Watch) -> str:
+    """Return how the address of a watch works: its last failure while it fails."""
+    status = watch.snapshot
+    if not watch.snapshot_uri or status is None:
+        return "–"
+    if status.failure_count:
+        return f"{status.error_reason} ×{status.failure_count:,}"
+    return _("works") if status.fetch_time else _("not fetched yet")
 
 
 def _alerts(found: Sequence[Alert]) -> RenderableType:

@@ -14,7 +14,7 @@ from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show.tables import counted, grid
 from sightline_client.convert import from_wire
-from sightline_client.values.webhooks import DeadLetter, Webhook, WebhookWithSecret
+from sightline_client.values.webhooks import DeadLetter, Webhook, WebhookTest, WebhookWithSecret
 
 app = Commands(
     no_args_is_help=True,
@@ -49,6 +49,45 @@ def create(
     suite.answer(
         lambda client: client.create_webhook(webhook, uri, watch_ids=watch or []), _with_secret
     )
+
+
+@app.command()
+def update(
+    *,
+    webhook: WebhookId,
+    uri: Annotated[
+        str,
+        options.argument(
+            "URI", "Address of the receiver, of a host that RETRIEVER_WEBHOOK_HOSTS allows."
+        ),
+    ],
+    watch: Annotated[
+        list[str] | None,
+        options.words("--watch", metavar="WATCH", help="Only alerts of this watch. Repeatable."),
+    ] = None,
+    suite: Suite,
+) -> None:
+    """Replace the address and the watches of a webhook. Its secret stays.
+
+    [bold]Example[/bold]
+
+      sightline webhooks update till https://alerts.shop.example/new --watch till-camera
+    """
+    suite.answer(
+        lambda client: client.update_webhook(webhook, uri, watch_ids=watch or []),
+        lambda changed: _webhooks([changed]),
+    )
+
+
+@app.command("test")
+def try_out(*, webhook: WebhookId, suite: Suite) -> None:
+    """Send a signed test message once, and show what the receiver answers.
+
+    [bold]Example[/bold]
+
+      sightline webhooks test till
+    """
+    suite.answer(lambda client: client.send_test_delivery(webhook), _tested)
 
 
 @app.command("list")
@@ -145,6 +184,12 @@ def replay(
             _("{alerts} are being delivered again", alerts=counted(count, "alert", "alerts"))
         ),
     )
+
+
+def _tested(answer: WebhookTest) -> RenderableType:
+    if answer.accepted:
+        return Text(_("accepted, status {status}", status=answer.http_status))
+    return Text(_("not accepted: {failure}", failure=answer.failure))
 
 
 def _with_secret(made: WebhookWithSecret) -> RenderableType:

@@ -78,7 +78,7 @@ ROUTES: Mapping[str, Mapping[str, PublicRoute]] = MappingProxyType(
                 Peer.RETRIEVER,
                 "WebhookService",
                 "CreateWebhook ListWebhooks RotateWebhookSecret DeleteWebhook ListDeadLetters"
-                " ReplayDeliveries",
+                " ReplayDeliveries UpdateWebhook SendTestDelivery",
             ),
         },
         "sightline.gateway.v1.AdminService": {

@@ -8,6 +8,7 @@ from typing import Final
 from PIL import Image
 
 from retriever.domain.faces import FaceBox
+from retriever.domain.watches import WatchBox
 from sightline_rules import photos
 from sightline_rules.photos import PhotoLimits, PhotoRejectedError, RejectionReason
 
@@ -21,9 +22,11 @@ QUALITY: Final = 92
 MEDIA_TYPE: Final = photos.MEDIA_TYPES[photos.Format.JPEG]
 
 
-def blurred(photo: bytes, limits: PhotoLimits, faces: Sequence[FaceBox]) -> bytes:
+def blurred(
+    photo: bytes, limits: PhotoLimits, faces: Sequence[FaceBox], part: WatchBox | None = None
+) -> bytes:
     """Return a photo with its faces replaced by a mosaic, as an upright JPEG without metadata but
-    its colour profile.
+    its colour profile. `part`: cut out of it afterwards.
 
     Raises PhotoRejectedError and MemoryNeededError.
     """
@@ -31,6 +34,8 @@ def blurred(photo: bytes, limits: PhotoLimits, faces: Sequence[FaceBox]) -> byte
     profile = image.info.get("icc_profile") or b""
     for face in faces:
         _mosaic(image, face)
+    if part is not None:
+        image = image.crop(part.pixels(image.width, image.height))
     of_rgb = profile[16:20] == b"RGB "  # a profile of CMYK or grey does not fit any more
     file = io.BytesIO()
     image.save(

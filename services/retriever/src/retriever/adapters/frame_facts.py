@@ -57,10 +57,7 @@ def measured(photo: bytes, limits: PhotoLimits, boxes: Sequence[WatchBox]) -> Ma
 
 def _part(image: Image.Image, box: WatchBox, most: int) -> Image.Image:
     """Return a part of an image, reduced to `most` pixels."""
-    left = min(int(box.left * image.width), image.width - 1)
-    top = min(int(box.top * image.height), image.height - 1)
-    right = max(left + 1, min(round(box.right * image.width), image.width))
-    bottom = max(top + 1, min(round(box.bottom * image.height), image.height))
+    left, top, right, bottom = box.pixels(image.width, image.height)
     scale = min(1.0, sqrt(most / ((right - left) * (bottom - top))))
     width = max(1, min(int((right - left) * scale), most))
     height = max(1, min(int((bottom - top) * scale), most // width))

@@ -20,6 +20,8 @@ from sightline_rules.photos import PhotoInfo, PhotoLimits, PhotoRejectedError
 _ORDER: Final = struct.Struct("!QQ")
 _FACE: Final = struct.Struct("!4d")
 """An order with faces behind it asks to blur them."""
+_PART: Final = b"pp"
+"""Behind an order, and before a box and faces: this part of the photo is asked for."""
 _FRAME: Final = b"f"
 """Behind an order, and before boxes: the facts of a frame and parts of it are asked for."""
 WANTED: Final = ExpectedOutput(struct.Struct("!IIQ"))
@@ -30,9 +32,11 @@ _SIZE: Final = struct.Struct("!Q")
 prepare = photos.prepare
 
 
-def order(limits: PhotoLimits, faces: Sequence[FaceBox] = ()) -> bytes:
+def order(limits: PhotoLimits, faces: Sequence[FaceBox] = (), box: WatchBox | None = None) -> bytes:
     """Return the encoded order for `answer`."""
     head = _ORDER.pack(limits.max_bytes, limits.max_pixels)
+    if box is not None:
+        head += _PART + _FACE.pack(box.left, box.top, box.right, box.bottom)
     return head + b"".join(_FACE.pack(f.left, f.top, f.right, f.bottom) for f in faces)
 
 
@@ -43,25 +47,26 @@ def frame_order(limits: PhotoLimits, boxes: Sequence[WatchBox]) -> bytes:
 
 
 def file_wanted(limits: PhotoLimits) -> ExpectedOutput:
-    """Return the expected form of the answer to an order with faces: the size of the file, and the
-    file followed by zeros."""
+    """Return the expected form of the answer to an order with faces or a part: the size of the
+    file, and the file followed by zeros."""
     return ExpectedOutput(_SIZE, (limits.max_bytes,))
 
 
 def answer(asked: bytes, photo: bytes, memory: int) -> Made:
-    """Inspect a photo as photos.inspect does, blur faces, or measure a frame, within the given
-    bytes of memory."""
+    """Inspect a photo as photos.inspect does, blur faces and cut a part out, or measure a frame,
+    within the given bytes of memory."""
     max_bytes, max_pixels = _ORDER.unpack_from(asked)
     limits = PhotoLimits(max_bytes, max_pixels, memory)
     rest = asked[_ORDER.size :]
-    of_frame = len(rest) % _FACE.size == len(_FRAME)
-    boxes = list(_FACE.iter_unpack(rest.removeprefix(_FRAME) if of_frame else rest))
+    mark = rest[: len(rest) % _FACE.size]
+    boxes = list(_FACE.iter_unpack(rest[len(mark) :]))
+    part = WatchBox(*boxes.pop(0)) if mark == _PART else None
     faces = [FaceBox(*sides) for sides in boxes]
     try:
-        if of_frame:
+        if mark == _FRAME:
             return frame_facts.measured(photo, limits, [WatchBox(*sides) for sides in boxes])
-        if faces:
-            file = blurring.blurred(photo, limits, faces)
+        if faces or part is not None:
+            file = blurring.blurred(photo, limits, faces, part)
             return Made(_SIZE.pack(len(file)), memoryview(file.ljust(limits.max_bytes, b"\0")))
         info = photos.inspect(photo, limits)
     except PhotoRejectedError as error:

@@ -114,12 +114,12 @@ class PhotoStore:
             facts, pixels = await self._decoders.run(order, data, wanted, turn)
             return await asyncio.to_thread(photo_work.frame_of, facts, pixels, self._limits)
 
-    async def blurred(self, catalog_id: str, data: bytes, faces: Sequence[FaceBox]) -> bytes:
+    async def blurred(
+        self, catalog_id: str, data: bytes, faces: Sequence[FaceBox], box: WatchBox | None = None
+    ) -> bytes:
         with _decoding():
-            order, wanted = (
-                photo_work.order(self._limits, faces),
-                photo_work.file_wanted(self._limits),
-            )
+            order = photo_work.order(self._limits, faces, box)
+            wanted = photo_work.file_wanted(self._limits)
             facts, file = await self._decoders.run(order, data, wanted, Turn(Party.of(catalog_id)))
             return photo_work.file_of(facts, file)
 

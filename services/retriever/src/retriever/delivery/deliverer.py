@@ -193,13 +193,8 @@ class Deliverer:
 
     def _signed(self, delivery: Delivery, body: bytes) -> dict[str, str]:
         """Return the headers of a message that is sent now."""
-        now, keys = self.clock(), self.keys()
-        secrets = [
-            webhooks.secret_bytes(each, *_about(delivery.lane), keys)
-            for each in delivery.webhook.secrets
-            if not each.end_micros or now < each.end_micros
-        ]
-        valid = [each for each in secrets if each is not None]
+        now = self.clock()
+        valid = webhooks.signing(delivery.webhook, delivery.lane.catalog_id, now, self.keys())
         return headers(message_id(delivery), now // 10**6, body, valid)
 
     async def _tidy(self) -> None:

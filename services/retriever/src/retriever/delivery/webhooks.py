@@ -1,15 +1,17 @@
-"""Calls about webhooks: created, listed, deleted; their secrets rotated, their dead letters
-replayed."""
+"""Calls about webhooks: created, changed, tried, listed, deleted; their secrets rotated, their dead
+letters replayed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from secrets import token_hex
 
 from retriever.domain import webhooks
-from retriever.domain.errors import WebhookInvalid, WebhookNotFound
-from retriever.domain.webhooks import DeadLetter, WebhookState
-from retriever.ports.webhooks import WebhookRecord
+from retriever.domain.deliveries import TrialDelivery, headers, trial_message
+from retriever.domain.errors import WebhookInvalid, WebhookKeysMissing, WebhookNotFound
+from retriever.domain.webhooks import DeadLetter, Webhook, WebhookState
+from retriever.ports.webhooks import Post, WebhookRecord
 from servicekit.clock import Clock, now_micros
-from servicekit.fetch import UriForbidden
+from servicekit.fetch import UriForbidden, UriUnreadable
 from servicekit.keyring import SigningKeys
 from servicekit.requests import page_place, page_size, page_token
 
@@ -23,8 +25,7 @@ class Webhooks:
     record: WebhookRecord
     keys: SigningKeys
     """Keys of the operator's file, which secrets are derived from."""
-    check: Callable[[str], None]
-    """Raises UriForbidden unless an address is allowed; see `Post`."""
+    poster: Post
     clock: Clock = now_micros
 
     async def create(
@@ -32,11 +33,7 @@ class Webhooks:
     ) -> tuple[WebhookState, str]:
         """Create a webhook. Return it with its secret; without, if an equal one exists. Raises
         WebhookInvalid, UriForbidden, WebhookExists, WebhooksFull, WebhookKeysMissing."""
-        asked = webhooks.checked(webhook_id, uri, watch_ids)
-        try:
-            self.check(uri)
-        except UriForbidden as error:
-            raise error.at("uri") from None
+        asked = self._allowed(webhook_id, uri, watch_ids)
         now, keys = self.clock(), self.keys()
         secret = webhooks.new_secret(keys, now)
         made = replace(asked, secrets=(secret,), create_micros=now)
@@ -44,6 +41,48 @@ class Webhooks:
         if not new:
             return state, ""
         return state, webhooks.secret_text(secret, catalog_id, webhook_id, keys)
+
+    async def update(
+        self, catalog_id: str, webhook_id: str, uri: str, watch_ids: Sequence[str]
+    ) -> WebhookState:
+        """Replace the address and the watches of a webhook. Raises WebhookNotFound, WebhookInvalid,
+        UriForbidden."""
+        return await self.record.update_webhook(
+            catalog_id, self._allowed(webhook_id, uri, watch_ids)
+        )
+
+    def _allowed(self, webhook_id: str, uri: str, watch_ids: Sequence[str]) -> Webhook:
+        asked = webhooks.checked(webhook_id, uri, watch_ids)
+        try:
+            self.poster.check(uri)
+        except UriForbidden as error:
+            raise error.at("uri") from None
+        return asked
+
+    async def send_test(self, catalog_id: str, webhook_id: str) -> TrialDelivery:
+        """Send a test message once. Raises WebhookNotFound, WebhookKeysMissing."""
+        webhook, now = await self._found(catalog_id, webhook_id), self.clock()
+        valid = webhooks.signing(webhook, catalog_id, now, self.keys())
+        if not valid:
+            raise WebhookKeysMissing
+        body, message_id = trial_message(catalog_id, webhook_id, now), f"test_{token_hex(16)}"
+
+        def signed() -> Mapping[str, str]:
+            return headers(message_id, self.clock() // 10**6, body, valid)
+
+        try:
+            answer = await self.poster.post(webhook.uri, signed, body)
+        except (UriForbidden, UriUnreadable) as error:
+            return TrialDelivery(message_id, failure=error.message)
+        failure = "" if answer.accepted else f"status {answer.status}"
+        return TrialDelivery(message_id, answer.status, failure)
+
+    async def _found(self, catalog_id: str, webhook_id: str) -> Webhook:
+        """Return a webhook. Raises WebhookNotFound."""
+        for state in await self.record.webhook_states(catalog_id):
+            if state.webhook.webhook_id == webhook_id:
+                return state.webhook
+        raise WebhookNotFound
 
     async def states(self, catalog_id: str) -> list[WebhookState]:
         """Return the webhooks of a catalog by id."""
@@ -57,14 +96,11 @@ class Webhooks:
         if not 0 <= overlap_micros <= webhooks.MOST_OVERLAP_MICROS:
             raise WebhookInvalid.at("overlap", "must be 0 to 7 days")
         while True:
-            listed = await self.record.webhook_states(catalog_id)
-            found = [each.webhook for each in listed if each.webhook.webhook_id == webhook_id]
-            if not found:
-                raise WebhookNotFound
+            found = await self._found(catalog_id, webhook_id)
             now, keys = self.clock(), self.keys()
             secret = webhooks.new_secret(keys, now)
-            rotated = found[0].rotated(secret, overlap_micros)
-            state = await self.record.rotate_webhook(catalog_id, rotated, found[0])
+            rotated = found.rotated(secret, overlap_micros)
+            state = await self.record.rotate_webhook(catalog_id, rotated, found)
             if state is not None:
                 return state, webhooks.secret_text(secret, catalog_id, webhook_id, keys)
 

@@ -8,7 +8,7 @@ import hmac
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -65,6 +65,17 @@ class AttemptOutcome:
     """Reason why the receiver did not accept the message; empty: it did."""
     retry_after: float = 0.0
     """Seconds that the receiver asks to wait; 0: it does not ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialDelivery:
+    """Answer of a receiver to a test message."""
+
+    message_id: str
+    status: int = 0
+    """HTTP status; 0: no answer."""
+    failure: str = ""
+    """Reason why it was not accepted; empty: it was."""
 
 
 class DeliveryStep(StrEnum):
@@ -139,6 +150,7 @@ def message(catalog_id: str, alert: Alert) -> bytes:
         "product_id": alert.product_id,
         "started_alert_id": alert.started_alert_id,
         "image_id": alert.image_id,
+        "box": None if alert.box is None else asdict(alert.box),
     }
     body = {
         "type": f"watch.alert.{alert.kind}",
@@ -146,6 +158,13 @@ def message(catalog_id: str, alert: Alert) -> bytes:
         "data": data,
     }
     return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+
+
+def trial_message(catalog_id: str, webhook_id: str, now_micros: int) -> bytes:
+    """Return a message that tells nothing, by which a receiver is tried."""
+    data = {"catalog_id": catalog_id, "webhook_id": webhook_id}
+    body = {"type": "webhook.test", "timestamp": _time(now_micros), "data": data}
+    return json.dumps(body, ensure_ascii=False).encode()
 
 
 def _time(micros: int) -> str:

@@ -37,6 +37,7 @@ ServiceError
 │   ├── GenerationNotVerified  GENERATION_NOT_VERIFIED
 │   ├── GenerationActive       GENERATION_ACTIVE
 │   ├── RollbackUnavailable    ROLLBACK_UNAVAILABLE
+│   ├── SnapshotUnchanged      SNAPSHOT_UNCHANGED
 │   ├── ImportClosed           IMPORT_CLOSED
 │   ├── ImportModeMismatch     IMPORT_MODE_MISMATCH
 │   ├── ImportDeletesTooMuch   IMPORT_DELETES_TOO_MUCH
@@ -220,6 +221,10 @@ class WatchesFull(errors.ResourceExhausted, reason="WATCHES_FULL"):
 
     def __init__(self, most: int) -> None:
         super().__init__(f"this catalog has {most} watches: delete one first")
+
+
+class SnapshotUnchanged(errors.FailedPrecondition, reason="SNAPSHOT_UNCHANGED"):
+    message = "the address gives the same picture as before"
 
 
 class SpaceUnavailable(errors.FailedPrecondition, reason="SPACE_UNAVAILABLE"):

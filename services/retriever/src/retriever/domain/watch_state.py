@@ -90,6 +90,24 @@ class FrameFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotState:
+    """State of the address from which a watch takes its frames. Times are microseconds since 1970
+    (UTC); 0: never."""
+
+    uri: str = ""
+    """The address; the state of another one tells nothing."""
+    fetched: int = 0
+    """When it last gave a picture that was checked."""
+    failures: int = 0
+    """Times in a row that it gave none."""
+    failed: int = 0
+    """When it last gave none."""
+    reason: str = ""
+    """Reason for that."""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class WatchState:
     """State of a watch."""
 
@@ -105,6 +123,7 @@ class WatchState:
     sharpness: float = 0.0
     """Mean logarithm of the sharpness of frames that were not blurred."""
     sharp_frames: int = 0
+    snapshot: SnapshotState = SnapshotState()
 
     @property
     def newest(self) -> int:

@@ -21,6 +21,8 @@ MOST_COMPARED: Final = 64
 LEAST_SIDE: Final = 0.02
 MOST_HOLD, MOST_COOL_DOWN = 7 * DAY, 30 * DAY
 MOST_OFFSET: Final = 840
+DEFAULT_SNAPSHOT_SECONDS, MOST_SNAPSHOT_SECONDS = 5, 3_600
+MOST_URI: Final = 2_048
 PRODUCT_SIMILARITY, PHOTO_SIMILARITY = 0.6, 0.75
 """Default similarities: a photo that the camera took is much more like its frames than the photos
 of a catalog, and so are other goods of its kind."""
@@ -62,6 +64,13 @@ class WatchBox:
     top: float
     right: float
     bottom: float
+
+    def pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Return the sides in pixels of a photo of this size, at least one pixel apart."""
+        left = min(int(self.left * width), width - 1)
+        top = min(int(self.top * height), height - 1)
+        right = max(left + 1, min(round(self.right * width), width))
+        return left, top, right, max(top + 1, min(round(self.bottom * height), height))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +168,12 @@ class Watch:
     rules: tuple[WatchRule, ...] = ()
     photo_days: int = 0
     utc_offset_minutes: int = 0
+    snapshot_uri: str = ""
+    """Address from which the worker takes frames; empty: callers send them."""
+    snapshot_seconds: int = 0
+    """Seconds between two of them; 0 without an address."""
+    whole_frames: bool = False
+    """True: photos of alerts show the whole frame, not the part that the alert is about."""
 
     @property
     def compared(self) -> tuple[str, ...]:
@@ -181,6 +196,18 @@ class Watch:
         boxes = self.boxes()
         places = [(part, boxes.get(part)) for part in rule.region_ids]
         return ids.derive_id(rule.rule_id, repr(rule.condition), repr(places))
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotSource:
+    """An address from which frames of a watch are taken."""
+
+    catalog_id: str
+    watch_id: str
+    uri: str
+    seconds: int
+    repeats: bool = False
+    """True if a rule tells something by a picture that comes again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +271,8 @@ class Alert:
     create_micros: int = 0
     """Set by the record, as is `sequence`."""
     sequence: int = 0
+    box: WatchBox | None = None
+    """The part of the frame that it is about; None: the whole frame."""
 
 
 Note = Callable[[str, str], None]
@@ -264,6 +293,7 @@ def check(draft: WatchDraft, stored: Watch | None = None) -> Watch:
         note("display_name", f"has more than {MOST_NAME} characters")
     _check_range(note, "photo_days", watch.photo_days, 0, MOST_PHOTO_DAYS)
     _check_range(note, "utc_offset_minutes", watch.utc_offset_minutes, -MOST_OFFSET, MOST_OFFSET)
+    _check_snapshot(note, watch)
     _check_regions(note, watch.regions)
     if not 1 <= len(watch.rules) <= MOST_RULES:
         note("rules", f"has {len(watch.rules)} entries; 1 to {MOST_RULES} are taken")
@@ -284,6 +314,15 @@ def check(draft: WatchDraft, stored: Watch | None = None) -> Watch:
 def _below(note: Note, path: str) -> Note:
     """Return the function that notes what is wrong with a part of a field."""
     return lambda name, description: note(f"{path}.{name}", description)
+
+
+def _check_snapshot(note: Note, watch: Watch) -> None:
+    if len(watch.snapshot_uri) > MOST_URI:
+        note("snapshot_uri", f"has more than {MOST_URI:,} characters")
+    if watch.snapshot_uri:
+        _check_range(note, "snapshot_seconds", watch.snapshot_seconds, 1, MOST_SNAPSHOT_SECONDS)
+    elif watch.snapshot_seconds:
+        note("snapshot_seconds", "needs a snapshot_uri")
 
 
 def _check_regions(note: Note, regions: Sequence[WatchRegion]) -> None:

@@ -135,6 +135,16 @@ def secret_bytes(
     return None if derived is None else derived[1]
 
 
+def signing(webhook: Webhook, catalog_id: str, now_micros: int, keys: KeyRing) -> list[bytes]:
+    """Return the secrets that sign a message of a time; those whose key is missing are left out."""
+    found = [
+        secret_bytes(each, catalog_id, webhook.webhook_id, keys)
+        for each in webhook.secrets
+        if not each.end_micros or now_micros < each.end_micros
+    ]
+    return [each for each in found if each is not None]
+
+
 def secret_text(secret: WebhookSecret, catalog_id: str, webhook_id: str, keys: KeyRing) -> str:
     """Return a secret as receivers get it. Raises WebhookKeysMissing."""
     found = secret_bytes(secret, catalog_id, webhook_id, keys)

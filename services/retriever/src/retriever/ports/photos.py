@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeAlias
 
 from retriever.domain.faces import FaceBox
+from retriever.domain.watches import WatchBox
 from sightline_rules.photos import PhotoInfo
 
 Mark: TypeAlias = tuple[int, int]
@@ -50,8 +51,11 @@ class Photos(Protocol):
 class FaceBlur(Protocol):
     """Blurs faces."""
 
-    async def blurred(self, catalog_id: str, data: bytes, faces: Sequence[FaceBox]) -> bytes:
-        """Return a photo with blurred faces, a JPEG. Raises ImageRejected, PhotosUnavailable."""
+    async def blurred(
+        self, catalog_id: str, data: bytes, faces: Sequence[FaceBox], box: WatchBox | None = None
+    ) -> bytes:
+        """Return a photo with blurred faces, or a part of it, a JPEG. Raises ImageRejected,
+        PhotosUnavailable."""
 
 
 class PhotoFiles(Photos, Protocol):

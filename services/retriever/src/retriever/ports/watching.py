@@ -1,13 +1,23 @@
 """Ports of watches: the record, the embedder and the photo store."""
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from retriever.domain.generation import Generation, GenerationSnapshot
 from retriever.domain.product import Product
 from retriever.domain.vectors import Floats
 from retriever.domain.watch_state import FrameFacts, RevisedState, WatchProgress, WatchState
-from retriever.domain.watches import Alert, StoredWatch, Watch, WatchBox, WatchPhoto
+from retriever.domain.watches import (
+    Alert,
+    SnapshotSource,
+    StoredWatch,
+    Watch,
+    WatchBox,
+    WatchPhoto,
+)
+from servicekit.fetch import FetchedFile
 from sightline_rules.photos import PhotoInfo
 
 
@@ -72,6 +82,23 @@ class WatchRecord(Protocol):
         """Return the vectors of a product's photos in the version of a generation."""
 
 
+class SnapshotRecord(WatchRecord, Protocol):
+    """The record, as frames from addresses use it."""
+
+    async def snapshot_sources(self) -> list[SnapshotSource]:
+        """Return the addresses from which watches of all catalogs take frames."""
+
+    def commits(self) -> asyncio.Event | None:
+        """Return an event that is set when the record has changed; None: not reported."""
+
+
+class FetchSnapshot(Protocol):
+    """Fetches a picture from an address."""
+
+    def __call__(self, uri: str) -> AbstractAsyncContextManager[FetchedFile]:
+        """Provide the picture. Raises UriForbidden, UriUnreadable."""
+
+
 class ProductReader(Protocol):
     """Reads products."""
 
@@ -130,6 +157,8 @@ class FramePhotos(Protocol):
 class PrivateFrames(Protocol):
     """Removes faces from frames."""
 
-    async def without_faces(self, catalog_id: str, data: bytes) -> bytes:
-        """Return a photo with blurred faces. Raises ImageRejected, PhotosUnavailable,
-        EmbedderUnavailable."""
+    async def without_faces(
+        self, catalog_id: str, data: bytes, box: WatchBox | None = None
+    ) -> bytes:
+        """Return a photo with blurred faces; with a `box`: this part of it, a JPEG. Raises
+        ImageRejected, PhotosUnavailable, EmbedderUnavailable."""

@@ -15,6 +15,9 @@ class WebhookRecord(Protocol):
         """Store a webhook. Return it, and whether it was stored: False if an equal one existed.
         Raises WebhookExists, WebhooksFull."""
 
+    async def update_webhook(self, catalog_id: str, changed: Webhook) -> WebhookState:
+        """Replace a webhook's address and watches. Raises WebhookNotFound."""
+
     async def webhook_states(self, catalog_id: str) -> list[WebhookState]:
         """Return the webhooks of a catalog by id."""
 

@@ -188,6 +188,7 @@ class Record:
     # Watches
     watch = _reads(watch_rows.read_watch)
     watches = _reads(watch_rows.read_watches)
+    snapshot_sources = _reads(watch_rows.read_snapshot_sources)
     create_watch = _writes_now(watch_rows.create_watch)
     update_watch = _writes_now(watch_rows.update_watch)
     delete_watch = _writes_now(watch_rows.delete_watch)
@@ -227,6 +228,7 @@ class Record:
     # Webhooks and deliveries
     create_webhook = _writes_now(webhooks.create_webhook)
     webhook_states = _reads(webhooks.read_webhooks)
+    update_webhook = _writes_now(webhooks.update_webhook)
     rotate_webhook = _writes(webhooks.rotate_webhook)
     delete_webhook = _writes(webhooks.delete_webhook)
     dead_letters = _reads(deliveries.read_dead_letters)

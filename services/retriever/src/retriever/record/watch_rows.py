@@ -18,7 +18,16 @@ from retriever.domain.watch_json import (
     loaded_watch,
 )
 from retriever.domain.watch_state import RevisedState, WatchProgress, WatchState
-from retriever.domain.watches import MOST_WATCHES, Alert, StoredWatch, Watch, WatchPhoto
+from retriever.domain.watches import (
+    MOST_WATCHES,
+    Alert,
+    Fault,
+    FaultCondition,
+    SnapshotSource,
+    StoredWatch,
+    Watch,
+    WatchPhoto,
+)
 from retriever.record import statements
 from retriever.record.session import Session
 from retriever.record.tables import images, watch_alerts, watch_photos, watch_states, watches
@@ -39,6 +48,26 @@ def read_watches(connection: Connection, catalog_id: str) -> list[tuple[StoredWa
     mine = sa.select(watches).where(watches.c.catalog_id == catalog_id)
     rows = connection.execute(mine.order_by(watches.c.watch_id))
     return [(_stored(row), _state(connection, catalog_id, row.watch_id)) for row in rows]
+
+
+def read_snapshot_sources(connection: Connection) -> list[SnapshotSource]:
+    """Return the addresses from which watches of all catalogs take frames."""
+    c = watches.c
+    found = sa.select(c.catalog_id, c.body).where(c.body.like('%"snapshot_uri":"_%'))
+    sources = []
+    for row in connection.execute(found.order_by(c.catalog_id, c.watch_id)):
+        watch = loaded_watch(row.body)
+        frozen = FaultCondition(Fault.FROZEN)
+        sources.append(
+            SnapshotSource(
+                row.catalog_id,
+                watch.watch_id,
+                watch.snapshot_uri,
+                watch.snapshot_seconds,
+                repeats=any(rule.condition == frozen for rule in watch.rules),
+            )
+        )
+    return [each for each in sources if each.uri]
 
 
 def create_watch(

@@ -14,6 +14,7 @@ from retriever.record import statements
 from retriever.record.session import Session
 from retriever.record.tables import (
     watch_alerts,
+    watches,
     webhook_dead_letters,
     webhook_lanes,
     webhooks,
@@ -55,6 +56,44 @@ def create_webhook(
     }
     statements.put(connection, webhooks, [row])
     return WebhookState(webhook), True
+
+
+def update_webhook(
+    connection: Connection, now: int, catalog_id: str, changed: Webhook
+) -> WebhookState:
+    """Replace a webhook's address and watches. It gets the alerts of later commits of watches that
+    it did not have. Raises WebhookNotFound."""
+    session = Session(connection, catalog_id, now)
+    before = _state_of(connection, catalog_id, changed.webhook_id)
+    if before.webhook.has_values_of(changed):
+        return before
+    of = {"catalog_id": catalog_id, "webhook_id": changed.webhook_id}
+    connection.execute(
+        sa.update(webhooks)
+        .where(statements.on(webhooks, **of))
+        .values(uri=changed.uri, watch_ids=json.dumps(changed.watch_ids))
+    )
+    mine = statements.on(webhook_lanes, **of)
+    reset = {"attempts": 0, "next_attempt": 0, "failure": ""}
+    if before.webhook.uri != changed.uri:
+        connection.execute(sa.update(webhook_lanes).where(mine).values(reset))
+    held = sa.select(watches.c.watch_id).where(watches.c.catalog_id == catalog_id)
+    for watch_id in connection.execute(held).scalars().all():
+        if not changed.wants(watch_id):
+            gone = webhook_lanes.c.watch_id == watch_id
+            connection.execute(sa.delete(webhook_lanes).where(mine, gone))
+        elif not before.webhook.wants(watch_id):
+            row = {**of, "watch_id": watch_id, "sequence": session.head, **reset}
+            statements.put(connection, webhook_lanes, [row])
+    return _state_of(connection, catalog_id, changed.webhook_id)
+
+
+def _state_of(connection: Connection, catalog_id: str, webhook_id: str) -> WebhookState:
+    """Return a webhook. Raises WebhookNotFound."""
+    for state in read_webhooks(connection, catalog_id):
+        if state.webhook.webhook_id == webhook_id:
+            return state
+    raise WebhookNotFound
 
 
 def read_webhooks(connection: Connection, catalog_id: str) -> list[WebhookState]:
@@ -118,8 +157,7 @@ def rotate_webhook(
     )
     if not done.rowcount:
         return None
-    states = read_webhooks(connection, catalog_id)
-    return next(each for each in states if each.webhook.webhook_id == rotated.webhook_id)
+    return _state_of(connection, catalog_id, rotated.webhook_id)
 
 
 def delete_webhook(connection: Connection, catalog_id: str, webhook_id: str) -> bool:

@@ -8,7 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from retriever.domain import watches as domain
 from retriever.domain.errors import WatchInvalid
-from retriever.domain.watch_state import WatchState
+from retriever.domain.watch_state import SnapshotState, WatchState
 from retriever.domain.watches import Alert, StoredWatch, WatchRule
 from retriever.watching.frames import FrameReport, FramesReport, SentFrame
 from servicekit.requests import timestamp
@@ -52,6 +52,10 @@ def watch_draft(message: pb.Watch) -> domain.WatchDraft:
         rules=tuple(rules),
         photo_days=message.photo_days,
         utc_offset_minutes=message.utc_offset_minutes,
+        snapshot_uri=message.snapshot_uri,
+        snapshot_seconds=message.snapshot_seconds
+        or (domain.DEFAULT_SNAPSHOT_SECONDS if message.snapshot_uri else 0),
+        whole_frames=message.whole_frames,
     )
     return domain.WatchDraft(watch, message.etag, images)
 
@@ -79,6 +83,22 @@ def watch_message(stored: StoredWatch, state: WatchState) -> pb.Watch:
         create_time=timestamp(stored.create_micros),
         update_time=timestamp(stored.update_micros),
         counts=counts,
+        snapshot_uri=watch.snapshot_uri,
+        snapshot_seconds=watch.snapshot_seconds,
+        snapshot=_snapshot_status(watch, state.snapshot) if watch.snapshot_uri else None,
+        whole_frames=watch.whole_frames,
+    )
+
+
+def _snapshot_status(watch: domain.Watch, state: SnapshotState) -> pb.SnapshotStatus:
+    if state.uri != watch.snapshot_uri:  # nothing is known of this address yet
+        return pb.SnapshotStatus()
+    return pb.SnapshotStatus(
+        fetch_time=timestamp(state.fetched) if state.fetched else None,
+        failure_count=state.failures,
+        error_time=timestamp(state.failed) if state.failed else None,
+        error_reason=state.reason,
+        error_message=state.message,
     )
 
 
@@ -117,6 +137,7 @@ def alert_message(alert: Alert) -> pb.Alert:
         product_id=alert.product_id,
         started_alert_id=alert.started_alert_id,
         image_id=alert.image_id,
+        box=None if alert.box is None else _box_message(alert.box),
     )
 
 

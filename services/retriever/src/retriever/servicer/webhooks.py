@@ -27,6 +27,24 @@ class WebhookServicer(webhook_service_pb2_grpc.WebhookServiceServicer):
         )
         return pb.CreateWebhookResponse(webhook=_webhook(state), secret=secret)
 
+    async def UpdateWebhook(self, request: pb.UpdateWebhookRequest, context: Context) -> pb.Webhook:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        return _webhook(
+            await self.webhooks.update(catalog, request.webhook_id, request.uri, request.watch_ids)
+        )
+
+    async def SendTestDelivery(
+        self, request: pb.SendTestDeliveryRequest, context: Context
+    ) -> pb.SendTestDeliveryResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        sent = await self.webhooks.send_test(catalog, request.webhook_id)
+        return pb.SendTestDeliveryResponse(
+            accepted=not sent.failure,
+            http_status=sent.status,
+            failure=sent.failure,
+            message_id=sent.message_id,
+        )
+
     async def ListWebhooks(
         self, request: pb.ListWebhooksRequest, context: Context
     ) -> pb.ListWebhooksResponse:

@@ -19,6 +19,7 @@ from retriever.domain.watches import (
     PresenceCondition,
     UnusualCondition,
     Watch,
+    WatchBox,
     WatchRule,
     WatchTarget,
 )
@@ -107,6 +108,7 @@ def check_frame(
         if kind is not None:
             times = frame.micros, period.since
             alert = _alert(watch, rule, kind, times, score=score, before=before)
+            alert = replace(alert, box=_about(watch, rule, after))
             alerts.append(alert)
             period = replace(period, alert_id=alert.alert_id if kind is AlertKind.STARTED else "")
         rules[rule.rule_id] = replace(after, period=period)
@@ -268,6 +270,31 @@ def _with_sharpness(state: WatchState, facts: FrameFacts, weight: float) -> Watc
         state,
         sharpness=state.sharpness + rate * (value - state.sharpness),
         sharp_frames=state.sharp_frames + 1,
+    )
+
+
+def _about(watch: Watch, rule: WatchRule, state: RuleState) -> WatchBox | None:
+    """Return the part of the frame that an alert is about: of the regions of its rule those that
+    show the target if it appears, otherwise those that do not; all of them if there is none. None:
+    the whole frame."""
+    parts, condition = rule.region_ids, rule.condition
+    if len(state.tracks) == len(parts):
+        shown = isinstance(condition, PresenceCondition) and (
+            condition.direction is Direction.APPEARS
+        )
+        told = [part for part, track in zip(parts, state.tracks, strict=True)
+                if track.above is shown]  # fmt: skip
+        if rule.target is not None and told:
+            parts = tuple(told)
+    known = watch.boxes()
+    boxes = [box for part in parts if (box := known.get(part)) is not None]
+    if not boxes or len(boxes) < len(parts):
+        return None
+    return WatchBox(
+        min(box.left for box in boxes),
+        min(box.top for box in boxes),
+        max(box.right for box in boxes),
+        max(box.bottom for box in boxes),
     )
 
 

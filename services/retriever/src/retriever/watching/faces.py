@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from retriever.domain.watches import WatchBox
 from retriever.ports.embedder import FaceFinder
 from retriever.ports.photos import FaceBlur
 
@@ -13,7 +14,12 @@ class BlurredFrames:
     finder: FaceFinder
     photos: FaceBlur
 
-    async def without_faces(self, catalog_id: str, data: bytes) -> bytes:
-        """Return a photo with blurred faces. A photo that can't be searched is not stored."""
+    async def without_faces(
+        self, catalog_id: str, data: bytes, box: WatchBox | None = None
+    ) -> bytes:
+        """Return a photo with blurred faces, or a part of it. A photo that can't be searched is not
+        stored. Faces are searched in the whole one, as a part may cut them."""
         faces = await self.finder.faces(catalog_id, data)
-        return await self.photos.blurred(catalog_id, data, faces) if faces else data
+        if not faces and box is None:
+            return data
+        return await self.photos.blurred(catalog_id, data, faces, box)

@@ -119,9 +119,15 @@ class FrameChecks:
     _queues: dict[tuple[str, str], _Queue] = field(default_factory=dict)
 
     async def check(
-        self, catalog_id: str, watch_id: str, frames: Sequence[SentFrame]
+        self,
+        catalog_id: str,
+        watch_id: str,
+        frames: Sequence[SentFrame],
+        note: Callable[[WatchState], WatchState] = lambda state: state,
     ) -> FramesReport:
         """Check 1 to MOST_FRAMES frames, and return once their state and alerts are stored.
+
+        `note`: adds to the state that is stored with them.
 
         Raises WatchNotFound, WatchContended, EmbedderUnavailable, PhotosUnavailable.
         """
@@ -132,7 +138,7 @@ class FrameChecks:
             FRAMES.labels(FrameOutcome.DROPPED).inc(len(frames))
             return FramesReport((FrameReport(FrameOutcome.DROPPED),) * len(frames))
         try:
-            return await self._checked(catalog_id, watch_id, self._timed(frames), queue)
+            return await self._checked(catalog_id, watch_id, self._timed(frames), queue, note)
         except WatchNotFound:
             queue.dropped = 0
             raise
@@ -150,7 +156,12 @@ class FrameChecks:
         ]
 
     async def _checked(
-        self, catalog_id: str, watch_id: str, frames: Sequence[SentFrame], queue: _Queue
+        self,
+        catalog_id: str,
+        watch_id: str,
+        frames: Sequence[SentFrame],
+        queue: _Queue,
+        note: Callable[[WatchState], WatchState],
     ) -> FramesReport:
         measured = _Measurements(self, catalog_id)
         for _ in range(ATTEMPTS):
@@ -161,7 +172,7 @@ class FrameChecks:
             await measured.measure(stored, frames, known.state)
             folded = _fold(stored.watch, known.state, frames, measured)
             dropped = queue.dropped
-            state = replace(folded.state, dropped=folded.state.dropped + dropped)
+            state = note(replace(folded.state, dropped=folded.state.dropped + dropped))
             alerts, photos = await self._with_photos(
                 catalog_id, stored.watch, frames, folded.alerts
             )
@@ -179,24 +190,36 @@ class FrameChecks:
         frames: Sequence[SentFrame],
         alerts: Sequence[Alert],
     ) -> tuple[list[Alert], list[WatchPhoto]]:
-        """Store the frames of alerts as photos if the watch wants them. An alert whose frame can't
-        be stored has none."""
+        """Store what alerts are about as photos if the watch wants them. An alert of which no photo
+        can be stored has none."""
         if not watch.photo_days:
             return list(alerts), []
-        photos, of_time = dict[int, WatchPhoto](), {frame.micros: frame for frame in frames}
-        for micros in {alert.frame_micros for alert in alerts}:
-            try:
-                photos[micros] = await self._kept(catalog_id, watch, of_time[micros].data)
-            except ServiceError as error:
-                log.warning("frame not kept", catalog=catalog_id, reason=error.reason)
-        images = {micros: photo.image_id for micros, photo in photos.items()}
-        placed = [replace(each, image_id=images.get(each.frame_micros, "")) for each in alerts]
-        return placed, list(photos.values())
+        photos, placed = dict[tuple[int, WatchBox | None], WatchPhoto | None](), list[Alert]()
+        of_time = {frame.micros: frame.data for frame in frames}
+        for alert in alerts:
+            box = None if watch.whole_frames else alert.box
+            key = alert.frame_micros, box
+            if key not in photos:
+                photos[key] = await self._photo(catalog_id, watch, of_time[key[0]], box)
+            photo = photos[key]
+            placed.append(replace(alert, image_id="" if photo is None else photo.image_id))
+        return placed, [photo for photo in photos.values() if photo is not None]
 
-    async def _kept(self, catalog_id: str, watch: Watch, data: bytes) -> WatchPhoto:
-        """Store a frame with its faces blurred."""
+    async def _photo(
+        self, catalog_id: str, watch: Watch, data: bytes, box: WatchBox | None
+    ) -> WatchPhoto | None:
+        try:
+            return await self._kept(catalog_id, watch, data, box)
+        except ServiceError as error:
+            log.warning("frame not kept", catalog=catalog_id, reason=error.reason)
+            return None
+
+    async def _kept(
+        self, catalog_id: str, watch: Watch, data: bytes, box: WatchBox | None
+    ) -> WatchPhoto:
+        """Store a frame, or a part of it, with its faces blurred."""
         kept = await self.photos.as_stored(catalog_id, data)
-        kept = await self.private.without_faces(catalog_id, kept)
+        kept = await self.private.without_faces(catalog_id, kept, box)
         info = await self.photos.inspect(catalog_id, kept)
         await self.photos.put(catalog_id, info.image_id, kept)
         expiry = self.clock() + watch.photo_days * DAY

@@ -15,6 +15,7 @@ from retriever.domain.watches import (
 )
 from retriever.ports.watching import FramePhotos, ProductReader, WatchRecord
 from retriever.watching.checking import ended, without_ended
+from servicekit.fetch import UriForbidden
 
 ATTEMPTS = 5
 """Attempts to replace a watch while frames are checked."""
@@ -29,13 +30,16 @@ class Watches:
     photos: FramePhotos
     clock: Callable[[], int]
     """Microseconds since 1970 (UTC)."""
+    check_address: Callable[[str], None]
+    """Raises UriForbidden unless frames may be taken from an address."""
 
     async def create(self, catalog_id: str, draft: WatchDraft) -> tuple[StoredWatch, WatchState]:
         """Create a watch; an equal one is returned.
 
-        Raises WatchInvalid, WatchExists, WatchesFull, ProductNotFound, ImageRejected.
+        Raises WatchInvalid, WatchExists, WatchesFull, ProductNotFound, ImageRejected, UriForbidden.
         """
         check(draft)
+        self._check_snapshot(draft.watch)
         await self._check_products(catalog_id, draft.watch)
         watch, photos = await self._with_photos(catalog_id, draft)
         stored = await self.record.create_watch(catalog_id, watch, photos)
@@ -51,6 +55,8 @@ class Watches:
                 raise WatchNotFound
             before, known = found
             check(draft, before.watch)
+            if draft.watch.snapshot_uri != before.watch.snapshot_uri:
+                self._check_snapshot(draft.watch)
             await self._check_products(catalog_id, draft.watch)
             watch, photos = await self._with_photos(catalog_id, draft)
             alerts = ended(before.watch, watch, known.state, self.clock())
@@ -81,6 +87,13 @@ class Watches:
     async def delete(self, catalog_id: str, watch_id: str) -> bool:
         """Delete a watch with its alerts and photos. Return whether it existed."""
         return await self.record.delete_watch(catalog_id, watch_id)
+
+    def _check_snapshot(self, watch: Watch) -> None:
+        if watch.snapshot_uri:
+            try:
+                self.check_address(watch.snapshot_uri)
+            except UriForbidden as error:
+                raise error.at("watch.snapshot_uri") from None
 
     async def _check_products(self, catalog_id: str, watch: Watch) -> None:
         """Raise ProductNotFound if a rule looks for a product that the catalog lacks."""

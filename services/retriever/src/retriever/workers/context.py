@@ -105,3 +105,5 @@ class Worker:
     recent: RecentVectors = field(default_factory=RecentVectors)
     deliver: Callable[[], Coroutine[Any, Any, None]] | None = None
     """Delivers alerts until cancelled."""
+    take_snapshots: Callable[[], Coroutine[Any, Any, None]] | None = None
+    """Takes frames of watches from addresses until cancelled."""

@@ -139,8 +139,9 @@ class Loops:
         self._tasks.start(self.indexing.follow_engine())
         self._tasks.start(lag.keep_measuring(self._worker.catalogs, self._worker.record))
         self._tasks.start(self._follow_catalogs())
-        if self._worker.deliver is not None:
-            self._tasks.start(self._worker.deliver())
+        for run in (self._worker.deliver, self._worker.take_snapshots):
+            if run is not None:
+                self._tasks.start(run())
 
     async def _follow_catalogs(self) -> None:
         """Work for a new catalog at once, and drop the metrics of a removed one."""
