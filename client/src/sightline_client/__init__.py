@@ -85,7 +85,9 @@ from sightline_client.values.controls import ControlKind as ControlKind
 from sightline_client.values.controls import ControlOutcome as ControlOutcome
 from sightline_client.values.controls import ControlResult as ControlResult
 from sightline_client.values.detections import AlternativeProduct as AlternativeProduct
+from sightline_client.values.detections import DetectionHeatMap as DetectionHeatMap
 from sightline_client.values.detections import Detections as Detections
+from sightline_client.values.detections import HeatMapOptions as HeatMapOptions
 from sightline_client.values.detections import ProductCount as ProductCount
 from sightline_client.values.detections import ProductDetection as ProductDetection
 from sightline_client.values.evaluation import BrandExposure as BrandExposure

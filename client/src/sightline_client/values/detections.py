@@ -1,6 +1,6 @@
 """Products found in a photo, as plain values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sightline_client.values.answers import Degradation, SpaceVersion, StageTiming
 from sightline_client.values.products import Product
@@ -15,6 +15,30 @@ class AlternativeProduct:
     product_id: str
     similarity: float
     """Cosine, −1 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMapOptions:
+    """Detections that get a heat map."""
+
+    product_ids: tuple[str, ...] = ()
+    """Their products, up to 20; () = all."""
+    max_heat_maps: int = 0
+    """Maximum number of heat maps, 1 to 20; 0 = 20. The first detections get them."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionHeatMap:
+    """Parts of a detection that make it similar to a photo of its product."""
+
+    png: bytes = field(repr=False)
+    """The picture: the detection above, whole on white and its middle; the product's photo below.
+    Orange regions increase the similarity, blue ones decrease it."""
+    similarity: float
+    """Cosine of the detection and the photo, −1 to 1: the sum of ``unplaced`` and the contributions
+    of the detection's regions."""
+    unplaced: float
+    """Part of the similarity without a position in the detection, such as overall colour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +60,8 @@ class ProductDetection:
     """Photo of the nearest product that matched best."""
     objectness: float
     """Score, 0 to 1, by which the box shows one object."""
+    heat_map: DetectionHeatMap | None
+    """`None` if none was requested for it, or drawn."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.model.filters import CallersFilter, FilterWork, of_words, work_of
 from gateway.model.price import (
+    BASE,
     FILTER_BYTE,
     MOST_SECONDS,
     REFERENCE_PRODUCTS,
@@ -167,6 +168,13 @@ def test_each_detection_has_a_price_and_few_wait_for_models_alone() -> None:
     assert 0 < few.models < few.seconds
     assert not few.is_expensive
     assert many.is_expensive
+
+
+def test_a_heat_map_of_a_detection_costs_as_much_as_a_question_about_a_photo() -> None:
+    without, drawn = detection_price(10), detection_price(10, 5)
+    assert drawn.parts["heat_maps"] == pytest.approx(5 * (photo_price().seconds - BASE))
+    assert drawn.models - without.models == pytest.approx(5 * photo_price().models)
+    assert drawn.queue_seconds == pytest.approx(without.queue_seconds)
 
 
 def test_models_are_a_part_of_the_price_of_texts_and_photos() -> None:

@@ -239,13 +239,18 @@ def reference_price() -> RequestPrice:
     return RequestPrice({"": BASE, "fit": FITTED}, FITTED, exempt=FITTED)
 
 
-def detection_price(detections: int) -> RequestPrice:
+def detection_price(detections: int, heat_maps: int = 0) -> RequestPrice:
     """Return the price of finding up to this many products in a photo: the photo is seen twice, and
-    each detection embedded and searched."""
-    photo = BASE + ONE_PHOTO + FINDING_OBJECTS
-    parts = {"": photo, "max_detections": detections * (DETECTION_MODEL + DETECTION)}
-    models = MODEL[SignalKind.IMAGE] + FINDING_OBJECTS + detections * DETECTION_MODEL
-    return RequestPrice(parts, models, exempt=photo + detections * DETECTION_MODEL)
+    each detection embedded and searched. A heat map costs as much as a question about a photo."""
+    photo, drawn = BASE + ONE_PHOTO + FINDING_OBJECTS, heat_maps * ONE_PHOTO
+    parts = {
+        "": photo,
+        "max_detections": detections * (DETECTION_MODEL + DETECTION),
+        "heat_maps": drawn,
+    }
+    models = (1 + heat_maps) * MODEL[SignalKind.IMAGE] + FINDING_OBJECTS
+    models += detections * DETECTION_MODEL
+    return RequestPrice(parts, models, exempt=photo + drawn + detections * DETECTION_MODEL)
 
 
 def list_price(condition: CallersFilter | None, page_size: int, products: int) -> RequestPrice:
