@@ -91,7 +91,7 @@ async def test_the_commands_of_the_page_show_the_shelf(
     shown = [typed(command, tmp_path, suite) for command in commands]
     assert "6 found, 6 of them products of the catalog." in shown[0]
     page = (tmp_path / "shelf.html").read_text("utf-8")
-    assert (page.count("<rect "), page.count("data:image/png")) == (len(SHELF), len(SHELF))
+    assert (page.count("<rect "), page.count("<figure>")) == (len(SHELF), len(SHELF))
     (curl,) = re.findall(r"^```sh\n(curl .*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     answer = json.loads(typed(curl.replace(ADDRESS, suite.http), tmp_path, suite))
     assert sum(each["count"] for each in answer["counts"]) == len(SHELF)
