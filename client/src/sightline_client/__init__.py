@@ -84,12 +84,9 @@ from sightline_client.values.controls import Control as Control
 from sightline_client.values.controls import ControlKind as ControlKind
 from sightline_client.values.controls import ControlOutcome as ControlOutcome
 from sightline_client.values.controls import ControlResult as ControlResult
-from sightline_client.values.detections import AlternativeProduct as AlternativeProduct
-from sightline_client.values.detections import DetectionHeatMap as DetectionHeatMap
 from sightline_client.values.detections import Detections as Detections
 from sightline_client.values.detections import HeatMapOptions as HeatMapOptions
 from sightline_client.values.detections import ProductCount as ProductCount
-from sightline_client.values.detections import ProductDetection as ProductDetection
 from sightline_client.values.evaluation import BrandExposure as BrandExposure
 from sightline_client.values.evaluation import EvaluatedSystem as EvaluatedSystem
 from sightline_client.values.evaluation import Evaluation as Evaluation
@@ -205,9 +202,12 @@ from sightline_client.values.shelf_plans import PlannedProduct as PlannedProduct
 from sightline_client.values.shelf_plans import StockLack as StockLack
 from sightline_client.values.shelf_plans import StockOptions as StockOptions
 from sightline_client.values.shelf_plans import StockSuggestion as StockSuggestion
+from sightline_client.values.signals import AlternativeProduct as AlternativeProduct
 from sightline_client.values.signals import Box as Box
+from sightline_client.values.signals import DetectionHeatMap as DetectionHeatMap
 from sightline_client.values.signals import LabelLine as LabelLine
 from sightline_client.values.signals import PhotoPoint as PhotoPoint
+from sightline_client.values.signals import ProductDetection as ProductDetection
 from sightline_client.values.signals import Subject as Subject
 from sightline_client.values.signals import Unlike as Unlike
 from sightline_client.values.spaces import Space as Space

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gateway.model.carried import FacetRequest
 from gateway.model.filters import CallersFilter, FilterWork, work_of
-from gateway.model.query import RequestQuery, Signal, SignalKind
+from gateway.model.query import MOST_IN_PHOTO, RequestQuery, Signal, SignalKind
 from sightline_rules.filters import ATTRIBUTES
 
 REFERENCE_PRODUCTS = 5_000
@@ -155,20 +155,24 @@ def price_of(
     *,
     searches: int = 1,
     labelled: bool = False,
+    detects: bool = False,
 ) -> RequestPrice:
     """Return the price of Recommend, Search or List.
 
     `excluded`, `moved`: filters of controls that exclude, and of those that move candidates.
     `searches`: how often the signals are searched by: twice for an explanation. `labelled`: the
-    label of a photo is read.
+    label of a photo is read. `detects`: the anchors are products that are found in a photo.
     """
     if query.page_token and not query.listed:  # its order was recorded
         return RequestPrice({"": BASE, "page_size": query.results_a_page * RESULT})
     own = [] if query.filter is None else [query.filter]
     grouping = query.grouping
-    models = searches * (sum(map(_model, query.signals)) + labelled * LABEL)
-    again = [each for each in query.signals if query.corrects(each)]
-    signals = sum(map(_signal, query.signals)) + sum(_signal(each) + _model(each) for each in again)
+    found = detection_price(MOST_IN_PHOTO) if detects else RequestPrice({})
+    # A photo is searched as a whole only if nothing is found in it.
+    alone = [each for each in query.signals if not (detects and each is query.pictured)]
+    models = searches * (sum(map(_model, alone)) + labelled * LABEL)
+    again = [each for each in alone if query.corrects(each)]
+    signals = sum(map(_signal, alone)) + sum(_signal(each) + _model(each) for each in again)
     return RequestPrice(
         {
             "": BASE,
@@ -184,10 +188,12 @@ def price_of(
             "candidates": len(query.candidates) * CANDIDATE,
             "field": sizes.candidates * (0.0 if grouping is None else GROUPED_CANDIDATE),
             "sort": sizes.products * (SORTED_PRODUCT if query.listed else 0.0),
+            "anchors": found.seconds,
         },
-        models,
+        models + found.models,
         exempt=(ONE_PHOTO if any(map(_is_photo, query.signals)) else 0.0)
-        + (LABEL if labelled else 0.0),
+        + (LABEL if labelled else 0.0)
+        + found.exempt,
     )
 
 
