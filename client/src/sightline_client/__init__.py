@@ -68,6 +68,7 @@ from sightline_client.values.catalog import Offer as Offer
 from sightline_client.values.catalog import OfferBatch as OfferBatch
 from sightline_client.values.catalog import OfferFailure as OfferFailure
 from sightline_client.values.catalog import OfferReport as OfferReport
+from sightline_client.values.catalog import PhotoMisfit as PhotoMisfit
 from sightline_client.values.catalog import ProductImage as ProductImage
 from sightline_client.values.catalog import ProductOrder as ProductOrder
 from sightline_client.values.catalog import RowFailure as RowFailure

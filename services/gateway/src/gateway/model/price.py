@@ -40,6 +40,8 @@ LABEL = 0.35
 """Reading the label of a photo, with the models' time: ten lines (`python -m bench labels`)."""
 FINDING_OBJECTS = 0.06
 """Finding the objects in a photo, without its decoding (`python -m bench detect`)."""
+PHOTOS_A_PRODUCT = 4
+"""Photos of a product whose photos are searched for, as many as a shop's products have."""
 DETECTION_MODEL, DETECTION = 0.022, 0.005
 """Embedding one of them, and searching it."""
 ONE_PHOTO = SIGNAL[SignalKind.IMAGE] + MODEL[SignalKind.IMAGE]
@@ -257,6 +259,11 @@ def detection_price(detections: int, heat_maps: int = 0) -> RequestPrice:
     models = (1 + heat_maps) * MODEL[SignalKind.IMAGE] + FINDING_OBJECTS
     models += detections * DETECTION_MODEL
     return RequestPrice(parts, models, exempt=photo + drawn + detections * DETECTION_MODEL)
+
+
+def misfits_price(products: int) -> RequestPrice:
+    """Return the price of looking for photos that do not fit these products."""
+    return RequestPrice({"": BASE, "page_size": products * PHOTOS_A_PRODUCT * DETECTION})
 
 
 def list_price(condition: CallersFilter | None, page_size: int, products: int) -> RequestPrice:
