@@ -202,6 +202,8 @@ def detected() -> detection_service_pb2.DetectProductsResponse:
         space=answer_pb2.SpaceVersion(space="visual", version="v1", generation="g1"),
         request_id="r1",
     )
+    drawn = response.detections[1].heat_map
+    drawn.png, drawn.similarity, drawn.unplaced = b"\x89PNG", 0.75, -0.125
     response.detections.add(box=boxes[2], probability=0.25, similarity=0.5, alternatives=[other])
     return response
 

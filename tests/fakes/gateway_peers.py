@@ -121,10 +121,28 @@ class FakeEmbedder:
 
     compared: list[tuple[str, Signal, bytes, str]] = field(default_factory=list)
 
+    compared_regions: list[bool] = field(default_factory=list)
+    """For each comparison, true if the photo's box is an object in it."""
+    incomparable: dict[int, ServiceError | None] = field(default_factory=dict)
+    """Errors of comparisons by their number from 0; `None`: it never ends."""
+
     async def compare(
-        self, catalog_id: str, photo: Signal, other: bytes, space_version: str
+        self,
+        catalog_id: str,
+        photo: Signal,
+        other: bytes,
+        space_version: str,
+        *,
+        region: bool = False,
+        priority: int = 0,
     ) -> HeatMap:
+        number = len(self.compared)
         self.compared.append((catalog_id, photo, other, space_version))
+        self.compared_regions.append(region)
+        if number in self.incomparable:
+            if (error := self.incomparable[number]) is None:
+                await asyncio.Event().wait()
+            raise error or AssertionError
         if self.fails is not None:
             raise self.fails
         return HeatMap(b"png", 0.5, 0.125, space_version or self.served[0])

@@ -86,6 +86,15 @@ class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             stage_timings=[stage_timing("infer", 0, 20_000)],
         )
 
+    async def ComparePhotos(self, request, context):
+        await self.script.take("ComparePhotos", request, context)
+        return embedding_service_pb2.ComparePhotosResponse(
+            similarity=0.5,
+            space_version=request.first.space_version,
+            first=embedding_service_pb2.SimilarityGrid(rest=0.125),
+            png=b"png",
+        )
+
     async def ListSpaces(self, request, context):
         await self.script.take("ListSpaces", request, context)
         space = embedding_service_pb2.Space(space="visual", version="v1", model="m1", ready=True)

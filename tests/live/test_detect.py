@@ -14,7 +14,7 @@ from PIL import Image
 
 from examples.wines.catalogue import load_wines
 from local_suite.suite import Suite
-from sightline_client import InvalidRequest, SightlineClient
+from sightline_client import HeatMapOptions, InvalidRequest, SightlineClient
 from tests.engines import ROOT
 from tests.waiting import until
 
@@ -50,6 +50,25 @@ async def test_the_bottles_of_a_shelf_are_found_and_counted(client: SightlineCli
     assert found.unknown_count == 0
     assert not found.truncated
     assert not found.degradations
+
+
+async def test_heat_maps_are_those_of_the_vectors_that_were_searched(
+    client: SightlineClient,
+) -> None:
+    wines = load_wines()
+    asked = HeatMapOptions(product_ids=(wines[60].id,), max_heat_maps=2)
+    found = await client.detect_products(shelf(), heat_maps=asked, timeout=60)
+    assert not found.degradations
+    named = [wines[wine].id for wine in SHELF]
+    assert [each.product_id for each in found.detections] == named
+    drawn = [place for place, each in enumerate(found.detections) if each.heat_map is not None]
+    assert drawn == [2, 3]
+    for place in drawn:
+        each = found.detections[place]
+        assert each.heat_map is not None
+        assert each.heat_map.similarity == pytest.approx(each.similarity, abs=2e-3)
+        with Image.open(io.BytesIO(each.heat_map.png)) as picture:
+            assert (picture.format, picture.size) == ("PNG", (456, 456))
 
 
 async def test_the_products_of_a_photo_are_what_a_request_is_about(
@@ -93,7 +112,8 @@ async def test_the_commands_of_the_page_show_the_shelf(
     shown = [typed(command, tmp_path, suite) for command in commands]
     assert "6 found, 6 of them products of the catalog." in shown[0]
     assert "beside-a-photo" in commands[2]
-    assert (tmp_path / "shelf.html").read_text("utf-8").count("<rect ") == len(SHELF)
+    page = (tmp_path / "shelf.html").read_text("utf-8")
+    assert (page.count("<rect "), page.count("<figure>")) == (len(SHELF), len(SHELF))
     (curl,) = re.findall(r"^```sh\n(curl .*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     answer = json.loads(typed(curl.replace(ADDRESS, suite.http), tmp_path, suite))
     assert sum(each["count"] for each in answer["counts"]) == len(SHELF)

@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 import pytest
 from PIL import Image
@@ -19,6 +20,7 @@ from embedder.domain.recipes import PhotoRecipe
 from embedder.embedding.read_labels import DETECTOR
 from embedder.preprocessing import preprocess
 from servicekit.status import from_rpc_error
+from sightline.common.v1 import photo_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 from sightline_rules.photos import PhotoLimits
@@ -139,6 +141,7 @@ async def test_the_regions_of_two_photos_sum_to_the_similarity_of_their_vectors(
             asked = pb.ComparePhotosRequest(first=first, second=second)
             found = await stub.ComparePhotos(asked, timeout=SECONDS)
             await _that_can_not_be_compared(stub, asked)
+            await _that_is_a_region(stub, asked, vectors[1])
     cosine = float(vectors[0] @ vectors[1])
     assert found.space_version == embedded.results[0].vector.space_version
     assert found.similarity == pytest.approx(cosine, abs=1e-4)
@@ -213,6 +216,29 @@ async def test_labels_are_read_by_models_that_are_loaded_with_the_first_photo(
         assert top_left[1] < bottom_left[1]
         assert bottom_right == pytest.approx((top_right[0], bottom_left[1]), abs=0.02)
         assert lines[0].corners[0].y < lines[1].corners[0].y < lines[2].corners[0].y
+
+
+async def _that_is_a_region(
+    stub: Any, asked: pb.ComparePhotosRequest, second: npt.NDArray[np.float32]
+) -> None:
+    """Check that a region is compared as it is embedded, and only with its box."""
+    request = pb.ComparePhotosRequest(first_is_region=True)
+    request.MergeFrom(asked)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await stub.ComparePhotos(request, timeout=SECONDS)
+    assert from_rpc_error(refused.value).reason == "BOX_INVALID"
+    box = photo_pb2.Box(left=0.2, top=0.1, right=0.8, bottom=0.6)
+    request.first.box.CopyFrom(box)
+    found = await stub.ComparePhotos(request, timeout=SECONDS)
+    region = pb.EmbedRegionsRequest(image=asked.first.image, boxes=[box])
+    embedded = await stub.EmbedRegions(region, timeout=SECONDS)
+    cosine = float(np.frombuffer(embedded.vectors, "<f4") @ second)
+    assert found.similarity == pytest.approx(cosine, abs=1e-4)
+    grid = np.frombuffer(found.first.values, "<f4")
+    assert (found.first.views, found.second.views) == (2, 1)
+    assert grid.sum() + found.first.rest == pytest.approx(cosine, abs=1e-4)
+    with Image.open(io.BytesIO(found.png)) as picture:
+        assert picture.size == (456, 456)
 
 
 async def _that_can_not_be_compared(stub: Any, asked: pb.ComparePhotosRequest) -> None:

@@ -86,6 +86,7 @@ from sightline_client.values.controls import ControlKind as ControlKind
 from sightline_client.values.controls import ControlOutcome as ControlOutcome
 from sightline_client.values.controls import ControlResult as ControlResult
 from sightline_client.values.detections import Detections as Detections
+from sightline_client.values.detections import HeatMapOptions as HeatMapOptions
 from sightline_client.values.detections import ProductCount as ProductCount
 from sightline_client.values.evaluation import BrandExposure as BrandExposure
 from sightline_client.values.evaluation import EvaluatedSystem as EvaluatedSystem
@@ -204,6 +205,7 @@ from sightline_client.values.shelf_plans import StockOptions as StockOptions
 from sightline_client.values.shelf_plans import StockSuggestion as StockSuggestion
 from sightline_client.values.signals import AlternativeProduct as AlternativeProduct
 from sightline_client.values.signals import Box as Box
+from sightline_client.values.signals import DetectionHeatMap as DetectionHeatMap
 from sightline_client.values.signals import LabelLine as LabelLine
 from sightline_client.values.signals import PhotoPoint as PhotoPoint
 from sightline_client.values.signals import ProductDetection as ProductDetection

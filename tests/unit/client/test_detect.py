@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from sightline_client import Box, F, SightlineClient, Uri
+from sightline_client import Box, F, HeatMapOptions, SightlineClient, Uri
 from sightline_client.cli import app
 from tests.fakes.gateway import FakeGateway
 
@@ -71,3 +71,38 @@ def test_the_page_draws_a_box_with_a_label_for_each_detection(
     assert "<script>" not in text
     assert "&lt;script&gt; (88%)" in text
     assert "not in the catalog (25%)" in text
+
+
+async def test_heat_maps_are_typed(client: SightlineClient, gateway: FakeGateway) -> None:
+    found = await client.detect_products(
+        b"photo", heat_maps=HeatMapOptions(("wine-1",), max_heat_maps=5)
+    )
+    none, drawn, _ = (each.heat_map for each in found.detections)
+    assert none is None
+    assert drawn is not None
+    assert (drawn.png, drawn.similarity, drawn.unplaced) == (b"\x89PNG", 0.75, -0.125)
+    await client.detect_products(b"photo")
+    asked, plain = gateway.requests["DetectProducts"]
+    assert (list(asked.heat_maps.product_ids), asked.heat_maps.max_heat_maps) == (["wine-1"], 5)
+    assert not plain.HasField("heat_maps")
+
+
+def test_the_page_shows_heat_maps_below_the_photo(
+    gateway: FakeGateway, photo: str, tmp_path: Path
+) -> None:
+    page = tmp_path / "shelf.html"
+    call(gateway, "detect", photo, "--heat-maps-of", "wine-1", "--html", str(page))
+    (asked,) = gateway.requests["DetectProducts"]
+    assert list(asked.heat_maps.product_ids) == ["wine-1"]
+    text = page.read_text("utf-8")
+    assert text.count("data:image/png") == 1
+    assert "Similarity 0.750, of it -0.125 without a region." in text
+    call(gateway, "detect", photo, "--heat-maps", "--json")
+    assert gateway.requests["DetectProducts"][1].HasField("heat_maps")
+
+
+def test_heat_maps_that_nothing_would_show_are_not_drawn(gateway: FakeGateway, photo: str) -> None:
+    result = call(gateway, "detect", photo, "--heat-maps")
+    assert result.exit_code == 2
+    assert "--html" in result.output
+    assert "DetectProducts" not in gateway.requests

@@ -6,7 +6,7 @@ Made from api/detections.py by generate_sync.py: change that one and run it.
 from collections.abc import Iterable
 
 from sightline_client._generated.base import SyncConnected
-from sightline_client.values.detections import Detections
+from sightline_client.values.detections import Detections, HeatMapOptions
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Photo
 from sightline_client.values.shelf_plans import PlannedProduct, StockOptions
@@ -25,6 +25,7 @@ class SyncDetectionCalls(SyncConnected):
         max_detections: int = 0,
         plan: Iterable[PlannedProduct] = (),
         stock: StockOptions | None = None,
+        heat_maps: HeatMapOptions | None = None,
         timeout: float | None = None,
     ) -> Detections:
         """Find the products in a photo: where each stands, which it is, and how many there are.
@@ -38,6 +39,9 @@ class SyncDetectionCalls(SyncConnected):
             plan: The shelf as it should be, to compare the photo with; () = nothing is compared.
             stock: What quantities to reorder are calculated for; None = none are suggested. Needs
                 the role ``read``.
+            heat_maps: Detections whose heat maps are drawn; None = none. Each is priced as one of
+                ``heat_map``, and needs the role ``read``. FailedPrecondition
+                (HEAT_MAP_UNAVAILABLE) when the space has no positions.
             timeout: Timeout in seconds; None = the client's own.
         """
         return self._loop.run(
@@ -49,6 +53,7 @@ class SyncDetectionCalls(SyncConnected):
                 max_detections=max_detections,
                 plan=plan,
                 stock=stock,
+                heat_maps=heat_maps,
                 timeout=timeout,
             )
         )

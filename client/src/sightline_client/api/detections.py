@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sightline.gateway.v1 import detection_service_pb2 as pb
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, shelf_plans, to_wire
-from sightline_client.values.detections import Detections
+from sightline_client.values.detections import Detections, HeatMapOptions
 from sightline_client.values.filters import Filter
 from sightline_client.values.photos import Photo, Uri, load
 from sightline_client.values.shelf_plans import PlannedProduct, StockOptions
@@ -24,6 +24,7 @@ class DetectionCalls(Connected):
         max_detections: int = 0,
         plan: Iterable[PlannedProduct] = (),
         stock: StockOptions | None = None,
+        heat_maps: HeatMapOptions | None = None,
         timeout: float | None = None,
     ) -> Detections:
         """Find the products in a photo: where each stands, which it is, and how many there are.
@@ -37,6 +38,9 @@ class DetectionCalls(Connected):
             plan: The shelf as it should be, to compare the photo with; () = nothing is compared.
             stock: What quantities to reorder are calculated for; None = none are suggested. Needs
                 the role ``read``.
+            heat_maps: Detections whose heat maps are drawn; None = none. Each is priced as one of
+                ``heat_map``, and needs the role ``read``. FailedPrecondition
+                (HEAT_MAP_UNAVAILABLE) when the space has no positions.
             timeout: Timeout in seconds; None = the client's own.
         """
         photo = await load(image)
@@ -47,6 +51,10 @@ class DetectionCalls(Connected):
                 min_probability=min_probability,
                 max_detections=max_detections,
             )
+            if heat_maps is not None:
+                request.heat_maps.SetInParent()
+                request.heat_maps.product_ids.extend(heat_maps.product_ids)
+                request.heat_maps.max_heat_maps = heat_maps.max_heat_maps
             if market:
                 request.filter.market_id = market
             if isinstance(photo, Uri):

@@ -9,6 +9,16 @@ from sightline_client.values.signals import ProductDetection
 
 
 @dataclass(frozen=True, slots=True)
+class HeatMapOptions:
+    """Detections that get a heat map."""
+
+    product_ids: tuple[str, ...] = ()
+    """Their products, up to 20; () = all."""
+    max_heat_maps: int = 0
+    """Maximum number of heat maps, 1 to 20; 0 = 20. The first detections get them."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProductCount:
     """Number of detections of a product."""
 

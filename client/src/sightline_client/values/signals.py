@@ -1,7 +1,7 @@
 """Signals of a request: parts of photos, and negative signals."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -75,6 +75,20 @@ class AlternativeProduct:
 
 
 @dataclass(frozen=True, slots=True)
+class DetectionHeatMap:
+    """Parts of a detection that make it similar to a photo of its product."""
+
+    png: bytes = field(repr=False)
+    """The picture: the detection above, whole on white and its middle; the product's photo below.
+    Orange regions increase the similarity, blue ones decrease it."""
+    similarity: float
+    """Cosine of the detection and the photo, −1 to 1: the sum of ``unplaced`` and the contributions
+    of the detection's regions."""
+    unplaced: float
+    """Part of the similarity without a position in the detection, such as overall colour."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProductDetection:
     """A place of a photo that shows a product."""
 
@@ -93,3 +107,5 @@ class ProductDetection:
     """Photo of the nearest product that matched best."""
     objectness: float
     """Score, 0 to 1, by which the box shows one object."""
+    heat_map: DetectionHeatMap | None
+    """`None` if none was requested for it, or drawn."""

@@ -40,6 +40,7 @@ class DetectProductsRequest(google.protobuf.message.Message):
     PRIORITY_FIELD_NUMBER: builtins.int
     PLAN_FIELD_NUMBER: builtins.int
     STOCK_FIELD_NUMBER: builtins.int
+    HEAT_MAPS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -75,6 +76,13 @@ class DetectProductsRequest(google.protobuf.message.Message):
         `read`, because the answer has numbers of units sold; otherwise ROLE_MISSING.
         """
 
+    @property
+    def heat_maps(self) -> Global___DetectionHeatMapsRequest:
+        """Heat maps of detections: which parts of a box make it similar to its product's photo. If unset, none are drawn.
+        Requires the role `read`; otherwise ROLE_MISSING. HEAT_MAP_UNAVAILABLE if vectors of the catalog's space can't be
+        attributed to positions.
+        """
+
     def __init__(
         self,
         *,
@@ -88,15 +96,44 @@ class DetectProductsRequest(google.protobuf.message.Message):
         priority: sightline.common.v1.vector_pb2.Priority.ValueType = ...,
         plan: sightline.gateway.v1.shelf_pb2.ShelfPlan | None = ...,
         stock: sightline.gateway.v1.shelf_pb2.StockRequest | None = ...,
+        heat_maps: Global___DetectionHeatMapsRequest | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_min_probability", b"_min_probability", "filter", b"filter", "image", b"image", "image_uri", b"image_uri", "min_probability", b"min_probability", "photo", b"photo", "plan", b"plan", "stock", b"stock"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_min_probability", b"_min_probability", "catalog_id", b"catalog_id", "filter", b"filter", "image", b"image", "image_uri", b"image_uri", "max_detections", b"max_detections", "min_probability", b"min_probability", "photo", b"photo", "plan", b"plan", "priority", b"priority", "request_id", b"request_id", "stock", b"stock"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_min_probability", b"_min_probability", "filter", b"filter", "heat_maps", b"heat_maps", "image", b"image", "image_uri", b"image_uri", "min_probability", b"min_probability", "photo", b"photo", "plan", b"plan", "stock", b"stock"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_min_probability", b"_min_probability", "catalog_id", b"catalog_id", "filter", b"filter", "heat_maps", b"heat_maps", "image", b"image", "image_uri", b"image_uri", "max_detections", b"max_detections", "min_probability", b"min_probability", "photo", b"photo", "plan", b"plan", "priority", b"priority", "request_id", b"request_id", "stock", b"stock"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_min_probability", b"_min_probability"]) -> typing.Literal["min_probability"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["photo", b"photo"]) -> typing.Literal["image", "image_uri"] | None: ...
 
 Global___DetectProductsRequest: typing_extensions.TypeAlias = DetectProductsRequest
+
+@typing.final
+class DetectionHeatMapsRequest(google.protobuf.message.Message):
+    """Request for heat maps of detections. Each is priced as DrawHeatMap is, and reads the photo again, from its address if it
+    was sent as `image_uri`.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    MAX_HEAT_MAPS_FIELD_NUMBER: builtins.int
+    max_heat_maps: builtins.int
+    """Maximum number of heat maps, 1 to 20. Default: 20. The first detections of these products, in reading order, get
+    them. Other values are rejected.
+    """
+    @property
+    def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Products whose detections get heat maps, up to 20. If empty, those of all products do."""
+
+    def __init__(
+        self,
+        *,
+        product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        max_heat_maps: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["max_heat_maps", b"max_heat_maps", "product_ids", b"product_ids"]) -> None: ...
+
+Global___DetectionHeatMapsRequest: typing_extensions.TypeAlias = DetectionHeatMapsRequest
 
 @typing.final
 class DetectProductsResponse(google.protobuf.message.Message):
@@ -143,7 +180,7 @@ class DetectProductsResponse(google.protobuf.message.Message):
 
     @property
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
-        """Durations of the stages: "embed", "retrieve" and "hydrate"."""
+        """Durations of the stages: "embed", "retrieve", "hydrate" and "heat_maps"."""
 
     @property
     def plan_comparison(self) -> sightline.gateway.v1.shelf_pb2.PlanComparison:
@@ -188,6 +225,7 @@ class ProductDetection(google.protobuf.message.Message):
     ALTERNATIVES_FIELD_NUMBER: builtins.int
     MATCHED_IMAGE_ID_FIELD_NUMBER: builtins.int
     OBJECTNESS_FIELD_NUMBER: builtins.int
+    HEAT_MAP_FIELD_NUMBER: builtins.int
     product_id: builtins.str
     """Product of the catalog. Empty: none is probable enough, so the detection is an object that is not in the catalog, or
     that can't be told from other products.
@@ -210,6 +248,12 @@ class ProductDetection(google.protobuf.message.Message):
     def alternatives(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___AlternativeProduct]:
         """The next products, nearest first, at most 3. Without a `product_id` they begin with the nearest."""
 
+    @property
+    def heat_map(self) -> Global___DetectionHeatMap:
+        """With the request's `heat_maps`. Unset for a detection without a product or beyond the maximum number, if the product's
+        photo was deleted meanwhile, and if it could not be drawn, which `degradations` reports.
+        """
+
     def __init__(
         self,
         *,
@@ -220,11 +264,43 @@ class ProductDetection(google.protobuf.message.Message):
         alternatives: collections.abc.Iterable[Global___AlternativeProduct] | None = ...,
         matched_image_id: builtins.str = ...,
         objectness: builtins.float = ...,
+        heat_map: Global___DetectionHeatMap | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["box", b"box"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["alternatives", b"alternatives", "box", b"box", "matched_image_id", b"matched_image_id", "objectness", b"objectness", "probability", b"probability", "product_id", b"product_id", "similarity", b"similarity"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["box", b"box", "heat_map", b"heat_map"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["alternatives", b"alternatives", "box", b"box", "heat_map", b"heat_map", "matched_image_id", b"matched_image_id", "objectness", b"objectness", "probability", b"probability", "product_id", b"product_id", "similarity", b"similarity"]) -> None: ...
 
 Global___ProductDetection: typing_extensions.TypeAlias = ProductDetection
+
+@typing.final
+class DetectionHeatMap(google.protobuf.message.Message):
+    """Parts of a detection that make it similar to a photo of its product."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PNG_FIELD_NUMBER: builtins.int
+    SIMILARITY_FIELD_NUMBER: builtins.int
+    UNPLACED_FIELD_NUMBER: builtins.int
+    png: builtins.bytes
+    """The picture (PNG). The detection is above, whole on white and its middle; the product's photo `matched_image_id` is
+    below, as the model sees it. Orange regions increase the similarity, blue ones decrease it; the intensity shows how much. In
+    each photo the contributions of the regions sum to the similarity, less those without a position.
+    """
+    similarity: builtins.float
+    """Cosine of the detection and the product's photo, −1 to 1."""
+    unplaced: builtins.float
+    """Part of the similarity that has no position in the detection, such as overall colour. In the unit of the similarity;
+    may be negative.
+    """
+    def __init__(
+        self,
+        *,
+        png: builtins.bytes = ...,
+        similarity: builtins.float = ...,
+        unplaced: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["png", b"png", "similarity", b"similarity", "unplaced", b"unplaced"]) -> None: ...
+
+Global___DetectionHeatMap: typing_extensions.TypeAlias = DetectionHeatMap
 
 @typing.final
 class AlternativeProduct(google.protobuf.message.Message):

@@ -73,10 +73,18 @@ class EmbedderPort(Protocol):
         """
 
     async def compare(
-        self, catalog_id: str, photo: Signal, other: bytes, space_version: str
+        self,
+        catalog_id: str,
+        photo: Signal,
+        other: bytes,
+        space_version: str,
+        *,
+        region: bool = False,
+        priority: int = 0,
     ) -> peers.HeatMap:
         """Compare a shopper's photo with a catalog photo; an empty version is the default one.
 
+        `region`: the photo's box is an object in it, and is embedded as `embed_regions` does.
         Raises ServiceError also for invalid photos.
         """
 

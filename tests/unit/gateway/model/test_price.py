@@ -7,6 +7,7 @@ import pytest
 
 from gateway.model.filters import CallersFilter, FilterWork, of_words, work_of
 from gateway.model.price import (
+    BASE,
     FILTER_BYTE,
     MOST_SECONDS,
     REFERENCE_PRODUCTS,
@@ -176,6 +177,13 @@ def test_views_that_were_not_embedded_are_given_back() -> None:
     assert unused_detection_seconds(10, 99) == 0
     assert unused_detection_seconds(10, 0) == pytest.approx(price.models - nothing.models)
     assert unused_detection_seconds(10, 5) == pytest.approx(unused_detection_seconds(10, 0) * 0.75)
+
+
+def test_a_heat_map_of_a_detection_costs_as_much_as_a_question_about_a_photo() -> None:
+    without, drawn = detection_price(10), detection_price(10, 5)
+    assert drawn.parts["heat_maps"] == pytest.approx(5 * (photo_price().seconds - BASE))
+    assert drawn.models - without.models == pytest.approx(5 * photo_price().models)
+    assert drawn.queue_seconds == pytest.approx(without.queue_seconds)
 
 
 def test_models_are_a_part_of_the_price_of_texts_and_photos() -> None:

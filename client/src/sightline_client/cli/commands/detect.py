@@ -11,6 +11,7 @@ from sightline_client.cli.base.suite import LONG, Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import detected, shelf_page, tables
 from sightline_client.files import shelf_plans
+from sightline_client.values.detections import HeatMapOptions
 from sightline_client.values.shelf_plans import StockOptions
 
 
@@ -43,6 +44,22 @@ def detect(
         Path | None,
         typer.Option(
             "--html", dir_okay=False, metavar="FILE", help="Write a page with the photo and boxes."
+        ),
+    ] = None,
+    heat_maps: Annotated[
+        bool,
+        typer.Option(
+            "--heat-maps",
+            help="Also draw which parts of the first 20 detections speak for their products, on the"
+            " page of --html or with --json.",
+        ),
+    ] = False,
+    heat_maps_of: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--heat-maps-of",
+            metavar="PRODUCT",
+            help="The same for the detections of this product alone; may be repeated.",
         ),
     ] = None,
     plan: Annotated[
@@ -92,10 +109,15 @@ def detect(
 
       sightline detect shelf.jpg --filter 'category = "Wine > Red"' --html shelf.html
 
+      sightline detect shelf.jpg --heat-maps --html shelf.html
+
       sightline detect shelf.jpg --json | jq '.counts'
 
       sightline detect shelf.jpg --plan plan.csv --reorder --html shelf.html
     """
+    drawn = HeatMapOptions(tuple(heat_maps_of or ())) if heat_maps or heat_maps_of else None
+    if drawn is not None and html is None and not suite.json:
+        raise typer.BadParameter(_("heat maps need --html or --json"), param_hint="--heat-maps")
     (content,) = query.photos([photo])
     stock = StockOptions(lead_time, service_level) if reorder else None
     condition = options.condition(filter, currency)
@@ -108,6 +130,7 @@ def detect(
             max_detections=top,
             plan=() if plan is None else shelf_plans.read(plan),
             stock=stock,
+            heat_maps=drawn,
             timeout=suite.timeout,
         ),
         detected.table,
@@ -117,6 +140,8 @@ def detect(
             detected.write(html, photo.name, content, found)
         else:
             titles = detected.titles_of(found.products)
-            shelf_page.write(html, content, found.plan_comparison, found.stock_suggestions, titles)
+            compared, stocks = found.plan_comparison, found.stock_suggestions
+            shown = detected.heat_maps(found)
+            shelf_page.write(html, content, compared, stocks, titles, heat_maps=shown)
         if not suite.json:
             running.say(Text(_("Written: {html}", html=tables.plain(str(html)))))

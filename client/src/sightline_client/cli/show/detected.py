@@ -29,6 +29,16 @@ class ShownBox:
     known: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ShownHeatMap:
+    """A heat map as a page shows it."""
+
+    picture: str
+    """URI that contains it."""
+    label: str
+    figures: str
+
+
 def table(value: Detections) -> RenderableType:
     """Show the products with their numbers, then what could not be named."""
     titles = titles_of(value.products)
@@ -71,6 +81,7 @@ def write(path: Path, title: str, photo: bytes, value: Detections) -> None:
         lines=summary(value),
         photo=page.data_uri(photo, PAGE_HEIGHT),
         boxes=boxes(value),
+        heat_maps=heat_maps(value),
         counts=[
             (each.product_id, titles_of(value.products).get(each.product_id, ""), each.count)
             for each in value.counts
@@ -93,6 +104,24 @@ def boxes(value: Detections) -> list[ShownBox]:
             known=bool(each.product_id),
         )
         for each in value.detections
+    ]
+
+
+def heat_maps(value: Detections) -> list[ShownHeatMap]:
+    """Return the heat maps as a page shows them, with the number of their detection."""
+    titles = titles_of(value.products)
+    return [
+        ShownHeatMap(
+            page.data_uri(each.heat_map.png, PAGE_HEIGHT),
+            f"{number}. {_label(titles.get(each.product_id) or each.product_id, each.probability)}",
+            _(
+                "Similarity {similarity:.3f}, of it {unplaced:+.3f} without a region.",
+                similarity=each.heat_map.similarity,
+                unplaced=each.heat_map.unplaced,
+            ),
+        )
+        for number, each in enumerate(value.detections, 1)
+        if each.heat_map is not None
     ]
 
 

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from sightline_client.cli.language import _
 from sightline_client.cli.show import page, shelf_plan
+from sightline_client.cli.show.detected import ShownHeatMap
 from sightline_client.values.shelf_plans import (
     PlanComparison,
     PlanFinding,
@@ -76,6 +77,8 @@ def write(
     compared: PlanComparison,
     stock: Sequence[StockSuggestion],
     titles: Mapping[str, str],
+    *,
+    heat_maps: Sequence[ShownHeatMap] = (),
 ) -> None:
     """Write the page and its folder. ``titles``: of products, by id."""
     template = page.environment(photo_of=lambda _product_id: "").get_template("shelf.html.j2")
@@ -90,6 +93,7 @@ def write(
             (shelf_plan.titled(each.product_id, titles), each.planned, shelf_plan.numbers(each))
             for each in compared.counts
         ],
+        heat_maps=heat_maps,
         stock=[
             (
                 shelf_plan.titled(each.product_id, titles),

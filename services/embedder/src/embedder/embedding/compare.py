@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from embedder.domain.heat import Heat, Positions, Projected, heat, project
 from embedder.domain.items import Item, Priority
 from embedder.domain.manifest import NAME
 from embedder.domain.models import VISUAL, Description
-from embedder.domain.photos import Pixels
+from embedder.domain.photos import PhotoView, Pixels
 from embedder.domain.recipes import PhotoRecipe
 from embedder.domain.urgency import urgency
 from embedder.embedding.embed import ItemEmbedder
@@ -23,6 +24,8 @@ from servicekit import deadlines
 from servicekit.fair_permits import Party
 from servicekit.telemetry import Stages
 
+ViewedItem: TypeAlias = tuple[Item, PhotoView]
+"""A photo with the views that are compared."""
 SUFFIX = "_positions"
 """Suffix of the model that returns a backbone's maps."""
 
@@ -67,16 +70,21 @@ class PhotoComparer:
     """Descriptions of models by name, cached when they are loaded."""
 
     async def compare(
-        self, first: Item, second: Item, catalog: str, stages: Stages
+        self, first: Item, second: Item, catalog: str, stages: Stages, *, region: bool = False
     ) -> PhotoComparison:
         """Compare two photos in one version of the space, that of the first.
 
+        `region`: the box of the first is an object in it, and is seen as RegionEmbedder sees it.
         Raises what embedding raises, and HeatMapUnavailable if the model's vectors are not averages
         over positions.
         """
         route = await self.embedder.spaces.route(VISUAL, first.version, catalog)
         backbone, space = await self._made_of(route.described)
-        items, name = (first, second), backbone + SUFFIX
+        looks = (
+            _region(first) if region else look_of(first, route.described),
+            look_of(second, route.described),
+        )
+        items, name = tuple(zip((first, second), looks, strict=True)), backbone + SUFFIX
         work = _Comparison(Party.of(catalog), stages)
         with self.models.kept(name):
             try:
@@ -86,18 +94,18 @@ class PhotoComparer:
                 seen = await self._once_loaded(items, route, name, work)
         views = [
             project(positions, space, item.camera)
-            for item, (_, positions) in zip(items, seen, strict=True)
+            for (item, _), (_, positions) in zip(items, seen, strict=True)
         ]
         sides = [
             ComparedSide(pixels, heat(mine, other.vector, space, item.camera))
-            for item, (pixels, _), mine, other in zip(
+            for (item, _), (pixels, _), mine, other in zip(
                 items, seen, views, reversed(views), strict=True
             )
         ]
         return PhotoComparison(_version(route), _cosine(*views), *sides)
 
     async def _once_loaded(
-        self, items: Sequence[Item], route: VersionRoute, name: str, work: _Comparison
+        self, items: Sequence[ViewedItem], route: VersionRoute, name: str, work: _Comparison
     ) -> list[tuple[Pixels, Positions]]:
         try:
             async with self.models.loaded(name):
@@ -108,7 +116,7 @@ class PhotoComparer:
             ) from error
 
     async def _both(
-        self, items: Sequence[Item], route: VersionRoute, name: str, work: _Comparison
+        self, items: Sequence[ViewedItem], route: VersionRoute, name: str, work: _Comparison
     ) -> list[tuple[Pixels, Positions]]:
         return await asyncio.gather(*(self._seen(item, route, name, work) for item in items))
 
@@ -125,19 +133,20 @@ class PhotoComparer:
         return described.model, None
 
     async def _seen(
-        self, item: Item, route: VersionRoute, name: str, work: _Comparison
+        self, viewed: ViewedItem, route: VersionRoute, name: str, work: _Comparison
     ) -> tuple[Pixels, Positions]:
+        item, look = viewed
         photos, recipe = self.embedder.photos, route.described.recipe
         if not isinstance(recipe, PhotoRecipe):
             raise errors.ModelNotReady(f"{route.described.model} does not accept photos")
         if item.uri is not None:
             async with self.embedder.fetch.fetched(item.uri) as photo:
                 fetched = replace(item, photo=photo, uri=None)
-                return await self._seen(fetched, route, name, work)
+                return await self._seen((fetched, look), route, name, work)
         if item.photo is None:
             raise errors.ItemEmpty
         photos.check(item)
-        look, priority = look_of(item, route.described), urgency.get() or Priority.INTERACTIVE
+        priority = urgency.get() or Priority.INTERACTIVE
         queue = photos.queues.of(name)
         party, stages = work.party, work.stages
         with queue.place(priority, party, deadlines.remaining()):
@@ -164,6 +173,12 @@ class PhotoComparer:
                 "the shape of the model's answer differs from its configuration"
             )
         return Positions(found.vectors, described.blocks, maps)
+
+
+def _region(item: Item) -> PhotoView:
+    if item.box is None:
+        raise errors.BoxInvalid("a region needs a box")
+    return PhotoView(camera=item.camera, parts=(item.box,))
 
 
 def _cosine(first: Projected, second: Projected) -> float:

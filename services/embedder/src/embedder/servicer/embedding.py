@@ -106,7 +106,9 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         first, second = (_item(each, 0) for each in (request.first, request.second))
         with asking(messages.priority(request.priority)):
-            found = await self._comparison.compare(first, second, catalog, stages)
+            found = await self._comparison.compare(
+                first, second, catalog, stages, region=request.first_is_region
+            )
         return pb.ComparePhotosResponse(
             similarity=found.similarity,
             space_version=found.version,

@@ -135,12 +135,21 @@ class EmbedderClient(EmbedderPort):
         return ReadLabel(response.lines, messages.work(response.stage_timings))
 
     async def compare(
-        self, catalog_id: str, photo: Signal, other: bytes, space_version: str
+        self,
+        catalog_id: str,
+        photo: Signal,
+        other: bytes,
+        space_version: str,
+        *,
+        region: bool = False,
+        priority: int = 0,
     ) -> HeatMap:
         request = pb.ComparePhotosRequest(
             catalog_id=catalog_id,
             first=_item(photo, version=space_version),
             second=pb.EmbedItem(image=other, photo_kind=photo_pb2.PHOTO_KIND_CATALOGUE),
+            priority=cast(vector_pb2.Priority.ValueType, priority),
+            first_is_region=region,
         )
         response = await self._call(self._stub.ComparePhotos, request, decodes=True)
         return HeatMap(

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.detect.heat_maps import LACKING, SHARE, STAGE, HeatMapDrawer
 from gateway.detect.matching import arranged, matched
 from gateway.detect.validate import check
 from gateway.model.branch import SPACES, Branch
 from gateway.model.carried import ProductRow, Vector
-from gateway.model.causes import Degradation, Peer
+from gateway.model.causes import Degradation, DegradationCause, Peer
 from gateway.model.detections import (
     MOST_ALTERNATIVES,
     Detection,
@@ -16,6 +17,7 @@ from gateway.model.detections import (
     DetectionQuery,
     counted,
 )
+from gateway.model.errors import StageLate
 from gateway.model.peer_failures import cause_of
 from gateway.model.peers import EmbeddedRegions, NearestProducts
 from gateway.model.price import detection_price, unused_detection_seconds
@@ -40,12 +42,14 @@ async def detect_products(query: DetectionQuery, deps: RequestDependencies) -> D
     """Find the products in a photo.
 
     Raises errors of the caller, and of the embedder and the retriever if they do not answer. A
-    search that fails beside others leaves its region without a product, and is reported.
+    search that fails beside others leaves its region without a product, and is reported; so does a
+    heat map that fails, but HEAT_MAP_UNAVAILABLE is raised.
     """
     check(query, deps.catalogs)
     try:
         with deps.in_time(deps.detect_seconds):
-            async with deps.prices.charged(detection_price(query.most), query.catalog_id):
+            price = detection_price(query.most, query.most_heat_maps)
+            async with deps.prices.charged(price, query.catalog_id):
                 return await _Detecting(query, deps, RequestTrace()).answer()
     except ServiceError as error:
         raise photo_error(query.photo, error) or error from error
@@ -78,6 +82,10 @@ class _Detecting:
         except ServiceError as error:
             cause = cause_of(Peer.RETRIEVER, error)
             degradations.append(Degradation("hydrate", cause, "products are given by id alone"))
+        if self.query.heat_maps is not None and counts:
+            version = regions.vectors[0].space_version
+            detections, lost = await self._with_heat_maps(detections, version)
+            degradations += lost
         searched = [near for near in found if isinstance(near, NearestProducts)]
         return DetectionAnswer(
             detections,
@@ -181,6 +189,20 @@ class _Detecting:
             exclude=(),
             min_index_token="",
         )
+
+    async def _with_heat_maps(
+        self, detections: Sequence[Detection], version: str
+    ) -> tuple[list[Detection], list[Degradation]]:
+        """Return the detections with the heat maps that were drawn in time, and what they lack."""
+        peers = self.deps.peers
+        drawer = HeatMapDrawer(self.query, version, peers.embedder, peers.retriever)
+        elapsed = self.trace.elapsed
+        try:
+            async with self.trace.stage(STAGE, elapsed + SHARE * (self._until - elapsed)):
+                await drawer.draw(detections)
+        except StageLate:
+            drawer.lost.append(Degradation(STAGE, DegradationCause.STAGE_DEADLINE, LACKING))
+        return drawer.added(detections), drawer.lost
 
     async def _rows(self, ids: Sequence[str]) -> Sequence[ProductRow]:
         if not ids:

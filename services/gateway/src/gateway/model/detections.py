@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gateway.model.carried import Box, ProductRow
 from gateway.model.causes import Degradation
 from gateway.model.filters import CallersFilter
+from gateway.model.peers import HeatMap
 from gateway.model.query import AnswerScope, Signal
 from gateway.model.versions import SpaceVersion, StageTiming
 
@@ -15,6 +16,23 @@ DEFAULT_DETECTIONS = 100
 MIN_PROBABILITY = 0.5
 """Default probability that a detection needs for a product."""
 MOST_ALTERNATIVES = 3
+MOST_HEAT_MAPS = 20
+"""Maximum and default number of heat maps, and of products that are named for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMapChoice:
+    """Detections that get a heat map."""
+
+    product_ids: tuple[str, ...] = ()
+    """Their products; empty: all."""
+    max_heat_maps: int = 0
+    """Maximum number of heat maps, as given; 0: MOST_HEAT_MAPS."""
+
+    @property
+    def most(self) -> int:
+        """Maximum number of heat maps."""
+        return self.max_heat_maps or MOST_HEAT_MAPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +46,13 @@ class DetectionQuery:
     max_detections: int = 0
     """Maximum number of detections, as given; 0: DEFAULT_DETECTIONS."""
     priority: int = 0
+    heat_maps: HeatMapChoice | None = None
+    """Heat maps to draw; None: none."""
+
+    @property
+    def most_heat_maps(self) -> int:
+        """Maximum number of heat maps."""
+        return 0 if self.heat_maps is None else min(self.heat_maps.most, self.most)
 
     @property
     def most(self) -> int:
@@ -67,6 +92,8 @@ class Detection:
     """The next products; without a `product_id` they begin with the nearest."""
     matched_image_id: str = ""
     """Photo of the nearest product that matched best."""
+    heat_map: HeatMap | None = None
+    """`None` if it was not requested, or not drawn."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,14 +249,18 @@ def reference_price() -> RequestPrice:
     return RequestPrice({"": BASE, "fit": FITTED}, FITTED, exempt=FITTED)
 
 
-def detection_price(detections: int) -> RequestPrice:
+def detection_price(detections: int, heat_maps: int = 0) -> RequestPrice:
     """Return the price of finding up to this many products in a photo: the photo is seen twice, and
-    each detection embedded and searched."""
-    photo = BASE + ONE_PHOTO + FINDING_OBJECTS
+    each detection embedded and searched. A heat map costs as much as a question about a photo."""
+    photo, drawn = BASE + ONE_PHOTO + FINDING_OBJECTS, heat_maps * ONE_PHOTO
     embedding = detections * VIEWS_A_DETECTION * DETECTION_VIEW
-    parts = {"": photo, "max_detections": embedding + detections * DETECTION}
-    models = MODEL[SignalKind.IMAGE] + FINDING_OBJECTS + embedding
-    return RequestPrice(parts, models, exempt=photo + embedding)
+    parts = {
+        "": photo,
+        "max_detections": embedding + detections * DETECTION,
+        "heat_maps": drawn,
+    }
+    models = (1 + heat_maps) * MODEL[SignalKind.IMAGE] + FINDING_OBJECTS + embedding
+    return RequestPrice(parts, models, exempt=photo + drawn + embedding)
 
 
 def unused_detection_seconds(detections: int, views: int) -> float:

@@ -9,18 +9,24 @@ from gateway.model.detections import (
     Detection,
     DetectionAnswer,
     DetectionQuery,
+    HeatMapChoice,
 )
 from gateway.model.filters import carried
+from gateway.model.peers import HeatMap
 from gateway.model.query import ALONE, Signal, SignalKind
 from gateway.servicer.requests import admit
 from gateway.servicer.shelf_plans import add_report, question_of
 from gateway.state.run import RequestDependencies
 from servicekit import tracing
+from servicekit.access import Role, caller
 from servicekit.requests import take_request_id
 from servicekit.server import Context
 from sightline.common.v1 import photo_pb2, product_pb2
 from sightline.gateway.v1 import detection_service_pb2 as pb
 from sightline.gateway.v1 import detection_service_pb2_grpc
+
+_DRAWERS = frozenset({Role.READ})
+"""Roles that may have heat maps drawn, as in DrawHeatMap: they show photos of products."""
 
 
 class DetectionServicer(detection_service_pb2_grpc.DetectionServiceServicer):
@@ -56,7 +62,17 @@ def _query(request: pb.DetectProductsRequest, catalog_id: str) -> DetectionQuery
         min_probability=request.min_probability if given else MIN_PROBABILITY,
         max_detections=request.max_detections,
         priority=request.priority,
+        heat_maps=_heat_maps(request),
     )
+
+
+def _heat_maps(request: pb.DetectProductsRequest) -> HeatMapChoice | None:
+    """Return the detections that get a heat map. Raises RoleMissing."""
+    if not request.HasField("heat_maps"):
+        return None
+    caller.get().check(_DRAWERS)
+    asked = request.heat_maps
+    return HeatMapChoice(tuple(asked.product_ids), asked.max_heat_maps)
 
 
 def answer(value: DetectionAnswer, request_id: str) -> pb.DetectProductsResponse:
@@ -90,4 +106,9 @@ def detection(value: Detection) -> pb.ProductDetection:
         ],
         matched_image_id=value.matched_image_id,
         objectness=value.objectness,
+        heat_map=None if value.heat_map is None else _heat_map(value.heat_map),
     )
+
+
+def _heat_map(value: HeatMap) -> pb.DetectionHeatMap:
+    return pb.DetectionHeatMap(png=value.png, similarity=value.similarity, unplaced=value.unplaced)
