@@ -328,12 +328,17 @@ class ComparePhotosRequest(google.protobuf.message.Message):
     FIRST_FIELD_NUMBER: builtins.int
     SECOND_FIELD_NUMBER: builtins.int
     PRIORITY_FIELD_NUMBER: builtins.int
+    FIRST_IS_REGION_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
     """Id of the request in logs. If empty, the service generates one."""
     priority: sightline.common.v1.vector_pb2.Priority.ValueType
     """Priority. Default: interactive."""
+    first_is_region: builtins.bool
+    """If true, `box` of the first photo is an object in it, and is embedded as EmbedRegions embeds it: whole on white, and
+    its middle. BOX_INVALID without a box.
+    """
     @property
     def first(self) -> Global___EmbedItem:
         """A photo or an address. Required. Its `space_version` applies to both."""
@@ -350,9 +355,10 @@ class ComparePhotosRequest(google.protobuf.message.Message):
         first: Global___EmbedItem | None = ...,
         second: Global___EmbedItem | None = ...,
         priority: sightline.common.v1.vector_pb2.Priority.ValueType = ...,
+        first_is_region: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["first", b"first", "second", b"second"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "first", b"first", "priority", b"priority", "request_id", b"request_id", "second", b"second"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "first", b"first", "first_is_region", b"first_is_region", "priority", b"priority", "request_id", b"request_id", "second", b"second"]) -> None: ...
 
 Global___ComparePhotosRequest: typing_extensions.TypeAlias = ComparePhotosRequest
 
@@ -419,7 +425,9 @@ class SimilarityGrid(google.protobuf.message.Message):
     VALUES_FIELD_NUMBER: builtins.int
     REST_FIELD_NUMBER: builtins.int
     views: builtins.int
-    """Number of views of the photo: a wide crop, a narrow crop, and the mirror image of each."""
+    """Number of views of the photo: a wide crop, a narrow crop, and the mirror image of each. Of a region: the region on
+    white, and its middle.
+    """
     height: builtins.int
     """Number of rows of each view's grid."""
     width: builtins.int
