@@ -29,6 +29,7 @@ PAGES = {
     "faces": EMBEDDER,
     "http": PERFORMANCE,
     "inspect": ROOT / "docs" / "research" / "inspect.md",
+    "misfits": ROOT / "docs" / "research" / "inspect.md",
     "labels": ROOT / "docs" / "research" / "labels.md",
     "watch": ROOT / "docs" / "research" / "watch.md",
     "gpu": EMBEDDER,
