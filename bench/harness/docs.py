@@ -27,6 +27,7 @@ PAGES = {
     "experiments": EXPERIMENTS,
     "exposure": FAIRNESS,
     "faces": EMBEDDER,
+    "http": PERFORMANCE,
     "inspect": ROOT / "docs" / "research" / "inspect.md",
     "misfits": ROOT / "docs" / "research" / "inspect.md",
     "labels": ROOT / "docs" / "research" / "labels.md",

@@ -76,7 +76,7 @@ def _jpeg(data: bytes) -> bytes:
 def _is_jpeg_metadata(marker: bytes, content: bytes) -> bool:
     if marker == _APP2:
         return not content.startswith(_ICC)  # the others are second pictures
-    application = 0xE0 <= marker[1] <= 0xEF and marker not in (_JFIF, _ADOBE)
+    application = b"\xe0" <= marker[1:] <= b"\xef" and marker not in (_JFIF, _ADOBE)
     return application or marker == _COM
 
 

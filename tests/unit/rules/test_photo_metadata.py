@@ -132,6 +132,13 @@ def test_a_damaged_file_is_returned_for_a_decoder_to_reject(name: str) -> None:
         without_metadata(bytes(broken))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_that_is_cut_off_anywhere_is_returned(name: str) -> None:
+    data = saved(name)
+    for end in range(16, min(len(data), 1_500)):
+        assert without_metadata(data[:end])
+
+
 @given(st.sampled_from(NAMES), st.binary(max_size=400))
 @settings(max_examples=200, deadline=None)
 def test_any_bytes_behind_a_start_are_taken(name: str, tail: bytes) -> None:

@@ -10,14 +10,14 @@ from typing import Any
 
 import orjson
 import pytest
-from google.protobuf import json_format, message_factory, struct_pb2, wrappers_pb2
+from google.protobuf import any_pb2, json_format, message_factory, struct_pb2, wrappers_pb2
 from google.rpc import status_pb2
 
 from gateway.http.mapping import decode, encode
 from servicekit.errors import ServiceError
 from sightline.common.v1 import access_pb2, product_pb2
 from sightline.gateway.v1 import catalog_service_pb2
-from sightline.gateway.v1.recommendation_service_pb2 import RecommendRequest
+from sightline.gateway.v1.recommendation_service_pb2 import RecommendRequest, SearchResponse
 from tests.fakes import random_messages
 
 ROOT = Path(__file__).parents[4]
@@ -181,6 +181,31 @@ def test_values_are_not_repeated_in_errors() -> None:
     with pytest.raises(ServiceError) as caught:
         decode.fill(product_pb2.Product(), b'{"images": "a private text"}')
     assert "private" not in str(caught.value.message)
+
+
+def test_a_changed_product_is_written_anew() -> None:
+    product = product_pb2.Product(product_id="a", title="Old")
+    found = SearchResponse(results=[{"product": product}, {"product": product}])
+    old = {"productId": "a", "title": "Old"}
+    assert orjson.loads(encode.to_bytes(found))["results"] == [{"product": old}] * 2
+    found.results[1].product.title = "New"
+    new = {"productId": "a", "title": "New"}
+    results = orjson.loads(encode.to_bytes(found))["results"]
+    assert [each["product"] for each in results] == [old, new]
+
+
+@pytest.mark.parametrize("size", [1, encode.MOST_KEPT])
+def test_a_product_of_any_size_is_written(size: int) -> None:
+    product = product_pb2.Product(description="x" * size)
+    for _ in range(2):
+        assert orjson.loads(encode.to_bytes(product)) == {"description": "x" * size}
+
+
+def test_a_product_inside_an_any_has_its_type() -> None:
+    held = any_pb2.Any()
+    held.Pack(product_pb2.Product(product_id="a"))
+    written = orjson.loads(encode.to_bytes(held))
+    assert written == {"@type": "type.googleapis.com/sightline.common.v1.Product", "productId": "a"}
 
 
 def test_tables_are_made_once_per_type() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from binascii import b2a_base64
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,14 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from gateway.http.mapping import kinds
+from sightline.common.v1.product_pb2 import Product
 
 Write = Callable[[Any], Any]
+
+KEPT = 2_048
+"""Maximum number of products whose JSON is kept."""
+MOST_KEPT = 4_096
+"""Maximum bytes of a product, as a message, whose JSON is kept."""
 
 _POOL: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]
 
@@ -44,6 +50,12 @@ def writer(descriptor: Any) -> Write:
     name = descriptor.full_name
     if name in _SPECIAL:
         return _SPECIAL[name]
+    return _product if name == Product.DESCRIPTOR.full_name else _by_fields(descriptor)
+
+
+@cache
+def _by_fields(descriptor: Any) -> Write:
+    name = descriptor.full_name
     if name in kinds.WRAPPERS:
         value = _single(descriptor.fields_by_name["value"])
         return lambda message: value(message.value)
@@ -59,6 +71,22 @@ def writer(descriptor: Any) -> Write:
         return written
 
     return write
+
+
+def _product(message: Any) -> orjson.Fragment:
+    """Return the JSON of a product. Popular products are in many answers, and most fields of an
+    answer are theirs."""
+    data = message.SerializeToString()
+    return _kept(data) if len(data) <= MOST_KEPT else _text_of(message)
+
+
+@lru_cache(KEPT)
+def _kept(data: bytes) -> orjson.Fragment:
+    return _text_of(Product.FromString(data))
+
+
+def _text_of(message: Any) -> orjson.Fragment:
+    return orjson.Fragment(dump(_by_fields(Product.DESCRIPTOR)(message)))
 
 
 def _field(field: Any) -> Write:
@@ -169,7 +197,7 @@ def _any(message: Any) -> dict[str, Any]:
         inner.ParseFromString(message.value)
     except (KeyError, DecodeError):
         return {**named, "value": _base64(message.value)}
-    value = writer(descriptor)(inner)
+    value = (_SPECIAL.get(descriptor.full_name) or _by_fields(descriptor))(inner)
     return {**named, "value": value} if descriptor.full_name in kinds.VALUED else named | value
 
 
