@@ -893,6 +893,7 @@ class RecommendValuesResponse(google.protobuf.message.Message):
     EXPERIMENT_ARMS_FIELD_NUMBER: builtins.int
     MATCH_FIELD_NUMBER: builtins.int
     REQUEST_COST_MS_FIELD_NUMBER: builtins.int
+    SCORE_NOTES_FIELD_NUMBER: builtins.int
     more_count: builtins.int
     """Number of further values that the ranked products have."""
     hidden_count: builtins.int
@@ -945,6 +946,10 @@ class RecommendValuesResponse(google.protobuf.message.Message):
     def match(self) -> Global___Match:
         """The best match. Unset if no signal was searched."""
 
+    @property
+    def score_notes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScoreNote]:
+        """What the scores of the ranked products lack: numbers of products, or events for the scene's objective."""
+
     def __init__(
         self,
         *,
@@ -964,9 +969,10 @@ class RecommendValuesResponse(google.protobuf.message.Message):
         experiment_arms: collections.abc.Iterable[builtins.str] | None = ...,
         match: Global___Match | None = ...,
         request_cost_ms: builtins.float = ...,
+        score_notes: collections.abc.Iterable[sightline.common.v1.answer_pb2.ScoreNote] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "match", b"match", "missing_product_ids", b"missing_product_ids", "more_count", b"more_count", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "stage_timings", b"stage_timings", "subjects", b"subjects", "values", b"values", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "match", b"match", "missing_product_ids", b"missing_product_ids", "more_count", b"more_count", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "score_notes", b"score_notes", "stage_timings", b"stage_timings", "subjects", b"subjects", "values", b"values", "versions", b"versions"]) -> None: ...
 
 Global___RecommendValuesResponse: typing_extensions.TypeAlias = RecommendValuesResponse
 
@@ -1916,6 +1922,7 @@ class ListResponse(google.protobuf.message.Message):
     ATTRIBUTION_TOKEN_FIELD_NUMBER: builtins.int
     CONTROL_OUTCOMES_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    SCORE_NOTES_FIELD_NUMBER: builtins.int
     product_count: builtins.int
     """Number of products that pass. Variants of one parent count once: the first in order stands for the others, its
     `collapsed_product_ids`.
@@ -1958,6 +1965,10 @@ class ListResponse(google.protobuf.message.Message):
     def control_outcomes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.gateway.v1.control_pb2.ControlOutcome]:
         """Effects of the controls of the request and of its scene, on the first page. Boosts are not listed."""
 
+    @property
+    def score_notes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScoreNote]:
+        """What the scores of this page lack: numbers of its products, or events for the scene's objective. Empty without a shopper."""
+
     def __init__(
         self,
         *,
@@ -1975,9 +1986,10 @@ class ListResponse(google.protobuf.message.Message):
         attribution_token: builtins.str = ...,
         control_outcomes: collections.abc.Iterable[sightline.gateway.v1.control_pb2.ControlOutcome] | None = ...,
         request_id: builtins.str = ...,
+        score_notes: collections.abc.Iterable[sightline.common.v1.answer_pb2.ScoreNote] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "etag", b"etag", "facets", b"facets", "hidden_count", b"hidden_count", "next_page_token", b"next_page_token", "not_modified", b"not_modified", "product_count", b"product_count", "quality", b"quality", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "etag", b"etag", "facets", b"facets", "hidden_count", b"hidden_count", "next_page_token", b"next_page_token", "not_modified", b"not_modified", "product_count", b"product_count", "quality", b"quality", "request_id", b"request_id", "results", b"results", "score_notes", b"score_notes", "stage_timings", b"stage_timings", "versions", b"versions"]) -> None: ...
 
 Global___ListResponse: typing_extensions.TypeAlias = ListResponse
 
