@@ -28,6 +28,7 @@ PAGES = {
     "exposure": FAIRNESS,
     "faces": EMBEDDER,
     "inspect": ROOT / "docs" / "research" / "inspect.md",
+    "misfits": ROOT / "docs" / "research" / "inspect.md",
     "labels": ROOT / "docs" / "research" / "labels.md",
     "watch": ROOT / "docs" / "research" / "watch.md",
     "gpu": EMBEDDER,

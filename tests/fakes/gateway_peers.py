@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gateway.clients.matches import MatchMessages
+from gateway.detect.detect import find_products
 from gateway.model.answer import AnswerRecord
 from gateway.model.errors import SceneNotFound
 from gateway.model.peers import EmbeddedRegions, EmbeddedSignals, HeatMap, ReadLabel
@@ -231,6 +232,7 @@ class Shop:
             service_version="1",
             default_seconds=self.seconds,
             snapshot_of=lambda _: self.snapshot,
+            find_products=find_products,
         )
 
     def scene(self, change: Callable[[Scene], Scene]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -77,6 +78,15 @@ def suite(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Ite
     yield from shared(tmp_path_factory.mktemp("suite"), collector, ALL)
 
 
+def scene_of(page: str) -> tuple[str, str]:
+    """Return the name and the content of the scene's file that a page shows."""
+    found = re.search(
+        r"```toml\n# (\S+\.toml)\n(.*?)```", (ROOT / "docs" / page).read_text("utf-8"), re.DOTALL
+    )
+    assert found is not None
+    return found[1], found[2]
+
+
 def shared(data: Path, collector: Collector, target: str) -> Iterator[Suite]:
     """Run a suite for the tests of a session."""
     traces = {"TRITON_TRACES_URL": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}  # of Triton's
@@ -86,6 +96,8 @@ def shared(data: Path, collector: Collector, target: str) -> Iterator[Suite]:
     scenes = data.with_name(f"{data.name}-scenes") / "learned"
     scenes.mkdir(parents=True)
     (scenes / "kinds.toml").write_text("category_weight = 0.1\n")
+    name, content = scene_of("integrate/detect.md")
+    (scenes.parent / name).write_text(content)
     given = {
         **traces,
         "RETRIEVER_BLUR_FACES": "people",

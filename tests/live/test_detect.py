@@ -16,6 +16,7 @@ from examples.wines.catalogue import load_wines
 from local_suite.suite import Suite
 from sightline_client import InvalidRequest, SightlineClient
 from tests.engines import ROOT
+from tests.waiting import until
 
 PAGE = (ROOT / "docs" / "integrate" / "detect.md").read_text("utf-8")
 SHELF = (5, 5, 60, 60, 60, 71)
@@ -51,6 +52,26 @@ async def test_the_bottles_of_a_shelf_are_found_and_counted(client: SightlineCli
     assert not found.degradations
 
 
+async def test_the_products_of_a_photo_are_what_a_request_is_about(
+    client: SightlineClient,
+) -> None:
+    on_shelf = {load_wines()[wine].id for wine in SHELF}
+
+    async def whole() -> bool:  # the model may be loaded first
+        answer = await client.recommend(image=shelf(), scene="beside-a-photo", timeout=60)
+        return not answer.degradations
+
+    await until(whole)
+    answer = await client.recommend(image=shelf(), scene="beside-a-photo", timeout=60)
+    assert {each.product_id for each in answer.detections} == on_shelf
+    assert "detect: 3 anchors" in answer.versions.plan
+    found = [each.product.product_id for each in answer.results]
+    assert found
+    assert not on_shelf & set(found)
+    alone = await client.recommend(image=shelf(), scene="photo", timeout=60)
+    assert not alone.detections
+
+
 async def test_an_empty_wall_has_no_products_and_a_text_is_no_photo(
     client: SightlineClient,
 ) -> None:
@@ -71,6 +92,7 @@ async def test_the_commands_of_the_page_show_the_shelf(
     commands = re.findall(r"^```console\n\$ (.*?)\n```$", PAGE, re.MULTILINE)
     shown = [typed(command, tmp_path, suite) for command in commands]
     assert "6 found, 6 of them products of the catalog." in shown[0]
+    assert "beside-a-photo" in commands[2]
     assert (tmp_path / "shelf.html").read_text("utf-8").count("<rect ") == len(SHELF)
     (curl,) = re.findall(r"^```sh\n(curl .*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     answer = json.loads(typed(curl.replace(ADDRESS, suite.http), tmp_path, suite))

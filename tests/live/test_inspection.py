@@ -15,6 +15,8 @@ from sightline_client import (
     FailedPrecondition,
     NotFound,
     PieceVerdict,
+    Product,
+    ProductImage,
     SightlineClient,
     SyncSightlineClient,
     VerdictDoubt,
@@ -35,6 +37,7 @@ FIT, LIST, PROMOTE, PHOTO = TYPED
 (CURL,) = (block for block in BLOCKS if block.startswith("curl"))
 (PYTHON,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 GOOD = 24
+STORED = 20
 
 
 def run(
@@ -127,3 +130,21 @@ async def test_photos_of_two_things_make_no_reference(gateway: str) -> None:
         assert await client.delete_reference("mixed") == 1
         with pytest.raises(NotFound):
             await client.fit_reference("mixed")
+
+
+async def test_the_photos_of_a_product_in_the_catalog_make_a_reference(
+    gateway: str, folder: Path
+) -> None:
+    catalog, name = "inspected", ["--reference", "stored"]
+    async with SightlineClient(gateway, timeout=60) as anywhere:
+        await anywhere.create_catalog(catalog)
+    async with SightlineClient(gateway, catalog=catalog, timeout=60) as client:
+        photos = tuple(ProductImage(piece(seed)) for seed in range(STORED))
+        await client.upsert_products([Product("p1", "A piece", images=photos)])
+    of = ["--catalog", catalog, "--timeout", str(SECONDS)]
+    fit = ["inspect", "fit", "stored", "--product", "p1"]
+    made = run(gateway, folder, [*fit, "--catalog-photos", "--promote", *of])
+    assert str(STORED) in made.stdout
+    found = run(gateway, folder, ["inspect", "photo", "fine.jpg", *name, *of, "--json"])
+    assert json.loads(found.stdout)["verdict"] == "VERDICT_LIKE"
+    run(gateway, folder, [*fit, *of], 2)  # no photos

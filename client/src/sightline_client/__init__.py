@@ -68,6 +68,7 @@ from sightline_client.values.catalog import Offer as Offer
 from sightline_client.values.catalog import OfferBatch as OfferBatch
 from sightline_client.values.catalog import OfferFailure as OfferFailure
 from sightline_client.values.catalog import OfferReport as OfferReport
+from sightline_client.values.catalog import PhotoMisfit as PhotoMisfit
 from sightline_client.values.catalog import ProductImage as ProductImage
 from sightline_client.values.catalog import ProductOrder as ProductOrder
 from sightline_client.values.catalog import RowFailure as RowFailure
@@ -84,10 +85,8 @@ from sightline_client.values.controls import Control as Control
 from sightline_client.values.controls import ControlKind as ControlKind
 from sightline_client.values.controls import ControlOutcome as ControlOutcome
 from sightline_client.values.controls import ControlResult as ControlResult
-from sightline_client.values.detections import AlternativeProduct as AlternativeProduct
 from sightline_client.values.detections import Detections as Detections
 from sightline_client.values.detections import ProductCount as ProductCount
-from sightline_client.values.detections import ProductDetection as ProductDetection
 from sightline_client.values.evaluation import BrandExposure as BrandExposure
 from sightline_client.values.evaluation import EvaluatedSystem as EvaluatedSystem
 from sightline_client.values.evaluation import Evaluation as Evaluation
@@ -203,9 +202,11 @@ from sightline_client.values.shelf_plans import PlannedProduct as PlannedProduct
 from sightline_client.values.shelf_plans import StockLack as StockLack
 from sightline_client.values.shelf_plans import StockOptions as StockOptions
 from sightline_client.values.shelf_plans import StockSuggestion as StockSuggestion
+from sightline_client.values.signals import AlternativeProduct as AlternativeProduct
 from sightline_client.values.signals import Box as Box
 from sightline_client.values.signals import LabelLine as LabelLine
 from sightline_client.values.signals import PhotoPoint as PhotoPoint
+from sightline_client.values.signals import ProductDetection as ProductDetection
 from sightline_client.values.signals import Subject as Subject
 from sightline_client.values.signals import Unlike as Unlike
 from sightline_client.values.spaces import Space as Space

@@ -68,6 +68,14 @@ class SyncProductCalls(SyncConnected):
             )
         )
 
+    def list_misfits(
+        self, *, min_lead: float | None = None, timeout: float | None = None
+    ) -> Iterator[catalog.PhotoMisfit]:
+        """Yield the photos of the catalog that do not fit their product, read page by page: each
+        is nearer to another product's photos. ``min_lead``: least ``lead``; `None`: 0.2.
+        ``timeout`` is that of one page."""
+        return self._loop.iterate(self._client.list_misfits(min_lead=min_lead, timeout=timeout))
+
     def delete_products(
         self, product_ids: str | Iterable[str], *, timeout: float | None = None
     ) -> catalog.Deletion:

@@ -73,6 +73,18 @@ class ProductCalls(Connected):
             for message in page.products:
                 yield from_wire.product(message)
 
+    async def list_misfits(
+        self, *, min_lead: float | None = None, timeout: float | None = None
+    ) -> AsyncIterator[catalog.PhotoMisfit]:
+        """Yield the photos of the catalog that do not fit their product, read page by page: each
+        is nearer to another product's photos. ``min_lead``: least ``lead``; `None`: 0.2.
+        ``timeout`` is that of one page."""
+        with to_wire.sendable("request"):
+            request = catalog_pb2.ListMisfitsRequest(catalog_id=self.catalog, min_lead=min_lead)
+        async for page in self._pages(self.calls.catalog.ListMisfits, request, timeout):
+            for message in page.misfits:
+                yield from_wire.photo_misfit(message)
+
     async def delete_products(
         self, product_ids: str | Iterable[str], *, timeout: float | None = None
     ) -> catalog.Deletion:

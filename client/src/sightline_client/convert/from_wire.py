@@ -107,6 +107,7 @@ product = reader(
 )
 subject = reader(signals.Subject, photo_pb2.Subject)
 category_guess = reader(catalog.CategoryGuess, photo_pb2.CategoryGuess)
+photo_misfit = reader(catalog.PhotoMisfit, product_pb2.PhotoMisfit)
 deletion = reader(catalog.Deletion, catalog_pb2.DeleteProductsResponse)
 upsert_outcome = reader(catalog.UpsertOutcome, catalog_pb2.UpsertResult, error="status")
 

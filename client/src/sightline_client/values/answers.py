@@ -11,7 +11,7 @@ from sightline_client.values.events import EventType
 from sightline_client.values.facets import Facet
 from sightline_client.values.filters import Filter
 from sightline_client.values.products import Product
-from sightline_client.values.signals import LabelLine, Subject
+from sightline_client.values.signals import LabelLine, ProductDetection, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +347,9 @@ class Recommendations:
     the first page."""
     score_notes: tuple[ScoreNote, ...] = ()
     """Notes about data that the scores lack, on the first page."""
+    detections: tuple[ProductDetection, ...] = ()
+    """What was found in the photo that gives the anchors, where the scene takes them from it; on
+    the first page."""
 
 
 @dataclass(frozen=True, slots=True)

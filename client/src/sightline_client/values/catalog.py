@@ -258,3 +258,20 @@ class ImportReport:
     stored_count: int
     failures: tuple[RowFailure, ...]
     index_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoMisfit:
+    """A photo that is nearer to another product's photos than to those of its own product."""
+
+    product_id: str
+    image_id: str
+    similarity: float
+    """Cosine to the nearest other photo of its product, −1 to 1."""
+    other_product_id: str
+    """The other product, which is no variant of the product."""
+    other_image_id: str
+    other_similarity: float
+    """Cosine to that product's nearest photo, −1 to 1."""
+    lead: float
+    """``other_similarity`` − ``similarity``: the greater, the surer."""

@@ -63,3 +63,33 @@ class Unlike:
     products: str | Iterable[str] = ()
     weight: float = AWAY_WEIGHT
     """Weight of each, relative to 1 for positive signals; up to 100."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlternativeProduct:
+    """Another product that a detection may show."""
+
+    product_id: str
+    similarity: float
+    """Cosine, −1 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductDetection:
+    """A place of a photo that shows a product."""
+
+    box: Box
+    product_id: str
+    """"" = none is probable enough: an object that is not in the catalog, or that can't be told
+    from other products."""
+    probability: float
+    """Probability, 0 to 1, that it shows the nearest product."""
+    similarity: float
+    """Cosine to the nearest product, −1 to 1."""
+    alternatives: tuple[AlternativeProduct, ...]
+    """The next products, nearest first, at most 3; without a ``product_id`` they begin with the
+    nearest."""
+    matched_image_id: str
+    """Photo of the nearest product that matched best."""
+    objectness: float
+    """Score, 0 to 1, by which the box shows one object."""

@@ -335,6 +335,48 @@ class MarketValues(google.protobuf.message.Message):
 Global___MarketValues: typing_extensions.TypeAlias = MarketValues
 
 @typing.final
+class PhotoMisfit(google.protobuf.message.Message):
+    """A photo that is nearer to photos of another product than to those of its own product."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: builtins.int
+    IMAGE_ID_FIELD_NUMBER: builtins.int
+    SIMILARITY_FIELD_NUMBER: builtins.int
+    OTHER_PRODUCT_ID_FIELD_NUMBER: builtins.int
+    OTHER_IMAGE_ID_FIELD_NUMBER: builtins.int
+    OTHER_SIMILARITY_FIELD_NUMBER: builtins.int
+    LEAD_FIELD_NUMBER: builtins.int
+    product_id: builtins.str
+    """The product."""
+    image_id: builtins.str
+    """Id of the photo."""
+    similarity: builtins.float
+    """Similarity to the nearest other photo of its product: cosine, −1 to 1."""
+    other_product_id: builtins.str
+    """The other product, which is no variant of the product."""
+    other_image_id: builtins.str
+    """Id of that product's nearest photo."""
+    other_similarity: builtins.float
+    """Similarity to that photo: cosine, −1 to 1."""
+    lead: builtins.float
+    """`other_similarity` − `similarity`: greater than 0, at most 2. The greater, the surer."""
+    def __init__(
+        self,
+        *,
+        product_id: builtins.str = ...,
+        image_id: builtins.str = ...,
+        similarity: builtins.float = ...,
+        other_product_id: builtins.str = ...,
+        other_image_id: builtins.str = ...,
+        other_similarity: builtins.float = ...,
+        lead: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["image_id", b"image_id", "lead", b"lead", "other_image_id", b"other_image_id", "other_product_id", b"other_product_id", "other_similarity", b"other_similarity", "product_id", b"product_id", "similarity", b"similarity"]) -> None: ...
+
+Global___PhotoMisfit: typing_extensions.TypeAlias = PhotoMisfit
+
+@typing.final
 class CategoryDoubt(google.protobuf.message.Message):
     """A photo that contradicts its product's category."""
 

@@ -27,6 +27,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from google.type import money_pb2 as google_dot_type_dot_money__pb2
 from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
+from sightline.common.v1 import answer_pb2 as sightline_dot_common_dot_v1_dot_answer__pb2
 from sightline.common.v1 import filter_pb2 as sightline_dot_common_dot_v1_dot_filter__pb2
 from sightline.common.v1 import import_pb2 as sightline_dot_common_dot_v1_dot_import__pb2
 from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
@@ -34,7 +35,7 @@ from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_li
 from sightline.common.v1 import product_pb2 as sightline_dot_common_dot_v1_dot_product__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*sightline/gateway/v1/catalog_service.proto\x12\x14sightline.gateway.v1\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x17google/rpc/status.proto\x1a\x17google/type/money.proto\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/import.proto\x1a\x1dsightline/common/v1/job.proto\x1a sightline/common/v1/limits.proto\x1a!sightline/common/v1/product.proto\"u\n\x15UpsertProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x34\n\x08products\x18\x03 \x03(\x0b\x32\x1c.sightline.common.v1.ProductB\x04\x80\xc9\x18\x64\"b\n\x16UpsertProductsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".sightline.gateway.v1.UpsertResult\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"g\n\x0cUpsertResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x11\n\timage_ids\x18\x04 \x03(\t\"b\n\x11GetProductRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12\x11\n\tmarket_id\x18\x04 \x01(\t\"\xaf\x02\n\x13ListProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12>\n\x05order\x18\x04 \x01(\x0e\x32/.sightline.gateway.v1.ListProductsRequest.Order\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x14\n\x0c\x64oubted_only\x18\x07 \x01(\x08\"F\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x14\n\x10ORDER_PRODUCT_ID\x10\x01\x12\x10\n\x0cORDER_NEWEST\x10\x02\"_\n\x14ListProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"[\n\x15\x44\x65leteProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x1a\n\x0bproduct_ids\x18\x03 \x03(\tB\x05\x80\xc9\x18\xe8\x07\"D\n\x16\x44\x65leteProductsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x05\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"K\n\x0fGetImageRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\t\"{\n\x15UpdateProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12:\n\x07updates\x18\x03 \x03(\x0b\x32#.sightline.gateway.v1.ProductUpdateB\x04\x80\xc9\x18\x64\"o\n\rProductUpdate\x12-\n\x07product\x18\x01 \x01(\x0b\x32\x1c.sightline.common.v1.Product\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"\x84\x01\n\x13UpdateOffersRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x32\n\x06offers\x18\x03 \x03(\x0b\x32\x1b.sightline.gateway.v1.OfferB\x05\x80\xc9\x18\xe8\x07\x12\x11\n\tmarket_id\x18\x04 \x01(\t\"w\n\x05Offer\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12!\n\x05price\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12\x37\n\x0c\x61vailability\x18\x03 \x01(\x0e\x32!.sightline.common.v1.Availability\"Q\n\x14UpdateOffersResponse\x12$\n\x08statuses\x18\x01 \x03(\x0b\x32\x12.google.rpc.Status\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"z\n\x14PurgeProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"q\n\x15PurgeProductsResponse\x12\x15\n\rproduct_count\x18\x01 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x02 \x03(\t\x12%\n\x03job\x18\x03 \x01(\x0b\x32\x18.sightline.common.v1.Job\"}\n\x11OpenImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12-\n\x04mode\x18\x04 \x01(\x0e\x32\x1f.sightline.common.v1.ImportMode\"\x87\x01\n\x15ImportProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12\x33\n\x04rows\x18\x04 \x03(\x0b\x32\x1f.sightline.gateway.v1.ImportRowB\x04\x80\xc9\x18\x64\"N\n\tImportRow\x12\x12\n\nrow_number\x18\x01 \x01(\x03\x12-\n\x07product\x18\x02 \x01(\x0b\x32\x1c.sightline.common.v1.Product\"\x93\x01\n\x16ImportProductsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".sightline.gateway.v1.UpsertResult\x12/\n\x05state\x18\x02 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x13\n\x0bindex_token\x18\x03 \x01(\t\"o\n\x12\x43loseImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\"\x9f\x01\n\x13\x43loseImportResponse\x12/\n\x05state\x18\x01 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x14\n\x0c\x64\x65lete_count\x18\x02 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x03 \x03(\t\x12%\n\x03job\x18\x04 \x01(\x0b\x32\x18.sightline.common.v1.Job2\x90\x0f\n\x0e\x43\x61talogService\x12\xb1\x01\n\x0eUpsertProducts\x12+.sightline.gateway.v1.UpsertProductsRequest\x1a,.sightline.gateway.v1.UpsertProductsResponse\"D\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\xfa\xc8\x18\x02\x08 \x82\xd3\xe4\x93\x02.\")/v1/catalogs/{catalog_id}/products:upsert:\x01*\x12\x96\x01\n\nGetProduct\x12\'.sightline.gateway.v1.GetProductRequest\x1a\x1c.sightline.common.v1.Product\"A\x90\x02\x01\xf2\xc8\x18\x03\n\x01\x01\x82\xd3\xe4\x93\x02\x31\x12//v1/catalogs/{catalog_id}/products/{product_id}\x12\xc9\x01\n\x0cListProducts\x12).sightline.gateway.v1.ListProductsRequest\x1a*.sightline.gateway.v1.ListProductsResponse\"b\x90\x02\x01\xf2\xc8\x18\x03\n\x01\x01\x82\xd3\xe4\x93\x02R\x12\"/v1/catalogs/{catalog_id}/productsZ,\"\'/v1/catalogs/{catalog_id}/products:list:\x01*\x12\xad\x01\n\x0e\x44\x65leteProducts\x12+.sightline.gateway.v1.DeleteProductsRequest\x1a,.sightline.gateway.v1.DeleteProductsResponse\"@\x90\x02\x02\xf2\xc8\x18\x05\n\x01\x03\x18\x01\x82\xd3\xe4\x93\x02.\")/v1/catalogs/{catalog_id}/products:delete:\x01*\x12\xb1\x01\n\x0eUpdateProducts\x12+.sightline.gateway.v1.UpdateProductsRequest\x1a,.sightline.gateway.v1.UpsertProductsResponse\"D\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\xfa\xc8\x18\x02\x08 \x82\xd3\xe4\x93\x02.\")/v1/catalogs/{catalog_id}/products:update:\x01*\x12\xa3\x01\n\x0cUpdateOffers\x12).sightline.gateway.v1.UpdateOffersRequest\x1a*.sightline.gateway.v1.UpdateOffersResponse\"<\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\x82\xd3\xe4\x93\x02,\"\'/v1/catalogs/{catalog_id}/offers:update:\x01*\x12\xa9\x01\n\rPurgeProducts\x12*.sightline.gateway.v1.PurgeProductsRequest\x1a+.sightline.gateway.v1.PurgeProductsResponse\"?\x90\x02\x02\xf2\xc8\x18\x05\n\x01\x03\x10\x01\x82\xd3\xe4\x93\x02-\"(/v1/catalogs/{catalog_id}/products:purge:\x01*\x12\xa0\x01\n\nOpenImport\x12\'.sightline.gateway.v1.OpenImportRequest\x1a .sightline.common.v1.ImportState\"G\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\x82\xd3\xe4\x93\x02\x37\"2/v1/catalogs/{catalog_id}/imports/{import_id}:open:\x01*\x12\xc4\x01\n\x0eImportProducts\x12+.sightline.gateway.v1.ImportProductsRequest\x1a,.sightline.gateway.v1.ImportProductsResponse\"W\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\xfa\xc8\x18\x02\x08 \x82\xd3\xe4\x93\x02\x41\"</v1/catalogs/{catalog_id}/imports/{import_id}:importProducts:\x01*\x12\xae\x01\n\x0b\x43loseImport\x12(.sightline.gateway.v1.CloseImportRequest\x1a).sightline.gateway.v1.CloseImportResponse\"J\x90\x02\x02\xf2\xc8\x18\x05\n\x01\x03\x18\x01\x82\xd3\xe4\x93\x02\x38\"3/v1/catalogs/{catalog_id}/imports/{import_id}:close:\x01*\x12\x93\x01\n\x08GetImage\x12%.sightline.gateway.v1.GetImageRequest\x1a!.sightline.common.v1.ProductImage\"=\x90\x02\x01\xf2\xc8\x18\x03\n\x01\x01\x82\xd3\xe4\x93\x02-\x12+/v1/catalogs/{catalog_id}/images/{image_id}BM\n\x14sightline.gateway.v1B\x13\x43\x61talogServiceProtoP\x01Z\x1esightline/gateway/v1;gatewayv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*sightline/gateway/v1/catalog_service.proto\x12\x14sightline.gateway.v1\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x17google/rpc/status.proto\x1a\x17google/type/money.proto\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/answer.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/import.proto\x1a\x1dsightline/common/v1/job.proto\x1a sightline/common/v1/limits.proto\x1a!sightline/common/v1/product.proto\"u\n\x15UpsertProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x34\n\x08products\x18\x03 \x03(\x0b\x32\x1c.sightline.common.v1.ProductB\x04\x80\xc9\x18\x64\"b\n\x16UpsertProductsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".sightline.gateway.v1.UpsertResult\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"g\n\x0cUpsertResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x11\n\timage_ids\x18\x04 \x03(\t\"b\n\x11GetProductRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12\x11\n\tmarket_id\x18\x04 \x01(\t\"\xaf\x02\n\x13ListProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12>\n\x05order\x18\x04 \x01(\x0e\x32/.sightline.gateway.v1.ListProductsRequest.Order\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x14\n\x0c\x64oubted_only\x18\x07 \x01(\x08\"F\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x14\n\x10ORDER_PRODUCT_ID\x10\x01\x12\x10\n\x0cORDER_NEWEST\x10\x02\"_\n\x14ListProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x87\x01\n\x12ListMisfitsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x15\n\x08min_lead\x18\x05 \x01(\x02H\x00\x88\x01\x01\x42\x0b\n\t_min_lead\"\xab\x01\n\x13ListMisfitsResponse\x12\x31\n\x07misfits\x18\x01 \x03(\x0b\x32 .sightline.common.v1.PhotoMisfit\x12\x16\n\x0e\x65xamined_count\x18\x02 \x01(\x05\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12\x30\n\x05space\x18\x04 \x01(\x0b\x32!.sightline.common.v1.SpaceVersion\"[\n\x15\x44\x65leteProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x1a\n\x0bproduct_ids\x18\x03 \x03(\tB\x05\x80\xc9\x18\xe8\x07\"D\n\x16\x44\x65leteProductsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x05\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"K\n\x0fGetImageRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\t\"{\n\x15UpdateProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12:\n\x07updates\x18\x03 \x03(\x0b\x32#.sightline.gateway.v1.ProductUpdateB\x04\x80\xc9\x18\x64\"o\n\rProductUpdate\x12-\n\x07product\x18\x01 \x01(\x0b\x32\x1c.sightline.common.v1.Product\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"\x84\x01\n\x13UpdateOffersRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x32\n\x06offers\x18\x03 \x03(\x0b\x32\x1b.sightline.gateway.v1.OfferB\x05\x80\xc9\x18\xe8\x07\x12\x11\n\tmarket_id\x18\x04 \x01(\t\"w\n\x05Offer\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12!\n\x05price\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12\x37\n\x0c\x61vailability\x18\x03 \x01(\x0e\x32!.sightline.common.v1.Availability\"Q\n\x14UpdateOffersResponse\x12$\n\x08statuses\x18\x01 \x03(\x0b\x32\x12.google.rpc.Status\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"z\n\x14PurgeProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"q\n\x15PurgeProductsResponse\x12\x15\n\rproduct_count\x18\x01 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x02 \x03(\t\x12%\n\x03job\x18\x03 \x01(\x0b\x32\x18.sightline.common.v1.Job\"}\n\x11OpenImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12-\n\x04mode\x18\x04 \x01(\x0e\x32\x1f.sightline.common.v1.ImportMode\"\x87\x01\n\x15ImportProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12\x33\n\x04rows\x18\x04 \x03(\x0b\x32\x1f.sightline.gateway.v1.ImportRowB\x04\x80\xc9\x18\x64\"N\n\tImportRow\x12\x12\n\nrow_number\x18\x01 \x01(\x03\x12-\n\x07product\x18\x02 \x01(\x0b\x32\x1c.sightline.common.v1.Product\"\x93\x01\n\x16ImportProductsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".sightline.gateway.v1.UpsertResult\x12/\n\x05state\x18\x02 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x13\n\x0bindex_token\x18\x03 \x01(\t\"o\n\x12\x43loseImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\"\x9f\x01\n\x13\x43loseImportResponse\x12/\n\x05state\x18\x01 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x14\n\x0c\x64\x65lete_count\x18\x02 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x03 \x03(\t\x12%\n\x03job\x18\x04 \x01(\x0b\x32\x18.sightline.common.v1.Job2\xaa\x10\n\x0e\x43\x61talogService\x12\xb1\x01\n\x0eUpsertProducts\x12+.sightline.gateway.v1.UpsertProductsRequest\x1a,.sightline.gateway.v1.UpsertProductsResponse\"D\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\xfa\xc8\x18\x02\x08 \x82\xd3\xe4\x93\x02.\")/v1/catalogs/{catalog_id}/products:upsert:\x01*\x12\x96\x01\n\nGetProduct\x12\'.sightline.gateway.v1.GetProductRequest\x1a\x1c.sightline.common.v1.Product\"A\x90\x02\x01\xf2\xc8\x18\x03\n\x01\x01\x82\xd3\xe4\x93\x02\x31\x12//v1/catalogs/{catalog_id}/products/{product_id}\x12\xc9\x01\n\x0cListProducts\x12).sightline.gateway.v1.ListProductsRequest\x1a*.sightline.gateway.v1.ListProductsResponse\"b\x90\x02\x01\xf2\xc8\x18\x03\n\x01\x01\x82\xd3\xe4\x93\x02R\x12\"/v1/catalogs/{catalog_id}/productsZ,\"\'/v1/catalogs/{catalog_id}/products:list:\x01*\x12\x97\x01\n\x0bListMisfits\x12(.sightline.gateway.v1.ListMisfitsRequest\x1a).sightline.gateway.v1.ListMisfitsResponse\"3\x90\x02\x01\xf2\xc8\x18\x03\n\x01\x01\x82\xd3\xe4\x93\x02#\x12!/v1/catalogs/{catalog_id}/misfits\x12\xad\x01\n\x0e\x44\x65leteProducts\x12+.sightline.gateway.v1.DeleteProductsRequest\x1a,.sightline.gateway.v1.DeleteProductsResponse\"@\x90\x02\x02\xf2\xc8\x18\x05\n\x01\x03\x18\x01\x82\xd3\xe4\x93\x02.\")/v1/catalogs/{catalog_id}/products:delete:\x01*\x12\xb1\x01\n\x0eUpdateProducts\x12+.sightline.gateway.v1.UpdateProductsRequest\x1a,.sightline.gateway.v1.UpsertProductsResponse\"D\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\xfa\xc8\x18\x02\x08 \x82\xd3\xe4\x93\x02.\")/v1/catalogs/{catalog_id}/products:update:\x01*\x12\xa3\x01\n\x0cUpdateOffers\x12).sightline.gateway.v1.UpdateOffersRequest\x1a*.sightline.gateway.v1.UpdateOffersResponse\"<\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\x82\xd3\xe4\x93\x02,\"\'/v1/catalogs/{catalog_id}/offers:update:\x01*\x12\xa9\x01\n\rPurgeProducts\x12*.sightline.gateway.v1.PurgeProductsRequest\x1a+.sightline.gateway.v1.PurgeProductsResponse\"?\x90\x02\x02\xf2\xc8\x18\x05\n\x01\x03\x10\x01\x82\xd3\xe4\x93\x02-\"(/v1/catalogs/{catalog_id}/products:purge:\x01*\x12\xa0\x01\n\nOpenImport\x12\'.sightline.gateway.v1.OpenImportRequest\x1a .sightline.common.v1.ImportState\"G\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\x82\xd3\xe4\x93\x02\x37\"2/v1/catalogs/{catalog_id}/imports/{import_id}:open:\x01*\x12\xc4\x01\n\x0eImportProducts\x12+.sightline.gateway.v1.ImportProductsRequest\x1a,.sightline.gateway.v1.ImportProductsResponse\"W\x90\x02\x02\xf2\xc8\x18\x03\n\x01\x03\xfa\xc8\x18\x02\x08 \x82\xd3\xe4\x93\x02\x41\"</v1/catalogs/{catalog_id}/imports/{import_id}:importProducts:\x01*\x12\xae\x01\n\x0b\x43loseImport\x12(.sightline.gateway.v1.CloseImportRequest\x1a).sightline.gateway.v1.CloseImportResponse\"J\x90\x02\x02\xf2\xc8\x18\x05\n\x01\x03\x18\x01\x82\xd3\xe4\x93\x02\x38\"3/v1/catalogs/{catalog_id}/imports/{import_id}:close:\x01*\x12\x93\x01\n\x08GetImage\x12%.sightline.gateway.v1.GetImageRequest\x1a!.sightline.common.v1.ProductImage\"=\x90\x02\x01\xf2\xc8\x18\x03\n\x01\x01\x82\xd3\xe4\x93\x02-\x12+/v1/catalogs/{catalog_id}/images/{image_id}BM\n\x14sightline.gateway.v1B\x13\x43\x61talogServiceProtoP\x01Z\x1esightline/gateway/v1;gatewayv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,6 +59,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CATALOGSERVICE'].methods_by_name['GetProduct']._serialized_options = b'\220\002\001\362\310\030\003\n\001\001\202\323\344\223\0021\022//v1/catalogs/{catalog_id}/products/{product_id}'
   _globals['_CATALOGSERVICE'].methods_by_name['ListProducts']._loaded_options = None
   _globals['_CATALOGSERVICE'].methods_by_name['ListProducts']._serialized_options = b'\220\002\001\362\310\030\003\n\001\001\202\323\344\223\002R\022\"/v1/catalogs/{catalog_id}/productsZ,\"\'/v1/catalogs/{catalog_id}/products:list:\001*'
+  _globals['_CATALOGSERVICE'].methods_by_name['ListMisfits']._loaded_options = None
+  _globals['_CATALOGSERVICE'].methods_by_name['ListMisfits']._serialized_options = b'\220\002\001\362\310\030\003\n\001\001\202\323\344\223\002#\022!/v1/catalogs/{catalog_id}/misfits'
   _globals['_CATALOGSERVICE'].methods_by_name['DeleteProducts']._loaded_options = None
   _globals['_CATALOGSERVICE'].methods_by_name['DeleteProducts']._serialized_options = b'\220\002\002\362\310\030\005\n\001\003\030\001\202\323\344\223\002.\")/v1/catalogs/{catalog_id}/products:delete:\001*'
   _globals['_CATALOGSERVICE'].methods_by_name['UpdateProducts']._loaded_options = None
@@ -74,52 +77,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CATALOGSERVICE'].methods_by_name['CloseImport']._serialized_options = b'\220\002\002\362\310\030\005\n\001\003\030\001\202\323\344\223\0028\"3/v1/catalogs/{catalog_id}/imports/{import_id}:close:\001*'
   _globals['_CATALOGSERVICE'].methods_by_name['GetImage']._loaded_options = None
   _globals['_CATALOGSERVICE'].methods_by_name['GetImage']._serialized_options = b'\220\002\001\362\310\030\003\n\001\001\202\323\344\223\002-\022+/v1/catalogs/{catalog_id}/images/{image_id}'
-  _globals['_UPSERTPRODUCTSREQUEST']._serialized_start=384
-  _globals['_UPSERTPRODUCTSREQUEST']._serialized_end=501
-  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_start=503
-  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_end=601
-  _globals['_UPSERTRESULT']._serialized_start=603
-  _globals['_UPSERTRESULT']._serialized_end=706
-  _globals['_GETPRODUCTREQUEST']._serialized_start=708
-  _globals['_GETPRODUCTREQUEST']._serialized_end=806
-  _globals['_LISTPRODUCTSREQUEST']._serialized_start=809
-  _globals['_LISTPRODUCTSREQUEST']._serialized_end=1112
-  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_start=1042
-  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_end=1112
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=1114
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=1209
-  _globals['_DELETEPRODUCTSREQUEST']._serialized_start=1211
-  _globals['_DELETEPRODUCTSREQUEST']._serialized_end=1302
-  _globals['_DELETEPRODUCTSRESPONSE']._serialized_start=1304
-  _globals['_DELETEPRODUCTSRESPONSE']._serialized_end=1372
-  _globals['_GETIMAGEREQUEST']._serialized_start=1374
-  _globals['_GETIMAGEREQUEST']._serialized_end=1449
-  _globals['_UPDATEPRODUCTSREQUEST']._serialized_start=1451
-  _globals['_UPDATEPRODUCTSREQUEST']._serialized_end=1574
-  _globals['_PRODUCTUPDATE']._serialized_start=1576
-  _globals['_PRODUCTUPDATE']._serialized_end=1687
-  _globals['_UPDATEOFFERSREQUEST']._serialized_start=1690
-  _globals['_UPDATEOFFERSREQUEST']._serialized_end=1822
-  _globals['_OFFER']._serialized_start=1824
-  _globals['_OFFER']._serialized_end=1943
-  _globals['_UPDATEOFFERSRESPONSE']._serialized_start=1945
-  _globals['_UPDATEOFFERSRESPONSE']._serialized_end=2026
-  _globals['_PURGEPRODUCTSREQUEST']._serialized_start=2028
-  _globals['_PURGEPRODUCTSREQUEST']._serialized_end=2150
-  _globals['_PURGEPRODUCTSRESPONSE']._serialized_start=2152
-  _globals['_PURGEPRODUCTSRESPONSE']._serialized_end=2265
-  _globals['_OPENIMPORTREQUEST']._serialized_start=2267
-  _globals['_OPENIMPORTREQUEST']._serialized_end=2392
-  _globals['_IMPORTPRODUCTSREQUEST']._serialized_start=2395
-  _globals['_IMPORTPRODUCTSREQUEST']._serialized_end=2530
-  _globals['_IMPORTROW']._serialized_start=2532
-  _globals['_IMPORTROW']._serialized_end=2610
-  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_start=2613
-  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_end=2760
-  _globals['_CLOSEIMPORTREQUEST']._serialized_start=2762
-  _globals['_CLOSEIMPORTREQUEST']._serialized_end=2873
-  _globals['_CLOSEIMPORTRESPONSE']._serialized_start=2876
-  _globals['_CLOSEIMPORTRESPONSE']._serialized_end=3035
-  _globals['_CATALOGSERVICE']._serialized_start=3038
-  _globals['_CATALOGSERVICE']._serialized_end=4974
+  _globals['_UPSERTPRODUCTSREQUEST']._serialized_start=418
+  _globals['_UPSERTPRODUCTSREQUEST']._serialized_end=535
+  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_start=537
+  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_end=635
+  _globals['_UPSERTRESULT']._serialized_start=637
+  _globals['_UPSERTRESULT']._serialized_end=740
+  _globals['_GETPRODUCTREQUEST']._serialized_start=742
+  _globals['_GETPRODUCTREQUEST']._serialized_end=840
+  _globals['_LISTPRODUCTSREQUEST']._serialized_start=843
+  _globals['_LISTPRODUCTSREQUEST']._serialized_end=1146
+  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_start=1076
+  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_end=1146
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=1148
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=1243
+  _globals['_LISTMISFITSREQUEST']._serialized_start=1246
+  _globals['_LISTMISFITSREQUEST']._serialized_end=1381
+  _globals['_LISTMISFITSRESPONSE']._serialized_start=1384
+  _globals['_LISTMISFITSRESPONSE']._serialized_end=1555
+  _globals['_DELETEPRODUCTSREQUEST']._serialized_start=1557
+  _globals['_DELETEPRODUCTSREQUEST']._serialized_end=1648
+  _globals['_DELETEPRODUCTSRESPONSE']._serialized_start=1650
+  _globals['_DELETEPRODUCTSRESPONSE']._serialized_end=1718
+  _globals['_GETIMAGEREQUEST']._serialized_start=1720
+  _globals['_GETIMAGEREQUEST']._serialized_end=1795
+  _globals['_UPDATEPRODUCTSREQUEST']._serialized_start=1797
+  _globals['_UPDATEPRODUCTSREQUEST']._serialized_end=1920
+  _globals['_PRODUCTUPDATE']._serialized_start=1922
+  _globals['_PRODUCTUPDATE']._serialized_end=2033
+  _globals['_UPDATEOFFERSREQUEST']._serialized_start=2036
+  _globals['_UPDATEOFFERSREQUEST']._serialized_end=2168
+  _globals['_OFFER']._serialized_start=2170
+  _globals['_OFFER']._serialized_end=2289
+  _globals['_UPDATEOFFERSRESPONSE']._serialized_start=2291
+  _globals['_UPDATEOFFERSRESPONSE']._serialized_end=2372
+  _globals['_PURGEPRODUCTSREQUEST']._serialized_start=2374
+  _globals['_PURGEPRODUCTSREQUEST']._serialized_end=2496
+  _globals['_PURGEPRODUCTSRESPONSE']._serialized_start=2498
+  _globals['_PURGEPRODUCTSRESPONSE']._serialized_end=2611
+  _globals['_OPENIMPORTREQUEST']._serialized_start=2613
+  _globals['_OPENIMPORTREQUEST']._serialized_end=2738
+  _globals['_IMPORTPRODUCTSREQUEST']._serialized_start=2741
+  _globals['_IMPORTPRODUCTSREQUEST']._serialized_end=2876
+  _globals['_IMPORTROW']._serialized_start=2878
+  _globals['_IMPORTROW']._serialized_end=2956
+  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_start=2959
+  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_end=3106
+  _globals['_CLOSEIMPORTREQUEST']._serialized_start=3108
+  _globals['_CLOSEIMPORTREQUEST']._serialized_end=3219
+  _globals['_CLOSEIMPORTRESPONSE']._serialized_start=3222
+  _globals['_CLOSEIMPORTRESPONSE']._serialized_end=3381
+  _globals['_CATALOGSERVICE']._serialized_start=3384
+  _globals['_CATALOGSERVICE']._serialized_end=5474
 # @@protoc_insertion_point(module_scope)

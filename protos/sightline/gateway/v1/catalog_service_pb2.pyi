@@ -12,6 +12,7 @@ import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.rpc.status_pb2
 import google.type.money_pb2
+import sightline.common.v1.answer_pb2
 import sightline.common.v1.filter_pb2
 import sightline.common.v1.import_pb2
 import sightline.common.v1.job_pb2
@@ -238,6 +239,79 @@ class ListProductsResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["next_page_token", b"next_page_token", "products", b"products"]) -> None: ...
 
 Global___ListProductsResponse: typing_extensions.TypeAlias = ListProductsResponse
+
+@typing.final
+class ListMisfitsRequest(google.protobuf.message.Message):
+    """Request for the photos that do not fit their product."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    MIN_LEAD_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    page_size: builtins.int
+    """Maximum number of products to look at, 1 to 200. Default: 50. Other values are rejected. A page may have fewer misfits,
+    or none.
+    """
+    page_token: builtins.str
+    """`next_page_token` of the previous response; `min_lead` must be the same. Empty for the first page."""
+    min_lead: builtins.float
+    """Least `lead` of a misfit, 0 to 2. Default: 0.2, see docs/integrate/inspect.md."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+        min_lead: builtins.float | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_min_lead", b"_min_lead", "min_lead", b"min_lead"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_min_lead", b"_min_lead", "catalog_id", b"catalog_id", "min_lead", b"min_lead", "page_size", b"page_size", "page_token", b"page_token", "request_id", b"request_id"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_min_lead", b"_min_lead"]) -> typing.Literal["min_lead"] | None: ...
+
+Global___ListMisfitsRequest: typing_extensions.TypeAlias = ListMisfitsRequest
+
+@typing.final
+class ListMisfitsResponse(google.protobuf.message.Message):
+    """The misfits of some products, in the order of the product ids."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MISFITS_FIELD_NUMBER: builtins.int
+    EXAMINED_COUNT_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    SPACE_FIELD_NUMBER: builtins.int
+    examined_count: builtins.int
+    """Number of products of this page that have at least two photos in the index: only these can be judged."""
+    next_page_token: builtins.str
+    """Token of the next page. Empty on the last page."""
+    @property
+    def misfits(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.product_pb2.PhotoMisfit]:
+        """The photos, those of a product with the largest lead first."""
+
+    @property
+    def space(self) -> sightline.common.v1.answer_pb2.SpaceVersion:
+        """Space in which the photos were compared, with the index generation: the same on all pages."""
+
+    def __init__(
+        self,
+        *,
+        misfits: collections.abc.Iterable[sightline.common.v1.product_pb2.PhotoMisfit] | None = ...,
+        examined_count: builtins.int = ...,
+        next_page_token: builtins.str = ...,
+        space: sightline.common.v1.answer_pb2.SpaceVersion | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["space", b"space"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["examined_count", b"examined_count", "misfits", b"misfits", "next_page_token", b"next_page_token", "space", b"space"]) -> None: ...
+
+Global___ListMisfitsResponse: typing_extensions.TypeAlias = ListMisfitsResponse
 
 @typing.final
 class DeleteProductsRequest(google.protobuf.message.Message):

@@ -52,6 +52,11 @@ class CatalogServiceStub(object):
                 request_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListProductsRequest.SerializeToString,
                 response_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListProductsResponse.FromString,
                 _registered_method=True)
+        self.ListMisfits = channel.unary_unary(
+                '/sightline.gateway.v1.CatalogService/ListMisfits',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListMisfitsRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListMisfitsResponse.FromString,
+                _registered_method=True)
         self.DeleteProducts = channel.unary_unary(
                 '/sightline.gateway.v1.CatalogService/DeleteProducts',
                 request_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.DeleteProductsRequest.SerializeToString,
@@ -117,6 +122,16 @@ class CatalogServiceServicer(object):
 
     def ListProducts(self, request, context):
         """Lists products page by page. FILTER_INVALID, PAGE_TOKEN_INVALID, REQUEST_TOO_EXPENSIVE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMisfits(self, request, context):
+        """Lists photos that are nearer to another product's photos than to those of their own product, such as photos that were
+        uploaded to the wrong product. Products with at least two photos are judged, page by page over the whole catalog.
+        SPACE_UNAVAILABLE (no photo is indexed, or the index generation of the first page was replaced), PAGE_TOKEN_INVALID,
+        INDEX_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -200,6 +215,11 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.ListProducts,
                     request_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListProductsRequest.FromString,
                     response_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListProductsResponse.SerializeToString,
+            ),
+            'ListMisfits': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMisfits,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListMisfitsRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListMisfitsResponse.SerializeToString,
             ),
             'DeleteProducts': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteProducts,
@@ -324,6 +344,33 @@ class CatalogService(object):
             '/sightline.gateway.v1.CatalogService/ListProducts',
             sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListProductsRequest.SerializeToString,
             sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListProductsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMisfits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.CatalogService/ListMisfits',
+            sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListMisfitsRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListMisfitsResponse.FromString,
             options,
             channel_credentials,
             insecure,

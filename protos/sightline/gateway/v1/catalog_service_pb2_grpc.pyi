@@ -75,6 +75,22 @@ _CatalogServiceListProductsType = typing_extensions.TypeVar(
     ],
 )
 
+_CatalogServiceListMisfitsType = typing_extensions.TypeVar(
+    '_CatalogServiceListMisfitsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.ListMisfitsRequest,
+        sightline.gateway.v1.catalog_service_pb2.ListMisfitsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.ListMisfitsRequest,
+        sightline.gateway.v1.catalog_service_pb2.ListMisfitsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.ListMisfitsRequest,
+        sightline.gateway.v1.catalog_service_pb2.ListMisfitsResponse,
+    ],
+)
+
 _CatalogServiceDeleteProductsType = typing_extensions.TypeVar(
     '_CatalogServiceDeleteProductsType',
     grpc.UnaryUnaryMultiCallable[
@@ -203,7 +219,7 @@ _CatalogServiceGetImageType = typing_extensions.TypeVar(
     ],
 )
 
-class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _CatalogServiceGetProductType, _CatalogServiceListProductsType, _CatalogServiceDeleteProductsType, _CatalogServiceUpdateProductsType, _CatalogServiceUpdateOffersType, _CatalogServicePurgeProductsType, _CatalogServiceOpenImportType, _CatalogServiceImportProductsType, _CatalogServiceCloseImportType, _CatalogServiceGetImageType]):
+class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _CatalogServiceGetProductType, _CatalogServiceListProductsType, _CatalogServiceListMisfitsType, _CatalogServiceDeleteProductsType, _CatalogServiceUpdateProductsType, _CatalogServiceUpdateOffersType, _CatalogServicePurgeProductsType, _CatalogServiceOpenImportType, _CatalogServiceImportProductsType, _CatalogServiceCloseImportType, _CatalogServiceGetImageType]):
     """Products of a catalog: writes, reads and imports."""
 
     @typing.overload
@@ -219,6 +235,10 @@ class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _Cata
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.catalog_service_pb2.ListProductsRequest,
             sightline.gateway.v1.catalog_service_pb2.ListProductsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.ListMisfitsRequest,
+            sightline.gateway.v1.catalog_service_pb2.ListMisfitsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.catalog_service_pb2.DeleteProductsRequest,
@@ -269,6 +289,10 @@ class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _Cata
             sightline.gateway.v1.catalog_service_pb2.ListProductsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.ListMisfitsRequest,
+            sightline.gateway.v1.catalog_service_pb2.ListMisfitsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.catalog_service_pb2.DeleteProductsRequest,
             sightline.gateway.v1.catalog_service_pb2.DeleteProductsResponse,
         ],
@@ -315,6 +339,13 @@ class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _Cata
     ListProducts: _CatalogServiceListProductsType
     """Lists products page by page. FILTER_INVALID, PAGE_TOKEN_INVALID, REQUEST_TOO_EXPENSIVE."""
 
+    ListMisfits: _CatalogServiceListMisfitsType
+    """Lists photos that are nearer to another product's photos than to those of their own product, such as photos that were
+    uploaded to the wrong product. Products with at least two photos are judged, page by page over the whole catalog.
+    SPACE_UNAVAILABLE (no photo is indexed, or the index generation of the first page was replaced), PAGE_TOKEN_INVALID,
+    INDEX_UNAVAILABLE.
+    """
+
     DeleteProducts: _CatalogServiceDeleteProductsType
     """Deletes up to 1,000 products. A product that does not exist counts as deleted."""
 
@@ -360,6 +391,10 @@ CatalogServiceAsyncStub: typing_extensions.TypeAlias = CatalogServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.catalog_service_pb2.ListProductsRequest,
         sightline.gateway.v1.catalog_service_pb2.ListProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.ListMisfitsRequest,
+        sightline.gateway.v1.catalog_service_pb2.ListMisfitsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.catalog_service_pb2.DeleteProductsRequest,
@@ -425,6 +460,18 @@ class CatalogServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.ListProductsResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.ListProductsResponse]]:
         """Lists products page by page. FILTER_INVALID, PAGE_TOKEN_INVALID, REQUEST_TOO_EXPENSIVE."""
+
+    @abc.abstractmethod
+    def ListMisfits(
+        self,
+        request: sightline.gateway.v1.catalog_service_pb2.ListMisfitsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.ListMisfitsResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.ListMisfitsResponse]]:
+        """Lists photos that are nearer to another product's photos than to those of their own product, such as photos that were
+        uploaded to the wrong product. Products with at least two photos are judged, page by page over the whole catalog.
+        SPACE_UNAVAILABLE (no photo is indexed, or the index generation of the first page was replaced), PAGE_TOKEN_INVALID,
+        INDEX_UNAVAILABLE.
+        """
 
     @abc.abstractmethod
     def DeleteProducts(

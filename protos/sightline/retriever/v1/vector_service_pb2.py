@@ -28,10 +28,11 @@ from sightline.common.v1 import answer_pb2 as sightline_dot_common_dot_v1_dot_an
 from sightline.common.v1 import candidate_pb2 as sightline_dot_common_dot_v1_dot_candidate__pb2
 from sightline.common.v1 import filter_pb2 as sightline_dot_common_dot_v1_dot_filter__pb2
 from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_limits__pb2
+from sightline.common.v1 import product_pb2 as sightline_dot_common_dot_v1_dot_product__pb2
 from sightline.common.v1 import vector_pb2 as sightline_dot_common_dot_v1_dot_vector__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+sightline/retriever/v1/vector_service.proto\x12\x16sightline.retriever.v1\x1a\x17google/rpc/status.proto\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/answer.proto\x1a#sightline/common/v1/candidate.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/limits.proto\x1a sightline/common/v1/vector.proto\"\x9d\x03\n\rSearchRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x06vector\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.VectorH\x00\x12\x14\n\nproduct_id\x18\x04 \x01(\tH\x00\x12.\n\x05\x62lend\x18\r \x01(\x0b\x32\x1d.sightline.retriever.v1.BlendH\x00\x12\r\n\x05space\x18\x05 \x01(\t\x12+\n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05top_k\x18\x07 \x01(\x05\x12\x1b\n\x13\x65xclude_product_ids\x18\x08 \x03(\t\x12\x1d\n\x15include_query_product\x18\t \x01(\x08\x12\x17\n\x0fmin_index_token\x18\n \x01(\t\x12\x12\n\ngeneration\x18\x0b \x01(\t\x12\x32\n\x08\x63ollapse\x18\x0c \x01(\x0e\x32 .sightline.retriever.v1.CollapseB\x07\n\x05query\"9\n\x05\x42lend\x12\x30\n\x05parts\x18\x01 \x03(\x0b\x32!.sightline.retriever.v1.BlendPart\"k\n\tBlendPart\x12-\n\x06vector\x18\x01 \x01(\x0b\x32\x1b.sightline.common.v1.VectorH\x00\x12\x14\n\nproduct_id\x18\x02 \x01(\tH\x00\x12\x0e\n\x06weight\x18\x03 \x01(\x02\x42\t\n\x07\x63ontent\"\xf3\x04\n\x0eSearchResponse\x12\x39\n\ncandidates\x18\x01 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x14\n\x0csimilarities\x18\x02 \x03(\x02\x12\x11\n\timage_ids\x18\x03 \x03(\t\x12\x30\n\x05space\x18\x04 \x01(\x0b\x32!.sightline.common.v1.SpaceVersion\x12\x36\n\tfreshness\x18\x05 \x01(\x0b\x32#.sightline.common.v1.IndexFreshness\x12\x0c\n\x04plan\x18\x06 \x01(\t\x12\x37\n\rstage_timings\x18\x07 \x03(\x0b\x32 .sightline.common.v1.StageTiming\x12\x35\n\tcollapsed\x18\x08 \x03(\x0b\x32\".sightline.retriever.v1.ProductIds\x12<\n\rquery_product\x18\t \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x36\n\x0c\x64\x65gradations\x18\n \x03(\x0b\x32 .sightline.common.v1.Degradation\x12\x17\n\x0fnearest_cosines\x18\x0b \x03(\x02\x12\x35\n\x08synonyms\x18\x0c \x03(\x0b\x32#.sightline.retriever.v1.UsedSynonym\x12\x16\n\x0e\x63orrected_text\x18\r \x01(\t\x12\x37\n\x0blabel_words\x18\x0e \x03(\x0b\x32\".sightline.retriever.v1.LabelWords\"/\n\nLabelWords\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05words\x18\x02 \x03(\t\">\n\x0bUsedSynonym\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05typed\x18\x02 \x01(\t\x12\x0c\n\x04term\x18\x03 \x01(\t\"!\n\nProductIds\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\"t\n\x14UpsertVectorsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x34\n\x07vectors\x18\x03 \x03(\x0b\x32#.sightline.retriever.v1.ImageVector\"`\n\x0bImageVector\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08image_id\x18\x02 \x01(\t\x12+\n\x06vector\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Vector\"R\n\x15UpsertVectorsResponse\x12$\n\x08statuses\x18\x01 \x03(\x0b\x32\x12.google.rpc.Status\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"r\n\x12ListVectorsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05space\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\x99\x01\n\x13ListVectorsResponse\x12\x30\n\x05space\x18\x01 \x01(\x0b\x32!.sightline.common.v1.SpaceVersion\x12\x13\n\x0bproduct_ids\x18\x02 \x03(\t\x12\x11\n\tdimension\x18\x03 \x01(\x05\x12\x0f\n\x07vectors\x18\x04 \x01(\x0c\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\"E\n\x0c\x43ountRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05space\x18\x03 \x01(\t\"\xa2\x02\n\rCountResponse\x12\x10\n\x08products\x18\x01 \x01(\x03\x12\x0e\n\x06images\x18\x02 \x01(\x03\x12\x0f\n\x07indexed\x18\x03 \x01(\x03\x12\x0f\n\x07pending\x18\x04 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x03\x12\x0e\n\x06outbox\x18\x06 \x01(\x03\x12\x30\n\x05space\x18\x07 \x01(\x0b\x32!.sightline.common.v1.SpaceVersion\x12\x36\n\tfreshness\x18\x08 \x01(\x0b\x32#.sightline.common.v1.IndexFreshness\x12\x33\n\x06recall\x18\t \x03(\x0b\x32#.sightline.common.v1.RecallEstimate\x12\x0e\n\x06\x61\x64vice\x18\n \x01(\t*\\\n\x08\x43ollapse\x12\x18\n\x14\x43OLLAPSE_UNSPECIFIED\x10\x00\x12\x11\n\rCOLLAPSE_DROP\x10\x01\x12\x11\n\rCOLLAPSE_MARK\x10\x02\x12\x10\n\x0c\x43OLLAPSE_OFF\x10\x03\x32\xc8\x03\n\rVectorService\x12g\n\x06Search\x12%.sightline.retriever.v1.SearchRequest\x1a&.sightline.retriever.v1.SearchResponse\"\x0e\x90\x02\x01\xfa\xc8\x18\x02\x08\x0c\x8a\xc9\x18\x01\x01\x12|\n\rUpsertVectors\x12,.sightline.retriever.v1.UpsertVectorsRequest\x1a-.sightline.retriever.v1.UpsertVectorsResponse\"\x0e\x90\x02\x02\xfa\xc8\x18\x02\x08 \x8a\xc9\x18\x01\x06\x12p\n\x0bListVectors\x12*.sightline.retriever.v1.ListVectorsRequest\x1a+.sightline.retriever.v1.ListVectorsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x06\x12^\n\x05\x43ount\x12$.sightline.retriever.v1.CountRequest\x1a%.sightline.retriever.v1.CountResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x42R\n\x16sightline.retriever.v1B\x12VectorServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+sightline/retriever/v1/vector_service.proto\x12\x16sightline.retriever.v1\x1a\x17google/rpc/status.proto\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/answer.proto\x1a#sightline/common/v1/candidate.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/limits.proto\x1a!sightline/common/v1/product.proto\x1a sightline/common/v1/vector.proto\"\x9d\x03\n\rSearchRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x06vector\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.VectorH\x00\x12\x14\n\nproduct_id\x18\x04 \x01(\tH\x00\x12.\n\x05\x62lend\x18\r \x01(\x0b\x32\x1d.sightline.retriever.v1.BlendH\x00\x12\r\n\x05space\x18\x05 \x01(\t\x12+\n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05top_k\x18\x07 \x01(\x05\x12\x1b\n\x13\x65xclude_product_ids\x18\x08 \x03(\t\x12\x1d\n\x15include_query_product\x18\t \x01(\x08\x12\x17\n\x0fmin_index_token\x18\n \x01(\t\x12\x12\n\ngeneration\x18\x0b \x01(\t\x12\x32\n\x08\x63ollapse\x18\x0c \x01(\x0e\x32 .sightline.retriever.v1.CollapseB\x07\n\x05query\"9\n\x05\x42lend\x12\x30\n\x05parts\x18\x01 \x03(\x0b\x32!.sightline.retriever.v1.BlendPart\"k\n\tBlendPart\x12-\n\x06vector\x18\x01 \x01(\x0b\x32\x1b.sightline.common.v1.VectorH\x00\x12\x14\n\nproduct_id\x18\x02 \x01(\tH\x00\x12\x0e\n\x06weight\x18\x03 \x01(\x02\x42\t\n\x07\x63ontent\"\xf3\x04\n\x0eSearchResponse\x12\x39\n\ncandidates\x18\x01 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x14\n\x0csimilarities\x18\x02 \x03(\x02\x12\x11\n\timage_ids\x18\x03 \x03(\t\x12\x30\n\x05space\x18\x04 \x01(\x0b\x32!.sightline.common.v1.SpaceVersion\x12\x36\n\tfreshness\x18\x05 \x01(\x0b\x32#.sightline.common.v1.IndexFreshness\x12\x0c\n\x04plan\x18\x06 \x01(\t\x12\x37\n\rstage_timings\x18\x07 \x03(\x0b\x32 .sightline.common.v1.StageTiming\x12\x35\n\tcollapsed\x18\x08 \x03(\x0b\x32\".sightline.retriever.v1.ProductIds\x12<\n\rquery_product\x18\t \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x36\n\x0c\x64\x65gradations\x18\n \x03(\x0b\x32 .sightline.common.v1.Degradation\x12\x17\n\x0fnearest_cosines\x18\x0b \x03(\x02\x12\x35\n\x08synonyms\x18\x0c \x03(\x0b\x32#.sightline.retriever.v1.UsedSynonym\x12\x16\n\x0e\x63orrected_text\x18\r \x01(\t\x12\x37\n\x0blabel_words\x18\x0e \x03(\x0b\x32\".sightline.retriever.v1.LabelWords\"/\n\nLabelWords\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05words\x18\x02 \x03(\t\">\n\x0bUsedSynonym\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05typed\x18\x02 \x01(\t\x12\x0c\n\x04term\x18\x03 \x01(\t\"!\n\nProductIds\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\"t\n\x14UpsertVectorsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x34\n\x07vectors\x18\x03 \x03(\x0b\x32#.sightline.retriever.v1.ImageVector\"`\n\x0bImageVector\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08image_id\x18\x02 \x01(\t\x12+\n\x06vector\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Vector\"R\n\x15UpsertVectorsResponse\x12$\n\x08statuses\x18\x01 \x03(\x0b\x32\x12.google.rpc.Status\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"r\n\x12ListVectorsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05space\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\x99\x01\n\x13ListVectorsResponse\x12\x30\n\x05space\x18\x01 \x01(\x0b\x32!.sightline.common.v1.SpaceVersion\x12\x13\n\x0bproduct_ids\x18\x02 \x03(\t\x12\x11\n\tdimension\x18\x03 \x01(\x05\x12\x0f\n\x07vectors\x18\x04 \x01(\x0c\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\"\x96\x01\n\x12ListMisfitsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05space\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x15\n\x08min_lead\x18\x06 \x01(\x02H\x00\x88\x01\x01\x42\x0b\n\t_min_lead\"\xab\x01\n\x13ListMisfitsResponse\x12\x31\n\x07misfits\x18\x01 \x03(\x0b\x32 .sightline.common.v1.PhotoMisfit\x12\x16\n\x0e\x65xamined_count\x18\x02 \x01(\x05\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12\x30\n\x05space\x18\x04 \x01(\x0b\x32!.sightline.common.v1.SpaceVersion\"E\n\x0c\x43ountRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05space\x18\x03 \x01(\t\"\xa2\x02\n\rCountResponse\x12\x10\n\x08products\x18\x01 \x01(\x03\x12\x0e\n\x06images\x18\x02 \x01(\x03\x12\x0f\n\x07indexed\x18\x03 \x01(\x03\x12\x0f\n\x07pending\x18\x04 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x03\x12\x0e\n\x06outbox\x18\x06 \x01(\x03\x12\x30\n\x05space\x18\x07 \x01(\x0b\x32!.sightline.common.v1.SpaceVersion\x12\x36\n\tfreshness\x18\x08 \x01(\x0b\x32#.sightline.common.v1.IndexFreshness\x12\x33\n\x06recall\x18\t \x03(\x0b\x32#.sightline.common.v1.RecallEstimate\x12\x0e\n\x06\x61\x64vice\x18\n \x01(\t*\\\n\x08\x43ollapse\x12\x18\n\x14\x43OLLAPSE_UNSPECIFIED\x10\x00\x12\x11\n\rCOLLAPSE_DROP\x10\x01\x12\x11\n\rCOLLAPSE_MARK\x10\x02\x12\x10\n\x0c\x43OLLAPSE_OFF\x10\x03\x32\xba\x04\n\rVectorService\x12g\n\x06Search\x12%.sightline.retriever.v1.SearchRequest\x1a&.sightline.retriever.v1.SearchResponse\"\x0e\x90\x02\x01\xfa\xc8\x18\x02\x08\x0c\x8a\xc9\x18\x01\x01\x12|\n\rUpsertVectors\x12,.sightline.retriever.v1.UpsertVectorsRequest\x1a-.sightline.retriever.v1.UpsertVectorsResponse\"\x0e\x90\x02\x02\xfa\xc8\x18\x02\x08 \x8a\xc9\x18\x01\x06\x12p\n\x0bListVectors\x12*.sightline.retriever.v1.ListVectorsRequest\x1a+.sightline.retriever.v1.ListVectorsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x06\x12p\n\x0bListMisfits\x12*.sightline.retriever.v1.ListMisfitsRequest\x1a+.sightline.retriever.v1.ListMisfitsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12^\n\x05\x43ount\x12$.sightline.retriever.v1.CountRequest\x1a%.sightline.retriever.v1.CountResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x42R\n\x16sightline.retriever.v1B\x12VectorServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,38 +46,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VECTORSERVICE'].methods_by_name['UpsertVectors']._serialized_options = b'\220\002\002\372\310\030\002\010 \212\311\030\001\006'
   _globals['_VECTORSERVICE'].methods_by_name['ListVectors']._loaded_options = None
   _globals['_VECTORSERVICE'].methods_by_name['ListVectors']._serialized_options = b'\220\002\001\212\311\030\001\006'
+  _globals['_VECTORSERVICE'].methods_by_name['ListMisfits']._loaded_options = None
+  _globals['_VECTORSERVICE'].methods_by_name['ListMisfits']._serialized_options = b'\220\002\001\212\311\030\001\001'
   _globals['_VECTORSERVICE'].methods_by_name['Count']._loaded_options = None
   _globals['_VECTORSERVICE'].methods_by_name['Count']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_COLLAPSE']._serialized_start=2601
-  _globals['_COLLAPSE']._serialized_end=2693
-  _globals['_SEARCHREQUEST']._serialized_start=304
-  _globals['_SEARCHREQUEST']._serialized_end=717
-  _globals['_BLEND']._serialized_start=719
-  _globals['_BLEND']._serialized_end=776
-  _globals['_BLENDPART']._serialized_start=778
-  _globals['_BLENDPART']._serialized_end=885
-  _globals['_SEARCHRESPONSE']._serialized_start=888
-  _globals['_SEARCHRESPONSE']._serialized_end=1515
-  _globals['_LABELWORDS']._serialized_start=1517
-  _globals['_LABELWORDS']._serialized_end=1564
-  _globals['_USEDSYNONYM']._serialized_start=1566
-  _globals['_USEDSYNONYM']._serialized_end=1628
-  _globals['_PRODUCTIDS']._serialized_start=1630
-  _globals['_PRODUCTIDS']._serialized_end=1663
-  _globals['_UPSERTVECTORSREQUEST']._serialized_start=1665
-  _globals['_UPSERTVECTORSREQUEST']._serialized_end=1781
-  _globals['_IMAGEVECTOR']._serialized_start=1783
-  _globals['_IMAGEVECTOR']._serialized_end=1879
-  _globals['_UPSERTVECTORSRESPONSE']._serialized_start=1881
-  _globals['_UPSERTVECTORSRESPONSE']._serialized_end=1963
-  _globals['_LISTVECTORSREQUEST']._serialized_start=1965
-  _globals['_LISTVECTORSREQUEST']._serialized_end=2079
-  _globals['_LISTVECTORSRESPONSE']._serialized_start=2082
-  _globals['_LISTVECTORSRESPONSE']._serialized_end=2235
-  _globals['_COUNTREQUEST']._serialized_start=2237
-  _globals['_COUNTREQUEST']._serialized_end=2306
-  _globals['_COUNTRESPONSE']._serialized_start=2309
-  _globals['_COUNTRESPONSE']._serialized_end=2599
-  _globals['_VECTORSERVICE']._serialized_start=2696
-  _globals['_VECTORSERVICE']._serialized_end=3152
+  _globals['_COLLAPSE']._serialized_start=2963
+  _globals['_COLLAPSE']._serialized_end=3055
+  _globals['_SEARCHREQUEST']._serialized_start=339
+  _globals['_SEARCHREQUEST']._serialized_end=752
+  _globals['_BLEND']._serialized_start=754
+  _globals['_BLEND']._serialized_end=811
+  _globals['_BLENDPART']._serialized_start=813
+  _globals['_BLENDPART']._serialized_end=920
+  _globals['_SEARCHRESPONSE']._serialized_start=923
+  _globals['_SEARCHRESPONSE']._serialized_end=1550
+  _globals['_LABELWORDS']._serialized_start=1552
+  _globals['_LABELWORDS']._serialized_end=1599
+  _globals['_USEDSYNONYM']._serialized_start=1601
+  _globals['_USEDSYNONYM']._serialized_end=1663
+  _globals['_PRODUCTIDS']._serialized_start=1665
+  _globals['_PRODUCTIDS']._serialized_end=1698
+  _globals['_UPSERTVECTORSREQUEST']._serialized_start=1700
+  _globals['_UPSERTVECTORSREQUEST']._serialized_end=1816
+  _globals['_IMAGEVECTOR']._serialized_start=1818
+  _globals['_IMAGEVECTOR']._serialized_end=1914
+  _globals['_UPSERTVECTORSRESPONSE']._serialized_start=1916
+  _globals['_UPSERTVECTORSRESPONSE']._serialized_end=1998
+  _globals['_LISTVECTORSREQUEST']._serialized_start=2000
+  _globals['_LISTVECTORSREQUEST']._serialized_end=2114
+  _globals['_LISTVECTORSRESPONSE']._serialized_start=2117
+  _globals['_LISTVECTORSRESPONSE']._serialized_end=2270
+  _globals['_LISTMISFITSREQUEST']._serialized_start=2273
+  _globals['_LISTMISFITSREQUEST']._serialized_end=2423
+  _globals['_LISTMISFITSRESPONSE']._serialized_start=2426
+  _globals['_LISTMISFITSRESPONSE']._serialized_end=2597
+  _globals['_COUNTREQUEST']._serialized_start=2599
+  _globals['_COUNTREQUEST']._serialized_end=2668
+  _globals['_COUNTRESPONSE']._serialized_start=2671
+  _globals['_COUNTRESPONSE']._serialized_end=2961
+  _globals['_VECTORSERVICE']._serialized_start=3058
+  _globals['_VECTORSERVICE']._serialized_end=3628
 # @@protoc_insertion_point(module_scope)

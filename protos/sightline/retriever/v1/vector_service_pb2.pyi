@@ -13,6 +13,7 @@ import google.rpc.status_pb2
 import sightline.common.v1.answer_pb2
 import sightline.common.v1.candidate_pb2
 import sightline.common.v1.filter_pb2
+import sightline.common.v1.product_pb2
 import sightline.common.v1.vector_pb2
 import sys
 import typing
@@ -534,6 +535,83 @@ class ListVectorsResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["dimension", b"dimension", "next_page_token", b"next_page_token", "product_ids", b"product_ids", "space", b"space", "vectors", b"vectors"]) -> None: ...
 
 Global___ListVectorsResponse: typing_extensions.TypeAlias = ListVectorsResponse
+
+@typing.final
+class ListMisfitsRequest(google.protobuf.message.Message):
+    """Request for the photos that do not fit their product."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    SPACE_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    MIN_LEAD_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs. If empty, the service generates one."""
+    space: builtins.str
+    """Name of the space. Default: "visual"."""
+    page_size: builtins.int
+    """Maximum number of products to look at, 1 to 200. Default: 50. Other values are rejected. A page may have fewer misfits,
+    or none.
+    """
+    page_token: builtins.str
+    """`next_page_token` of the previous response; `min_lead` must be the same. Empty for the first page."""
+    min_lead: builtins.float
+    """Least `lead` of a misfit, 0 to 2. Default: 0.2, see docs/integrate/inspect.md."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        space: builtins.str = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+        min_lead: builtins.float | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_min_lead", b"_min_lead", "min_lead", b"min_lead"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_min_lead", b"_min_lead", "catalog_id", b"catalog_id", "min_lead", b"min_lead", "page_size", b"page_size", "page_token", b"page_token", "request_id", b"request_id", "space", b"space"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_min_lead", b"_min_lead"]) -> typing.Literal["min_lead"] | None: ...
+
+Global___ListMisfitsRequest: typing_extensions.TypeAlias = ListMisfitsRequest
+
+@typing.final
+class ListMisfitsResponse(google.protobuf.message.Message):
+    """The misfits of some products, in the order of the product ids."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MISFITS_FIELD_NUMBER: builtins.int
+    EXAMINED_COUNT_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    SPACE_FIELD_NUMBER: builtins.int
+    examined_count: builtins.int
+    """Number of products of this page that have at least two photos in the index: only these can be judged."""
+    next_page_token: builtins.str
+    """Token of the next page. Empty on the last page."""
+    @property
+    def misfits(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.product_pb2.PhotoMisfit]:
+        """The photos, those of a product with the largest lead first."""
+
+    @property
+    def space(self) -> sightline.common.v1.answer_pb2.SpaceVersion:
+        """Space in which the photos were compared, with the index generation: the same on all pages."""
+
+    def __init__(
+        self,
+        *,
+        misfits: collections.abc.Iterable[sightline.common.v1.product_pb2.PhotoMisfit] | None = ...,
+        examined_count: builtins.int = ...,
+        next_page_token: builtins.str = ...,
+        space: sightline.common.v1.answer_pb2.SpaceVersion | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["space", b"space"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["examined_count", b"examined_count", "misfits", b"misfits", "next_page_token", b"next_page_token", "space", b"space"]) -> None: ...
+
+Global___ListMisfitsResponse: typing_extensions.TypeAlias = ListMisfitsResponse
 
 @typing.final
 class CountRequest(google.protobuf.message.Message):

@@ -50,6 +50,11 @@ class VectorServiceStub(object):
                 request_serializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListVectorsRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListVectorsResponse.FromString,
                 _registered_method=True)
+        self.ListMisfits = channel.unary_unary(
+                '/sightline.retriever.v1.VectorService/ListMisfits',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListMisfitsRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListMisfitsResponse.FromString,
+                _registered_method=True)
         self.Count = channel.unary_unary(
                 '/sightline.retriever.v1.VectorService/Count',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.CountRequest.SerializeToString,
@@ -88,6 +93,15 @@ class VectorServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListMisfits(self, request, context):
+        """Lists photos that are nearer to another product's photos than to those of their own product. Each photo is searched
+        for. Errors: SPACE_UNAVAILABLE (no index of photos, or the generation of the first page was dropped),
+        PAGE_TOKEN_INVALID, and those of Search.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Count(self, request, context):
         """Counts products, photos, and indexed and pending photos of a space.
         """
@@ -112,6 +126,11 @@ def add_VectorServiceServicer_to_server(servicer, server):
                     servicer.ListVectors,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListVectorsRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListVectorsResponse.SerializeToString,
+            ),
+            'ListMisfits': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMisfits,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListMisfitsRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListMisfitsResponse.SerializeToString,
             ),
             'Count': grpc.unary_unary_rpc_method_handler(
                     servicer.Count,
@@ -201,6 +220,33 @@ class VectorService(object):
             '/sightline.retriever.v1.VectorService/ListVectors',
             sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListVectorsRequest.SerializeToString,
             sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListVectorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMisfits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.retriever.v1.VectorService/ListMisfits',
+            sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListMisfitsRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListMisfitsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -73,6 +73,22 @@ _VectorServiceListVectorsType = typing_extensions.TypeVar(
     ],
 )
 
+_VectorServiceListMisfitsType = typing_extensions.TypeVar(
+    '_VectorServiceListMisfitsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.vector_service_pb2.ListMisfitsRequest,
+        sightline.retriever.v1.vector_service_pb2.ListMisfitsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.vector_service_pb2.ListMisfitsRequest,
+        sightline.retriever.v1.vector_service_pb2.ListMisfitsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.vector_service_pb2.ListMisfitsRequest,
+        sightline.retriever.v1.vector_service_pb2.ListMisfitsResponse,
+    ],
+)
+
 _VectorServiceCountType = typing_extensions.TypeVar(
     '_VectorServiceCountType',
     grpc.UnaryUnaryMultiCallable[
@@ -89,7 +105,7 @@ _VectorServiceCountType = typing_extensions.TypeVar(
     ],
 )
 
-class VectorServiceStub(typing.Generic[_VectorServiceSearchType, _VectorServiceUpsertVectorsType, _VectorServiceListVectorsType, _VectorServiceCountType]):
+class VectorServiceStub(typing.Generic[_VectorServiceSearchType, _VectorServiceUpsertVectorsType, _VectorServiceListVectorsType, _VectorServiceListMisfitsType, _VectorServiceCountType]):
     """Vector search of products."""
 
     @typing.overload
@@ -105,6 +121,10 @@ class VectorServiceStub(typing.Generic[_VectorServiceSearchType, _VectorServiceU
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.vector_service_pb2.ListVectorsRequest,
             sightline.retriever.v1.vector_service_pb2.ListVectorsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.vector_service_pb2.ListMisfitsRequest,
+            sightline.retriever.v1.vector_service_pb2.ListMisfitsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.vector_service_pb2.CountRequest,
@@ -125,6 +145,10 @@ class VectorServiceStub(typing.Generic[_VectorServiceSearchType, _VectorServiceU
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.vector_service_pb2.ListVectorsRequest,
             sightline.retriever.v1.vector_service_pb2.ListVectorsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.vector_service_pb2.ListMisfitsRequest,
+            sightline.retriever.v1.vector_service_pb2.ListMisfitsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.vector_service_pb2.CountRequest,
@@ -150,6 +174,12 @@ class VectorServiceStub(typing.Generic[_VectorServiceSearchType, _VectorServiceU
     from photos. SPACE_UNAVAILABLE (no index, or the generation of the first page was dropped), PAGE_TOKEN_INVALID.
     """
 
+    ListMisfits: _VectorServiceListMisfitsType
+    """Lists photos that are nearer to another product's photos than to those of their own product. Each photo is searched
+    for. Errors: SPACE_UNAVAILABLE (no index of photos, or the generation of the first page was dropped),
+    PAGE_TOKEN_INVALID, and those of Search.
+    """
+
     Count: _VectorServiceCountType
     """Counts products, photos, and indexed and pending photos of a space."""
 
@@ -165,6 +195,10 @@ VectorServiceAsyncStub: typing_extensions.TypeAlias = VectorServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.vector_service_pb2.ListVectorsRequest,
         sightline.retriever.v1.vector_service_pb2.ListVectorsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.vector_service_pb2.ListMisfitsRequest,
+        sightline.retriever.v1.vector_service_pb2.ListMisfitsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.vector_service_pb2.CountRequest,
@@ -206,6 +240,17 @@ class VectorServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.retriever.v1.vector_service_pb2.ListVectorsResponse, collections.abc.Awaitable[sightline.retriever.v1.vector_service_pb2.ListVectorsResponse]]:
         """Lists the vectors of a space's products page by page, ordered by product id, from the record. Used for learning
         from photos. SPACE_UNAVAILABLE (no index, or the generation of the first page was dropped), PAGE_TOKEN_INVALID.
+        """
+
+    @abc.abstractmethod
+    def ListMisfits(
+        self,
+        request: sightline.retriever.v1.vector_service_pb2.ListMisfitsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.vector_service_pb2.ListMisfitsResponse, collections.abc.Awaitable[sightline.retriever.v1.vector_service_pb2.ListMisfitsResponse]]:
+        """Lists photos that are nearer to another product's photos than to those of their own product. Each photo is searched
+        for. Errors: SPACE_UNAVAILABLE (no index of photos, or the generation of the first page was dropped),
+        PAGE_TOKEN_INVALID, and those of Search.
         """
 
     @abc.abstractmethod

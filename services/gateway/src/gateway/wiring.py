@@ -13,6 +13,7 @@ from gateway.clients import embedder, ranker, retriever
 from gateway.clients.columns import columns_of_rows
 from gateway.clients.matches import MatchMessages
 from gateway.clients.peer_calls import PeerCaller
+from gateway.detect.detect import find_products
 from gateway.model.causes import Peer
 from gateway.servicer import (
     admin,
@@ -257,6 +258,7 @@ def _dependencies(
         snapshot_of=snapshots.get,
         experiments=experiments,
         prices=prices,
+        find_products=find_products,
     )
 
 

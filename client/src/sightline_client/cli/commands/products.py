@@ -110,6 +110,49 @@ def list_(
 
 
 @app.command()
+def misfits(
+    *,
+    min_lead: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=2,
+            help="Least difference of the similarities, as cosines, to the other product's and to"
+            " its own product's photos.",
+        ),
+    ] = 0.2,
+    suite: Suite,
+) -> None:
+    """List photos that do not fit their product: those nearer to another product's photos, such as
+    photos that were uploaded to the wrong product. Products with two photos or more are judged.
+
+    [bold]Examples[/bold]
+
+      sightline products misfits
+
+      sightline products misfits --min-lead 0.4 --json
+    """
+    request = catalog_pb2.ListMisfitsRequest(catalog_id=suite.catalog, min_lead=min_lead)
+
+    async def ask(client: SightlineClient) -> catalog_pb2.ListMisfitsResponse:
+        found = catalog_pb2.ListMisfitsResponse()
+        with progress.meter(_("comparing photos"), None, stays=False) as bar:
+            while True:
+                page = await client.calls(client.calls.catalog.ListMisfits, request, suite.timeout)
+                found.misfits.extend(page.misfits)
+                found.examined_count += page.examined_count
+                found.space.CopyFrom(page.space)
+                bar.at(found.examined_count, 0, rows=found.examined_count)
+                request.page_token = page.next_page_token
+                if not page.next_page_token:
+                    return found
+
+    response = suite.run(ask)
+    rows = [from_wire.photo_misfit(each) for each in response.misfits]
+    suite.show(response, lambda: listings.misfits(rows, response.examined_count))
+
+
+@app.command()
 def delete(
     *,
     products: Annotated[list[str], options.argument("ID…", "The products.")],

@@ -15,7 +15,7 @@ from sightline_client.cli.show.tables import add, grid, plain
 from sightline_client.convert import from_wire
 from sightline_client.files.audit import AuditSegment
 from sightline_client.values.answers import Listing, SearchResults
-from sightline_client.values.catalog import CategoryDoubt
+from sightline_client.values.catalog import CategoryDoubt, PhotoMisfit
 from sightline_client.values.catalogs import Catalog, CatalogAlias
 from sightline_client.values.evaluation import EvaluationVerdict
 from sightline_client.values.facets import Facet
@@ -336,6 +336,28 @@ def products(
             _("no photo contradicts its category") if mismatched else _("no products match")
         )
     return Group(table, Text(_("There are more: raise --top."))) if more else table
+
+
+def misfits(rows: Sequence[PhotoMisfit], examined: int) -> RenderableType:
+    """Return the photos that do not fit their product, of so many products."""
+    table = grid((_("product"), _("photo"), _("own"), _("nearest other"), _("other"), _("lead")))
+    for each in rows:
+        add(
+            table,
+            each.product_id,
+            f"{each.image_id[:12]}…",
+            f"{each.similarity:.2f}",
+            each.other_product_id,
+            f"{each.other_similarity:.2f}",
+            f"{each.lead:.2f}",
+        )
+    summary = _(
+        "Photos that fit another product better: {count}. Products with two photos or more that"
+        " were compared: {examined}.",
+        count=len(rows),
+        examined=examined,
+    )
+    return Group(table, Text(summary)) if rows else Text(summary)
 
 
 def _mismatch(value: CategoryDoubt | None) -> str:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.detect.matching import arranged, counted, matched
+from gateway.detect.matching import arranged, matched
 from gateway.detect.validate import check
 from gateway.model.branch import SPACES, Branch
 from gateway.model.carried import ProductRow, Vector
@@ -14,13 +14,14 @@ from gateway.model.detections import (
     Detection,
     DetectionAnswer,
     DetectionQuery,
+    counted,
 )
 from gateway.model.peer_failures import cause_of
 from gateway.model.peers import EmbeddedRegions, NearestProducts
 from gateway.model.price import detection_price
 from gateway.retrieval.embedding import photo_error
 from gateway.retrieval.parallel import in_parallel
-from gateway.state.run import RequestDependencies
+from gateway.state.run import RequestDependencies, Run
 from gateway.state.trace import RequestTrace
 from servicekit import deadlines
 from servicekit.errors import ServiceError
@@ -49,6 +50,14 @@ async def detect_products(query: DetectionQuery, deps: RequestDependencies) -> D
         raise photo_error(query.photo, error) or error from error
 
 
+async def find_products(run: Run, query: DetectionQuery) -> Sequence[Detection]:
+    """Find the products in a photo of a request that runs: it is checked, charged and timed.
+
+    Raises errors of the embedder and the retriever, as they are.
+    """
+    return await _Detecting(query, run.deps, run.trace).detections()
+
+
 @dataclass(frozen=True, slots=True)
 class _Detecting:
     """One request while it runs."""
@@ -59,17 +68,7 @@ class _Detecting:
 
     async def answer(self) -> DetectionAnswer:
         regions, found = await self._searched()
-        query = self.query
-        detections = arranged(
-            [
-                Detection(box, objectness)
-                if isinstance(near, ServiceError)
-                else matched(box, objectness, near, query.min_probability)
-                for box, objectness, near in zip(
-                    regions.boxes, regions.objectness, found, strict=True
-                )
-            ]
-        )
+        detections = self._arranged(regions, found)
         counts = counted(detections)
         degradations = _lost(found)
         rows: Sequence[ProductRow] = ()
@@ -87,6 +86,23 @@ class _Detecting:
             degradations=list(dict.fromkeys(degradations)),
             timings=self.trace.by_start,
             truncated=regions.truncated,
+        )
+
+    async def detections(self) -> Sequence[Detection]:
+        return self._arranged(*await self._searched())
+
+    def _arranged(
+        self, regions: EmbeddedRegions, found: Sequence[NearestProducts | ServiceError]
+    ) -> Sequence[Detection]:
+        return arranged(
+            [
+                Detection(box, objectness)
+                if isinstance(near, ServiceError)
+                else matched(box, objectness, near, self.query.min_probability)
+                for box, objectness, near in zip(
+                    regions.boxes, regions.objectness, found, strict=True
+                )
+            ]
         )
 
     async def _searched(self) -> tuple[EmbeddedRegions, Sequence[NearestProducts | ServiceError]]:

@@ -1,7 +1,6 @@
 """From a region's nearest products to a detection. Pure."""
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -70,12 +69,6 @@ def arranged(detections: Sequence[Detection]) -> list[Detection]:
     kept = one_a_place(boxes, scores, [each.product_id for each in detections])
     order = reading_order(boxes[kept])
     return [detections[kept[place]] for place in order]
-
-
-def counted(detections: Sequence[Detection]) -> list[tuple[str, int]]:
-    """Return the products with their numbers of detections, most first, then by id."""
-    counts = Counter(each.product_id for each in detections if each.product_id)
-    return sorted(counts.items(), key=lambda each: (-each[1], each[0]))
 
 
 def _sides(box: Box) -> tuple[float, float, float, float]:

@@ -1,5 +1,6 @@
 """Products found in a photo: request, detections, answer."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -87,3 +88,9 @@ class DetectionAnswer:
     def unknown_count(self) -> int:
         """Number of detections without a product."""
         return sum(not each.product_id for each in self.detections)
+
+
+def counted(detections: Sequence[Detection]) -> list[tuple[str, int]]:
+    """Return the products with their numbers of detections, most first, then by id."""
+    counts = Counter(each.product_id for each in detections if each.product_id)
+    return sorted(counts.items(), key=lambda each: (-each[1], each[0]))

@@ -141,7 +141,7 @@ class RequestAnchors:
     """Source of the anchors if `product_ids` is empty."""
 
     def __bool__(self) -> bool:
-        return bool(self.product_ids) or self.source is not AnchorSource.REQUEST
+        return bool(self.product_ids) or self.source.is_history
 
 
 NO_ANCHORS = RequestAnchors()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gateway.model.carried import FacetRequest
 from gateway.model.filters import CallersFilter, FilterWork, work_of
-from gateway.model.query import RequestQuery, Signal, SignalKind
+from gateway.model.query import MOST_IN_PHOTO, RequestQuery, Signal, SignalKind
 from sightline_rules.filters import ATTRIBUTES
 
 REFERENCE_PRODUCTS = 5_000
@@ -40,6 +40,8 @@ LABEL = 0.35
 """Reading the label of a photo, with the models' time: ten lines (`python -m bench labels`)."""
 FINDING_OBJECTS = 0.06
 """Finding the objects in a photo, without its decoding (`python -m bench detect`)."""
+PHOTOS_A_PRODUCT = 4
+"""Photos of a product whose photos are searched for, as many as a shop's products have."""
 DETECTION_MODEL, DETECTION = 0.022, 0.005
 """Embedding one of them, and searching it."""
 ONE_PHOTO = SIGNAL[SignalKind.IMAGE] + MODEL[SignalKind.IMAGE]
@@ -155,20 +157,24 @@ def price_of(
     *,
     searches: int = 1,
     labelled: bool = False,
+    detects: bool = False,
 ) -> RequestPrice:
     """Return the price of Recommend, Search or List.
 
     `excluded`, `moved`: filters of controls that exclude, and of those that move candidates.
     `searches`: how often the signals are searched by: twice for an explanation. `labelled`: the
-    label of a photo is read.
+    label of a photo is read. `detects`: the anchors are products that are found in a photo.
     """
     if query.page_token and not query.listed:  # its order was recorded
         return RequestPrice({"": BASE, "page_size": query.results_a_page * RESULT})
     own = [] if query.filter is None else [query.filter]
     grouping = query.grouping
-    models = searches * (sum(map(_model, query.signals)) + labelled * LABEL)
-    again = [each for each in query.signals if query.corrects(each)]
-    signals = sum(map(_signal, query.signals)) + sum(_signal(each) + _model(each) for each in again)
+    found = detection_price(MOST_IN_PHOTO) if detects else RequestPrice({})
+    # A photo is searched as a whole only if nothing is found in it.
+    alone = [each for each in query.signals if not (detects and each is query.pictured)]
+    models = searches * (sum(map(_model, alone)) + labelled * LABEL)
+    again = [each for each in alone if query.corrects(each)]
+    signals = sum(map(_signal, alone)) + sum(_signal(each) + _model(each) for each in again)
     return RequestPrice(
         {
             "": BASE,
@@ -184,10 +190,12 @@ def price_of(
             "candidates": len(query.candidates) * CANDIDATE,
             "field": sizes.candidates * (0.0 if grouping is None else GROUPED_CANDIDATE),
             "sort": sizes.products * (SORTED_PRODUCT if query.listed else 0.0),
+            "anchors": found.seconds,
         },
-        models,
+        models + found.models,
         exempt=(ONE_PHOTO if any(map(_is_photo, query.signals)) else 0.0)
-        + (LABEL if labelled else 0.0),
+        + (LABEL if labelled else 0.0)
+        + found.exempt,
     )
 
 
@@ -246,6 +254,11 @@ def detection_price(detections: int) -> RequestPrice:
     parts = {"": photo, "max_detections": detections * (DETECTION_MODEL + DETECTION)}
     models = MODEL[SignalKind.IMAGE] + FINDING_OBJECTS + detections * DETECTION_MODEL
     return RequestPrice(parts, models, exempt=photo + detections * DETECTION_MODEL)
+
+
+def misfits_price(products: int) -> RequestPrice:
+    """Return the price of looking for photos that do not fit these products."""
+    return RequestPrice({"": BASE, "page_size": products * PHOTOS_A_PRODUCT * DETECTION})
 
 
 def list_price(condition: CallersFilter | None, page_size: int, products: int) -> RequestPrice:

@@ -28,6 +28,8 @@ def photo_path(index: int, part: str) -> str:
 
 MOST_LABELLED = 3
 """Photos of a request up to which a label is read: more cost as much as a request may."""
+MOST_IN_PHOTO = 20
+"""Products that are found in the photo that gives a request's anchors, at most."""
 FIRST_ANCHOR = -2
 """Index of the first anchor when used as a signal; those of further anchors descend."""
 
@@ -243,6 +245,12 @@ class RequestQuery:
         photos = [signal for signal in self.signals if signal.is_photo]
         wanted = (each for each in photos if not each.negative)
         return next(wanted, None) if len(photos) <= MOST_LABELLED else None
+
+    @property
+    def pictured(self) -> Signal | None:
+        """The photo in which products may be found: the first wanted one that is searched whole."""
+        whole = (each for each in self.wanted if not (each.box or each.find_subject))
+        return next((each for each in whole if each.is_photo), None)
 
     @property
     def wanted(self) -> tuple[Signal, ...]:

@@ -8,6 +8,7 @@ from gateway.model.carried import Classification, Facet, LabelLine, ProductRow, 
 from gateway.model.causes import Degradation
 from gateway.model.columns import NO_PRODUCTS, ProductColumns
 from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
+from gateway.model.detections import Detection
 from gateway.model.match import Match
 from gateway.model.quality import Quality
 from gateway.model.reasons import Reason
@@ -56,6 +57,8 @@ class RecommendAnswer:
     corrected: tuple[CorrectedQuery, ...] = ()
     score_notes: tuple[ScoreNote, ...] = ()
     """Notes about data that the scores lack, on the first page."""
+    detections: Sequence[Detection] = ()
+    """Products that were found in the photo that gave the anchors, on the first page."""
 
 
 @dataclass(frozen=True, slots=True)

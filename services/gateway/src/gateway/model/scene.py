@@ -56,6 +56,13 @@ class AnchorSource(StrEnum):
     VIEWED = "viewed"
     CART = "cart"
     BOUGHT = "bought"
+    PHOTO = "photo"
+    """The products that are found in the request's photo."""
+
+    @property
+    def is_history(self) -> bool:
+        """Return whether the ranker finds the anchors in the shopper's history."""
+        return self not in (AnchorSource.REQUEST, AnchorSource.PHOTO)
 
 
 Part = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]

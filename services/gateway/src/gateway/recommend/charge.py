@@ -8,6 +8,7 @@ from gateway.model.branch import Branch
 from gateway.model.price import REFERENCE_PRODUCTS, PricedSizes, RequestPrice, price_of, together
 from gateway.model.query import RequestQuery
 from gateway.recommend.begin import begin, may_be_in_experiments
+from gateway.recommend.photo_anchors import gives_anchors
 from gateway.state.run import RequestDependencies, Run
 from servicekit import deadlines
 from servicekit.hedging import one_at_a_time
@@ -73,4 +74,5 @@ def _price(run: Run, products: int, searches: int) -> RequestPrice:
         PricedSizes(products, run.plan.most),
         searches=searches,
         labelled=Branch.LABELS in run.plan.branches,
+        detects=gives_anchors(run) is not None,
     )

@@ -36,6 +36,7 @@ from gateway.recommend.final_order import (
     split_by_signal,
 )
 from gateway.recommend.pages import AnswerPage, read_page
+from gateway.recommend.photo_anchors import anchors_in_photo
 from gateway.recommend.validate import check, check_product
 from gateway.retrieval.anchors import ResolvedAnchors, resolve_anchors
 from gateway.retrieval.branches import find, near_signals
@@ -55,7 +56,7 @@ async def explain(
     check_product(query, product_id)
     async with charged(replace(query, explain=True), deps, searches=2) as planned:
         run, _ = await activate_controls(planned)
-        run, anchors = await resolve_anchors(run)
+        run, anchors = await resolve_anchors(await anchors_in_photo(run))
         try:
             row, columns = await _read(run, product_id)
             if row is None:

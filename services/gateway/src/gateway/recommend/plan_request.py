@@ -6,7 +6,7 @@ from dataclasses import replace
 from gateway.model.branch import ABOUT, ANCHORED, OF_SHOPPERS, SIMILARITY_BRANCHES, Branch
 from gateway.model.plan import MOST_ASKED, MOST_RANKED, RequestPlan, StageEnds
 from gateway.model.query import AnswerScope, RequestQuery, SignalKind
-from gateway.model.scene import AnchorSource, Scene
+from gateway.model.scene import Scene
 from servicekit.requests import RequestInvalid
 
 SPARE = 10
@@ -22,7 +22,7 @@ def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
     )
     return RequestPlan(
         scene=scene,
-        branches=_branches(query, scene),
+        branches=branches_of(query, scene),
         top_k=top_k,
         # The ranker does not evaluate filters: its candidates are filtered afterwards.
         generated=top_k if query.filter is None else MOST_ASKED,
@@ -40,7 +40,7 @@ def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
     )
 
 
-def _branches(query: RequestQuery, scene: Scene) -> tuple[Branch, ...]:
+def branches_of(query: RequestQuery, scene: Scene) -> tuple[Branch, ...]:
     """Return the branches of a request, in the order of Branch; its own candidates are the only
     one."""
     if query.candidates:
@@ -85,7 +85,7 @@ def scened(query: RequestQuery, scene: Scene) -> RequestQuery:
 
 def is_anchored(query: RequestQuery, scene: Scene) -> bool:
     """Return whether a request is about products: its own, or those that the scene infers."""
-    looks = scene.anchors_from is not AnchorSource.REQUEST and query.shopper is not None
+    looks = scene.anchors_from.is_history and query.shopper is not None
     return bool(query.about) or looks
 
 

@@ -31,6 +31,7 @@ from gateway.recommend.controls.step import (
 )
 from gateway.recommend.final_order import FinalOrder, fused, order_candidates, split_by_signal
 from gateway.recommend.pages import AnswerPage, attribution, later_page, next_page, read_page
+from gateway.recommend.photo_anchors import anchors_in_photo
 from gateway.recommend.validate import check
 from gateway.retrieval.anchors import resolve_anchors
 from gateway.retrieval.branches import find
@@ -96,7 +97,7 @@ async def find_candidates(planned: Run) -> FoundCandidates:
     Raises errors of the caller, and NothingAvailable if everything failed.
     """
     run, activated = await activate_controls(planned)
-    run, anchors = await resolve_anchors(run)
+    run, anchors = await resolve_anchors(await anchors_in_photo(run))
     return FoundCandidates(run, await find(run, anchors), activated)
 
 
@@ -226,4 +227,5 @@ def answer_of(run: Run, first: FirstPage, activated: ControlOutcomes) -> Recomme
         candidates=first.candidates.columns,
         corrected=corrected_queries(run),
         score_notes=tuple(run.trace.score_notes.values()),
+        detections=run.trace.detections,
     )

@@ -7,7 +7,6 @@ from gateway.model.branch import Branch
 from gateway.model.causes import Peer
 from gateway.model.query import FIRST_ANCHOR, RequestQuery
 from gateway.model.retrieved import NOTHING, BranchResult, failed
-from gateway.model.scene import AnchorSource
 from gateway.retrieval.personal import FromRanker, ask_ranker
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
@@ -42,7 +41,7 @@ async def infer_anchors(run: Run) -> tuple[Run, FromRanker | None]:
     scene, query = run.plan.scene, run.query
     if query.candidates:
         return run, None
-    named = query.about or scene.anchors_from is AnchorSource.REQUEST or query.shopper is None
+    named = query.about or not scene.anchors_from.is_history or query.shopper is None
     if named or not (scene.anchors_look_alike or scene.other_categories):
         return run, None
     candidates, notes = await ask_ranker(run)

@@ -46,8 +46,8 @@ async def find(run: Run, anchors: ResolvedAnchors | None = None) -> tuple[Candid
     if asked.about and kept is NOTHING and (places := unsearched(run)):
         jobs.append(missing(run, places))
     result = merged([kept, *await in_parallel(*jobs)])
-    if not asked.about and given:
-        result = replace(result, missing={})  # inferred by the ranker, not given by the caller
+    if run.trace.detections or (given and not asked.about):
+        result = replace(result, missing={})  # the caller did not name these anchors
     run.trace.note(result)
     _refuse_if_all_missing(asked, result.missing)
     listings = result.listings

@@ -145,10 +145,10 @@ def recommenders_of(run: Run, *, only: bool = False) -> Recommenders:
 
 def anchors_of(run: Run) -> RequestAnchors:
     """Return the anchors that are known so far."""
-    ids = run.query.about or run.trace.anchors
-    if ids or run.query.shopper is None:
+    ids, source = run.query.about or run.trace.anchors, run.plan.scene.anchors_from
+    if ids or run.query.shopper is None or not source.is_history:
         return RequestAnchors(ids)
-    return RequestAnchors(source=run.plan.scene.anchors_from)
+    return RequestAnchors(source=source)
 
 
 async def _near_shopper(run: Run, candidates: RankerCandidates) -> BranchResult:

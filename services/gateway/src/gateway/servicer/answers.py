@@ -25,6 +25,7 @@ from gateway.model.score_notes import ScoreNote
 from gateway.ranking import wording
 from gateway.recommend.replay import ReplayedAnswer
 from gateway.recommend.suggest import SuggestAnswer, Suggestion
+from gateway.servicer.detection import detection
 from servicekit import costs
 from servicekit.requests import timestamp
 from servicekit.status import to_status
@@ -60,6 +61,7 @@ def recommendation(
         corrected_queries=_corrected(value.corrected),
         labels=_labels(value.labels),
         score_notes=[_score_note(each) for each in value.score_notes],
+        detections=map(detection, value.detections),
     )
     for result in value.results:
         _fill(result, response.results.add())

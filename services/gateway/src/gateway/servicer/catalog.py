@@ -8,7 +8,7 @@ import grpc
 from gateway.clients.peer_calls import PeerCaller
 from gateway.model.errors import ProductNotFound
 from gateway.model.filters import carried
-from gateway.model.price import list_price
+from gateway.model.price import list_price, misfits_price
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Call, Passthrough
 from gateway.servicer.requests import admit
@@ -23,9 +23,12 @@ from sightline.gateway.v1 import catalog_service_pb2 as pb
 from sightline.gateway.v1 import catalog_service_pb2_grpc
 from sightline.retriever.v1 import product_service_pb2 as retriever_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as retriever_grpc
+from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
+from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
 
 SERVICE = pb.DESCRIPTOR.services_by_name["CatalogService"]
 MOST_LISTED, DEFAULT_LISTED = 1_000, 100
+MOST_JUDGED, DEFAULT_JUDGED = 200, 50
 
 
 class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
@@ -45,6 +48,8 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         self._prices = prices
         self._catalogs = catalogs
         self._tokens = ListTokens("ListProducts", keys)
+        self._misfit_tokens = ListTokens("ListMisfits", keys)
+        self._vectors = vectors_grpc.VectorServiceStub(channel)
         self._products = retriever_grpc.ProductServiceStub(channel)
         self._call = caller.call
         passthrough.serve(self, SERVICE, self._charged)
@@ -93,6 +98,28 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
             answer = await self._call(self._products.ListProducts, asked)
         token = self._tokens.sealed(request, answer.next_page_token)
         return pb.ListProductsResponse(products=answer.products, next_page_token=token)
+
+    async def ListMisfits(
+        self, request: pb.ListMisfitsRequest, context: Context
+    ) -> pb.ListMisfitsResponse:
+        """List photos that do not fit their product, page by page."""
+        request.catalog_id = admit(request, self._catalogs)
+        wanted = page_size(request.page_size, DEFAULT_JUDGED, MOST_JUDGED)
+        asked = vectors_pb.ListMisfitsRequest(
+            catalog_id=request.catalog_id,
+            request_id=request.request_id,
+            page_size=wanted,
+            page_token=self._misfit_tokens.opened(request),
+            min_lead=request.min_lead if request.HasField("min_lead") else None,
+        )
+        async with self._prices.charged(misfits_price(wanted), request.catalog_id):
+            answer = await self._call(self._vectors.ListMisfits, asked)
+        return pb.ListMisfitsResponse(
+            misfits=answer.misfits,
+            examined_count=answer.examined_count,
+            next_page_token=self._misfit_tokens.sealed(request, answer.next_page_token),
+            space=answer.space,
+        )
 
     def _charged(self, name: str, call: Call) -> Call:
         """Return a call that is passed on, with its price charged to its caller."""

@@ -62,7 +62,7 @@ def _query(request: pb.DetectProductsRequest, catalog_id: str) -> DetectionQuery
 def answer(value: DetectionAnswer, request_id: str) -> pb.DetectProductsResponse:
     """Return the answer to DetectProducts."""
     response = pb.DetectProductsResponse(
-        detections=map(_detection, value.detections),
+        detections=map(detection, value.detections),
         counts=[pb.ProductCount(product_id=name, count=count) for name, count in value.counts],
         unknown_count=value.unknown_count,
         products=[cast(product_pb2.Product, row) for row in value.rows],
@@ -77,7 +77,8 @@ def answer(value: DetectionAnswer, request_id: str) -> pb.DetectProductsResponse
     return response
 
 
-def _detection(value: Detection) -> pb.ProductDetection:
+def detection(value: Detection) -> pb.ProductDetection:
+    """Return the message of a detection."""
     return pb.ProductDetection(
         box=cast(photo_pb2.Box, value.box),
         product_id=value.product_id,

@@ -1,10 +1,12 @@
 """State and dependencies of one running request."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from gateway.model.columns import NO_PRODUCTS, ProductColumns
+from gateway.model.detections import Detection, DetectionQuery
 from gateway.model.plan import RequestPlan
 from gateway.model.query import DEFAULT_LANGUAGE, RequestQuery
 from gateway.model.snapshot import CatalogSnapshot
@@ -69,6 +71,10 @@ class PeerClients:
     ranker: RankerPort
 
 
+FindProducts: TypeAlias = Callable[["Run", DetectionQuery], Awaitable[Sequence[Detection]]]
+"""Finds the products in a photo for a request that runs; raises ServiceError."""
+
+
 @dataclass(frozen=True, slots=True)
 class RequestDependencies:
     """Dependencies of every request."""
@@ -94,6 +100,8 @@ class RequestDependencies:
     snapshot_of: Callable[[str], CatalogSnapshot | None] = lambda _: None
     """Returns the catalog's snapshot; `None` if there is none that may be used."""
     experiments: ArmAssignment | None = None
+    find_products: FindProducts | None = None
+    """Finds the products in a photo; `None`: scenes that need it search by the whole photo."""
     versions: SpaceVersions = field(default_factory=SpaceVersions)
     text_spaces: TextQuerySpaces = field(default_factory=TextQuerySpaces)
     exposures: Exposures = field(default_factory=Exposures)

@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.model.carried import Facet, LabelLine, Subject
 from gateway.model.causes import Degradation, DegradationCause, Peer
+from gateway.model.detections import Detection
 from gateway.model.errors import StageLate
 from gateway.model.peer_failures import StageFailure, failure_of
 from gateway.model.peers import NearestProducts, UsedSynonym
@@ -94,6 +95,8 @@ class RequestTrace:
         self.model_version = ""
         self.anchors: tuple[str, ...] = ()
         """Anchors that the ranker found for a request that named none."""
+        self.detections: Sequence[Detection] = ()
+        """Products that were found in the photo that gives the anchors."""
         self.synonyms: dict[str, UsedSynonym] = {}
         """By product: the synonym by which a search found it."""
         self.labels: dict[int, Sequence[LabelLine]] = {}

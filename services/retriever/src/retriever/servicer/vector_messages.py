@@ -4,11 +4,12 @@ from collections.abc import Iterable
 
 from retriever.domain.generation import Freshness, Generation
 from retriever.domain.index_values import Collapse
+from retriever.domain.misfits import Misfit
 from retriever.domain.vectors import GivenVector
 from retriever.search.query import BlendPart
 from retriever.search.recall.watchdog import RecallVerdict
 from retriever.servicer.messages import value_of, values_by_number
-from sightline.common.v1 import answer_pb2, vector_pb2
+from sightline.common.v1 import answer_pb2, product_pb2, vector_pb2
 from sightline.retriever.v1 import vector_service_pb2
 
 _COLLAPSE = values_by_number(vector_service_pb2.Collapse.DESCRIPTOR, Collapse, Collapse.DROP)
@@ -94,3 +95,16 @@ def given_vectors(
 ) -> list[tuple[str, str, GivenVector]]:
     """Parse product id, image id and vector of each item."""
     return [(item.product_id, item.image_id, vector(item.vector)) for item in vectors]
+
+
+def misfit(value: Misfit) -> product_pb2.PhotoMisfit:
+    """Return the message of a misfit."""
+    return product_pb2.PhotoMisfit(
+        product_id=value.product_id,
+        image_id=value.image_id,
+        similarity=value.similarity,
+        other_product_id=value.other.product_id,
+        other_image_id=value.other.image_id,
+        other_similarity=value.other.similarity,
+        lead=value.lead,
+    )

@@ -7,6 +7,7 @@ from retriever.domain.generation import DEFAULT_SPACE
 from retriever.search import stats, vectors
 from retriever.search.fallback.collection_breaker import CollectionBreaker
 from retriever.search.freshness import write_index_token
+from retriever.search.misfits import find_misfits
 from retriever.search.query import DEFAULT_TOP_K, SearchQuery
 from retriever.search.recall.watchdog import Watchdog
 from retriever.search.search import Searcher, search
@@ -113,6 +114,27 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             dimension=page.generation.dimension,
             vectors=b"".join(vector.tobytes() for _, vector in page.means),
             next_page_token=page.next_token,
+        )
+
+    async def ListMisfits(
+        self, request: vectors_pb.ListMisfitsRequest, context: Context
+    ) -> vectors_pb.ListMisfitsResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        with deadlines.otherwise(LONGEST_SECONDS):
+            page = await find_misfits(
+                catalog,
+                request.space or DEFAULT_SPACE,
+                self.searcher,
+                self._remaining,
+                page_size=request.page_size,
+                page_token=request.page_token,
+                min_lead=request.min_lead if request.HasField("min_lead") else None,
+            )
+        return vectors_pb.ListMisfitsResponse(
+            misfits=[vector_messages.misfit(each) for each in page.found],
+            examined_count=page.examined,
+            next_page_token=page.next_token,
+            space=vector_messages.space_version(page.generation),
         )
 
     async def Count(

@@ -1,0 +1,61 @@
+"""The anchors of a request that are in its photo: the products of a shelf, a basket or a look."""
+
+from dataclasses import replace
+
+from gateway.model.causes import Peer
+from gateway.model.detections import DetectionQuery, counted
+from gateway.model.query import MOST_ANCHORS, MOST_IN_PHOTO, Signal
+from gateway.model.scene import AnchorSource
+from gateway.recommend.plan_request import branches_of, scened
+from gateway.retrieval.embedding import photo_error
+from gateway.state.run import Run
+from servicekit.errors import ServiceError
+
+STAGE = "detect"
+
+
+def gives_anchors(run: Run) -> Signal | None:
+    """Return the photo whose products are the request's anchors; `None` if there is none: the scene
+    takes them from elsewhere, or the request names products itself."""
+    query, needed = run.query, run.plan.scene.anchors_from is AnchorSource.PHOTO
+    named = query.about or query.candidates or query.page_token
+    return query.pictured if needed and not named else None
+
+
+async def anchors_in_photo(run: Run) -> Run:
+    """Return the run with the products in its photo as its anchors, in place of the photo, if its
+    scene takes them from there. Those that the photo shows most often come first.
+
+    A photo in which no product is found, or none can be, is searched as a whole; the latter
+    degrades the answer. Raises errors of the caller.
+    """
+    photo, find = gives_anchors(run), run.deps.find_products
+    if photo is None or find is None:
+        return run
+    query = run.query
+    asked = DetectionQuery(
+        query.catalog_id, photo, max_detections=MOST_IN_PHOTO, priority=query.priority
+    )
+    try:
+        async with run.trace.stage(STAGE, run.plan.ends.embed):
+            run.trace.detections = await find(run, asked)
+    except ServiceError as error:
+        if (refused := photo_error(photo, error)) is not None:
+            raise refused from error
+        unread = error.reason.startswith(Peer.RETRIEVER.upper())
+        run.trace.fail(STAGE, Peer.RETRIEVER if unread else Peer.EMBEDDER, error)
+        return run
+    return _anchored(run, photo)
+
+
+def _anchored(run: Run, photo: Signal) -> Run:
+    """Return the run with its detections as anchors in place of the photo."""
+    anchors = [product_id for product_id, _ in counted(run.trace.detections)][:MOST_ANCHORS]
+    run.trace.branch_steps.append(f"{STAGE}: {len(anchors)} anchors")
+    if not anchors:
+        return run
+    scene = run.plan.scene
+    others = tuple(each for each in run.query.signals if each is not photo)
+    query = scened(replace(run.query, anchors=tuple(anchors), signals=others), scene)
+    plan = replace(run.plan, branches=branches_of(query, scene))
+    return replace(run, query=query, plan=plan)
