@@ -141,7 +141,9 @@ async def recommended(
     return await shop.ask.Recommend(request, timeout=30)
 
 
-def notes(answer: pb.RecommendResponse, part: str = "") -> dict[tuple[str, int], int]:
+def notes(
+    answer: pb.RecommendResponse | pb.RecommendValuesResponse | pb.ListResponse, part: str = ""
+) -> dict[tuple[str, int], int]:
     """Return the notes, or those of one part."""
     return {
         (each.part, each.cause): each.product_count
@@ -228,6 +230,46 @@ async def replayed(shop: Shop, token: str) -> pb.ReplayRecommendationResponse:
 
     await until(recorded)
     return found[0]
+
+
+async def test_lists_values_and_shelves_say_what_their_scores_lack(shop: Shop) -> None:
+    answer = await recommended(shop, "earn")
+    values = await shop.ask.RecommendValues(
+        pb.RecommendValuesRequest(
+            field="brand", request=pb.RecommendRequest(scene="earn", page_size=10)
+        ),
+        timeout=30,
+    )
+    assert notes(values) == notes(answer) != {}
+    shopper = event_pb2.Shopper(visitor_id="v")
+    listed = await shop.ask.List(pb.ListRequest(scene="earn", shopper=shopper), timeout=30)
+    assert len(listed.results) == len(WINES)
+    lacking = {
+        ("objective", NOTE.CAUSE_CHANCE_BY_FORMULA): 0,
+        ("objective", NOTE.CAUSE_NUMBER_MISSING): len(WINES),  # lists do not read costs
+    }
+    assert notes(listed, "objective") == lacking
+    assert notes(listed, "rating") == notes(answer, "rating")
+    page = pb.ListRequest(scene="earn", shopper=shopper, page_size=len(WINES) - 1)
+    page.page_token = (await shop.ask.List(page, timeout=30)).next_page_token
+    last = await shop.ask.List(page, timeout=30)
+    assert notes(last)["objective", NOTE.CAUSE_NUMBER_MISSING] == 1, "each page has its own"
+    plain = await shop.ask.List(pb.ListRequest(scene="earn"), timeout=30)
+    assert not plain.score_notes, "without a shopper there are no scores"
+    shelves = await shop.ask.RecommendShelves(
+        pb.RecommendShelvesRequest(
+            shopper=shopper,
+            shelves=[
+                pb.Shelf(shelf_id="best", recommend=pb.RecommendRequest(scene="earn", page_size=1)),
+                pb.Shelf(shelf_id="all", list=pb.ListRequest(scene="earn")),
+            ],
+        ),
+        timeout=30,
+    )
+    assert notes(shelves.shelves[0].recommend) == notes(answer)
+    rest = shelves.shelves[1].list
+    assert len(rest.results) == len(WINES) - 1
+    assert notes(rest)["objective", NOTE.CAUSE_NUMBER_MISSING] == len(WINES) - 1
 
 
 async def test_a_changed_objective_is_compared_before_shoppers_see_it(shop: Shop) -> None:

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import pytest
 from google.rpc import code_pb2
+from rich.console import Console, RenderableType
 
 from sightline.common.v1 import answer_pb2, event_pb2, job_pb2, product_pb2
 from sightline.gateway.v1 import admin_service_pb2, recommendation_service_pb2
@@ -18,7 +19,7 @@ from sightline_client import (
     ScoreNote,
     ScoreNoteCause,
 )
-from sightline_client.cli.show import tables
+from sightline_client.cli.show import listings, shelves, tables
 from sightline_client.convert import from_wire
 from tests.fakes import gateway_messages
 
@@ -130,3 +131,27 @@ def test_notes_about_scores_say_part_cause_and_number_and_expected_values_may_la
         note.plain
         == "Score margin: the cost is above the price: the margin is 0 (1,200 candidates)"
     )
+
+
+def test_lists_and_values_have_notes_about_their_scores_which_the_command_shows() -> None:
+    note = answer_pb2.ScoreNote(part="margin", cause=answer_pb2.ScoreNote.CAUSE_OTHER_CURRENCY)
+    page = recommendation_service_pb2.ListResponse(score_notes=[note])
+    listed = from_wire.listing(page)
+    ranked = from_wire.recommended_values(
+        recommendation_service_pb2.RecommendValuesResponse(score_notes=[note])
+    )
+    shelf = recommendation_service_pb2.ShelfAnswer(shelf_id="all", list=page)
+    shelved = from_wire.shelves(
+        recommendation_service_pb2.RecommendShelvesResponse(shelves=[shelf])
+    )
+    expected = (ScoreNote("margin", ScoreNoteCause.OTHER_CURRENCY, 0),)
+    assert listed.score_notes == ranked.score_notes == expected
+    for shown in (listings.listed(listed), shelves.values(ranked), shelves.shelves(shelved)):
+        assert "Score margin:" in printed(shown)
+
+
+def printed(shown: RenderableType) -> str:
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(shown)
+    return capture.get()

@@ -381,6 +381,8 @@ class Listing:
     request_id: str
     """Id of this request in logs."""
     versions: Versions | None = None
+    score_notes: tuple[ScoreNote, ...] = ()
+    """Notes about data that the scores of the page lack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,6 +440,8 @@ class RecommendedValues:
     """The best match; `None` if the request has no signals."""
     subjects: Mapping[int, Subject] = field(default_factory=dict)
     """Subjects of photos, by index of the signal."""
+    score_notes: tuple[ScoreNote, ...] = ()
+    """Notes about data that the scores lack."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ import sightline.common.v1.photo_pb2
 import sightline.common.v1.product_pb2
 import sightline.common.v1.vector_pb2
 import sightline.gateway.v1.control_pb2
-import sightline.gateway.v1.detection_service_pb2
 import sightline.ranker.v1.answer_service_pb2
 import sys
 import typing
@@ -502,7 +501,6 @@ class RecommendResponse(google.protobuf.message.Message):
     CORRECTED_QUERIES_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
     SCORE_NOTES_FIELD_NUMBER: builtins.int
-    DETECTIONS_FIELD_NUMBER: builtins.int
     no_good_match: builtins.bool
     """True if no product is near enough to the signals. The results are the nearest products."""
     hidden_count: builtins.int
@@ -577,13 +575,6 @@ class RecommendResponse(google.protobuf.message.Message):
     def score_notes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScoreNote]:
         """What the scores of this answer lack: numbers of products, or events for the scene's objective. On the first page."""
 
-    @property
-    def detections(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.gateway.v1.detection_service_pb2.ProductDetection]:
-        """What was found in the photo from which the scene takes the anchors (`anchors_from = "photo"`), in reading order: the
-        anchors are the products of these places, those with the most places first. On the first page. Empty if nothing was
-        found, or the anchors are from elsewhere.
-        """
-
     def __init__(
         self,
         *,
@@ -607,10 +598,9 @@ class RecommendResponse(google.protobuf.message.Message):
         corrected_queries: collections.abc.Iterable[Global___CorrectedQuery] | None = ...,
         labels: collections.abc.Iterable[Global___SignalLabel] | None = ...,
         score_notes: collections.abc.Iterable[sightline.common.v1.answer_pb2.ScoreNote] | None = ...,
-        detections: collections.abc.Iterable[sightline.gateway.v1.detection_service_pb2.ProductDetection] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "corrected_queries", b"corrected_queries", "degradations", b"degradations", "detections", b"detections", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "labels", b"labels", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "results", b"results", "score_notes", b"score_notes", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "corrected_queries", b"corrected_queries", "degradations", b"degradations", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "labels", b"labels", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "results", b"results", "score_notes", b"score_notes", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
 
 Global___RecommendResponse: typing_extensions.TypeAlias = RecommendResponse
 
@@ -903,6 +893,7 @@ class RecommendValuesResponse(google.protobuf.message.Message):
     EXPERIMENT_ARMS_FIELD_NUMBER: builtins.int
     MATCH_FIELD_NUMBER: builtins.int
     REQUEST_COST_MS_FIELD_NUMBER: builtins.int
+    SCORE_NOTES_FIELD_NUMBER: builtins.int
     more_count: builtins.int
     """Number of further values that the ranked products have."""
     hidden_count: builtins.int
@@ -955,6 +946,10 @@ class RecommendValuesResponse(google.protobuf.message.Message):
     def match(self) -> Global___Match:
         """The best match. Unset if no signal was searched."""
 
+    @property
+    def score_notes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScoreNote]:
+        """What the scores of the ranked products lack: numbers of products, or events for the scene's objective."""
+
     def __init__(
         self,
         *,
@@ -974,9 +969,10 @@ class RecommendValuesResponse(google.protobuf.message.Message):
         experiment_arms: collections.abc.Iterable[builtins.str] | None = ...,
         match: Global___Match | None = ...,
         request_cost_ms: builtins.float = ...,
+        score_notes: collections.abc.Iterable[sightline.common.v1.answer_pb2.ScoreNote] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "match", b"match", "missing_product_ids", b"missing_product_ids", "more_count", b"more_count", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "stage_timings", b"stage_timings", "subjects", b"subjects", "values", b"values", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "match", b"match", "missing_product_ids", b"missing_product_ids", "more_count", b"more_count", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "score_notes", b"score_notes", "stage_timings", b"stage_timings", "subjects", b"subjects", "values", b"values", "versions", b"versions"]) -> None: ...
 
 Global___RecommendValuesResponse: typing_extensions.TypeAlias = RecommendValuesResponse
 
@@ -1926,6 +1922,7 @@ class ListResponse(google.protobuf.message.Message):
     ATTRIBUTION_TOKEN_FIELD_NUMBER: builtins.int
     CONTROL_OUTCOMES_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    SCORE_NOTES_FIELD_NUMBER: builtins.int
     product_count: builtins.int
     """Number of products that pass. Variants of one parent count once: the first in order stands for the others, its
     `collapsed_product_ids`.
@@ -1968,6 +1965,10 @@ class ListResponse(google.protobuf.message.Message):
     def control_outcomes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.gateway.v1.control_pb2.ControlOutcome]:
         """Effects of the controls of the request and of its scene, on the first page. Boosts are not listed."""
 
+    @property
+    def score_notes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScoreNote]:
+        """What the scores of this page lack: numbers of its products, or events for the scene's objective. Empty without a shopper."""
+
     def __init__(
         self,
         *,
@@ -1985,9 +1986,10 @@ class ListResponse(google.protobuf.message.Message):
         attribution_token: builtins.str = ...,
         control_outcomes: collections.abc.Iterable[sightline.gateway.v1.control_pb2.ControlOutcome] | None = ...,
         request_id: builtins.str = ...,
+        score_notes: collections.abc.Iterable[sightline.common.v1.answer_pb2.ScoreNote] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "etag", b"etag", "facets", b"facets", "hidden_count", b"hidden_count", "next_page_token", b"next_page_token", "not_modified", b"not_modified", "product_count", b"product_count", "quality", b"quality", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "etag", b"etag", "facets", b"facets", "hidden_count", b"hidden_count", "next_page_token", b"next_page_token", "not_modified", b"not_modified", "product_count", b"product_count", "quality", b"quality", "request_id", b"request_id", "results", b"results", "score_notes", b"score_notes", "stage_timings", b"stage_timings", "versions", b"versions"]) -> None: ...
 
 Global___ListResponse: typing_extensions.TypeAlias = ListResponse
 

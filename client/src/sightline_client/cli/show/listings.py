@@ -455,7 +455,8 @@ def listed(value: Listing) -> RenderableType:
         more=more if value.next_page_token else "",
     )
     results = table if value.results else Text(_("no products pass"))
-    return Group(results, Text(count, "dim"), *tables.degraded(value.degradations))
+    notes = [*tables.degraded(value.degradations), *map(tables.score_note, value.score_notes)]
+    return Group(results, Text(count, "dim"), *notes)
 
 
 def found(value: SearchResults) -> RenderableType:

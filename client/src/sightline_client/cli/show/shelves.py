@@ -12,6 +12,7 @@ from sightline_client.values.answers import (
     FoundProduct,
     RecommendedProduct,
     RecommendedValues,
+    SearchResults,
     ShelfAnswer,
     Shelves,
 )
@@ -45,6 +46,7 @@ def values(value: RecommendedValues) -> RenderableType:
         table if value.values else Text(_("no products match")),
         Text(rest, style="dim"),
         *tables.degraded(value.degradations),
+        *map(tables.score_note, value.score_notes),
         tables.timings(value.stage_timings),
         *tables.versions(value.versions, value.freshness),
     )
@@ -63,6 +65,8 @@ def _shelf(shelf: ShelfAnswer) -> Iterator[RenderableType]:
         return
     yield _products(shelf.answer.results)
     yield from tables.degraded(shelf.answer.degradations)
+    if not isinstance(shelf.answer, SearchResults):
+        yield from map(tables.score_note, shelf.answer.score_notes)
 
 
 def _products(results: Sequence[RecommendedProduct | FoundProduct]) -> RenderableType:

@@ -142,6 +142,7 @@ class ListAnswer:
     control_outcomes: ControlOutcomes = NO_OUTCOMES
     candidates: ProductColumns = NO_PRODUCTS
     """The products of the page, without pins."""
+    score_notes: tuple[ScoreNote, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

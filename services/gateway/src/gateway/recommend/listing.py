@@ -20,6 +20,7 @@ from gateway.model.peers import RANKED, BrowsedProducts, BrowseRequest
 from gateway.model.quality import Quality, check_quality
 from gateway.model.query import RequestQuery
 from gateway.model.response import ListAnswer
+from gateway.model.score_notes import OBJECTIVE, NoteCause, ScoreNote
 from gateway.ranking.fallbacks import degradations, reasons_for
 from gateway.ranking.sorting import NEAREST, POPULARITY, in_order
 from gateway.recommend.answer_report import versions_of
@@ -95,6 +96,7 @@ async def list_page(planned: Run) -> ListAnswer:
         quality=_quality(run, lost),
         control_outcomes=() if run.query.page_token else _outcomes(run, outcomes, pins, page),
         candidates=found.columns,
+        score_notes=tuple(run.trace.score_notes.values()),
     )
 
 
@@ -286,6 +288,8 @@ async def _for_shopper(
     ranked = await rank(run, replace(order, collapse=False))
     line = [row.product_id for row in found.rows]
     if ranked is None:
+        if personal and run.plan.scene.applied_objective:
+            run.trace.note_scores([ScoreNote(OBJECTIVE, NoteCause.NOT_APPLIED)])
         return line, 0, ""
     _explain(run, ranked.order, answered)
     ids, own = ranked.order.product_ids, frozenset(line)

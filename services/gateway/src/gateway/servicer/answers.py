@@ -183,6 +183,7 @@ def listing(value: ListAnswer, request_id: str) -> pb.ListResponse:
         attribution_token=value.attribution_token,
         control_outcomes=[_outcome(each) for each in value.control_outcomes],
         request_id=request_id,
+        score_notes=[_score_note(each) for each in value.score_notes],
     )
     for result in value.results:
         _fill(result, response.results.add())
@@ -207,6 +208,7 @@ def values(value: ValuesAnswer, language_code: str, request_id: str) -> pb.Recom
         control_outcomes=[_outcome(each) for each in answer.control_outcomes],
         experiment_arms=answer.arms,
         match=_match(answer.match, language_code),
+        score_notes=[_score_note(each) for each in answer.score_notes],
     )
     for each in value.values:
         message = response.values.add(
