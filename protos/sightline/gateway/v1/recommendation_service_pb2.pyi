@@ -19,6 +19,7 @@ import sightline.common.v1.photo_pb2
 import sightline.common.v1.product_pb2
 import sightline.common.v1.vector_pb2
 import sightline.gateway.v1.control_pb2
+import sightline.gateway.v1.detection_service_pb2
 import sightline.ranker.v1.answer_service_pb2
 import sys
 import typing
@@ -501,6 +502,7 @@ class RecommendResponse(google.protobuf.message.Message):
     CORRECTED_QUERIES_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
     SCORE_NOTES_FIELD_NUMBER: builtins.int
+    DETECTIONS_FIELD_NUMBER: builtins.int
     no_good_match: builtins.bool
     """True if no product is near enough to the signals. The results are the nearest products."""
     hidden_count: builtins.int
@@ -575,6 +577,13 @@ class RecommendResponse(google.protobuf.message.Message):
     def score_notes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScoreNote]:
         """What the scores of this answer lack: numbers of products, or events for the scene's objective. On the first page."""
 
+    @property
+    def detections(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.gateway.v1.detection_service_pb2.ProductDetection]:
+        """What was found in the photo from which the scene takes the anchors (`anchors_from = "photo"`), in reading order: the
+        anchors are the products of these places, those with the most places first. On the first page. Empty if nothing was
+        found, or the anchors are from elsewhere.
+        """
+
     def __init__(
         self,
         *,
@@ -598,9 +607,10 @@ class RecommendResponse(google.protobuf.message.Message):
         corrected_queries: collections.abc.Iterable[Global___CorrectedQuery] | None = ...,
         labels: collections.abc.Iterable[Global___SignalLabel] | None = ...,
         score_notes: collections.abc.Iterable[sightline.common.v1.answer_pb2.ScoreNote] | None = ...,
+        detections: collections.abc.Iterable[sightline.gateway.v1.detection_service_pb2.ProductDetection] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "corrected_queries", b"corrected_queries", "degradations", b"degradations", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "labels", b"labels", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "results", b"results", "score_notes", b"score_notes", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "corrected_queries", b"corrected_queries", "degradations", b"degradations", "detections", b"detections", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "labels", b"labels", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "results", b"results", "score_notes", b"score_notes", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
 
 Global___RecommendResponse: typing_extensions.TypeAlias = RecommendResponse
 
