@@ -66,3 +66,12 @@ def test_what_may_wait_counts_little_among_sessions_too() -> None:
 def test_a_lower_priority_that_was_given_stays() -> None:
     call = "import os; os.nice(15); yield_to_answers()"
     assert next(nice for nice, _ in priorities(call)) == min(OWN + 15, 19)
+
+
+def test_a_process_beside_others_calculates_with_half_of_the_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    assert background.half_the_cores() == {"OMP_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "1"}

@@ -55,7 +55,12 @@ HERE = {
         "CheckScene",
         "DiffScene",
     },
-    "sightline.gateway.v1.CatalogService": {"GetProduct", "ListProducts", "GetImage"},
+    "sightline.gateway.v1.CatalogService": {
+        "GetProduct",
+        "ListProducts",
+        "ListMisfits",
+        "GetImage",
+    },
     "sightline.gateway.v1.UserEventService": {"WriteEvents", "CreateVisitor", "MergeShopper"},
     "sightline.gateway.v1.InspectionService": set(),
     "sightline.gateway.v1.WatchService": {"WatchAlerts"},

@@ -19,18 +19,17 @@ from embedder.domain.photos import Pixels
 from embedder.domain.recipes import words
 from embedder.fitting import process
 from embedder.fitting.process import FitOrder, FitResult
+from servicekit.background import half_the_cores
 
 
 async def run(command: Sequence[str], work: Path) -> AsyncIterator[str]:
     """Run the fitting process; yield its stages. Raises FitInvalid or FitFailed."""
-    threads = str(max(1, (os.cpu_count() or 1) // 2))
-    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
     running = await asyncio.create_subprocess_exec(
         *command,
         str(work),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, **limits},
+        env=os.environ | half_the_cores(),
     )
     assert running.stdout is not None  # noqa: S101 - a pipe was asked for
     try:

@@ -26,6 +26,7 @@ from ranker.domain.errors import Interrupted
 from ranker.domain.model import EVALUATE, TRAIN, UNLEARN
 from ranker.workers.loops import LATEST_SECONDS, repeat
 from servicekit import telemetry, tracing
+from servicekit.background import half_the_cores
 from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
 from servicekit.jobs import Job, JobCancelled, JobClaimLost, Jobs
 from servicekit.leases import worker_id
@@ -147,7 +148,7 @@ async def _supervise(jobs: Jobs, command: Command, stop: asyncio.Event, job: Job
         *command(job.id),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
-        env=os.environ | tracing.for_processes(),
+        env=os.environ | half_the_cores() | tracing.for_processes(),
     )
     try:
         done, total = job.done, job.total
