@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from servicekit.background import NICE
+from servicekit.background import NICE, half_the_cores
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="priorities of Linux")
 
@@ -74,4 +74,4 @@ def test_a_process_beside_others_calculates_with_half_of_the_cores(
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
-    assert background.half_the_cores() == {"OMP_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "1"}
+    assert half_the_cores() == {"OMP_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "1"}
