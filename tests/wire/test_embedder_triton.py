@@ -1,9 +1,12 @@
 """The embedder over real gRPC, in front of a real Triton."""
 
 import asyncio
+import hashlib
 import io
 import os
+import re
 import signal
+import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,6 +28,7 @@ from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 from sightline_rules.photos import PhotoLimits
 from tests.engines import ROOT, free_port
+from tests.fakes.detectors import detector, manifest
 from tests.fakes.photos import photo
 from tests.fakes.triton import LITE0, LITE2
 from tests.triton import TRITON, processes_of, triton_kept_up
@@ -285,3 +289,49 @@ async def test_bottles_that_look_alike_share_a_vector_and_two_views(tmp_path: Pa
             asked.boxes.extend(each.box for each in found.regions)
             given = await stub.EmbedRegions(asked, timeout=SECONDS)
             assert given.embedded_views == 8
+
+
+BUILD = """
+import pathlib, sys
+from triton_engine import build
+folder = pathlib.Path(sys.argv[1])
+build.ensure(folder / "models", folder)
+"""
+
+
+def built(folder: Path, text: str, file: bytes) -> Path:
+    """Build a model as an operator does, with the hash that the first attempt reports. Return the
+    repository."""
+    (folder / "tower.onnx").write_bytes(file)
+    graph = "0" * 64
+    for _ in range(2):
+        weights = hashlib.sha256(file).hexdigest()
+        (folder / "tiny.toml").write_text(text.format(weights=weights, graph=graph))
+        done = subprocess.run(
+            [TRITON / ".venv/bin/python", "-c", BUILD, folder],
+            cwd=TRITON,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if found := re.search("the built graph has sha256 ([0-9a-f]{64})", done.stderr):
+            graph = found[1]
+    assert done.returncode == 0, done.stderr
+    return folder / "models"
+
+
+async def test_objects_are_found_by_a_detector_that_the_operator_brings(tmp_path: Path) -> None:
+    file = detector("corners", "pixels", apart=True, classes=2)
+    models = await asyncio.to_thread(built, tmp_path, manifest(), file)
+    port = free_port()
+    async with triton_kept_up(port, tmp_path / "log", [LITE0, LITE2], models):
+        async for channel in served(port, object_model="tiny"):
+            stub = pb_grpc.EmbeddingServiceStub(channel)
+            await until(stub, BOTH, SECONDS)
+            asked = pb.EmbedRegionsRequest(image=photo(200, 200))
+            found = await stub.EmbedRegions(asked, timeout=SECONDS)
+            assert [each.objectness for each in found.regions] == pytest.approx([0.9, 0.6])
+            best = found.regions[0].box
+            assert (best.left, best.top) == pytest.approx((0.5, 0.125))
+            assert (best.right, best.bottom) == pytest.approx((0.75, 0.625))
+            assert len(found.vectors) == 2 * 4 * found.dimension

@@ -157,6 +157,27 @@ class LiteObjects(Table):
     head_trained_on: Plain
 
 
+class OnnxObjects(Table):
+    """An ONNX file that finds objects, whatever they are. `K`: the places that it looks at."""
+
+    family: Literal["onnx-objects"]
+    input: Plain
+    """Name of its input: float32 pixels, normalised."""
+    layout: Literal["NCHW", "NHWC"]
+    boxes: Plain
+    """Name of the output with the boxes: float32 [N, K, 4]; without `scores` [N, K, 5 + classes],
+    where the fifth number is the probability of an object, as YOLOX returns them."""
+    scores: Plain | None = None
+    """Name of the output with the scores: float32 [N, K], or [N, K, classes], of which the highest
+    counts."""
+    form: Literal["corners", "centre"]
+    """Numbers of a box: left, top, right and bottom, or centre, width and height."""
+    unit: Literal["pixels", "share"]
+    """Unit of these numbers: pixels of the input, or shares of its sides."""
+    least_score: Annotated[float, Field(gt=0, lt=1)]
+    """Score from which a place is an object."""
+
+
 class OnnxTextMap(Table):
     """An ONNX file that finds lines of text by differentiable binarization (Liao et al., Real-time
     Scene Text Detection with Differentiable Binarization, AAAI 2020)."""
@@ -317,7 +338,7 @@ class _Single(_Manifest):
 class PhotoModel(_Single):
     """A network that takes photos: uint8 `image` [N, size, size, 3]."""
 
-    network: Lite | LiteObjects | OnnxPhotos | OnnxFaces | OnnxTextMap
+    network: Lite | LiteObjects | OnnxObjects | OnnxPhotos | OnnxFaces | OnnxTextMap
     input: Pixels
 
     @property
@@ -462,6 +483,38 @@ class ObjectModel(PhotoModel):
         return 5 * (self.input.size // 8) ** 2
 
 
+BOXES: Final = "boxes"
+"""Name of the output of a model that finds objects and returns their boxes."""
+MOST_BOXES: Final = 301
+"""Boxes that such a model returns: one more than a request may ask for."""
+
+
+class OnnxObjectModel(PhotoModel):
+    """Any ONNX file that finds objects."""
+
+    network: OnnxObjects
+    space: Literal["objects"]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.input.crop != 1 or self.input.preprocessing != "crop=pad":
+            raise ValueError('crop must be 1.0 and preprocessing "crop=pad": objects are anywhere')
+        return self
+
+    @property
+    def output(self) -> str:
+        return BOXES
+
+    @property
+    def given(self) -> str:
+        return "boxes of objects, highest score first: left, top, right, bottom, score"
+
+    @property
+    def dimension(self) -> int:
+        """Five numbers a box, one box after the other."""
+        return 5 * MOST_BOXES
+
+
 LABELS: Final = "labels"
 """Space of models that read labels, which is never searched."""
 
@@ -572,7 +625,9 @@ class PairModel(_Manifest):
         }
 
 
-OnnxModel = OnnxPhotoModel | OnnxTextModel | FaceModel | TextMapModel | ReaderModel
+OnnxModel = (
+    OnnxPhotoModel | OnnxTextModel | FaceModel | OnnxObjectModel | TextMapModel | ReaderModel
+)
 """A model whose network is an ONNX file."""
 Network = LiteModel | BertModel | SentenceEncoderModel | OnnxModel
 """A model of one network."""
@@ -587,6 +642,7 @@ _FAMILIES: Final[Mapping[str, type[Backbone]]] = {
     "onnx-text": OnnxTextModel,
     "centerface": FaceModel,
     "efficientnet-lite-objects": ObjectModel,
+    "onnx-objects": OnnxObjectModel,
     "text-map": TextMapModel,
     "reader": ReaderModel,
 }

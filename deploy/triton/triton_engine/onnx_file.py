@@ -16,11 +16,14 @@ from onnx.compose import add_prefix
 from onnx.utils import Extractor
 
 from triton_engine.backbone import (
+    BOXES,
     FACES,
+    MOST_BOXES,
     BuildError,
     FaceModel,
     Normalised,
     OnnxModel,
+    OnnxObjectModel,
     OnnxPhotoModel,
     OnnxTextModel,
     ReaderModel,
@@ -40,9 +43,13 @@ the graph after the file.
 """
 
 
+_LAID_OUT: Final = (OnnxPhotoModel, OnnxObjectModel)
+"""Models whose manifest says in which order the file takes the dimensions."""
+
+
 def wrap(data: bytes, backbone: OnnxModel) -> onnx.ModelProto:
     """Return the file's graph from bytes or tokens to its model's output, float32 [N, …]: vectors
-    `embedding` of unit length, maps `faces` or `texts`, or characters `lines`.
+    `embedding` of unit length, maps `faces` or `texts`, `boxes`, or characters `lines`.
 
     Raises BuildError if the file is not ONNX, stores its weights in other files, or has no path
     from the manifest's inputs to its output.
@@ -85,8 +92,8 @@ def _start(backbone: OnnxModel) -> tuple[list[onnx.ValueInfoProto], dict[str, st
         sides = ["H", "W"]
     else:
         sides = [backbone.input.size, backbone.input.size]
-    channels_last = isinstance(backbone, OnnxPhotoModel) and backbone.network.layout == "NHWC"
-    before = _normalisation(backbone.input, channels_first=not channels_last)
+    chosen = backbone.network.layout if isinstance(backbone, _LAID_OUT) else "NCHW"
+    before = _normalisation(backbone.input, channels_first=chosen == "NCHW")
     image = tensor(IMAGE, onnx.TensorProto.UINT8, ["N", *sides, 3])
     return [image], {backbone.network.input: "pixels"}, before
 
@@ -97,6 +104,9 @@ def _end(data: bytes, backbone: OnnxModel) -> tuple[list[str], list[int | str], 
         wanted = list(backbone.network.outputs)
         after = _one_after_the_other([PREFIX + name for name in wanted])
         return wanted, [backbone.dimension], after
+    if isinstance(backbone, OnnxObjectModel):
+        names = [name for name in (backbone.network.boxes, backbone.network.scores) if name]
+        return names, [backbone.dimension], _best_boxes(backbone)
     if isinstance(backbone, TextMapModel):
         after = Graph()
         rows = after.constant("a_row_a_pixel", np.array([0, -1, 1], np.int64))
@@ -176,6 +186,75 @@ def _one_after_the_other(maps: list[str]) -> Graph:
     part = Graph()
     part.add("Flatten", [part.add("Concat", maps, "stacked", axis=1)], FACES, axis=1)
     return part
+
+
+def _best_boxes(backbone: OnnxObjectModel) -> Graph:
+    """Map a detector's outputs to `boxes` [N, 5 · MOST_BOXES], the boxes with the highest scores:
+    left, top, right and bottom as shares of the input, and the score; all 0 below the least score.
+    """
+    part, network = Graph(), backbone.network
+    numbers = part.add("Slice", [PREFIX + network.boxes, *_range(part, "four", 0, 4)], "numbers")
+    scores = _scores(part, backbone)
+    least = part.constant("least_score", np.float32(network.least_score))
+    unsure = part.add("Less", [scores, least], "unsure")
+    nothing = part.constant("nothing", np.float32(0))
+    scores = part.add("Where", [unsure, nothing, scores], "kept_scores")  # [N, K, 1]
+    corners = _corners(part, backbone, numbers)
+    rows = part.add("Concat", [corners, scores], "rows", axis=2)  # [N, K, 5]
+    pads = part.constant("pads", np.array([0, 0, 0, 0, MOST_BOXES, 0], np.int64))
+    rows = part.add("Pad", [rows, pads], "enough_rows")
+    score = part.add("Slice", [rows, *_range(part, "fifth", 4, 5)], "score")
+    most = part.constant("most", np.array([MOST_BOXES], np.int64))
+    part.nodes.append(
+        helper.make_node("TopK", [score, most], ["highest", "places"], name="best", axis=1)
+    )
+    five = part.constant("five", np.array([1, 1, 5], np.int64))
+    at = part.add("Tile", ["places", five], "at")
+    chosen = part.add("GatherElements", [rows, at], "chosen", axis=1)
+    part.add("Flatten", [chosen], BOXES, axis=1)
+    return part
+
+
+def _scores(part: Graph, backbone: OnnxObjectModel) -> str:
+    """Return the name of the places' scores, [N, K, 1]."""
+    network = backbone.network
+    if network.scores is None:
+        ends = _range(part, "objectness", 4, 5)
+        return part.add("Slice", [PREFIX + network.boxes, *ends], "scores")
+    # [N, K] or [N, K, classes]: a row a place either way.
+    whole = part.add("Shape", [PREFIX + network.boxes], "boxes_shape")
+    first = [part.constant(f"two_{each}", np.array([each], np.int64)) for each in (0, 2)]
+    places = part.add("Slice", [whole, *first], "places_shape")
+    rest = part.constant("rest", np.array([-1], np.int64))
+    shape = part.add("Concat", [places, rest], "scores_shape", axis=0)
+    rows = part.add("Reshape", [PREFIX + network.scores, shape], "all_scores")
+    one = part.constant("one", np.array([1], np.int64))
+    best = helper.make_node("TopK", [rows, one], ["scores", "class"], name="likeliest", axis=2)
+    part.nodes.append(best)
+    return "scores"
+
+
+def _corners(part: Graph, backbone: OnnxObjectModel, numbers: str) -> str:
+    """Return the name of the boxes' corners as shares of the input, [N, K, 4]."""
+    network = backbone.network
+    if network.unit == "pixels":
+        size = part.constant("size", np.float32(backbone.input.size))
+        numbers = part.add("Div", [numbers, size], "shares")
+    if network.form == "corners":
+        return numbers
+    middle = part.add("Slice", [numbers, *_range(part, "middle_at", 0, 2)], "middle")
+    sides = part.add("Slice", [numbers, *_range(part, "sides_at", 2, 4)], "sides")
+    half = part.add("Mul", [sides, part.constant("half", np.float32(0.5))], "half_sides")
+    ends = [part.add("Sub", [middle, half], "begin"), part.add("Add", [middle, half], "end")]
+    return part.add("Concat", ends, "corners", axis=2)
+
+
+def _range(part: Graph, name: str, start: int, end: int) -> list[str]:
+    """Return the inputs of a Slice over the last of three axes."""
+    ends = {"from": start, "to": end, "axis": 2}
+    return [
+        part.constant(f"{name}_{each}", np.array([value], np.int64)) for each, value in ends.items()
+    ]
 
 
 def _code_points(data: bytes, backbone: ReaderModel) -> list[int]:

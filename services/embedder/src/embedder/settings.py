@@ -79,6 +79,10 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     fit_backbone: str = Field(default="efficientnet_lite2", pattern=r"^[a-z][a-z0-9_]{0,62}$")
     """Default backbone of a fitted space; `<backbone>_features` is its model in `backbones`."""
 
+    object_model: str = Field(default="efficientnet_lite0_objects", pattern=_MODEL.pattern)
+    """Model in Triton that finds the objects in a photo; docs/integrate/detect.md describes how to
+    bring another one."""
+
     infer_timeout_seconds: float = Field(default=5.0, gt=0, le=300)
     """Seconds without an answer after which Triton counts as unavailable."""
 

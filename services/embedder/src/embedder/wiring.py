@@ -15,7 +15,7 @@ from embedder.adapters.tokenizers import Tokenizers
 from embedder.adapters.triton.client import Triton
 from embedder.domain.models import FEATURES, TEXT, VISUAL
 from embedder.domain.photos import Camera
-from embedder.embedding import find_faces, read_labels, regions
+from embedder.embedding import find_faces, read_labels
 from embedder.embedding.cache import EmbeddingCache
 from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
@@ -223,7 +223,7 @@ def bind(
         sources,
     )
     references = References(reference_store(settings), features)
-    finder = ObjectFinder(intake, embedder.photos.queues, on_demand(regions.MODEL), sources)
+    finder = ObjectFinder(intake, embedder.photos.queues, on_demand(settings.object_model), sources)
     learner = Learner(store, backbones, sources, default_backbone=settings.fit_backbone)
     promotion = Promotion(store, triton, triton.inference)
     listing = SpaceListing(spaces, metadata)

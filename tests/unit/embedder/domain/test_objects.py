@@ -1,10 +1,12 @@
 """Objects by the maps of a network."""
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 
 from embedder.domain.items import Vectors
-from embedder.domain.objects import LEAST_SCORE, MAPS, MOST_OBJECTS, objects
+from embedder.domain.objects import LEAST_SCORE, MAPS, MOST_OBJECTS, boxed_objects, objects
 from embedder.domain.photos import Box
 
 SIDE = 64
@@ -21,6 +23,22 @@ def maps(*middles: tuple[float, int, int, float, float]) -> Vectors:
 
 def sides(box: Box) -> list[float]:
     return [box.left, box.top, box.right, box.bottom]
+
+
+def test_boxes_of_a_model_are_shares_of_the_photo_the_best_of_several_first() -> None:
+    rows = np.array(
+        [
+            [0.1, 0.3, 0.4, 0.7, 0.7],
+            [0.6, 0.3, 0.9, 0.7, 0.9],
+            [0.61, 0.3, 0.9, 0.7, 0.8],  # the same object
+            [0.0, 0.0, 0.0, 0.0, 0.0],
+        ],
+        np.float32,
+    )
+    first, second = boxed_objects(rows, ratio=2)  # a quarter of the square is padding above
+    assert (first.score, second.score) == pytest.approx((0.9, 0.7))
+    assert astuple(first.box) == pytest.approx((0.6, 0.1, 0.9, 0.9), abs=0.01)
+    assert boxed_objects(rows[3:], ratio=1) == []
 
 
 def test_an_object_is_around_its_middle() -> None:

@@ -1,6 +1,6 @@
 """Embedding of the objects in a photo, on fake models."""
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -174,3 +174,14 @@ async def test_a_model_that_finds_no_objects_is_reported(
     detector.change(recipe=TextRecipe(9, "x"))
     with pytest.raises(ModelNotReady):
         await embedded(regions(detector, inference))
+
+
+async def test_a_detector_of_another_maker_returns_boxes(inference: FakeInference) -> None:
+    rows = np.zeros((1, 3, 5), np.float32)
+    rows[0, 0] = (0.1, 0.1, 0.5, 0.6, 0.9)
+    described = replace(DESCRIPTION, model="theirs", dimension=15, boxes=True)
+    theirs = FakeInference(described, answer=rows.reshape(1, -1))
+    call = RegionCall("default", Priority.INTERACTIVE, Stages())
+    found = await regions(theirs, inference).embed(Item(photo=PHOTO), (), 9, call)
+    assert [each.score for each in found.regions] == pytest.approx([0.9])
+    assert astuple(found.regions[0].box) == pytest.approx((0.1, 0.1, 0.5, 0.6), abs=1e-6)

@@ -71,6 +71,8 @@ class Description:
     """For a features model: sizes of the blocks of its features by name, in order."""
     checksums: bool = False
     """True if its answers have the output CHECKSUM."""
+    boxes: bool = False
+    """True if it finds objects and returns their boxes, and not maps of objects."""
 
 
 @dataclass(frozen=True, slots=True)

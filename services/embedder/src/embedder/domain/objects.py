@@ -45,7 +45,22 @@ def objects(maps: Vectors, ratio: float) -> list[FoundObject]:
     left, top, right, bottom = np.exp(np.clip(np.stack(logs)[:, places], -_MOST_LOG, _MOST_LOG))
     x, y = columns + 0.5, rows + 0.5
     corners = np.stack([x - left, y - top, x + right, y + bottom], axis=1) / side
-    boxes, found = merged(corners, scores[places].clip(0, 1), MOST_OBJECTS + 1)
+    return _in_photo(corners, scores[places], ratio)
+
+
+def boxed_objects(rows: Vectors, ratio: float) -> list[FoundObject]:
+    """Return the objects of a model that returns boxes, as `objects` does.
+
+    `rows`: float32 [n, 5], finite: left, top, right and bottom as shares of the square, and the
+    score; 0: no object.
+    """
+    there = rows[rows[:, 4] > 0]
+    return _in_photo(there[:, :4], there[:, 4], ratio)
+
+
+def _in_photo(corners: Vectors, scores: Vectors, ratio: float) -> list[FoundObject]:
+    """Return boxes of the square, of several of one object the best, as shares of the photo."""
+    boxes, found = merged(corners, scores.clip(0, 1), MOST_OBJECTS + 1)
     # What the photo covers of the square's sides.
     share = np.array([min(ratio, 1.0), min(1 / ratio, 1.0)] * 2)
     shown = ((boxes - (1 - share) / 2) / share).clip(0, 1)

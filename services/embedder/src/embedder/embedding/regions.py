@@ -13,7 +13,7 @@ from embedder.domain import errors
 from embedder.domain.facings import like, shown
 from embedder.domain.items import Item, Priority, Vectors
 from embedder.domain.models import VISUAL, Description
-from embedder.domain.objects import MAPS, FoundObject, objects
+from embedder.domain.objects import MAPS, FoundObject, boxed_objects, objects
 from embedder.domain.photos import PART_VIEWS, Box, PhotoView
 from embedder.domain.recipes import PhotoRecipe
 from embedder.domain.urgency import asking
@@ -27,8 +27,6 @@ from servicekit import deadlines
 from servicekit.fair_permits import Party
 from servicekit.telemetry import Stages
 
-MODEL: Final = "efficientnet_lite0_objects"
-"""Name in Triton of the model that finds objects."""
 MOST_PIXEL_BYTES: Final = 12 * 2**20
 """Bytes of views that one decoding returns, at most."""
 MOST_GIVEN: Final = 64
@@ -82,15 +80,13 @@ class ObjectFinder:
         party, queue = Party.of(catalog), self._queues.of(self._model.model)
         with queue.place(priority, party, deadlines.remaining()):
             async with queue.running(priority, party, stages):
-                self._described = self._described or await self._model.describe()
-                recipe, side = _input(self._described)
+                described = self._described or await self._model.describe()
+                self._described, recipe = described, _input(described)
                 seen = await self._intake.see(item.photo or b"", recipe, look, stages, catalog)
                 with stages.measure("infer"):
-                    (maps,) = (await self._model.infer({"image": seen.pixels})).vectors
-        if maps.size != MAPS * side * side or not np.isfinite(maps).all():
-            raise errors.ModelFailed("the model returned no maps of objects")
+                    (output,) = (await self._model.infer({"image": seen.pixels})).vectors
         with stages.measure("propose"):
-            return await asyncio.to_thread(objects, maps.reshape(MAPS, side, side), seen.ratio)
+            return await asyncio.to_thread(_objects, output, described, seen.ratio)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +210,18 @@ def _joined(answers: Sequence[_Part], route: VersionRoute) -> tuple[str, Vectors
     return answers[0].version, np.concatenate([each.vectors for each in answers])
 
 
-def _input(described: Description) -> tuple[PhotoRecipe, int]:
-    """Return the preprocessing, and the side of the model's maps."""
+def _input(described: Description) -> PhotoRecipe:
+    """Return the model's preprocessing. Raises ModelNotReady."""
     if not isinstance(described.recipe, PhotoRecipe):
         raise errors.ModelNotReady(f"{described.model} does not accept photos")
-    return described.recipe, int((described.dimension // MAPS) ** 0.5)
+    return described.recipe
+
+
+def _objects(output: Vectors, described: Description, ratio: float) -> list[FoundObject]:
+    """Return the objects in a model's output, which has boxes or maps. Raises ModelFailed."""
+    if output.size != described.dimension or not np.isfinite(output).all():
+        raise errors.ModelFailed("the model returned no objects")
+    if described.boxes:
+        return boxed_objects(output.reshape(-1, 5), ratio)
+    side = int((described.dimension // MAPS) ** 0.5)
+    return objects(output.reshape(MAPS, side, side), ratio)

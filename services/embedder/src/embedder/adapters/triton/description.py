@@ -22,9 +22,11 @@ from embedder.domain.recipes import (
 STEPS: Final = ("texts", "lines")
 """Names of outputs with a row for each pixel or step, whose number varies: the probabilities of
 texts, and the characters of lines of text."""
-OUTPUTS: Final = ("embedding", "features", "faces", "objects", *STEPS)
-"""Names of the output with the vectors, with maps of faces, objects or texts, or with characters; a
-model has one of them."""
+BOXES: Final = "boxes"
+"""Name of the output with the boxes of objects."""
+OUTPUTS: Final = ("embedding", "features", "faces", "objects", BOXES, *STEPS)
+"""Names of the output with the vectors, with maps of faces, objects or texts, with boxes, or with
+characters; a model has one of them."""
 CATEGORY: Final = "category"
 """The second output of a model with a head."""
 ANY: Final = -1
@@ -65,6 +67,7 @@ def described(response: Any) -> Description:
             create_time=float(parameters.get("create_time", "0")),
             blocks={name: int(size) for name, _, size in _pairs(parameters.get("blocks", ""))},
             checksums=CHECKSUM in given,
+            boxes=BOXES in given,
         )
     except StepsInvalidError as error:
         raise ModelNotReady(f"the parameter preprocessing of {config.name}: {error}") from error
