@@ -333,5 +333,5 @@ def test_an_address_is_fetched_once_and_checked(
 def test_the_known_families_are_named() -> None:
     assert backbone._FAMILIES.keys() == {
         *("efficientnet-lite", "bert", "onnx", "onnx-text", "centerface", "text-map", "reader"),
-        *("universal-sentence-encoder", "pair", "efficientnet-lite-objects"),
+        *("universal-sentence-encoder", "pair", "efficientnet-lite-objects", "onnx-objects"),
     }
