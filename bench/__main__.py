@@ -71,6 +71,7 @@ from bench.cases import (
     texts,
     training,
     watch,
+    watch_beside,
     watchdog,
 )
 from bench.cases.drill import DrillFailed
@@ -112,6 +113,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     "faces": faces.run,
     "labels": labels.run,
     "watch": watch.run,
+    "watch_beside": watch_beside.run,
     "extras": extras.run,
     "experiments": experiments.run,
     "feedback": feedback.run,

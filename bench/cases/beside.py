@@ -65,15 +65,15 @@ async def _measure(gateway: str, figures: BesideFigures, say: Say) -> None:
     async with SightlineClient(gateway, timeout=30) as client:
         await loading.load_all(client)
         for _ in range(WARM_CALLS // len(products)):
-            await _asked(client, products)
+            await asked(client, products)
         for number in range(ROUNDS):
             say(f"round {number + 1} of {ROUNDS}")
-            figures.alone.append(await _asked(client, products, SECONDS))
+            figures.alone.append(await asked(client, products, SECONDS))
             async with _training(client, number):
-                figures.beside.append(await _asked(client, products, SECONDS))
+                figures.beside.append(await asked(client, products, SECONDS))
 
 
-async def _asked(
+async def asked(
     client: SightlineClient, products: Sequence[str], seconds: float = 0.0
 ) -> list[float]:
     """Return the seconds of each answer to one caller, who asks for some seconds, and at least for
@@ -106,8 +106,11 @@ async def _training(client: SightlineClient, seed: int) -> AsyncIterator[None]:
             pass
 
 
-def _result(found: Mapping[str, BesideFigures]) -> BenchResult:
-    rows, goals = [], []
+def compared(
+    found: Mapping[str, BesideFigures], work: str
+) -> tuple[tuple[tuple[str, ...], ...], tuple[Goal, ...]]:
+    """Return the rows of a table and the goals of figures by shape, beside some work."""
+    rows, goals = list[tuple[str, ...]](), list[Goal]()
     for target, figures in found.items():
         shape = "one process" if target == "all" else target
         for name, share in (("p50", 0.5), ("p99", 0.99)):
@@ -117,13 +120,18 @@ def _result(found: Mapping[str, BesideFigures]) -> BenchResult:
             shown = f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
             rows.append((shape, name, *cells, shown))
             if name == "p99":
-                goals.append(Goal(f"{shape}: p99 beside a training", MOST_RATIO, "×", ratio))
+                goals.append(Goal(f"{shape}: p99 beside {work}", MOST_RATIO, "×", ratio))
+    return tuple(rows), tuple(goals)
+
+
+def _result(found: Mapping[str, BesideFigures]) -> BenchResult:
+    rows, goals = compared(found, "a training")
     return BenchResult(
         tables=(
             BenchTable(
                 "Answers beside a training",
                 ("services", "", "alone, ms", "beside a training, ms", "÷ alone"),
-                tuple(rows),
+                rows,
                 f"By product, one caller, 100 wines; medians of {ROUNDS} alternating rounds of"
                 f" {SECONDS:.0f} s. The training searches recipes.",
                 section=None,
@@ -133,5 +141,5 @@ def _result(found: Mapping[str, BesideFigures]) -> BenchResult:
             target: {"p99_alone_s": each.of(0.99)[0], "p99_beside_s": each.of(0.99)[1]}
             for target, each in found.items()
         },
-        goals=tuple(goals),
+        goals=goals,
     )

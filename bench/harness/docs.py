@@ -31,6 +31,7 @@ PAGES = {
     "inspect": ROOT / "docs" / "research" / "inspect.md",
     "misfits": ROOT / "docs" / "research" / "inspect.md",
     "labels": ROOT / "docs" / "research" / "labels.md",
+    "watch_beside": ROOT / "docs" / "research" / "watch.md",
     "watch": ROOT / "docs" / "research" / "watch.md",
     "gpu": EMBEDDER,
     "new_pods": NEW_PODS,
