@@ -22,22 +22,24 @@ app = Commands(
 )
 
 WebhookId = Annotated[str, options.argument("WEBHOOK", "Id of the webhook, 1 to 128 bytes.")]
+ReceiverUri = Annotated[
+    str,
+    options.argument(
+        "URI", "Address of the receiver, of a host that RETRIEVER_WEBHOOK_HOSTS allows."
+    ),
+]
+OnlyWatches = Annotated[
+    list[str] | None,
+    options.words("--watch", metavar="WATCH", help="Only alerts of this watch. Repeatable."),
+]
 
 
 @app.command()
 def create(
     *,
     webhook: WebhookId,
-    uri: Annotated[
-        str,
-        options.argument(
-            "URI", "Address of the receiver, of a host that RETRIEVER_WEBHOOK_HOSTS allows."
-        ),
-    ],
-    watch: Annotated[
-        list[str] | None,
-        options.words("--watch", metavar="WATCH", help="Only alerts of this watch. Repeatable."),
-    ] = None,
+    uri: ReceiverUri,
+    watch: OnlyWatches = None,
     suite: Suite,
 ) -> None:
     """Create a webhook, and show its secret, which is not shown again.
@@ -55,16 +57,8 @@ def create(
 def update(
     *,
     webhook: WebhookId,
-    uri: Annotated[
-        str,
-        options.argument(
-            "URI", "Address of the receiver, of a host that RETRIEVER_WEBHOOK_HOSTS allows."
-        ),
-    ],
-    watch: Annotated[
-        list[str] | None,
-        options.words("--watch", metavar="WATCH", help="Only alerts of this watch. Repeatable."),
-    ] = None,
+    uri: ReceiverUri,
+    watch: OnlyWatches = None,
     suite: Suite,
 ) -> None:
     """Replace the address and the watches of a webhook. Its secret stays.
