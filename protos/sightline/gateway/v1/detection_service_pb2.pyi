@@ -286,7 +286,9 @@ class DetectionHeatMap(google.protobuf.message.Message):
     each photo the contributions of the regions sum to the similarity, less those without a position.
     """
     similarity: builtins.float
-    """Cosine of the detection and the product's photo, −1 to 1."""
+    """Cosine of the detection and the product's photo, −1 to 1. It may differ a little from the detection's `similarity`, as
+    of facings that look alike one is searched for all.
+    """
     unplaced: builtins.float
     """Part of the similarity that has no position in the detection, such as overall colour. In the unit of the similarity;
     may be negative.
