@@ -99,10 +99,25 @@ async def _heartbeat() -> None:
         await asyncio.sleep(BLOCKED_SECONDS / 10)
 
 
+_ALLOWED: list[str] = []
+"""Steps under way that may block the event loop."""
+
+
+@contextlib.contextmanager
+def may_block(step: str) -> Iterator[None]:
+    """Let a step block the event loop, such as an upgrade of tables at the start, without an end of
+    the process."""
+    _ALLOWED.append(step)
+    try:
+        yield
+    finally:
+        _ALLOWED.remove(step)
+
+
 @contextlib.contextmanager
 def ended_when_blocked(seconds: float) -> Iterator[None]:
     """End the process, with the stacks of all threads on stderr, if the running event loop takes no
-    step for `seconds` during the block.
+    step for `seconds` during the block, unless it `may_block`.
 
     A thread counts its own waits, so that a process that was stopped and continued stays.
     """
@@ -112,7 +127,7 @@ def ended_when_blocked(seconds: float) -> Iterator[None]:
     def look() -> None:
         missed = 0
         while not done.wait(LOOK_SECONDS):
-            missed += 1
+            missed = 0 if _ALLOWED else missed + 1
             if ran.is_set():
                 missed = 0
                 ran.clear()

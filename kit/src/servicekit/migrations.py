@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from servicekit.config import ServiceSettings
 from servicekit.errors import ServiceError
+from servicekit.liveness import may_block
 from servicekit.revisions import SchemaRevision
 from servicekit.sql import Database, StoreBusy, StoreUnavailable
 from servicekit.telemetry import get_logger
@@ -63,10 +64,11 @@ def settle(
 
     Raises SystemExit if the store is incompatible; with `run` also StoreUnavailable and the like.
     """
-    if settings.migrations == "run":
-        database.migrate()
-    else:
-        _wait(database, sleep)
+    with may_block("migrations"):
+        if settings.migrations == "run":
+            database.migrate()
+        else:
+            _wait(database, sleep)
     at = database.schema()
     if at.newer:
         if obstacles := database.obstacles(metadata):

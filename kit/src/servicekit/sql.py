@@ -231,8 +231,9 @@ class Database:
         with _MIGRATING, self._migration_lock(), self._migration_connection() as connection:
             if lock_seconds and self._file is None:
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{lock_seconds}s'")
-            if not revisions.schema(connection, self._migrations).newer:
+            if revisions.schema(connection, self._migrations).missing:
                 revisions.upgrade(connection, self._migrations, made)
+                self._check_references(connection)
 
     def schema(self) -> SchemaRevision:
         """Return the store's revision. Blocks."""
@@ -287,12 +288,15 @@ class Database:
                         {"key": crc32(self._migrations.encode())},
                     )
                 yield connection
-                if self._file is not None:
-                    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
-                    if broken:
-                        raise RuntimeError(f"migration leaves {len(broken)} dangling references")
         finally:
             engine.dispose()
+
+    def _check_references(self, connection: Connection) -> None:
+        """Raise RuntimeError if a row refers to one that is not there. Reads all of a file."""
+        if self._file is not None:
+            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+            if broken:
+                raise RuntimeError(f"migration leaves {len(broken)} dangling references")
 
 
 _MIGRATING = threading.Lock()

@@ -86,6 +86,12 @@ liveness.LOOK_SECONDS = 0.05
 
 async def main():
     print("runs", flush=True)
+    if sys.argv[1] == "migrates":
+        with liveness.may_block("migrations"):
+            time.sleep(1)
+        await asyncio.sleep(0.5)
+        print("serves", flush=True)
+        return
     while sys.argv[1] == "steps":
         await asyncio.sleep(0.01)
         print("step", flush=True)
@@ -109,6 +115,12 @@ def test_a_process_whose_loop_is_blocked_ends_and_says_where() -> None:
     assert ended.returncode == liveness.BLOCKED_STATUS
     assert said.startswith("ends: the event loop took no step for 0.2 s")
     assert "in the_culprit" in said
+
+
+@pytest.mark.slow
+def test_a_step_that_may_block_does_not_end_the_process() -> None:
+    said, _ = (ended := program("migrates")).communicate(timeout=SECONDS)
+    assert (ended.returncode, said) == (0, "runs\nserves\n")
 
 
 @pytest.mark.slow

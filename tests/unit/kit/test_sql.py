@@ -226,6 +226,17 @@ async def test_what_breaks_a_constraint_passes_as_it_is(db: Database) -> None:
         await db.write(lambda c: c.execute(dangling))
 
 
+def test_a_start_without_pending_migrations_does_not_read_all_rows(file: Path) -> None:
+    db = open_at(file)
+    db.migrate()
+    db.close()
+    with sqlite3.connect(file) as connection:  # enforces no references
+        connection.execute("INSERT INTO bottle (id, shelf_id, label) VALUES (9, 'none', '')")
+    again = open_at(file)
+    again.migrate()  # with a check of all rows, this would be refused
+    again.close()
+
+
 async def test_too_many_calls_at_once_are_turned_away(file: Path) -> None:
     db = open_at(file, threads=1, max_waiting=3)
     db.migrate()
