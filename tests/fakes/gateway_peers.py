@@ -122,7 +122,7 @@ class FakeEmbedder:
     compared: list[tuple[str, Signal, bytes, str]] = field(default_factory=list)
 
     compared_regions: list[bool] = field(default_factory=list)
-    """For each comparison, true if the photo's box is an object in it."""
+    """Flags of the comparisons: true if the photo's box is an object in it."""
     incomparable: dict[int, ServiceError | None] = field(default_factory=dict)
     """Errors of comparisons by their number from 0; `None`: it never ends."""
 

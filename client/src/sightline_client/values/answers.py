@@ -348,7 +348,7 @@ class Recommendations:
     score_notes: tuple[ScoreNote, ...] = ()
     """Notes about data that the scores lack, on the first page."""
     detections: tuple[ProductDetection, ...] = ()
-    """What was found in the photo that gives the anchors, where the scene takes them from it; on
+    """Objects found in the photo that gives the anchors, where the scene takes them from it; on
     the first page."""
 
 

@@ -579,7 +579,7 @@ class RecommendResponse(google.protobuf.message.Message):
 
     @property
     def detections(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.gateway.v1.detection_service_pb2.ProductDetection]:
-        """What was found in the photo from which the scene takes the anchors (`anchors_from = "photo"`), in reading order: the
+        """Objects found in the photo from which the scene takes the anchors (`anchors_from = "photo"`), in reading order: the
         anchors are the products of these places, those with the most places first. On the first page. Empty if nothing was
         found, or the anchors are from elsewhere.
         """

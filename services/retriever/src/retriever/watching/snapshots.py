@@ -84,7 +84,7 @@ class SnapshotPoller:
     checks: FrameChecks
     steady: FetchSnapshot
     retrying: FetchSnapshot
-    """For addresses that failed the last time."""
+    """Fetcher of addresses that failed the last time."""
     catalogs: Collection[str]
     clock: Callable[[], int]
     """Microseconds since 1970 (UTC)."""
