@@ -5,10 +5,9 @@ interpreter for long. `facts.passes` says what filters mean, one product at a ti
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "rules/src/sightline_rules"
@@ -17,6 +16,8 @@ MEANING = {RULES / "kinds.py", RULES / "facts.py"}
 EVALUATOR = {*RULES.glob("evaluation/*.py")}
 OWNERS = ("kind", "facts")
 """Ends of the names of what evaluates conditions."""
+WORDS = re.compile(r"\b(passes|judge|compares)\b")
+"""Names of the functions, one of which is in each use."""
 SOURCES = sorted(
     each
     for folder in (
@@ -42,13 +43,15 @@ def evaluations(tree: ast.AST) -> Iterator[str]:
             yield from (f"uses {owner}.{node.attr}" for end in OWNERS if owner.endswith(end))
 
 
-@pytest.mark.parametrize(
-    "source",
-    [each for each in SOURCES if each not in MEANING | EVALUATOR],
-    ids=lambda path: str(path.relative_to(ROOT)),
-)
-def test_nothing_but_the_evaluator_evaluates_a_filter(source: Path) -> None:
-    assert [*evaluations(ast.parse(source.read_text()))] == []
+def test_nothing_but_the_evaluator_evaluates_a_filter() -> None:
+    others = {each: each.read_text() for each in SOURCES if each not in MEANING | EVALUATOR}
+    assert len(others) > 1_000
+    found = {
+        str(source.relative_to(ROOT)): [*evaluations(ast.parse(text))]
+        for source, text in others.items()
+        if WORDS.search(text)  # to parse all of them takes ten times as long
+    }
+    assert {source: uses for source, uses in found.items() if uses} == {}
 
 
 def test_the_ways_around_the_evaluator_are_seen() -> None:
@@ -58,4 +61,5 @@ def test_the_ways_around_the_evaluator_are_seen() -> None:
         "field.kind.judge([leaf])(fact)",
         "facts.passes(condition, each)",
     ):
+        assert WORDS.search(text)
         assert [*evaluations(ast.parse(text))], text
