@@ -7,16 +7,19 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.files import link
 from tests.waiting import SECONDS
 
 ROOT = Path(__file__).parents[1]
 CLIENT = ROOT / "client" / "typescript"
 CACHE = ROOT / ".cache" / "npm"
+PAGE = "https://example.com/you/sightline"
+"""The project's page, which the package names."""
 TOOLS = ("typescript", "esbuild", "@types/node")
 """Packages that an installation has beside the client: those that build it."""
 QUIET = {"ignore_scripts": "true", "audit": "false", "fund": "false", "prefer_offline": "true"}
@@ -72,26 +75,48 @@ def environment() -> dict[str, str]:
 
 def package() -> Path:
     """Return the folder of `make npm`, which is built once for each state of its sources."""
-    built = CACHE / _digest()
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not built.exists():
-            _run(ROOT, str(ROOT / "deploy/npm.sh"), OUT=str(built.with_suffix(".part")))
-            built.with_suffix(".part").rename(built)
-    return built
+    return _once(_digest(), _build)
 
 
 def install(folder: Path) -> Shop:
-    """Install the package and the tools that build it in a new folder."""
-    (built,) = package().glob("*.tgz")
+    """Install the package and the tools that build it in a new folder: npm does so once for each
+    state of their sources, and other folders get what it made."""
+    built = package()
+    made = _once(f"{built.name}-installed", lambda new: _install(built, new))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy2(made / name, folder / name)
+    modules = "node_modules"
+    shutil.copytree(made / modules, folder / modules, symlinks=True, copy_function=link)
+    return Shop(folder, environment())
+
+
+def _once(name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder of the cache, which `make` fills if no process did so before."""
+    made = CACHE / name
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            part = made.with_suffix(".part")
+            shutil.rmtree(part, ignore_errors=True)
+            make(part)
+            part.rename(made)
+    return made
+
+
+def _build(folder: Path) -> None:
+    _run(ROOT, str(ROOT / "deploy/npm.sh"), OUT=str(folder), PROJECT_URL=PAGE)
+
+
+def _install(built: Path, folder: Path) -> None:
+    (packed,) = built.glob("*.tgz")
     tools = json.loads((CLIENT / "package.json").read_text("utf-8"))["devDependencies"]
     wanted = {name: tools[name] for name in TOOLS}
     manifest = {"private": True, "type": "module", "devDependencies": wanted}
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir()
     (folder / "package.json").write_text(json.dumps(manifest), "utf-8")
-    _run(folder, "npm", "install", "--silent", str(built))
-    return Shop(folder, environment())
+    _run(folder, "npm", "install", "--silent", str(packed))
 
 
 def _digest() -> str:
@@ -99,7 +124,7 @@ def _digest() -> str:
     listed = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--")
     sources = ("client/typescript", "protos/sightline/**.proto", "deploy/npm.sh")
     names = subprocess.run([*listed, *sources], cwd=ROOT, capture_output=True, check=True).stdout
-    found = hashlib.sha256()
+    found = hashlib.sha256(PAGE.encode())
     for name in sorted({*names.decode().split("\0")[:-1], "docs/integrate/errors.md", "LICENSE"}):
         if (ROOT / name).exists():
             found.update(name.encode() + b"\0" + (ROOT / name).read_bytes())
