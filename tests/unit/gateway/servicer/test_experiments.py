@@ -23,6 +23,9 @@ class Ranker:
     async def experiment_products(self, catalog_id: str, name: str) -> list[str]:
         return self.products
 
+    async def experiment_report(self, catalog_id: str, name: str) -> pb.ExperimentReport:
+        return pb.ExperimentReport(arms=[pb.ArmReport()])
+
     async def counted_experiment(
         self, catalog_id: str, name: str, offers: list[pb.ProductOffer]
     ) -> pb.ExperimentReport:

@@ -103,7 +103,7 @@ def test_intervals_cover_the_true_difference_although_units_are_unequal() -> Non
             )
             for _ in range(2)
         ]
-        effect = effect_of(*arms, "revenue_per_impression", 2 * UNITS)
+        effect = effect_of(arms[0], arms[1], "revenue_per_impression", 2 * UNITS)
         assert effect is not None
         covered += effect.lower <= 0 <= effect.upper
     assert covered >= 0.95 * RUNS

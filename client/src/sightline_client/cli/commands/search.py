@@ -76,12 +76,17 @@ def search(
 
       sightline search --image shelf.jpg --read-labels
     """
-    asked: SearchOptions = {**query.query(), **passing.passing(), "sort": sort, "facets": ()}
+    asked: SearchOptions = {
+        **query.query(),
+        **passing.passing(),
+        "sort": sort,
+        "facets": (),
+        "read_labels": read_labels,
+    }
     if not (asked["images"] or query.product or query.text):
         raise typer.BadParameter(
             _("give at least one image, text or product to search by"), param_hint="--image"
         )
-    asked["read_labels"] = read_labels
     asked["facets"] = [_facet(value) for value in facet or ()]
     suite.answer(lambda client: client.search(**asked), _found)
 

@@ -260,6 +260,13 @@ class RankerClient(RankerPort, ExperimentKeeper):
         answer = await self._caller.call(self._experiments.ListExperimentProducts, request)
         return [*answer.product_ids]
 
+    async def experiment_report(
+        self, catalog_id: str, name: str
+    ) -> experiments_pb.ExperimentReport:
+        """Return the report of an experiment by events alone."""
+        request = experiments_pb.GetExperimentReportRequest(catalog_id=catalog_id, name=name)
+        return await self._caller.call(self._experiments.GetExperimentReport, request)
+
     async def counted_experiment(
         self, catalog_id: str, name: str, offers: Sequence[experiments_pb.ProductOffer]
     ) -> experiments_pb.ExperimentReport:

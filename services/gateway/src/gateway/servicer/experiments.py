@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from gateway.clients.ranker import RankerClient
 from gateway.model.query import AnswerScope
 from gateway.ports import RetrieverPort
 from gateway.servicer.requests import reads_costs
+from sightline.common.v1 import product_pb2
 from sightline.ranker.v1 import experiment_service_pb2 as pb
 
 MOST_READ = 1_000
@@ -26,6 +28,8 @@ class ExperimentReports:
         """Return an experiment's report, with metrics of margin for a caller that may read costs.
         Raises ServiceError."""
         bought = await self.ranker.experiment_products(catalog_id, name)
+        if not bought:
+            return await self.ranker.experiment_report(catalog_id, name)
         offers = await self._offers(catalog_id, bought)
         report = await self.ranker.counted_experiment(catalog_id, name, offers)
         return report if reads_costs() else _without_margin(report)
@@ -35,9 +39,10 @@ class ExperimentReports:
         for start in range(0, len(product_ids), MOST_READ):
             chunk = product_ids[start : start + MOST_READ]
             found = await self.retriever.products(catalog_id, chunk, AnswerScope(), unshown=True)
+            rows = cast(Sequence[product_pb2.Product], found.rows)
             offers += [
                 pb.ProductOffer(product_id=row.product_id, price=row.price, cost=row.cost)
-                for row in found.rows
+                for row in rows
             ]
         return offers
 

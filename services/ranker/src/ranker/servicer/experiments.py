@@ -260,7 +260,7 @@ def _amount(money: Money, currency: str) -> float | None:
     """Return an amount in this currency; None if it is unset or in another one."""
     if money.currency_code != currency:
         return None
-    return money.units + money.nanos / 1e9
+    return float(money.units + money.nanos / 1e9)
 
 
 def _unit(one: Unit, name: str) -> pb.ExperimentUnit:
