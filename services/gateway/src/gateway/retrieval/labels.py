@@ -39,7 +39,8 @@ def unread(run: Run) -> tuple[int, ...]:
 
 async def _of_photo(run: Run, photo: Signal) -> BranchResult:
     try:
-        lines = run.trace.labels.get(photo.index) or await _read(run, photo)
+        known = run.trace.labels.get(photo.index)
+        lines = await _read(run, photo) if known is None else known
     except ServiceError as error:
         if refused := photo_error(photo, error):
             raise refused from error
