@@ -102,6 +102,8 @@ class FakeEmbedder:
 
     labels: dict[bytes, tuple[str, ...]] = field(default_factory=dict)
     """Lines of text in photos, by their bytes."""
+    readings: int = 0
+    """Photos whose labels were read."""
     blind: ServiceError | None = None
     """Raised where labels are read."""
     slow: bool = False
@@ -116,7 +118,8 @@ class FakeEmbedder:
             await asyncio.Event().wait()
         if self.blind is not None:
             raise self.blind
-        lines = self.labels.get(photo.image, ())
+        self.readings += 1
+        lines = self.labels.get(content_of(photo), ())
         return ReadLabel([LabelLine(text=line, confidence=0.9) for line in lines], 0.001)
 
     compared: list[tuple[str, Signal, bytes, str]] = field(default_factory=list)

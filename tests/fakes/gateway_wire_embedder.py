@@ -86,6 +86,14 @@ class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             stage_timings=[stage_timing("infer", 0, 20_000)],
         )
 
+    async def ReadLabels(self, request, context):
+        await self.script.take("ReadLabels", request, context)
+        corners = [photo_pb2.PhotoPoint(x=x, y=y) for x, y in ((0, 0), (1, 0), (1, 0.5), (0, 0.5))]
+        line = photo_pb2.LabelLine(text="Origem Merlot", confidence=0.75, corners=corners)
+        return embedding_service_pb2.ReadLabelsResponse(
+            lines=[line], stage_timings=[stage_timing("infer", 0, 20_000)]
+        )
+
     async def ComparePhotos(self, request, context):
         await self.script.take("ComparePhotos", request, context)
         return embedding_service_pb2.ComparePhotosResponse(

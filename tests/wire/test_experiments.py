@@ -63,14 +63,20 @@ async def report(ranker: Suite, name: str = "order") -> pb.ExperimentReport:
     return await ranker.experiments.GetExperimentReport(request)
 
 
-def did(who: str, arm: str, *what: str, ago: int = 3 * DAY, **fields) -> Iterable[event_pb2.Event]:
+def euros(units: int) -> Money:
+    return Money(currency_code="EUR", units=units)
+
+
+def did(
+    who: str, arm: str, *what: str, ago: int = 3 * DAY, product_id: str = "r0", **fields
+) -> Iterable[event_pb2.Event]:
     """Yield a user's events after an impression of the arm, seconds apart."""
     shopper = event_pb2.Shopper(user_id=who)
     for after, kind in enumerate(("IMPRESSION", *what)):
         values = {"arm": arm and f"order/{arm}", "shopper": shopper, **fields}
         if kind != "PURCHASE":
             values.pop("unit_price", None)
-        yield event("r0", kind, ago=ago - after, **values)
+        yield event(product_id, kind, ago=ago - after, **values)
 
 
 async def test_units_are_counted_once_they_saw_an_answer_and_by_what_they_did_in_their_time(suite):
@@ -95,12 +101,68 @@ async def test_units_are_counted_once_they_saw_an_answer_and_by_what_they_did_in
     ]
     means = [{one.metric: one.mean for one in arm.metrics} for arm in found.arms]
     assert means == [
-        {"click_rate": 1, "clicks": 2, "conversion_rate": 1, "revenue": 25, "hide_rate": 0},
-        {"click_rate": 0, "clicks": 0, "conversion_rate": 0, "revenue": 0, "hide_rate": 1},
+        {
+            **{"click_rate": 1, "clicks": 2, "conversion_rate": 1, "hide_rate": 0},
+            **{"revenue": 25, "revenue_per_impression": 12.5},
+        },
+        {
+            **{"click_rate": 0, "clicks": 0, "conversion_rate": 0, "hide_rate": 1},
+            **{"revenue": 0, "revenue_per_impression": 0},
+        },
     ]
     assert found.mixed_unit_count == 1
     assert found.arms[1].verdict == pb.ArmReport.VERDICT_TOO_FEW
     assert not found.sample_ratio_mismatch
+
+
+async def test_purchases_count_by_their_price_else_by_the_product_s_and_margins_by_its_cost(suite):
+    await register(suite, experiment())
+    paid = {"unit_price": euros(12), "quantity": 2}
+    await suite.append(
+        *did("ann", "control", "PURCHASE", **paid),
+        *did("bob", "b", "PURCHASE", product_id="r1"),
+        *did("eve", "b", "IMPRESSION", "PURCHASE", product_id="r2"),  # the shop has it no more
+    )
+    bought = await suite.experiments.ListExperimentProducts(
+        pb.ListExperimentProductsRequest(name="order")
+    )
+    offers = [
+        pb.ProductOffer(product_id="r0", price=euros(10), cost=euros(5)),
+        pb.ProductOffer(product_id="r1", price=euros(8), cost=euros(9)),
+    ]
+    found = await suite.experiments.CountExperiment(
+        pb.CountExperimentRequest(name="order", offers=offers)
+    )
+
+    assert bought.product_ids == ["r0", "r1", "r2"]
+    control, b = ({one.metric: one.mean for one in arm.metrics} for arm in found.arms)
+    assert (control["revenue"], control["margin"]) == (24, 14)
+    assert (control["revenue_per_impression"], control["margin_per_impression"]) == (24, 14)
+    assert (b["revenue"], b["margin"]) == (4, -0.5)
+    assert b["revenue_per_impression"] == pytest.approx(8 / 3)
+    assert b["margin_per_impression"] == pytest.approx(-1 / 3)
+    assert [(arm.unpriced_count, arm.uncosted_count) for arm in found.arms] == [(0, 0), (1, 1)]
+
+
+async def test_without_a_currency_there_is_no_money_and_without_a_cost_no_margin(suite):
+    await register(suite, experiment(currency=""), experiment(name="priced", layer="other"))
+    await suite.append(*did("ann", "control", "PURCHASE"))
+    bought = await suite.experiments.ListExperimentProducts(
+        pb.ListExperimentProductsRequest(name="order")
+    )
+    none = await report(suite)
+    euro = await suite.experiments.CountExperiment(
+        pb.CountExperimentRequest(
+            name="priced", offers=[pb.ProductOffer(product_id="r0", price=euros(10))]
+        )
+    )
+
+    assert not bought.product_ids
+    assert not any("revenue" in one.metric for arm in none.arms for one in arm.metrics)
+    assert [one.metric for one in euro.arms[0].metrics][-2:] == [
+        "revenue",
+        "revenue_per_impression",
+    ]
 
 
 async def test_who_is_merged_or_purged_leaves_the_counts(suite):

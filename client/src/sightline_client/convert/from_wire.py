@@ -242,12 +242,26 @@ reader(signals.PhotoPoint, photo_pb2.PhotoPoint)
 label_line = reader(signals.LabelLine, photo_pb2.LabelLine)
 
 
-def _labels(message: rec.RecommendResponse) -> Mapping[int, tuple[signals.LabelLine, ...]]:
-    return {item.signal: tuple(map(label_line, item.lines)) for item in message.labels}
+def _labels(
+    message: rec.RecommendResponse | rec.SearchResponse,
+) -> Mapping[int, tuple[signals.LabelLine, ...]]:
+    return {
+        item.signal: tuple(map(label_line, item.lines))
+        for item in message.labels
+        if not item.left_out
+    }
+
+
+def _unread(message: rec.RecommendResponse | rec.SearchResponse) -> tuple[int, ...]:
+    return tuple(item.signal for item in message.labels if item.left_out)
 
 
 recommendations = reader(
-    answers.Recommendations, rec.RecommendResponse, subjects=_subjects, labels=_labels
+    answers.Recommendations,
+    rec.RecommendResponse,
+    subjects=_subjects,
+    labels=_labels,
+    unread_labels=_unread,
 )
 
 
@@ -270,7 +284,13 @@ _suggestion = reader(
 top_searches = reader(suggestions.TopSearches, admin.ListTopSearchesResponse)
 suggested = reader(suggestions.Suggestions, rec.SuggestResponse)
 listing = reader(answers.Listing, rec.ListResponse)
-found = reader(answers.SearchResults, rec.SearchResponse, subjects=_subjects)
+found = reader(
+    answers.SearchResults,
+    rec.SearchResponse,
+    subjects=_subjects,
+    labels=_labels,
+    unread_labels=_unread,
+)
 reader(
     answers.RecommendedValue,
     rec.RecommendedValue,

@@ -345,6 +345,8 @@ class Recommendations:
     labels: Mapping[int, tuple[LabelLine, ...]] = field(default_factory=dict)
     """Texts read in photos, by index of the signal, where the scene has the branch ``labels``; on
     the first page."""
+    unread_labels: tuple[int, ...] = ()
+    """Signals whose labels were left out: too costly, too late or not readable now."""
     score_notes: tuple[ScoreNote, ...] = ()
     """Notes about data that the scores lack, on the first page."""
     detections: tuple[ProductDetection, ...] = ()
@@ -477,6 +479,10 @@ class SearchResults:
     """Whether the nearest product is a good match, by the thresholds of scene "default"."""
     corrected_queries: tuple[CorrectedQuery, ...] = ()
     """Corrected texts."""
+    labels: Mapping[int, tuple[LabelLine, ...]] = field(default_factory=dict)
+    """Texts read in photos, by index of the signal, where ``read_labels`` asked for them."""
+    unread_labels: tuple[int, ...] = ()
+    """Signals whose labels were left out: too costly, too late or not readable now."""
 
 
 @dataclass(frozen=True, slots=True)

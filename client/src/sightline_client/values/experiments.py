@@ -102,6 +102,10 @@ class ArmReport:
     metrics: tuple[MetricReport, ...]
     verdict: ArmVerdict
     broken_guardrails: tuple[str, ...]
+    unpriced_count: int = 0
+    """Purchased pieces that count 0 in revenue: no price in the currency is known."""
+    uncosted_count: int = 0
+    """Purchased pieces that count 0 in margin: their price or cost is unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,8 @@ class SearchOptions(QueryOptions, total=False):
     """Fields whose values are counted over all products that pass the filter."""
     sort: Sort
     """Order of the nearest 100 products, or of as many as five pages hold."""
+    read_labels: bool
+    """Read the labels of up to 3 photos, and search for their words too."""
 
 
 class RecommendOptions(QueryOptions, total=False):

@@ -179,8 +179,13 @@ class SignalLabel(google.protobuf.message.Message):
 
     SIGNAL_FIELD_NUMBER: builtins.int
     LINES_FIELD_NUMBER: builtins.int
+    LEFT_OUT_FIELD_NUMBER: builtins.int
     signal: builtins.int
     """Index of the signal in the request, from 0."""
+    left_out: builtins.bool
+    """True if the label was not read: the request would have cost more than it may, or the deadline or a failure did not
+    allow it (see `degradations`). There are no lines then.
+    """
     @property
     def lines(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.photo_pb2.LabelLine]:
         """Lines in reading order, at most 64."""
@@ -190,8 +195,9 @@ class SignalLabel(google.protobuf.message.Message):
         *,
         signal: builtins.int = ...,
         lines: collections.abc.Iterable[sightline.common.v1.photo_pb2.LabelLine] | None = ...,
+        left_out: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["lines", b"lines", "signal", b"signal"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["left_out", b"left_out", "lines", b"lines", "signal", b"signal"]) -> None: ...
 
 Global___SignalLabel: typing_extensions.TypeAlias = SignalLabel
 
@@ -569,8 +575,8 @@ class RecommendResponse(google.protobuf.message.Message):
 
     @property
     def labels(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalLabel]:
-        """Texts that were read in the photos of the request, where its scene has the branch "labels"; on the first page. Empty if
-        there are none.
+        """Texts that were read in the photos of the request, where its scene has the branch "labels"; on the first page. Photos
+        without text are left out. Empty if there are none.
         """
 
     @property
@@ -1631,6 +1637,7 @@ class SearchRequest(google.protobuf.message.Message):
     FACETS_FIELD_NUMBER: builtins.int
     SORT_FIELD_NUMBER: builtins.int
     AS_TYPED_FIELD_NUMBER: builtins.int
+    READ_LABELS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -1644,6 +1651,11 @@ class SearchRequest(google.protobuf.message.Message):
     as_typed: builtins.bool
     """If true, texts are searched as they were typed. Default: texts of up to 256 characters of which no product has a
     word are corrected by the nearest words of the catalog's products; see `corrected_queries` of the answer.
+    """
+    read_labels: builtins.bool
+    """If true, the labels of wanted photos are read and their words searched for, as by the branch "labels" of a scene:
+    the first photos, at most 3 and as many as the request may cost; 0.35 processor seconds each. Default: false. See
+    `labels` of the answer.
     """
     @property
     def signals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___QuerySignal]:
@@ -1671,9 +1683,10 @@ class SearchRequest(google.protobuf.message.Message):
         facets: collections.abc.Iterable[sightline.common.v1.facet_pb2.FacetRequest] | None = ...,
         sort: Global___Sort.ValueType = ...,
         as_typed: builtins.bool = ...,
+        read_labels: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["as_typed", b"as_typed", "catalog_id", b"catalog_id", "facets", b"facets", "filter", b"filter", "min_index_token", b"min_index_token", "page_size", b"page_size", "request_id", b"request_id", "signals", b"signals", "sort", b"sort"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["as_typed", b"as_typed", "catalog_id", b"catalog_id", "facets", b"facets", "filter", b"filter", "min_index_token", b"min_index_token", "page_size", b"page_size", "read_labels", b"read_labels", "request_id", b"request_id", "signals", b"signals", "sort", b"sort"]) -> None: ...
 
 Global___SearchRequest: typing_extensions.TypeAlias = SearchRequest
 
@@ -1693,6 +1706,7 @@ class SearchResponse(google.protobuf.message.Message):
     FACETS_FIELD_NUMBER: builtins.int
     MATCH_FIELD_NUMBER: builtins.int
     CORRECTED_QUERIES_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """Id of this request in logs."""
     @property
@@ -1733,6 +1747,12 @@ class SearchResponse(google.protobuf.message.Message):
         later pages, and in catalogs of more than 100,000 products.
         """
 
+    @property
+    def labels(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalLabel]:
+        """Texts that were read in the photos of the request, if it set `read_labels` or scene "default" has the branch
+        "labels". Photos without text are left out. Empty if there are none.
+        """
+
     def __init__(
         self,
         *,
@@ -1746,9 +1766,10 @@ class SearchResponse(google.protobuf.message.Message):
         facets: collections.abc.Iterable[sightline.common.v1.facet_pb2.Facet] | None = ...,
         match: Global___Match | None = ...,
         corrected_queries: collections.abc.Iterable[Global___CorrectedQuery] | None = ...,
+        labels: collections.abc.Iterable[Global___SignalLabel] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["corrected_queries", b"corrected_queries", "degradations", b"degradations", "facets", b"facets", "freshness", b"freshness", "match", b"match", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["corrected_queries", b"corrected_queries", "degradations", b"degradations", "facets", b"facets", "freshness", b"freshness", "labels", b"labels", "match", b"match", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
 
 Global___SearchResponse: typing_extensions.TypeAlias = SearchResponse
 

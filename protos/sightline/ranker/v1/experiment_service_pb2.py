@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from google.type import money_pb2 as google_dot_type_dot_money__pb2
 from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/ranker/v1/experiment_service.proto\x12\x13sightline.ranker.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/access.proto\"\xb4\x03\n\nExperiment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\r\n\x05layer\x18\x03 \x01(\t\x12\x13\n\x0blayer_start\x18\x04 \x01(\x01\x12\x11\n\tlayer_end\x18\x05 \x01(\x01\x12\x0c\n\x04seed\x18\x06 \x01(\t\x12\x0e\n\x06scenes\x18\x07 \x03(\t\x12\x30\n\x04\x61rms\x18\x08 \x03(\x0b\x32\".sightline.ranker.v1.ExperimentArm\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06metric\x18\x0b \x01(\t\x12\x10\n\x08\x63urrency\x18\x0c \x01(\t\x12\x31\n\x0eoutcome_window\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rplanned_units\x18\x0e \x01(\x03\x12\x32\n\nguardrails\x18\x0f \x03(\x0b\x32\x1e.sightline.ranker.v1.Guardrail\";\n\rExperimentArm\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x01\x12\r\n\x05scene\x18\x03 \x01(\t\"+\n\tGuardrail\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x0e\n\x06margin\x18\x02 \x01(\x01\"z\n\x1aRegisterExperimentsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x34\n\x0b\x65xperiments\x18\x03 \x03(\x0b\x32\x1f.sightline.ranker.v1.Experiment\"4\n\x1bRegisterExperimentsResponse\x12\x15\n\rwritten_count\x18\x01 \x01(\x05\"@\n\x16ListExperimentsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"`\n\x17ListExperimentsResponse\x12\x34\n\x0b\x65xperiments\x18\x01 \x03(\x0b\x32\x1f.sightline.ranker.v1.Experiment\x12\x0f\n\x07problem\x18\x02 \x01(\t\"R\n\x1aGetExperimentReportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"\xf9\x01\n\x10\x45xperimentReport\x12\x33\n\nexperiment\x18\x01 \x01(\x0b\x32\x1f.sightline.ranker.v1.Experiment\x12.\n\ncount_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x04\x61rms\x18\x03 \x03(\x0b\x32\x1e.sightline.ranker.v1.ArmReport\x12\x18\n\x10mixed_unit_count\x18\x04 \x01(\x03\x12\x19\n\x11mismatch_evidence\x18\x05 \x01(\x01\x12\x1d\n\x15sample_ratio_mismatch\x18\x06 \x01(\x08\"\x85\x03\n\tArmReport\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rexposed_count\x18\x02 \x01(\x03\x12\x12\n\nunit_count\x18\x03 \x01(\x03\x12\x32\n\x07metrics\x18\x04 \x03(\x0b\x32!.sightline.ranker.v1.MetricReport\x12\x37\n\x07verdict\x18\x05 \x01(\x0e\x32&.sightline.ranker.v1.ArmReport.Verdict\x12\x19\n\x11\x62roken_guardrails\x18\x06 \x03(\t\"\xb6\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x13\n\x0fVERDICT_TOO_FEW\x10\x01\x12\x15\n\x11VERDICT_UNDECIDED\x10\x02\x12\x12\n\x0eVERDICT_BETTER\x10\x03\x12\x11\n\rVERDICT_WORSE\x10\x04\x12\x1c\n\x18VERDICT_GUARDRAIL_BROKEN\x10\x05\x12!\n\x1dVERDICT_SAMPLE_RATIO_MISMATCH\x10\x06\"a\n\x0cMetricReport\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x0c\n\x04mean\x18\x02 \x01(\x01\x12\x33\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x0b\x32#.sightline.ranker.v1.EffectInterval\"=\n\x0e\x45\x66\x66\x65\x63tInterval\x12\r\n\x05value\x18\x01 \x01(\x01\x12\r\n\x05lower\x18\x02 \x01(\x01\x12\r\n\x05upper\x18\x03 \x01(\x01\"y\n\x1aListExperimentUnitsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"j\n\x1bListExperimentUnitsResponse\x12\x32\n\x05units\x18\x01 \x03(\x0b\x32#.sightline.ranker.v1.ExperimentUnit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb0\x01\n\x0e\x45xperimentUnit\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\x12\x31\n\rexposure_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x63lick_count\x18\x04 \x01(\x03\x12\x16\n\x0epurchase_count\x18\x05 \x01(\x03\x12\x0f\n\x07revenue\x18\x06 \x01(\x01\x12\x12\n\nhide_count\x18\x07 \x01(\x03\x32\x8e\x04\n\x11\x45xperimentService\x12\x82\x01\n\x13RegisterExperiments\x12/.sightline.ranker.v1.RegisterExperimentsRequest\x1a\x30.sightline.ranker.v1.RegisterExperimentsResponse\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12v\n\x0fListExperiments\x12+.sightline.ranker.v1.ListExperimentsRequest\x1a,.sightline.ranker.v1.ListExperimentsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12w\n\x13GetExperimentReport\x12/.sightline.ranker.v1.GetExperimentReportRequest\x1a%.sightline.ranker.v1.ExperimentReport\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12\x82\x01\n\x13ListExperimentUnits\x12/.sightline.ranker.v1.ListExperimentUnitsRequest\x1a\x30.sightline.ranker.v1.ListExperimentUnitsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x42M\n\x13sightline.ranker.v1B\x16\x45xperimentServiceProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/ranker/v1/experiment_service.proto\x12\x13sightline.ranker.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\x1a sightline/common/v1/access.proto\"\xb4\x03\n\nExperiment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\r\n\x05layer\x18\x03 \x01(\t\x12\x13\n\x0blayer_start\x18\x04 \x01(\x01\x12\x11\n\tlayer_end\x18\x05 \x01(\x01\x12\x0c\n\x04seed\x18\x06 \x01(\t\x12\x0e\n\x06scenes\x18\x07 \x03(\t\x12\x30\n\x04\x61rms\x18\x08 \x03(\x0b\x32\".sightline.ranker.v1.ExperimentArm\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06metric\x18\x0b \x01(\t\x12\x10\n\x08\x63urrency\x18\x0c \x01(\t\x12\x31\n\x0eoutcome_window\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rplanned_units\x18\x0e \x01(\x03\x12\x32\n\nguardrails\x18\x0f \x03(\x0b\x32\x1e.sightline.ranker.v1.Guardrail\";\n\rExperimentArm\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x01\x12\r\n\x05scene\x18\x03 \x01(\t\"+\n\tGuardrail\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x0e\n\x06margin\x18\x02 \x01(\x01\"z\n\x1aRegisterExperimentsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x34\n\x0b\x65xperiments\x18\x03 \x03(\x0b\x32\x1f.sightline.ranker.v1.Experiment\"4\n\x1bRegisterExperimentsResponse\x12\x15\n\rwritten_count\x18\x01 \x01(\x05\"@\n\x16ListExperimentsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"`\n\x17ListExperimentsResponse\x12\x34\n\x0b\x65xperiments\x18\x01 \x03(\x0b\x32\x1f.sightline.ranker.v1.Experiment\x12\x0f\n\x07problem\x18\x02 \x01(\t\"R\n\x1aGetExperimentReportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"U\n\x1dListExperimentProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"5\n\x1eListExperimentProductsResponse\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\"\x81\x01\n\x16\x43ountExperimentRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x31\n\x06offers\x18\x04 \x03(\x0b\x32!.sightline.ranker.v1.ProductOffer\"g\n\x0cProductOffer\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12!\n\x05price\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12 \n\x04\x63ost\x18\x03 \x01(\x0b\x32\x12.google.type.Money\"\xf9\x01\n\x10\x45xperimentReport\x12\x33\n\nexperiment\x18\x01 \x01(\x0b\x32\x1f.sightline.ranker.v1.Experiment\x12.\n\ncount_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x04\x61rms\x18\x03 \x03(\x0b\x32\x1e.sightline.ranker.v1.ArmReport\x12\x18\n\x10mixed_unit_count\x18\x04 \x01(\x03\x12\x19\n\x11mismatch_evidence\x18\x05 \x01(\x01\x12\x1d\n\x15sample_ratio_mismatch\x18\x06 \x01(\x08\"\xb5\x03\n\tArmReport\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rexposed_count\x18\x02 \x01(\x03\x12\x12\n\nunit_count\x18\x03 \x01(\x03\x12\x32\n\x07metrics\x18\x04 \x03(\x0b\x32!.sightline.ranker.v1.MetricReport\x12\x37\n\x07verdict\x18\x05 \x01(\x0e\x32&.sightline.ranker.v1.ArmReport.Verdict\x12\x19\n\x11\x62roken_guardrails\x18\x06 \x03(\t\x12\x16\n\x0eunpriced_count\x18\x07 \x01(\x03\x12\x16\n\x0euncosted_count\x18\x08 \x01(\x03\"\xb6\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x13\n\x0fVERDICT_TOO_FEW\x10\x01\x12\x15\n\x11VERDICT_UNDECIDED\x10\x02\x12\x12\n\x0eVERDICT_BETTER\x10\x03\x12\x11\n\rVERDICT_WORSE\x10\x04\x12\x1c\n\x18VERDICT_GUARDRAIL_BROKEN\x10\x05\x12!\n\x1dVERDICT_SAMPLE_RATIO_MISMATCH\x10\x06\"a\n\x0cMetricReport\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x0c\n\x04mean\x18\x02 \x01(\x01\x12\x33\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x0b\x32#.sightline.ranker.v1.EffectInterval\"=\n\x0e\x45\x66\x66\x65\x63tInterval\x12\r\n\x05value\x18\x01 \x01(\x01\x12\r\n\x05lower\x18\x02 \x01(\x01\x12\r\n\x05upper\x18\x03 \x01(\x01\"y\n\x1aListExperimentUnitsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"j\n\x1bListExperimentUnitsResponse\x12\x32\n\x05units\x18\x01 \x03(\x0b\x32#.sightline.ranker.v1.ExperimentUnit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb0\x01\n\x0e\x45xperimentUnit\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\x12\x31\n\rexposure_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x63lick_count\x18\x04 \x01(\x03\x12\x16\n\x0epurchase_count\x18\x05 \x01(\x03\x12\x0f\n\x07revenue\x18\x06 \x01(\x01\x12\x12\n\nhide_count\x18\x07 \x01(\x03\x32\x8d\x06\n\x11\x45xperimentService\x12\x82\x01\n\x13RegisterExperiments\x12/.sightline.ranker.v1.RegisterExperimentsRequest\x1a\x30.sightline.ranker.v1.RegisterExperimentsResponse\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12v\n\x0fListExperiments\x12+.sightline.ranker.v1.ListExperimentsRequest\x1a,.sightline.ranker.v1.ListExperimentsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12w\n\x13GetExperimentReport\x12/.sightline.ranker.v1.GetExperimentReportRequest\x1a%.sightline.ranker.v1.ExperimentReport\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12\x8b\x01\n\x16ListExperimentProducts\x12\x32.sightline.ranker.v1.ListExperimentProductsRequest\x1a\x33.sightline.ranker.v1.ListExperimentProductsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12o\n\x0f\x43ountExperiment\x12+.sightline.ranker.v1.CountExperimentRequest\x1a%.sightline.ranker.v1.ExperimentReport\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12\x82\x01\n\x13ListExperimentUnits\x12/.sightline.ranker.v1.ListExperimentUnitsRequest\x1a\x30.sightline.ranker.v1.ListExperimentUnitsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x42M\n\x13sightline.ranker.v1B\x16\x45xperimentServiceProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,40 +42,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPERIMENTSERVICE'].methods_by_name['ListExperiments']._serialized_options = b'\220\002\001\212\311\030\001\001'
   _globals['_EXPERIMENTSERVICE'].methods_by_name['GetExperimentReport']._loaded_options = None
   _globals['_EXPERIMENTSERVICE'].methods_by_name['GetExperimentReport']._serialized_options = b'\220\002\001\212\311\030\001\001'
+  _globals['_EXPERIMENTSERVICE'].methods_by_name['ListExperimentProducts']._loaded_options = None
+  _globals['_EXPERIMENTSERVICE'].methods_by_name['ListExperimentProducts']._serialized_options = b'\220\002\001\212\311\030\001\001'
+  _globals['_EXPERIMENTSERVICE'].methods_by_name['CountExperiment']._loaded_options = None
+  _globals['_EXPERIMENTSERVICE'].methods_by_name['CountExperiment']._serialized_options = b'\220\002\001\212\311\030\001\001'
   _globals['_EXPERIMENTSERVICE'].methods_by_name['ListExperimentUnits']._loaded_options = None
   _globals['_EXPERIMENTSERVICE'].methods_by_name['ListExperimentUnits']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_EXPERIMENT']._serialized_start=169
-  _globals['_EXPERIMENT']._serialized_end=605
-  _globals['_EXPERIMENTARM']._serialized_start=607
-  _globals['_EXPERIMENTARM']._serialized_end=666
-  _globals['_GUARDRAIL']._serialized_start=668
-  _globals['_GUARDRAIL']._serialized_end=711
-  _globals['_REGISTEREXPERIMENTSREQUEST']._serialized_start=713
-  _globals['_REGISTEREXPERIMENTSREQUEST']._serialized_end=835
-  _globals['_REGISTEREXPERIMENTSRESPONSE']._serialized_start=837
-  _globals['_REGISTEREXPERIMENTSRESPONSE']._serialized_end=889
-  _globals['_LISTEXPERIMENTSREQUEST']._serialized_start=891
-  _globals['_LISTEXPERIMENTSREQUEST']._serialized_end=955
-  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_start=957
-  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_end=1053
-  _globals['_GETEXPERIMENTREPORTREQUEST']._serialized_start=1055
-  _globals['_GETEXPERIMENTREPORTREQUEST']._serialized_end=1137
-  _globals['_EXPERIMENTREPORT']._serialized_start=1140
-  _globals['_EXPERIMENTREPORT']._serialized_end=1389
-  _globals['_ARMREPORT']._serialized_start=1392
-  _globals['_ARMREPORT']._serialized_end=1781
-  _globals['_ARMREPORT_VERDICT']._serialized_start=1599
-  _globals['_ARMREPORT_VERDICT']._serialized_end=1781
-  _globals['_METRICREPORT']._serialized_start=1783
-  _globals['_METRICREPORT']._serialized_end=1880
-  _globals['_EFFECTINTERVAL']._serialized_start=1882
-  _globals['_EFFECTINTERVAL']._serialized_end=1943
-  _globals['_LISTEXPERIMENTUNITSREQUEST']._serialized_start=1945
-  _globals['_LISTEXPERIMENTUNITSREQUEST']._serialized_end=2066
-  _globals['_LISTEXPERIMENTUNITSRESPONSE']._serialized_start=2068
-  _globals['_LISTEXPERIMENTUNITSRESPONSE']._serialized_end=2174
-  _globals['_EXPERIMENTUNIT']._serialized_start=2177
-  _globals['_EXPERIMENTUNIT']._serialized_end=2353
-  _globals['_EXPERIMENTSERVICE']._serialized_start=2356
-  _globals['_EXPERIMENTSERVICE']._serialized_end=2882
+  _globals['_EXPERIMENT']._serialized_start=194
+  _globals['_EXPERIMENT']._serialized_end=630
+  _globals['_EXPERIMENTARM']._serialized_start=632
+  _globals['_EXPERIMENTARM']._serialized_end=691
+  _globals['_GUARDRAIL']._serialized_start=693
+  _globals['_GUARDRAIL']._serialized_end=736
+  _globals['_REGISTEREXPERIMENTSREQUEST']._serialized_start=738
+  _globals['_REGISTEREXPERIMENTSREQUEST']._serialized_end=860
+  _globals['_REGISTEREXPERIMENTSRESPONSE']._serialized_start=862
+  _globals['_REGISTEREXPERIMENTSRESPONSE']._serialized_end=914
+  _globals['_LISTEXPERIMENTSREQUEST']._serialized_start=916
+  _globals['_LISTEXPERIMENTSREQUEST']._serialized_end=980
+  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_start=982
+  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_end=1078
+  _globals['_GETEXPERIMENTREPORTREQUEST']._serialized_start=1080
+  _globals['_GETEXPERIMENTREPORTREQUEST']._serialized_end=1162
+  _globals['_LISTEXPERIMENTPRODUCTSREQUEST']._serialized_start=1164
+  _globals['_LISTEXPERIMENTPRODUCTSREQUEST']._serialized_end=1249
+  _globals['_LISTEXPERIMENTPRODUCTSRESPONSE']._serialized_start=1251
+  _globals['_LISTEXPERIMENTPRODUCTSRESPONSE']._serialized_end=1304
+  _globals['_COUNTEXPERIMENTREQUEST']._serialized_start=1307
+  _globals['_COUNTEXPERIMENTREQUEST']._serialized_end=1436
+  _globals['_PRODUCTOFFER']._serialized_start=1438
+  _globals['_PRODUCTOFFER']._serialized_end=1541
+  _globals['_EXPERIMENTREPORT']._serialized_start=1544
+  _globals['_EXPERIMENTREPORT']._serialized_end=1793
+  _globals['_ARMREPORT']._serialized_start=1796
+  _globals['_ARMREPORT']._serialized_end=2233
+  _globals['_ARMREPORT_VERDICT']._serialized_start=2051
+  _globals['_ARMREPORT_VERDICT']._serialized_end=2233
+  _globals['_METRICREPORT']._serialized_start=2235
+  _globals['_METRICREPORT']._serialized_end=2332
+  _globals['_EFFECTINTERVAL']._serialized_start=2334
+  _globals['_EFFECTINTERVAL']._serialized_end=2395
+  _globals['_LISTEXPERIMENTUNITSREQUEST']._serialized_start=2397
+  _globals['_LISTEXPERIMENTUNITSREQUEST']._serialized_end=2518
+  _globals['_LISTEXPERIMENTUNITSRESPONSE']._serialized_start=2520
+  _globals['_LISTEXPERIMENTUNITSRESPONSE']._serialized_end=2626
+  _globals['_EXPERIMENTUNIT']._serialized_start=2629
+  _globals['_EXPERIMENTUNIT']._serialized_end=2805
+  _globals['_EXPERIMENTSERVICE']._serialized_start=2808
+  _globals['_EXPERIMENTSERVICE']._serialized_end=3589
 # @@protoc_insertion_point(module_scope)

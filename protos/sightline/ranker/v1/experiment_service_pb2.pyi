@@ -11,6 +11,7 @@ import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
+import google.type.money_pb2
 import sys
 import typing
 
@@ -57,9 +58,11 @@ class Experiment(google.protobuf.message.Message):
     seed: builtins.str
     """Additional input of the assignment to arms, up to 64 characters. If empty, the name alone is used."""
     metric: builtins.str
-    """Primary metric: "click_rate", "clicks", "conversion_rate", "revenue" or "hide_rate"."""
+    """Primary metric: "click_rate", "clicks", "conversion_rate", "revenue", "hide_rate", "revenue_per_impression", "margin"
+    or "margin_per_impression".
+    """
     currency: builtins.str
-    """Currency of revenue, ISO 4217, e.g. "EUR". If empty, revenue is not counted."""
+    """Currency of revenue and margin, ISO 4217, e.g. "EUR". If empty, neither is counted."""
     planned_units: builtins.int
     """Number of units, of the control and one arm together, at which the confidence intervals are to be tightest, 100 to
     1,000,000,000.
@@ -285,6 +288,115 @@ class GetExperimentReportRequest(google.protobuf.message.Message):
 Global___GetExperimentReportRequest: typing_extensions.TypeAlias = GetExperimentReportRequest
 
 @typing.final
+class ListExperimentProductsRequest(google.protobuf.message.Message):
+    """Request for the products that an experiment's units bought."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    name: builtins.str
+    """Name of the experiment. Required."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        name: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "name", b"name", "request_id", b"request_id"]) -> None: ...
+
+Global___ListExperimentProductsRequest: typing_extensions.TypeAlias = ListExperimentProductsRequest
+
+@typing.final
+class ListExperimentProductsResponse(google.protobuf.message.Message):
+    """Products that an experiment's units bought."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    @property
+    def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Ids, most bought first, up to 5,000."""
+
+    def __init__(
+        self,
+        *,
+        product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["product_ids", b"product_ids"]) -> None: ...
+
+Global___ListExperimentProductsResponse: typing_extensions.TypeAlias = ListExperimentProductsResponse
+
+@typing.final
+class CountExperimentRequest(google.protobuf.message.Message):
+    """Request for the results of an experiment by known prices and costs."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    OFFERS_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    name: builtins.str
+    """Name of the experiment. Required."""
+    @property
+    def offers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ProductOffer]:
+        """Current prices and costs of products, up to 5,000, each product once."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        name: builtins.str = ...,
+        offers: collections.abc.Iterable[Global___ProductOffer] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "name", b"name", "offers", b"offers", "request_id", b"request_id"]) -> None: ...
+
+Global___CountExperimentRequest: typing_extensions.TypeAlias = CountExperimentRequest
+
+@typing.final
+class ProductOffer(google.protobuf.message.Message):
+    """The price and the cost of a product."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: builtins.int
+    PRICE_FIELD_NUMBER: builtins.int
+    COST_FIELD_NUMBER: builtins.int
+    product_id: builtins.str
+    """Id of the product. Required."""
+    @property
+    def price(self) -> google.type.money_pb2.Money:
+        """Price, which counts where a purchase has none. Unset if unknown."""
+
+    @property
+    def cost(self) -> google.type.money_pb2.Money:
+        """Cost of one unit to the shop. Unset if unknown."""
+
+    def __init__(
+        self,
+        *,
+        product_id: builtins.str = ...,
+        price: google.type.money_pb2.Money | None = ...,
+        cost: google.type.money_pb2.Money | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["cost", b"cost", "price", b"price"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["cost", b"cost", "price", b"price", "product_id", b"product_id"]) -> None: ...
+
+Global___ProductOffer: typing_extensions.TypeAlias = ProductOffer
+
+@typing.final
 class ExperimentReport(google.protobuf.message.Message):
     """Results of an experiment. The report may be read at any time and repeatedly: the confidence intervals hold for all
     readings together.
@@ -385,6 +497,8 @@ class ArmReport(google.protobuf.message.Message):
     METRICS_FIELD_NUMBER: builtins.int
     VERDICT_FIELD_NUMBER: builtins.int
     BROKEN_GUARDRAILS_FIELD_NUMBER: builtins.int
+    UNPRICED_COUNT_FIELD_NUMBER: builtins.int
+    UNCOSTED_COUNT_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name of the arm."""
     exposed_count: builtins.int
@@ -393,6 +507,14 @@ class ArmReport(google.protobuf.message.Message):
     """Number of these units whose outcome window is over. All figures are based on them."""
     verdict: Global___ArmReport.Verdict.ValueType
     """Result of the arm against the control."""
+    unpriced_count: builtins.int
+    """Number of purchased pieces that count 0 in revenue: neither the event nor the product has a price in the experiment's
+    currency. 0 without a currency.
+    """
+    uncosted_count: builtins.int
+    """Number of purchased pieces that count 0 in margin: their price, or the cost of their product, is unknown or in another
+    currency. 0 without a currency.
+    """
     @property
     def metrics(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___MetricReport]:
         """Results by metric."""
@@ -410,8 +532,10 @@ class ArmReport(google.protobuf.message.Message):
         metrics: collections.abc.Iterable[Global___MetricReport] | None = ...,
         verdict: Global___ArmReport.Verdict.ValueType = ...,
         broken_guardrails: collections.abc.Iterable[builtins.str] | None = ...,
+        unpriced_count: builtins.int = ...,
+        uncosted_count: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["broken_guardrails", b"broken_guardrails", "exposed_count", b"exposed_count", "metrics", b"metrics", "name", b"name", "unit_count", b"unit_count", "verdict", b"verdict"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["broken_guardrails", b"broken_guardrails", "exposed_count", b"exposed_count", "metrics", b"metrics", "name", b"name", "uncosted_count", b"uncosted_count", "unit_count", b"unit_count", "unpriced_count", b"unpriced_count", "verdict", b"verdict"]) -> None: ...
 
 Global___ArmReport: typing_extensions.TypeAlias = ArmReport
 
@@ -420,7 +544,12 @@ class MetricReport(google.protobuf.message.Message):
     """A metric of one arm.
     "click_rate", "conversion_rate", "hide_rate": share of units that clicked a product in an answer of the experiment,
     bought a product, or hid a product.
-    "clicks", "revenue": mean per unit.
+    "clicks", "revenue", "margin": mean per unit. Revenue is by the price of each purchase, else the product's current
+    price; margin is the revenue less the products' current costs. Both are left out without a currency, margin also
+    without any cost, and for callers without the role "operate".
+    "revenue_per_impression", "margin_per_impression": the sum over the units ÷ the number of impressions of the arm's
+    answers within their outcome windows. The interval is by the units' sums, because purchases and impressions of one unit
+    depend on each other.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -431,7 +560,7 @@ class MetricReport(google.protobuf.message.Message):
     metric: builtins.str
     """Name of the metric."""
     mean: builtins.float
-    """Mean over the arm's units, not negative. Revenue is in the experiment's currency."""
+    """Mean over the arm's units. Revenue and margin are in the experiment's currency; margin may be negative."""
     @property
     def effect(self) -> Global___EffectInterval:
         """Difference to the control, in the metric's unit. Unset for the control, or if there are too few units."""
@@ -558,7 +687,7 @@ class ExperimentUnit(google.protobuf.message.Message):
     purchase_count: builtins.int
     """Number of products bought."""
     revenue: builtins.float
-    """Revenue in the experiment's currency, not negative."""
+    """Revenue in the experiment's currency, by the prices of purchases alone, not negative."""
     hide_count: builtins.int
     """Number of products hidden."""
     @property

@@ -50,6 +50,16 @@ class ExperimentServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.GetExperimentReportRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ExperimentReport.FromString,
                 _registered_method=True)
+        self.ListExperimentProducts = channel.unary_unary(
+                '/sightline.ranker.v1.ExperimentService/ListExperimentProducts',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentProductsRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentProductsResponse.FromString,
+                _registered_method=True)
+        self.CountExperiment = channel.unary_unary(
+                '/sightline.ranker.v1.ExperimentService/CountExperiment',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.CountExperimentRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ExperimentReport.FromString,
+                _registered_method=True)
         self.ListExperimentUnits = channel.unary_unary(
                 '/sightline.ranker.v1.ExperimentService/ListExperimentUnits',
                 request_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentUnitsRequest.SerializeToString,
@@ -84,6 +94,22 @@ class ExperimentServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListExperimentProducts(self, request, context):
+        """Lists the products that counted units bought, most bought first: those whose prices and costs CountExperiment needs.
+        Empty for an experiment without a currency. EXPERIMENT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountExperiment(self, request, context):
+        """Returns the results of an experiment as GetExperimentReport does, with money by the prices and costs of the request.
+        EXPERIMENT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListExperimentUnits(self, request, context):
         """Lists the units counted in an experiment, for your own analysis. EXPERIMENT_NOT_FOUND.
         """
@@ -107,6 +133,16 @@ def add_ExperimentServiceServicer_to_server(servicer, server):
             'GetExperimentReport': grpc.unary_unary_rpc_method_handler(
                     servicer.GetExperimentReport,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.GetExperimentReportRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ExperimentReport.SerializeToString,
+            ),
+            'ListExperimentProducts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListExperimentProducts,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentProductsRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentProductsResponse.SerializeToString,
+            ),
+            'CountExperiment': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountExperiment,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.CountExperimentRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ExperimentReport.SerializeToString,
             ),
             'ListExperimentUnits': grpc.unary_unary_rpc_method_handler(
@@ -196,6 +232,60 @@ class ExperimentService(object):
             target,
             '/sightline.ranker.v1.ExperimentService/GetExperimentReport',
             sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.GetExperimentReportRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ExperimentReport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListExperimentProducts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.ranker.v1.ExperimentService/ListExperimentProducts',
+            sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentProductsRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentProductsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountExperiment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.ranker.v1.ExperimentService/CountExperiment',
+            sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.CountExperimentRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ExperimentReport.FromString,
             options,
             channel_credentials,

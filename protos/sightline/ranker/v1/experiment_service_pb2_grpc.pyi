@@ -73,6 +73,38 @@ _ExperimentServiceGetExperimentReportType = typing_extensions.TypeVar(
     ],
 )
 
+_ExperimentServiceListExperimentProductsType = typing_extensions.TypeVar(
+    '_ExperimentServiceListExperimentProductsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentProductsRequest,
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentProductsRequest,
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentProductsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentProductsRequest,
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentProductsResponse,
+    ],
+)
+
+_ExperimentServiceCountExperimentType = typing_extensions.TypeVar(
+    '_ExperimentServiceCountExperimentType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.experiment_service_pb2.CountExperimentRequest,
+        sightline.ranker.v1.experiment_service_pb2.ExperimentReport,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.experiment_service_pb2.CountExperimentRequest,
+        sightline.ranker.v1.experiment_service_pb2.ExperimentReport,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.experiment_service_pb2.CountExperimentRequest,
+        sightline.ranker.v1.experiment_service_pb2.ExperimentReport,
+    ],
+)
+
 _ExperimentServiceListExperimentUnitsType = typing_extensions.TypeVar(
     '_ExperimentServiceListExperimentUnitsType',
     grpc.UnaryUnaryMultiCallable[
@@ -89,7 +121,7 @@ _ExperimentServiceListExperimentUnitsType = typing_extensions.TypeVar(
     ],
 )
 
-class ExperimentServiceStub(typing.Generic[_ExperimentServiceRegisterExperimentsType, _ExperimentServiceListExperimentsType, _ExperimentServiceGetExperimentReportType, _ExperimentServiceListExperimentUnitsType]):
+class ExperimentServiceStub(typing.Generic[_ExperimentServiceRegisterExperimentsType, _ExperimentServiceListExperimentsType, _ExperimentServiceGetExperimentReportType, _ExperimentServiceListExperimentProductsType, _ExperimentServiceCountExperimentType, _ExperimentServiceListExperimentUnitsType]):
     """Registered experiments and their reports."""
 
     @typing.overload
@@ -104,6 +136,14 @@ class ExperimentServiceStub(typing.Generic[_ExperimentServiceRegisterExperiments
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.experiment_service_pb2.GetExperimentReportRequest,
+            sightline.ranker.v1.experiment_service_pb2.ExperimentReport,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.experiment_service_pb2.ListExperimentProductsRequest,
+            sightline.ranker.v1.experiment_service_pb2.ListExperimentProductsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.experiment_service_pb2.CountExperimentRequest,
             sightline.ranker.v1.experiment_service_pb2.ExperimentReport,
         ],
         grpc.UnaryUnaryMultiCallable[
@@ -127,6 +167,14 @@ class ExperimentServiceStub(typing.Generic[_ExperimentServiceRegisterExperiments
             sightline.ranker.v1.experiment_service_pb2.ExperimentReport,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.experiment_service_pb2.ListExperimentProductsRequest,
+            sightline.ranker.v1.experiment_service_pb2.ListExperimentProductsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.experiment_service_pb2.CountExperimentRequest,
+            sightline.ranker.v1.experiment_service_pb2.ExperimentReport,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsRequest,
             sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse,
         ],
@@ -144,6 +192,16 @@ class ExperimentServiceStub(typing.Generic[_ExperimentServiceRegisterExperiments
     GetExperimentReport: _ExperimentServiceGetExperimentReportType
     """Returns the results of an experiment by arm. EXPERIMENT_NOT_FOUND."""
 
+    ListExperimentProducts: _ExperimentServiceListExperimentProductsType
+    """Lists the products that counted units bought, most bought first: those whose prices and costs CountExperiment needs.
+    Empty for an experiment without a currency. EXPERIMENT_NOT_FOUND.
+    """
+
+    CountExperiment: _ExperimentServiceCountExperimentType
+    """Returns the results of an experiment as GetExperimentReport does, with money by the prices and costs of the request.
+    EXPERIMENT_NOT_FOUND.
+    """
+
     ListExperimentUnits: _ExperimentServiceListExperimentUnitsType
     """Lists the units counted in an experiment, for your own analysis. EXPERIMENT_NOT_FOUND."""
 
@@ -158,6 +216,14 @@ ExperimentServiceAsyncStub: typing_extensions.TypeAlias = ExperimentServiceStub[
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.experiment_service_pb2.GetExperimentReportRequest,
+        sightline.ranker.v1.experiment_service_pb2.ExperimentReport,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentProductsRequest,
+        sightline.ranker.v1.experiment_service_pb2.ListExperimentProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.experiment_service_pb2.CountExperimentRequest,
         sightline.ranker.v1.experiment_service_pb2.ExperimentReport,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
@@ -195,6 +261,26 @@ class ExperimentServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.experiment_service_pb2.ExperimentReport, collections.abc.Awaitable[sightline.ranker.v1.experiment_service_pb2.ExperimentReport]]:
         """Returns the results of an experiment by arm. EXPERIMENT_NOT_FOUND."""
+
+    @abc.abstractmethod
+    def ListExperimentProducts(
+        self,
+        request: sightline.ranker.v1.experiment_service_pb2.ListExperimentProductsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.experiment_service_pb2.ListExperimentProductsResponse, collections.abc.Awaitable[sightline.ranker.v1.experiment_service_pb2.ListExperimentProductsResponse]]:
+        """Lists the products that counted units bought, most bought first: those whose prices and costs CountExperiment needs.
+        Empty for an experiment without a currency. EXPERIMENT_NOT_FOUND.
+        """
+
+    @abc.abstractmethod
+    def CountExperiment(
+        self,
+        request: sightline.ranker.v1.experiment_service_pb2.CountExperimentRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.experiment_service_pb2.ExperimentReport, collections.abc.Awaitable[sightline.ranker.v1.experiment_service_pb2.ExperimentReport]]:
+        """Returns the results of an experiment as GetExperimentReport does, with money by the prices and costs of the request.
+        EXPERIMENT_NOT_FOUND.
+        """
 
     @abc.abstractmethod
     def ListExperimentUnits(

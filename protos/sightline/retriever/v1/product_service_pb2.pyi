@@ -365,6 +365,7 @@ class BrowseProductsRequest(google.protobuf.message.Message):
     LAST_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     EXCLUDE_FAMILY_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     LANGUAGE_CODE_FIELD_NUMBER: builtins.int
+    COSTS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -390,6 +391,8 @@ class BrowseProductsRequest(google.protobuf.message.Message):
     """BCP 47 language of the text, by whose stems its words are compared with the catalog's synonyms. If empty or without a
     stemmer, they are compared as they are.
     """
+    costs: builtins.bool
+    """If true, the response has the costs of its products, for scores only: no answer has them."""
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
         """Filter that products must pass. If unset, all pass."""
@@ -436,9 +439,10 @@ class BrowseProductsRequest(google.protobuf.message.Message):
         last_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         exclude_family_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         language_code: builtins.str = ...,
+        costs: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter", "last_filter", b"last_filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "exclude_family_product_ids", b"exclude_family_product_ids", "exclude_product_ids", b"exclude_product_ids", "facets", b"facets", "filter", b"filter", "known_state", b"known_state", "language_code", b"language_code", "last_filter", b"last_filter", "last_product_ids", b"last_product_ids", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "ranked_product_ids", b"ranked_product_ids", "request_id", b"request_id", "text", b"text"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "costs", b"costs", "exclude_family_product_ids", b"exclude_family_product_ids", "exclude_product_ids", b"exclude_product_ids", "facets", b"facets", "filter", b"filter", "known_state", b"known_state", "language_code", b"language_code", "last_filter", b"last_filter", "last_product_ids", b"last_product_ids", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "ranked_product_ids", b"ranked_product_ids", "request_id", b"request_id", "text", b"text"]) -> None: ...
 
 Global___BrowseProductsRequest: typing_extensions.TypeAlias = BrowseProductsRequest
 
@@ -456,6 +460,8 @@ class BrowseProductsResponse(google.protobuf.message.Message):
     STATE_FIELD_NUMBER: builtins.int
     NOT_MODIFIED_FIELD_NUMBER: builtins.int
     CATALOG_PRODUCT_COUNT_FIELD_NUMBER: builtins.int
+    COST_MICROS_FIELD_NUMBER: builtins.int
+    COST_CURRENCIES_FIELD_NUMBER: builtins.int
     product_count: builtins.int
     """Number of products that pass. Variants of one parent count once."""
     next_page_token: builtins.str
@@ -478,6 +484,14 @@ class BrowseProductsResponse(google.protobuf.message.Message):
     def facets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.facet_pb2.Facet]:
         """Facets, in the requested order."""
 
+    @property
+    def cost_micros(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """With `costs`, for each product: cost of one unit in millionths of the currency's unit; -1 if unknown."""
+
+    @property
+    def cost_currencies(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """With `costs`, for each product: ISO 4217 code of its cost; "" if unknown."""
+
     def __init__(
         self,
         *,
@@ -489,8 +503,10 @@ class BrowseProductsResponse(google.protobuf.message.Message):
         state: builtins.str = ...,
         not_modified: builtins.bool = ...,
         catalog_product_count: builtins.int = ...,
+        cost_micros: collections.abc.Iterable[builtins.int] | None = ...,
+        cost_currencies: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["catalog_product_count", b"catalog_product_count", "facets", b"facets", "next_page_token", b"next_page_token", "not_modified", b"not_modified", "product_count", b"product_count", "products", b"products", "state", b"state", "variants", b"variants"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_product_count", b"catalog_product_count", "cost_currencies", b"cost_currencies", "cost_micros", b"cost_micros", "facets", b"facets", "next_page_token", b"next_page_token", "not_modified", b"not_modified", "product_count", b"product_count", "products", b"products", "state", b"state", "variants", b"variants"]) -> None: ...
 
 Global___BrowseProductsResponse: typing_extensions.TypeAlias = BrowseProductsResponse
 

@@ -1,4 +1,4 @@
-"""Labels on photos: read beside the search by looks where the scene asks for it."""
+"""Labels on photos: read beside the search by looks where the scene or a search asks for it."""
 
 from dataclasses import replace
 
@@ -8,16 +8,20 @@ from gateway.model.branch import Branch
 from gateway.model.causes import DegradationCause, Peer
 from gateway.model.errors import ImageRefused, PeerUnavailable
 from gateway.model.price import LABEL, MOST_SECONDS, REFERENCE_PRODUCTS, PricedSizes, price_of
-from gateway.model.query import RequestQuery, SignalKind
+from gateway.model.query import RequestQuery
 from gateway.model.scene import LABELS_PART
 from gateway.model.scene_checks import warnings
+from gateway.recommend.charge import charged_together
+from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
+from gateway.recommend.search import search
 from gateway.retrieval.labels import as_shown, is_within
+from gateway.state.prices import RequestPrices
 from servicekit.errors import InvalidArgument
 from sightline.common.v1.photo_pb2 import Box, LabelLine, PhotoPoint
 from tests import virtual_time
 from tests.fakes.gateway_peers import Shop
-from tests.fakes.gateway_values import DEFAULT, photo
+from tests.fakes.gateway_values import DEFAULT, address, photo, words
 
 LINES = ("CASA VALDUGA", "Origem Merlot")
 TEXT = "CASA VALDUGA\nOrigem Merlot"
@@ -114,14 +118,100 @@ async def test_only_lines_in_the_box_of_a_photo_count() -> None:
     assert not any(answer.labels.values()), "the fake's lines have no place"
 
 
-async def test_of_several_photos_the_first_one_s_label_is_read() -> None:
-    more = tuple(photo(place, b"other") for place in range(1, 4))
+THREE = (photo(), photo(1, b"second"), address(2))
+
+
+@pytest.mark.parametrize(
+    ("bound", "read"), [(0.9, []), (1.0, [0]), (1.4, [0, 1]), (1.7, [0, 1, 2])]
+)
+async def test_labels_of_as_many_photos_are_read_as_the_request_may_cost(
+    bound: float, read: list[int]
+) -> None:
+    made = shop()
+    made.embedder.labels[b"second"] = ("Chianti",)
+    made.embedder.labels[THREE[2].image_uri.encode()] = ("Rioja",)
+    deps = replace(made.deps, prices=RequestPrices(most_seconds=bound))
+    answer = await recommend(RequestQuery(signals=THREE, page_size=10), deps)
+    assert list(answer.labels) == read
+    assert [*answer.unread] == [place for place in range(3) if place not in read]
+    assert len([call for name, call in made.retriever.calls if name == "label"]) == len(read)
+
+
+async def test_at_most_three_labels_are_read_and_none_of_unwanted_photos() -> None:
+    many = tuple(photo(place, b"photo") for place in range(5))
     unwanted = replace(photo(0), negative=True)
-    assert RequestQuery(signals=(photo(), *more[:2])).labelled == photo()
-    assert RequestQuery(signals=(photo(), *more)).labelled is None
-    assert RequestQuery(signals=(unwanted, more[0])).labelled == more[0]
-    named = replace(photo(0), kind=SignalKind.IMAGE_URI, image=b"", image_uri="https://x.test/p")
-    assert RequestQuery(signals=(named, *more[:1])).labelled == named
+    deps = replace(shop().deps, prices=RequestPrices(most_seconds=9))
+    answer = await recommend(RequestQuery(signals=(unwanted, *many[1:])), deps)
+    assert list(answer.labels) == [1, 2, 3]
+    assert [*answer.unread] == [4]
+
+
+async def test_a_product_s_match_is_the_mean_of_its_matches_by_the_photos_weights() -> None:
+    made = shop()
+    made.embedder.labels[b"second"] = ("Chianti",)
+    made.retriever.words_of["Chianti"] = {"p3": 0.7, "p2": 0.2}
+    deps = replace(made.deps, prices=RequestPrices(most_seconds=2))
+    await recommend(RequestQuery(signals=(photo(weight=3), photo(1, b"second", weight=1))), deps)
+    (order,) = [call for name, call in made.ranker.calls if name == "rank"]
+    matches = order.candidates.similarities[Branch.LABELS]
+    held = list(order.candidates.columns.product_ids)
+    assert matches[held.index("p2")] == pytest.approx((3 * 0.6 + 0.2) / 4)
+    assert matches[held.index("p3")] == pytest.approx((3 * 0.1 + 0.7) / 4)
+
+
+async def test_shelves_share_what_their_labels_may_cost() -> None:
+    made, shelf = shop(), RequestQuery(signals=(photo(),), page_size=5)
+    deps = replace(made.deps, prices=RequestPrices(most_seconds=0.9))
+    async with charged_together({"a": shelf, "b": shelf}, deps) as (first, second):
+        assert first.plan.labelled == shelf.signals
+        assert second.plan.labelled == ()
+
+
+async def test_a_search_reads_labels_only_on_request() -> None:
+    made = shop(weight=0.0)
+    plain = await search(QUERY, made.deps)
+    assert not plain.labels
+    assert not [call for name, call in made.retriever.calls if name == "label"]
+    found = await search(replace(QUERY, read_labels=True), made.deps)
+    assert [line.text for line in found.labels[0]] == [*LINES]
+    # .5 + .1 × .6 against .52, and p3 by the words of its label alone
+    assert [each.product.product_id for each in found.results] == ["p2", "p1", "p3"]
+    assert [each.similarity for each in found.results] == pytest.approx([0.5, 0.52, 0])
+
+
+async def test_a_search_loses_nothing_by_a_photo_without_text() -> None:
+    made = shop(weight=0.0)
+    made.embedder.labels.clear()
+    plain = await search(QUERY, made.deps)
+    found = await search(replace(QUERY, read_labels=True), made.deps)
+    assert found.results == plain.results
+    assert not found.degradations
+    assert not found.unread
+
+
+def test_a_search_whose_label_is_late_is_answered_without_it() -> None:
+    made = shop(weight=0.0)
+    made.embedder.slow = True
+    found, _ = virtual_time.run(search(replace(QUERY, read_labels=True), made.deps))
+    assert [each.product.product_id for each in found.results] == ["p1", "p2"]
+    assert [each.stage for each in found.degradations] == ["labels"]
+    assert found.unread == (0,)
+
+
+async def test_a_label_beside_a_text_is_one_more_list() -> None:
+    made = shop(weight=0.0)
+    made.retriever.words_of["a red wine"] = {"p1": 0.9}
+    asked = RequestQuery(signals=(photo(), words(index=1)), read_labels=True)
+    found = await search(asked, made.deps)
+    assert {each.product.product_id for each in found.results} >= {"p1", "p2", "p3"}
+    assert found.labels
+
+
+async def test_an_explanation_reads_a_label_once() -> None:
+    made = shop()
+    found = await explain(QUERY, "p5", made.deps)
+    assert {each.branch for each in found.branches} >= {Branch.LABELS}
+    assert made.embedder.readings == 1
 
 
 async def test_a_photo_that_is_no_photo_is_the_caller_s_error() -> None:
@@ -155,7 +245,7 @@ def test_words_are_shown_as_the_label_has_them() -> None:
 def test_reading_a_label_has_a_price_within_what_a_request_may_cost() -> None:
     sizes = PricedSizes(products=REFERENCE_PRODUCTS, candidates=100)
     three = RequestQuery(signals=tuple(photo(place) for place in range(3)), page_size=10)
-    without, labelled = (price_of(three, (), (), sizes, labelled=each) for each in (False, True))
+    without, labelled = (price_of(three, (), (), sizes, labelled=each) for each in (0, 1))
     assert labelled.seconds - without.seconds == pytest.approx(LABEL)
     assert labelled.seconds <= MOST_SECONDS
     assert not labelled.is_expensive or without.is_expensive

@@ -54,6 +54,7 @@ HERE = {
         "GetScene",
         "CheckScene",
         "DiffScene",
+        "GetExperimentReport",
     },
     "sightline.gateway.v1.CatalogService": {
         "GetProduct",

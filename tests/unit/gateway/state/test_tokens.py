@@ -61,6 +61,7 @@ CHANGES = {
     "candidates": (GivenCandidate("p1", 0.5),),
     "grouping": ValueGrouping("brand"),
     "as_typed": True,
+    "read_labels": True,
 }
 OF_THE_SHOPPER = {"shopper": Shopper(Identity.VISITOR, "ann"), "session_id": "s"}
 NOT_ASKED = {

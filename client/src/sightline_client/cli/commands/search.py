@@ -54,6 +54,12 @@ def search(
     sort: Annotated[
         Sort, typer.Option(case_sensitive=False, help="Order of the nearest products.")
     ] = Sort.NEAREST,
+    read_labels: Annotated[
+        bool,
+        typer.Option(
+            "--read-labels", help="Read the labels of photos, and search for their words too."
+        ),
+    ] = False,
     suite: Suite,
 ) -> None:
     """Find the most similar products, without ranking for a shopper.
@@ -67,8 +73,16 @@ def search(
       sightline search --text merlot --facet brand --facet price --sort price_rising
 
       sightline search --image shelf.jpg --not-text leather --box 0.1,0.2,0.6,0.9
+
+      sightline search --image shelf.jpg --read-labels
     """
-    asked: SearchOptions = {**query.query(), **passing.passing(), "sort": sort, "facets": ()}
+    asked: SearchOptions = {
+        **query.query(),
+        **passing.passing(),
+        "sort": sort,
+        "facets": (),
+        "read_labels": read_labels,
+    }
     if not (asked["images"] or query.product or query.text):
         raise typer.BadParameter(
             _("give at least one image, text or product to search by"), param_hint="--image"
@@ -177,5 +191,7 @@ def _listed(answer: Listing) -> RenderableType:
 
 def _found(answer: SearchResults) -> RenderableType:
     subjects = [classified.subjects(answer.subjects)] if answer.subjects else []
+    labels = [classified.labels(answer)] if answer.labels or answer.unread_labels else []
     corrected = tables.corrected(answer.corrected_queries)
-    return Group(*corrected, listings.found(answer), *map(listings.facet, answer.facets), *subjects)
+    facets = map(listings.facet, answer.facets)
+    return Group(*corrected, listings.found(answer), *facets, *subjects, *labels)

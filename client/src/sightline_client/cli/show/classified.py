@@ -1,14 +1,15 @@
 """Tables of photos' categories and of their subjects."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _
 from sightline_client.cli.show.tables import grid, plain
+from sightline_client.values.answers import SearchResults
 from sightline_client.values.classifications import Classification
-from sightline_client.values.signals import Box, Subject
+from sightline_client.values.signals import Box, LabelLine, Subject
 
 
 def classification(value: Classification) -> RenderableType:
@@ -41,6 +42,20 @@ def subjects(found: Mapping[int, Subject]) -> Text:
 def subject_lines(found: Mapping[int, Subject]) -> list[str]:
     """Return where the subjects of photos are, a line each."""
     return [f"signals[{place}]: {_subject(subject)}" for place, subject in sorted(found.items())]
+
+
+def labels(answer: SearchResults) -> Text:
+    """Show what was read in photos, a line each, and the photos whose labels were left out."""
+    read = [
+        _("signals[{place}] reads: {text}", place=place, text=" · ".join(_texts(lines)))
+        for place, lines in sorted(answer.labels.items())
+    ]
+    left = [_("signals[{place}]: the label was left out", place=it) for it in answer.unread_labels]
+    return Text("\n".join([*read, *left]))
+
+
+def _texts(lines: Sequence[LabelLine]) -> list[str]:
+    return [plain(line.text) for line in lines]
 
 
 def _subject(subject: Subject) -> str:

@@ -17,6 +17,9 @@ MEANINGS = {
     "conversion_rate": "share of units that bought anything",
     "revenue": "mean amount that a unit paid",
     "hide_rate": "share of units that hid a product",
+    "revenue_per_impression": "amount paid for each impression of the arm's answers",
+    "margin": "mean amount paid less costs, of a unit",
+    "margin_per_impression": "amount paid less costs, for each impression of the arm's answers",
 }
 
 
@@ -178,6 +181,18 @@ def _interval(effect: values.EffectInterval | None) -> tuple[str, str]:
     )
 
 
+def _uncounted(arms: Iterable[values.ArmReport]) -> Iterable[str]:
+    """Yield what counts 0 in revenue and margin, if anything."""
+    unpriced = sum(arm.unpriced_count for arm in arms)
+    uncosted = sum(arm.uncosted_count for arm in arms)
+    if unpriced:
+        pieces = counted(unpriced, "piece", "pieces")
+        yield _("Without a known price, 0 in revenue: {pieces}.", pieces=pieces)
+    if uncosted:
+        pieces = counted(uncosted, "piece", "pieces")
+        yield _("Without a known price or cost, 0 in margin: {pieces}.", pieces=pieces)
+
+
 def _explained(one: values.Experiment, value: values.ExperimentReport) -> Iterable[str]:
     hours = round(one.outcome_window.total_seconds() / 3600)
     yield (
@@ -190,9 +205,11 @@ def _explained(one: values.Experiment, value: values.ExperimentReport) -> Iterab
     currency = _(" in {currency}", currency=one.currency) if one.currency else ""
     names = [each.metric for each in value.arms[0].metrics]
     yield " ".join(
-        f"{name}: {_(MEANINGS.get(name, name))}{currency if name == 'revenue' else ''}" + _(".")
+        f"{name}: {_(MEANINGS.get(name, name))}"
+        f"{currency if name.startswith(('revenue', 'margin')) else ''}" + _(".")
         for name in names
     )
+    yield from _uncounted(value.arms)
     yield (
         _(
             "difference: to the control. The interval contains the true difference with 95% "

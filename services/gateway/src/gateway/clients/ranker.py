@@ -254,6 +254,28 @@ class RankerClient(RankerPort, ExperimentKeeper):
         request = events_pb.ListSearchesRequest(catalog_id=catalog_id, limit=limit)
         return await self._caller.call(self._events.ListSearches, request)
 
+    async def experiment_products(self, catalog_id: str, name: str) -> Sequence[str]:
+        """Return the products that an experiment's units bought, most bought first."""
+        request = experiments_pb.ListExperimentProductsRequest(catalog_id=catalog_id, name=name)
+        answer = await self._caller.call(self._experiments.ListExperimentProducts, request)
+        return [*answer.product_ids]
+
+    async def experiment_report(
+        self, catalog_id: str, name: str
+    ) -> experiments_pb.ExperimentReport:
+        """Return the report of an experiment by events alone."""
+        request = experiments_pb.GetExperimentReportRequest(catalog_id=catalog_id, name=name)
+        return await self._caller.call(self._experiments.GetExperimentReport, request)
+
+    async def counted_experiment(
+        self, catalog_id: str, name: str, offers: Sequence[experiments_pb.ProductOffer]
+    ) -> experiments_pb.ExperimentReport:
+        """Return the report of an experiment, with money by these prices and costs."""
+        request = experiments_pb.CountExperimentRequest(
+            catalog_id=catalog_id, name=name, offers=offers
+        )
+        return await self._caller.call(self._experiments.CountExperiment, request)
+
     async def sales(self, catalog_id: str, product_ids: Sequence[str], days: int) -> CountedSales:
         request = events_pb.CountSalesRequest(
             catalog_id=catalog_id, product_ids=product_ids, days=days

@@ -8,7 +8,7 @@ import grpc
 from grpc.aio import UnaryUnaryMultiCallable
 
 from gateway.clients import messages
-from gateway.clients.columns import columns, columns_of_rows
+from gateway.clients.columns import columns, columns_of
 from gateway.clients.peer_calls import A, PeerCaller, Q
 from gateway.model.carried import Facet, FacetRequest, Vector
 from gateway.model.columns import ProductColumns, gathered
@@ -257,12 +257,13 @@ class RetrieverClient(RetrieverPort):
             page_token=asked.token,
             facets=cast(Sequence[facet_pb2.FacetRequest], asked.facets),
             known_state=asked.known_state,
+            costs=asked.costs,
         )
         answer = await self._call(self._products.BrowseProducts, request, scope)
         self._sized(catalog_id, answer.catalog_product_count)
         return BrowsedProducts(
             rows=tuple(answer.products),
-            columns=columns_of_rows(answer.products),
+            columns=_with_costs(answer),
             variants=[tuple(each.product_ids) for each in answer.variants],
             total=answer.product_count,
             facets=answer.facets,
@@ -495,3 +496,14 @@ def _blend(value: VectorBlend) -> vectors_pb.Blend:
             for weight, near in value.parts
         ]
     )
+
+
+def _with_costs(answer: products_pb.BrowseProductsResponse) -> ProductColumns:
+    """Return the columns of a page, with costs if the retriever sent them."""
+    message, count = columns_of(answer.products), len(answer.products)
+    if answer.cost_micros:
+        if {len(answer.cost_micros), len(answer.cost_currencies)} != {count}:
+            raise Internal("the retriever's costs differ in length", reason="INTERNAL")
+        message.cost_micros[:] = answer.cost_micros
+        message.cost_currencies[:] = answer.cost_currencies
+    return columns(message)

@@ -26,7 +26,17 @@ SceneName = Annotated[str, StringConstraints(max_length=64)]
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Place = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Margin = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Metric = Literal["click_rate", "clicks", "conversion_rate", "revenue", "hide_rate"]
+Metric = Literal[
+    "click_rate",
+    "clicks",
+    "conversion_rate",
+    "revenue",
+    "hide_rate",
+    "revenue_per_impression",
+    "margin",
+    "margin_per_impression",
+]
+_MONEY = ("revenue", "margin")
 
 _ROUNDING = 1e-9
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -74,8 +84,9 @@ class ExperimentFile:
             raise ValueError("layer_part: must ascend")
         if self.end is not None and self.end <= self.start:
             raise ValueError("end: must be after start")
-        if "revenue" in (self.metric, *self.guardrails) and not self.currency:
-            raise ValueError("currency: is required for revenue, e.g. EUR")
+        money = [each for each in (self.metric, *self.guardrails) if each.startswith(_MONEY)]
+        if money and not self.currency:
+            raise ValueError(f"currency: is required for {money[0]}, e.g. EUR")
 
 
 def conflict(one: ExperimentFile, other: ExperimentFile) -> str:

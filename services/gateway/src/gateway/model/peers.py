@@ -277,6 +277,8 @@ class BrowseRequest:
     """Products that follow after all others too."""
     facets: Sequence[FacetRequest] = ()
     known_state: str = ""
+    costs: bool = False
+    """If true, the columns have the products' costs, which the rows never have."""
 
 
 @dataclass(frozen=True, slots=True)

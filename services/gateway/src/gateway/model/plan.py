@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gateway.model.branch import RECOMMENDERS, Branch
 from gateway.model.controls import ActiveControl
-from gateway.model.query import AnswerScope
+from gateway.model.query import AnswerScope, Signal
 from gateway.model.scene import Scene
 
 MOST_ASKED = 1_000
@@ -45,6 +45,8 @@ class RequestPlan:
     products."""
     scope: AnswerScope
     ends: StageEnds
+    labelled: tuple[Signal, ...] = ()
+    """Photos whose labels are read: of those of the request, as many as it can pay for."""
     controls: tuple[ActiveControl, ...] = ()
     """Active controls, the request's before the scene's."""
 

@@ -158,14 +158,15 @@ def price_of(
     sizes: PricedSizes,
     *,
     searches: int = 1,
-    labelled: bool = False,
+    labelled: int = 0,
     detects: bool = False,
 ) -> RequestPrice:
     """Return the price of Recommend, Search or List.
 
     `excluded`, `moved`: filters of controls that exclude, and of those that move candidates.
-    `searches`: how often the signals are searched by: twice for an explanation. `labelled`: the
-    label of a photo is read. `detects`: the anchors are products that are found in a photo.
+    `searches`: how often the signals are searched by: twice for an explanation. `labelled`:
+    number of photos whose labels are read, once. `detects`: the anchors are products that are found
+    in a photo.
     """
     if query.page_token and not query.listed:  # its order was recorded
         return RequestPrice({"": BASE, "page_size": query.results_a_page * RESULT})
@@ -174,7 +175,7 @@ def price_of(
     found = detection_price(MOST_IN_PHOTO) if detects else RequestPrice({})
     # A photo is searched as a whole only if nothing is found in it.
     alone = [each for each in query.signals if not (detects and each is query.pictured)]
-    models = searches * (sum(map(_model, alone)) + labelled * LABEL)
+    models = searches * sum(map(_model, alone)) + labelled * LABEL
     again = [each for each in alone if query.corrects(each)]
     signals = sum(map(_signal, alone)) + sum(_signal(each) + _model(each) for each in again)
     return RequestPrice(
@@ -196,7 +197,7 @@ def price_of(
         },
         models + found.models,
         exempt=(ONE_PHOTO if any(map(_is_photo, query.signals)) else 0.0)
-        + (LABEL if labelled else 0.0)
+        + labelled * LABEL
         + found.exempt,
     )
 

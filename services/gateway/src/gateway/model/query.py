@@ -27,7 +27,7 @@ def photo_path(index: int, part: str) -> str:
 
 
 MOST_LABELLED = 3
-"""Photos of a request up to which a label is read: more cost as much as a request may."""
+"""Photos of a request whose labels are read, at most."""
 MOST_IN_PHOTO = 20
 """Products that are found in the photo that gives a request's anchors, at most."""
 FIRST_ANCHOR = -2
@@ -191,6 +191,8 @@ class RequestQuery:
     """If true, texts are not corrected."""
     listed: bool = False
     """If true, all products that pass are ordered: a request of List."""
+    read_labels: bool = False
+    """If true, labels of photos are read although the scene does not ask for it."""
     text: str = ""
     """Text whose words the products of a List request must have; empty: all are listed."""
     if_none_match: str = ""
@@ -239,12 +241,10 @@ class RequestQuery:
         return self.page_size or 20
 
     @property
-    def labelled(self) -> Signal | None:
-        """The photo whose label is read where the scene asks for it: the first wanted one, of at
-        most MOST_LABELLED photos."""
-        photos = [signal for signal in self.signals if signal.is_photo]
-        wanted = (each for each in photos if not each.negative)
-        return next(wanted, None) if len(photos) <= MOST_LABELLED else None
+    def labelled(self) -> tuple[Signal, ...]:
+        """The photos whose labels are wanted where scene or request ask for it. Those that are
+        read are the first ones; see RequestPlan."""
+        return tuple(signal for signal in self.wanted if signal.is_photo)
 
     @property
     def pictured(self) -> Signal | None:

@@ -47,6 +47,8 @@ class RecommendAnswer:
     """Subjects of photos, by index of the signal."""
     labels: Mapping[int, Sequence[LabelLine]] = field(default_factory=dict)
     """Texts read in photos, by index of the signal."""
+    unread: tuple[int, ...] = ()
+    """Signals whose labels were wanted and were not read."""
     match: Match | None = None
     """The best match; `None` if no signal was searched."""
     arms: tuple[str, ...] = ()
@@ -120,6 +122,10 @@ class SearchAnswer:
     """The best match; `None` if no signal was searched."""
     candidates: ProductColumns = NO_PRODUCTS
     corrected: tuple[CorrectedQuery, ...] = ()
+    labels: Mapping[int, Sequence[LabelLine]] = field(default_factory=dict)
+    """Texts read in photos, by index of the signal."""
+    unread: tuple[int, ...] = ()
+    """Signals whose labels were wanted and were not read."""
 
 
 @dataclass(frozen=True, slots=True)

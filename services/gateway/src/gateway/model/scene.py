@@ -1,7 +1,7 @@
 """Scenes: named configurations of answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated
 
@@ -73,6 +73,10 @@ _FILES = ConfigDict(extra="forbid")
 
 LABELS_PART = 0.1
 """Default weight of the part `labels` (`python -m bench labels`)."""
+
+LABELS_WEIGHT = 0.5
+"""Weight of the branch `labels` in the fusion, where a request has labels read and its scene gives
+the branch no weight."""
 
 FRESHNESS = "freshness"
 """Part of a raw score by the age of a product in the catalog."""
@@ -241,6 +245,13 @@ class Scene:
         if self.branches[Branch.LABELS] > 0:
             return {Branch.LABELS: LABELS_PART, **self.parts_with_signals}
         return self.parts_with_signals
+
+    @property
+    def reading_labels(self) -> "Scene":
+        """The scene, with a weight for the branch `labels`."""
+        if self.branches[Branch.LABELS] > 0:
+            return self
+        return replace(self, branches={**self.branches, Branch.LABELS: LABELS_WEIGHT})
 
     @property
     def used(self) -> frozenset[Branch]:

@@ -23,6 +23,8 @@ def begin(query: RequestQuery, deps: RequestDependencies, *, in_experiments: boo
     now, there = round(time.time() * 1e6), deps.experiments if in_experiments else None
     name, arms = there.answering(query, now) if there else (query.scene, ())
     scene = deps.scenes.get(name, query.catalog_id)
+    if query.read_labels:
+        scene = scene.reading_labels
     digests, query = tokens.digests(query), scened(query, scene)
     plan = make_plan(query, scene, seconds)
     return Run(query, digests, plan, deps, trace, now, arms)

@@ -1,12 +1,20 @@
 """The charge of a request: its price is checked and reserved before it runs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from gateway.model.branch import Branch
-from gateway.model.price import REFERENCE_PRODUCTS, PricedSizes, RequestPrice, price_of, together
-from gateway.model.query import RequestQuery
+from gateway.model.price import (
+    LABEL,
+    REFERENCE_PRODUCTS,
+    PricedSizes,
+    RequestPrice,
+    price_of,
+    together,
+)
+from gateway.model.query import MOST_LABELLED, RequestQuery
 from gateway.recommend.begin import begin, may_be_in_experiments
 from gateway.recommend.photo_anchors import gives_anchors
 from gateway.state.run import RequestDependencies, Run
@@ -38,19 +46,43 @@ async def charged_together(
     Raises RequestTooExpensive, QuotaExhausted, ExpensiveRequestsBusy.
     """
     joins = [(query, await may_be_in_experiments(query, deps)) for query in queries.values()]
-    runs = _begun(joins, deps)
+    runs = _begun(joins, deps, searches)
     with deadlines.within(max([run.plan.ends.answer for run in runs])):
         price = _checked(dict(zip(queries, runs, strict=True)), deps, searches)
         async with deps.prices.charged(price, runs[0].query.catalog_id) as waited:
             bound = one_at_a_time.set(asyncio.Lock() if price.is_expensive else None)
             try:
-                yield _begun(joins, deps) if waited else runs
+                yield _begun(joins, deps, searches) if waited else runs
             finally:
                 one_at_a_time.reset(bound)
 
 
-def _begun(joins: Sequence[tuple[RequestQuery, bool]], deps: RequestDependencies) -> Sequence[Run]:
-    return [begin(query, deps, in_experiments=joined) for query, joined in joins]
+def _begun(
+    joins: Sequence[tuple[RequestQuery, bool]], deps: RequestDependencies, searches: int
+) -> Sequence[Run]:
+    runs = [begin(query, deps, in_experiments=joined) for query, joined in joins]
+    if all(Branch.LABELS not in run.plan.branches for run in runs):
+        return runs
+    return _reading_labels(runs, deps, searches)
+
+
+def _reading_labels(runs: Sequence[Run], deps: RequestDependencies, searches: int) -> Sequence[Run]:
+    """Return the runs with the photos whose labels are read: the first ones of the requests, as
+    many as they may cost together."""
+    products = min(_products(runs, deps), REFERENCE_PRODUCTS)
+    left = deps.prices.most_seconds
+    left -= sum(_price(run, products, searches).seconds for run in runs)
+    read = []
+    for run in runs:
+        wanted = run.query.labelled if Branch.LABELS in run.plan.branches else ()
+        photos = wanted[: min(MOST_LABELLED, max(int(left / LABEL), 0))]
+        left -= len(photos) * LABEL
+        read.append(replace(run, plan=replace(run.plan, labelled=photos)))
+    return read
+
+
+def _products(runs: Iterable[Run], deps: RequestDependencies) -> int:
+    return max([deps.prices.products(run.query.catalog_id) for run in runs])
 
 
 def _checked(runs: Mapping[str, Run], deps: RequestDependencies, searches: int) -> RequestPrice:
@@ -59,7 +91,7 @@ def _checked(runs: Mapping[str, Run], deps: RequestDependencies, searches: int) 
     def priced(products: int) -> RequestPrice:
         return together({path: _price(run, products, searches) for path, run in runs.items()})
 
-    products = max([deps.prices.products(run.query.catalog_id) for run in runs.values()])
+    products = _products(runs.values(), deps)
     price = priced(min(products, REFERENCE_PRODUCTS))
     deps.prices.check(price)
     return price if products <= REFERENCE_PRODUCTS else priced(products)
@@ -73,6 +105,6 @@ def _price(run: Run, products: int, searches: int) -> RequestPrice:
         [each for kind, each in given if kind is not ControlKind.EXCLUDE],
         PricedSizes(products, run.plan.most),
         searches=searches,
-        labelled=Branch.LABELS in run.plan.branches,
+        labelled=len(run.plan.labelled),
         detects=gives_anchors(run) is not None,
     )

@@ -188,7 +188,9 @@ async def _reaching(
     )
     plan = replace(run.plan, scope=scope, top_k=MOST_ASKED)
     # With its own time limit: that of the request's searches may have passed.
-    alone = await near_signals(replace(run, plan=plan, trace=RequestTrace()))
+    trace = RequestTrace()
+    trace.labels |= run.trace.labels  # not read twice
+    alone = await near_signals(replace(run, plan=plan, trace=trace))
     found = {(item.branch, item.signal): item for item in alone.listings}
     return tuple(
         _extended(item, columns, found[item.branch, item.signal])

@@ -20,6 +20,7 @@ from gateway.model.peers import RANKED, BrowsedProducts, BrowseRequest
 from gateway.model.quality import Quality, check_quality
 from gateway.model.query import RequestQuery
 from gateway.model.response import ListAnswer
+from gateway.model.scene import MARGIN, Objective
 from gateway.model.score_notes import OBJECTIVE, NoteCause, ScoreNote
 from gateway.ranking.fallbacks import degradations, reasons_for
 from gateway.ranking.sorting import NEAREST, POPULARITY, in_order
@@ -156,7 +157,16 @@ def _asked(run: Run, start: ListStart, popular: tuple[int, Sequence[str]]) -> Br
         last=_filters(buried),
         last_ids=[item for each in buried for item in each.control.product_ids],
         facets=() if query.page_token else query.facets,
+        costs=_weighs_costs(run),
     )
+
+
+def _weighs_costs(run: Run) -> bool:
+    """Return whether the order of a page depends on costs: the shopper's, by parts or objective."""
+    scene, query = run.plan.scene, run.query
+    weighed = scene.parts_without_signals.get(MARGIN, 0.0) > 0
+    objective = scene.applied_objective and scene.objective is Objective.MARGIN
+    return query.shopper is not None and bool(weighed or objective)
 
 
 def _fitting(run: Run, pins: Sequence[str]) -> Sequence[str]:

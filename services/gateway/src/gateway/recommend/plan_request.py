@@ -14,7 +14,7 @@ SPARE = 10
 
 
 def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
-    """Return the plan of a request with a total of `seconds`."""
+    """Return the plan of a request with a total of `seconds`. It pays for no label yet."""
     top_k = min(
         max(round(query.results_a_page * scene.over_fetch), scene.least_candidates),
         scene.most_candidates,
@@ -62,7 +62,7 @@ def _asked(query: RequestQuery, scene: Scene) -> Mapping[Branch, bool]:
         Branch.TEXT: SignalKind.TEXT in kinds,
         Branch.TEXT_VISUAL: SignalKind.TEXT in kinds,
         Branch.KEYWORDS: SignalKind.TEXT in kinds,
-        Branch.LABELS: query.labelled is not None,
+        Branch.LABELS: bool(query.labelled),
         Branch.COLLABORATIVE: query.shopper is not None or bool(query.anchors),
         Branch.NEW: True,
         Branch.TRENDING: True,

@@ -36,6 +36,7 @@ from gateway.recommend.validate import check
 from gateway.retrieval.anchors import resolve_anchors
 from gateway.retrieval.branches import find
 from gateway.retrieval.fallback import list_snapshot
+from gateway.retrieval.labels import unread
 from gateway.state import tokens
 from gateway.state.run import RequestDependencies, Run
 from servicekit import tracing
@@ -221,6 +222,7 @@ def answer_of(run: Run, first: FirstPage, activated: ControlOutcomes) -> Recomme
         next_page_token=next_page(run, record, page, match) if more else "",
         subjects=run.trace.subjects,
         labels=run.trace.labels,
+        unread=unread(run),
         match=match,
         arms=record.arms,
         control_outcomes=(*activated, *first.outcomes),

@@ -1,6 +1,10 @@
 """Search: the nearest products of a query, fused, without ranking."""
 
-from gateway.model.candidates import CandidateList
+import math
+from dataclasses import replace
+
+from gateway.model.branch import Branch
+from gateway.model.candidates import CandidateList, FusedCandidates, falling
 from gateway.model.query import RequestQuery
 from gateway.model.response import FoundProduct, SearchAnswer
 from gateway.ranking.sorting import in_order
@@ -10,6 +14,7 @@ from gateway.recommend.final_order import as_fused, collapsed, fused
 from gateway.recommend.pages import read_page
 from gateway.recommend.validate import check
 from gateway.retrieval.branches import search as find_near
+from gateway.retrieval.labels import unread
 from gateway.state.run import RequestDependencies, Run
 
 
@@ -25,7 +30,7 @@ async def search(query: RequestQuery, deps: RequestDependencies) -> SearchAnswer
 
 async def nearest_page(run: Run, listings: tuple[CandidateList, ...]) -> SearchAnswer:
     """Return a page of the products that were found. Raises NothingAvailable."""
-    candidates = fused(run, listings)
+    candidates = _by_looks_and_labels(run, fused(run, listings))
     order = collapsed(run, candidates, as_fused(candidates))
     order = in_order(order, candidates.columns, run.query.sort, run.plan.top_k)
     page = await read_page(run, order)
@@ -52,4 +57,26 @@ async def nearest_page(run: Run, listings: tuple[CandidateList, ...]) -> SearchA
         match=best_match(run, listings),
         candidates=candidates.columns,
         corrected=corrected_queries(run),
+        labels=run.trace.labels,
+        unread=unread(run),
     )
+
+
+_PHOTO = frozenset({Branch.VISUAL, Branch.LABELS})
+
+
+def _by_looks_and_labels(run: Run, candidates: FusedCandidates) -> FusedCandidates:
+    """Return candidates that photos and their labels found, by similarity plus the weighted match
+    of the labels, as Recommend scores them.
+
+    Ranks alone would let the words of any label move products past much nearer ones. Others are
+    returned as they are.
+    """
+    if Branch.LABELS not in candidates.named or not _PHOTO.issuperset(candidates.named):
+        return candidates
+    weights = {Branch.VISUAL: 1.0, Branch.LABELS: run.plan.scene.parts_by_signals[Branch.LABELS]}
+    scores = [0.0] * len(candidates.order)
+    for branch, values in candidates.similarities.items():
+        for place, value in enumerate(values):
+            scores[place] += 0.0 if math.isnan(value) else weights[branch] * value
+    return replace(candidates, fused=scores, order=falling(scores, candidates.columns.product_ids))

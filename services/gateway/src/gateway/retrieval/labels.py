@@ -8,8 +8,9 @@ from gateway.model.carried import Box, LabelLine
 from gateway.model.causes import Peer
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Signal
-from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
+from gateway.model.retrieved import BranchResult, failed, merged
 from gateway.retrieval.embedding import photo_error
+from gateway.retrieval.parallel import in_parallel
 from gateway.retrieval.similar import listing_of, result_of
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
@@ -23,24 +24,38 @@ MOST_TEXT = 4_096
 
 
 async def by_labels(run: Run) -> BranchResult:
-    """Return the products that have words of the request's label, and what was read."""
-    photo = run.query.labelled
-    if photo is None:
-        return NOTHING
+    """Return the products that have words of the labels on the request's photos, and what was
+    read."""
+    photos = [each for each in run.query.labelled if each in run.plan.labelled]
+    return merged(await in_parallel(*(_of_photo(run, photo) for photo in photos)))
+
+
+def unread(run: Run) -> tuple[int, ...]:
+    """Return the indexes of photos whose labels were wanted and were not read."""
+    if Branch.LABELS not in run.plan.branches:
+        return ()
+    return tuple(each.index for each in run.query.labelled if each.index not in run.trace.labels)
+
+
+async def _of_photo(run: Run, photo: Signal) -> BranchResult:
     try:
-        async with run.trace.stage("labels", run.plan.ends.candidates) as note:
-            label = await run.peers.embedder.read_label(
-                run.query.catalog_id, photo, run.query.priority
-            )
-            note.work = label.work
+        known = run.trace.labels.get(photo.index)
+        lines = await _read(run, photo) if known is None else known
     except ServiceError as error:
         if refused := photo_error(photo, error):
             raise refused from error
         return failed(Branch.LABELS, Peer.EMBEDDER, error)
-    lines = [line for line in label.lines if photo.box is None or is_within(line, photo.box)]
     text = "\n".join(line.text for line in lines)[:MOST_TEXT]
     read = BranchResult(labels={photo.index: lines})
     return merged([read, await _near(run, photo, text, lines)]) if text else read
+
+
+async def _read(run: Run, photo: Signal) -> Sequence[LabelLine]:
+    """Return the lines in a photo, or in its box. Raises ServiceError."""
+    async with run.trace.stage("labels", run.plan.ends.candidates) as note:
+        label = await run.peers.embedder.read_label(run.query.catalog_id, photo, run.query.priority)
+        note.work = label.work
+    return [line for line in label.lines if photo.box is None or is_within(line, photo.box)]
 
 
 async def _near(run: Run, photo: Signal, text: str, lines: Sequence[LabelLine]) -> BranchResult:

@@ -19,6 +19,7 @@ from gateway.clients.retriever import RetrieverClient
 from gateway.model.carried import EmbedderSpace
 from gateway.ports import SceneSource
 from gateway.servicer.audit import AuditLog
+from gateway.servicer.experiments import ExperimentReports
 from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.registry import NAMES, RegistryCalls
 from gateway.servicer.requests import admit, admit_any
@@ -71,6 +72,7 @@ class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServi
         self._audit = audit
         self._list_models = passthrough.call(SERVICE, "ListModels")
         self._experiments = experiments
+        self._reports = ExperimentReports(ranker, retriever)
         self._list_experiments = passthrough.call(SERVICE, "ListExperiments")
         self._retire_space = passthrough.call(SERVICE, "RetireSpace")
         self._registry = {name: passthrough.call(SERVICE, name, admit_any) for name in NAMES}
@@ -131,6 +133,13 @@ class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServi
         answer: experiments_pb.ListExperimentsResponse = await self._list_experiments(request)
         answer.problem = "" if self._experiments is None else self._experiments.problem
         return answer
+
+    async def GetExperimentReport(
+        self, request: experiments_pb.GetExperimentReportRequest, context: Context
+    ) -> experiments_pb.ExperimentReport:
+        """Return the results of an experiment, with money by current prices and costs."""
+        catalog_id = admit(request, self._catalogs)
+        return await self._reports.report(catalog_id, request.name)
 
     async def ListAuditEntries(
         self, request: audit_pb.ListAuditEntriesRequest, context: Context

@@ -59,7 +59,7 @@ def recommendation(
         experiment_arms=value.arms,
         control_outcomes=[_outcome(each) for each in value.control_outcomes],
         corrected_queries=_corrected(value.corrected),
-        labels=_labels(value.labels),
+        labels=_labels(value.labels, value.unread),
         score_notes=[_score_note(each) for each in value.score_notes],
         detections=map(detection, value.detections),
     )
@@ -114,11 +114,17 @@ def _subjects(values: Mapping[int, Subject]) -> list[pb.SignalSubject]:
     ]
 
 
-def _labels(values: Mapping[int, Sequence[LabelLine]]) -> list[pb.SignalLabel]:
+def _labels(
+    values: Mapping[int, Sequence[LabelLine]], unread: Sequence[int]
+) -> list[pb.SignalLabel]:
     return [
-        pb.SignalLabel(signal=place, lines=cast(Sequence[photo_pb2.LabelLine], values[place]))
-        for place in sorted(values)
-        if values[place]
+        pb.SignalLabel(
+            signal=place,
+            lines=cast(Sequence[photo_pb2.LabelLine], values.get(place, ())),
+            left_out=place in unread,
+        )
+        for place in sorted({*values, *unread})
+        if place in unread or values[place]
     ]
 
 
@@ -288,6 +294,7 @@ def findings(value: SearchAnswer, request_id: str) -> pb.SearchResponse:
         facets=cast(Sequence[facet_pb2.Facet], value.facets),
         match=_match(value.match, ""),
         corrected_queries=_corrected(value.corrected),
+        labels=_labels(value.labels, value.unread),
     )
     for result in response.results:
         result.product.ClearField("markets")

@@ -11,10 +11,9 @@ from gateway.model.filters import carried
 from gateway.model.price import list_price, misfits_price
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Call, Passthrough
-from gateway.servicer.requests import admit
+from gateway.servicer.requests import admit, reads_costs
 from gateway.servicer.written import PRICES
 from gateway.state.prices import RequestPrices
-from servicekit import access
 from servicekit.keyring import SigningKeys
 from servicekit.requests import page_size
 from servicekit.server import Context
@@ -66,7 +65,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
                 request_id=request.request_id,
                 product_ids=[request.product_id],
                 filter=filter_pb2.Filter(market_id=request.market_id),
-                unshown=_is_operator(),
+                unshown=reads_costs(),
             ),
         )
         if not answer.products:
@@ -88,7 +87,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
             page_token=self._tokens.opened(request),
             view=retriever_pb.PRODUCT_VIEW_FULL,
             doubted_only=request.doubted_only,
-            unshown=_is_operator(),
+            unshown=reads_costs(),
         )
         condition = carried(request.filter) if request.HasField("filter") else None
         products = self._prices.products(request.catalog_id)
@@ -145,8 +144,3 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
             ),
         )
         return answer.image
-
-
-def _is_operator() -> bool:
-    """Return whether the current caller has the operator's role."""
-    return access.Role.OPERATE in access.caller.get().roles

@@ -103,7 +103,7 @@ ROUTES: Mapping[str, Mapping[str, PublicRoute]] = MappingProxyType(
             **_routes(
                 Peer.RANKER,
                 "ExperimentService",
-                "ListExperiments GetExperimentReport ListExperimentUnits",
+                "ListExperiments ListExperimentUnits",
             ),
             **_routes(
                 Peer.RETRIEVER,

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from gateway.recommend import validate
+from servicekit import access
 from servicekit.requests import RequestInvalid, enter, take_request_id
 
 
@@ -22,6 +23,11 @@ def admit_any(request: Any) -> str:
     check_request_id(request)
     take_request_id(request.request_id)
     return str(request.catalog_id)
+
+
+def reads_costs() -> bool:
+    """Return whether the current caller may read costs: it has the operator's role."""
+    return access.Role.OPERATE in access.caller.get().roles
 
 
 def check_request_id(request: Any) -> None:

@@ -146,6 +146,8 @@ def _asked(query: RequestQuery) -> Iterator[bytes]:
         yield from _texts("\0list", query.text, query.sort)
     if query.as_typed:
         yield from _texts("\0as_typed")
+    if query.read_labels:
+        yield from _texts("\0read_labels")
     if query.candidates:
         yield from _texts("\0candidates")
         for each in query.candidates:

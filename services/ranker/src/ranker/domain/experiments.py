@@ -7,20 +7,26 @@ independent, which the clicks of one unit are not.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 import numpy as np
 
-from ranker.domain.online import Moments
 from ranker.domain.sequential import ALPHA, EVIDENCE, half_width, mismatch_evidence
 
-CLICK_RATE, CLICKS, CONVERSION_RATE, REVENUE, HIDE_RATE = METRICS = (
+CLICK_RATE, CLICKS, CONVERSION_RATE, REVENUE, HIDE_RATE = _COUNTED = (
     "click_rate",
     "clicks",
     "conversion_rate",
     "revenue",
     "hide_rate",
 )
-BASED_ON = {CLICKS: CLICK_RATE, REVENUE: CONVERSION_RATE}
+IMPRESSION_REVENUE, MARGIN, IMPRESSION_MARGIN = _MONEY = (
+    "revenue_per_impression",
+    "margin",
+    "margin_per_impression",
+)
+METRICS = (*_COUNTED, *_MONEY)
+BASED_ON = {CLICKS: CLICK_RATE, REVENUE: CONVERSION_RATE, **dict.fromkeys(_MONEY, CONVERSION_RATE)}
 """For metrics that are not rates: the rate of units with a value above 0."""
 LOWER_IS_BETTER = frozenset({HIDE_RATE})
 
@@ -52,6 +58,26 @@ class Design:
     """Tolerated deterioration by metric."""
 
 
+class MetricSample(Protocol):
+    """Values of a metric over units."""
+
+    @property
+    def count(self) -> int:
+        """Number of units."""
+
+    @property
+    def total(self) -> float:
+        """Sum of the units' values."""
+
+    @property
+    def mean(self) -> float:
+        """Value of the metric; 0 without units."""
+
+    @property
+    def variance(self) -> float:
+        """Variance of one unit: that of the mean × the number of units."""
+
+
 @dataclass(frozen=True, slots=True)
 class ArmCounts:
     """Counts of an arm's units."""
@@ -59,8 +85,12 @@ class ArmCounts:
     name: str
     exposed: int
     """Number of units that saw an answer of the arm."""
-    samples: Mapping[str, Moments]
+    samples: Mapping[str, MetricSample]
     """By metric, over the units whose outcome window is over."""
+    unpriced: int = 0
+    """Purchased pieces without a price in the experiment's currency."""
+    uncosted: int = 0
+    """Purchased pieces whose margin is unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,13 @@
 import hashlib
 import math
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from google.type.money_pb2 import Money
+
 from ranker.domain.errors import ExperimentChanged, ExperimentMissing
+from ranker.domain.experiment_money import KnownOffer
 from ranker.domain.experiments import METRICS, ArmFindings, Design, findings
 from ranker.events.record.experiments import ExperimentRecord, Extent, Kept, Unit
 from ranker.servicer.messages import message_of
@@ -19,6 +22,7 @@ from sightline.ranker.v1 import experiment_service_pb2 as pb
 from sightline.ranker.v1 import experiment_service_pb2_grpc
 
 MOST_EXPERIMENTS = 100
+MOST_OFFERS = 5_000
 DEFAULT_UNITS, MOST_UNITS = 1_000, 10_000
 MAY_CHANGE = frozenset({"name", "description", "end_time", "guardrails"})
 """Fields that may change while an experiment runs."""
@@ -65,8 +69,39 @@ class ExperimentServicer(experiment_service_pb2_grpc.ExperimentServiceServicer):
     ) -> pb.ExperimentReport:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         experiment = await self._named(catalog_id, request.name)
+        return await self._report(catalog_id, experiment, {})
+
+    async def ListExperimentProducts(
+        self, request: pb.ListExperimentProductsRequest, context: Context
+    ) -> pb.ListExperimentProductsResponse:
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        experiment = await self._named(catalog_id, request.name)
+        if not experiment.currency:
+            return pb.ListExperimentProductsResponse()
+        extent = _extent(catalog_id, experiment, now_micros())
+        found = await self.record.bought(extent, MOST_OFFERS)
+        return pb.ListExperimentProductsResponse(product_ids=found)
+
+    async def CountExperiment(
+        self, request: pb.CountExperimentRequest, context: Context
+    ) -> pb.ExperimentReport:
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        check_range("offers", len(request.offers), 0, MOST_OFFERS)
+        experiment = await self._named(catalog_id, request.name)
+        currency = experiment.currency
+        offers = {
+            each.product_id: KnownOffer(
+                *(_amount(getattr(each, name), currency) for name in ("price", "cost"))
+            )
+            for each in request.offers
+        }
+        return await self._report(catalog_id, experiment, offers)
+
+    async def _report(
+        self, catalog_id: str, experiment: pb.Experiment, offers: Mapping[str, KnownOffer]
+    ) -> pb.ExperimentReport:
         now = now_micros()
-        counts, mixed = await self.record.counts(_extent(catalog_id, experiment, now))
+        counts, mixed = await self.record.counts(_extent(catalog_id, experiment, now), offers)
         found = findings(_design(experiment), counts)
         return pb.ExperimentReport(
             experiment=experiment,
@@ -216,7 +251,16 @@ def _arm_report(arm: pb.ExperimentArm, found: ArmFindings) -> pb.ArmReport:
             for metric, sample in samples.items()
         ],
         broken_guardrails=found.broken,
+        unpriced_count=found.counts.unpriced,
+        uncosted_count=found.counts.uncosted,
     )
+
+
+def _amount(money: Money, currency: str) -> float | None:
+    """Return an amount in this currency; None if it is unset or in another one."""
+    if money.currency_code != currency:
+        return None
+    return float(money.units + money.nanos / 1e9)
 
 
 def _unit(one: Unit, name: str) -> pb.ExperimentUnit:

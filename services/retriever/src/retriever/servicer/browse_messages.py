@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from retriever.domain.product import Product
 from retriever.search.browse import BrowsePage, BrowseQuery
 from retriever.servicer import facet_messages, filter_messages
 from sightline.common.v1 import product_pb2
@@ -52,3 +53,10 @@ def response(
         not_modified=page.not_modified,
         catalog_product_count=catalog_products,
     )
+
+
+def add_costs(response: products_pb.BrowseProductsResponse, products: Sequence[Product]) -> None:
+    """Add the costs of the response's products, in their order."""
+    costs = [product.content.cost for product in products]
+    response.cost_micros.extend(-1 if cost is None else cost.micros for cost in costs)
+    response.cost_currencies.extend("" if cost is None else cost.currency for cost in costs)

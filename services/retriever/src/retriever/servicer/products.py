@@ -162,9 +162,12 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         query = browse_messages.query(catalog, request)
         synonyms = await self.synonyms.of(catalog)
         page = await browse.browse(query, self.columns, self.record, synonyms)
-        rows = await self._passing(catalog, page.view.table, page.places, query.condition)
+        rows = [*await self._passing(catalog, page.view.table, page.places, query.condition)]
         shown = list(_messages(rows, query.market_id, unshown=False))
-        return browse_messages.response(page, shown, self.columns.product_count(catalog))
+        response = browse_messages.response(page, shown, self.columns.product_count(catalog))
+        if request.costs:
+            browse_messages.add_costs(response, [product for product, _ in rows])
+        return response
 
     async def DeleteProducts(
         self, request: products_pb.DeleteProductsRequest, context: Context

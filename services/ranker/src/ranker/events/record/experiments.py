@@ -3,22 +3,22 @@
 A unit is the current owner of an event: merges and purges affect the next reading.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ranker.domain.events import EventType
+from ranker.domain.experiment_money import ArmMoney, KnownOffer, UnitPurchase, money_by_arm
 from ranker.domain.experiments import (
     CLICK_RATE,
     CLICKS,
     CONVERSION_RATE,
     HIDE_RATE,
-    METRICS,
-    REVENUE,
     ArmCounts,
+    MetricSample,
 )
 from ranker.domain.online import Moments
 from ranker.events.record.owners import gate
@@ -95,10 +95,17 @@ class ExperimentRecord(TableRecord):
         statement = sa.select(t.content).where(t.catalog_id == catalog_id, t.name == name)
         return await self._db.read(lambda connection: connection.execute(statement).scalar())
 
-    async def counts(self, extent: Extent) -> tuple[tuple[ArmCounts, ...], int]:
+    async def counts(
+        self, extent: Extent, offers: Mapping[str, KnownOffer]
+    ) -> tuple[tuple[ArmCounts, ...], int]:
         """Return the outcome counts of each arm, and the number of units that saw several arms,
-        which are excluded."""
-        return await self._db.read(lambda connection: _counts(connection, extent))
+        which are excluded. `offers`: prices and costs in the extent's currency, by product."""
+        return await self._db.read(lambda connection: _counts(connection, extent, offers))
+
+    async def bought(self, extent: Extent, limit: int) -> list[str]:
+        """Return the products that counted units bought, most bought first."""
+        statement = _bought(extent, limit)
+        return [*await self._db.read(lambda connection: connection.execute(statement).scalars())]
 
     async def units(self, extent: Extent, *, after: str, limit: int) -> tuple[Unit, ...]:
         """Return units whose outcome window has ended, sorted by pseudonym, from after `after`."""
@@ -127,7 +134,9 @@ def _all(connection: Connection, catalog_id: str) -> tuple[Kept, ...]:
     return tuple(Kept(*row) for row in connection.execute(statement))
 
 
-def _counts(connection: Connection, extent: Extent) -> tuple[tuple[ArmCounts, ...], int]:
+def _counts(
+    connection: Connection, extent: Extent, offers: Mapping[str, KnownOffer]
+) -> tuple[tuple[ArmCounts, ...], int]:
     x = _exposed(extent)
     single = sa.func.sum(sa.case((x.c.arm == x.c.other, 1), else_=0))
     exposed = sa.select(x.c.arm, single, sa.func.count()).group_by(x.c.arm)
@@ -138,27 +147,108 @@ def _counts(connection: Connection, extent: Extent) -> tuple[tuple[ArmCounts, ..
         CLICK_RATE: _flag(u.clicks > 0),
         CLICKS: u.clicks,
         CONVERSION_RATE: _flag(u.purchases > 0),
-        REVENUE: u.revenue,
         HIDE_RATE: _flag(u.hides > 0),
+        _IMPRESSIONS: u.impressions,
     }
-    for metric in METRICS:
-        value = sa.cast(values[metric], sa.Double)
+    for each in values.values():
+        value = sa.cast(each, sa.Double)
         sums += [sa.func.sum(value), sa.func.sum(value * value)]
     rows = {row[0]: row[1:] for row in connection.execute(sa.select(u.arm, *sums).group_by(u.arm))}
+    moments = {arm: _moments(values, rows.get(arm)) for arm in extent.arms}
+    money = _money(connection, extent, moments, offers) if extent.currency else {}
     arms = tuple(
-        ArmCounts(arm, found.get(arm, (0, 0))[0], _samples(rows.get(arm), extent))
+        replace(
+            money.get(arm, ArmCounts(arm, 0, {})),
+            exposed=found.get(arm, (0, 0))[0],
+            samples={**_rates(moments[arm]), **(money[arm].samples if arm in money else {})},
+        )
         for arm in extent.arms
     )
     return arms, sum(all_ - alone for alone, all_ in found.values())
 
 
-def _samples(row: Sequence[Any] | None, extent: Extent) -> dict[str, Moments]:
-    count, *sums = row or [0] * (1 + 2 * len(METRICS))
+_IMPRESSIONS = "impressions"
+
+
+def _moments(names: Iterable[str], row: Sequence[Any] | None) -> dict[str, Moments]:
+    names = list(names)
+    count, *sums = row or [0] * (1 + 2 * len(names))
     return {
-        metric: Moments(int(count), float(sums[2 * at]), float(sums[2 * at + 1]))
-        for at, metric in enumerate(METRICS)
-        if metric != REVENUE or extent.currency
+        name: Moments(int(count), float(sums[2 * at]), float(sums[2 * at + 1]))
+        for at, name in enumerate(names)
     }
+
+
+def _rates(moments: Mapping[str, Moments]) -> dict[str, MetricSample]:
+    return {name: sample for name, sample in moments.items() if name != _IMPRESSIONS}
+
+
+def _money(
+    connection: Connection,
+    extent: Extent,
+    moments: Mapping[str, Mapping[str, Moments]],
+    offers: Mapping[str, KnownOffer],
+) -> Mapping[str, ArmCounts]:
+    """Return the arms' metrics of money alone, also of arms without purchases."""
+    found = money_by_arm(_purchases(connection, extent), offers)
+    costed = any(offer.cost is not None for offer in offers.values())
+    made = {}
+    for arm in extent.arms:
+        own = found.get(arm, ArmMoney())
+        samples = own.samples(moments[arm][_IMPRESSIONS], costed=costed)
+        made[arm] = ArmCounts(arm, 0, samples, own.unpriced, own.uncosted)
+    return made
+
+
+def _purchases(connection: Connection, extent: Extent) -> Iterable[UnitPurchase]:
+    """Yield what counted units bought in their outcome windows."""
+    x = _exposed(extent)
+    u = _units(extent, x).where(*_counted(extent, x)).subquery().c
+    e = EVENTS.c
+    price, currency = e.unit_price_micros, e.unit_price_currency
+    statement = (
+        sa.select(
+            *(u.actor, u.arm, u.impressions, e.product_id, price, currency),
+            sa.func.sum(_pieces(e)),
+        )
+        .where(u.purchases > 0, *_in_window(extent, u, e), e.type == EventType.PURCHASE)
+        .group_by(u.actor, u.arm, u.impressions, e.product_id, price, currency)
+    )
+    for actor, arm, shown, product_id, micros, code, pieces in connection.execute(statement):
+        own = micros is not None and code == extent.currency
+        yield UnitPurchase(
+            *(actor, arm, int(shown), product_id),
+            price=micros / 1e6 if own else None,
+            priced=micros is not None,
+            pieces=int(pieces),
+        )
+
+
+def _bought(extent: Extent, limit: int) -> sa.Select[Any]:
+    x = _exposed(extent)
+    e, pieces = EVENTS.c, sa.func.sum(_pieces(EVENTS.c))
+    window = _in_window(extent, x.c, e)
+    return (
+        sa.select(e.product_id)
+        .where(*_counted(extent, x), *window, e.type == EventType.PURCHASE)
+        .group_by(e.product_id)
+        .order_by(pieces.desc(), e.product_id)
+        .limit(limit)
+    )
+
+
+def _pieces(e: Any) -> sa.ColumnElement[int]:
+    return sa.case((e.quantity > 0, e.quantity), else_=1)
+
+
+def _in_window(extent: Extent, unit: Any, e: Any) -> tuple[sa.ColumnElement[bool], ...]:
+    """Select the events of a unit in its outcome window."""
+    return (
+        e.catalog_id == extent.catalog_id,
+        e.actor == unit.actor,
+        e.time_micros >= unit.first,
+        e.time_micros < unit.first + extent.window_micros,
+    )
 
 
 def _flag(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
@@ -200,19 +290,17 @@ def _units(extent: Extent, x: sa.Subquery) -> sa.Select[Any]:
     events = EVENTS.alias()
     e = events.c
     paid = sa.cast(e.unit_price_micros, sa.Double) / 1e6
-    counted = sa.case((e.quantity > 0, e.quantity), else_=1)
+    counted = _pieces(e)
     bought = e.type == EventType.PURCHASE
     in_currency = sa.and_(bought, e.unit_price_currency == extent.currency, paid.is_not(None))
 
     def total(condition: sa.ColumnElement[bool], value: Any = 1, none: Any = 0) -> Any:
         return sa.func.sum(sa.case((condition, value), else_=none))
 
+    seen = sa.and_(e.type == EventType.IMPRESSION, e.arm == x.c.arm)
     did = sa.and_(
-        e.catalog_id == extent.catalog_id,
-        e.actor == x.c.actor,
-        e.time_micros >= x.c.first,
-        e.time_micros < x.c.first + extent.window_micros,
-        e.type.in_([EventType.CLICK, EventType.PURCHASE, EventType.HIDE]),
+        *_in_window(extent, x.c, e),
+        e.type.in_([EventType.CLICK, EventType.PURCHASE, EventType.HIDE, EventType.IMPRESSION]),
     )
     return (
         sa.select(
@@ -223,6 +311,7 @@ def _units(extent: Extent, x: sa.Subquery) -> sa.Select[Any]:
             total(bought, counted).label("purchases"),
             total(in_currency, paid * counted, 0.0).label("revenue"),
             total(e.type == EventType.HIDE).label("hides"),
+            total(seen).label(_IMPRESSIONS),
         )
         .select_from(x.outerjoin(events, did))
         .group_by(x.c.actor, x.c.arm, x.c.first)
