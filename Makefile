@@ -24,7 +24,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-shelf demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test suites contracts units long check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench bench-full fuzz mutants chaos advisories sbom digests cluster cluster-tools cluster-check trends format clean workflows wheels npm go version demo-kind monitoring capacity mixed
+.PHONY: help demo demo-shelf demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test suites contracts units long check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench bench-full fuzz mutants chaos advisories sbom digests cluster cluster-tools cluster-check trends format clean workflows wheels npm go java version demo-kind monitoring capacity mixed
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -182,6 +182,9 @@ npm: .venv/.synced ## Build the npm package of the TypeScript client, and the sc
 
 go: .venv/.synced ## Write the Go client as a module, with the code of the contract, into dist/go (MODULE= is its import path)
 	@deploy/go.sh
+
+java: .venv/.synced ## Write the Java client as a Maven project, with the code of the contract, into dist/java (GROUP= is its group id)
+	@deploy/java.sh
 
 version: ## Print the version and check all places that contain it; with V=1.2.3 write it there
 	@deploy/version.sh $(if $(V),write $(V),check) && deploy/version.sh

@@ -52,8 +52,6 @@ VECTOR_BYTES = 480
 """Bytes of a row in the record without its vector. Both measured: SQLite, 2,000 products with a
 title, 40 words, one photo, a category of three levels (2026-11).
 """
-PHOTO_BYTES = 100_000
-"""Bytes of a stored photo. Assumed."""
 SEARCHES = 100
 """A second."""
 

@@ -52,7 +52,7 @@ def run(say: Say) -> BenchResult:
         say(f"loading wines: {target}")
         with own(partial(suite_in, target)) as suite:
             asyncio.run(_measure(suite.addresses()["gateway"], figures, say))
-    return _result(found)
+    return result(found, "a training", "The training searches recipes.")
 
 
 def suite_in(target: str, data: Path) -> Suite:
@@ -106,10 +106,8 @@ async def _training(client: SightlineClient, seed: int) -> AsyncIterator[None]:
             pass
 
 
-def compared(
-    found: Mapping[str, BesideFigures], work: str
-) -> tuple[tuple[tuple[str, ...], ...], tuple[Goal, ...]]:
-    """Return the rows of a table and the goals of figures by shape, beside some work."""
+def result(found: Mapping[str, BesideFigures], work: str, note: str) -> BenchResult:
+    """Return the table, figures and goals of each shape, beside some work such as "a training"."""
     rows, goals = list[tuple[str, ...]](), list[Goal]()
     for target, figures in found.items():
         shape = "one process" if target == "all" else target
@@ -117,23 +115,18 @@ def compared(
             alone, beside = figures.of(share)
             ratio = median_ratio(beside, alone)
             cells = (f"{1000 * percentile(each, 0.5).value:.1f}" for each in (alone, beside))
-            shown = f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
+            shown = ratio.shown(2)
             rows.append((shape, name, *cells, shown))
             if name == "p99":
                 goals.append(Goal(f"{shape}: p99 beside {work}", MOST_RATIO, "×", ratio))
-    return tuple(rows), tuple(goals)
-
-
-def _result(found: Mapping[str, BesideFigures]) -> BenchResult:
-    rows, goals = compared(found, "a training")
     return BenchResult(
         tables=(
             BenchTable(
-                "Answers beside a training",
-                ("services", "", "alone, ms", "beside a training, ms", "÷ alone"),
-                rows,
+                f"Answers beside {work}",
+                ("services", "", "alone, ms", f"beside {work}, ms", "÷ alone"),
+                tuple(rows),
                 f"By product, one caller, 100 wines; medians of {ROUNDS} alternating rounds of"
-                f" {SECONDS:.0f} s. The training searches recipes.",
+                f" {SECONDS:.0f} s. {note}",
                 section=None,
             ),
         ),
@@ -141,5 +134,5 @@ def _result(found: Mapping[str, BesideFigures]) -> BenchResult:
             target: {"p99_alone_s": each.of(0.99)[0], "p99_beside_s": each.of(0.99)[1]}
             for target, each in found.items()
         },
-        goals=goals,
+        goals=tuple(goals),
     )

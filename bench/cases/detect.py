@@ -265,9 +265,9 @@ def _boxes(outcomes: Sequence[Outcome]) -> BenchTable:
             (
                 name,
                 str(len(some)),
-                "–" if empty else _shown(_precision(some)),
-                "–" if empty else _shown(_recall(some)),
-                f"{sum(each.found for each in some)} found" if empty else _shown(_error(some)),
+                "–" if empty else _precision(some).shown(),
+                "–" if empty else _recall(some).shown(),
+                f"{sum(each.found for each in some)} found" if empty else _error(some).shown(),
             )
         )
     return BenchTable(
@@ -287,8 +287,8 @@ def _rivals(found: DetectFigures) -> BenchTable:
         tuple(
             (
                 name,
-                *(_shown(part(each)) for part in (_precision, _recall)),
-                _shown(_error(each)),
+                *(part(each).shown() for part in (_precision, _recall)),
+                _error(each).shown(),
             )
             for name, each in found.rivals.items()
         ),
@@ -320,11 +320,11 @@ def _names(found: DetectFigures) -> BenchTable:
         "Products of found boxes, among 81",
         ("what", "share"),
         (
-            ("the nearest product is right, found boxes", _shown(mean(ours))),
-            ("the nearest product is right, true boxes of the same facings", _shown(mean(true))),
-            ("named detections that are right, with strangers", _shown(mean(named))),
-            ("objects of no product that are left unknown", _shown(mean(strangers))),
-            ("miscounted facings of products ÷ facings", _shown(miscounted)),
+            ("the nearest product is right, found boxes", mean(ours).shown()),
+            ("the nearest product is right, true boxes of the same facings", mean(true).shown()),
+            ("named detections that are right, with strangers", mean(named).shown()),
+            ("objects of no product that are left unknown", mean(strangers).shown()),
+            ("miscounted facings of products ÷ facings", miscounted.shown()),
         ),
         "One catalogue photo a product; cartons of one brand differ by small pictures. Strangers"
         f" are drawn packages, a quarter of the facings of {STRANGE} further photos. Objects of no"
@@ -344,7 +344,7 @@ def _bins(chances: Sequence[tuple[float, bool, bool]]) -> BenchTable:
                     f"{low:.0%} to {high:.0%}",
                     str(len(inside)),
                     f"{np.mean([each[0] for each in inside]):.3f}",
-                    _shown(mean([float(each[1]) for each in inside])),
+                    mean([float(each[1]) for each in inside]).shown(),
                 )
             )
     return BenchTable(
@@ -364,18 +364,14 @@ def _costs(found: DetectFigures) -> BenchTable:
             (
                 size,
                 name,
-                _shown(percentile(each.milliseconds[name], 0.5), 0),
-                _shown(percentile(each.cpu_milliseconds[name], 0.5), 0),
+                percentile(each.milliseconds[name], 0.5).shown(0),
+                percentile(each.cpu_milliseconds[name], 0.5).shown(0),
             )
             for size, each in found.times.items()
             for name in (EMBED, DETECT)
         ),
         "Embedder and Triton together. Medians with their 95% intervals.",
     )
-
-
-def _shown(found: Interval, digits: int = 3) -> str:
-    return f"{found.value:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f})"
 
 
 def _absent() -> BenchResult:

@@ -25,8 +25,8 @@ from gateway.state.experiments import RunningExperiments
 from gateway.state.run import RequestDependencies
 from ranker.domain.arrays import Doubles, Flags
 from ranker.domain.experiments import LEAST_POSITIVE, LEAST_UNITS
-from ranker.domain.online import Z95, wilson
 from ranker.domain.sequential import ALPHA, EVIDENCE, half_width, mismatch_evidence
+from sightline_rules.shares import Z95, wilson
 from tests.fakes.experiments import Keeper
 from tests.fakes.gateway_peers import shop_with_photo
 from tests.fakes.gateway_values import by_photo

@@ -22,7 +22,7 @@ from bench.datasets import featured, groceries, grocery, people, unique
 from bench.datasets.people import Person
 from bench.harness import rounds
 from bench.harness.machine import ROOT
-from bench.harness.model import BenchResult, BenchTable, Goal, Interval
+from bench.harness.model import BenchResult, BenchTable, Goal
 from bench.harness.rounds import RoundFigures
 from bench.harness.statistics import mean, median_ratio, percentile
 from bench.peers import embedders
@@ -266,7 +266,7 @@ def _recalls(found: FaceFigures) -> BenchTable:
         "Faces found in photos of clothes",
         ("height of the face, share of the photo's shorter side", *found.found),
         tuple(
-            (f"{share:.0%}", *(_shown(mean(each[share])) for each in found.found.values()))
+            (f"{share:.0%}", *(mean(each[share]).shown() for each in found.found.values()))
             for share in SHARES
         ),
         f"Share of {people.FACES} faces, each in another photo, with its 95% interval. A portrait:"
@@ -280,7 +280,7 @@ def _alarms(found: FaceFigures) -> BenchTable:
     return BenchTable(
         "Photos without people in which something was found",
         ("photos", "number", "share"),
-        tuple((name, f"{len(each):,}", _shown(mean(each))) for name, each in found.alarms.items()),
+        tuple((name, f"{len(each):,}", mean(each).shown()) for name, each in found.alarms.items()),
         "Faces printed on shirts, labels and packages among them; of groceries mostly round fruit.",
         section=None,
     )
@@ -290,7 +290,7 @@ def _searches(found: FaceFigures) -> BenchTable:
     return BenchTable(
         f"Queries whose product is among the {NEAREST} nearest photos",
         ("the catalog's photos show", "share"),
-        tuple((name, _shown(mean(each))) for name, each in found.hits.items()),
+        tuple((name, mean(each).shown()) for name, each in found.hits.items()),
         f"Phone photos of groceries against {CATALOGUE:,} others with a face of {SHOWN:.0%} of the"
         " photo's shorter side at a random place, by the default model.",
         section=None,
@@ -302,12 +302,12 @@ def _costs(found: FaceFigures) -> BenchTable:
     rows = [
         (
             name,
-            _shown(percentile(times.milliseconds[name], 0.5), 1),
-            _shown(percentile(times.cpu_milliseconds[name], 0.5), 1),
+            percentile(times.milliseconds[name], 0.5).shown(1),
+            percentile(times.cpu_milliseconds[name], 0.5).shown(1),
         )
         for name in (EMBED, FIND)
     ]
-    blur = _shown(percentile(found.blur, 0.5), 1)
+    blur = percentile(found.blur, 0.5).shown(1)
     return BenchTable(
         "Cost for each photo, one caller",
         ("what", "ms", "ms of processor time"),
@@ -315,10 +315,6 @@ def _costs(found: FaceFigures) -> BenchTable:
         "Photos of 0.3 megapixels for the first two. Medians with their 95% intervals.",
         section=None,
     )
-
-
-def _shown(found: Interval, digits: int = 3) -> str:
-    return f"{found.value:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f})"
 
 
 def _absent() -> BenchResult:

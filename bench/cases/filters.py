@@ -194,4 +194,4 @@ def result(found: FilterFigures) -> BenchResult:
 
 
 def _shown(found: Interval) -> str:
-    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+    return found.shown()

@@ -99,4 +99,4 @@ def _result(found: RoundFigures) -> BenchResult:
 
 
 def _shown(found: Interval) -> str:
-    return f"{found.value:.1f} ({found.low:.1f} to {found.high:.1f})"
+    return found.shown(1)

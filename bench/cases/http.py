@@ -143,7 +143,7 @@ def _result(found: Mapping[tuple[str, str], HttpFigures]) -> BenchResult:
         cells = (
             f"{1000 * percentile(each, 0.5).value:.2f}" for each in (figures.grpc, figures.http)
         )
-        shown = f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
+        shown = ratio.shown(2)
         rows.append((shape, name, *cells, shown))
         goals.append(Goal(f"{shape}: {name} over HTTP", MOST[name], "×", ratio))
     table = BenchTable(

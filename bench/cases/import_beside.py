@@ -173,7 +173,7 @@ def _result(found: Found) -> BenchResult:
         )
         ratio = median_ratio(beside, alone)
         cells = (f"{1000 * percentile(each, 0.5).value:.1f}" for each in (alone, beside))
-        shown = f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
+        shown = ratio.shown(2)
         rows.append((shape, kind, name, *cells, shown))
         goals.append(
             Goal(f"{shape}: p50 by {kind} beside an import, {name}", MOST_RATIO, "×", ratio)

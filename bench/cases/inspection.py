@@ -390,7 +390,7 @@ def _by_method(
         "Defects told from good pieces, and where they are",
         ("method", *(f"AUROC, {grade}" for grade in GRADES), "AUPRO"),
         tuple(
-            (method, *(_shown(auroc[method, grade]) for grade in GRADES), _shown(overlaps[method]))
+            (method, *(auroc[method, grade].shown() for grade in GRADES), overlaps[method].shown())
             for method in METHODS
         ),
         f"Means over {2 * PIECES} pieces, half of them groceries and half clothes, with their 95%"
@@ -409,7 +409,7 @@ def _by_kind(of_pieces: Sequence[PieceFigures]) -> BenchTable:
             (
                 kind,
                 *(
-                    _shown(mean([each.auroc(OURS, grade, kind) for each in of_pieces]))
+                    mean([each.auroc(OURS, grade, kind) for each in of_pieces]).shown()
                     for grade in GRADES
                 ),
             )
@@ -424,7 +424,7 @@ def _false_alarms(alarms: Mapping[float, Interval]) -> BenchTable:
     return BenchTable(
         "Good pieces called unlike",
         ("asked for", "measured"),
-        tuple((f"{rate:g}", _shown(each)) for rate, each in alarms.items()),
+        tuple((f"{rate:g}", each.shown()) for rate, each in alarms.items()),
         f"{2 * PIECES * GOOD:,} further photos of good pieces.",
         section=None,
     )
@@ -453,18 +453,14 @@ def _costs(times: RoundFigures) -> BenchTable:
         tuple(
             (
                 name,
-                _shown(percentile(times.milliseconds[name], 0.5), 1),
-                _shown(percentile(times.cpu_milliseconds[name], 0.5), 1),
+                percentile(times.milliseconds[name], 0.5).shown(1),
+                percentile(times.cpu_milliseconds[name], 0.5).shown(1),
             )
             for name in (EMBED, INSPECT)
         ),
         "Photos of 0.3 megapixels; embedder and Triton together. Medians with their 95% intervals.",
         section=None,
     )
-
-
-def _shown(found: Interval, digits: int = 3) -> str:
-    return f"{found.value:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f})"
 
 
 def _absent() -> BenchResult:

@@ -176,4 +176,4 @@ def _goal(name: str, found: ListingFigures, values: Sequence[float]) -> Goal:
 
 def _shown(values: Sequence[float]) -> str:
     each = percentile(values, 0.95)
-    return f"{each.value:.1f} ({each.low:.1f} to {each.high:.1f})"
+    return each.shown(1)

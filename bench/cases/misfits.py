@@ -128,7 +128,7 @@ def _shares(counts: Integers) -> FoundShares:
 
 def _table(found: Sequence[FoundShares]) -> BenchTable:
     def shown(value: Interval) -> str:
-        return f"{value.value:.2f} ({value.low:.2f} to {value.high:.2f})"
+        return value.shown(2)
 
     rows = tuple(
         (f"{lead:g}", shown(each.recall), shown(each.precision), f"{each.reported:.1%}")

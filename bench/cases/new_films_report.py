@@ -52,4 +52,4 @@ def _numbers(one: Interval) -> tuple[float, float, float]:
 
 
 def _words(one: Interval) -> str:
-    return f"{one.value:.4f} ({one.low:.4f} to {one.high:.4f})"
+    return one.shown(4)

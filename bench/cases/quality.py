@@ -357,7 +357,7 @@ def _ablation_tables(found: QualityFigures) -> tuple[BenchTable, ...]:
 
 
 def _words(interval: Interval) -> str:
-    return f"{interval.value:.4f} ({interval.low:.4f} to {interval.high:.4f})"
+    return interval.shown(4)
 
 
 def _figures(found: QualityFigures) -> dict[str, object]:

@@ -295,9 +295,9 @@ def _table(space: str, task: str, systems: Mapping[str, Shares]) -> BenchTable:
         tuple(
             (
                 system,
-                _figure(statistics.mean(shares.wanted)),
-                "" if system == PHOTO else _figure(_gain(systems, system), sign=True),
-                *((_figure(statistics.mean(shares.unwanted)),) if away else ()),
+                statistics.mean(shares.wanted).shown(),
+                "" if system == PHOTO else _gain(systems, system).shown(sign=True),
+                *((statistics.mean(shares.unwanted).shown(),) if away else ()),
             )
             for system, shares in systems.items()
         ),
@@ -308,11 +308,6 @@ def _table(space: str, task: str, systems: Mapping[str, Shares]) -> BenchTable:
 
 def _gain(systems: Mapping[str, Shares], system: str, than: str = PHOTO) -> Interval:
     return statistics.mean(np.subtract(systems[system].wanted, systems[than].wanted))
-
-
-def _figure(value: Interval, *, sign: bool = False) -> str:
-    form = "+.3f" if sign else ".3f"
-    return f"{value.value:{form}} ({value.low:{form}} to {value.high:{form}})"
 
 
 def _goals(found: Found) -> list[Goal]:

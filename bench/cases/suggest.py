@@ -195,4 +195,4 @@ def _shown(values: Sequence[float]) -> str:
     if not values:
         return "–"
     each = percentile(values, 0.95)
-    return f"{each.value:.2f} ({each.low:.2f} to {each.high:.2f})"
+    return each.shown(2)

@@ -60,10 +60,10 @@ def looks_table(untitled: Untitled) -> Iterable[BenchTable]:
             tuple(
                 (
                     system,
-                    _figure(statistics.mean(scores)),
+                    statistics.mean(scores).shown(),
                     ""
                     if system == MEANING
-                    else _figure(statistics.mean(scores - untitled[MEANING]), sign=True),
+                    else statistics.mean(scores - untitled[MEANING]).shown(sign=True),
                 )
                 for system, scores in untitled.items()
             ),
@@ -89,9 +89,9 @@ def tables_of(found: Found) -> Iterable[BenchTable]:
             (
                 f"{shop}, {kind}: {system}",
                 str(len(scores.ndcg)),
-                _figure(statistics.mean(scores.ndcg)),
-                _figure(statistics.mean(scores.hit)),
-                "" if system == TITLES else _figure(_gain(found[shop, kind], system), sign=True),
+                statistics.mean(scores.ndcg).shown(),
+                statistics.mean(scores.hit).shown(),
+                "" if system == TITLES else _gain(found[shop, kind], system).shown(sign=True),
             )
             for shop, kind in kinds
             for system, scores in _main(found[shop, kind]).items()
@@ -153,11 +153,6 @@ def _main(systems: Mapping[str, Scores]) -> Mapping[str, Scores]:
 
 def _gain(systems: Mapping[str, Scores], system: str) -> Interval:
     return statistics.mean(systems[system].ndcg - systems[TITLES].ndcg)
-
-
-def _figure(value: Interval, *, sign: bool = False) -> str:
-    form = "+.3f" if sign else ".3f"
-    return f"{value.value:{form}} ({value.low:{form}} to {value.high:{form}})"
 
 
 def spoken(kind: str) -> bool:

@@ -15,10 +15,10 @@ from bench.cases.beside import (
     WARM_CALLS,
     BesideFigures,
     asked,
-    compared,
+    result,
     suite_in,
 )
-from bench.harness.model import BenchResult, BenchTable
+from bench.harness.model import BenchResult
 from examples.wines import loading
 from examples.wines.catalogue import load_wines
 from examples.wines.local import own
@@ -56,25 +56,11 @@ def run(say: Say) -> BenchResult:
         say(f"loading wines: {target}")
         with own(partial(suite_in, target)) as suite:
             asyncio.run(_measure(suite.addresses()["gateway"], frames, figures, say))
-    rows, goals = compared(found, "frames")
-    return BenchResult(
-        tables=(
-            BenchTable(
-                "Answers beside a camera",
-                ("services", "", "alone, ms", "beside frames, ms", "÷ alone"),
-                rows,
-                f"By product, one caller, 100 wines; medians of {ROUNDS} alternating rounds of"
-                f" {SECONDS:.0f} s. A watch with four rules and three regions gets"
-                f" {RATE:.0f} frames a second of {watch.WIDTH} × {watch.HEIGHT} pixels"
-                f" (at most {MOST_RATIO} ×).",
-                section=None,
-            ),
-        ),
-        figures={
-            target: {"p99_alone_s": each.of(0.99)[0], "p99_beside_s": each.of(0.99)[1]}
-            for target, each in found.items()
-        },
-        goals=goals,
+    return result(
+        found,
+        "a camera",
+        f"A watch with four rules and three regions gets {RATE:.0f} frames a second of"
+        f" {watch.WIDTH} × {watch.HEIGHT} pixels (at most {MOST_RATIO} ×).",
     )
 
 

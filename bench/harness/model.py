@@ -13,6 +13,11 @@ class Interval:
     low: float
     high: float
 
+    def shown(self, digits: int = 3, *, sign: bool = False) -> str:
+        """Return the figure and its interval as text, such as "0.612 (0.598 to 0.627)"."""
+        form = f"{'+' if sign else ''}.{digits}f"
+        return f"{self.value:{form}} ({self.low:{form}} to {self.high:{form}})"
+
 
 class GoalVerdict(StrEnum):
     """Outcome of a goal."""

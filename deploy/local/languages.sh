@@ -1,14 +1,14 @@
 #!/bin/sh
 # Unpacks Debian's Go, Java and PHP, gRPC and protoc into .tools/languages, for the tests of docs/integrate/clients
-# and of client/go: Go and its libraries of Debian 13, the others of Debian 12. Only a JDK is installed on the system, if
-# it has none. This script never fails: tests of a missing language print NOT MEASURED. About 400 MB, most of it Go's
-# compiler and sources.
+# and of client/go and client/java: Go and its libraries of Debian 13, the others of Debian 12. Only a JDK is installed on
+# the system, if it has none. This script never fails: tests of a missing language print NOT MEASURED. About 400 MB, most of
+# it Go's compiler and sources.
 set -eu
 cd "$(dirname "$0")/../.."
 packages="
   protobuf-compiler libprotobuf32 libprotoc32 libprotobuf-dev
   protobuf-compiler-grpc-java-plugin libprotobuf-java libgrpc-java libguava-java libperfmark-java
-  libnetty-java libjctools-java libgeronimo-annotation-1.3-spec-java
+  libnetty-java libjctools-java libgeronimo-annotation-1.3-spec-java junit4 libhamcrest-java
   protobuf-compiler-grpc libgrpc29 php8.2-cli php8.2-common php8.2-curl php-google-protobuf"
 go="
   golang-1.24-go golang-1.24-src protoc-gen-go protoc-gen-go-grpc
@@ -16,7 +16,7 @@ go="
   golang-github-golang-protobuf-1-5-dev
   golang-golang-x-net-dev golang-golang-x-sys-dev golang-golang-x-text-dev"
 there=$PWD/.tools/languages
-[ -e "$there/.complete-with-php" ] && exit 0
+[ -e "$there/.complete-with-junit" ] && exit 0
 command -v apt-get >/dev/null 2>&1 || {
   echo 'no apt: the Go and Java examples of docs/integrate/clients are not measured' >&2
   exit 0
@@ -61,5 +61,5 @@ done
 command -v javac >/dev/null 2>&1 || {
   root && DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -qq --no-install-recommends openjdk-17-jdk-headless >/dev/null
-} || echo 'no JDK (Debian: openjdk-17-jdk-headless): the Java example is not measured' >&2
-touch "$there/.complete-with-php"
+} || echo 'no JDK (Debian: openjdk-17-jdk-headless): the Java example and client/java are not measured' >&2
+touch "$there/.complete-with-junit"

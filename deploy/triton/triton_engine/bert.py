@@ -12,8 +12,9 @@ from typing import Final
 import numpy as np
 import onnx
 
-from triton_engine.backbone import BertModel, BuildError
 from triton_engine.graph import Array, tensor
+from triton_engine.manifest import BuildError
+from triton_engine.text_models import BertModel
 from triton_engine.transformer import Transformer
 
 IDS: Final = "input_ids"

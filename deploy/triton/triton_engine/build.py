@@ -17,24 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from triton_engine import quantize, repository
-from triton_engine.backbone import (
-    BACKBONES,
-    SECOND,
-    Backbone,
-    BertModel,
-    BuildError,
-    Downloaded,
-    LiteModel,
-    Local,
-    Network,
-    ObjectModel,
-    Packaged,
-    PairModel,
-    SentenceEncoderModel,
-    TextModel,
-    Weights,
-    read_all,
-)
+from triton_engine.backbone import BACKBONES, Backbone, Network, read_all
+from triton_engine.manifest import BuildError, Downloaded, Local, Packaged, Weights
+from triton_engine.photo_models import LiteModel, ObjectModel
+from triton_engine.text_models import SECOND, BertModel, PairModel, SentenceEncoderModel, TextModel
 
 if TYPE_CHECKING:
     import onnx

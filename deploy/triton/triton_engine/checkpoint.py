@@ -18,8 +18,8 @@ import safetensors
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from triton_engine import vision
-from triton_engine.backbone import BuildError
 from triton_engine.graph import Array
+from triton_engine.manifest import BuildError
 from triton_engine.tables import Number, Positive
 from triton_engine.vision import TOWER, Activation, Tower
 

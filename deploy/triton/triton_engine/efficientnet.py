@@ -18,9 +18,10 @@ import numpy as np
 import onnx
 
 from triton_engine import histogram
-from triton_engine.backbone import BuildError, LiteModel, Pixels
 from triton_engine.features import DEVIATION, HEAD, HISTOGRAM, MAP
 from triton_engine.graph import Array, Graph, tensor
+from triton_engine.manifest import BuildError
+from triton_engine.photo_models import LiteModel, Pixels
 
 INPUT: Final = "image"
 BN_EPSILON: Final = 1e-3

@@ -16,17 +16,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from triton_engine import build, checkpoint, vision
-from triton_engine.backbone import (
-    BACKBONES,
-    BuildError,
-    Graph,
-    Local,
-    ManifestError,
-    OnnxPhotoModel,
-    OnnxPhotos,
-    Pixels,
-)
+from triton_engine.backbone import BACKBONES
 from triton_engine.checkpoint import Seen
+from triton_engine.manifest import BuildError, Graph, Local, ManifestError
+from triton_engine.photo_models import OnnxPhotoModel, OnnxPhotos, Pixels
 from triton_engine.vision import Tower
 
 ZEROS = "0" * 64

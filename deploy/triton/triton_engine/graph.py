@@ -9,7 +9,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from triton_engine.backbone import BuildError
+from triton_engine.manifest import BuildError
 
 # Opset 17 and IR 8 are read by every onnxruntime since 1.12, so by any Triton since 22.08.
 OPSET: Final = 17

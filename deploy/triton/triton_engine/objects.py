@@ -15,9 +15,10 @@ import numpy as np
 import onnx
 
 from triton_engine import efficientnet
-from triton_engine.backbone import OBJECTS, BuildError, ObjectModel
 from triton_engine.efficientnet import Weights
 from triton_engine.graph import Array, Graph, tensor
+from triton_engine.manifest import BuildError
+from triton_engine.photo_models import OBJECTS, ObjectModel
 
 STAGES: Final[Mapping[str, int]] = {"stage_3": 2, "stage_4": 1, "stage_6": 2, "stage_8": 4}
 """Stages that the head sees, with the steps of their grids: stage_3's is finer than the head's."""

@@ -15,21 +15,21 @@ from onnx import helper, version_converter
 from onnx.compose import add_prefix
 from onnx.utils import Extractor
 
-from triton_engine.backbone import (
+from triton_engine.backbone import OnnxModel
+from triton_engine.graph import OPSET, Graph, tensor
+from triton_engine.manifest import BuildError
+from triton_engine.photo_models import (
     BOXES,
     FACES,
     MOST_BOXES,
-    BuildError,
     FaceModel,
     Normalised,
-    OnnxModel,
     OnnxObjectModel,
     OnnxPhotoModel,
-    OnnxTextModel,
     ReaderModel,
     TextMapModel,
 )
-from triton_engine.graph import OPSET, Graph, tensor
+from triton_engine.text_models import OnnxTextModel
 
 IMAGE: Final = "image"
 IDS: Final = "input_ids"

@@ -9,8 +9,9 @@ import numpy as np
 import onnx
 from onnx import compose
 
-from triton_engine.backbone import SECOND, BuildError, PairModel
 from triton_engine.graph import Graph
+from triton_engine.manifest import BuildError
+from triton_engine.text_models import SECOND, PairModel
 
 OUTPUT: Final = "embedding"
 

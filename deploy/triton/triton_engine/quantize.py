@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import onnx
 
-from triton_engine.backbone import BuildError
+from triton_engine.manifest import BuildError
 
 Ranges = Mapping[str, tuple[float, float]]
 """Minimum and maximum of each tensor, by name."""

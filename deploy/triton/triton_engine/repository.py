@@ -5,15 +5,9 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from triton_engine.backbone import (
-    SECOND,
-    Backbone,
-    LiteModel,
-    PairModel,
-    ReaderModel,
-    TextMapModel,
-    TextModel,
-)
+from triton_engine.backbone import Backbone
+from triton_engine.photo_models import LiteModel, ReaderModel, TextMapModel
+from triton_engine.text_models import SECOND, PairModel, TextModel
 
 TEMPLATES: Final = Path(__file__).resolve().parent / "templates"
 VERSION: Final = "1"

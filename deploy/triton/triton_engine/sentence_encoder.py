@@ -13,8 +13,9 @@ from typing import Final
 import numpy as np
 import onnx
 
-from triton_engine.backbone import BuildError, SentenceEncoderModel
 from triton_engine.graph import Array, Graph, tensor
+from triton_engine.manifest import BuildError
+from triton_engine.text_models import SentenceEncoderModel
 
 IDS: Final = "input_ids"
 MASK: Final = "attention_mask"

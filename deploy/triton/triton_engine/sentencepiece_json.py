@@ -6,7 +6,7 @@ from typing import Final
 
 from sentencepiece import sentencepiece_model_pb2 as spm
 
-from triton_engine.backbone import BuildError
+from triton_engine.manifest import BuildError
 
 SPACE: Final = "\u2581"
 """The mark of a word's beginning."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from triton_engine import build, control
-from triton_engine.backbone import BuildError
+from triton_engine.manifest import BuildError
 
 LOOPBACK: Final = "127.0.0.1"
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 # where the Python backend puts its regions

@@ -360,11 +360,16 @@ class _Observed:
         self.end(reported.code, error)
         _let_go(error)
         status = to_status(reported)
-        await self._context.abort(
-            getattr(grpc.StatusCode, reported.code),
-            status.message,
-            (*self._trailer(), (DETAILS_KEY, status.SerializeToString())),
-        )
+        try:
+            await self._context.abort(
+                getattr(grpc.StatusCode, reported.code),
+                status.message,
+                (*self._trailer(), (DETAILS_KEY, status.SerializeToString())),
+            )
+        except grpc.aio.InternalError:
+            # The call ended meanwhile, by its deadline or its caller. grpc.aio logs any other
+            # exception with a traceback.
+            raise asyncio.CancelledError from None
 
     def _trailer(self) -> tuple[tuple[str, str], ...]:
         """Return the trailers of every answer: the request id and, for admitted callers, this

@@ -99,6 +99,29 @@ async def test_every_kind_of_call_goes_through() -> None:
     }
 
 
+class EndedCall:
+    """Context of a call that ended before its status was sent."""
+
+    def invocation_metadata(self) -> tuple[()]:
+        return ()
+
+    def time_remaining(self) -> None:
+        return None
+
+    def set_trailing_metadata(self, _: object) -> None:
+        pass
+
+    async def abort(self, *_: object) -> None:
+        raise grpc.aio.InternalError("execute_batch")
+
+
+async def test_an_error_of_a_call_that_ended_meanwhile_is_no_fault_of_the_service() -> None:
+    method = interceptors._Method("shop", "test.Echo/Unary", access.OPEN, None)
+    observed = interceptors._Observed(method, EndedCall())
+    with pytest.raises(asyncio.CancelledError):  # which grpc.aio logs at debug only
+        await observed.fail(InvalidArgument("unknown colour", reason="COLOUR_UNKNOWN"))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_typed_error_arrives_with_its_details(kind: str) -> None:
     async with echo() as peer:
@@ -213,7 +236,8 @@ async def test_the_id_that_a_message_brings_comes_back_too() -> None:
 
 async def test_a_missing_or_hostile_request_id_is_replaced() -> None:
     async with echo() as peer:
-        for metadata in ((), (("x-request-id", "a b"),), (("x-request-id", "y" * 129),)):
+        for value in (None, "", "a b", "y" * 129):
+            metadata = () if value is None else (("x-request-id", value),)
             call = unary(peer)(b"hello", metadata=metadata)
             await call
             assert len(dict(await call.trailing_metadata())["x-request-id"]) == 32

@@ -7,7 +7,9 @@ import pytest
 
 from tests.unit.triton.conftest import FEATURES, LITE0, LITE1, LITE2, TEXT
 from triton_engine import backbone
-from triton_engine.backbone import ManifestError, PhotoModel, TextModel
+from triton_engine.manifest import ManifestError
+from triton_engine.photo_models import PhotoModel
+from triton_engine.text_models import TextModel
 
 
 @pytest.fixture

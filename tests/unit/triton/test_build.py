@@ -23,7 +23,10 @@ from tests.unit.triton.conftest import (
 )
 from triton_engine import backbone, bert, build, efficientnet, repository
 from triton_engine import weights as reader
-from triton_engine.backbone import Backbone, BuildError, PhotoModel, TextModel
+from triton_engine.backbone import Backbone
+from triton_engine.manifest import BuildError
+from triton_engine.photo_models import PhotoModel
+from triton_engine.text_models import TextModel
 
 pytestmark = pytest.mark.slow
 """The weights are in the engine's environment."""

@@ -10,7 +10,9 @@ import pytest
 from tests.fakes.detectors import detector, manifest
 from tests.unit.triton.test_onnx_file import ZEROS, built, sha256
 from triton_engine import build
-from triton_engine.backbone import MOST_BOXES, BuildError, ManifestError, OnnxObjectModel, read
+from triton_engine.backbone import read
+from triton_engine.manifest import BuildError, ManifestError
+from triton_engine.photo_models import MOST_BOXES, OnnxObjectModel
 
 
 @pytest.mark.parametrize("form", ["corners", "centre"])

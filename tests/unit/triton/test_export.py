@@ -14,8 +14,9 @@ import pytest
 from tests.unit.triton.conftest import ENGINE, run_engine
 from tests.unit.triton.towers import Array, Made, clip_made, siglip_made
 from triton_engine import backbone, build, export
-from triton_engine.backbone import BuildError, ManifestError
 from triton_engine.export import Named
+from triton_engine.manifest import BuildError, ManifestError
+from triton_engine.photo_models import OnnxPhotoModel
 
 RANDOM = np.random.default_rng(3)
 NAMED = Named("tiny", "Tiny", "visual", "MIT", "nothing")
@@ -65,7 +66,7 @@ def test_the_build_takes_the_manifest_as_it_is_written(made: Made, tmp_path: Pat
     manifest = export.export(folder, tmp_path / "manifests", NAMED)
     (graph,) = build.ensure(tmp_path / "models", manifest.parent)
     reported = backbone.read(manifest)
-    assert isinstance(reported, backbone.OnnxPhotoModel)
+    assert isinstance(reported, OnnxPhotoModel)
     images = RANDOM.integers(0, 256, (3, made.size, made.size, 3), dtype=np.uint8)
     expected = made.forward(
         ((images - np.array(reported.input.mean)) / reported.input.scale).transpose(0, 3, 1, 2)

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from triton_engine import backbone, build
-from triton_engine.backbone import BuildError
+from triton_engine.manifest import BuildError
 
 Array = np.ndarray[Any, Any]
 MEAN, SCALE = [122.77, 116.75, 104.09], [68.5, 66.63, 70.32]

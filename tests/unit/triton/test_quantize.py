@@ -10,7 +10,9 @@ import pytest
 from tests.unit.triton.conftest import INT8, LITE0, model_of
 from tests.unit.triton.test_efficientnet import PHOTOS, embed, photo
 from triton_engine import calibrate, quantize
-from triton_engine.backbone import BACKBONES, BuildError, PhotoModel, read
+from triton_engine.backbone import BACKBONES, read
+from triton_engine.manifest import BuildError
+from triton_engine.photo_models import PhotoModel
 
 pytestmark = pytest.mark.slow
 

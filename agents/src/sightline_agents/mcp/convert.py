@@ -22,11 +22,6 @@ def photo_uri(image_id: str) -> str:
     return PHOTO.format(image_id=quote(image_id, safe=""))
 
 
-def product_uri(product_id: str) -> str:
-    """Return the address of the resource with a product."""
-    return PRODUCT.format(product_id=quote(product_id, safe=""))
-
-
 def page(found: answers.Recommendations) -> outputs.Page:
     """Return an answer."""
     return outputs.Page(

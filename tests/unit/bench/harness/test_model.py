@@ -37,3 +37,9 @@ def test_where_the_figure_decides_its_interval_is_only_shown(figure: float, verd
     measured = Interval(figure, 5, 15)
     goal = Goal("nDCG@10", None, "", measured, at_least=10, by_figure=True)
     assert goal.verdict == verdict
+
+
+def test_an_interval_as_text() -> None:
+    found = Interval(0.61234, -0.5, 0.7)
+    assert found.shown() == "0.612 (-0.500 to 0.700)"
+    assert found.shown(1, sign=True) == "+0.6 (-0.5 to +0.7)"

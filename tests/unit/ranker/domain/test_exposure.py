@@ -6,7 +6,7 @@ import random
 import pytest
 
 from ranker.domain.exposure import LEAST_SHOPPERS, ShownProduct, exposures, opportunities
-from ranker.domain.online import wilson
+from sightline_rules.shares import wilson
 
 
 def shown(
@@ -105,8 +105,3 @@ def test_what_unknown_outcomes_led_to_is_left_out():
     (found,) = opportunities(rows, values)
     assert (found.shopper_count, found.answer_count) == (LEAST_SHOPPERS, LEAST_SHOPPERS)
     assert (found.success_share, found.success_low, found.success_high) == (None, None, None)
-
-
-def test_the_interval_of_a_share_is_wilsons():
-    assert wilson(0.0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
-    assert wilson(0.5, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)

@@ -4,27 +4,11 @@ from itertools import compress
 import numpy as np
 import pytest
 
-from ranker.domain.online import OutcomeCounts, Sums, by_arm, rates, wilson
+from ranker.domain.online import OutcomeCounts, Sums, by_arm, rates
+from sightline_rules.shares import wilson
 
 
-def test_an_interval_is_wilsons() -> None:
-    # Brown, Cai, DasGupta 2001 work with the same formula; 2 of 10, by hand.
-    lower, upper = wilson(0.2, 10)
-    assert lower == pytest.approx(0.0567, abs=5e-5)
-    assert upper == pytest.approx(0.5098, abs=5e-5)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.03, 0.5, 1.0])
-@pytest.mark.parametrize("size", [1, 7.5, 1e6])
-def test_an_interval_holds_its_share_and_stays_a_share(share: float, size: float) -> None:
-    lower, upper = wilson(share, size)
-    assert 0 <= lower <= share + 1e-12
-    assert share - 1e-12 <= upper <= 1
-    assert lower < upper
-
-
-def test_without_trials_anything_is_possible() -> None:
-    assert wilson(0.0, 0.0) == (0.0, 1.0)
+def test_without_trials_all_rates_are_zero() -> None:
     assert all(rate.value == 0 for rate in rates(OutcomeCounts("m", "s", "")))
 
 

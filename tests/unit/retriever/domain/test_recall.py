@@ -15,7 +15,6 @@ from retriever.domain.recall import (
     Recall,
     Window,
     pooled,
-    wilson,
 )
 
 
@@ -52,12 +51,6 @@ def test_the_estimate_is_the_share_of_expected_rows_that_were_found() -> None:
     assert 0 < found.lower < 0.8 < found.upper < 1
     assert pooled([look(0, 0)] * 50) is None, "no row of the subset was near"
     assert pooled([]) is None
-
-
-def test_wilsons_interval_as_published() -> None:
-    assert wilson(0.9, 50) == pytest.approx((0.7864, 0.9565), abs=1e-4)
-    assert wilson(1.0, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
-    assert wilson(0.0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
 
 
 def test_a_row_that_every_search_misses_is_one_observation() -> None:

@@ -17,6 +17,7 @@ from embedder.domain.photos import PhotoView, Pixels
 from embedder.domain.recipes import PhotoRecipe
 from embedder.domain.urgency import urgency
 from embedder.embedding.embed import ItemEmbedder
+from embedder.embedding.fetched import photo_of
 from embedder.embedding.photos import PhotoEmbedder, look_of
 from embedder.ports import Inference, ModelsOnDemand
 from embedder.serving.model_routes import VersionRoute
@@ -140,7 +141,7 @@ class PhotoComparer:
         if not isinstance(recipe, PhotoRecipe):
             raise errors.ModelNotReady(f"{route.described.model} does not accept photos")
         if item.uri is not None:
-            async with self.embedder.fetch.fetched(item.uri) as photo:
+            async with photo_of(None, item.uri, self.embedder.fetch, work.stages) as photo:
                 fetched = replace(item, photo=photo, uri=None)
                 return await self._seen((fetched, look), route, name, work)
         if item.photo is None:

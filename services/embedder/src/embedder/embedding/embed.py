@@ -1,7 +1,6 @@
 """Use case: embed items, with a vector or an error for each."""
 
 import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,6 +9,7 @@ from embedder.domain.items import MAX_ITEMS, Embedding, Item, ItemOutcome, Prior
 from embedder.domain.models import TEXT, VISUAL, SpaceStatus
 from embedder.domain.urgency import urgency
 from embedder.embedding.call import EmbedCall, side_by_side
+from embedder.embedding.fetched import photo_of
 from embedder.embedding.photos import PhotoEmbedder
 from embedder.embedding.pixel_budget import PixelBudget, counts
 from embedder.embedding.texts import TextEmbedder
@@ -154,9 +154,7 @@ class ItemEmbedder:
         """Fetch and embed a photo, without delaying other items."""
         try:
             route = await self.spaces.route(item.space or VISUAL, item.version, call.catalog)
-            async with contextlib.AsyncExitStack() as stack:
-                with call.stages.measure("fetch"):
-                    photo = await stack.enter_async_context(self.fetch.fetched(item.uri or ""))
+            async with photo_of(None, item.uri, self.fetch, call.stages) as photo:
                 found = replace(item, photo=photo, uri=None)
                 self.photos.check(found)
                 if not await self.budget.take({place: found}, call):

@@ -1,7 +1,6 @@
 """Regions of a photo: the objects in it, each embedded as a photo of its own."""
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -19,6 +18,7 @@ from embedder.domain.recipes import PhotoRecipe
 from embedder.domain.urgency import asking
 from embedder.embedding.call import EMBEDDED
 from embedder.embedding.embed import ItemEmbedder
+from embedder.embedding.fetched import photo_of
 from embedder.embedding.photos import averaged, check_box
 from embedder.ports import Inference, Intake, ModelsOnDemand
 from embedder.serving.model_routes import VersionRoute
@@ -130,9 +130,7 @@ class RegionEmbedder:
             check_box(box)
         if item.uri is None:
             return await self._given(item, boxes, most, call)
-        async with contextlib.AsyncExitStack() as stack:
-            with call.stages.measure("fetch"):
-                photo = await stack.enter_async_context(self._embedder.fetch.fetched(item.uri))
+        async with photo_of(None, item.uri, self._embedder.fetch, call.stages) as photo:
             return await self._given(replace(item, photo=photo, uri=None), boxes, most, call)
 
     async def _given(

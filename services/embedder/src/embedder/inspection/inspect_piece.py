@@ -1,7 +1,6 @@
 """Use case: compare the photo of a piece with a reference."""
 
 import asyncio
-import contextlib
 import math
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from embedder.domain.inspection import PieceComparison
 from embedder.domain.items import Priority
 from embedder.domain.photos import Camera, PreparedPhoto
 from embedder.domain.references import ReferenceManifest
+from embedder.embedding.fetched import photo_of
 from embedder.inspection import heat_picture
 from embedder.inspection.patch_features import PatchFeatures
 from embedder.inspection.references import References, check_name
@@ -88,11 +88,7 @@ class Inspector:
         return InspectedPiece(comparison, manifest, rate, png)
 
     async def _seen(self, asked: InspectionQuery, stages: Stages) -> PreparedPhoto:
-        async with contextlib.AsyncExitStack() as stack:
-            photo = asked.photo
-            if photo is None:
-                with stages.measure("fetch"):
-                    photo = await stack.enter_async_context(self.fetch.fetched(asked.uri or ""))
+        async with photo_of(asked.photo, asked.uri, self.fetch, stages) as photo:
             return await self.features.see(
                 photo, Camera.SHOPPER, asked.catalog, asked.priority, stages
             )

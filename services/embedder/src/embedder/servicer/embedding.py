@@ -1,7 +1,6 @@
 """Servicer of sightline.embedder.v1.EmbeddingService."""
 
 import asyncio
-import contextlib
 from collections.abc import Collection
 from typing import Any
 
@@ -14,6 +13,7 @@ from embedder.domain.urgency import asking
 from embedder.embedding import overlay
 from embedder.embedding.compare import PhotoComparer
 from embedder.embedding.embed import ItemEmbedder
+from embedder.embedding.fetched import photo_of
 from embedder.embedding.find_faces import FaceFinder
 from embedder.embedding.read_labels import LabelReader
 from embedder.embedding.regions import RegionCall, RegionEmbedder
@@ -140,12 +140,8 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         camera = _CAMERAS.get(request.photo_kind, Camera.SHOPPER)
         priority = messages.priority(request.priority)
-        async with contextlib.AsyncExitStack() as stack:
-            photo = request.image
-            if request.image_uri and not photo:
-                fetched = self._embedder.fetch.fetched(request.image_uri)
-                with stages.measure("fetch"):
-                    photo = await stack.enter_async_context(fetched)
+        given = request.image if request.image or not request.image_uri else None
+        async with photo_of(given, request.image_uri, self._embedder.fetch, stages) as photo:
             lines = await self._labels.read(photo, camera, catalog, priority, stages)
         return pb.ReadLabelsResponse(
             lines=map(_line, lines),

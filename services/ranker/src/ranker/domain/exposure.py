@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ranker.domain.arrays import Doubles, Ints
-from ranker.domain.online import Z95, wilson
+from sightline_rules.shares import Z95, wilson
 
 LEAST_SHOPPERS = 20
 """Minimum number of shoppers of a group that is reported."""

@@ -1,14 +1,11 @@
 """Counts of what answers led to, as rates with intervals. Pure."""
 
-import math
 import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, fields, replace
 
 from ranker.domain.events import DAY_MICROS
-
-Z95 = 1.959964
-"""Standard normal quantile of a two-sided 95% interval."""
+from sightline_rules.shares import wilson
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,17 +134,6 @@ def _size(tally: OutcomeCounts, sums: Sums, share: float) -> float:
     spread = sums.squares - 2 * share * sums.products + share**2 * tally.shown.squares
     variance = max(spread, 0.0) / total**2 * people / (people - 1)
     return min(alone, share * (1 - share) / variance) if variance else alone
-
-
-def wilson(share: float, size: float) -> tuple[float, float]:
-    """Return the 95% interval of a share seen in `size` independent trials (Wilson 1927).
-    `size` may be effective, for weighted or dependent trials; 0 gives 0 to 1."""
-    if size <= 0:
-        return 0.0, 1.0
-    square = Z95 * Z95 / size
-    middle = (share + square / 2) / (1 + square)
-    half = Z95 / (1 + square) * math.sqrt(share * (1 - share) / size + square / (4 * size))
-    return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ CELLS: Final = 4
 a third of the small faces again (`python -m bench faces`)."""
 QUALITY: Final = 92
 """Quality of the JPEG, as Pillow counts it."""
-MEDIA_TYPE: Final = photos.MEDIA_TYPES[photos.Format.JPEG]
 
 
 def blurred(

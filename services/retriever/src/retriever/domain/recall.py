@@ -22,7 +22,6 @@ as a random draw represents them. It is evaluated after every search, so a recal
 floor occasionally appears below it; one well above it does not.
 """
 
-import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,8 +29,8 @@ from enum import StrEnum
 from statistics import median_low
 from typing import Self
 
-Z = 1.96
-"""Standard deviations that enclose 95% of a normal distribution."""
+from sightline_rules.shares import wilson
+
 WINDOW_SECONDS = 3_600.0
 """Age at which a look is dropped."""
 MOST_ROWS = 5_000
@@ -128,11 +127,3 @@ def _design_effect(looks: Sequence[Look], value: float, rows: int) -> float:
     residuals = sum((look.found - value * len(look.expected)) ** 2 for look in looks)
     variance = residuals * len(looks) / (len(looks) - 1) / rows**2
     return max(1.0, variance / (value * (1 - value) / rows))
-
-
-def wilson(share: float, count: float) -> tuple[float, float]:
-    """Return Wilson's score interval of a share of `count` observations; count > 0."""
-    square = Z * Z / count
-    middle = (share + square / 2) / (1 + square)
-    half = Z / (1 + square) * math.sqrt(share * (1 - share) / count + square / (4 * count))
-    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))

@@ -16,7 +16,6 @@ from ranker.domain.erasure import Person, person_hash
 from ranker.events.record.tables import CONSENTS
 
 _NOBODY = frozenset[Purpose]()
-REFUSED_BY_DEFAULT = frozenset(one for one, granted in BY_DEFAULT.items() if not granted)
 
 
 def refused(

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ranker.domain.arrays import Doubles, Ints
-from ranker.domain.online import Z95
+from sightline_rules.shares import Z95
 
 CLIP = 20.0
 """Maximum weight. Clipping biases towards 0; `clipped_share` is the share of clipped rows."""
