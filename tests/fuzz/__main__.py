@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import secrets
 import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import grpc
 from rich import box
@@ -26,11 +28,12 @@ from local_suite.suite import Suite
 from tests.fuzz import broken, callers, findings, http, judge, pictures
 from tests.fuzz.callers import Callers
 from tests.fuzz.cost import __main__ as cost
+from tests.fuzz.cost.run import Say
 from tests.fuzz.model import CATALOGS, FUZZ, Plan, Result
 from tests.fuzz.run import calling, run
 from tests.fuzz.shop import open_shop
 from tests.fuzz.surface import METHODS
-from tests.fuzz.vocabulary import EXPERIMENT
+from tests.fuzz.vocabulary import EXPERIMENT, RECEIVER
 
 _FILTERS = 300
 _TRIED = f"""
@@ -81,28 +84,8 @@ def main(arguments: Sequence[str]) -> int:
         console.print(Text(line, style="dim"))
 
     try:
-        who = Callers.new()
-        with terminable(), own(partial(_suite, who, say)) as suite:
-            if options.replay:
-                return asyncio.run(_replay(suite, who, options, console))
-            left = began + options.minutes * 60 - time.monotonic() - _CHECK_SECONDS
-            plan = Plan(
-                requests=options.requests,
-                images=options.images,
-                filters=_FILTERS,
-                seed=options.seed,
-                seconds=left,
-                filter_seconds=_FILTER_SECONDS,
-                broken=broken.photos(),
-            )
-            result = asyncio.run(run(suite, plan, say, who))
-            show(console, result)
-            for path in findings.write(options.findings, result.findings):
-                console.print(Text(f"Send again with --replay {path}"))
-            if not result.clean:
-                logs = options.findings / "logs"
-                shutil.copytree(suite.layout.logs, logs, dirs_exist_ok=True)
-                console.print(Text(f"The logs of the suite are in {logs}"))
+        with terminable():
+            return _parts(options, began, console, say)
     except KeyboardInterrupt:
         console.print("Interrupted; everything that was started is stopped.")
         return 130
@@ -110,6 +93,33 @@ def main(arguments: Sequence[str]) -> int:
         notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
         console.print(Text(f"NOT MEASURED: {error}{notes}", style="bold red"))
         return 1
+
+
+def _parts(options: argparse.Namespace, began: float, console: Console, say: Say) -> int:
+    """Run the parts one after another, each with a suite of its own. `began`: reading of the
+    clock."""
+    who = Callers.new()
+    with own(partial(_suite, who, say)) as suite:
+        if options.replay:
+            return asyncio.run(_replay(suite, who, options, console))
+        left = began + options.minutes * 60 - time.monotonic() - _CHECK_SECONDS
+        plan = Plan(
+            requests=options.requests,
+            images=options.images,
+            filters=_FILTERS,
+            seed=options.seed,
+            seconds=left,
+            filter_seconds=_FILTER_SECONDS,
+            broken=broken.photos(),
+        )
+        result = asyncio.run(run(suite, plan, say, who))
+        show(console, result)
+        for path in findings.write(options.findings, result.findings):
+            console.print(Text(f"Send again with --replay {path}"))
+        if not result.clean:
+            logs = options.findings / "logs"
+            shutil.copytree(suite.layout.logs, logs, dirs_exist_ok=True)
+            console.print(Text(f"The logs of the suite are in {logs}"))
     console.print(Text(f"Seed {options.seed}, {time.monotonic() - began:.0f} s"))
     over_http = http.run(options, say)
     show_checks(console, over_http)
@@ -144,17 +154,23 @@ def show_checks(console: Console, result: Result) -> None:
     console.print(checks)
 
 
-def _suite(who: Callers, say: Callable[[str], None], data: Path) -> Suite:
-    """Return a suite whose gateway authenticates callers and runs an experiment."""
+def _suite(who: Callers, say: Say, data: Path) -> Suite:
+    """Return a suite whose gateway authenticates callers and runs an experiment, and which takes
+    webhooks."""
     folder = data / "experiments"
     folder.mkdir()
     (folder / f"{EXPERIMENT}.toml").write_text(_TRIED)
     programs = who.guarded(sightline(data, free_port_base(), CATALOGS), data)
-    tried = {"GATEWAY_EXPERIMENTS_FOLDER": str(folder)}
-    programs = [
-        replace(each, environment={**each.environment, **tried}) if each.name == "gateway" else each
-        for each in programs
-    ]
+    keys = data / "webhooks.keys"
+    keys.write_text(secrets.token_hex(32))
+    given = {
+        "GATEWAY_EXPERIMENTS_FOLDER": str(folder),
+        "RETRIEVER_WEBHOOK_KEYS_FILE": str(keys),
+        "RETRIEVER_WEBHOOK_HOSTS": urlsplit(RECEIVER).netloc,
+        "RETRIEVER_WEBHOOK_SCHEMES": "http",
+        "RETRIEVER_WEBHOOK_NETWORKS": "127.0.0.0/8",
+    }
+    programs = [replace(each, environment={**each.environment, **given}) for each in programs]
     return Suite(data, programs, report=say)
 
 

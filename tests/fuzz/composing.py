@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -16,10 +17,14 @@ from google.type.money_pb2 import Money
 
 from sightline.common.v1.facet_pb2 import FacetRequest
 from sightline.common.v1.filter_pb2 import Filter
+from sightline.common.v1.limits_pb2 import max_items
+from sightline.common.v1.photo_pb2 import Box
 from sightline.gateway.v1.catalog_service_pb2 import ImportProductsRequest, PurgeProductsRequest
 from sightline.gateway.v1.control_pb2 import Control
+from sightline.gateway.v1.recommendation_service_pb2 import RecommendShelvesRequest
 from sightline.gateway.v1.user_event_service_pb2 import MergeShopperRequest
 from tests.fuzz import conditions, pictures
+from tests.fuzz.contract import accepted_values, either_of, field_rules
 from tests.fuzz.encoding import framed
 from tests.fuzz.hostile_values import (
     FLOATS,
@@ -30,12 +35,22 @@ from tests.fuzz.hostile_values import (
     LENGTHS,
     SPECIAL,
 )
-from tests.fuzz.model import FUZZ, KEPT, PHOTOS
+from tests.fuzz.model import FUZZ, KEPT, MADE, PHOTOS
 from tests.fuzz.surface import METHODS, READ_ONLY, Method
 from tests.fuzz.vocabulary import FACETS, OFTEN, PATHS, POOLED, POOLS, SELDOM, WEIGHTS, WORDS
 
 MAX_BYTES = 256_000
 """Maximum bytes of a request, not strict."""
+_LONGEST = 16
+"""A list of a contract's maximum up to this is also filled to it."""
+_FULL = 0.05
+"""Share of numbers that have the greatest value of their range."""
+_OF_CATALOGS = frozenset({"CreateCatalog", "UpdateCatalog", "DeleteCatalog", "UndeleteCatalog"})
+"""Writes of a catalog itself."""
+_QUOTED_SHARE = 0.5
+"""Share of texts that are values which the contract quotes, where it does."""
+_NOT_OF_SHELVES = ("page_token", "if_none_match")
+"""Fields that no query of a shelf may have."""
 
 
 class Composer:
@@ -47,6 +62,8 @@ class Composer:
         self._methods = list(METHODS.values())
         self._weights = [WEIGHTS.get(method.name, 1.0) for method in self._methods]
         self._pools: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=200))
+        self._named: dict[str, list[str]] = defaultdict(list)
+        """Ids that parts of the request give one another, by field."""
         self._hostility = 0.0
         self._left = MAX_BYTES
         self._count = 0
@@ -79,6 +96,7 @@ class Composer:
         """Return a request for this call."""
         self._hostility = self._chance.choice((0.0, 0.0, 0.02, 0.02, 0.1, 0.4))
         self._left = MAX_BYTES
+        self._named.clear()
         message = method.request()
         self._fill(message, 0)
         if not self._hostile(0.5):
@@ -87,6 +105,8 @@ class Composer:
         catalogs, weights = (FUZZ, KEPT, PHOTOS, "", "nowhere"), (45, 30, 20, 1, 4)
         if method.name in {"UpsertProducts", "WriteEvents"}:
             weights = (60, 38, 0, 0, 2)
+        elif method.name in _OF_CATALOGS:
+            catalogs, weights = (*catalogs[:-1], MADE), (20, 0, 0, 0, 80)
         elif writes:
             weights = (98, 0, 0, 0, 2)
         (catalog,) = self._chance.choices(catalogs, weights)
@@ -120,19 +140,36 @@ class Composer:
                 message.to.user_id = self._chance.choice(WORDS["user_id"])
             case PurgeProductsRequest():
                 self._fill_known(message.filter, 1)
+            case RecommendShelvesRequest():
+                for shelf in message.shelves:
+                    _clear_shared(message, getattr(shelf, shelf.WhichOneof("query") or "list"))
 
     def _fill(self, message: Message, depth: int) -> None:
         self._left -= 2
         descriptor = message.DESCRIPTOR
         chosen = {self._one_of(oneof.fields) for oneof in descriptor.oneofs}
+        either = () if self._hostile() else sorted(either_of(descriptor))
+        one = self._chance.choice(either) if either else ""
         for field in descriptor.fields:
             if field.containing_oneof is not None and field.name not in chosen:
                 continue
-            likely = SELDOM.get(field.name, 0.97 if field.name in OFTEN else 0.35)
-            if field.containing_oneof is not None:
-                likely = 1 - self._hostility / 2
-            if self._left > 0 and self._chance.random() < likely:
+            if field.name in either and field.name != one:
+                continue
+            if self._left > 0 and (
+                field.name == one or self._chance.random() < self._likely(field)
+            ):
                 self._set(message, field, depth)
+
+    def _likely(self, field: FieldDescriptor) -> float:
+        """Return the probability that a field is set."""
+        rules = field_rules(field)
+        if rules.given:
+            return 0.05
+        choice = field.containing_oneof is not None and len(field.containing_oneof.fields) > 1
+        if rules.required or choice:
+            return 1 - self._hostility / 2
+        likely = 0.97 if rules.plain or rules.unique or field.name in OFTEN else 0.35
+        return SELDOM.get(field.name, likely)
 
     def _one_of(self, fields: Sequence[FieldDescriptor]) -> str:
         weights = [SELDOM.get(field.name, 1.0) for field in fields]
@@ -149,19 +186,49 @@ class Composer:
                     self._fill_known(many.add(), depth + 1)
                 else:
                     many.append(self._scalar(field))
+            if field.type == FieldDescriptor.TYPE_MESSAGE and not self._hostile():
+                self._tell_apart(field, many)
+            elif field.name.endswith("_ids") and not self._hostile():
+                many[:] = dict.fromkeys(many)
         elif field.type == FieldDescriptor.TYPE_MESSAGE:
             part = getattr(message, field.name)
             part.SetInParent()
-            self._fill_known(part, depth + 1)
+            if isinstance(part, FieldMask):
+                self._mask(part, field_rules(field).words)
+            else:
+                self._fill_known(part, depth + 1)
         else:
             setattr(message, field.name, self._scalar(field))
+
+    def _tell_apart(self, field: FieldDescriptor, many: Any) -> None:
+        """Have each id once among the entries of a list if the contract says so. Ids that the
+        request itself gives are changed and kept for what refers to them; of entries about the
+        same stored thing one stays."""
+        name = field.message_type.fields[0]
+        unique = field_rules(field).unique or field_rules(name).unique
+        if not unique or name.type != FieldDescriptor.TYPE_STRING:
+            return
+        given, seen = name.name not in POOLED, set[str]()
+        for number in reversed(range(len(many))):
+            key = getattr(many[number], name.name)
+            if key in seen and not given:
+                del many[number]
+            elif key in seen:
+                key = f"{key}-{number}"
+                setattr(many[number], name.name, key)
+            seen.add(key)
+        if given:
+            self._named[name.name].extend(sorted(seen))
 
     def _length(self, field: FieldDescriptor) -> int:
         if self._hostile(0.2):
             return self._chance.choice((0, 9, 21, 65, 101, 129, 1_001))
-        if field.name == "images":
+        if field.message_type is not None and field.name == "images":
             return self._chance.choice((0, 0, 0, 0, 1, 1, 2))
-        return self._chance.choice((0, 1, 1, 1, 2, 3, 5))
+        most = field.GetOptions().Extensions[max_items]
+        full = most if 0 < most <= _LONGEST else 3
+        fewest = 1 if field_rules(field).required else 0
+        return self._chance.choice((fewest, 1, 1, 1, 2, 3, 5, full))
 
     def _fill_known(self, message: Message, depth: int) -> None:
         """Fill the messages for which random values would hardly ever be valid."""
@@ -174,6 +241,11 @@ class Composer:
         elif isinstance(message, Timestamp) and by_grammar:
             ago = self._chance.choice((0, 1, 60, 86_400, 10**7))
             message.FromSeconds(int(time.time()) - ago)
+        elif isinstance(message, Duration) and by_grammar:
+            message.FromSeconds(self._chance.choice((0, 0, 0, 1, 60, 86_400)))
+        elif isinstance(message, Box) and by_grammar:
+            message.left, message.top = self._chance.choices((0.0, 0.1, 0.4), k=2)
+            message.right, message.bottom = self._chance.choices((0.5, 0.9, 1.0), k=2)
         elif isinstance(message, Money) and by_grammar:
             money = conditions.money(
                 self._chance.choice(conditions.CURRENCIES), self._chance.choice(conditions.AMOUNTS)
@@ -183,11 +255,13 @@ class Composer:
             self._control(message)
         elif isinstance(message, FacetRequest) and by_grammar:
             message.field = self._chance.choice(FACETS)
-        elif isinstance(message, FieldMask):
-            paths = self._chance.choices(PATHS, k=self._chance.choice((0, 1, 1, 2, 4)))
-            message.paths.extend(paths)
         elif depth < 12:
             self._fill(message, depth)
+
+    def _mask(self, message: FieldMask, quoted: Sequence[str]) -> None:
+        known = bool(quoted) and not self._hostile(0.5) and self._chance.random() < _QUOTED_SHARE
+        paths = quoted if known else PATHS
+        message.paths.extend(self._chance.choices(paths, k=self._chance.choice((0, 1, 1, 2, 4))))
 
     def _control(self, message: Control) -> None:
         """Set the fields that the control's kind requires."""
@@ -208,7 +282,7 @@ class Composer:
     def _scalar(self, field: FieldDescriptor) -> object:
         match field.type:
             case FieldDescriptor.TYPE_STRING:
-                text = self._text(field.name, field.containing_type.name)
+                text = self._text(field)
                 self._left -= len(text) + 2
                 return text
             case FieldDescriptor.TYPE_BYTES:
@@ -220,36 +294,51 @@ class Composer:
             case FieldDescriptor.TYPE_ENUM:
                 if self._hostile():
                     return self._chance.choice((-1, 0, 99, 2**31 - 1, -(2**31)))
-                return self._chance.choice(field.enum_type.values).number
+                return self._chance.choice(accepted_values(field.enum_type))
             case FieldDescriptor.TYPE_DOUBLE | FieldDescriptor.TYPE_FLOAT:
                 if self._hostile():
                     return self._chance.choice(FLOATS + SPECIAL)
-                return self._chance.choice((0.0, 0.5, 1.0))
+                return float(self._within(field, (0.0, 0.5, 1.0)))
             case FieldDescriptor.TYPE_INT32 | FieldDescriptor.TYPE_SINT32:
-                return self._whole(-(2**31), 2**31 - 1)
+                return self._whole(field, -(2**31), 2**31 - 1)
             case FieldDescriptor.TYPE_UINT32:
-                return self._whole(0, 2**32 - 1)
+                return self._whole(field, 0, 2**32 - 1)
             case _:
-                return self._whole(-(2**63), 2**63 - 1)
+                return self._whole(field, -(2**63), 2**63 - 1)
 
-    def _whole(self, low: int, high: int) -> int:
+    def _whole(self, field: FieldDescriptor, low: int, high: int) -> int:
         if self._hostile():
             return min(max(self._chance.choice(INTS), low), high)
-        return self._chance.choice((0, 1, 2, 3, 10, 50))
+        return int(self._within(field, (0, 1, 2, 3, 10, 50)))
 
-    def _text(self, name: str, message: str) -> str:
+    def _within(self, field: FieldDescriptor, usual: Sequence[float]) -> float:
+        """Return one of the usual numbers, or the greatest, within the contract's range."""
+        rules = field_rules(field)
+        if rules.span is None:
+            return self._chance.choice((1, 1, 2) if rules.required else usual)
+        least, most = rules.span
+        if self._chance.random() < _FULL:
+            return most
+        fit = [each for each in usual if least <= each <= most or (rules.default and not each)]
+        return self._chance.choice([*fit, least])
+
+    def _text(self, field: FieldDescriptor) -> str:
+        name, message = field.name, field.containing_type.name
         pool = _pool(name, message)
         if self._hostile():
             return self._nasty(pool)
         makes = name == "event_id" or (message, name) == ("Product", "product_id")
         if makes and self._chance.random() < 0.6:
             return self.fresh("x")
-        known = self._pools.get(pool)
+        known = self._named.get(pool) or self._pools.get(pool)
         if name == "import_id":
             return self._import(known, opens=message == "OpenImportRequest")
-        if known and (name not in WORDS or self._chance.random() < 0.7):
+        if (quoted := field_rules(field).words) and self._chance.random() < _QUOTED_SHARE:
+            return self._chance.choice(quoted)
+        words = WORDS.get(f"{message}.{name}", WORDS.get(name))
+        if known and (words is None or self._chance.random() < 0.7):
             return self._chance.choice(known)
-        return self._chance.choice(WORDS.get(name, ("one", "two", "three")))
+        return self._chance.choice(words or ("one", "two", "three"))
 
     def _import(self, known: Sequence[str] | None, *, opens: bool) -> str:
         """Return an import id: a new one, or one of the newest, because imports are soon closed."""
@@ -325,9 +414,19 @@ def _pool(name: str, message: str) -> str:
     """Return a value for a field of that name in a message of that name."""
     if name == "name" and "Generation" in message:
         return "generation"
-    if name == "version" and "Space" in message:
-        return "space_version"
+    if name == "version":
+        return "space_version" if "Space" in message else "reference_version"
+    if name == "image_id" and "Alert" in message:
+        return "alert_image_id"
     return POOLS.get(name, name)
+
+
+def _clear_shared(message: RecommendShelvesRequest, query: Message) -> None:
+    """Clear the fields of a shelf's query that the request has for all shelves, and of pages."""
+    shared = {*(field.name for field in message.DESCRIPTOR.fields), *_NOT_OF_SHELVES}
+    for field in query.DESCRIPTOR.fields:
+        if field.name in shared:
+            query.ClearField(field.name)
 
 
 def _nest(depth: int) -> bytes:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 FUZZ, KEPT, PHOTOS = "fuzz", "fuzz-kept", "fuzz-photos"
+MADE = "fuzz-made"
+"""Catalog that requests create and delete."""
 CATALOGS = (FUZZ, KEPT, PHOTOS)
 """Catalogs: one in which anything may be written and deleted; one in which acknowledged data
 must remain; the same for photos. The suite must be started with them."""

@@ -37,16 +37,12 @@ DECIDED_SHARE = 0.5
 """Minimum share of requests with an answer: otherwise a dead service would pass."""
 
 _DEEP = 20_000
-"""A run of so many requests has every call accepted at least once, but for _FITTED and _KEYED."""
-_FITTED = frozenset({"Classify", "PromoteSpace", "RetireSpace"})
-"""Calls that need a space fitted on random data and promoted."""
-_KEYED = frozenset(
-    {
-        *("CreateWebhook", "UpdateWebhook", "RotateWebhookSecret", "SendTestDelivery"),
-        *("ListDeadLetters", "ReplayDeliveries"),
-    }
+"""A run of so many requests has every call accepted at least once, but for _RARE."""
+_RARE = frozenset(
+    {"Classify", "PromoteSpace", "RetireSpace", "RollbackGeneration", "DropAuditEntries"}
 )
-"""Calls that need a webhook, hence a file of keys and allowed hosts."""
+"""Calls that need a space fitted on random data and promoted, a second generation that was active,
+or the hash of an entry."""
 _REPORT_SECONDS = 10.0
 _CALM_SECONDS = 3.0
 _UNDECIDED = frozenset({"DEADLINE_EXCEEDED", "UNAVAILABLE", "CANCELLED", "RESOURCE_EXHAUSTED"})
@@ -195,11 +191,16 @@ class _Run:
         silent = [m.name for m in METHODS.values() if not self._sender.codes[m.name, "OK"]]
         measured = f"{1 - open_ / max(1, total):.1%} of {total:,} answers (at least 50%)"
         if silent:
-            measured += f"; never accepted: {', '.join(silent)}"
+            measured += f"; never accepted: {'; '.join(map(self._refused, silent))}"
         for said, count in self._sender.unavailable.most_common(3):
             measured += f"; {count} × UNAVAILABLE {said}"
-        deep = (_FITTED | _KEYED).issuperset(silent) or self._plan.requests < _DEEP
+        deep = _RARE.issuperset(silent) or self._plan.requests < _DEEP
         result.add("decided, not shed", deep and open_ < total * (1 - DECIDED_SHARE), measured)
+
+    def _refused(self, name: str) -> str:
+        """Return a call with its most frequent error."""
+        common = self._sender.refusals[name].most_common(1)
+        return f"{name} ({common[0][0]})" if common else f"{name} (never sent)"
 
     def _too_large(self, result: Result) -> None:
         name, codes = "too large is refused", self._traffic.oversized

@@ -9,6 +9,11 @@ from google.protobuf.message import Message
 
 from sightline.common.v1 import event_pb2, job_pb2, product_pb2
 from sightline.common.v1.job_service_pb2 import GetJobRequest
+from sightline.embedder.v1.inspection_service_pb2 import (
+    AddReferencePhotosRequest,
+    FitReferenceRequest,
+    PromoteReferenceRequest,
+)
 from sightline.gateway.v1.catalog_service_pb2 import UpsertProductsRequest
 from sightline.gateway.v1.recommendation_service_pb2 import QuerySignal, RecommendRequest
 from sightline.gateway.v1.user_event_service_pb2 import WriteEventsRequest
@@ -17,19 +22,23 @@ from sightline.ranker.v1.model_service_pb2 import (
     PromoteModelRequest,
     TrainModelRequest,
 )
+from tests.fakes.pieces import piece
 from tests.fuzz import conditions
 from tests.fuzz.model import CATALOGS, FUZZ, Answer, Call
 from tests.fuzz.surface import named
 from tests.fuzz.wire import Sender
 
 _TRAINING_SECONDS = 40.0
+_FIT_SECONDS = 90.0
+_PIECES = 16
+"""Photos of a reference: as many as a call may have."""
 
 
 async def open_shop(
     sender: Sender, photos: tuple[bytes, ...], *, train: bool
 ) -> list[tuple[str, Answer]]:
-    """Write valid products and events and, with `train`, promote a model. Return the calls and
-    their answers."""
+    """Write valid products and events, promote a reference and, with `train`, a model. Return the
+    calls and their answers."""
     answers = []
     for catalog in CATALOGS:
         upsert = UpsertProductsRequest(catalog_id=catalog)
@@ -42,11 +51,26 @@ async def open_shop(
         answers.append(("WriteEvents", await sent(sender, "WriteEvents", events)))
         if train:
             answers += await _train(sender)
+    answers += await _reference(sender)
     for catalog in CATALOGS:
         query = RecommendRequest(catalog_id=catalog, page_size=5)
         query.signals.append(QuerySignal(image=photos[0]))
         answers.append(("Recommend", await sent(sender, "Recommend", query)))
     return answers
+
+
+async def _reference(sender: Sender) -> list[tuple[str, Answer]]:
+    """Fit and promote a reference, with which photos are compared."""
+    name = {"catalog_id": FUZZ, "reference_id": "bottle"}
+    images = [piece(seed) for seed in range(_PIECES)]
+    return [
+        (call, await sent(sender, call, request))
+        for call, request in (
+            ("AddReferencePhotos", AddReferencePhotosRequest(**name, images=images)),
+            ("FitReference", FitReferenceRequest(**name)),
+            ("PromoteReference", PromoteReferenceRequest(**name)),
+        )
+    ]
 
 
 def _events(numbers: range, products: int) -> WriteEventsRequest:
@@ -83,7 +107,8 @@ async def _train(sender: Sender) -> list[tuple[str, Answer]]:
 
 async def sent(sender: Sender, name: str, request: Message) -> Answer:
     """Send a right request."""
-    return await sender.send(Call(named(name).path, request.SerializeToString(), 20.0))
+    seconds = _FIT_SECONDS if name == "FitReference" else 20.0
+    return await sender.send(Call(named(name).path, request.SerializeToString(), seconds))
 
 
 def _product(number: int, photo: bytes) -> product_pb2.Product:

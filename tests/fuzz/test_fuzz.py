@@ -1,10 +1,13 @@
 """The fuzzer detects faults: each check fails when it should."""
 
+import contextlib
 import os
 import random
+import signal
 import subprocess
 import sys
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from google.protobuf.message import Message
@@ -16,6 +19,7 @@ from gateway.servicer import filter_texts
 from gateway.servicer.queries import controls_of
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import event_pb2, product_pb2
+from sightline.common.v1.audit_service_pb2 import ReadAuditChainRequest
 from sightline.common.v1.import_pb2 import ImportState
 from sightline.gateway.v1.catalog_service_pb2 import (
     DeleteProductsRequest,
@@ -32,17 +36,27 @@ from sightline.gateway.v1.catalog_service_pb2 import (
     UpsertProductsResponse,
     UpsertResult,
 )
-from sightline.gateway.v1.recommendation_service_pb2 import RecommendRequest, SearchRequest
+from sightline.gateway.v1.recommendation_service_pb2 import (
+    RecommendRequest,
+    RecommendShelvesRequest,
+    SearchRequest,
+)
 from sightline.gateway.v1.user_event_service_pb2 import WriteEventsRequest, WriteEventsResponse
+from sightline.retriever.v1.watch_service_pb2 import (
+    CreateWatchRequest,
+    ListAlertsRequest,
+    SendFramesRequest,
+)
 from sightline_rules import messages
 from sightline_rules.facts import passes
 from sightline_rules.filter_checks import check
+from tests.fuzz import __main__ as fuzzer
 from tests.fuzz import conditions, judge, memory, pictures
 from tests.fuzz.composing import Composer
 from tests.fuzz.importing import ROWS, OwnImport
 from tests.fuzz.keeping import Unanswered
 from tests.fuzz.ledger import Ledger
-from tests.fuzz.model import FUZZ, KEPT, PHOTOS, Answer, Call, Finding
+from tests.fuzz.model import FUZZ, KEPT, PHOTOS, Answer, Call, Finding, Result
 from tests.fuzz.surface import METHODS, READ_ONLY, named
 from tests.fuzz.wire import Sender
 
@@ -340,3 +354,71 @@ def test_processes_of_one_job_are_no_growth() -> None:
             child.stdin.close()
     leak = sizes.pop("a.leak")
     assert all(leak - size > 40_000_000 for size in sizes.values())
+
+
+def test_sigterm_ends_the_fuzzer_in_its_last_part(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def terminated(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    async def measured(*_: object) -> Result:
+        return held()
+
+    monkeypatch.setattr(fuzzer, "own", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(fuzzer, "run", measured)
+    monkeypatch.setattr(fuzzer.http, "run", lambda *_: held())
+    monkeypatch.setattr(fuzzer.cost, "run", terminated)
+    assert fuzzer.main(["--findings", str(tmp_path)]) == 130
+
+
+def held() -> Result:
+    """Return the result of a part whose only check held."""
+    result = Result()
+    result.add("check", held=True, measured="")
+    return result
+
+
+def test_a_composed_watch_refers_to_its_own_regions_and_names_each_id_once() -> None:
+    composer = Composer(random.Random(7), PICTURES)
+    regions, targets = 0, 0
+    for _ in range(300):
+        watch = composed(composer, CreateWatchRequest()).watch
+        ids = [region.region_id for region in watch.regions]
+        rules = [rule.rule_id for rule in watch.rules]
+        assert len({*ids}) == len(ids)
+        assert len({*rules}) == len(rules) > 0
+        for rule in watch.rules:
+            if rule.WhichOneof("condition") == "count":
+                targets += {*rule.count.region_ids} <= {*ids}
+                regions += 1
+    assert targets > regions / 2  # the others have no region to name
+
+
+def test_a_composed_request_is_within_what_comments_say() -> None:
+    composer = Composer(random.Random(7), PICTURES)
+    for _ in range(100):
+        listed = composed(composer, ListAlertsRequest())
+        assert 0 <= listed.page_size <= 1_000
+        sent = composed(composer, SendFramesRequest())
+        assert sent.watch_id
+        assert 1 <= len(sent.frames) <= 8
+    stores = {composed(composer, ReadAuditChainRequest()).store for _ in range(100)}
+    assert {"retriever", "ranker"} <= stores
+
+
+def test_shelves_have_no_field_that_the_request_has_for_all() -> None:
+    composer = Composer(random.Random(7), PICTURES)
+    for _ in range(100):
+        for shelf in composed(composer, RecommendShelvesRequest()).shelves:
+            query = getattr(shelf, shelf.WhichOneof("query"))
+            assert not {field.name for field, _ in query.ListFields()} & {"catalog_id", "shopper"}
+
+
+def composed(composer: Composer, kind: Any) -> Any:
+    """Return a request of a kind without anything hostile."""
+    (method,) = (each for each in METHODS.values() if each.request is type(kind))
+    while True:
+        message = composer.message(method)
+        if not composer._hostility:
+            return message

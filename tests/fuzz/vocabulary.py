@@ -20,6 +20,8 @@ WEIGHTS: Mapping[str, float] = {
     "PurgeProducts": 0.4,
     "PurgeEvents": 0.4,
     "CloseImport": 0.4,
+    "DeleteWatch": 0.2,
+    "DeleteWebhook": 0.2,
     "GetStatus": 0.2,
     "DemoteModel": 0.2,
     "PromoteSpace": 0.1,
@@ -27,15 +29,17 @@ WEIGHTS: Mapping[str, float] = {
     "RebuildIndex": 0.1,
     "CreateBackup": 0.1,
     "TrainModel": 0.02,
+    "DeleteReference": 0.02,
 }
 """Relative frequency of a call; 1 for all others. Training takes seconds, following a job waits,
-each backup is a file, Triton holds each promoted space, and a demotion can't be rolled back."""
+each backup is a file, Triton holds each promoted space, a demotion can't be rolled back, and what
+was deleted is missing for other calls."""
 OFTEN = frozenset(
     {"product_id", "title", "event_id", "shopper", "type", "operator", "value", "field", "products"}
     | {"events", "updates", "offers", "rows", "signals", "import_id", "job_id", "key", "from", "to"}
-    | {"product", "row_number", "product_ids", "image_id", "model_version", "currency_code", "kind"}
+    | {"product", "row_number", "product_ids", "model_version", "currency_code", "kind"}
     | {"content", "identity", "expression", "text", "user_id", "visitor_id", "number", "flag"}
-    | {"attribution_token", "toml", "facets"}
+    | {"attribution_token", "toml", "facets", "hold", "photo_days"}
 )
 SELDOM: Mapping[str, float] = {
     "etag": 0.05,
@@ -45,8 +49,13 @@ SELDOM: Mapping[str, float] = {
     "parent_id": 0.1,
     "uri": 0.03,
     "image_uri": 0.1,
+    "snapshot_uri": 0.05,
+    "snapshot_seconds": 0.05,
+    "resume_token": 0.1,
     "value": 0.5,
 }
+RECEIVER = "http://127.0.0.1:9/"
+"""Address that webhooks may have; nothing listens there."""
 EXPERIMENT = "home"
 """Tried in a long run's shop."""
 WORDS: Mapping[str, Sequence[str]] = {
@@ -72,6 +81,8 @@ WORDS: Mapping[str, Sequence[str]] = {
     "title": conditions.TITLES,
     "toml": SCENES,
     "name": (EXPERIMENT, "nothing"),
+    "CreateWebhookRequest.uri": (*URIS, *[RECEIVER] * len(URIS)),
+    "UpdateWebhookRequest.uri": (*URIS, *[RECEIVER] * len(URIS)),
 }
 FACETS = ("category", "brand", "price", "availability", f"attributes.{conditions.KEYS[0]}")
 POOLS: Mapping[str, str] = {
@@ -86,10 +97,16 @@ POOLS: Mapping[str, str] = {
     "sample_product_ids": "product_id",
     "scenes": "scene",
     "matched_image_id": "image_id",
+    "region_ids": "region_id",
+    "watch_ids": "watch_id",
+    "alert_ids": "alert_id",
+    "started_alert_id": "alert_id",
 }
 """Fields that hold the same kind of thing."""
 POOLED = frozenset(
     {"product_id", "image_id", "page_token", "min_index_token", "attribution_token", "job_id"}
     | {"model_version", "import_id", "etag", "scene", "backup_id", "generation", "space_version"}
+    | {"watch_id", "alert_id", "alert_image_id", "resume_token", "webhook_id"}
+    | {"reference_id", "reference_version"}
 )
 PATHS = (*(field.name for field in Product.DESCRIPTOR.fields), "", "*", "price.units", "nothing")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any
 
 import grpc
@@ -19,6 +19,8 @@ _STREAMED = 3
 """Answers read of a stream."""
 _SLACK_SECONDS = 5.0
 """Seconds after its deadline at which a call counts as hanging."""
+_REFUSALS = 50
+"""Different errors of a method that are counted."""
 _SAME = 5
 """Findings of one kind and call that are kept."""
 
@@ -44,6 +46,8 @@ class Sender:
         """Their answers, by code."""
         self.unavailable: Counter[str] = Counter()
         """Answers of UNAVAILABLE although enough time was left."""
+        self.refusals: dict[str, Counter[str]] = defaultdict(Counter)
+        """Some of the errors of each method, by name."""
         self.findings: list[Finding] = []
         self.more = 0
         """Findings beyond those kept."""
@@ -69,6 +73,10 @@ class Sender:
 
     def _count(self, method: Method, call: Call, answer: Answer) -> None:
         self.codes[method.name, answer.code] += 1
+        said = f"{answer.code} {answer.message[:80]}"
+        refusals = self.refusals[method.name]
+        if answer.code != "OK" and (said in refusals or len(refusals) < _REFUSALS):
+            refusals[said] += 1
         if answer.code == "UNAVAILABLE" and call.seconds > 1:
             self.unavailable[f"{method.name}: {answer.message[:80]}"] += 1
 
@@ -91,11 +99,11 @@ class Sender:
         public = call.caller is Caller.OTHER_PORT or not rule(call.method[1:]).admin
         channel = self._channel if public else self._operators
         options: Any = {"timeout": call.seconds, "metadata": self.callers.headers(call)}
+        parts = list[bytes]()
         try:
             if not method.streams:
                 unary = channel.unary_unary(call.method, None, None)
                 return Answer("OK", "", b"", (await unary(call.request, **options),))
-            parts = []
             stream = channel.unary_stream(call.method, None, None)(call.request, **options)
             async for part in stream:
                 parts.append(part)
@@ -104,6 +112,8 @@ class Sender:
                     break
             return Answer("OK", "", b"", tuple(parts))
         except grpc.aio.AioRpcError as error:
+            if parts and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                return Answer("OK", "", b"", tuple(parts))  # a stream without an end
             return Answer(error.code().name, error.details() or "", _details(error), ())
 
 

@@ -66,8 +66,12 @@ def main(arguments: Sequence[str]) -> int:
     add_options(parser)
     options = parser.parse_args(arguments)
     check_options(parser, options)
-    with terminable():
-        return 0 if run(options, lambda line: print(line, flush=True)) else 1
+    try:
+        with terminable():
+            return 0 if run(options, lambda line: print(line, flush=True)) else 1
+    except KeyboardInterrupt:
+        print("Interrupted; everything that was started is stopped.")
+        return 130
 
 
 if __name__ == "__main__":

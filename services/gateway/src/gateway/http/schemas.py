@@ -15,7 +15,8 @@ ITEMS = 5_000
 """Maximum length of a list whose proto declares none (servicekit.entry_limits)."""
 Schema = dict[str, Any]
 
-_RANGE = re.compile(r"(?<![\w.−-])(\d[\d,.]*) to (\d[\d,]*)(?=[.;,)]? |[.;]?$)(?! (?:of|×))")
+RANGE = re.compile(r"(?<![\w.−-])(\d[\d,.]*) to (\d[\d,]*)(?=[.;,)]? |[.;]?$)(?! (?:of|×))")
+"""The range of a number, in a comment."""
 _LONGEST = re.compile(r"(?:[Uu]p to|at most|to) (\d[\d,]*) (?:characters|bytes)")
 _EXAMPLE = re.compile(r'e\.g\. "([^"]+)"|[Dd]efault: "([^"]+)"')
 _KNOWN: Mapping[str, Schema] = {
@@ -125,7 +126,7 @@ def _limits(field: Any, text: str) -> Schema:
             found["maxLength"] = _number(longest[1])
         if example := _EXAMPLE.search(text):
             found["examples"] = [example[1] or example[2]]
-    elif field.cpp_type in _NUMBERS and "−" not in text and (given := _RANGE.search(text)):
+    elif field.cpp_type in _NUMBERS and "−" not in text and (given := RANGE.search(text)):
         least, most = float(given[1].replace(",", "").rstrip(".")), _number(given[2])
         # 0 is what an unset field has: the default.
         found = {"minimum": min(0, least) if "efault" in text else least, "maximum": most}
