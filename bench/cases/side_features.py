@@ -65,7 +65,7 @@ def run(say: Say) -> BenchResult:
         return BenchResult((), {}, goals({}), warnings=(missing,))
     data = movielens.load(path)
     inside = MovieLens(data.products, split(data.log, Protocol.PER_USER_TAIL, SHARE).before)
-    cases = []
+    cases: list[SideCase] = []
     for films in islice(left_out(inside, seed=SEED), FIFTHS):
         say(f"fifth {len(cases) + 1} of {FIFTHS}")
         cases.append(SideCase(inside, films, _scores(inside, films)))
