@@ -140,6 +140,15 @@ def _groceries(folder: Path, port: int, say: Say) -> tuple[_Catalog, Flags]:
     near = queries @ held.T
     shown = np.asarray(train.names)
     cosines = np.stack([near[:, shown == name].max(axis=1) for name in names], axis=1)
+    matches, packed = grocery_labels(folder, port, say)
+    return _Catalog(cosines, matches, data.validation.products), packed
+
+
+def grocery_labels(folder: Path, port: int, say: Say) -> tuple[Floats, Flags]:
+    """Return how well the labels of the validation photos match each product, [photos, products], 0
+    to 1, and which of the photos show packages."""
+    data, rows = grocery.load(folder), grocery.classes(folder)
+    names = [row["Class Name (str)"] for row in rows]
     draw = random.Random(SEED)
     chosen = []
     for number in range(len(names)):
@@ -156,7 +165,7 @@ def _groceries(folder: Path, port: int, say: Say) -> tuple[_Catalog, Flags]:
     index = _index(words, files, port, say)
     read = labels.texts(port, [path.read_bytes() for path in data.validation.paths], say)
     packed = np.array(list(map(_is_package, data.validation.paths)))
-    return _Catalog(cosines, _matches(index, read), data.validation.products), packed
+    return _matches(index, read), packed
 
 
 def _wines(port: int, place: Path, say: Say) -> _Catalog:

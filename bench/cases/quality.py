@@ -7,7 +7,7 @@ the same protocol inside the training part, on which the recipe's defaults were 
 part, and evaluates it once on the test part. All systems get the same last events.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -19,6 +19,7 @@ from bench.datasets.movielens import RECIPE, SIGNALS, MovieLens
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from ranker.domain.arrays import Doubles, Flags
 from ranker.domain.features import PhotoVectors
+from ranker.domain.log import EventColumns
 from ranker.domain.model import Model
 from ranker.domain.recipe import Recipe
 from ranker.domain.report import Protocol
@@ -144,13 +145,13 @@ def _test(data: MovieLens, made: EventSplit, recipe: Recipe, found: QualityFigur
     asked, count = _tasks(data, made), len(data.products)
     classics = baselines.fit_all(asked.training, count)
     model = fitted(Given(made.before, data.products), recipe).model
-    scorers = (_served(data, model, classics), *classics)
+    scorers = (served(data, model, asked.training), *classics)
     named = {"regulars": asked.regulars}
     if made.protocol is Protocol.GLOBAL:
         named |= {"newcomers after 3 events": asked.newcomers, "everybody, half-way": asked.ongoing}
     for name, task in named.items():
         found.tests[f"{made.protocol}: {name}"] = {
-            one.name: _measured(data, one, task, asked.training) for one in scorers
+            one.name: measured(data, one, task, asked.training) for one in scorers
         }
 
 
@@ -173,32 +174,37 @@ def _newcomers(data: MovieLens, made: EventSplit, recipe: Recipe, found: Quality
             given = known.newest(count)
             parts[count].append(
                 {
-                    one.name: _measured(data, one, task, training, given)
-                    for one in (_served(data, model, classics), *classics)
+                    one.name: measured(data, one, task, training, given)
+                    for one in (served(data, model, training), *classics)
                 }
             )
     for count, each in parts.items():
         found.tests[f"unseen shoppers, {count} events"] = {
-            name: _joined([one[name] for one in each]) for name in each[0]
+            name: joined([one[name] for one in each]) for name in each[0]
         }
 
 
-def new_films(
-    data: MovieLens,
-    posters: PhotoVectors | None = None,
-    among: Flags | None = None,
-    changes: Sequence[Callable[[Model], Model]] = (lambda model: model,),
-) -> list[tuple[SystemFigures, SystemFigures]]:
-    """Omit each fifth of the films (of `among`) in turn from training, and rank them among
-    themselves. They lie anywhere in a shopper's history, so no visit is in progress. Return for
-    each of `changes`, made to the trained models, the figures with ties by the films' numbers, and
-    at random (`ByLot`).
-    """
+@dataclass(frozen=True, slots=True)
+class NewFilms:
+    """Films that are left out of a training, and its events."""
+
+    inside: EventColumns
+    """Events of the other films."""
+    known: Histories
+    """Likes of the other films."""
+    task: Task
+    """Rank the films among themselves for the shoppers who like some of both."""
+
+
+def left_out(
+    data: MovieLens, among: Flags | None = None, seed: int = SEEDS[0]
+) -> Iterator[NewFilms]:
+    """Leave each fifth of the films (of `among`), drawn by the seed, out in turn. They lie anywhere
+    in a shopper's history, so no visit is in progress."""
     items = np.array(data.log.items)
-    each: list[list[tuple[SystemFigures, SystemFigures]]] = [[] for _ in changes]
     everything = histories_of(data.log, _rows(data), SIGNALS)
     films = np.arange(len(data.products)) if among is None else np.flatnonzero(among)
-    drawn = np.random.default_rng(SEEDS[0]).permutation(films)
+    drawn = np.random.default_rng(seed).permutation(films)
     for fold in np.array_split(drawn, FOLDS):
         new = np.zeros(len(data.products), dtype=bool)
         new[fold] = True
@@ -207,15 +213,27 @@ def new_films(
         known, wanted = everything.only(~new), everything.only(new)
         asked = {*known.actors} & {*wanted.actors}
         later = replace(known.where_actor(asked), asked_micros=int(data.log.time[-1]) + LATER)
-        task = Task(later, wanted.where_actor(asked), new)
-        model = fitted(Given(inside, data.products, posters), NEW_FILMS_RECIPE).model
-        popularity = baselines.fit_all(known, len(new))
+        yield NewFilms(inside, known, Task(later, wanted.where_actor(asked), new))
+
+
+def new_films(
+    data: MovieLens,
+    posters: PhotoVectors | None = None,
+    among: Flags | None = None,
+    changes: Sequence[Callable[[Model], Model]] = (lambda model: model,),
+) -> list[tuple[SystemFigures, SystemFigures]]:
+    """Rank the films that `left_out` leaves out. Return for each of `changes`, made to the trained
+    models, the figures with ties by the films' numbers, and at random (`ByLot`).
+    """
+    each: list[list[tuple[SystemFigures, SystemFigures]]] = [[] for _ in changes]
+    for films in left_out(data, among):
+        model = fitted(Given(films.inside, data.products, posters), NEW_FILMS_RECIPE).model
         for change, found in zip(changes, each, strict=True):
-            ours = _served(data, change(model), popularity)
-            by_number = _measured(data, ours, task, known)
-            found.append((by_number, _measured(data, ByLot(ours), task, known)))
+            ours = served(data, change(model), films.known)
+            by_number = measured(data, ours, films.task, films.known)
+            found.append((by_number, measured(data, ByLot(ours), films.task, films.known)))
     return [
-        (_joined([one for one, _ in found]), _joined([one for _, one in found])) for found in each
+        (joined([one for one, _ in found]), joined([one for _, one in found])) for found in each
     ]
 
 
@@ -238,7 +256,7 @@ class ByLot:
         return settled
 
 
-def _measured(
+def measured(
     data: MovieLens,
     scorer: Scorer,
     task: Task,
@@ -255,14 +273,15 @@ def _measured(
     return SystemFigures({name: named[name] for name in SHOWN}, whole[COVERAGE])
 
 
-def _joined(parts: Sequence[SystemFigures]) -> SystemFigures:
+def joined(parts: Sequence[SystemFigures]) -> SystemFigures:
     """Join several draws: all their shoppers, and the mean coverage."""
     columns = {name: np.concatenate([part.by_shopper[name] for part in parts]) for name in SHOWN}
     return SystemFigures(columns, float(np.mean([part.coverage for part in parts])))
 
 
-def _served(data: MovieLens, model: Model, classics: Sequence[Scorer]) -> systems.Served:
-    popularity = next(one for one in classics if isinstance(one, baselines.Popularity))
+def served(data: MovieLens, model: Model, training: Histories) -> systems.Served:
+    """Return the model as served; popularity in the training for shoppers without data."""
+    popularity = baselines.popularity(training, len(data.products))
     return systems.served(OURS, model, data.products, popularity)
 
 

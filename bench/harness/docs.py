@@ -30,6 +30,7 @@ PAGES = {
     "http": PERFORMANCE,
     "inspect": ROOT / "docs" / "research" / "inspect.md",
     "misfits": ROOT / "docs" / "research" / "inspect.md",
+    "photo_parts": ROOT / "docs" / "research" / "photos.md",
     "labels": ROOT / "docs" / "research" / "labels.md",
     "watch_beside": ROOT / "docs" / "research" / "watch.md",
     "watch": ROOT / "docs" / "research" / "watch.md",

@@ -72,5 +72,5 @@ def test_being_ahead_is_decided_by_pairs() -> None:
     ahead = quality._ahead(each, "EASE")
     assert ahead.value == pytest.approx(0.01)
     assert ahead.low == pytest.approx(0.01)
-    both = quality._joined(list(each.values()))
+    both = quality.joined(list(each.values()))
     assert len(both.by_shopper[quality.NDCG]) == 400

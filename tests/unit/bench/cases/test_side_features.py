@@ -1,0 +1,60 @@
+"""Item-to-item weights with side features, on made films."""
+
+import numpy as np
+
+from bench.cases.quality import AUC, NDCG, SHOWN, SystemFigures
+from bench.cases.side_features import OURS, cease, features, goals, of_features, table
+from bench.datasets.movielens import MovieLens
+from bench.harness.model import GoalVerdict
+from ranker.domain.features import Product
+from ranker.domain.log import log_of
+from ranker.learning.evaluation.histories import Histories
+
+
+def _films() -> MovieLens:
+    """Return six comedies, six westerns and two films without features."""
+    genres = [("Comedy",)] * 6 + [("Western",)] * 6 + [()] * 2
+    products = tuple(Product(f"film-{n:02}", tags=tags) for n, tags in enumerate(genres))
+    return MovieLens(products, log_of([]))
+
+
+def _likes(*shoppers: list[int]) -> Histories:
+    items = [item for each in shoppers for item in each]
+    return Histories(
+        actors=tuple(f"user-{row}" for row in range(len(shoppers))),
+        starts=np.cumsum([0, *map(len, shoppers)]),
+        items=np.array(items),
+        bought=np.zeros(len(items), np.bool_),
+        times=np.arange(len(items)),
+    )
+
+
+def test_features_are_ones_of_the_films_that_have_them() -> None:
+    values = features(_films())
+
+    assert values.shape == (14, 2)
+    assert values.sum(axis=1).tolist() == [1.0] * 12 + [0.0] * 2
+
+
+def test_new_films_are_scored_by_the_features_of_liked_ones() -> None:
+    values, known = features(_films()), _likes([0, 1, 2], [1, 2, 3], [6, 7, 8])
+
+    for scorer in (cease(known, values, 10, 5), of_features(values, 10)):
+        comedy, western, nothing = scorer.scores(_likes([0, 2]))[0, [5, 11, 13]]
+        assert comedy > western
+        assert nothing == 0
+
+
+def test_goals_are_decided_by_what_is_gained_beside_the_recipe() -> None:
+    def figures(level: float) -> SystemFigures:
+        return SystemFigures(dict.fromkeys(SHOWN, np.full(50, level)), 1.0)
+
+    better = {OURS: figures(0.2), f"{OURS} + 1 × CEASE": figures(0.3)}
+
+    assert [each.verdict for each in goals(better)] == [
+        GoalVerdict.MET,
+        GoalVerdict.MET,
+        GoalVerdict.NOT_MEASURED,
+        GoalVerdict.NOT_MEASURED,
+    ]
+    assert {NDCG, AUC} <= {*table(better).headers}
