@@ -219,8 +219,10 @@ def _target(message: pb.WatchTarget) -> domain.WatchTarget:
 
 def _image(message: pb.WatchRule) -> bytes:
     kind = message.WhichOneof("condition")
-    targeted = kind in ("presence", "count", "detected")
-    return getattr(message, kind).target.image if targeted else b""
+    if kind in ("presence", "count", "detected"):
+        image: bytes = getattr(message, kind).target.image
+        return image
+    return b""
 
 
 def _micros(message: pb.WatchRule, name: str, default: int) -> int:

@@ -112,8 +112,11 @@ class ArchiveReader:
 
     def photos(self, name: str = PHOTOS) -> PhotoReader:
         """Open a file of photos; after `take_tables`. Raise BackupDamaged."""
-        backup = self._backup
-        file = backup.photos() if isinstance(backup, FormerBackup) else backup.open(name)
+        file: CheckedFile | IO[bytes]
+        if isinstance(self._backup, FormerBackup):
+            file = self._backup.photos()
+        else:
+            file = self._backup.open(name)
         self._spool.callback(file.close)
         return PhotoReader(name, file)
 
