@@ -223,26 +223,41 @@ def detected(**condition: Any) -> watch_pb2.WatchRule:
 
 
 @pytest.mark.parametrize(
-    ("target", "counts"),
-    [(None, [1, 1, 0]), (watch_pb2.WatchTarget(image=SHELF, min_similarity=0.99), [1, 0, 0])],
+    ("target", "counts", "alerts"),
+    [
+        (None, [0, 1, 1], ["STARTED", "ENDED"]),
+        (
+            watch_pb2.WatchTarget(image=SHELF, min_similarity=0.99),
+            [0, 1, 0],
+            ["STARTED", "ENDED", "STARTED"],
+        ),
+    ],
 )
 async def test_objects_in_a_region_are_counted(
-    shop: Shop, camera: Camera, target: watch_pb2.WatchTarget | None, counts: list[int]
+    shop: Shop,
+    camera: Camera,
+    target: watch_pb2.WatchTarget | None,
+    counts: list[int],
+    alerts: list[str],
 ) -> None:
     box = photo_pb2.Box(left=0.5, top=0.0, right=1.0, bottom=1.0)
     region = watch_pb2.WatchRegion(region_id="right", box=box)
     made = await camera.watch(detected(target=target, below=1), regions=[region])
     assert made.rules[0].detected.below == 1
     assert made.rules[0].detected.HasField("target") is (target is not None)
-    answers = []
-    for seed, here in enumerate(([SHELF], [EMPTY], [])):
-        shop.embedder.objects = [(LEFT, SHELF), *((RIGHT, each) for each in here)]
-        answers.append(await camera.send(photo(seed=seed + 3)))
+    shop.embedder.objects = [(LEFT, SHELF)]
+    answers = [await camera.send(photo(seed=3))]
+    # The target as it was embedded: reduced, and encoded again.
+    shown = SHELF if target is None else shop.embedder.embedded[-1][1]
+    assert isinstance(shown, bytes)
+    for seed, here in enumerate((shown, EMPTY)):
+        shop.embedder.objects = [(LEFT, SHELF), (RIGHT, here)]
+        answers.append(await camera.send(photo(seed=seed + 4)))
     assert [each.results[0].readings[0].score for each in answers] == counts
-    started = [each for answer in answers for each in answer.alerts]
-    assert kinds(started) == ["STARTED"]
-    assert started[0].box == box
-    assert (answers[0].detected_count, answers[0].detected_view_count) == (1, 4)
+    found = [each for answer in answers for each in answer.alerts]
+    assert kinds(found) == alerts
+    assert found[0].box == box
+    assert (answers[1].detected_count, answers[1].detected_view_count) == (1, 4)
 
 
 async def test_objects_that_cannot_be_looked_for_are_unknown(shop: Shop, camera: Camera) -> None:
