@@ -19,6 +19,7 @@ from examples.wines.catalogue import load_wines
 from local_suite.suite import Suite
 from sightline_client import (
     AlertKind,
+    DetectedCondition,
     FrameOutcome,
     PresenceCondition,
     Product,
@@ -181,3 +182,21 @@ async def test_a_product_is_gone_and_its_alert_ends_after_a_restore(
         (ended,) = (await client.send_frames("bottle", [WatchFrame(photo)])).alerts
         assert (ended.kind, ended.started_alert_id) == (AlertKind.ENDED, started.alert_id)
         assert await client.delete_watch("bottle")
+
+
+async def test_bottles_are_counted_wherever_they_stand(gateway: str) -> None:
+    async with SightlineClient(gateway, catalog=SHOP, timeout=SECONDS) as client:
+        await client.create_catalog(SHOP)
+        with Image.open(io.BytesIO(shelf(left=True, right=True, seed=0))) as full:
+            target = WatchTarget(image=jpeg(full.crop((0, 0, 320, 480))))
+        rules = (
+            WatchRule("any", detected=DetectedCondition(1), hold=timedelta()),
+            WatchRule("few", detected=DetectedCondition(2, target), hold=timedelta()),
+        )
+        await client.create_watch(Watch("where", rules))
+        for seed, shown in enumerate(((True, True), (True, False), (False, True), (False, False))):
+            frame = WatchFrame(shelf(left=shown[0], right=shown[1], seed=seed))
+            answer = await client.send_frames("where", [frame])
+            assert [each.score for each in answer.results[0].readings] == [sum(shown)] * 2
+            assert answer.detected_count == 1
+        assert await client.delete_watch("where")
