@@ -14,6 +14,7 @@ they are small, have little time to arrive, and never wait for one another (`Hea
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
 from copy import copy
@@ -67,8 +68,12 @@ DENIED_ARRIVAL = 2.0
 MOST_DENIED = 2**16
 """Bytes of a request that is read for its catalog alone, since its caller lacks permission."""
 REFUSAL_SECONDS = 0.2
-"""Delay of the answer to a call above its caller's quota, so that a caller that ignores RetryInfo
-makes few such calls."""
+"""Least delay of the answer to a call above its caller's quota, so that a caller that ignores
+RetryInfo makes few such calls."""
+REFUSALS_A_SECOND = 50.0
+"""Such answers to one caller, at most; they end before their calls' deadlines."""
+RESERVE_SECONDS = 0.05
+"""Time before a call's deadline in which its delayed answer is sent."""
 MOST_DELAYED = 1_000
 """Answers that are delayed at a time; further ones are sent at once."""
 
@@ -133,17 +138,28 @@ class RefusalDelay:
     """The delay of calls above quotas."""
 
     def __init__(self) -> None:
-        self._waiting = 0
+        self._waiting = Counter[str]()
+        """Calls that wait, by caller."""
 
-    async def wait(self) -> None:
-        """Wait for REFUSAL_SECONDS, unless MOST_DELAYED calls wait already."""
-        if self._waiting >= MOST_DELAYED:
+    async def wait(self, caller: str) -> None:
+        """Wait for REFUSAL_SECONDS, or longer if more calls of the caller wait than may be answered
+        meanwhile; not if MOST_DELAYED calls wait already."""
+        if self._waiting.total() >= MOST_DELAYED:
             return
-        self._waiting += 1
+        self._waiting[caller] += 1
         try:
-            await asyncio.sleep(REFUSAL_SECONDS)
+            await asyncio.sleep(_delay(self._waiting[caller]))
         finally:
-            self._waiting -= 1
+            self._waiting[caller] -= 1
+            if not self._waiting[caller]:
+                del self._waiting[caller]
+
+
+def _delay(waiting: int) -> float:
+    """Return the seconds for which the last of a caller's waiting calls waits."""
+    seconds = max(REFUSAL_SECONDS, waiting / REFUSALS_A_SECOND)
+    left = deadlines.remaining()
+    return seconds if left is None else max(0.0, min(seconds, left - RESERVE_SECONDS))
 
 
 class CallLimits:
@@ -300,7 +316,7 @@ class CallAdmission:
     async def delay(self, error: BaseException) -> None:
         """Wait before an answer that says that a quota is used up."""
         if isinstance(error, QuotaExhausted):
-            await self._limits.refusals.wait()
+            await self._limits.refusals.wait(access.caller.get().name)
 
     async def read_denied(self, context: Any) -> None:
         """Read the request of a call without permission, for its catalog alone, as `read` of the

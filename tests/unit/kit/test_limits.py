@@ -500,8 +500,8 @@ async def test_each_opened_stream_counts_as_a_call() -> None:
 async def test_answers_to_calls_above_a_quota_are_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
     delayed = []
 
-    async def wait(delay: limits.RefusalDelay) -> None:
-        delayed.append(delay)
+    async def wait(_: limits.RefusalDelay, caller: str) -> None:
+        delayed.append(caller)
 
     monkeypatch.setattr(limits.RefusalDelay, "wait", wait)
     settings = Limited(quota_calls=0.01, quota_burst_seconds=100)
@@ -519,17 +519,38 @@ async def test_as_many_answers_are_delayed_at_a_time_and_no_more(
     monkeypatch.setattr(limits, "REFUSAL_SECONDS", 3_600.0)
     monkeypatch.setattr(limits, "MOST_DELAYED", 1)
     delay = limits.RefusalDelay()
-    first = asyncio.create_task(delay.wait())
+    first = asyncio.create_task(delay.wait("a"))
     await asyncio.sleep(0)
-    await delay.wait()
+    await delay.wait("a")
     assert not first.done()
     first.cancel()
     await asyncio.wait([first])
-    second = asyncio.create_task(delay.wait())
+    second = asyncio.create_task(delay.wait("a"))
     await asyncio.sleep(0.01)
     assert not second.done(), "the first one left its place"
     second.cancel()
     await asyncio.wait([second])
+
+
+def test_a_caller_gets_so_many_delayed_answers_a_second_each_before_its_deadline() -> None:
+    delay, most = limits.RefusalDelay(), limits.REFUSALS_A_SECOND
+
+    async def waited(caller: str) -> float:
+        began = asyncio.get_running_loop().time()
+        await delay.wait(caller)
+        return asyncio.get_running_loop().time() - began
+
+    async def main() -> None:
+        found = await asyncio.gather(*map(waited, ["a"] * 100 + ["b"]))
+        assert found[0] == found[100] == pytest.approx(limits.REFUSAL_SECONDS)
+        assert found[99] == pytest.approx(100 / most)
+        deadlines.start(1.0)
+        found = await asyncio.gather(*map(waited, ["a"] * 100))
+        assert max(found) == pytest.approx(1.0 - limits.RESERVE_SECONDS)
+        deadlines.start(0.01)
+        assert await waited("a") == 0
+
+    virtual_time.run(main())
 
 
 async def test_who_makes_catalogs_up_has_one_quota_for_all_of_them() -> None:

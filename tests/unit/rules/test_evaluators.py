@@ -29,6 +29,7 @@ from retriever.record.filter_matches import holds
 from retriever.record.products import FACTS, content_values, passing
 from retriever.record.tables import products as table
 from retriever.servicer import column_messages, product_messages
+from sightline.common.v1.candidate_pb2 import CandidateColumns
 from sightline.common.v1.filter_pb2 import Filter as FilterMessage
 from sightline_rules import messages
 from sightline_rules.evaluation.conditions import judged
@@ -151,6 +152,12 @@ def test_a_filter_in_a_market_asks_for_the_values_of_the_market(
         assert accepted(each, there) or not passed
 
 
+def _columns(table: ProductTable, market_id: str = "") -> CandidateColumns:
+    message = CandidateColumns()
+    asyncio.run(column_messages.fill(message, table, [0], market_id))
+    return message
+
+
 @given(PRODUCTS, st.sampled_from(["", "de", "nowhere"]))
 @settings(max_examples=50, deadline=None)
 def test_a_product_and_its_columns_have_the_values_of_a_market(
@@ -166,7 +173,7 @@ def test_a_product_and_its_columns_have_the_values_of_a_market(
     ours = ProductTable([ProductRow("p", cells(held), 0)])
     assert ours.title(0, market_id) == there.content.title
     alone = ProductTable([ProductRow("p", cells(there), 0)])
-    assert column_messages.columns(ours, [0], market_id) == column_messages.columns(alone, [0])
+    assert _columns(ours, market_id) == _columns(alone)
 
 
 @given(PRODUCTS)
@@ -176,7 +183,7 @@ def test_columns_of_memory_and_of_whole_products_are_one_message(
 ) -> None:
     held = product("p", values)
     ours = ProductTable([ProductRow("p", cells(held), 0)])
-    said = column_messages.columns(ours, [0])
+    said = _columns(ours)
     whole = columns_of_rows([product_messages.row(held)]).blocks[0][0]
     for field in (field for field in HELD if field.shown):
         for name in field.candidate:

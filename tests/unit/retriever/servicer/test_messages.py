@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type import money_pb2
@@ -25,6 +27,7 @@ from servicekit.errors import Internal
 from servicekit.requests import RequestInvalid
 from servicekit.telemetry import Stage
 from sightline.common.v1 import filter_pb2, product_pb2
+from sightline.common.v1.candidate_pb2 import CandidateColumns
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline_client.convert import to_wire
 from sightline_client.convert.filter_text import parse_filter
@@ -139,7 +142,7 @@ def test_what_is_not_said_becomes_its_default_and_nonsense_none() -> None:
     assert product_messages.draft(keyless).attributes == (("k", None),)
 
 
-def test_every_column_is_as_long_as_the_others_or_left_out() -> None:
+async def test_every_column_is_as_long_as_the_others_or_left_out() -> None:
     table = ProductTable(
         [
             row(
@@ -163,7 +166,8 @@ def test_every_column_is_as_long_as_the_others_or_left_out() -> None:
             ),
         ]
     )
-    columns = column_messages.columns(table, table.places(["a", "b"]).tolist())
+    columns = CandidateColumns()
+    await column_messages.fill(columns, table, table.places(["a", "b"]).tolist())
     lengths = {
         name: len(value)
         for field in columns.DESCRIPTOR.fields
@@ -193,6 +197,25 @@ def test_every_column_is_as_long_as_the_others_or_left_out() -> None:
     assert [list(each.values) for each in columns.tags] == [[], ["x"]]
     reported = [(it.key, it.WhichOneof("value")) for it in columns.attributes[1].values]
     assert reported == [("grape", "text"), ("abv", "number"), ("bio", "flag")]
+
+
+async def test_other_tasks_run_while_large_columns_are_filled() -> None:
+    tags = [f'["{number}"]' for number in range(1_000)]
+    table = ProductTable([row(f"p{number}", tags=each) for number, each in enumerate(tags)])
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(other())
+    columns = CandidateColumns()
+    await column_messages.fill(columns, table, range(1_000))
+    beside.cancel()
+    assert turns > 1_000 / column_messages.PART_ROWS
+    assert [list(each.values) for each in columns.tags] == [[str(n)] for n in range(1_000)]
 
 
 def test_a_photo_shows_its_shape_and_bytes() -> None:

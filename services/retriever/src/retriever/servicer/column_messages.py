@@ -1,9 +1,11 @@
-"""Translation of columns in memory to messages."""
+"""Translation of columns in memory to messages, which are filled in place: a message that is given
+to another one's constructor is copied."""
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 
@@ -19,28 +21,22 @@ from sightline_rules.kinds import FieldKind
 from sightline_rules.markets import named
 
 KEPT = 20_000
-"""Maximum number of cached messages of tag and attribute lists, which many products share."""
+"""Maximum number of cached bytes of tag and attribute lists, which many products share."""
+
+PART_ROWS = 256
+"""Products for which a column is filled between two runs of other tasks."""
 
 _NOTHING = frozenset({"", "[]", NONE})
 
 
-class FoundColumns(TypedDict):
-    """Columns of a SearchResponse."""
-
-    candidates: candidate_pb2.CandidateColumns
-    similarities: Sequence[float]
-    image_ids: Sequence[str]
-    collapsed: Sequence[vector_service_pb2.ProductIds]
-
-
-def found(candidates: Candidates, market_id: str = "") -> FoundColumns:
-    """Return the columns of the products found by a search, with their values in a market."""
-    return FoundColumns(
-        candidates=columns(candidates.view.table, candidates.places, market_id),
-        similarities=candidates.similarities,
-        image_ids=candidates.image_ids,
-        collapsed=_collapsed(candidates.collapsed),
-    )
+async def fill_found(
+    message: vector_service_pb2.SearchResponse, candidates: Candidates, market_id: str = ""
+) -> None:
+    """Fill the columns of the products found by a search, with their values in a market."""
+    message.similarities.extend(candidates.similarities)
+    message.image_ids.extend(candidates.image_ids)
+    message.collapsed.extend(_collapsed(candidates.collapsed))
+    await fill(message.candidates, candidates.view.table, candidates.places, market_id)
 
 
 def _collapsed(names: Sequence[Sequence[str]]) -> list[vector_service_pb2.ProductIds]:
@@ -50,36 +46,54 @@ def _collapsed(names: Sequence[Sequence[str]]) -> list[vector_service_pb2.Produc
     return [vector_service_pb2.ProductIds(product_ids=ids) for ids in names]
 
 
-def columns(
-    table: ProductTable, places: Sequence[int], market_id: str = ""
-) -> candidate_pb2.CandidateColumns:
-    """Return the ranking candidates for the products at the given rows, with their values in a
-    market."""
+async def fill(
+    message: candidate_pb2.CandidateColumns,
+    table: ProductTable,
+    places: Sequence[int],
+    market_id: str = "",
+) -> None:
+    """Fill the ranking candidates for the products at the given rows, with their values in a
+    market. Other tasks of the event loop run after every PART_ROWS of them."""
     rows = np.asarray(places, np.int64)
-    message = candidate_pb2.CandidateColumns(
-        product_ids=[table.ids[place] for place in places],
-        image_hashes=table.image_hash[rows].tolist(),
-    )
+    message.product_ids.extend([table.ids[place] for place in places])
+    message.image_hashes.extend(table.image_hash[rows].tolist())
     for field in CANDIDATE:
         column = table.column(named(field.name, market_id))
-        encode = _ENCODED.get(type(field.kind))
         for name, cells in zip(field.candidate, column.cells(rows), strict=True):
             # An omitted column means that no product has the field.
-            if not _NOTHING.issuperset(cells):
-                getattr(message, name).extend(map(encode, cells) if encode else cells)
-    return message
+            if _NOTHING.issuperset(cells):
+                continue
+            for begin in range(0, len(cells), PART_ROWS):
+                _extend(message, name, field.kind, cells[begin : begin + PART_ROWS])
+                if len(cells) > PART_ROWS:
+                    await asyncio.sleep(0)
+
+
+def _extend(
+    message: candidate_pb2.CandidateColumns, name: str, kind: FieldKind, cells: Sequence[Any]
+) -> None:
+    """Append cells to the column of a name."""
+    if encode := _LISTS.get(type(kind)):
+        # A list's `extend` would serialise and parse each message by itself.
+        message.MergeFromString(b"".join(map(encode, cells)))
+    elif number := _NUMBERS.get(type(kind)):
+        getattr(message, name).extend(map(number, cells))
+    else:
+        getattr(message, name).extend(cells)
 
 
 @lru_cache(maxsize=KEPT)
-def _tags(text: str) -> candidate_pb2.TextList:
-    return candidate_pb2.TextList(values=json.loads(text))
+def _tags(text: str) -> bytes:
+    tags = candidate_pb2.TextList(values=json.loads(text))
+    return candidate_pb2.CandidateColumns(tags=[tags]).SerializeToString()
 
 
 @lru_cache(maxsize=KEPT)
-def _attributes(text: str) -> candidate_pb2.AttributeList:
-    return candidate_pb2.AttributeList(
+def _attributes(text: str) -> bytes:
+    attributes = candidate_pb2.AttributeList(
         values=[attribute(key, value) for key, value in json.loads(text)]
     )
+    return candidate_pb2.CandidateColumns(attributes=[attributes]).SerializeToString()
 
 
 def attribute(key: str, value: str | float | bool) -> product_pb2.Attribute:
@@ -94,9 +108,12 @@ def attribute(key: str, value: str | float | bool) -> product_pb2.Attribute:
     return message
 
 
-_ENCODED: Mapping[type[FieldKind], Callable[[str], Any]] = {
+_LISTS: Mapping[type[FieldKind], Callable[[str], bytes]] = {
     kinds.TextsKind: _tags,
     kinds.AttributesKind: _attributes,
-    kinds.ChoiceKind: AVAILABILITY_NUMBER.__getitem__,
 }
-"""By kind of field, the function that converts a cell to its message. Other cells need none."""
+"""By kind of field, the function that returns the bytes of columns with the cell alone."""
+_NUMBERS: Mapping[type[FieldKind], Callable[[str], int]] = {
+    kinds.ChoiceKind: AVAILABILITY_NUMBER.__getitem__
+}
+"""By kind of field, the function that returns the number of a cell's enum value."""

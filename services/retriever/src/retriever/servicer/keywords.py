@@ -57,8 +57,7 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
         answer = await keywords.search(
             query, self.record, stages.measure, columns=self.columns, synonyms=synonyms
         )
-        return vectors_pb.SearchResponse(
-            **column_messages.found(answer.candidates, request.filter.market_id),
+        response = vectors_pb.SearchResponse(
             plan=answer.plan,
             corrected_text=answer.corrected,
             synonyms=[
@@ -71,6 +70,8 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
             ],
             stage_timings=wire.timings(stages.finished),
         )
+        await column_messages.fill_found(response, answer.candidates, request.filter.market_id)
+        return response
 
     async def CountKeywords(
         self, request: keywords_pb.CountKeywordsRequest, context: Context

@@ -102,7 +102,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             sent = request.filter
             response.rejections.extend(filter_messages.rejection(*i, sent) for i in why.items())
         if as_columns:
-            response.columns.CopyFrom(column_messages.columns(table, found.places, market_id))
+            await column_messages.fill(response.columns, table, found.places, market_id)
             return response
         chosen = await self._passing(catalog, table, found.places, condition)
         response.products.extend(_messages(chosen, market_id, unshown=request.unshown))
@@ -138,7 +138,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         if as_columns:
             table = (await self.columns.of(catalog, ids)).table
             places = [place for place in table.places(ids).tolist() if place >= 0]
-            response.columns.CopyFrom(column_messages.columns(table, places, market_id))
+            await column_messages.fill(response.columns, table, places, market_id)
         else:
             rows = await self._rows.of(catalog, page.products)
             response.products.extend(_messages(rows, market_id, unshown=request.unshown))

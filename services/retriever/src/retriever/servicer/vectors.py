@@ -64,8 +64,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             answer = await search(query, self.searcher, self._remaining, stages.measure)
         self.watchdog.see(query, answer)
         tracing.note("sightline.candidates", len(answer.candidates.places))
-        return vectors_pb.SearchResponse(
-            **column_messages.found(answer.candidates, market_id),
+        response = vectors_pb.SearchResponse(
             space=vector_messages.space_version(answer.generation),
             freshness=vector_messages.freshness(
                 answer.freshness,
@@ -74,14 +73,14 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             ),
             plan=answer.plan,
             stage_timings=wire.timings(stages.finished),
-            query_product=(
-                column_messages.columns(answer.candidates.view.table, answer.own, market_id)
-                if answer.own
-                else None
-            ),
             degradations=vector_messages.index_lost(answer.substitute),
             nearest_cosines=vector_messages.nearest_cosines(answer.generation),
         )
+        await column_messages.fill_found(response, answer.candidates, market_id)
+        if answer.own:
+            table = answer.candidates.view.table
+            await column_messages.fill(response.query_product, table, answer.own, market_id)
+        return response
 
     def _remaining(self) -> float | None:
         return deadlines.budget(RESERVE_SECONDS, cap=self.index_seconds)
