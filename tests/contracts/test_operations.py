@@ -59,6 +59,7 @@ ROWS: Mapping[str, Sequence[str]] = {
     "A slow network": ["proxy"],
     "Five times the load": ["overload"],
     "Cameras": ["watches"],
+    "Frames of watches": [],  # tests/wire/test_watch_snapshots.py
     "The event log": [],  # tests/wire/test_event_log.py
     "Forged events": [],  # the same
     "A greedy caller": ["greedy"],

@@ -28,7 +28,11 @@ CALLERS: Mapping[PeerName, tuple[str, ...]] = {
         "services/retriever/src/retriever/adapters/face_finder.py",
         "services/retriever/src/retriever/adapters/frame_embedder.py",
     ),
-    PeerName.RETRIEVER_WORKER: ("services/retriever/src/retriever/adapters/embedder.py",),
+    PeerName.RETRIEVER_WORKER: (
+        "services/retriever/src/retriever/adapters/embedder.py",
+        "services/retriever/src/retriever/adapters/face_finder.py",
+        "services/retriever/src/retriever/adapters/frame_embedder.py",
+    ),
     PeerName.RANKER_WORKER: (
         *("services/ranker/src/ranker/adapters/retriever.py", REGISTRY),
         REMOVAL,

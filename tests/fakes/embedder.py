@@ -64,6 +64,10 @@ class FakeEmbedder:
     """Kinds of the photos received over the wire."""
     faces: list[photo_pb2.Box] = field(default_factory=list)
     """Faces in every photo."""
+    objects: list[tuple[photo_pb2.Box, bytes]] = field(default_factory=list)
+    """Objects in every photo, each with the photo whose vector it has."""
+    finder: ServiceError | None = None
+    """The error of finding objects."""
 
     @property
     def served(self) -> dict[str, int]:
@@ -187,6 +191,26 @@ class FakeEmbedderServicer(embedder_grpc.EmbeddingServiceServicer):
     ) -> embedder_pb.FindFacesResponse:
         boxes = self._embedder.faces
         return embedder_pb.FindFacesResponse(faces=[embedder_pb.Face(box=box) for box in boxes])
+
+    async def EmbedRegions(
+        self, request: embedder_pb.EmbedRegionsRequest, context: object
+    ) -> embedder_pb.EmbedRegionsResponse:
+        embedder = self._embedder
+        version = request.space_version or embedder.version
+        error = embedder.finder
+        if version not in embedder.served:
+            error = FailedPrecondition("not served", reason="SPACE_VERSION_UNAVAILABLE")
+        if error is not None:
+            raise error
+        found = embedder.objects[: request.max_regions]
+        vectors = [vector_of(data, embedder.served[version], version) for _, data in found]
+        return embedder_pb.EmbedRegionsResponse(
+            regions=[embedder_pb.PhotoRegion(box=box, objectness=0.9) for box, _ in found],
+            space_version=version,
+            dimension=embedder.served[version],
+            vectors=b"".join(vector.astype("<f4").tobytes() for vector in vectors),
+            embedded_views=2 * len(found),
+        )
 
     async def BatchEmbed(
         self, request: embedder_pb.BatchEmbedRequest, context: object

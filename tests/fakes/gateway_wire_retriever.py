@@ -409,7 +409,10 @@ class Watching(watch_service_pb2_grpc.WatchServiceServicer):
         result.readings.add(rule_id="gone")
         count = len(request.frames)
         return watch_service_pb2.SendFramesResponse(
-            results=[result] * count, embedded_count=3 * count
+            results=[result] * count,
+            embedded_count=3 * count,
+            detected_count=count,
+            detected_view_count=10 * count,
         )
 
     async def ListAlerts(self, request, context):

@@ -19,6 +19,7 @@ from examples.wines.catalogue import load_wines
 from local_suite.suite import Suite
 from sightline_client import (
     AlertKind,
+    DetectedCondition,
     FrameOutcome,
     PresenceCondition,
     Product,
@@ -42,7 +43,9 @@ COMMANDS = [
     for line in block.splitlines()
     if line.startswith("sightline ")
 ]
-(DOOR_FILE,) = re.findall(r"^```json title=.*?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+COUNT_FILE, DOOR_FILE = re.findall(
+    r"^```json title=.*?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL
+)
 SHOP, GOODS, DOOR = "shelf", "shelf-goods", "door-shop"
 WINE = load_wines()[0]
 SIZE, BOTTLE = (640, 480), (240, 440)
@@ -77,7 +80,7 @@ def test_the_commands_of_the_page_work(gateway: str, tmp_path: Path) -> None:
     for number in range(20):
         both = not 6 <= number < 12
         (frames / f"{number:02}.jpg").write_bytes(shelf(left=True, right=both, seed=number))
-    create, listed, send, alerts, _, _, photo, delete = COMMANDS
+    create, listed, count, send, alerts, _, _, photo, delete = COMMANDS
     assert "2 rules" in hands.run(*create)
     assert "Red wines, aisle 3" in hands.run(*listed)
     sent = hands.run(*send)
@@ -93,6 +96,11 @@ def test_the_commands_of_the_page_work(gateway: str, tmp_path: Path) -> None:
     with Image.open(tmp_path / "now.jpg") as kept:
         assert kept.size == (SIZE[0] // 2, SIZE[1])  # the place that is empty
     hands.run(*delete)
+    (tmp_path / "count.json").write_text(COUNT_FILE, encoding="utf-8")
+    assert "1 rules" in hands.run(*count)
+    counted = hands.run("watch", "send", "count", "frames")
+    assert ("STARTED" in counted, "ENDED" in counted) == (True, True)
+    hands.run("watch", "delete", "count")
     assert "no watch" in hands.run(*listed)
 
 
@@ -100,8 +108,8 @@ async def test_frames_are_taken_from_an_address(suite: Suite, gateway: str, tmp_
     hands = Hands(gateway, tmp_path, DOOR)
     hands.run("catalogs", "create", DOOR)
     (tmp_path / "door.json").write_text(DOOR_FILE, encoding="utf-8")
-    assert "1 rules" in hands.run(*COMMANDS[4])
-    assert "door" in hands.run(*COMMANDS[5])
+    assert "1 rules" in hands.run(*COMMANDS[5])
+    assert "door" in hands.run(*COMMANDS[6])
     (hosts,) = {
         each.environment["RETRIEVER_FETCH_HOSTS"]
         for each in suite.programs.values()
@@ -144,14 +152,17 @@ class Picture(BaseHTTPRequestHandler):
         self.wfile.write(self.data)
 
 
-async def test_a_product_of_the_catalog_is_gone(gateway: str) -> None:
+async def test_a_product_is_gone_and_its_alert_ends_after_a_restore(
+    gateway: str, tmp_path: Path
+) -> None:
     async with SightlineClient(gateway, catalog=GOODS, timeout=SECONDS) as client:
         await client.create_catalog(GOODS)
         photo = WINE.image.read_bytes()
         await client.upsert_products([Product("wine", WINE.title, images=(ProductImage(photo),))])
         await until_indexed(client, 1)
         target = WatchTarget(product_id="wine")
-        rule = WatchRule("gone", presence=PresenceCondition(target, WatchDirection.GONE))
+        condition = PresenceCondition(target, WatchDirection.GONE)
+        rule = WatchRule("gone", presence=condition, hold=timedelta(), cool_down=timedelta())
         await client.create_watch(Watch("bottle", (rule,)))
         for data, holds in ((photo, False), (shelf(left=False, right=False, seed=1), True)):
             (result,) = (await client.send_frames("bottle", [WatchFrame(data)])).results
@@ -160,4 +171,32 @@ async def test_a_product_of_the_catalog_is_gone(gateway: str) -> None:
         frames = [WatchFrame(shelf(left=False, right=False, seed=seed)) for seed in range(2, 5)]
         streamed = [each async for each in client.stream_frames("bottle", iter(frames))]
         assert sum(len(each.answer.results) for each in streamed) == 3
+        stored, hands = await client.get_watch("bottle"), Hands(gateway, tmp_path, GOODS)
+        (started,) = [each async for each in client.list_alerts()]
+        made = hands.facts("backup", "create")
+        backup_id = {item["name"]: item["value"] for item in made["results"]}["backup_id"]
         assert await client.delete_watch("bottle")
+        hands.run("backup", "restore", backup_id, "--force")
+        assert await client.get_watch("bottle") == stored
+        assert [each async for each in client.list_alerts()] == [started]
+        (ended,) = (await client.send_frames("bottle", [WatchFrame(photo)])).alerts
+        assert (ended.kind, ended.started_alert_id) == (AlertKind.ENDED, started.alert_id)
+        assert await client.delete_watch("bottle")
+
+
+async def test_bottles_are_counted_wherever_they_stand(gateway: str) -> None:
+    async with SightlineClient(gateway, catalog=SHOP, timeout=SECONDS) as client:
+        await client.create_catalog(SHOP)
+        with Image.open(io.BytesIO(shelf(left=True, right=True, seed=0))) as full:
+            target = WatchTarget(image=jpeg(full.crop((0, 0, 320, 480))))
+        rules = (
+            WatchRule("any", detected=DetectedCondition(1), hold=timedelta()),
+            WatchRule("few", detected=DetectedCondition(2, target), hold=timedelta()),
+        )
+        await client.create_watch(Watch("where", rules))
+        for seed, shown in enumerate(((True, True), (True, False), (False, True), (False, False))):
+            frame = WatchFrame(shelf(left=shown[0], right=shown[1], seed=seed))
+            answer = await client.send_frames("where", [frame])
+            assert [each.score for each in answer.results[0].readings] == [sum(shown)] * 2
+            assert answer.detected_count == 1
+        assert await client.delete_watch("where")

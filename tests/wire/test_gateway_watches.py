@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.model.price import frames_price
+from gateway.model.price import FrameWork, frames_price
 from gateway.servicer import watches
 from sightline.retriever.v1 import watch_pb2
 from sightline.retriever.v1 import watch_service_pb2 as pb
@@ -81,12 +81,12 @@ async def test_a_cameras_token_sends_frames_and_changes_nothing(keys):
 async def test_frames_are_charged_by_the_parts_that_are_embedded(suite, monkeypatch):
     prices = []
 
-    def priced(frames, parts):
-        prices.append((frames, parts))
-        return frames_price(frames, parts)
+    def priced(frames, work):
+        prices.append((frames, work))
+        return frames_price(frames, work)
 
     monkeypatch.setattr(watches, "frames_price", priced)
     for count in (1, 2):
         frames = [watch_pb2.WatchFrame(image=b"jpeg")] * count
         await suite.watches.SendFrames(pb.SendFramesRequest(watch_id="shelf", frames=frames))
-    assert prices == [(1, 1), (2, 6)]
+    assert prices == [(1, FrameWork(1)), (2, FrameWork(3, 1, 10))]

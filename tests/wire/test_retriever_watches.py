@@ -12,6 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 from PIL import Image, ImageFilter
 
 from retriever.record import Record
+from servicekit.errors import Unavailable
 from servicekit.requests import timestamp
 from servicekit.status import from_status
 from sightline.common.v1 import photo_pb2
@@ -208,3 +209,62 @@ async def test_a_watch_is_updated_with_its_photo_and_deleted(
     with refused("ALREADY_EXISTS", "WATCH_EXISTS"):
         await camera.watch(gone(image=EMPTY))
     assert (await watches.DeleteWatch(pb.DeleteWatchRequest(watch_id="shelf"))).deleted
+
+
+LEFT, RIGHT = (photo_pb2.Box(left=x, top=0.1, right=x + 0.2, bottom=0.9) for x in (0.1, 0.7))
+
+
+def detected(**condition: Any) -> watch_pb2.WatchRule:
+    """Return a rule that counts objects, at once."""
+    times = {"hold": NOW, "release": NOW, "cool_down": NOW}
+    condition = {"region_id": "right"} | condition
+    counted = watch_pb2.DetectedCondition(**condition)
+    return watch_pb2.WatchRule(rule_id="few", detected=counted, **times)
+
+
+@pytest.mark.parametrize(
+    ("target", "counts", "alerts"),
+    [
+        (None, [0, 1, 1], ["STARTED", "ENDED"]),
+        (
+            watch_pb2.WatchTarget(image=SHELF, min_similarity=0.99),
+            [0, 1, 0],
+            ["STARTED", "ENDED", "STARTED"],
+        ),
+    ],
+)
+async def test_objects_in_a_region_are_counted(
+    shop: Shop,
+    camera: Camera,
+    target: watch_pb2.WatchTarget | None,
+    counts: list[int],
+    alerts: list[str],
+) -> None:
+    box = photo_pb2.Box(left=0.5, top=0.0, right=1.0, bottom=1.0)
+    region = watch_pb2.WatchRegion(region_id="right", box=box)
+    made = await camera.watch(detected(target=target, below=1), regions=[region])
+    assert made.rules[0].detected.below == 1
+    assert made.rules[0].detected.HasField("target") is (target is not None)
+    shop.embedder.objects = [(LEFT, SHELF)]
+    answers = [await camera.send(photo(seed=3))]
+    # The target as it was embedded: reduced, and encoded again.
+    shown = SHELF if target is None else shop.embedder.embedded[-1][1]
+    assert isinstance(shown, bytes)
+    for seed, here in enumerate((shown, EMPTY)):
+        shop.embedder.objects = [(LEFT, SHELF), (RIGHT, here)]
+        answers.append(await camera.send(photo(seed=seed + 4)))
+    assert [each.results[0].readings[0].score for each in answers] == counts
+    found = [each for answer in answers for each in answer.alerts]
+    assert kinds(found) == alerts
+    assert found[0].box == box
+    assert (answers[1].detected_count, answers[1].detected_view_count) == (1, 4)
+
+
+async def test_objects_that_cannot_be_looked_for_are_unknown(shop: Shop, camera: Camera) -> None:
+    await camera.watch(detected(below=1, region_id=""), fault("black"))
+    shop.embedder.finder = Unavailable("not loaded", reason="MODEL_NOT_READY")
+    (result,) = (await camera.send(SHELF)).results
+    assert [each.unknown for each in result.readings] == [True, False]
+    shop.embedder.finder = Unavailable("gone", reason="EMBEDDER_UNAVAILABLE")
+    with refused("UNAVAILABLE", "EMBEDDER_UNAVAILABLE"):
+        await camera.send(EMPTY)

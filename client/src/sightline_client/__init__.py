@@ -232,6 +232,7 @@ from sightline_client.values.updates import ProductUpdate as ProductUpdate
 from sightline_client.values.watches import Alert as Alert
 from sightline_client.values.watches import AlertKind as AlertKind
 from sightline_client.values.watches import CountCondition as CountCondition
+from sightline_client.values.watches import DetectedCondition as DetectedCondition
 from sightline_client.values.watches import FaultCondition as FaultCondition
 from sightline_client.values.watches import FollowedAlert as FollowedAlert
 from sightline_client.values.watches import FrameOutcome as FrameOutcome

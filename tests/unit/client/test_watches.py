@@ -20,6 +20,7 @@ from sightline_client import (
     AlertKind,
     Box,
     CountCondition,
+    DetectedCondition,
     FaultCondition,
     FrameOutcome,
     PictureFault,
@@ -47,6 +48,8 @@ WINE = WatchTarget(product_id="wine-1", min_similarity=0.5)
 RULES = (
     WatchRule("gone", presence=PresenceCondition(WINE, WatchDirection.GONE, ("a",))),
     WatchRule("few", count=CountCondition(WINE, ("a",), below=1), hold=timedelta(seconds=3)),
+    WatchRule("empty", detected=DetectedCondition(5, WINE, "a")),
+    WatchRule("any", detected=DetectedCondition(1)),
     WatchRule("odd", unusual=UnusualCondition(min_frames=50)),
     WatchRule("dark", fault=FaultCondition(PictureFault.BLACK)),
 )

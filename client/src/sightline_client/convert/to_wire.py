@@ -295,6 +295,7 @@ for _kind, _message in (
     (watches.WatchTarget, watch_pb2.WatchTarget),
     (watches.PresenceCondition, watch_pb2.PresenceCondition),
     (watches.CountCondition, watch_pb2.CountCondition),
+    (watches.DetectedCondition, watch_pb2.DetectedCondition),
     (watches.UnusualCondition, watch_pb2.UnusualCondition),
     (watches.FaultCondition, watch_pb2.FaultCondition),
     (watches.WatchRule, watch_pb2.WatchRule),

@@ -93,6 +93,18 @@ class CountCondition:
 
 
 @dataclass(frozen=True, slots=True)
+class DetectedCondition:
+    """Fewer objects than ``below`` are found in the frame, wherever they stand."""
+
+    below: int
+    """1 to 64."""
+    target: WatchTarget | None = None
+    """Objects that look like it are counted; None: all objects."""
+    region_id: str = ""
+    """Region in which the middles of the objects lie; empty: the whole frame."""
+
+
+@dataclass(frozen=True, slots=True)
 class UnusualCondition:
     """The frame is unlike those of its hour of the day."""
 
@@ -120,6 +132,7 @@ class WatchRule:
     count: CountCondition | None = None
     unusual: UnusualCondition | None = None
     fault: FaultCondition | None = None
+    detected: DetectedCondition | None = None
     hold: timedelta | None = None
     """Time for which the condition has to hold; None = 10 s."""
     release: timedelta | None = None
@@ -239,6 +252,10 @@ class FramesAnswer:
     results: tuple[FrameResult, ...]
     alerts: tuple[Alert, ...]
     embedded_count: int
+    detected_count: int = 0
+    """Frames in which objects were looked for."""
+    detected_view_count: int = 0
+    """Views of these objects that were embedded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,6 +224,7 @@ class WatchRule(google.protobuf.message.Message):
     COUNT_FIELD_NUMBER: builtins.int
     UNUSUAL_FIELD_NUMBER: builtins.int
     FAULT_FIELD_NUMBER: builtins.int
+    DETECTED_FIELD_NUMBER: builtins.int
     HOLD_FIELD_NUMBER: builtins.int
     RELEASE_FIELD_NUMBER: builtins.int
     COOL_DOWN_FIELD_NUMBER: builtins.int
@@ -246,6 +247,10 @@ class WatchRule(google.protobuf.message.Message):
         """The picture is black, frozen or blurred."""
 
     @property
+    def detected(self) -> Global___DetectedCondition:
+        """Too few objects are found in the frame."""
+
+    @property
     def hold(self) -> google.protobuf.duration_pb2.Duration:
         """Time for which the condition has to hold before an alert starts, 0 s to 7 days. Default: 10 s."""
 
@@ -265,13 +270,14 @@ class WatchRule(google.protobuf.message.Message):
         count: Global___CountCondition | None = ...,
         unusual: Global___UnusualCondition | None = ...,
         fault: Global___FaultCondition | None = ...,
+        detected: Global___DetectedCondition | None = ...,
         hold: google.protobuf.duration_pb2.Duration | None = ...,
         release: google.protobuf.duration_pb2.Duration | None = ...,
         cool_down: google.protobuf.duration_pb2.Duration | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["condition", b"condition", "cool_down", b"cool_down", "count", b"count", "fault", b"fault", "hold", b"hold", "presence", b"presence", "release", b"release", "unusual", b"unusual"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["condition", b"condition", "cool_down", b"cool_down", "count", b"count", "fault", b"fault", "hold", b"hold", "presence", b"presence", "release", b"release", "rule_id", b"rule_id", "unusual", b"unusual"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["condition", b"condition"]) -> typing.Literal["presence", "count", "unusual", "fault"] | None: ...
+    def HasField(self, field_name: typing.Literal["condition", b"condition", "cool_down", b"cool_down", "count", b"count", "detected", b"detected", "fault", b"fault", "hold", b"hold", "presence", b"presence", "release", b"release", "unusual", b"unusual"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["condition", b"condition", "cool_down", b"cool_down", "count", b"count", "detected", b"detected", "fault", b"fault", "hold", b"hold", "presence", b"presence", "release", b"release", "rule_id", b"rule_id", "unusual", b"unusual"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["condition", b"condition"]) -> typing.Literal["presence", "count", "unusual", "fault", "detected"] | None: ...
 
 Global___WatchRule: typing_extensions.TypeAlias = WatchRule
 
@@ -395,6 +401,39 @@ class CountCondition(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["below", b"below", "region_ids", b"region_ids", "target", b"target"]) -> None: ...
 
 Global___CountCondition: typing_extensions.TypeAlias = CountCondition
+
+@typing.final
+class DetectedCondition(google.protobuf.message.Message):
+    """Fewer objects than wanted are found in the frame, wherever they stand: those that DetectProducts finds, without its search
+    for their products. They are found once for all rules of a watch.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: builtins.int
+    REGION_ID_FIELD_NUMBER: builtins.int
+    BELOW_FIELD_NUMBER: builtins.int
+    region_id: builtins.str
+    """Region in which the middles of the objects lie. Default: the whole frame."""
+    below: builtins.int
+    """The condition holds if fewer objects than this are found: 1 to 64. At most 64 are found in a frame, the clearest.
+    Required.
+    """
+    @property
+    def target(self) -> Global___WatchTarget:
+        """What is counted: objects that look like the target. Unset: all objects."""
+
+    def __init__(
+        self,
+        *,
+        target: Global___WatchTarget | None = ...,
+        region_id: builtins.str = ...,
+        below: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["target", b"target"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["below", b"below", "region_id", b"region_id", "target", b"target"]) -> None: ...
+
+Global___DetectedCondition: typing_extensions.TypeAlias = DetectedCondition
 
 @typing.final
 class UnusualCondition(google.protobuf.message.Message):
@@ -578,8 +617,8 @@ class RuleReading(google.protobuf.message.Message):
     unknown: builtins.bool
     """True if the frame can't tell: the picture has a fault, the product has no vector, or too little is known yet."""
     score: builtins.float
-    """The measurement: the highest similarity of a region (−1 to 1), the number of regions that show the target, the
-    deviations from the usual (0 or more), or the fault's measure (see Alert). 0 if unknown.
+    """The measurement: the highest similarity of a region (−1 to 1), the number of regions that show the target, or of objects
+    that were found, the deviations from the usual (0 or more), or the fault's measure (see Alert). 0 if unknown.
     """
     holds: builtins.bool
     """True if the condition holds."""

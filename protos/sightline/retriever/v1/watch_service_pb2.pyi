@@ -230,8 +230,16 @@ class SendFramesResponse(google.protobuf.message.Message):
     RESULTS_FIELD_NUMBER: builtins.int
     ALERTS_FIELD_NUMBER: builtins.int
     EMBEDDED_COUNT_FIELD_NUMBER: builtins.int
+    DETECTED_COUNT_FIELD_NUMBER: builtins.int
+    DETECTED_VIEW_COUNT_FIELD_NUMBER: builtins.int
     embedded_count: builtins.int
     """Number of pictures that were embedded, 0 or more: for each frame one for each region that a rule compares."""
+    detected_count: builtins.int
+    """Number of frames in which objects were looked for, 0 or more."""
+    detected_view_count: builtins.int
+    """Number of views of these objects that were embedded, 0 or more: two of each, less of those that look alike. A view is a
+    tenth of the work of a picture.
+    """
     @property
     def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.retriever.v1.watch_pb2.FrameResult]:
         """One result for each frame, in the same order."""
@@ -246,8 +254,10 @@ class SendFramesResponse(google.protobuf.message.Message):
         results: collections.abc.Iterable[sightline.retriever.v1.watch_pb2.FrameResult] | None = ...,
         alerts: collections.abc.Iterable[sightline.retriever.v1.watch_pb2.Alert] | None = ...,
         embedded_count: builtins.int = ...,
+        detected_count: builtins.int = ...,
+        detected_view_count: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["alerts", b"alerts", "embedded_count", b"embedded_count", "results", b"results"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["alerts", b"alerts", "detected_count", b"detected_count", "detected_view_count", b"detected_view_count", "embedded_count", b"embedded_count", "results", b"results"]) -> None: ...
 
 Global___SendFramesResponse: typing_extensions.TypeAlias = SendFramesResponse
 

@@ -9,13 +9,14 @@ import pytest
 
 from retriever.domain.vectors import Floats
 from retriever.domain.watch_json import dumped_state, loaded_state
-from retriever.domain.watch_state import FrameFacts, WatchState
+from retriever.domain.watch_state import FrameFacts, SeenObject, WatchState
 from retriever.domain.watches import (
     SECOND,
     Alert,
     AlertKind,
     Condition,
     CountCondition,
+    DetectedCondition,
     Direction,
     Fault,
     FaultCondition,
@@ -73,6 +74,19 @@ class Camera:
         self.second += 1
         parts = dict(zip(self.watch.compared, vectors, strict=False))
         frame = MeasuredFrame(self.second * SECOND, of or facts(self.second), parts, "v1")
+        return self.check(frame)
+
+    def see_objects(self, *objects: tuple[float, float]) -> list[AlertKind]:
+        """Check a frame with objects of these similarities to the wine, whose middles lie at these
+        distances from the left."""
+        self.second += 1
+        seen = [
+            SeenObject(WatchBox(x - 0.05, 0.1, x + 0.05, 0.4), like(each)) for each, x in objects
+        ]
+        return self.check(MeasuredFrame(self.second * SECOND, facts(self.second), objects=seen))
+
+    def check(self, frame: MeasuredFrame) -> list[AlertKind]:
+        """Check a frame. Return its alerts."""
         checked = check_frame(self.watch, self.state, frame, self.references)
         self.state = loaded_state(dumped_state(checked.state))  # as the record returns it
         self.alerts += checked.alerts
@@ -258,3 +272,50 @@ def test_the_same_frames_give_the_same_alerts() -> None:
         second.see(similarity)
     assert first.alerts == second.alerts
     assert len({alert.alert_id for alert in first.alerts}) == 3
+
+
+def test_objects_that_look_like_the_target_are_counted_in_the_whole_frame() -> None:
+    camera = Camera(watch(DetectedCondition(TARGET, "", 2)))
+    assert camera.see_objects((0.9, 0.2), (0.7, 0.9), (0.3, 0.5)) == []
+    assert camera.see_objects((0.9, 0.2), (0.5, 0.9)) == STARTED
+    assert camera.see_objects() == []
+    assert camera.see_objects((0.9, 0.2), (0.9, 0.4)) == ENDED
+    assert camera.scores == [2, 1, 0, 2]
+    assert camera.alerts[0].box is None
+
+
+def test_objects_are_counted_where_their_middle_lies() -> None:
+    camera = Camera(watch(DetectedCondition(TARGET, "a", 1), "a"))
+    assert camera.see_objects((0.9, 0.48)) == []
+    assert camera.see_objects((0.9, 0.52)) == STARTED
+    assert camera.alerts[0].box == BOX
+
+
+def test_without_a_target_all_objects_are_counted() -> None:
+    camera = Camera(watch(DetectedCondition(None, "", 3)), {})
+    assert camera.see_objects((0.9, 0.1), (0.1, 0.2), (-0.5, 0.3)) == []
+    assert camera.see_objects((0.9, 0.1)) == STARTED
+    assert camera.alerts[0].product_id == ""
+
+
+def test_a_frame_without_a_detection_or_a_target_without_vectors_tells_nothing() -> None:
+    camera = Camera(watch(DetectedCondition(TARGET, "", 2)))
+    assert camera.see() == []
+    camera.references = {TARGET: []}
+    assert camera.see_objects() == []
+    assert camera.known == [False, False]
+
+
+def test_one_deviating_count_in_three_changes_nothing() -> None:
+    camera = Camera(watch(DetectedCondition(None, "", 2), hold=SECOND, release=SECOND))
+    for number in (2, 2, 0, 2, 2, 1, 2):
+        assert camera.see_objects(*[(0.9, 0.2)] * number) == []
+    assert camera.see_objects() == []
+    found = [kind for _ in range(3) for kind in camera.see_objects()]
+    assert found == STARTED
+
+
+def test_conditions_of_former_releases_keep_their_key() -> None:
+    """Their state, and open alerts, would otherwise be lost with an upgrade."""
+    rule = watch(CountCondition(TARGET, ("a",), 1), "a")
+    assert rule.condition_key(rule.rules[0]) == "1dd123a1e7f9816387160d5e463988cd"

@@ -18,12 +18,13 @@ from retriever.domain.errors import (
     WatchNotFound,
 )
 from retriever.domain.vectors import Floats
-from retriever.domain.watch_state import FrameFacts, WatchProgress
+from retriever.domain.watch_state import FoundObjects, FrameFacts, SeenObject, WatchProgress
 from retriever.domain.watches import (
     DAY,
     SECOND,
     Alert,
     AlertKind,
+    DetectedCondition,
     Direction,
     PresenceCondition,
     Watch,
@@ -70,6 +71,10 @@ class FakeFrameEmbedder:
     down: bool = False
     wait: asyncio.Event | None = None
     calls: list[int] = field(default_factory=list)
+    ready: bool = True
+    """False: the model that finds objects is not."""
+    searched: int = 0
+    """Frames in which objects were looked for."""
 
     async def embed_parts(
         self, catalog_id: str, parts: Sequence[bytes], version: str
@@ -79,8 +84,23 @@ class FakeFrameEmbedder:
             await self.wait.wait()
         if self.down:
             raise EmbedderUnavailable
-        found = {WINE: 0, OTHER: 1}
-        return "v1", [np.eye(8, dtype=np.float32)[found.get(each, 2)] for each in parts]
+        return "v1", [vector_of(each) for each in parts]
+
+    async def find_objects(
+        self, catalog_id: str, frame: bytes, version: str
+    ) -> FoundObjects | None:
+        if self.down:
+            raise EmbedderUnavailable
+        self.searched += 1
+        if not self.ready:
+            return None
+        half = WatchBox(0.0, 0.0, 0.5, 1.0)
+        return FoundObjects("v1", [SeenObject(half, vector_of(frame))], 2)
+
+
+def vector_of(data: bytes) -> Floats:
+    """Return the vector of a photo."""
+    return np.eye(8, dtype=np.float32)[{WINE: 0, OTHER: 1}.get(data, 2)]
 
 
 class NoFaces:
@@ -362,3 +382,50 @@ async def test_state_is_not_stored_twice(shop: Shop) -> None:
     progress = WatchProgress(stored, known.revision, known.state)
     assert await shop.record.save_checked("default", progress) == []
     assert await shop.record.save_checked("default", progress) is None
+
+
+async def counting(shop: Shop, *more: WatchRule, alike: bool = True) -> None:
+    """Replace the watch by one that counts objects. `alike`: those that look like a wine."""
+    condition = DetectedCondition(WatchTarget() if alike else None, "", 1)
+    few = WatchRule("few", condition, hold=0, release=0, cool_down=0)
+    draft = WatchDraft(Watch("shelf", rules=(few, *more)), images={"few": WINE} if alike else {})
+    await shop.watches.update("default", draft)
+
+
+async def test_objects_of_a_frame_are_found_once_for_all_rules(shop: Shop) -> None:
+    every = WatchRule("every", DetectedCondition(None, "", 2), hold=0)
+    await counting(shop, every)
+    report = await shop.send(WINE, OTHER)
+    assert (report.detected, report.views, shop.embedder.searched) == (2, 4, 2)
+    assert report.embedded == 1, "the photo of the target"
+    assert [alert.rule_id for alert in report.alerts] == ["every", "few"]
+    scores = [[each.score for each in frame.readings] for frame in report.frames]
+    assert scores == [[1, 1], [0, 1]]
+
+
+async def test_without_the_model_that_finds_objects_other_rules_are_checked(shop: Shop) -> None:
+    shop.embedder.ready = False
+    seen = PresenceCondition(WatchTarget(product_id="", image_id=""), Direction.GONE)
+    gone = replace(GONE, condition=seen)
+    few = WatchRule("few", DetectedCondition(None, "", 1))
+    draft = WatchDraft(Watch("shelf", rules=(gone, few)), images={"gone": WINE})
+    await shop.watches.update("default", draft)
+    (frame,) = (await shop.send(OTHER)).frames
+    assert [each.holds for each in frame.readings] == [True, None]
+
+
+async def test_a_lost_embedder_checks_no_frame(shop: Shop) -> None:
+    await counting(shop, alike=False)
+    shop.embedder.down = True
+    with pytest.raises(EmbedderUnavailable):
+        await shop.send(WINE)
+    assert (await shop.counts())[0] == 0
+
+
+@pytest.mark.parametrize("below", [0, 65])
+async def test_a_count_of_objects_is_bounded(shop: Shop, below: int) -> None:
+    few = WatchRule("few", DetectedCondition(None, "nowhere", below))
+    with pytest.raises(WatchInvalid) as caught:
+        await shop.watches.create("default", WatchDraft(Watch("other", rules=(few,))))
+    paths = [each.field for each in caught.value.violations]
+    assert paths == ["watch.rules[0].detected.region_id", "watch.rules[0].detected.below"]

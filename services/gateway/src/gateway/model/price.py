@@ -319,12 +319,26 @@ def _passing_price(condition: CallersFilter, products: int) -> RequestPrice:
     return RequestPrice({"": BASE, "filter": seconds})
 
 
-def frames_price(frames: int, embedded: int) -> RequestPrice:
-    """Return the price of checking frames of a watch, of which `embedded` parts are embedded.
+@dataclass(frozen=True, slots=True)
+class FrameWork:
+    """Work on one frame of a watch."""
+
+    parts: float = 0.0
+    """Parts that are embedded."""
+    detections: float = 0.0
+    """1: objects are looked for."""
+    views: float = 0.0
+    """Views of these objects that are embedded."""
+
+
+def frames_price(frames: int, work: FrameWork) -> RequestPrice:
+    """Return the price of checking frames of a watch.
 
     They wait for decoders and models, not in the queue of expensive requests.
     """
-    models, decoding = embedded * FRAME_PART_MODEL, frames * FRAME + embedded * FRAME_PART
+    finding = work.detections * FINDING_OBJECTS + work.views * DETECTION_VIEW
+    models = frames * (work.parts * FRAME_PART_MODEL + finding)
+    decoding = frames * (FRAME + work.parts * FRAME_PART + work.detections * PHOTO)
     parts = {"": BASE, "frames": decoding, "models": models}
     return RequestPrice(parts, models, exempt=decoding + models)
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import grpc
 
 from gateway.clients.peer_calls import PeerCaller
-from gateway.model.price import RequestPrice, frames_price, step_price, watch_price
+from gateway.model.price import FrameWork, RequestPrice, frames_price, step_price, watch_price
 from gateway.servicer.passthrough import Call, Passthrough
 from gateway.servicer.requests import admit
 from gateway.state.prices import RequestPrices
@@ -36,8 +36,8 @@ class WatchProxyServicer(watch_service_pb2_grpc.WatchServiceServicer):
         self._prices = prices
         self._watches = retriever_grpc.WatchServiceStub(channel)
         self._caller = caller
-        self._parts: dict[tuple[str, str], float] = {}
-        """Parts that were embedded of a frame, by catalog and watch, as last answered."""
+        self._work: dict[tuple[str, str], FrameWork] = {}
+        """Work on a frame, by catalog and watch, as last answered."""
         passthrough.serve(self, SERVICE, self._charged)
 
     async def WatchAlerts(
@@ -66,23 +66,26 @@ class WatchProxyServicer(watch_service_pb2_grpc.WatchServiceServicer):
     def _price(self, name: str, request: Any) -> RequestPrice:
         match name:
             case "SendFrames":
-                parts = self._parts.get((request.catalog_id, request.watch_id), 1.0)
-                return frames_price(len(request.frames), round(parts * len(request.frames)))
+                work = self._work.get((request.catalog_id, request.watch_id), FrameWork(1.0))
+                return frames_price(len(request.frames), work)
             case "CreateWatch" | "UpdateWatch":
                 return watch_price(sum(map(_has_image, request.watch.rules)))
             case _:
                 return step_price()
 
     def _learn(self, request: pb.SendFramesRequest, answer: pb.SendFramesResponse) -> None:
-        """Note how many parts of a frame were embedded; the next call is charged for as many."""
+        """Note the work on a frame; the next call is charged for as much."""
         processed = sum(bool(result.readings) for result in answer.results)
         if processed:
-            if len(self._parts) >= MOST_KNOWN:
-                self._parts.pop(next(iter(self._parts)))
-            key = request.catalog_id, request.watch_id
-            self._parts[key] = answer.embedded_count / processed
+            if len(self._work) >= MOST_KNOWN:
+                self._work.pop(next(iter(self._work)))
+            self._work[request.catalog_id, request.watch_id] = FrameWork(
+                answer.embedded_count / processed,
+                answer.detected_count / processed,
+                answer.detected_view_count / processed,
+            )
 
 
 def _has_image(rule: Any) -> bool:
     kind = rule.WhichOneof("condition")
-    return kind in ("presence", "count") and bool(getattr(rule, kind).target.image)
+    return kind in ("presence", "count", "detected") and bool(getattr(rule, kind).target.image)

@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 
+import grpc
 import numpy as np
 
 from retriever.adapters.embedder import translated
 from retriever.domain.errors import EmbedderUnavailable, ImageRejected, VersionMismatch
 from retriever.domain.vectors import Floats
+from retriever.domain.watch_state import FoundObjects, SeenObject
+from retriever.domain.watches import MOST_FOUND, WatchBox
 from servicekit import deadlines
 from servicekit.channel import connect, idempotent
-from servicekit.errors import Internal, InvalidArgument
+from servicekit.errors import Internal, InvalidArgument, ServiceError
 from servicekit.peers import NO_CREDENTIALS, PeerCredentials
-from servicekit.status import from_status
+from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
@@ -19,7 +22,7 @@ from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 SECONDS = 60.0
 """Timeout of a call without a deadline."""
 SPACE = "visual"
-_NOT_SERVED = "SPACE_VERSION_UNAVAILABLE"
+_NOT_SERVED, _NOT_READY = "SPACE_VERSION_UNAVAILABLE", "MODEL_NOT_READY"
 
 
 class EmbedderFrames:
@@ -52,6 +55,41 @@ class EmbedderFrames:
         vectors = [_vector(result, version) for result in answer.results]
         return answer.results[0].vector.space_version, vectors
 
+    async def find_objects(
+        self, catalog_id: str, frame: bytes, version: str
+    ) -> FoundObjects | None:
+        left = deadlines.remaining()
+        request = pb.EmbedRegionsRequest(
+            catalog_id=catalog_id,
+            image=frame,
+            space_version=version,
+            photo_kind=photo_pb2.PHOTO_KIND_SHOPPER,
+            max_regions=MOST_FOUND,
+            priority=vector_pb2.PRIORITY_BULK,
+        )
+        seconds = SECONDS if left is None else min(left, SECONDS)
+        try:
+            answer = await self._stub.EmbedRegions(request, timeout=seconds)
+        except grpc.aio.AioRpcError as failed:
+            error = from_rpc_error(failed)
+            if error.reason == _NOT_READY:
+                return None
+            raise _meaning(error, version) from failed
+        return FoundObjects(answer.space_version, _objects(answer), answer.embedded_views)
+
+
+def _objects(answer: pb.EmbedRegionsResponse) -> list[SeenObject]:
+    """Return the objects of an answer. Raises Internal if it is not well-formed."""
+    vectors = np.frombuffer(answer.vectors, "<f4")
+    if len(vectors) != len(answer.regions) * answer.dimension:
+        raise Internal("the embedder answered other vectors", reason="EMBEDDER_ANSWER_INVALID")
+    rows = vectors.reshape(len(answer.regions), answer.dimension)
+    boxes = [region.box for region in answer.regions]
+    return [
+        SeenObject(WatchBox(box.left, box.top, box.right, box.bottom), row)
+        for box, row in zip(boxes, rows, strict=True)
+    ]
+
 
 def _item(part: bytes, version: str) -> pb.EmbedItem:
     return pb.EmbedItem(
@@ -65,9 +103,13 @@ def _item(part: bytes, version: str) -> pb.EmbedItem:
 
 def _vector(result: pb.EmbedResult, version: str) -> Floats:
     if result.status.code:
-        error = from_status(result.status)
-        if isinstance(error, InvalidArgument):
-            raise ImageRejected(error.reason, error.message)
-        raise VersionMismatch("", version) if error.reason == _NOT_SERVED else EmbedderUnavailable()
+        raise _meaning(from_status(result.status), version)
     vector = np.frombuffer(result.vector.data, "<f4")
     return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-9), np.float32)
+
+
+def _meaning(error: ServiceError, version: str) -> ServiceError:
+    """Return the error of a frame that the embedder's error stands for."""
+    if isinstance(error, InvalidArgument):
+        return ImageRejected(error.reason, error.message)
+    return VersionMismatch("", version) if error.reason == _NOT_SERVED else EmbedderUnavailable()

@@ -18,11 +18,18 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from retriever.backup.archive.reading import ArchiveReader
+from retriever.backup.archive.reading import ArchiveReader, PhotoReader
 from retriever.backup.archive.writing import Spool
-from retriever.backup.backups import BackupTools, affordable, check_catalog
+from retriever.backup.backups import BackupTools, affordable, check_catalog, distinct
+from retriever.backup.watches import (
+    ArchivedWatch,
+    archived_alerts,
+    check_room,
+    checked_watches,
+    put_watch,
+)
 from retriever.catalog.deletions import sweep
-from retriever.domain.archive import Row, generations_of, table_file
+from retriever.domain.archive import WATCH_PHOTOS, Row, generations_of, table_file
 from retriever.domain.collection_names import collection_of
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import ImageTakenDown, IndexParametersInvalid, SynonymsInvalid
@@ -91,18 +98,20 @@ async def _restore(
         progress.total = sum(rows.values()) + rows["images"]
         await store.run(lambda: reader.take_tables(progress))
         await store.run(lambda: check_tables(reader, record, progress))
-        await _take_photos(job, reader, deps, progress)
-        await store.run(reader.end)
+        watches = await store.run(lambda: checked_watches(reader, progress))
+        photos = await _take_photos(job, reader, deps, progress)
+        await check_room(job.catalog_id, watches, record)
         # The backup is valid. From here on the record changes.
         left_out = await register(job, generations, prefix, record)
-        await _write(job, reader, deps, progress)
+        await _write(job, reader, watches, deps, progress)
         deleted = await _sweep(job, record, progress) if job.params["force"] else 0
         await record.reach(job.catalog_id, reader.content.commit)
     return {
         "product_count": rows["products"],
-        "image_count": reader.found,
-        "lost_image_count": reader.lost,
+        "image_count": photos.found,
+        "lost_image_count": photos.lost,
         "vector_count": rows["vectors"],
+        "watch_count": rows["watches"],
         "deleted_count": deleted,
         "left_out_generation_count": left_out,
     }
@@ -238,9 +247,25 @@ def _damaged(table: str, description: str) -> BackupDamaged:
 
 async def _take_photos(
     job: Job, reader: ArchiveReader, deps: BackupTools, progress: Progress
+) -> PhotoReader:
+    """Check and store the photos. No product or watch refers to them yet."""
+    photos = await deps.store.run(reader.photos)
+    await _put_photos(job, photos, reader.rows("images"), deps, progress)
+    await deps.store.run(lambda: reader.check_end(photos))
+    if reader.has_watches:
+        watched = await deps.store.run(lambda: reader.photos(WATCH_PHOTOS))
+        await _put_photos(job, watched, distinct(reader.rows("watch_photos")), deps, progress)
+        await deps.store.run(watched.end)
+    return photos
+
+
+async def _put_photos(
+    job: Job,
+    reader: PhotoReader,
+    batches: Iterator[list[Row]],
+    deps: BackupTools,
+    progress: Progress,
 ) -> None:
-    """Check and store the photos. No product refers to them yet."""
-    batches = reader.rows("images")
     while batch := await deps.store.run(lambda: next(batches, None)):
         for group in affordable(batch):
             photos = await deps.store.run(partial(reader.photos, group))
@@ -325,7 +350,13 @@ def _made(held: Generation, names: Mapping[str, str], job: Job, prefix: str) -> 
     )
 
 
-async def _write(job: Job, reader: ArchiveReader, deps: BackupTools, progress: Progress) -> None:
+async def _write(
+    job: Job,
+    reader: ArchiveReader,
+    watches: Sequence[ArchivedWatch],
+    deps: BackupTools,
+    progress: Progress,
+) -> None:
     """Write photos and vectors first: the products that follow can be indexed at once."""
     record, catalog, before = deps.record, job.catalog_id, job.params["before"]
     each = partial(in_turn, deps.store, progress)
@@ -334,14 +365,23 @@ async def _write(job: Job, reader: ArchiveReader, deps: BackupTools, progress: P
     await each(joined(reader), lambda rows: record.restore_products(catalog, before, rows))
     await each(reader.rows("pending"), lambda rows: record.restore_pending(catalog, rows))
     await each(reader.rows("synonyms"), lambda rows: record.restore_synonyms(catalog, before, rows))
-    progress.add(reader.manifest.rows(table_file("product_images")))
+
+    async def put_watches(batch: list[ArchivedWatch]) -> None:
+        for archived in batch:
+            await put_watch(job, archived, record)
+
+    await each(([archived] for archived in watches), put_watches)
+    alerts = archived_alerts(reader.rows("watch_alerts"))
+    await each(alerts, lambda batch: record.restore_alerts(catalog, batch))
+    done = ("product_images", "watch_states", "watch_photos")
+    progress.add(sum(reader.manifest.rows(table_file(name)) for name in done))
 
 
 async def in_turn(
     store: Backups,
     progress: Progress,
     batches: Iterator[list[T]],
-    write: Callable[[list[T]], Awaitable[None]],
+    write: Callable[[list[T]], Awaitable[object]],
 ) -> None:
     """Write batches, each in a transaction, with a pause as long as each write."""
     while batch := await store.run(lambda: next(batches, None)):

@@ -12,8 +12,9 @@ from servicekit.backups.errors import BackupDamaged
 from servicekit.backups.manifest import MANIFEST, BackupJson, Manifest, validated
 
 MOST_GENERATIONS = 1_000
-PHOTOS = "photos.tar"
-"""The photos, as `photos/<sha256>`, in the order of their names."""
+PHOTOS, WATCH_PHOTOS = "photos.tar", "watch_photos.tar"
+"""The photos of the catalog, and those that rules of watches look for, as `photos/<sha256>`, in the
+order of their names."""
 Row: TypeAlias = dict[str, Any]
 
 

@@ -16,6 +16,8 @@ DAY: Final = 86_400 * SECOND
 MOST_WATCHES: Final = 100
 """Watches of a catalog."""
 MOST_REGIONS, MOST_RULES, MOST_NAME, MOST_PHOTO_DAYS = 64, 16, 200, 90
+MOST_FOUND: Final = 64
+"""Objects that are found in a frame."""
 MOST_COMPARED: Final = 64
 """Parts of a frame that the rules of a watch compare, together."""
 LEAST_SIDE: Final = 0.02
@@ -111,6 +113,17 @@ class CountCondition:
 
 
 @dataclass(frozen=True, slots=True)
+class DetectedCondition:
+    """Fewer objects than wanted are found in the frame."""
+
+    target: WatchTarget | None
+    """None: all objects are counted."""
+    region_id: str
+    below: int
+    kind: Literal["detected"] = "detected"
+
+
+@dataclass(frozen=True, slots=True)
 class UnusualCondition:
     """The frame is unlike those of its hour of the day."""
 
@@ -128,7 +141,12 @@ class FaultCondition:
     kind: Literal["fault"] = "fault"
 
 
-Condition: TypeAlias = PresenceCondition | CountCondition | UnusualCondition | FaultCondition
+Condition: TypeAlias = (
+    PresenceCondition | CountCondition | DetectedCondition | UnusualCondition | FaultCondition
+)
+
+
+_Targeted = PresenceCondition | CountCondition | DetectedCondition
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +166,11 @@ class WatchRule:
 
     @property
     def region_ids(self) -> tuple[str, ...]:
-        """Return the parts of the frame that are compared; WHOLE: the whole one."""
+        """Return the parts of the frame that it is about; WHOLE: the whole one."""
         match self.condition:
             case PresenceCondition(region_ids=found) | CountCondition(region_ids=found):
                 return found or (WHOLE,)
-            case UnusualCondition(region_id=found):
+            case UnusualCondition(region_id=found) | DetectedCondition(region_id=found):
                 return (found,)
             case _:
                 return ()
@@ -178,7 +196,13 @@ class Watch:
     @property
     def compared(self) -> tuple[str, ...]:
         """Return the parts of a frame that rules compare, each once."""
-        return tuple(dict.fromkeys(part for rule in self.rules for part in rule.region_ids))
+        comparing = (rule for rule in self.rules if rule.condition.kind != "detected")
+        return tuple(dict.fromkeys(part for rule in comparing for part in rule.region_ids))
+
+    @property
+    def detects(self) -> bool:
+        """Return whether a rule counts the objects in a frame."""
+        return any(rule.condition.kind == "detected" for rule in self.rules)
 
     @property
     def image_ids(self) -> frozenset[str]:
@@ -187,9 +211,9 @@ class Watch:
         return frozenset(each.image_id for each in targets if each is not None and each.image_id)
 
     def boxes(self) -> Mapping[str, WatchBox | None]:
-        """Return the boxes of the compared parts; None: the whole frame."""
+        """Return the boxes of the parts that rules are about; None: the whole frame."""
         known = {region.region_id: region.box for region in self.regions}
-        return {part: known.get(part) for part in self.compared}
+        return {part: known.get(part) for rule in self.rules for part in rule.region_ids}
 
     def condition_key(self, rule: WatchRule) -> str:
         """Return a key that changes when a rule measures something else."""
@@ -224,7 +248,7 @@ class WatchDraft:
 
         def placed(rule: WatchRule) -> WatchRule:
             found, condition = image_ids.get(rule.rule_id), rule.condition
-            if found is None or not isinstance(condition, PresenceCondition | CountCondition):
+            if found is None or not isinstance(condition, _Targeted) or not condition.target:
                 return rule
             target = replace(condition.target, image_id=found)
             return replace(rule, condition=replace(condition, target=target))
@@ -356,15 +380,18 @@ def _check_rule(note: Note, rule: WatchRule, known: Iterable[str]) -> None:
             note(name, f"must be 0 to {most // DAY} days")
     condition = rule.condition
     named = [part for part in rule.region_ids if part != WHOLE]
+    path = f"{condition.kind}.region_id{'s' if hasattr(condition, 'region_ids') else ''}"
     if len(named) > MOST_REGIONS or len(set(named)) < len(named):
-        note(f"{condition.kind}.region_ids", f"must be at most {MOST_REGIONS}, each once")
+        note(path, f"must be at most {MOST_REGIONS}, each once")
     elif unknown := [part for part in named if part not in set(known)]:
-        note(f"{condition.kind}.region_ids", f"{unknown[0]!r} is no region of this watch")
+        note(path, f"{unknown[0]!r} is no region of this watch")
     match condition:
         case CountCondition():
             if not condition.region_ids:
                 note("count.region_ids", "must name 1 region or more: the place of each piece")
             _check_range(note, "count.below", condition.below, 1, max(1, len(condition.region_ids)))
+        case DetectedCondition():
+            _check_range(note, "detected.below", condition.below, 1, MOST_FOUND)
         case UnusualCondition():
             _check_range(note, "unusual.min_deviations", condition.min_deviations, 3, 100)
             _check_range(note, "unusual.min_frames", condition.min_frames, 20, 100_000)

@@ -5,8 +5,11 @@ from typing import Protocol, TypeVar
 
 from retriever.domain.archive import ArchiveTable, Row
 from retriever.domain.generation import Generation
+from retriever.domain.watch_state import RevisedState
+from retriever.domain.watches import Alert, StoredWatch, WatchPhoto
 from retriever.ports.catalog import DeletionRecord
 from retriever.ports.generations import GenerationsRecord
+from retriever.ports.watching import WatchRecord
 
 
 class Snapshot(Protocol):
@@ -35,14 +38,15 @@ class Snapshot(Protocol):
 T = TypeVar("T")
 
 
-class BackupRecord(DeletionRecord, GenerationsRecord, Protocol):
+class BackupRecord(DeletionRecord, GenerationsRecord, WatchRecord, Protocol):
     """The record, as backups use it."""
 
     def archived(self) -> tuple[ArchiveTable, ...]:
         """Return the tables of an archive, in order."""
 
     def copied(self) -> tuple[ArchiveTable, ...]:
-        """Return the tables of a copy, in order: those of an archive, and vectors of texts."""
+        """Return the tables of a copy, in order: those of an archive but watches, and vectors of
+        texts."""
 
     async def snapshot(self, catalog_id: str, take: Callable[[Snapshot], T]) -> T:
         """Return `take` of the catalog at one commit, run in a thread; writes go on."""
@@ -72,6 +76,21 @@ class BackupRecord(DeletionRecord, GenerationsRecord, Protocol):
 
     async def restore_synonyms(self, catalog_id: str, before: int, rows: Sequence[Row]) -> None:
         """Store the rules of synonyms, unless some were set since a commit."""
+
+    async def restore_watch(
+        self,
+        catalog_id: str,
+        stored: StoredWatch,
+        *,
+        known: RevisedState,
+        photos: Sequence[WatchPhoto],
+    ) -> bool:
+        """Store a watch with what it knows and the photos that its rules look for. Return False if
+        a watch of its id exists, which is kept. Raises WatchesFull."""
+
+    async def restore_alerts(self, catalog_id: str, alerts: Sequence[Alert]) -> int:
+        """Store alerts that the catalog lacks, in the order of their sequence numbers, which they
+        keep if these are free. Return their number."""
 
     async def reach(self, catalog_id: str, commit: int) -> None:
         """Make the next commit's number greater than `commit`: index tokens stay valid."""

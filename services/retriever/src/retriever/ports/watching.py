@@ -8,7 +8,13 @@ from typing import Protocol
 from retriever.domain.generation import Generation, GenerationSnapshot
 from retriever.domain.product import Product
 from retriever.domain.vectors import Floats
-from retriever.domain.watch_state import FrameFacts, RevisedState, WatchProgress, WatchState
+from retriever.domain.watch_state import (
+    FoundObjects,
+    FrameFacts,
+    RevisedState,
+    WatchProgress,
+    WatchState,
+)
 from retriever.domain.watches import (
     Alert,
     SnapshotSource,
@@ -125,6 +131,15 @@ class FrameEmbedder(Protocol):
     ) -> tuple[str, list[Floats]]:
         """Return the version of the visual space, and the vector of unit length of each part (1 to
         64 photos). `version`: the wanted version; empty: the default one.
+
+        Raises EmbedderUnavailable, VersionMismatch, ImageRejected.
+        """
+
+    async def find_objects(
+        self, catalog_id: str, frame: bytes, version: str
+    ) -> FoundObjects | None:
+        """Return the objects in a frame, at most MOST_FOUND; None: the model that finds them is not
+        ready. `version`: as for `embed_parts`.
 
         Raises EmbedderUnavailable, VersionMismatch, ImageRejected.
         """

@@ -25,6 +25,10 @@ from retriever.record.tables import (
     sequences,
     synonyms,
     vectors,
+    watch_alerts,
+    watch_photos,
+    watch_states,
+    watches,
 )
 
 T = TypeVar("T")
@@ -36,14 +40,30 @@ _OWN: Mapping[sa.Table, frozenset[str]] = {
     vectors: frozenset({"catalog_id", "seq"}),
     pending: frozenset({"catalog_id", "write_seq", "write_time", "next_attempt", "backfill"}),
     synonyms: frozenset({"catalog_id", "seq"}),
+    watches: frozenset({"catalog_id"}),
+    watch_states: frozenset({"catalog_id"}),
+    watch_alerts: frozenset(
+        # All but these are in `body`; photos of alerts are not archived.
+        {column.name for column in watch_alerts.columns}
+        - {"sequence", "watch_id", "create_time", "body"}
+    ),
+    watch_photos: frozenset({"catalog_id", "expire_time"}),
 }
 """Tables of an archive in their order, each with the columns that are not archived."""
 _TEXTS = {product_vectors: frozenset({"catalog_id", "row_id", "seq"})}
 """Vectors of texts, which only copies have: a restore embeds texts again."""
-_ADDED = frozenset({"synonyms"})
-"""Tables that backups of releases up to 0.20 lack."""
-_BATCHES = {"vectors": 512, "product_vectors": 512, "products": 500, "synonyms": 1}
-"""26 MB at 1,280 dimensions; products have up to 200 kB, synonyms up to 7 MB."""
+_WATCHES = frozenset({"watches", "watch_states", "watch_alerts", "watch_photos"})
+"""Tables of watches, which copies lack: a camera belongs to one catalog."""
+_ADDED = frozenset({"synonyms"}) | _WATCHES
+"""Tables that backups of releases up to 0.20 lack, and watches, that those up to 0.24 lack."""
+_BATCHES = {
+    "vectors": 512,
+    "product_vectors": 512,
+    "products": 500,
+    "synonyms": 1,
+    "watch_states": 20,
+}
+"""26 MB at 1,280 dimensions; products have up to 200 kB, synonyms up to 7 MB, states 300 kB."""
 _OTHERS = 2_000
 
 
@@ -71,7 +91,10 @@ def _kind(column: sa.Column[Any]) -> ColumnType:
 
 
 ARCHIVED = tuple(_table(of, own) for of, own in _OWN.items())
-COPIED = (*ARCHIVED, *(_table(of, own) for of, own in _TEXTS.items()))
+COPIED = (
+    *(table for table in ARCHIVED if table.name not in _WATCHES),
+    *(_table(of, own) for of, own in _TEXTS.items()),
+)
 _SOURCES = {of.name: of for of in (*_OWN, *_TEXTS)}
 
 
@@ -108,13 +131,15 @@ class RecordSnapshot:
         """Return the condition of archived rows.
 
         Products with pending texts are excluded: a restore embeds them again. So are vectors of
-        texts that have changed, and those that callers gave.
+        texts that have changed, and those that callers gave, and photos of alerts.
         """
         mine: sa.ColumnElement[bool] = source.c.catalog_id == self.catalog_id
         if source is pending:
             return sa.and_(mine, source.c.space != TEXT_SPACE)
         if source is product_vectors:
             return sa.and_(mine, source.c.space == TEXT_SPACE, source.c.digest != "")
+        if source is watch_photos:
+            return sa.and_(mine, source.c.expire_time == 0)
         return mine
 
 

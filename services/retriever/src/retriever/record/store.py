@@ -252,6 +252,8 @@ class Record:
     restore_products = _writes_now(restoring.put_products)
     restore_pending = _writes_now(restoring.put_pending)
     restore_synonyms = _writes_now(restore_synonyms)
+    restore_watch = _writes_now(watch_rows.restore_watch)
+    restore_alerts = _writes_now(watch_rows.restore_alerts)
     reach = _writes_now(session.reach)
 
     # Searches

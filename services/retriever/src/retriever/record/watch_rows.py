@@ -80,13 +80,20 @@ def create_watch(
         if loaded_watch(found.body) != watch:
             raise WatchExists
         return _stored(found)
+    stored = StoredWatch(watch, etag_of(watch), now, now)
+    _add_watch(connection, catalog_id, stored, photos)
+    return stored
+
+
+def _add_watch(
+    connection: Connection, catalog_id: str, stored: StoredWatch, photos: Sequence[WatchPhoto]
+) -> None:
+    """Store a new watch. Raises WatchesFull."""
     mine = sa.select(sa.func.count()).where(watches.c.catalog_id == catalog_id)
     if connection.execute(mine).scalar_one() >= MOST_WATCHES:
         raise WatchesFull(MOST_WATCHES)
-    stored = StoredWatch(watch, etag_of(watch), now, now)
     _put_watch(connection, catalog_id, stored)
-    _put_photos(connection, catalog_id, watch.watch_id, photos)
-    return stored
+    _put_photos(connection, catalog_id, stored.watch.watch_id, photos)
 
 
 def update_watch(
@@ -241,6 +248,99 @@ def drop_old_alerts(connection: Connection, catalog_id: str, before: int, limit:
     return len(found)
 
 
+def restore_watch(
+    connection: Connection,
+    now: int,
+    catalog_id: str,
+    stored: StoredWatch,
+    *,
+    known: RevisedState,
+    photos: Sequence[WatchPhoto],
+) -> bool:
+    """Store a watch of an archive with what it knows, unless there is one of its id. Return
+    whether it was stored. Raises WatchesFull."""
+    Session(connection, catalog_id, now)
+    watch_id = stored.watch.watch_id
+    if connection.execute(_of(watches, catalog_id, watch_id)).first() is not None:
+        return False
+    _add_watch(connection, catalog_id, stored, photos)
+    _put_state(connection, catalog_id, watch_id, known.state, known.revision - 1)
+    return True
+
+
+def restore_alerts(
+    connection: Connection, now: int, catalog_id: str, alerts: Sequence[Alert]
+) -> int:
+    """Store alerts of an archive that the catalog lacks, given in the order of their sequence
+    numbers. Return their number.
+
+    They keep their numbers, and so resume tokens stay valid, unless other alerts have these numbers
+    or those of their watch would not be in order. Photos that the catalog no longer has are
+    forgotten.
+    """
+    session = Session(connection, catalog_id, now)
+    # Before any of them can be followed: an alert of a lower number must not come after them.
+    session.take(max([0, *(alert.sequence - session.head for alert in alerts)]))
+    lacking = _lacking(session, alerts)
+    used, last = _numbers(session, lacking), dict[str, int]()
+    placed = list[Alert]()
+    for alert in lacking:
+        if alert.watch_id not in last:
+            last[alert.watch_id] = _number_before(session, alert)
+        sequence = alert.sequence
+        if sequence in used or sequence <= last[alert.watch_id]:
+            sequence = session.take()[0]
+        last[alert.watch_id] = sequence
+        placed.append(replace(alert, sequence=sequence))
+    _insert_alerts(session, _with_known_photos(session, placed))
+    return len(placed)
+
+
+def _lacking(session: Session, alerts: Sequence[Alert]) -> list[Alert]:
+    """Return the alerts that the catalog lacks, each once."""
+    c = watch_alerts.c
+    found = session.look_up(
+        sa.select(c.watch_id, c.alert_id).where(statements.among(watch_alerts, "alert_id")),
+        [alert.alert_id for alert in alerts],
+    )
+    known = {(row.watch_id, row.alert_id) for row in found}
+    by_key = {(alert.watch_id, alert.alert_id): alert for alert in reversed(alerts)}
+    return [alert for key, alert in reversed(by_key.items()) if key not in known]
+
+
+def _numbers(session: Session, alerts: Sequence[Alert]) -> set[int]:
+    """Return the numbers of the catalog's alerts between the first and the last of these."""
+    if not alerts:
+        return set()
+    c = watch_alerts.c
+    between = c.sequence.between(alerts[0].sequence, alerts[-1].sequence)
+    mine = sa.select(c.sequence).where(c.catalog_id == session.catalog_id, between)
+    return set(session.connection.execute(mine).scalars())
+
+
+def _number_before(session: Session, alert: Alert) -> int:
+    """Return the greatest number of the alerts of a watch that are no younger than one; 0: it has
+    none."""
+    c = watch_alerts.c
+    mine = _mine(watch_alerts, session.catalog_id, alert.watch_id)
+    greatest = sa.select(sa.func.max(c.sequence)).where(*mine, c.create_time <= alert.create_micros)
+    return session.connection.execute(greatest).scalar() or 0
+
+
+def _with_known_photos(session: Session, alerts: Sequence[Alert]) -> list[Alert]:
+    """Return alerts without the photos that the catalog lacks."""
+    c = watch_photos.c
+    found = session.look_up(
+        sa.select(c.watch_id, c.image_id).where(statements.among(watch_photos, "image_id")),
+        {alert.image_id for alert in alerts if alert.image_id},
+    )
+    known = {(row.watch_id, row.image_id) for row in found}
+    return [
+        alert if (alert.watch_id, alert.image_id) in known else replace(alert, image_id="")
+        for alert in alerts
+    ]
+
+
 def _mine(table: sa.Table, catalog_id: str, watch_id: str) -> Sequence[sa.ColumnElement[bool]]:
     return table.c.catalog_id == catalog_id, table.c.watch_id == watch_id
 
@@ -342,6 +442,11 @@ def _put_alerts(session: Session, alerts: Sequence[Alert]) -> list[Alert]:
         replace(alert, sequence=sequence, create_micros=session.now)
         for alert, sequence in zip(alerts, session.take(len(alerts)), strict=True)
     ]
+    _insert_alerts(session, stored)
+    return stored
+
+
+def _insert_alerts(session: Session, alerts: Sequence[Alert]) -> None:
     rows = [
         {
             "catalog_id": session.catalog_id,
@@ -356,7 +461,7 @@ def _put_alerts(session: Session, alerts: Sequence[Alert]) -> list[Alert]:
             "image_id": each.image_id,
             "body": dumped_alert(each),
         }
-        for each in stored
+        for each in alerts
     ]
-    session.connection.execute(sa.insert(watch_alerts), rows)
-    return stored
+    if rows:
+        session.connection.execute(sa.insert(watch_alerts), rows)

@@ -119,6 +119,8 @@ def frames_response(report: FramesReport) -> service_pb.SendFramesResponse:
         results=map(_frame_result, report.frames),
         alerts=map(alert_message, report.alerts),
         embedded_count=report.embedded,
+        detected_count=report.detected,
+        detected_view_count=report.views,
     )
 
 
@@ -184,6 +186,10 @@ def _condition(message: pb.WatchRule, path: str) -> domain.Condition:
             return domain.CountCondition(
                 _target(count.target), tuple(count.region_ids), count.below
             )
+        case "detected":
+            detected = message.detected
+            target = _target(detected.target) if detected.HasField("target") else None
+            return domain.DetectedCondition(target, detected.region_id, detected.below)
         case "unusual":
             unusual = message.unusual
             return domain.UnusualCondition(
@@ -198,7 +204,7 @@ def _condition(message: pb.WatchRule, path: str) -> domain.Condition:
             return domain.FaultCondition(fault)
         case _:
             raise WatchInvalid.at(
-                path, "has no condition: presence, count, unusual or fault is required"
+                path, "has no condition: presence, count, detected, unusual or fault is required"
             )
 
 
@@ -213,7 +219,10 @@ def _target(message: pb.WatchTarget) -> domain.WatchTarget:
 
 def _image(message: pb.WatchRule) -> bytes:
     kind = message.WhichOneof("condition")
-    return getattr(message, kind).target.image if kind in ("presence", "count") else b""
+    if kind in ("presence", "count", "detected"):
+        image: bytes = getattr(message, kind).target.image
+        return image
+    return b""
 
 
 def _micros(message: pb.WatchRule, name: str, default: int) -> int:
@@ -250,6 +259,14 @@ def _condition_message(condition: domain.Condition) -> dict[str, Any]:
             return {
                 "count": pb.CountCondition(
                     target=_target_message(target), region_ids=region_ids, below=below
+                )
+            }
+        case domain.DetectedCondition(counted, region_id, below):
+            return {
+                "detected": pb.DetectedCondition(
+                    target=None if counted is None else _target_message(counted),
+                    region_id=region_id,
+                    below=below,
                 )
             }
         case domain.UnusualCondition(region_id, deviations, frames):

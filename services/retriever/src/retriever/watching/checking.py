@@ -8,11 +8,19 @@ from typing import Final
 import numpy as np
 
 from retriever.domain.vectors import Floats
-from retriever.domain.watch_state import KNOWN_TIMES, FrameFacts, RuleState, Track, WatchState
+from retriever.domain.watch_state import (
+    KNOWN_TIMES,
+    FrameFacts,
+    RuleState,
+    SeenObject,
+    Track,
+    WatchState,
+)
 from retriever.domain.watches import (
     Alert,
     AlertKind,
     CountCondition,
+    DetectedCondition,
     Direction,
     Fault,
     FaultCondition,
@@ -55,7 +63,9 @@ class MeasuredFrame:
     vectors: Mapping[str, Floats] = field(default_factory=dict)
     """Vectors of unit length of the compared parts of the frame; empty: not embedded."""
     version: str = ""
-    """Version of the space of `vectors`."""
+    """Version of the space of `vectors` and `objects`."""
+    objects: Sequence[SeenObject] | None = None
+    """Objects in the frame; None: not looked for, or that was not possible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +187,8 @@ class _FrameValues:
                     return state, 0.0, None
                 count = sum(track.above for track in state.tracks)
                 return state, float(count), count < below
+            case DetectedCondition() as condition:
+                return self._count(rule, state, condition)
             case UnusualCondition() as condition:
                 return self._deviation(rule, state, condition)
             case FaultCondition(fault=fault):
@@ -202,6 +214,24 @@ class _FrameValues:
         ]
         tracks = tuple(track for track, _ in followed)
         return replace(state, tracks=tracks), [value for _, value in followed]
+
+    def _count(
+        self, rule: WatchRule, state: RuleState, condition: DetectedCondition
+    ) -> tuple[RuleState, float, bool | None]:
+        target, box = condition.target, self.watch.boxes()[condition.region_id]
+        known = self.references.get(target, ()) if target is not None else ()
+        objects = self.frame.objects
+        if self.blind or objects is None or (target is not None and not len(known)):
+            return state, 0.0, None
+        found = [each for each in objects if each.is_in(box)]
+        if target is not None and found:
+            matches = np.stack([each.vector for each in found]) @ np.stack(known).T
+            number = int((matches.max(axis=1) >= target.min_similarity).sum())
+        else:
+            number = len(found)
+        level = Level(condition.below, condition.below)
+        state, count, enough = self._tracked(rule, state, float(number), level)
+        return state, count, not enough
 
     def _deviation(
         self, rule: WatchRule, state: RuleState, condition: UnusualCondition

@@ -92,6 +92,10 @@ class FramesReport:
     alerts: tuple[Alert, ...] = ()
     embedded: int = 0
     """Pictures that were embedded."""
+    detected: int = 0
+    """Frames in which objects were looked for."""
+    views: int = 0
+    """Views of these objects that were embedded."""
 
 
 @dataclass(slots=True)
@@ -180,7 +184,7 @@ class FrameChecks:
             saved = await self.record.save_checked(catalog_id, progress)
             if saved is not None:
                 queue.dropped -= dropped
-                return _counted(FramesReport(folded.frames, tuple(saved), measured.embedded))
+                return _counted(measured.report(folded.frames, saved))
         raise WatchContended
 
     async def _with_photos(
@@ -238,6 +242,13 @@ class _Measurements:
     """By place in the call."""
     references: References = field(default_factory=dict)
     embedded: int = 0
+    detected: int = 0
+    views: int = 0
+
+    def report(self, frames: tuple[FrameReport, ...], alerts: Sequence[Alert]) -> FramesReport:
+        """Return what happened to the frames."""
+        counts = self.embedded, self.detected, self.views
+        return FramesReport(frames, tuple(alerts), *counts)
 
     async def measure(
         self, stored: StoredWatch, frames: Sequence[SentFrame], state: WatchState
@@ -260,17 +271,33 @@ class _Measurements:
     async def _measured(
         self, watch: Watch, frame: SentFrame, version: str
     ) -> MeasuredFrame | ServiceError:
-        parts = watch.boxes()
-        boxes = [FRAME_BOX if box is None else box for box in parts.values()]
+        parts, places = watch.compared, watch.boxes()
+        boxes = [FRAME_BOX if (box := places[part]) is None else box for part in parts]
         try:
             facts, cut = await self.checks.photos.measure_frame(self.catalog_id, frame.data, boxes)
-            if not cut or is_dark(facts):
-                return MeasuredFrame(frame.micros, facts, version=version)
-            version, vectors = await self.checks.embedder.embed_parts(self.catalog_id, cut, version)
+            measured = MeasuredFrame(frame.micros, facts, version=version)
+            if is_dark(facts):
+                return measured
+            if cut:
+                embed = self.checks.embedder.embed_parts
+                version, vectors = await embed(self.catalog_id, cut, version)
+                self.embedded += len(vectors)
+                named = dict(zip(parts, vectors, strict=True))
+                measured = replace(measured, vectors=named, version=version)
+            return await self._with_objects(measured, frame) if watch.detects else measured
         except ImageRejected as error:
             return error
-        self.embedded += len(vectors)
-        return MeasuredFrame(frame.micros, facts, dict(zip(parts, vectors, strict=True)), version)
+
+    async def _with_objects(self, measured: MeasuredFrame, frame: SentFrame) -> MeasuredFrame:
+        """Return the measurements with the objects in a frame."""
+        find = self.checks.embedder.find_objects
+        found = await find(self.catalog_id, frame.data, measured.version)
+        self.detected += 1
+        if found is None:
+            log.warning("objects not looked for", catalog=self.catalog_id)
+            return measured
+        self.views += found.views
+        return replace(measured, objects=found.objects, version=found.version)
 
     async def _references(self, watch: Watch) -> tuple[References, str]:
         """Return the vectors of what rules look for, and their version; empty: the default one."""

@@ -7,7 +7,7 @@ from typing import IO
 from retriever.backup.archive import tar
 from retriever.backup.archive.former import FormerBackup
 from retriever.backup.archive.writing import Spool
-from retriever.domain.archive import PHOTOS, ArchiveTable, Row, content_of
+from retriever.domain.archive import PHOTOS, WATCH_PHOTOS, ArchiveTable, Row, content_of, table_file
 from retriever.domain.jobs import Progress
 from servicekit.backups.errors import BackupDamaged, BackupVersionUnsupported
 from servicekit.backups.files import BackupReader, CheckedFile, meaning
@@ -18,60 +18,14 @@ MOST_PHOTO_BYTES = 32 * 2**20
 """Maximum of RETRIEVER_IMAGE_MAX_BYTES."""
 
 
-class ArchiveReader:
-    """A catalog's backup, read once and in order. All calls block."""
+class PhotoReader:
+    """A file of photos, read once and in order. All calls block."""
 
-    def __init__(self, backup: BackupReader, spool: Spool, tables: Sequence[ArchiveTable]) -> None:
-        """Prepare to read. Raise BackupDamaged, BackupVersionUnsupported."""
-        self.manifest, self.content = backup.manifest, content_of(backup.manifest)
+    def __init__(self, name: str, file: CheckedFile | IO[bytes]) -> None:
+        self._name, self._file = name, file
+        self.members = tar.Members(file, name)
         self.found = self.lost = 0
         """Photos."""
-        self._backup, self._spool = backup, spool
-        self._tables = {table.name: table for table in tables}
-        self._check_names()
-
-    def _check_names(self) -> None:
-        names = [file.name for file in self.manifest.files if file.name != PHOTOS]
-        known = [table.member for table in self._tables.values()]
-        there = [table.member for table in self._tables.values() if self._there(table)]
-        if set(names) - set(known):
-            raise BackupVersionUnsupported("it holds tables of a newer version")
-        if names != there:
-            raise BackupDamaged(MANIFEST, f"must name {', '.join(there)}")
-
-    def _there(self, table: ArchiveTable) -> bool:
-        """Return whether the backup has a table, or has to have it."""
-        return not table.added or any(f.name == table.member for f in self.manifest.files)
-
-    def take_tables(self, progress: Progress) -> None:
-        """Copy the tables into the spool, each checked against its hash; then open the photos."""
-        for table in filter(self._there, self._tables.values()):
-            with self._backup.open(table.member) as file:
-                self._copy(table.name, file, progress)
-        self._file = self._open_photos()
-        self._spool.callback(self._file.close)
-        self._members = tar.Members(self._file, PHOTOS)
-
-    def _copy(self, name: str, file: CheckedFile, progress: Progress) -> None:
-        try:
-            copy = self._spool.add(name)
-            while chunk := file.read():
-                progress.add(0)
-                copy.write(chunk)
-        except OSError as error:
-            raise meaning(error) from error
-
-    def _open_photos(self) -> CheckedFile | IO[bytes]:
-        if isinstance(self._backup, FormerBackup):
-            return self._backup.photos()
-        return self._backup.open(PHOTOS)
-
-    def rows(self, name: str) -> Iterator[list[Row]]:
-        """Yield the rows of a table, in batches; after `take_tables`. None if it is absent."""
-        table = self._tables[name]
-        if not self._there(table):
-            return iter(())
-        return self._spool.rows(table, self.manifest.rows(table.member))
 
     def photos(self, images: Sequence[Row]) -> list[tuple[str, bytes]]:
         """Return those of these photos that are in the backup, each checked, with their ids, in its
@@ -79,7 +33,7 @@ class ArchiveReader:
         found = []
         for image in images:
             name = f"photos/{image['image_id']}"
-            if self._members.peek() == name:
+            if self.members.peek() == name:
                 found.append(self._photo(name, image))
                 self.found += 1
             else:
@@ -87,10 +41,12 @@ class ArchiveReader:
         return found
 
     def _photo(self, name: str, image: Row) -> tuple[str, bytes]:
-        size = image["size"]
-        if not 0 < size <= MOST_PHOTO_BYTES or self._members.open(name, size) != size:
+        wanted = image.get("size")  # sizes of photos of watches are not recorded
+        most = MOST_PHOTO_BYTES if wanted is None else wanted
+        size = self.members.open(name, most) if 0 < most <= MOST_PHOTO_BYTES else 0
+        if size == 0 or wanted not in (None, size):
             raise BackupDamaged(name, "does not have the size that the record names")
-        data = self._members.read()
+        data = self.members.read()
         if hashlib.sha256(data).hexdigest() != image["image_id"]:
             raise BackupDamaged(name, "does not match the hash in its name")
         try:
@@ -102,12 +58,79 @@ class ArchiveReader:
         return image["image_id"], data
 
     def end(self) -> None:
-        """Check the end of the photos, after all of them."""
-        if isinstance(self._backup, FormerBackup):
-            self._backup.check_end(self._members, self.found, self.lost)
-        if self._members.peek():
-            raise BackupDamaged(PHOTOS, "has data after its end")
+        """Check the end of the file, after all photos."""
+        if self.members.peek():
+            raise BackupDamaged(self._name, "has data after its end")
         if isinstance(self._file, CheckedFile):
             self._file.check()
-        if self.content.lost not in (None, self.lost):
+
+
+class ArchiveReader:
+    """A catalog's backup, read once and in order. All calls block."""
+
+    def __init__(self, backup: BackupReader, spool: Spool, tables: Sequence[ArchiveTable]) -> None:
+        """Prepare to read. Raise BackupDamaged, BackupVersionUnsupported."""
+        self.manifest, self.content = backup.manifest, content_of(backup.manifest)
+        self._backup, self._spool = backup, spool
+        self._tables = {table.name: table for table in tables}
+        self._check_names()
+
+    def _check_names(self) -> None:
+        photos = {PHOTOS, WATCH_PHOTOS}
+        names = [file.name for file in self.manifest.files if file.name not in photos]
+        known = [table.member for table in self._tables.values()]
+        there = [table.member for table in self._tables.values() if self._there(table)]
+        if set(names) - set(known):
+            raise BackupVersionUnsupported("it holds tables of a newer version")
+        watched = any(name == table_file("watch_photos") for name in there)
+        if names != there or self.has_watches != watched:
+            raise BackupDamaged(MANIFEST, f"must name {', '.join(there)}")
+
+    @property
+    def has_watches(self) -> bool:
+        """Return whether the backup has watches: those of releases up to 0.24 do not."""
+        return any(file.name == WATCH_PHOTOS for file in self.manifest.files)
+
+    def _there(self, table: ArchiveTable) -> bool:
+        """Return whether the backup has a table, or has to have it."""
+        return not table.added or any(f.name == table.member for f in self.manifest.files)
+
+    def take_tables(self, progress: Progress) -> None:
+        """Copy the tables into the spool, each checked against its hash."""
+        for table in filter(self._there, self._tables.values()):
+            with self._backup.open(table.member) as file:
+                self._copy(table.name, file, progress)
+
+    def _copy(self, name: str, file: CheckedFile, progress: Progress) -> None:
+        try:
+            copy = self._spool.add(name)
+            while chunk := file.read():
+                progress.add(0)
+                copy.write(chunk)
+        except OSError as error:
+            raise meaning(error) from error
+
+    def photos(self, name: str = PHOTOS) -> PhotoReader:
+        """Open a file of photos; after `take_tables`. Raise BackupDamaged."""
+        file: CheckedFile | IO[bytes]
+        if isinstance(self._backup, FormerBackup):
+            file = self._backup.photos()
+        else:
+            file = self._backup.open(name)
+        self._spool.callback(file.close)
+        return PhotoReader(name, file)
+
+    def check_end(self, photos: PhotoReader) -> None:
+        """Check the end of the catalog's photos, after all of them."""
+        if isinstance(self._backup, FormerBackup):
+            self._backup.check_end(photos.members, photos.found, photos.lost)
+        photos.end()
+        if self.content.lost not in (None, photos.lost):
             raise BackupDamaged(MANIFEST, "does not match the photos in the archive")
+
+    def rows(self, name: str) -> Iterator[list[Row]]:
+        """Yield the rows of a table, in batches; after `take_tables`. None if it is absent."""
+        table = self._tables[name]
+        if not self._there(table):
+            return iter(())
+        return self._spool.rows(table, self.manifest.rows(table.member))
