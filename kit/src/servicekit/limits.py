@@ -71,9 +71,8 @@ REFUSAL_SECONDS = 0.2
 """Least delay of the answer to a call above its caller's quota, so that a caller that ignores
 RetryInfo makes few such calls."""
 REFUSALS_A_SECOND = 50.0
-"""Such answers to one caller, at most; they end before their calls' deadlines."""
-RESERVE_SECONDS = 0.05
-"""Time before a call's deadline in which its delayed answer is sent."""
+"""Such answers to one caller, at most, while they take no more than half of the time that is left
+until their calls' deadlines: later ones would come too late."""
 MOST_DELAYED = 1_000
 """Answers that are delayed at a time; further ones are sent at once."""
 
@@ -159,7 +158,7 @@ def _delay(waiting: int) -> float:
     """Return the seconds for which the last of a caller's waiting calls waits."""
     seconds = max(REFUSAL_SECONDS, waiting / REFUSALS_A_SECOND)
     left = deadlines.remaining()
-    return seconds if left is None else max(0.0, min(seconds, left - RESERVE_SECONDS))
+    return seconds if left is None else max(0.0, min(seconds, left / 2))
 
 
 class CallLimits:

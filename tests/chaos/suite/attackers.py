@@ -44,7 +44,10 @@ from tests.fuzz.cost.stage import CALM, Keys, Meter, channel_to, fill, indexed
 from tests.fuzz.surface import named
 
 PRODUCTS: Final = 1_000
-CALM_PHASE: Final = Phase(6.0, 20.0)
+CALM_PHASE: Final = Phase(9.0, 10.0)
+ROUNDS: Final = 3
+"""Phases alone and beside an attack, in turns: the p99 is that of all requests of one kind, as a
+hundred requests of one phase say little about it."""
 SETTLE_SECONDS: Final = 4.0
 MOST: Final = 2.0
 """Times the calm one's p99 alone."""
@@ -80,16 +83,17 @@ async def _attacked(suite: Suite, keys: Keys, seed: int, report: Report) -> None
         ask = calm(channel, keys)
         await come(ask, [Phase(CALM_PHASE.rate, SETTLE_SECONDS)], chance)
         for name, attacking in ATTACKS.items():
-            (alone,) = await come(ask, [CALM_PHASE], chance)
-            codes = Counter[str]()
-            async with apart(partial(attacking, address, keys), codes):
-                await asyncio.sleep(SETTLE_SECONDS)
-                (beside,) = await come(ask, [CALM_PHASE], chance)
+            alone, beside, codes = list[Got](), list[Got](), Counter[str]()
+            for _ in range(ROUNDS):
+                alone += (await come(ask, [CALM_PHASE], chance))[0]
+                async with apart(partial(attacking, address, keys), codes):
+                    await asyncio.sleep(SETTLE_SECONDS)
+                    beside += (await come(ask, [CALM_PHASE], chance))[0]
+                await meter.settle(stage.SETTLE_SECONDS)
             check_pace([*alone, *beside])
             said = ", ".join(f"{count} {code}" for code, count in codes.most_common(4))
             report.say(f"attack by {name}: {said or 'no answer'}")
             judge_attack(name, alone, beside, report)
-            await meter.settle(stage.SETTLE_SECONDS)
 
 
 def judge_attack(name: str, alone: Sequence[Got], beside: Sequence[Got], report: Report) -> None:
