@@ -6,10 +6,8 @@ DATA ?= .data/suite
 PORT_BASE ?= 8600
 ENGINE ?= lite
 OUT ?= dist/protos
-# Of the tests that run suites: more than the cores of the smallest test machine, as many wait.
-TEST_PROCESSES ?= 3
-# Their folders. Each of their processes collects all of them, and none of the 17,000 other tests.
-SUITES := tests/live tests/wire tests/fuzz
+# More than the cores of the smallest test machine, because many tests wait for processes.
+TEST_PROCESSES ?= 4
 
 UV := .tools/bin/uv
 BIN := .venv/bin
@@ -24,7 +22,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-shelf demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test suites contracts units long check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench bench-full fuzz mutants chaos advisories sbom digests cluster cluster-tools cluster-check trends format clean workflows wheels npm go java version demo-kind monitoring capacity mixed
+.PHONY: help demo demo-shelf demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test every long check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench bench-full fuzz mutants chaos advisories sbom digests cluster cluster-tools cluster-check trends format clean workflows wheels npm go java version demo-kind monitoring capacity mixed
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -78,16 +76,10 @@ start: ## Start PROGRAM= again
 	@$(SUITE) start
 
 test: setup tools ## Run lint, types, contracts, unit, wire and live tests, except those of `make long`
-	@$(MAKE) --no-print-directory --jobs 5 suites contracts units lint
+	@$(MAKE) --no-print-directory --jobs 2 lint every
 
-suites: setup
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --durations 10 -m "not long" $(SUITES)
-
-contracts: setup
-	$(BIN)/python -m pytest -q --durations 5 -m "not long" tests/contracts
-
-units: setup
-	$(BIN)/python -m pytest -q --durations 5 -m "not long" tests $(addprefix --ignore ,tests/contracts $(SUITES))
+every: setup
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --durations 10 -m "not long" tests
 
 long: setup tools ## Run the longest tests: recovery after kill -9, restores, complete tutorials, clients in Go and Java, recall under filters, overlays on a cluster
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --durations 10 -m long tests

@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -111,19 +112,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """Let one of the processes of `make test` import everything before the others.
+    """Let one of several processes import everything before the others.
 
     In a new clone the first import compiles modules and rewrites tests, which takes 20 s of
     processor time. Each process would do it otherwise.
     """
-    if session.config.option.numprocesses:
-        return (yield)  # its workers collect
-    with Path(__file__).open() as lock:
+    if not hasattr(session.config, "workerinput"):
+        return (yield)
+    run = session.config.workerinput["testrunuid"]
+    with (Path(tempfile.gettempdir()) / f"collecting-{run}").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             fcntl.flock(lock, fcntl.LOCK_SH)
-        return (yield)
+        found = yield
+    Path(lock.name).unlink(missing_ok=True)
+    return found
 
 
 def pytest_collection_finish() -> None:

@@ -65,6 +65,10 @@ class FrameOutcome(StrEnum):
     REJECTED = "rejected"
 
 
+for _outcome in FrameOutcome:
+    FRAMES.labels(_outcome)  # start at 0: rates miss the first value
+
+
 @dataclass(frozen=True, slots=True)
 class SentFrame:
     """A frame as a caller sent it."""
