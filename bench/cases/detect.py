@@ -3,15 +3,12 @@
 import asyncio
 import io
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Final, TypeAlias
 
 import grpc
@@ -150,14 +147,11 @@ def _judged(found: rivals.Proposals, truth: finding.Doubles, least: float) -> Ou
 def _times(say: Say) -> dict[str, RoundFigures]:
     """Return the cost by size of the photo."""
     found = {}
-    with tempfile.TemporaryDirectory(prefix="sightline-bench-") as folder, ExitStack() as running:
-        triton, port = running.enter_context(embedders.triton_server(Path(folder)))
-        server = embedders.embedder_server(Path(folder), port, EMBEDDER_CACHE_BYTES="0")
-        ours, port = running.enter_context(server)
+    with embedders.without_cache(say) as served:
         for name, size in SIDES.items():
             files = [*islice(_full_shelves(size), 6)]
             say(f"{name}: {len(files)} photos of {FACINGS} found objects")
-            found[name] = asyncio.run(_alternating(port, (triton, ours), files, say))
+            found[name] = asyncio.run(_alternating(served.port, served.programs, files, say))
     return found
 
 

@@ -7,7 +7,6 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -95,12 +94,8 @@ def run(say: Say) -> BenchResult:
     }
     say("searches among photos with people")
     hits = _hits(shelves, random.Random(0))
-    with tempfile.TemporaryDirectory(prefix="sightline-bench-") as place, ExitStack() as running:
-        say("starting Triton and the embedder")
-        triton, port = running.enter_context(embedders.triton_server(Path(place)))
-        server = embedders.embedder_server(Path(place), port, EMBEDDER_CACHE_BYTES="0")
-        ours, port = running.enter_context(server)
-        times = asyncio.run(_times(port, (triton, ours), say))
+    with embedders.without_cache(say) as served:
+        times = asyncio.run(_times(served.port, served.programs, say))
     return _result(FaceFigures(found, left, alarms, hits, blur, times))
 
 

@@ -1,11 +1,8 @@
 """Cost of a heat map of two photos relative to an embedding of one, by the same embedder."""
 
 import asyncio
-import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from itertools import islice
-from pathlib import Path
 from typing import TypeAlias
 
 import grpc
@@ -30,12 +27,8 @@ EMBED, DRAW = "an embedding", "a heat map"
 def run(say: Say) -> BenchResult:
     """Start Triton and the embedder, call both methods in alternation, stop them."""
     files = unique.photos(*_photos())
-    with tempfile.TemporaryDirectory(prefix="sightline-bench-") as folder, ExitStack() as running:
-        say("starting Triton and the embedder")
-        triton, port = running.enter_context(embedders.triton_server(Path(folder)))
-        server = embedders.embedder_server(Path(folder), port, EMBEDDER_CACHE_BYTES="0")
-        ours, port = running.enter_context(server)
-        return _result(asyncio.run(_measure(port, (triton, ours), files, say)))
+    with embedders.without_cache(say) as served:
+        return _result(asyncio.run(_measure(served.port, served.programs, files, say)))
 
 
 def _photos() -> tuple[tuple[int, int], int, float]:

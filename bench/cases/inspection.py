@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -113,14 +111,8 @@ def run(say: Say) -> BenchResult:
     say("photos taken by hand")
     by_hand = _by_hand(folder)
     public = _public(say)
-    with tempfile.TemporaryDirectory(prefix="sightline-bench-") as place, ExitStack() as running:
-        say("starting Triton and the embedder")
-        triton, port = running.enter_context(embedders.triton_server(Path(place)))
-        server = embedders.embedder_server(
-            Path(place), port, EMBEDDER_CACHE_BYTES="0", EMBEDDER_SPACES=str(Path(place) / "spaces")
-        )
-        ours, port = running.enter_context(server)
-        times = asyncio.run(_times(port, (triton, ours), say))
+    with embedders.without_cache(say, references=True) as served:
+        times = asyncio.run(_times(served.port, served.programs, say))
     return _result(InspectionFigures(found, by_hand, public, times))
 
 

@@ -3,9 +3,7 @@
 import asyncio
 import io
 import random
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -87,15 +85,11 @@ def run(say: Say) -> BenchResult:
     folder = grocery.find()
     if folder is None or not labels.there() or not featured.there(groceries.BACKBONE):
         return _absent()
-    with tempfile.TemporaryDirectory(prefix="sightline-bench-") as place, ExitStack() as running:
-        say("starting Triton and the embedder")
-        triton, port = running.enter_context(embedders.triton_server(Path(place)))
-        server = embedders.embedder_server(Path(place), port, EMBEDDER_CACHE_BYTES="0")
-        ours, port = running.enter_context(server)
+    with embedders.without_cache(say) as served:
         say("groceries")
-        shelves, packed = _groceries(folder, port, say)
+        shelves, packed = _groceries(folder, served.port, say)
         say("wines")
-        bottles = _wines(port, Path(place), say)
+        bottles = _wines(served.port, served.folder, say)
         everything = np.ones(len(packed), np.bool_)
         parts = {
             PACKAGES: (shelves, packed),
@@ -103,7 +97,7 @@ def run(say: Say) -> BenchResult:
             ALL: (shelves, everything),
             WINES: (bottles, np.ones(len(bottles.right), np.bool_)),
         }
-        times = asyncio.run(_times(port, (triton, ours), folder, say))
+        times = asyncio.run(_times(served.port, served.programs, folder, say))
     return _result(
         LabelFigures(
             {

@@ -7,10 +7,8 @@ cross-validation, that of labels on these photos.
 """
 
 import asyncio
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -54,14 +52,14 @@ GOALS: Final = ((ALL_ONE, 0.84), (ALL_FOUR, 0.875))
 
 @dataclass(frozen=True, slots=True)
 class PartFigures:
-    """Which queries were right, 0 or 1, and the cost of a query."""
+    """Hits and costs of the queries, by row of the table."""
 
     hits: dict[str, Doubles]
-    """[queries] by row of the table."""
+    """[queries], 1 for a right answer and 0 for a wrong one, by row of the table."""
     cost: dict[str, float]
     """Milliseconds of processor time of a query."""
     packed: Flags
-    """[queries]: whether the photo shows a package."""
+    """[queries], True where the photo shows a package."""
     clusters: npt.NDArray[np.int64]
     """[queries]: scene."""
 
@@ -86,14 +84,10 @@ def run(say: Say) -> BenchResult:
         missing = "needs $SIGHTLINE_DATA with grocery, and the built models"
         return BenchResult((), {}, goals=goals(None), warnings=(f"NOT MEASURED: {missing}",))
     data = grocery.load(folder)
-    with tempfile.TemporaryDirectory(prefix="sightline-bench-") as place, ExitStack() as running:
-        say("starting Triton and the embedder")
-        triton, port = running.enter_context(embedders.triton_server(Path(place)))
-        server = embedders.embedder_server(Path(place), port, EMBEDDER_CACHE_BYTES="0")
-        ours, port = running.enter_context(server)
+    with embedders.without_cache(say) as served:
         say("labels")
-        matches, packed = label_bench.grocery_labels(folder, port, say)
-        reading = asyncio.run(_reading(port, (triton, ours), data.validation.paths))
+        matches, packed = label_bench.grocery_labels(folder, served.port, say)
+        reading = asyncio.run(_reading(served.port, served.programs, data.validation.paths))
     say("features")
     found = _searched(data, matches, reading, packed)
     return BenchResult((table(found),), _plain(found), goals=goals(found))

@@ -10,10 +10,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -198,6 +199,35 @@ def embedder_server(folder: Path, triton_port: int, **settings: str) -> Iterator
     log = folder / "embedder.log"
     with serving(command, log, grpc_serving(port), given | settings) as pid:
         yield pid, port
+
+
+@dataclass(frozen=True, slots=True)
+class ServedEmbedder:
+    """A running embedder with its Triton."""
+
+    port: int
+    """Port of the embedder."""
+    programs: tuple[int, int]
+    """Process ids of Triton and of the embedder."""
+    folder: Path
+    """Folder for files, deleted when they stop."""
+
+
+@contextmanager
+def without_cache(
+    say: Callable[[str], None], *, references: bool = False
+) -> Iterator[ServedEmbedder]:
+    """Run Triton and an embedder that caches nothing during the block. `references`: it can fit
+    references of good pieces. Raise OSError when one does not get ready."""
+    with tempfile.TemporaryDirectory(prefix="sightline-bench-") as name, ExitStack() as running:
+        folder = Path(name)
+        say("starting Triton and the embedder")
+        triton_id, triton_port = running.enter_context(triton_server(folder))
+        settings = {"EMBEDDER_CACHE_BYTES": "0"}
+        if references:
+            settings["EMBEDDER_SPACES"] = str(folder / "spaces")
+        ours, port = running.enter_context(embedder_server(folder, triton_port, **settings))
+        yield ServedEmbedder(port, (triton_id, ours), folder)
 
 
 @contextmanager
