@@ -80,12 +80,17 @@ def test_the_project_that_make_java_writes_passes_its_tests_at_a_suite(
     assert f"first: {wine}\n" in printed, "the photo is its own"
 
 
-def test_what_is_no_group_id_is_refused(tmp_path: Path) -> None:
-    done = subprocess.run(
+def refused(out: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the script that writes the project."""
+    return subprocess.run(
         [ROOT / "deploy/java.sh"],
-        env=os.environ | {"OUT": str(tmp_path / "java"), "GROUP": "com/shop"},
+        env=os.environ | {"OUT": str(out)} | environment,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
+
+
+def test_what_is_no_group_id_is_refused(tmp_path: Path) -> None:
+    done = refused(tmp_path / "java", GROUP="com/shop")
     assert done.returncode == 2
     assert "no group id" in done.stderr
     assert not (tmp_path / "java").exists()
@@ -97,10 +102,6 @@ def test_another_protoc_is_refused(tmp_path: Path) -> None:
     for name, version in (("protoc", "libprotoc 31.1"), ("grpc_java_plugin", "")):
         (tools / name).write_text(f"#!/bin/sh\necho {version}\n")
         (tools / name).chmod(0o755)
-    done = subprocess.run(
-        [ROOT / "deploy/java.sh"],
-        env=os.environ | {"OUT": str(tmp_path / "java"), "PATH": f"{tools}:{os.environ['PATH']}"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = refused(tmp_path / "java", PATH=f"{tools}:{os.environ['PATH']}")
     assert done.returncode == 1
     assert "must be version 3.21 to 3.25" in done.stderr

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Protocol
+from typing import Final, Protocol
 
 from google.protobuf.message import Message
 from google.type.money_pb2 import Money as MoneyMessage
@@ -256,13 +256,8 @@ def _unread(message: rec.RecommendResponse | rec.SearchResponse) -> tuple[int, .
     return tuple(item.signal for item in message.labels if item.left_out)
 
 
-recommendations = reader(
-    answers.Recommendations,
-    rec.RecommendResponse,
-    subjects=_subjects,
-    labels=_labels,
-    unread_labels=_unread,
-)
+_OF_PHOTOS: Final = {"subjects": _subjects, "labels": _labels, "unread_labels": _unread}
+recommendations = reader(answers.Recommendations, rec.RecommendResponse, **_OF_PHOTOS)
 
 
 def _highlights(value: rec.Suggestion) -> tuple[slice, ...]:
@@ -284,13 +279,7 @@ _suggestion = reader(
 top_searches = reader(suggestions.TopSearches, admin.ListTopSearchesResponse)
 suggested = reader(suggestions.Suggestions, rec.SuggestResponse)
 listing = reader(answers.Listing, rec.ListResponse)
-found = reader(
-    answers.SearchResults,
-    rec.SearchResponse,
-    subjects=_subjects,
-    labels=_labels,
-    unread_labels=_unread,
-)
+found = reader(answers.SearchResults, rec.SearchResponse, **_OF_PHOTOS)
 reader(
     answers.RecommendedValue,
     rec.RecommendedValue,
