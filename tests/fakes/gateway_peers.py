@@ -107,7 +107,7 @@ class FakeEmbedder:
     blind: ServiceError | None = None
     """Raised where labels are read."""
     slow: bool = False
-    """If true, labels are never read."""
+    """True if labels are never read."""
     shown: Classification | None = None
     """Classification of every photo."""
     classifying: list[bool] = field(default_factory=list)

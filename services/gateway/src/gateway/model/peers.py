@@ -278,7 +278,7 @@ class BrowseRequest:
     facets: Sequence[FacetRequest] = ()
     known_state: str = ""
     costs: bool = False
-    """If true, the columns have the products' costs, which the rows never have."""
+    """True if the columns have the products' costs, which the rows never have."""
 
 
 @dataclass(frozen=True, slots=True)

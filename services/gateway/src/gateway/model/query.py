@@ -192,7 +192,7 @@ class RequestQuery:
     listed: bool = False
     """If true, all products that pass are ordered: a request of List."""
     read_labels: bool = False
-    """If true, labels of photos are read although the scene does not ask for it."""
+    """True if labels of photos are read although the scene does not ask for it."""
     text: str = ""
     """Text whose words the products of a List request must have; empty: all are listed."""
     if_none_match: str = ""

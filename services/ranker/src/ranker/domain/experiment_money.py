@@ -85,7 +85,7 @@ class ArmMoney:
     """Money of an arm's units."""
 
     units: dict[str, _UnitMoney] = field(default_factory=dict)
-    """By unit that bought anything."""
+    """Money by unit, of units that bought anything."""
     unpriced: int = 0
     """Pieces without a known price, which count 0 in revenue."""
     uncosted: int = 0

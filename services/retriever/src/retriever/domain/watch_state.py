@@ -96,7 +96,7 @@ class SeenObject:
 
     box: WatchBox
     vector: Floats
-    """Of unit length."""
+    """Vector of unit length, float32 [D]."""
 
     def is_in(self, box: WatchBox | None) -> bool:
         """Return whether its middle lies in a box; None: the whole frame."""
