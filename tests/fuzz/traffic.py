@@ -23,8 +23,10 @@ from tests.fuzz.shop import sent
 from tests.fuzz.surface import Method
 from tests.fuzz.wire import Sender
 
-INTRUDERS, OVERSIZED = 0.1, 0.01
-"""Shares of the requests."""
+INTRUDERS = 0.1
+"""Share of the requests."""
+OVERSIZED_EVERY = 100
+"""One of so many requests is too large, so that even a short run sends some."""
 PHOTOS_A_REQUEST = 8
 _IMAGE_SENDERS = 2
 _LEARNED, _LEARNED_BYTES = 0.3, 4_000
@@ -82,10 +84,9 @@ class Traffic:
     async def _requests_on(self) -> None:
         while self.requests < self._plan.requests and self._in_time():
             self.requests += 1
-            kind = self.chance.random()
-            if kind < OVERSIZED:
+            if self.requests % OVERSIZED_EVERY == 1:
                 await self._too_large()
-            elif kind < OVERSIZED + INTRUDERS and self._sender.callers.tokens:
+            elif self._sender.callers.tokens and self.chance.random() < INTRUDERS:
                 call = self._sender.callers.intruder(self.chance, *self.composer.draw())
                 await self._sender.send(call)
             else:
