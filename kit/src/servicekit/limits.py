@@ -371,7 +371,7 @@ class CallAdmission:
                     async with self._arrived(context) as request:
                         pass  # it is small, and would be held until the stream ends
                     party = await self._party(request)
-                    self._limits.quotas.enter(*party[:2], writes=self._writes)
+                    self._limits.quotas.enter(*party[:2], writes=self._writes, stream=True)
                     return await work(request)
             except TimeoutError:
                 if life.expired():

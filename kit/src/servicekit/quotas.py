@@ -50,6 +50,9 @@ PRODUCTION = {
 }
 """Quotas a second in production mode where none are set: half of a machine of four processors, and
 half of that for decoding (docs/operate/sizing.md)."""
+STREAM_CALLS = 5.0
+"""Calls for which a stream counts: each service opens a stream of its own and reads its first state,
+in three times the processor time of the cheapest call."""
 _ROUNDING = timedelta(milliseconds=1)
 
 
@@ -212,10 +215,11 @@ class Quotas:
         self._accounts: OrderedDict[tuple[str, str], CallerUsage] = OrderedDict()
         self._counts = any(self._rates.values())
 
-    def enter(self, caller: str, catalog: str, *, writes: bool) -> None:
+    def enter(self, caller: str, catalog: str, *, writes: bool, stream: bool = False) -> None:
         """Charge a call, and bind its caller's usage to the context.
 
-        Raises QuotaExhausted without a charge.
+        Raises QuotaExhausted without a charge. A stream needs a single call's tokens, and takes
+        STREAM_CALLS: the level may become negative.
         """
         if not self._counts:
             return
@@ -225,6 +229,8 @@ class Quotas:
             found.check(kind)
         for kind in kinds:
             found.spend(kind)
+        if stream:
+            found.spend(QuotaKind.CALLS, STREAM_CALLS - 1)
         account.set(found)
 
     def _account(self, caller: str, catalog: str) -> CallerUsage:

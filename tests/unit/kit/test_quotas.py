@@ -45,6 +45,18 @@ def test_the_burst_is_used_up_and_comes_back_at_the_rate() -> None:
         calls(some, 1)
 
 
+def test_a_stream_counts_as_five_calls_and_needs_only_one() -> None:
+    clock = Seconds()
+    some = made(clock, quota_calls=1, quota_burst_seconds=7)
+    some.enter("shop", "wines", writes=False, stream=True)
+    calls(some, 1)
+    some.enter("shop", "wines", writes=False, stream=True)  # one call is left
+    with pytest.raises(QuotaExhausted) as caught:
+        calls(some, 1)
+    assert caught.value.retry_after is not None
+    assert caught.value.retry_after.total_seconds() == pytest.approx(5, abs=0.01)
+
+
 def test_each_caller_and_each_catalog_has_its_own() -> None:
     some = made(Seconds(), quota_calls=1, quota_burst_seconds=1)
     calls(some, 1)
