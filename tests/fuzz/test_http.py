@@ -8,7 +8,7 @@ from tests.fuzz import http
 from tests.fuzz.model import Verdict
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_request_over_http_makes_the_server_fail() -> None:
     result = http.run(argparse.Namespace(http_minutes=0.2, seed=20), print)
     found = {each.name: each for each in result.checks}
