@@ -29,7 +29,7 @@ def result(found: cases.MonolithShops) -> BenchResult:
     """Return tables, figures and goals of the measurements."""
     measured = [shop for shop in found.shops() if shop.cells]
     beside = [shop for shop in measured if shop not in (found.plain, *found.variants)]
-    shown = [tables.by_process(shop) for shop in beside]
+    shown = [table for shop in beside if (table := tables.by_process(shop)).rows]
     shown += [tables.end_to_end(shop) for shop in beside]
     if found.plain.cells:
         shown.append(tables.shapes(found.plain, found.variants))
