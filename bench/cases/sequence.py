@@ -39,7 +39,7 @@ GRID = tuple(product((50, 100, 200), (0.2, 0.5)))
 """Lengths and dropouts that are tried."""
 SEEDS = (0, 1, 2)
 SHUFFLE_SEED = 0
-WEIGHTS = (0.05, 0.1, 0.2, 0.4, 0.8)
+WEIGHTS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Weights of the model's scores, of a variance of 1 by shopper, beside the recipe's."""
 SHARES = (0.25, 0.5, 1.0)
 """Shares of the shoppers to train on, to see how the difference to the recipe depends on size."""

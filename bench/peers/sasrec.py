@@ -225,8 +225,8 @@ def sampled_softmax(
     """Return the mean cross-entropy of the `wanted` products among the negatives, and its gradients
     to the outputs, (positions, width), and the products' vectors. A right product that was drawn
     stays among the negatives: without it, frequent products would get too high scores."""
-    right = (outputs * items[wanted]).sum(axis=1)
-    others = outputs @ items[negatives.items].T
+    right: Array = (outputs * items[wanted]).sum(axis=1)
+    others: Array = outputs @ items[negatives.items].T
     if negatives.offsets is None:
         others[wanted[:, None] == negatives.items] = MASKED
     else:
