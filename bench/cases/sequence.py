@@ -25,13 +25,16 @@ from bench.peers.sasrec import SasRec, SasRecOptions, TrainingCourse
 from ranker.domain.arrays import Doubles
 from ranker.domain.log import EventColumns
 from ranker.domain.model import Model
+from ranker.domain.recipe import Recipe
 from ranker.domain.report import Protocol
 from ranker.learning.evaluation import baselines, metrics, tuning
 from ranker.learning.evaluation.baselines import Scorer
 from ranker.learning.evaluation.bootstrap import intervals
 from ranker.learning.evaluation.histories import Histories, histories_of
 from ranker.learning.evaluation.splits import SplitQuestions, Task, split, tasks
+from ranker.learning.training.blend import choose
 from ranker.learning.training.fitting import fitted
+from ranker.learning.training.recipe_validation import Validation
 from ranker.learning.training.subject import Given
 from ranker.serving.ranking.parts import ITEM_ITEM, TASTE
 
@@ -69,6 +72,8 @@ class SequenceChoice:
     """The best, with its number of epochs."""
     weights: Mapping[str, float]
     """Weight of the model by BESIDE and INSTEAD."""
+    recipe: Recipe
+    """The recipe with the best blend there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,7 @@ def run(say: Say) -> BenchResult:
             say(f"{task}: {name} minus {rival}: {ahead}")
         if protocol is Protocol.PER_USER_TAIL:
             say("fewer shoppers in the training")
-            found.sizes = by_size(data, outer.before, asked.regulars, choice.options)
+            found.sizes = by_size(data, outer.before, asked.regulars, choice)
     return BenchResult(tables(found), figures(found), goals(found))
 
 
@@ -154,7 +159,10 @@ def chosen(
         )
         courses.append(course)
     best = max(courses, key=_best)
-    model = fitted(Given(split(log, protocol, SHARE).before, data.products), RECIPE).model
+    given = Given(split(log, protocol, SHARE).before, data.products)
+    model = fitted(given, RECIPE).model
+    recipe = replace(RECIPE, blend=choose(Validation(given, task).cases(model), RECIPE.blend))
+    model = replace(model, blend=recipe.blend.weights)
     theirs = standardized(best.model.scores(task.known))
     weights = {}
     for name, ours in ((BESIDE, model), (INSTEAD, _without(model, ITEM_ITEM))):
@@ -166,6 +174,7 @@ def chosen(
         tuple((one.model.options, one.epochs, _best(one)) for one in courses),
         replace(best.model.options, most_epochs=best.epochs),
         weights,
+        recipe,
     )
 
 
@@ -267,12 +276,12 @@ def _measure(
 
 
 def by_size(
-    data: MovieLens, log: EventColumns, task: Task, options: SasRecOptions
+    data: MovieLens, log: EventColumns, task: Task, choice: SequenceChoice
 ) -> dict[int, tuple[Doubles, Doubles]]:
     """Train on the events of random shares of the shoppers, with the number of epochs chosen on
     theirs, and measure on all shoppers."""
     order = np.random.default_rng(SEEDS[0]).permutation(len(log.actors))
-    found, count = {}, len(data.products)
+    found, count, options = {}, len(data.products), choice.options
     for share in SHARES:
         some = log.part(np.isin(log.actor, order[: int(len(order) * share)]))
         inner = _tasks(data, some, Protocol.PER_USER_TAIL)
@@ -284,7 +293,7 @@ def by_size(
         )
         training = histories_of(some, _rows(data), SIGNALS)
         fixed = replace(options, most_epochs=course.epochs)
-        model = fitted(Given(some, data.products), RECIPE).model
+        model = fitted(Given(some, data.products), choice.recipe).model
         found[len(some)] = (
             gains(_scores(served(data, model, training), task), task),
             gains(sasrec.fit(training, count, fixed).model.scores(task.known), task),
@@ -301,7 +310,7 @@ def _trained(
 ) -> SequenceSystems:
     """Train all systems; `spent` gets the processor time in seconds of some."""
     count, began = len(data.products), time.process_time()
-    model = fitted(Given(log, data.products), RECIPE).model
+    model = fitted(Given(log, data.products), choice.recipe).model
     spent[OURS] = time.process_time() - began
     began = time.process_time()
     baselines.ease(training, count)

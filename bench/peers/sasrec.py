@@ -255,7 +255,7 @@ def forward(
     there = products >= 0
     length, (count, width) = products.shape[1], parameters["items"].shape
     scale = parameters["items"].dtype.type(width**0.5)
-    given = parameters["items"][products] * scale + parameters["positions"][-length:]
+    given: Array = parameters["items"][products] * scale + parameters["positions"][-length:]
     given *= there[:, :, None]
     given, back_given = _dropped(given, dropout, draw)
     normed, back_first = _normed(given, "first", parameters, gradients)
