@@ -163,19 +163,26 @@ def chosen(
     model = fitted(given, RECIPE).model
     recipe = replace(RECIPE, blend=choose(Validation(given, task).cases(model), RECIPE.blend))
     model = replace(model, blend=recipe.blend.weights)
-    theirs = standardized(best.model.scores(task.known))
-    weights = {}
-    for name, ours in ((BESIDE, model), (INSTEAD, _without(model, ITEM_ITEM))):
-        own = served(data, ours, asked.training).scores(task.known)
-        tried = {one: gains(own + one * theirs, task).mean() for one in WEIGHTS}
-        weights[name] = max(tried, key=tried.__getitem__)
+    ours = {
+        name: served(data, one, asked.training).scores(task.known)
+        for name, one in ((BESIDE, model), (INSTEAD, _without(model, ITEM_ITEM)))
+    }
     return SequenceChoice(
         protocol,
         tuple((one.model.options, one.epochs, _best(one)) for one in courses),
         replace(best.model.options, most_epochs=best.epochs),
-        weights,
+        best_weights(ours, best.model.scores(task.known), task),
         recipe,
     )
+
+
+def best_weights(ours: Mapping[str, Doubles], theirs: Doubles, task: Task) -> dict[str, float]:
+    """Return for each of our scores the weight of `theirs` with the highest nDCG@10."""
+    added, found = standardized(theirs), {}
+    for name, own in ours.items():
+        tried = {one: gains(own + one * added, task).mean() for one in WEIGHTS}
+        found[name] = max(tried, key=tried.__getitem__)
+    return found
 
 
 def _course(

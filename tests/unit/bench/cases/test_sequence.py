@@ -11,13 +11,17 @@ from bench.cases.sequence import (
     OURS,
     SASREC,
     TAILS,
+    WEIGHTS,
     SequenceFigures,
+    best_weights,
     goals,
     run,
     standardized,
     tables,
 )
 from bench.harness.model import GoalVerdict
+from ranker.learning.evaluation.histories import Histories
+from ranker.learning.evaluation.splits import Task
 
 
 def _figures(sequence: float) -> SequenceFigures:
@@ -70,3 +74,19 @@ def test_standardized_scores_keep_the_order_of_each_shopper() -> None:
     assert made[0].argsort().tolist() == [0, 2, 1]
     assert made[0].std() == pytest.approx(1.0)
     assert made[1].tolist() == [0.0, 0.0, 0.0]
+
+
+def _history(item: int) -> Histories:
+    return Histories(
+        ("user",), np.array([0, 1]), np.array([item]), np.zeros(1, np.bool_), np.zeros(1, np.int64)
+    )
+
+
+def test_the_weight_is_the_least_that_finds_most() -> None:
+    task = Task(_history(0), _history(2), np.ones(20, dtype=bool))
+    theirs = np.eye(20)[2:3]
+    wrong = 2 * np.eye(20)[5:6]
+
+    found = best_weights({"good": theirs, "poor": wrong}, theirs, task)
+
+    assert found == {"good": WEIGHTS[0], "poor": 0.8}
