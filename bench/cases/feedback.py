@@ -119,9 +119,7 @@ async def _counted(client: SightlineClient, who: str, pair: tuple[str, str], fou
     await _wait(written, again, lambda answer: pair[0] in _ids(answer), found[AGAIN])
     views = [Event(f"{who}-{item}", EventType.VIEW, item, visitor=who) for item in pair]
     viewed = partial(_events, client, views)
-    await _wait(
-        viewed, beside, lambda answer: pair[1] in _ids(answer, "co_view"), found[TOGETHER]
-    )
+    await _wait(viewed, beside, lambda answer: pair[1] in _ids(answer, "co_view"), found[TOGETHER])
 
 
 async def _imported(client: SightlineClient, number: int, waited: Waited) -> None:

@@ -147,7 +147,7 @@ async def imported(client: SightlineClient) -> AsyncIterator[str]:
     await client.delete_products([made.product_id])
 
 
-async def test_a_wine_that_came_after_the_training_is_on_a_shopper_s_page_and_ranked_by_its_features(
+async def test_a_wine_that_came_after_the_training_is_on_a_page_and_ranked_by_its_features(
     somebody: Shopper, imported: str
 ) -> None:
     await somebody.does(EventType.CLICK, hands.WINES[0].id)

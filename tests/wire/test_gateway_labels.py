@@ -41,7 +41,7 @@ async def test_an_explanation_has_the_lines_of_the_label_and_where_they_are(
         )
     (label,) = found.labels
     assert [line.text for line in label.lines] == ["Origem Merlot"]
-    assert [(point.x, point.y) for point in label.lines[0].corners][0] == (0, 0)
+    assert len(label.lines[0].corners) == 4
 
 
 async def test_a_search_that_does_not_ask_reads_no_label(suite: Suite) -> None:

@@ -84,7 +84,9 @@ async def test_a_photo_without_text_is_searched_by_its_looks_alone() -> None:
     assert not [call for name, call in made.retriever.calls if name == "label"]
 
 
-@pytest.mark.parametrize("text", ["красное вино", "نبيذ أحمر", "ไวน์แดง", "레드 와인", "हिन्दी", "?̈#"])
+@pytest.mark.parametrize(
+    "text", ["красное вино", "نبيذ أحمر", "ไวน์แดง", "레드 와인", "हिन्दी", "?̈#"]
+)
 async def test_a_label_in_another_script_is_shown_and_changes_no_answer(text: str) -> None:
     made, plain = shop(), shop()
     plain.embedder.labels.clear()
