@@ -167,10 +167,12 @@ recommenders, posters and features of new products.
 
 LONG = (
     *("recommend", "search", "latency", "training", "quality", "accuracy"),
-    *("consistency", "filters", "experiments", "capacity", "listing", "suggest", "scale", "store"),
+    *("consistency", "filters", "experiments", "capacity", "listing", "suggest", "objectives"),
+    *("diversity", "side_features", "photo_search", "photo_parts", "labels", "no_good_match"),
+    *("scale", "store", "texts"),
 )
-"""The other benches with goals: one to four minutes each; the last two take seven and ten, as they
-fill a million rows first.
+"""Other benches with goals: up to five minutes each; the last three take seven to thirteen, as the
+first two fill a million rows.
 """
 
 FULL: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {

@@ -1,15 +1,16 @@
-"""Time from an event to the first answer that reflects it, through the client.
+"""Time from an event or an import to the first answer that reflects it, through the client.
 
 A whole suite has the example wines; shoppers act one after the other. The bench writes an event
 about a product, and requests the home page until the product is missing from it. The time runs from
 the call that writes to that answer. Counts over all shoppers' events are updated by the ranker's
-worker: the bench requests them until they reflect the event.
+worker: the bench requests them until they reflect the event. A new product has the words and the
+photo of a wine: the bench imports it and requests a shopper's page until the product is on it.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -17,9 +18,11 @@ from rich.console import Console
 
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import percentile
+from examples.wines.catalogue import load_wines
 from examples.wines.load import load
 from examples.wines.loading import LoadingFailed
 from examples.wines.local import own_suite
+from examples.wines.shop import product
 from sightline_client import Event, EventType, Recommendations, SightlineClient
 
 Say: TypeAlias = Callable[[str], None]
@@ -33,7 +36,10 @@ KINDS = {
     "bought": EventType.PURCHASE,
 }
 AGAIN, TOGETHER = "bought: listed to be bought again", "viewed together: on the other's page"
-AT_ONCE_MS, COUNTED_MS = 100.0, 1_000.0
+IMPORTED = "new product imported: on a shopper's page"
+ALL = 100
+"""Products of a page, which has all wines."""
+AT_ONCE_MS, COUNTED_MS, IMPORTED_MS = 100.0, 1_000.0, 1_000.0
 PATIENCE = 10.0
 """Seconds after which the bench fails."""
 
@@ -60,7 +66,7 @@ def run(say: Say) -> BenchResult:
 
 
 async def _measured(gateway: str, say: Say) -> Found:
-    found = {name: Waited() for name in (*KINDS, AGAIN, TOGETHER)}
+    found = {name: Waited() for name in (*KINDS, AGAIN, TOGETHER, IMPORTED)}
     async with SightlineClient(gateway, timeout=30) as client:
         say("the wines, their ratings and a model of them")
         await load(Console(quiet=True), gateway, None)
@@ -74,6 +80,9 @@ async def _measured(gateway: str, say: Say) -> Found:
         say(f"{SHOPPERS} shoppers, who hide, click and buy")
         for number in range(WARM_UP + SHOPPERS):
             await _at_once(client, f"shopper-{number}", {} if number < WARM_UP else found)
+        say(f"{PAIRS} new products")
+        for number in range(PAIRS):
+            await _imported(client, number, found[IMPORTED])
     return found
 
 
@@ -91,7 +100,7 @@ async def _at_once(client: SightlineClient, who: str, found: Found) -> None:
         item = (await page()).results[0].product.product_id
         gone = partial(_lacks, item)
         event = Event(f"{who}-{name}", kind, item, visitor=who)
-        await _wait(client, [event], page, gone, found.get(name, Waited()))
+        await _wait(partial(_events, client, [event]), page, gone, found.get(name, Waited()))
 
 
 def _lacks(item: str, answer: Recommendations) -> bool:
@@ -106,30 +115,52 @@ async def _counted(client: SightlineClient, who: str, pair: tuple[str, str], fou
         return await client.recommend(scene="also-viewed", anchors=[pair[0]], page_size=100)
 
     bought = Event(f"{who}-bought", EventType.PURCHASE, pair[0], visitor=who)
-    await _wait(client, [bought], again, lambda answer: pair[0] in _ids(answer), found[AGAIN])
+    written = partial(_events, client, [bought])
+    await _wait(written, again, lambda answer: pair[0] in _ids(answer), found[AGAIN])
     views = [Event(f"{who}-{item}", EventType.VIEW, item, visitor=who) for item in pair]
-    await _wait(
-        client, views, beside, lambda answer: pair[1] in _ids(answer, "co_view"), found[TOGETHER]
-    )
+    viewed = partial(_events, client, views)
+    await _wait(viewed, beside, lambda answer: pair[1] in _ids(answer, "co_view"), found[TOGETHER])
+
+
+async def _imported(client: SightlineClient, number: int, waited: Waited) -> None:
+    """Import a product, wait for it on the page of a shopper with one click, and delete it."""
+    wine = product(load_wines()[number])
+    new = replace(wine, product_id=f"new-{number}", title=f"{wine.title}, new")
+    who = f"reader-{number}"
+
+    async def written() -> None:
+        report = await client.upsert_products([new])
+        if report.failures:
+            raise LoadingFailed(f"not imported: {report.failures[0]}")
+
+    async def page() -> Recommendations:
+        return await client.recommend(scene="for-you", visitor=who, page_size=ALL)
+
+    await _events(client, [Event(f"{who}-known", EventType.CLICK, wine.product_id, visitor=who)])
+    await _wait(written, page, lambda answer: new.product_id in _ids(answer), waited)
+    await client.delete_products([new.product_id])
+
+
+async def _events(client: SightlineClient, events: Sequence[Event]) -> None:
+    report = await client.write_events(events)
+    if report.written_count != len(events):
+        raise LoadingFailed(f"{report.written_count} of {len(events)} events were taken")
 
 
 async def _wait(
-    client: SightlineClient,
-    events: Sequence[Event],
+    write: Callable[[], Awaitable[None]],
     ask: Callable[[], Awaitable[Recommendations]],
     shows: Callable[[Recommendations], bool],
     waited: Waited,
 ) -> None:
-    """Write the events, and repeat a request until the answer reflects them."""
+    """Write something, and repeat a request until the answer reflects it."""
     began = time.perf_counter()
-    report = await client.write_events(events)
+    await write()
     written, asked = time.perf_counter(), 1
-    if report.written_count != len(events):
-        raise LoadingFailed(f"{report.written_count} of {len(events)} events were taken")
     while not shows(await ask()):
         asked += 1
         if time.perf_counter() - began > PATIENCE:
-            raise LoadingFailed(f"no answer shows {events[0].event_id}")
+            raise LoadingFailed(f"no answer shows {write}")
     waited.milliseconds.append(1e3 * (time.perf_counter() - began))
     waited.writes.append(1e3 * (written - began))
     waited.first.append(asked == 1)
@@ -168,6 +199,11 @@ def result(found: Found) -> BenchResult:
                 *(COUNTED_MS, "ms", percentile(counted, 0.99)),
                 by_figure=True,
             ),
+            Goal(
+                "from the import of a product to a shopper's page that shows it, p99",
+                *(IMPORTED_MS, "ms", percentile(found[IMPORTED].milliseconds, 0.99)),
+                by_figure=True,
+            ),
         ),
         figures={
             name: {"ms": each.milliseconds, "write_ms": each.writes, "first": sum(each.first)}
@@ -190,7 +226,8 @@ def _table(found: Found) -> BenchTable:
     headers = ("event", "n", "write p50 ms", "write p99", "shown p50 ms", "shown p99", "at once")
     caption = (
         "Shown: from the start of the write's call to the answer that reflects the event, one"
-        " caller. At once: events that the first answer after the write reflects. The last two rows"
-        " depend on counts, which the ranker's worker updates every fifth of a second."
+        " caller. At once: events that the first answer after the write reflects. Bought again and"
+        " viewed together depend on counts, which the ranker's worker updates every fifth of a"
+        " second. The write of a new product includes the vectors of its words and its photo."
     )
     return BenchTable("From an event to an answer", headers, tuple(rows), caption, section=None)

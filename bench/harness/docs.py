@@ -11,7 +11,10 @@ PERFORMANCE = ROOT / "docs" / "research" / "performance.md"
 EXPERIMENTS = ROOT / "docs" / "research" / "experiments.md"
 AUTOSCALING = ROOT / "docs" / "research" / "autoscaling.md"
 PRIVATE_COUNTS = ROOT / "docs" / "operate" / "private-counts.md"
+PHOTOS = ROOT / "docs" / "research" / "photos.md"
+TEXTS = ROOT / "docs" / "research" / "texts.md"
 FAIRNESS = ROOT / "docs" / "merchandise" / "fairness.md"
+QUALITY = ROOT / "docs" / "research" / "quality.md"
 SUGGEST = ROOT / "docs" / "integrate" / "suggest.md"
 NEW_PODS = ROOT / "docs" / "operate" / "autoscaling.md"
 PAGES = {
@@ -25,25 +28,33 @@ PAGES = {
     "detect": ROOT / "docs" / "research" / "detect.md",
     "monolith": PERFORMANCE,
     "experiments": EXPERIMENTS,
+    "diversity": ROOT / "docs" / "research" / "diversity.md",
     "exposure": FAIRNESS,
     "faces": EMBEDDER,
     "http": PERFORMANCE,
     "inspect": ROOT / "docs" / "research" / "inspect.md",
     "misfits": ROOT / "docs" / "research" / "inspect.md",
-    "photo_parts": ROOT / "docs" / "research" / "photos.md",
+    "photo_parts": PHOTOS,
+    "photo_search": PHOTOS,
+    "posters": QUALITY,
+    "quality": QUALITY,
     "labels": ROOT / "docs" / "research" / "labels.md",
     "watch_beside": ROOT / "docs" / "research" / "watch.md",
     "watch": ROOT / "docs" / "research" / "watch.md",
     "gpu": EMBEDDER,
+    "new_films": QUALITY,
     "new_pods": NEW_PODS,
+    "no_good_match": ROOT / "docs" / "research" / "no-good-match.md",
     "objectives": ROOT / "docs" / "research" / "objectives.md",
     "private_counts": PRIVATE_COUNTS,
     "sequence": ROOT / "docs" / "research" / "quality.md",
     "shelf_plans": ROOT / "docs" / "research" / "shelf-plans.md",
+    "side_features": QUALITY,
     "sizes": PERFORMANCE,
     "suggest": SUGGEST,
     "deliveries": ROOT / "docs" / "research" / "deliveries.md",
-    "corrections": ROOT / "docs" / "research" / "texts.md",
+    "corrections": TEXTS,
+    "texts": TEXTS,
 }
 """Page of each bench's tables."""
 

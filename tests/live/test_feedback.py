@@ -4,12 +4,15 @@ bought products move from one scene to another.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from examples.wines.demo.measures import mean_rank
+from examples.wines.shop import product
 from sightline_client import Event, EventType, Recommendations, SightlineClient
 from tests.live import hands
 from tests.waiting import SECONDS
@@ -18,6 +21,8 @@ WINES = {wine.id: wine for wine in hands.WINES}
 STYLES = ("Dessert", "Dessert/Port", "Rosé", "Sparkling", "White")
 """A style is a type of wine; those that a newcomer's page does not begin with."""
 ALL = 100
+FEATURES = ("taste", "content")
+"""Parts of the score that a product without events has by its features."""
 LEAST_RISE = 15.0
 """Places in the mean of 89 wines; measured 2026-11: 28 (Dessert) to 49 (Dessert/Port)."""
 PLACES: Mapping[str, Mapping[str, Any]] = {
@@ -129,3 +134,26 @@ async def test_a_purchase_moves_a_product_from_for_you_to_reorder(somebody: Shop
 
     await somebody.does(EventType.HIDE, bought[0])
     assert shown(await somebody.sees("reorder")) == bought[1:]
+
+
+@pytest_asyncio.fixture
+async def imported(client: SightlineClient) -> AsyncIterator[str]:
+    """Import a wine with the words and the photo of another one after the training. Yield its id,
+    which is new."""
+    wine = product(hands.WINES[0])
+    made = replace(wine, product_id=f"new-{time.time_ns()}", title=f"{wine.title}, new")
+    assert (await client.upsert_products([made])).failures == ()
+    yield made.product_id
+    await client.delete_products([made.product_id])
+
+
+async def test_a_wine_that_came_after_the_training_is_on_a_page_and_ranked_by_its_features(
+    somebody: Shopper, imported: str
+) -> None:
+    await somebody.does(EventType.CLICK, hands.WINES[0].id)
+    until = time.monotonic() + SECONDS
+    while imported not in shown(page := await somebody.sees("for-you")):
+        assert time.monotonic() < until
+        await asyncio.sleep(0.1)
+    (row,) = [row for row in page.results if row.product.product_id == imported]
+    assert any(part.value for part in row.parts if part.name in FEATURES), row.parts

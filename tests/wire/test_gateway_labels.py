@@ -1,5 +1,7 @@
 """Labels of photos in a search, over real gRPC."""
 
+from pathlib import Path
+
 import pytest
 
 from servicekit.errors import Unavailable
@@ -26,6 +28,20 @@ async def test_a_search_has_the_lines_of_its_photo_s_label(suite: Suite) -> None
     (words,) = suite.retriever.script.requests("SearchKeywords")
     assert words.labelled
     assert words.text == line.text
+
+
+async def test_an_explanation_has_the_lines_of_the_label_and_where_they_are(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "labelled.toml").write_text("[branches]\nvisual = 1.0\nlabels = 0.5\n")
+    async with running(scenes_folder=tmp_path) as made:
+        asked = pb.RecommendRequest(scene="labelled", signals=[pb.QuerySignal(image=PHOTO)])
+        found = await made.recommendation.ExplainRecommendation(
+            pb.ExplainRecommendationRequest(request=asked, product_id="p2")
+        )
+    (label,) = found.labels
+    assert [line.text for line in label.lines] == ["Origem Merlot"]
+    assert len(label.lines[0].corners) == 4
 
 
 async def test_a_search_that_does_not_ask_reads_no_label(suite: Suite) -> None:

@@ -122,6 +122,12 @@ def test_a_text_is_near_to_its_translations(muse: Model) -> None:
     assert (drinks[1:] @ drinks[0]).min() > (others @ drinks[0]).max()
 
 
+def test_a_title_of_many_languages_is_near_to_its_subject_in_each(muse: Model) -> None:
+    title, *apart = muse.vectors([", ".join(TEXTS[:12]), "vacuum cleaner", "кошка", "猫"])
+    assert np.linalg.norm(title) == pytest.approx(1, abs=1e-5)
+    assert (muse.vectors(TEXTS[:12]) @ title).min() > (np.array(apart) @ title).max()
+
+
 def test_the_pair_has_both_vectors_with_equal_weights(muse: Model) -> None:
     pair = model(PAIR, "", "second_")
     english = model(TEXT, "")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from google.protobuf.message import Message
 from google.type.money_pb2 import Money as MoneyMessage
@@ -240,11 +240,12 @@ _facet_value = reader(
 corrected_query = reader(answers.CorrectedQuery, rec.CorrectedQuery)
 reader(signals.PhotoPoint, photo_pb2.PhotoPoint)
 label_line = reader(signals.LabelLine, photo_pb2.LabelLine)
+_Labelled: TypeAlias = (
+    rec.RecommendResponse | rec.SearchResponse | rec.ExplainRecommendationResponse
+)
 
 
-def _labels(
-    message: rec.RecommendResponse | rec.SearchResponse,
-) -> Mapping[int, tuple[signals.LabelLine, ...]]:
+def _labels(message: _Labelled) -> Mapping[int, tuple[signals.LabelLine, ...]]:
     return {
         item.signal: tuple(map(label_line, item.lines))
         for item in message.labels
@@ -252,11 +253,12 @@ def _labels(
     }
 
 
-def _unread(message: rec.RecommendResponse | rec.SearchResponse) -> tuple[int, ...]:
+def _unread(message: _Labelled) -> tuple[int, ...]:
     return tuple(item.signal for item in message.labels if item.left_out)
 
 
-_OF_PHOTOS: Final = {"subjects": _subjects, "labels": _labels, "unread_labels": _unread}
+_OF_LABELS: Final = {"labels": _labels, "unread_labels": _unread}
+_OF_PHOTOS: Final = {"subjects": _subjects, **_OF_LABELS}
 recommendations = reader(answers.Recommendations, rec.RecommendResponse, **_OF_PHOTOS)
 
 
@@ -306,7 +308,7 @@ def _shelf_answer(
 
 reader(answers.ShelfAnswer, rec.ShelfAnswer, answer=_shelf_answer)
 shelves = reader(answers.Shelves, rec.RecommendShelvesResponse)
-explanation = reader(Explanation, rec.ExplainRecommendationResponse)
+explanation = reader(Explanation, rec.ExplainRecommendationResponse, **_OF_LABELS)
 heat_map = reader(HeatMap, rec.DrawHeatMapResponse)
 inspected_piece = reader(InspectedPiece, inspection_service_pb2.InspectResponse)
 inspection_reference = reader(InspectionReference, inspection_service_pb2.InspectionReference)

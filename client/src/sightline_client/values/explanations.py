@@ -1,10 +1,12 @@
 """Explanations of a product's rank in an answer, as plain values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sightline_client.values.answers import Degradation, Move, Reason, ScorePart, Versions
 from sightline_client.values.products import Product
+from sightline_client.values.signals import LabelLine
 
 
 class ProductOutcome(StrEnum):
@@ -102,6 +104,10 @@ class Explanation:
     """Degradations of the answer that is explained."""
     versions: Versions
     request_id: str
+    labels: Mapping[int, tuple[LabelLine, ...]] = field(default_factory=dict)
+    """Texts read in photos, by index of the signal, where the scene has the branch ``labels``."""
+    unread_labels: tuple[int, ...] = ()
+    """Signals whose labels were left out: too costly, too late or not readable now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1325,6 +1325,7 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
     DEGRADATIONS_FIELD_NUMBER: builtins.int
     VERSIONS_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
     outcome: Global___ExplainRecommendationResponse.Outcome.ValueType
     """Result for the product."""
     text: builtins.str
@@ -1363,6 +1364,12 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
     def versions(self) -> sightline.common.v1.answer_pb2.Versions:
         """Versions that produced the answer that is explained."""
 
+    @property
+    def labels(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalLabel]:
+        """Texts that were read in the photos of the request, where its scene has the branch "labels", with the corners of each
+        line. Photos without text are left out. Empty if there are none, or the outcome needed no search.
+        """
+
     def __init__(
         self,
         *,
@@ -1378,9 +1385,10 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
         degradations: collections.abc.Iterable[sightline.common.v1.answer_pb2.Degradation] | None = ...,
         versions: sightline.common.v1.answer_pb2.Versions | None = ...,
         request_id: builtins.str = ...,
+        labels: collections.abc.Iterable[Global___SignalLabel] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["last_shown", b"last_shown", "product", b"product", "rejection", b"rejection", "score", b"score", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["branches", b"branches", "collapsed_into_product_id", b"collapsed_into_product_id", "degradations", b"degradations", "last_shown", b"last_shown", "outcome", b"outcome", "product", b"product", "rank", b"rank", "rejection", b"rejection", "request_id", b"request_id", "score", b"score", "text", b"text", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["branches", b"branches", "collapsed_into_product_id", b"collapsed_into_product_id", "degradations", b"degradations", "labels", b"labels", "last_shown", b"last_shown", "outcome", b"outcome", "product", b"product", "rank", b"rank", "rejection", b"rejection", "request_id", b"request_id", "score", b"score", "text", b"text", "versions", b"versions"]) -> None: ...
 
 Global___ExplainRecommendationResponse: typing_extensions.TypeAlias = ExplainRecommendationResponse
 

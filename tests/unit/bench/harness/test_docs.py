@@ -1,12 +1,14 @@
 """Tables in the pages that show them."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench.__main__ import BENCHES
+from bench.__main__ import BENCHES, LONG, USUAL
 from bench.harness import docs
+from bench.harness.machine import ROOT
 from bench.harness.model import BenchResult, BenchTable
 
 RESULT = BenchResult(
@@ -53,3 +55,13 @@ def test_every_page_has_the_comments_of_its_bench(name: str) -> None:
     assert name in BENCHES
     assert text.count(start) == text.count(end) == 1
     assert text.index(start) < text.index(end)
+
+
+def test_the_readme_has_a_row_for_each_bench() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "bench" / "README.md").read_text(), re.MULTILINE)
+    assert sorted(rows) == sorted(BENCHES)
+
+
+def test_the_usual_and_the_long_benches_are_different_ones() -> None:
+    assert not set(USUAL) & set(LONG)
+    assert {*USUAL, *LONG} <= set(BENCHES)

@@ -84,6 +84,22 @@ async def test_a_photo_without_text_is_searched_by_its_looks_alone() -> None:
     assert not [call for name, call in made.retriever.calls if name == "label"]
 
 
+@pytest.mark.parametrize(
+    "text", ["красное вино", "نبيذ أحمر", "ไวน์แดง", "레드 와인", "हिन्दी", "?̈#"]
+)
+async def test_a_label_in_another_script_is_shown_and_changes_no_answer(text: str) -> None:
+    made, plain = shop(), shop()
+    plain.embedder.labels.clear()
+    made.embedder.labels[b"photo"] = (text,)
+    answer, without = [await recommend(QUERY, each.deps) for each in (made, plain)]
+    assert [line.text for line in answer.labels[0]] == [text]
+    assert [each.row.product_id for each in answer.results] == ["p1", "p2"]
+    assert not answer.degradations
+    assert [each.answered.raw_score for each in answer.results] == [
+        each.answered.raw_score for each in without.results
+    ]
+
+
 async def test_a_lost_reader_is_a_degradation_and_no_error() -> None:
     made = shop()
     made.embedder.blind = PeerUnavailable(Peer.EMBEDDER)
@@ -212,6 +228,16 @@ async def test_an_explanation_reads_a_label_once() -> None:
     found = await explain(QUERY, "p5", made.deps)
     assert {each.branch for each in found.branches} >= {Branch.LABELS}
     assert made.embedder.readings == 1
+    assert [line.text for line in found.labels[0]] == [*LINES]
+    assert found.unread == ()
+
+
+async def test_an_explanation_names_the_photos_whose_labels_were_not_read() -> None:
+    made = shop()
+    made.embedder.blind = PeerUnavailable(Peer.EMBEDDER)
+    found = await explain(QUERY, "p2", made.deps)
+    assert found.labels == {}
+    assert found.unread == (0,)
 
 
 async def test_a_photo_that_is_no_photo_is_the_caller_s_error() -> None:

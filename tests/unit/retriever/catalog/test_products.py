@@ -79,6 +79,7 @@ def reasons(outcomes: list[Stored | ServiceError]) -> list[str]:
         ({"price": Amount("EUR", 1, 1)}, "price.nanos"),
         ({"price": Amount("EUR", -1, 0)}, "price.units"),
         ({"price": Amount("EUR", 2**62, 0)}, "price.units"),
+        ({"price": Amount("EUR", 5, 0), "cost": Amount("EUR", -1, 0)}, "cost.units"),
     ],
 )
 def test_a_bad_field_is_refused_by_its_path(fields: dict[str, object], path: str) -> None:

@@ -33,6 +33,9 @@ WINE = ProductContent(
         ("हिन्दी शराब", ["हिन्दी", "शराब"]),
         ("iPhone手机", ["iphone", "手", "机", "手机"]),
         ("か が", ["か", "が"]),
+        ("さくら", ["さ", "く", "ら", "さく", "くら"]),
+        ("カタカナ", ["カ", "タ", "カ", "ナ", "カタ", "タカ", "カナ"]),
+        ("ไวน์", ["ไ", "ว", "น", "์", "ไว", "วน", "น์"]),
         ("\0 \u202e ' ; -- 💥", []),
         ("x" * 500, ["x" * LONGEST]),
     ],
@@ -44,7 +47,20 @@ def test_words_are_folded_and_have_nothing_but_letters(text: str, words: list[st
 def test_a_query_in_a_script_without_spaces_is_pairs_of_neighbours() -> None:
     assert asked_words("红葡萄酒") == ("红葡", "葡萄", "萄酒")
     assert asked_words("酒") == ("酒",)
+    assert asked_words("さくらんぼ") == ("さく", "くら", "らん", "んぼ")
+    assert asked_words("ไวน์แดง") == ("ไว", "วน", "น์", "์แ", "แด", "ดง")
+    assert set(asked_words("ไวน์แดง")) <= set(words_of("ไวน์แดงจากชิลี"))
     assert set(asked_words("红葡萄酒")) <= set(words_of("智利红葡萄酒2016"))
+
+
+TEN = "Red wine, Rotwein, vin léger, vino tinto, czerwone, красное вино, نبيذ, 레드, 赤ワイン, ไวน์"
+
+
+def test_a_title_of_ten_languages_is_found_by_the_words_of_each() -> None:
+    words = words_in(replace(WINE, title=TEN))
+    for asked in TEN.split(", "):
+        typed = dict.fromkeys(asked_words(asked), 1.0)
+        assert match(typed, words) > match(typed, words_in(WINE)), asked
 
 
 def test_of_a_query_the_first_words_count_each_once() -> None:

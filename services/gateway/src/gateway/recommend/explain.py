@@ -40,6 +40,7 @@ from gateway.recommend.photo_anchors import anchors_in_photo
 from gateway.recommend.validate import check, check_product
 from gateway.retrieval.anchors import ResolvedAnchors, resolve_anchors
 from gateway.retrieval.branches import find, near_signals
+from gateway.retrieval.labels import unread
 from gateway.state.run import RequestDependencies, Run
 from gateway.state.trace import RequestTrace
 from servicekit.errors import ServiceError
@@ -132,6 +133,8 @@ async def _placed(
         ),
         degradations=degraded(run, candidates),
         versions=versions_of(run),
+        labels=run.trace.labels,
+        unread=unread(run),
     )
     if product_id not in order.product_ids:
         return replace(explanation, outcome=await _dropped(run, candidates, product_id))

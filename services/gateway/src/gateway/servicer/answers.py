@@ -359,6 +359,7 @@ def explanation(
         degradations=messages.degradation_messages(value.degradations),
         versions=None if value.versions is None else messages.versions_message(value.versions),
         request_id=request_id,
+        labels=_labels(value.labels, value.unread),
     )
     if value.row is not None:
         response.product.ClearField("markets")
