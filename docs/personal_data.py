@@ -76,6 +76,9 @@ for TRAIN starts a job that counts popularity again.
   proof, and apply again if the shopper returns.
 - **Restore**: with `RANKER_BACKUPS` decisions are noted beside the backups, and apply after a
   restore of an older one.
+- **Spaces that learned from clicks** on searches by photo keep sums over 100 clicks or more, of
+  whose weight no shopper has more than a tenth: no vector and no pseudonym. The retriever's job
+  that fitted one holds the same sums for `RETRIEVER_JOB_DAYS`.
 - A request can say that it is [not personal](integrate/profiles.md#not-personal), for one answer
   without a stored decision.
 

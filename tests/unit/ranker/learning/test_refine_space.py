@@ -13,7 +13,8 @@ from ranker.domain.features import PhotoVectors
 from ranker.domain.photo_clicks import PhotoClick
 from ranker.domain.refinement import Refinement
 from ranker.events.record.photo_clicks import ClickedAnswer
-from ranker.learning.refine_space import RefineSpace, learn, placed
+from ranker.learning.feedback.answered import photo_clicks
+from ranker.learning.refine_space import RefineSpace, learn
 from servicekit.errors import Unavailable
 from servicekit.jobs import Job
 from sightline.ranker.v1 import answer_service_pb2 as pb
@@ -97,7 +98,9 @@ async def batches(*rows: Sequence[ClickedAnswer]) -> AsyncIterator[Sequence[Clic
 async def test_the_place_is_that_of_the_record_whatever_the_event_says() -> None:
     shown = [f"p{n}" for n in range(30)]
     given = [[answer("a", "p4", *shown)], [answer("a", "x", *shown), answer("b", "p25", *shown)]]
-    assert [(one.product_id, one.place) for one in await placed(batches(*given))] == [("p4", 5)]
+    assert [(one.product_id, one.place) for one in await photo_clicks(batches(*given))] == [
+        ("p4", 5)
+    ]
 
 
 class FakeRecord:

@@ -192,7 +192,7 @@ class SpaceFits:
             return None
         if job.state != job_pb2.Job.STATE_SUCCEEDED:
             raise RefinementFailed(job.error.message or "the retriever's job was cancelled")
-        return dict(job.results)
+        return {each.name: each.value for each in job.results}
 
 
 async def answered(call: Awaitable[T]) -> T:

@@ -6,7 +6,7 @@ repeat: the fit is requested under the job's id.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,15 +16,15 @@ from ranker.adapters.retriever import Catalog, SpaceFits
 from ranker.domain.arrays import Floats, Ints
 from ranker.domain.errors import Interrupted, PhotoClicksTooFew
 from ranker.domain.features import PhotoVectors
-from ranker.domain.photo_clicks import LAST_PLACE, LEAST_CLICKS, PhotoClick, PhotoClicks, weighed
+from ranker.domain.photo_clicks import LEAST_CLICKS, PhotoClick, PhotoClicks, weighed
 from ranker.domain.refinement import Refinement
-from ranker.events.record.photo_clicks import ClickedAnswer, PhotoClickRecord
+from ranker.events.record.photo_clicks import PhotoClickRecord
 from ranker.learning import photo_map
+from ranker.learning.feedback.answered import photo_clicks
 from servicekit.clock import now_micros
 from servicekit.errors import DeadlineExceeded, Unavailable
 from servicekit.jobs import Job, Jobs
 from servicekit.telemetry import get_logger
-from sightline.ranker.v1 import answer_service_pb2 as pb
 
 REFINE = "refine_space"
 """Kind of the job."""
@@ -51,8 +51,9 @@ class RefineSpace:
         the retriever.
         """
         refinement = await self._learned(job)
-        fit = await self._ask(job, lambda: self.fits.refine(job.catalog_id, refinement, job.id))
-        while (result := await self._ask(job, lambda: self.fits.result(job.catalog_id, fit))) is None:
+        fits, catalog_id = self.fits, job.catalog_id
+        fit = await self._ask(job, lambda: fits.refine(catalog_id, refinement, job.id))
+        while (result := await self._ask(job, lambda: fits.result(catalog_id, fit))) is None:
             await self._progress(job)
             await asyncio.sleep(LOOK_SECONDS)
         return {
@@ -67,7 +68,7 @@ class RefineSpace:
         if products is None:
             raise PhotoClicksTooFew(0, 0, LEAST_CLICKS)
         batches = self.record.clicked(job.catalog_id, products.space_version, now_micros())
-        return await asyncio.to_thread(learn, await placed(batches), products)
+        return await asyncio.to_thread(learn, await photo_clicks(batches), products)
 
     async def _ask(self, job: Job, call: Callable[[], Awaitable[T]]) -> T:
         """Call the retriever until it answers, and return the answer."""
@@ -85,28 +86,12 @@ class RefineSpace:
         await self.jobs.progress(job.id, 0, 1)
 
 
-async def placed(batches: AsyncIterator[Sequence[ClickedAnswer]]) -> list[PhotoClick]:
-    """Return the clicks with the places of their products in the recorded answers; those on
-    products that an answer did not show are left out."""
-    found: list[PhotoClick] = []
-    async for batch in batches:
-        for one in batch:
-            shown = pb.AnswerRecord.FromString(one.content).columns.product_ids[:LAST_PLACE]
-            if one.product_id in shown:
-                place = list(shown).index(one.product_id) + 1
-                click = PhotoClick(one.actor, one.product_id, place, one.time_micros, one.photo)
-                found.append(click)
-    return found
-
-
 def learn(clicks: Sequence[PhotoClick], products: PhotoVectors) -> Refinement:
     """Learn and measure the refinement. Clicks on products without a vector are left out. Raises
     PhotoClicksTooFew."""
     row = {item: place for place, item in enumerate(products.product_ids)}
     size = 4 * products.vectors.shape[1]
-    used = weighed(
-        one for one in clicks if one.product_id in row and len(one.vector) == size
-    )
+    used = weighed(one for one in clicks if one.product_id in row and len(one.vector) == size)
     if len(used.product_ids) < LEAST_CLICKS:
         raise PhotoClicksTooFew(len(used.product_ids), used.shopper_count, LEAST_CLICKS)
     rows = np.array([row[item] for item in used.product_ids])

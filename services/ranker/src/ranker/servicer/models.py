@@ -142,7 +142,10 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_request_id(request.request_id)
         running = await self.jobs.list(
-            catalog_id=catalog_id, kinds=(REFINE,), states=(JobState.PENDING, JobState.RUNNING), limit=1
+            catalog_id=catalog_id,
+            kinds=(REFINE,),
+            states=(JobState.PENDING, JobState.RUNNING),
+            limit=1,
         )
         if running:
             return job_message(running[0])

@@ -80,16 +80,13 @@ def loops(
     commits = made.database.commits
     yield work(jobs, does, *pace, stop, tidy=made.prune, commits=commits())
     publications: dict[str, Do] = {
-        PUBLISH: lambda job: Publication(job, models, made.index, jobs, stop).run(),
-        REFINE: RefineSpace(
-            PhotoClickRecord(made.database),
-            Catalog(made.channel),
-            SpaceFits(made.channel),
-            jobs,
-            stop,
-        ).run,
+        PUBLISH: lambda job: Publication(job, models, made.index, jobs, stop).run()
     }
     yield work(jobs, publications, *pace, stop, name="ranker-publisher", commits=commits())
+    # Beside the others, because it waits for a fit, which may take hours.
+    read, catalog = PhotoClickRecord(made.database), Catalog(made.channel)
+    refine = RefineSpace(read, catalog, SpaceFits(made.channel), jobs, stop)
+    yield work(jobs, {REFINE: refine.run}, *pace, stop, name="ranker-refiner", commits=commits())
     sweeper = Sweeper(
         catalogs,
         days_by_type(settings.event_days, settings.impression_days),

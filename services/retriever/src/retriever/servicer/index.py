@@ -147,7 +147,9 @@ class FitServicer(fit_service_pb2_grpc.FitServiceServicer):
             "request_id": request.request_id,
             "refinement.space_version": given.space_version,
         }
-        if wrong := [FieldViolation(each, "is required") for each in required if not required[each]]:
+        if wrong := [
+            FieldViolation(each, "is required") for each in required if not required[each]
+        ]:
             raise RequestInvalid(*wrong)
         job = await space_fits.refine(
             *(catalog, given.space_version, given.SerializeToString(), self.jobs),

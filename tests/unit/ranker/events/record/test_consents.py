@@ -215,9 +215,7 @@ def searched(name: str, who: Shopper | None = ANN) -> StoredAnswer:
 async def photos(db: Database) -> dict[str, bytes]:
     """Return the stored vectors of photos by answer; those without a vector have no space."""
     t = ANSWERS.c
-    rows = await db.read(
-        lambda c: c.execute(sa.select(t.answer_id, t.photo, t.photo_space)).all()
-    )
+    rows = await db.read(lambda c: c.execute(sa.select(t.answer_id, t.photo, t.photo_space)).all())
     assert all((row.photo is None) is (row.photo_space == "") for row in rows)
     return {row.answer_id: row.photo for row in rows if row.photo is not None}
 

@@ -14,9 +14,7 @@ down_revision = "0017"
 def upgrade() -> None:
     """Add the columns, and the index of answers with a vector."""
     op.add_column("answers", sa.Column("photo", sa.LargeBinary))
-    op.add_column(
-        "answers", sa.Column("photo_space", sa.Text, nullable=False, server_default="")
-    )
+    op.add_column("answers", sa.Column("photo_space", sa.Text, nullable=False, server_default=""))
     op.create_index(
         "answers_photo",
         "answers",
