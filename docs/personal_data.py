@@ -66,8 +66,9 @@ for TRAIN starts a job that counts popularity again.
   seconds. Without PERSONALISE and TRAIN no event of the shopper is stored: such events are counted
   as `withheld_count`, not as errors. Within `RANKER_SWEEP_SECONDS` the worker deletes what no
   consent covers any more: events without both, records of answers without PERSONALISE, vectors
-  without TRAIN, vectors of photos without all three of PHOTOS, TRAIN and PERSONALISE. A training that is under way leaves the shopper out. Consent that is given again
-  brings back what was not deleted.
+  without TRAIN, vectors of photos without all three of PHOTOS, TRAIN and PERSONALISE. A training
+  that is under way leaves the shopper out. Consent that is given again brings back what was not
+  deleted.
 - **History**: each decision is kept with its time and `source`, such as the version of a cookie
   banner. The source must not identify the shopper.
 - **A visitor's decisions** become the user's by a merge; of two decisions on a purpose the later

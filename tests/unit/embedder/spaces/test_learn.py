@@ -211,8 +211,8 @@ async def test_a_refinement_of_another_space_or_shape_is_refused(bench: Bench) -
     base = await bench.candidate()
     with pytest.raises(SpaceNotFound):
         await bench.fit(refining("0" * 16, np.eye(8, dtype=np.float32)))
+    other = replace(refining(base.version, np.eye(8, dtype=np.float32)), catalog_id="other")
     with pytest.raises(SpaceNotFound):
-        other = replace(refining(base.version, np.eye(8, dtype=np.float32)), catalog_id="other")
         await bench.fit(other)
     with pytest.raises(FitInvalid, match="other rows"):
         await bench.fit(refining(base.version, np.eye(7, dtype=np.float32)))

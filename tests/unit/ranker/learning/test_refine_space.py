@@ -35,7 +35,7 @@ def clicks(products: PhotoVectors, count: int, *, noise: float = 0.25) -> list[P
     camera = draw.normal(size=(4, SIZE))
     found = []
     for number in range(count):
-        row = int(draw.integers(PRODUCTS))
+        row = 17 * number % PRODUCTS  # another product with each click of a shopper
         photo = products.vectors[row] + noise * draw.normal(size=4) @ camera
         vector = (photo / np.linalg.norm(photo)).astype("<f4").tobytes()
         item, place = products.product_ids[row], int(draw.integers(1, 12))
@@ -47,9 +47,9 @@ def test_the_clicked_products_come_nearer_to_the_photos_of_shoppers_left_out() -
     found = learn(clicks(shop(), 400), shop())
     assert (found.space_version, found.matrix.shape) == ("v1", (SIZE, SIZE))
     assert found.shopper_count == 134
-    assert 380 < found.click_count <= 400
+    assert found.click_count == 400
     assert found.gain.gain_low > 0.1
-    assert found.gain.hit_low < found.gain.hit < found.gain.hit_high
+    assert found.gain.hit_low <= found.gain.hit <= found.gain.hit_high
     # New photos, not measured by the refinement itself.
     new = clicks(shop(), 900)[400:]
     photos = np.stack([np.frombuffer(one.vector, "<f4") for one in new])
@@ -65,14 +65,18 @@ def share(photos: Any, products: Any, wanted: Sequence[int]) -> float:
 
 
 def test_clicks_at_random_prove_nothing() -> None:
-    products, draw = shop(), np.random.default_rng(3)
+    """The interval is one of 95%, so that one of eight may be above 0."""
+    products = shop()
     made = clicks(products, 400)
-    items = draw.permutation([one.product_id for one in made])
-    mixed = [
-        PhotoClick(one.actor, str(item), one.place, one.time_micros, one.vector)
-        for one, item in zip(made, items, strict=True)
-    ]
-    assert learn(mixed, products).gain.gain_low <= 0
+    proven = 0
+    for seed in range(8):
+        items = np.random.default_rng(seed).permutation([one.product_id for one in made])
+        mixed = [
+            PhotoClick(one.actor, str(item), one.place, one.time_micros, one.vector)
+            for one, item in zip(made, items, strict=True)
+        ]
+        proven += learn(mixed, products).gain.gain_low > 0
+    assert proven <= 1
 
 
 def test_fewer_than_a_hundred_clicks_are_not_used_and_counted() -> None:
@@ -181,7 +185,7 @@ async def test_the_job_waits_for_the_retriever_and_says_what_it_used() -> None:
 async def test_without_vectors_or_clicks_nothing_is_requested() -> None:
     for products in (None, shop()):
         refine, _, retriever = job_of((), products)
-        with pytest.raises(PhotoClicksTooFew, match="^0 clicks of 0 shoppers"):
+        with pytest.raises(PhotoClicksTooFew, match=r"^0 clicks of 0 shoppers"):
             await refine.run(JOB)
         assert retriever.asked == []
 

@@ -131,7 +131,8 @@ class Learner:
         work = await asyncio.to_thread(self._begin, self._store)
         try:
             order = None if base is None else _refinement(settings, self._store, base, work)
-            async for progress in self._fit(settings, photos, folder, work, self._store, order):
+            into = (work, self._store)
+            async for progress in self._fit(settings, photos, folder, *into, refinement=order):
                 yield progress
         finally:
             self._busy = False
@@ -179,6 +180,7 @@ class Learner:
         folder: Path,
         work: Path,
         store: SpaceStore,
+        *,
         refinement: RefinementOrder | None,
     ) -> AsyncIterator[FitProgress]:
         collected = _Collected()

@@ -60,14 +60,10 @@ def measured(clicks: PhotoClicks, rows: Ints, products: Floats, seed: int = 0) -
         matrix = refined(*train, products)
         hits[out, 0] = _first(clicks.vectors[out] @ matrix, products @ matrix) == rows[out]
         hits[out, 1] = _first(clicks.vectors[out], products) == rows[out]
-    mean = _by_shopper(hits, clicks)
-    found = intervals(np.column_stack([mean, mean[:, 0] - mean[:, 1]]), seed=seed)
-    return ClickGain(
-        *(float(each[0]) for each in (found.mean, found.low, found.high)),
-        baseline=float(found.mean[1]),
-        gain_low=float(found.low[2]),
-        gain_high=float(found.high[2]),
-    )
+    means = _by_shopper(hits, clicks)
+    found = intervals(np.column_stack([means, means[:, 0] - means[:, 1]]), seed=seed)
+    (hit, baseline, _), low, high = found.mean.tolist(), found.low.tolist(), found.high.tolist()
+    return ClickGain(hit, low[0], high[0], baseline, low[2], high[2])
 
 
 def _by_shopper(hits: Doubles, clicks: PhotoClicks) -> Doubles:

@@ -214,6 +214,7 @@ def stored(
     who: str | None,
     key_id: str,
     keep_micros: int,
+    *,
     photo: vector_pb2.Vector | None = None,
 ) -> StoredAnswer:
     """Convert a checked record for the store, with the shopper `who` and the vector of their photo

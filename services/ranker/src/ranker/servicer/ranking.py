@@ -109,7 +109,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         photo: vector_pb2.Vector | None,
     ) -> bool:
         return self.answers is not None and self.answers.offer(
-            stored(record, catalog_id, who, self.pseudonyms.key_id, self.keep_micros, photo)
+            stored(record, catalog_id, who, self.pseudonyms.key_id, self.keep_micros, photo=photo)
         )
 
     async def GiveReasons(

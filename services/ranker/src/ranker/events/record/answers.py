@@ -218,10 +218,10 @@ def _as_permitted(connection: Connection, rows: Sequence[dict[str, Any]]) -> Non
             row["arms"] = "" if Purpose.EXPERIMENT in refuses else row["arms"]
             row["actor"] = "" if Purpose.PERSONALISE in refuses else row["actor"]
             if refuses & PHOTO_VECTORS:
-                row |= WITHOUT_PHOTO
+                row.update(WITHOUT_PHOTO)
     for row in rows:
         if not row["actor"]:
-            row |= WITHOUT_PHOTO
+            row.update(WITHOUT_PHOTO)
 
 
 def _key(answer: StoredAnswer) -> tuple[str, str]:
