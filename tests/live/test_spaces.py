@@ -4,6 +4,7 @@ import asyncio
 import io
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -198,10 +199,10 @@ async def _ended(client: SightlineClient, begun: Job) -> Job:
     return [each async for each in client.watch_job(begun.job_id)][-1]
 
 
-def _distorted(image: bytes, seed: int) -> bytes:
+def _distorted(image: Path, seed: int) -> bytes:
     """Return the photo as a poor camera shows it: tinted, noisy and shifted."""
     draw = np.random.default_rng(seed)
-    with Image.open(io.BytesIO(image)) as picture:
+    with Image.open(image) as picture:
         pixels = np.asarray(picture.convert("RGB"), np.float32)
     tinted = pixels * draw.uniform(0.5, 1.1, 3) + draw.normal(0, 30, pixels.shape)
     moved = np.roll(tinted, draw.integers(-20, 20, 2), (0, 1))
