@@ -19,7 +19,8 @@ that is missing there. The lawful reasons are a proposal: your data-protection o
 
 Ids of shoppers and visits are stored as keyed pseudonyms only ([keys](operate/keys.md)). Names,
 addresses and photos of shoppers are never stored: the photo of a request is decoded in memory and
-dropped with the answer. Logs, metrics and traces hold no id, no query and no pseudonym. The
+dropped with the answer. Its vector is stored only if the scene sets `record_photo_vectors` and the
+shopper consents to PHOTOS. Logs, metrics and traces hold no id, no query and no pseudonym. The
 retriever and the embedder store products; of persons, they store the names of calling keys in the
 audit log, and people in photos of products unless their faces are
 [blurred or refused](operate/photos.md#faces). Metadata of photos is not stored.
@@ -46,22 +47,28 @@ PURPOSES = (
     ),
     ("EXPERIMENT", "no arm of an experiment answers them"),
     ("ATTRIBUTES", "no attributes are stored"),
+    (
+        "PHOTOS",
+        "no vector of a photo that they search with is stored, and "
+        "[spaces](operate/spaces.md#clicks-on-searches-by-photo) learn nothing from their clicks",
+    ),
 )
 """Purpose, and what happens without consent."""
 
 RIGHTS = """\
-The first three are granted unless the shopper withdraws them, ATTRIBUTES only if the shopper
-consents (`SetConsent`, or `consent` of `SetShopperAttributes`). `--default` changes what applies in
-a catalog to shoppers who have not decided, for example to require consent to trainings; ATTRIBUTES
-always needs the shopper's own. A changed default for TRAIN starts a job that counts popularity
-again.
+The first three are granted unless the shopper withdraws them, ATTRIBUTES and PHOTOS only if the
+shopper consents (`SetConsent`; for ATTRIBUTES also `consent` of `SetShopperAttributes`).
+`--default` changes what applies in a catalog to shoppers who have not decided, for example to
+require consent to trainings; ATTRIBUTES and PHOTOS always need the shopper's own. A changed default
+for TRAIN starts a job that counts popularity again.
 
 - **A decision applies from the next call on**, in every process; to experiments within ten
   seconds. Without PERSONALISE and TRAIN no event of the shopper is stored: such events are counted
   as `withheld_count`, not as errors. Within `RANKER_SWEEP_SECONDS` the worker deletes what no
   consent covers any more: events without both, records of answers without PERSONALISE, vectors
-  without TRAIN. A training that is under way leaves the shopper out. Consent that is given again
-  brings back what was not deleted.
+  without TRAIN, vectors of photos without all three of PHOTOS, TRAIN and PERSONALISE. A training
+  that is under way leaves the shopper out. Consent that is given again brings back what was not
+  deleted.
 - **History**: each decision is kept with its time and `source`, such as the version of a cookie
   banner. The source must not identify the shopper.
 - **A visitor's decisions** become the user's by a merge; of two decisions on a purpose the later
@@ -70,6 +77,9 @@ again.
   proof, and apply again if the shopper returns.
 - **Restore**: with `RANKER_BACKUPS` decisions are noted beside the backups, and apply after a
   restore of an older one.
+- **Spaces that learned from clicks** on searches by photo keep sums over 100 clicks or more, of
+  whose weight no shopper has more than a tenth: no vector and no pseudonym. The retriever's job
+  that fitted one holds the same sums for `RETRIEVER_JOB_DAYS`.
 - A request can say that it is [not personal](integrate/profiles.md#not-personal), for one answer
   without a stored decision.
 

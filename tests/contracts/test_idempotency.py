@@ -27,6 +27,7 @@ ONCE = {
     "ranker.v1.ModelService/DemoteModel": "the second finds no model to demote",
     "ranker.v1.ModelService/EvaluateModel": STARTS_A_JOB,
     "ranker.v1.ModelService/PublishModel": STARTS_A_JOB,
+    "ranker.v1.ModelService/RefineSpace": STARTS_A_JOB,
     "ranker.v1.ModelService/RollbackModel": "two go back two models",
     "ranker.v1.ModelService/TrainModel": STARTS_A_JOB,
     "retriever.v1.BackupService/CreateBackup": STARTS_A_JOB,
@@ -50,7 +51,7 @@ TABLES = {
         read_by_ranker.IDEMPOTENT,
         (
             "common.v1.JobService",
-            *(f"retriever.v1.{name}Service" for name in ("Index", "Product", "Vector")),
+            *(f"retriever.v1.{name}Service" for name in ("Fit", "Index", "Product", "Vector")),
         ),
     ),
 }

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from gateway.callers.job_access import RULES
 from ranker.learning.publish import PUBLISH
+from ranker.learning.refine_space import REFINE
 from ranker.wiring.worker import jobs_of
 from retriever.workers import jobs as retriever_jobs
 from servicekit.access import POOL, Role, rule
@@ -19,7 +20,7 @@ def ranker_kinds() -> set[str]:
         Any,
         SimpleNamespace(jobs=None, export_store="", backups="", database=None, least_shoppers=20),
     )
-    return {PUBLISH, *jobs_of(stand_in, stand_in, stand_in, asyncio.Event())}
+    return {PUBLISH, REFINE, *jobs_of(stand_in, stand_in, stand_in, asyncio.Event())}
 
 
 def test_the_kinds_that_workers_do_are_those_of_the_contract() -> None:

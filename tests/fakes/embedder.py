@@ -11,7 +11,7 @@ from google.rpc import status_pb2
 
 from retriever.domain.category_mismatch import CategoryPath, Classification
 from retriever.domain.embedding import EmbeddingSpace
-from retriever.domain.errors import EmbedderUnavailable, VersionMismatch
+from retriever.domain.errors import EmbedderUnavailable, SpaceNotFitted, VersionMismatch
 from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress
 from retriever.domain.vectors import GivenVector
 from servicekit.errors import FailedPrecondition, ServiceError
@@ -106,6 +106,11 @@ class FakeEmbedder:
             raise self.unfit.pop(0)
         self.fitted.append((plan, taken))
         yield FitProgress(len(taken), 0, "f" * 16, "visual_0123456789ab", "BETTER")
+
+    async def shopper_photo_tags(self, catalog_id: str, version: str) -> tuple[str, ...]:
+        if version not in self.served:
+            raise SpaceNotFitted
+        return ("phone",)
 
     async def categories(
         self, catalog_id: str, space: str, version: str

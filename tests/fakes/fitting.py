@@ -20,6 +20,7 @@ from embedder.domain.fitted import (
     TextMap,
 )
 from embedder.fitting import process
+from embedder.fitting.evaluate_space import by_clicks
 from embedder.fitting.process import FitOrder, Tell
 
 DIMENSION = 8
@@ -46,6 +47,10 @@ def learn(
         scales=np.stack([scale, scale]).astype("f4"),
         projection=np.ascontiguousarray(axes[:DIMENSION].T, "f4"),
     )
+    if order.refinement is not None:
+        given = order.refinement.map()
+        projection = given.projection @ given.matrix
+        fitted = FittedSpace(given.means, given.scales, projection)
     vectors = fitted.embed(first, data.kinds)
     paths = sorted({path for path in data.categories if path})
     means = np.stack(
@@ -53,9 +58,10 @@ def learn(
     )
     head = CategoryHead(paths, (10 * means.T).astype("f4"), np.zeros(len(paths), "f4"), 1.0)
     text_map = None
+    size = vectors.shape[1]
     if data.sentences is not None:
         width = data.sentences.shape[1]
-        text_map = TextMap(np.eye(width, vectors.shape[1], dtype="f4"), np.zeros(8, "f4"))
+        text_map = TextMap(np.eye(width, vectors.shape[1], dtype="f4"), np.zeros(size, "f4"))
     verdict = SpaceVerdict.BETTER if order.seed == 0 else SpaceVerdict.INCONCLUSIVE
     figure = SpaceFigure("1-NN", 0.5, 0.4, 0.6, len(first), 0.4, -0.1, 0.2)
     evaluation = SpaceEvaluation(
@@ -68,6 +74,8 @@ def learn(
         len(paths),
         order.seed,
     )
+    if order.refinement is not None:
+        evaluation = by_clicks(evaluation, order.refinement.report)
     assert baseline.shape[0] == len(first)
     return FittedSpace(fitted.means, fitted.scales, fitted.projection, head, text_map), evaluation
 

@@ -208,6 +208,16 @@ async def test_spaces_are_fitted_by_the_retriever_and_served_by_the_embedder(sui
     assert suite.embedder.script.requests("ListSpaces")[0].include_all
 
 
+async def test_a_space_is_refined_by_clicks_by_the_ranker(suite):
+    request = fit_service_pb2.FitSpaceRequest(request_id="r1", learn_from_clicks=True)
+    job = await suite.admin.FitSpace(request)
+
+    assert (job.job_id, job.kind) == ("ranker/5", "refine_space")
+    (asked,) = suite.ranker.script.requests("RefineSpace")
+    assert (asked.catalog_id, asked.request_id) == ("default", "r1")
+    assert not suite.retriever.script.requests("FitSpace")
+
+
 @pytest.mark.parametrize("wanted", ["v1", "m1"])
 async def test_a_space_that_a_generation_stands_on_is_not_retired(suite, wanted):
     error = await refused(

@@ -40,6 +40,9 @@ class Purpose(StrEnum):
     """They may be assigned to arms of experiments."""
     ATTRIBUTES = "ATTRIBUTES"
     """Attributes that they gave are stored."""
+    PHOTOS = "PHOTOS"
+    """Vectors of the photos that they search with are recorded, and spaces learn from their clicks.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,8 @@ class _JobKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTy
     """Counts shoppers by product with differential privacy."""
     JOB_KIND_RECOUNT: _JobKind.ValueType  # 17
     """Counts all shoppers' events again, after a catalog's default consent has changed."""
+    JOB_KIND_REFINE_SPACE: _JobKind.ValueType  # 20
+    """Refines a space by clicks on searches by photo."""
 
 class JobKind(_JobKind, metaclass=_JobKindEnumTypeWrapper):
     """The kinds of jobs."""
@@ -112,6 +114,8 @@ JOB_KIND_EXPORT_COUNTS: JobKind.ValueType  # 18
 """Counts shoppers by product with differential privacy."""
 JOB_KIND_RECOUNT: JobKind.ValueType  # 17
 """Counts all shoppers' events again, after a catalog's default consent has changed."""
+JOB_KIND_REFINE_SPACE: JobKind.ValueType  # 20
+"""Refines a space by clicks on searches by photo."""
 Global___JobKind: typing_extensions.TypeAlias = JobKind
 
 @typing.final

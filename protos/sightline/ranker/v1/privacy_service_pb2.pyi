@@ -43,6 +43,11 @@ class _PurposeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTy
     """
     PURPOSE_ATTRIBUTES: _Purpose.ValueType  # 4
     """Attributes that the shopper gave are stored. Always needs the shopper's own consent."""
+    PURPOSE_PHOTOS: _Purpose.ValueType  # 5
+    """Vectors of the photos that the shopper searches with are recorded with the answers, and fitted spaces learn from the
+    shopper's clicks on these answers. Always needs the shopper's own consent; no effect without PURPOSE_PERSONALISE and
+    PURPOSE_TRAIN, or if the scene does not record such vectors (`record_photo_vectors`).
+    """
 
 class Purpose(_Purpose, metaclass=_PurposeEnumTypeWrapper):
     """Purpose for which a shopper's data may be used."""
@@ -63,6 +68,11 @@ otherwise.
 """
 PURPOSE_ATTRIBUTES: Purpose.ValueType  # 4
 """Attributes that the shopper gave are stored. Always needs the shopper's own consent."""
+PURPOSE_PHOTOS: Purpose.ValueType  # 5
+"""Vectors of the photos that the shopper searches with are recorded with the answers, and fitted spaces learn from the
+shopper's clicks on these answers. Always needs the shopper's own consent; no effect without PURPOSE_PERSONALISE and
+PURPOSE_TRAIN, or if the scene does not record such vectors (`record_photo_vectors`).
+"""
 Global___Purpose: typing_extensions.TypeAlias = Purpose
 
 @typing.final
@@ -313,11 +323,11 @@ class SetConsentRequest(google.protobuf.message.Message):
 
     @property
     def given(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[Global___Purpose.ValueType]:
-        """Purposes that are consented to, up to 4."""
+        """Purposes that are consented to, up to 5."""
 
     @property
     def withdrawn(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[Global___Purpose.ValueType]:
-        """Purposes whose consent is withdrawn, up to 4; none of `given`. One purpose in total is required."""
+        """Purposes whose consent is withdrawn, up to 5; none of `given`. One purpose in total is required."""
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.message
+import sightline.common.v1.refinement_pb2
 import sys
 import typing
 
@@ -17,6 +18,35 @@ else:
     import typing_extensions
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
+
+@typing.final
+class RefineSpaceRequest(google.protobuf.message.Message):
+    """Request to refine a fitted space."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    REFINEMENT_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request, up to 128 characters; the same id returns the same job. Required."""
+    @property
+    def refinement(self) -> sightline.common.v1.refinement_pb2.SpaceRefinement:
+        """What was learned from clicks. Required."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        refinement: sightline.common.v1.refinement_pb2.SpaceRefinement | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["refinement", b"refinement"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "refinement", b"refinement", "request_id", b"request_id"]) -> None: ...
+
+Global___RefineSpaceRequest: typing_extensions.TypeAlias = RefineSpaceRequest
 
 @typing.final
 class FitSpaceRequest(google.protobuf.message.Message):
@@ -31,6 +61,7 @@ class FitSpaceRequest(google.protobuf.message.Message):
     SEED_FIELD_NUMBER: builtins.int
     MAX_PHOTOS_FIELD_NUMBER: builtins.int
     SHOPPER_PHOTO_TAGS_FIELD_NUMBER: builtins.int
+    LEARN_FROM_CLICKS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -44,6 +75,12 @@ class FitSpaceRequest(google.protobuf.message.Message):
     max_photos: builtins.int
     """Maximum number of photos, 100 to 1,000,000. Default: 50,000. If there are more, products are sampled by the seed,
     each with all its photos.
+    """
+    learn_from_clicks: builtins.bool
+    """If true, the space that searches use now is refined by shoppers' clicks on searches by photo, and every other field
+    but `request_id` is ignored. The ranker runs the job, of kind "refine_space". PHOTO_CLICKS_TOO_FEW if fewer than
+    100 clicks of shoppers who consent to PURPOSE_PHOTOS can be used, SPACE_NOT_FITTED if that space is a built-in one.
+    Results: those of a fit, "click_count", "shopper_count" and "fit_job_id".
     """
     @property
     def shopper_photo_tags(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -61,7 +98,8 @@ class FitSpaceRequest(google.protobuf.message.Message):
         seed: builtins.int = ...,
         max_photos: builtins.int = ...,
         shopper_photo_tags: collections.abc.Iterable[builtins.str] | None = ...,
+        learn_from_clicks: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["backbone", b"backbone", "catalog_id", b"catalog_id", "max_dimension", b"max_dimension", "max_photos", b"max_photos", "request_id", b"request_id", "seed", b"seed", "shopper_photo_tags", b"shopper_photo_tags"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["backbone", b"backbone", "catalog_id", b"catalog_id", "learn_from_clicks", b"learn_from_clicks", "max_dimension", b"max_dimension", "max_photos", b"max_photos", "request_id", b"request_id", "seed", b"seed", "shopper_photo_tags", b"shopper_photo_tags"]) -> None: ...
 
 Global___FitSpaceRequest: typing_extensions.TypeAlias = FitSpaceRequest

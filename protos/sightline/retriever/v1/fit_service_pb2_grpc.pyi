@@ -42,13 +42,33 @@ _FitServiceFitSpaceType = typing_extensions.TypeVar(
     ],
 )
 
-class FitServiceStub(typing.Generic[_FitServiceFitSpaceType]):
+_FitServiceRefineSpaceType = typing_extensions.TypeVar(
+    '_FitServiceRefineSpaceType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.fit_service_pb2.RefineSpaceRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.fit_service_pb2.RefineSpaceRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.fit_service_pb2.RefineSpaceRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+class FitServiceStub(typing.Generic[_FitServiceFitSpaceType, _FitServiceRefineSpaceType]):
     """Fitting of a visual space on the catalog's photos."""
 
     @typing.overload
     def __init__(self: FitServiceStub[
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.fit_service_pb2.FitSpaceRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.fit_service_pb2.RefineSpaceRequest,
             sightline.common.v1.job_pb2.Job,
         ],
     ], channel: grpc.Channel) -> None: ...
@@ -59,6 +79,10 @@ class FitServiceStub(typing.Generic[_FitServiceFitSpaceType]):
             sightline.retriever.v1.fit_service_pb2.FitSpaceRequest,
             sightline.common.v1.job_pb2.Job,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.fit_service_pb2.RefineSpaceRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     FitSpace: _FitServiceFitSpaceType
@@ -67,9 +91,18 @@ class FitServiceStub(typing.Generic[_FitServiceFitSpaceType]):
     running, returns it. The job fails with the embedder's reason, e.g. FIT_INVALID.
     """
 
+    RefineSpace: _FitServiceRefineSpaceType
+    """Starts a job of kind "fit" that refines a fitted space by clicks, on the catalog's photos; see FitSpace. Idempotent
+    by `request_id`. FIT_IN_PROGRESS if another job of that kind is running.
+    """
+
 FitServiceAsyncStub: typing_extensions.TypeAlias = FitServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.fit_service_pb2.FitSpaceRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.fit_service_pb2.RefineSpaceRequest,
         sightline.common.v1.job_pb2.Job,
     ],
 ]
@@ -86,6 +119,16 @@ class FitServiceServicer(metaclass=abc.ABCMeta):
         """Starts a job of kind "fit" (`done` and `total` count photos) that sends the catalog's photos and their labels to
         the embedder, which fits a space on them. Results: "space_version", "model", "verdict", "skipped". If such a job is
         running, returns it. The job fails with the embedder's reason, e.g. FIT_INVALID.
+        """
+
+    @abc.abstractmethod
+    def RefineSpace(
+        self,
+        request: sightline.retriever.v1.fit_service_pb2.RefineSpaceRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job of kind "fit" that refines a fitted space by clicks, on the catalog's photos; see FitSpace. Idempotent
+        by `request_id`. FIT_IN_PROGRESS if another job of that kind is running.
         """
 
 def add_FitServiceServicer_to_server(servicer: FitServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,12 @@ import grpc
 import pytest
 
 from retriever.adapters.embedder import EmbedderClient
-from retriever.domain.errors import EmbedderUnavailable, PhotosUnavailable
+from retriever.domain.errors import (
+    EmbedderUnavailable,
+    FitRunning,
+    PhotosUnavailable,
+    SpaceNotFitted,
+)
 from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress, Label
 from retriever.indexing import space_fits
 from retriever.indexing.space_fits import FIT, FitTools
@@ -22,11 +28,12 @@ from servicekit.interceptors import ObservedServer
 from servicekit.jobs import Job, JobState
 from servicekit.requests import RequestInvalid
 from servicekit.sql import Database
-from sightline.common.v1 import photo_pb2
+from sightline.common.v1 import photo_pb2, refinement_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as embedder_pb
 from sightline.embedder.v1 import space_pb2, space_service_pb2, space_service_pb2_grpc
 from sightline_rules.photos import image_id
 from tests.fakes.embedder import FakeEmbedder
+from tests.fakes.index import VERSION
 from tests.fakes.photo_store import FakePhotos
 from tests.stores import each_engine
 from tests.unit.retriever.conftest import write
@@ -140,6 +147,33 @@ async def test_photos_go_with_their_family_title_category_and_camera(shop: Shop)
         "verdict": "BETTER",
         "skipped": 0,
     }
+
+
+async def test_a_refined_space_is_fitted_with_the_tags_of_the_space(shop: Shop) -> None:
+    await shop.add("a", b"1")
+    await shop.add("b", b"2", tags=("phone",))
+    asked = ("default", VERSION, b"matrix", shop.jobs)
+    first = await space_fits.refine(*asked, request_id="r1")
+    assert (await space_fits.refine(*asked, request_id="r1")).id == first.id
+    with pytest.raises(FitRunning):
+        await space_fits.refine(*asked, request_id="r2")
+    job = await shop.jobs.claim([FIT], "me", 60)
+    assert job is not None
+    deps = FitTools(shop.record, shop.photos, shop.embedder, shop.jobs)
+    result = await space_fits.fit(job, deps)
+    given, sent = shop.embedder.fitted[-1]
+    assert (given.base, base64.b64decode(given.refinement)) == (VERSION, b"matrix")
+    assert [(photo.data, photo.shopper) for photo in sent] == [(b"1", False), (b"2", True)]
+    assert result["space_version"] == "f" * 16
+
+
+async def test_a_space_that_was_not_fitted_is_not_refined(shop: Shop) -> None:
+    await shop.add("a", b"1")
+    await space_fits.refine("default", "built-in", b"matrix", shop.jobs, request_id="r1")
+    job = await shop.jobs.claim([FIT], "me", 60)
+    assert job is not None
+    with pytest.raises(SpaceNotFitted):
+        await space_fits.fit(job, FitTools(shop.record, shop.photos, shop.embedder, shop.jobs))
 
 
 async def test_the_same_picture_under_two_products_is_one_group(shop: Shop) -> None:
@@ -301,6 +335,17 @@ async def test_the_embedder_is_given_the_settings_then_each_photo(
     )
     assert reported[0] == FitProgress(0, 1)
     assert reported[-1] == FitProgress(1, 0, "f" * 16, "visual_0123456789ab", "WORSE")
+
+
+async def test_the_embedder_is_given_the_refinement(
+    trainer: tuple[Trainer, EmbedderClient],
+) -> None:
+    server, client = trainer
+    made = refinement_pb2.SpaceRefinement(space_version="v1", dimension=2, click_count=120)
+    text = base64.b64encode(made.SerializeToString()).decode()
+    wanted = replace(plan(), base="v1", refinement=text)
+    [each async for each in client.fit("shop", wanted, 1, some(labelled()))]
+    assert server.asked[0].settings.refinement == made
 
 
 @pytest.mark.parametrize(

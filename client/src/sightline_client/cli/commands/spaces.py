@@ -61,6 +61,14 @@ def fit(
             help="Tag of products whose photos were taken by shoppers. Repeatable.",
         ),
     ] = None,
+    clicks: Annotated[
+        bool,
+        typer.Option(
+            "--clicks",
+            help="Refine the space in use by shoppers' clicks on searches by photo, with their"
+            " consent.",
+        ),
+    ] = False,
     promote: Annotated[
         bool,
         typer.Option("--promote", help="Promote the space if it is better than the current one."),
@@ -79,6 +87,8 @@ def fit(
 
       sightline spaces fit --promote
 
+      sightline spaces fit --clicks
+
       sightline spaces fit --no-wait --json | jq -r .jobId
     """
     following.check_promotion(later("space"), promote=promote, force=force, wait=wait)
@@ -92,6 +102,7 @@ def fit(
             seed=seed,
             max_photos=photos,
             shopper_photo_tags=shopper_tag or (),
+            learn_from_clicks=clicks,
         )
         if not wait:
             return await following.get(client, job.job_id)

@@ -2,9 +2,20 @@
 
 from dataclasses import dataclass
 
-from embedder.domain.fitted import Floats
+from embedder.domain.fitted import ClickReport, Floats
 from embedder.domain.manifest import SpaceManifest
 from embedder.domain.photos import Camera
+
+
+@dataclass(frozen=True, slots=True)
+class Refinement:
+    """A refinement of a fitted space; see sightline.common.v1.SpaceRefinement."""
+
+    version: str
+    """Of the space."""
+    matrix: Floats
+    """[d, e]."""
+    report: ClickReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +27,9 @@ class FitSettings:
     max_dimension: int = 256
     seed: int = 0
     shopper_photo_tags: tuple[str, ...] = ()
+    refinement: Refinement | None = None
+    """What clicks teach about a fitted space, which is then refined; `None`: a new map is fitted.
+    """
 
 
 @dataclass(frozen=True, slots=True)

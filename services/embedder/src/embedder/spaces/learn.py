@@ -20,10 +20,11 @@ from embedder.adapters.space_store import SpaceStore
 from embedder.domain import errors
 from embedder.domain.fits import FitPhoto, FitProgress, FitSettings, SentenceVectors
 from embedder.domain.items import MAX_TEXT
+from embedder.domain.manifest import MAP_FILE, ServingState, SpaceManifest
 from embedder.domain.models import Description
 from embedder.domain.photos import Pixels
 from embedder.fitting import process
-from embedder.fitting.process import FitOrder, FitRow
+from embedder.fitting.process import FitOrder, FitRow, RefinementOrder
 from embedder.ports import FeatureSource, FeatureSources
 from embedder.spaces import fit_process
 
@@ -121,17 +122,31 @@ class Learner:
                 f"the embedder has no {' and no '.join(lacking)}: "
                 "install sightline-embedder with the extra `fit`"
             )
-        folder = self._folder(self._backbones, settings.backbone or self._default)
+        base = await self._refined(settings, self._store)
+        name = settings.backbone or self._default if base is None else base[0].backbone
+        folder = self._folder(self._backbones, name)
         if self._busy:
             raise errors.FitInProgress
         self._busy = True
         work = await asyncio.to_thread(self._begin, self._store)
         try:
-            async for progress in self._fit(settings, photos, folder, work, self._store):
+            order = None if base is None else _refinement(settings, self._store, base, work)
+            into = (work, self._store)
+            async for progress in self._fit(settings, photos, folder, *into, refinement=order):
                 yield progress
         finally:
             self._busy = False
             await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
+
+    @staticmethod
+    async def _refined(
+        settings: FitSettings, store: SpaceStore
+    ) -> tuple[SpaceManifest, ServingState] | None:
+        """Return the space that is refined, None for a new one. Raises SpaceNotFound."""
+        if settings.refinement is None:
+            return None
+        version = settings.refinement.version
+        return await asyncio.to_thread(store.find, settings.catalog_id, version)
 
     @staticmethod
     def _folder(backbones: Path, name: str) -> Path:
@@ -165,6 +180,8 @@ class Learner:
         folder: Path,
         work: Path,
         store: SpaceStore,
+        *,
+        refinement: RefinementOrder | None,
     ) -> AsyncIterator[FitProgress]:
         collected = _Collected()
         async with contextlib.AsyncExitStack() as held:
@@ -200,6 +217,7 @@ class Learner:
             proof=tuple(collected.proof),
             rows=tuple(collected.rows),
             shopper_photo_tags=settings.shopper_photo_tags,
+            refinement=refinement,
         )
         async for progress in self._computed(store, work, order, collected, backbone.description):
             yield progress
@@ -300,6 +318,21 @@ class Learner:
         vectors = np.concatenate([each.vectors for each in found])
         await asyncio.to_thread(np.save, work / process.SENTENCES, vectors, allow_pickle=False)
         return found[0].version
+
+
+def _refinement(
+    settings: FitSettings,
+    store: SpaceStore,
+    base: tuple[SpaceManifest, ServingState],
+    work: Path,
+) -> RefinementOrder | None:
+    """Write the matrix of the refinement into the folder of the fit. Return the order."""
+    given, (found, standing) = settings.refinement, base
+    if given is None:
+        return None
+    np.save(work / process.MATRIX, given.matrix, allow_pickle=False)
+    path = store.folder(found.name, standing) / MAP_FILE
+    return RefinementOrder(path, work / process.MATRIX, given.report)
 
 
 async def _grouped(photos: AsyncIterator[FitPhoto], size: int) -> AsyncIterator[list[FitPhoto]]:

@@ -1,7 +1,7 @@
 """Conversion of answer records to the ranker's messages and back."""
 
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, cast
 
 from gateway.clients import messages
 from gateway.clients.columns import order_message, order_of
@@ -10,6 +10,7 @@ from gateway.model.branch import Branch
 from gateway.model.candidates import FusedCandidates
 from gateway.model.replay import Difference, ExpectedOutcome, RankerReplay, RecordedAnswer
 from servicekit.requests import timestamp
+from sightline.common.v1 import vector_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 
@@ -29,6 +30,7 @@ def draft_of(record: AnswerRecord, candidates: FusedCandidates) -> ranking_pb.An
         matched_image_ids=candidates.image_ids if any(candidates.image_ids) else (),
         branch_names=_BRANCHES,
         branches=candidates.branches,
+        photo=cast("vector_pb2.Vector | None", record.photo),  # the embedder's own message
     )
 
 

@@ -39,6 +39,7 @@ from sightline.retriever.v1 import (
     watch_service_pb2,
     webhook_service_pb2,
 )
+from sightline.retriever.v1 import fit_service_pb2 as fit_pb
 from sightline.retriever.v1 import index_service_pb2 as index_pb
 from sightline.retriever.v1 import index_service_pb2_grpc as index_grpc
 from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
@@ -49,6 +50,7 @@ from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
 
 IDEMPOTENT = idempotent(
+    fit_pb,
     job_service_pb2,
     products_pb,
     vectors_pb,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from gateway.model.branch import Branch, branches_of
 from gateway.model.candidates import Contributions
-from gateway.model.carried import ProductRow
+from gateway.model.carried import ProductRow, Vector
 from gateway.model.causes import Degradation
 from gateway.model.query import Shopper
 from gateway.model.reasons import Move, MoveCause, Reason
@@ -171,6 +171,8 @@ class AnswerRecord:
     """Experiment arms of the answer."""
     controls: tuple[str, ...] = ()
     """Names of the controls that had an effect."""
+    photo: Vector | None = None
+    """Vector of the request's photo, recorded if the shopper consents; never read back."""
 
 
 @dataclass(slots=True)  # not frozen: a page creates dozens, and this is three times as fast

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from gateway.model.candidates import CandidateList
-from gateway.model.carried import Facet, LabelLine, Subject
+from gateway.model.carried import Facet, LabelLine, Subject, Vector
 from gateway.model.causes import Peer
 from gateway.model.peer_failures import StageFailure, failure_of
 from gateway.model.peers import NearestProducts, RankerCandidates
@@ -43,6 +43,8 @@ class BranchResult:
     """Texts read in photos, by index of the signal."""
     read: Mapping[str, str] = field(default_factory=dict)
     """By product: the words of a label that it has, as the photo shows them."""
+    photo: Vector | None = None
+    """Vector of a searched photo, if the scene records it."""
 
 
 NOTHING = BranchResult()
@@ -69,6 +71,7 @@ def merged(results: Iterable[BranchResult]) -> BranchResult:
         labels={place: lines for part in parts for place, lines in part.labels.items()},
         read={name: text for part in parts for name, text in part.read.items()},
         anchors=next((part.anchors for part in parts if part.anchors), ()),
+        photo=next((part.photo for part in parts if part.photo is not None), None),
     )
 
 

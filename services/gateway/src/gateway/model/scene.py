@@ -225,6 +225,9 @@ class Scene:
     category_weight: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
     """Weight of the category that a photo shows, against the cosine; 0 disables it. See
     retrieval/category_fit.py."""
+    record_photo_vectors: bool = False
+    """If true, answers to a single photo are recorded with the photo's vector, if the shopper
+    consents to it; spaces learn from clicks on such answers."""
     controls: Annotated[tuple[ControlRule, ...], AfterValidator(consistent)] = ()
     anchors_from: AnchorSource = AnchorSource.REQUEST
     anchors_look_alike: bool = False

@@ -31,7 +31,7 @@ from servicekit.catalogs import AlsoNamed, KnownCatalogs
 from servicekit.requests import page_size
 from servicekit.server import Context
 from servicekit.status import to_status
-from sightline.common.v1 import answer_pb2
+from sightline.common.v1 import answer_pb2, job_pb2
 from sightline.common.v1 import audit_service_pb2 as audit_pb
 from sightline.embedder.v1 import embedding_service_pb2 as embedding_pb
 from sightline.embedder.v1 import space_service_pb2 as space_pb
@@ -39,6 +39,7 @@ from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline.gateway.v1 import admin_service_pb2_grpc
 from sightline.ranker.v1 import experiment_service_pb2 as experiments_pb
 from sightline.ranker.v1 import model_service_pb2 as ranker_pb
+from sightline.retriever.v1 import fit_service_pb2 as fit_pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["AdminService"]
 MOST_LISTED = 1_000
@@ -75,6 +76,7 @@ class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServi
         self._reports = ExperimentReports(ranker, retriever)
         self._list_experiments = passthrough.call(SERVICE, "ListExperiments")
         self._retire_space = passthrough.call(SERVICE, "RetireSpace")
+        self._fit_space = passthrough.call(SERVICE, "FitSpace")
         self._registry = {name: passthrough.call(SERVICE, name, admit_any) for name in NAMES}
         self._seconds = status_seconds
         self._version = service_version
@@ -103,6 +105,14 @@ class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServi
         page_size(request.page_size, 0, MOST_LISTED)
         answer: ranker_pb.ListModelsResponse = await self._list_models(request)
         return answer
+
+    async def FitSpace(self, request: fit_pb.FitSpaceRequest, context: Context) -> job_pb2.Job:
+        """Start a job that fits a space to photos, or refines the one in use by clicks."""
+        if not request.learn_from_clicks:
+            job: job_pb2.Job = await self._fit_space(request)
+            return job
+        catalog_id = admit(request, self._catalogs)
+        return await self._ranker.refine_space(catalog_id, request.request_id)
 
     async def ListTopSearches(
         self, request: pb.ListTopSearchesRequest, context: Context

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from gateway.model.carried import Facet, LabelLine, Subject
+from gateway.model.carried import Facet, LabelLine, Subject, Vector
 from gateway.model.causes import Degradation, DegradationCause, Peer
 from gateway.model.detections import Detection
 from gateway.model.errors import StageLate
@@ -103,6 +103,8 @@ class RequestTrace:
         """Texts read in photos, by index of the signal."""
         self.read: dict[str, str] = {}
         """By product: the words of a label that it has, as the photo shows them."""
+        self.photo: Vector | None = None
+        """Vector of the request's photo, if the scene records it."""
         self.corrected: dict[int, str] = {}
         """Corrected texts, by index of the signal."""
         self.history_token = ""
@@ -144,6 +146,7 @@ class RequestTrace:
         self.corrected |= result.corrected
         self.labels |= result.labels
         self.read |= result.read
+        self.photo = result.photo or self.photo
         self.facets += result.facets
         self.branch_steps += result.steps
         for found in result.found:

@@ -22,14 +22,19 @@ class Purpose(StrEnum):
     TRAIN = "TRAIN"
     EXPERIMENT = "EXPERIMENT"
     ATTRIBUTES = "ATTRIBUTES"
+    PHOTOS = "PHOTOS"
 
 
+OWN_CONSENT = frozenset({Purpose.ATTRIBUTES, Purpose.PHOTOS})
+"""Purposes that always need the shopper's own consent: no default of a catalog grants them."""
 BY_DEFAULT: Mapping[Purpose, bool] = MappingProxyType(
-    {one: one is not Purpose.ATTRIBUTES for one in Purpose}
+    {one: one not in OWN_CONSENT for one in Purpose}
 )
 """Whether a purpose is granted if neither the shopper nor the catalog has decided."""
 STORING = frozenset({Purpose.PERSONALISE, Purpose.TRAIN})
 """An event is stored if one of these is granted."""
+PHOTO_VECTORS = frozenset({Purpose.PHOTOS, Purpose.TRAIN, Purpose.PERSONALISE})
+"""The vector of a shopper's photo is recorded and used only if all of these are granted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,8 @@ EVENTS = PersonalStore(
 ANSWERS = PersonalStore(
     "answers",
     place=_RECORD,
-    purpose="further pages, attribution of events, replay, measurement of models",
+    purpose="further pages, attribution of events, replay, measurement of models; fit spaces to"
+    " clicks on searches by photo, with consent",
     basis=Basis.INTEREST,
     term="RANKER_ANSWER_DAYS",
     readers="ranker; operators, by replay",
@@ -67,6 +68,8 @@ ANSWERS = PersonalStore(
         "model_version": "model",
         "scene": "scene",
         "arms": "arms of experiments",
+        "photo": "vector of the photo of a search, with consent to PHOTOS",
+        "photo_space": "version of its space",
     },
     owners=("actor",),
 )

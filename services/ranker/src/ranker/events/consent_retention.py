@@ -67,11 +67,13 @@ class ConsentRetention:
         return count
 
     async def _answers(self, catalog_id: str) -> int:
-        """Delete the records of answers to shoppers who refuse personal answers."""
+        """Delete the records of answers to shoppers who refuse personal answers, and the vectors of
+        photos without consent."""
         count = 0
-        while gone := await self.consents.delete_answers(catalog_id, BATCH):
-            LIVENESS.report(CONSENTS)
-            count += gone
+        for delete in (self.consents.delete_answers, self.consents.delete_photos):
+            while gone := await delete(catalog_id, BATCH):
+                LIVENESS.report(CONSENTS)
+                count += gone
         return count
 
     async def _vectors(self, catalog_id: str) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+
 from ranker.domain import answer_columns
 from ranker.domain.answer_columns import MOST_BRANCHES, MOST_PRODUCTS, UNKNOWN, of_products
 from ranker.domain.errors import AnswerMissing
@@ -21,6 +23,7 @@ from ranker.serving.rank_products import RankedProducts, RankQuery
 from servicekit.clock import now_micros
 from servicekit.requests import enter
 from servicekit.server import Context
+from sightline.common.v1 import vector_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
 from sightline.ranker.v1 import answer_service_pb2_grpc
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
@@ -152,6 +155,10 @@ def _answer_problems(answer: pb.AnswerRecord) -> Iterable[tuple[str, str]]:
 MOST_ARMS = 16
 MOST_ARM = 64
 DIGEST_BYTES = 32
+MOST_COMPONENTS = 2_048
+"""Components of the vector of a photo."""
+MOST_VERSION = 64
+"""Characters of the version of a space."""
 MOST_MICROS = 253_402_300_800_000_000
 """The year 10000, beyond the range of a Timestamp."""
 SECOND = 1_000_000
@@ -186,13 +193,32 @@ def _column_problems(draft: ranking_pb.AnswerDraft, count: int) -> Iterable[tupl
     for name in ("matched_image_ids", "branches"):
         if (length := len(getattr(draft, name))) not in (0, count):
             yield name, f"has {length} entries for {count} products"
+    if draft.HasField("photo"):
+        yield from _photo_problems(draft.photo)
+
+
+def _photo_problems(photo: vector_pb2.Vector) -> Iterable[tuple[str, str]]:
+    if not 0 < len(photo.space_version) <= MOST_VERSION:
+        yield "photo.space_version", f"must have 1 to {MOST_VERSION} characters"
+    if not 0 < photo.dimension <= MOST_COMPONENTS:
+        yield "photo.dimension", f"must be 1 to {MOST_COMPONENTS}"
+    elif len(photo.data) != 4 * photo.dimension:
+        yield "photo.data", "must have 4 bytes for each component"
+    elif not np.isfinite(np.frombuffer(photo.data, "<f4")).all():
+        yield "photo.data", "must be finite numbers"
 
 
 def stored(
-    message: pb.AnswerRecord, catalog_id: str, who: str | None, key_id: str, keep_micros: int
+    message: pb.AnswerRecord,
+    catalog_id: str,
+    who: str | None,
+    key_id: str,
+    keep_micros: int,
+    *,
+    photo: vector_pb2.Vector | None = None,
 ) -> StoredAnswer:
-    """Convert a checked record for the store, with the shopper `who` outside its content.
-    `keep_micros` applies if the record has no expiry. Modify the message."""
+    """Convert a checked record for the store, with the shopper `who` and the vector of their photo
+    outside its content. `keep_micros` applies if the record has no expiry. Modify the message."""
     message.ClearField("shopper")
     message.inputs_version = VERSION
     if message.products:
@@ -217,6 +243,8 @@ def stored(
         scene=message.scene,
         arms="\n".join(sorted(set(message.arms))),
         controls=tuple(message.controls),
+        photo=photo.data if photo is not None else None,
+        photo_space=photo.space_version if photo is not None else "",
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from ranker.domain.consent import EVERYBODY, Consents, Decision, Purpose
+from ranker.domain.consent import EVERYBODY, OWN_CONSENT, Consents, Decision, Purpose
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.servicer.requests import actor, refuse
 from servicekit.requests import RequestInvalid, timestamp
@@ -48,8 +48,9 @@ def _problems(request: pb.SetConsentRequest) -> Iterator[tuple[str, str]]:
         elif number in seen:
             yield path, "is repeated"
         seen.add(number)
-    if request.as_default and pb.PURPOSE_ATTRIBUTES in request.given:
-        yield "given", "PURPOSE_ATTRIBUTES needs each shopper's own consent"
+    for number in request.given if request.as_default else ():
+        if PURPOSES.get(number) in OWN_CONSENT:
+            yield "given", f"{pb.Purpose.Name(number)} needs each shopper's own consent"
     size = len(request.source.encode())
     if not 0 < size <= MOST_SOURCE_BYTES or not request.source.isprintable():
         yield "source", f"is not 1 to {MOST_SOURCE_BYTES} bytes without control characters"

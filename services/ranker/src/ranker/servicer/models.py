@@ -12,12 +12,13 @@ from ranker.events.record.online import OnlineRecord
 from ranker.learning import publish
 from ranker.learning.feedback import health
 from ranker.learning.promotion import require_proof
+from ranker.learning.refine_space import REFINE
 from ranker.servicer.exposure import ReportExposure
 from ranker.servicer.messages import message_of
 from ranker.servicer.model_messages import describe, params_of, period, report_message
 from ranker.servicer.requests import DEFAULT_PAGE, LARGEST_PAGE, check_request_id, job_message
 from servicekit.clock import now_micros
-from servicekit.jobs import Jobs
+from servicekit.jobs import Jobs, JobState
 from servicekit.requests import enter, page_place, page_size, page_token
 from servicekit.server import Context
 from servicekit.telemetry import get_logger
@@ -136,6 +137,19 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         params = publish.params(version, rewrite=request.rewrite)
         job = await self.jobs.create(publish.PUBLISH, catalog_id, params, request.request_id)
         return job_message(job)
+
+    async def RefineSpace(self, request: pb.RefineSpaceRequest, context: Context) -> job_pb2.Job:
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        check_request_id(request.request_id)
+        running = await self.jobs.list(
+            catalog_id=catalog_id,
+            kinds=(REFINE,),
+            states=(JobState.PENDING, JobState.RUNNING),
+            limit=1,
+        )
+        if running:
+            return job_message(running[0])
+        return job_message(await self.jobs.create(REFINE, catalog_id, {}, request.request_id))
 
     async def _named(self, catalog_id: str, version: str) -> ModelRecord:
         """Return the model of this version, or the newest if it is empty. Raise ModelNotFound."""

@@ -96,13 +96,20 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         if request.HasField("record"):
             record = record_of(request, answer, query, ranked)
             add_inputs(record, request, query, ranked, (self.pseudonyms, self.signals))
-            answer.recorded = self._keep(record, catalog_id, who)
+            photo = request.record.photo if request.record.HasField("photo") else None
+            answer.recorded = self._keep(record, catalog_id, who, photo)
         answer.stage_timings.extend(timings(stages))
         return answer
 
-    def _keep(self, record: AnswerRecord, catalog_id: str, who: str | None) -> bool:
+    def _keep(
+        self,
+        record: AnswerRecord,
+        catalog_id: str,
+        who: str | None,
+        photo: vector_pb2.Vector | None,
+    ) -> bool:
         return self.answers is not None and self.answers.offer(
-            stored(record, catalog_id, who, self.pseudonyms.key_id, self.keep_micros)
+            stored(record, catalog_id, who, self.pseudonyms.key_id, self.keep_micros, photo=photo)
         )
 
     async def GiveReasons(

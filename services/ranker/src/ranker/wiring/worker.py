@@ -7,7 +7,7 @@ from typing import Any
 
 from ranker.adapters.export_store import ExportStore
 from ranker.adapters.opendp import add_noise_apart
-from ranker.adapters.retriever import Catalog
+from ranker.adapters.retriever import Catalog, SpaceFits
 from ranker.domain import personal_data
 from ranker.domain.consent import Refusers
 from ranker.domain.erasure import ERASE, ErasedStore, Person
@@ -30,6 +30,7 @@ from ranker.events.record.count_groups import GroupRecord
 from ranker.events.record.data_keys import DataKeyRecord
 from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.events import EventRecord
+from ranker.events.record.photo_clicks import PhotoClickRecord
 from ranker.events.record.private_counts import BudgetRecord
 from ranker.events.record.recounting import RecountRecord
 from ranker.events.record.removed_catalogs import RemovedCatalogRecord
@@ -39,6 +40,7 @@ from ranker.events.recount import RECOUNT
 from ranker.learning.feedback import health
 from ranker.learning.forget import ForgetInModels
 from ranker.learning.publish import PUBLISH, Publication, PublishedModels
+from ranker.learning.refine_space import REFINE, RefineSpace
 from ranker.settings import WorkerSettings
 from ranker.wiring.backend import Backend, log_access
 from ranker.workers.counting import COUNTING, GROUPING, Grouper, count
@@ -81,6 +83,10 @@ def loops(
         PUBLISH: lambda job: Publication(job, models, made.index, jobs, stop).run()
     }
     yield work(jobs, publications, *pace, stop, name="ranker-publisher", commits=commits())
+    # Beside the others, because it waits for a fit, which may take hours.
+    read, catalog = PhotoClickRecord(made.database), Catalog(made.channel)
+    refine = RefineSpace(read, catalog, SpaceFits(made.channel), jobs, stop)
+    yield work(jobs, {REFINE: refine.run}, *pace, stop, name="ranker-refiner", commits=commits())
     sweeper = Sweeper(
         catalogs,
         days_by_type(settings.event_days, settings.impression_days),

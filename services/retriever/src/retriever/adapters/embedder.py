@@ -1,6 +1,7 @@
 """The embedder's client. It translates messages and makes no decisions."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -9,14 +10,19 @@ from google.rpc import status_pb2
 
 from retriever.domain.category_mismatch import CategoryGuess, CategoryPath, Classification
 from retriever.domain.embedding import EmbeddingSpace
-from retriever.domain.errors import EmbedderUnavailable, ImageRejected, VersionMismatch
+from retriever.domain.errors import (
+    EmbedderUnavailable,
+    ImageRejected,
+    SpaceNotFitted,
+    VersionMismatch,
+)
 from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress
 from retriever.domain.vectors import GivenVector
 from servicekit.channel import connect, idempotent
 from servicekit.errors import Internal, InvalidArgument, ServiceError
 from servicekit.peers import NO_CREDENTIALS, PeerCredentials
 from servicekit.status import from_rpc_error, from_status
-from sightline.common.v1 import photo_pb2, vector_pb2
+from sightline.common.v1 import photo_pb2, refinement_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 from sightline.embedder.v1 import space_pb2, space_service_pb2, space_service_pb2_grpc
@@ -132,6 +138,12 @@ class EmbedderClient:
             raise ImageRejected(error.reason, error.message) from error
         return "\n".join(line.text for line in answer.lines)
 
+    async def shopper_photo_tags(self, catalog_id: str, version: str) -> tuple[str, ...]:
+        for found in await self.spaces(catalog_id):
+            if found.version == version and found.fitted:
+                return tuple(sorted(found.shopper_photo_tags))
+        raise SpaceNotFitted
+
     async def fit(
         self, catalog_id: str, plan: FitPlan, total: int, photos: AsyncIterator[FitPhoto]
     ) -> AsyncIterator[FitProgress]:
@@ -183,6 +195,7 @@ async def _fit_requests(
             seed=plan.seed,
             photos=total,
             shopper_photo_tags=plan.shopper_photo_tags,
+            refinement=_refinement(plan),
         )
     )
     async for photo in photos:
@@ -196,6 +209,12 @@ async def _fit_requests(
                 duplicate_group=photo.group,
             )
         )
+
+
+def _refinement(plan: FitPlan) -> refinement_pb2.SpaceRefinement | None:
+    if not plan.refinement:
+        return None
+    return refinement_pb2.SpaceRefinement.FromString(base64.b64decode(plan.refinement))
 
 
 def _fit_progress(answer: space_service_pb2.FitSpaceResponse) -> FitProgress:

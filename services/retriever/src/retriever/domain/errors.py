@@ -34,6 +34,7 @@ ServiceError
 │   └── WebhookExists          WEBHOOK_EXISTS
 ├── FailedPrecondition
 │   ├── SpaceUnavailable       SPACE_UNAVAILABLE
+│   ├── SpaceNotFitted         SPACE_NOT_FITTED
 │   ├── GenerationNotVerified  GENERATION_NOT_VERIFIED
 │   ├── GenerationActive       GENERATION_ACTIVE
 │   ├── RollbackUnavailable    ROLLBACK_UNAVAILABLE
@@ -56,6 +57,7 @@ ServiceError
 │   ├── IndexUnavailable       INDEX_UNAVAILABLE
 │   ├── ColumnsUnavailable     COLUMNS_UNAVAILABLE
 │   ├── EmbedderUnavailable    EMBEDDER_UNAVAILABLE
+│   ├── FitRunning             FIT_IN_PROGRESS
 │   └── PhotosUnavailable      PHOTO_STORE_UNAVAILABLE
 ├── ResourceExhausted
 │   ├── CatalogsFull           CATALOGS_FULL
@@ -358,6 +360,18 @@ class ColumnsUnavailable(errors.Unavailable, reason="COLUMNS_UNAVAILABLE"):
 
     message = "the catalog's columns are not in memory"
     retry_after = timedelta(seconds=1)
+
+
+class SpaceNotFitted(errors.FailedPrecondition, reason="SPACE_NOT_FITTED"):
+    """The space that searches use was not fitted to the catalog."""
+
+    message = "only a fitted space can be refined: fit one, and roll it out"
+
+
+class FitRunning(errors.Unavailable, reason="FIT_IN_PROGRESS"):
+    """Another space is being fitted."""
+
+    message = "another space of the catalog is being fitted"
 
 
 class EmbedderUnavailable(errors.Unavailable, reason="EMBEDDER_UNAVAILABLE"):

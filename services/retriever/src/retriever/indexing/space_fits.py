@@ -4,6 +4,7 @@ the embedder reuses its cached results.
 """
 
 import asyncio
+import base64
 import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -11,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from retriever.catalog.images import stored_photo
+from retriever.domain.errors import FitRunning
 from retriever.domain.fit_plan import FitPhoto, FitPlan, Label
 from retriever.domain.jobs import OPEN, Progress, reporting
 from retriever.ports.embedder import SpaceTrainer
@@ -79,6 +81,22 @@ async def ask(catalog_id: str, wanted: FitPlan, jobs: Jobs, *, request_id: str) 
     return await jobs.create(FIT, catalog_id, asdict(wanted), request_id)
 
 
+async def refine(
+    catalog_id: str, base: str, refinement: bytes, jobs: Jobs, *, request_id: str
+) -> Job:
+    """Request the fit of a refined space. Return the job. Raises FitRunning.
+
+    `base`: version of the fitted space; `refinement`: a SpaceRefinement.
+    """
+    if known := await jobs.find(FIT, catalog_id, request_id):
+        return known
+    if await jobs.list(catalog_id=catalog_id, kinds=KINDS, states=OPEN, limit=1):
+        raise FitRunning
+    text = base64.b64encode(refinement).decode()
+    wanted = FitPlan("", DEFAULT_DIMENSION, 0, DEFAULT_PHOTOS, (), base, text)
+    return await jobs.create(FIT, catalog_id, asdict(wanted), request_id)
+
+
 async def fit(job: Job, deps: FitTools) -> Mapping[str, Any]:
     """Do a job of this kind. Return its results.
 
@@ -93,6 +111,9 @@ async def _fit(job: Job, deps: FitTools, progress: Progress) -> Mapping[str, Any
     wanted = FitPlan(
         **{**job.params, "shopper_photo_tags": tuple(job.params["shopper_photo_tags"])}
     )
+    if wanted.base:
+        tags = await deps.trainer.shopper_photo_tags(job.catalog_id, wanted.base)
+        wanted = replace(wanted, shopper_photo_tags=tags)
     chosen = await _choose(job.catalog_id, wanted, deps.record)
     progress.total = chosen.total
     photos = _read(job.catalog_id, wanted, chosen, deps)

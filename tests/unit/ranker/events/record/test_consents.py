@@ -26,7 +26,7 @@ from tests.fakes.ranker import KEY, NOW, stored
 
 ANN, BOB = Shopper(Identity.USER, "ann"), Shopper(Identity.USER, "bob")
 COOKIE = Shopper(Identity.VISITOR, "cookie")
-PERSONALISE, TRAIN, EXPERIMENT, ATTRIBUTES = Purpose
+PERSONALISE, TRAIN, EXPERIMENT, ATTRIBUTES, PHOTOS = Purpose
 
 
 def alias(shopper: Shopper) -> str:
@@ -58,9 +58,9 @@ async def summed(db: Database) -> dict[str, float]:
     return popularity.sums(await EventRecord(db).interactions("default"), DEFAULTS)
 
 
-async def test_without_a_decision_everything_but_attributes_is_granted(db: Database) -> None:
+async def test_without_a_decision_attributes_and_photos_are_refused(db: Database) -> None:
     found = await ConsentRecord(db).get("default", alias(ANN))
-    assert found.granted == {PERSONALISE: True, TRAIN: True, EXPERIMENT: True, ATTRIBUTES: False}
+    assert found.granted == {one: one not in {ATTRIBUTES, PHOTOS} for one in Purpose}
     assert (set(found.decided), found.history) == (set(), ())
 
 
@@ -203,6 +203,61 @@ async def test_answers_to_who_refuses_personal_ones_name_nobody(db: Database) ->
     assert await ConsentRecord(db).delete_answers("default", 10) == 1
     assert await answers.read("default", "a1", NOW) is None
     assert await answers.read("default", "a2", NOW) == b""
+
+
+def searched(name: str, who: Shopper | None = ANN) -> StoredAnswer:
+    """Return an answer to a search by photo."""
+    actor = "" if who is None else alias(who)
+    given = ("default", name, actor, KEY.key_id, b"", NOW * 2, NOW)
+    return StoredAnswer(*given, photo=b"\1" * 8, photo_space="v1")
+
+
+async def photos(db: Database) -> dict[str, bytes]:
+    """Return the stored vectors of photos by answer; those without a vector have no space."""
+    t = ANSWERS.c
+    rows = await db.read(lambda c: c.execute(sa.select(t.answer_id, t.photo, t.photo_space)).all())
+    assert all((row.photo is None) is (row.photo_space == "") for row in rows)
+    return {row.answer_id: row.photo for row in rows if row.photo is not None}
+
+
+async def test_vectors_of_photos_are_stored_with_consent_only(db: Database) -> None:
+    answers = AnswerLog(db)
+    await answers.write([searched("a1"), searched("a2", None)], NOW)
+    await decide(db, ANN, PHOTOS, granted=True)
+    await answers.write([searched("a3"), searched("a4", BOB), searched("a5", None)], NOW)
+    assert await photos(db) == {"a3": b"\1" * 8}
+    assert await answers.owner("default", "a4") == alias(BOB), "the answer itself is recorded"
+
+
+@pytest.mark.parametrize("purpose", [PHOTOS, TRAIN, PERSONALISE])
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_vectors_of_photos_need_each_of_three_purposes(
+    db: Database, purpose: Purpose, when: str
+) -> None:
+    await decide(db, ANN, PHOTOS, granted=True)
+    await decide(db, BOB, PHOTOS, granted=True)
+    if when == "before":
+        await decide(db, ANN, purpose, at=1)
+    await AnswerLog(db).write([searched("a1"), searched("b1", BOB)], NOW)
+    await decide(db, ANN, purpose, at=1)
+    assert await ConsentRecord(db).delete_photos("default", 10) == (when == "after")
+    assert await ConsentRecord(db).delete_photos("other", 10) == 0
+    assert (await photos(db)).keys() == {"b1"}
+
+
+async def test_vectors_of_photos_follow_a_merge_and_the_catalogs_default(db: Database) -> None:
+    await decide(db, COOKIE, PHOTOS, granted=True)
+    await AnswerLog(db).write([searched("a1", COOKIE)], NOW)
+    await decide(db, ANN, PHOTOS, at=1)
+    await ShopperRecord(db).merge(
+        "default", alias(COOKIE), alias(ANN), key_id=KEY.key_id, now_micros=NOW
+    )
+    assert await ConsentRecord(db).delete_photos("default", 10) == 1
+    await decide(db, BOB, PHOTOS, granted=True)
+    await AnswerLog(db).write([searched("b1", BOB)], NOW)
+    await decide(db, None, TRAIN)
+    assert await ConsentRecord(db).delete_photos("default", 10) == 1
+    assert await photos(db) == {}
 
 
 @pytest.mark.parametrize(("visitors", "granted"), [(1, False), (3, True)])

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from prometheus_client import Counter, Gauge
 from sqlalchemy import Connection
 
-from ranker.domain.consent import Purpose
+from ranker.domain.consent import PHOTO_VECTORS, Purpose
 from ranker.domain.erasure import is_erased
 from ranker.domain.events import DAY_MICROS
 from ranker.events.record import consents
@@ -35,6 +35,9 @@ GATHER_SECONDS = 0.1
 """Seconds for which answers are gathered: a transaction costs as much as the rest of an answer."""
 MOST_BYTES = 64 * 1024 * 1024
 """Maximum number of bytes waiting: records of about 5,000 answers with 100 products."""
+
+WITHOUT_PHOTO: Mapping[str, Any] = {"photo": None, "photo_space": ""}
+"""Values of a record without the vector of a photo."""
 
 COUNTS = QueueMetrics(
     Counter("sightline_ranker_answers_kept_total", "Answer records that were stored."),
@@ -70,6 +73,10 @@ class StoredAnswer:
     """Names of arms, sorted, one a line."""
     controls: tuple[str, ...] = ()
     """Names of the controls that had an effect."""
+    photo: bytes | None = None
+    """Vector of the photo of the search, float32, little-endian; stored with consent only."""
+    photo_space: str = ""
+    """Version of the vector's space; empty without a vector."""
 
 
 class AnswerLog(TableRecord):
@@ -198,8 +205,9 @@ def _to_owners(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _as_permitted(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Remove the shopper from answers of those who refuse personal answers, and the arms from those
-    of shoppers who refuse experiments."""
+    """Remove the shopper from answers of those who refuse personal answers, the arms from those of
+    shoppers who refuse experiments, and photos without consent, which includes all of unknown
+    shoppers."""
     for catalog_id in sorted({row["catalog_id"] for row in rows}):
         theirs = [row for row in rows if row["catalog_id"] == catalog_id and row["actor"]]
         actors = sorted({row["actor"] for row in theirs})
@@ -209,10 +217,19 @@ def _as_permitted(connection: Connection, rows: Sequence[dict[str, Any]]) -> Non
             refuses = refused[row["actor"]]
             row["arms"] = "" if Purpose.EXPERIMENT in refuses else row["arms"]
             row["actor"] = "" if Purpose.PERSONALISE in refuses else row["actor"]
+            if refuses & PHOTO_VECTORS:
+                row.update(WITHOUT_PHOTO)
+    for row in rows:
+        if not row["actor"]:
+            row.update(WITHOUT_PHOTO)
 
 
 def _key(answer: StoredAnswer) -> tuple[str, str]:
     return answer.catalog_id, answer.answer_id
+
+
+def _load(answer: StoredAnswer) -> int:
+    return len(answer.content) + len(answer.photo or b"")
 
 
 class AnswerQueue:
@@ -228,7 +245,7 @@ class AnswerQueue:
         self._log, self._now = log, now_micros
         self._queued = BatchQueue(
             lambda answers: log.write(answers, now_micros()),
-            BatchRules[StoredAnswer](key=_key, load=lambda answer: len(answer.content)),
+            BatchRules[StoredAnswer](key=_key, load=_load),
             COUNTS,
             most_bytes,
             gather=GATHER_SECONDS,

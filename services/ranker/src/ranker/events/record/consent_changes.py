@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from ranker.domain.consent import (
     EVERYBODY,
     MOST_HISTORY,
+    PHOTO_VECTORS,
     STORING,
     Consents,
     Decision,
@@ -26,6 +27,7 @@ from ranker.domain.erasure import Person
 from ranker.domain.events import Interaction, StoredEvent
 from ranker.domain.signals import DEFAULTS, Signals
 from ranker.events.record import consents, popularity
+from ranker.events.record.answers import WITHOUT_PHOTO
 from ranker.events.record.count_queue import enqueue_shopper
 from ranker.events.record.owners import gate, owner, owners
 from ranker.events.record.popularity_changes import give_back, withdraw
@@ -142,6 +144,23 @@ class ConsentRecord(TableRecord):
             some = sa.select(t.answer_id).where(*theirs).limit(limit)
             gone = sa.delete(ANSWERS).where(t.catalog_id == catalog_id, t.answer_id.in_(some))
             return connection.execute(gone).rowcount
+
+        return await self._db.write(write)
+
+    async def delete_photos(self, catalog_id: str, limit: int) -> int:
+        """Delete the vectors of photos, from at most `limit` records of answers to shoppers who do
+        not consent to them."""
+
+        def write(connection: Connection) -> int:
+            t = ANSWERS.c
+            allowed = [
+                consents.permits(connection, catalog_id, one, t.actor)
+                for one in sorted(PHOTO_VECTORS)
+            ]
+            theirs = (t.catalog_id == catalog_id, t.photo_space != "", sa.not_(sa.and_(*allowed)))
+            some = sa.select(t.answer_id).where(*theirs).limit(limit)
+            here = sa.update(ANSWERS).where(t.catalog_id == catalog_id, t.answer_id.in_(some))
+            return connection.execute(here.values(WITHOUT_PHOTO)).rowcount
 
         return await self._db.write(write)
 

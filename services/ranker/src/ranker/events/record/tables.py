@@ -124,6 +124,18 @@ ANSWERS = sa.Table(
     sa.Column("scene", sa.Text, nullable=False, server_default=""),
     # Names of arms, sorted, one a line.
     sa.Column("arms", sa.Text, nullable=False, server_default=""),
+    # Vector of the photo of the search, float32, little-endian, and the version of its space; null
+    # and empty without the shopper's consent.
+    sa.Column("photo", sa.LargeBinary),
+    sa.Column("photo_space", sa.Text, nullable=False, server_default=""),
+    sa.Index(
+        "answers_photo",
+        "catalog_id",
+        "photo_space",
+        "actor",
+        sqlite_where=sa.text("photo_space <> ''"),
+        postgresql_where=sa.text("photo_space <> ''"),
+    ),
     sa.Index("answers_time", "catalog_id", "answer_micros"),
     sa.Index("answers_expiry", "expires_micros"),
     sa.Index("answers_actor", "catalog_id", "actor"),

@@ -11,8 +11,10 @@ from ranker.domain import answer_columns
 from ranker.domain.arrays import numbers
 from ranker.domain.errors import ModelCorrupt, ModelNotFound
 from ranker.domain.feedback import Feedback, LoggedAnswer, feedback_of, joined
+from ranker.domain.photo_clicks import LAST_PLACE, PhotoClick
 from ranker.events.record.answer_feedback import KeptAnswer
 from ranker.events.record.models import ModelRegistry
+from ranker.events.record.photo_clicks import ClickedAnswer
 from ranker.serving.ranking.parts import DEFAULT_BLEND, POPULARITY
 from sightline.ranker.v1 import answer_service_pb2 as pb
 
@@ -45,6 +47,21 @@ def _answer(kept: KeptAnswer) -> LoggedAnswer:
         propensities=numbers(columns.propensities) if columns.propensities else np.ones(count),
         outcomes=kept.outcomes,
     )
+
+
+async def photo_clicks(batches: AsyncIterator[Sequence[ClickedAnswer]]) -> list[PhotoClick]:
+    """Return the clicks with the places of their products in the recorded answers; those on
+    products that an answer did not show are left out."""
+    found: list[PhotoClick] = []
+    async for batch in batches:
+        for one in batch:
+            columns = pb.AnswerRecord.FromString(one.content).columns
+            shown = list(columns.product_ids[:LAST_PLACE])
+            if one.product_id in shown:
+                place = shown.index(one.product_id) + 1
+                click = PhotoClick(one.actor, one.product_id, place, one.time_micros, one.photo)
+                found.append(click)
+    return found
 
 
 async def blends(

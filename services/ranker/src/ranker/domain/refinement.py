@@ -1,0 +1,32 @@
+"""What clicks on searches by photo teach about a fitted space."""
+
+from dataclasses import dataclass
+
+from ranker.domain.arrays import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class ClickGain:
+    """Share of clicks outside the training whose product is the nearest, by weight, as a mean over
+    shoppers, with its 95% interval."""
+
+    hit: float
+    hit_low: float
+    hit_high: float
+    baseline: float
+    """The same in the space that is refined."""
+    gain_low: float
+    gain_high: float
+    """Ends of the interval of the paired difference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refinement:
+    """A refinement of a fitted space."""
+
+    space_version: str
+    matrix: Floats
+    """(dimension, columns): vectors of the space are multiplied by it."""
+    click_count: int
+    shopper_count: int
+    gain: ClickGain
