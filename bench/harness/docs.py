@@ -32,6 +32,7 @@ PAGES = {
     "misfits": ROOT / "docs" / "research" / "inspect.md",
     "photo_parts": ROOT / "docs" / "research" / "photos.md",
     "labels": ROOT / "docs" / "research" / "labels.md",
+    "watch_counts": ROOT / "docs" / "research" / "watch.md",
     "watch_beside": ROOT / "docs" / "research" / "watch.md",
     "watch": ROOT / "docs" / "research" / "watch.md",
     "gpu": EMBEDDER,

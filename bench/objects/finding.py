@@ -99,8 +99,7 @@ def vectors_of(
     merge: bool = False,
     chosen: Sequence[PartView] = PART_VIEWS,
 ) -> Floats:
-    """Return the unit vectors of boxes, [n, 4] in pixels, as the product embeds them. See `named`.
-    """
+    """Return the unit vectors of boxes, [n, 4] in pixels, as the product embeds them."""
     recipe, (width, height) = featured.backbone(EMBEDDER).recipe, image.size
     cut = [Box(*sides) for sides in (boxes / [width, height, width, height]).clip(0, 1).tolist()]
     seen = preprocess.part_views(image, recipe, cut, chosen)

@@ -20,6 +20,7 @@ from embedder.embedding.regions import (
     RegionEmbedder,
 )
 from embedder.preprocessing import work
+from embedder.serving.model_routes import AT_ONCE
 from embedder.serving.priority import ModelQueues
 from servicekit.telemetry import Stages
 from sightline_rules.photos import PhotoLimits
@@ -160,6 +161,15 @@ async def test_given_boxes_need_no_detector_and_are_embedded_in_their_order(
     assert [each.box for each in found.regions] == list(boxes)
     assert len(found.vectors) == MOST_GIVEN
     assert not detector.given
+
+
+async def test_many_regions_take_two_inferences_at_a_time(
+    detector: FakeInference, inference: FakeInference
+) -> None:
+    boxes = (Box(0, 0, 0.3, 1),) * MOST_GIVEN
+    await embedded(regions(detector, inference), boxes=boxes)
+    assert len(inference.batches) > 2
+    assert inference.most_running == AT_ONCE == 2
 
 
 @pytest.mark.parametrize(

@@ -164,9 +164,10 @@ class RegionEmbedder:
         boxed = [each.box for each in kept] if call.vectors else []
         parts = _parts(boxed, route, len(self._views))
         with asking(call.priority):
-            answers = await asyncio.gather(
-                *(self._part(item, part, route, call, merge=not boxes) for part in parts)
-            )
+            # One after another: all at once would fill the model's places.
+            answers = [
+                await self._part(item, part, route, call, merge=not boxes) for part in parts
+            ]
         EMBEDDED.labels(route.served.space, route.served.model).inc(len(boxed))
         version, vectors = _joined(answers, route)
         views = sum(each.views for each in answers)
