@@ -49,7 +49,7 @@ from sightline_rules.photos import PhotoLimits
 Say: TypeAlias = Callable[[str], None]
 
 STREAMS: Final = 4
-FIRST, EVERY, LASTS = 60, 90, 40
+FIRST, EVERY, LASTS = 60, 70, 30
 """Frame of the first change, frames from one change to the next, and frames that each lasts."""
 OURS, ALL = 6, 10
 """Bottles of the first product, and of both."""
