@@ -165,9 +165,7 @@ class RegionEmbedder:
         parts = _parts(boxed, route, len(self._views))
         with asking(call.priority):
             # One after another: all at once would fill the model's places.
-            answers = [
-                await self._part(item, part, route, call, merge=not boxes) for part in parts
-            ]
+            answers = [await self._part(item, part, route, call, merge=not boxes) for part in parts]
         EMBEDDED.labels(route.served.space, route.served.model).inc(len(boxed))
         version, vectors = _joined(answers, route)
         views = sum(each.views for each in answers)
