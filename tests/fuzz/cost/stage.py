@@ -216,7 +216,7 @@ async def prepare(channel: grpc.aio.Channel, keys: Keys) -> None:
     owner = {"metadata": keys.metadata("owner"), "timeout": SETTLE_SECONDS}
     watches = watch_grpc.WatchServiceStub(channel)
     for name, parts in WATCHES.items():
-        asked = watch_pb.CreateWatchRequest(catalog_id=CATALOG, watch=_watch(name, parts))
+        asked = watch_pb.CreateWatchRequest(catalog_id=CATALOG, watch=watch_of(name, parts))
         await watches.CreateWatch(asked, **owner)
     references = inspection_grpc.InspectionServiceStub(channel)
     good = inspection_pb.AddReferencePhotosRequest(
@@ -228,7 +228,7 @@ async def prepare(channel: grpc.aio.Channel, keys: Keys) -> None:
     await references.PromoteReference(inspection_pb.PromoteReferenceRequest(**named), **owner)
 
 
-def _watch(name: str, parts: int) -> watch_pb2.Watch:
+def watch_of(name: str, parts: int) -> watch_pb2.Watch:
     """Return a watch whose rules compare some parts of a frame; all but the first one count objects
     that look like a photo."""
     made, side = watch_pb2.Watch(watch_id=name), math.isqrt(max(parts, 1))

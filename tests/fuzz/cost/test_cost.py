@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.harness.model import GoalVerdict
+from retriever.domain.watches import check
+from retriever.servicer.watch_messages import watch_draft
 from sightline.common.v1.filter_pb2 import Filter
 from sightline_rules import filter_checks
 from sightline_rules.messages import read as read_filter
@@ -15,10 +17,11 @@ from tests.chaos.model import NotMeasured
 from tests.chaos.suite.crowd import REFUSED, WHOLE, Got
 from tests.fuzz.cost import cases
 from tests.fuzz.cost.attack import Attack
-from tests.fuzz.cost.prices import limit, price
-from tests.fuzz.cost.recipes import NUMBERS, ROLES, SEEDS, Recipe, bounded, mutated
+from tests.fuzz.cost.prices import limit, price, work
+from tests.fuzz.cost.recipes import NUMBERS, ROLES, SEEDS, WATCHES, Recipe, bounded, mutated
 from tests.fuzz.cost.run import ALL, ATTACKING, CostResult, median, worst
 from tests.fuzz.cost.search import Case, Cost, Search
+from tests.fuzz.cost.stage import watch_of
 from tests.fuzz.cost.watched import LoopWatch, watched
 
 MIB = 2**20
@@ -192,6 +195,13 @@ def test_a_price_below_the_cost_is_missed(cpu: float, verdict: GoalVerdict):
     case = Case(recipe, cost(cpu * (price(recipe) or 0.0)))
     (found,) = (g for g in CostResult([case]).goals if g.name == "price of a request of role watch")
     assert found.verdict is verdict
+
+
+@pytest.mark.parametrize("name", WATCHES)
+def test_the_watches_that_get_frames_are_valid_and_compare_as_much_as_is_priced(name: str):
+    watch = check(watch_draft(watch_of(name, WATCHES[name])))
+    assert len(watch.compared) == work(Recipe("SendFrames", watch=name)).parts
+    assert watch.recognises == bool(work(Recipe("SendFrames", watch=name, objects=1)).views)
 
 
 def test_a_price_grows_with_all_that_a_request_works_on():
