@@ -75,6 +75,7 @@ from bench.cases import (
     training,
     watch,
     watch_beside,
+    watch_counts,
     watchdog,
 )
 from bench.cases.drill import DrillFailed
@@ -118,6 +119,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     "labels": labels.run,
     "watch": watch.run,
     "watch_beside": watch_beside.run,
+    "watch_counts": watch_counts.run,
     "extras": extras.run,
     "experiments": experiments.run,
     "feedback": feedback.run,

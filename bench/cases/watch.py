@@ -234,12 +234,22 @@ class Scene:
         )
         if change is Change.BLURRED:
             image = image.filter(ImageFilter.GaussianBlur(5))
-        light = 0.0 if change is Change.BLACK else 0.85 + 0.2 * sin(number / 400)
-        pixels = np.asarray(image, np.float32) * light
-        pixels += self._noise.normal(0, 2.5, pixels.shape[:2])[..., None]
-        made = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-        made.save(file := io.BytesIO(), "JPEG", quality=85)
-        return file.getvalue()
+        light = 0.0 if change is Change.BLACK else light_at(number)
+        return photographed(image, light, self._noise)
+
+
+def light_at(number: int) -> float:
+    """Return the light of a frame, 0.65 to 1.05."""
+    return 0.85 + 0.2 * sin(number / 400)
+
+
+def photographed(image: Image.Image, light: float, noise: np.random.Generator) -> bytes:
+    """Return a picture as a camera's JPEG, with the noise of its sensor."""
+    pixels = np.asarray(image, np.float32) * light
+    pixels += noise.normal(0, 2.5, pixels.shape[:2])[..., None]
+    made = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    made.save(file := io.BytesIO(), "JPEG", quality=85)
+    return file.getvalue()
 
 
 def _watch(scene: Scene) -> tuple[Watch, References]:

@@ -39,6 +39,7 @@ PAGES = {
     "posters": QUALITY,
     "quality": QUALITY,
     "labels": ROOT / "docs" / "research" / "labels.md",
+    "watch_counts": ROOT / "docs" / "research" / "watch.md",
     "watch_beside": ROOT / "docs" / "research" / "watch.md",
     "watch": ROOT / "docs" / "research" / "watch.md",
     "gpu": EMBEDDER,

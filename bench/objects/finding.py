@@ -15,10 +15,10 @@ from PIL import Image
 from bench.datasets import featured
 from bench.objects import fit, material
 from bench.objects.composites import Composite
-from embedder.domain.facings import like, shown
+from embedder.domain.facings import like, middles_of, shown
 from embedder.domain.fitted import unit
 from embedder.domain.objects import MAPS, FoundObject, objects
-from embedder.domain.photos import PART_VIEWS, Box
+from embedder.domain.photos import PART_VIEWS, Box, PartView
 from embedder.preprocessing import preprocess
 from sightline_rules.detections import overlaps
 
@@ -72,25 +72,47 @@ def found(image: Image.Image) -> list[FoundObject]:
     return objects(maps.reshape(MAPS, side, side), image.width / image.height)
 
 
-def named(image: Image.Image, boxes: Doubles, *, merge: bool = False) -> Names:
+def named(
+    image: Image.Image,
+    boxes: Doubles,
+    *,
+    merge: bool = False,
+    chosen: Sequence[PartView] = PART_VIEWS,
+) -> Names:
     """Return the products nearest to boxes, [n, 4] in pixels, each seen as the product sees it.
 
-    `merge`: boxes that look alike share a vector, as found ones do."""
+    `merge`: boxes that look alike share a vector, as found ones do. `chosen`: views of a box."""
     names, vectors = catalog()
-    recipe, (width, height) = featured.backbone(EMBEDDER).recipe, image.size
     if not len(boxes):
         return Names([], np.zeros(0, np.float32), np.zeros(0, np.float32))
-    cut = [Box(*sides) for sides in (boxes / [width, height, width, height]).clip(0, 1).tolist()]
-    seen = preprocess.part_views(image, recipe, cut)
-    first = like(cut, seen[1::PART_VIEWS]) if merge else range(len(cut))
-    rows = shown(first)
-    views = embedded(seen[[*chain(*rows.values())]]).reshape(len(rows), PART_VIEWS, -1)
-    row_of = {place: row for row, place in enumerate(rows)}
-    similar = unit(views.mean(axis=1))[[row_of[place] for place in first]] @ vectors.T
+    similar = vectors_of(image, boxes, merge=merge, chosen=chosen) @ vectors.T
     order = np.argsort(-similar, axis=1)[:, :2]
     first, second = np.take_along_axis(similar, order, axis=1).T
     lead = (first - second) / np.maximum(1 - second, 1e-6)
     return Names([names[place] for place in order[:, 0]], first, lead)
+
+
+def vectors_of(
+    image: Image.Image,
+    boxes: Doubles,
+    *,
+    merge: bool = False,
+    chosen: Sequence[PartView] = PART_VIEWS,
+) -> Floats:
+    """Return the unit vectors of boxes, [n, 4] in pixels, as the product embeds them."""
+    recipe, (width, height) = featured.backbone(EMBEDDER).recipe, image.size
+    cut = [Box(*sides) for sides in (boxes / [width, height, width, height]).clip(0, 1).tolist()]
+    seen = preprocess.part_views(image, recipe, cut, chosen)
+    if PartView.MIDDLE in chosen:
+        middles = seen[list(chosen).index(PartView.MIDDLE) :: len(chosen)]
+    else:
+        middles = middles_of(seen, cut, width / height, recipe.crop)
+    first = like(cut, middles) if merge else range(len(cut))
+    rows = shown(first, chosen)
+    views = embedded(seen[[*chain(*rows.values())]]).reshape(len(rows), len(chosen), -1)
+    row_of = {place: row for row, place in enumerate(rows)}
+    found = unit(views.mean(axis=1))[[row_of[place] for place in first]]
+    return np.asarray(found, np.float32)
 
 
 def in_pixels(image: Image.Image, boxes: Sequence[Box]) -> Doubles:

@@ -215,15 +215,16 @@ class ServedEmbedder:
 
 @contextmanager
 def without_cache(
-    say: Callable[[str], None], *, references: bool = False
+    say: Callable[[str], None], *, references: bool = False, **settings: str
 ) -> Iterator[ServedEmbedder]:
     """Run Triton and an embedder that caches nothing during the block. `references`: it can fit
-    references of good pieces. Raise OSError when one does not get ready."""
+    references of good pieces; `settings`: others of the embedder, by variable. Raise OSError when
+    one does not get ready."""
     with tempfile.TemporaryDirectory(prefix="sightline-bench-") as name, ExitStack() as running:
         folder = Path(name)
         say("starting Triton and the embedder")
         triton_id, triton_port = running.enter_context(triton_server(folder))
-        settings = {"EMBEDDER_CACHE_BYTES": "0"}
+        settings["EMBEDDER_CACHE_BYTES"] = "0"
         if references:
             settings["EMBEDDER_SPACES"] = str(folder / "spaces")
         ours, port = running.enter_context(embedder_server(folder, triton_port, **settings))

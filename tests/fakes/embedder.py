@@ -213,8 +213,10 @@ class FakeEmbedderServicer(embedder_grpc.EmbeddingServiceServicer):
             regions=[embedder_pb.PhotoRegion(box=box, objectness=0.9) for box, _ in found],
             space_version=version,
             dimension=embedder.served[version],
-            vectors=b"".join(vector.astype("<f4").tobytes() for vector in vectors),
-            embedded_views=2 * len(found),
+            vectors=b"".join(
+                vector.astype("<f4").tobytes() for vector in vectors if not request.boxes_only
+            ),
+            embedded_views=0 if request.boxes_only else 2 * len(found),
         )
 
     async def BatchEmbed(

@@ -89,4 +89,19 @@ async def test_frames_are_charged_by_the_parts_that_are_embedded(suite, monkeypa
     for count in (1, 2):
         frames = [watch_pb2.WatchFrame(image=b"jpeg")] * count
         await suite.watches.SendFrames(pb.SendFramesRequest(watch_id="shelf", frames=frames))
-    assert prices == [(1, FrameWork(1)), (2, FrameWork(3, 1, 10))]
+    work = FrameWork(3, 1, 10)
+    before, after, *_ = prices
+    assert (before, after) == ((1, FrameWork(1)), (1, work)), "the first frame, and what it took"
+    assert prices[2] == (2, work)
+
+
+async def test_the_first_frames_are_charged_for_the_work_that_they_took(suite, monkeypatch):
+    spent = []
+    monkeypatch.setattr(watches.quotas, "spend", lambda _, seconds: spent.append(seconds))
+    for _ in range(2):
+        frames = [watch_pb2.WatchFrame(image=b"jpeg")]
+        await suite.watches.SendFrames(pb.SendFramesRequest(watch_id="shelf", frames=frames))
+    took = frames_price(1, FrameWork(3, 1, 10)).models - frames_price(1, FrameWork(1)).models
+    corrected = [round(each, 6) for each in spent]
+    assert round(took, 6) in corrected
+    assert corrected.count(round(took, 6)) == 1

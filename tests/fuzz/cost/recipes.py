@@ -7,20 +7,27 @@ so that no cache answers for a service.
 from __future__ import annotations
 
 import io
+import itertools
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any, Final
 
 from google.protobuf.message import Message
 from PIL import Image
 
 from sightline.common.v1 import event_pb2, facet_pb2, filter_pb2, product_pb2
+from sightline.embedder.v1 import inspection_service_pb2 as inspection_pb
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb
 from sightline.gateway.v1 import control_pb2
+from sightline.gateway.v1 import detection_service_pb2 as detection_pb
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import user_event_service_pb2 as events_pb
+from sightline.retriever.v1 import watch_pb2
+from sightline.retriever.v1 import watch_service_pb2 as watch_pb
 from tests.fuzz.surface import METHODS, Method, named
 
 CATALOG: Final = "cost"
@@ -34,6 +41,9 @@ ROLES: Final[Mapping[str, str]] = {
     "Classify": "read",
     "WriteEvents": "events",
     "UpsertProducts": "catalog",
+    "DetectProducts": "detect",
+    "Inspect": "inspect",
+    "SendFrames": "watch",
 }
 """The role that a call needs. Each has seeds."""
 _SIGNALS: Final = ("texts", "characters", "photos", "side", "format", "anchors", "subject")
@@ -50,6 +60,9 @@ USED: Final[Mapping[str, tuple[str, ...]]] = {
     "Classify": ("side", "format", "subject"),
     "WriteEvents": ("items",),
     "UpsertProducts": ("items", "attributes", "letters"),
+    "DetectProducts": ("side", "format", "objects", "detections", "heat_maps"),
+    "Inspect": ("side", "format", "explain"),
+    "SendFrames": ("side", "format", "objects", "frames", "watch"),
 }
 """The parts that each call has."""
 FIELDS: Final = ("attributes.colour", "attributes.none", "title", "tags", "brand", "price")
@@ -65,6 +78,12 @@ FACETS: Final = (
     *("category", "brand", "price", "tags", "availability", "attributes.colour"),
     *("attributes.a", "attributes.b", "attributes.c", "attributes.d"),
 )
+WATCHES: Final[Mapping[str, int]] = {"regions": 64, "objects": 0, "both": 64}
+"""Watches of the catalog, with the parts of a frame that their rules compare. All but the first
+count objects that look like a photo."""
+REFERENCE: Final = "cost"
+"""Reference of the catalog that photos are compared with."""
+WINES: Final = Path(__file__).parents[3] / "examples" / "wines" / "images"
 FORMATS: Final = ("AVIF", "JPEG", "PNG", "WEBP")
 _PREFIX: Final = "w"
 """Prefix of the ids of products that requests write."""
@@ -115,6 +134,14 @@ class Recipe:
     """Events or products that are written."""
     attributes: int = 0
     """Number of attributes of each written product."""
+    objects: int = 0
+    """Bottles that a photo or frame shows."""
+    detections: int = 100
+    """Maximum number of detections."""
+    heat_maps: int = 0
+    frames: int = 1
+    watch: str = "regions"
+    """Watch that gets the frames."""
 
     @property
     def role(self) -> str:
@@ -158,6 +185,10 @@ NUMBERS: Final[Mapping[str, tuple[int, int]]] = {
     "page_size": (1, 200),
     "items": (1, 1_000),
     "attributes": (0, 100),
+    "objects": (0, 300),
+    "detections": (1, 300),
+    "heat_maps": (0, 20),
+    "frames": (1, 8),
 }
 """Least and most of each number, as the contract has them. Sums are bounded in `bounded`."""
 _MOST_SIGNALS, _MOST_VALUES, _MOST_LOOKS, _LOOKS = 8, 4_000, 32, 256
@@ -217,7 +248,8 @@ def _drawn(recipe: Recipe, name: str, chance: random.Random) -> Any:
     if isinstance(value, bool):
         return not value
     if isinstance(value, str):
-        return chance.choice({"field": FIELDS, "operator": OPERATORS, "format": FORMATS}[name])
+        words = {"field": FIELDS, "operator": OPERATORS, "format": FORMATS, "watch": [*WATCHES]}
+        return chance.choice(words[name])
     low, most = NUMBERS[name]
     if recipe.call == "ListProducts" and name == "page_size":
         most = _MOST_LISTED
@@ -279,6 +311,42 @@ def _flat(format_: str, side: int) -> bytes:
 def photo_of(recipe: Recipe, number: int) -> bytes:
     """Return a flat photo. What follows its end makes it another one for caches."""
     return _flat(recipe.format, recipe.side) + b"%016d" % number
+
+
+@cache
+def _bottles() -> Sequence[Image.Image]:
+    """Return pictures of bottles, small enough to draw hundreds."""
+    found = []
+    for path in sorted(WINES.glob("*.jpg")):
+        with Image.open(path) as opened:
+            bottle = opened.convert("RGB")
+        bottle.thumbnail((300, 300))
+        found.append(bottle)
+    return found
+
+
+@lru_cache(maxsize=16)
+def _shelf(format_: str, side: int, objects: int) -> bytes:
+    columns = math.ceil(math.sqrt(2.5 * objects))
+    rows = math.ceil(objects / columns)
+    made = Image.new("RGB", (side, side), (196, 188, 176))
+    wide, high = side / columns, side / rows
+    for place, bottle in zip(range(objects), itertools.cycle(_bottles()), strict=False):
+        row, column = divmod(place, columns)
+        scale = min(0.8 * wide / bottle.width, 0.8 * high / bottle.height)
+        size = [max(1, round(length * scale)) for length in bottle.size]
+        at = (round((column + 0.1) * wide), round((row + 0.1) * high))
+        made.paste(bottle.resize((size[0], size[1])), at)
+    out = io.BytesIO()
+    made.save(out, format_, **({"speed": 10} if format_ == "AVIF" else {}))
+    return out.getvalue()
+
+
+def shelf_of(recipe: Recipe, number: int) -> bytes:
+    """Return a photo of bottles. What follows its end makes it another one for caches."""
+    if not recipe.objects:
+        return photo_of(recipe, number)
+    return _shelf(recipe.format, recipe.side, recipe.objects) + b"%016d" % number
 
 
 def signals(recipe: Recipe, number: int) -> list[pb.QuerySignal]:
@@ -352,6 +420,33 @@ def _classify(recipe: Recipe, number: int) -> pb.ClassifyRequest:
     )
 
 
+def _detect(recipe: Recipe, number: int) -> detection_pb.DetectProductsRequest:
+    asked = detection_pb.DetectProductsRequest(
+        catalog_id=CATALOG, image=shelf_of(recipe, number), max_detections=recipe.detections
+    )
+    if recipe.heat_maps:
+        asked.heat_maps.max_heat_maps = recipe.heat_maps
+        asked.min_probability = 0.0  # each detection is a product, and gets one
+    return asked
+
+
+def _inspect(recipe: Recipe, number: int) -> inspection_pb.InspectRequest:
+    return inspection_pb.InspectRequest(
+        catalog_id=CATALOG,
+        image=photo_of(recipe, number),
+        reference_id=REFERENCE,
+        include_heat_map=recipe.explain,
+    )
+
+
+def _frames(recipe: Recipe, number: int) -> watch_pb.SendFramesRequest:
+    made = [
+        watch_pb2.WatchFrame(image=shelf_of(recipe, number * NUMBERS["frames"][1] + place))
+        for place in range(recipe.frames)
+    ]
+    return watch_pb.SendFramesRequest(catalog_id=CATALOG, watch_id=recipe.watch, frames=made)
+
+
 def _events(recipe: Recipe, number: int) -> events_pb.WriteEventsRequest:
     made = [
         event_pb2.Event(
@@ -406,6 +501,9 @@ _BUILDERS: Final[Mapping[str, Callable[[Recipe, int], Message]]] = {
     "Classify": _classify,
     "WriteEvents": _events,
     "UpsertProducts": _upsert,
+    "DetectProducts": _detect,
+    "Inspect": _inspect,
+    "SendFrames": _frames,
 }
 assert set(_BUILDERS) == set(ROLES) <= {each.name for each in METHODS.values()}
 
@@ -435,6 +533,13 @@ SEEDS: Final = tuple(
         Recipe("WriteEvents", items=1_000),
         Recipe("UpsertProducts", items=100, attributes=30, letters=50),
         Recipe("UpsertProducts", items=100, attributes=100, letters=900),
+        Recipe("DetectProducts", objects=300, side=3_000, detections=300),
+        Recipe("DetectProducts", objects=60, side=5_000, heat_maps=20),
+        Recipe("DetectProducts", side=5_000, format="AVIF"),
+        Recipe("Inspect", side=5_000, format="AVIF", explain=True),
+        Recipe("SendFrames", objects=64, side=1_000, frames=8, watch="both"),
+        Recipe("SendFrames", objects=64, side=2_000, frames=8, watch="objects"),
+        Recipe("SendFrames", side=3_000, format="AVIF", frames=8, watch="regions"),
     )
 )
 """Start of a search."""

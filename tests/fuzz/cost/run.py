@@ -18,8 +18,9 @@ from examples.wines.local import own
 from tests.chaos.model import NotMeasured
 from tests.fuzz.cost import attack as attacking
 from tests.fuzz.cost.attack import Attack, attack
+from tests.fuzz.cost.prices import LEAST_PRICE, LIMITS, limit, price
 from tests.fuzz.cost.recipes import ROLES, Recipe
-from tests.fuzz.cost.search import BLOCKED_LIMIT, CPU_LIMIT, Case, Cost, Search
+from tests.fuzz.cost.search import BLOCKED_LIMIT, Case, Cost, Search
 from tests.fuzz.cost.stage import (
     ATTACKERS,
     ATTRIBUTES,
@@ -31,6 +32,7 @@ from tests.fuzz.cost.stage import (
     fill,
     indexed,
     make,
+    prepare,
 )
 
 Say = Callable[[str], None]
@@ -89,6 +91,7 @@ async def _search(suite, keys: Keys, plan: CostPlan, say: Say) -> CostResult:  #
             await fill(channel, keys, plan.products, plan.attributes)
             say(f"  {plan.products:,} products are written")
             await indexed(channel, keys, say)
+            await prepare(channel, keys)
         except (NotMeasured, grpc.aio.AioRpcError) as error:
             return CostResult((), missing=str(error))
         await asyncio.sleep(_IDLE_SECONDS)
@@ -124,7 +127,7 @@ async def _found(measuring: Measuring, plan: CostPlan, say: Say) -> Sequence[Cas
         recipe = search.propose()
         cost = await measuring.measure(recipe)
         search.note(recipe, cost)
-        if cost.worst > 1 or search.proposed % _REPORTED == 0:
+        if Case(recipe, cost).worst > 1 or search.proposed % _REPORTED == 0:
             say(line(search.proposed, Case(recipe, cost)))
     say(f"  {search.proposed} requests; not answered: {dict(search.refused) or 'none'}")
     return search.cases
@@ -137,7 +140,7 @@ async def _confirmed(measuring: Measuring, cases: Sequence[Case], say: Say) -> S
         costs = [await measuring.measure(case.recipe) for _ in range(REPEATS)]
         confirmed.append(Case(case.recipe, median(costs)))
         say(line(len(confirmed), confirmed[-1]))
-    return sorted(confirmed, key=lambda case: -case.cost.worst)
+    return sorted(confirmed, key=lambda case: -case.worst)
 
 
 def median(costs: Sequence[Cost]) -> Cost:
@@ -162,6 +165,7 @@ def goals(result: CostResult) -> Sequence[Goal]:
     """Return the limits of one request, and of eight attackers, each with its measurement."""
     return (
         *(_processors(result, role) for role in sorted(set(ROLES.values()))),
+        *(_priced(result, role) for role in sorted(LIMITS)),
         _most(
             "an event loop blocked by a request",
             BLOCKED_LIMIT * 1e3,
@@ -182,7 +186,24 @@ def _processors(result: CostResult, role: str) -> Goal:
     costs = [case.cost.cpu for case in result.cases if case.recipe.role == role]
     name = f"processor time of a request of role {role}"
     missing = result.missing or "none of these is among the most expensive requests"
-    return _most(name, CPU_LIMIT, "s", costs, missing)
+    return _most(name, limit(role), "s", costs, missing)
+
+
+def _priced(result: CostResult, role: str) -> Goal:
+    """Return the limit of the prices of a role's requests, which only their quotas bound."""
+    shares = [
+        asked / case.cost.cpu
+        for case in result.cases
+        if case.recipe.role == role and case.cost.cpu and (asked := price(case.recipe))
+    ]
+    return Goal(
+        f"price of a request of role {role}",
+        None,
+        "× its processor time",
+        _exact(min(shares)) if shares else None,
+        at_least=LEAST_PRICE,
+        missing=result.missing or "none of these is among the most expensive requests",
+    )
 
 
 def _most(name: str, limit: float, unit: str, found: Sequence[float], missing: str) -> Goal:

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from tests.fuzz.cost.prices import limit
 from tests.fuzz.cost.recipes import SEEDS, Recipe, mutated
 
-CPU_LIMIT: Final = 1.0
-"""Processor seconds of a request, in all services together."""
 BLOCKED_LIMIT: Final = 0.1
 """Seconds for which a request may block an event loop."""
 
@@ -38,11 +37,6 @@ class Cost:
     """Seconds until the answer."""
     bytes: int = 0
 
-    @property
-    def worst(self) -> float:
-        """The larger share of a limit that it takes."""
-        return max(self.cpu / CPU_LIMIT, self.blocked / BLOCKED_LIMIT)
-
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -50,6 +44,11 @@ class Case:
 
     recipe: Recipe
     cost: Cost
+
+    @property
+    def worst(self) -> float:
+        """The larger share of a limit of its role that it takes."""
+        return max(self.cost.cpu / limit(self.recipe.role), self.cost.blocked / BLOCKED_LIMIT)
 
 
 @dataclass(slots=True)
@@ -82,8 +81,8 @@ class Search:
         if cost.code != "OK":
             self.refused[f"{recipe.call} {cost.code}"] += 1
         others = [each for each in self.cases if each.recipe != recipe]
-        ordered = sorted([*others, Case(recipe, cost)], key=lambda case: -case.cost.worst)
-        self.cases = sorted(self._worst(ordered), key=lambda case: -case.cost.worst)
+        ordered = sorted([*others, Case(recipe, cost)], key=lambda case: -case.worst)
+        self.cases = sorted(self._worst(ordered), key=lambda case: -case.worst)
 
     def _worst(self, ordered: Sequence[Case]) -> list[Case]:
         """Return the worst of each role, and the worst of all, a few of each call."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -22,11 +23,16 @@ from local_suite.suite import Suite
 from servicekit.access import Role
 from servicekit.quotas import PRODUCTION
 from servicekit.status import from_rpc_error
+from sightline.embedder.v1 import inspection_service_pb2 as inspection_pb
 from sightline.gateway.v1 import admin_service_pb2 as admin_pb
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb
+from sightline.gateway.v1 import inspection_service_pb2_grpc as inspection_grpc
+from sightline.gateway.v1 import watch_service_pb2_grpc as watch_grpc
+from sightline.retriever.v1 import watch_pb2
+from sightline.retriever.v1 import watch_service_pb2 as watch_pb
 from sightline_client.cli.work.keys import CallerKey, new_token
 from tests.chaos.model import NotMeasured
-from tests.fuzz.cost.recipes import CATALOG, Recipe, product
+from tests.fuzz.cost.recipes import CATALOG, REFERENCE, ROLES, WATCHES, Recipe, product
 from tests.fuzz.cost.search import Cost
 from tests.fuzz.cost.watched import LoopWatch
 from tests.fuzz.surface import named
@@ -42,6 +48,8 @@ PHOTOGRAPHED: Final = 20
 _SEARCHERS: Final = 12
 """Keys that the search takes in turn, as one has a quota."""
 _BATCH: Final = 100
+_GOOD: Final = 10
+"""Photos of the reference, the fewest that can be fitted."""
 _IDLE_SECONDS: Final = 0.2
 """Seconds between two reads of the suite's processor time."""
 _IDLE: Final = 0.1
@@ -76,7 +84,7 @@ class Keys:
         for number in range(_SEARCHERS):
             yield CallerKey(f"search-{number}", [role.value for role in Role], [CATALOG])
         for number in range(ATTACKERS):
-            yield CallerKey(f"attacker-{number}", ["read", "events", "catalog"], [CATALOG])
+            yield CallerKey(f"attacker-{number}", sorted(set(ROLES.values())), [CATALOG])
 
     def metadata(self, name: str) -> tuple[tuple[str, str], ...]:
         """Return the headers of a caller."""
@@ -201,6 +209,44 @@ async def fill(channel: grpc.aio.Channel, keys: Keys, products: int, attributes:
         answer = await _patiently(call, raw.SerializeToString(), keys.metadata("owner"))
         if refused := [each.status for each in answer.results if each.status.code]:
             raise NotMeasured(f"the catalog could not be written: {refused[0].message}")
+
+
+async def prepare(channel: grpc.aio.Channel, keys: Keys) -> None:
+    """Make the watches and the reference that requests name. Raises AioRpcError."""
+    owner = {"metadata": keys.metadata("owner"), "timeout": SETTLE_SECONDS}
+    watches = watch_grpc.WatchServiceStub(channel)
+    for name, parts in WATCHES.items():
+        asked = watch_pb.CreateWatchRequest(catalog_id=CATALOG, watch=watch_of(name, parts))
+        await watches.CreateWatch(asked, **owner)
+    references = inspection_grpc.InspectionServiceStub(channel)
+    good = inspection_pb.AddReferencePhotosRequest(
+        catalog_id=CATALOG, reference_id=REFERENCE, images=[noise() for _ in range(_GOOD)]
+    )
+    await references.AddReferencePhotos(good, **owner)
+    named = {"catalog_id": CATALOG, "reference_id": REFERENCE}
+    await references.FitReference(inspection_pb.FitReferenceRequest(**named), **owner)
+    await references.PromoteReference(inspection_pb.PromoteReferenceRequest(**named), **owner)
+
+
+def watch_of(name: str, parts: int) -> watch_pb2.Watch:
+    """Return a watch whose rules compare some parts of a frame; all but the first one count objects
+    that look like a photo."""
+    made, side = watch_pb2.Watch(watch_id=name), math.isqrt(max(parts, 1))
+    for place in range(parts):
+        row, column = divmod(place, side)
+        region = made.regions.add(region_id=f"r{place}")
+        region.box.left, region.box.right = column / side, (column + 1) / side
+        region.box.top, region.box.bottom = row / side, (row + 1) / side
+    target = watch_pb2.WatchTarget(image=noise())
+    if parts:
+        count = watch_pb2.CountCondition(
+            target=target, region_ids=[each.region_id for each in made.regions], below=1
+        )
+        made.rules.add(rule_id="regions", count=count)
+    if name != "regions":
+        found = watch_pb2.DetectedCondition(target=target, below=1)
+        made.rules.add(rule_id="objects", detected=found)
+    return made
 
 
 async def indexed(channel: grpc.aio.Channel, keys: Keys, say: Callable[[str], None]) -> None:

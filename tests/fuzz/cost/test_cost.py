@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.harness.model import GoalVerdict
+from retriever.domain.watches import check
+from retriever.servicer.watch_messages import watch_draft
 from sightline.common.v1.filter_pb2 import Filter
 from sightline_rules import filter_checks
 from sightline_rules.messages import read as read_filter
@@ -15,9 +17,11 @@ from tests.chaos.model import NotMeasured
 from tests.chaos.suite.crowd import REFUSED, WHOLE, Got
 from tests.fuzz.cost import cases
 from tests.fuzz.cost.attack import Attack
-from tests.fuzz.cost.recipes import NUMBERS, ROLES, SEEDS, Recipe, bounded, mutated
+from tests.fuzz.cost.prices import limit, price, work
+from tests.fuzz.cost.recipes import NUMBERS, ROLES, SEEDS, WATCHES, Recipe, bounded, mutated
 from tests.fuzz.cost.run import ALL, ATTACKING, CostResult, median, worst
 from tests.fuzz.cost.search import Case, Cost, Search
+from tests.fuzz.cost.stage import watch_of
 from tests.fuzz.cost.watched import LoopWatch, watched
 
 MIB = 2**20
@@ -169,8 +173,46 @@ MET, MISSED, NOT_MEASURED = GoalVerdict.MET, GoalVerdict.MISSED, GoalVerdict.NOT
     ],
 )
 def test_a_request_above_a_limit_is_missed(found: Cost, verdicts: list[GoalVerdict]):
-    catalog, events, *read = goals(Case(SMALL, found))[:4]
-    assert (catalog, events, read) == (NOT_MEASURED, NOT_MEASURED, verdicts)
+    known = {goal.name: goal.verdict for goal in CostResult([Case(SMALL, found)]).goals}
+    blocked = "an event loop blocked by a request"
+    assert [known.pop("processor time of a request of role read"), known.pop(blocked)] == verdicts
+    assert set(known.values()) == {NOT_MEASURED}
+
+
+def test_requests_about_photos_and_frames_are_judged_by_the_largest_of_their_role():
+    worst = Case(
+        Recipe("DetectProducts", detections=300, heat_maps=20), cost(0.99 * limit("detect"))
+    )
+    goals = {goal.name: goal for goal in CostResult([worst]).goals}
+    assert goals["processor time of a request of role detect"].verdict is MET
+    assert goals["price of a request of role detect"].verdict is MET
+    assert limit("detect") == price(worst.recipe) > limit("read") == limit("inspect")
+
+
+@pytest.mark.parametrize(("cpu", "verdict"), [(1.11, MET), (1.12, MISSED)])
+def test_a_price_below_the_cost_is_missed(cpu: float, verdict: GoalVerdict):
+    recipe = Recipe("SendFrames", frames=8, objects=64, watch="both")
+    case = Case(recipe, cost(cpu * (price(recipe) or 0.0)))
+    (found,) = (g for g in CostResult([case]).goals if g.name == "price of a request of role watch")
+    assert found.verdict is verdict
+
+
+@pytest.mark.parametrize("name", WATCHES)
+def test_the_watches_that_get_frames_are_valid_and_compare_as_much_as_is_priced(name: str):
+    watch = check(watch_draft(watch_of(name, WATCHES[name])))
+    assert len(watch.compared) == work(Recipe("SendFrames", watch=name)).parts
+    assert watch.recognises == bool(work(Recipe("SendFrames", watch=name, objects=1)).views)
+
+
+def test_a_price_grows_with_all_that_a_request_works_on():
+    small = Recipe("SendFrames", watch="regions")
+    more = (
+        replace(small, frames=2),
+        replace(small, watch="both"),
+        replace(small, watch="both", objects=9),
+    )
+    assert all((price(each) or 0.0) > (price(small) or 0.0) for each in more)
+    assert price(SMALL) is None
 
 
 @pytest.mark.parametrize(
@@ -185,11 +227,11 @@ def test_a_request_above_a_limit_is_missed(found: Cost, verdicts: list[GoalVerdi
     ],
 )
 def test_others_that_wait_or_get_less_are_missed(beside: list[Got], verdicts: list[GoalVerdict]):
-    assert goals(Case(SMALL, cost()), Attack(got(0.1), beside, ""))[4:] == 2 * verdicts
+    assert goals(Case(SMALL, cost()), Attack(got(0.1), beside, ""))[-4:] == 2 * verdicts
 
 
 def test_nothing_measured_meets_no_limit():
-    assert goals() == [NOT_MEASURED] * 8
+    assert goals() == [NOT_MEASURED] * 14
 
 
 def test_eight_attack_with_the_worst_of_their_role():

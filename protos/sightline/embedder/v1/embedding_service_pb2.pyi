@@ -628,6 +628,7 @@ class EmbedRegionsRequest(google.protobuf.message.Message):
     MAX_REGIONS_FIELD_NUMBER: builtins.int
     BOXES_FIELD_NUMBER: builtins.int
     PRIORITY_FIELD_NUMBER: builtins.int
+    BOXES_ONLY_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -644,6 +645,8 @@ class EmbedRegionsRequest(google.protobuf.message.Message):
     """Maximum number of regions, 1 to 300. Default: 100."""
     priority: sightline.common.v1.vector_pb2.Priority.ValueType
     """Priority. Default: interactive."""
+    boxes_only: builtins.bool
+    """If true, the regions are not embedded: the response has no `vectors`. Default: false."""
     @property
     def boxes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.photo_pb2.Box]:
         """Regions to embed, at most 64, each at least 1% of each side. If empty, the objects in the photo are found."""
@@ -660,9 +663,10 @@ class EmbedRegionsRequest(google.protobuf.message.Message):
         max_regions: builtins.int = ...,
         boxes: collections.abc.Iterable[sightline.common.v1.photo_pb2.Box] | None = ...,
         priority: sightline.common.v1.vector_pb2.Priority.ValueType = ...,
+        boxes_only: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["image", b"image", "image_uri", b"image_uri", "photo", b"photo"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["boxes", b"boxes", "catalog_id", b"catalog_id", "image", b"image", "image_uri", b"image_uri", "max_regions", b"max_regions", "photo", b"photo", "photo_kind", b"photo_kind", "priority", b"priority", "request_id", b"request_id", "space_version", b"space_version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["boxes", b"boxes", "boxes_only", b"boxes_only", "catalog_id", b"catalog_id", "image", b"image", "image_uri", b"image_uri", "max_regions", b"max_regions", "photo", b"photo", "photo_kind", b"photo_kind", "priority", b"priority", "request_id", b"request_id", "space_version", b"space_version"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["photo", b"photo"]) -> typing.Literal["image", "image_uri"] | None: ...
 
 Global___EmbedRegionsRequest: typing_extensions.TypeAlias = EmbedRegionsRequest
@@ -686,12 +690,14 @@ class EmbedRegionsResponse(google.protobuf.message.Message):
     dimension: builtins.int
     """Number of components of each vector."""
     vectors: builtins.bytes
-    """float32, little-endian: regions × dimension values, each vector of unit length, in the order of `regions`."""
+    """float32, little-endian: regions × dimension values, each vector of unit length, in the order of `regions`. Empty with
+    `boxes_only`.
+    """
     truncated: builtins.bool
     """True if more than `max_regions` were found or given: those with the highest objectness are returned."""
     embedded_views: builtins.int
     """Number of embedded views: two for each given region, and two for each group of found regions that look alike, which
-    have the same vector.
+    have the same vector. One instead of two with EMBEDDER_REGION_VIEWS=whole or middle; 0 with `boxes_only`.
     """
     @property
     def regions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PhotoRegion]:

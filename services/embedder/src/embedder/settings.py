@@ -2,15 +2,31 @@
 
 import re
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
+from embedder.domain.photos import PART_VIEWS, PartView
 from servicekit.config import ServerSettings
 from servicekit.decoding_limits import DecodingSettings
 from servicekit.fetch import FetchSettings
+
+
+class RegionViews(StrEnum):
+    """Views of an object in a photo that are embedded."""
+
+    BOTH = "both"
+    WHOLE = "whole"
+    MIDDLE = "middle"
+
+    @property
+    def views(self) -> tuple[PartView, ...]:
+        """The views, in the order of PartView."""
+        return PART_VIEWS if self is RegionViews.BOTH else (PartView(self.value),)
+
 
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
@@ -82,6 +98,11 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     object_model: str = Field(default="efficientnet_lite0_objects", pattern=_MODEL.pattern)
     """Model in Triton that finds the objects in a photo; docs/integrate/detect.md describes how to
     bring another one."""
+
+    region_views: RegionViews = RegionViews.BOTH
+    """Views of each object in a photo: `both`; `whole`: only on white, where the catalogs' photos
+    show products whole on white; `middle`: only its middle, where they are cut to the product. One
+    view takes half of the time (docs/integrate/detect.md)."""
 
     infer_timeout_seconds: float = Field(default=5.0, gt=0, le=300)
     """Seconds without an answer after which Triton counts as unavailable."""

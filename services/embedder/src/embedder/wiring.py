@@ -206,7 +206,8 @@ def bind(
     def on_demand(model: str) -> Retrying:
         return Retrying(triton.inference(model), trouble.set)
 
-    comparison = PhotoComparer(embedder, on_demand, sources)
+    views = settings.region_views.views
+    comparison = PhotoComparer(embedder, on_demand, sources, views)
     faces = FaceFinder(intake, embedder.photos.queues, on_demand(find_faces.MODEL), sources)
     labels = LabelReader(
         intake,
@@ -237,7 +238,7 @@ def bind(
                 known,
                 faces=faces,
                 labels=labels,
-                regions=RegionEmbedder(embedder, finder),
+                regions=RegionEmbedder(embedder, finder, views),
             )
         ),
         Binding.of(SpaceServicer(learner, promotion, known)),

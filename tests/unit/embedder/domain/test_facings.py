@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from embedder.domain.facings import GRID, like, shown
-from embedder.domain.photos import Box
+from embedder.domain.facings import GRID, like, middles_of, shown
+from embedder.domain.photos import Box, PartView
 
 SIDE = 224
 Pixels = npt.NDArray[np.uint8]
@@ -58,3 +58,15 @@ def test_no_boxes_and_other_sides_of_pictures_are_taken() -> None:
 
 def test_two_boxes_stand_for_those_that_look_like_the_first() -> None:
     assert shown([0, 1, 0, 0]) == {0: (0, 5), 1: (2, 3)}
+
+
+def test_one_box_stands_for_those_that_look_like_the_first_by_one_view() -> None:
+    assert shown([0, 1, 0, 0], (PartView.WHOLE,)) == {0: (0,), 1: (1,)}
+
+
+def test_the_middle_of_a_box_is_found_in_its_view_on_white() -> None:
+    whole = np.full((1, 80, 80, 3), 255, np.uint8)
+    whole[:, :, 30:50] = 10  # a box four times as high as wide
+    whole[:, 31:49, 31:49] = 200
+    (middle,) = middles_of(whole, [Box(0.1, 0, 0.2, 0.8)], ratio=2.0, crop=0.9)
+    assert (middle == 200).all()

@@ -12,7 +12,7 @@ from PIL import Image
 
 from embedder.domain.errors import EmbedderUnavailable, PhotoTooLarge, PhotoUndecodable
 from embedder.domain.items import Priority
-from embedder.domain.photos import Box, Camera, PhotoSubject, PhotoView, Pixels
+from embedder.domain.photos import Box, Camera, PartView, PhotoSubject, PhotoView, Pixels
 from embedder.domain.recipes import PhotoRecipe
 from embedder.domain.urgency import urgency
 from embedder.embedding.photo_intake import PhotoIntake
@@ -63,6 +63,9 @@ async def test_parts_of_a_photo_are_decoded_at_once(intake: PhotoIntake) -> None
     look = PhotoView(parts=boxes)
     found = await intake.see(encoded(image, "PNG"), RECIPE, look, Stages("test"), "default")
     assert (found.pixels == preprocess.part_views(image, RECIPE, boxes)).all()
+    one = replace(look, part_views=(PartView.MIDDLE,))
+    middles = await intake.see(encoded(image, "PNG"), RECIPE, one, Stages("test"), "default")
+    assert (middles.pixels == found.pixels[1::2]).all()
 
 
 async def test_a_turned_photo_gives_the_pixels_of_the_upright_one(intake: PhotoIntake) -> None:

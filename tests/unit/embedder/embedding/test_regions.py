@@ -9,7 +9,7 @@ from PIL import Image
 from embedder.domain.errors import BoxInvalid, ItemEmpty, ModelAbsent, ModelFailed, ModelNotReady
 from embedder.domain.items import Item, Priority, Vectors
 from embedder.domain.objects import MAPS
-from embedder.domain.photos import PART_VIEWS, Box, Camera
+from embedder.domain.photos import PART_VIEWS, Box, Camera, PartView
 from embedder.domain.recipes import TextRecipe
 from embedder.embedding.photo_intake import PhotoIntake
 from embedder.embedding.regions import (
@@ -20,6 +20,7 @@ from embedder.embedding.regions import (
     RegionEmbedder,
 )
 from embedder.preprocessing import work
+from embedder.serving.model_routes import AT_ONCE
 from embedder.serving.priority import ModelQueues
 from servicekit.telemetry import Stages
 from sightline_rules.photos import PhotoLimits
@@ -64,13 +65,16 @@ def inference() -> FakeInference:
 
 
 def regions(
-    detector: FakeInference, inference: FakeInference, models: FakeModels | None = None
+    detector: FakeInference,
+    inference: FakeInference,
+    models: FakeModels | None = None,
+    views: tuple[PartView, ...] = PART_VIEWS,
 ) -> RegionEmbedder:
     intake = PhotoIntake(FakeDecoders(work.__name__), dict.fromkeys(Camera, PhotoLimits()))
     embedder = embedder_of(inference)
     embedder = replace(embedder, photos=replace(embedder.photos, intake=intake))
     finder = ObjectFinder(intake, ModelQueues(99), detector, models or FakeModels(detector))
-    return RegionEmbedder(embedder, finder)
+    return RegionEmbedder(embedder, finder, views)
 
 
 async def embedded(
@@ -90,7 +94,9 @@ async def test_each_object_has_a_vector_of_its_own(
     assert len(found.regions) == 3
     assert found.regions[0].box == Box(3.5 / SIDE, 3.5 / SIDE, 5.5 / SIDE, 5.5 / SIDE)
     assert found.vectors.shape == (3, DESCRIPTION.dimension)
-    assert sum(len(given["image"]) for given in inference.given) == found.views == 3 * PART_VIEWS
+    assert (
+        sum(len(given["image"]) for given in inference.given) == found.views == 3 * len(PART_VIEWS)
+    )
     assert found.version
     assert not found.truncated
 
@@ -100,12 +106,34 @@ async def test_found_objects_that_look_alike_share_two_views_and_given_ones_do_n
 ) -> None:
     photo = Item(photo=encoded(repeated_label()))
     found = await embedded(regions(detector, inference), photo)
-    assert found.views == 2 * PART_VIEWS
+    assert found.views == 2 * len(PART_VIEWS)
     assert sum(len(given["image"]) for given in inference.given) == found.views
     assert (found.vectors[0] == found.vectors[1]).all()
     assert (found.vectors[0] != found.vectors[2]).any()
     given = await embedded(regions(detector, inference), photo, tuple(r.box for r in found.regions))
-    assert given.views == 3 * PART_VIEWS
+    assert given.views == 3 * len(PART_VIEWS)
+
+
+@pytest.mark.parametrize("view", PartView)
+async def test_with_one_view_objects_that_look_alike_share_it(
+    detector: FakeInference, inference: FakeInference, view: PartView
+) -> None:
+    photo = Item(photo=encoded(repeated_label()))
+    found = await embedded(regions(detector, inference, views=(view,)), photo)
+    assert sum(len(given["image"]) for given in inference.given) == found.views == 2
+    assert (found.vectors[0] == found.vectors[1]).all()
+    assert (found.vectors[0] != found.vectors[2]).any()
+
+
+async def test_objects_are_found_without_vectors(
+    detector: FakeInference, inference: FakeInference
+) -> None:
+    call = RegionCall("default", Priority.BULK, Stages("test"), vectors=False)
+    found = await regions(detector, inference).embed(Item(photo=PHOTO), (), 100, call)
+    assert len(found.regions) == 3
+    assert (found.views, found.vectors.shape) == (0, (0, DESCRIPTION.dimension))
+    assert found.version
+    assert not inference.given
 
 
 async def test_the_best_are_embedded_and_the_rest_is_reported(
@@ -133,6 +161,15 @@ async def test_given_boxes_need_no_detector_and_are_embedded_in_their_order(
     assert [each.box for each in found.regions] == list(boxes)
     assert len(found.vectors) == MOST_GIVEN
     assert not detector.given
+
+
+async def test_many_regions_take_two_inferences_at_a_time(
+    detector: FakeInference, inference: FakeInference
+) -> None:
+    boxes = (Box(0, 0, 0.3, 1),) * MOST_GIVEN
+    await embedded(regions(detector, inference), boxes=boxes)
+    assert len(inference.batches) > 2
+    assert inference.most_running == AT_ONCE == 2
 
 
 @pytest.mark.parametrize(

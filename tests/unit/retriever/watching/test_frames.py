@@ -87,7 +87,7 @@ class FakeFrameEmbedder:
         return "v1", [vector_of(each) for each in parts]
 
     async def find_objects(
-        self, catalog_id: str, frame: bytes, version: str
+        self, catalog_id: str, frame: bytes, version: str, *, vectors: bool
     ) -> FoundObjects | None:
         if self.down:
             raise EmbedderUnavailable
@@ -95,6 +95,8 @@ class FakeFrameEmbedder:
         if not self.ready:
             return None
         half = WatchBox(0.0, 0.0, 0.5, 1.0)
+        if not vectors:
+            return FoundObjects("v1", [SeenObject(half)], 0)
         return FoundObjects("v1", [SeenObject(half, vector_of(frame))], 2)
 
 
@@ -401,6 +403,13 @@ async def test_objects_of_a_frame_are_found_once_for_all_rules(shop: Shop) -> No
     assert [alert.rule_id for alert in report.alerts] == ["every", "few"]
     scores = [[each.score for each in frame.readings] for frame in report.frames]
     assert scores == [[1, 1], [0, 1]]
+
+
+async def test_objects_are_not_embedded_if_no_rule_looks_for_a_target(shop: Shop) -> None:
+    await counting(shop, alike=False)
+    report = await shop.send(WINE, OTHER)
+    assert (report.detected, report.views) == (2, 0)
+    assert [frame.readings[0].score for frame in report.frames] == [1, 1]
 
 
 async def test_without_the_model_that_finds_objects_other_rules_are_checked(shop: Shop) -> None:

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from embedder.domain.photos import PART_VIEWS, Box, Pixels
+from embedder.domain.photos import PART_VIEWS, Box, PartView, Pixels
 
 ALIKE: Final = 0.7
 """Correlation from which two boxes look alike."""
@@ -29,6 +29,8 @@ _NEAR: Final = 4.0
 _LEAST_CONTRAST: Final = 6.0
 """Contrast, of 255, below which differences are noise."""
 _TINY: Final = 1e-3
+_SAMPLES: Final = 2
+"""Pixels of a whole that are read for a side of each pixel of a small picture."""
 _BLOCK: Final = 16
 """Pictures of one product of matrices, small enough for one thread: others would spin beside it."""
 _Floats: TypeAlias = npt.NDArray[np.float32]
@@ -39,25 +41,54 @@ def like(boxes: Sequence[Box], middles: Pixels) -> list[int]:
 
     `middles`: the boxes' middles, uint8 [n, side, side, 3].
     """
-    if not boxes:
-        return []
-    alike = _agreement(_flat_light(_small(middles))) >= ALIKE
-    alike &= _beside(boxes)
     first = list(range(len(boxes)))
-    for place in range(len(boxes)):
+    if not boxes:
+        return first
+    beside = _beside(boxes)
+    some = np.flatnonzero(beside.sum(axis=0) > 1)  # each box is beside itself
+    if not len(some):
+        return first
+    alike = beside & False
+    alike[np.ix_(some, some)] = _agreement(_flat_light(_small(middles[some]))) >= ALIKE
+    alike &= beside
+    for place in some.tolist():
         if first[place] == place:
-            for other in np.flatnonzero(alike[place, place + 1 :]) + place + 1:
+            for other in (np.flatnonzero(alike[place, place + 1 :]) + place + 1).tolist():
                 if first[other] == other:
                     first[other] = place
     return first
 
 
-def shown(first: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """Return the rows of the two views that stand for each first box and those that look like it:
-    its whole, and the middle of another one, so that a fault of one box counts less."""
+def middles_of(wholes: Pixels, boxes: Sequence[Box], ratio: float, crop: float) -> Pixels:
+    """Return the middles of boxes, cut from their views on white, uint8 [n, side, side, 3].
+
+    `wholes`: these views, uint8 [n, side, side, 3]; `ratio`: the photo's width divided by its
+    height; `crop`: share of a box's shorter side that its middle has.
+    """
+    side, fine = wholes.shape[1], _SAMPLES * GRID
+    middles = np.empty((len(boxes), fine, fine, 3), np.uint8)
+    for place, box in enumerate(boxes):
+        wide, high = (box.right - box.left) * ratio, box.bottom - box.top
+        half = crop * side * min(wide, high) / max(wide, high) / 2
+        at = np.linspace(-half, half, fine, endpoint=False) + half / fine + side / 2
+        rows = at.astype(int).clip(0, side - 1)
+        middles[place] = wholes[place][np.ix_(rows, rows)]
+    return middles
+
+
+def shown(
+    first: Sequence[int], chosen: Sequence[PartView] = PART_VIEWS
+) -> dict[int, tuple[int, ...]]:
+    """Return the rows of the views that stand for each first box and those that look like it.
+
+    Of two views, the second one is that of another box, so that a fault of one box counts less.
+    """
     second = {place: other for other, place in reversed([*enumerate(first)]) if other != place}
     return {
-        place: (PART_VIEWS * place, PART_VIEWS * second.get(place, place) + 1)
+        place: tuple(
+            len(chosen) * (second.get(place, place) if order else place) + order
+            for order in range(len(chosen))
+        )
         for place in dict.fromkeys(first)
     }
 

@@ -1,7 +1,7 @@
 """Photos, and views of them."""
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +11,23 @@ CROPS = 2
 """Number of crops of a photo: views after these are their mirror images, in the same order."""
 MAX_ALTERNATIVES = 3
 """Maximum number of other subjects that a search returns."""
-PART_VIEWS = 2
-"""Number of views of each of several boxes of a photo."""
 LEAST_BOX = 0.01
 """Minimum share of each of the photo's sides that a box covers."""
 
 Pixels = npt.NDArray[np.uint8]
+
+
+class PartView(StrEnum):
+    """A view of one of several boxes of a photo."""
+
+    WHOLE = "whole"
+    """The box in the middle of a white square."""
+    MIDDLE = "middle"
+    """The middle of the box, cut as a photo of its own."""
+
+
+PART_VIEWS = tuple(PartView)
+"""Views of each box, unless some are chosen."""
 
 
 class Camera(IntEnum):
@@ -62,7 +73,9 @@ class PhotoView:
     camera: Camera = Camera.SHOPPER
     """The photo's camera, which its limits depend on."""
     parts: tuple[Box, ...] = ()
-    """Boxes to show instead, each in PART_VIEWS views: whole on white, and its middle."""
+    """Boxes to show instead, each in `part_views`."""
+    part_views: tuple[PartView, ...] = PART_VIEWS
+    """Views of each of `parts`, in the order of PartView; at least one."""
 
 
 @dataclass(frozen=True, slots=True)

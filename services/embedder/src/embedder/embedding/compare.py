@@ -13,7 +13,7 @@ from embedder.domain.heat import Heat, Positions, Projected, heat, project
 from embedder.domain.items import Item, Priority
 from embedder.domain.manifest import NAME
 from embedder.domain.models import VISUAL, Description
-from embedder.domain.photos import PhotoView, Pixels
+from embedder.domain.photos import PART_VIEWS, PartView, PhotoView, Pixels
 from embedder.domain.recipes import PhotoRecipe
 from embedder.domain.urgency import urgency
 from embedder.embedding.embed import ItemEmbedder
@@ -67,6 +67,8 @@ class PhotoComparer:
     inference: Callable[[str], Inference]
     """Returns a model of the server by its name."""
     models: ModelsOnDemand
+    region_views: tuple[PartView, ...] = PART_VIEWS
+    """Views of an object, as RegionEmbedder has them."""
     _described: dict[str, Description] = field(default_factory=dict)
     """Descriptions of models by name, cached when they are loaded."""
 
@@ -82,7 +84,7 @@ class PhotoComparer:
         route = await self.embedder.spaces.route(VISUAL, first.version, catalog)
         backbone, space = await self._made_of(route.described)
         looks = (
-            _region(first) if region else look_of(first, route.described),
+            self._region(first) if region else look_of(first, route.described),
             look_of(second, route.described),
         )
         items, name = tuple(zip((first, second), looks, strict=True)), backbone + SUFFIX
@@ -104,6 +106,12 @@ class PhotoComparer:
             )
         ]
         return PhotoComparison(_version(route), _cosine(*views), *sides)
+
+    def _region(self, item: Item) -> PhotoView:
+        """Return the view of an object. Raises BoxInvalid."""
+        if item.box is None:
+            raise errors.BoxInvalid("a region needs a box")
+        return PhotoView(camera=item.camera, parts=(item.box,), part_views=self.region_views)
 
     async def _once_loaded(
         self, items: Sequence[ViewedItem], route: VersionRoute, name: str, work: _Comparison
@@ -174,12 +182,6 @@ class PhotoComparer:
                 "the shape of the model's answer differs from its configuration"
             )
         return Positions(found.vectors, described.blocks, maps)
-
-
-def _region(item: Item) -> PhotoView:
-    if item.box is None:
-        raise errors.BoxInvalid("a region needs a box")
-    return PhotoView(camera=item.camera, parts=(item.box,))
 
 
 def _cosine(first: Projected, second: Projected) -> float:

@@ -9,11 +9,18 @@ from typing import Any, Final, cast
 import numpy as np
 
 from embedder.domain import errors
-from embedder.domain.facings import like, shown
+from embedder.domain.facings import like, middles_of, shown
 from embedder.domain.items import Item, Priority, Vectors
 from embedder.domain.models import VISUAL, Description
 from embedder.domain.objects import MAPS, FoundObject, boxed_objects, objects
-from embedder.domain.photos import PART_VIEWS, Box, PhotoView
+from embedder.domain.photos import (
+    PART_VIEWS,
+    Box,
+    PartView,
+    PhotoView,
+    Pixels,
+    PreparedPhoto,
+)
 from embedder.domain.recipes import PhotoRecipe
 from embedder.domain.urgency import asking
 from embedder.embedding.call import EMBEDDED
@@ -41,9 +48,9 @@ class EmbeddedRegions:
     """The space's version."""
     regions: Sequence[FoundObject]
     vectors: Vectors
-    """float32 [regions, d], of unit length."""
+    """float32 [regions, d], of unit length; without rows if no vectors were asked for."""
     views: int
-    """Number of embedded views: PART_VIEWS for each region, less for found ones that look alike."""
+    """Number of embedded views: one or two for each region, less for found ones that look alike."""
     truncated: bool
     """True if the photo shows more objects."""
 
@@ -96,6 +103,8 @@ class RegionCall:
     catalog: str
     priority: Priority
     stages: Stages
+    vectors: bool = True
+    """False: the objects are found, but not embedded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +120,16 @@ class _Part:
 class RegionEmbedder:
     """Use case: embed the objects in a photo, or given parts of it."""
 
-    def __init__(self, embedder: ItemEmbedder, finder: ObjectFinder) -> None:
+    def __init__(
+        self,
+        embedder: ItemEmbedder,
+        finder: ObjectFinder,
+        views: tuple[PartView, ...] = PART_VIEWS,
+    ) -> None:
+        """Embed each region in these views, whose mean is its vector."""
         self._embedder = embedder
         self._finder = finder
+        self._views = views
 
     async def embed(
         self, item: Item, boxes: Sequence[Box], most: int, call: RegionCall
@@ -145,12 +161,12 @@ class RegionEmbedder:
         else:
             found = await self._finder.find(item, call.catalog, call.priority, call.stages)
         kept = found[:most]
-        parts = _parts([each.box for each in kept], route)
+        boxed = [each.box for each in kept] if call.vectors else []
+        parts = _parts(boxed, route, len(self._views))
         with asking(call.priority):
-            answers = await asyncio.gather(
-                *(self._part(item, part, route, call, merge=not boxes) for part in parts)
-            )
-        EMBEDDED.labels(route.served.space, route.served.model).inc(len(kept))
+            # One after another: all at once would fill the model's places.
+            answers = [await self._part(item, part, route, call, merge=not boxes) for part in parts]
+        EMBEDDED.labels(route.served.space, route.served.model).inc(len(boxed))
         version, vectors = _joined(answers, route)
         views = sum(each.views for each in answers)
         return EmbeddedRegions(version, kept, vectors, views, truncated=len(found) > most)
@@ -167,7 +183,7 @@ class RegionEmbedder:
         """Embed boxes that are decoded together. `merge`: boxes that look alike share a vector."""
         photos, recipe = self._embedder.photos, cast("PhotoRecipe", route.described.recipe)
         photo, stages = item.photo or b"", call.stages
-        look = PhotoView(camera=item.camera, parts=tuple(boxes))
+        look = PhotoView(camera=item.camera, parts=tuple(boxes), part_views=self._views)
         party, queue = Party.of(call.catalog), photos.queues.of(route.served.model)
         with queue.place(call.priority, party, deadlines.remaining()):
             async with queue.running(call.priority, party, stages):
@@ -175,26 +191,41 @@ class RegionEmbedder:
                 first = list(range(len(boxes)))
                 if merge:
                     with stages.measure("compare"):
-                        middles = seen.pixels[PART_VIEWS - 1 :: PART_VIEWS]
-                        first = await asyncio.to_thread(like, boxes, middles)
-                rows = shown(first)
+                        first = await asyncio.to_thread(_alike, boxes, seen, look, recipe)
+                rows = shown(first, self._views)
                 inputs: dict[str, Any] = {"image": seen.pixels[[*chain(*rows.values())]]}
                 if route.described.cameras:
                     inputs["kind"] = np.full((len(inputs["image"]), 1), item.camera, np.float32)
                 with stages.measure("infer"):
                     answer = await route.embed(inputs)
-        views = answer.vectors.reshape(len(rows), PART_VIEWS, -1)
+        views = answer.vectors.reshape(len(rows), len(self._views), -1)
         vectors = {place: averaged(each) for place, each in zip(rows, views, strict=True)}
         found = np.stack([vectors[place] for place in first])
         return _Part(answer.version, found, len(answer.vectors))
 
 
-def _parts(boxes: Sequence[Box], route: VersionRoute) -> list[Sequence[Box]]:
+def _alike(
+    boxes: Sequence[Box], seen: PreparedPhoto, look: PhotoView, recipe: PhotoRecipe
+) -> list[int]:
+    """Return for each box the place of the first box that it looks like, or its own."""
+    return like(boxes, _middles(boxes, seen, look, recipe))
+
+
+def _middles(
+    boxes: Sequence[Box], seen: PreparedPhoto, look: PhotoView, recipe: PhotoRecipe
+) -> Pixels:
+    views = look.part_views
+    if PartView.MIDDLE in views:
+        return seen.pixels[views.index(PartView.MIDDLE) :: len(views)]
+    return middles_of(seen.pixels, boxes, seen.ratio, recipe.crop)
+
+
+def _parts(boxes: Sequence[Box], route: VersionRoute, views: int) -> list[Sequence[Box]]:
     """Return the boxes in parts that one decoding may return. Raises ModelNotReady."""
     recipe = route.described.recipe
     if not isinstance(recipe, PhotoRecipe):
         raise errors.ModelNotReady(f"{route.served.model} does not accept photos")
-    most = max(1, MOST_PIXEL_BYTES // (PART_VIEWS * recipe.side**2 * 3))
+    most = max(1, MOST_PIXEL_BYTES // (views * recipe.side**2 * 3))
     return [boxes[start : start + most] for start in range(0, len(boxes), most)]
 
 

@@ -13,7 +13,15 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from embedder.domain.photos import WHOLE, Box, PhotoSubject, PhotoView, Pixels
+from embedder.domain.photos import (
+    PART_VIEWS,
+    WHOLE,
+    Box,
+    PartView,
+    PhotoSubject,
+    PhotoView,
+    Pixels,
+)
 from embedder.domain.recipes import OVERSAMPLING, PhotoRecipe
 from embedder.preprocessing import steps
 from sightline_rules import photos
@@ -52,7 +60,7 @@ def pixels(
     subject = steps.found(image) if look.find else None
     box = look.box if subject is None else subject.box
     if look.parts:
-        seen = part_views(image, recipe, look.parts)
+        seen = part_views(image, recipe, look.parts, look.part_views)
     else:
         seen = views(image, recipe, box, look.views)
     return seen.tobytes(), time.perf_counter() - start, subject, image.width / image.height
@@ -66,8 +74,13 @@ def views(image: Image.Image, recipe: PhotoRecipe, box: Box, count: int) -> Pixe
     return np.stack([*straight, *mirrored][:count])
 
 
-def part_views(image: Image.Image, recipe: PhotoRecipe, boxes: Sequence[Box]) -> Pixels:
-    """Return the views of boxes of an RGB photo, uint8 [boxes · PART_VIEWS, side, side, 3].
+def part_views(
+    image: Image.Image,
+    recipe: PhotoRecipe,
+    boxes: Sequence[Box],
+    chosen: Sequence[PartView] = PART_VIEWS,
+) -> Pixels:
+    """Return the chosen views of boxes of an RGB photo, uint8 [boxes · views, side, side, 3].
 
     On a shelf, a square around a tall box would show its neighbours. The box on white is like
     photos of products on white, and its middle like photos that are cut to the product. Of facings
@@ -75,7 +88,8 @@ def part_views(image: Image.Image, recipe: PhotoRecipe, boxes: Sequence[Box]) ->
     (wines, cut), the first view alone for .95 and .63, the second for .78 and .95, and a square
     around the box for .87 and .63 (2026-11).
     """
-    return np.stack([view(image, recipe, box) for box in boxes for view in (on_white, middle)])
+    cut = {PartView.WHOLE: on_white, PartView.MIDDLE: middle}
+    return np.stack([cut[view](image, recipe, box) for box in boxes for view in chosen])
 
 
 def on_white(image: Image.Image, recipe: PhotoRecipe, box: Box) -> Pixels:

@@ -9,7 +9,7 @@ from typing import Final
 
 from PIL import Image
 
-from embedder.domain.photos import MAX_ALTERNATIVES, PART_VIEWS, WHOLE, Box, PhotoSubject, PhotoView
+from embedder.domain.photos import MAX_ALTERNATIVES, WHOLE, Box, PartView, PhotoSubject, PhotoView
 from embedder.domain.recipes import PhotoRecipe, PreprocessStep
 from embedder.preprocessing import preprocess, steps
 from servicekit.decoding_wire import ExpectedOutput, Made, MemoryWanted, Refused
@@ -19,9 +19,10 @@ from sightline_rules.photos import PhotoLimits, PhotoRejectedError
 
 _STEPS: Final = tuple(PreprocessStep)
 _MOST_BOXES: Final = 1 + MAX_ALTERNATIVES
-_ORDER: Final = struct.Struct("!QQHdB?4dB")
-"""Most bytes and pixels, side and crop, views, whether to find the subject, box, number of steps.
-The steps follow, then the sides of each part."""
+_ORDER: Final = struct.Struct("!QQHdB?4dBB")
+"""Most bytes and pixels, side and crop, views, whether to find the subject, box, numbers of steps
+and of views of a part. The steps follow, then these views, then the sides of each part."""
+_PART_VIEWS: Final = tuple(PartView)
 _PART: Final = struct.Struct("!4d")
 _HEADER_ORDER: Final = struct.Struct("!QQ")
 """Most bytes and pixels. An order of this length asks for the photo's pixels by its header."""
@@ -46,9 +47,11 @@ def prepare() -> None:
 def order(limits: PhotoLimits, recipe: PhotoRecipe, look: PhotoView) -> bytes:
     """Encode the order for `answer`."""
     sizes = (limits.max_bytes, limits.max_pixels, recipe.side, recipe.crop)
-    head = _ORDER.pack(*sizes, look.views, look.find, *_sides(look.box), len(recipe.steps))
+    counts = (len(recipe.steps), len(look.part_views))
+    head = _ORDER.pack(*sizes, look.views, look.find, *_sides(look.box), *counts)
     parts = b"".join(_PART.pack(*_sides(part)) for part in look.parts)
-    return head + bytes(map(_STEPS.index, recipe.steps)) + parts
+    named = (*map(_STEPS.index, recipe.steps), *map(_PART_VIEWS.index, look.part_views))
+    return head + bytes(named) + parts
 
 
 def header_order(limits: PhotoLimits) -> bytes:
@@ -58,7 +61,7 @@ def header_order(limits: PhotoLimits) -> bytes:
 
 def wanted(recipe: PhotoRecipe, look: PhotoView) -> ExpectedOutput:
     """Return the expected form of the answer to such an order."""
-    rows = len(look.parts) * PART_VIEWS or look.views
+    rows = len(look.parts) * len(look.part_views) or look.views
     return ExpectedOutput(_FACTS, (rows, recipe.side, recipe.side, 3))
 
 
@@ -66,17 +69,18 @@ def answer(asked: bytes, photo: bytes, memory: int) -> Made:
     """Run preprocess.pixels by an order, within these bytes of memory; or photos.pixels."""
     if len(asked) == _HEADER_ORDER.size:
         return _header(asked, photo)
-    max_bytes, max_pixels, side, crop, views, find, *box, count = _ORDER.unpack_from(asked)
+    max_bytes, max_pixels, side, crop, views, find, *box, count, ways = _ORDER.unpack_from(asked)
     rest = asked[_ORDER.size :]
     named = tuple(_STEPS[place] for place in rest[:count])
-    parts = tuple(Box(*sides) for sides in _PART.iter_unpack(rest[count:]))
+    part_views = tuple(_PART_VIEWS[place] for place in rest[count : count + ways])
+    parts = tuple(Box(*sides) for sides in _PART.iter_unpack(rest[count + ways :]))
     limits = PhotoLimits(max_bytes, max_pixels, memory)
     try:
         pixels, seconds, subject, ratio = preprocess.pixels(
             photo,
             limits,
             PhotoRecipe(side, crop, "", named),
-            PhotoView(views, Box(*box), find, parts=parts),
+            PhotoView(views, Box(*box), find, parts=parts, part_views=part_views),
         )
     except PhotoRejectedError as error:
         raise Refused(error.code, str(error)) from error
@@ -85,7 +89,7 @@ def answer(asked: bytes, photo: bytes, memory: int) -> Made:
     boxes = [] if subject is None else [subject.box, *subject.alternatives]
     sides = [side for box in boxes for side in _sides(box)]
     sides += [0.0] * (4 * _MOST_BOXES - len(sides))
-    shaped = memoryview(pixels).cast("B", (len(parts) * PART_VIEWS or views, side, side, 3))
+    shaped = memoryview(pixels).cast("B", (len(parts) * ways or views, side, side, 3))
     return Made(_FACTS.pack(seconds, ratio, len(boxes), *sides), shaped)
 
 

@@ -162,7 +162,9 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             version=request.space_version,
             camera=_CAMERAS.get(request.photo_kind, Camera.SHOPPER),
         )
-        call = RegionCall(catalog, messages.priority(request.priority), stages)
+        call = RegionCall(
+            catalog, messages.priority(request.priority), stages, vectors=not request.boxes_only
+        )
         boxes, most = [_box(box) for box in request.boxes], _most(request.max_regions)
         found = await self._regions.embed(item, boxes, most, call)
         return pb.EmbedRegionsResponse(

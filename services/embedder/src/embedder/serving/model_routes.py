@@ -19,6 +19,8 @@ from embedder.serving.fitted_models import FittedModels
 from embedder.serving.model import KEPT, ServedModel, VersionedVectors
 from servicekit.errors import ServiceError
 
+AT_ONCE = 2
+"""Inferences of one call that wait or run at a time."""
 FEW_SECONDS = 3.0
 """Maximum age in seconds of the list of fitted models, which other processes may promote."""
 
@@ -50,7 +52,11 @@ class VersionRoute:
         return (self.version, self.described.model, *self.described.hashes.values())
 
     async def embed(self, inputs: Tensors) -> VersionedVectors:
-        """Return a vector for each of any number of rows. Raises as ServedModel.embed."""
+        """Return a vector for each of any number of rows. Raises as ServedModel.embed.
+
+        Rows of more than one inference take AT_ONCE inferences at a time, so that those of other
+        callers run between them.
+        """
         most = self.described.max_batch
         rows = len(next(iter(inputs.values())))
         if rows <= most:
@@ -59,8 +65,13 @@ class VersionRoute:
             {name: values[start : start + most] for name, values in inputs.items()}
             for start in range(0, rows, most)
         ]
-        embedding = (self.served.embed(part, self.described, self.version) for part in parts)
-        return _joined(await asyncio.gather(*embedding))
+        turn = asyncio.Semaphore(AT_ONCE)
+
+        async def embedded(part: Tensors) -> VersionedVectors:
+            async with turn:
+                return await self.served.embed(part, self.described, self.version)
+
+        return _joined(await asyncio.gather(*map(embedded, parts)))
 
 
 class ServedSpaces:

@@ -10,6 +10,8 @@ from gateway.model.price import FrameWork, RequestPrice, frames_price, step_pric
 from gateway.servicer.passthrough import Call, Passthrough
 from gateway.servicer.requests import admit
 from gateway.state.prices import RequestPrices
+from servicekit import quotas
+from servicekit.quotas import QuotaKind
 from servicekit.server import Context
 from sightline.gateway.v1 import watch_service_pb2, watch_service_pb2_grpc
 from sightline.retriever.v1 import watch_service_pb2 as pb
@@ -55,10 +57,12 @@ class WatchProxyServicer(watch_service_pb2_grpc.WatchServiceServicer):
 
         async def charged(request: Any) -> Any:
             request.catalog_id = admit(request, self._catalogs)
-            async with self._prices.charged(self._price(name, request), request.catalog_id):
+            price = self._price(name, request)
+            async with self._prices.charged(price, request.catalog_id):
                 answer = await call(request)
-            if name == "SendFrames":
-                self._learn(request, answer)
+                if name == "SendFrames":
+                    did = self._learn(request, answer)
+                    quotas.spend(QuotaKind.PROCESSOR_SECONDS, did.models - price.models)
             return answer
 
         return charged
@@ -73,17 +77,21 @@ class WatchProxyServicer(watch_service_pb2_grpc.WatchServiceServicer):
             case _:
                 return step_price()
 
-    def _learn(self, request: pb.SendFramesRequest, answer: pb.SendFramesResponse) -> None:
-        """Note the work on a frame; the next call is charged for as much."""
+    def _learn(self, request: pb.SendFramesRequest, answer: pb.SendFramesResponse) -> RequestPrice:
+        """Return the price of the work that was done. The next call is charged for as much a frame
+        before it runs."""
         processed = sum(bool(result.readings) for result in answer.results)
-        if processed:
-            if len(self._work) >= MOST_KNOWN:
-                self._work.pop(next(iter(self._work)))
-            self._work[request.catalog_id, request.watch_id] = FrameWork(
-                answer.embedded_count / processed,
-                answer.detected_count / processed,
-                answer.detected_view_count / processed,
-            )
+        if not processed:
+            return RequestPrice({})
+        if len(self._work) >= MOST_KNOWN:
+            self._work.pop(next(iter(self._work)))
+        work = FrameWork(
+            answer.embedded_count / processed,
+            answer.detected_count / processed,
+            answer.detected_view_count / processed,
+        )
+        self._work[request.catalog_id, request.watch_id] = work
+        return frames_price(processed, work)
 
 
 def _has_image(rule: Any) -> bool:

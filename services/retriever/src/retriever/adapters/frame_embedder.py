@@ -1,6 +1,7 @@
 """The client by which the server has the embedder embed frames. The worker's is embedder.py."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import grpc
 import numpy as np
@@ -56,7 +57,7 @@ class EmbedderFrames:
         return answer.results[0].vector.space_version, vectors
 
     async def find_objects(
-        self, catalog_id: str, frame: bytes, version: str
+        self, catalog_id: str, frame: bytes, version: str, *, vectors: bool
     ) -> FoundObjects | None:
         left = deadlines.remaining()
         request = pb.EmbedRegionsRequest(
@@ -66,6 +67,7 @@ class EmbedderFrames:
             photo_kind=photo_pb2.PHOTO_KIND_SHOPPER,
             max_regions=MOST_FOUND,
             priority=vector_pb2.PRIORITY_BULK,
+            boxes_only=not vectors,
         )
         seconds = SECONDS if left is None else min(left, SECONDS)
         try:
@@ -75,7 +77,8 @@ class EmbedderFrames:
             if error.reason == _NOT_READY:
                 return None
             raise _meaning(error, version) from failed
-        return FoundObjects(answer.space_version, _objects(answer), answer.embedded_views)
+        objects = _objects(answer) if vectors else _boxes(answer)
+        return FoundObjects(answer.space_version, objects, answer.embedded_views)
 
 
 def _objects(answer: pb.EmbedRegionsResponse) -> list[SeenObject]:
@@ -84,10 +87,14 @@ def _objects(answer: pb.EmbedRegionsResponse) -> list[SeenObject]:
     if len(vectors) != len(answer.regions) * answer.dimension:
         raise Internal("the embedder answered other vectors", reason="EMBEDDER_ANSWER_INVALID")
     rows = vectors.reshape(len(answer.regions), answer.dimension)
-    boxes = [region.box for region in answer.regions]
+    return [replace(each, vector=row) for each, row in zip(_boxes(answer), rows, strict=True)]
+
+
+def _boxes(answer: pb.EmbedRegionsResponse) -> list[SeenObject]:
+    """Return the objects of an answer without their vectors."""
     return [
-        SeenObject(WatchBox(box.left, box.top, box.right, box.bottom), row)
-        for box, row in zip(boxes, rows, strict=True)
+        SeenObject(WatchBox(box.left, box.top, box.right, box.bottom))
+        for box in (region.box for region in answer.regions)
     ]
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+import numpy as np
+
 from retriever.domain.vectors import Floats
 from retriever.domain.watches import Alert, StoredWatch, WatchBox, WatchPhoto
 
@@ -95,8 +97,8 @@ class SeenObject:
     """An object in a frame."""
 
     box: WatchBox
-    vector: Floats
-    """Vector of unit length, float32 [D]."""
+    vector: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    """Vector of unit length, float32 [D]; [0] if no rule needs it."""
 
     def is_in(self, box: WatchBox | None) -> bool:
         """Return whether its middle lies in a box; None: the whole frame."""

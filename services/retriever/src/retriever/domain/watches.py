@@ -205,6 +205,13 @@ class Watch:
         return any(rule.condition.kind == "detected" for rule in self.rules)
 
     @property
+    def recognises(self) -> bool:
+        """Return whether a rule counts the objects that show its target."""
+        return any(
+            rule.condition.kind == "detected" and rule.target is not None for rule in self.rules
+        )
+
+    @property
     def image_ids(self) -> frozenset[str]:
         """Return the photos that rules look for."""
         targets = (rule.target for rule in self.rules)

@@ -136,10 +136,10 @@ class FrameEmbedder(Protocol):
         """
 
     async def find_objects(
-        self, catalog_id: str, frame: bytes, version: str
+        self, catalog_id: str, frame: bytes, version: str, *, vectors: bool
     ) -> FoundObjects | None:
         """Return the objects in a frame, at most MOST_FOUND; None: the model that finds them is not
-        ready. `version`: as for `embed_parts`.
+        ready. `version`: as for `embed_parts`; `vectors`: whether the objects are embedded.
 
         Raises EmbedderUnavailable, VersionMismatch, ImageRejected.
         """

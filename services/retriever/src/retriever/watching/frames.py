@@ -288,14 +288,17 @@ class _Measurements:
                 self.embedded += len(vectors)
                 named = dict(zip(parts, vectors, strict=True))
                 measured = replace(measured, vectors=named, version=version)
-            return await self._with_objects(measured, frame) if watch.detects else measured
+            return await self._with_objects(watch, measured, frame) if watch.detects else measured
         except ImageRejected as error:
             return error
 
-    async def _with_objects(self, measured: MeasuredFrame, frame: SentFrame) -> MeasuredFrame:
+    async def _with_objects(
+        self, watch: Watch, measured: MeasuredFrame, frame: SentFrame
+    ) -> MeasuredFrame:
         """Return the measurements with the objects in a frame."""
         find = self.checks.embedder.find_objects
-        found = await find(self.catalog_id, frame.data, measured.version)
+        version, vectors = measured.version, watch.recognises
+        found = await find(self.catalog_id, frame.data, version, vectors=vectors)
         self.detected += 1
         if found is None:
             log.warning("objects not looked for", catalog=self.catalog_id)
