@@ -142,7 +142,8 @@ async def _formed(
             shown = gathered([(each, range(len(each.product_ids))) for each in parts])
     # Records that are queued at once are stored in one transaction.
     return [
-        (answer, _attributed(run, answer, shopper)) for run, answer in zip(runs, formed, strict=True)
+        (answer, _attributed(run, answer, shopper))
+        for run, answer in zip(runs, formed, strict=True)
     ]
 
 
