@@ -254,12 +254,10 @@ class AnswerQueue:
         new = [one for key, one in given.items() if self._queued.find(key) is None]
         if self._queued.is_empty:
             return len(await self._log.write(new, self._now()))
-        create = asyncio.get_running_loop().create_future
-        stored = {
-            _key(one): create()
-            for one in new
-            if self._queued.takes(one) and self._queued.offer(one)
-        }
+        stored = dict[AnswerKey, asyncio.Future[bool]]()
+        for one in new:
+            if self._queued.takes(one) and self._queued.offer(one):
+                stored[_key(one)] = asyncio.get_running_loop().create_future()
         self._stored |= stored
         try:
             alone = [one for one in new if _key(one) not in stored]  # the queue is full
