@@ -89,7 +89,7 @@ class BatchQueue(Generic[T]):
         key, load = self._batches.key(item), self._batches.load(item)
         if key in self._waiting:
             return True
-        if self._closing.is_set() or not self._fits(item, load):
+        if not self.takes(item):
             self._counts.dropped.labels("queue_full").inc()
             return False
         self._waiting[key] = (self._clock(), item)
@@ -102,10 +102,12 @@ class BatchQueue(Generic[T]):
             )
         return True
 
-    def _fits(self, item: T, load: int) -> bool:
-        owner = self._batches.owner
+    def takes(self, item: T) -> bool:
+        """Return whether there is space for an item; False after `close`."""
+        owner, load = self._batches.owner, self._batches.load(item)
         held = self._held[owner(item)] * 2 if owner else 0
-        return self._load + load <= self._most_load and held < self._most_load
+        fits = self._load + load <= self._most_load and held < self._most_load
+        return fits and not self._closing.is_set()
 
     def _hold(self, item: T, load: int) -> None:
         self._load += load
@@ -114,6 +116,11 @@ class BatchQueue(Generic[T]):
             self._held[owner] += load
             if not self._held[owner]:
                 del self._held[owner]
+
+    @property
+    def is_empty(self) -> bool:
+        """True if no item is queued or being sent."""
+        return not self._waiting
 
     def find(self, key: Hashable) -> T | None:
         """Return the queued item of a key, or None."""

@@ -4,11 +4,12 @@ import asyncio
 
 import grpc
 import pytest
+from google.protobuf.wrappers_pb2 import StringValue
 
 from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
-from servicekit import costs, deadlines
+from servicekit import costs, deadlines, equal_calls
 from servicekit.errors import DeadlineExceeded
 from tests.waiting import until
 
@@ -105,6 +106,14 @@ async def test_a_late_answer_is_asked_for_twice_where_that_is_allowed():
     once = Method(0.2)
     assert await caller().twice(once, None) == 1
     assert once.asked == 1
+
+
+async def test_idempotent_calls_of_a_request_that_are_equal_ask_the_peer_once():
+    asking, method = caller(), Method(0, 0)
+    names = ("red", "white", "red")
+    with equal_calls.shared():
+        calls = [asking.twice(method, StringValue(value=name)) for name in names]
+        assert await asyncio.gather(*calls) == [1, 2, 1]
 
 
 async def test_what_a_peers_answer_cost_counts_for_the_call():

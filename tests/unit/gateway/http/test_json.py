@@ -11,7 +11,14 @@ from typing import Any
 
 import orjson
 import pytest
-from google.protobuf import any_pb2, json_format, message_factory, struct_pb2, wrappers_pb2
+from google.protobuf import (
+    any_pb2,
+    duration_pb2,
+    json_format,
+    message_factory,
+    struct_pb2,
+    wrappers_pb2,
+)
 from google.rpc import status_pb2
 
 from gateway.http.mapping import decode, encode
@@ -214,3 +221,11 @@ def test_tables_are_made_once_per_type() -> None:
     descriptor = catalog_service_pb2.UpsertProductsRequest.DESCRIPTOR
     assert encode.writer(descriptor) is encode.writer(descriptor)
     assert decode.filler(descriptor) is decode.filler(descriptor)
+
+
+@pytest.mark.parametrize("nanos", [0, 1, 1_000, 1_500_000, 20_000_000, 123_456_789, 999_999_999])
+@pytest.mark.parametrize("seconds", [0, 7, 10**9 - 1, 10**9, 315_576_000_000])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_duration_is_written_as_protobuf_writes_it(sign: int, seconds: int, nanos: int) -> None:
+    duration = duration_pb2.Duration(seconds=sign * seconds, nanos=sign * nanos)
+    assert encode.writer(duration.DESCRIPTOR)(duration) == duration.ToJsonString()

@@ -256,6 +256,38 @@ async def test_each_shelf_has_a_record_and_a_token_of_its_own():
     assert len({each.attribution_token for each in answers}) == 3
 
 
+async def test_records_of_a_call_are_queued_together_after_all_shelves_were_formed():
+    made = shop()
+    offer, calls_before = made.answers.offer, list[int]()
+
+    def asked() -> int:
+        return len(made.retriever.calls) + len(made.ranker.calls)
+
+    def noting(catalog_id, record):
+        calls_before.append(asked())
+        return offer(catalog_id, record)
+
+    made.answers.offer = noting
+    await recommend_shelves(SHARED, [like(), newest(), for_ann()], made.deps)
+    assert calls_before == [asked()] * 2
+
+
+async def test_a_shelf_has_more_candidates_only_if_earlier_ones_may_take_too_many():
+    made = shop()
+    generate, counts = made.ranker.generate, list[int]()
+
+    async def noting(*args, top_k, **fields):
+        counts.append(top_k)
+        return await generate(*args, top_k=top_k, **fields)
+
+    made.ranker.generate = noting
+    for sizes, expected in (((2, 3, 3), [10, 10, 11]), ((20, 5, 10), [40, 30, 45])):
+        counts.clear()
+        shelves = [for_ann(f"s{place}", page_size=size) for place, size in enumerate(sizes)]
+        await recommend_shelves(SHARED, shelves, made.deps)
+        assert counts == expected
+
+
 async def test_a_shelf_that_is_not_personal_is_recorded_without_the_shopper():
     made = shop()
     shared = replace(SHARED, not_personal=True)

@@ -1,22 +1,23 @@
 """Calls to a peer, with the caller's deadline and typed errors."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import TypeVar
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 from grpc.aio import UnaryStreamMultiCallable, UnaryUnaryMultiCallable
 
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
-from servicekit import costs, deadlines
+from servicekit import costs, deadlines, equal_calls
 from servicekit.breaker import CircuitBreaker
 from servicekit.errors import ServiceError
 from servicekit.hedging import Hedging
 from servicekit.interceptors import VERSION_KEY
 from servicekit.status import from_rpc_error
 
-Q = TypeVar("Q")
+Q = TypeVar("Q", bound=Message)
 A = TypeVar("A")
 
 _GONE = frozenset({"UNAVAILABLE", "CANCELLED", "PEER_FORBIDDEN", "PEER_UNKNOWN"})
@@ -48,13 +49,19 @@ class PeerCaller:
         self._longest = longest
 
     async def twice(self, method: UnaryUnaryMultiCallable[Q, A], request: Q) -> A:
-        """Make an idempotent unary call, hedged if it is late.
+        """Make an idempotent unary call, hedged if it is late, and once for equal ones of a
+        request.
 
         Raises ServiceError.
         """
-        if method not in self._hedging:
-            self._hedging[method] = Hedging(self.peer, self._hedge_share)
-        return await self._hedging[method].call(lambda: self.call(method, request))
+        hedging = self._hedging.get(method)
+        if hedging is None:
+            hedging = self._hedging[method] = Hedging(self.peer, self._hedge_share)
+
+        def start() -> Coroutine[Any, Any, A]:
+            return hedging.call(lambda: self.call(method, request))
+
+        return await equal_calls.once(method, request, start)
 
     async def call(
         self, method: UnaryUnaryMultiCallable[Q, A], request: Q, *, note: bool = False

@@ -37,6 +37,7 @@ from gateway.retrieval.branches import search as find_near
 from gateway.retrieval.parallel import in_parallel
 from gateway.state import tokens
 from gateway.state.run import RequestDependencies, Run
+from servicekit import equal_calls
 from servicekit.errors import ServiceError
 
 Answer: TypeAlias = RecommendAnswer | SearchAnswer | ListAnswer
@@ -107,18 +108,18 @@ def _rejected(shelf: ShelfQuery, deps: RequestDependencies) -> ShelfAnswer | Non
 
 
 def _deepened(runs: Sequence[Run]) -> Sequence[Run]:
-    """Return the runs, each with candidates in place of those that earlier shelves may take."""
+    """Return the runs, each with candidates in place of those that earlier shelves may take.
+
+    The scene's minimum number of candidates covers them first.
+    """
     taken, deepened = 0, []
     for run in runs:
-        plan = run.plan
-        most = max(plan.top_k, min(plan.scene.most_candidates, MOST_ASKED))
-        deeper = replace(
-            plan,
-            top_k=min(plan.top_k + taken, most),
-            generated=max(plan.generated, min(plan.generated + taken, most)),
-        )
+        plan, page = run.plan, run.query.results_a_page
+        most = min(plan.scene.most_candidates, MOST_ASKED)
+        top_k = max(plan.top_k, min(round(page * plan.scene.over_fetch) + taken, most))
+        deeper = replace(plan, top_k=top_k, generated=max(plan.generated, top_k))
         deepened.append(replace(run, plan=deeper))
-        taken += run.query.results_a_page
+        taken += page
     return deepened
 
 
@@ -126,19 +127,24 @@ async def _formed(
     kinds: Sequence[ShelfKind], runs: Sequence[Run], shopper: Shopper | None
 ) -> Sequence[tuple[Answer | ServiceError, str]]:
     """Return the answer to each shelf, or its error, and its attribution token."""
-    forms = await in_parallel(*map(_found, kinds, runs))
-    shown, formed = NO_PRODUCTS, list[tuple[Answer | ServiceError, str]]()
-    for run, form in zip(runs, forms, strict=True):
+    with equal_calls.shared():
+        forms = await in_parallel(*map(_found, kinds, runs))
+    shown, formed = NO_PRODUCTS, list[Answer | ServiceError]()
+    for form in forms:
         try:
             answer = await _or_raise(form)(shown)
         except ServiceError as error:
-            formed.append((error, ""))
+            formed.append(error)
             continue
-        formed.append((answer, _attributed(run, answer, shopper)))
+        formed.append(answer)
         if products := _products(answer):
             parts = (shown, products)
             shown = gathered([(each, range(len(each.product_ids))) for each in parts])
-    return formed
+    # Records that are queued at once are stored in one transaction.
+    return [
+        (answer, _attributed(run, answer, shopper))
+        for run, answer in zip(runs, formed, strict=True)
+    ]
 
 
 async def _found(kind: ShelfKind, run: Run) -> Form | ServiceError:
@@ -192,9 +198,11 @@ def _row(result: AnswerResult | FoundProduct) -> ProductRow:
     return result.row if isinstance(result, AnswerResult) else result.product
 
 
-def _attributed(run: Run, answer: Answer, shopper: Shopper | None) -> str:
-    """Return the attribution token of a shelf. An answer without one is recorded in the order
-    shown, if possible; the ranker did not order it."""
+def _attributed(run: Run, answer: Answer | ServiceError, shopper: Shopper | None) -> str:
+    """Return the attribution token of a shelf; empty for an error. An answer without one is
+    recorded in the order shown, if possible; the ranker did not order it."""
+    if isinstance(answer, ServiceError):
+        return ""
     if token := "" if isinstance(answer, SearchAnswer) else answer.attribution_token:
         return token
     if isinstance(answer, RecommendAnswer) or Peer.RANKER in run.trace.unreachable:

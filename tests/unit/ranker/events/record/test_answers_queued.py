@@ -27,12 +27,14 @@ class Log:
         self.failures = list(failures)
         self.batches: list[list[str]] = []
 
-    async def write(self, answers: Sequence[StoredAnswer], now_micros: int) -> int:
+    async def write(
+        self, answers: Sequence[StoredAnswer], now_micros: int
+    ) -> frozenset[tuple[str, str]]:
         await self.open.wait()
         if self.failures:
             raise self.failures.pop(0)
         self.batches.append([one.answer_id for one in answers])
-        return len(answers)
+        return frozenset((one.catalog_id, one.answer_id) for one in answers)
 
     async def read(self, catalog_id: str, answer_id: str, now_micros: int) -> bytes | None:
         return None
@@ -70,6 +72,50 @@ async def test_the_first_content_of_an_id_stays_wherever_it_is(db: Database) -> 
     assert await queue.write([answer("a", b"latest"), answer("b")]) == 1
     await queue.close(5)
     assert await queue.read("default", "a") == b"first"
+
+
+async def test_answers_that_have_to_be_stored_are_stored_with_those_that_wait(db: Database) -> None:
+    log = Log()
+    log.open.set()
+    queue = AnswerQueue(log, lambda: NOW)
+    queue.offer(answer("a"))
+    assert await queue.write([answer("b"), answer("a"), answer("c"), answer("c")]) == 2
+    assert [sorted(batch) for batch in log.batches] == [["a", "b", "c"]]
+    assert await queue.write([answer("d")]) == 1
+    assert log.batches[1:] == [["d"]]
+    await queue.close(5)
+    stored = AnswerQueue(AnswerLog(db), lambda: NOW)
+    await stored.write([answer("a", b"first")])
+    stored.offer(answer("b"))
+    assert await stored.write([answer("a", b"later"), answer("c")]) == 1
+    assert await stored.read("default", "a") == b"first"
+    assert await db.read(lambda c: c.execute(sa.select(ANSWERS.c.answer_id)).scalars().all()) == [
+        *"abc"
+    ]
+    await stored.close(5)
+
+
+async def test_an_answer_that_can_not_be_stored_now_is_an_error_for_who_waits_for_it() -> None:
+    log = Log(StoreBusy())
+    log.open.set()
+    queue = AnswerQueue(log, lambda: NOW)
+    queue.offer(answer("a"))
+    with pytest.raises(StoreBusy):
+        await queue.write([answer("b")])
+    await until(lambda: log.batches)
+    assert [sorted(batch) for batch in log.batches] == [["a", "b"]]
+    await queue.close(5)
+
+
+async def test_a_full_queue_stores_what_has_to_be_stored_at_once() -> None:
+    log = Log()
+    log.open.set()
+    queue, before = AnswerQueue(log, lambda: NOW, most_bytes=4), dropped("queue_full")
+    queue.offer(answer("a"))
+    assert await queue.write([answer("b")]) == 1
+    assert log.batches == [["b"]]
+    await queue.close(5)
+    assert (log.batches, dropped("queue_full")) == ([["b"], ["a"]], before)
 
 
 async def test_an_answer_that_expired_while_it_waited_is_gone() -> None:

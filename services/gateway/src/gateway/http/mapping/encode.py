@@ -27,6 +27,8 @@ KEPT = 2_048
 """Maximum number of products whose JSON is kept."""
 MOST_KEPT = 4_096
 """Maximum bytes of a product, as a message, whose JSON is kept."""
+_SHORT, _NANOS = 10**9, 10**9
+"""Seconds of durations that are written here, and nanoseconds of a second."""
 
 _POOL: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]
 
@@ -162,6 +164,16 @@ def _text(message: Any) -> str:
     return str(message.ToJsonString())
 
 
+def _duration(message: Any) -> str:
+    """Return a duration as `ToJsonString` writes it, in half of the time."""
+    seconds, nanos = message.seconds, message.nanos
+    if not (0 <= seconds < _SHORT and 0 <= nanos < _NANOS):
+        return _text(message)
+    if nanos % 1_000_000 == 0:
+        return f"{seconds}.{nanos // 1_000_000:03d}s" if nanos else f"{seconds}s"
+    return f"{seconds}.{nanos:09d}s" if nanos % 1_000 else f"{seconds}.{nanos // 1_000:06d}s"
+
+
 def _struct(message: Any) -> dict[str, Any]:
     return {key: _value(value) for key, value in message.fields.items()}
 
@@ -203,6 +215,7 @@ def _any(message: Any) -> dict[str, Any]:
 
 _SPECIAL: dict[str, Write] = {
     **dict.fromkeys(kinds.TEXTS, _text),
+    kinds.DURATION: _duration,
     kinds.STRUCT: _struct,
     kinds.VALUE: _value,
     kinds.LIST: _list,

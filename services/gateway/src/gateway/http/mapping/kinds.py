@@ -14,7 +14,8 @@ STRUCT: Final = f"{PACKAGE}Struct"
 VALUE: Final = f"{PACKAGE}Value"
 LIST: Final = f"{PACKAGE}ListValue"
 NULL: Final = f"{PACKAGE}NullValue"
-TEXTS: Final = frozenset(PACKAGE + name for name in ("Timestamp", "Duration", "FieldMask"))
+DURATION: Final = f"{PACKAGE}Duration"
+TEXTS: Final = frozenset((DURATION, f"{PACKAGE}Timestamp", f"{PACKAGE}FieldMask"))
 """Messages that are one JSON string."""
 WRAPPERS: Final = frozenset(
     f"{PACKAGE}{name}Value"

@@ -3,12 +3,13 @@
 Their content is opaque here.
 """
 
+import asyncio
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from prometheus_client import Counter, Gauge
@@ -79,10 +80,13 @@ class StoredAnswer:
     """Version of the vector's space; empty without a vector."""
 
 
+AnswerKey: TypeAlias = tuple[str, str]
+"""Catalog and id of an answer."""
+
+
 class AnswerLog(TableRecord):
-    async def write(self, answers: Sequence[StoredAnswer], now_micros: int) -> int:
-        """Store answers and return the number of new ones; an existing id keeps its first
-        content."""
+    async def write(self, answers: Sequence[StoredAnswer], now_micros: int) -> frozenset[AnswerKey]:
+        """Store answers and return the keys of new ones; an existing id keeps its first content."""
         work = partial(_write, now_micros=now_micros)
         return await write_beside_others(self._db, work, answers)
 
@@ -137,7 +141,9 @@ def _sweep(connection: Connection, now_micros: int, limit: int) -> int:
     return connection.execute(sa.delete(ANSWERS).where(keys.in_(expired))).rowcount
 
 
-def _write(connection: Connection, answers: Sequence[StoredAnswer], now_micros: int) -> int:
+def _write(
+    connection: Connection, answers: Sequence[StoredAnswer], now_micros: int
+) -> frozenset[AnswerKey]:
     t = ANSWERS.c
     _sweep(connection, now_micros, SWEEP)
     keys = [(answer.catalog_id, answer.answer_id) for answer in answers]
@@ -160,7 +166,7 @@ def _write(connection: Connection, answers: Sequence[StoredAnswer], now_micros: 
         connection.execute(sa.insert(ANSWERS), rows)
     if exposures:
         _expose(connection, exposures, now_micros)
-    return len(rows)
+    return frozenset((row["catalog_id"], row["answer_id"]) for row in rows)
 
 
 def _expose(
@@ -224,7 +230,7 @@ def _as_permitted(connection: Connection, rows: Sequence[dict[str, Any]]) -> Non
             row.update(WITHOUT_PHOTO)
 
 
-def _key(answer: StoredAnswer) -> tuple[str, str]:
+def _key(answer: StoredAnswer) -> AnswerKey:
     return answer.catalog_id, answer.answer_id
 
 
@@ -243,8 +249,10 @@ class AnswerQueue:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log, self._now = log, now_micros
+        self._stored: dict[AnswerKey, asyncio.Future[bool]] = {}
+        """Whether an answer was new, by key, for `write`."""
         self._queued = BatchQueue(
-            lambda answers: log.write(answers, now_micros()),
+            self._store,
             BatchRules[StoredAnswer](key=_key, load=_load),
             COUNTS,
             most_bytes,
@@ -255,10 +263,47 @@ class AnswerQueue:
         self.exposures = log.exposures
 
     async def write(self, answers: Sequence[StoredAnswer]) -> int:
-        """Store answers immediately and return the number of new ones; an existing id keeps its
-        first content."""
-        new = [one for one in answers if self._queued.find(_key(one)) is None]
-        return await self._log.write(new, self._now())
+        """Store answers and return the number of new ones; an existing id keeps its first content.
+
+        They are stored with the answers that are being gathered, if there are any.
+        """
+        given = {_key(one): one for one in reversed(answers)}
+        new = [one for key, one in given.items() if self._queued.find(key) is None]
+        if self._queued.is_empty:
+            return len(await self._log.write(new, self._now()))
+        stored = dict[AnswerKey, asyncio.Future[bool]]()
+        for one in new:
+            if self._queued.takes(one) and self._queued.offer(one):
+                stored[_key(one)] = asyncio.get_running_loop().create_future()
+        self._stored |= stored
+        try:
+            alone = [one for one in new if _key(one) not in stored]  # the queue is full
+            count = len(await self._log.write(alone, self._now())) if alone else 0
+            return count + sum(await asyncio.gather(*stored.values()))
+        finally:
+            for key in stored:
+                self._stored.pop(key, None)
+
+    async def _store(self, answers: Sequence[StoredAnswer]) -> None:
+        waited = [key for one in answers if (key := _key(one)) in self._stored]
+        try:
+            new = await self._log.write(answers, self._now())
+        except Exception as error:  # for the queue, which sends them again or drops them
+            for key in waited:
+                self._end(key, error)
+            raise
+        for key in waited:
+            self._end(key, key in new)
+
+    def _end(self, key: AnswerKey, result: bool | Exception) -> None:
+        """Tell `write` whether an answer was new, or why it was not stored."""
+        stored = self._stored.get(key)
+        if stored is None or stored.done():
+            return
+        if isinstance(result, Exception):
+            stored.set_exception(result)
+        else:
+            stored.set_result(result)
 
     async def read(self, catalog_id: str, answer_id: str) -> bytes | None:
         """Return the content, stored or queued; None if there is none or it has expired."""

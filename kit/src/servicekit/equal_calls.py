@@ -1,0 +1,52 @@
+"""Equal calls of one request: a peer is asked once, and all of them get its answer."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
+
+T = TypeVar("T")
+
+_answers: ContextVar[dict[Hashable, asyncio.Future[Any]] | None] = ContextVar(
+    "equal_calls", default=None
+)
+"""Answers of the idempotent calls of a request, by method and message. `None`: each call is made.
+"""
+
+
+@contextmanager
+def shared() -> Iterator[None]:
+    """Let equal idempotent calls of the body share one answer."""
+    bound = _answers.set({})
+    try:
+        yield
+    finally:
+        _answers.reset(bound)
+
+
+async def once(method: Hashable, request: Message, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Return the answer of `call`, or of an equal one of the same request.
+
+    If that one failed or was cancelled, `call` is made: its deadline may be later.
+    """
+    answers = _answers.get()
+    if answers is None:
+        return await call()
+    key = method, request.SerializeToString(deterministic=True)
+    while (given := answers.get(key)) is not None:
+        found = await asyncio.shield(given)
+        if found is not None:
+            answer: T = found
+            return answer
+    mine = answers[key] = asyncio.get_running_loop().create_future()
+    try:
+        answer = await call()
+    except BaseException:
+        del answers[key]
+        mine.set_result(None)
+        raise
+    mine.set_result(answer)
+    return answer
