@@ -51,8 +51,8 @@ PRODUCTION = {
 """Quotas a second in production mode where none are set: half of a machine of four processors, and
 half of that for decoding (docs/operate/sizing.md)."""
 STREAM_CALLS = 5.0
-"""Calls for which a stream counts: each service opens a stream of its own and reads its first state,
-in three times the processor time of the cheapest call."""
+"""Calls for which a stream counts: each service opens a stream of its own, and reads its first
+state; together three times the processor time of the cheapest call."""
 _ROUNDING = timedelta(milliseconds=1)
 
 
