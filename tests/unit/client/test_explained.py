@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from sightline.common.v1 import answer_pb2
+from sightline.common.v1 import answer_pb2, photo_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client import (
     Explanation,
@@ -55,6 +55,16 @@ def test_an_explanation_keeps_every_figure() -> None:
     assert (collaborative.signal, collaborative.similarity) == (None, None)
     assert value.degradations
     assert value.versions.model_version == "m1"
+
+
+def test_an_explanation_has_the_lines_of_labels_and_the_photos_that_were_not_read() -> None:
+    line = photo_pb2.LabelLine(text="Origem Merlot", corners=[photo_pb2.PhotoPoint(x=0.25, y=0.5)])
+    value = explanation(
+        labels=[rec.SignalLabel(signal=1, lines=[line]), rec.SignalLabel(signal=2, left_out=True)]
+    )
+    ((place, (read,)),) = value.labels.items()
+    assert (place, read.text, read.corners[0].x, read.corners[0].y) == (1, line.text, 0.25, 0.5)
+    assert value.unread_labels == (2,)
 
 
 def test_what_was_not_sent_is_none() -> None:

@@ -257,8 +257,7 @@ def _unread(message: _Labelled) -> tuple[int, ...]:
     return tuple(item.signal for item in message.labels if item.left_out)
 
 
-_OF_LABELS: Final = {"labels": _labels, "unread_labels": _unread}
-_OF_PHOTOS: Final = {"subjects": _subjects, **_OF_LABELS}
+_OF_PHOTOS: Final = {"subjects": _subjects, "labels": _labels, "unread_labels": _unread}
 recommendations = reader(answers.Recommendations, rec.RecommendResponse, **_OF_PHOTOS)
 
 
@@ -308,7 +307,9 @@ def _shelf_answer(
 
 reader(answers.ShelfAnswer, rec.ShelfAnswer, answer=_shelf_answer)
 shelves = reader(answers.Shelves, rec.RecommendShelvesResponse)
-explanation = reader(Explanation, rec.ExplainRecommendationResponse, **_OF_LABELS)
+explanation = reader(
+    Explanation, rec.ExplainRecommendationResponse, labels=_labels, unread_labels=_unread
+)
 heat_map = reader(HeatMap, rec.DrawHeatMapResponse)
 inspected_piece = reader(InspectedPiece, inspection_service_pb2.InspectResponse)
 inspection_reference = reader(InspectionReference, inspection_service_pb2.InspectionReference)
