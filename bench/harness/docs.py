@@ -38,6 +38,7 @@ PAGES = {
     "new_pods": NEW_PODS,
     "objectives": ROOT / "docs" / "research" / "objectives.md",
     "private_counts": PRIVATE_COUNTS,
+    "shelves": PERFORMANCE,
     "shelf_plans": ROOT / "docs" / "research" / "shelf-plans.md",
     "sizes": PERFORMANCE,
     "suggest": SUGGEST,
