@@ -28,6 +28,7 @@ PAGES = {
     "exposure": FAIRNESS,
     "faces": EMBEDDER,
     "http": PERFORMANCE,
+    "listing": PERFORMANCE,
     "inspect": ROOT / "docs" / "research" / "inspect.md",
     "misfits": ROOT / "docs" / "research" / "inspect.md",
     "photo_parts": ROOT / "docs" / "research" / "photos.md",
