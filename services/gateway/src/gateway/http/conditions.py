@@ -63,8 +63,9 @@ def require_etag(message: Message, header: str) -> None:
 
 def etag_of(message: Any) -> str:
     """Return the etag of an answer, or of its only result; empty if it has none."""
-    own, results = getattr(message, ETAG, ""), getattr(message, "results", ())
-    return str(own or (getattr(results[0], ETAG, "") if len(results) == 1 else ""))
+    results: Any = getattr(message, "results", ())
+    only = getattr(results[0], ETAG, "") if len(results) == 1 else ""
+    return str(getattr(message, ETAG, "") or only)
 
 
 def rejected(message: Any) -> ServiceError | None:

@@ -104,8 +104,9 @@ def _distinct(numbers: Ints) -> Ints:
     np.unique takes several times as long for numbers that are mostly distinct, because it hashes
     them.
     """
-    numbers = np.sort(numbers)
-    return numbers[np.diff(numbers, prepend=-1) != 0]
+    ascending = np.sort(numbers)
+    found: Ints = ascending[np.diff(ascending, prepend=-1) != 0]
+    return found
 
 
 def _commonest(
