@@ -155,7 +155,7 @@ async def test_relevance_without_a_text_is_refused_as_over_grpc(face: Face) -> N
 
 
 async def test_a_catalog_that_is_deleted_under_way_is_refused_as_over_grpc(face: Face) -> None:
-    body = {"signals": [{"text": "red"}], "pageSize": 2}
+    body = {"signals": [{"image": base64.b64encode(PHOTO).decode()}], "pageSize": 2}
     states, catalogs = face.suite.registered, face.suite.catalogs
     states["new"] = CATALOG_STATE_ACTIVE
     await catalogs.refresh()
