@@ -90,8 +90,8 @@ check: .venv/.synced ## Run the quick checks, without engines and models: lint, 
 quick: .venv/.synced
 	$(BIN)/python -m pytest -q -n 2 -m "not slow" --durations 5 tests/contracts tests/unit
 
-bench: setup ## Run the benches; print tables and write JSON to bench/results/
-	$(BIN)/python -m bench
+bench: setup ## Run the benches, or those that BENCH names; print tables and write JSON to bench/results/
+	$(BIN)/python -m bench $(BENCH)
 
 bench-full: setup ## Run all benches, including those that take hours: searches at 100,000 and a million products, compared with faiss
 	$(BIN)/python -m bench --full

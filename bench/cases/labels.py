@@ -235,8 +235,8 @@ def _matches(index: WordIndex, read: Sequence[Sequence[str]]) -> Floats:
     for row, lines in enumerate(read):
         asked = index.of_label(label_words("\n".join(lines)))
         if asked.words:
-            places, matches = finish(index.asked(asked.words, asked.others).matching())
-            found[row, places] = matches
+            each = finish(index.asked(asked.words, asked.others).matching())
+            found[row, each.places] = each.matches
     return found
 
 

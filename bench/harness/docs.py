@@ -32,6 +32,7 @@ PAGES = {
     "exposure": FAIRNESS,
     "faces": EMBEDDER,
     "http": PERFORMANCE,
+    "listing": PERFORMANCE,
     "inspect": ROOT / "docs" / "research" / "inspect.md",
     "misfits": ROOT / "docs" / "research" / "inspect.md",
     "photo_parts": PHOTOS,

@@ -73,6 +73,8 @@ class Suite:
     """Catalogs that the gateway knows."""
     aliases: dict[str, str]
     """The registry's aliases."""
+    registered: dict[str, int]
+    """The state of each catalog of the registry."""
     products: list[str]
     """Current content of the retriever's record."""
     answers: Answers
@@ -98,8 +100,9 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
     answers = Answers(Script())
     retriever_jobs, ranker_jobs = {"2": 2}, {"1": 1}
     aliases: dict[str, str] = {}
+    registered: dict[str, int] = {}
     embedder, retriever, ranker = _peers(products, answers, retriever_jobs, ranker_jobs)
-    retriever.bindings.append(Binding.of(CatalogLists(aliases)))
+    retriever.bindings.append(Binding.of(CatalogLists(aliases, registered)))
     for peer in (embedder, retriever, ranker):
         await peer.up()
     values = GatewaySettings(
@@ -131,6 +134,7 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
                 ranker=ranker,
                 catalogs=gateway.catalogs,
                 aliases=aliases,
+                registered=registered,
                 products=products,
                 answers=answers,
                 port=server.port,

@@ -186,10 +186,24 @@ class Products(product_service_pb2_grpc.ProductServiceServicer):
         answer.next_page_token = str(end) if end < len(self.products) else ""
         return answer
 
-    def _answer(self, kind, ids, view):
+    async def BrowseProducts(self, request, context):
+        await self.script.take("BrowseProducts", request, context)
+        begin, size = int(request.page_token or 0), request.page_size
+        listed = [item for item in self.products if item not in request.exclude_product_ids]
+        kind = product_service_pb2.BrowseProductsResponse
+        answer = self._answer(kind, listed[begin : begin + size])
+        answer.product_count, answer.state = len(listed), "s1"
+        answer.next_page_token = str(begin + size) if begin + size < len(listed) else ""
+        return answer
+
+    def _answer(self, kind, ids, view=product_service_pb2.PRODUCT_VIEW_UNSPECIFIED):
         if view == product_service_pb2.PRODUCT_VIEW_COLUMNS:
             return kind(columns=columns(ids, self.script.parents))
-        return kind(products=[product_pb2.Product(product_id=i, title=f"Title {i}") for i in ids])
+        return kind(
+            products=[
+                product_pb2.Product(product_id=i, title=f"Title {i}", etag=f"etag-{i}") for i in ids
+            ]
+        )
 
     async def UpsertProducts(self, request, context):
         await self.script.take("UpsertProducts", request, context)
@@ -330,11 +344,16 @@ class Backups(backup_service_pb2_grpc.BackupServiceServicer):
 class CatalogLists(catalog_list_service_pb2_grpc.CatalogListServiceServicer):
     """Fake registry, with aliases of declared catalogs alone."""
 
-    def __init__(self, aliases: dict[str, str]) -> None:
+    def __init__(self, aliases: dict[str, str], registered: dict[str, int]) -> None:
         self.aliases = aliases
+        self.registered = registered
+        """The state of each catalog that no setting declares."""
 
     async def ReadCatalogList(self, request, context):
-        found = catalog_list_service_pb2.ReadCatalogListResponse(revision=repr(self.aliases))
+        revision = repr((self.aliases, self.registered))
+        found = catalog_list_service_pb2.ReadCatalogListResponse(revision=revision)
+        for name, state in self.registered.items():
+            found.catalogs.add(catalog_id=name, uid=name, state=state)
         for name, catalog in self.aliases.items():
             found.aliases.add(alias_id=name, catalog_id=catalog)
         return found

@@ -1,6 +1,7 @@
-"""Every page for integrators shows curl, and each of these commands answers.
+"""Every page for integrators shows curl and Python, and each of these commands answers.
 
-tests/live/test_start.py types those of the tutorials.
+tests/live/test_start.py types those of the tutorials, tests/unit/client/test_pages.py the Python of
+the other pages.
 """
 
 import json
@@ -29,6 +30,7 @@ WITHOUT = {
     *("browser-events.md", "feeds.md", "typescript-shop.md"),  # of a client that is no single call
     "loading-a-shop.md",  # a transcript of 0.2.0
 }
+WITHOUT_PYTHON = WITHOUT | {"http.md", "shop-by-curl.md"}  # of HTTP alone
 PHOTO = ROOT / "examples/wines/images/100191.jpg"
 PHOTOS = ("shelf.jpg", "photo.jpg", "street.jpg", "a.jpg")
 NO_SPACE = "CLASSIFIER_UNAVAILABLE"
@@ -46,6 +48,11 @@ COMMANDS = [
 @pytest.mark.parametrize("page", sorted([*INTEGRATE.glob("*.md"), *TUTORIALS.glob("*.md")]))
 def test_a_page_with_commands_shows_curl(page: Path) -> None:
     assert page.name in WITHOUT or re.search(r"^(\$ )?curl ", page.read_text("utf-8"), re.M)
+
+
+@pytest.mark.parametrize("page", sorted([*INTEGRATE.glob("*.md"), *TUTORIALS.glob("*.md")]))
+def test_a_page_with_commands_shows_python(page: Path) -> None:
+    assert page.name in WITHOUT_PYTHON or re.search(r"^```python$", page.read_text("utf-8"), re.M)
 
 
 @pytest.mark.parametrize(("page", "command"), COMMANDS)

@@ -43,6 +43,15 @@ async def test_a_text_lists_the_products_that_have_its_words(client: SightlineCl
     assert not found.degradations
 
 
+async def test_a_text_orders_its_products_by_relevance(client: SightlineClient) -> None:
+    one = await client.listing(text="merlot", page_size=200)
+    listed = await pages(client, text="merlot", sort=Sort.RELEVANCE, page_size=3)
+    assert names(listed) == names([one])
+    titled = ["merlot" in item.product.title.casefold() for item in one.results]
+    assert titled == sorted(titled, reverse=True), "a title counts more than a grape"
+    assert {*titled} == {True, False}
+
+
 async def test_popular_products_come_first_and_the_page_is_ordered_for_a_shopper(
     client: SightlineClient,
 ) -> None:

@@ -1,6 +1,7 @@
 """A made shelf of the wines, compared with its plan by the whole suite, and the commands of its
 pages."""
 
+import ast
 import json
 import os
 import re
@@ -31,7 +32,8 @@ from tests.engines import ROOT
 from tests.waiting import SECONDS, until
 
 STOCK = "shelf-stock"
-ADDRESS = "http://127.0.0.1:8609"
+ADDRESS, HERE = "http://127.0.0.1:8609", "127.0.0.1:8600"
+ABSENT = (files.TAKEN, files.REPLACED)
 GUIDE = ROOT / "docs/integrate/shelf-plans.md"
 TUTORIAL = ROOT / "docs/tutorials/check-a-shelf.md"
 
@@ -146,6 +148,10 @@ def test_the_commands_of_the_tutorial_are_typed(
     assert "out of order" in shown[3]
     assert (tmp_path / "shelf/wrong.html").exists()
     assert '"missing": 1' in shown[-1]
+    (snippet,) = re.findall(r"^```python\n(.*?)^```$", TUTORIAL.read_text("utf-8"), re.M | re.S)
+    (tmp_path / "snippet.py").write_text(snippet.replace(HERE, suite.addresses()["gateway"]))
+    missing = typed("python -W error snippet.py", tmp_path, suite)
+    assert set(ast.literal_eval(missing)) >= {files.PLANNED[row][at] for row, at in ABSENT}
 
 
 def typed(command: str, folder: Path, suite: Suite) -> str:

@@ -11,6 +11,10 @@ from gateway.http.fixes import fixes
 from gateway.model.filters import expression
 from servicekit.status import from_status
 from sightline.common.v1 import job_service_pb2
+from sightline.common.v1.catalog_list_service_pb2 import (
+    CATALOG_STATE_ACTIVE,
+    CATALOG_STATE_DELETED,
+)
 from sightline.gateway.v1 import catalog_service_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from tests.wire.gateway_calls import refused
@@ -110,6 +114,60 @@ async def test_invalid_fields_are_named_as_over_grpc(face: Face) -> None:
     assert [each["field"] for each in found.get("fieldViolations", ())] == [
         each.field for each in expected.violations
     ]
+
+
+async def same_refusal(response, call, status: int, reason: str) -> list[str]:
+    """Return the fields of a problem, once it has the reason and the fields of a refused call."""
+    expected, found = await refused(call), problem(response, status, reason)
+    fields = [each["field"] for each in found.get("fieldViolations", ())]
+    assert (reason, fields) == (expected.reason, [each.field for each in expected.violations])
+    return fields
+
+
+async def test_a_page_token_of_another_request_is_refused_as_over_grpc(face: Face) -> None:
+    listed = await face.post(f"{V1}:list", {"sort": "SORT_NEWEST", "pageSize": 2})
+    token = listed.json()["nextPageToken"]
+    request = pb.ListRequest(sort=pb.SORT_RATING, page_size=2, page_token=token)
+    response = await face.post(f"{V1}:list", json_format.MessageToDict(request))
+    call = face.suite.recommendation.List(request)
+    assert await same_refusal(response, call, 400, "PAGE_TOKEN_INVALID") == ["page_token"]
+    assert len(face.suite.retriever.script.requests("BrowseProducts")) == 1
+
+
+async def test_an_order_that_a_search_has_not_is_refused_as_over_grpc(face: Face) -> None:
+    request = pb.SearchRequest(signals=[pb.QuerySignal(text="red")], sort=pb.SORT_POPULARITY)
+    response = await face.post(f"{V1}:search", json_format.MessageToDict(request))
+    call = face.suite.recommendation.Search(request)
+    assert await same_refusal(response, call, 400, "REQUEST_INVALID") == ["sort"]
+    assert not face.suite.embedder.script.seen
+
+
+async def test_relevance_without_a_text_is_refused_as_over_grpc(face: Face) -> None:
+    request = pb.ListRequest(sort=pb.SORT_RELEVANCE, page_size=2)
+    body = json_format.MessageToDict(request)
+    call = face.suite.recommendation.List(request)
+    response = await face.post(f"{V1}:list", body)
+    assert await same_refusal(response, call, 400, "REQUEST_INVALID") == ["sort"]
+    assert (await face.post(f"{V1}:list", body | {"text": "red"})).status_code == 200
+    assert (await face.post(f"{V1}:list", {"text": "red"})).status_code == 200
+    sent = face.suite.retriever.script.requests("BrowseProducts")
+    assert [(each.order, each.text) for each in sent] == [("RELEVANCE", "red")] * 2
+
+
+async def test_a_catalog_that_is_deleted_under_way_is_refused_as_over_grpc(face: Face) -> None:
+    body = {"signals": [{"image": base64.b64encode(PHOTO).decode()}], "pageSize": 2}
+    states, catalogs = face.suite.registered, face.suite.catalogs
+    states["new"] = CATALOG_STATE_ACTIVE
+    await catalogs.refresh()
+    first = await face.post("/v1/catalogs/new:recommend", body)
+    assert first.status_code == 200, first.text
+    states["new"] = CATALOG_STATE_DELETED
+    await catalogs.refresh()
+    body["pageToken"] = first.json()["nextPageToken"]
+    request = json_format.ParseDict({"catalogId": "new"} | body, pb.RecommendRequest())
+    response = await face.post("/v1/catalogs/new:recommend", body)
+    call = face.suite.recommendation.Recommend(request)
+    assert await same_refusal(response, call, 404, "CATALOG_DELETED") == ["catalog_id"]
 
 
 async def test_an_unavailable_service_says_when_to_retry(face: Face) -> None:

@@ -156,6 +156,25 @@ async def test_a_condition_is_the_etag_of_the_item(face: Face) -> None:
     assert sent.products[0].etag == "old"
 
 
+async def test_a_product_that_is_still_current_is_not_sent_again(face: Face) -> None:
+    address = f"{V1}/products/p1"
+    etag = (await face.call("GET", address)).headers["etag"]
+    current = await face.call("GET", address, headers={"if-none-match": etag})
+    assert (current.status_code, current.content, current.headers["etag"]) == (304, b"", etag)
+    assert "content-length" not in current.headers
+    changed = await face.call("GET", address, headers={"if-none-match": '"old"'})
+    assert (changed.status_code, changed.headers["etag"]) == (200, etag)
+    assert changed.json()["productId"] == "p1"
+
+
+@pytest.mark.parametrize("size", [1, 2])
+async def test_a_listing_has_its_etag_with_one_product_too(face: Face, size: int) -> None:
+    response = await face.post(f"{V1}:list", {"sort": "SORT_NEWEST", "pageSize": size})
+    answer = response.json()
+    assert len(answer["results"]) == size
+    assert response.headers["etag"] == f'"{answer["etag"]}"'
+
+
 @pytest.mark.parametrize(
     ("path", "body", "header"),
     [

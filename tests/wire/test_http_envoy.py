@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import random
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -14,13 +15,16 @@ from urllib.parse import quote, urlencode
 import httpx
 import pytest
 
+from gateway.http.contract import public_methods
+from sightline.common.v1.product_pb2 import Product
+from sightline.gateway.v1.catalog_service_pb2 import GetProductRequest
 from sightline.protos import write
 from tests.engines import free_port
 from tests.waiting import until
 from tests.wire.http_face import Face, face
 
 __all__ = ["face"]  # fixtures
-ROOT = Path(__file__).parents[2]
+CONFIGURATION = Path(__file__).parents[2] / "deploy/envoy/envoy.yaml"
 COUNT, TOGETHER = 300, 10
 V1 = "/v1/catalogs/default"
 TIMES = (
@@ -59,7 +63,7 @@ def described(folder: Path) -> Path:
 async def transcoder(gateway: int, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
     """Run Envoy by the shipped configuration before a gateway."""
     port = free_port()
-    text = (ROOT / "deploy/envoy/envoy.yaml").read_text()
+    text = CONFIGURATION.read_text("utf-8")
     for old, new in (
         ("port_value: 8690", f"port_value: {port}"),
         ("port_value: 8600", f"port_value: {gateway}"),
@@ -150,6 +154,26 @@ async def test_the_same_requests_have_the_same_json(face: Face, tmp_path: Path) 
         ]
     assert len(found) == COUNT
     assert found.count(200) > COUNT // 2
+
+
+async def test_a_call_of_grpc_web_is_answered(face: Face, tmp_path: Path) -> None:
+    sent = GetProductRequest(product_id="p1").SerializeToString()
+    async with transcoder(face.suite.port, tmp_path) as other:
+        response = await other.post(
+            "/sightline.gateway.v1.CatalogService/GetProduct",
+            content=b"\0" + len(sent).to_bytes(4, "big") + sent,
+            headers={"content-type": "application/grpc-web+proto", "x-grpc-web": "1"},
+        )
+    size = int.from_bytes(response.content[1:5], "big")
+    message, trailers = response.content[5 : 5 + size], response.content[5 + size :]
+    assert Product.FromString(message).title == "Title p1"
+    assert trailers[:1] == b"\x80"
+    assert b"grpc-status:0\r\n" in trailers
+
+
+def test_envoy_has_the_services_of_the_contract() -> None:
+    shipped = re.findall(r"^ +- (sightline\.\S+)$", CONFIGURATION.read_text("utf-8"), re.M)
+    assert sorted(shipped) == sorted({each.name.split("/")[0] for each in public_methods()})
 
 
 async def same(other: httpx.AsyncClient, face: Face, verb: str, path: str, body: Any) -> int:

@@ -58,6 +58,11 @@ async def test_listings_and_suggestions_use_synonyms(
         products_pb.BrowseProductsRequest(text="trainer", order="NEWEST", page_size=10)
     )
     assert listed.product_count == 3
+    best = await shop.products.BrowseProducts(
+        products_pb.BrowseProductsRequest(text="trainer", order="RELEVANCE", page_size=10)
+    )
+    assert best.products[0].product_id == "p1", "the word itself counts more than its synonyms"
+    assert len(best.products) == 3
 
     async def suggested() -> list[str]:
         request = keywords_pb.SuggestTextsRequest(prefix="trainer", language_code="en")

@@ -80,7 +80,11 @@ PageToken: TypeAlias = Annotated[
     ),
 ]
 Order: TypeAlias = Annotated[
-    Sort, Field(description="Order of all products that pass. NEAREST: as POPULARITY.")
+    Sort,
+    Field(
+        description="Order of all products that pass. NEAREST: by the match of the words, without"
+        " words as POPULARITY. RELEVANCE needs words."
+    ),
 ]
 FieldName: TypeAlias = Annotated[
     str,

@@ -85,7 +85,7 @@ class ReadTools:
         *,
         words: inputs.Words = "",
         filter: inputs.Filter = "",
-        order: inputs.Order = Sort.POPULARITY,
+        order: inputs.Order = Sort.NEAREST,
         facets: inputs.Facets = (),
         page_size: inputs.Count = 20,
         page_token: inputs.PageToken = "",

@@ -123,6 +123,7 @@ class Sort(StrEnum):
     BRAND = "BRAND"
     RATING = "RATING"
     POPULARITY = "POPULARITY"
+    RELEVANCE = "RELEVANCE"
 
 
 FIELDS: tuple[ProductField, ...] = (

@@ -123,8 +123,9 @@ class ListOptions(TypedDict, total=False):
     text: str
     """Text of a search box: only products that have its words; "": all."""
     sort: Sort
-    """Order of all products that pass. The default, and ``Sort.NEAREST``: most popular first, and
-    each page in the order of the shopper."""
+    """Order of all products that pass. The default, and ``Sort.NEAREST``: with ``text`` by
+    relevance, the match of its words, else most popular first, and each page in the order of the
+    shopper. ``Sort.RELEVANCE`` needs ``text``."""
     page_size: int
     """Number of products on a page, 1 to 200; 0: 20."""
     facets: Iterable[FacetQuery | str]

@@ -371,7 +371,8 @@ class BrowseProductsRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs. If empty, the service generates one."""
     order: builtins.str
-    """Order: "RANKED", or the name of an order in the table of fields, such as "PRICE_RISING". Required. Products without
+    """Order: "RANKED", "RELEVANCE" (by the matches of the words of `text`, as SearchKeywords scores them, best first), or the
+    name of an order in the table of fields, such as "PRICE_RISING". Required. Products without
     a value, or with a price in another currency than most of the products have, follow after the others. Products with
     equal values are ordered by a hash of their ids.
     """
@@ -399,7 +400,9 @@ class BrowseProductsRequest(google.protobuf.message.Message):
 
     @property
     def ranked_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """For "RANKED": products, best first, up to 10,000. The others follow, newest first."""
+        """For "RANKED": products, best first, up to 10,000. The others follow, newest first. For "RELEVANCE": order of products
+        that match equally, before all others that match so.
+        """
 
     @property
     def last_filter(self) -> sightline.common.v1.filter_pb2.Filter:

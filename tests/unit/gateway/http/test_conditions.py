@@ -8,6 +8,7 @@ from servicekit.errors import Aborted, ServiceError
 from servicekit.status import to_status
 from sightline.common.v1.product_pb2 import Product
 from sightline.gateway.v1 import catalog_service_pb2 as pb
+from sightline.gateway.v1.recommendation_service_pb2 import ListResponse, RecommendedProduct
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,12 @@ def test_the_etag_of_an_answer_is_its_own_or_that_of_its_only_result() -> None:
     assert conditions.etag_of(pb.UpsertProductsResponse(results=[one])) == "b"
     assert conditions.etag_of(pb.UpsertProductsResponse(results=[one, one])) == ""
     assert conditions.etag_of(pb.ListProductsResponse()) == ""
+
+
+@pytest.mark.parametrize("results", [0, 1, 2])
+def test_a_listing_has_its_etag_with_any_number_of_products(results: int) -> None:
+    products = [RecommendedProduct()] * results
+    assert conditions.etag_of(ListResponse(etag="a", results=products)) == "a"
 
 
 def test_a_condition_that_failed_is_the_error_of_the_item() -> None:

@@ -10,6 +10,7 @@ from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.peers import RANKED, NominationBasis
 from gateway.model.quality import Quality
 from gateway.model.query import RequestQuery
+from gateway.ranking.sorting import RELEVANCE
 from gateway.recommend.listing import listing
 from gateway.recommend.search import search
 from gateway.state.popular import MOST_LISTS, PopularLists
@@ -74,6 +75,36 @@ async def test_without_an_order_popular_products_come_first_in_one_list_for_all_
     assert ids(first) == ["p5", "p3", "p0", "p1"]
     assert not set(ids(first)) & set(ids(again))
     assert len(shop.ranker.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("sort", "order"),
+    [("", RELEVANCE), ("NEAREST", RELEVANCE), ("RELEVANCE", RELEVANCE), ("POPULARITY", RANKED)],
+)
+async def test_a_text_orders_by_relevance_and_equal_matches_by_popularity(sort, order):
+    shop = Shop()
+    shop.ranker.generated[""] = (NominationBasis.POPULARITY, ("p5", "p3"))
+    deps = shop.deps
+    page = await listing(asked(sort=sort, text="red"), deps)
+    await listing(asked(sort=sort, text="red", page_token=page.next_page_token), deps)
+    sent = [(each.order, tuple(each.ranked)) for each in shop.retriever.asked]
+    assert sent == [(order, ("p5", "p3"))] * 2
+
+
+async def test_relevance_needs_a_text():
+    with pytest.raises(RequestInvalid) as caught:
+        await listing(asked(sort="RELEVANCE"), Shop().deps)
+    assert [each.field for each in caught.value.violations] == ["sort"]
+    with pytest.raises(RequestInvalid):
+        await search(RequestQuery(signals=(photo(),), sort="RELEVANCE"), Shop().deps)
+
+
+async def test_a_shoppers_page_of_a_text_is_ordered_by_the_ranker_unless_relevance_is_named():
+    shop = Shop()
+    named = await listing(asked(shopper=ANN, sort="RELEVANCE", text="red"), shop.deps)
+    own = await listing(asked(shopper=ANN, sort="", text="red"), shop.deps)
+    assert ids(named) == ["p0", "p1", "p2", "p3"]
+    assert (named.attribution_token, bool(own.attribution_token)) == ("", True)
 
 
 async def test_without_the_ranker_the_newest_products_are_listed_and_that_is_said():

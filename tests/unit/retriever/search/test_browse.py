@@ -13,12 +13,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from retriever.columns.column import AskedFacet
-from retriever.columns.keeper import View
+from retriever.columns.keeper import Columns, View
 from retriever.columns.ordering import tie_of
 from retriever.columns.table import ProductTable
 from retriever.domain.errors import ColumnsUnavailable
+from retriever.domain.words import match, rarity, words_in
 from retriever.record import Record
-from retriever.search.browse import RANKED, BrowsePage, BrowseQuery, browse
+from retriever.search.browse import RANKED, RELEVANCE, BrowsePage, BrowseQuery, browse
 from servicekit.requests import PageTokenInvalid, RequestInvalid, pack_token, unpack_token
 from sightline_rules import kinds
 from sightline_rules.fields import ORDERS
@@ -228,6 +229,7 @@ def test_a_catalog_that_did_not_change_is_not_listed_again() -> None:
     "fields",
     [
         {"order": "TITLE"},
+        {"order": RELEVANCE},
         {"size": 1001},
         {"size": -1},
         {"excluded": ("p",) * 10_001},
@@ -271,6 +273,86 @@ async def test_pages_see_acknowledged_writes_and_keep_the_order_of_the_first(
     table = rest.view.table
     assert [table.ids[place] for place in (*first.places, *rest.places)] == ["c", "b", "a"]
     assert rest.state != first.state
+
+
+EXACT_ROWS = pytest.mark.parametrize(
+    "exact_rows", [1_000, 0], ids=["words in memory", "words in the record"]
+)
+TITLES = {
+    f"w{number}": " ".join(["wine", *("red" for _ in range(number // 6 % 3)), *words])
+    for number, words in enumerate(
+        ([], ["barolo"], ["barolo", "old"], ["old", "vine"], ["barolo", "barolo"], ["oak"]) * 4
+    )
+}
+BEST = ("w14", "gone", "w2", "w20")
+
+
+async def relevant(record: Record, columns: Columns, query: BrowseQuery) -> list[str]:
+    """Return the ids of a page and of those behind it."""
+    found = list[str]()
+    while True:
+        page = await browse(query, columns, record)
+        found += [page.view.table.ids[place] for place in page.places]
+        if not page.next_token:
+            return found
+        query = replace(query, token=page.next_token)
+
+
+@EXACT_ROWS
+async def test_a_text_orders_the_whole_result_by_its_matches_and_equal_ones_by_rank(
+    record: Record, exact_rows: int
+) -> None:
+    columns = patient(record, exact_rows=exact_rows)
+    await record.write("default", [write(name, title=each) for name, each in TITLES.items()])
+    held = {name: words_in(write(name, title=each).content) for name, each in TITLES.items()}
+    counts = {
+        word: sum(word in each.title.split() for each in held.values())
+        for word in ("barolo", "red")
+    }
+    rarities = {word: rarity(count, len(held)) for word, count in counts.items()}
+    expected = sorted(
+        (name for name, each in held.items() if {"barolo", "red"} & {*each.title.split()}),
+        key=lambda name: (
+            -round(match(rarities, held[name]), 9),
+            BEST.index(name) if name in BEST else len(BEST),
+            tie_of(name),
+        ),
+    )
+    assert len({round(match(rarities, held[name]), 9) for name in expected}) > 5
+    query = BrowseQuery("default", RELEVANCE, text="Red Barolo", ranked=BEST)
+    for size in (1, 4, 100):
+        assert await relevant(record, columns, replace(query, size=size)) == expected
+    buried = replace(query, size=5, last_ids=(expected[0],))
+    assert await relevant(record, columns, buried) == [*expected[1:], expected[0]]
+
+
+@EXACT_ROWS
+async def test_writes_of_other_products_do_not_move_a_match(
+    record: Record, exact_rows: int
+) -> None:
+    columns = patient(record, exact_rows=exact_rows)
+    shop = {f"r{n}": "red" for n in range(3)} | {f"b{n}": "barolo" for n in range(6)}
+    await record.write("default", [write(name, title=each) for name, each in shop.items()])
+    query = BrowseQuery("default", RELEVANCE, text="red barolo", size=100)
+    unchanged = await relevant(record, columns, query)
+    assert {name[0] for name in unchanged[:3]} == {"r"}, "the rarer word counts more"
+    first = await browse(replace(query, size=2), columns, record)
+    await record.write("default", [write(f"n{n}", title="red") for n in range(30)])
+    assert (await relevant(record, columns, query))[0][0] == "b"
+    rest = await relevant(record, columns, replace(query, size=2, token=first.next_token))
+    assert [name for name in rest if name in shop] == unchanged[2:]
+
+
+async def test_forged_statistics_of_a_page_token_are_refused(record: Record) -> None:
+    columns = patient(record)
+    await record.write("default", [write(f"r{n}", title="red") for n in range(3)])
+    query = BrowseQuery("default", RELEVANCE, text="red", size=1)
+    parts = unpack_token((await browse(query, columns, record)).next_token)
+    assert parts[-4] == "=3,3"
+    for wrong in ("=", "=3", "=3,3,3", "=3,x", "=3,-3", "=3,1000000", "=3,٣"):
+        forged = [*parts[:-4], wrong, *parts[-3:]]
+        with pytest.raises(PageTokenInvalid):
+            await browse(replace(query, token=pack_token(*forged)), columns, record)
 
 
 async def test_a_catalog_without_columns_is_not_listed(record: Record) -> None:

@@ -120,7 +120,8 @@ def listing(
         Sort,
         typer.Option(
             case_sensitive=False,
-            help="Order of all products that pass; nearest: most popular first.",
+            help="Order of all products that pass; nearest: by relevance with --text, else most"
+            " popular first.",
         ),
     ] = Sort.NEAREST,
     facet: _Facets = None,

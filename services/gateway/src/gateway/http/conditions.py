@@ -64,8 +64,8 @@ def require_etag(message: Message, header: str) -> None:
 def etag_of(message: Any) -> str:
     """Return the etag of an answer, or of its only result; empty if it has none."""
     results: Any = getattr(message, "results", ())
-    held = results[0] if len(results) == 1 else message
-    return str(getattr(held, ETAG, ""))
+    only = getattr(results[0], ETAG, "") if len(results) == 1 else ""
+    return str(getattr(message, ETAG, "") or only)
 
 
 def rejected(message: Any) -> ServiceError | None:

@@ -260,7 +260,8 @@ class BrowseRequest:
     """Request for a page of all products that pass."""
 
     order: str
-    """Name of an order in the table of fields; RANKED: by `ranked`."""
+    """Name of an order in the table of fields; RANKED: by `ranked`; RELEVANCE: by the matches of
+    the text's words."""
     size: int
     token: str = ""
     text: str = ""
@@ -270,7 +271,7 @@ class BrowseRequest:
     exclude_families: Sequence[str] = ()
     """Products that are excluded with their variants."""
     ranked: Sequence[str] = ()
-    """Best first; the others follow, newest first."""
+    """Best first; the others follow, newest first. With RELEVANCE: the order of equal matches."""
     last: Sequence[CallersFilter] = ()
     """Products that pass one of these follow after all others."""
     last_ids: Sequence[str] = ()

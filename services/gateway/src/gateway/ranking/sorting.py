@@ -16,8 +16,10 @@ POPULARITY = "POPULARITY"
 """The order of a listing by the events of shoppers."""
 SORTS = frozenset({"", NEAREST, *ORDERS})
 """Orders of a search, as the contract names them; empty: NEAREST."""
-LIST_SORTS = SORTS | {POPULARITY}
-"""Orders of a listing; empty and NEAREST: POPULARITY."""
+RELEVANCE = "RELEVANCE"
+"""The order of a listing by the matches of a text's words."""
+LIST_SORTS = SORTS | {POPULARITY, RELEVANCE}
+"""Orders of a listing; empty and NEAREST: RELEVANCE with a text, else POPULARITY."""
 Key = Callable[[int], tuple[bool, Any]]
 """Sort key by row of the columns, ascending: whether the value is missing, then the value."""
 

@@ -23,7 +23,7 @@ from gateway.model.response import ListAnswer
 from gateway.model.scene import MARGIN, Objective
 from gateway.model.score_notes import OBJECTIVE, NoteCause, ScoreNote
 from gateway.ranking.fallbacks import degradations, reasons_for
-from gateway.ranking.sorting import NEAREST, POPULARITY, in_order
+from gateway.ranking.sorting import NEAREST, POPULARITY, RELEVANCE, in_order
 from gateway.recommend.answer_report import versions_of
 from gateway.recommend.charge import charged
 from gateway.recommend.controls.active import activate_controls, of_kind, pinned_ids
@@ -41,7 +41,8 @@ from sightline_rules.controls import ControlKind
 STAGE = "listing"
 PERSONAL = frozenset({"", NEAREST})
 """Orders in which the products of a page are ordered for the shopper."""
-BY_POPULARITY = PERSONAL | {POPULARITY}
+BY_POPULARITY = PERSONAL | {POPULARITY, RELEVANCE}
+"""Orders that need the popular products; RELEVANCE those of equal matches."""
 MOST_SERVED = 2**31 - 1_000
 
 
@@ -146,7 +147,7 @@ def _asked(run: Run, start: ListStart, popular: tuple[int, Sequence[str]]) -> Br
     pins = pinned_ids(controls)
     buried = of_kind(controls, ControlKind.BURY)
     return BrowseRequest(
-        order=RANKED if query.sort in BY_POPULARITY else query.sort,
+        order=_order(query),
         size=query.results_a_page - (0 if query.page_token else len(_fitting(run, pins))),
         token=start.token,
         text=query.text,
@@ -159,6 +160,13 @@ def _asked(run: Run, start: ListStart, popular: tuple[int, Sequence[str]]) -> Br
         facets=() if query.page_token else query.facets,
         costs=_weighs_costs(run),
     )
+
+
+def _order(query: RequestQuery) -> str:
+    """Return the retriever's order."""
+    if query.text and query.sort in PERSONAL:
+        return RELEVANCE
+    return RANKED if query.sort in PERSONAL | {POPULARITY} else query.sort
 
 
 def _weighs_costs(run: Run) -> bool:

@@ -18,7 +18,7 @@ from gateway.model.query import (
     photo_path,
 )
 from gateway.ranking.field_values import grouped_field
-from gateway.ranking.sorting import LIST_SORTS, SORTS
+from gateway.ranking.sorting import LIST_SORTS, RELEVANCE, SORTS
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid, catalog, page_size
 from sightline_rules import categories
@@ -207,6 +207,8 @@ def _range_violations(query: RequestQuery) -> Iterator[FieldViolation]:
         yield FieldViolation("priority", "is not a known priority")
     if query.sort not in (LIST_SORTS if query.listed else SORTS):
         yield FieldViolation("sort", "is not a known order")
+    if query.sort == RELEVANCE and query.listed and not query.text:
+        yield FieldViolation("sort", "is the match of the words of a text, and text is empty")
 
 
 def _anchor_violations(anchors: Sequence[str]) -> Iterator[FieldViolation]:

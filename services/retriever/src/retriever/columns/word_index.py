@@ -29,8 +29,8 @@ from retriever.domain.words import (
     NO_OTHERS,
     SYNONYM,
     Words,
+    WordStatistics,
     frequencies,
-    rarity,
     saturated,
     selecting,
     words_of_terms,
@@ -149,6 +149,17 @@ class WordIndex:
 
 
 @dataclass(frozen=True, slots=True)
+class WordMatches:
+    """Products that the words of a query select."""
+
+    places: Ints
+    matches: Matches
+    """By row of `places`, 0 to 1."""
+    statistics: WordStatistics
+    """Those by which the words counted."""
+
+
+@dataclass(frozen=True, slots=True)
 class Postings:
     """Snapshot of some words of a catalog, for use in a thread."""
 
@@ -176,23 +187,25 @@ class Postings:
         held = sum(len(rows) for rows, _ in self.found.values())
         return ((1 + terms) * len(self.owners) + held) // 64
 
-    def matching(self) -> Work[tuple[Ints, Matches]]:
-        """Return the places of the products that the words select, and their matches (0 to 1)."""
+    def matching(self, statistics: WordStatistics | None = None) -> Work[WordMatches]:
+        """Return the products that the words select. `statistics`: None: the current ones."""
         held = {word: self._alive(*each) for word, each in self.found.items()}
         alive = dict[str, tuple[Ints, Frequencies]]()
         for word in self.asked:
             alive[word] = yield from self._meaning(word, held)
-        counts = {word: min(len(rows), MOST_COUNTED) for word, (rows, _) in alive.items()}
-        total = min(self.products, MOST_PRODUCTS)
-        rarities = {word: rarity(count, max(total, count)) for word, count in counts.items()}
+        if statistics is None:
+            counts = {word: min(len(rows), MOST_COUNTED) for word, (rows, _) in alive.items()}
+            statistics = WordStatistics(counts, min(self.products, MOST_PRODUCTS))
+        rarities = statistics.rarities
         rows = _selected(
-            {word: rows for word, (rows, _) in alive.items()}, counts, len(self.owners)
+            {word: rows for word, (rows, _) in alive.items()}, statistics.counts, len(self.owners)
         )
         scores = np.zeros(len(self.owners))
         for word, (having, often) in alive.items():
             yield
             scores[having] += rarities[word] * saturated(often)
-        return self.owners[rows], scores[rows] / sum(rarities.values())
+        matches = scores[rows] / sum(rarities.values())
+        return WordMatches(self.owners[rows], matches, statistics)
 
     def _meaning(
         self, word: str, held: Mapping[str, tuple[Ints, Frequencies]]
@@ -227,9 +240,9 @@ async def best(
 
     Best first, equal ones by id; at most MOST_FOUND.
     """
-    places, matches = await off_loop(postings.steps, postings.matching())
-    kept = await passing(places) & ~np.isin(places, table.places(list(excluded)))
-    places, matches = places[kept], matches[kept]
+    found = await off_loop(postings.steps, postings.matching())
+    kept = await passing(found.places) & ~np.isin(found.places, table.places(list(excluded)))
+    places, matches = found.places[kept], found.matches[kept]
     return await off_loop(len(places), _first(table.ids, places, matches))
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
@@ -53,6 +54,23 @@ class Words(NamedTuple):
     """Words of attributes."""
     labels: str = ""
     """Words of the labels on its photos with the prefix LABEL, once a photo; not a column."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordStatistics:
+    """Numbers of a catalog by which the words of a query select products and count."""
+
+    counts: Mapping[str, int]
+    """By word of the query, the number of products that have it, up to MOST_COUNTED."""
+    products: int
+    """Number of products of the catalog, up to MOST_PRODUCTS."""
+
+    @property
+    def rarities(self) -> dict[str, float]:
+        """The weight of each word."""
+        return {
+            word: rarity(count, max(self.products, count)) for word, count in self.counts.items()
+        }
 
 
 def words_in(content: ProductContent) -> Words:

@@ -29,8 +29,8 @@ from retriever.domain.words import (
     MOST_PRODUCTS,
     NO_OTHERS,
     Words,
+    WordStatistics,
     match,
-    rarity,
     selecting,
     words_in,
 )
@@ -138,15 +138,10 @@ def _content(row: Any) -> ProductContent:
     )
 
 
-def find_words(
-    connection: Connection,
-    catalog_id: str,
-    asked: Sequence[str],
-    condition: Filter,
-    excluded: Collection[str],
-    *,
-    others: Others = NO_OTHERS,
-) -> list[tuple[str, float]]:
+def count_words(
+    connection: Connection, catalog_id: str, asked: Sequence[str], *, others: Others = NO_OTHERS
+) -> WordStatistics:
+    """Return the current statistics of the words of a query."""
     engine = _ENGINES[connection.dialect.name](catalog_id, others)
     mine = keywords.c.catalog_id == catalog_id
     total = statements.count(
@@ -156,17 +151,29 @@ def find_words(
         word: statements.count(connection, engine.having([word]), MOST_COUNTED, {})
         for word in asked
     }
-    rarities = {word: rarity(count, max(total, count)) for word, count in counts.items()}
-    chosen, every = selecting(counts)
-    named: Sequence[str] = ()
-    if chosen:
-        query = engine.having(chosen, every=every)
-        named = _likeliest(
-            connection,
-            query,
-            engine.likelihood({word: rarities[word] for word in chosen}),
-            condition,
-        )
+    return WordStatistics(counts, total)
+
+
+def find_words(
+    connection: Connection,
+    catalog_id: str,
+    asked: Sequence[str],
+    condition: Filter,
+    excluded: Collection[str],
+    *,
+    others: Others = NO_OTHERS,
+    statistics: WordStatistics | None = None,
+) -> list[tuple[str, float]]:
+    """Return the products that match best. `statistics`: None: the current ones."""
+    engine = _ENGINES[connection.dialect.name](catalog_id, others)
+    known = statistics or count_words(connection, catalog_id, asked, others=others)
+    chosen, every = selecting(known.counts)
+    if not chosen:
+        return []
+    rarities = known.rarities
+    query = engine.having(chosen, every=every)
+    likelihood = engine.likelihood({word: rarities[word] for word in chosen})
+    named = _likeliest(connection, query, likelihood, condition)
     found: dict[str, float] = {}
     for start in range(0, len(named), _STEP):
         some = [name for name in named[start : start + _STEP] if name not in excluded]

@@ -177,6 +177,7 @@ class Record:
     category_mismatches = _reads(read_mismatches)
     mismatch_counts = _reads(count_mismatched)
     find_words = _reads(keywords.find_words)
+    count_words = _reads(keywords.count_words)
     words = _reads(keywords.read_words)
     words_since = _reads(keywords.read_words_since)
 

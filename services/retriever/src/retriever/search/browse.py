@@ -3,9 +3,12 @@
 The order is that of the first page: a product whose value changes keeps its place on later pages,
 so that it is neither repeated nor the cause that another one is skipped. Each process knows the
 former values since it read the catalog, 100,000 for each field; beyond them the current ones count.
+By RELEVANCE a product keeps its place unless its own words change: the page token has the
+statistics by which words count.
 """
 
 import hashlib
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -28,9 +31,10 @@ from retriever.columns.ordering import (
     variants,
 )
 from retriever.columns.table import ProductTable
+from retriever.columns.word_index import Matches
 from retriever.domain.errors import ColumnsUnavailable
 from retriever.domain.synonyms import AskedWords, Others
-from retriever.domain.words import NO_OTHERS
+from retriever.domain.words import NO_OTHERS, WordStatistics
 from retriever.search.query import EVERYTHING
 from retriever.search.word_forms import with_forms
 from servicekit.errors import FieldViolation
@@ -44,11 +48,16 @@ from sightline_rules.synonyms import NO_SYNONYMS, Synonyms
 
 RANKED = "RANKED"
 """Order by a list of products of the request; the others follow, newest first."""
+RELEVANCE = "RELEVANCE"
+"""Order by the matches of a text's words; equal matches by the list of RANKED."""
+_PRECISION = 10**12
+"""Matches count as equal if they differ by less than its inverse: sums of floats are not exact."""
 MOST_PAGE = 1_000
 MOST_EXCLUDED = 10_000
 MOST_RANKED = 10_000
 MOST_TEXT = 4_096
 _CREATED = "create_time"
+_COUNT = re.compile("[0-9]{1,6}")
 
 
 class WordRecord(Protocol):
@@ -62,8 +71,14 @@ class WordRecord(Protocol):
         excluded: Collection[str],
         *,
         others: Others = NO_OTHERS,
+        statistics: WordStatistics | None = None,
     ) -> list[tuple[str, float]]:
         """Return up to 1,000 products that have any of the words and pass, with their matches."""
+
+    async def count_words(
+        self, catalog_id: str, asked: Sequence[str], *, others: Others = NO_OTHERS
+    ) -> WordStatistics:
+        """Return the current statistics of the words of a query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +87,7 @@ class BrowseQuery:
 
     catalog_id: str
     order: str
-    """Key of ORDERS, or RANKED."""
+    """Key of ORDERS, RANKED or RELEVANCE."""
     condition: Filter = EVERYTHING
     size: int = 0
     token: str = ""
@@ -88,7 +103,7 @@ class BrowseQuery:
     last_ids: tuple[str, ...] = ()
     """Products that follow after all others too."""
     ranked: tuple[str, ...] = ()
-    """For RANKED: best first."""
+    """For RANKED and RELEVANCE: best first."""
     facets: tuple[AskedFacet, ...] = ()
     known_state: str = ""
     market_id: str = ""
@@ -130,11 +145,16 @@ async def browse(
     if state == query.known_state:
         return BrowsePage(view, state, not_modified=True)
     asked = AskedWords.of(query.text, synonyms, query.language_code)
-    places = await _passing(query, asked, view, columns, record)
+    if query.text:
+        first = start.statistics(asked.words) if query.order == RELEVANCE else None
+        selected = await _with_words(query, asked, view, columns, record, first=first)
+    else:
+        selected = _Selected(np.flatnonzero(table.alive))
+    places = await _passing(query, view, selected.places)
     last = np.isin(places, table.places(query.last_ids))
     if query.last is not None:
         last |= await view.conditions.passing(query.last, places)
-    ordering = _Ordering.of(query, start, table, places)
+    ordering = _Ordering.of(query, start, table, places, selected)
     keys = ordering.keys(table, places, last)
     paging = _Paging(table, places, keys, start.position(ordering), query)
     found = await off_loop(paging.steps, paging.work())
@@ -170,9 +190,13 @@ def check(query: BrowseQuery) -> None:
         for name, ids, most in sizes
         if len(ids) > most
     ]
-    if query.order != RANKED and query.order not in ORDERS:
+    if query.order not in {RANKED, RELEVANCE, *ORDERS}:
         orders = ", ".join(sorted(ORDERS))
-        wrong.append(FieldViolation("order", f"is unknown; there are {RANKED}, {orders}"))
+        wrong.append(
+            FieldViolation("order", f"is unknown; there are {RANKED}, {RELEVANCE}, {orders}")
+        )
+    if query.order == RELEVANCE and not query.text:
+        wrong.append(FieldViolation("text", f"is empty: {RELEVANCE} is the match of its words"))
     if not 0 <= query.size <= MOST_PAGE:
         wrong.append(FieldViolation("page_size", f"must be 0 to {MOST_PAGE}"))
     if len(query.text) > MOST_TEXT:
@@ -181,15 +205,9 @@ def check(query: BrowseQuery) -> None:
         raise RequestInvalid(*wrong)
 
 
-async def _passing(
-    query: BrowseQuery, asked: AskedWords, view: View, columns: Columns, record: WordRecord
-) -> Ints:
+async def _passing(query: BrowseQuery, view: View, places: Ints) -> Ints:
     """Return the places of all products that pass, variants included."""
     table = view.table
-    if query.text:
-        places = await _with_words(query, asked, view, columns, record)
-    else:
-        places = np.flatnonzero(table.alive)
     excluded = table.places(query.excluded)
     if (excluded := excluded[excluded >= 0]).size:
         left_out = np.zeros(len(table.alive), np.bool_)
@@ -201,23 +219,64 @@ async def _passing(
     return places[await view.conditions.passing(query.condition, places)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Selected:
+    """Products that a text selects, or all."""
+
+    places: Ints
+    """Ascending, each once."""
+    matches: Matches | None = None
+    """For RELEVANCE: by row of `places`, 0 to 1."""
+    statistics: WordStatistics | None = None
+    """For RELEVANCE: those by which words count on all pages."""
+
+    @classmethod
+    def of(cls, places: Ints, matches: Matches, statistics: WordStatistics | None) -> "_Selected":
+        """Return the products at these places, of which those that are gone are negative."""
+        rows = np.argsort(places)
+        rows = rows[places[rows] >= 0]
+        return cls(places[rows], matches[rows], statistics)
+
+    def matches_at(self, places: Ints) -> Ints:
+        """Return the matches at some of the places, in parts of 1 / _PRECISION."""
+        assert self.matches is not None  # noqa: S101 - RELEVANCE needs a text
+        rows = np.searchsorted(self.places, places)
+        return np.rint(self.matches[rows] * _PRECISION).astype(np.int64)
+
+
 async def _with_words(
-    query: BrowseQuery, asked: AskedWords, view: View, columns: Columns, record: WordRecord
-) -> Ints:
-    """Return the places of the products that have the words of a text: all if the catalog's words
-    are in memory, else the 1,000 that match best."""
+    query: BrowseQuery,
+    asked: AskedWords,
+    view: View,
+    columns: Columns,
+    record: WordRecord,
+    *,
+    first: WordStatistics | None,
+) -> _Selected:
+    """Return the products that have the words of a text: all if the catalog's words are in memory,
+    else the 1,000 that match best.
+
+    `first`: the statistics of the listing's first page, for RELEVANCE: words count on all pages as
+    on the first, so that writes of other products do not change the match of a product.
+    """
     held = await columns.words(query.catalog_id) if asked.words else None
     if held is not None and held[0] is view:
         asked = await with_forms(asked, held[1], query.language_code)
         postings = held[1].asked(asked.words, asked.others)
-        places, _ = await off_loop(postings.steps, postings.matching())
-        return np.sort(places)
-    found = list[tuple[str, float]]()
-    if asked.words:
-        found = await record.find_words(
-            *(query.catalog_id, asked.words, query.condition, query.excluded), others=asked.others
-        )
-    return _there(view.table, [product_id for product_id, _ in found])
+        found = await off_loop(postings.steps, postings.matching(first))
+        return _Selected.of(found.places, found.matches, found.statistics)
+    if not asked.words:
+        return _Selected.of(view.table.places([]), np.zeros(0), WordStatistics({}, 0))
+    others = asked.others
+    if query.order == RELEVANCE and first is None:
+        first = await record.count_words(query.catalog_id, asked.words, others=others)
+    named = await record.find_words(
+        *(query.catalog_id, asked.words, query.condition, query.excluded),
+        others=others,
+        statistics=first,
+    )
+    places = view.table.places([product_id for product_id, _ in named])
+    return _Selected.of(places, np.array([match for _, match in named]), first)
 
 
 def _there(table: ProductTable, product_ids: Sequence[str]) -> Ints:
@@ -233,6 +292,7 @@ class _Start:
     commit: int | None = None
     """Commit of the first page; `None`: this is it."""
     unit: str = ""
+    """That in which values compare; for RELEVANCE, the words' statistics."""
     group: int = 0
     value: str = ""
     product_id: str = ""
@@ -247,6 +307,19 @@ class _Start:
         if not 0 <= group < GROUPS or "=" not in (unit[0], value[0]):
             raise PageTokenInvalid
         return cls(commit, unit[1:], group, value[1:], product_id)
+
+    def statistics(self, words: Sequence[str]) -> WordStatistics | None:
+        """Return the statistics of the first page of a listing by RELEVANCE; None: this is it.
+
+        Raises PageTokenInvalid.
+        """
+        if self.commit is None:
+            return None
+        numbers = self.unit.split(",")
+        if len(numbers) != 1 + len(words) or not all(map(_COUNT.fullmatch, numbers)):
+            raise PageTokenInvalid
+        products, *counts = map(int, numbers)
+        return WordStatistics(dict(zip(words, counts, strict=True)), products)
 
     def position(self, ordering: "_Ordering") -> SortPosition | None:
         """Return the position of the product before the page; None for the first page."""
@@ -269,16 +342,27 @@ class _Ordering:
     unit: str
     falling: bool = False
     column: OrderedColumn | None = None
-    """`None`: RANKED."""
+    """`None`: RANKED or RELEVANCE."""
     ranked: tuple[str, ...] = ()
+    matches: Ints | None = None
+    """For RELEVANCE: by row of the places."""
 
     @classmethod
     def of(
-        cls, query: BrowseQuery, start: _Start, table: ProductTable, places: Ints
+        cls,
+        query: BrowseQuery,
+        start: _Start,
+        table: ProductTable,
+        places: Ints,
+        selected: _Selected,
     ) -> "_Ordering":
         commit = table.commit if start.commit is None else start.commit
         if query.order == RANKED:
             return cls(commit, "", ranked=query.ranked)
+        if query.order == RELEVANCE and selected.statistics is not None:
+            known = selected.statistics
+            unit = ",".join(map(str, (known.products, *known.counts.values())))
+            return cls(commit, unit, ranked=query.ranked, matches=selected.matches_at(places))
         field, by = ORDERS[query.order]
         column = cast(OrderedColumn, table.column(named(field.name, query.market_id)))
         unit = column.unit(places) if start.commit is None else start.unit
@@ -287,12 +371,13 @@ class _Ordering:
     def keys(self, table: ProductTable, places: Ints, last: Flags) -> SortKeys:
         """Return the sort keys of the products at these places."""
         ties = table.ties[places]
+        if self.matches is not None:
+            rank = self._ranks(table, places)
+            behind = np.where(rank >= 0, rank, MOST_RANKED)
+            values = behind - self.matches * (MOST_RANKED + 1)
+            return keys_of(values, np.ones(len(places), np.bool_), last, ties)
         if self.column is None:
-            ranks = np.full(len(table.alive), -1, np.int64)
-            there = table.places(self.ranked)
-            held = np.flatnonzero(there >= 0)[::-1]  # the first of equal ids counts
-            ranks[there[held]] = held
-            rank = ranks[places]
+            rank = self._ranks(table, places)
             column = cast(OrderedColumn, table.columns[_CREATED])
             states = column.former.as_of(self.commit, places, column.states(places))
             created = states[:, 0]
@@ -302,6 +387,14 @@ class _Ordering:
         values, known = self.column.ranked(states, self.unit)
         values = np.where(known, values, 0)
         return keys_of(values, known, last, ties, falling=self.falling)
+
+    def _ranks(self, table: ProductTable, places: Ints) -> Ints:
+        """Return the place of each product in `ranked`; -1: it has none."""
+        ranks = np.full(len(table.alive), -1, np.int64)
+        there = table.places(self.ranked)
+        held = np.flatnonzero(there >= 0)[::-1]  # the first of equal ids counts
+        ranks[there[held]] = held
+        return ranks[places]
 
     def value_of(self, text: str, group: int) -> int:
         """Return the sort value of a token's text. Raises ValueError."""
