@@ -57,6 +57,10 @@ class _SortEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeW
     """List only: by the events of shoppers, most popular first. The 1,000 most popular products of the catalog are known;
     the others follow, newest first.
     """
+    SORT_RELEVANCE: _Sort.ValueType  # 8
+    """List with `text` only: by the match of the text's words, best first: words count by how rare they are in the catalog,
+    and more in titles than in other fields. Equal matches: the most popular first.
+    """
 
 class Sort(_Sort, metaclass=_SortEnumTypeWrapper):
     """Order of products. In Search all orders except SORT_NEAREST reorder the nearest 100 products, or the products of five
@@ -82,6 +86,10 @@ SORT_RATING: Sort.ValueType  # 6
 SORT_POPULARITY: Sort.ValueType  # 7
 """List only: by the events of shoppers, most popular first. The 1,000 most popular products of the catalog are known;
 the others follow, newest first.
+"""
+SORT_RELEVANCE: Sort.ValueType  # 8
+"""List with `text` only: by the match of the text's words, best first: words count by how rare they are in the catalog,
+and more in titles than in other fields. Equal matches: the most popular first.
 """
 Global___Sort: typing_extensions.TypeAlias = Sort
 
@@ -1860,8 +1868,9 @@ class ListRequest(google.protobuf.message.Message):
     than 100,000 products these are the 1,000 that match best. Empty: all products that pass.
     """
     sort: Global___Sort.ValueType
-    """Order of all products that pass. Default and SORT_NEAREST: as SORT_POPULARITY; for a shopper, the products of each
-    page are then ordered for the shopper, and explained. In other orders a page keeps its order for a shopper too.
+    """Order of all products that pass. Default and SORT_NEAREST: as SORT_RELEVANCE with a `text`, else as SORT_POPULARITY;
+    for a shopper, the products of each page are then ordered for the shopper, and explained. In other orders a page keeps
+    its order for a shopper too. SORT_RELEVANCE without a `text` is rejected.
     Products without a value, and prices in another currency than most of the products have, come last. Products with
     equal values have a fixed order.
     """
@@ -1871,7 +1880,8 @@ class ListRequest(google.protobuf.message.Message):
     """`next_page_token` of the previous response; the request must otherwise be the same. Empty for the first page. A
     product whose value changes between pages keeps its place, so that it is neither repeated nor the cause that
     another one is skipped, unless the service was restarted or more than 100,000 values changed since the first page:
-    then its new place counts. A product that newly passes, or is buried, is listed if its place is behind the page.
+    then its new place counts. By SORT_RELEVANCE, a product whose words change has its new place, and writes of others do
+    not change it. A product that newly passes, or is buried, is listed if its place is behind the page.
     """
     session_id: builtins.str
     """The visit, up to 128 bytes. Empty if unknown."""
