@@ -2,7 +2,7 @@
 a typed error, before the pixels are decoded, and nothing stored."""
 
 import io
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import timedelta
 from functools import cache, partial
 from http.server import HTTPServer
@@ -114,8 +114,7 @@ async def test_a_photo_of_a_huge_declared_size_is_rejected_before_it_is_decoded(
     hosts = suite.programs[ALL].environment["RETRIEVER_FETCH_HOSTS"]
     port = int(hosts.split(",")[0].rpartition(":")[2])
     before = {pid: _resident(pid) for pid in _family(suite.pid(ALL))}
-    for pid in before:
-        Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak begins anew
+    _forget_peaks(before)
     async with SightlineClient(shop, catalog=CATALOG, timeout=SECONDS) as client:
         assert "IMAGE_TOO_LARGE" in await call(client, port)
     usual = max(before.values())
@@ -131,6 +130,12 @@ def _family(pid: int) -> Iterator[int]:
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in path.read_text().split():
             yield from _family(int(child))
+
+
+def _forget_peaks(pids: Iterable[int]) -> None:
+    """Let the greatest memory of processes begin anew."""
+    for pid in pids:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def _resident(pid: int, name: str = "VmRSS") -> int:

@@ -25,7 +25,14 @@ def gateway() -> Board:
         "gateway",
         "Sightline / Gateway",
         "Calls of shoppers and shops by method, latency and outcome; data that the gateway stores.",
-        (calls("gateway"), _stages(), _photos(), _records(), _state(), process("gateway", "gateway")),
+        (
+            calls("gateway"),
+            _stages(),
+            _photos(),
+            _records(),
+            _state(),
+            process("gateway", "gateway"),
+        ),
     )
 
 

@@ -63,25 +63,16 @@ def _play(console: Console, shell: Shell, folder: Path) -> None:
     )
 
     note("A camera watches the place of one bottle, which is taken:")
-    shell("watch", "create", str(folder / "watch.json"))
-    shell("watch", "send", "shelf", str(folder / "frames"))
-    shell("watch", "alerts", "--watch", "shelf")
-    listed = shell.facts("watch", "alerts", "--watch", "shelf")
-    kinds = [one["kind"] for one in listed["alerts"]]
-    _require(kinds == ["KIND_STARTED"], f"not one alert: {kinds}")
+    alerts = _watched(shell, folder)
 
     note("From the purchases of eight weeks, how much to reorder:")
     shell("events", "import", str(folder / "sales.csv"))
     asked = ("detect", wrong, "--plan", plan, "--reorder")
     _wait(lambda: _quantities(shell.facts(*asked)) >= len(planned()) - 1)
     shell(*asked)
-    page.write(
-        PAGE,
-        counted=_shown(right, counted),
-        compared=_shown(wrong, shell.facts(*asked)),
-        frame=(folder / "frames" / f"{files.BEFORE:02}.jpg").read_bytes(),
-        alerts=_alerts(listed),
-    )
+    reordered = _shown(wrong, shell.facts(*asked))
+    gone = (folder / "frames" / f"{files.BEFORE:02}.jpg").read_bytes()
+    page.write(PAGE, _shown(right, counted), reordered, gone, alerts)
     out.say(console, f"The page: {PAGE.resolve()}", "bold")
 
 
@@ -91,8 +82,15 @@ def _shown(photo: str, facts: Any) -> ShelfPhoto:
     return ShelfPhoto(Path(photo).read_bytes(), from_wire.detections(message))
 
 
-def _alerts(facts: Any) -> list[Alert]:
-    message = json_format.ParseDict(facts, ListAlertsResponse(), ignore_unknown_fields=True)
+def _watched(shell: Shell, folder: Path) -> list[Alert]:
+    """Send the frames to a watch. Return its alerts."""
+    shell("watch", "create", str(folder / "watch.json"))
+    shell("watch", "send", "shelf", str(folder / "frames"))
+    shell("watch", "alerts", "--watch", "shelf")
+    listed = shell.facts("watch", "alerts", "--watch", "shelf")
+    kinds = [one["kind"] for one in listed["alerts"]]
+    _require(kinds == ["KIND_STARTED"], f"not one alert: {kinds}")
+    message = json_format.ParseDict(listed, ListAlertsResponse())
     return [from_wire.alert(each) for each in message.alerts]
 
 

@@ -22,16 +22,15 @@ class ShelfPhoto:
 
 
 def write(
-    path: Path,
-    *,
-    counted: ShelfPhoto,
-    compared: ShelfPhoto,
-    frame: bytes,
-    alerts: Sequence[Alert],
+    path: Path, counted: ShelfPhoto, compared: ShelfPhoto, frame: bytes, alerts: Sequence[Alert]
 ) -> None:
-    """Write the page and its folder. `frame`: the one from which on the alerts' condition held."""
+    """Write the page and its folder. `frame`: the one from which on the alerts' condition held.
+
+    Raises ValueError without a comparison.
+    """
     found = compared.found
-    assert found.plan_comparison is not None
+    if found.plan_comparison is None:
+        raise ValueError("the photo was not compared with a plan")
     titles = detected.titles_of((*found.products, *counted.found.products))
     values = shelf_page.values(
         compared.photo, found.plan_comparison, found.stock_suggestions, titles

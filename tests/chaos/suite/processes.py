@@ -175,7 +175,8 @@ async def lose_each(
     share = answered(_shoppers(every))
     report.add(
         f"all of it: ≥ {ANSWERED:.1%} of shoppers and writers answered",
-        share >= ANSWERED, f"{_by_kind(every)}; {set_up}"
+        share >= ANSWERED,
+        f"{_by_kind(every)}; {set_up}",
     )
     measured = f"of {ledger}: {len(lost)} lost {', '.join(lost[:3])}"
     report.add("acknowledged writes: 0 lost", bool(ledger.events) and not lost, measured)
