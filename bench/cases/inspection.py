@@ -348,7 +348,7 @@ async def _times(
 
 
 async def _fit(
-    stub: inspection_service_pb2_grpc.InspectionServiceAsyncStub, name: str, count: int
+    stub: "inspection_service_pb2_grpc.InspectionServiceAsyncStub", name: str, count: int
 ) -> float:
     """Make a reference of so many photos. Return the seconds of the fit."""
     rng, photo = np.random.default_rng(0), np.zeros((240, 320, 3), np.uint8)
