@@ -17,7 +17,7 @@ from local_suite.suite import Suite
 from sightline_client import (
     FaultCondition,
     FrameOutcome,
-    InvalidArgument,
+    InvalidRequest,
     PictureFault,
     SightlineClient,
     SyncSightlineClient,
@@ -45,13 +45,13 @@ def huge() -> bytes:
 
 
 async def _detect(client: SightlineClient, _: int) -> str:
-    with pytest.raises(InvalidArgument) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         await client.detect_products(huge())
     return caught.value.reason
 
 
 async def _inspect(client: SightlineClient, _: int) -> str:
-    with pytest.raises(InvalidArgument) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         await client.inspect(huge(), reference_id="good")
     return caught.value.reason
 
