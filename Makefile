@@ -45,7 +45,7 @@ demo-privacy: setup ## Let a shopper shop, ask for a copy of their data, be eras
 demo-scenes: setup ## Request every built-in scene on the wines; write one page with photos (TARGET=HOST:PORT uses a running suite)
 	$(BIN)/python -m examples.wines.scenes $(if $(TARGET),--target $(TARGET))
 
-demo-shelf: setup ## Count the wines on a made shelf, compare it with a plan and find the wrong bottle; write one page with the photo
+demo-shelf: setup ## Count the wines on a made shelf, compare it with a plan, find the wrong bottle and watch one being taken; write one page of it
 	$(BIN)/python -m examples.wines.shelf
 
 pictures: setup tools ## Take the pictures of README and docs with a browser, a suite with the wines and a Prometheus (ONLY=answers takes some of them)

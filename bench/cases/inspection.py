@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -58,6 +59,8 @@ CLOTHES: Final = ("hat", "outwear", "skirt")
 MOST_OVERLAP_RATE: Final = 0.3
 FINE: Final = 66
 """Positions of the grid in which the places of defects are compared."""
+FITS: Final = (100, 500)
+"""Photos of the references whose fits are timed."""
 SECONDS: Final = 120.0
 INSPECT, EMBED = "an inspection", "an embedding"
 LIMITS = PhotoLimits()
@@ -78,6 +81,10 @@ class PieceFigures:
     """Area under the curve of per-region overlap, of defects that are not faint."""
     alarms: dict[float, Scores] = field(default_factory=dict)
     """1 for each good photo that is called unlike, by the asked rate."""
+    replaced: Scores = field(default_factory=lambda: np.zeros(0, np.float32))
+    """Scores of other products in the piece's place."""
+    replaced_unlike: Scores = field(default_factory=lambda: np.zeros(0, np.float32))
+    """1 for each of them that is called unlike at the least of RATES."""
     separation: float = 0.0
 
     def auroc(self, method: str, grade: str, kind: str = "") -> float:
@@ -96,6 +103,8 @@ class InspectionFigures:
     public: Mapping[str, float]
     """AUROC by category of the public set; empty without it."""
     times: RoundFigures
+    fit_seconds: Mapping[int, float]
+    """By number of photos."""
 
 
 def run(say: Say) -> BenchResult:
@@ -104,16 +113,18 @@ def run(say: Say) -> BenchResult:
     if folder is None or not featured.there(MODEL):
         return _absent()
     table = _table(folder)
-    found = {
-        name: _measured(photo, [each for other, each in table if other != name], seed, say)
-        for seed, (name, photo) in enumerate(table)
-    }
+    found = {}
+    for seed, (name, photo) in enumerate(table):
+        others = {other: each for other, each in table if other != name}
+        first = seed - seed % PIECES
+        alike = [others[other] for other, _ in table[first : first + PIECES] if other != name]
+        found[name] = _measured(photo, list(others.values()), alike, seed, say)
     say("photos taken by hand")
     by_hand = _by_hand(folder)
     public = _public(say)
     with embedders.without_cache(say, references=True) as served:
-        times = asyncio.run(_times(served.port, served.programs, say))
-    return _result(InspectionFigures(found, by_hand, public, times))
+        times, fits = asyncio.run(_times(served.port, served.programs, say))
+    return _result(InspectionFigures(found, by_hand, public, times, fits))
 
 
 def _table(folder: Path) -> list[tuple[str, Pixels]]:
@@ -135,8 +146,11 @@ def _table(folder: Path) -> list[tuple[str, Pixels]]:
     return [(f"{path.parent.name}/{path.stem}", pieces.read(path)) for path in paths]
 
 
-def _measured(photo: Pixels, others: Sequence[Pixels], seed: int, say: Say) -> PieceFigures:
-    """Fit a reference of a piece, and score good photos and defects."""
+def _measured(
+    photo: Pixels, others: Sequence[Pixels], alike: Sequence[Pixels], seed: int, say: Say
+) -> PieceFigures:
+    """Fit a reference of a piece, and score good photos, defects, and `alike`, products that are
+    put in its place."""
     say(f"piece {seed + 1}")
     rng = np.random.default_rng(seed)
     good = [_seen(pieces.on_table(photo, rng)) for _ in range(PHOTOS + GOOD)]
@@ -164,7 +178,27 @@ def _measured(photo: Pixels, others: Sequence[Pixels], seed: int, say: Say) -> P
         figures.alarms[rate] = np.array(
             [each is PieceVerdict.UNLIKE for each in verdicts], np.float32
         )
+    _replace(figures, memory, photo, alike, rng)
     return figures
+
+
+def _replace(
+    figures: PieceFigures,
+    memory: PatchMemory,
+    photo: Pixels,
+    alike: Sequence[Pixels],
+    rng: np.random.Generator,
+) -> None:
+    """Score other products, of the size of the piece, in its place."""
+    size = photo.shape[1::-1]
+    placed = [cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in alike]
+    features = _features([_seen(pieces.on_table(each.astype(np.uint8), rng)) for each in placed])
+    maps = _maps(memory, features)
+    figures.replaced = np.array([each.max() for each in maps], np.float32)
+    verdicts = [inspection.compare(memory, each, RATES[0], 1.0).verdict for each in maps]
+    figures.replaced_unlike = np.array(
+        [each is PieceVerdict.UNLIKE for each in verdicts], np.float32
+    )
 
 
 def _fitted(photos: Sequence[Pixels]) -> tuple[Floats, PatchMemory]:
@@ -286,19 +320,18 @@ def _public(say: Say) -> dict[str, float]:
     return found
 
 
-async def _times(port: int, programs: Sequence[int], say: Say) -> RoundFigures:
+async def _times(
+    port: int, programs: Sequence[int], say: Say
+) -> tuple[RoundFigures, Mapping[int, float]]:
+    """Return the costs of an embedding and of an inspection, and the seconds of fits."""
     source = unique.unique(unique.photos(unique.SMALL, 40, 2.0))
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         embedding = embedding_service_pb2_grpc.EmbeddingServiceStub(channel)
         stub = inspection_service_pb2_grpc.InspectionServiceStub(channel)
-        rng, photo = np.random.default_rng(0), np.zeros((240, 320, 3), np.uint8)
-        photo[60:180, 80:240] = rng.integers(0, 256, (120, 160, 3))
-        for _ in range(2):
-            images = [pieces.on_table(photo, rng) for _ in range(16)]
-            asked = pb.AddReferencePhotosRequest(reference_id="table", images=images)
-            await stub.AddReferencePhotos(asked, timeout=SECONDS)
-        await stub.FitReference(pb.FitReferenceRequest(reference_id="table"), timeout=SECONDS)
+        await _fit(stub, "table", 32)
         await stub.PromoteReference(pb.PromoteReferenceRequest(reference_id="table"))
+        say("fits")
+        fits = {count: await _fit(stub, f"of-{count}", count) for count in FITS}
 
         async def embed() -> None:
             items = [embedding_service_pb2.EmbedItem(image=each) for each in islice(source, 1)]
@@ -311,7 +344,24 @@ async def _times(port: int, programs: Sequence[int], say: Say) -> RoundFigures:
                 pb.InspectRequest(reference_id="table", image=image), timeout=SECONDS
             )
 
-        return await rounds.alternate({EMBED: embed, INSPECT: inspect}, programs, say)
+        return await rounds.alternate({EMBED: embed, INSPECT: inspect}, programs, say), fits
+
+
+async def _fit(
+    stub: "inspection_service_pb2_grpc.InspectionServiceAsyncStub", name: str, count: int
+) -> float:
+    """Make a reference of so many photos. Return the seconds of the fit."""
+    rng, photo = np.random.default_rng(0), np.zeros((240, 320, 3), np.uint8)
+    photo[60:180, 80:240] = rng.integers(0, 256, (120, 160, 3))
+    images = [pieces.on_table(photo, rng) for _ in range(count)]
+    for start in range(0, count, CHUNK):
+        asked = pb.AddReferencePhotosRequest(
+            reference_id=name, images=images[start : start + CHUNK]
+        )
+        await stub.AddReferencePhotos(asked, timeout=SECONDS)
+    began = time.perf_counter()
+    await stub.FitReference(pb.FitReferenceRequest(reference_id=name), timeout=SECONDS)
+    return time.perf_counter() - began
 
 
 def _result(found: InspectionFigures) -> BenchResult:
@@ -331,9 +381,11 @@ def _result(found: InspectionFigures) -> BenchResult:
         tables=(
             _by_method(auroc, overlaps),
             _by_kind(of_pieces),
+            _replacements(of_pieces),
             _false_alarms(alarms),
             _hands(found.by_hand, of_pieces),
             _costs(found.times),
+            _fits(found.fit_seconds),
         ),
         figures={
             "auroc": {
@@ -342,10 +394,15 @@ def _result(found: InspectionFigures) -> BenchResult:
             },
             "overlap": {name: each.overlap for name, each in found.pieces.items()},
             "alarms": {f"{rate:g}": alarms[rate].value for rate in RATES},
+            "replaced": {
+                name: inspection.separation(each.good[OURS], each.replaced)
+                for name, each in found.pieces.items()
+            },
             "separation by hand": found.by_hand,
             "public": found.public,
             "ms": found.times.milliseconds,
             "cpu_ms": found.times.cpu_milliseconds,
+            "fit_seconds": {str(count): each for count, each in found.fit_seconds.items()},
         },
         goals=(
             Goal("AUROC of middle defects", None, "", auroc[OURS, "middle"], at_least=0.95),
@@ -412,6 +469,27 @@ def _by_kind(of_pieces: Sequence[PieceFigures]) -> BenchTable:
     )
 
 
+def _replacements(of_pieces: Sequence[PieceFigures]) -> BenchTable:
+    halves = {"groceries": of_pieces[:PIECES], "clothes": of_pieces[PIECES:]}
+    return BenchTable(
+        "Another product in the piece's place",
+        ("pieces", "AUROC", f"called unlike, {RATES[0]:.0%} false alarms"),
+        tuple(
+            (
+                name,
+                mean(
+                    [inspection.separation(each.good[OURS], each.replaced) for each in half]
+                ).shown(),
+                mean(np.concatenate([each.replaced_unlike for each in half])).shown(),
+            )
+            for name, half in halves.items()
+        ),
+        f"As served. The {PIECES - 1} other groceries in the place of each, scaled to its size, and"
+        " the other clothes in that of each.",
+        section=None,
+    )
+
+
 def _false_alarms(alarms: Mapping[float, Interval]) -> BenchTable:
     return BenchTable(
         "Good pieces called unlike",
@@ -451,6 +529,16 @@ def _costs(times: RoundFigures) -> BenchTable:
             for name in (EMBED, INSPECT)
         ),
         "Photos of 0.3 megapixels; embedder and Triton together. Medians with their 95% intervals.",
+        section=None,
+    )
+
+
+def _fits(seconds: Mapping[int, float]) -> BenchTable:
+    return BenchTable(
+        "Time of a fit",
+        ("photos", "s"),
+        tuple((f"{count}", f"{each:.1f}") for count, each in seconds.items()),
+        "FitReference of one reference each, photos of 0.1 megapixels.",
         section=None,
     )
 

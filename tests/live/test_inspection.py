@@ -33,7 +33,7 @@ TYPED = [
     for line in block.splitlines()
     if line.startswith("sightline ")
 ]
-FIT, LIST, PROMOTE, PHOTO = TYPED
+FIT, LIST, PROMOTE, PHOTO, FIT_PRODUCT, RETURNED = TYPED
 (CURL,) = (block for block in BLOCKS if block.startswith("curl"))
 (PYTHON,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 GOOD = 24
@@ -64,6 +64,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "good" / "notes.txt").write_text("no photo")
     (tmp_path / "piece.jpg").write_bytes(piece(101, stained=True))
     (tmp_path / "fine.jpg").write_bytes(piece(102))
+    (tmp_path / "returned.jpg").write_bytes(piece(103, shape="ball"))
     return tmp_path
 
 
@@ -117,6 +118,15 @@ async def _rare(gateway: str) -> None:
         assert (found.doubt, found.threshold) == (VerdictDoubt.TOO_FEW_PHOTOS, None)
         (listed,) = await client.list_references("bottle")
         assert (listed.photo_count, listed.version) == (GOOD, found.version)
+
+
+async def test_another_product_in_the_box_is_unlike_the_scanned_one(
+    gateway: str, folder: Path
+) -> None:
+    assert "serving" in run(gateway, folder, [*FIT_PRODUCT, "--timeout", str(SECONDS)]).stdout
+    found = json.loads(run(gateway, folder, [*RETURNED, "--json"]).stdout)
+    assert found["verdict"] == "VERDICT_UNLIKE"
+    run(gateway, folder, ["inspect", "delete", FIT_PRODUCT[2]])
 
 
 async def test_photos_of_two_things_make_no_reference(gateway: str) -> None:

@@ -80,7 +80,7 @@ def test_the_commands_of_the_page_work(gateway: str, tmp_path: Path) -> None:
     for number in range(20):
         both = not 6 <= number < 12
         (frames / f"{number:02}.jpg").write_bytes(shelf(left=True, right=both, seed=number))
-    create, listed, count, send, alerts, _, _, photo, delete = COMMANDS
+    create, listed, count, send, alerts, _, _, photo, _, delete = COMMANDS
     assert "2 rules" in hands.run(*create)
     assert "Red wines, aisle 3" in hands.run(*listed)
     sent = hands.run(*send)
@@ -182,6 +182,21 @@ async def test_a_product_is_gone_and_its_alert_ends_after_a_restore(
         (ended,) = (await client.send_frames("bottle", [WatchFrame(photo)])).alerts
         assert (ended.kind, ended.started_alert_id) == (AlertKind.ENDED, started.alert_id)
         assert await client.delete_watch("bottle")
+        await _explained(client, hands)
+
+
+async def _explained(client: SightlineClient, hands: Hands) -> None:
+    """Draw by the page's commands how the photo of an alert resembles the product of its rule."""
+    condition = PresenceCondition(WatchTarget(product_id="wine"), WatchDirection.APPEARS)
+    rule = WatchRule("there", presence=condition, hold=timedelta())
+    await client.create_watch(Watch("arrives", (rule,), photo_days=1))
+    (alert,) = (await client.send_frames("arrives", [WatchFrame(WINE.image.read_bytes())])).alerts
+    named = {"IMAGE": alert.image_id, "PRODUCT": "wine"}
+    for command in COMMANDS[7:9]:
+        hands.run(*(named.get(word, word) for word in command))
+    with Image.open(hands.folder / "why.png") as drawn:
+        assert drawn.format == "PNG"
+    assert await client.delete_watch("arrives")
 
 
 async def test_bottles_are_counted_wherever_they_stand(gateway: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.servicer.detection import DETECTIONS
 from servicekit.errors import FailedPrecondition
 from sightline.common.v1 import filter_pb2
 from sightline.gateway.v1 import detection_service_pb2 as pb
@@ -35,6 +36,17 @@ async def test_without_enough_probability_objects_are_unknown(suite):
     assert (found.unknown_count, len(found.counts), found.truncated) == (2, 0, True)
     assert [each.product_id for each in found.detections] == ["", ""]
     assert found.detections[0].alternatives[0].product_id == "p1"
+
+
+async def test_found_objects_are_counted_by_outcome(suite):
+    def counts() -> list[float]:
+        return [DETECTIONS.labels(each)._value.get() for each in ("named", "unknown")]
+
+    named, unknown = counts()
+    for least in (0.0, 1.0):
+        request = pb.DetectProductsRequest(image=b"shelf", min_probability=least)
+        await suite.detection.DetectProducts(request)
+    assert counts() == [named + 3, unknown + 3]
 
 
 async def test_a_photo_without_products_is_an_empty_answer(suite):

@@ -25,7 +25,14 @@ def gateway() -> Board:
         "gateway",
         "Sightline / Gateway",
         "Calls of shoppers and shops by method, latency and outcome; data that the gateway stores.",
-        (calls("gateway"), _stages(), _records(), _state(), process("gateway", "gateway")),
+        (
+            calls("gateway"),
+            _stages(),
+            _photos(),
+            _records(),
+            _state(),
+            process("gateway", "gateway"),
+        ),
     )
 
 
@@ -68,6 +75,31 @@ def _stages() -> PanelRow:
                 "Requests above 0.1 processor seconds that wait until others have ended.",
                 "short",
                 PanelQuery("sum(sightline_gateway_expensive_requests_waiting{@})", "waiting"),
+                width=12,
+            ),
+        ),
+    )
+
+
+def _photos() -> PanelRow:
+    return PanelRow(
+        "Photos of shelves and pieces",
+        (
+            graph(
+                "Objects found in photos",
+                "Objects per second that DetectProducts found. A growing share of unknown ones: "
+                "shelves show products that the catalog lacks, or the photos became worse.",
+                "ops",
+                rates("sightline_gateway_detections_total", "@", "outcome"),
+                width=12,
+            ),
+            graph(
+                "Inspected pieces",
+                "Photos per second that Inspect compared with a reference, by verdict. Many "
+                "unlike ones from one day to the next: light, camera or label changed, so fit "
+                "the reference again. cannot_say: it has too few photos, or too different ones.",
+                "ops",
+                rates("sightline_gateway_inspections_total", "@", "verdict"),
                 width=12,
             ),
         ),

@@ -10,12 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import json_format
 from rich.console import Console
 
 from examples.wines import transcript
 from examples.wines.demo import console as out
-from examples.wines.shelf import files
+from examples.wines.shelf import files, page
+from examples.wines.shelf.page import ShelfPhoto
 from examples.wines.shell import Shell, TranscriptFailed
+from sightline.gateway.v1.detection_service_pb2 import DetectProductsResponse
+from sightline.retriever.v1.watch_service_pb2 import ListAlertsResponse
+from sightline_client.convert import from_wire
+from sightline_client.values.watches import Alert
 
 PAGE = Path(".data/demo/shelf.html")
 COUNT_SECONDS = 60.0
@@ -39,7 +45,8 @@ def _play(console: Console, shell: Shell, folder: Path) -> None:
     )
     note("What stands on the shelf:")
     shell("detect", right)
-    found = {one["productId"]: one["count"] for one in shell.facts("detect", right)["counts"]}
+    counted = shell.facts("detect", right)
+    found = {one["productId"]: one["count"] for one in counted["counts"]}
     _require(found == planned(), f"the counts differ from the made shelf: {found}")
 
     note("The same compared with its plan:")
@@ -56,18 +63,35 @@ def _play(console: Console, shell: Shell, folder: Path) -> None:
     )
 
     note("A camera watches the place of one bottle, which is taken:")
-    shell("watch", "create", str(folder / "watch.json"))
-    shell("watch", "send", "shelf", str(folder / "frames"))
-    shell("watch", "alerts", "--watch", "shelf")
-    alerts = shell.facts("watch", "alerts", "--watch", "shelf")["alerts"]
-    _require([one["kind"] for one in alerts] == ["KIND_STARTED"], f"not one alert: {alerts}")
+    alerts = _watched(shell, folder)
 
     note("From the purchases of eight weeks, how much to reorder:")
     shell("events", "import", str(folder / "sales.csv"))
     asked = ("detect", wrong, "--plan", plan, "--reorder")
     _wait(lambda: _quantities(shell.facts(*asked)) >= len(planned()) - 1)
-    shell(*asked, "--html", str(PAGE))
+    shell(*asked)
+    reordered = _shown(wrong, shell.facts(*asked))
+    gone = (folder / "frames" / f"{files.BEFORE:02}.jpg").read_bytes()
+    page.write(PAGE, _shown(right, counted), reordered, gone, alerts)
     out.say(console, f"The page: {PAGE.resolve()}", "bold")
+
+
+def _shown(photo: str, facts: Any) -> ShelfPhoto:
+    """Return a photo with what the JSON of `detect` says of it."""
+    message = json_format.ParseDict(facts, DetectProductsResponse())
+    return ShelfPhoto(Path(photo).read_bytes(), from_wire.detections(message))
+
+
+def _watched(shell: Shell, folder: Path) -> list[Alert]:
+    """Send the frames to a watch. Return its alerts."""
+    shell("watch", "create", str(folder / "watch.json"))
+    shell("watch", "send", "shelf", str(folder / "frames"))
+    shell("watch", "alerts", "--watch", "shelf")
+    listed = shell.facts("watch", "alerts", "--watch", "shelf")
+    kinds = [one["kind"] for one in listed["alerts"]]
+    _require(kinds == ["KIND_STARTED"], f"not one alert: {kinds}")
+    message = json_format.ParseDict(listed, ListAlertsResponse())
+    return [from_wire.alert(each) for each in message.alerts]
 
 
 def planned() -> dict[str, int]:

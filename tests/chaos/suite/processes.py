@@ -23,6 +23,7 @@ from tests.chaos.model import Report
 from tests.chaos.stage import START_SECONDS
 from tests.chaos.suite.replicas import SET_UP, front, replicated
 from tests.chaos.suite.shop import (
+    CAMERAS,
     SECONDS,
     WHOLE,
     WRITES,
@@ -30,6 +31,7 @@ from tests.chaos.suite.shop import (
     Ledger,
     Load,
     answered,
+    cameras,
     counted,
     open_shop,
     shoppers,
@@ -45,6 +47,14 @@ FOUND_SECONDS: Final = 5.0
 """Seconds after which calls no longer go to a lost process, if there is another one."""
 RATES: Final = {**dict.fromkeys(WHOLE, 1.0), **dict.fromkeys(WRITES, 0.5)}
 """Calls a second: what two cores answer in a third of their time."""
+CAMERA_RATES: Final = dict.fromkeys(CAMERAS, 0.5)
+TYPED: Final = frozenset(
+    {
+        *("EMBEDDER_UNAVAILABLE", "RETRIEVER_UNAVAILABLE", "INDEX_UNAVAILABLE"),
+        *("MODEL_NOT_READY", "EMBED_QUEUE_FULL", "UNAVAILABLE", "DEADLINE_EXCEEDED"),
+    }
+)
+"""Reasons by which calls of cameras may fail while a process is lost."""
 BACK_SECONDS: Final = 5.0
 """Promised seconds until the process of all services answers again."""
 HOW: Final = ("killed", "stopped")
@@ -149,7 +159,8 @@ async def lose_each(
     async with SightlineClient(front(suite), timeout=SECONDS, batch_timeout=SECONDS) as client:
         await open_shop(client)
         report.say(f"a shop is open: {set_up}; the client's deadline of {SECONDS:.0f} s")
-        load = Load({**shoppers(client, seed), **writers(client, ledger)}, RATES)
+        asks = {**shoppers(client, seed), **writers(client, ledger), **await cameras(client)}
+        load = Load(asks, {**RATES, **CAMERA_RATES})
         async with load.running():
             began = await load.calm(time.monotonic())
             for process in [each for each in LEFT if each in suite.programs]:
@@ -161,9 +172,11 @@ async def lose_each(
         lost = await ledger.lost(client)
     every = [each for each in load.got if each.ended >= began]
     every = [each for each in every if not any(loss.silences(each) for loss in losses)]
-    share = answered(every)
+    share = answered(_shoppers(every))
     report.add(
-        f"all of it: ≥ {ANSWERED:.1%} answered", share >= ANSWERED, f"{_by_kind(every)}; {set_up}"
+        f"all of it: ≥ {ANSWERED:.1%} of shoppers and writers answered",
+        share >= ANSWERED,
+        f"{_by_kind(every)}; {set_up}",
     )
     measured = f"of {ledger}: {len(lost)} lost {', '.join(lost[:3])}"
     report.add("acknowledged writes: 0 lost", bool(ledger.events) and not lost, measured)
@@ -197,7 +210,7 @@ def judge(loss: Loss, got: Sequence[Got], report: Report) -> None:
         report.add(back, away <= BACK_SECONDS, f"{away:.1f} s")
     report.add(
         f"{loss.process} {loss.how} ({away:.0f} s): answered, by the best fallback, whole again",
-        answered(around) >= ANSWERED and not wrong and loss.recovery <= RECOVERY_SECONDS,
+        answered(_shoppers(around)) >= ANSWERED and not wrong and loss.recovery <= RECOVERY_SECONDS,
         f"{counted(around)}; degraded: {_words(flagged)}; not as promised: {_words(wrong)}; "
         f"whole {loss.recovery:.1f} s after its return",
     )
@@ -205,6 +218,10 @@ def judge(loss: Loss, got: Sequence[Got], report: Report) -> None:
 
 def fault(loss: Loss, each: Got) -> str:
     """Return how an answer breaks the promises for a lost process; empty if it breaks none."""
+    if each.error and each.kind in CAMERAS:
+        if each.error not in TYPED:
+            return f"{each.kind} failed by {each.error}"
+        return "" if loss.degrades(each.began) else f"{each.kind} failed without need"
     if each.error or each.whole:
         return ""  # an error is counted among the unanswered
     left, whole = LEFT[loss.process], WHOLE[each.kind]
@@ -220,8 +237,13 @@ def fault(loss: Loss, each: Got) -> str:
     return ""
 
 
+def _shoppers(got: Sequence[Got]) -> Sequence[Got]:
+    """Return the calls of shoppers and writers: those of cameras have no fallback."""
+    return [each for each in got if each.kind not in CAMERAS]
+
+
 def _by_kind(got: Sequence[Got]) -> str:
-    kinds = {kind: [each for each in got if each.kind == kind] for kind in RATES}
+    kinds = {kind: [each for each in got if each.kind == kind] for kind in (*RATES, *CAMERAS)}
     shares = ", ".join(f"{kind} {answered(some):.2%}" for kind, some in kinds.items())
     return f"{counted(got)}; {shares}"
 

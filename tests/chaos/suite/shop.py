@@ -17,6 +17,7 @@ from typing import Final
 
 from examples.wines import loading
 from examples.wines.catalogue import Wine, load_ratings, load_wines
+from examples.wines.shelf.making import made
 from sightline_client import (
     Event,
     EventType,
@@ -26,6 +27,7 @@ from sightline_client import (
     SightlineError,
 )
 from tests.chaos.model import NotMeasured
+from tests.fakes.pieces import piece
 
 SECONDS: Final = 10.0
 """The deadline of each call: the client's own."""
@@ -39,6 +41,10 @@ WHOLE: Final[Mapping[str, str]] = {
 }
 """Each kind of shopper, and the branch that names products when nothing is lost."""
 WRITES: Final = ("product written", "event written")
+CAMERAS: Final = ("shelf", "piece")
+"""Calls of cameras: DetectProducts and Inspect. They have no fallback."""
+REFERENCE, GOOD = "chaos", 20
+"""The reference that pieces are compared with, and its photos."""
 CALM_SECONDS: Final = 2.0
 """Seconds without a fault after which the suite counts as recovered."""
 PATIENCE_SECONDS: Final = 120.0
@@ -129,6 +135,23 @@ def shoppers(client: SightlineClient, seed: int) -> dict[str, Ask]:
     return dict(zip(WHOLE, (by_photo, by_text, by_product, by_user), strict=True))
 
 
+async def cameras(client: SightlineClient) -> dict[str, Ask]:
+    """Return the calls of cameras, after making the reference of one."""
+    numbers, photo = itertools.count(), made([["100062", "100062", "102079"]])
+    await client.add_reference_photos(REFERENCE, [piece(seed) for seed in range(GOOD)])
+    await client.fit_reference(REFERENCE)
+    await client.promote_reference(REFERENCE)
+
+    async def shelf() -> None:
+        # A new photo each time, as a shopper's above.
+        await client.detect_products(photo + b"%012d" % next(numbers), max_detections=3)
+
+    async def inspected() -> None:
+        await client.inspect(piece(GOOD + next(numbers)), reference_id=REFERENCE)
+
+    return dict(zip(CAMERAS, (shelf, inspected), strict=True))
+
+
 @dataclass(slots=True)
 class Ledger:
     """Acknowledged writes."""
@@ -156,19 +179,19 @@ def writers(client: SightlineClient, ledger: Ledger, first: int = 0) -> dict[str
 
     async def product() -> None:
         number = next(numbers)
-        made = Product(f"written-{number}", f"Written {number}")
-        report = await client.upsert_products([made])
+        written = Product(f"written-{number}", f"Written {number}")
+        report = await client.upsert_products([written])
         for refused in report.failures:
             raise refused.error or AssertionError(refused)
-        ledger.products[made.product_id] = made.title
+        ledger.products[written.product_id] = written.title
 
     async def event() -> None:
         number, now = next(numbers), datetime.now(UTC)
-        made = Event(f"written-{number}", EventType.VIEW, wine, f"u-{number}", time=now)
-        report = await client.write_events([made])
+        written = Event(f"written-{number}", EventType.VIEW, wine, f"u-{number}", time=now)
+        report = await client.write_events([written])
         for refused in report.failures:
             raise refused.error
-        ledger.events.append(made)
+        ledger.events.append(written)
 
     return dict(zip(WRITES, (product, event), strict=True))
 

@@ -32,6 +32,11 @@ def given(kind: str, branch: str, *causes: str, after: float = 10.0, ranked: boo
     return Got(kind, began, began + 0.1, "", frozenset(causes), frozenset({branch}), ranked)
 
 
+def failed(kind: str, reason: str, after: float = 10.0) -> Got:
+    """Return a call of a camera that failed, sent `after` seconds after the loss."""
+    return Got(kind, LOST + after, LOST + after + 0.1, reason)
+
+
 @pytest.mark.parametrize(
     ("process", "answer", "broken"),
     [
@@ -81,6 +86,15 @@ def given(kind: str, branch: str, *causes: str, after: float = 10.0, ranked: boo
             given("user", "popular", "STAGE_DEADLINE", after=1.0),
             "user flagged STAGE_DEADLINE",
         ),
+        ("triton", failed("shelf", "EMBEDDER_UNAVAILABLE"), ""),
+        ("triton", failed("piece", "INTERNAL"), "piece failed by INTERNAL"),
+        ("triton", failed("shelf", "late"), "shelf failed by late"),
+        (
+            "triton",
+            failed("piece", "EMBEDDER_UNAVAILABLE", after=66.0),
+            "piece failed without need",
+        ),
+        ("embedder", failed("shelf", "EMBEDDER_UNAVAILABLE"), "shelf failed without need"),
     ],
 )
 def test_an_answer_by_less_than_the_best_fallback_is_noticed(
@@ -100,6 +114,12 @@ def test_more_than_one_of_a_thousand_unanswered_is_noticed(unanswered: int, held
     answers = [given("product", "visual") for _ in range(1_000 - unanswered)]
     errors = [Got("photo", LOST + 1, LOST + 2, "NOTHING_AVAILABLE")] * unanswered
     assert verdict(loss("gateway"), *answers, *errors) is held
+
+
+def test_failed_calls_of_cameras_are_no_unanswered_shoppers() -> None:
+    answers = [given("product", "visual")] * 10 + [failed("shelf", "EMBEDDER_UNAVAILABLE")] * 10
+    assert verdict(loss("triton"), *answers)
+    assert not verdict(loss("triton"), *answers, failed("shelf", "INTERNAL"))
 
 
 def test_a_late_recovery_and_a_loss_that_nobody_saw_are_noticed() -> None:

@@ -8,7 +8,10 @@ from pathlib import Path
 from PIL import Image, ImageChops
 
 from examples.wines.catalogue import load_wines
-from examples.wines.shelf import files, making
+from examples.wines.shelf import files, making, page
+from sightline.gateway.v1.detection_service_pb2 import DetectProductsResponse
+from sightline.retriever.v1.watch_pb2 import Alert
+from sightline_client.convert import from_wire
 from sightline_client.files.shelf_plans import read
 
 TODAY = datetime(2026, 11, 26, 7, tzinfo=UTC)
@@ -71,3 +74,32 @@ def test_sales_are_of_whole_days_before_today() -> None:
     assert (TODAY.date() - min(times).date()).days == files.DAYS
     assert len({row["event_id"] for row in rows}) == len(rows)
     assert files.PLANNED[-1][-1] not in {row["product_id"] for row in rows}
+
+
+def test_the_page_has_the_comparison_the_count_and_the_alert(tmp_path: Path) -> None:
+    found = DetectProductsResponse()
+    box = {"left": 0.1, "top": 0.2, "right": 0.3, "bottom": 0.6}
+    found.detections.add(product_id="100062", probability=0.9, box=box)
+    found.counts.add(product_id="100062", count=1)
+    found.products.add(product_id="100062", title="Merlot <2019>")
+    counted = page.ShelfPhoto(making.made([["100062"]]), from_wire.detections(found))
+    found.plan_comparison.counts.add(product_id="100062", planned=2, present=1, missing=1)
+    compared = page.ShelfPhoto(counted.photo, from_wire.detections(found))
+    alert = Alert(kind=Alert.KIND_STARTED, rule_id="taken", score=0.25, box=box)
+    alert.since_time.FromSeconds(1_790_000_000)
+    alert.frame_time.FromSeconds(1_790_000_002)
+
+    page.write(
+        tmp_path / "new" / "shelf.html",
+        counted=counted,
+        compared=compared,
+        frame=counted.photo,
+        alerts=[from_wire.alert(alert)],
+    )
+
+    text = (tmp_path / "new" / "shelf.html").read_text("utf-8")
+    assert text.count('x="10.00%" y="20.00%" width="20.00%" height="40.00%"') == 2 * 2
+    assert text.count("data:image/jpeg") == 3
+    assert "Merlot &lt;2019&gt;" in text
+    assert "<td>2026-09-21 14:13:20 UTC</td><td>2026-09-21 14:13:22 UTC</td><td>0.25</td>" in text
+    assert "<script" not in text

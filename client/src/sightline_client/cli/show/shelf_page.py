@@ -82,19 +82,30 @@ def write(
 ) -> None:
     """Write the page and its folder. ``titles``: of products, by id."""
     template = page.environment(photo_of=lambda _product_id: "").get_template("shelf.html.j2")
-    text = template.render(
-        title=_("Shelf and plan"),
-        lead=shelf_plan.summary(compared),
-        photo=page.data_uri(photo, HEIGHT),
-        marks=[_mark(number, each, titles) for number, each in enumerate(compared.findings, 1)],
-        legend=legend(compared),
-        kinds=[_(shelf_plan.KINDS[kind]) for kind in shelf_plan.COUNTED],
-        counts=[
+    text = template.render(values(photo, compared, stock, titles), heat_maps=heat_maps)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def values(
+    photo: bytes,
+    compared: PlanComparison,
+    stock: Sequence[StockSuggestion],
+    titles: Mapping[str, str],
+) -> dict[str, object]:
+    """Return the values of shelf.html.j2, but for heat maps. ``titles``: of products, by id."""
+    return {
+        "title": _("Shelf and plan"),
+        "lead": shelf_plan.summary(compared),
+        "photo": page.data_uri(photo, HEIGHT),
+        "marks": [_mark(number, each, titles) for number, each in enumerate(compared.findings, 1)],
+        "legend": legend(compared),
+        "kinds": [_(shelf_plan.KINDS[kind]) for kind in shelf_plan.COUNTED],
+        "counts": [
             (shelf_plan.titled(each.product_id, titles), each.planned, shelf_plan.numbers(each))
             for each in compared.counts
         ],
-        heat_maps=heat_maps,
-        stock=[
+        "stock": [
             (
                 shelf_plan.titled(each.product_id, titles),
                 each.on_shelf,
@@ -103,9 +114,7 @@ def write(
             )
             for each in stock
         ],
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    }
 
 
 def legend(compared: PlanComparison) -> list[LegendEntry]:

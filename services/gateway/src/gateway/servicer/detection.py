@@ -1,6 +1,9 @@
 """DetectionService on the wire."""
 
+from collections.abc import Mapping
 from typing import cast
+
+from prometheus_client import Counter
 
 from gateway.clients import messages
 from gateway.detect.shelf import detect_on_shelf
@@ -25,6 +28,18 @@ from sightline.common.v1 import photo_pb2, product_pb2
 from sightline.gateway.v1 import detection_service_pb2 as pb
 from sightline.gateway.v1 import detection_service_pb2_grpc
 
+DETECTIONS = Counter(
+    "sightline_gateway_detections_total",
+    "Objects that DetectProducts found in photos, by outcome: named (a product of the catalog) or"
+    " unknown.",
+    ("outcome",),
+)
+_OUTCOMES: Mapping[bool, Counter] = {
+    True: DETECTIONS.labels("named"),
+    False: DETECTIONS.labels("unknown"),
+}
+"""By whether a product was found; both start at 0, as rates miss the first value."""
+
 _DRAWERS = frozenset({Role.READ})
 """Roles that may have heat maps drawn, as in DrawHeatMap: they show photos of products."""
 
@@ -43,6 +58,8 @@ class DetectionServicer(detection_service_pb2_grpc.DetectionServiceServicer):
         question = question_of(request, catalog_id)
         found, report = await detect_on_shelf(_query(request, catalog_id), question, self._deps)
         tracing.note("sightline.detections", len(found.detections))
+        for each in found.detections:
+            _OUTCOMES[bool(each.product_id)].inc()
         response = answer(found, take_request_id(request.request_id))
         add_report(report, response)
         return response
