@@ -107,7 +107,7 @@ def test_an_order_that_the_contract_lacks_is_refused_with_the_name_of_its_field(
 def test_the_contract_has_the_orders_of_the_table_and_no_other() -> None:
     names = {name.removeprefix("SORT_") for name, _ in recommendation_service_pb2.Sort.items()}
     check_orders(FIELDS, names)
-    assert names == {"UNSPECIFIED", "NEAREST", "POPULARITY", *ORDERS}
+    assert names == {"UNSPECIFIED", "NEAREST", "POPULARITY", "RELEVANCE", *ORDERS}
 
 
 def test_facts_of_no_field_are_refused() -> None:
