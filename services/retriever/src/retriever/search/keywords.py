@@ -170,8 +170,8 @@ async def _count(catalog_id: str, asked: AskedWords, record: SearchRecord, colum
         found = await record.find_words(catalog_id, asked.words, *condition, others=asked.others)
         return len(found)
     postings = held[1].asked(asked.words, asked.others)
-    matches = await off_loop(postings.steps, postings.matching())
-    return min(len(matches.places), MOST_FOUND)
+    matching = await off_loop(postings.steps, postings.matching())
+    return min(len(matching.places), MOST_FOUND)
 
 
 @dataclass(frozen=True, slots=True)
