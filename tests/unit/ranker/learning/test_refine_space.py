@@ -59,6 +59,26 @@ def test_the_clicked_products_come_nearer_to_the_photos_of_shoppers_left_out() -
     )
 
 
+def test_clicks_that_follow_the_present_order_do_not_hide_the_gain() -> None:
+    """Shoppers look at a place with a chance of 1 / place, so most clicks are on what comes first
+    already; the figure of the space in use is near the share of all photos that find theirs."""
+    products, draw = shop(), np.random.default_rng(2)
+    every = clicks(products, 6_000)
+    photos = np.stack([np.frombuffer(one.vector, "<f4") for one in every])
+    wanted = np.array([products.product_ids.index(one.product_id) for one in every])
+    scores = photos @ products.vectors.T
+    places = (scores >= scores[np.arange(len(every)), wanted, None]).sum(axis=1)
+    seen = np.flatnonzero((places <= 10) & (draw.random(len(every)) < 1 / places))[:600]
+    made = [
+        PhotoClick(f"s{row}", every[row].product_id, int(places[row]), row, every[row].vector)
+        for row in seen
+    ]
+    gain = learn(made, products).gain
+    assert np.mean(places[seen] == 1) > 0.7, "of the clicks"
+    assert gain.baseline == pytest.approx(np.mean(places[places <= 10] == 1), abs=0.1)
+    assert gain.gain_low > 0.1
+
+
 def share(photos: Any, products: Any, wanted: Sequence[int]) -> float:
     unit = products / np.linalg.norm(products, axis=1, keepdims=True)
     return float(((photos @ unit.T).argmax(axis=1) == wanted).mean())

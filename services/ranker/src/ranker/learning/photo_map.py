@@ -48,7 +48,11 @@ def refined(photos: Floats, clicked: Floats, weights: Doubles, products: Floats)
 
 def measured(clicks: PhotoClicks, rows: Ints, products: Floats, seed: int = 0) -> ClickGain:
     """Measure the refinement by cross-validation over shoppers. `rows`: row of each click's product
-    in `products`, the vectors of all products."""
+    in `products`, the vectors of all products.
+
+    Clicks count by their weights here too: without them, what the space in use shows first is
+    clicked most, and every other order seems worse (docs/research/photos.md).
+    """
     drawn = np.random.default_rng(seed).permutation(clicks.shopper_count)
     fold = drawn[clicks.shoppers] % FOLDS
     hits = np.zeros((len(rows), 2))
@@ -63,15 +67,14 @@ def measured(clicks: PhotoClicks, rows: Ints, products: Floats, seed: int = 0) -
     means = _by_shopper(hits, clicks)
     found = intervals(np.column_stack([means, means[:, 0] - means[:, 1]]), seed=seed)
     (hit, baseline, _), low, high = found.mean.tolist(), found.low.tolist(), found.high.tolist()
-    return ClickGain(hit, low[0], high[0], baseline, low[2], high[2])
+    return ClickGain(min(hit, 1.0), low[0], min(high[0], 1.0), baseline, low[2], high[2])
 
 
 def _by_shopper(hits: Doubles, clicks: PhotoClicks) -> Doubles:
-    """Return the weighted mean of each shopper's rows."""
+    """Return a row for each shopper, whose mean over shoppers is the weighted mean of all rows."""
     weights = clicks.weights
-    total = np.bincount(clicks.shoppers, weights)
     sums = [np.bincount(clicks.shoppers, weights * column) for column in hits.T]
-    return np.column_stack(sums) / total[:, None]
+    return np.column_stack(sums) * clicks.shopper_count / weights.sum()
 
 
 def _first(queries: Floats, products: Floats) -> Ints:
