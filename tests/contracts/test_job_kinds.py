@@ -5,8 +5,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from gateway.callers.job_access import RULES
+from ranker.domain.refinement import REFINE
 from ranker.learning.publish import PUBLISH
-from ranker.learning.refine_space import REFINE
 from ranker.wiring.worker import jobs_of
 from retriever.workers import jobs as retriever_jobs
 from servicekit.access import POOL, Role, rule

@@ -13,9 +13,10 @@ import pytest
 
 from ranker.adapters.retriever import Catalog, SpaceFits
 from ranker.domain.errors import PhotoClicksTooFew, RefinementFailed
+from ranker.domain.refinement import REFINE
 from ranker.events.record.photo_clicks import PhotoClickRecord
 from ranker.events.record.tables import JOBS
-from ranker.learning.refine_space import REFINE, RefineSpace
+from ranker.learning.refine_space import RefineSpace
 from servicekit.jobs import Job, Jobs
 from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2_grpc, vector_pb2
 from sightline.ranker.v1 import model_service_pb2, ranking_service_pb2

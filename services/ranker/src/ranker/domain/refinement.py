@@ -4,11 +4,14 @@ from dataclasses import dataclass
 
 from ranker.domain.arrays import Floats
 
+REFINE = "refine_space"
+"""Kind of the job that refines a space."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClickGain:
-    """Share of clicks outside the training whose product is the nearest, by weight, as a mean over
-    shoppers, with its 95% interval."""
+    """Weighted share of clicks outside the training whose product is the nearest, with its 95%
+    interval over shoppers."""
 
     hit: float
     hit_low: float

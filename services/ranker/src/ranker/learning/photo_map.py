@@ -74,7 +74,8 @@ def _by_shopper(hits: Doubles, clicks: PhotoClicks) -> Doubles:
     """Return a row for each shopper, whose mean over shoppers is the weighted mean of all rows."""
     weights = clicks.weights
     sums = [np.bincount(clicks.shoppers, weights * column) for column in hits.T]
-    return np.column_stack(sums) * clicks.shopper_count / weights.sum()
+    found: Doubles = np.column_stack(sums) * clicks.shopper_count / weights.sum()
+    return found
 
 
 def _first(queries: Floats, products: Floats) -> Ints:

@@ -26,8 +26,6 @@ from servicekit.errors import DeadlineExceeded, Unavailable
 from servicekit.jobs import Job, Jobs
 from servicekit.telemetry import get_logger
 
-REFINE = "refine_space"
-"""Kind of the job."""
 RETRY_SECONDS = 1.0
 LOOK_SECONDS = 0.5
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.errors import ModelNotFound, ModelUnproven
 from ranker.domain.model import EVALUATE, TRAIN, ModelRecord
+from ranker.domain.refinement import REFINE
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.online import OnlineRecord
 from ranker.learning import publish
 from ranker.learning.feedback import health
 from ranker.learning.promotion import require_proof
-from ranker.learning.refine_space import REFINE
 from ranker.servicer.exposure import ReportExposure
 from ranker.servicer.messages import message_of
 from ranker.servicer.model_messages import describe, params_of, period, report_message

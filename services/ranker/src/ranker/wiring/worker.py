@@ -13,6 +13,7 @@ from ranker.domain.consent import Refusers
 from ranker.domain.erasure import ERASE, ErasedStore, Person
 from ranker.domain.errors import ErasureUnnoted, PurgeUnnoted
 from ranker.domain.private_counts import COUNTS
+from ranker.domain.refinement import REFINE
 from ranker.events import export, private_counts, purge, recount
 from ranker.events.backups import purges
 from ranker.events.backups.consents import ConsentNotes
@@ -40,7 +41,7 @@ from ranker.events.recount import RECOUNT
 from ranker.learning.feedback import health
 from ranker.learning.forget import ForgetInModels
 from ranker.learning.publish import PUBLISH, Publication, PublishedModels
-from ranker.learning.refine_space import REFINE, RefineSpace
+from ranker.learning.refine_space import RefineSpace
 from ranker.settings import WorkerSettings
 from ranker.wiring.backend import Backend, log_access
 from ranker.workers.counting import COUNTING, GROUPING, Grouper, count
