@@ -66,8 +66,11 @@ def measured(clicks: PhotoClicks, rows: Ints, products: Floats, seed: int = 0) -
         hits[out, 1] = _first(clicks.vectors[out], products) == rows[out]
     means = _by_shopper(hits, clicks)
     found = intervals(np.column_stack([means, means[:, 0] - means[:, 1]]), seed=seed)
-    (hit, baseline, _), low, high = found.mean.tolist(), found.low.tolist(), found.high.tolist()
-    return ClickGain(min(hit, 1.0), low[0], min(high[0], 1.0), baseline, low[2], high[2])
+    # Sums of weights are rounded, and an interval of a weighted share may pass its ends.
+    hit, low, high, baseline = np.clip(
+        [found.mean[0], found.low[0], found.high[0], found.mean[1]], 0.0, 1.0
+    ).tolist()
+    return ClickGain(hit, low, high, baseline, float(found.low[2]), float(found.high[2]))
 
 
 def _by_shopper(hits: Doubles, clicks: PhotoClicks) -> Doubles:
