@@ -38,11 +38,19 @@ def holding(text: str) -> set[str]:
     return set(done.stdout.split())
 
 
+OF_OTHERS = re.compile(
+    r'"(?!sightline)[\w-]+(?:\[[\w,-]+\])?==[^"]+"|name = "(?!sightline)[\w-]+", version = "[^"]+"'
+)
+"""Requirements of other packages, and their metadata."""
+
+
 def says(old: str, name: str, text: str) -> bool:
-    """Return whether a file contains our version: other packages in a lock may have the same, and
-    an address, such as 10.20.0.0, its digits."""
+    """Return whether a file contains our version: another package that a lock or a requirement
+    names may have the same, and an address, such as 10.20.0.0, its digits."""
     if name.endswith("go.mod"):
         text = "\n".join(line for line in text.splitlines() if "sightline" in line)
+    if name.endswith("pyproject.toml"):
+        text = OF_OTHERS.sub("", text)
     if not name.endswith(".lock"):
         return re.search(rf"(?<![\d.]){re.escape(old)}(?!\.?\d)", text) is not None
     ours = rf'^name = "sightline[\w-]*"\nversion = "{re.escape(old)}"'

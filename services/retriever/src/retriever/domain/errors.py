@@ -372,6 +372,7 @@ class FitRunning(errors.Unavailable, reason="FIT_IN_PROGRESS"):
     """Another space is being fitted."""
 
     message = "another space of the catalog is being fitted"
+    retry_after = timedelta(seconds=5)
 
 
 class EmbedderUnavailable(errors.Unavailable, reason="EMBEDDER_UNAVAILABLE"):
