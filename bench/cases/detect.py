@@ -62,7 +62,7 @@ class Outcome:
     alone: tuple[bool, ...] = ()
     """True where the nearest product of the facing's true box is the right one."""
     whole: tuple[bool, ...] = ()
-    """As `named`, by boxes that are seen whole alone."""
+    """True where a box that is seen as a whole alone gets the right name (see `named`)."""
     miscounted: int = 0
     """Sum over products of the differences between the numbers counted and shown."""
     chances: tuple[tuple[float, bool, bool], ...] = ()

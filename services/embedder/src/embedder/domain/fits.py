@@ -12,7 +12,7 @@ class Refinement:
     """A refinement of a fitted space; see sightline.common.v1.SpaceRefinement."""
 
     version: str
-    """Of the space."""
+    """Version of the space that is refined."""
     matrix: Floats
     """[d, e]."""
     report: ClickReport
@@ -28,8 +28,7 @@ class FitSettings:
     seed: int = 0
     shopper_photo_tags: tuple[str, ...] = ()
     refinement: Refinement | None = None
-    """What clicks teach about a fitted space, which is then refined; `None`: a new map is fitted.
-    """
+    """Refinement by clicks of the fitted space in use. `None`: a new space is fitted."""
 
 
 @dataclass(frozen=True, slots=True)

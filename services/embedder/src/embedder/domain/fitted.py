@@ -108,7 +108,7 @@ class RefinedMap:
     """The map of a fitted space times a matrix, in place of one that is learned from photos."""
 
     means: Floats
-    """As those of the fitted space; so are the next two."""
+    """Means of the fitted space, unchanged, as are its scales and projection."""
     scales: Floats
     projection: Floats
     matrix: Floats

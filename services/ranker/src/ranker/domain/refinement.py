@@ -17,7 +17,7 @@ class ClickGain:
     hit_low: float
     hit_high: float
     baseline: float
-    """The same in the space that is refined."""
+    """Share in the space that is refined, measured like `hit`."""
     gain_low: float
     gain_high: float
     """Ends of the interval of the paired difference."""

@@ -154,9 +154,9 @@ class WordMatches:
 
     places: Ints
     matches: Matches
-    """By row of `places`, 0 to 1."""
+    """Match of each row of `places`, 0 to 1."""
     statistics: WordStatistics
-    """Those by which the words counted."""
+    """Counts of words that gave the words their weights."""
 
 
 @dataclass(frozen=True, slots=True)

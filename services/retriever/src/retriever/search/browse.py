@@ -103,7 +103,7 @@ class BrowseQuery:
     last_ids: tuple[str, ...] = ()
     """Products that follow after all others too."""
     ranked: tuple[str, ...] = ()
-    """For RANKED and RELEVANCE: best first."""
+    """Ids of the products, best first; only for RANKED and RELEVANCE."""
     facets: tuple[AskedFacet, ...] = ()
     known_state: str = ""
     market_id: str = ""
@@ -226,9 +226,9 @@ class _Selected:
     places: Ints
     """Ascending, each once."""
     matches: Matches | None = None
-    """For RELEVANCE: by row of `places`, 0 to 1."""
+    """Match of each row of `places`, 0 to 1; only for RELEVANCE."""
     statistics: WordStatistics | None = None
-    """For RELEVANCE: those by which words count on all pages."""
+    """Counts of words that give their weights on all pages; only for RELEVANCE."""
 
     @classmethod
     def of(cls, places: Ints, matches: Matches, statistics: WordStatistics | None) -> "_Selected":
@@ -345,7 +345,7 @@ class _Ordering:
     """`None`: RANKED or RELEVANCE."""
     ranked: tuple[str, ...] = ()
     matches: Ints | None = None
-    """For RELEVANCE: by row of the places."""
+    """Match of each row of the places; only for RELEVANCE."""
 
     @classmethod
     def of(

@@ -250,7 +250,7 @@ class AnswerQueue:
     ) -> None:
         self._log, self._now = log, now_micros
         self._stored: dict[AnswerKey, asyncio.Future[bool]] = {}
-        """Whether an answer was new, by key, for `write`."""
+        """Futures for which `write` waits, by key: true if the stored answer was new."""
         self._queued = BatchQueue(
             self._store,
             BatchRules[StoredAnswer](key=_key, load=_load),

@@ -30,7 +30,7 @@ class ClickedAnswer:
     """Vector, float32, little-endian."""
     product_id: str
     time_micros: int
-    """Of the last click on the product."""
+    """Time of the last click on the product, microseconds since 1970 (UTC)."""
 
 
 class PhotoClickRecord(TableRecord):
