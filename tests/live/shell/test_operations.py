@@ -55,6 +55,7 @@ def test_what_is_looked_at_each_day_and_a_bad_import_that_is_taken_back(hands: H
     type_(hands, "index list")
     type_(hands, "jobs list")
     assert "no watch" in type_(hands, "watch list")
+    assert "no reference" in type_(hands, "inspect list")
     hands.run("products", "delete", SHOP[0].id)
     type_(hands, "backup restore ID --force", ID=backup)
     assert sorted(hands.ids()) == sorted(wine.id for wine in SHOP)
