@@ -2,16 +2,19 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from examples.wines import loading
 from examples.wines.catalogue import load_ratings, load_wines
+from servicekit.processes import SOON
 from sightline_client import Event, EventType, F, Recommendations, SightlineClient, money
 from sightline_client.errors import Unavailable
 from sightline_client.values.answers import Cause
@@ -84,8 +87,12 @@ async def test_one_process_that_is_killed_comes_back_with_all_that_it_acknowledg
             await loading.import_wines(client, WINES[:20])
             event = Event("1", EventType.VIEW, WINES[0].id, user="ann", time=NOON)
             await client.write_events([event])
+            serving = psutil.Process(one.pid("all"))
+            parent = serving.parent()
+            await asyncio.sleep(SOON + 1 - (time.time() - serving.create_time()))
             one.kill("all")
             await asyncio.to_thread(one.wait_healthy, "all")
+            assert psutil.Process(one.pid("all")).parent() == parent, "forked without imports"
             assert (await client.get_product(WINES[19].id)).title == WINES[19].title
             again = await client.write_events([event])
             assert again.duplicate_count == 1

@@ -50,6 +50,8 @@ class Program:
     """Files of one random key each, created if missing, readable by their owner only."""
     stop_seconds: int = 12
     """Seconds between SIGTERM and SIGKILL."""
+    forks: bool = False
+    """True if the process only forks the one that does its work, again when that dies."""
 
     def listens(self) -> dict[str, dict[str, int]]:
         """Return its ports by purpose, under its name or those of the services inside."""

@@ -34,6 +34,14 @@ def alive(pid: int) -> bool:
     return after_name.split()[0] not in "ZX"
 
 
+def child(pid: int) -> int:
+    """Return the id of the one living child of a process, or 0 if it has none."""
+    with contextlib.suppress(OSError):
+        children = (_PROC / f"{pid}/task/{pid}/children").read_text().split()
+        return next((each for each in map(int, children) if alive(each)), 0)
+    return 0
+
+
 def spent(pids: Iterable[int]) -> float:
     """Return the seconds of processor time that processes have used so far, user and system.
 

@@ -319,6 +319,7 @@ def _in_one_process(
         healthy=lambda: all(each.healthy() for each in inside),
         ports={**gateway.ports, **next(each.ports for each in inside if each.name == HTTP)},
         serves=serves,
+        forks=True,
         environment={
             # They call one another without a network.
             key: value

@@ -107,9 +107,10 @@ class Suite:
         return self.layout.logs / f"{self._known(program).name}.log"
 
     def pid(self, program: str) -> int:
-        """Return the program's process id, or 0 if it has none."""
-        name = self._known(program).name
-        return self._states()[name].pid
+        """Return the id of the process that does the program's work, or 0 if there is none."""
+        known = self._known(program)
+        pid = self._states()[known.name].pid
+        return processes.child(pid) if known.forks else pid
 
     def up(self, seconds: float = UP_SECONDS) -> None:
         """Start all programs, detached. Return when every program answers. Raise SuiteError if the

@@ -48,6 +48,9 @@ REJECTED: Final = 0.05
 """Share of the messages that the receiver answers with 503."""
 LONGEST_WAIT: Final = 2.0
 """Seconds before a kill, at most."""
+FRAME_SECONDS: Final = 0.1
+"""Seconds between two frames: more would only wait for the receiver, which delays all that follow by
+five seconds with each message that it rejects."""
 RETRY_SECONDS: Final = 0.2
 CALL_SECONDS: Final = 5.0
 INSTANT: Final = timedelta(0)
@@ -121,6 +124,7 @@ class Camera:
             at = start + timedelta(seconds=len(self.sent))
             await self._send(WatchFrame(pictures[len(self.sent) % 2], at))
             self.sent.append(at)
+            await asyncio.sleep(FRAME_SECONDS)
 
     async def _send(self, frame: WatchFrame) -> None:
         while True:

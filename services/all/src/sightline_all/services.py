@@ -25,7 +25,7 @@ from ranker import __main__ as ranker
 from ranker.settings import RankerSettings
 from retriever import __main__ as retriever
 from retriever.settings import RetrieverSettings
-from servicekit import config, hosting, server, startup
+from servicekit import config, hosting, respawn, server, startup, telemetry
 from servicekit.config import LOCAL, ServerSettings
 from sightline_all.settings import AllSettings
 
@@ -53,8 +53,13 @@ SERVICES: Final[Mapping[str, Service]] = {
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run the services that are named; without names, all but those that run elsewhere."""
-    own, names = config.load(AllSettings), _named(arguments)
+    """Run the services that are named; without names, all but those that run elsewhere.
+
+    They run in a child process, which is forked again when it dies.
+    """
+    names = _named(arguments)
+    last = None if startup.CHECK in arguments else respawn.in_child()
+    own = config.load(AllSettings)
     _set_targets(names)
     services = {name: SERVICES[name] for name in names}
     chosen = {name: startup.checked(each.settings, *each.checks) for name, each in services.items()}
@@ -68,6 +73,8 @@ def main(arguments: Sequence[str]) -> None:
     startup.observe(
         NAME, first, min((each.log_level for each in chosen.values()), key=LEVELS.index)
     )
+    if last is not None:
+        telemetry.get_logger().error("the process ended, and was started again", status=last)
     server.run(_run(chosen, http), blocked_seconds=own.blocked_seconds or None)
 
 

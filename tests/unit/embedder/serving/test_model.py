@@ -246,6 +246,18 @@ async def test_a_failed_call_has_the_state_read_anew_at_most_once_a_second(
     assert not (await space.state()).ready
 
 
+async def test_a_call_that_was_given_up_has_the_state_read_anew(
+    space: ServedModel, inference: FakeInference, clock: Seconds
+) -> None:
+    assert (await space.state()).ready
+    inference.gate = asyncio.Event()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await space.embed(BLANK, await space.description())
+    clock.now += KEPT
+    assert not (await space.state(0.05)).ready
+
+
 async def test_those_who_share_a_look_do_not_share_the_deadline_of_the_first(
     space: ServedModel, inference: FakeInference
 ) -> None:

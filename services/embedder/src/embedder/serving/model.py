@@ -161,8 +161,9 @@ class ServedModel:
         """
         try:
             return await self._embed(self._inference, inputs, prepared_for, wanted)
-        except ServiceError:
-            # Soon probed anew; not with each failure, which callers may cause.
+        except (ServiceError, asyncio.CancelledError):
+            # Soon probed anew; not with each failure, which callers may cause. A call whose
+            # deadline passed is cancelled: the server may stand still.
             self._state_until = min(self._state_until, self._looked_at + KEPT)
             raise
 
