@@ -1,36 +1,30 @@
 """Only calls that may be repeated are repeated."""
 
 import asyncio
+import importlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import grpc
 import pytest
 
 from sightline.common.v1 import job_service_pb2
-from sightline.gateway.v1 import (
-    admin_service_pb2,
-    catalog_service_pb2,
-    recommendation_service_pb2,
-    user_event_service_pb2,
-    watch_service_pb2,
-)
 from sightline_client.transport import gateway_channel
 from tests.engines import free_port
 from tests.fakes import names as dns
 from tests.fakes.still_peer import still_peer
 from tests.waiting import SECONDS
 
+CONTRACT = Path(__file__).parents[3] / "protos/sightline/gateway/v1"
 FILES = (
     job_service_pb2,
-    admin_service_pb2,
-    catalog_service_pb2,
-    recommendation_service_pb2,
-    user_event_service_pb2,
-    watch_service_pb2,
+    *(
+        importlib.import_module(f"sightline.gateway.v1.{path.stem}_pb2")
+        for path in sorted(CONTRACT.glob("*_service.proto"))
+    ),
 )
-
 
 MOVED_SECONDS = 20.0
 
@@ -71,8 +65,8 @@ async def echo(request: bytes, _context: object) -> bytes:
 def test_every_public_call_has_been_decided_on() -> None:
     """Check that each call is declared idempotent in its proto or excepted here. Excepted are calls
     whose repetition has another effect: rolling back twice goes back two models or generations, a
-    model is demoted once, and a second try to create a generation would conflict with the first, or
-    create another one."""
+    model is demoted once, a second try to create a generation would conflict with the first, or
+    create another one, and a secret that was rotated twice is not the one that was returned."""
     public = {
         (service.full_name, method.name)
         for file in FILES
@@ -80,8 +74,11 @@ def test_every_public_call_has_been_decided_on() -> None:
         for method in service.methods
     }
     once = {
-        ("sightline.gateway.v1.AdminService", name)
-        for name in ("RollbackModel", "DemoteModel", "RollbackGeneration", "CreateGeneration")
+        ("sightline.gateway.v1.WebhookService", "RotateWebhookSecret"),
+        *(
+            ("sightline.gateway.v1.AdminService", name)
+            for name in ("RollbackModel", "DemoteModel", "RollbackGeneration", "CreateGeneration")
+        ),
     }
     assert public == set(names()) | once
     assert len(names()) == len(public) - len(once)

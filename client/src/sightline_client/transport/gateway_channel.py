@@ -1,31 +1,27 @@
 """Channel to the gateway: message cap, retries, keepalive."""
 
+import importlib
 import json
+import pkgutil
 
 import grpc
 from google.protobuf.descriptor_pb2 import MethodOptions
 
 from sightline.common.v1 import job_service_pb2
-from sightline.gateway.v1 import (
-    admin_service_pb2,
-    catalog_service_pb2,
-    recommendation_service_pb2,
-    user_event_service_pb2,
-    watch_service_pb2,
-)
+from sightline.gateway import v1
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """Maximum bytes of a message, in both directions."""
 
 _MODULES = (
-    admin_service_pb2,
-    catalog_service_pb2,
     job_service_pb2,
-    recommendation_service_pb2,
-    user_event_service_pb2,
-    watch_service_pb2,
+    *(
+        importlib.import_module(f"{v1.__name__}.{each.name}")
+        for each in pkgutil.iter_modules(v1.__path__)
+        if each.name.endswith("_service_pb2")
+    ),
 )
-"""Package of the public services."""
+"""All public services."""
 
 RETRY_POLICY = {
     "maxAttempts": 5,
