@@ -66,8 +66,8 @@ def test_every_public_call_has_been_decided_on() -> None:
     """Check that each call is declared idempotent in its proto or excepted here. Excepted are calls
     whose repetition has another effect: rolling back twice goes back two models or generations, a
     model is demoted once, a second try to create a generation would conflict with the first, or
-    create another one, a secret that was rotated twice is not the one that was returned, and a test would be delivered
-    twice."""
+    create another one, a secret that was rotated twice is not the one that was returned, and a test
+    would be delivered twice."""
     public = {
         (service.full_name, method.name)
         for file in FILES
