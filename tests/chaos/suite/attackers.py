@@ -1,13 +1,15 @@
 """Small but expensive requests: each attack with a key of its own, beside a regular caller.
 
 An attack is what one caller with little bandwidth can do without end: permitted requests, and calls
-that are refused or never sent whole. Keys have the quotas of production.
+that are refused or never sent whole. Keys have the quotas of production, for this machine's
+processors.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -19,6 +21,7 @@ from grpc_health.v1 import health_pb2
 
 from examples.wines.local import own
 from local_suite.suite import Suite
+from servicekit.quotas import PRODUCTION, QuotaKind
 from servicekit.status import from_rpc_error
 from sightline.common.v1.job_pb2 import Job
 from sightline.common.v1.job_service_pb2 import WatchJobRequest
@@ -69,8 +72,18 @@ Attack = Callable[[str, Keys, Counter[str]], Awaitable[None]]
 def attackers(seed: int, report: Report) -> None:
     """Run each attack beside a regular caller. Raise SuiteError or NotMeasured."""
     keys = Keys.new()
-    with own(partial(stage.make, keys, lambda _line: None)) as suite:
+    with own(partial(stage.make, keys, lambda _line: None, quotas=_quotas())) as suite:
         asyncio.run(_attacked(suite, keys, seed, report))
+
+
+def _quotas() -> Mapping[QuotaKind, float]:
+    """Return one caller's share of this machine (docs/operate/sizing.md, One caller's share)."""
+    seconds = len(os.sched_getaffinity(0)) / 2
+    return {
+        **PRODUCTION,
+        QuotaKind.PROCESSOR_SECONDS: seconds,
+        QuotaKind.DECODE_SECONDS: seconds / 2,
+    }
 
 
 async def _attacked(suite: Suite, keys: Keys, seed: int, report: Report) -> None:

@@ -49,8 +49,8 @@ REJECTED: Final = 0.05
 LONGEST_WAIT: Final = 2.0
 """Seconds before a kill, at most."""
 FRAME_SECONDS: Final = 0.1
-"""Seconds between two frames: more would only wait for the receiver, which delays all that follow by
-five seconds with each message that it rejects."""
+"""Seconds between two frames: more would only wait for the receiver, which delays all that follow
+by five seconds with each message that it rejects."""
 RETRY_SECONDS: Final = 0.2
 CALL_SECONDS: Final = 5.0
 INSTANT: Final = timedelta(0)

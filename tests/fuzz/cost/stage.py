@@ -6,7 +6,7 @@ import asyncio
 import io
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from local_suite.model import Program
 from local_suite.programs import sightline
 from local_suite.suite import Suite
 from servicekit.access import Role
-from servicekit.quotas import PRODUCTION
+from servicekit.quotas import PRODUCTION, QuotaKind
 from servicekit.status import from_rpc_error
 from sightline.embedder.v1 import inspection_service_pb2 as inspection_pb
 from sightline.gateway.v1 import admin_service_pb2 as admin_pb
@@ -95,24 +95,29 @@ class Keys:
         file.write_text("\n".join(key.entry(self.tokens[key.name]) for key in self.all()))
 
 
-def make(keys: Keys, say: Callable[[str], None], data: Path) -> Suite:
-    """Return a suite with keys, the quotas of production and watched event loops."""
+def make(
+    keys: Keys,
+    say: Callable[[str], None],
+    data: Path,
+    quotas: Mapping[QuotaKind, float] = PRODUCTION,
+) -> Suite:
+    """Return a suite with keys, quotas and watched event loops."""
     keys.write(data / "callers.toml")
     (data / "loops").mkdir()
     programs = [
-        _watched(_guarded(each, data), data)
+        _watched(_guarded(each, data, quotas), data)
         for each in sightline(data, free_port_base(), (CATALOG,))
     ]
     return Suite(data, programs, report=say)
 
 
-def _guarded(program: Program, data: Path) -> Program:
+def _guarded(program: Program, data: Path, quotas: Mapping[QuotaKind, float]) -> Program:
     if program.name != "gateway":
         return program
-    quotas = {f"GATEWAY_QUOTA_{kind.value.upper()}": str(PRODUCTION[kind]) for kind in PRODUCTION}
+    settings = {f"GATEWAY_QUOTA_{kind.value.upper()}": str(quotas[kind]) for kind in quotas}
     environment = {
         **program.environment,
-        **quotas,
+        **settings,
         "GATEWAY_KEYS_FILE": str(data / "callers.toml"),
         "GATEWAY_LOG_LEVEL": "warning",
     }
