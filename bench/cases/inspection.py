@@ -39,9 +39,9 @@ Say: TypeAlias = Callable[[str], None]
 Scores: TypeAlias = npt.NDArray[np.float32]
 
 MODEL: Final = "efficientnet_lite2_positions"
-PIECES: Final = 6
+PIECES: Final = 12
 """Groceries, and as many clothes."""
-PHOTOS, GOOD, EACH = 59, 100, 2
+PHOTOS, GOOD, EACH = 59, 400, 2
 """Good photos of a reference; further good ones; photos of a kind and grade of defect."""
 BY_HAND: Final = 30
 RATES: Final = (0.05, 0.1, 0.2)

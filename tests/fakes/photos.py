@@ -71,6 +71,12 @@ def gif_of(count: int) -> bytes:
     return two[:start] + dot * (count - 1) + b";"
 
 
+def avif_header(*sides: tuple[int, int]) -> bytes:
+    """Return the header of an AVIF file with pictures of these sides."""
+    boxes = b"".join(b"\0\0\0\x14ispe" + struct.pack(">III", 0, *each) for each in sides)
+    return b"\0\0\0\x14ftypavif\0\0\0\0avif" + boxes
+
+
 def png(*chunks: tuple[bytes, bytes]) -> bytes:
     """Return a PNG of such chunks, well-formed or not."""
     return b"\x89PNG\r\n\x1a\n" + b"".join(

@@ -81,9 +81,9 @@ async def test_a_cameras_token_sends_frames_and_changes_nothing(keys):
 async def test_frames_are_charged_by_the_parts_that_are_embedded(suite, monkeypatch):
     prices = []
 
-    def priced(frames, work):
+    def priced(frames, work, shown=()):
         prices.append((frames, work))
-        return frames_price(frames, work)
+        return frames_price(frames, work, shown)
 
     monkeypatch.setattr(watches, "frames_price", priced)
     for count in (1, 2):

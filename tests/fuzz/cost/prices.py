@@ -7,15 +7,17 @@ request that the contract takes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
 from gateway.model.price import FrameWork, detection_price, frames_price, inspection_price
 from retriever.domain.watches import MOST_FOUND
-from tests.fuzz.cost.recipes import NUMBERS, WATCHES, Recipe
+from tests.fuzz.cost.recipes import NUMBERS, WATCHES, Recipe, photo_of
 
 CPU_LIMIT: Final = 1.0
-"""Processor seconds of a request, in all services together, of a role that has no entry here."""
+"""Processor seconds of a request, in all services together, of roles without their own limit."""
+ROLES_PRICED: Final = ("detect", "inspect", "watch")
+"""Roles whose requests are about photos and frames."""
 LEAST_PRICE: Final = 0.9
 """Limit of a price, as a share of what the request costs."""
 _VIEWS: Final = 2
@@ -23,15 +25,17 @@ _VIEWS: Final = 2
 
 
 def price(recipe: Recipe) -> float | None:
-    """Return the price of a request that is about a photo or frames; None of other requests."""
+    """Return the price of a request that is about a photo or frames; None of other requests. It is
+    that of a flat photo of the same sides and format."""
     match recipe.call:
         case "DetectProducts":
             heat_maps = min(recipe.heat_maps, recipe.detections)
-            return detection_price(recipe.detections, heat_maps).seconds
+            return detection_price(recipe.detections, heat_maps, photo_of(recipe, 0)).seconds
         case "Inspect":
-            return inspection_price().seconds
+            return inspection_price(photo_of(recipe, 0)).seconds
         case "SendFrames":
-            return frames_price(recipe.frames, work(recipe)).seconds
+            shown = [photo_of(recipe, 0)] * recipe.frames
+            return frames_price(recipe.frames, work(recipe), shown).seconds
         case _:
             return None
 
@@ -45,19 +49,19 @@ def work(recipe: Recipe) -> FrameWork:
 
 def _largest(call: str, **parts: str) -> float:
     names = ("objects", "detections", "heat_maps", "frames")
-    found = price(Recipe(call, **{name: NUMBERS[name][1] for name in names}, **parts))  # type: ignore[arg-type]
+    most = {name: NUMBERS[name][1] for name in names}
+    found = price(Recipe(call, side=5_000, format="AVIF", **most, **parts))  # type: ignore[arg-type]
     assert found is not None
     return found
 
 
-LIMITS: Final[Mapping[str, float]] = {
-    "detect": _largest("DetectProducts"),
-    "inspect": CPU_LIMIT,
-    "watch": _largest("SendFrames", watch="both"),
-}
-"""Processor seconds of a request, by role; others: CPU_LIMIT."""
-
-
+@cache
 def limit(role: str) -> float:
     """Return the processor seconds that a request of a role may cost."""
-    return LIMITS.get(role, CPU_LIMIT)
+    match role:
+        case "detect":
+            return _largest("DetectProducts")
+        case "watch":
+            return _largest("SendFrames", watch="both")
+        case _:
+            return CPU_LIMIT

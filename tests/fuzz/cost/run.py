@@ -18,7 +18,7 @@ from examples.wines.local import own
 from tests.chaos.model import NotMeasured
 from tests.fuzz.cost import attack as attacking
 from tests.fuzz.cost.attack import Attack, attack
-from tests.fuzz.cost.prices import LEAST_PRICE, LIMITS, limit, price
+from tests.fuzz.cost.prices import LEAST_PRICE, ROLES_PRICED, limit, price
 from tests.fuzz.cost.recipes import ROLES, Recipe
 from tests.fuzz.cost.search import BLOCKED_LIMIT, Case, Cost, Search
 from tests.fuzz.cost.stage import (
@@ -165,7 +165,7 @@ def goals(result: CostResult) -> Sequence[Goal]:
     """Return the limits of one request, and of eight attackers, each with its measurement."""
     return (
         *(_processors(result, role) for role in sorted(set(ROLES.values()))),
-        *(_priced(result, role) for role in sorted(LIMITS)),
+        *(_priced(result, role) for role in ROLES_PRICED),
         _most(
             "an event loop blocked by a request",
             BLOCKED_LIMIT * 1e3,

@@ -181,7 +181,8 @@ def test_a_request_above_a_limit_is_missed(found: Cost, verdicts: list[GoalVerdi
 
 def test_requests_about_photos_and_frames_are_judged_by_the_largest_of_their_role():
     worst = Case(
-        Recipe("DetectProducts", detections=300, heat_maps=20), cost(0.99 * limit("detect"))
+        Recipe("DetectProducts", side=5_000, format="AVIF", detections=300, heat_maps=20),
+        cost(0.99 * limit("detect")),
     )
     goals = {goal.name: goal for goal in CostResult([worst]).goals}
     assert goals["processor time of a request of role detect"].verdict is MET

@@ -1,11 +1,14 @@
 """Prices of calls about references, and what they note."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
+from gateway.model.price import reference_price
+from gateway.servicer import inspection
 from gateway.servicer.inspection import INSPECTIONS, PRICES, SERVICE, InspectionServicer
 from gateway.state.prices import RequestPrices
 from servicekit import quotas
@@ -47,6 +50,23 @@ def test_photos_are_priced_one_by_one() -> None:
         for count in (1, 16)
     )
     assert many - one == pytest.approx(15 * 0.1)
+
+
+@pytest.mark.parametrize(("photos", "seconds", "by_time"), [(20, 99, False), (500, 2, True)])
+async def test_a_fit_is_charged_by_its_photos_and_at_most_for_its_time(
+    monkeypatch: pytest.MonkeyPatch, photos: int, seconds: float, by_time: bool
+) -> None:
+    spent: list[float] = []
+    monkeypatch.setattr(
+        quotas, "spend", lambda kind, value: spent.append(value) if "processor" in kind else None
+    )
+    clock = iter([0.0, seconds])
+    monkeypatch.setattr(inspection, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    await servicer(pb.InspectionReference(photo_count=photos)).FitReference(
+        pb.FitReferenceRequest()
+    )
+    wanted = seconds if by_time else reference_price(photos).models
+    assert spent[0] == pytest.approx(wanted - reference_price().models)
 
 
 async def test_a_verdict_is_counted_and_decoding_is_spent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from retriever.adapters import durable, photo_work
 from retriever.adapters import photos as module
@@ -19,6 +21,7 @@ from retriever.domain.errors import (
     PhotosFull,
     PhotosUnavailable,
 )
+from retriever.domain.watches import WatchBox
 from servicekit.decoding import (
     DecodingCrashed,
     DecodingFailed,
@@ -28,7 +31,7 @@ from servicekit.decoding import (
 )
 from servicekit.errors import ServiceError
 from servicekit.fetch import UriForbidden
-from sightline_rules.photos import PhotoLimits, image_id
+from sightline_rules.photos import PhotoLimits, decode, image_id
 from tests.fakes.decoding import FakeDecoders
 from tests.fakes.photos import photo
 
@@ -100,6 +103,17 @@ async def test_a_photo_is_checked_by_its_bytes(store: PhotoStore) -> None:
     with pytest.raises(ImageRejected) as caught:
         await store.inspect("default", DATA + bytes(100_000))
     assert caught.value.reason == "IMAGE_TOO_LARGE"
+
+
+async def test_parts_of_a_frame_keep_their_pixels(store: PhotoStore) -> None:
+    boxes = [WatchBox(0.0, 0.0, 1.0, 1.0), WatchBox(0.5, 0.25, 1.0, 0.75)]
+    _, parts = await store.measure_frame("default", DATA, boxes)
+    whole = decode(DATA, PhotoLimits())
+    wanted = [whole, whole.crop((32, 12, 64, 36))]
+    assert [Image.open(io.BytesIO(part)).convert("RGB").tobytes() for part in parts] == [
+        each.tobytes() for each in wanted
+    ]
+    assert [decode(part, PhotoLimits()).size for part in parts] == [(64, 48), (32, 24)]
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ from retriever.domain.watches import (
     WatchTarget,
 )
 from retriever.record import Record
+from retriever.watching import frames as module
 from retriever.watching.expiry import expire
 from retriever.watching.frames import FrameChecks, FrameOutcome, FramesReport, SentFrame
 from retriever.watching.watches import Watches
@@ -235,6 +236,27 @@ async def test_a_cancelled_call_lets_the_next_begin(shop: Shop) -> None:
     first.cancel()
     shop.embedder.wait.set()
     assert outcomes(await third) == [FrameOutcome.PROCESSED]
+
+
+async def test_frames_of_few_watches_are_checked_at_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AT_ONCE", 1)
+    checks = FrameChecks(shop.record, shop.photos, shop.embedder, NoFaces(), shop.clock)
+    await shop.watches.create(
+        "default", WatchDraft(Watch("door", rules=(GONE,)), images={"gone": WINE})
+    )
+    shop.embedder.wait = asyncio.Event()
+    first, second = (
+        asyncio.create_task(checks.check("default", name, [SentFrame(WINE)]))
+        for name in ("shelf", "door")
+    )
+    await until(lambda: len(shop.embedder.calls) == 1)
+    await asyncio.sleep(0.05)
+    assert len(shop.embedder.calls) == 1, "the other watch waits"
+    first.cancel()
+    shop.embedder.wait.set()
+    assert outcomes(await second) == [FrameOutcome.PROCESSED]
 
 
 async def test_frames_of_several_processes_are_all_counted(shop: Shop) -> None:

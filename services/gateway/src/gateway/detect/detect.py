@@ -48,7 +48,7 @@ async def detect_products(query: DetectionQuery, deps: RequestDependencies) -> D
     check(query, deps.catalogs)
     try:
         with deps.in_time(deps.detect_seconds):
-            price = detection_price(query.most, query.most_heat_maps)
+            price = detection_price(query.most, query.most_heat_maps, query.photo.image)
             async with deps.prices.charged(price, query.catalog_id):
                 return await _Detecting(query, deps, RequestTrace()).answer()
     except ServiceError as error:

@@ -18,7 +18,7 @@ async def classify(question: Question, deps: RequestDependencies) -> Classified:
     check_question(question, deps.catalogs)
     try:
         with deps.in_time():
-            async with deps.prices.charged(photo_price(), question.catalog_id):
+            async with deps.prices.charged(photo_price(question.photo.image), question.catalog_id):
                 # All guesses, regardless of the caller's limit: proposals are based on them.
                 found, subject = await deps.peers.embedder.classify(
                     question.catalog_id, question.photo, MOST_GUESSES

@@ -35,7 +35,7 @@ async def heat_map(asked: HeatMapQuery, deps: RequestDependencies) -> tuple[str,
     """
     check_heat_map(asked.catalog_id, asked.photo, asked.product_id, deps.catalogs)
     with deps.in_time():
-        async with deps.prices.charged(photo_price(), asked.catalog_id):
+        async with deps.prices.charged(photo_price(asked.photo.image), asked.catalog_id):
             return await _compared(asked, deps)
 
 

@@ -33,8 +33,8 @@ _VERDICTS: Mapping[int, Counter] = {
 
 PRICES: Mapping[str, Callable[[Any], RequestPrice]] = MappingProxyType(
     {
-        "Inspect": lambda _: inspection_price(),
-        "AddReferencePhotos": lambda request: photos_price(len(request.images)),
+        "Inspect": lambda request: inspection_price(request.image),
+        "AddReferencePhotos": lambda request: photos_price(request.images),
         "FitReference": lambda _: reference_price(),
         "ListReferences": lambda _: step(),
         "PromoteReference": lambda _: step(),
@@ -61,10 +61,15 @@ class InspectionServicer(inspection_service_pb2_grpc.InspectionServiceServicer):
         async def charged(request: Any) -> Any:
             request.catalog_id = admit(request, self._catalogs)
             quotas.check(QuotaKind.DECODE_SECONDS)
-            async with self._prices.charged(price_of(request), request.catalog_id):
+            price = price_of(request)
+            async with self._prices.charged(price, request.catalog_id):
                 began = time.perf_counter()
                 answer = await call(request)
-                _note(answer, time.perf_counter() - began)
+                seconds = time.perf_counter() - began
+                if name == "FitReference":
+                    took = min(reference_price(answer.photo_count).models, seconds)
+                    quotas.spend(QuotaKind.PROCESSOR_SECONDS, took - price.models)
+                _note(answer, seconds)
                 return answer
 
         return charged

@@ -71,7 +71,8 @@ class WatchProxyServicer(watch_service_pb2_grpc.WatchServiceServicer):
         match name:
             case "SendFrames":
                 work = self._work.get((request.catalog_id, request.watch_id), FrameWork(1.0))
-                return frames_price(len(request.frames), work)
+                shown = [frame.image for frame in request.frames]
+                return frames_price(len(shown), work, shown)
             case "CreateWatch" | "UpdateWatch":
                 return watch_price(sum(map(_has_image, request.watch.rules)))
             case _:

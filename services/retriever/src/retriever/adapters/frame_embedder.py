@@ -41,25 +41,32 @@ class EmbedderFrames:
     async def embed_parts(
         self, catalog_id: str, parts: Sequence[bytes], version: str
     ) -> tuple[str, list[Floats]]:
-        left = deadlines.remaining()
+        vectors = list[Floats]()
+        # One after another: together they would compute on all cores, and shoppers' answers wait.
+        for part in parts:
+            version, vector = await self._embedded(catalog_id, part, version)
+            vectors.append(vector)
+        return version, vectors
+
+    async def _embedded(self, catalog_id: str, part: bytes, version: str) -> tuple[str, Floats]:
+        """Return the version and the vector of a part. Raises as `embed_parts` does."""
         with translated():
             answer = await self._stub.BatchEmbed(
                 pb.BatchEmbedRequest(
                     catalog_id=catalog_id,
-                    items=[_item(part, version) for part in parts],
+                    items=[_item(part, version)],
                     priority=vector_pb2.PRIORITY_BULK,
                 ),
-                timeout=SECONDS if left is None else min(left, SECONDS),
+                timeout=_seconds(),
             )
-        if len(answer.results) != len(parts):
+        if len(answer.results) != 1:
             raise Internal("the embedder answered other items", reason="EMBEDDER_ANSWER_INVALID")
-        vectors = [_vector(result, version) for result in answer.results]
-        return answer.results[0].vector.space_version, vectors
+        (result,) = answer.results
+        return result.vector.space_version, _vector(result, version)
 
     async def find_objects(
         self, catalog_id: str, frame: bytes, version: str, *, vectors: bool
     ) -> FoundObjects | None:
-        left = deadlines.remaining()
         request = pb.EmbedRegionsRequest(
             catalog_id=catalog_id,
             image=frame,
@@ -69,9 +76,8 @@ class EmbedderFrames:
             priority=vector_pb2.PRIORITY_BULK,
             boxes_only=not vectors,
         )
-        seconds = SECONDS if left is None else min(left, SECONDS)
         try:
-            answer = await self._stub.EmbedRegions(request, timeout=seconds)
+            answer = await self._stub.EmbedRegions(request, timeout=_seconds())
         except grpc.aio.AioRpcError as failed:
             error = from_rpc_error(failed)
             if error.reason == _NOT_READY:
@@ -79,6 +85,12 @@ class EmbedderFrames:
             raise _meaning(error, version) from failed
         objects = _objects(answer) if vectors else _boxes(answer)
         return FoundObjects(answer.space_version, objects, answer.embedded_views)
+
+
+def _seconds() -> float:
+    """Return the timeout of a call."""
+    left = deadlines.remaining()
+    return SECONDS if left is None else min(left, SECONDS)
 
 
 def _objects(answer: pb.EmbedRegionsResponse) -> list[SeenObject]:

@@ -100,7 +100,7 @@ def file_of(facts: tuple[int], file: bytes) -> bytes:
 def frame_of(
     facts: tuple[float, ...], pixels: bytes, limits: PhotoLimits
 ) -> tuple[FrameFacts, list[bytes]]:
-    """Return the facts of a frame, and its parts as PNG files. Raises ValueError for answers that
+    """Return the facts of a frame, and its parts as BMP files. Raises ValueError for answers that
     no intact process gives."""
     number = frame_facts.CELLS[0] * frame_facts.CELLS[1]
     cells, (bright, sharpness) = facts[:number], facts[number : number + 2]
@@ -113,11 +113,13 @@ def frame_of(
         if not 0 < size[0] * size[1] * 3 <= room:
             raise ValueError("a part of the frame has an invalid size")
         start = place * room
-        parts.append(_png(size, pixels[start : start + size[0] * size[1] * 3]))
+        parts.append(_bmp(size, pixels[start : start + size[0] * size[1] * 3]))
     return FrameFacts(cells, bright, sharpness), parts
 
 
-def _png(size: tuple[int, int], pixels: bytes) -> bytes:
+def _bmp(size: tuple[int, int], pixels: bytes) -> bytes:
+    """Return the pixels as a file. Writing and reading the four parts of a frame takes 24 ms of a
+    processor as PNG files, and 3 ms as these (2 cores, 2026-11)."""
     file = io.BytesIO()
-    Image.frombytes("RGB", size, pixels).save(file, "PNG", compress_level=1)
+    Image.frombytes("RGB", size, pixels).save(file, "BMP")
     return file.getvalue()

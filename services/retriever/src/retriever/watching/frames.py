@@ -1,6 +1,7 @@
 """Frames of a watch: queued, measured, checked, and stored with their alerts."""
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -37,6 +38,8 @@ MOST_FRAMES: Final = 8
 """Frames of a call."""
 MOST_WAITING: Final = 2
 """Calls of a watch that wait in a process; older ones are dropped."""
+AT_ONCE: Final = max(1, (os.cpu_count() or 1) // 2)
+"""Watches whose frames a process checks at once: half of the cores are left to answers."""
 AHEAD: Final = 300 * SECOND
 """Most that the time of a frame may be ahead, in microseconds."""
 ATTEMPTS: Final = 5
@@ -125,6 +128,7 @@ class FrameChecks:
     known: dict[tuple[str, str, str], Sequence[Floats]] = field(default_factory=dict)
     """Vectors of photos that rules look for, by catalog, photo and version of the space."""
     _queues: dict[tuple[str, str], _Queue] = field(default_factory=dict)
+    _permits: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     async def check(
         self,
@@ -146,7 +150,9 @@ class FrameChecks:
             FRAMES.labels(FrameOutcome.DROPPED).inc(len(frames))
             return FramesReport((FrameReport(FrameOutcome.DROPPED),) * len(frames))
         try:
-            return await self._checked(catalog_id, watch_id, self._timed(frames), queue, note)
+            timed = self._timed(frames)
+            async with self._permits:
+                return await self._checked(catalog_id, watch_id, timed, queue, note)
         except WatchNotFound:
             queue.dropped = 0
             raise
