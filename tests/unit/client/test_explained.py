@@ -65,6 +65,9 @@ def test_an_explanation_has_the_lines_of_labels_and_the_photos_that_were_not_rea
     ((place, (read,)),) = value.labels.items()
     assert (place, read.text, read.corners[0].x, read.corners[0].y) == (1, line.text, 0.25, 0.5)
     assert value.unread_labels == (2,)
+    shown = rendered(explained.explanation(value))
+    assert "signals[1] reads: Origem Merlot" in shown
+    assert "signals[2]: the label was left out" in shown
 
 
 def test_what_was_not_sent_is_none() -> None:
@@ -142,6 +145,18 @@ def test_the_command_asks_and_shows(gateway: FakeGateway) -> None:
     assert '"outcome": "OUTCOME_OUTRANKED"' in as_json.output
     both = CliRunner().invoke(app, ["explain", "wine-2", "--user", "a", "--visitor", "b", *to])
     assert both.exit_code == 2
+
+
+def test_a_recommendation_and_its_page_show_the_labels_that_were_read(
+    gateway: FakeGateway, tmp_path: Path
+) -> None:
+    lines = [photo_pb2.LabelLine(text="Origem Merlot")]
+    gateway.recommendation.labels.add(signal=0, lines=lines)
+    html = tmp_path / "page.html"
+    line = ["recommend", "--product", "a", "--target", gateway.target]
+    assert "signals[0] reads: Origem Merlot" in CliRunner().invoke(app, line).output
+    assert CliRunner().invoke(app, [*line, "--html", str(html)]).exit_code == 0
+    assert "signals[0] reads: Origem Merlot" in html.read_text("utf-8")
 
 
 def test_a_recommendation_shows_features_and_moves_when_asked(gateway: FakeGateway) -> None:

@@ -144,6 +144,7 @@ def _shown(answer: Recommendations, *, explain: bool) -> RenderableType:
     parts = [tables.answer(answer)]
     if answer.subjects:
         parts.append(classified.subjects(answer.subjects))
+    parts += map(Text, classified.label_lines(answer))
     if explain:
         parts.append(explained.scores(answer.results))
     return Group(*parts)
@@ -212,7 +213,7 @@ async def _write(
 
 def _lead(answer: Recommendations) -> list[str]:
     poor = [tables.poor(answer)] if answer.no_good_match else []
-    return [*poor, *classified.subject_lines(answer.subjects)]
+    return [*poor, *classified.subject_lines(answer.subjects), *classified.label_lines(answer)]
 
 
 def _matched(answer: Recommendations) -> list[tuple[str, str]]:

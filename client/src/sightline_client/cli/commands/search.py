@@ -4,6 +4,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 from rich.console import Group, RenderableType
+from rich.text import Text
 
 from sightline_client.cli.base import options
 from sightline_client.cli.base.query import FilterGroup, SignalGroup
@@ -192,7 +193,7 @@ def _listed(answer: Listing) -> RenderableType:
 
 def _found(answer: SearchResults) -> RenderableType:
     subjects = [classified.subjects(answer.subjects)] if answer.subjects else []
-    labels = [classified.labels(answer)] if answer.labels or answer.unread_labels else []
+    labels = map(Text, classified.label_lines(answer))
     corrected = tables.corrected(answer.corrected_queries)
     facets = map(listings.facet, answer.facets)
     return Group(*corrected, listings.found(answer), *facets, *subjects, *labels)

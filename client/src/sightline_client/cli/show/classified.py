@@ -1,15 +1,25 @@
 """Tables of photos' categories and of their subjects."""
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _
 from sightline_client.cli.show.tables import grid, plain
-from sightline_client.values.answers import SearchResults
 from sightline_client.values.classifications import Classification
 from sightline_client.values.signals import Box, LabelLine, Subject
+
+
+class _Labeled(Protocol):
+    """An answer or an explanation, with the labels that were read."""
+
+    @property
+    def labels(self) -> Mapping[int, tuple[LabelLine, ...]]: ...
+
+    @property
+    def unread_labels(self) -> tuple[int, ...]: ...
 
 
 def classification(value: Classification) -> RenderableType:
@@ -44,14 +54,14 @@ def subject_lines(found: Mapping[int, Subject]) -> list[str]:
     return [f"signals[{place}]: {_subject(subject)}" for place, subject in sorted(found.items())]
 
 
-def labels(answer: SearchResults) -> Text:
-    """Show what was read in photos, a line each, and the photos whose labels were left out."""
+def label_lines(answer: _Labeled) -> list[str]:
+    """Return what was read in photos, a line each, then the photos whose labels were left out."""
     read = [
         _("signals[{place}] reads: {text}", place=place, text=" · ".join(_texts(lines)))
         for place, lines in sorted(answer.labels.items())
     ]
     left = [_("signals[{place}]: the label was left out", place=it) for it in answer.unread_labels]
-    return Text("\n".join([*read, *left]))
+    return [*read, *left]
 
 
 def _texts(lines: Sequence[LabelLine]) -> list[str]:

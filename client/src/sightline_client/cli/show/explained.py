@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sightline_client.cli.language import _, later
+from sightline_client.cli.show import classified
 from sightline_client.cli.show.tables import PARTS, SEE, degraded, grid, plain
 from sightline_client.values.answers import Move, MoveCause, RecommendedProduct, ScorePart
 from sightline_client.values.explanations import (
@@ -78,6 +79,7 @@ def explanation(value: Explanation) -> RenderableType:
                     style="dim",
                 )
             )
+    lines += map(Text, classified.label_lines(value))
     if value.branches:
         lines.append(_branches(value.branches))
     lines += _compared(value)
