@@ -65,6 +65,18 @@ def test_members_that_the_contract_requires_are_required_in_json() -> None:
     assert "required" not in SCHEMAS["gateway.v1.ClassifyRequest"], "a photo may be the body itself"
 
 
+@pytest.mark.parametrize(
+    ("path", "required"),
+    [
+        ("/v1/catalogs/{catalog_id}/visitors", False),
+        ("/v1/catalogs/{catalog_id}:suggest", False),
+        ("/v1/catalogs/{catalog_id}:replayRecommendation", True),
+    ],
+)
+def test_a_body_is_required_where_one_of_its_fields_is(path: str, required: bool) -> None:
+    assert DESCRIBED["paths"][path]["post"]["requestBody"]["required"] is required
+
+
 def test_a_oneof_is_a_one_of() -> None:
     signal = SCHEMAS["gateway.v1.QuerySignal"]
     checked = jsonschema.Draft202012Validator(

@@ -115,7 +115,9 @@ def _operation(method: PublicMethod, pattern: HttpPattern, number: int, schemas:
     if access.admin:
         operation["x-admin-port"] = True
     if pattern.has_body:
-        operation["requestBody"] = {"required": True, "content": _bodies(method, schemas)}
+        # A request without a body is one without fields.
+        needed = schemas.needs_fields(method.descriptor.input_type)
+        operation["requestBody"] = {"required": needed, "content": _bodies(method, schemas)}
     operation["responses"] = {
         "200": _answer(method, schemas),
         "default": {"$ref": "#/components/responses/Problem"},

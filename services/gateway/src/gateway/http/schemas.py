@@ -90,6 +90,10 @@ class Schemas:
             schema["allOf"] = choices
         return schema
 
+    def needs_fields(self, descriptor: Any) -> bool:
+        """Return whether a message has fields that are always required."""
+        return any(map(self._required, descriptor.fields))
+
     def _required(self, field: Any) -> bool:
         """Return whether a field's comment requires it, always and in JSON: photos may be parts of
         a form."""
