@@ -4,8 +4,21 @@ import argparse
 
 import pytest
 
-from tests.fuzz import http
+from tests.fuzz import http, http_hooks
 from tests.fuzz.model import Verdict
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ({"a": None}, True),
+        ([{"a": {"b": [{"c": None}]}}], True),
+        ({"a": [0, ""]}, False),
+        ("", False),
+    ],
+)
+def test_members_that_are_null_are_found_at_any_depth(body: object, found: bool) -> None:
+    assert http_hooks.has_null(body) is found
 
 
 @pytest.mark.long
