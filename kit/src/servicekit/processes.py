@@ -27,7 +27,7 @@ _NUMBER = "SIGHTLINE_PROCESS"
 _SUPERVISOR = "SIGHTLINE_SUPERVISOR"
 """Environment variables that the supervisor sets: the process's number, and its own process id."""
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client when it is imported
-DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 def number() -> int | None:
@@ -36,10 +36,15 @@ def number() -> int | None:
     return int(given) if given else None
 
 
+def receive_when_parent_dies(number: int) -> None:
+    """Have this process receive a signal when its parent dies. Linux only."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_DEATH_SIGNAL, number)
+
+
 def stop_with_supervisor() -> None:
     """Receive SIGTERM when the supervisor dies. Linux only."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGTERM)
+    receive_when_parent_dies(signal.SIGTERM)
     if str(os.getppid()) != os.environ.get(_SUPERVISOR):
         os.kill(os.getpid(), signal.SIGTERM)  # the supervisor died before the call
 

@@ -5,13 +5,12 @@ forks the process that serves: the next one after a death begins without them.
 """
 
 import contextlib
-import ctypes
 import os
 import signal
 import time
 from typing import Final
 
-from servicekit.processes import DEATH_SIGNAL, SOON
+from servicekit.processes import SOON, receive_when_parent_dies
 
 _STOPS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 _AWAITED: Final = _STOPS | {signal.SIGCHLD}
@@ -40,8 +39,7 @@ def in_child() -> int | None:
 
 def _begin(parent: int) -> None:
     """Die with the parent, and receive signals as other processes do."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGKILL)
+    receive_when_parent_dies(signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)  # the parent died before the call
     # A group of its own: a terminal's Ctrl-C would reach it twice, and cut its drain short.

@@ -14,17 +14,14 @@ model changes only if ``--promote`` is given and the evaluation of the model pas
 
 import argparse
 import asyncio
-import ctypes
 import os
 import signal
 import sys
 
 from ranker.wiring.training import ask, do
 from servicekit.background import yield_to_answers
+from servicekit.processes import receive_when_parent_dies
 from servicekit.server import PRIVATE
-
-PR_SET_PDEATHSIG = 1
-"""https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html"""
 
 
 def end_with(parent: int) -> None:
@@ -33,8 +30,7 @@ def end_with(parent: int) -> None:
     Otherwise a training whose worker was killed would continue beside its replacement. The signal
     follows the parent's thread: the worker starts processes from its main thread.
     """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    receive_when_parent_dies(signal.SIGKILL)
     if os.getppid() != parent:  # the parent ended before the call
         sys.exit(f"process {parent}, which requested this training, has ended")
 
