@@ -82,7 +82,7 @@ every: setup
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --durations 10 -m "not long" tests
 
 long: setup tools ## Run the longest tests: recovery after kill -9, restores, complete tutorials, clients in Go and Java, recall under filters, overlays on a cluster
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --durations 10 -m long tests
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --durations 10 --timeout 1800 -m long tests
 
 check: .venv/.synced ## Run the quick checks, without engines and models: lint, contracts and most unit tests
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint quick

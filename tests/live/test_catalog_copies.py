@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from local_suite.suite import Suite
 from sightline_client import CatalogState, JobState, Product, ProductImage, SightlineClient
 from tests.live.catalog_removal import MARK, files_with, removed
@@ -44,6 +46,7 @@ async def answers(client: SightlineClient) -> list[list[tuple[str, float]]]:
     ]
 
 
+@pytest.mark.long
 async def test_a_copy_answers_as_its_original_and_is_removed_without_it(
     gateway: str, suite: Suite
 ) -> None:

@@ -346,6 +346,7 @@ async def searched(
     )
 
 
+@pytest.mark.long
 async def test_acknowledged_rows_survive_a_kill(
     index: MilvusIndex, name: str, place: Place
 ) -> None:

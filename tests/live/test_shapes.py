@@ -79,6 +79,7 @@ async def test_answers_of_one_process_are_those_of_four(tmp_path: Path) -> None:
     assert [place for place, (one, other) in enumerate(pairs) if one != other] == []
 
 
+@pytest.mark.long
 async def test_one_process_that_is_killed_comes_back_with_all_that_it_acknowledged(
     tmp_path: Path,
 ) -> None:
@@ -110,6 +111,7 @@ async def reached(client: SightlineClient) -> bool:
     return True
 
 
+@pytest.mark.long
 async def test_a_servicer_that_raises_leaves_the_others_alone_and_one_that_blocks_ends_the_process(
     tmp_path: Path,
 ) -> None:

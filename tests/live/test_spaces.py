@@ -29,6 +29,7 @@ from sightline_client.cli.work.upgrade import Upgrade, upgrade
 from tests.waiting import SECONDS
 
 
+@pytest.mark.long
 async def test_a_shop_learns_a_space_and_its_searches_use_it(gateway: str, suite: Suite) -> None:
     wines = load_wines()[:30]
     async with SightlineClient(gateway, catalog="learned", timeout=SECONDS) as client:

@@ -142,6 +142,7 @@ def requests() -> Iterator[Asked]:
         yield kinds[number % len(kinds)]
 
 
+@pytest.mark.long
 async def test_the_same_requests_have_the_same_json(face: Face, tmp_path: Path) -> None:
     asked = list(requests())
     async with transcoder(face.suite.port, tmp_path) as other:

@@ -45,6 +45,7 @@ async def engine(log: Path) -> AsyncIterator[Engine]:
         yield Engine(process, client)
 
 
+@pytest.mark.long
 async def test_a_process_that_stood_still_while_it_started_is_ended_and_its_model_loads_again(
     tmp_path: Path,
 ) -> None:
@@ -71,6 +72,7 @@ async def test_a_process_that_stood_still_while_it_started_is_ended_and_its_mode
     pytest.fail("the server ended 5 times")
 
 
+@pytest.mark.long
 async def test_a_server_that_waits_for_a_process_that_was_killed_as_it_started_is_ended(
     tmp_path: Path,
 ) -> None:

@@ -157,6 +157,7 @@ def lacks(expr: str) -> bool:
     return any(re.fullmatch(pattern, name) for name in monitoring.names(expr) for pattern in ABSENT)
 
 
+@pytest.mark.long
 def test_each_panel_rule_and_alert_asks_for_what_there_is(watched: Prometheus) -> None:
     asked = {*monitoring.panels(), *monitoring.rules()}
     waiting = {

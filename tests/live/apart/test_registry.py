@@ -153,6 +153,7 @@ async def test_traffic_during_a_deletion_leaves_nothing(gateway: str, suite: Sui
             assert files_with(suite.layout.data / service, f"busy{MARK}".encode()) == []
 
 
+@pytest.mark.long
 async def test_a_copy_that_is_killed_goes_on_by_itself(gateway: str, suite: Suite) -> None:
     async with (
         SightlineClient(gateway, catalog="copied") as client,
