@@ -152,7 +152,7 @@ def test_the_workflows_are_right() -> None:
         ("release.yaml", "id-token: write", "id-token: read", "packages: may write"),
         ("test.yaml", "permissions: {}", "permissions: write-all", "rights for all jobs"),
         ("test.yaml", "    permissions:\n      contents: read\n", "", "names no rights"),
-        ("test.yaml", "timeout-minutes: 60", "timeout-minutes: 360", "has no timeout"),
+        ("test.yaml", "timeout-minutes: 90", "timeout-minutes: 360", "has no timeout"),
         ("test.yaml", "persist-credentials: false", "fetch-depth: 1", "token in the clone"),
         ("test.yaml", "concurrency:\n  group", "concurrency:\n  grope", "beside itself"),
         (
