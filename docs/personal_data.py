@@ -131,7 +131,8 @@ RISKS = (
     (
         "a stolen database shows who likes what",
         "ids are HMAC-SHA256 pseudonyms under a key outside the database, which can be renewed; "
-        "attributes and search texts are [encrypted](operate/encryption.md) if there is a key",
+        "attributes, search texts and vectors of photos are [encrypted](operate/encryption.md) if "
+        "there is a key",
         "order ids are stored as they were sent, unless `RANKER_STORED_ORDER_IDS` says `hashed` or "
         "`dropped`",
     ),

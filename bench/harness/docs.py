@@ -35,6 +35,7 @@ PAGES = {
     "listing": PERFORMANCE,
     "inspect": ROOT / "docs" / "research" / "inspect.md",
     "misfits": ROOT / "docs" / "research" / "inspect.md",
+    "photo_clicks": PHOTOS,
     "photo_parts": PHOTOS,
     "photo_search": PHOTOS,
     "posters": QUALITY,

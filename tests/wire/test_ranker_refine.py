@@ -4,7 +4,7 @@ retriever as sums."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import grpc
@@ -17,8 +17,14 @@ from ranker.domain.refinement import REFINE
 from ranker.events.record.photo_clicks import PhotoClickRecord
 from ranker.events.record.tables import JOBS
 from ranker.learning.refine_space import RefineSpace
-from servicekit.jobs import Job, Jobs
-from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2_grpc, vector_pb2
+from servicekit.jobs import Job, JobCancelled, Jobs, JobState
+from sightline.common.v1 import (
+    event_pb2,
+    job_pb2,
+    job_service_pb2,
+    job_service_pb2_grpc,
+    vector_pb2,
+)
 from sightline.ranker.v1 import model_service_pb2, ranking_service_pb2
 from sightline.ranker.v1 import privacy_service_pb2 as privacy_pb
 from sightline.ranker.v1 import privacy_service_pb2_grpc as privacy_grpc
@@ -40,16 +46,20 @@ VECTORS = {
 
 
 class FakeFits(fit_service_pb2_grpc.FitServiceServicer):
-    """Fits at once, in the state that a test sets."""
+    """Fits at once, in the state that a test sets. `then` is called with each request."""
 
     def __init__(self) -> None:
         self.asked = list[fit_service_pb2.RefineSpaceRequest]()
+        self.then: Callable[[], Awaitable[object]] | None = None
+        self.cancelled = list[str]()
         self.state = job_pb2.Job.STATE_SUCCEEDED
 
     async def RefineSpace(
         self, request: fit_service_pb2.RefineSpaceRequest, context: object
     ) -> job_pb2.Job:
         self.asked.append(request)
+        if self.then is not None:
+            await self.then()
         return job_pb2.Job(job_id="retriever/1", kind="fit")
 
 
@@ -66,6 +76,12 @@ class FakeJobs(job_service_pb2_grpc.JobServiceServicer):
         else:
             found.error.message = "no photos"
         return found
+
+    async def CancelJob(
+        self, request: job_service_pb2.CancelJobRequest, context: object
+    ) -> job_pb2.Job:
+        self.fits.cancelled.append(request.job_id)
+        return job_pb2.Job(job_id=request.job_id)
 
 
 @asynccontextmanager
@@ -145,6 +161,26 @@ async def test_a_space_is_refined_by_clicks_of_those_who_consent(suite: Suite) -
     fits.state = job_pb2.Job.STATE_FAILED
     with pytest.raises(RefinementFailed, match="no photos"):
         await refine(suite, fits)
+
+
+async def test_a_refinement_and_its_fit_are_cancelled_together(suite: Suite) -> None:
+    for number in range(10):
+        await search_and_click(suite, number, consents=True)
+    await suite.stored()
+    fits = FakeFits()
+    fits.state = job_pb2.Job.STATE_CANCELLED
+    with pytest.raises(JobCancelled):
+        await refine(suite, fits)
+    jobs = Jobs(suite.database, JOBS)
+    (ended,) = await jobs.list(kinds=(REFINE,))
+    assert ended.state is JobState.CANCELLED, "as its fit"
+
+    fits = FakeFits()
+    fits.state = job_pb2.Job.STATE_RUNNING
+    fits.then = lambda: jobs.cancel(fits.asked[0].request_id)
+    with pytest.raises(JobCancelled):
+        await refine(suite, fits)
+    assert fits.cancelled == ["retriever/1"]
 
 
 async def test_without_consent_nothing_is_learned_or_sent(suite: Suite) -> None:

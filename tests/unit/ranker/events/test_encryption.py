@@ -1,4 +1,4 @@
-"""Encryption of attributes and searches at rest, on each engine."""
+"""Encryption of attributes, searches and vectors of photos at rest, on each engine."""
 
 import asyncio
 import hashlib
@@ -6,11 +6,14 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from ranker.domain.consent import Decision, Purpose
+from ranker.domain.erasure import Person
 from ranker.domain.errors import EncryptionKeyMissing, KeyUnusable
 from ranker.domain.events import DAY_MICROS, EventType
 from ranker.domain.selection import COLUMNS, Selection
@@ -18,14 +21,17 @@ from ranker.events import encryption
 from ranker.events.encryption import SETTLED_MICROS, KeyRotation
 from ranker.events.intake import PLAIN, StoredTexts, append
 from ranker.events.record import sealed
+from ranker.events.record.answers import AnswerLog, StoredAnswer
+from ranker.events.record.consent_changes import ConsentRecord
 from ranker.events.record.data_keys import DataKeyRecord
 from ranker.events.record.events import EventRecord
 from ranker.events.record.personal import PersonalRecord
+from ranker.events.record.photo_clicks import PhotoClickRecord
 from ranker.events.record.sealed import OPTION, Sealer
 from ranker.events.record.searches import SearchRecord
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.record.shoppers import ShopperRecord
-from ranker.events.record.tables import ATTRIBUTES, DATA_KEYS, EVENTS, MIGRATIONS
+from ranker.events.record.tables import ANSWERS, ATTRIBUTES, DATA_KEYS, EVENTS, MIGRATIONS
 from servicekit.reloaded import Unreadable
 from servicekit.sql import Database
 from servicekit.wrapping import CommandKeys, FileKeys, UnwrapFailed, key_wrapper
@@ -34,6 +40,7 @@ from tests.stores import NewStore
 
 ANN = stored().actor
 SIZE, WORDS = "size-of-ann-42", "teal corduroy dungarees"
+VECTOR = b"\1\2\3\4" * 4
 ONE, TWO = (hashlib.sha256(name).hexdigest() for name in (b"one", b"two"))
 
 
@@ -136,6 +143,96 @@ async def test_equal_texts_are_stored_differently_and_bound_to_their_place(
             sealed.unseal(connection, "a", changed)
 
     await db.write(work)
+
+
+def photo(name: str) -> StoredAnswer:
+    """Return an answer to a search of Ann's by a photo."""
+    made = StoredAnswer("default", name, ANN, KEY.key_id, b"", 2 * NOW, NOW)
+    return replace(made, photo=VECTOR, photo_space="v1")
+
+
+async def fill_photos(db: Database, *names: str) -> None:
+    """Store answers with vectors of photos, and a click on each."""
+    given = [Decision(Purpose.PHOTOS, True, "a test", NOW)]
+    await ConsentRecord(db).decide("default", ANN, given, key_id=KEY.key_id)
+    await AnswerLog(db).write([photo(name) for name in names], NOW)
+    clicks = [stored(f"on {name}", type=EventType.CLICK, answer_id=name) for name in names]
+    await EventRecord(db).append(clicks)
+
+
+async def vectors_at_rest(db: Database) -> list[bytes]:
+    found = sa.select(ANSWERS.c.photo).where(ANSWERS.c.photo.is_not(None))
+    return [bytes(one) for one in await db.read(lambda c: c.execute(found).scalars().all())]
+
+
+async def clicked_vectors(db: Database) -> list[bytes]:
+    """Return the vectors that a refinement of a space reads."""
+    found = PhotoClickRecord(db).clicked("default", "v1", NOW)
+    return [one.photo async for batch in found for one in batch]
+
+
+async def test_vectors_of_photos_are_stored_encrypted_and_read_plain(
+    opened: Callable[..., Database], file: Path
+) -> None:
+    sealer = Sealer(FileKeys(file))
+    db = opened(sealer)
+    await encryption.prepare(DataKeyRecord(db), sealer, NOW)
+    await fill_photos(db, "a1", "a2")
+    one, other = await vectors_at_rest(db)
+    assert one != other, "each has a nonce of its own"
+    assert not any(VECTOR in each or len(each) % 4 == 0 for each in (one, other))
+    assert await clicked_vectors(db) == [VECTOR] * 2
+    copy = await PersonalRecord(db).rows("default", (ANN,), "answers", 0, 10)
+    assert all(VECTOR.hex() in row for row in copy)
+    with pytest.raises(EncryptionKeyMissing):
+        await clicked_vectors(opened(None))
+
+    def exchange(connection: sa.Connection) -> None:
+        with pytest.raises(EncryptionKeyMissing):
+            sealed.unseal_vector(connection, sealed.photo_of("other"), one)
+
+    await db.read(exchange)
+    assert await PersonalRecord(db).delete(Person("default", (ANN,), NOW + 1), "answers", 10) == 2
+    assert await vectors_at_rest(db) == []
+
+
+async def test_vectors_of_before_and_of_older_data_keys_are_encrypted_with_the_new_one(
+    opened: Callable[..., Database], file: Path
+) -> None:
+    await fill_photos(opened(None), "a1")
+    assert await vectors_at_rest(opened(None)) == [VECTOR]
+    times = [NOW + SETTLED_MICROS]
+    sealer = Sealer(FileKeys(file), lambda: times[-1] / 1_000_000)
+    db = opened(sealer)
+    record = DataKeyRecord(db)
+    await encryption.prepare(record, sealer, NOW)
+    assert await clicked_vectors(db) == [VECTOR], "plain as it is"
+    await fill_photos(db, "a2")
+    rotation = KeyRotation(record, sealer, 90, asyncio.Event(), lambda: times[-1])
+    for _ in range(2):
+        await rotation.look()
+        (key,) = await record.all()
+        mark = sealed.prefix(key.key_id).encode()
+        assert [one.startswith(mark) for one in await vectors_at_rest(db)] == [True, True]
+        assert await clicked_vectors(opened(Sealer(FileKeys(file)))) == [VECTOR] * 2
+        times.append(times[-1] + 90 * DAY_MICROS)
+        await rotation.look()
+        assert len(await record.all()) == 2, "the next one, and the one that is in use"
+        times.append(times[-1] + SETTLED_MICROS)
+
+
+async def test_all_vectors_are_encrypted_again_in_batches(
+    opened: Callable[..., Database], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encryption, "BATCH", 2)
+    await fill_photos(opened(None), *(f"a{number}" for number in range(5)))
+    sealer = Sealer(FileKeys(file))
+    db = opened(sealer)
+    await encryption.prepare(DataKeyRecord(db), sealer, NOW)
+    later = NOW + SETTLED_MICROS
+    await KeyRotation(DataKeyRecord(db), sealer, 90, asyncio.Event(), lambda: later).look()
+    found = await vectors_at_rest(db)
+    assert [one.startswith(sealed.MARK.encode()) for one in found] == [True] * 5
 
 
 @pytest.mark.parametrize("text", ["\x01x", "\x010:", "\x01" + "ab" * 8 + ":QUJD", "plain"])

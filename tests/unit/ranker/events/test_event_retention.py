@@ -2,17 +2,22 @@
 
 import asyncio
 import random
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
+from ranker.domain.consent import Decision, Purpose
 from ranker.domain.events import DAY_MICROS, EventType, Identity, Shopper
 from ranker.events import event_retention
 from ranker.events.event_retention import Sweeper, days_by_type
 from ranker.events.record.answers import AnswerLog, StoredAnswer
+from ranker.events.record.consent_changes import ConsentRecord
 from ranker.events.record.events import EventRecord
 from ranker.events.record.selections import SelectionRecord, expired
+from ranker.events.record.tables import ANSWERS
 from ranker.workers.loops import repeat
 from servicekit.sql import Database, StoreBusy
 from tests.fakes.ranker import KEY, NOW, stored
@@ -58,6 +63,26 @@ async def test_events_go_by_their_own_age_and_impressions_sooner(
     await sweeper(db, 10, 2).sweep(asyncio.Event())
     assert await left(events) == {"young", "shown lately"}
     assert await left(events, "other") == {"elsewhere"}
+
+
+async def test_vectors_of_photos_end_with_the_term_of_their_answer(
+    db: Database, small_batches: None
+) -> None:
+    actor, log = KEY.of("default", Shopper(Identity.USER, "ann")), AnswerLog(db)
+    given = [Decision(Purpose.PHOTOS, True, "a test", NOW)]
+    await ConsentRecord(db).decide("default", actor, given, key_id=KEY.key_id)
+    for number in range(20):
+        expires = NOW + (number >= 15)
+        made = StoredAnswer(
+            "default", f"a{number}", actor, KEY.key_id, b"", expires, NOW - DAY_MICROS
+        )
+        photo = replace(made, photo=b"\1" * 8, photo_space="v1")
+        await log.write([photo], NOW - DAY_MICROS)
+    vectors = sa.select(ANSWERS.c.answer_id).where(ANSWERS.c.photo.is_not(None))
+    stored_at_first = await db.read(lambda c: c.execute(vectors).scalars().all())
+    await sweeper(db).sweep(asyncio.Event())
+    left = await db.read(lambda c: c.execute(vectors).scalars().all())
+    assert (len(stored_at_first), sorted(left)) == (20, [f"a{n}" for n in range(15, 20)])
 
 
 async def test_a_wish_to_hide_outlives_everything(db: Database, events: EventRecord) -> None:

@@ -15,8 +15,8 @@ from ranker.domain.refinement import Refinement
 from ranker.events.record.photo_clicks import ClickedAnswer
 from ranker.learning.feedback.answered import photo_clicks
 from ranker.learning.refine_space import RefineSpace, learn
-from servicekit.errors import Unavailable
-from servicekit.jobs import Job
+from servicekit.errors import PermissionDenied, Unavailable
+from servicekit.jobs import Job, JobCancelled
 from sightline.ranker.v1 import answer_service_pb2 as pb
 
 PRODUCTS, SIZE = 60, 32
@@ -146,6 +146,7 @@ class FakeRetriever:
     def __init__(self, products: PhotoVectors | None) -> None:
         self.products, self.asked = products, list[tuple[str, Refinement, str]]()
         self.failures, self.looks = 1, 0
+        self.cancelled, self.refusals = list[tuple[str, str]](), list[Exception]()
 
     async def vectors(self, catalog_id: str) -> PhotoVectors | None:
         if self.failures:
@@ -161,26 +162,38 @@ class FakeRetriever:
         self.looks += 1
         return {"space_version": "v2"} if self.looks > 1 else None
 
+    async def cancel(self, catalog_id: str, job_id: str) -> None:
+        self.cancelled.append((catalog_id, job_id))
+        if self.refusals:
+            raise self.refusals.pop()
+
 
 class FakeJobs:
-    """Reports progress to nobody."""
+    """Takes reports of progress until a number of them, then the job is cancelled."""
+
+    def __init__(self, most: float) -> None:
+        self.left = most
 
     async def progress(self, job_id: str, done: int, total: int) -> None:
-        """Accept a report."""
+        self.left -= 1
+        if self.left < 0:
+            raise JobCancelled(job_id)
 
 
-def job_of(rows: Sequence[ClickedAnswer], products: PhotoVectors | None) -> tuple[Any, Any, Any]:
+def job_of(
+    rows: Sequence[ClickedAnswer], products: PhotoVectors | None, reports: float = np.inf
+) -> tuple[Any, Any, Any]:
     record, retriever = FakeRecord(rows), FakeRetriever(products)
-    given = (record, retriever, retriever, FakeJobs(), asyncio.Event())
+    given = (record, retriever, retriever, FakeJobs(reports), asyncio.Event())
     return RefineSpace(*cast(Any, given)), record, retriever
 
 
 JOB = cast(Job, SimpleNamespace(id="7", catalog_id="shop"))
 
 
-async def test_the_job_waits_for_the_retriever_and_says_what_it_used() -> None:
-    made = clicks(shop(), 200)
-    rows = [
+def answers(made: Sequence[PhotoClick]) -> list[ClickedAnswer]:
+    """Return the answers whose products were clicked."""
+    return [
         ClickedAnswer(
             one.actor,
             answer(one.actor, one.product_id, one.product_id).content,
@@ -190,7 +203,10 @@ async def test_the_job_waits_for_the_retriever_and_says_what_it_used() -> None:
         )
         for one in made
     ]
-    refine, record, retriever = job_of(rows, shop())
+
+
+async def test_the_job_waits_for_the_retriever_and_says_what_it_used() -> None:
+    refine, record, retriever = job_of(answers(clicks(shop(), 200)), shop())
     result = await refine.run(JOB)
     ((catalog, sent, request_id),) = retriever.asked
     assert (catalog, request_id, record.asked) == ("shop", "7", [("shop", "v1")])
@@ -200,6 +216,29 @@ async def test_the_job_waits_for_the_retriever_and_says_what_it_used() -> None:
         "click_count": str(sent.click_count),
         "shopper_count": "67",
     }
+
+
+@pytest.mark.parametrize(
+    ("refusals", "asked"),
+    [
+        ([], 1),
+        ([Unavailable("down", reason="UNAVAILABLE")], 2),
+        ([PermissionDenied("a retriever of before", reason="PEER_FORBIDDEN")], 1),
+    ],
+)
+async def test_a_cancelled_job_cancels_its_fit(refusals: list[Exception], asked: int) -> None:
+    refine, _, retriever = job_of(answers(clicks(shop(), 200)), shop(), reports=1)
+    retriever.refusals = refusals
+    with pytest.raises(JobCancelled):
+        await refine.run(JOB)
+    assert retriever.cancelled == [("shop", "retriever/1")] * asked
+
+
+async def test_a_job_that_is_cancelled_before_its_fit_cancels_nothing() -> None:
+    refine, _, retriever = job_of(answers(clicks(shop(), 200)), shop(), reports=0)
+    with pytest.raises(JobCancelled):
+        await refine.run(JOB)
+    assert (retriever.asked, retriever.cancelled) == ([], [])
 
 
 async def test_without_vectors_or_clicks_nothing_is_requested() -> None:

@@ -15,6 +15,7 @@ from ranker.domain.features import PhotoVectors, Product
 from ranker.domain.refinement import Refinement
 from servicekit.channel import idempotent
 from servicekit.errors import ServiceError
+from servicekit.jobs import JobCancelled
 from servicekit.status import from_rpc_error, from_status
 from servicekit.telemetry import get_logger
 from sightline.common.v1 import (
@@ -185,14 +186,22 @@ class SpaceFits:
         return str(job.job_id)
 
     async def result(self, catalog_id: str, job_id: str) -> Mapping[str, str] | None:
-        """Return the job's results, None while it runs; RefinementFailed."""
+        """Return the job's results, None while it runs; RefinementFailed, or JobCancelled if the
+        retriever's job was cancelled."""
         request = job_service_pb2.GetJobRequest(catalog_id=catalog_id, job_id=job_id)
         job = await answered(self._jobs.GetJob(request, timeout=CALL_SECONDS))
         if job.state in OPEN:
             return None
+        if job.state == job_pb2.Job.STATE_CANCELLED:
+            raise JobCancelled(job_id)
         if job.state != job_pb2.Job.STATE_SUCCEEDED:
-            raise RefinementFailed(job.error.message or "the retriever's job was cancelled")
+            raise RefinementFailed(job.error.message)
         return {each.name: each.value for each in job.results}
+
+    async def cancel(self, catalog_id: str, job_id: str) -> None:
+        """Request that the job stops. No effect on a job that has ended."""
+        request = job_service_pb2.CancelJobRequest(catalog_id=catalog_id, job_id=job_id)
+        await answered(self._jobs.CancelJob(request, timeout=CALL_SECONDS))
 
 
 async def answered(call: Awaitable[T]) -> T:

@@ -1,9 +1,9 @@
-"""Encryption of texts at rest: data keys, their rotation, and texts of before.
+"""Encryption at rest: data keys, their rotation, and texts and vectors of before.
 
 `prepare` gives a store its first data key. The worker's loop makes a new one when the newest is old
-enough, wraps all again when the wrapping key has changed, seals all texts with the newest one, and
-then deletes the others. Each step can be repeated, and services go on meanwhile: a text names its
-data key.
+enough, wraps all again when the wrapping key has changed, seals all texts and vectors with the
+newest one, and then deletes the others. Each step can be repeated, and services go on meanwhile: a
+text or vector names its data key.
 """
 
 import asyncio
@@ -72,10 +72,11 @@ class KeyRotation:
             await self._seal(keys[0].key_id)
 
     async def _seal(self, key_id: str) -> None:
-        """Seal all texts with this data key, and delete the others."""
+        """Seal all texts and vectors with this data key, and delete the others."""
         done = await self._through(self.record.seal_queries, key_id, 0)
         first: Place = ()
         done += await self._through(self.record.seal_attributes, key_id, first)
+        done += await self._through(self.record.seal_photos, key_id, first)
         if not self.stop.is_set():
             await self.record.finish(key_id)
             get_logger().info("texts sealed", key_id=key_id, count=done)

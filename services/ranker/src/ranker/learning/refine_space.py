@@ -6,7 +6,7 @@ repeat: the fit is requested under the job's id.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -22,8 +22,8 @@ from ranker.events.record.photo_clicks import PhotoClickRecord
 from ranker.learning import photo_map
 from ranker.learning.feedback.answered import photo_clicks
 from servicekit.clock import now_micros
-from servicekit.errors import DeadlineExceeded, Unavailable
-from servicekit.jobs import Job, Jobs
+from servicekit.errors import DeadlineExceeded, ServiceError, Unavailable
+from servicekit.jobs import Job, JobCancelled, Jobs
 from servicekit.telemetry import get_logger
 
 RETRY_SECONDS = 1.0
@@ -49,11 +49,12 @@ class RefineSpace:
         the retriever.
         """
         refinement = await self._learned(job)
-        fits, catalog_id = self.fits, job.catalog_id
-        fit = await self._ask(job, lambda: fits.refine(catalog_id, refinement, job.id))
-        while (result := await self._ask(job, lambda: fits.result(catalog_id, fit))) is None:
-            await self._progress(job)
-            await asyncio.sleep(LOOK_SECONDS)
+        fit = await self._ask(job, lambda: self.fits.refine(job.catalog_id, refinement, job.id))
+        try:
+            result = await self._fitted(job, fit)
+        except JobCancelled:
+            await self._cancel(job, fit)
+            raise
         return {
             **result,
             "fit_job_id": fit,
@@ -67,6 +68,28 @@ class RefineSpace:
             raise PhotoClicksTooFew(0, 0, LEAST_CLICKS)
         batches = self.record.clicked(job.catalog_id, products.space_version, now_micros())
         return await asyncio.to_thread(learn, await photo_clicks(batches), products)
+
+    async def _fitted(self, job: Job, fit: str) -> Mapping[str, str]:
+        """Wait for the retriever's job, and return its results."""
+        fits, catalog_id = self.fits, job.catalog_id
+        while (result := await self._ask(job, lambda: fits.result(catalog_id, fit))) is None:
+            await self._progress(job)
+            await asyncio.sleep(LOOK_SECONDS)
+        return result
+
+    async def _cancel(self, job: Job, fit: str) -> None:
+        """Cancel the retriever's job too. Waits for a retriever that does not answer; any other
+        error is logged, so that this job ends in any case."""
+        log = get_logger().bind(job_id=job.id, fit_job_id=fit)
+        while not self.stop.is_set():
+            try:
+                return await self.fits.cancel(job.catalog_id, fit)
+            except (Unavailable, DeadlineExceeded) as error:
+                log.warning("cancellation of a fit waits", reason=error.reason)
+                await asyncio.sleep(RETRY_SECONDS)
+            except ServiceError as error:
+                log.warning("fit not cancelled", reason=error.reason)
+                return None
 
     async def _ask(self, job: Job, call: Callable[[], Awaitable[T]]) -> T:
         """Call the retriever until it answers, and return the answer."""

@@ -22,6 +22,7 @@ from ranker.events.record import consents
 from ranker.events.record.erasures import erased_since
 from ranker.events.record.owners import gate, owners
 from ranker.events.record.rows import TableRecord, inserting, write_beside_others
+from ranker.events.record.sealed import photo_of, seal_vector
 from ranker.events.record.tables import ANSWERS, EXPOSURES
 from servicekit.batch_queue import BatchQueue, BatchRules, QueueMetrics
 
@@ -163,6 +164,7 @@ def _write(
     if rows:
         _to_owners(connection, rows)
         _as_permitted(connection, rows)
+        _seal(connection, rows)
         connection.execute(sa.insert(ANSWERS), rows)
     if exposures:
         _expose(connection, exposures, now_micros)
@@ -228,6 +230,13 @@ def _as_permitted(connection: Connection, rows: Sequence[dict[str, Any]]) -> Non
     for row in rows:
         if not row["actor"]:
             row.update(WITHOUT_PHOTO)
+
+
+def _seal(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Seal the vectors of photos, if the store's connections have a sealer."""
+    for row in rows:
+        if row["photo"] is not None:
+            row["photo"] = seal_vector(connection, photo_of(row["catalog_id"]), row["photo"])
 
 
 def _key(answer: StoredAnswer) -> AnswerKey:

@@ -1,21 +1,22 @@
-"""Data keys in SQL, and the texts that are sealed with them."""
+"""Data keys in SQL, and the texts and vectors that are sealed with them."""
 
 import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ranker.events.record import sealed
 from ranker.events.record.rows import TableRecord
-from ranker.events.record.tables import ATTRIBUTES, DATA_KEYS, EVENTS
+from ranker.events.record.tables import ANSWERS, ATTRIBUTES, DATA_KEYS, EVENTS
 from servicekit.wrapping import KeyWrapper
 
 KEY_BYTES = sealed.KEY_BITS // 8
 Place = tuple[str, ...]
-"""Primary key of the last visited attribute; empty at the start."""
+"""Primary key of the last visited row; empty at the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class DataKey:
     """Id of the wrapping key."""
     created_micros: int
     complete: bool
-    """Whether no text is sealed with an older key."""
+    """Whether nothing is sealed with an older key."""
 
 
 class DataKeyRecord(TableRecord):
@@ -41,7 +42,7 @@ class DataKeyRecord(TableRecord):
         return [DataKey(*row) for row in rows]
 
     async def add(self, wrapper: KeyWrapper, now_micros: int) -> str:
-        """Create a data key, with which texts are sealed from now on, and return its id. Raise
+        """Create a data key, which seals everything from now on, and return its id. Raise
         UnwrapFailed."""
         key_id = secrets.token_hex(8)
         row = {
@@ -73,7 +74,7 @@ class DataKeyRecord(TableRecord):
         await self._db.write(work)
 
     async def finish(self, key_id: str) -> None:
-        """Delete all other data keys, which no text needs."""
+        """Delete all other data keys, which nothing needs."""
         t = DATA_KEYS.c
 
         def work(connection: Connection) -> None:
@@ -120,7 +121,31 @@ class DataKeyRecord(TableRecord):
 
         return await self._db.write(work)
 
+    async def seal_photos(self, key_id: str, after: Place, limit: int) -> tuple[Place, int]:
+        """Seal vectors of photos that this data key has not sealed, as `seal_queries` does."""
+        t = ANSWERS.c
+        key = sa.tuple_(t.catalog_id, t.answer_id)
 
-def _not_by(column: sa.ColumnElement[str], key_id: str) -> sa.ColumnElement[bool]:
+        def work(connection: Connection) -> tuple[Place, int]:
+            old = sa.select(t.catalog_id, t.answer_id, t.photo).where(
+                t.photo_space != "", _not_by(t.photo, key_id)
+            )
+            if after:
+                old = old.where(key > after)
+            rows = connection.execute(old.order_by(*key).limit(limit)).all()
+            for *place, photo in rows:
+                about = sealed.photo_of(place[0])
+                vector = sealed.unseal_vector(connection, about, photo)
+                # A vector that was deleted meanwhile stays so.
+                mine = sa.update(ANSWERS).where(key == tuple(place), t.photo_space != "")
+                changed = sealed.seal_vector(connection, about, vector)
+                connection.execute(mine.values(photo=changed))
+            return (tuple(rows[-1][:2]) if rows else after), len(rows)
+
+        return await self._db.write(work)
+
+
+def _not_by(column: sa.ColumnElement[Any], key_id: str) -> sa.ColumnElement[bool]:
     start = sealed.prefix(key_id)
-    return sa.func.substr(column, 1, len(start)) != start
+    is_text = isinstance(column.type, sa.Text)
+    return sa.func.substr(column, 1, len(start)) != (start if is_text else start.encode())

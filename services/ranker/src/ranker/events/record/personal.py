@@ -13,7 +13,15 @@ from ranker.domain.erasure import Person, person_hash, without
 from ranker.events.record import sealed
 from ranker.events.record.owners import gate, owner
 from ranker.events.record.rows import TableRecord
-from ranker.events.record.tables import ALIASES, ATTRIBUTES, COUNT_QUEUE, EVENTS, JOBS, METADATA
+from ranker.events.record.tables import (
+    ALIASES,
+    ANSWERS,
+    ATTRIBUTES,
+    COUNT_QUEUE,
+    EVENTS,
+    JOBS,
+    METADATA,
+)
 
 OWNED = tuple(name for name, one in personal_data.TABLES.items() if one.owners)
 """Tables whose rows belong to one shopper."""
@@ -135,13 +143,16 @@ def _forget(connection: Connection, person: Person, but: str) -> int:
 
 
 def _unsealed(connection: Connection, table: str, row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row with the content of its sealed texts."""
-    for name, column, about in (
+    """Return a row with the content of its sealed texts and vectors."""
+    for name, column, binding in (
         (ATTRIBUTES.name, "value", sealed.value_of),
         (EVENTS.name, "query", sealed.query_of),
     ):
         if table == name:
-            row[column] = sealed.unseal(connection, about(row["catalog_id"]), row[column])
+            row[column] = sealed.unseal(connection, binding(row["catalog_id"]), row[column])
+    if table == ANSWERS.name and row["photo"] is not None:
+        about = sealed.photo_of(row["catalog_id"])
+        row["photo"] = sealed.unseal_vector(connection, about, row["photo"])
     return row
 
 

@@ -12,6 +12,7 @@ from ranker.domain.events import EventType
 from ranker.events.record import consents
 from ranker.events.record.online import led_to
 from ranker.events.record.rows import TableRecord
+from ranker.events.record.sealed import photo_of, unseal_vector
 from ranker.events.record.tables import ANSWERS, EVENTS
 
 BATCH = 500
@@ -91,4 +92,8 @@ def _clicks(
     rows = sa.select(a.actor, a.content, a.photo, found.c.product_id, found.c.at).join_from(
         ANSWERS, found, sa.and_(a.catalog_id == given[0], a.answer_id == found.c.answer_id)
     )
-    return [ClickedAnswer(*row) for row in connection.execute(rows)]
+    about = photo_of(given[0])
+    return [
+        ClickedAnswer(actor, content, unseal_vector(connection, about, photo), product_id, at)
+        for actor, content, photo, product_id, at in connection.execute(rows)
+    ]

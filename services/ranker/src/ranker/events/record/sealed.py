@@ -1,8 +1,10 @@
-"""Encrypted texts in SQL: attributes of shoppers and words of searches.
+"""Encrypted texts and vectors in SQL: attributes of shoppers, words of searches, and vectors of
+photos.
 
 A sealed text is MARK, the id of a data key, and base64 of nonce and ciphertext (AES-256-GCM, NIST
 SP 800-38D), bound to its table, column and catalog. Data keys are stored wrapped
-(servicekit.wrapping). Texts of before the encryption are plain until the worker seals them. The
+(servicekit.wrapping). A sealed vector is the same in bytes, without base64. Texts and vectors of
+before the encryption are plain until the worker seals them. The
 sealer is an execution option of the store's connections, so that statements need no other argument.
 """
 
@@ -41,21 +43,31 @@ class Sealer:
 
     def seal(self, connection: Connection, about: str, text: str) -> str:
         """Return the text, sealed with the newest data key. Raise EncryptionKeyMissing."""
-        key_id = self._newest(connection)
-        nonce = os.urandom(NONCE_BYTES)
-        sealed = self._cipher(connection, key_id).encrypt(nonce, text.encode(), about.encode())
-        return f"{prefix(key_id)}{base64.b64encode(nonce + sealed).decode()}"
+        key_id, sealed = self.encrypt(connection, about, text.encode())
+        return f"{prefix(key_id)}{base64.b64encode(sealed).decode()}"
 
     def open(self, connection: Connection, about: str, text: str) -> str:
         """Return a sealed text's content. Raise EncryptionKeyMissing."""
         key_id, _, content = text.removeprefix(MARK).partition(":")
-        data = base64.b64decode(content)
+        return self.decrypt(connection, about, key_id, base64.b64decode(content)).decode()
+
+    def encrypt(self, connection: Connection, about: str, data: bytes) -> tuple[str, bytes]:
+        """Encrypt with the newest data key. Return its id, and nonce and ciphertext. Raise
+        EncryptionKeyMissing."""
+        key_id = self._newest(connection)
+        nonce = os.urandom(NONCE_BYTES)
+        cipher = self._cipher(connection, key_id)
+        return key_id, nonce + cipher.encrypt(nonce, data, about.encode())
+
+    def decrypt(self, connection: Connection, about: str, key_id: str, sealed: bytes) -> bytes:
+        """Return the content of nonce and ciphertext. Raise EncryptionKeyMissing."""
         cipher = self._cipher(connection, key_id)
         try:
-            opened = cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], about.encode())
+            return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], about.encode())
         except InvalidTag:
-            raise EncryptionKeyMissing("a text was changed, or sealed for another column") from None
-        return opened.decode()
+            raise EncryptionKeyMissing(
+                "a value was changed, or sealed for another column"
+            ) from None
 
     def _newest(self, connection: Connection) -> str:
         until, key_id = self._current
@@ -85,7 +97,7 @@ class Sealer:
 
 
 def prefix(key_id: str) -> str:
-    """Return what texts sealed with a data key begin with."""
+    """Return what texts and vectors sealed with a data key begin with."""
     return f"{MARK}{key_id}:"
 
 
@@ -110,6 +122,29 @@ def unseal(connection: Connection, about: str, text: str) -> str:
     return sealer.open(connection, about, text)
 
 
+def seal_vector(connection: Connection, about: str, vector: bytes) -> bytes:
+    """Return a vector of float32 as it is stored, as `seal` does."""
+    sealer = _sealer(connection)
+    if sealer is None:
+        return vector
+    key_id, sealed = sealer.encrypt(connection, about, vector)
+    return prefix(key_id).encode() + sealed
+
+
+def unseal_vector(connection: Connection, about: str, stored: bytes) -> bytes:
+    """Return the content of a stored vector. Raise EncryptionKeyMissing.
+
+    A plain vector has a multiple of 4 bytes. A sealed one never has: id, nonce and tag are 46.
+    """
+    if len(stored) % 4 == 0:
+        return stored
+    sealer = _sealer(connection)
+    if sealer is None:
+        raise EncryptionKeyMissing("the vector is sealed: set RANKER_ENCRYPTION_KEYS_FILE")
+    key_id, _, sealed = stored.removeprefix(MARK.encode()).partition(b":")
+    return sealer.decrypt(connection, about, key_id.decode(), sealed)
+
+
 def value_of(catalog_id: str) -> str:
     """Return what binds a sealed value of an attribute."""
     return f"attributes.value\0{catalog_id}"
@@ -118,6 +153,11 @@ def value_of(catalog_id: str) -> str:
 def query_of(catalog_id: str) -> str:
     """Return what binds the sealed words of a search."""
     return f"events.query\0{catalog_id}"
+
+
+def photo_of(catalog_id: str) -> str:
+    """Return what binds the sealed vector of a photo."""
+    return f"answers.photo\0{catalog_id}"
 
 
 def _sealer(connection: Connection) -> Sealer | None:

@@ -124,8 +124,8 @@ ANSWERS = sa.Table(
     sa.Column("scene", sa.Text, nullable=False, server_default=""),
     # Names of arms, sorted, one a line.
     sa.Column("arms", sa.Text, nullable=False, server_default=""),
-    # Vector of the photo of the search, float32, little-endian, and the version of its space; null
-    # and empty without the shopper's consent.
+    # Vector of the photo of the search, float32, little-endian, which may be sealed, and the
+    # version of its space; null and empty without the shopper's consent.
     sa.Column("photo", sa.LargeBinary),
     sa.Column("photo_space", sa.Text, nullable=False, server_default=""),
     sa.Index(
@@ -348,7 +348,7 @@ DATA_KEYS = sa.Table(
     *texts("wrapped", kind=sa.LargeBinary),
     *texts("wrapped_with"),
     *numbers("created_micros"),
-    # Whether no text is sealed with an older data key.
+    # Whether nothing is sealed with an older data key.
     sa.Column("complete", sa.Boolean, nullable=False),
 )
 
