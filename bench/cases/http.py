@@ -21,7 +21,7 @@ from bench.harness.statistics import median_ratio, percentile
 from examples.wines import loading
 from examples.wines.catalogue import load_wines
 from examples.wines.local import own
-from local_suite.programs import TARGETS
+from local_suite.programs import ALL, APART
 from local_suite.suite import Suite
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc
@@ -35,6 +35,8 @@ CALLS = 100
 PAGE = 10
 IMAGES = Path(__file__).parents[2] / "examples" / "wines" / "images"
 V1 = "/v1/catalogs/default"
+SHAPES = {"apart": APART, "gateway and HTTP in one process": "gateway", "one process": ALL}
+"""Targets of the suite, by what the table calls them."""
 MOST = {"search": 1.3, "recommend": 1.3, "photo": 1.15}
 """Goals by call: processor time over HTTP divided by that over gRPC."""
 
@@ -48,13 +50,13 @@ class HttpFigures:
 
 
 def run(say: Say) -> BenchResult:
-    """Measure both shapes of the suite on the example wines."""
+    """Measure the shapes of the suite on the example wines."""
     found: dict[tuple[str, str], HttpFigures] = {}
-    for target in TARGETS:
-        say(f"loading wines: {target}")
+    for shape, target in SHAPES.items():
+        say(f"loading wines: {shape}")
         with own(partial(suite_in, target)) as suite:
             for name, figures in asyncio.run(_measure(suite, say)).items():
-                found[target, name] = figures
+                found[shape, name] = figures
     return _result(found)
 
 
@@ -139,8 +141,7 @@ def _checked(response: httpx.Response) -> object:
 
 def _result(found: Mapping[tuple[str, str], HttpFigures]) -> BenchResult:
     rows, goals = [], []
-    for (target, name), figures in found.items():
-        shape = "one process" if target == "all" else target
+    for (shape, name), figures in found.items():
         ratio = median_ratio(figures.http, figures.grpc)
         cells = (
             f"{1000 * percentile(each, 0.5).value:.2f}" for each in (figures.grpc, figures.http)
@@ -156,7 +157,7 @@ def _result(found: Mapping[tuple[str, str], HttpFigures]) -> BenchResult:
         f" medians of {ROUNDS} alternating rounds of {CALLS} calls.",
     )
     figures_by = {
-        f"{target}.{name}": {"grpc_s": each.grpc, "http_s": each.http}
-        for (target, name), each in found.items()
+        f"{shape}.{name}": {"grpc_s": each.grpc, "http_s": each.http}
+        for (shape, name), each in found.items()
     }
     return BenchResult((table,), figures_by, tuple(goals))
