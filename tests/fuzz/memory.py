@@ -21,13 +21,13 @@ half of BYTES_IN_FLIGHT at most."""
 BYTES_IN_FLIGHT = 2 * UNREAD_BYTES
 _MORE = {"milvus": STORE_GROWTH_BYTES, "gateway": GROWTH_BYTES + UNREAD_BYTES}
 _FOR_A_WHILE = (
-    *(b"_features_", b"_objects_", b"_positions_"),
+    *(b"_features_", b"_objects_", b"_positions_", b"centerface_", b"ppocrv6_"),
     *(b"embedder.fitting", b"ranker.train", b"multiprocessing.spawn"),
 )
 """In the commands of processes that are there only for a while, because a request of the fuzzer's
-asked for them: models of Triton's that a space is fitted from, that find objects or inspect pieces,
-and are unloaded when unused; a fit, a training, and the noise of private counts
-(`ranker.adapters.opendp`), which takes 130 MiB."""
+asked for them: models of Triton's that a space is fitted from, that find objects or faces, read
+labels or inspect pieces, and are unloaded when unused; a fit, a training, and the noise of private
+counts (`ranker.adapters.opendp`), which takes 130 MiB."""
 
 _PROC = Path("/proc")
 
