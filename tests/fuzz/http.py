@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -116,7 +117,7 @@ def _judge(result: Result, report: Mapping[str, Any], printed: str) -> None:
         f" {found} failures"
     )
     if found:
-        measured += "\n" + printed.partition("= FAILURES =")[2][:_SHOWN]
+        measured += "\n" + re.split("= (?:ERRORS|FAILURES) =", printed, maxsplit=1)[-1][:_SHOWN]
     result.add(NO_FAILURE, not found and cases["generated"] > 0, measured)
     left = operations["total"] - operations["tested"]
     result.add("over HTTP: every call was tried", not left, f"{left} were not" if left else "all")
