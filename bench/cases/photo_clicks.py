@@ -103,7 +103,7 @@ class ClickRow:
     right: list[float] = field(default_factory=list)
     """Share of right clicks of each draw."""
     said: list[ClickGain] = field(default_factory=list)
-    """What the candidate's evaluation says of each draw."""
+    """Gain that the candidate's evaluation reports, of each draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,8 +255,7 @@ def right_share(shop: ClickShop, made: Sequence[PhotoClick]) -> float:
 
 def table(found: ClickFigures) -> BenchTable:
     """Return the table, a row for each way to click."""
-    before = (found.level(NONE, column).shown() for column in (0, 1))
-    hit, top = before
+    hit, top = (found.level(NONE, column).shown() for column in (0, 1))
     return BenchTable(
         "Clicks on searches by photo",
         ("clicks", "right", "hit@1", "gain", f"hit@{TOP}", "gain", "the evaluation says"),
@@ -267,8 +266,8 @@ def table(found: ClickFigures) -> BenchTable:
         f"{len(found.before)} validation photos of groceries among products with one studio photo"
         f" each. Means of {DRAWS} draws of the clicks; gains are paired by query, with 95%"
         " intervals by the bootstrap over scenes. Right: share of clicks on the product that the"
-        " photo shows."
-        " The evaluation: mean gain in hit@1 of clicks, and how many of the draws it calls better."
+        " photo shows. The evaluation: mean gain in hit@1 of clicks, and how many of the draws it"
+        " calls better."
         f" Made-up shoppers each click {MOST_OF_SHOPPER} products at places {MOST_WEIGHT} to"
         f" {LAST_PLACE}.",
         section=None,

@@ -28,7 +28,7 @@ class DataKey:
     """Id of the wrapping key."""
     created_micros: int
     complete: bool
-    """Whether nothing is sealed with an older key."""
+    """True if nothing is sealed with an older key."""
 
 
 class DataKeyRecord(TableRecord):

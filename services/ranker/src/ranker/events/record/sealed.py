@@ -4,8 +4,8 @@ photos.
 A sealed text is MARK, the id of a data key, and base64 of nonce and ciphertext (AES-256-GCM, NIST
 SP 800-38D), bound to its table, column and catalog. Data keys are stored wrapped
 (servicekit.wrapping). A sealed vector is the same in bytes, without base64. Texts and vectors of
-before the encryption are plain until the worker seals them. The
-sealer is an execution option of the store's connections, so that statements need no other argument.
+before the encryption are plain until the worker seals them. The sealer is an execution option of
+the store's connections, so that statements need no other argument.
 """
 
 import base64

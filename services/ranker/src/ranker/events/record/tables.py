@@ -348,7 +348,7 @@ DATA_KEYS = sa.Table(
     *texts("wrapped", kind=sa.LargeBinary),
     *texts("wrapped_with"),
     *numbers("created_micros"),
-    # Whether nothing is sealed with an older data key.
+    # True if nothing is sealed with an older data key.
     sa.Column("complete", sa.Boolean, nullable=False),
 )
 
