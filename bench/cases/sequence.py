@@ -103,7 +103,7 @@ class SequenceFigures:
 
 
 def run(say: Say) -> BenchResult:
-    """Measure in half an hour (estimated), if the data is present."""
+    """Measure in a quarter of an hour, if the data is present."""
     path = movielens.folder()
     if path is None:
         missing = f"NOT MEASURED: $SIGHTLINE_DATA/{movielens.FOLDER} is not there"

@@ -112,8 +112,12 @@ def run(say: Say) -> BenchResult:
     if path is not None and model is not None and featured.there(groceries.BACKBONE):
         untitled = _untitled(shops[-1], model, groceries.photos(path, "train"))
     return BenchResult(
-        tables=(*tables_of(found), *looks_table(untitled)),
-        figures={"texts": figures_of(found), "untitled": untitled_figures(untitled)},
+        tables=(*tables_of(found, earlier), *looks_table(untitled)),
+        figures={
+            "texts": figures_of(found),
+            "english_network": figures_of(earlier),
+            "untitled": untitled_figures(untitled),
+        },
         goals=[*goals_of(found), *language_goals(found, earlier, costs)],
         warnings=tuple(missing),
     )

@@ -80,7 +80,7 @@ def untitled_figures(untitled: Untitled) -> list[dict[str, object]]:
     ]
 
 
-def tables_of(found: Found) -> Iterable[BenchTable]:
+def tables_of(found: Found, earlier: Found) -> Iterable[BenchTable]:
     kinds = [key for key in found if not spoken(key[1])]
     yield BenchTable(
         f"Products found by texts: {NDCG} and {HIT}",
@@ -101,19 +101,17 @@ def tables_of(found: Found) -> Iterable[BenchTable]:
     )
     by_language = [key for key in found if spoken(key[1])]
     if by_language:
+        shown = [system for system in _main(found[by_language[0]]) if system != FIELDS]
         yield BenchTable(
             "Groceries named in other languages; titles are English",
-            ("", *(system for system in _main(found[by_language[0]]) if system != FIELDS)),
+            ("", *shown, f"{MEANING} of the English network alone"),
             tuple(
                 (
-                    language,
-                    *(
-                        f"{scores.ndcg.mean():.3f} / {scores.hit.mean():.2f}"
-                        for system, scores in _main(found[shop, language]).items()
-                        if system != FIELDS
-                    ),
+                    key[1],
+                    *(_both(found[key][system]) for system in shown),
+                    _both(earlier[key][MEANING]) if key in earlier else "",
                 )
-                for shop, language in by_language
+                for key in by_language
             ),
             f'{NDCG} / {HIT}, mean over {len(asked.NAMES)} names. "{SAID.lstrip(", ")}": the'
             " request has the language's code.",
@@ -158,6 +156,10 @@ def _gain(systems: Mapping[str, Scores], system: str) -> Interval:
 def spoken(kind: str) -> bool:
     """Return whether queries of this kind are names in one language."""
     return kind.removesuffix(SAID) in LANGUAGES
+
+
+def _both(scores: Scores) -> str:
+    return f"{scores.ndcg.mean():.3f} / {scores.hit.mean():.2f}"
 
 
 def language_goals(found: Found, earlier: Found, costs: Costs | None) -> list[Goal]:

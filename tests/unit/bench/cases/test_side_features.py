@@ -3,7 +3,7 @@
 import numpy as np
 
 from bench.cases.quality import AUC, NDCG, SHOWN, SystemFigures
-from bench.cases.side_features import OURS, cease, features, goals, of_features, table
+from bench.cases.side_features import OURS, best, cease, features, goals, of_features, table
 from bench.datasets.movielens import MovieLens
 from bench.harness.model import GoalVerdict
 from ranker.domain.features import Product
@@ -45,11 +45,28 @@ def test_new_films_are_scored_by_the_features_of_liked_ones() -> None:
         assert nothing == 0
 
 
-def test_goals_are_decided_by_what_is_gained_beside_the_recipe() -> None:
-    def figures(level: float) -> SystemFigures:
-        return SystemFigures(dict.fromkeys(SHOWN, np.full(50, level)), 1.0)
+def _figures(level: float) -> SystemFigures:
+    return SystemFigures(dict.fromkeys(SHOWN, np.full(50, level)), 1.0)
 
-    better = {OURS: figures(0.2), f"{OURS} + 1 × CEASE": figures(0.3)}
+
+def test_the_table_has_the_best_variant_of_each_kind() -> None:
+    levels = {
+        OURS: 0.2,
+        "CEASE, λ 1": 0.1,
+        "CEASE, λ 2": 0.15,
+        "Add-EASE, λ 1": 0.1,
+        f"{OURS} + 1 × CEASE, λ 2": 0.3,
+        f"{OURS} + 2 × CEASE, λ 2": 0.25,
+    }
+
+    found = best({name: _figures(level) for name, level in levels.items()})
+
+    left_out = {"CEASE, λ 1", f"{OURS} + 2 × CEASE, λ 2"}
+    assert list(found) == [name for name in levels if name not in left_out]
+
+
+def test_goals_are_decided_by_what_is_gained_beside_the_recipe() -> None:
+    better = {OURS: _figures(0.2), f"{OURS} + 1 × CEASE": _figures(0.3)}
 
     assert [each.verdict for each in goals(better)] == [
         GoalVerdict.MET,
