@@ -4,7 +4,8 @@ A whole suite has the example wines; shoppers act one after the other. The bench
 about a product, and requests the home page until the product is missing from it. The time runs from
 the call that writes to that answer. Counts over all shoppers' events are updated by the ranker's
 worker: the bench requests them until they reflect the event. A new product has the words and the
-photo of a wine: the bench imports it and requests a shopper's page until the product is on it.
+photo of a wine, and replaces it: the bench imports it and requests a shopper's page until the
+product is on it.
 """
 
 import asyncio
@@ -123,8 +124,10 @@ async def _counted(client: SightlineClient, who: str, pair: tuple[str, str], fou
 
 
 async def _imported(client: SightlineClient, number: int, waited: Waited) -> None:
-    """Import a product, wait for it on the page of a shopper with one click, and delete it."""
-    wine = product(load_wines()[number])
+    """Replace a wine by a new product, and wait for it on the page of a shopper with one click on
+    another wine."""
+    wines = load_wines()
+    wine, other = product(wines[number]), product(wines[number + PAIRS])
     new = replace(wine, product_id=f"new-{number}", title=f"{wine.title}, new")
     who = f"reader-{number}"
 
@@ -136,9 +139,9 @@ async def _imported(client: SightlineClient, number: int, waited: Waited) -> Non
     async def page() -> Recommendations:
         return await client.recommend(scene="for-you", visitor=who, page_size=ALL)
 
-    await _events(client, [Event(f"{who}-known", EventType.CLICK, wine.product_id, visitor=who)])
-    await _wait(written, page, lambda answer: new.product_id in _ids(answer), waited)
-    await client.delete_products([new.product_id])
+    await client.delete_products([wine.product_id])
+    await _events(client, [Event(f"{who}-known", EventType.CLICK, other.product_id, visitor=who)])
+    await _wait(written, page, lambda answer: new.product_id in _named(answer), waited)
 
 
 async def _events(client: SightlineClient, events: Sequence[Event]) -> None:
@@ -164,6 +167,12 @@ async def _wait(
     waited.milliseconds.append(1e3 * (time.perf_counter() - began))
     waited.writes.append(1e3 * (written - began))
     waited.first.append(asked == 1)
+
+
+def _named(answer: Recommendations) -> set[str]:
+    """Return the products of the answer, and the near-duplicates that are collapsed into them."""
+    collapsed = (each for row in answer.results for each in row.collapsed_product_ids)
+    return {*_ids(answer), *collapsed}
 
 
 def _ids(answer: Recommendations, part: str = "") -> set[str]:

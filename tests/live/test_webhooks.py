@@ -78,7 +78,7 @@ async def test_a_black_frame_becomes_a_message_to_the_pages_receiver(
         async with page_receiver(made.secret, port, tmp_path) as received:
             await see_black(WatchServiceStub(channel))
             line = await asyncio.wait_for(received.readline(), SECONDS)
-        assert line.startswith(b"till-camera black started ")
+        assert line.startswith(b"watch.alert.started till-camera black started ")
         (state,) = await client.list_webhooks()
         assert (state.failing_watch_count, state.dead_letter_count) == (0, 0)
 

@@ -271,15 +271,17 @@ def _stored(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.glob("record.db*"))
 
 
-async def test_the_receiver_of_the_page_prints_alerts_and_rejects_what_is_not_signed(
+async def test_the_receiver_of_the_page_prints_messages_and_rejects_what_is_not_signed(
     shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver, tmp_path: Path
 ) -> None:
     secret = await create(webhooks, receiver)
     receiver.stop()
     async with page_receiver(secret, receiver.port, tmp_path) as printed, shop.worker():
+        await webhooks.SendTestDelivery(pb.SendTestDeliveryRequest(webhook_id="ops"))
+        assert await asyncio.wait_for(printed.readline(), SECONDS) == b"webhook.test\n"
         await raise_alert(shop.db, "shelf")
         line = await asyncio.wait_for(printed.readline(), SECONDS)
-        assert line == b"shelf gone started 1970-01-01T00:00:06Z\n"
+        assert line == b"watch.alert.started shelf gone started 1970-01-01T00:00:06Z\n"
         forged = Poster(FetchPolicy((f"127.0.0.1:{receiver.port}",), ("http",), private=LOOPBACK))
         uri, headers = f"http://127.0.0.1:{receiver.port}/", {"webhook-id": "m", "x": "y"}
         answer = await forged.post(uri, lambda: headers, b"{}")

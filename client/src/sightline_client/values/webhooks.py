@@ -94,11 +94,12 @@ class WebhookMessage:
     message_id: str
     """Id, equal at each attempt to deliver the message: skip those that you have handled."""
     type: str
-    """``watch.alert.started`` or ``watch.alert.ended``."""
+    """``watch.alert.started`` or ``watch.alert.ended``; ``webhook.test`` of a test."""
     timestamp: str
     """When the alert was stored, in ISO 8601 (UTC)."""
     data: Mapping[str, Any]
-    """The alert; ``sequence`` rises with each alert of a watch."""
+    """The alert; ``sequence`` rises with each alert of a watch. Of a test, the ids of the catalog
+    and the webhook."""
 
 
 def verify_webhook(
