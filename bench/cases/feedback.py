@@ -24,7 +24,13 @@ from examples.wines.load import load
 from examples.wines.loading import LoadingFailed
 from examples.wines.local import own_suite
 from examples.wines.shop import product
-from sightline_client import Event, EventType, Recommendations, SightlineClient
+from sightline_client import (
+    Availability,
+    Event,
+    EventType,
+    Recommendations,
+    SightlineClient,
+)
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -128,7 +134,12 @@ async def _imported(client: SightlineClient, number: int, waited: Waited) -> Non
     another wine."""
     wines = load_wines()
     wine, other = product(wines[number]), product(wines[number + PAIRS])
-    new = replace(wine, product_id=f"new-{number}", title=f"{wine.title}, new")
+    new = replace(
+        wine,
+        product_id=f"new-{number}",
+        title=f"{wine.title}, new",
+        availability=Availability.IN_STOCK,
+    )
     who = f"reader-{number}"
 
     async def written() -> None:
@@ -141,7 +152,7 @@ async def _imported(client: SightlineClient, number: int, waited: Waited) -> Non
 
     await client.delete_products([wine.product_id])
     await _events(client, [Event(f"{who}-known", EventType.CLICK, other.product_id, visitor=who)])
-    await _wait(written, page, lambda answer: new.product_id in _named(answer), waited)
+    await _wait(written, page, lambda answer: new.product_id in _ids(answer), waited)
 
 
 async def _events(client: SightlineClient, events: Sequence[Event]) -> None:
@@ -167,12 +178,6 @@ async def _wait(
     waited.milliseconds.append(1e3 * (time.perf_counter() - began))
     waited.writes.append(1e3 * (written - began))
     waited.first.append(asked == 1)
-
-
-def _named(answer: Recommendations) -> set[str]:
-    """Return the products of the answer, and the near-duplicates that are collapsed into them."""
-    collapsed = (each for row in answer.results for each in row.collapsed_product_ids)
-    return {*_ids(answer), *collapsed}
 
 
 def _ids(answer: Recommendations, part: str = "") -> set[str]:
