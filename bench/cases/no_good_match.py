@@ -8,6 +8,9 @@ that a shop could have: one learned on half of the good queries and applied to t
 of the catalog alone: the cosine to the nearest other product that 5% of the catalog's photos stay
 below, and the evaluation's of a fitted space: the cosine to the nearest photo that 5% of the
 shoppers' photos stay below in folds that the map has not seen.
+
+Two figures have the words of labels too, as a search reads them; how rare a word is, is counted in
+the whole catalog. Labels of clothes are not read: they count as photos without words.
 """
 
 import math
@@ -19,10 +22,12 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from bench.cases import labels as label_bench
 from bench.cases.accuracy_report import BACKBONE, CLOTHING, OFF_THE_SHELF, SEED
-from bench.datasets import featured, grocery
+from bench.datasets import featured, grocery, labels
 from bench.datasets.grocery import Grocery
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
+from bench.peers import embedders
 from embedder.domain.fitted import CATALOGUE, SHOPPER, Floats, Labelled
 from embedder.fitting.cluster_bootstrap import ends, resampled
 from embedder.fitting.fit import FitOptions, fit_rows
@@ -52,6 +57,10 @@ NAMES: Final = (
     "nearest, by mean and deviation over the catalog",
     "nearest less what its product has to its own nearest",
 )
+LABELS: Final = (
+    "highest sum of a product's cosine and match with the label's words",
+    "nearest less what another product matches more of the label's words",
+)
 KINDS: Final = ("refused", "caught", "clothes")
 """Rejected fractions of good queries, of hopeless ones and of clothes."""
 CAUGHT_WANTED: Final = 0.5
@@ -70,7 +79,7 @@ class RejectionCounts:
     """Numbers of draws in which each query was used and rejected, by figure and kind."""
 
     def __init__(self, queries: int) -> None:
-        every = (*NAMES, LEARNED, OWN, EVALUATED)
+        every = (*NAMES, *LABELS, LEARNED, OWN, EVALUATED)
         self.times = {(name, kind): np.zeros(queries) for name in every for kind in KINDS}
         self.refused = {(name, kind): np.zeros(queries) for name in every for kind in KINDS}
         self.areas: dict[str, list[float]] = {name: [] for name in every}
@@ -89,6 +98,9 @@ class MatchCase:
     """[photos, products]: the same for the catalog's own photos, their own products at −∞."""
     shown: Integers
     """The product of each of the catalog's photos."""
+    texts: Floats | None = None
+    """[queries, products]: how well the words of the query's label match, with their weight in the
+    score; None: not measured."""
     match_cosine: float = math.nan
     """Threshold of the space's evaluation; NaN: not measured."""
 
@@ -100,20 +112,31 @@ def run(say: Say) -> BenchResult:
         missing = f"NOT MEASURED: $SIGHTLINE_DATA/{grocery.FOLDER} is not there"
         return BenchResult((), {}, goals=goals({}), warnings=(missing,))
     clothes = sorted((folder.parent / CLOTHING).rglob("*.jpg"))[::CLOTHES_EVERY]
-    found = measured(grocery.load(folder), clothes, say)
+    texts = None
+    if labels.there():
+        say("labels")
+        with embedders.without_cache(say) as served:
+            texts, _ = label_bench.grocery_labels(folder, served.port, say)
+    found = measured(grocery.load(folder), clothes, texts, say)
     asks = {name: {kind: asdict(each) for kind, each in by.items()} for name, by in found.items()}
     return BenchResult((table(found),), {"shares": asks}, goals=goals(found))
 
 
-def measured(data: Grocery, clothes: Sequence[Path], say: Say) -> dict[str, Shares]:
-    """Measure the rejected queries by space, catalog and figure."""
+def measured(
+    data: Grocery, clothes: Sequence[Path], texts: Floats | None, say: Say
+) -> dict[str, Shares]:
+    """Measure the rejected queries by space, catalog and figure. `texts`: how well the label of
+    each photo of groceries matches each product; None: not measured."""
+    if texts is not None:
+        unread = np.zeros((len(clothes), texts.shape[1]), np.float32)
+        texts = np.concatenate([label_bench.WEIGHT * texts, unread])
     say("groceries: vectors of the built-in space")
     asked = (*data.validation.paths, *clothes)
     products = np.concatenate([data.validation.products, np.full(len(clothes), CLOTHES)])
     draws, found = held_out(data, DRAWS), dict[str, Shares]()
     plain = [_plain(paths) for paths in (data.train.paths, data.iconic.paths, asked)]
     for catalog in (PHONE, ICONIC):
-        made = _case(data, plain, products, catalog)
+        made = replace(_case(data, plain, products, catalog), texts=texts)
         found |= _named(PLAIN, catalog, shares((made for _ in draws), draws, products))
     say("groceries: fits without the categories held out")
     labelled, features = _labelled(data), _features(asked)
@@ -122,7 +145,7 @@ def measured(data: Grocery, clothes: Sequence[Path], say: Say) -> dict[str, Shar
     say("groceries: evaluations of these spaces")
     evaluated = [_match_cosine(labelled, held) for held in some]
     for catalog in (PHONE, ICONIC):
-        cases = [_case(data, parts, products, catalog) for parts in spaces]
+        cases = [replace(_case(data, parts, products, catalog), texts=texts) for parts in spaces]
         if catalog == PHONE:  # an evaluation has all of the catalog's photos to find
             pairs = zip(cases, evaluated, strict=True)
             cases = [replace(case, match_cosine=cosine) for case, cosine in pairs]
@@ -243,6 +266,14 @@ def figures(near: Floats, own: Floats) -> Mapping[str, Doubles]:
     return dict(zip(NAMES, values, strict=True))
 
 
+def label_figures(near: Floats, texts: Floats) -> Mapping[str, Doubles]:
+    """Return each figure with labels by name for each row of cosines and matches to products."""
+    rows, nearest = np.arange(len(near)), near.argmax(axis=1)
+    more = texts.max(axis=1) - texts[rows, nearest]
+    values = (near + texts).max(axis=1), near[rows, nearest] - more
+    return {name: each.astype(np.float64) for name, each in zip(LABELS, values, strict=True)}
+
+
 # Shares
 
 
@@ -267,6 +298,8 @@ def _count(
     own = np.full(len(held), -np.inf)
     np.maximum.at(own, case.shown[inside], among)
     values = dict(figures(case.near[:, kept], own[kept]))
+    if case.texts is not None:
+        values |= label_figures(case.near[:, kept], case.texts[:, kept])
     values[LEARNED] = values[OWN] = values[NEAREST]
     if math.isfinite(case.match_cosine):
         values[EVALUATED] = values[NEAREST]

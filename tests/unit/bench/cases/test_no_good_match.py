@@ -8,12 +8,14 @@ import pytest
 from bench.cases.no_good_match import (
     CLOTHES,
     EVALUATED,
+    LABELS,
     LEARNED,
     NEAREST,
     OWN,
     Booleans,
     MatchCase,
     best_of,
+    label_figures,
     shares,
 )
 from embedder.domain.fitted import Floats
@@ -52,6 +54,26 @@ def test_what_is_far_from_all_products_is_caught_and_what_is_near_one_is_not() -
     # Photos are nearer to their own product than products are to one another: few are refused.
     assert found[OWN]["refused"].value <= 0.01
     assert found[OWN]["refused"].low <= found[OWN]["refused"].value <= found[OWN]["refused"].high
+
+
+def test_words_of_another_product_speak_against_the_nearest_one() -> None:
+    near = np.array([[0.8, 0.6], [0.8, 0.6]], np.float32)
+    texts = np.array([[0.1, 0.0], [0.0, 0.1]], np.float32)
+
+    summed, agreed = (label_figures(near, texts)[name] for name in LABELS)
+
+    assert summed.tolist() == pytest.approx([0.9, 0.8])
+    assert agreed.tolist() == pytest.approx([0.8, 0.7])
+
+
+def test_labels_tell_queries_apart_where_photos_do_not() -> None:
+    made = case(20.0)
+    words = np.zeros_like(made.near)
+    words[np.arange(len(made.asked)), made.asked] = 1.0
+    found = shares([replace(made, texts=words)], [held(10)], made.asked)
+
+    assert found[LABELS[0]]["caught"].value > 0.9
+    assert found[NEAREST]["caught"].value < 0.3
 
 
 def test_where_photos_say_nothing_of_their_product_nothing_sets_them_apart() -> None:
