@@ -25,7 +25,7 @@ from embedder.domain import inspection
 from embedder.domain.inspection import PatchMemory, PieceVerdict
 from embedder.domain.photos import PhotoView
 from embedder.domain.recipes import PhotoRecipe, PreprocessStep
-from embedder.inspection.references import CHUNK
+from embedder.inspection.references import CHUNK, MOST_AT_ONCE
 from embedder.preprocessing import preprocess
 from sightline.embedder.v1 import (
     embedding_service_pb2,
@@ -112,6 +112,8 @@ def run(say: Say) -> BenchResult:
     folder = grocery.find()
     if folder is None or not featured.there(MODEL):
         return _absent()
+    with embedders.without_cache(say, references=True) as served:
+        times, fits = asyncio.run(_times(served.port, served.programs, say))
     table = _table(folder)
     found = {}
     for seed, (name, photo) in enumerate(table):
@@ -122,8 +124,6 @@ def run(say: Say) -> BenchResult:
     say("photos taken by hand")
     by_hand = _by_hand(folder)
     public = _public(say)
-    with embedders.without_cache(say, references=True) as served:
-        times, fits = asyncio.run(_times(served.port, served.programs, say))
     return _result(InspectionFigures(found, by_hand, public, times, fits))
 
 
@@ -354,10 +354,9 @@ async def _fit(
     rng, photo = np.random.default_rng(0), np.zeros((240, 320, 3), np.uint8)
     photo[60:180, 80:240] = rng.integers(0, 256, (120, 160, 3))
     images = [pieces.on_table(photo, rng) for _ in range(count)]
-    for start in range(0, count, CHUNK):
-        asked = pb.AddReferencePhotosRequest(
-            reference_id=name, images=images[start : start + CHUNK]
-        )
+    for start in range(0, count, MOST_AT_ONCE):
+        some = images[start : start + MOST_AT_ONCE]
+        asked = pb.AddReferencePhotosRequest(reference_id=name, images=some)
         await stub.AddReferencePhotos(asked, timeout=SECONDS)
     began = time.perf_counter()
     await stub.FitReference(pb.FitReferenceRequest(reference_id=name), timeout=SECONDS)
