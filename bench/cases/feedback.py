@@ -133,7 +133,7 @@ async def _imported(client: SightlineClient, number: int, waited: Waited) -> Non
     """Replace a wine by a new product, and wait for it on the page of a shopper with one click on
     another wine."""
     wines = load_wines()
-    wine, other = product(wines[number]), product(wines[number + PAIRS])
+    wine, other = product(wines[number]), wines[number + PAIRS]
     new = replace(
         wine,
         product_id=f"new-{number}",
@@ -151,7 +151,7 @@ async def _imported(client: SightlineClient, number: int, waited: Waited) -> Non
         return await client.recommend(scene="for-you", visitor=who, page_size=ALL)
 
     await client.delete_products([wine.product_id])
-    await _events(client, [Event(f"{who}-known", EventType.CLICK, other.product_id, visitor=who)])
+    await _events(client, [Event(f"{who}-known", EventType.CLICK, other.id, visitor=who)])
     await _wait(written, page, lambda answer: new.product_id in _ids(answer), waited)
 
 

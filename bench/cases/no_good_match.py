@@ -136,7 +136,7 @@ def measured(
     draws, found = held_out(data, DRAWS), dict[str, Shares]()
     plain = [_plain(paths) for paths in (data.train.paths, data.iconic.paths, asked)]
     for catalog in (PHONE, ICONIC):
-        made = replace(_case(data, plain, products, catalog), texts=texts)
+        made = _case(data, plain, products, catalog, texts)
         found |= _named(PLAIN, catalog, shares((made for _ in draws), draws, products))
     say("groceries: fits without the categories held out")
     labelled, features = _labelled(data), _features(asked)
@@ -145,7 +145,7 @@ def measured(
     say("groceries: evaluations of these spaces")
     evaluated = [_match_cosine(labelled, held) for held in some]
     for catalog in (PHONE, ICONIC):
-        cases = [replace(_case(data, parts, products, catalog), texts=texts) for parts in spaces]
+        cases = [_case(data, parts, products, catalog, texts) for parts in spaces]
         if catalog == PHONE:  # an evaluation has all of the catalog's photos to find
             pairs = zip(cases, evaluated, strict=True)
             cases = [replace(case, match_cosine=cosine) for case, cosine in pairs]
@@ -229,15 +229,20 @@ def _match_cosine(labelled: Labelled, held: Booleans) -> float:
 # Nearest products
 
 
-def _case(data: Grocery, parts: Sequence[Floats], products: Integers, catalog: str) -> MatchCase:
+def _case(
+    data: Grocery,
+    parts: Sequence[Floats],
+    products: Integers,
+    catalog: str,
+    texts: Floats | None,
+) -> MatchCase:
     train, iconic, asked = parts
     held, photos = (train, data.train) if catalog == PHONE else (iconic, data.iconic)
     count = len(data.iconic.products)
     among = best_of(held @ held.T, photos.products, count)
     among[np.arange(len(held)), photos.products] = -np.inf
-    return MatchCase(
-        best_of(asked @ held.T, photos.products, count), products, among, photos.products
-    )
+    near = best_of(asked @ held.T, photos.products, count)
+    return MatchCase(near, products, among, photos.products, texts)
 
 
 def best_of(cosines: Floats, shown: Integers, products: int) -> Floats:
