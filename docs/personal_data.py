@@ -22,8 +22,11 @@ addresses and photos of shoppers are never stored: the photo of a request is dec
 dropped with the answer. Its vector is stored only if the scene sets `record_photo_vectors` and the
 shopper consents to PHOTOS. Logs, metrics and traces hold no id, no query and no pseudonym. The
 retriever and the embedder store products; of persons, they store the names of calling keys in the
-audit log, and people in photos of products unless their faces are
-[blurred or refused](operate/photos.md#faces). Metadata of photos is not stored.
+audit log, people in photos of products unless their faces are
+[blurred or refused](operate/photos.md#faces), and people in photos of cameras, whose faces are blurred:
+those of [watches](integrate/watch.md#not-for-people) that a rule or an alert keeps, for the days that
+the watch names. Photos of good pieces for [inspections](integrate/inspect.md) are kept as they are
+until they are fitted, for a day at most. Metadata of photos is not stored.
 
 ## Consent
 
@@ -163,6 +166,12 @@ RISKS = (
         "[faces](operate/photos.md#faces) are blurred or refused before a photo is stored, if a "
         "catalog's setting says so",
         "faces that are missed; photos stored before: take them down",
+    ),
+    (
+        "cameras show people",
+        "frames are not stored; faces are blurred in what a "
+        "[watch](integrate/watch.md#not-for-people) keeps of them",
+        "faces that are missed; point cameras at shelves",
     ),
     (
         "exported counts tell what one person did",

@@ -1,12 +1,18 @@
-"""Time of answers beside a training, compared with answers alone, in alternation."""
+"""Time of answers beside background work (a training, a backfill, backups, counts), compared with
+answers alone, in alternation."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+import contextlib
+import itertools
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from bench.harness.load import closed_loop, lasting
 from bench.harness.model import BenchResult, BenchTable, Goal
@@ -16,9 +22,12 @@ from examples.wines.catalogue import load_wines
 from examples.wines.local import free_port_base, own
 from local_suite.programs import TARGETS, sightline
 from local_suite.suite import Suite
-from sightline_client import JobState, SightlineClient
+from sightline_client import Event, EventType, JobState, SightlineClient
+from sightline_client.values.operations import Job
 
 Say: TypeAlias = Callable[[str], None]
+Beside: TypeAlias = Callable[[SightlineClient, Suite, int], AbstractAsyncContextManager[None]]
+"""Keeps a suite at some background work in a round, given by its number, while a block runs."""
 
 ROUNDS, SECONDS = 8, 4.0
 WARM_CALLS = 300
@@ -26,6 +35,9 @@ TRIALS = 10_000
 """A search of so many recipes outlasts a round, which cancels it."""
 LEARNING_SECONDS = 3.0
 """Seconds from the start of a training's process until it learns."""
+EVENTS, EVENTS_EVERY = 500, 0.5
+"""Events that are written at once, and the seconds from one write to the next."""
+FIRST_EVENT: Final = datetime(2026, 7, 1, tzinfo=UTC)
 MOST_RATIO = 1.3
 
 
@@ -47,12 +59,18 @@ class BesideFigures:
 
 def run(say: Say) -> BenchResult:
     """Measure both shapes on the example wines."""
-    found = {target: BesideFigures() for target in TARGETS}
-    for target, figures in found.items():
+    found = {(target, work): BesideFigures() for target in TARGETS for work in WORKS}
+    for target in TARGETS:
         say(f"loading wines: {target}")
         with own(partial(suite_in, target)) as suite:
-            asyncio.run(_measure(suite.addresses()["gateway"], figures, say))
-    return result(found, "a training", "The training searches recipes.")
+            asyncio.run(_measure(suite, {work: found[target, work] for work in WORKS}, say))
+    return result(
+        found,
+        "Answers beside background work",
+        "The training searches recipes; photos are embedded again into an index beside the active"
+        f" one; backups of catalog and events follow one another; {EVENTS / EVENTS_EVERY:,.0f}"
+        " events a second are written and counted.",
+    )
 
 
 def suite_in(target: str, data: Path) -> Suite:
@@ -60,17 +78,17 @@ def suite_in(target: str, data: Path) -> Suite:
     return Suite(data, sightline(data, free_port_base(), target=target), report=lambda _: None)
 
 
-async def _measure(gateway: str, figures: BesideFigures, say: Say) -> None:
+async def _measure(suite: Suite, found: Mapping[str, BesideFigures], say: Say) -> None:
     products = [wine.id for wine in load_wines()]
-    async with SightlineClient(gateway, timeout=30) as client:
+    async with SightlineClient(suite.addresses()["gateway"], timeout=30) as client:
         await loading.load_all(client)
         for _ in range(WARM_CALLS // len(products)):
             await asked(client, products)
-        for number in range(ROUNDS):
-            say(f"round {number + 1} of {ROUNDS}")
-            figures.alone.append(await asked(client, products, SECONDS))
-            async with _training(client, number):
-                figures.beside.append(await asked(client, products, SECONDS))
+        for number, work in itertools.product(range(ROUNDS), found):
+            say(f"{work}, round {number + 1} of {ROUNDS}")
+            found[work].alone.append(await asked(client, products, SECONDS))
+            async with WORKS[work](client, suite, number):
+                found[work].beside.append(await asked(client, products, SECONDS))
 
 
 async def asked(
@@ -88,7 +106,7 @@ async def asked(
 
 
 @asynccontextmanager
-async def _training(client: SightlineClient, seed: int) -> AsyncIterator[None]:
+async def _training(client: SightlineClient, _suite: Suite, seed: int) -> AsyncIterator[None]:
     """Train while the block runs."""
     job = await client.train_model(seed=seed, search_trials=TRIALS, search_seconds=600.0)
     while job.state is not JobState.RUNNING:
@@ -106,24 +124,132 @@ async def _training(client: SightlineClient, seed: int) -> AsyncIterator[None]:
             pass
 
 
-def result(found: Mapping[str, BesideFigures], work: str, note: str) -> BenchResult:
-    """Return the table, figures and goals of each shape, beside some work such as "a training"."""
+@asynccontextmanager
+async def _repeated(work: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+    """Repeat some work while the block runs, and end with the last one."""
+    done, stop = 0, asyncio.Event()
+
+    async def repeat() -> None:
+        nonlocal done
+        while not stop.is_set():
+            await work()
+            done += 1
+
+    task = asyncio.create_task(repeat())
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+    if not done:
+        raise loading.LoadingFailed("nothing was done beside the answers")
+
+
+async def _ended(client: SightlineClient, job: Job) -> None:
+    """Wait for a job. Raise LoadingFailed if it fails."""
+    async for state in client.watch_job(job.job_id, timeout=120.0):
+        job = state
+    if job.state is not JobState.SUCCEEDED:
+        raise loading.LoadingFailed(f"{job.kind} ended as {job.state}: {job.error}")
+
+
+def _backfills(
+    client: SightlineClient, _suite: Suite, number: int
+) -> AbstractAsyncContextManager[None]:
+    """Embed all photos into a further generation of the index, again and again."""
+    places = itertools.count()
+
+    async def backfill() -> None:
+        name = f"beside-{number}-{next(places)}"
+        await client.create_generation(name=name)
+        try:
+            await _ended(client, await client.backfill_generation(name))
+        finally:
+            await client.drop_generation(name)
+
+    return _repeated(backfill)
+
+
+def _backups(
+    client: SightlineClient, suite: Suite, _number: int
+) -> AbstractAsyncContextManager[None]:
+    """Back up the catalog, then the events and models, again and again."""
+    environment = suite.programs["ranker-worker"].environment
+
+    async def back_up() -> None:
+        await _ended(client, await client.create_backup())
+        command = (sys.executable, "-m", "ranker.backups", "create")
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env={**os.environ, **environment},
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        if await process.wait():
+            raise loading.LoadingFailed("the ranker's backup failed")
+
+    return _repeated(back_up)
+
+
+@asynccontextmanager
+async def _counts(client: SightlineClient, _suite: Suite, number: int) -> AsyncIterator[None]:
+    """Write events, which the worker counts, while the block runs."""
+    products = [wine.id for wine in load_wines()]
+    places = itertools.count()
+
+    async def write() -> None:
+        while True:
+            batch = [_event(products, number, next(places)) for _ in range(EVENTS)]
+            await client.write_events(batch)
+            await asyncio.sleep(EVENTS_EVERY)
+
+    task = asyncio.create_task(write())
+    try:
+        yield
+        if task.done():
+            task.result()
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _event(products: Sequence[str], number: int, place: int) -> Event:
+    return Event(
+        event_id=f"beside-{number}-{place}",
+        type=EventType.VIEW,
+        product_id=products[place * 7 % len(products)],
+        user=f"beside-{place % 997}",
+        time=FIRST_EVENT + timedelta(minutes=place % 10_000),
+    )
+
+
+WORKS: Final[Mapping[str, Beside]] = {
+    "a training": _training,
+    "a backfill": _backfills,
+    "backups": _backups,
+    "counts": _counts,
+}
+"""Background work by its name in tables."""
+
+
+def result(found: Mapping[tuple[str, str], BesideFigures], title: str, note: str) -> BenchResult:
+    """Return the table, figures and goals of what was measured in a shape beside some work."""
     rows, goals = list[tuple[str, ...]](), list[Goal]()
-    for target, figures in found.items():
+    for (target, work), figures in found.items():
         shape = "one process" if target == "all" else target
         for name, share in (("p50", 0.5), ("p99", 0.99)):
             alone, beside = figures.of(share)
             ratio = median_ratio(beside, alone)
             cells = (f"{1000 * percentile(each, 0.5).value:.1f}" for each in (alone, beside))
             shown = ratio.shown(2)
-            rows.append((shape, name, *cells, shown))
+            rows.append((shape, work, name, *cells, shown))
             if name == "p99":
                 goals.append(Goal(f"{shape}: p99 beside {work}", MOST_RATIO, "×", ratio))
     return BenchResult(
         tables=(
             BenchTable(
-                f"Answers beside {work}",
-                ("services", "", "alone, ms", f"beside {work}, ms", "÷ alone"),
+                title,
+                ("services", "beside", "", "alone, ms", "beside it, ms", "÷ alone"),
                 tuple(rows),
                 f"By product, one caller, 100 wines; medians of {ROUNDS} alternating rounds of"
                 f" {SECONDS:.0f} s. {note}",
@@ -131,8 +257,8 @@ def result(found: Mapping[str, BesideFigures], work: str, note: str) -> BenchRes
             ),
         ),
         figures={
-            target: {"p99_alone_s": each.of(0.99)[0], "p99_beside_s": each.of(0.99)[1]}
-            for target, each in found.items()
+            f"{target}, {work}": {"p99_alone_s": each.of(0.99)[0], "p99_beside_s": each.of(0.99)[1]}
+            for (target, work), each in found.items()
         },
         goals=tuple(goals),
     )

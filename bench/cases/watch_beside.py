@@ -50,15 +50,15 @@ WATCH = "shelf"
 
 def run(say: Say) -> BenchResult:
     """Measure both shapes on the example wines."""
-    found = {target: BesideFigures() for target in TARGETS}
+    found = {(target, "a camera"): BesideFigures() for target in TARGETS}
     frames = _frames()
-    for target, figures in found.items():
+    for (target, _), figures in found.items():
         say(f"loading wines: {target}")
         with own(partial(suite_in, target)) as suite:
             asyncio.run(_measure(suite.addresses()["gateway"], frames, figures, say))
     return result(
         found,
-        "a camera",
+        "Answers beside a camera",
         f"A watch with four rules and three regions gets {RATE:.0f} frames a second of"
         f" {watch.WIDTH} × {watch.HEIGHT} pixels (at most {MOST_RATIO} ×).",
     )

@@ -121,7 +121,14 @@ def bindings(
         WebhookServicer(catalogs, Webhooks(record, webhook_keys(settings), Poster.of(settings))),
         WatchServicer(
             catalogs,
-            Watches(record, record, photos, now_micros, snapshot_fetcher(settings).check),
+            Watches(
+                record,
+                record,
+                PermittedPhotos(photos, record),
+                checks.private,
+                now_micros,
+                snapshot_fetcher(settings).check,
+            ),
             *(checks, AlertFollower(record), record, photos),
         ),
         IndexServicer(catalogs, record, jobs, settings.milvus_prefix),

@@ -10,6 +10,7 @@ from gateway.detect.matching import probability
 from gateway.model.causes import DegradationCause
 from gateway.model.detections import MOST_DETECTIONS, DetectionQuery
 from gateway.model.errors import ImageRefused
+from gateway.model.filters import CallersFilter
 from gateway.model.price import DETECTION_VIEW
 from gateway.model.query import ALONE, Signal, SignalKind
 from servicekit import deadlines, quotas
@@ -120,6 +121,23 @@ async def test_a_search_that_fails_beside_others_costs_its_detection_alone(shop:
     assert found.counts == [("p1", 2)]
     (lost,) = found.degradations
     assert (lost.stage, lost.cause) == ("retrieve", DegradationCause.INDEX_UNAVAILABLE)
+
+
+async def test_without_the_retriever_the_boxes_remain(shop: Shop) -> None:
+    shop.retriever.fails["search"] = Unavailable("no", reason="RETRIEVER_UNREACHABLE")
+    found = await detect_products(QUERY, shop.deps)
+    assert len(found.detections) == 4
+    assert (found.counts, found.unknown_count) == ([], 4)
+    (lost,) = found.degradations
+    assert (lost.stage, lost.cause) == ("retrieve", DegradationCause.RETRIEVER_UNAVAILABLE)
+    assert [name for name, _ in shop.retriever.calls] == ["search"]
+
+
+async def test_products_are_searched_under_the_filter_of_the_request(shop: Shop) -> None:
+    cheap = replace(QUERY, filter=CallersFilter("f", b"f", names_availability=False))
+    await detect_products(cheap, shop.deps)
+    assert len(shop.retriever.scopes) == 5
+    assert {scope.filter for scope in shop.retriever.scopes} == {cheap.filter}
 
 
 async def test_what_the_embedder_refuses_is_reported_with_its_field(shop: Shop) -> None:

@@ -230,6 +230,27 @@ def test_a_frame_unlike_those_of_its_hour_is_unusual() -> None:
     assert camera.see_vectors(still()) == ENDED
 
 
+@pytest.mark.parametrize("offset", [0, 30, -30])
+def test_what_is_usual_in_one_hour_of_the_place_is_unusual_in_the_next(offset: int) -> None:
+    noise, minute = np.random.default_rng(9), 60
+    closed, opened = (11 * 60 + 50 - offset) * minute, (12 * 60 + 10 - offset) * minute
+    of = replace(watch(UnusualCondition(min_frames=150)), utc_offset_minutes=offset)
+    camera = Camera(of)
+
+    def at(second: int, similarity: float) -> list[AlertKind]:
+        vector = like(similarity) + 0.02 * noise.standard_normal(DIMENSION).astype(np.float32)
+        camera.second = max(second, camera.second)
+        return camera.see_vectors(np.asarray(vector / np.linalg.norm(vector), np.float32))
+
+    for day in range(1, 6):
+        for second, similarity in ((closed, 1.0), (opened, 0.5)):
+            for _ in range(50):
+                assert at(day * 86_400 + second, similarity) == []
+    day = 6 * 86_400
+    assert [at(day + closed, each) for each in (1.0, 0.5, 1.0)] == [[], STARTED, ENDED]
+    assert [at(day + opened, each) for each in (0.5, 1.0, 0.5)] == [[], STARTED, ENDED]
+
+
 def test_passers_by_do_not_make_everything_usual() -> None:
     noise = np.random.default_rng(9)
     camera = Camera(watch(UnusualCondition(min_frames=50), hold=SECOND))

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
+from retriever.catalog.takedowns import PermittedPhotos, take_down
 from retriever.domain.errors import (
     EmbedderUnavailable,
     FrameTimeInvalid,
     ImageRejected,
+    ImageTakenDown,
     ProductNotFound,
     WatchInvalid,
     WatchNotFound,
@@ -45,6 +47,8 @@ from tests.unit.retriever.conftest import Clock
 from tests.waiting import until
 
 WINE, OTHER, BROKEN = photo(seed=1), photo(seed=2), b"no photo"
+BLURRED = b"blurred"
+"""What a photo without faces ends with."""
 GONE = WatchRule(
     "gone", PresenceCondition(WatchTarget(), Direction.GONE), hold=0, release=0, cool_down=0
 )
@@ -103,7 +107,8 @@ class FakeFrameEmbedder:
 
 def vector_of(data: bytes) -> Floats:
     """Return the vector of a photo."""
-    return np.eye(8, dtype=np.float32)[{WINE: 0, OTHER: 1}.get(data, 2)]
+    shown = data.removesuffix(BLURRED)
+    return np.asarray(np.eye(8, dtype=np.float32)[{WINE: 0, OTHER: 1}.get(shown, 2)])
 
 
 class NoFaces:
@@ -112,7 +117,7 @@ class NoFaces:
     async def without_faces(
         self, catalog_id: str, data: bytes, box: WatchBox | None = None
     ) -> bytes:
-        return data + b"blurred" + (b"" if box is None else repr(box).encode())
+        return data + BLURRED + (b"" if box is None else repr(box).encode())
 
 
 @dataclass
@@ -153,7 +158,7 @@ async def shop(record: Record, clock: Clock) -> Shop:
     clock.now = 10 * DAY
     photos, embedder = FakeFramePhotos(), FakeFrameEmbedder()
     checks = FrameChecks(record, photos, embedder, NoFaces(), clock)
-    watches = Watches(record, record, photos, clock, lambda _: None)
+    watches = Watches(record, record, photos, NoFaces(), clock, lambda _: None)
     made = Shop(record, clock, photos, embedder, checks, watches)
     draft = WatchDraft(Watch("shelf", rules=(GONE,)), images={"gone": WINE})
     await made.watches.create("default", draft)
@@ -281,7 +286,7 @@ async def test_the_frame_of_an_alert_is_kept_blurred_for_its_days(shop: Shop) ->
     kept = replace(stored.watch, photo_days=2)
     await shop.watches.update("default", WatchDraft(kept))
     (alert,) = (await shop.send(WINE, OTHER)).alerts
-    assert shop.photos.stored["default", alert.image_id] == OTHER + b"blurred"
+    assert shop.photos.stored["default", alert.image_id] == OTHER + BLURRED
     assert len(shop.photos.stored) == 2  # beside the photo that the rule looks for
     shop.photos.old = {alert.image_id}
     for days, left in ((1.9, 2), (0.2, 1)):
@@ -305,12 +310,28 @@ async def test_only_the_part_that_an_alert_is_about_is_kept_unless_whole_frames_
     await shop.watches.update("default", WatchDraft(watch))
     whole, part = (await shop.send(WINE, OTHER)).alerts
     assert (whole.box, part.box) == (None, box)
-    assert shop.photos.stored["default", whole.image_id] == OTHER + b"blurred"
-    assert shop.photos.stored["default", part.image_id] == OTHER + b"blurred" + repr(box).encode()
+    assert shop.photos.stored["default", whole.image_id] == OTHER + BLURRED
+    assert shop.photos.stored["default", part.image_id] == OTHER + BLURRED + repr(box).encode()
     await shop.watches.update("default", WatchDraft(replace(watch, whole_frames=True)))
     ends = (await shop.send(WINE)).alerts
     assert {end.image_id for end in ends} == {ends[0].image_id}
     assert [end.box for end in ends] == [None, box]
+
+
+async def test_the_photo_of_a_rule_is_stored_without_faces(shop: Shop) -> None:
+    assert set(shop.photos.stored.values()) == {WINE + BLURRED}
+
+
+async def test_a_photo_that_was_taken_down_is_not_stored_for_a_rule(shop: Shop) -> None:
+    (image_id,) = (name for _, name in shop.photos.stored)
+    await take_down("default", image_id, "", shop.record, shop.photos)
+    watches = replace(shop.watches, photos=PermittedPhotos(shop.photos, shop.record))
+    draft = WatchDraft(Watch("door", rules=(GONE,)), images={"gone": WINE})
+    with pytest.raises(ImageTakenDown) as raised:
+        await watches.create("default", draft)
+    (violation,) = raised.value.violations
+    assert violation.field == "watch.rules[0].presence.target.image"
+    assert not shop.photos.stored
 
 
 async def test_without_days_no_frame_is_kept(shop: Shop) -> None:

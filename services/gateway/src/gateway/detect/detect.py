@@ -41,9 +41,9 @@ VISUAL = SPACES[Branch.VISUAL]
 async def detect_products(query: DetectionQuery, deps: RequestDependencies) -> DetectionAnswer:
     """Find the products in a photo.
 
-    Raises errors of the caller, and of the embedder and the retriever if they do not answer. A
-    search that fails beside others leaves its region without a product, and is reported; so does a
-    heat map that fails, but HEAT_MAP_UNAVAILABLE is raised.
+    Raises errors of the caller, and of the embedder if it does not answer. A search that fails
+    leaves its region without a product, and is reported; so does a heat map that fails, but
+    HEAT_MAP_UNAVAILABLE is raised.
     """
     check(query, deps.catalogs)
     try:
@@ -58,7 +58,7 @@ async def detect_products(query: DetectionQuery, deps: RequestDependencies) -> D
 async def find_products(run: Run, query: DetectionQuery) -> Sequence[Detection]:
     """Find the products in a photo of a request that runs: it is checked, charged and timed.
 
-    Raises errors of the embedder and the retriever, as they are.
+    Raises errors of the embedder, and of the retriever if no search succeeds, as they are.
     """
     return await _Detecting(query, run.deps, run.trace).detections()
 
@@ -98,7 +98,11 @@ class _Detecting:
         )
 
     async def detections(self) -> Sequence[Detection]:
-        return self._arranged(*await self._searched())
+        regions, found = await self._searched()
+        errors = [each for each in found if isinstance(each, ServiceError)]
+        if errors and len(errors) == len(found):
+            raise errors[0]
+        return self._arranged(regions, found)
 
     def _arranged(
         self, regions: EmbeddedRegions, found: Sequence[NearestProducts | ServiceError]
@@ -154,15 +158,21 @@ class _Detecting:
 
     async def _near(self, vectors: Sequence[Vector]) -> list[NearestProducts | ServiceError]:
         """Return the products nearest to each vector, or why they could not be searched. Raise the
-        error if the first search fails, or if the caller caused one. Objects that look alike have
-        equal vectors, which are searched once."""
+        error if the index holds another version, or if the caller caused it. Objects that look
+        alike have equal vectors, which are searched once."""
         if not vectors:
             return []
         distinct = {vector.data: vector for vector in vectors}
         async with self.trace.stage("retrieve", self._until) as note:
-            # The first search tells whether the index holds this version at all.
+            # The first search tells whether the index answers, and holds this version at all.
             first, *others = distinct.values()
-            near = await self._search(first)
+            try:
+                near = await self._search(first)
+            except ServiceError as error:
+                if error.reason == "INDEX_VERSION_MISMATCH":
+                    raise
+                cause_of(Peer.RETRIEVER, error)
+                return [error] * len(vectors)
             turn = asyncio.Semaphore(SIDE_BY_SIDE)
             rest = await in_parallel(*(self._kept(each, turn) for each in others))
             found = dict(zip(distinct, (near, *rest), strict=True))

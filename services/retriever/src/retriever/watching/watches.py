@@ -3,7 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from retriever.domain.errors import ImageRejected, ProductNotFound, WatchContended, WatchNotFound
+from retriever.domain.errors import (
+    ImageRejected,
+    ImageTakenDown,
+    ProductNotFound,
+    WatchContended,
+    WatchNotFound,
+)
 from retriever.domain.watch_state import WatchState
 from retriever.domain.watches import (
     MOST_RULES,
@@ -13,7 +19,8 @@ from retriever.domain.watches import (
     WatchPhoto,
     check,
 )
-from retriever.ports.watching import FramePhotos, ProductReader, WatchRecord
+from retriever.ports.photos import Photos
+from retriever.ports.watching import PrivateFrames, ProductReader, WatchRecord
 from retriever.watching.checking import ended, without_ended
 from servicekit.fetch import UriForbidden
 
@@ -27,7 +34,8 @@ class Watches:
 
     record: WatchRecord
     products: ProductReader
-    photos: FramePhotos
+    photos: Photos
+    private: PrivateFrames
     clock: Callable[[], int]
     """Microseconds since 1970 (UTC)."""
     check_address: Callable[[str], None]
@@ -36,7 +44,8 @@ class Watches:
     async def create(self, catalog_id: str, draft: WatchDraft) -> tuple[StoredWatch, WatchState]:
         """Create a watch; an equal one is returned.
 
-        Raises WatchInvalid, WatchExists, WatchesFull, ProductNotFound, ImageRejected, UriForbidden.
+        Raises WatchInvalid, WatchExists, WatchesFull, ProductNotFound, ImageRejected,
+        ImageTakenDown, UriForbidden; with a photo, also EmbedderUnavailable.
         """
         check(draft)
         self._check_snapshot(draft.watch)
@@ -110,18 +119,23 @@ class Watches:
     async def _with_photos(
         self, catalog_id: str, draft: WatchDraft
     ) -> tuple[Watch, list[WatchPhoto]]:
-        """Store the draft's photos. Return its watch with their ids, and the photos."""
+        """Store the draft's photos without faces. Return its watch with their ids, and the
+        photos."""
         places = {rule.rule_id: place for place, rule in enumerate(draft.watch.rules)}
         kinds = {rule.rule_id: rule.condition.kind for rule in draft.watch.rules}
         photos = dict[str, WatchPhoto]()
         for rule_id, data in draft.images.items():
             try:
-                kept = await self.photos.as_stored(catalog_id, data)
+                received = await self.photos.as_stored(catalog_id, data)
+                kept = await self.private.without_faces(catalog_id, received)
                 info = await self.photos.inspect(catalog_id, kept)
+                await self.photos.put(catalog_id, info.image_id, kept)
             except ImageRejected as error:
                 path = f"watch.rules[{places[rule_id]}].{kinds[rule_id]}.target.image"
                 raise ImageRejected(error.reason, error.message, path) from error
-            await self.photos.put(catalog_id, info.image_id, kept)
+            except ImageTakenDown as error:
+                path = f"watch.rules[{places[rule_id]}].{kinds[rule_id]}.target.image"
+                raise ImageTakenDown(path) from error
             photos[rule_id] = WatchPhoto(info.image_id, info.media_type, info.width, info.height)
         watch = draft.with_images({rule_id: each.image_id for rule_id, each in photos.items()})
         return watch, list(photos.values())
