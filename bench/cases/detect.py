@@ -42,6 +42,9 @@ FEW: Final = (1, 20)
 """Facings of the photos that the goals are about."""
 FACINGS: Final = 20
 MOST_ERROR, LEAST_PRECISION, LEAST_RECALL, MOST_LOSS, MOST_COST = 0.1, 0.85, 0.8, 0.03, 12.0
+MOST_UNLIKELY: Final = 0.05
+"""Largest mean difference of a probability from the share that is right."""
+RESAMPLED, SEED = 2_000, 0
 SECONDS = 60.0
 EMBED, DETECT = "an embedding of the photo", "its regions"
 VIEWS: Final = {RegionViews.BOTH: "two views of each", RegionViews.WHOLE: "whole alone"}
@@ -230,6 +233,12 @@ def _result(found: DetectFigures) -> BenchResult:
         },
         goals=(
             Goal("mean error of the count, 1 to 20 facings", MOST_ERROR, "", _error(few)),
+            Goal(
+                "mean error of the counts by product, 1 to 20 facings",
+                MOST_ERROR,
+                "",
+                mean([each.miscounted / each.facings for each in few]),
+            ),
             Goal("precision, 1 to 20", None, "", _precision(few), at_least=LEAST_PRECISION),
             Goal("recall, 1 to 20", None, "", _recall(few), at_least=LEAST_RECALL),
             Goal(
@@ -238,6 +247,12 @@ def _result(found: DetectFigures) -> BenchResult:
                 "",
                 mean(gaps),
                 at_least=-MOST_LOSS,
+            ),
+            Goal(
+                "mean difference of probabilities from the share that is right, by tenths",
+                MOST_UNLIKELY,
+                "",
+                _miscalibration([*found.alone, *found.strange]),
             ),
             Goal(
                 "top-1 of found boxes seen whole alone less that of two views",
@@ -352,6 +367,24 @@ def _names(found: DetectFigures) -> BenchTable:
         " product: strangers and false detections.",
         section=None,
     )
+
+
+def _miscalibration(outcomes: Sequence[Outcome]) -> Interval:
+    """Return the expected calibration error (Naeini et al. 2015, AAAI), in ten bins, with its
+    interval over photos."""
+
+    def error(photos: Sequence[int]) -> float:
+        chances = [each[:2] for photo in photos for each in outcomes[photo].chances]
+        given, right = np.array(chances, np.float64).reshape(-1, 2).T
+        bins = np.minimum((given * 10).astype(int), 9)
+        gaps = [abs(float((given - right)[bins == each].sum())) for each in set(bins.tolist())]
+        return sum(gaps) / max(len(given), 1)
+
+    draw = np.random.default_rng(SEED)
+    photos = range(len(outcomes))
+    drawn = [error(draw.choice(len(photos), len(photos)).tolist()) for _ in range(RESAMPLED)]
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return Interval(error(photos), float(low), float(high))
 
 
 def _bins(chances: Sequence[tuple[float, bool, bool]]) -> BenchTable:
