@@ -365,9 +365,8 @@ async def _fit(
 
 def _result(found: InspectionFigures) -> BenchResult:
     of_pieces = list(found.pieces.values())
-    alarms = {
-        rate: mean(np.concatenate([each.alarms[rate] for each in of_pieces])) for rate in RATES
-    }
+    # Photos of a piece share its threshold.
+    alarms = {rate: mean([np.mean(each.alarms[rate]) for each in of_pieces]) for rate in RATES}
     auroc = {
         (method, grade): mean([each.auroc(method, grade) for each in of_pieces])
         for method in METHODS
