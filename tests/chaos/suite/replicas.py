@@ -1,4 +1,6 @@
-"""A whole suite as `deploy/k8s` runs it: two of each service that answers, on one PostgreSQL."""
+"""A whole suite on one PostgreSQL, as `deploy/k8s` runs it: two of each service that answers, or
+all of them in one process.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +12,19 @@ from typing import Final
 
 from examples.wines.local import free_port_base, own
 from local_suite.model import HOST, Program
-from local_suite.programs import sightline
+from local_suite.programs import ALL, sightline
 from local_suite.suite import Suite
-from tests.chaos.stage import SETTINGS
+from tests.chaos.stage import SETTINGS, target, with_settings
 from tests.postgres import PostgreSQL, postgresql
 
 REPLICATED: Final = ("embedder", "retriever", "ranker", "gateway")
+DATABASES: Final = ("retriever", "ranker")
+"""Services that have a database each."""
 SECOND: Final = "-2"
 """Suffix of the name of a service's second process."""
-SET_UP: Final = (
-    f"two each of {', '.join(REPLICATED)}; one retriever-worker, ranker-worker, Triton and Milvus "
-    "Lite; PostgreSQL"
-)
+_BESIDE: Final = "one retriever-worker, ranker-worker, Triton and Milvus Lite; PostgreSQL"
+SET_UP: Final = f"two each of {', '.join(REPLICATED)}; {_BESIDE}"
+ONE_PROCESS: Final = f"one process of four services; {_BESIDE}"
 
 
 @contextlib.contextmanager
@@ -38,21 +41,21 @@ def on_postgresql(
     run_as: Callable[[Program], Program] = lambda program: program,
     prepare: Callable[[PostgreSQL], None] = lambda server: None,
 ) -> Iterator[tuple[Suite, PostgreSQL]]:
-    """Yield the same with its PostgreSQL, which is none of the suite's programs.
+    """Yield the same with its PostgreSQL, which is none of the suite's programs; the services run
+    in one process if `target` says so.
 
     `run_as`: how a program is run, if not as this release runs it. `prepare`: called with the empty
     databases before the suite starts.
     """
     with postgresql() as server:
-        for name in ("retriever", "ranker"):
+        for name in DATABASES:
             server.execute(f"CREATE DATABASE {name}")
         prepare(server)
 
+        given = {**settings, **{f"{name}{SECOND}": each for name, each in settings.items()}}
+
         def make(data: Path) -> Suite:
-            made = [
-                run_as(_with(each, settings.get(each.name.removesuffix(SECOND), {})))
-                for each in _programs(data, server)
-            ]
+            made = [run_as(with_settings(each, given)) for each in _programs(data, server)]
             return Suite(data, made, report=lambda _line: None)
 
         with own(make) as suite:
@@ -65,6 +68,13 @@ def front(suite: Suite) -> str:
 
 
 def _programs(data: Path, server: PostgreSQL) -> list[Program]:
+    """Return the programs of the target, on the database server."""
+    urls = {f"{name.upper()}_DATABASE_URL": server.url(name) for name in DATABASES}
+    made = sightline(data, free_port_base(), target=ALL) if target.get() == ALL else _twice(data)
+    return [_given(each, urls) for each in made]
+
+
+def _twice(data: Path) -> list[Program]:
     """Return the programs of one machine and a second one of each, all of which call both replicas
     of every service."""
     first = second = free_port_base()
@@ -79,20 +89,17 @@ def _programs(data: Path, server: PostgreSQL) -> list[Program]:
     shared = {
         "EMBEDDER_TRITON_TARGET": address["triton"],
         "RETRIEVER_MILVUS_URI": f"http://{address['milvus']}",
-        "RETRIEVER_DATABASE_URL": server.url("retriever"),
         "RETRIEVER_EMBEDDER_TARGET": both["embedder"],
-        "RANKER_DATABASE_URL": server.url("ranker"),
         "RANKER_RETRIEVER_TARGET": both["retriever"],
         **{f"GATEWAY_{name.upper()}_TARGET": both[name] for name in REPLICATED[:-1]},
     }
-    return [
-        _with(each, {name: shared[name] for name in shared.keys() & each.environment.keys()})
-        for each in (*one, *two)
-    ]
+    return [_given(each, shared) for each in (*one, *two)]
 
 
-def _with(program: Program, more: Mapping[str, str]) -> Program:
-    return replace(program, environment={**program.environment, **more})
+def _given(program: Program, values: Mapping[str, str]) -> Program:
+    """Replace the values of settings that a program has."""
+    known = {name: values[name] for name in values.keys() & program.environment.keys()}
+    return replace(program, environment={**program.environment, **known})
 
 
 def _all(addresses: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,9 +15,11 @@ from local_suite.programs import ALL, PORTS
 from sightline_client import Recommendations, SightlineClient
 from sightline_client.errors import Failure, SightlineError, make
 from tests.chaos.model import NotMeasured, Report
-from tests.chaos.suite import database, processes, restarts, shop
+from tests.chaos.stage import target
+from tests.chaos.suite import database, processes, replicas, restarts, shop
 from tests.chaos.suite.processes import LEFT, Loss, fault
 from tests.chaos.suite.shop import Got, Ledger, Load, got
+from tests.postgres import PostgreSQL
 from tests.waiting import SECONDS
 
 LOST, BACK = 100.0, 160.0
@@ -155,6 +158,23 @@ def test_a_lost_database_that_costs_shoppers_their_answer_is_noticed(
 def test_each_process_of_a_suite_has_its_fallback() -> None:
     """Check that each program of the suite, also a new one, is lost in some scenario."""
     assert LEFT.keys() == {*PORTS, ALL}
+
+
+def test_one_process_on_postgresql_has_the_databases_of_its_services(tmp_path: Path) -> None:
+    shape = target.set(ALL)
+    try:
+        made = replicas._programs(tmp_path, PostgreSQL(tmp_path, tmp_path, {}))
+    finally:
+        target.reset(shape)
+    urls = {
+        name: value
+        for each in made
+        if each.name == ALL
+        for name, value in each.environment.items()
+        if name.endswith("_DATABASE_URL")
+    }
+    assert urls.keys() == {"RETRIEVER_DATABASE_URL", "RANKER_DATABASE_URL"}
+    assert all(value.startswith("postgresql") for value in urls.values())
 
 
 def test_only_a_call_while_the_one_process_is_away_may_be_unanswered() -> None:
