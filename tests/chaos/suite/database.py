@@ -43,7 +43,7 @@ UNTOLD: Final = frozenset({"late", "empty success"})
 def database(stopped: float, seed: int, report: Report) -> None:
     """Kill PostgreSQL, then stop it for `stopped` seconds. Raise SuiteError, NotMeasured or
     NoPostgreSQL."""
-    with on_postgresql() as (suite, server):
+    with on_postgresql(second=target.get() != ALL) as (suite, server):
         asyncio.run(_database(suite, server, stopped, seed, report))
 
 

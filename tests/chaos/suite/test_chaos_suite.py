@@ -160,21 +160,23 @@ def test_each_process_of_a_suite_has_its_fallback() -> None:
     assert LEFT.keys() == {*PORTS, ALL}
 
 
-def test_one_process_on_postgresql_has_the_databases_of_its_services(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("second", "names"), [(False, [ALL]), (True, [ALL, f"{ALL}-2"])])
+def test_one_process_on_postgresql_has_the_databases_of_its_services(
+    tmp_path: Path, second: bool, names: list[str]
+) -> None:
+    server = PostgreSQL(tmp_path, tmp_path, {})
     shape = target.set(ALL)
     try:
-        made = replicas._programs(tmp_path, PostgreSQL(tmp_path, tmp_path, {}))
+        programs = replicas._programs(tmp_path, server, second)
     finally:
         target.reset(shape)
-    urls = {
-        name: value
-        for each in made
-        if each.name == ALL
-        for name, value in each.environment.items()
-        if name.endswith("_DATABASE_URL")
-    }
-    assert urls.keys() == {"RETRIEVER_DATABASE_URL", "RANKER_DATABASE_URL"}
-    assert all(value.startswith("postgresql") for value in urls.values())
+    together = [each for each in programs if each.name.startswith(ALL)]
+    assert [each.name for each in together] == names
+    for each in together:
+        for name in replicas.DATABASES:
+            assert each.environment[f"{name.upper()}_DATABASE_URL"] == server.url(name)
+    ports = [port for each in together for port in each.serves.values()]
+    assert len({*ports}) == len(ports) == len(names) * len(replicas.REPLICATED)
 
 
 def test_only_a_call_while_the_one_process_is_away_may_be_unanswered() -> None:
