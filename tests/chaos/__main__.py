@@ -96,11 +96,16 @@ def of_the_suite(options: argparse.Namespace) -> dict[str, Scenario]:
 
 def of_one_process(options: argparse.Namespace) -> dict[str, Scenario]:
     """Return scenarios of all services in one process, killed, hung and blocked, with the
-    retriever's on Milvus Lite; eight minutes."""
+    retriever's on Milvus Lite, watches, PostgreSQL and restarts; twenty minutes."""
     inside = {
         "kills": partial(kills, "lite", options.rounds, options.seed),
         "outages": partial(outages, "lite", 1, options.seed),
+        "deletions": partial(deletions, "lite"),
+        "rollouts": partial(rollouts, "lite", options.switches, options.seed),
         "full-disks": partial(full_disks, "lite", options.seed),
+        "watches": partial(watches, options.rounds, options.seed),
+        "database": partial(database, options.stopped, options.seed),
+        "restarts": partial(restarts, options.seed),
     }
     return {
         "one-process": partial(one_process, options.stopped, options.seed),

@@ -70,7 +70,13 @@ def stage(
 
 def hasty(program: Program) -> Program:
     """Return a program with SETTINGS, or with those of the services inside."""
-    more = [SETTINGS.get(name, {}) for name in (program.name, *program.serves)]
+    return with_settings(program, SETTINGS)
+
+
+def with_settings(program: Program, settings: Mapping[str, Mapping[str, str]]) -> Program:
+    """Return a program with its own of the settings, which are by program, or with those of the
+    services inside."""
+    more = [settings.get(name, {}) for name in (program.name, *program.serves)]
     environment = {key: value for each in more for key, value in each.items()}
     return replace(program, environment={**program.environment, **environment})
 

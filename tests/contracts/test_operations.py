@@ -31,7 +31,7 @@ ROWS: Mapping[str, Sequence[str]] = {
         *("processes: embedder", "processes: retriever", "processes: ranker"),
     ],
     "A worker": ["processes: retriever-worker", "processes: ranker-worker"],
-    "A rolling restart": ["restarts"],
+    "A rolling restart": ["restarts", "one-process-restarts"],
     "The process of all services": [
         *("one-process", "one-process-kills", "one-process-outages", "one-process-full-disks"),
     ],
@@ -49,16 +49,16 @@ ROWS: Mapping[str, Sequence[str]] = {
     "Milvus": [
         *("processes: milvus", "outages: down", "outages: hung", "outages: restarted"),
     ],
-    "Milvus's data": ["deletions"],
+    "Milvus's data": ["deletions", "one-process-deletions"],
     "Retriever, worker and Milvus": ["kills"],
-    "An index generation": ["rollouts"],
-    "PostgreSQL": ["database"],
+    "An index generation": ["rollouts", "one-process-rollouts"],
+    "PostgreSQL": ["database", "one-process-database"],
     "The record's disk": [f"full-disks: {RECORD}"],
     "The photos' disk": [f"full-disks: {PHOTOS}"],
     "Milvus's disk": ["full-disks: engine"],
     "A slow network": ["proxy"],
     "Five times the load": ["overload"],
-    "Cameras": ["watches"],
+    "Cameras": ["watches", "one-process-watches"],
     "Frames of watches": [],  # tests/wire/test_watch_snapshots.py
     "Objects can't be found, or pieces not inspected": [],  # tests/wire/test_inspection.py
     "The event log": [],  # tests/wire/test_event_log.py

@@ -3,7 +3,8 @@
     FAULTS=FOLDER python -m tests.fakes.faulty_all
 
 For the user `raises` ranking raises; for `blocks` it blocks the event loop, but only once: a file
-in FOLDER shows that it did.
+in FOLDER shows that it did. With FORKS_AT_ONCE a process that dies soon after its start is forked
+again too.
 """
 
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from sightline_all.services import main
 
 from ranker.servicer.ranking import RankingServicer
+from servicekit import respawn
 from servicekit.server import Context
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 
@@ -36,4 +38,6 @@ async def faulty(
 
 if __name__ == "__main__":
     RankingServicer.Rank = faulty  # type: ignore[method-assign]
+    if "FORKS_AT_ONCE" in os.environ:
+        respawn.SOON = 0.0  # type: ignore[attr-defined]
     main(sys.argv[1:])

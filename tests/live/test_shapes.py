@@ -3,19 +3,28 @@
 import asyncio
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import grpc
 import psutil
 import pytest
 
 from examples.wines import loading
 from examples.wines.catalogue import load_ratings, load_wines
+from examples.wines.local import free_port_base
+from local_suite.programs import ALL, sightline
+from local_suite.suite import Suite
 from servicekit.processes import SOON
-from sightline_client import Event, EventType, F, Recommendations, SightlineClient, money
+from sightline.common.v1.event_pb2 import Shopper
+from sightline.ranker.v1.ranking_service_pb2 import RankRequest
+from sightline.ranker.v1.ranking_service_pb2_grpc import RankingServiceStub
+from sightline_client import Event, EventType, F, Product, Recommendations, SightlineClient, money
 from sightline_client.errors import Unavailable
 from sightline_client.values.answers import Cause
 from tests.fakes import faulty_all
@@ -102,10 +111,69 @@ async def test_one_process_that_is_killed_comes_back_with_all_that_it_acknowledg
             assert len(found.results) == 5
 
 
-async def reached(client: SightlineClient) -> bool:
+BACK_SECONDS = 5.0
+"""Promised seconds until all services answer again."""
+TRIES = 5
+"""Losses of which one must end in time: other tests use the same processors meanwhile."""
+
+
+@contextmanager
+def one_process_alone(folder: Path) -> Iterator[Suite]:
+    """Run the process of all services without engines and workers, which it does not wait for."""
+    programs = sightline(folder, free_port_base(), target=ALL)
+    (program,) = [each for each in programs if each.name == ALL]
+    faults = {"FAULTS": str(folder), "FORKS_AT_ONCE": "1"}
+    faulty = replace(
+        program,
+        command=(sys.executable, "-m", faulty_all.__name__),
+        environment={**program.environment, **faults},
+    )
+    with Suite(folder, [faulty]) as started:
+        yield started
+
+
+async def block(suite: Suite) -> None:
+    """Have the ranker block the event loop of all services."""
+    (suite.layout.data / faulty_all.BLOCKED).unlink(missing_ok=True)
+    blocks = RankRequest(shopper=Shopper(user_id="blocks"))
+    async with grpc.aio.insecure_channel(suite.addresses()["ranker"]) as channel:
+        with pytest.raises(grpc.RpcError):
+            await RankingServiceStub(channel).Rank(blocks, timeout=SECONDS)
+
+
+async def kill(suite: Suite) -> None:
+    """Kill the process of all services with SIGKILL."""
+    await asyncio.to_thread(suite.kill, ALL)
+
+
+async def seconds_away(suite: Suite, lose: Callable[[Suite], Awaitable[None]]) -> float:
+    """Return the seconds from the loss of the process until all of its services answer again."""
+    pid, lost = suite.pid(ALL), time.monotonic()
+    await lose(suite)
+    await until(lambda: suite.pid(ALL) not in (pid, 0))
+    await asyncio.to_thread(suite.wait_healthy, ALL)
+    return time.monotonic() - lost
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("lose", [kill, block])
+async def test_one_process_that_is_killed_or_blocked_is_back_within_five_seconds(
+    tmp_path: Path, lose: Callable[[Suite], Awaitable[None]]
+) -> None:
+    took = list[float]()
+    with one_process_alone(tmp_path) as one:
+        async with SightlineClient(one.addresses()["gateway"], timeout=SECONDS) as client:
+            await client.upsert_products([Product("port", "Port")])
+            while not took or (min(took) > BACK_SECONDS and len(took) < TRIES):
+                took.append(await seconds_away(one, lose))
+            await until(partial(reached, client, "port"))
+    assert min(took) <= BACK_SECONDS
+
+
+async def reached(client: SightlineClient, product_id: str) -> bool:
     """Return whether a client whose connection was refused has made a new one."""
     try:
-        await client.get_product(WINES[0].id)
+        await client.get_product(product_id)
     except Unavailable:
         return False
     return True
@@ -139,7 +207,7 @@ async def test_a_servicer_that_raises_leaves_the_others_alone_and_one_that_block
             assert (tmp_path / faulty_all.BLOCKED).exists()
             await asyncio.to_thread(one.wait_healthy, "all")
             assert one.pid("all") != pid
-            await until(partial(reached, client))
+            await until(partial(reached, client, WINES[0].id))
             assert (await client.write_events([event])).duplicate_count == 1
             assert (await client.get_product(WINES[19].id)).title == WINES[19].title
             assert not await causes("blocks")

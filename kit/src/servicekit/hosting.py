@@ -43,9 +43,11 @@ class Host:
         if self.tasks.keys() <= self._serving:
             await self.health.set(EVERY, health_pb2.HealthCheckResponse.SERVING)
 
-    def withdraw(self, service: str) -> None:
-        """Let calls of a service fail with UNAVAILABLE from now on."""
-        self._servers.pop(service, None)
+    async def withdraw(self, service: str) -> None:
+        """Let calls of a service fail with UNAVAILABLE from now on, also those in progress. Return
+        when none of them runs, so that the service can close what they use."""
+        if (server := self._servers.pop(service, None)) is not None:
+            await server.end()
 
     def channel(self, target: str) -> LocalChannel:
         """Return a channel to the service of a target, which may start later."""

@@ -30,6 +30,10 @@ class LocalServer:
 
     def __init__(self) -> None:
         self._handlers: list[grpc.GenericRpcHandler[Any, Any]] = []
+        self._calls: set[asyncio.Task[Any]] = set()
+        """The calls in progress."""
+        self.ended = False
+        """True if its calls are cancelled by the server."""
 
     def add_generic_rpc_handlers(
         self, handlers: Sequence[grpc.GenericRpcHandler[Any, Any]]
@@ -44,6 +48,21 @@ class LocalServer:
         details = _Details(method, metadata)
         found = (each.service(details) for each in self._handlers)  # type: ignore[arg-type]
         return next((one for one in found if one is not None), None)
+
+    def follow(self, call: asyncio.Task[Any]) -> None:
+        """Note a call that begins."""
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+
+    async def end(self) -> None:
+        """Cancel the calls in progress, whose callers get UNAVAILABLE, and wait until they have
+        ended."""
+        self.ended = True
+        calls = set(self._calls)
+        for call in calls:
+            _cancel_soon(call)
+        if calls:
+            await asyncio.wait(calls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +224,8 @@ class _Call:
         work = self._work(server, method)
         # A context of its own: what the handler sets must not reach the caller, nor the reverse.
         self._task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
+        if server is not None:
+            server.follow(self._task)
         self._timer: asyncio.TimerHandle | None = None
         if (left := context.time_remaining()) is not None:
             self._timer = asyncio.get_running_loop().call_later(left, self._expire)
@@ -226,6 +247,8 @@ class _Call:
             if self._expired:
                 code = grpc.StatusCode.DEADLINE_EXCEEDED
                 raise self._error(code, "Deadline Exceeded") from None
+            if server.ended:
+                raise self._error(grpc.StatusCode.UNAVAILABLE, "the service ends") from None
             raise
         except Exception:  # as gRPC: its text stays here
             raise self._error(grpc.StatusCode.UNKNOWN, "the handler raised") from None
@@ -239,9 +262,7 @@ class _Call:
 
     def _expire(self) -> None:
         self._expired = True
-        # After the task's first step, which uvloop runs later than timers: a task that is cancelled
-        # before it can't say why.
-        asyncio.get_running_loop().call_soon(self._task.cancel)
+        _cancel_soon(self._task)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         if self._timer is not None:
@@ -285,6 +306,12 @@ class _Call:
         await asyncio.wait({self._task})
         error = None if self._task.cancelled() else self._task.exception()
         return (error.details() or "") if isinstance(error, grpc.aio.AioRpcError) else ""
+
+
+def _cancel_soon(call: asyncio.Task[Any]) -> None:
+    """Cancel a call after its task's first step, which uvloop runs later than timers: a task that
+    is cancelled before it can't say why."""
+    asyncio.get_running_loop().call_soon(call.cancel)
 
 
 class _UnaryCall(_Call):

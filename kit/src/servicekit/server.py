@@ -284,7 +284,7 @@ async def serve(
         await _drain(running, settings.drain_seconds, stop)
     finally:
         if host is not None:
-            host.withdraw(service)
+            await host.withdraw(service)
         if catalogs is not None:
             await catalogs.stop()
         if on_stop is not None:

@@ -12,11 +12,13 @@ import time
 from collections import Counter
 from typing import Final
 
+from local_suite.programs import ALL
 from local_suite.suite import Suite
 from sightline_client import SightlineClient
 from tests.chaos.model import Report
+from tests.chaos.stage import target
 from tests.chaos.suite.processes import ANSWERED, RATES, RECOVERY_SECONDS
-from tests.chaos.suite.replicas import SET_UP, front, on_postgresql
+from tests.chaos.suite.replicas import ONE_PROCESS, SET_UP, front, on_postgresql
 from tests.chaos.suite.shop import (
     SECONDS,
     WHOLE,
@@ -41,17 +43,17 @@ UNTOLD: Final = frozenset({"late", "empty success"})
 def database(stopped: float, seed: int, report: Report) -> None:
     """Kill PostgreSQL, then stop it for `stopped` seconds. Raise SuiteError, NotMeasured or
     NoPostgreSQL."""
-    with on_postgresql() as (suite, server):
+    with on_postgresql(second=target.get() != ALL) as (suite, server):
         asyncio.run(_database(suite, server, stopped, seed, report))
 
 
 async def _database(
     suite: Suite, server: PostgreSQL, stopped: float, seed: int, report: Report
 ) -> None:
-    ledger = Ledger()
+    ledger, set_up = Ledger(), ONE_PROCESS if target.get() == ALL else SET_UP
     async with SightlineClient(front(suite), timeout=SECONDS, batch_timeout=SECONDS) as client:
         await open_shop(client)
-        report.say(f"a shop is open: {SET_UP}; the client's deadline of {SECONDS:.0f} s")
+        report.say(f"a shop is open: {set_up}; the client's deadline of {SECONDS:.0f} s")
         load = Load({**shoppers(client, seed), **writers(client, ledger)}, RATES)
         async with load.running():
             await load.calm(time.monotonic())

@@ -1,4 +1,6 @@
-"""A whole suite as `deploy/k8s` runs it: two of each service that answers, on one PostgreSQL."""
+"""A whole suite on one PostgreSQL, as `deploy/k8s` runs it: two of each service that answers, or
+all of them in one process.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +14,17 @@ from examples.wines.local import free_port_base, own
 from local_suite.model import HOST, Program
 from local_suite.programs import sightline
 from local_suite.suite import Suite
-from tests.chaos.stage import SETTINGS
+from tests.chaos.stage import SETTINGS, target, with_settings
 from tests.postgres import PostgreSQL, postgresql
 
 REPLICATED: Final = ("embedder", "retriever", "ranker", "gateway")
+DATABASES: Final = ("retriever", "ranker")
+"""Services that have a database each."""
 SECOND: Final = "-2"
 """Suffix of the name of a service's second process."""
-SET_UP: Final = (
-    f"two each of {', '.join(REPLICATED)}; one retriever-worker, ranker-worker, Triton and Milvus "
-    "Lite; PostgreSQL"
-)
+_BESIDE: Final = "one retriever-worker, ranker-worker, Triton and Milvus Lite; PostgreSQL"
+SET_UP: Final = f"two each of {', '.join(REPLICATED)}; {_BESIDE}"
+ONE_PROCESS: Final = f"one process of four services; {_BESIDE}"
 
 
 @contextlib.contextmanager
@@ -37,22 +40,24 @@ def on_postgresql(
     settings: Mapping[str, Mapping[str, str]] = SETTINGS,
     run_as: Callable[[Program], Program] = lambda program: program,
     prepare: Callable[[PostgreSQL], None] = lambda server: None,
+    *,
+    second: bool = True,
 ) -> Iterator[tuple[Suite, PostgreSQL]]:
-    """Yield the same with its PostgreSQL, which is none of the suite's programs.
+    """Yield the same with its PostgreSQL, which is none of the suite's programs; the services run
+    in one process if `target` says so.
 
     `run_as`: how a program is run, if not as this release runs it. `prepare`: called with the empty
-    databases before the suite starts.
+    databases before the suite starts. `second`: whether there are two of what answers.
     """
     with postgresql() as server:
-        for name in ("retriever", "ranker"):
+        for name in DATABASES:
             server.execute(f"CREATE DATABASE {name}")
         prepare(server)
 
+        given = {**settings, **{f"{name}{SECOND}": each for name, each in settings.items()}}
+
         def make(data: Path) -> Suite:
-            made = [
-                run_as(_with(each, settings.get(each.name.removesuffix(SECOND), {})))
-                for each in _programs(data, server)
-            ]
+            made = [run_as(with_settings(each, given)) for each in _programs(data, server, second)]
             return Suite(data, made, report=lambda _line: None)
 
         with own(make) as suite:
@@ -64,35 +69,57 @@ def front(suite: Suite) -> str:
     return _all(address for name, address in suite.addresses().items() if "gateway" in name)
 
 
-def _programs(data: Path, server: PostgreSQL) -> list[Program]:
-    """Return the programs of one machine and a second one of each, all of which call both replicas
-    of every service."""
+def _programs(data: Path, server: PostgreSQL, second: bool) -> list[Program]:
+    """Return the programs of the target, on the database server."""
+    urls = {f"{name.upper()}_DATABASE_URL": server.url(name) for name in DATABASES}
+    made = _twice(data) if second else sightline(data, free_port_base(), target=target.get())
+    return [_given(each, urls) for each in made]
+
+
+def _twice(data: Path) -> list[Program]:
+    """Return the programs of one machine and a second one of each service, or of the process of all
+    services; all of them call both replicas of every service."""
     first = second = free_port_base()
     while second == first:
         second = free_port_base()
-    one = sightline(data, first)
-    names = {program.name: program for program in sightline(data, second)}
-    two = [replace(names[name], name=f"{name}{SECOND}") for name in REPLICATED]
-    address = {each.name: f"{HOST}:{each.ports['grpc']}" for each in one if "grpc" in each.ports}
-    also = {each.name.removesuffix(SECOND): f"{HOST}:{each.ports['grpc']}" for each in two}
+    one = sightline(data, first, target=target.get())
+    two = [
+        each
+        for each in sightline(data, second, target=target.get())
+        if {each.name, *each.serves} & {*REPLICATED}
+    ]
+    address, also = _addresses(one), _addresses(two)
     both = {name: _all((address[name], also[name])) for name in REPLICATED}
     shared = {
         "EMBEDDER_TRITON_TARGET": address["triton"],
         "RETRIEVER_MILVUS_URI": f"http://{address['milvus']}",
-        "RETRIEVER_DATABASE_URL": server.url("retriever"),
         "RETRIEVER_EMBEDDER_TARGET": both["embedder"],
-        "RANKER_DATABASE_URL": server.url("ranker"),
         "RANKER_RETRIEVER_TARGET": both["retriever"],
         **{f"GATEWAY_{name.upper()}_TARGET": both[name] for name in REPLICATED[:-1]},
     }
-    return [
-        _with(each, {name: shared[name] for name in shared.keys() & each.environment.keys()})
-        for each in (*one, *two)
-    ]
+    return [_given(each, shared) for each in (*one, *map(_named_second, two))]
 
 
-def _with(program: Program, more: Mapping[str, str]) -> Program:
-    return replace(program, environment={**program.environment, **more})
+def _named_second(program: Program) -> Program:
+    """Return a program whose name, and those of its services, end in SECOND."""
+    serves = {f"{name}{SECOND}": port for name, port in program.serves.items()}
+    return replace(program, name=f"{program.name}{SECOND}", serves=serves)
+
+
+def _addresses(programs: Iterable[Program]) -> dict[str, str]:
+    """Return `host:port` of each program and service that serves gRPC."""
+    return {
+        name: f"{HOST}:{port}"
+        for each in programs
+        for name, port in {each.name: each.ports.get("grpc"), **each.serves}.items()
+        if port is not None
+    }
+
+
+def _given(program: Program, values: Mapping[str, str]) -> Program:
+    """Replace the values of settings that a program has."""
+    known = {name: values[name] for name in values.keys() & program.environment.keys()}
+    return replace(program, environment={**program.environment, **known})
 
 
 def _all(addresses: Iterable[str]) -> str:

@@ -1,4 +1,8 @@
-"""Every service is restarted, one process after another, under a shop's load."""
+"""Every service is restarted, one process after another, under a shop's load.
+
+The only process of all services is replaced: the next one starts before it ends, as `maxSurge` of
+the manifests has it.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,13 @@ import time
 from collections import Counter
 from typing import Final
 
+from local_suite.programs import ALL
 from local_suite.suite import Suite
 from sightline_client import SightlineClient
 from tests.chaos.model import Report
-from tests.chaos.stage import START_SECONDS
+from tests.chaos.stage import START_SECONDS, target
 from tests.chaos.suite.processes import RATES as MODERATE
-from tests.chaos.suite.replicas import SET_UP, front, replicated
+from tests.chaos.suite.replicas import ONE_PROCESS, SECOND, SET_UP, front, replicated
 from tests.chaos.suite.shop import (
     SECONDS,
     Got,
@@ -41,13 +46,17 @@ def restarts(seed: int, report: Report) -> None:
 async def _restarts(suite: Suite, seed: int, report: Report) -> None:
     ledger, ends = Ledger(), dict[str, float]()
     services = sorted(each.name for each in suite.programs.values() if each.group != "engines")
+    replaced = {ALL: f"{ALL}{SECOND}", f"{ALL}{SECOND}": ALL} if target.get() == ALL else {}
+    if replaced:
+        await asyncio.to_thread(suite.stop, replaced[ALL])
     async with SightlineClient(front(suite), timeout=SECONDS, batch_timeout=SECONDS) as client:
         await open_shop(client)
         load = Load({**shoppers(client, seed), **writers(client, ledger)}, RATES)
         async with load.running():
             began = await load.calm(time.monotonic())
             for name in services * ROUNDS:
-                ends[name] = max(ends.get(name, 0.0), await _restart(suite, name, load, report))
+                turn = await _restart(suite, name, replaced.get(name), load, report)
+                ends[name] = max(ends.get(name, 0.0), turn)
         lost = await ledger.lost(client)
     judge([each for each in load.got if each.ended >= began], services * ROUNDS, report)
     slowest = max(ends, key=ends.__getitem__)
@@ -57,13 +66,19 @@ async def _restarts(suite: Suite, seed: int, report: Report) -> None:
     report.add("rolling restart: 0 acknowledged writes lost", not lost, f"{len(lost)} of {ledger}")
 
 
-async def _restart(suite: Suite, name: str, load: Load, report: Report) -> float:
-    """Restart one process, from one healthy state to the next. Return the seconds of its
-    shutdown."""
+async def _restart(
+    suite: Suite, name: str, successor: str | None, load: Load, report: Report
+) -> float:
+    """Restart one process, or start its successor and end it, from one healthy state to the next.
+    Return the seconds of its shutdown."""
+    if successor:
+        await asyncio.to_thread(suite.start, successor, START_SECONDS)
+        await asyncio.sleep(READY_SECONDS)
     began = time.monotonic()
     await asyncio.to_thread(suite.stop, name)
     ended = time.monotonic()
-    await asyncio.to_thread(suite.start, name, START_SECONDS)
+    if not successor:
+        await asyncio.to_thread(suite.start, name, START_SECONDS)
     started = time.monotonic()
     await asyncio.sleep(READY_SECONDS)
     await load.calm(began)
@@ -78,5 +93,6 @@ def judge(got: list[Got], restarted: list[str], report: Report) -> None:
     report.add(
         f"rolling restart of services, {len(restarted)} in turn: 0 failed",
         bool(got) and not any(each.error for each in got),
-        f"{counted(got)}; degraded and flagged: {words}; {SET_UP}",
+        f"{counted(got)}; degraded and flagged: {words}; "
+        f"{ONE_PROCESS if target.get() == ALL else SET_UP}",
     )

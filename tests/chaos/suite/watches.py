@@ -86,7 +86,9 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
+                size = int(self.headers["content-length"])
+                if len(body := self.rfile.read(size)) < size:
+                    return  # its sender was killed
                 self.send_response(take(body, dict(self.headers.items())))
                 self.end_headers()
 

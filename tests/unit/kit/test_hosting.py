@@ -82,6 +82,36 @@ async def test_a_service_that_fails_ends_the_others_and_is_reported() -> None:
     assert order == ["kept"]
 
 
+async def test_a_call_in_progress_ends_with_its_service_before_the_service_closes_its_stores() -> (
+    None
+):
+    host, echo, order = Host(), Echo(), list[str]()
+    failed: list[grpc.aio.AioRpcError] = []
+
+    async def ending() -> None:
+        async def on_stop() -> None:
+            order.append("cancelled" if echo.cancelled.is_set() else "still running")
+
+        await server.serve(
+            [binding(echo)], ServerSettings(port=0), service="ending", on_stop=on_stop
+        )
+
+    async def calling() -> None:
+        peer = channel.connect("local:ending")
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await unary(peer)(b"wait")
+        failed.append(raised.value)
+        await host.end_of("calling").wait()
+
+    running = asyncio.create_task(host.run({"ending": ending(), "calling": calling()}))
+    await echo.started.wait()
+    host.stop()
+    await until(lambda: order)
+    assert order == ["cancelled"]
+    await running
+    assert [each.code() for each in failed] == [grpc.StatusCode.UNAVAILABLE]
+
+
 async def test_a_service_that_does_not_run_is_unavailable() -> None:
     peer = Host().channel("local:none")
     assert not await answers(peer)  # type: ignore[arg-type]
