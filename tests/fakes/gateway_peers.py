@@ -36,6 +36,8 @@ class FakeEmbedder:
     """Versions, the default one first."""
     versions: list[str] = field(default_factory=list)
     """Version requested by each call."""
+    languages: list[str] = field(default_factory=list)
+    """Language of the texts of each call."""
 
     async def embed(
         self,
@@ -51,6 +53,7 @@ class FakeEmbedder:
     ) -> EmbeddedSignals:
         self.calls.append(tuple(signals))
         self.versions.append(space_version)
+        self.languages.append(language_code)
         self.classifying.append(classify)
         version = space_version or self.served[0]
         if self.hang:

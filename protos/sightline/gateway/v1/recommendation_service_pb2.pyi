@@ -354,7 +354,7 @@ class RecommendRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     language_code: builtins.str
-    """BCP 47 language of the reasons. Default: "en"."""
+    """BCP 47 language of the reasons and of the texts in signals. Default: "en", unless the catalog has one."""
     scene: builtins.str
     """Name of the scene. Default: "default"."""
     session_id: builtins.str
@@ -1075,7 +1075,7 @@ class RecommendShelvesRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     language_code: builtins.str
-    """BCP 47 language of the reasons. Default: "en"."""
+    """BCP 47 language of the reasons and of the texts in signals of the shelves. Default: "en", unless the catalog has one."""
     session_id: builtins.str
     """The visit, up to 128 bytes. Empty if unknown."""
     not_personal: builtins.bool
@@ -1654,6 +1654,7 @@ class SearchRequest(google.protobuf.message.Message):
     SORT_FIELD_NUMBER: builtins.int
     AS_TYPED_FIELD_NUMBER: builtins.int
     READ_LABELS_FIELD_NUMBER: builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -1672,6 +1673,10 @@ class SearchRequest(google.protobuf.message.Message):
     """If true, the labels of wanted photos are read and their words searched for, as by the branch "labels" of a scene:
     the first photos, at most 3 and as many as the request may cost; 0.35 processor seconds each. Default: false. See
     `labels` of the answer.
+    """
+    language_code: builtins.str
+    """BCP 47 language of the texts in `signals`: by its stems words are compared, and by it the text space's network is
+    chosen. Default: "en", unless the catalog has one.
     """
     @property
     def signals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___QuerySignal]:
@@ -1700,9 +1705,10 @@ class SearchRequest(google.protobuf.message.Message):
         sort: Global___Sort.ValueType = ...,
         as_typed: builtins.bool = ...,
         read_labels: builtins.bool = ...,
+        language_code: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["as_typed", b"as_typed", "catalog_id", b"catalog_id", "facets", b"facets", "filter", b"filter", "min_index_token", b"min_index_token", "page_size", b"page_size", "read_labels", b"read_labels", "request_id", b"request_id", "signals", b"signals", "sort", b"sort"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["as_typed", b"as_typed", "catalog_id", b"catalog_id", "facets", b"facets", "filter", b"filter", "language_code", b"language_code", "min_index_token", b"min_index_token", "page_size", b"page_size", "read_labels", b"read_labels", "request_id", b"request_id", "signals", b"signals", "sort", b"sort"]) -> None: ...
 
 Global___SearchRequest: typing_extensions.TypeAlias = SearchRequest
 

@@ -264,7 +264,7 @@ def _shelf(shelf: ShelfAnswer, language_code: str, request_id: str) -> pb.ShelfA
             message.recommend.CopyFrom(recommendation(answer, language_code, request_id))
             message.recommend.ClearField("request_cost_ms")  # that of all shelves so far
         case SearchAnswer() as answer:
-            message.search.CopyFrom(findings(answer, request_id))
+            message.search.CopyFrom(findings(answer, language_code, request_id))
         case ListAnswer() as answer:
             message.list.CopyFrom(listing(answer, request_id))
         case error:
@@ -272,7 +272,7 @@ def _shelf(shelf: ShelfAnswer, language_code: str, request_id: str) -> pb.ShelfA
     return message
 
 
-def findings(value: SearchAnswer, request_id: str) -> pb.SearchResponse:
+def findings(value: SearchAnswer, language_code: str, request_id: str) -> pb.SearchResponse:
     """Return the answer to Search."""
     response = pb.SearchResponse(
         results=[
@@ -292,7 +292,7 @@ def findings(value: SearchAnswer, request_id: str) -> pb.SearchResponse:
         request_id=request_id,
         subjects=_subjects(value.subjects),
         facets=cast(Sequence[facet_pb2.Facet], value.facets),
-        match=_match(value.match, ""),
+        match=_match(value.match, language_code),
         corrected_queries=_corrected(value.corrected),
         labels=_labels(value.labels, value.unread),
     )
