@@ -105,6 +105,8 @@ class FakeEmbedder:
 
     labels: dict[bytes, tuple[str, ...]] = field(default_factory=dict)
     """Lines of text in photos, by their bytes."""
+    unsure: dict[bytes, int] = field(default_factory=dict)
+    """Numbers of lines in photos that are not read with confidence, by their bytes."""
     readings: int = 0
     """Photos whose labels were read."""
     blind: ServiceError | None = None
@@ -123,7 +125,8 @@ class FakeEmbedder:
             raise self.blind
         self.readings += 1
         lines = self.labels.get(content_of(photo), ())
-        return ReadLabel([LabelLine(text=line, confidence=0.9) for line in lines], 0.001)
+        read = [LabelLine(text=line, confidence=0.9) for line in lines]
+        return ReadLabel(read, self.unsure.get(content_of(photo), 0), 0.001)
 
     compared: list[tuple[str, Signal, bytes, str]] = field(default_factory=list)
 

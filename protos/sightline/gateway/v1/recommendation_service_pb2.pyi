@@ -181,22 +181,29 @@ Global___SignalSubject: typing_extensions.TypeAlias = SignalSubject
 
 @typing.final
 class SignalLabel(google.protobuf.message.Message):
-    """Texts that were read in a signal's photo."""
+    """Texts that were read in a signal's photo. If there are no lines and `left_out` is not set, the photo was read and holds
+    no text that could be read.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     SIGNAL_FIELD_NUMBER: builtins.int
     LINES_FIELD_NUMBER: builtins.int
     LEFT_OUT_FIELD_NUMBER: builtins.int
+    UNSURE_LINE_COUNT_FIELD_NUMBER: builtins.int
     signal: builtins.int
     """Index of the signal in the request, from 0."""
     left_out: builtins.bool
     """True if the label was not read: the request would have cost more than it may, or the deadline or a failure did not
     allow it (see `degradations`). There are no lines then.
     """
+    unsure_line_count: builtins.int
+    """Number of further lines in the whole photo that were found and not read with confidence (see LabelLine), 0 to 64: of
+    letters that are tiny, blurred or of another script. They are not in `lines`, and were not searched for.
+    """
     @property
     def lines(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.photo_pb2.LabelLine]:
-        """Lines in reading order, at most 64."""
+        """Lines in reading order, at most 64; with a `box`, those in it."""
 
     def __init__(
         self,
@@ -204,8 +211,9 @@ class SignalLabel(google.protobuf.message.Message):
         signal: builtins.int = ...,
         lines: collections.abc.Iterable[sightline.common.v1.photo_pb2.LabelLine] | None = ...,
         left_out: builtins.bool = ...,
+        unsure_line_count: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["left_out", b"left_out", "lines", b"lines", "signal", b"signal"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["left_out", b"left_out", "lines", b"lines", "signal", b"signal", "unsure_line_count", b"unsure_line_count"]) -> None: ...
 
 Global___SignalLabel: typing_extensions.TypeAlias = SignalLabel
 
@@ -583,8 +591,8 @@ class RecommendResponse(google.protobuf.message.Message):
 
     @property
     def labels(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalLabel]:
-        """Texts that were read in the photos of the request, where its scene has the branch "labels"; on the first page. Photos
-        without text are left out. Empty if there are none.
+        """Texts that were read in the photos of the request, where its scene has the branch "labels"; on the first page. A
+        photo that was read and has no text has an entry without lines.
         """
 
     @property
@@ -1375,7 +1383,7 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
     @property
     def labels(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalLabel]:
         """Texts that were read in the photos of the request, where its scene has the branch "labels", with the corners of each
-        line. Photos without text are left out. Empty if there are none, or the outcome needed no search.
+        line. A photo that was read and has no text has an entry without lines. Empty if the outcome needed no search.
         """
 
     def __init__(
@@ -1772,7 +1780,7 @@ class SearchResponse(google.protobuf.message.Message):
     @property
     def labels(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalLabel]:
         """Texts that were read in the photos of the request, if it set `read_labels` or scene "default" has the branch
-        "labels". Photos without text are left out. Empty if there are none.
+        "labels". A photo that was read and has no text has an entry without lines.
         """
 
     def __init__(

@@ -7,10 +7,11 @@ from typing import cast
 from gateway.clients import messages
 from gateway.clients.matches import match_message
 from gateway.model.answer import AnswerResult
-from gateway.model.carried import LabelLine, Subject
+from gateway.model.carried import Subject
 from gateway.model.controls import ControlOutcome
 from gateway.model.explanation import ProductExplanation
 from gateway.model.match import Match
+from gateway.model.peers import ReadLabel
 from gateway.model.response import (
     Classified,
     CorrectedQuery,
@@ -114,18 +115,17 @@ def _subjects(values: Mapping[int, Subject]) -> list[pb.SignalSubject]:
     ]
 
 
-def _labels(
-    values: Mapping[int, Sequence[LabelLine]], unread: Sequence[int]
-) -> list[pb.SignalLabel]:
-    return [
+def _labels(values: Mapping[int, ReadLabel], unread: Sequence[int]) -> list[pb.SignalLabel]:
+    read = [
         pb.SignalLabel(
             signal=place,
-            lines=cast(Sequence[photo_pb2.LabelLine], values.get(place, ())),
-            left_out=place in unread,
+            lines=cast(Sequence[photo_pb2.LabelLine], label.lines),
+            unsure_line_count=label.unsure,
         )
-        for place in sorted({*values, *unread})
-        if place in unread or values[place]
+        for place, label in values.items()
     ]
+    left_out = [pb.SignalLabel(signal=place, left_out=True) for place in unread]
+    return sorted(read + left_out, key=lambda each: each.signal)
 
 
 def _corrected(values: Sequence[CorrectedQuery]) -> list[pb.CorrectedQuery]:
