@@ -36,6 +36,8 @@ class FakeEmbedder:
     """Versions, the default one first."""
     versions: list[str] = field(default_factory=list)
     """Version requested by each call."""
+    languages: list[str] = field(default_factory=list)
+    """Language of the texts of each call."""
 
     async def embed(
         self,
@@ -51,6 +53,7 @@ class FakeEmbedder:
     ) -> EmbeddedSignals:
         self.calls.append(tuple(signals))
         self.versions.append(space_version)
+        self.languages.append(language_code)
         self.classifying.append(classify)
         version = space_version or self.served[0]
         if self.hang:
@@ -102,6 +105,8 @@ class FakeEmbedder:
 
     labels: dict[bytes, tuple[str, ...]] = field(default_factory=dict)
     """Lines of text in photos, by their bytes."""
+    unsure: dict[bytes, int] = field(default_factory=dict)
+    """Numbers of lines in photos that are not read with confidence, by their bytes."""
     readings: int = 0
     """Photos whose labels were read."""
     blind: ServiceError | None = None
@@ -120,7 +125,8 @@ class FakeEmbedder:
             raise self.blind
         self.readings += 1
         lines = self.labels.get(content_of(photo), ())
-        return ReadLabel([LabelLine(text=line, confidence=0.9) for line in lines], 0.001)
+        read = [LabelLine(text=line, confidence=0.9) for line in lines]
+        return ReadLabel(read, self.unsure.get(content_of(photo), 0), 0.001)
 
     compared: list[tuple[str, Signal, bytes, str]] = field(default_factory=list)
 

@@ -88,6 +88,8 @@ class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
 
     async def ReadLabels(self, request, context):
         await self.script.take("ReadLabels", request, context)
+        if request.image == b"cyrillic":
+            return embedding_service_pb2.ReadLabelsResponse(unsure_line_count=2)
         corners = [photo_pb2.PhotoPoint(x=x, y=y) for x, y in ((0, 0), (1, 0), (1, 0.5), (0, 0.5))]
         line = photo_pb2.LabelLine(text="Origem Merlot", confidence=0.75, corners=corners)
         return embedding_service_pb2.ReadLabelsResponse(

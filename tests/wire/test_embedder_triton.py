@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import matplotlib
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from embedder.domain.recipes import PhotoRecipe
 from embedder.embedding.read_labels import DETECTOR
@@ -221,6 +222,42 @@ async def test_labels_are_read_by_models_that_are_loaded_with_the_first_photo(
         assert top_left[1] < bottom_left[1]
         assert bottom_right == pytest.approx((top_right[0], bottom_left[1]), abs=0.02)
         assert lines[0].corners[0].y < lines[1].corners[0].y < lines[2].corners[0].y
+
+
+FONT = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+"""It has Latin, Cyrillic and Arabic letters."""
+
+
+def drawn(*lines: str) -> bytes:
+    """Return a photo of a white label with these lines."""
+    label = Image.new("RGB", (640, 80 + 110 * len(lines)), "white")
+    pen, font = ImageDraw.Draw(label), ImageFont.truetype(str(FONT), 56)
+    for place, line in enumerate(lines):
+        pen.text((50, 50 + 110 * place), line, fill="black", font=font)
+    file = io.BytesIO()
+    label.save(file, "PNG")
+    return file.getvalue()
+
+
+async def test_lines_of_scripts_that_are_not_read_are_counted_and_others_are_read(
+    tmp_path: Path,
+) -> None:
+    labels = {
+        drawn("красное вино", "молоко", "чёрный хлеб", "жизнь"): ([], 4),
+        drawn("نبيذ أحمر", "جاف", "خبز أسود"): ([], 3),
+        drawn("Origem Merlot", "نبيذ أحمر"): (["Origem Merlot"], 1),
+        drawn("Origem Merlot", "Casa Valduga"): (["Origem Merlot", "Casa Valduga"], 0),
+        drawn(): ([], 0),
+    }
+    port = free_port()
+    async with triton_kept_up(port, tmp_path / "triton.log", (LITE0,)):
+        async for channel in served(port, models=(LITE0,), max_pixels=50_000_000):
+            stub = pb_grpc.EmbeddingServiceStub(channel)
+            await until(stub, {LITE0: True}, SECONDS)
+            asked = [pb.ReadLabelsRequest(image=label) for label in labels]
+            read = [await stub.ReadLabels(each, timeout=SECONDS) for each in asked]
+    found = [([line.text for line in each.lines], each.unsure_line_count) for each in read]
+    assert found == [*labels.values()]
 
 
 async def _that_is_a_region(

@@ -30,6 +30,15 @@ async def test_a_search_has_the_lines_of_its_photo_s_label(suite: Suite) -> None
     assert words.text == line.text
 
 
+async def test_a_label_whose_lines_are_unsure_has_their_number_and_no_lines(suite: Suite) -> None:
+    photo = pb.QuerySignal(image=b"cyrillic")
+    answer = await suite.recommendation.Search(search(photo, read_labels=True))
+    (label,) = answer.labels
+    assert label == pb.SignalLabel(signal=0, unsure_line_count=2)
+    assert not answer.degradations
+    assert not suite.retriever.script.requests("SearchKeywords")
+
+
 async def test_an_explanation_has_the_lines_of_the_label_and_where_they_are(
     tmp_path: Path,
 ) -> None:

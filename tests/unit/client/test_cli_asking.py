@@ -104,6 +104,16 @@ def test_counts_and_orders_are_asked_for_and_shown(gateway: FakeGateway) -> None
     assert (wrong.exit_code, "only a category" in flat(wrong.stderr)) == (2, True)
 
 
+@pytest.mark.parametrize(("given", "sent"), [((), ""), (("--language", "de"), "de")])
+def test_a_search_says_the_language_of_its_text(
+    gateway: FakeGateway, given: tuple[str, ...], sent: str
+) -> None:
+    result = call(gateway, "search", "--text", "Karotten", *given)
+    assert result.exit_code == 0, result.output
+    (asked,) = gateway.requests["Search"]
+    assert asked.language_code == sent
+
+
 def test_the_page_holds_the_answer_and_needs_nothing_from_elsewhere(
     gateway: FakeGateway, tmp_path: Path
 ) -> None:

@@ -70,6 +70,25 @@ def test_an_explanation_has_the_lines_of_labels_and_the_photos_that_were_not_rea
     assert "signals[2]: the label was left out" in shown
 
 
+def test_an_explanation_says_that_a_label_has_no_text_and_how_many_lines_are_unsure() -> None:
+    line = photo_pb2.LabelLine(text="Merlot")
+    value = explanation(
+        labels=[
+            rec.SignalLabel(signal=0),
+            rec.SignalLabel(signal=1, unsure_line_count=1),
+            rec.SignalLabel(signal=2, lines=[line], unsure_line_count=2),
+        ]
+    )
+    assert [len(value.labels[place]) for place in range(3)] == [0, 0, 1]
+    assert value.unsure_label_lines == {1: 1, 2: 2}
+    shown = explained.classified.label_lines(value)
+    assert shown == [
+        "signals[0]: no text was read",
+        "signals[1]: no text was read; 1 line was not readable",
+        "signals[2] reads: Merlot; 2 lines were not readable",
+    ]
+
+
 def test_what_was_not_sent_is_none() -> None:
     value = from_wire.explanation(rec.ExplainRecommendationResponse())
     assert (value.product, value.rejection, value.score, value.last_shown) == (None,) * 4

@@ -61,6 +61,11 @@ def test_candidates_are_ids_or_a_mapping_of_scores() -> None:
     assert [each.product_id for each in request.candidates] == ["b", "a"]
 
 
+def test_a_search_has_the_language_of_its_text() -> None:
+    assert requests.search(text="Karotten", language="de").language_code == "de"
+    assert not requests.search(text="carrots").language_code
+
+
 def test_a_lone_id_is_one_product_and_not_its_letters() -> None:
     request = requests.recommend(products="abc")
     assert [signal.product_id for signal in request.signals] == ["abc"]

@@ -257,7 +257,18 @@ def _unread(message: _Labelled) -> tuple[int, ...]:
     return tuple(item.signal for item in message.labels if item.left_out)
 
 
-_OF_PHOTOS: Final = {"subjects": _subjects, "labels": _labels, "unread_labels": _unread}
+def _unsure(message: _Labelled) -> Mapping[int, int]:
+    return {
+        item.signal: item.unsure_line_count for item in message.labels if item.unsure_line_count
+    }
+
+
+_OF_LABELS: Final = {
+    "labels": _labels,
+    "unread_labels": _unread,
+    "unsure_label_lines": _unsure,
+}
+_OF_PHOTOS: Final = {"subjects": _subjects, **_OF_LABELS}
 recommendations = reader(answers.Recommendations, rec.RecommendResponse, **_OF_PHOTOS)
 
 
@@ -307,9 +318,7 @@ def _shelf_answer(
 
 reader(answers.ShelfAnswer, rec.ShelfAnswer, answer=_shelf_answer)
 shelves = reader(answers.Shelves, rec.RecommendShelvesResponse)
-explanation = reader(
-    Explanation, rec.ExplainRecommendationResponse, labels=_labels, unread_labels=_unread
-)
+explanation = reader(Explanation, rec.ExplainRecommendationResponse, **_OF_LABELS)
 heat_map = reader(HeatMap, rec.DrawHeatMapResponse)
 inspected_piece = reader(InspectedPiece, inspection_service_pb2.InspectResponse)
 inspection_reference = reader(InspectionReference, inspection_service_pb2.InspectionReference)

@@ -35,7 +35,9 @@ _recommend_fields = options_writer(
     anchors="anchor_product_ids",
 )
 _search_fields = options_writer(
-    SearchOptions.__annotations__.keys() - _ELSEWHERE, rec.SearchRequest
+    SearchOptions.__annotations__.keys() - _ELSEWHERE,
+    rec.SearchRequest,
+    language="language_code",
 )
 
 _list_fields = options_writer(

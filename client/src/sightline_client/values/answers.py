@@ -344,9 +344,12 @@ class Recommendations:
     """Corrected texts, on the first page."""
     labels: Mapping[int, tuple[LabelLine, ...]] = field(default_factory=dict)
     """Texts read in photos, by index of the signal, where the scene has the branch ``labels``; on
-    the first page."""
+    the first page. Without lines: the photo was read and has no text."""
     unread_labels: tuple[int, ...] = ()
     """Signals whose labels were left out: too costly, too late or not readable now."""
+    unsure_label_lines: Mapping[int, int] = field(default_factory=dict)
+    """Numbers of lines that were found in photos and not read with confidence, by index of the
+    signal: 1 to 64."""
     score_notes: tuple[ScoreNote, ...] = ()
     """Notes about data that the scores lack, on the first page."""
     detections: tuple[ProductDetection, ...] = ()
@@ -480,9 +483,13 @@ class SearchResults:
     corrected_queries: tuple[CorrectedQuery, ...] = ()
     """Corrected texts."""
     labels: Mapping[int, tuple[LabelLine, ...]] = field(default_factory=dict)
-    """Texts read in photos, by index of the signal, where ``read_labels`` asked for them."""
+    """Texts read in photos, by index of the signal, where ``read_labels`` asked for them. Without
+    lines: the photo was read and has no text."""
     unread_labels: tuple[int, ...] = ()
     """Signals whose labels were left out: too costly, too late or not readable now."""
+    unsure_label_lines: Mapping[int, int] = field(default_factory=dict)
+    """Numbers of lines that were found in photos and not read with confidence, by index of the
+    signal: 1 to 64."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,9 +105,13 @@ class Explanation:
     versions: Versions
     request_id: str
     labels: Mapping[int, tuple[LabelLine, ...]] = field(default_factory=dict)
-    """Texts read in photos, by index of the signal, where the scene has the branch ``labels``."""
+    """Texts read in photos, by index of the signal, where the scene has the branch ``labels``.
+    Without lines: the photo was read and has no text."""
     unread_labels: tuple[int, ...] = ()
     """Signals whose labels were left out: too costly, too late or not readable now."""
+    unsure_label_lines: Mapping[int, int] = field(default_factory=dict)
+    """Numbers of lines that were found in photos and not read with confidence, by index of the
+    signal: 1 to 64."""
 
 
 @dataclass(frozen=True, slots=True)

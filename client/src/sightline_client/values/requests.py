@@ -68,6 +68,8 @@ class SearchOptions(QueryOptions, total=False):
     """Order of the nearest 100 products, or of as many as five pages hold."""
     read_labels: bool
     """Read the labels of up to 3 photos, and search for their words too."""
+    language: str
+    """BCP 47 language of the text; "": the catalog's, else "en"."""
 
 
 class RecommendOptions(QueryOptions, total=False):
@@ -85,7 +87,7 @@ class RecommendOptions(QueryOptions, total=False):
     scene: str
     """Name of the scene; "": "default"."""
     language: str
-    """BCP 47 language of the reasons; "": "en"."""
+    """BCP 47 language of the reasons and of the text; "": the catalog's, else "en"."""
     exclude: str | Iterable[str]
     """Ids of products to exclude, up to 1,000."""
     min_quality: float

@@ -586,11 +586,16 @@ class ReadLabelsResponse(google.protobuf.message.Message):
     LINES_FIELD_NUMBER: builtins.int
     STAGE_TIMINGS_FIELD_NUMBER: builtins.int
     DECODING_TIME_FIELD_NUMBER: builtins.int
+    UNSURE_LINE_COUNT_FIELD_NUMBER: builtins.int
+    unsure_line_count: builtins.int
+    """Number of lines that were found and are not in `lines`, because the confidence of their text is below 0.6 or they have
+    no text, 0 to 64. Together with `lines` at most 64.
+    """
     @property
     def lines(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.photo_pb2.LabelLine]:
         """Lines in reading order: from the top, those beside one another from the left; at most 64, the largest ones. Empty if
-        no text was found. Latin letters, Greek ones, Chinese and Japanese are read; lines of other scripts are left out or
-        misread.
+        no text was found. Latin letters, Greek ones, Chinese and Japanese are read; lines of other scripts are left out (see
+        `unsure_line_count`) or misread.
         """
 
     @property
@@ -607,9 +612,10 @@ class ReadLabelsResponse(google.protobuf.message.Message):
         lines: collections.abc.Iterable[sightline.common.v1.photo_pb2.LabelLine] | None = ...,
         stage_timings: collections.abc.Iterable[sightline.common.v1.answer_pb2.StageTiming] | None = ...,
         decoding_time: google.protobuf.duration_pb2.Duration | None = ...,
+        unsure_line_count: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["decoding_time", b"decoding_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["decoding_time", b"decoding_time", "lines", b"lines", "stage_timings", b"stage_timings"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["decoding_time", b"decoding_time", "lines", b"lines", "stage_timings", b"stage_timings", "unsure_line_count", b"unsure_line_count"]) -> None: ...
 
 Global___ReadLabelsResponse: typing_extensions.TypeAlias = ReadLabelsResponse
 

@@ -181,22 +181,29 @@ Global___SignalSubject: typing_extensions.TypeAlias = SignalSubject
 
 @typing.final
 class SignalLabel(google.protobuf.message.Message):
-    """Texts that were read in a signal's photo."""
+    """Texts that were read in a signal's photo. If there are no lines and `left_out` is not set, the photo was read and holds
+    no text that could be read.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     SIGNAL_FIELD_NUMBER: builtins.int
     LINES_FIELD_NUMBER: builtins.int
     LEFT_OUT_FIELD_NUMBER: builtins.int
+    UNSURE_LINE_COUNT_FIELD_NUMBER: builtins.int
     signal: builtins.int
     """Index of the signal in the request, from 0."""
     left_out: builtins.bool
     """True if the label was not read: the request would have cost more than it may, or the deadline or a failure did not
     allow it (see `degradations`). There are no lines then.
     """
+    unsure_line_count: builtins.int
+    """Number of further lines in the whole photo that were found and not read with confidence (see LabelLine), 0 to 64: of
+    letters that are tiny, blurred or of another script. They are not in `lines`, and were not searched for.
+    """
     @property
     def lines(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.photo_pb2.LabelLine]:
-        """Lines in reading order, at most 64."""
+        """Lines in reading order, at most 64; with a `box`, those in it."""
 
     def __init__(
         self,
@@ -204,8 +211,9 @@ class SignalLabel(google.protobuf.message.Message):
         signal: builtins.int = ...,
         lines: collections.abc.Iterable[sightline.common.v1.photo_pb2.LabelLine] | None = ...,
         left_out: builtins.bool = ...,
+        unsure_line_count: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["left_out", b"left_out", "lines", b"lines", "signal", b"signal"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["left_out", b"left_out", "lines", b"lines", "signal", b"signal", "unsure_line_count", b"unsure_line_count"]) -> None: ...
 
 Global___SignalLabel: typing_extensions.TypeAlias = SignalLabel
 
@@ -354,7 +362,7 @@ class RecommendRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     language_code: builtins.str
-    """BCP 47 language of the reasons. Default: "en"."""
+    """BCP 47 language of the reasons and of the texts in signals. Default: "en", unless the catalog has one."""
     scene: builtins.str
     """Name of the scene. Default: "default"."""
     session_id: builtins.str
@@ -583,8 +591,8 @@ class RecommendResponse(google.protobuf.message.Message):
 
     @property
     def labels(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalLabel]:
-        """Texts that were read in the photos of the request, where its scene has the branch "labels"; on the first page. Photos
-        without text are left out. Empty if there are none.
+        """Texts that were read in the photos of the request, where its scene has the branch "labels"; on the first page. A
+        photo that was read and has no text has an entry without lines.
         """
 
     @property
@@ -1075,7 +1083,7 @@ class RecommendShelvesRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     language_code: builtins.str
-    """BCP 47 language of the reasons. Default: "en"."""
+    """BCP 47 language of the reasons and of the texts in signals of the shelves. Default: "en", unless the catalog has one."""
     session_id: builtins.str
     """The visit, up to 128 bytes. Empty if unknown."""
     not_personal: builtins.bool
@@ -1375,7 +1383,7 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
     @property
     def labels(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalLabel]:
         """Texts that were read in the photos of the request, where its scene has the branch "labels", with the corners of each
-        line. Photos without text are left out. Empty if there are none, or the outcome needed no search.
+        line. A photo that was read and has no text has an entry without lines. Empty if the outcome needed no search.
         """
 
     def __init__(
@@ -1654,6 +1662,7 @@ class SearchRequest(google.protobuf.message.Message):
     SORT_FIELD_NUMBER: builtins.int
     AS_TYPED_FIELD_NUMBER: builtins.int
     READ_LABELS_FIELD_NUMBER: builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -1672,6 +1681,10 @@ class SearchRequest(google.protobuf.message.Message):
     """If true, the labels of wanted photos are read and their words searched for, as by the branch "labels" of a scene:
     the first photos, at most 3 and as many as the request may cost; 0.35 processor seconds each. Default: false. See
     `labels` of the answer.
+    """
+    language_code: builtins.str
+    """BCP 47 language of the texts in `signals`: by its stems words are compared, and by it the text space's network is
+    chosen. Default: "en", unless the catalog has one.
     """
     @property
     def signals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___QuerySignal]:
@@ -1700,9 +1713,10 @@ class SearchRequest(google.protobuf.message.Message):
         sort: Global___Sort.ValueType = ...,
         as_typed: builtins.bool = ...,
         read_labels: builtins.bool = ...,
+        language_code: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["as_typed", b"as_typed", "catalog_id", b"catalog_id", "facets", b"facets", "filter", b"filter", "min_index_token", b"min_index_token", "page_size", b"page_size", "read_labels", b"read_labels", "request_id", b"request_id", "signals", b"signals", "sort", b"sort"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["as_typed", b"as_typed", "catalog_id", b"catalog_id", "facets", b"facets", "filter", b"filter", "language_code", b"language_code", "min_index_token", b"min_index_token", "page_size", b"page_size", "read_labels", b"read_labels", "request_id", b"request_id", "signals", b"signals", "sort", b"sort"]) -> None: ...
 
 Global___SearchRequest: typing_extensions.TypeAlias = SearchRequest
 
@@ -1766,7 +1780,7 @@ class SearchResponse(google.protobuf.message.Message):
     @property
     def labels(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalLabel]:
         """Texts that were read in the photos of the request, if it set `read_labels` or scene "default" has the branch
-        "labels". Photos without text are left out. Empty if there are none.
+        "labels". A photo that was read and has no text has an entry without lines.
         """
 
     def __init__(

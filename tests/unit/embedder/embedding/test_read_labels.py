@@ -1,5 +1,6 @@
 """Reading of labels, on fake models."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from embedder.adapters.line_images import OpenCvLines
 from embedder.domain.errors import ModelAbsent, ModelFailed, ModelNotReady, PhotoUndecodable
 from embedder.domain.items import Priority
-from embedder.domain.labels import LINE_HEIGHT, LabelLine
+from embedder.domain.labels import LINE_HEIGHT, Label, LabelLine
 from embedder.domain.photos import Camera
 from embedder.domain.recipes import LineRecipe, PhotoRecipe, PreprocessStep, TextRecipe
 from embedder.embedding import read_labels
@@ -58,8 +59,12 @@ def labelled(
     )
 
 
-async def read(labels: LabelReader, photo: bytes = PHOTO) -> list[LabelLine]:
+async def labelled_as(labels: LabelReader, photo: bytes = PHOTO) -> Label:
     return await labels.read(photo, Camera.SHOPPER, "default", Priority.BULK, Stages("test"))
+
+
+async def read(labels: LabelReader, photo: bytes = PHOTO) -> Sequence[LabelLine]:
+    return (await labelled_as(labels, photo)).lines
 
 
 async def test_a_line_has_its_text_confidence_and_place(
@@ -88,16 +93,22 @@ async def test_only_the_photo_s_part_of_the_square_is_searched(
     assert middle == pytest.approx(34 / 64, abs=0.03)
 
 
-async def test_a_doubtful_line_is_left_out(detector: FakeInference, reader: FakeInference) -> None:
-    reader.answer = np.array([[(97, 0.5)]], np.float32)
-    assert not await read(labelled(detector, reader))
+@pytest.mark.parametrize("doubtful", [(97, 0.5), (0, 1.0)], ids=["unsure", "without text"])
+async def test_a_doubtful_line_is_left_out_and_counted(
+    detector: FakeInference, reader: FakeInference, doubtful: tuple[int, float]
+) -> None:
+    assert (await labelled_as(labelled(detector, reader))).unsure == 0
+    reader.answer = np.array([[doubtful]], np.float32)
+    label = await labelled_as(labelled(detector, reader))
+    assert (label.lines, label.unsure) == ([], 1)
 
 
 async def test_a_photo_without_text_is_not_sent_to_the_reader(
     detector: FakeInference, reader: FakeInference
 ) -> None:
     detector.answer = np.zeros((1, SIDE * SIDE), np.float32)
-    assert not await read(labelled(detector, reader))
+    label = await labelled_as(labelled(detector, reader))
+    assert (label.lines, label.unsure) == ([], 0)
     assert not reader.given
 
 

@@ -9,7 +9,7 @@ from google.rpc import code_pb2
 from embedder.adapters.line_images import OpenCvLines
 from embedder.domain.errors import EmbedderUnavailable
 from embedder.domain.items import Priority
-from embedder.domain.labels import LabelLine
+from embedder.domain.labels import Label
 from embedder.domain.models import TEXT, VISUAL
 from embedder.domain.photos import Camera
 from embedder.domain.urgency import urgency
@@ -155,11 +155,11 @@ async def test_labels_are_read_in_the_photo_at_an_address(
 ) -> None:
     read = list[bytes]()
 
-    async def lines(photo: bytes, *_: object) -> list[LabelLine]:
+    async def label(photo: bytes, *_: object) -> Label:
         read.append(photo)
-        return []
+        return Label((), unsure=2)
 
-    monkeypatch.setattr(servicer._labels, "read", lines)
+    monkeypatch.setattr(servicer._labels, "read", label)
     fetch = servicer._embedder.fetch
     assert isinstance(fetch, FakeFetch)
     fetch.pages["https://x.test/photo"] = b"fetched"
@@ -170,6 +170,7 @@ async def test_labels_are_read_in_the_photo_at_an_address(
     ]
     assert read == [b"sent", b"fetched"]
     assert [[each.stage for each in answer.stage_timings] for answer in answers] == [[], ["fetch"]]
+    assert [answer.unsure_line_count for answer in answers] == [2, 2]
     with pytest.raises(ServiceError, match="host"):
         await servicer.ReadLabels(pb.ReadLabelsRequest(image_uri="https://y.test/photo"), None)
 

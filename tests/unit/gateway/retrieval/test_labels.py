@@ -55,7 +55,7 @@ async def test_labels_are_a_branch_with_a_part_of_the_score() -> None:
 
 async def test_the_answer_says_what_was_read_and_which_product_has_it() -> None:
     answer = await recommend(QUERY, shop().deps)
-    assert [line.text for line in answer.labels[0]] == [*LINES]
+    assert [line.text for line in answer.labels[0].lines] == [*LINES]
     texts = {
         each.row.product_id: [reason.text for reason in each.answered.reasons]
         for each in answer.results
@@ -82,6 +82,27 @@ async def test_a_photo_without_text_is_searched_by_its_looks_alone() -> None:
     assert [each.row.product_id for each in answer.results] == ["p1", "p2"]
     assert not answer.degradations
     assert not [call for name, call in made.retriever.calls if name == "label"]
+    assert not answer.labels[0].lines, "read, and without text"
+    assert not answer.unread
+
+
+async def test_lines_that_are_not_read_with_confidence_are_counted() -> None:
+    made = shop()
+    made.embedder.unsure = {b"photo": 3}
+    answer = await recommend(QUERY, made.deps)
+    found = await search(replace(QUERY, read_labels=True), made.deps)
+    explained = await explain(QUERY, "p5", made.deps)
+    for each in (answer, found, explained):
+        assert len(each.labels[0].lines) == len(LINES)
+        assert each.labels[0].unsure == 3
+
+
+async def test_unsure_lines_are_those_of_the_whole_photo() -> None:
+    made = shop()
+    made.embedder.unsure = {b"photo": 3}
+    boxed = replace(QUERY.signals[0], box=Box(left=0.5, top=0.5, right=1, bottom=1))
+    answer = await recommend(RequestQuery(signals=(boxed,)), made.deps)
+    assert (answer.labels[0].lines, answer.labels[0].unsure) == ([], 3)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +113,7 @@ async def test_a_label_in_another_script_is_shown_and_changes_no_answer(text: st
     plain.embedder.labels.clear()
     made.embedder.labels[b"photo"] = (text,)
     answer, without = [await recommend(QUERY, each.deps) for each in (made, plain)]
-    assert [line.text for line in answer.labels[0]] == [text]
+    assert [line.text for line in answer.labels[0].lines] == [text]
     assert [each.row.product_id for each in answer.results] == ["p1", "p2"]
     assert not answer.degradations
     assert [each.answered.raw_score for each in answer.results] == [
@@ -131,7 +152,7 @@ async def test_only_lines_in_the_box_of_a_photo_count() -> None:
     assert is_within(inside, box)
     boxed = replace(QUERY.signals[0], box=box)
     answer = await recommend(RequestQuery(signals=(boxed,)), shop().deps)
-    assert not any(answer.labels.values()), "the fake's lines have no place"
+    assert not answer.labels[0].lines, "the fake's lines have no place"
 
 
 THREE = (photo(), photo(1, b"second"), address(2))
@@ -189,7 +210,7 @@ async def test_a_search_reads_labels_only_on_request() -> None:
     assert not plain.labels
     assert not [call for name, call in made.retriever.calls if name == "label"]
     found = await search(replace(QUERY, read_labels=True), made.deps)
-    assert [line.text for line in found.labels[0]] == [*LINES]
+    assert [line.text for line in found.labels[0].lines] == [*LINES]
     # .5 + .1 × .6 against .52, and p3 by the words of its label alone
     assert [each.product.product_id for each in found.results] == ["p2", "p1", "p3"]
     assert [each.similarity for each in found.results] == pytest.approx([0.5, 0.52, 0])
@@ -228,7 +249,7 @@ async def test_an_explanation_reads_a_label_once() -> None:
     found = await explain(QUERY, "p5", made.deps)
     assert {each.branch for each in found.branches} >= {Branch.LABELS}
     assert made.embedder.readings == 1
-    assert [line.text for line in found.labels[0]] == [*LINES]
+    assert [line.text for line in found.labels[0].lines] == [*LINES]
     assert found.unread == ()
 
 

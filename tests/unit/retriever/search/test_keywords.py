@@ -114,7 +114,15 @@ DRINKS = Synonyms(
 
 async def test_words_in_memory_also_mean_those_of_their_stem(shop: Record) -> None:
     await shop.write(
-        "default", [write("one", title="Tomato soup"), write("two", title="Dried tomatoes")]
+        "default",
+        [
+            write("one", title="Tomato soup"),
+            write("two", title="Dried tomatoes"),
+            write("eins", title="Rote Zwiebel"),
+            write("zwei", title="Getrocknete Zwiebeln"),
+            write("un", title="Cheval blanc"),
+            write("deux", title="Selles pour chevaux"),
+        ],
     )
     held = Columns(shop, exact_rows=1_000)
     assert await held.words("default", wait=True)
@@ -123,6 +131,12 @@ async def test_words_in_memory_also_mean_those_of_their_stem(shop: Record) -> No
         ("tomato", "en-GB", ["one", "two"]),
         ("tomatoes", "", ["two"]),
         ("tomatoes", "xx", ["two"]),
+        ("Zwiebeln", "de", ["zwei", "eins"]),
+        ("Zwiebel", "de-AT", ["eins", "zwei"]),
+        ("Zwiebeln", "", ["zwei"]),
+        ("chevaux", "fr", ["deux", "un"]),
+        ("cheval", "fr-CA", ["un", "deux"]),
+        ("chevaux", "en", ["deux"]),
     ):
         assert await _found(shop, held, text, language_code=language) == expected
     await shop.write("default", [write("three", title="Tomatoe")])

@@ -115,3 +115,21 @@ async def test_outstanding_says_what_each_generation_lacks(bench: Bench) -> None
             ("default", False),
             ("bad", True),
         }
+
+
+async def test_labels_are_read_only_while_no_other_work_waits(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.settings = bench.settings.model_copy(update={"read_labels": ("*",)})
+    async with idle(bench) as loops:
+        readings = counted(monkeypatch, bench.embedder, "label_text")
+        await bench.record.write("default", [write("a", PHOTOS[0])])
+        await loops._look()
+        assert not await loops._read_labels()
+        assert readings == [], "a photo is to be embedded first"
+        while not loops._idle:
+            await loops.embedding.step()
+            await loops.indexing.step()
+            await loops._look()
+        assert await loops._read_labels()
+        assert readings == [("default", PHOTOS[0])]

@@ -61,6 +61,9 @@ def search(
             "--read-labels", help="Read the labels of photos, and search for their words too."
         ),
     ] = False,
+    language: Annotated[
+        str, options.words("--language", metavar="CODE", help="BCP 47 language of the text.")
+    ] = "",
     suite: Suite,
 ) -> None:
     """Find the most similar products, without ranking for a shopper.
@@ -76,6 +79,8 @@ def search(
       sightline search --image shelf.jpg --not-text leather --box 0.1,0.2,0.6,0.9
 
       sightline search --image shelf.jpg --read-labels
+
+      sightline search --text Karotten --language de
     """
     asked: SearchOptions = {
         **query.query(),
@@ -83,6 +88,7 @@ def search(
         "sort": sort,
         "facets": (),
         "read_labels": read_labels,
+        "language": language,
     }
     if not (asked["images"] or query.product or query.text):
         raise typer.BadParameter(

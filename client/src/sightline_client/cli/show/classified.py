@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _
-from sightline_client.cli.show.tables import grid, plain
+from sightline_client.cli.show.tables import counted, grid, plain
 from sightline_client.values.classifications import Classification
 from sightline_client.values.signals import Box, LabelLine, Subject
 
@@ -20,6 +20,9 @@ class _Labeled(Protocol):
 
     @property
     def unread_labels(self) -> tuple[int, ...]: ...
+
+    @property
+    def unsure_label_lines(self) -> Mapping[int, int]: ...
 
 
 def classification(value: Classification) -> RenderableType:
@@ -57,15 +60,25 @@ def subject_lines(found: Mapping[int, Subject]) -> list[str]:
 def label_lines(answer: _Labeled) -> list[str]:
     """Return what was read in photos, a line each, then the photos whose labels were left out."""
     read = [
-        _("signals[{place}] reads: {text}", place=place, text=" · ".join(_texts(lines)))
+        _read(place, lines, answer.unsure_label_lines.get(place, 0))
         for place, lines in sorted(answer.labels.items())
     ]
     left = [_("signals[{place}]: the label was left out", place=it) for it in answer.unread_labels]
     return [*read, *left]
 
 
-def _texts(lines: Sequence[LabelLine]) -> list[str]:
-    return [plain(line.text) for line in lines]
+def _read(place: int, lines: Sequence[LabelLine], unsure: int) -> str:
+    """Return what was read in a photo, and how many lines were not."""
+    text = " · ".join(plain(line.text) for line in lines)
+    read = (
+        _("signals[{place}] reads: {text}", place=place, text=text)
+        if lines
+        else _("signals[{place}]: no text was read", place=place)
+    )
+    if not unsure:
+        return read
+    more = counted(unsure, "line was not readable", "lines were not readable")
+    return _("{read}; {more}", read=read, more=more)
 
 
 def _subject(subject: Subject) -> str:

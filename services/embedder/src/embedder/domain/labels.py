@@ -61,6 +61,17 @@ class LabelLine:
     not run upwards."""
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """The texts in a photo."""
+
+    lines: Sequence[LabelLine]
+    """In reading order."""
+    unsure: int
+    """Number of lines that were found and left out: without text, or with less than
+    LEAST_CONFIDENCE."""
+
+
 class ReadText(NamedTuple):
     """Text of a line as a reader returned it."""
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from embedder.domain import errors, labels
 from embedder.domain.items import Priority, Vectors
-from embedder.domain.labels import Corners, LabelLine, ReadText
+from embedder.domain.labels import Corners, Label, LabelLine, ReadText
 from embedder.domain.photos import Camera, PhotoView, Pixels, PreparedPhoto
 from embedder.domain.recipes import PhotoRecipe, has_opencv
 from embedder.domain.urgency import asking
@@ -47,8 +47,8 @@ class LabelReader:
 
     async def read(
         self, photo: bytes, camera: Camera, catalog: str, priority: Priority, stages: Stages
-    ) -> list[LabelLine]:
-        """Return the lines of text in a photo in reading order, at most MOST_LINES.
+    ) -> Label:
+        """Return the texts in a photo, at most MOST_LINES lines.
 
         Raises PhotoUndecodable, PhotoTooLarge, EmbedderUnavailable, QueueFull, ModelNotReady and
         ModelFailed.
@@ -72,7 +72,7 @@ class LabelReader:
 
     async def _read(
         self, photo: bytes, look: PhotoView, catalog: str, priority: Priority, stages: Stages
-    ) -> list[LabelLine]:
+    ) -> Label:
         party, queue = Party.of(catalog), self._queues.of(self._detector.model)
         with queue.place(priority, party, deadlines.remaining()):
             async with queue.running(priority, party, stages):
@@ -82,11 +82,12 @@ class LabelReader:
                     found = await self._found(seen, recipe.side)
                     cuts = await asyncio.to_thread(self._images.cut, seen.pixels[0], found)
                     texts = await self._texts(cuts)
-        return [
+        lines = [
             LabelLine(text, confidence, labels.in_photo(corners, recipe.side, seen.ratio))
             for corners, (text, confidence) in zip(found, texts, strict=True)
             if text and confidence >= labels.LEAST_CONFIDENCE
         ]
+        return Label(lines, unsure=len(found) - len(lines))
 
     async def _described(self) -> PhotoRecipe:
         recipe = (await self._detector.describe()).recipe

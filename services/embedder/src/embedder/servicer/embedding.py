@@ -142,9 +142,10 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         priority = messages.priority(request.priority)
         given = request.image if request.image or not request.image_uri else None
         async with photo_of(given, request.image_uri, self._embedder.fetch, stages) as photo:
-            lines = await self._labels.read(photo, camera, catalog, priority, stages)
+            label = await self._labels.read(photo, camera, catalog, priority, stages)
         return pb.ReadLabelsResponse(
-            lines=map(_line, lines),
+            lines=map(_line, label.lines),
+            unsure_line_count=label.unsure,
             stage_timings=messages.timings(stages.finished),
             decoding_time=messages.duration(stages.decoding_seconds),
         )

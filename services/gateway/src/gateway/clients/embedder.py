@@ -132,7 +132,9 @@ class EmbedderClient(EmbedderPort):
             priority=cast(vector_pb2.Priority.ValueType, priority),
         )
         response = await self._call(self._stub.ReadLabels, request, decodes=True)
-        return ReadLabel(response.lines, messages.work(response.stage_timings))
+        return ReadLabel(
+            response.lines, response.unsure_line_count, messages.work(response.stage_timings)
+        )
 
     async def compare(
         self,

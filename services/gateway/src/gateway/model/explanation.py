@@ -1,13 +1,13 @@
 """Position of a product in the answer to a request, with the explanation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.model.answer import AnswerResult
-from gateway.model.carried import LabelLine, ProductRow
+from gateway.model.carried import ProductRow
 from gateway.model.causes import Degradation
-from gateway.model.peers import Rejection
+from gateway.model.peers import ReadLabel, Rejection
 from gateway.model.versions import Versions
 
 
@@ -56,7 +56,7 @@ class ProductExplanation:
     last_shown: AnswerResult | None = None
     degradations: tuple[Degradation, ...] = ()
     versions: Versions | None = None
-    labels: Mapping[int, Sequence[LabelLine]] = field(default_factory=dict)
+    labels: Mapping[int, ReadLabel] = field(default_factory=dict)
     """Lines read in photos, by index of the signal."""
     unread: tuple[int, ...] = ()
     """Signals whose labels were wanted and were not read."""

@@ -44,6 +44,8 @@ class ReadLabel:
 
     lines: Sequence[LabelLine]
     """In reading order."""
+    unsure: int
+    """Number of further lines in the photo that were found and not read with confidence."""
     work: float | None
 
 

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.model.answer import AnswerResult
-from gateway.model.carried import Classification, Facet, LabelLine, ProductRow, Subject
+from gateway.model.carried import Classification, Facet, ProductRow, Subject
 from gateway.model.causes import Degradation
 from gateway.model.columns import NO_PRODUCTS, ProductColumns
 from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
 from gateway.model.detections import Detection
 from gateway.model.match import Match
+from gateway.model.peers import ReadLabel
 from gateway.model.quality import Quality
 from gateway.model.reasons import Reason
 from gateway.model.score_notes import ScoreNote
@@ -45,7 +46,7 @@ class RecommendAnswer:
     next_page_token: str
     subjects: Mapping[int, Subject] = field(default_factory=dict)
     """Subjects of photos, by index of the signal."""
-    labels: Mapping[int, Sequence[LabelLine]] = field(default_factory=dict)
+    labels: Mapping[int, ReadLabel] = field(default_factory=dict)
     """Texts read in photos, by index of the signal."""
     unread: tuple[int, ...] = ()
     """Signals whose labels were wanted and were not read."""
@@ -122,7 +123,7 @@ class SearchAnswer:
     """The best match; `None` if no signal was searched."""
     candidates: ProductColumns = NO_PRODUCTS
     corrected: tuple[CorrectedQuery, ...] = ()
-    labels: Mapping[int, Sequence[LabelLine]] = field(default_factory=dict)
+    labels: Mapping[int, ReadLabel] = field(default_factory=dict)
     """Texts read in photos, by index of the signal."""
     unread: tuple[int, ...] = ()
     """Signals whose labels were wanted and were not read."""

@@ -1,14 +1,14 @@
 """Results of branches, with notes about their execution."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
 from gateway.model.candidates import CandidateList
-from gateway.model.carried import Facet, LabelLine, Subject, Vector
+from gateway.model.carried import Facet, Subject, Vector
 from gateway.model.causes import Peer
 from gateway.model.peer_failures import StageFailure, failure_of
-from gateway.model.peers import NearestProducts, RankerCandidates
+from gateway.model.peers import NearestProducts, RankerCandidates, ReadLabel
 from servicekit.errors import ServiceError
 
 
@@ -39,7 +39,7 @@ class BranchResult:
     """Anchors that the ranker found."""
     corrected: Mapping[int, str] = field(default_factory=dict)
     """Corrected texts, by index of the signal."""
-    labels: Mapping[int, Sequence[LabelLine]] = field(default_factory=dict)
+    labels: Mapping[int, ReadLabel] = field(default_factory=dict)
     """Texts read in photos, by index of the signal."""
     read: Mapping[str, str] = field(default_factory=dict)
     """By product: the words of a label that it has, as the photo shows them."""
@@ -68,7 +68,7 @@ def merged(results: Iterable[BranchResult]) -> BranchResult:
         popular=next((part.popular for part in parts if part.popular is not None), None),
         new=tuple(chain.from_iterable([part.new for part in parts])),
         corrected={place: text for part in parts for place, text in part.corrected.items()},
-        labels={place: lines for part in parts for place, lines in part.labels.items()},
+        labels={place: label for part in parts for place, label in part.labels.items()},
         read={name: text for part in parts for name, text in part.read.items()},
         anchors=next((part.anchors for part in parts if part.anchors), ()),
         photo=next((part.photo for part in parts if part.photo is not None), None),

@@ -75,7 +75,7 @@ async def _ask_embedder(
             space=space,
             views=run.plan.scene.views,
             classify=run.plan.scene.category_weight > 0 and any(each.is_photo for each in signals),
-            language_code=run.query.language_code,
+            language_code=run.text_language,
         )
         note.work = embedded.work
     return embedded

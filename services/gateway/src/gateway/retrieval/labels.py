@@ -6,6 +6,7 @@ from dataclasses import replace
 from gateway.model.branch import Branch
 from gateway.model.carried import Box, LabelLine
 from gateway.model.causes import Peer
+from gateway.model.peers import ReadLabel
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Signal
 from gateway.model.retrieved import BranchResult, failed, merged
@@ -40,22 +41,24 @@ def unread(run: Run) -> tuple[int, ...]:
 async def _of_photo(run: Run, photo: Signal) -> BranchResult:
     try:
         known = run.trace.labels.get(photo.index)
-        lines = await _read(run, photo) if known is None else known
+        label = await _read(run, photo) if known is None else known
     except ServiceError as error:
         if refused := photo_error(photo, error):
             raise refused from error
         return failed(Branch.LABELS, Peer.EMBEDDER, error)
-    text = "\n".join(line.text for line in lines)[:MOST_TEXT]
-    read = BranchResult(labels={photo.index: lines})
-    return merged([read, await _near(run, photo, text, lines)]) if text else read
+    text = "\n".join(line.text for line in label.lines)[:MOST_TEXT]
+    read = BranchResult(labels={photo.index: label})
+    return merged([read, await _near(run, photo, text, label.lines)]) if text else read
 
 
-async def _read(run: Run, photo: Signal) -> Sequence[LabelLine]:
-    """Return the lines in a photo, or in its box. Raises ServiceError."""
+async def _read(run: Run, photo: Signal) -> ReadLabel:
+    """Return the texts in a photo, or in its box. Raises ServiceError."""
     async with run.trace.stage("labels", run.plan.ends.candidates) as note:
         label = await run.peers.embedder.read_label(run.query.catalog_id, photo, run.query.priority)
         note.work = label.work
-    return [line for line in label.lines if photo.box is None or is_within(line, photo.box)]
+    if photo.box is None:
+        return label
+    return replace(label, lines=[line for line in label.lines if is_within(line, photo.box)])
 
 
 async def _near(run: Run, photo: Signal, text: str, lines: Sequence[LabelLine]) -> BranchResult:

@@ -7,10 +7,11 @@ from typing import cast
 from gateway.clients import messages
 from gateway.clients.matches import match_message
 from gateway.model.answer import AnswerResult
-from gateway.model.carried import LabelLine, Subject
+from gateway.model.carried import Subject
 from gateway.model.controls import ControlOutcome
 from gateway.model.explanation import ProductExplanation
 from gateway.model.match import Match
+from gateway.model.peers import ReadLabel
 from gateway.model.response import (
     Classified,
     CorrectedQuery,
@@ -114,18 +115,17 @@ def _subjects(values: Mapping[int, Subject]) -> list[pb.SignalSubject]:
     ]
 
 
-def _labels(
-    values: Mapping[int, Sequence[LabelLine]], unread: Sequence[int]
-) -> list[pb.SignalLabel]:
-    return [
+def _labels(values: Mapping[int, ReadLabel], unread: Sequence[int]) -> list[pb.SignalLabel]:
+    read = [
         pb.SignalLabel(
             signal=place,
-            lines=cast(Sequence[photo_pb2.LabelLine], values.get(place, ())),
-            left_out=place in unread,
+            lines=cast(Sequence[photo_pb2.LabelLine], label.lines),
+            unsure_line_count=label.unsure,
         )
-        for place in sorted({*values, *unread})
-        if place in unread or values[place]
+        for place, label in values.items()
     ]
+    left_out = [pb.SignalLabel(signal=place, left_out=True) for place in unread]
+    return sorted(read + left_out, key=lambda each: each.signal)
 
 
 def _corrected(values: Sequence[CorrectedQuery]) -> list[pb.CorrectedQuery]:
@@ -264,7 +264,7 @@ def _shelf(shelf: ShelfAnswer, language_code: str, request_id: str) -> pb.ShelfA
             message.recommend.CopyFrom(recommendation(answer, language_code, request_id))
             message.recommend.ClearField("request_cost_ms")  # that of all shelves so far
         case SearchAnswer() as answer:
-            message.search.CopyFrom(findings(answer, request_id))
+            message.search.CopyFrom(findings(answer, language_code, request_id))
         case ListAnswer() as answer:
             message.list.CopyFrom(listing(answer, request_id))
         case error:
@@ -272,7 +272,7 @@ def _shelf(shelf: ShelfAnswer, language_code: str, request_id: str) -> pb.ShelfA
     return message
 
 
-def findings(value: SearchAnswer, request_id: str) -> pb.SearchResponse:
+def findings(value: SearchAnswer, language_code: str, request_id: str) -> pb.SearchResponse:
     """Return the answer to Search."""
     response = pb.SearchResponse(
         results=[
@@ -292,7 +292,7 @@ def findings(value: SearchAnswer, request_id: str) -> pb.SearchResponse:
         request_id=request_id,
         subjects=_subjects(value.subjects),
         facets=cast(Sequence[facet_pb2.Facet], value.facets),
-        match=_match(value.match, ""),
+        match=_match(value.match, language_code),
         corrected_queries=_corrected(value.corrected),
         labels=_labels(value.labels, value.unread),
     )

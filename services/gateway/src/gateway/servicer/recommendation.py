@@ -33,6 +33,7 @@ from sightline.gateway.v1 import recommendation_service_pb2_grpc
 Localized = TypeVar(
     "Localized",
     pb.RecommendRequest,
+    pb.SearchRequest,
     pb.ListRequest,
     pb.RecommendShelvesRequest,
     pb.SuggestRequest,
@@ -114,13 +115,13 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
     async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
         """Search for candidates, fused but not ranked."""
         request_id = take_request_id(request.request_id)
-        found = await search(queries.search_query(request), self._deps)
+        found = await search(queries.search_query(self._localized(request)), self._deps)
         _note(found.versions.scene, len(found.results), found.degradations)
         COLLAPSED.labels("Search").inc(
             sum(len(item.collapsed_product_ids) for item in found.results)
         )
         _count("Search", found.versions.scene, found.match)
-        return answers.findings(found, request_id)
+        return answers.findings(found, request.language_code, request_id)
 
     async def List(self, request: pb.ListRequest, context: Context) -> pb.ListResponse:
         """List all products that pass, in an order."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from gateway.model.carried import Facet, LabelLine, Subject, Vector
+from gateway.model.carried import Facet, Subject, Vector
 from gateway.model.causes import Degradation, DegradationCause, Peer
 from gateway.model.detections import Detection
 from gateway.model.errors import StageLate
 from gateway.model.peer_failures import StageFailure, failure_of
-from gateway.model.peers import NearestProducts, UsedSynonym
+from gateway.model.peers import NearestProducts, ReadLabel, UsedSynonym
 from gateway.model.retrieved import BranchResult
 from gateway.model.score_notes import ScoreNote
 from gateway.model.versions import Freshness, SpaceVersion, StageTiming
@@ -99,7 +99,7 @@ class RequestTrace:
         """Products that were found in the photo that gives the anchors."""
         self.synonyms: dict[str, UsedSynonym] = {}
         """By product: the synonym by which a search found it."""
-        self.labels: dict[int, Sequence[LabelLine]] = {}
+        self.labels: dict[int, ReadLabel] = {}
         """Texts read in photos, by index of the signal."""
         self.read: dict[str, str] = {}
         """By product: the words of a label that it has, as the photo shows them."""

@@ -1,11 +1,15 @@
 """Parameters of baselines are the best ones on the newest part of the training, and only there."""
 
-import numpy as np
+from collections.abc import Callable
 
-from ranker.domain.events import DAY_MICROS
+import numpy as np
+import pytest
+
+from ranker.domain.events import DAY_MICROS, EventType
 from ranker.domain.log import log_of
 from ranker.domain.recipe import ItemItem, Recipe
 from ranker.learning.evaluation import baselines, metrics, systems, tuning
+from ranker.learning.evaluation.baselines import Scorer
 from ranker.learning.evaluation.histories import Histories
 from ranker.learning.evaluation.splits import Task
 from ranker.learning.evaluation.tuning import PENALTIES
@@ -76,19 +80,30 @@ def test_shuffled_histories_hold_the_same_products_of_each_shopper() -> None:
     np.testing.assert_array_equal(mixed.items, training.shuffled(1).items)
 
 
-def test_a_scene_orders_by_item_knn_with_a_model_that_was_trained_for_it() -> None:
+PENALTY = 50.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "baseline"),
+    [
+        (ItemItem.COSINE, lambda training: baselines.item_knn(training, ITEMS)),
+        (ItemItem.EASE, lambda training: baselines.ease(training, ITEMS, PENALTY)),
+    ],
+)
+def test_a_scene_orders_as_a_baseline_with_a_model_that_was_trained_for_it(
+    kind: ItemItem, baseline: Callable[[Histories], Scorer]
+) -> None:
     training = drawn(60)
     log = log_of(
-        did(training.actors[row], f"p{item:02}", at=place)
-        for place, (row, item) in enumerate(zip(training.rows, training.items, strict=True))
+        did(training.actors[row], f"p{item:02}", EventType.RATING, value=5)  # of weight 1
+        for row, item in zip(training.rows, training.items, strict=True)
     )
     products = [product(f"p{n:02}") for n in range(ITEMS)]
-    recipe = Recipe(dimension=2, epochs=1, attribute_keys=(), item_item=ItemItem.COSINE)
+    recipe = Recipe(dimension=2, epochs=1, attribute_keys=(), item_item=kind, ease_penalty=PENALTY)
     model = fitted(Given(log, products), recipe).model
     factors = parts.factors(model, {parts.ITEM_ITEM: 1.0})
-    knn = baselines.item_knn(training, ITEMS)
     one = training.newest(1)
-    for row, scores in enumerate(knn.scores(one)):
+    for row, scores in enumerate(baseline(training).scores(one)):
         shopper = fold_in.of(model, None, [f"p{one.of(row)[0]:02}"])
         raw = parts.raw_parts(model, shopper, parts.all_items(model))
         ours = sum(parts.weighed(raw, factors).values())
