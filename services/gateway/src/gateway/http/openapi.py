@@ -37,7 +37,7 @@ HEADERS: Mapping[str, Schema] = {
         "schema": {"type": "string", "maxLength": 128},
     },
     "If-Match": {
-        "description": "Etag that the only product of the request must have.",
+        "description": "Etag that the only item of the request must have; 412 if it has another.",
         "schema": {"type": "string", "examples": ['"2f1c"']},
     },
     "If-None-Match": {
