@@ -26,7 +26,7 @@ from pydantic.fields import FieldInfo
 from sightline_all.settings import AllSettings
 from typer.cli import get_docs_for_click
 
-from docs import errors, fields, http, personal_data, platforms
+from docs import errors, fields, http, personal_data, platforms, requests
 from embedder.settings import EmbedderSettings
 from gateway.http.settings import HttpSettings
 from gateway.settings import GatewaySettings
@@ -55,6 +55,8 @@ TOGETHER: Mapping[str, Sequence[type[ProcessSettings]]] = {
 METRICS_OF = {"servicekit": "Every service", "sightline_agents": "Server of software agents"}
 """Titles of packages that are no service."""
 PROCESSES = ("server", "worker", "training")
+FACE = "../../services/gateway/src/gateway/http"
+"""Folder of the HTTP process, below which are tables made from pages."""
 OTHERS = REFERENCE.parents[1] / "deploy" / "monitoring" / "others.yaml"
 UNITS = {
     "_timestamp_seconds": "s since 1970",
@@ -80,7 +82,9 @@ def pages() -> dict[str, str]:
         "openapi.json": http.description(),
         "fields.md": "\n\n".join(["# Fields of a product", MARK, f"{fields.page()}\n"]),
         "platforms.md": f"{platforms.page()}\n",
-        "../../services/gateway/src/gateway/http/fixes.json": errors.file(),
+        f"{FACE}/fixes.json": errors.file(errors.fixes()),
+        f"{FACE}/codes.json": errors.file(errors.codes()),
+        f"{FACE}/requests.json": errors.file(requests.requests()),
         "../privacy.md": f"{personal_data.page()}\n",
     }
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from docs import errors, requests
 from gateway.http.comments import comments
 from gateway.http.contract import PublicMethod, public_methods
-from gateway.http.openapi import describe
+from gateway.http.openapi import Sources, describe
 from servicekit.access import rule
 
 HEAD = """\
@@ -44,5 +45,6 @@ def _rows(method: PublicMethod) -> Iterator[str]:
 
 def description() -> str:
     """Return the OpenAPI description, indented so that changes can be read."""
-    described = describe(public_methods(), comments())
+    sources = Sources(comments(), errors.codes(), requests.requests())
+    described = describe(public_methods(), sources)
     return json.dumps(described, indent=1, ensure_ascii=False) + "\n"

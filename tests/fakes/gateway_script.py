@@ -41,6 +41,8 @@ class Script:
 
     errors: dict[str, ServiceError] = field(default_factory=dict)
     """Raised by a method."""
+    late_error: ServiceError | None = None
+    """Raised by a stream after its last answer."""
     hang: set[str] = field(default_factory=set)
     """Methods that never answer."""
     parents: dict[str, str] = field(default_factory=dict)
@@ -118,8 +120,8 @@ class Jobs(job_service_pb2_grpc.JobServiceServicer):
 
     async def WatchJob(self, request, context):
         await self.script.take("WatchJob", request, context)
-        for done in (1, 2):
-            yield job_pb2.Job(job_id=request.job_id, kind=KIND, done=done)
+        for done, state in ((1, job_pb2.Job.STATE_RUNNING), (2, job_pb2.Job.STATE_SUCCEEDED)):
+            yield job_pb2.Job(job_id=request.job_id, kind=KIND, done=done, state=state)
 
 
 def columns(ids: list[str], parents: dict[str, str]) -> candidate_pb2.CandidateColumns:

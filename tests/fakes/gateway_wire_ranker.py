@@ -356,7 +356,7 @@ class Models(model_service_pb2_grpc.ModelServiceServicer):
 
     async def TrainModel(self, request, context):
         await self.script.take("TrainModel", request, context)
-        return job_pb2.Job(job_id="ranker/1", kind="train")
+        return job_pb2.Job(job_id="ranker/1", kind="train", state=job_pb2.Job.STATE_RUNNING)
 
     async def PublishModel(self, request, context):
         await self.script.take("PublishModel", request, context)

@@ -2,7 +2,7 @@
 
 from google.rpc import status_pb2
 
-from servicekit.errors import FieldViolation, InvalidArgument, NotFound
+from servicekit.errors import Aborted, FieldViolation, InvalidArgument, NotFound, ServiceError
 from servicekit.status import to_status
 from sightline.common.v1 import (
     answer_pb2,
@@ -213,7 +213,9 @@ class Products(product_service_pb2_grpc.ProductServiceServicer):
             )
             for item in request.products
         ]
-        bad = InvalidArgument("no title", reason="PRODUCT_INVALID")
+        bad: ServiceError = InvalidArgument("no title", reason="PRODUCT_INVALID")
+        if request.products[-1].etag not in ("", "e1"):
+            bad = Aborted("the product has changed", reason="ETAG_MISMATCH")
         results[-1] = product_service_pb2.UpsertResult(
             product_id=request.products[-1].product_id, status=to_status(bad)
         )
@@ -444,6 +446,8 @@ class Watching(watch_service_pb2_grpc.WatchServiceServicer):
         for number in range(3):
             alert = watch_pb2.Alert(sequence=number) if number else None
             yield watch_service_pb2.WatchAlertsResponse(alert=alert, resume_token=f"t{number}")
+        if self.script.late_error is not None:
+            raise self.script.late_error
 
     async def GetAlertPhoto(self, request, context):
         await self.script.take("GetAlertPhoto", request, context)

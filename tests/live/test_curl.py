@@ -27,8 +27,7 @@ TYPED = {
 """Pages whose commands have a test of their own."""
 WITHOUT = {
     *("README.md", "errors.md"),  # without commands
-    *("browser-events.md", "feeds.md", "typescript-shop.md"),  # of a client that is no single call
-    "loading-a-shop.md",  # a transcript of 0.2.0
+    *("browser-events.md", "typescript-shop.md"),  # of a client that is no single call
 }
 WITHOUT_PYTHON = WITHOUT | {"http.md", "shop-by-curl.md"}  # of HTTP alone
 PHOTO = ROOT / "examples/wines/images/100191.jpg"
@@ -76,3 +75,5 @@ def test_each_command_answers(
     else:
         assert "reason" not in answer, answer
         assert answer, page
+        items = [each.get("status", {}) for each in answer.get("results", ())]
+        assert not [each for each in items if each.get("code")]

@@ -80,6 +80,8 @@ class Shop:
     start_worker: Callable[[], None]
     stop_worker: Callable[[], Any]
     channel: grpc.aio.Channel
+    target: str
+    """The address behind `channel`."""
 
     async def upsert(self, *items: product_pb2.Product) -> products_pb.UpsertProductsResponse:
         answer: products_pb.UpsertProductsResponse = await self.products.UpsertProducts(
@@ -189,7 +191,8 @@ async def shop(
         catalogs=catalogs,
     )
     running = await server.start(offered, settings, "retriever", catalogs=catalogs)
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+    target = f"127.0.0.1:{running.port}"
+    async with grpc.aio.insecure_channel(target) as channel:
         yield Shop(
             ProductServiceStub(channel),
             VectorServiceStub(channel),
@@ -204,6 +207,7 @@ async def shop(
             start_worker,
             stop_worker,
             channel,
+            target,
         )
     await watchdog.close()
     await stop_worker()

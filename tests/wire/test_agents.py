@@ -143,6 +143,19 @@ async def test_each_caller_has_the_roles_of_its_own_key(suite: Suite) -> None:
     assert "ROLE_MISSING" in said(unread)
 
 
+async def test_an_exhausted_quota_is_told_with_what_to_do(keys: Path) -> None:
+    limits = {"quota_calls": 0.001, "quota_burst_seconds": 3600}  # 3.6 calls
+    event = {"event_id": "e1", "type": "CLICK", "product_id": "p1", "user": "ann"}
+    async with running(keys_file=keys, **limits) as suite, serving(suite) as shop:
+        answers = [await shop.ask(READER, "search_products", photo=PHOTO) for _ in range(5)]
+        other = await shop.ask(WRITER, "send_events", events=[event])
+    assert [each.is_error for each in answers] == [False] * 3 + [True] * 2
+    for each in answers[3:]:
+        assert "QUOTA_EXHAUSTED: " in said(each)
+        assert "make fewer calls, and wait" in said(each).partition("What to do: ")[2]
+    assert not other.is_error, "each caller has quotas of its own"
+
+
 async def test_ucp_passes_the_callers_key_on(suite: Suite) -> None:
     agent = {"ucp-agent": 'profile="https://agent.example/profile.json"'}
     async with serving(suite) as shop, httpx.AsyncClient(headers=agent) as web:

@@ -9,6 +9,7 @@ from google.protobuf import json_format
 
 from gateway.http.fixes import fixes
 from gateway.model.filters import expression
+from servicekit.catalogs import CatalogDeleted
 from servicekit.status import from_status
 from sightline.common.v1 import job_service_pb2
 from sightline.common.v1.catalog_list_service_pb2 import (
@@ -124,6 +125,18 @@ async def same_refusal(response, call, status: int, reason: str) -> list[str]:
     return fields
 
 
+@pytest.mark.parametrize("weight", ["NaN", "Infinity", "-Infinity"])
+async def test_a_weight_that_is_no_finite_number_is_refused_as_over_grpc(
+    face: Face, weight: str
+) -> None:
+    body = {"signals": [{"text": "red", "weight": weight}]}
+    request = json_format.ParseDict(body, pb.RecommendRequest())
+    call = face.suite.recommendation.Recommend(request)
+    response = await face.post(f"{V1}:recommend", body)
+    assert await same_refusal(response, call, 400, "REQUEST_INVALID") == ["signals[0].weight"]
+    assert not face.suite.embedder.script.seen
+
+
 async def test_a_page_token_of_another_request_is_refused_as_over_grpc(face: Face) -> None:
     listed = await face.post(f"{V1}:list", {"sort": "SORT_NEWEST", "pageSize": 2})
     token = listed.json()["nextPageToken"]
@@ -154,7 +167,20 @@ async def test_relevance_without_a_text_is_refused_as_over_grpc(face: Face) -> N
     assert [(each.order, each.text) for each in sent] == [("RELEVANCE", "red")] * 2
 
 
-async def test_a_catalog_that_is_deleted_under_way_is_refused_as_over_grpc(face: Face) -> None:
+async def test_a_catalog_that_is_deleted_during_a_call_is_refused_as_over_grpc(face: Face) -> None:
+    """The retriever knows of the deletion before the gateway does."""
+    face.suite.retriever.script.errors["Search"] = CatalogDeleted()
+    body = {"signals": [{"image": base64.b64encode(PHOTO).decode()}], "pageSize": 2}
+    for name, kind in (("search", pb.SearchRequest), ("recommend", pb.RecommendRequest)):
+        response = await face.post(f"{V1}:{name}", body)
+        call = getattr(face.suite.recommendation, name.title())(json_format.ParseDict(body, kind()))
+        assert await same_refusal(response, call, 404, "CATALOG_DELETED") == ["catalog_id"]
+    assert len(face.suite.retriever.script.requests("Search")) == 4
+
+
+async def test_a_catalog_that_is_deleted_between_two_pages_is_refused_as_over_grpc(
+    face: Face,
+) -> None:
     body = {"signals": [{"image": base64.b64encode(PHOTO).decode()}], "pageSize": 2}
     states, catalogs = face.suite.registered, face.suite.catalogs
     states["new"] = CATALOG_STATE_ACTIVE

@@ -3,9 +3,12 @@
 import asyncio
 import gzip
 import json
+import time
 
 import pytest
 
+from servicekit.catalogs import CatalogDeleted
+from servicekit.errors import Aborted
 from tests.wire.http_face import Face, face, problem, serving_http
 
 __all__ = ["face"]  # fixtures
@@ -156,6 +159,18 @@ async def test_a_condition_is_the_etag_of_the_item(face: Face) -> None:
     assert sent.products[0].etag == "old"
 
 
+async def test_a_write_with_a_stale_etag_is_a_failed_condition(face: Face) -> None:
+    body = {"products": [{"productId": "a"}]}
+    response = await face.post(f"{V1}/products:upsert", body, headers={"if-match": '"old"'})
+    assert problem(response, 412, "ETAG_MISMATCH")["code"] == "ABORTED"
+    face.suite.retriever.script.errors["UpdateWatch"] = Aborted("old", reason="ETAG_MISMATCH")
+    address, watch = f"{V1}/watches:update", {"watch": {"watchId": "shelf"}}
+    response = await face.post(address, watch, headers={"if-match": '"old"'})
+    problem(response, 412, "ETAG_MISMATCH")
+    watch["watch"]["etag"] = "old"
+    problem(await face.post(address, watch), 409, "ETAG_MISMATCH")
+
+
 async def test_a_product_that_is_still_current_is_not_sent_again(face: Face) -> None:
     address = f"{V1}/products/p1"
     etag = (await face.call("GET", address)).headers["etag"]
@@ -203,24 +218,62 @@ async def test_a_key_of_idempotency_is_the_id_of_the_request(face: Face) -> None
 
 
 async def test_a_caller_may_wait_for_a_job(face: Face) -> None:
-    response = await face.post(f"{V1}/models:train", {}, headers={"prefer": "wait=5"})
-    assert response.status_code == 200, response.text
-    if face.suite.ranker.script.requests("WatchJob"):
-        assert response.headers["preference-applied"] == "wait"
+    job = (await face.post(f"{V1}/models:train", {})).json()
+    assert (job["state"], job.get("done")) == ("STATE_RUNNING", None)
+    response = await face.post(f"{V1}/models:train", {}, headers={"prefer": "wait=60"})
+    assert response.headers["preference-applied"] == "wait"
+    assert response.json() == job | {"state": "STATE_SUCCEEDED", "done": "2"}
+
+
+async def test_a_caller_waits_for_a_job_no_longer_than_it_said(face: Face) -> None:
+    face.suite.ranker.script.hang.add("WatchJob")
+    began = time.monotonic()
+    response = await face.post(f"{V1}/models:train", {}, headers={"prefer": "wait=1"})
+    assert 1 <= time.monotonic() - began < 30
+    assert response.json()["state"] == "STATE_RUNNING"
+    assert response.headers["preference-applied"] == "wait"
+    await asyncio.wait_for(face.suite.ranker.script.cancelled.wait(), 30)
+
+
+def events(text: str) -> list[dict[str, str]]:
+    """Return the members of each event of a stream."""
+    return [
+        dict(line.split(": ", 1) for line in each.split("\n"))
+        for each in text.strip().split("\n\n")
+    ]
 
 
 async def test_a_job_is_followed_by_events(face: Face) -> None:
     response = await face.call("GET", f"{V1}/jobs/retriever%2F2:watch")
     assert response.headers["content-type"] == "text/event-stream"
-    events = [
-        dict(line.split(": ", 1) for line in each.split("\n"))
-        for each in response.text.strip().split("\n\n")
-    ]
-    assert [each.get("id") for each in events] == ["1", "2", None]
-    assert [json.loads(each["data"]).get("done") for each in events] == ["1", "2", None]
-    assert events[-1]["event"] == "end"
+    found = events(response.text)
+    assert [each.get("id") for each in found] == ["1", "2", None]
+    assert [json.loads(each["data"]).get("done") for each in found] == ["1", "2", None]
+    assert found[-1]["event"] == "end"
     again = await face.call("GET", f"{V1}/jobs/retriever%2F2:watch", headers={"last-event-id": "7"})
     assert again.text.startswith("id: 8\n")
+
+
+async def test_alerts_are_followed_by_events(face: Face) -> None:
+    response = await face.call("GET", f"{V1}/alerts:watch?resumeToken=t0")
+    assert response.headers["content-type"] == "text/event-stream"
+    found = events(response.text)
+    assert [each.get("id") for each in found] == ["1", "2", "3", None]
+    answers = [json.loads(each["data"]) for each in found]
+    assert [each.get("resumeToken") for each in answers] == ["t0", "t1", "t2", None]
+    assert [each.get("alert", {}).get("sequence") for each in answers] == [None, "1", "2", None]
+    assert found[-1]["event"] == "end"
+    (sent,) = face.suite.retriever.script.requests("WatchAlerts")
+    assert sent.resume_token == "t0"
+
+
+async def test_a_catalog_that_is_deleted_ends_its_stream_with_a_problem(face: Face) -> None:
+    face.suite.retriever.script.late_error = CatalogDeleted()
+    found = events((await face.call("GET", f"{V1}/alerts:watch")).text)
+    assert [each.get("event") for each in found] == [None, None, None, "error"]
+    last = json.loads(found[-1]["data"])
+    assert (last["status"], last["reason"]) == (404, "CATALOG_DELETED")
+    assert [each["field"] for each in last["fieldViolations"]] == ["catalog_id"]
 
 
 async def test_a_stream_that_can_not_begin_is_a_problem(face: Face) -> None:

@@ -25,7 +25,7 @@ from tests.wire.http_face import Face, face
 
 __all__ = ["face"]  # fixtures
 CONFIGURATION = Path(__file__).parents[2] / "deploy/envoy/envoy.yaml"
-COUNT, TOGETHER = 300, 10
+COUNT, SHAPES, TOGETHER = 300, 20, 10
 V1 = "/v1/catalogs/default"
 TIMES = (
     "stageTimings",
@@ -92,6 +92,10 @@ async def answers(client: httpx.AsyncClient) -> bool:
         return False
 
 
+def shelf(shelf_id: str, call: str, size: int) -> dict[str, Any]:
+    return {"shelfId": shelf_id, call: {"pageSize": size}}
+
+
 def requests() -> Iterator[Asked]:
     """Yield requests of many calls, some of which fail."""
     rng = random.Random(35)
@@ -137,9 +141,22 @@ def requests() -> Iterator[Asked]:
             ("GET", f"{V1}/scenes", None),
             ("GET", f"{V1}/scenes/default", None),
             ("POST", f"{V1}/models:train", {"seed": str(number), "ablation": False}),
+            (
+                "POST",
+                f"{V1}:list",
+                {"sort": "SORT_NEWEST", "pageSize": size, "facets": [{"field": "brand"}]},
+            ),
+            ("POST", f"{V1}:suggest", {"prefix": "re", "pageSize": size}),
+            ("POST", f"{V1}:recommendValues", {"request": {"pageSize": size}, "field": "brand"}),
+            (
+                "POST",
+                f"{V1}:recommendShelves",
+                {"shelves": [shelf("new", "list", size), shelf("popular", "recommend", size)]},
+            ),
             ("POST", f"{V1}/visitors", {}) if size > 9 else ("GET", f"{V1}/models", None),
         ]
-        yield kinds[number % len(kinds)]
+        assert len(kinds) == SHAPES
+        yield kinds[number % SHAPES]
 
 
 @pytest.mark.long
@@ -155,6 +172,7 @@ async def test_the_same_requests_have_the_same_json(face: Face, tmp_path: Path) 
         ]
     assert len(found) == COUNT
     assert found.count(200) > COUNT // 2
+    assert [asked[at][1] for at in range(SHAPES) if 200 not in found[at::SHAPES]] == []
 
 
 async def test_a_call_of_grpc_web_is_answered(face: Face, tmp_path: Path) -> None:

@@ -11,13 +11,16 @@ from servicekit.catalog_removal import RemovalNotes
 from servicekit.catalogs import KnownCatalogs
 from sightline.common.v1 import catalog_list_service_pb2 as list_pb
 from sightline.common.v1.catalog_list_service_pb2_grpc import CatalogListServiceStub
+from sightline.gateway.v1.catalog_service_pb2 import ListProductsRequest
 from sightline.retriever.v1 import catalog_registry_service_pb2 as pb
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1.catalog_registry_service_pb2_grpc import CatalogRegistryServiceStub
+from tests.fakes.gateway_wire import running
 from tests.waiting import until
 from tests.wire.retriever_shop import Shop, either_way, exact_rows, reason, refused, shop, wine
 
 __all__ = ["either_way", "exact_rows", "shop"]  # fixtures
+SHARE = "quota_share"
 
 
 @pytest.fixture
@@ -81,6 +84,32 @@ async def test_a_catalog_is_listed_and_changed(registry: CatalogRegistryServiceS
         await registry.CreateCatalog(pb.CreateCatalogRequest(catalog_id="other"))
     with refused("NOT_FOUND", "CATALOG_NOT_FOUND"):
         await registry.GetCatalog(pb.GetCatalogRequest(catalog_id="nowhere"))
+
+
+async def test_a_gateway_refuses_calls_above_the_share_of_quotas_that_a_catalog_is_given(
+    shop: Shop, registry: CatalogRegistryServiceStub
+) -> None:
+    """A burst of 100 calls in a catalog, of which one call is left by a share of a hundredth."""
+    quotas = {"quota_calls": 1.0, "quota_burst_seconds": 100.0}
+    async with running(retriever_target=shop.target, **quotas) as suite:
+
+        async def calls(catalog: str) -> None:
+            for _ in range(3):
+                await suite.catalog.ListProducts(ListProductsRequest(catalog_id=catalog))
+
+        await suite.admin.CreateCatalog(pb.CreateCatalogRequest(catalog_id="new"))
+        await calls("new")
+        request = pb.UpdateCatalogRequest(
+            catalog_id="new", catalog=pb.Catalog(quota_share=0.01), update_mask={"paths": [SHARE]}
+        )
+        assert (await suite.admin.UpdateCatalog(request)).quota_share == 0.01
+        with refused("RESOURCE_EXHAUSTED", "QUOTA_EXHAUSTED"):
+            await calls("new")
+        await calls("default")
+        request.catalog.quota_share = 1.0
+        await registry.UpdateCatalog(request)
+        await suite.catalogs.refresh()
+        await calls("new")
 
 
 def files_with(folder: Path, word: bytes) -> list[Path]:

@@ -1,5 +1,7 @@
 """Feeds for Google's Merchant Center become products."""
 
+import json
+import re
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
@@ -8,10 +10,13 @@ from tempfile import TemporaryDirectory
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 import pytest
+from google.protobuf import json_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sightline.common.v1 import product_pb2
+from sightline.gateway.v1.catalog_service_pb2 import UpsertProductsRequest
+from sightline_client import SyncSightlineClient
 from sightline_client.errors import SightlineError
 from sightline_client.files import products, xml_records
 from sightline_client.files.mapping import ColumnMap
@@ -19,8 +24,10 @@ from sightline_client.files.model import FileRefused, Row
 from sightline_client.files.opening import AS_IT_IS, Reading, look, open_table
 from sightline_client.files.photos import PhotoFolder
 from sightline_client.files.shapes import PRODUCTS, shape_of
+from tests.fakes.gateway import FakeGateway
 
 EXPORTS = Path(__file__).parents[3] / "examples" / "exports"
+PAGE = (EXPORTS.parents[1] / "docs/integrate/feeds.md").read_text("utf-8")
 MERCHANT = PRODUCTS["google-merchant"]
 HEAD = f'<rss version="2.0" xmlns:g="{xml_records.GOOGLE}"><channel>'
 TAIL = "</channel></rss>"
@@ -85,6 +92,18 @@ def test_an_item_of_rss_becomes_a_product_with_all_that_the_feed_says() -> None:
         "google_product_category": "Apparel & Accessories > Clothing > Outerwear",
     }
     assert mug.title == "Enamel mug – 350 ml"
+
+
+def test_the_pages_program_and_request_send_what_the_command_reads(gateway: FakeGateway) -> None:
+    read = read_products(EXPORTS / "merchant-feed.xml")["NW-FLEECE-M"]
+    read.ClearField("images")
+    (body,) = re.findall(r"products:upsert.*?-d '(.*?)'", PAGE, re.DOTALL)
+    (program,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    with SyncSightlineClient(gateway.target) as client:
+        exec(compile(program, "feeds.md", "exec"), {"client": client})  # noqa: S102
+    (sent,) = gateway.requests["UpsertProducts"]
+    assert json_format.ParseDict(json.loads(body), UpsertProductsRequest()).products == [read]
+    assert sent.products == [read]
 
 
 def test_a_sale_counts_while_it_lasts() -> None:

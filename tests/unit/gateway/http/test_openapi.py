@@ -1,21 +1,27 @@
 """The OpenAPI description: valid, complete, and with the limits that the contract names."""
 
 import random
+import re
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import jsonschema
 import orjson
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
-from gateway.http import openapi
-from gateway.http.comments import comments
+from gateway.http import examples, fixes, openapi
 from gateway.http.contract import public_methods
-from gateway.http.mapping import encode
+from gateway.http.example_values import MEMBERS
+from gateway.http.mapping import decode, encode
+from gateway.http.mapping.queries import fill_from_path, fill_from_query
+from gateway.http.problems import EXACT, STATUS
+from gateway.http.routes import Router
+from servicekit.errors import Code
 from tests.fakes import random_messages
 
 METHODS = public_methods()
-DESCRIBED = openapi.describe(METHODS, comments())
+DESCRIBED = openapi.describe(METHODS, openapi.sources())
 SCHEMAS: dict[str, Any] = DESCRIBED["components"]["schemas"]
 
 
@@ -104,6 +110,115 @@ def test_messages_fit_their_schemas(method: Any) -> None:
             message = random_messages.fill(kind(), rng, 0.6)
             value = orjson.loads(encode.to_bytes(message))
             assert [error.message for error in checked.iter_errors(value)] == []
+
+
+OPERATIONS = {
+    each["operationId"]: (path, verb, each)
+    for path, operations in DESCRIBED["paths"].items()
+    for verb, each in operations.items()
+}
+
+
+def problems_of(value: Any, schema: dict[str, Any]) -> list[str]:
+    """Return what a value breaks of a schema, with limits and required members."""
+    whole = {"components": {"schemas": SCHEMAS}, **schema}
+    checked = jsonschema.Draft202012Validator(orjson.loads(orjson.dumps(whole)))
+    return [f"{error.json_path}: {error.message}" for error in checked.iter_errors(value)]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_each_operation_has_an_example_request_that_the_server_reads(name: str) -> None:
+    path, verb, operation = OPERATIONS[name]
+    queries = {}
+    for each in operation["parameters"]:
+        if each.get("in") == "path":
+            path = path.replace(f"{{{each['name']}}}", quote(each["example"], safe=""))
+        elif "example" in each:
+            queries[each["name"]] = each["example"]
+            assert problems_of(each["example"], each["schema"]) == []
+    route, values = Router(METHODS).find(verb.upper(), path)
+    message = route.method.request()
+    if "requestBody" in operation:
+        content = operation["requestBody"]["content"]["application/json"]
+        assert problems_of(content["example"], content["schema"]) == []
+        decode.fill(message, orjson.dumps(content["example"]))
+    fill_from_query(message, urlencode(queries))
+    fill_from_path(message, values)
+    assert name.startswith(f"{route.method.descriptor.containing_service.name}_")
+    assert route.method.descriptor.name in name
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_each_operation_has_an_example_answer_that_fits_its_schema(name: str) -> None:
+    ((kind, content),) = OPERATIONS[name][2]["responses"]["200"]["content"].items()
+    if kind == "text/event-stream":
+        example, schema = content["x-event-example"], content["x-event-data"]
+    else:
+        example, schema = content["examples"]["one"], content["schema"]
+    value = DESCRIBED["components"]["examples"][example["$ref"].rpartition("/")[2]]["value"]
+    assert value
+    assert problems_of(value, schema) == []
+
+
+def test_requests_of_the_pages_are_the_examples() -> None:
+    body = OPERATIONS["RecommendationService_Recommend"][2]["requestBody"]["content"]
+    assert body["application/json"]["example"] == {
+        "scene": "similar",
+        "signals": [{"productId": "100062"}],
+        "pageSize": 3,
+        "filter": {"text": "price < 50 EUR"},
+    }
+    (product,) = (
+        each["example"]
+        for each in OPERATIONS["CatalogService_GetProduct"][2]["parameters"]
+        if each.get("name") == "product_id"
+    )
+    assert product == "100062"
+
+
+def test_members_that_no_table_gives_are_those_of_calls_that_no_page_shows() -> None:
+    calls = {each.descriptor.name: each.name for each in METHODS}
+    assert not {calls[name] for name in MEMBERS} & examples.shown().keys()
+
+
+def reasons(name: str, status: int) -> set[str]:
+    """Return the reasons of a status of an operation."""
+    response = OPERATIONS[name][2]["responses"].get(str(status), {"description": ""})
+    return set(re.findall(r"`([A-Z_]+)`", response["description"]))
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_errors_of_each_operation_have_their_reasons_by_status(name: str) -> None:
+    operation = OPERATIONS[name][2]
+    failed = {key: each for key, each in operation["responses"].items() if key != "200"}
+    assert {each["$ref"] for each in failed.values()} == {"#/components/responses/Problem"}
+    assert {"400", "401", "403", "429", "503", "504", "default"} <= failed.keys()
+    assert "REQUEST_INVALID" in reasons(name, 400)
+    assert reasons(name, 401) == {"TOKEN_INVALID", "TOKEN_MISSING"}
+    assert "ROLE_MISSING" in reasons(name, 403)
+    assert "QUOTA_EXHAUSTED" in reasons(name, 429)
+    assert "DEADLINE_EXCEEDED" in reasons(name, 504)
+    assert ("413" in failed) is ("408" in failed) is ("requestBody" in operation)
+    asked = {each["$ref"].rpartition("/")[2] for each in operation["parameters"] if "$ref" in each}
+    assert ("412" in failed) is ("If-Match" in asked)
+    for status in sorted(int(key) for key in failed if key not in ("412", "default")):
+        for reason in reasons(name, status):
+            codes = fixes.codes()[reason]
+            assert status in {EXACT.get(reason, STATUS[Code(code)]) for code in codes}
+
+
+def test_reasons_are_those_of_the_comments_and_of_the_fields() -> None:
+    update, recommend = "AdminService_UpdateCatalog", "RecommendationService_Recommend"
+    assert reasons(update, 412) == {"ETAG_MISMATCH"} <= reasons(update, 409)
+    assert {"CATALOG_NOT_FOUND", "CATALOG_DELETED"} <= reasons(update, 404)
+    assert "CATALOG_EXISTS" in reasons("AdminService_CreateCatalog", 409)
+    assert "CATALOG_NOT_FOUND" not in reasons("AdminService_CreateCatalog", 404)
+    assert {"PAGE_TOKEN_INVALID", "FILTER_INVALID"} <= reasons(recommend, 400)
+    assert "PRODUCT_NOT_FOUND" in reasons("CatalogService_GetProduct", 404)
+    assert "ADMIN_PORT_ONLY" in reasons(update, 403) - reasons(recommend, 403)
+    assert reasons(recommend, 413) == {"REQUEST_TOO_LARGE"}
+    assert "STREAMS_EXHAUSTED" in reasons("JobService_WatchJob", 429)
+    assert "PRODUCT_NOT_FOUND" in str(DESCRIBED["components"]["responses"]["Problem"])
 
 
 RELAXED = ("maximum", "minimum", "maxLength", "pattern", "maxItems", "enum", "format")

@@ -201,8 +201,7 @@ class HttpApp:
         """Return a message as JSON, or a photo as itself, with what its headers ask for."""
         asked = request.headers
         if "if-match" in asked and (error := conditions.rejected(answer)):
-            status = 412 if error.reason == "ETAG_MISMATCH" else None
-            return problems.answer(error, request.request_id, status)
+            return _failure(error, request, is_connect=False)
         if isinstance(answer, Job) and (seconds := conditions.wait_seconds(asked, self._longest)):
             answer = await until_gone(self._finished(answer, context, seconds), request)
             headers["preference-applied"] = "wait"
@@ -281,8 +280,11 @@ def _wants_photo(accept: str) -> bool:
 
 
 def _failure(error: ServiceError, request: HttpRequest, *, is_connect: bool) -> HttpAnswer:
-    made = connect.failure if is_connect else problems.answer
-    answer = made(error, request.request_id)
+    if is_connect:
+        answer = connect.failure(error, request.request_id)
+    else:
+        status = conditions.failed_status(error, request.headers)
+        answer = problems.answer(error, request.request_id, status)
     # A client that waits for 100 Continue need not send its body after this answer.
     answer.closes = "expect" in request.headers and not request.is_read
     return answer

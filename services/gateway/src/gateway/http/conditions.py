@@ -15,6 +15,8 @@ from servicekit.requests import RequestInvalid
 from servicekit.status import from_status
 
 ETAG = "etag"
+MISMATCH = "ETAG_MISMATCH"
+"""Reason of an etag that is not the stored one."""
 DEEPEST = 3
 _QUOTED = re.compile(r'(?:W/)?"([^"]{1,256})"')
 _KEY = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
@@ -73,6 +75,11 @@ def rejected(message: Any) -> ServiceError | None:
     results: Any = getattr(message, "results", ())
     status = getattr(results[0], "status", None) if len(results) == 1 else None
     return from_status(status) if status is not None and status.code else None
+
+
+def failed_status(error: ServiceError, headers: Mapping[str, str]) -> int | None:
+    """Return 412 for the error of a condition that `If-Match` gave; None: the error's own."""
+    return 412 if error.reason == MISMATCH and "if-match" in headers else None
 
 
 def matches(header: str, etag: str) -> bool:

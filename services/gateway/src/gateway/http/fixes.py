@@ -1,16 +1,16 @@
 """Advice about each reason of an error: in problems, and on a page of its own.
 
-`fixes.json` is made from the tables of docs/integrate/errors.md and docs/operate/errors.md by
-`make reference`.
+`fixes.json` and `codes.json` are made from the tables of docs/integrate/errors.md and
+docs/operate/errors.md by `make reference`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -26,8 +26,19 @@ _STYLE = (
 @cache
 def fixes() -> Mapping[str, str]:
     """Return the text of each reason."""
-    found: Mapping[str, str] = orjson.loads(files(__package__).joinpath("fixes.json").read_bytes())
+    found: Mapping[str, str] = _table("fixes.json")
     return found
+
+
+@cache
+def codes() -> Mapping[str, Sequence[str]]:
+    """Return the gRPC codes of each reason."""
+    found: Mapping[str, Sequence[str]] = _table("codes.json")
+    return found
+
+
+def _table(name: str) -> Any:
+    return orjson.loads(files(__package__).joinpath(name).read_bytes())
 
 
 def type_of(reason: str) -> str:

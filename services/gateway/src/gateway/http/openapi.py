@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from gateway.http import conditions, photos
+from gateway.http import comments, conditions, examples, failures, fixes, photos, problems
 from gateway.http.contract import HttpPattern, PublicMethod
+from gateway.http.examples import Examples
 from gateway.http.exchange import JSON, PROBLEM
-from gateway.http.fixes import type_of
 from gateway.http.mapping import kinds
-from gateway.http.problems import TITLES
 from gateway.http.schemas import Schema, Schemas
 from gateway.http.streams import EVENTS
 from servicekit.access import rule
+from servicekit.errors import NotFound
 
 JOB = "sightline.common.v1.Job"
 PHOTOS_MIB = 1
@@ -37,7 +38,7 @@ HEADERS: Mapping[str, Schema] = {
         "schema": {"type": "string", "maxLength": 128},
     },
     "If-Match": {
-        "description": "Etag that the only product of the request must have.",
+        "description": "Etag that the only item of the request must have; 412 if it has another.",
         "schema": {"type": "string", "examples": ['"2f1c"']},
     },
     "If-None-Match": {
@@ -56,13 +57,32 @@ HEADERS: Mapping[str, Schema] = {
 """Headers of requests."""
 
 
-def describe(methods: Sequence[PublicMethod], comments: Mapping[str, str]) -> Schema:
-    """Return the description of calls. `comments`: by full name of what they describe."""
-    schemas = Schemas(comments, {each for method in methods for each in _in_paths(method)})
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What pages and protos say of the calls."""
+
+    comments: Mapping[str, str]
+    """By full name of what they describe."""
+    codes: Mapping[str, Sequence[str]]
+    """The gRPC codes of each reason of an error."""
+    requests: Mapping[str, Any]
+    """Requests in JSON that the pages show, by full name of their call."""
+
+
+def sources() -> Sources:
+    """Return those of this package."""
+    return Sources(comments.comments(), fixes.codes(), examples.shown())
+
+
+def describe(methods: Sequence[PublicMethod], said: Sources) -> Schema:
+    """Return the description of calls."""
+    schemas = Schemas(said.comments, {each for method in methods for each in _in_paths(method)})
+    made = Examples(said.comments, schemas, said.requests)
     paths: dict[str, Schema] = {}
     for method in methods:
         for number, pattern in enumerate(method.patterns):
-            operation = _operation(method, pattern, number, schemas)
+            operation = _operation(method, pattern, number, schemas, made)
+            operation["responses"] = _responses(method, pattern, schemas, said)
             paths.setdefault(_plain(pattern.path), {})[pattern.verb.lower()] = operation
     schemas.made["Problem"] = _problem()
     return {
@@ -70,7 +90,9 @@ def describe(methods: Sequence[PublicMethod], comments: Mapping[str, str]) -> Sc
         "info": {
             "title": "Sightline",
             "description": "Visual product recommendations. Every call is also a call of gRPC, with"
-            " the same names, limits, roles and errors.",
+            " the same names, limits, roles and errors. Each status of an error names the reasons"
+            " that the contract has for the call; those of single items of a batch are in an answer"
+            " with 200.",
             "version": "v1",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
@@ -83,12 +105,14 @@ def describe(methods: Sequence[PublicMethod], comments: Mapping[str, str]) -> Sc
             "parameters": {
                 name: {"name": name, "in": "header", **header} for name, header in HEADERS.items()
             },
-            "responses": {
-                "Problem": {
-                    "description": "The call failed; `reason` says why.",
-                    "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-                }
+            "examples": {
+                _short(answer): {"value": made.answer(answer)}
+                for answer in sorted(
+                    {method.descriptor.output_type for method in methods},
+                    key=lambda each: each.full_name,
+                )
             },
+            "responses": {"Problem": _failed()},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -102,7 +126,10 @@ def _tags(methods: Sequence[PublicMethod], schemas: Schemas) -> list[Schema]:
     ]
 
 
-def _operation(method: PublicMethod, pattern: HttpPattern, number: int, schemas: Schemas) -> Schema:
+def _operation(
+    method: PublicMethod, pattern: HttpPattern, number: int, schemas: Schemas, made: Examples
+) -> Schema:
+    request = made.request(method)
     service = method.descriptor.containing_service.name
     access = rule(method.name)
     operation: Schema = {
@@ -110,33 +137,75 @@ def _operation(method: PublicMethod, pattern: HttpPattern, number: int, schemas:
         "tags": [service],
         **schemas.described(method.descriptor),
         "x-roles": sorted(access.roles),
-        "parameters": [*_fields(method, pattern, schemas), *_headers(method, pattern)],
+        "parameters": [*_fields(method, pattern, schemas, request), *_headers(method, pattern)],
     }
     if access.admin:
         operation["x-admin-port"] = True
     if pattern.has_body:
         # A request without a body is one without fields.
         needed = schemas.needs_fields(method.descriptor.input_type)
-        operation["requestBody"] = {"required": needed, "content": _bodies(method, schemas)}
-    operation["responses"] = {
-        "200": _answer(method, schemas),
-        "default": {"$ref": "#/components/responses/Problem"},
-    }
+        content = _bodies(method, schemas)
+        content[JSON]["example"] = _without(request, _names(pattern))
+        operation["requestBody"] = {"required": needed, "content": content}
     return operation
 
 
-def _fields(method: PublicMethod, pattern: HttpPattern, schemas: Schemas) -> Iterator[Schema]:
-    """Yield the fields that path and query hold."""
+def _responses(
+    method: PublicMethod, pattern: HttpPattern, schemas: Schemas, said: Sources
+) -> Schema:
+    """Return the answer, and one response for each status of errors with their reasons."""
+    problem = {"$ref": "#/components/responses/Problem"}
+    found = failures.reasons(method, pattern, said.comments, said.codes)
+    failed = {
+        str(status): problem | {"description": ", ".join(f"`{each}`" for each in reasons)}
+        for status, reasons in found.items()
+    }
+    return {"200": _answer(method, schemas), **failed, "default": problem}
+
+
+def _fields(
+    method: PublicMethod, pattern: HttpPattern, schemas: Schemas, request: Mapping[str, Any]
+) -> Iterator[Schema]:
+    """Yield the fields that path and query hold, with their values in an example."""
     named = _names(pattern)
     for name in named:
         schema = schemas.field(_find(method.descriptor.input_type, name))
-        yield {"name": _last(name), "in": "path", "required": True, **_moved(schema)}
+        example = {"example": _value_at(request, name)}
+        yield {"name": _last(name), "in": "path", "required": True, **_moved(schema), **example}
     if pattern.has_body:
         return
     for field in method.descriptor.input_type.fields:
         kind = field.message_type
         if field.name not in named and (kind is None or kind.full_name in kinds.TEXTS):
-            yield {"name": field.json_name, "in": "query", **_moved(schemas.field(field))}
+            name = field.json_name
+            example = {"example": request[name]} if name in request else {}
+            yield {"name": name, "in": "query", **_moved(schemas.field(field)), **example}
+
+
+def _value_at(request: Mapping[str, Any], path: str) -> Any:
+    """Return the value of a field that a path names, such as `request.catalog_id`."""
+    value: Any = request
+    for name in path.split("."):
+        value = value[_json_name(name)]
+    return value
+
+
+def _without(request: Mapping[str, Any], paths: Sequence[str]) -> dict[str, Any]:
+    """Return a request without the fields that its address holds."""
+    found = dict(request)
+    for path in paths:
+        first, _, rest = path.partition(".")
+        name = _json_name(first)
+        if rest:
+            found[name] = _without(found[name], [rest])
+        else:
+            del found[name]
+    return found
+
+
+def _json_name(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))
 
 
 def _names(pattern: HttpPattern) -> list[str]:
@@ -221,14 +290,42 @@ def _takes_files(descriptor: Any, depth: int = 0) -> bool:
 
 def _answer(method: PublicMethod, schemas: Schemas) -> Schema:
     schema = schemas.ref(method.descriptor.output_type)
+    example = {"$ref": f"#/components/examples/{_short(method.descriptor.output_type)}"}
     if method.streams:
         text = "Events, each with a message as `data`; then an event `end`, or `error`."
         return {
             "description": text,
-            "content": {EVENTS: {"schema": {"type": "string"}, "x-event-data": schema}},
+            "content": {
+                EVENTS: {
+                    "schema": {"type": "string"},
+                    "x-event-data": schema,
+                    "x-event-example": example,
+                }
+            },
         }
     text = schemas.described(method.descriptor.output_type).get("description", "The answer.")
-    return {"description": text, "content": {JSON: {"schema": schema}}}
+    return {
+        "description": text,
+        "content": {JSON: {"schema": schema, "examples": {"one": example}}},
+    }
+
+
+def _short(descriptor: Any) -> str:
+    return str(descriptor.full_name).removeprefix("sightline.")
+
+
+def _failed() -> Schema:
+    """Return the response of every error."""
+    error = NotFound("this catalog has no such product", reason="PRODUCT_NOT_FOUND")
+    return {
+        "description": "The call failed; `reason` says why.",
+        "content": {
+            PROBLEM: {
+                "schema": {"$ref": "#/components/schemas/Problem"},
+                "example": problems.problem(error, "request-1"),
+            }
+        },
+    }
 
 
 def _problem() -> Schema:
@@ -248,13 +345,13 @@ def _problem() -> Schema:
                 **text,
                 "format": "uri-reference",
                 "description": "The reason's row of the page /errors of this server.",
-                "examples": [type_of("PRODUCT_NOT_FOUND")],
+                "examples": [fixes.type_of("PRODUCT_NOT_FOUND")],
             },
             "title": text,
             "status": {"type": "integer", "minimum": 400, "maximum": 599},
             "detail": {**text, "description": "What is wrong, for a person."},
             "fix": {**text, "description": "What to do about the reason, for a person."},
-            "code": {**text, "enum": [*sorted(map(str, TITLES)), "INTERNAL", "UNKNOWN"]},
+            "code": {**text, "enum": [*sorted(map(str, problems.TITLES)), "INTERNAL", "UNKNOWN"]},
             "reason": {**text, "description": "Stable, for programs: docs/integrate/errors.md."},
             "domain": text,
             "requestId": text,

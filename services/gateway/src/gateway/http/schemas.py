@@ -18,7 +18,7 @@ Schema = dict[str, Any]
 RANGE = re.compile(r"(?<![\w.−-])(\d[\d,.]*) to (\d[\d,]*)(?=[.;,)]? |[.;]?$)(?! (?:of|×))")
 """The range of a number, in a comment."""
 _LONGEST = re.compile(r"(?:[Uu]p to|at most|to) (\d[\d,]*) (?:characters|bytes)")
-_EXAMPLE = re.compile(r'e\.g\. "([^"]+)"|[Dd]efault: "([^"]+)"')
+EXAMPLE = re.compile(r'e\.g\. "([^"]+)"|[Dd]efault: "([^"]+)"')
 _KNOWN: Mapping[str, Schema] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
     "google.protobuf.Duration": {"type": "string", "pattern": r"^-?\d+(\.\d{1,9})?s$"},
@@ -80,7 +80,7 @@ class Schemas:
     def _message(self, descriptor: Any) -> Schema:
         schema: Schema = {"type": "object"} | self.described(descriptor)
         schema["properties"] = {each.json_name: self.field(each) for each in descriptor.fields}
-        if required := [each.json_name for each in descriptor.fields if self._required(each)]:
+        if required := [each.json_name for each in descriptor.fields if self.requires(each)]:
             schema["required"] = required
         schema["additionalProperties"] = False
         choices = [_choice(oneof) for oneof in descriptor.oneofs if len(oneof.fields) > 1]
@@ -92,9 +92,16 @@ class Schemas:
 
     def needs_fields(self, descriptor: Any) -> bool:
         """Return whether a message has fields that are always required."""
-        return any(map(self._required, descriptor.fields))
+        return any(map(self.requires, descriptor.fields))
 
-    def _required(self, field: Any) -> bool:
+    def needs(self, field: Any) -> bool:
+        """Return whether a request has to have a field, in its body or in its address."""
+        message = field.message_type
+        inside = message.fields if message is not None and not field.is_repeated else ()
+        addressed = any(each.full_name in self._elsewhere for each in (field, *inside))
+        return addressed or self.requires(field)
+
+    def requires(self, field: Any) -> bool:
         """Return whether a field's comment requires it, always and in JSON: photos may be parts of
         a form."""
         text = self._comments.get(field.full_name, "")
@@ -128,7 +135,7 @@ def _limits(field: Any, text: str) -> Schema:
     if field.type == FieldDescriptor.TYPE_STRING:
         if (longest := _LONGEST.search(text)) and "in lines of" not in text:
             found["maxLength"] = _number(longest[1])
-        if example := _EXAMPLE.search(text):
+        if example := EXAMPLE.search(text):
             found["examples"] = [example[1] or example[2]]
     elif field.cpp_type in _NUMBERS and "−" not in text and (given := RANGE.search(text)):
         least, most = float(given[1].replace(",", "").rstrip(".")), _number(given[2])

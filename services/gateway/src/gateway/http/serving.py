@@ -19,7 +19,6 @@ from starlette.middleware.cors import CORSMiddleware
 from gateway.http import fixes, openapi
 from gateway.http.app import HttpApp, Page
 from gateway.http.calls import GatewayCalls
-from gateway.http.comments import comments
 from gateway.http.contract import PublicMethod, public_methods
 from gateway.http.exchange import HttpAnswer, HttpRequest
 from gateway.http.protocol import ConnectionLimits, LimitedProtocol
@@ -207,7 +206,7 @@ def _described(methods: Sequence[PublicMethod]) -> Page:
 
     @cache
     def body() -> bytes:
-        return orjson.dumps(openapi.describe(methods, comments()))
+        return orjson.dumps(openapi.describe(methods, openapi.sources()))
 
     async def page(_: HttpRequest) -> HttpAnswer:
         return HttpAnswer(200, await asyncio.to_thread(body))
