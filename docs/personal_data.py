@@ -23,10 +23,10 @@ dropped with the answer. Its vector is stored only if the scene sets `record_pho
 shopper consents to PHOTOS. Logs, metrics and traces hold no id, no query and no pseudonym. The
 retriever and the embedder store products; of persons, they store the names of calling keys in the
 audit log, people in photos of products unless their faces are
-[blurred or refused](operate/photos.md#faces), and people in photos of cameras, whose faces are blurred:
-those of [watches](integrate/watch.md#not-for-people) that a rule or an alert keeps, for the days that
-the watch names. Photos of good pieces for [inspections](integrate/inspect.md) are kept as they are
-until they are fitted, for a day at most. Metadata of photos is not stored.
+[blurred or refused](operate/photos.md#faces), and people in photos of cameras that a rule or an
+alert of a [watch](integrate/watch.md#not-for-people) keeps, whose faces are blurred. Photos of good
+pieces for [inspections](integrate/inspect.md) are kept as they are until they are fitted, for a day
+at most. Metadata of photos is not stored.
 
 ## Consent
 
