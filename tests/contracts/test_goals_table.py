@@ -67,7 +67,7 @@ def equal(shown: str, value: float) -> bool:
     text = found[0].replace("−", "-")
     digits = len(text.partition(".")[2])
     scale = 100 if "%" in shown else 1
-    return abs(float(text) - scale * value) <= 0.5 * 10**-digits + 1e-9
+    return abs(float(text) - scale * value) <= 0.5 * 0.1**digits + 1e-9
 
 
 def name(row: GoalRow) -> str:
