@@ -1,13 +1,15 @@
 """New films by item-to-item weights with side features in closed form, beside the part `content`:
-CEASE and Add-EASE (Jeunen, Van Balen and Goethals 2020, doi 10.1145/3383313.3418480).
+CEASE and Add-EASE (Jeunen, Van Balen and Goethals 2020, doi 10.1145/3383313.3418480); and all three
+with the words of titles as further features.
 
 On validation: the training part of the tails. Three fifths of the films, of another draw than that
 of `new_films`, are left out in turn; ties are ordered at random. Everything is chosen on these
 films, so the figures of both methods are slightly optimistic.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, islice
 from typing import TypeAlias
 
@@ -32,12 +34,15 @@ from bench.datasets.movielens import NEW_FILMS as RECIPE
 from bench.datasets.movielens import MovieLens
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from ranker.domain.arrays import Doubles, Floats
+from ranker.domain.features import Product
+from ranker.domain.model import Model
 from ranker.domain.report import Protocol
 from ranker.learning.evaluation.baselines import ItemToItem
 from ranker.learning.evaluation.histories import Histories
 from ranker.learning.evaluation.splits import split
 from ranker.learning.training.fitting import fitted
 from ranker.learning.training.subject import Given
+from sightline_rules.words import words_of
 
 Say: TypeAlias = Callable[[str], None]
 SEED, FIFTHS = 7, 3
@@ -53,25 +58,32 @@ WEIGHTS = (0.25, 0.5, 1.0, 2.0)
 """Weights beside the model, whose parts have a size of about 1."""
 SIZE = 0.99
 """Quantile of the scores' sizes that becomes 1."""
+LEAST_FILMS, MOST_FILMS = 2, 0.02
+"""Minimum number of films with a word, and maximum share: "the" and five others are in more."""
+TITLE = "title"
+"""Key of the attribute that holds the words of titles."""
 TASTE, OURS = "`taste`", "`taste` + `content`"
+OF_WORDS, ALL_OF_WORDS = f"{OURS} with words", "`taste` with words + `content` with words"
 CEASE, ADD_EASE = "CEASE", "Add-EASE"
+METHODS = (f"{CEASE} with words", f"{ADD_EASE} with words", CEASE, ADD_EASE)
+"""Methods beside the model, those first whose names hold others'."""
 
 
 def run(say: Say) -> BenchResult:
-    """Measure in two minutes, if the data is present."""
+    """Measure in four minutes, if the data is present."""
     path = movielens.folder()
     if path is None:
         missing = f"NOT MEASURED: $SIGHTLINE_DATA/{movielens.FOLDER} is not there"
         return BenchResult((), {}, goals({}), warnings=(missing,))
     data = movielens.load(path)
-    inside = MovieLens(data.products, split(data.log, Protocol.PER_USER_TAIL, SHARE).before)
+    inside = replace(data, log=split(data.log, Protocol.PER_USER_TAIL, SHARE).before)
     cases: list[SideCase] = []
     for films in islice(left_out(inside, seed=SEED), FIFTHS):
         say(f"fifth {len(cases) + 1} of {FIFTHS}")
         cases.append(SideCase(inside, films, _scores(inside, films)))
     found = {name: _measured(cases, {name: 1.0}) for name in cases[0].scores}
-    for method in (CEASE, ADD_EASE):
-        mine = {name: _mean(one) for name, one in found.items() if method in name}
+    for method in METHODS:
+        mine = {name: _mean(one) for name, one in found.items() if method_of(name) == method}
         alone = max(mine, key=mine.__getitem__)
         say(f"best alone: {alone}")
         for model in (TASTE, OURS):
@@ -81,20 +93,47 @@ def run(say: Say) -> BenchResult:
     return BenchResult((table(found),), report.figures(_pairs(found)), goals(found))
 
 
+def worded(data: MovieLens) -> tuple[Product, ...]:
+    """Return the films with the words of their titles that some films share, but not too many, as
+    attributes."""
+    titles = [set(words_of(title)) for title in data.titles]
+    films = Counter(word for words in titles for word in words)
+    most = MOST_FILMS * len(titles)
+    return tuple(
+        replace(
+            one,
+            attributes=(
+                *one.attributes,
+                *((TITLE, word) for word in sorted(words) if LEAST_FILMS <= films[word] <= most),
+            ),
+        )
+        for one, words in zip(data.products, titles, strict=True)
+    )
+
+
 def features(data: MovieLens) -> Doubles:
     """Return the features and pairs of features of each film, 0 or 1, (films, features)."""
     named = [
         sorted({*one.tags, *(f"{key}={value}" for key, value in one.attributes)})
         for one in data.products
     ]
-    made = [[*names, *combinations(names, 2)] for names in named]
+    return _ones([[*names, *combinations(names, 2)] for names in named], LEAST_SUPPORT)
+
+
+def words(products: Sequence[Product]) -> Doubles:
+    """Return the words of the films' titles, 0 or 1, (films, words)."""
+    named = [[value for key, value in one.attributes if key == TITLE] for one in products]
+    return _ones(named, LEAST_FILMS)
+
+
+def _ones(made: Sequence[Sequence[object]], least: int) -> Doubles:
     places: dict[object, int] = {}
     for name in (name for names in made for name in names):
         places.setdefault(name, len(places))
     values = np.zeros((len(made), len(places)))
     for row, names in enumerate(made):
         values[row, [places[name] for name in names]] = 1
-    return values[:, values.sum(axis=0) >= LEAST_SUPPORT]
+    return values[:, values.sum(axis=0) >= least]
 
 
 def cease(known: Histories, values: Doubles, penalty: float, importance: float) -> ItemToItem:
@@ -140,26 +179,49 @@ class SumOfScores:
 
 
 def _scores(data: MovieLens, films: NewFilms) -> dict[str, Floats]:
-    model = fitted(Given(films.inside, data.products), RECIPE).model
+    with_words = worded(data)
+    made = _models(data, with_words, films)
+    shown = replace(data, products=with_words)
     found = {
-        name: np.asarray(served(data, one, films.known).scores(films.task.known), np.float32)
-        for name, one in ((TASTE, without_content(model)), (OURS, model))
+        name: np.asarray(served(shown, one, films.known).scores(films.task.known), np.float32)
+        for name, one in made.items()
     }
-    values = features(data)
-    others = {
-        f"{CEASE}, λ {penalty:g}, {importance:g} likes a feature": cease(
+    plain = features(data)
+    every = np.hstack([plain, words(with_words)])
+    others = _others(films, plain, "") | _others(films, every, " with words")
+    for name, other in others.items():
+        scores = other.scores(films.task.known)
+        size = float(np.quantile(np.abs(scores[:, films.task.candidates]), SIZE)) or 1.0
+        found[name] = np.asarray(scores / size, np.float32)
+    return found
+
+
+def _models(data: MovieLens, with_words: Sequence[Product], films: NewFilms) -> dict[str, Model]:
+    """Return the recipe without and with `content`, learned without and with words."""
+    model = fitted(Given(films.inside, data.products), RECIPE).model
+    keys = (*RECIPE.attribute_keys, TITLE)
+    of_words = fitted(Given(films.inside, with_words), replace(RECIPE, attribute_keys=keys)).model
+    mixed = replace(model, content=of_words.content, actor_contents=of_words.actor_contents)
+    return {
+        TASTE: without_content(model),
+        OURS: model,
+        OF_WORDS: mixed,
+        ALL_OF_WORDS: of_words,
+    }
+
+
+def _others(films: NewFilms, values: Doubles, suffix: str) -> dict[str, ItemToItem]:
+    """Return CEASE and Add-EASE with all their options."""
+    return {
+        f"{CEASE}{suffix}, λ {penalty:g}, {importance:g} likes a feature": cease(
             films.known, values, penalty, importance
         )
         for penalty in PENALTIES
         for importance in IMPORTANCE
     } | {
-        f"{ADD_EASE}, λ {penalty:g}": of_features(values, penalty) for penalty in FEATURE_PENALTIES
+        f"{ADD_EASE}{suffix}, λ {penalty:g}": of_features(values, penalty)
+        for penalty in FEATURE_PENALTIES
     }
-    for name, other in others.items():
-        made = other.scores(films.task.known)
-        size = float(np.quantile(np.abs(made[:, films.task.candidates]), SIZE)) or 1.0
-        found[name] = np.asarray(made / size, np.float32)
-    return found
 
 
 def _measured(cases: Sequence[SideCase], weights: Mapping[str, float]) -> SystemFigures:
@@ -188,11 +250,16 @@ def best(found: Mapping[str, SystemFigures]) -> dict[str, SystemFigures]:
     chosen: dict[tuple[str, ...], str] = {}
     for name, one in found.items():
         *beside, variant = name.split(" + ")
-        method = next((each for each in (CEASE, ADD_EASE) if each in variant), variant)
+        method = method_of(variant) or variant
         former = chosen.get((*beside, method))
         if former is None or _mean(found[former]) < _mean(one):
             chosen[*beside, method] = name
     return {name: found[name] for name in chosen.values()}
+
+
+def method_of(name: str) -> str | None:
+    """Return the method beside the model that a variant has; None if it has the model alone."""
+    return next((each for each in METHODS if each in name), None)
 
 
 def _mean(one: SystemFigures) -> float:
@@ -229,16 +296,21 @@ def goals(found: Mapping[str, SystemFigures]) -> tuple[Goal, ...]:
     """Return the condition under which a method is taken: all of its gain over the recipe is above
     0. NOT MEASURED without data."""
     made = []
-    for method in (CEASE, ADD_EASE):
+    for method in (*METHODS[2:], *METHODS[:2]):
         for metric in (NDCG, AUC):
             gains = [
                 report.gain((found[OURS], one), metric)
                 for name, one in found.items()
-                if name.startswith(f"{OURS} + ") and method in name
+                if name.startswith(f"{OURS} + ") and method_of(name) == method
             ]
             best = max(gains, key=lambda one: one.value, default=None)
             name = f"new films, {metric}: {method} beside the recipe, best weight"
             made.append(Goal(name, None, "", best, at_least=1e-9))
+    for variant in (OF_WORDS, ALL_OF_WORDS):
+        for metric in (NDCG, AUC):
+            gain = report.gain((found[OURS], found[variant]), metric) if variant in found else None
+            name = f"new films, {metric}: {variant} in place of the recipe"
+            made.append(Goal(name, None, "", gain, at_least=1e-9))
     return tuple(made)
 
 

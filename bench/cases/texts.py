@@ -40,6 +40,7 @@ from bench.cases.texts_report import (
     goals_of,
     language_goals,
     looks_table,
+    page_of,
     tables_of,
     untitled_figures,
 )
@@ -120,6 +121,7 @@ def run(say: Say) -> BenchResult:
         },
         goals=[*goals_of(found), *language_goals(found, earlier, costs)],
         warnings=tuple(missing),
+        page={} if missing else page_of(found, earlier, costs),
     )
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from bench.datasets import asked
 from bench.datasets.asked import LANGUAGES
 from bench.harness import statistics
-from bench.harness.model import BenchTable, Goal, Interval
+from bench.harness.model import BenchTable, Goal, Interval, PageBlock
 from bench.peers.texts_rivals import FORMS, named_lists
 
 TITLES, FIELDS = "BM25 on titles (SQLite)", "BM25 on all fields (SQLite)"
@@ -120,6 +120,58 @@ def tables_of(found: Found, earlier: Found) -> Iterable[BenchTable]:
 
     if any(MEANING in systems for systems in found.values()):
         yield _shares_table(found, kinds)
+
+
+def page_of(found: Found, earlier: Found, costs: Costs | None) -> dict[str, PageBlock]:
+    """Return the page's blocks: a row for each kind of query, and one for each language."""
+    return {
+        "texts": PageBlock((_kinds_table(found),), goals_of(found)),
+        "texts_languages": PageBlock(
+            (_languages_table(found, earlier),), language_goals(found, earlier, costs)
+        ),
+    }
+
+
+def _kinds_table(found: Found) -> BenchTable:
+    """Return a row for each kind of query, whose systems are the columns."""
+    systems = (TITLES, FIELDS, WORDS, MEANING, TOGETHER, SUMMED)
+
+    def cell(key: tuple[str, str], system: str) -> str:
+        gain = _gain(found[key], system)
+        more = f" ({gain.low:+.2f} to {gain.high:+.2f})" if system in (TOGETHER, SUMMED) else ""
+        return f"{found[key][system].ndcg.mean():.3f}{more}"
+
+    return BenchTable(
+        f"Products found by texts: {NDCG}",
+        ("queries", "number", *systems),
+        tuple(
+            (f"{key[0]}, {key[1]}", str(len(by[TITLES].ndcg)), *(cell(key, one) for one in systems))
+            for key, by in found.items()
+            if not spoken(key[1])
+        ),
+        "Mean over queries; in brackets the 95% interval of the gain over BM25 on titles, paired by"
+        " query.",
+        section=None,
+    )
+
+
+def _languages_table(found: Found, earlier: Found) -> BenchTable:
+    """Return a row for each language, unsaid and said."""
+    names = [kind for _, kind in found if kind in LANGUAGES]
+
+    def row(name: str) -> tuple[str, ...]:
+        unsaid, said = ("groceries", name), ("groceries", f"{name}{SAID}")
+        cells = (found[unsaid][WORDS], earlier[unsaid][MEANING], found[unsaid][MEANING])
+        return (name, *map(_both, cells), _both(found[said][MEANING]))
+
+    return BenchTable(
+        "Groceries named in other languages; titles are English",
+        ("language", WORDS, "English network alone", MEANING, f"{MEANING}{SAID}"),
+        tuple(map(row, names)),
+        f"{NDCG} / {HIT}, mean over {len(asked.NAMES)} names. *Said*: the request has the"
+        " language's code.",
+        section=None,
+    )
 
 
 def _shares_table(found: Found, kinds: Sequence[tuple[str, str]]) -> BenchTable:

@@ -8,6 +8,7 @@ product whose tags are its genres and whose attribute is the decade of its relea
 import csv
 import gzip
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +33,8 @@ GENRES = (
     *("Documentary", "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance"),
     *("Sci-Fi", "Thriller", "War", "Western"),
 )
-_RELEASED, _GENRES = 2, 5
+_TITLE, _RELEASED, _GENRES = 1, 2, 5
+_YEAR = re.compile(r"\s*\(\d{4}\)\s*$")
 
 
 POSTERS = "posters-half.npz"
@@ -46,6 +48,8 @@ class MovieLens:
     products: tuple[Product, ...]
     """Sorted by id."""
     log: EventColumns
+    titles: tuple[str, ...] = ()
+    """Titles without the year, one for each product."""
 
 
 def folder() -> Path | None:
@@ -61,11 +65,12 @@ def load(path: Path) -> MovieLens:
     """
     with (path / "u.item").open(encoding="latin-1", newline="") as file:
         rows = csv.reader(file, delimiter="|", quoting=csv.QUOTE_NONE)
-        products = sorted((_product(row) for row in rows), key=lambda one: one.product_id)
+        films = sorted(((_product(row), _title(row)) for row in rows), key=_id)
     data = path / "u.data"
     with data.open() if data.is_file() else gzip.open(f"{data}.gz", "rt") as file:
         log = log_of(_event(line.split()) for line in file)
-    return MovieLens(tuple(products), log)
+    products, titles = zip(*films, strict=True)
+    return MovieLens(products, log, titles)
 
 
 def posters(path: Path) -> PhotoVectors | None:
@@ -84,6 +89,14 @@ def _product(row: list[str]) -> Product:
     year = row[_RELEASED][-4:]
     decade = (("decade", f"{year[:3]}0s"),) if year else ()
     return Product(_film(row[0]), tags=genres, attributes=decade)
+
+
+def _title(row: list[str]) -> str:
+    return _YEAR.sub("", row[_TITLE])
+
+
+def _id(film: tuple[Product, str]) -> str:
+    return film[0].product_id
 
 
 def _event(columns: list[str]) -> Interaction:

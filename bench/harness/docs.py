@@ -1,9 +1,9 @@
-"""Writes a bench's tables into its page, between two comments."""
+"""Writes a bench's tables into its page, between comments."""
 
 from pathlib import Path
 
 from bench.harness.machine import ROOT
-from bench.harness.model import BenchResult, BenchTable
+from bench.harness.model import BenchResult, BenchTable, PageBlock
 from bench.harness.report import verdict
 
 EMBEDDER = ROOT / "docs" / "research" / "embedder.md"
@@ -63,30 +63,41 @@ PAGES = {
 """Page of each bench's tables."""
 
 
+BLOCKS = {"texts": ("texts", "texts_languages")}
+"""Names of a page's blocks, of benches that have several or one of another name."""
+
+
 def write(name: str, result: BenchResult, page: Path | None = None) -> None:
-    """Replace the text between the bench's comments by its tables and goals. Do nothing for a bench
-    without a page or without measurements. Raise ValueError if the page lacks the comments.
+    """Replace the text between the comments of the bench's blocks by their tables and goals. Do
+    nothing for a bench without a page or without measurements. Raise ValueError if the page lacks
+    the comments.
     """
     path = page or PAGES.get(name)
     if path is None or not result.tables:
         return
-    start, end = marks(name)
+    whole = {name: PageBlock(result.tables, result.goals)}
     text = path.read_text()
-    before, found, rest = text.partition(start)
-    _, ended, after = rest.partition(end)
-    if not found or not ended:
-        raise ValueError(f"{path} has no {start} … {end}")
-    parts = [_markdown(table) for table in result.tables]
-    if result.goals:
-        parts.append("\n".join(f"- {verdict(goal)}" for goal in result.goals))
-    joined = "\n\n".join(parts)
-    path.write_text(f"{before}{start}\n{joined}\n{end}{after}")
-    for picture, content in result.pictures.items():
-        (path.parent / picture).write_text(content, encoding="utf-8")
+    for block, content in (whole if result.page is None else result.page).items():
+        start, end = marks(block)
+        before, found, rest = text.partition(start)
+        _, ended, after = rest.partition(end)
+        if not found or not ended:
+            raise ValueError(f"{path} has no {start} … {end}")
+        text = f"{before}{start}\n{_shown(content)}\n{end}{after}"
+    path.write_text(text)
+    for picture, drawn in result.pictures.items():
+        (path.parent / picture).write_text(drawn, encoding="utf-8")
+
+
+def _shown(block: PageBlock) -> str:
+    parts = [_markdown(table) for table in block.tables]
+    if block.goals:
+        parts.append("\n".join(f"- {verdict(goal)}" for goal in block.goals))
+    return "\n\n".join(parts)
 
 
 def marks(name: str) -> tuple[str, str]:
-    """Return the comments before and after a bench's tables."""
+    """Return the comments before and after a block's tables; `name` is mostly the bench's."""
     return f"<!-- bench {name} -->", f"<!-- end of bench {name} -->"
 
 

@@ -75,6 +75,14 @@ class BenchTable:
 
 
 @dataclass(frozen=True, slots=True)
+class PageBlock:
+    """Tables and goals between two comments of a page."""
+
+    tables: tuple[BenchTable, ...]
+    goals: Sequence[Goal] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
 class BenchResult:
     """Tables, figures and goals of one bench."""
 
@@ -86,3 +94,6 @@ class BenchResult:
     """Warnings for readers of the figures."""
     pictures: Mapping[str, str] = field(default_factory=dict)
     """SVG files by name, written into the folder of the bench's page."""
+    page: Mapping[str, PageBlock] | None = None
+    """Blocks of the page by the names in their comments; None: one block of the bench's name, with
+    all tables and goals."""

@@ -38,6 +38,7 @@ def test_films_are_products_and_ratings_are_events(data: Path) -> None:
     assert toys.tags == ("Animation", "Children's", "Comedy")
     assert cafe.attributes == (("decade", "1930s"),)
     assert (unknown.tags, unknown.attributes) == (("unknown",), ())
+    assert found.titles == ("Toy Story", "Café", "unknown")
     log = found.log
     assert (log.actors, log.items) == (("user-0007", "user-0012"), ("film-0001", "film-0002"))
     assert log.time.tolist() == [881250949 * 10**6, 881250950 * 10**6]

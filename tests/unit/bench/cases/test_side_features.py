@@ -3,7 +3,21 @@
 import numpy as np
 
 from bench.cases.quality import AUC, NDCG, SHOWN, SystemFigures
-from bench.cases.side_features import OURS, best, cease, features, goals, of_features, table
+from bench.cases.side_features import (
+    ALL_OF_WORDS,
+    OF_WORDS,
+    OURS,
+    TITLE,
+    best,
+    cease,
+    features,
+    goals,
+    method_of,
+    of_features,
+    table,
+    worded,
+    words,
+)
 from bench.datasets.movielens import MovieLens
 from bench.harness.model import GoalVerdict
 from ranker.domain.features import Product
@@ -45,6 +59,23 @@ def test_new_films_are_scored_by_the_features_of_liked_ones() -> None:
         assert nothing == 0
 
 
+def test_words_are_those_that_several_films_share_but_not_too_many() -> None:
+    titles = [*("The Star Wars", "The Star Trek", "The Last War"), *("The Film",) * 97]
+    products = tuple(Product(f"film-{n:03}") for n in range(100))
+
+    made = worded(MovieLens(products, log_of([]), tuple(titles)))
+
+    assert made[0].attributes == made[1].attributes == ((TITLE, "star"),)
+    assert {each.attributes for each in made[2:]} == {()}
+    assert words(made).tolist() == [[1.0]] * 2 + [[0.0]] * 98
+
+
+def test_a_method_with_words_is_not_taken_for_the_one_without() -> None:
+    assert method_of("`taste` + 1 × CEASE with words, λ 2") == "CEASE with words"
+    assert method_of("`taste` + 1 × Add-EASE, λ 2") == "Add-EASE"
+    assert method_of(OF_WORDS) is method_of(ALL_OF_WORDS) is None
+
+
 def _figures(level: float) -> SystemFigures:
     return SystemFigures(dict.fromkeys(SHOWN, np.full(50, level)), 1.0)
 
@@ -54,6 +85,7 @@ def test_the_table_has_the_best_variant_of_each_kind() -> None:
         OURS: 0.2,
         "CEASE, λ 1": 0.1,
         "CEASE, λ 2": 0.15,
+        "CEASE with words, λ 1": 0.05,
         "Add-EASE, λ 1": 0.1,
         f"{OURS} + 1 × CEASE, λ 2": 0.3,
         f"{OURS} + 2 × CEASE, λ 2": 0.25,
@@ -66,12 +98,16 @@ def test_the_table_has_the_best_variant_of_each_kind() -> None:
 
 
 def test_goals_are_decided_by_what_is_gained_beside_the_recipe() -> None:
-    better = {OURS: _figures(0.2), f"{OURS} + 1 × CEASE": _figures(0.3)}
+    better = {
+        OURS: _figures(0.2),
+        f"{OURS} + 1 × CEASE": _figures(0.3),
+        f"{OURS} + 1 × CEASE with words": _figures(0.1),
+        OF_WORDS: _figures(0.3),
+        ALL_OF_WORDS: _figures(0.2),
+    }
 
-    assert [each.verdict for each in goals(better)] == [
-        GoalVerdict.MET,
-        GoalVerdict.MET,
-        GoalVerdict.NOT_MEASURED,
-        GoalVerdict.NOT_MEASURED,
-    ]
+    found = [each.verdict for each in goals(better)]
+
+    met, missed, absent = GoalVerdict.MET, GoalVerdict.MISSED, GoalVerdict.NOT_MEASURED
+    assert found == [each for each in (met, absent, missed, absent, met, missed) for _ in range(2)]
     assert {NDCG, AUC} <= {*table(better).headers}

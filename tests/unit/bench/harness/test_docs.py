@@ -9,7 +9,7 @@ import pytest
 from bench.__main__ import BENCHES, LONG, USUAL
 from bench.harness import docs
 from bench.harness.machine import ROOT
-from bench.harness.model import BenchResult, BenchTable
+from bench.harness.model import BenchResult, BenchTable, Goal, PageBlock
 
 RESULT = BenchResult(
     (BenchTable("Steps", ("what", "1-NN"), (("a | b", "61.0"),), "of 2 photos"),), {}
@@ -48,13 +48,39 @@ def test_a_page_without_the_comments_is_refused(tmp_path: Path) -> None:
         docs.write("ablation", RESULT, page)
 
 
+def test_a_page_of_several_blocks_has_each_with_its_own_tables_and_goals(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("\nbetween\n".join("\n".join(docs.marks(one)) for one in ("texts", "more")))
+    table = RESULT.tables[0]
+    blocks = {
+        "texts": PageBlock((table,)),
+        "more": PageBlock((replace(table, title="More"),), (Goal("speed", 1, "ms", None),)),
+    }
+
+    docs.write("texts", replace(RESULT, page=blocks), page)
+
+    first, second = page.read_text().split("\nbetween\n")
+    assert "**Steps.**" in first
+    assert "speed" not in first
+    assert "**More.**" in second
+    assert "- NOT MEASURED: speed" in second
+
+
+def test_a_bench_whose_page_has_no_block_today_leaves_it_as_it_is(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("\n".join(docs.marks("texts")))
+    docs.write("texts", replace(RESULT, page={}), page)
+    assert page.read_text() == "\n".join(docs.marks("texts"))
+
+
 @pytest.mark.parametrize("name", docs.PAGES)
 def test_every_page_has_the_comments_of_its_bench(name: str) -> None:
     text = docs.PAGES[name].read_text()
-    start, end = docs.marks(name)
     assert name in BENCHES
-    assert text.count(start) == text.count(end) == 1
-    assert text.index(start) < text.index(end)
+    for block in docs.BLOCKS.get(name, (name,)):
+        start, end = docs.marks(block)
+        assert text.count(start) == text.count(end) == 1
+        assert text.index(start) < text.index(end)
 
 
 def test_the_readme_has_a_row_for_each_bench() -> None:
