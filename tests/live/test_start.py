@@ -185,20 +185,26 @@ def test_the_first_hour_goes_as_the_page_shows_it(desk: Desk) -> None:
 
 
 @pytest.mark.long
-def test_a_suite_that_lost_a_part_is_started_anew_elsewhere_if_need_be(desk: Desk) -> None:
-    target = "TARGET=gateway,embedder,retriever"
+@pytest.mark.parametrize(("out", "inside"), [("ranker", "retriever"), ("retriever", "ranker")])
+def test_a_suite_that_lost_a_part_is_started_anew_elsewhere_if_need_be(
+    desk: Desk, out: str, inside: str
+) -> None:
+    """Take a service out of the one process, lose it, and find the port of another one taken."""
+    services = ("gateway", "embedder", "retriever", "ranker")
+    target = "TARGET=" + ",".join(each for each in services if each != out)
+    ports = {name: desk.port + PORTS[name]["grpc"] for name in (out, inside)}
     desk.shell(f"make down && make up {target}")
-    from_environment("status", desk.environment).stop("ranker")
+    from_environment("status", desk.environment).stop(out)
     said = desk.shell("sightline doctor", code=1)
-    assert f"ranker does not listen on port {desk.port + 3}" in said
+    assert f"{out} does not listen on port {ports[out]}" in said
     stop, start = said_to_fix(said)[:2]
     assert (stop, start) == ("make down", f"make up PORT_BASE={desk.port} {target}")
     assert commands(desk.shell("make up", code=2)) == [stop]  # it runs, after all
     desk.shell(stop)
     assert said_to_fix(desk.shell("sightline doctor", code=1)) == [start]
-    with socket.create_server(("127.0.0.1", desk.port + 2)):
+    with socket.create_server(("127.0.0.1", ports[inside])):
         said = desk.shell("sightline doctor", code=1)
-        taken = f"another program has its port {desk.port + 2} (retriever)"
+        taken = f"another program has its port {ports[inside]} ({inside})"
         assert taken in " ".join(said.split())
         (elsewhere,) = said_to_fix(said)
         desk.shell(start, code=2)

@@ -13,7 +13,7 @@ import contextvars
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import grpc
 
@@ -79,6 +79,12 @@ class LocalChannel:
     def __init__(self, server: Callable[[], LocalServer | None]) -> None:
         """`server` returns the server; None before its start and after its end."""
         self._server = server
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def close(self, grace: float | None = None) -> None:
         """Do nothing: there is no connection."""

@@ -186,8 +186,7 @@ async def start(
         await server.start()
     for binding in bindings:
         await health_servicer.set(binding.full_name, health_pb2.HealthCheckResponse.SERVING)
-    if host is not None:
-        await host.report_serving(service)
+    await report_serving(service)
     renewing = asyncio.create_task(_renew({each.tls for each in listeners if each.tls}))
     return RunningServer(servers, ports, health_servicer, stop_metrics, renewing)
 
@@ -264,8 +263,7 @@ async def serve(
     policies. `catalogs` are followed meanwhile. A second signal cuts the drain short. To be run by
     `run`.
     """
-    log, host = telemetry.get_logger(), hosting.running.get()
-    stop = _signalled() if host is None else host.end_of(service)
+    log, stop = telemetry.get_logger(), asked_to_end(service)
     own, *also = listeners or [Listener(settings.port, peers.access(), peers.tls)]
     if catalogs is not None:
         await catalogs.start()
@@ -283,7 +281,7 @@ async def serve(
         log.info("draining", seconds=settings.drain_seconds)
         await _drain(running, settings.drain_seconds, stop)
     finally:
-        if host is not None:
+        if (host := hosting.running.get()) is not None:
             await host.withdraw(service)
         if catalogs is not None:
             await catalogs.stop()
@@ -302,13 +300,22 @@ async def _drain(running: RunningServer, seconds: float, again: asyncio.Event) -
     await drained
 
 
-def _signalled() -> asyncio.Event:
-    """Return an event that SIGTERM and SIGINT set."""
+def asked_to_end(service: str) -> asyncio.Event:
+    """Return an event that is set when a service is to end: by SIGTERM and SIGINT, or by the other
+    services of its process, where there are some."""
+    if (host := hosting.running.get()) is not None:
+        return host.end_of(service)
     event = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, event.set)
     return event
+
+
+async def report_serving(service: str) -> None:
+    """Count a service as serving in the health of its process, where it is one of several."""
+    if (host := hosting.running.get()) is not None:
+        await host.report_serving(service)
 
 
 def listen_address(host: str, port: int) -> str:

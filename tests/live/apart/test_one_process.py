@@ -14,11 +14,12 @@ from local_suite.suite import Suite
 from sightline_client import SightlineClient
 from tests.live.apart.conftest import CATALOGS
 from tests.live.conftest import until_serving
-from tests.live.test_shapes import answers
+from tests.live.parity import WINES, answers, differences, replay
 from tests.waiting import SECONDS
 
 COUNT = 64
-"""Requests; `make long` sends 1,000, to suites that follow one another."""
+"""Requests for recommendations, and as many others; `make long` sends 1,000, to suites that follow
+one another."""
 
 
 @contextmanager
@@ -52,6 +53,25 @@ async def test_one_process_answers_as_four_do(suite: Suite, gateway: str, tmp_pa
             assert version
             await until_serving(beside, version)
         expected, found = await answers(gateway, COUNT), await answers(one, COUNT)
-    assert len(expected) == COUNT
-    pairs = zip(found, expected, strict=True)
-    assert [place for place, (mine, theirs) in enumerate(pairs) if mine != theirs] == []
+    assert len(expected) > 2 * COUNT
+    assert list(differences(found, expected)) == []
+
+
+@pytest.mark.usefixtures("shop_is_open")
+async def test_the_record_of_one_process_is_replayed_by_four_services(
+    suite: Suite, gateway: str, tmp_path: Path
+) -> None:
+    with one_process(suite, tmp_path) as one:
+        async with (
+            SightlineClient(gateway, timeout=SECONDS) as client,
+            SightlineClient(one, timeout=SECONDS) as beside,
+        ):
+            answer = await beside.recommend(products=WINES[0].id, user="ann", page_size=10)
+            mine, theirs = [
+                await replay(each, answer.attribution_token) for each in (beside, client)
+            ]
+    assert mine["equal"]
+    assert [each["recorded"]["product_id"] for each in mine["places"][:10]] == [
+        each.product.product_id for each in answer.results
+    ]
+    assert list(differences(theirs, mine)) == []

@@ -11,6 +11,13 @@ from sightline_all import services as program
 from embedder.settings import EmbedderSettings
 from gateway.settings import GatewaySettings
 from ranker.settings import RankerSettings
+from tests import certificates
+from tests.waiting import SECONDS
+
+NO_CERTIFICATES = (
+    "{}_PEER_TLS_FOLDER: calls in one process have no certificates: run the services apart, or"
+    " unset it"
+)
 
 
 def test_all_services_run_unless_some_are_named() -> None:
@@ -50,9 +57,10 @@ def test_what_one_process_can_not_do_is_refused_with_the_setting(tmp_path: Path)
     gateway = GatewaySettings(processes=2)
     embedder = EmbedderSettings(peer_tls_folder=tmp_path)
     found = list(program._impossible({"gateway": gateway, "embedder": embedder}))
-    assert [each.partition(":")[0] for each in found] == [
-        "GATEWAY_PROCESSES",
-        "EMBEDDER_PEER_TLS_FOLDER",
+    assert found == [
+        "GATEWAY_PROCESSES: one process runs several services here: run gateway alone, or set it"
+        " to 1",
+        NO_CERTIFICATES.format("EMBEDDER"),
     ]
     assert list(program._impossible({"embedder": embedder})) == []
 
@@ -65,19 +73,33 @@ def test_services_that_would_send_traces_elsewhere_are_refused() -> None:
     assert list(program._different({"gateway": alike, "ranker": ranker})) == []
 
 
-def test_the_settings_are_checked_without_a_start(tmp_path: Path) -> None:
-    def check(**given: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "sightline_all", "--check"],
-            env={**os.environ, "RANKER_CREATE_KEY": "true", **given},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+def started(folder: Path, *arguments: str, **given: str) -> subprocess.CompletedProcess[str]:
+    """Run the program until it ends."""
+    return subprocess.run(
+        [sys.executable, "-m", "sightline_all", *arguments],
+        env={**os.environ, "RANKER_CREATE_KEY": "true", **given},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
 
-    done = check()
+
+def test_the_settings_are_checked_without_a_start(tmp_path: Path) -> None:
+    done = started(tmp_path, "--check")
     assert (done.returncode, done.stderr) == (0, "")
-    done = check(GATEWAY_PROCESSES="2")
+    done = started(tmp_path, "--check", GATEWAY_PROCESSES="2")
     assert done.returncode == 2
     assert "GATEWAY_PROCESSES" in done.stderr
+
+
+def test_a_start_with_certificates_between_services_is_refused_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    tls = str(certificates.write(tmp_path / "tls", certificates.authority()))
+    names = [each.upper() for each in program.SERVICES]
+    done = started(tmp_path, **{f"{name}_PEER_TLS_FOLDER": tls for name in names})
+    assert done.returncode == 2
+    found = [line.strip() for line in done.stderr.splitlines()]
+    assert found == ["4 problem(s):", *map(NO_CERTIFICATES.format, names)]

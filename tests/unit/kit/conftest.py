@@ -1,4 +1,5 @@
-"""A store with the kit's own tables, a clock that tests move, and processes that decode."""
+"""A store with the kit's own tables, a clock that tests move, processes that decode, and the ways
+to call a server."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,8 +11,17 @@ from servicekit.sql import Database
 from tests.fakes.hostile_asked import made
 from tests.fakes.kit_clock import Clock
 from tests.fakes.kit_store import MIGRATIONS
+from tests.fakes.kit_ways import IN_PROCESS, NETWORK, WAY
 
 MIB = 2**20
+
+
+@pytest.fixture(params=[NETWORK, IN_PROCESS])
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Make the test over the network, and within the process."""
+    WAY[0] = request.param
+    yield WAY[0]
+    WAY[0] = NETWORK
 
 
 @pytest.fixture

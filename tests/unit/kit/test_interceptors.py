@@ -12,27 +12,17 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import REGISTRY
 
-from servicekit import access, channel, deadlines, hosting, interceptors, server, telemetry
-from servicekit.config import LOCAL, ServerSettings
+from servicekit import access, channel, deadlines, interceptors, server, telemetry
+from servicekit.config import ServerSettings
 from servicekit.errors import Internal, InvalidArgument, Unimplemented
 from servicekit.peers import PeerCredentials
 from servicekit.status import from_rpc_error
 from tests.fakes.kit_echo import PERSONAL, Echo, binding
 from tests.fakes.kit_logs import json_logs
+from tests.fakes.kit_ways import served
 from tests.waiting import SECONDS, until
 
-NETWORK, IN_PROCESS = "network", "process"
-WAY = [NETWORK]
-"""Way in which `echo` is called."""
-
-
-@pytest.fixture(autouse=True, params=[NETWORK, IN_PROCESS])
-def way(request: pytest.FixtureRequest) -> str:
-    """Make each test over the network, and within the process."""
-    WAY[0] = request.param
-    return WAY[0]
-
-
+pytestmark = pytest.mark.usefixtures("way")
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -43,17 +33,9 @@ async def echo(
     admitting: access.AccessPolicy = access.OPEN,
 ) -> AsyncIterator[grpc.aio.Channel]:
     offered = [binding(servicer or Echo())]
-    hosted = hosting.running.set(hosting.Host() if WAY[0] == IN_PROCESS else None)
-    running = await server.start(offered, ServerSettings(), service, admitting)
-    peer = channel.connect(
-        f"{LOCAL}{service}" if WAY[0] == IN_PROCESS else f"127.0.0.1:{running.port}"
-    )
-    hosting.running.reset(hosted)
-    try:
+    starting = server.start(offered, ServerSettings(), service, admitting)
+    async with served(service, starting) as target, channel.connect(target) as peer:
         yield peer
-    finally:
-        await peer.close(None)
-        await running.stop()
 
 
 async def requests(*values: bytes) -> AsyncIterator[bytes]:

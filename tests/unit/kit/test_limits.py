@@ -1,7 +1,8 @@
-"""Calls that a server rejects before any work, over real connections."""
+"""Calls that a server rejects before any work: over real connections, and within the process what
+does not depend on the connection."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import REGISTRY
 
 from servicekit import channel, costs, deadlines, limits, memory, server
-from servicekit.access import FOR, OPEN, AccessPolicy
+from servicekit.access import FOR, OPEN, AccessPolicy, Caller, Role
 from servicekit.concurrency import ConcurrencyLimit
 from servicekit.config import ServerSettings, SharedServerSettings
 from servicekit.errors import ServiceError
@@ -29,12 +30,14 @@ from sightline.gateway.v1 import recommendation_service_pb2_grpc as pb_grpc
 from tests import virtual_time
 from tests.fakes.kit_echo import Echo, binding
 from tests.fakes.kit_large import Camera, Endless, Long, Shop
+from tests.fakes.kit_ways import served
 from tests.fuzz.slow import FAST, Pace, slowed
 from tests.waiting import SECONDS, until
 
 UNARY, STREAM = "/test.Echo/Unary", "/test.Echo/UnaryStream"
 HEALTH = health_pb2.HealthCheckRequest()
 KEY = "key" * 12
+BOTH_WAYS = pytest.mark.usefixtures("way")
 
 
 @asynccontextmanager
@@ -44,14 +47,12 @@ async def serving(
     settings: ServerSettings | None = None,
     **options: Any,
 ) -> AsyncIterator[str]:
-    """Run a server with these settings. Yield its address."""
-    running = await server.start(
+    """Run a server with these settings. Yield its target."""
+    starting = server.start(
         bindings or [binding(Echo())], settings or ServerSettings(**options), "limited", access
     )
-    try:
-        yield f"127.0.0.1:{running.port}"
-    finally:
-        await running.stop()
+    async with served("limited", starting) as target:
+        yield target
 
 
 async def refused(call: Any) -> ServiceError:
@@ -78,6 +79,7 @@ def unsent(peer: grpc.aio.Channel, path: str = UNARY) -> Any:
 # Sizes and counts
 
 
+@BOTH_WAYS
 async def test_a_call_takes_as_many_bytes_as_its_proto_says_and_no_more() -> None:
     shop = Shop()
     before = refusals("REQUEST_TOO_LARGE")
@@ -99,6 +101,7 @@ async def test_a_call_takes_as_many_bytes_as_its_proto_says_and_no_more() -> Non
     assert refusals("REQUEST_TOO_LARGE") == before + 2
 
 
+@BOTH_WAYS
 async def test_each_message_of_a_stream_is_held_to_it() -> None:
     async with serving() as address, channel.connect(address) as peer:
         sending = peer.stream_unary("/test.Echo/StreamUnary")
@@ -115,6 +118,7 @@ async def test_who_is_not_let_in_is_not_waited_for() -> None:
         assert (await refused(unsent(peer))).reason == "PEER_UNKNOWN"
 
 
+@BOTH_WAYS
 async def test_a_call_without_a_request_is_malformed() -> None:
     async with serving() as address, channel.connect(address) as peer:
         call = peer.stream_unary(UNARY)(iter(()))
@@ -252,6 +256,7 @@ def in_flight() -> float | None:
     return REGISTRY.get_sample_value("sightline_calls_in_flight", {"service": "limited"})
 
 
+@BOTH_WAYS
 async def test_calls_that_are_worked_on_are_shown_and_streams_and_probes_are_not() -> None:
     echo = Echo()
     async with serving(binding(echo)) as address, channel.connect(address) as peer:
@@ -270,6 +275,7 @@ async def test_calls_that_are_worked_on_are_shown_and_streams_and_probes_are_not
         await until(lambda: in_flight() == 0)
 
 
+@BOTH_WAYS
 async def test_probes_are_answered_while_every_place_is_taken() -> None:
     echo = Echo()
     async with (
@@ -414,6 +420,7 @@ async def test_a_caller_has_half_of_the_streams_of_the_connection_that_it_shares
         assert await watch(b"wait", metadata=named("greedy")).read() == b"first"
 
 
+@BOTH_WAYS
 async def test_a_caller_has_half_of_all_streams_over_however_many_connections() -> None:
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(serving(max_streams=4))
@@ -445,6 +452,7 @@ async def test_one_connection_does_not_take_every_stream() -> None:
         assert await asyncio.wait_for(open_ones[0].read(), SECONDS) == b"wait"
 
 
+@BOTH_WAYS
 async def test_a_stream_ends_when_it_lived_long_enough() -> None:
     async with serving(stream_seconds=0.1) as address, channel.connect(address) as peer:
         call = peer.unary_stream(STREAM)(b"wait")
@@ -454,6 +462,7 @@ async def test_a_stream_ends_when_it_lived_long_enough() -> None:
         assert error.retry_after is not None
 
 
+@BOTH_WAYS
 async def test_so_does_one_whose_reader_does_not_read() -> None:
     echo = Endless()
     async with (
@@ -477,6 +486,7 @@ class Limited(ServerSettings, QuotaSettings):
     """A server that knows its callers."""
 
 
+@BOTH_WAYS
 async def test_a_caller_that_used_up_its_quota_is_refused_and_learns_when_to_come_again() -> None:
     settings = Limited(quota_calls=0.01, quota_burst_seconds=100)
     async with serving(settings=settings) as address, channel.connect(address) as peer:
@@ -488,6 +498,7 @@ async def test_a_caller_that_used_up_its_quota_is_refused_and_learns_when_to_com
     assert 0 < error.retry_after.total_seconds() < 101
 
 
+@BOTH_WAYS
 async def test_each_opened_stream_counts_as_a_call() -> None:
     settings = Limited(quota_calls=0.01, quota_burst_seconds=100)
     async with serving(settings=settings) as address, channel.connect(address) as peer:
@@ -497,6 +508,7 @@ async def test_each_opened_stream_counts_as_a_call() -> None:
         assert await is_alive(peer)
 
 
+@BOTH_WAYS
 async def test_answers_to_calls_above_a_quota_are_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
     delayed = []
 
@@ -553,6 +565,7 @@ def test_a_caller_gets_so_many_delayed_answers_a_second_each_before_its_deadline
     virtual_time.run(main())
 
 
+@BOTH_WAYS
 async def test_who_makes_catalogs_up_has_one_quota_for_all_of_them() -> None:
     settings = Limited(quota_calls=0.01, quota_burst_seconds=100)
     async with (
@@ -566,6 +579,32 @@ async def test_who_makes_catalogs_up_has_one_quota_for_all_of_them() -> None:
         await stub.Recommend(pb.RecommendRequest())
 
 
+class OfOneCatalog:
+    """A policy that knows one caller, which may use one catalog."""
+
+    def admit(self, method: str, metadata: Mapping[str, str], context: object) -> Caller:
+        return Caller("shop", frozenset(Role), frozenset({"default"}))
+
+
+@BOTH_WAYS
+async def test_a_catalog_that_is_not_the_callers_is_refused_and_charged_to_its_quota() -> None:
+    settings = Limited(quota_calls=0.01, quota_burst_seconds=100)
+    shop = Shop()
+    async with (
+        serving(Binding.of(shop), access=OfOneCatalog(), settings=settings) as address,
+        channel.connect(address) as peer,
+    ):
+        stub = pb_grpc.RecommendationServiceStub(peer)
+        reasons = [
+            (await refused(stub.Recommend(pb.RecommendRequest(catalog_id="elsewhere")))).reason
+            for _ in range(2)
+        ]
+        await stub.Recommend(pb.RecommendRequest())
+    assert reasons == ["CATALOG_FORBIDDEN", "QUOTA_EXHAUSTED"]
+    assert len(shop.reached) == 1
+
+
+@BOTH_WAYS
 async def test_calls_of_cameras_are_no_part_of_the_rate_that_adds_pods() -> None:
     def seconds() -> float:
         labels = {"service": "limited"}
@@ -573,13 +612,13 @@ async def test_calls_of_cameras_are_no_part_of_the_rate_that_adds_pods() -> None
 
     async with (
         serving(Binding.of(Shop()), Binding.of(Camera())) as address,
-        grpc.aio.insecure_channel(address) as channel,
+        channel.connect(address) as peer,
     ):
         before = seconds()
         asked = detection.DetectProductsRequest()
-        await detection_grpc.DetectionServiceStub(channel).DetectProducts(asked, timeout=SECONDS)
+        await detection_grpc.DetectionServiceStub(peer).DetectProducts(asked, timeout=SECONDS)
         assert seconds() == before
-        await pb_grpc.RecommendationServiceStub(channel).Recommend(
+        await pb_grpc.RecommendationServiceStub(peer).Recommend(
             pb.RecommendRequest(), timeout=SECONDS
         )
         await until(lambda: seconds() > before)

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import subprocess
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from servicekit.status import from_rpc_error
 from sightline.embedder.v1 import embedding_service_pb2
 from sightline.ranker.v1 import event_service_pb2
 from tests.fakes.kit_echo import Echo, acting, binding
+from tests.fakes.kit_ways import served
 from tests.waiting import SECONDS
 
 OLD, NEW, OTHER = (hashlib.sha256(name).hexdigest() for name in (b"old", b"new", b"other"))
@@ -30,6 +31,7 @@ EMBEDDING = embedding_service_pb2.DESCRIPTOR.services_by_name["EmbeddingService"
 """A service whose BatchEmbed gateway and retriever-worker may call; Classify, the gateway alone."""
 EVENTS = event_service_pb2.DESCRIPTOR.services_by_name["EventService"].full_name
 """A service whose GetEvents no service may call."""
+BOTH_WAYS = pytest.mark.usefixtures("way")
 
 
 def folder(path: Path, **keys: str) -> Path:
@@ -60,21 +62,14 @@ def ours(tmp_path: Path) -> Path:
     return folder(tmp_path / "gateway", embedder=f"{OLD}\n")
 
 
-async def started(who: access.AccessPolicy, peek: Any = None) -> server.RunningServer:
+def started(who: access.AccessPolicy, peek: Any = None) -> AbstractAsyncContextManager[str]:
+    """Run an embedder with this policy. Yield its target."""
     offered = [
         acting(Echo(peek), EMBEDDING, "BatchEmbed", "Classify"),
         acting(Echo(), EVENTS, "GetEvents"),
         binding(Echo()),
     ]
-    return await server.start(offered, ServerSettings(), "embedder", who)
-
-
-@pytest.fixture
-async def target(theirs: Path) -> AsyncIterator[str]:
-    """Run an embedder that authenticates peers. Yield its address."""
-    running = await started(known(theirs).access())
-    yield f"127.0.0.1:{running.port}"
-    await running.stop()
+    return served("embedder", server.start(offered, ServerSettings(), "embedder", who))
 
 
 async def reason(target: str, peers: PeerCredentials, call: str = f"{EMBEDDING}/BatchEmbed") -> str:
@@ -87,31 +82,38 @@ async def reason(target: str, peers: PeerCredentials, call: str = f"{EMBEDDING}/
     return ""
 
 
-async def test_a_peer_is_known_by_the_key(target: str, ours: Path) -> None:
-    assert await reason(target, to_embedder(ours)) == ""
-    assert await reason(target, PeerCredentials()) == "PEER_UNKNOWN"
-    for other in (NEW, OLD[:-1], f"{OLD}a", ""):
-        guessed = PeerCredentials(lambda other=other: {PeerName.EMBEDDER: [other]})
-        assert await reason(target, guessed.calling(PeerName.EMBEDDER)) == "PEER_UNKNOWN"
+@BOTH_WAYS
+async def test_a_peer_is_known_by_the_key(ours: Path, theirs: Path) -> None:
+    async with started(known(theirs).access()) as target:
+        assert await reason(target, to_embedder(ours)) == ""
+        assert await reason(target, PeerCredentials()) == "PEER_UNKNOWN"
+        for other in (NEW, OLD[:-1], f"{OLD}a", ""):
+            guessed = PeerCredentials(lambda other=other: {PeerName.EMBEDDER: [other]})
+            assert await reason(target, guessed.calling(PeerName.EMBEDDER)) == "PEER_UNKNOWN"
 
 
+@BOTH_WAYS
 async def test_a_peer_makes_the_calls_whose_protos_name_it_and_no_others(
-    target: str, ours: Path, tmp_path: Path
+    ours: Path, theirs: Path, tmp_path: Path
 ) -> None:
     worker = to_embedder(folder(tmp_path / "worker", embedder=OTHER))
-    assert await reason(target, worker) == ""
-    assert await reason(target, worker, f"{EMBEDDING}/Classify") == "PEER_FORBIDDEN"
-    assert await reason(target, to_embedder(ours), f"{EMBEDDING}/Classify") == ""
-    for nobodys in (f"{EVENTS}/GetEvents", "test.Echo/Unary"):
-        assert await reason(target, to_embedder(ours), nobodys) == "PEER_FORBIDDEN"
+    async with started(known(theirs).access()) as target:
+        assert await reason(target, worker) == ""
+        assert await reason(target, worker, f"{EMBEDDING}/Classify") == "PEER_FORBIDDEN"
+        assert await reason(target, to_embedder(ours), f"{EMBEDDING}/Classify") == ""
+        for nobodys in (f"{EVENTS}/GetEvents", "test.Echo/Unary"):
+            assert await reason(target, to_embedder(ours), nobodys) == "PEER_FORBIDDEN"
 
 
-async def test_the_key_of_one_service_is_not_sent_to_another(target: str, tmp_path: Path) -> None:
+@BOTH_WAYS
+async def test_the_key_of_one_service_is_not_sent_to_another(theirs: Path, tmp_path: Path) -> None:
     path = folder(tmp_path / "gateway", embedder=NEW, ranker=OLD)
-    assert await reason(target, to_embedder(path)) == "PEER_UNKNOWN"
+    async with started(known(theirs).access()) as target:
+        assert await reason(target, to_embedder(path)) == "PEER_UNKNOWN"
     assert to_embedder(path).metadata() == {"x-sightline-peer-key": NEW}
 
 
+@BOTH_WAYS
 async def test_a_service_that_knows_a_key_can_not_call_others_by_it(
     ours: Path, theirs: Path, tmp_path: Path
 ) -> None:
@@ -119,30 +121,32 @@ async def test_a_service_that_knows_a_key_can_not_call_others_by_it(
     services."""
     ranker = folder(tmp_path / "ranker", gateway=NEW)
     folder(ours, ranker=NEW)
-    running = await started(known(ranker).access())
     stolen = (theirs / "gateway.key").read_text().strip()
     taken_over = PeerCredentials(lambda: {PeerName.RANKER: [stolen]}).calling(PeerName.RANKER)
-    assert await reason(f"127.0.0.1:{running.port}", taken_over) == "PEER_UNKNOWN"
     gateway = known(ours).calling(PeerName.RANKER)
-    assert await reason(f"127.0.0.1:{running.port}", gateway) == ""
-    await running.stop()
+    async with started(known(ranker).access()) as target:
+        assert await reason(target, taken_over) == "PEER_UNKNOWN"
+        assert await reason(target, gateway) == ""
 
 
+@BOTH_WAYS
 async def test_a_worker_is_not_believed_for_whom_it_calls(theirs: Path, tmp_path: Path) -> None:
     """Check that a worker can't name a caller, whose quotas its calls would use."""
 
     async def named() -> bytes:
         return access.caller.get().name.encode()
 
-    running = await started(known(theirs).access(), named)
     worker = to_embedder(folder(tmp_path / "worker", embedder=OTHER))
-    async with channel.connect(f"127.0.0.1:{running.port}", peers=worker) as peer:
+    async with (
+        started(known(theirs).access(), named) as target,
+        channel.connect(target, peers=worker) as peer,
+    ):
         access.caller.set(Caller("shop", frozenset()))
         method = peer.unary_unary(f"/{EMBEDDING}/BatchEmbed", None, None)
         assert await method(b"peek", timeout=SECONDS) == b"peer"
-    await running.stop()
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("asks", [True, False])
 async def test_the_gateway_alone_is_believed_for_whom_it_calls(
     ours: Path, theirs: Path, asks: bool
@@ -150,8 +154,10 @@ async def test_the_gateway_alone_is_believed_for_whom_it_calls(
     async def named() -> bytes:
         return access.caller.get().name.encode()
 
-    running = await started(known(theirs).access() if asks else access.OPEN, named)
-    async with channel.connect(f"127.0.0.1:{running.port}", peers=to_embedder(ours)) as peer:
+    async with (
+        started(known(theirs).access() if asks else access.OPEN, named) as target,
+        channel.connect(target, peers=to_embedder(ours)) as peer,
+    ):
         method = peer.unary_unary(f"/{EMBEDDING}/BatchEmbed", None, None)
         for caller in (access.ANYONE, access.PEER):
             access.caller.set(caller)
@@ -160,11 +166,11 @@ async def test_the_gateway_alone_is_believed_for_whom_it_calls(
         assert (await method(b"peek", timeout=SECONDS)).decode() == (
             "façade\n%2f" if asks else "anyone"
         )
-    await running.stop()
 
 
+@BOTH_WAYS
 async def test_while_keys_change_both_are_good_and_the_first_is_sent(
-    target: str, ours: Path, theirs: Path, monkeypatch: pytest.MonkeyPatch
+    ours: Path, theirs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def written(text: str, changed: int) -> None:
         for file in (ours / "embedder.key", theirs / "gateway.key"):
@@ -176,14 +182,15 @@ async def test_while_keys_change_both_are_good_and_the_first_is_sent(
 
     monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
     here = to_embedder(ours)
-    written(f"{OLD}\n{NEW}\n", 1)
-    assert here.metadata() == {"x-sightline-peer-key": OLD}
-    assert [await reason(target, by(key)) for key in (OLD, NEW)] == ["", ""]
-    written(f"{NEW}\n{OLD}\n", 2)
-    assert here.metadata() == {"x-sightline-peer-key": NEW}
-    written(f"{NEW}\n", 3)
-    assert await reason(target, by(OLD)) == "PEER_UNKNOWN"
-    assert await reason(target, here) == ""
+    async with started(known(theirs).access()) as target:
+        written(f"{OLD}\n{NEW}\n", 1)
+        assert here.metadata() == {"x-sightline-peer-key": OLD}
+        assert [await reason(target, by(key)) for key in (OLD, NEW)] == ["", ""]
+        written(f"{NEW}\n{OLD}\n", 2)
+        assert here.metadata() == {"x-sightline-peer-key": NEW}
+        written(f"{NEW}\n", 3)
+        assert await reason(target, by(OLD)) == "PEER_UNKNOWN"
+        assert await reason(target, here) == ""
 
 
 @pytest.mark.parametrize(
@@ -251,6 +258,7 @@ def test_a_key_for_all_services_needs_the_setting_that_allows_it(shared: dict[st
         PeerSettings(peer_key_file=shared["peer_key_file"])
 
 
+@BOTH_WAYS
 async def test_during_an_upgrade_services_with_and_without_own_keys_know_one_another(
     ours: Path, theirs: Path, shared: dict[str, Any]
 ) -> None:
@@ -260,23 +268,20 @@ async def test_during_an_upgrade_services_with_and_without_own_keys_know_one_ano
     callees = [before, known(theirs, **shared), known(theirs)]
     counted = shared_calls()
     for step, callee in enumerate(callees):
-        running = await started(callee.access())
-        target = f"127.0.0.1:{running.port}"
-        found = [await reason(target, each) for each in callers]
+        async with started(callee.access()) as target:
+            found = [await reason(target, each) for each in callers]
         wanted = [["", "", "PEER_UNKNOWN"], ["", "", ""], ["PEER_UNKNOWN", "", ""]][step]
         assert found == wanted
-        await running.stop()
     assert shared_calls() == counted + 3, "two calls of the first service, one of the second"
 
 
+@BOTH_WAYS
 async def test_a_service_with_a_key_of_its_own_is_held_to_it_while_others_share_one(
     theirs: Path, shared: dict[str, Any], tmp_path: Path
 ) -> None:
-    running = await started(known(theirs, **shared).access())
     worker = to_embedder(folder(tmp_path / "worker", embedder=OTHER), **shared)
-    target = f"127.0.0.1:{running.port}"
-    assert await reason(target, worker, f"{EMBEDDING}/Classify") == "PEER_FORBIDDEN"
-    await running.stop()
+    async with started(known(theirs, **shared).access()) as target:
+        assert await reason(target, worker, f"{EMBEDDING}/Classify") == "PEER_FORBIDDEN"
 
 
 @pytest.mark.parametrize("ending", ["\n", ""])

@@ -1,11 +1,8 @@
 """Start of the HTTP face: `python -m gateway.http`."""
 
-import asyncio
-import signal
-
 from gateway.http.serving import SERVICE, certificates_of, serve
 from gateway.http.settings import HttpSettings
-from servicekit import hosting, server, startup, telemetry
+from servicekit import server, startup, telemetry
 
 CHECKS = (certificates_of,)
 """Readers of the files that settings name, called at the start."""
@@ -13,12 +10,7 @@ CHECKS = (certificates_of,)
 
 async def main(settings: HttpSettings) -> None:
     """Serve until asked to stop."""
-    host = hosting.running.get()
-    stop = asyncio.Event() if host is None else host.end_of(SERVICE)
-    if host is None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(settings, stop.wait)
+    await serve(settings, server.asked_to_end(SERVICE).wait)
 
 
 def start() -> None:

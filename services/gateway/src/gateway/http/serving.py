@@ -23,9 +23,10 @@ from gateway.http.contract import PublicMethod, public_methods
 from gateway.http.exchange import HttpAnswer, HttpRequest
 from gateway.http.protocol import ConnectionLimits, LimitedProtocol
 from gateway.http.settings import HttpSettings
-from servicekit import hosting, memory, telemetry
+from servicekit import memory, telemetry
 from servicekit.channel import connect
 from servicekit.reloaded import Unreadable
+from servicekit.server import report_serving
 from servicekit.tls import CERTIFICATE, KEY
 
 READY_SECONDS = 2.0
@@ -216,11 +217,10 @@ def _described(methods: Sequence[PublicMethod]) -> Page:
 
 async def serve(settings: HttpSettings, stop: Callable[[], Awaitable[object]]) -> None:
     """Serve until `stop` returns."""
-    log, host = telemetry.get_logger(), hosting.running.get()
+    log = telemetry.get_logger()
     running = await start(settings)
     stop_metrics = _metrics(settings)
-    if host is not None:
-        await host.report_serving(SERVICE)
+    await report_serving(SERVICE)
     log.info("serving", ports=[running.port], services=["http"])
     try:
         await stop()
