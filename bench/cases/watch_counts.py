@@ -33,7 +33,7 @@ from retriever.domain.watch_json import dumped_state, loaded_state
 from retriever.domain.watch_state import SeenObject, WatchState
 from retriever.domain.watches import (
     DEFAULT_HOLD,
-    PHOTO_SIMILARITY,
+    OBJECT_SIMILARITY,
     SECOND,
     Alert,
     AlertKind,
@@ -244,7 +244,7 @@ class CountedShelf:
 def _watch(shelf: CountedShelf) -> tuple[Watch, References]:
     """Return a watch with the defaults of a rule, and the vector of what it looks for: a part of a
     frame that shows a bottle."""
-    target = WatchTarget(image_id="one", min_similarity=PHOTO_SIMILARITY)
+    target = WatchTarget(image_id="one", min_similarity=OBJECT_SIMILARITY)
     watch = Watch(
         "shelf",
         rules=(

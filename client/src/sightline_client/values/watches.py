@@ -70,7 +70,8 @@ class WatchTarget:
     image_id: str = ""
     """Id of the photo, in answers. In an update: keep it."""
     min_similarity: float = 0.0
-    """0.05 to 1; 0 = 0.6 for a product, 0.75 for a photo."""
+    """0.05 to 1; 0 = 0.6 for a product, 0.75 for a photo, 0.7 for one whose objects are
+    counted."""
 
 
 @dataclass(frozen=True, slots=True)

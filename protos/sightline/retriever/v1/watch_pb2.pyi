@@ -303,7 +303,7 @@ class WatchTarget(google.protobuf.message.Message):
     """Id of the photo. Set by the service."""
     min_similarity: builtins.float
     """Similarity (cosine) from which a part of the frame shows the target, 0.05 to 1. Default: 0.6 for a
-    product, 0.75 for a photo.
+    product, 0.75 for a photo, 0.7 for a photo whose objects are counted wherever they stand.
     """
     def __init__(
         self,

@@ -25,9 +25,10 @@ MOST_HOLD, MOST_COOL_DOWN = 7 * DAY, 30 * DAY
 MOST_OFFSET: Final = 840
 DEFAULT_SNAPSHOT_SECONDS, MOST_SNAPSHOT_SECONDS = 5, 3_600
 MOST_URI: Final = 2_048
-PRODUCT_SIMILARITY, PHOTO_SIMILARITY = 0.6, 0.75
-"""Default similarities: a photo that the camera took is much more like its frames than the photos
-of a catalog, and so are other goods of its kind."""
+PRODUCT_SIMILARITY, PHOTO_SIMILARITY, OBJECT_SIMILARITY = 0.6, 0.75, 0.7
+"""Default similarities, to photos of a product, and of a part or of an object to another photo: one
+that the camera took is much more like its frames than the photos of a catalog, and so are other
+goods of its kind. An object is cut out anew in each frame."""
 DEFAULT_DEVIATIONS, DEFAULT_FRAMES = 10.0, 100
 DEFAULT_HOLD, DEFAULT_COOL_DOWN = 10 * SECOND, 300 * SECOND
 WHOLE: Final = ""

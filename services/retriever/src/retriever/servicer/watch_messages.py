@@ -188,7 +188,9 @@ def _condition(message: pb.WatchRule, path: str) -> domain.Condition:
             )
         case "detected":
             detected = message.detected
-            target = _target(detected.target) if detected.HasField("target") else None
+            target = None
+            if detected.HasField("target"):
+                target = _target(detected.target, domain.OBJECT_SIMILARITY)
             return domain.DetectedCondition(target, detected.region_id, detected.below)
         case "unusual":
             unusual = message.unusual
@@ -208,11 +210,13 @@ def _condition(message: pb.WatchRule, path: str) -> domain.Condition:
             )
 
 
-def _target(message: pb.WatchTarget) -> domain.WatchTarget:
+def _target(
+    message: pb.WatchTarget, photo_similarity: float = domain.PHOTO_SIMILARITY
+) -> domain.WatchTarget:
     # New photos replace the former one, whose id callers send back.
     kept = "" if message.image else message.image_id
     is_product = bool(message.product_id)
-    default = domain.PRODUCT_SIMILARITY if is_product else domain.PHOTO_SIMILARITY
+    default = domain.PRODUCT_SIMILARITY if is_product else photo_similarity
     similarity = message.min_similarity or default
     return domain.WatchTarget(message.product_id, kept, similarity)
 
