@@ -284,6 +284,7 @@ def columns(products: Sequence[Product]) -> candidate_pb2.CandidateColumns:
         price_micros=[one.price.micros if one.price else -1 for one in products],
         currencies=[one.price.currency if one.price else "" for one in products],
         tags=[candidate_pb2.TextList(values=one.tags) for one in products],
+        titles=[one.title for one in products],
     )
     for one in products:
         values = made.attributes.add().values

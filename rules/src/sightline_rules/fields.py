@@ -128,6 +128,7 @@ FIELDS: tuple[Field, ...] = (
         name="title",
         kind=TextKind(512, least=1, whole=False),
         summary="Name as shown to shoppers.",
+        candidate=("titles",),
         filtered=True,
         searched="title",
         embedded=1,

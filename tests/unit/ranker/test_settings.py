@@ -43,10 +43,11 @@ def recipe(folder: Path, text: str) -> str:
 def test_a_recipe_is_a_file_and_what_it_leaves_out_has_its_default(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    text = 'attribute_keys = ["country", "body"]\nepochs = 3\nablation = false'
+    text = 'attribute_keys = ["country", "body"]\nepochs = 3\ntitle_words = true\nablation = false'
     monkeypatch.setenv("RANKER_RECIPE_FILE", recipe(tmp_path, text))
     found = load(TrainSettings)
-    assert found.recipe == Recipe(epochs=3, attribute_keys=("country", "body"))
+    expected = Recipe(epochs=3, attribute_keys=("country", "body"), title_words=True)
+    assert found.recipe == expected
     assert (found.training["ablation"], found.training["search_trials"]) == (False, 0)
 
 

@@ -53,6 +53,8 @@ class TrainingRecipe:
     """Only with 1 thread do the same data and seed give the same model bit for bit."""
     attribute_keys: tuple[str, ...] = ()
     """Text attributes of products that become features; empty: those of the settings."""
+    title_words: bool | None = None
+    """If true, words of titles become features of products."""
     user_ids: bool | None = None
     """If true, each shopper has an individual feature."""
     style_dimension: int | None = None

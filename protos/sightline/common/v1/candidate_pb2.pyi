@@ -43,6 +43,7 @@ class CandidateColumns(google.protobuf.message.Message):
     STOCKS_FIELD_NUMBER: builtins.int
     COST_MICROS_FIELD_NUMBER: builtins.int
     COST_CURRENCIES_FIELD_NUMBER: builtins.int
+    TITLES_FIELD_NUMBER: builtins.int
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Product ids, without duplicates. The length of this column is the number of candidates. Every other column is
@@ -111,6 +112,10 @@ class CandidateColumns(google.protobuf.message.Message):
     def cost_currencies(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """ISO 4217 code of the cost; "" if unknown."""
 
+    @property
+    def titles(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Title, in the request's market if it has one. Models use its words for products that they were not trained on."""
+
     def __init__(
         self,
         *,
@@ -130,8 +135,9 @@ class CandidateColumns(google.protobuf.message.Message):
         stocks: collections.abc.Iterable[builtins.int] | None = ...,
         cost_micros: collections.abc.Iterable[builtins.int] | None = ...,
         cost_currencies: collections.abc.Iterable[builtins.str] | None = ...,
+        titles: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["attributes", b"attributes", "availabilities", b"availabilities", "brands", b"brands", "category_paths", b"category_paths", "cost_currencies", b"cost_currencies", "cost_micros", b"cost_micros", "create_time_micros", b"create_time_micros", "currencies", b"currencies", "image_hashes", b"image_hashes", "parent_ids", b"parent_ids", "price_micros", b"price_micros", "product_ids", b"product_ids", "rating_counts", b"rating_counts", "rating_tenths", b"rating_tenths", "stocks", b"stocks", "tags", b"tags"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attributes", b"attributes", "availabilities", b"availabilities", "brands", b"brands", "category_paths", b"category_paths", "cost_currencies", b"cost_currencies", "cost_micros", b"cost_micros", "create_time_micros", b"create_time_micros", "currencies", b"currencies", "image_hashes", b"image_hashes", "parent_ids", b"parent_ids", "price_micros", b"price_micros", "product_ids", b"product_ids", "rating_counts", b"rating_counts", "rating_tenths", b"rating_tenths", "stocks", b"stocks", "tags", b"tags", "titles", b"titles"]) -> None: ...
 
 Global___CandidateColumns: typing_extensions.TypeAlias = CandidateColumns
 

@@ -120,6 +120,7 @@ class Recipe(google.protobuf.message.Message):
     TOGETHER_SUPPORT_FIELD_NUMBER: builtins.int
     SHARED_SCALE_FIELD_NUMBER: builtins.int
     TRANSITION_PENALTY_FIELD_NUMBER: builtins.int
+    TITLE_WORDS_FIELD_NUMBER: builtins.int
     loss: Global___Recipe.Loss.ValueType
     """Loss function of LightFM."""
     dimension: builtins.int
@@ -158,6 +159,10 @@ class Recipe(google.protobuf.message.Message):
     """
     transition_penalty: builtins.float
     """ITEM_ITEM_TRANSITION: its λ, 0.001 to 1,000,000,000. Default: 1,600."""
+    title_words: builtins.bool
+    """If true, words of titles become features of products: up to 4,000 words that 2 products to 2% of the products have.
+    They help products that no shopper likes yet, and may harm others slightly. Default: false.
+    """
     @property
     def attribute_keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Keys of text attributes of products that become features, up to 100. If empty, those of the recipe file. Default:
@@ -185,9 +190,10 @@ class Recipe(google.protobuf.message.Message):
         together_support: builtins.int | None = ...,
         shared_scale: builtins.float | None = ...,
         transition_penalty: builtins.float | None = ...,
+        title_words: builtins.bool | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_dimension", b"_dimension", "_ease_penalty", b"_ease_penalty", "_epochs", b"_epochs", "_item_alpha", b"_item_alpha", "_learning_rate", b"_learning_rate", "_max_sampled", b"_max_sampled", "_neighbours", b"_neighbours", "_shared_scale", b"_shared_scale", "_style_dimension", b"_style_dimension", "_style_scale", b"_style_scale", "_threads", b"_threads", "_together_support", b"_together_support", "_transition_penalty", b"_transition_penalty", "_user_alpha", b"_user_alpha", "_user_ids", b"_user_ids", "dimension", b"dimension", "ease_penalty", b"ease_penalty", "epochs", b"epochs", "item_alpha", b"item_alpha", "learning_rate", b"learning_rate", "max_sampled", b"max_sampled", "neighbours", b"neighbours", "shared_scale", b"shared_scale", "style_dimension", b"style_dimension", "style_scale", b"style_scale", "threads", b"threads", "together_support", b"together_support", "transition_penalty", b"transition_penalty", "user_alpha", b"user_alpha", "user_ids", b"user_ids"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_dimension", b"_dimension", "_ease_penalty", b"_ease_penalty", "_epochs", b"_epochs", "_item_alpha", b"_item_alpha", "_learning_rate", b"_learning_rate", "_max_sampled", b"_max_sampled", "_neighbours", b"_neighbours", "_shared_scale", b"_shared_scale", "_style_dimension", b"_style_dimension", "_style_scale", b"_style_scale", "_threads", b"_threads", "_together_support", b"_together_support", "_transition_penalty", b"_transition_penalty", "_user_alpha", b"_user_alpha", "_user_ids", b"_user_ids", "attribute_keys", b"attribute_keys", "dimension", b"dimension", "ease_penalty", b"ease_penalty", "epochs", b"epochs", "item_alpha", b"item_alpha", "item_item", b"item_item", "learning_rate", b"learning_rate", "loss", b"loss", "max_sampled", b"max_sampled", "neighbours", b"neighbours", "shared_scale", b"shared_scale", "style_dimension", b"style_dimension", "style_scale", b"style_scale", "threads", b"threads", "together_support", b"together_support", "transition_penalty", b"transition_penalty", "user_alpha", b"user_alpha", "user_ids", b"user_ids"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_dimension", b"_dimension", "_ease_penalty", b"_ease_penalty", "_epochs", b"_epochs", "_item_alpha", b"_item_alpha", "_learning_rate", b"_learning_rate", "_max_sampled", b"_max_sampled", "_neighbours", b"_neighbours", "_shared_scale", b"_shared_scale", "_style_dimension", b"_style_dimension", "_style_scale", b"_style_scale", "_threads", b"_threads", "_title_words", b"_title_words", "_together_support", b"_together_support", "_transition_penalty", b"_transition_penalty", "_user_alpha", b"_user_alpha", "_user_ids", b"_user_ids", "dimension", b"dimension", "ease_penalty", b"ease_penalty", "epochs", b"epochs", "item_alpha", b"item_alpha", "learning_rate", b"learning_rate", "max_sampled", b"max_sampled", "neighbours", b"neighbours", "shared_scale", b"shared_scale", "style_dimension", b"style_dimension", "style_scale", b"style_scale", "threads", b"threads", "title_words", b"title_words", "together_support", b"together_support", "transition_penalty", b"transition_penalty", "user_alpha", b"user_alpha", "user_ids", b"user_ids"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_dimension", b"_dimension", "_ease_penalty", b"_ease_penalty", "_epochs", b"_epochs", "_item_alpha", b"_item_alpha", "_learning_rate", b"_learning_rate", "_max_sampled", b"_max_sampled", "_neighbours", b"_neighbours", "_shared_scale", b"_shared_scale", "_style_dimension", b"_style_dimension", "_style_scale", b"_style_scale", "_threads", b"_threads", "_title_words", b"_title_words", "_together_support", b"_together_support", "_transition_penalty", b"_transition_penalty", "_user_alpha", b"_user_alpha", "_user_ids", b"_user_ids", "attribute_keys", b"attribute_keys", "dimension", b"dimension", "ease_penalty", b"ease_penalty", "epochs", b"epochs", "item_alpha", b"item_alpha", "item_item", b"item_item", "learning_rate", b"learning_rate", "loss", b"loss", "max_sampled", b"max_sampled", "neighbours", b"neighbours", "shared_scale", b"shared_scale", "style_dimension", b"style_dimension", "style_scale", b"style_scale", "threads", b"threads", "title_words", b"title_words", "together_support", b"together_support", "transition_penalty", b"transition_penalty", "user_alpha", b"user_alpha", "user_ids", b"user_ids"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_dimension", b"_dimension"]) -> typing.Literal["dimension"] | None: ...
     @typing.overload
@@ -210,6 +216,8 @@ class Recipe(google.protobuf.message.Message):
     def WhichOneof(self, oneof_group: typing.Literal["_style_scale", b"_style_scale"]) -> typing.Literal["style_scale"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_threads", b"_threads"]) -> typing.Literal["threads"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_title_words", b"_title_words"]) -> typing.Literal["title_words"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_together_support", b"_together_support"]) -> typing.Literal["together_support"] | None: ...
     @typing.overload

@@ -88,4 +88,5 @@ def product_of(product: product_pb2.Product) -> Product:
             for attribute in product.attributes
             if attribute.WhichOneof("value") == "text"
         ),
+        title=product.title,
     )

@@ -7,7 +7,6 @@ from bench.cases.side_features import (
     ALL_OF_WORDS,
     OF_WORDS,
     OURS,
-    TITLE,
     best,
     cease,
     features,
@@ -15,7 +14,6 @@ from bench.cases.side_features import (
     method_of,
     of_features,
     table,
-    worded,
     words,
 )
 from bench.datasets.movielens import MovieLens
@@ -61,13 +59,11 @@ def test_new_films_are_scored_by_the_features_of_liked_ones() -> None:
 
 def test_words_are_those_that_several_films_share_but_not_too_many() -> None:
     titles = [*("The Star Wars", "The Star Trek", "The Last War"), *("The Film",) * 97]
-    products = tuple(Product(f"film-{n:03}") for n in range(100))
+    films = tuple(Product(f"film-{n:03}", title=title) for n, title in enumerate(titles))
 
-    made = worded(MovieLens(products, log_of([]), tuple(titles)))
+    found = words(MovieLens(films, log_of([])))
 
-    assert made[0].attributes == made[1].attributes == ((TITLE, "star"),)
-    assert {each.attributes for each in made[2:]} == {()}
-    assert words(made).tolist() == [[1.0]] * 2 + [[0.0]] * 98
+    assert found.tolist() == [[1.0]] * 2 + [[0.0]] * 98
 
 
 def test_a_method_with_words_is_not_taken_for_the_one_without() -> None:

@@ -14,6 +14,7 @@ from sightline.ranker.v1 import answer_service_pb2
 NAMES = [field.name for field in candidate_pb2.CandidateColumns.DESCRIPTOR.fields]
 UNKNOWN = {"price_micros": -1, "cost_micros": -1, "rating_tenths": -1}
 UNKNOWN |= {"rating_counts": -1, "stocks": -1}
+TEXTS = ("parent_ids", "category_paths", "brands", "currencies", "cost_currencies", "titles")
 NUMBERS = (*UNKNOWN, "image_hashes", "create_time_micros", "availabilities")
 
 
@@ -41,7 +42,7 @@ def messages(draw, prefix="p"):
                     message.tags.add(values=[f"tag {row}"] * draw(st.integers(0, 2)))
                 case "attributes":
                     message.attributes.add().values.add(key="k", number=row)
-                case "parent_ids" | "category_paths" | "brands" | "currencies" | "cost_currencies":
+                case name if name in TEXTS:
                     getattr(message, name).append(f"{name} {prefix}{row}")
                 case "availabilities":
                     message.availabilities.append(row % 4)

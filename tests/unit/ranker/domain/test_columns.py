@@ -10,7 +10,7 @@ from tests.fakes.ranker import columns, product
 def test_columns_come_back_as_the_products_they_were_made_of() -> None:
     given = (
         product("p1", "Wine > Red", brand="A", tags=("x",), attributes=(("country", "Italy"),)),
-        Product("p2"),
+        Product("p2", title="Valle Secreto"),
     )
     assert tuple(products_of(columns(given), "candidates")) == given
 

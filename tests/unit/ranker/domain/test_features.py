@@ -1,6 +1,18 @@
 import pytest
 
-from ranker.domain.features import Money, Product, feature_names, price_band, price_range, split
+from ranker.domain import features
+from ranker.domain.features import (
+    MOST_OF_TITLE,
+    Money,
+    Product,
+    feature_names,
+    price_band,
+    price_range,
+    split,
+    title_words,
+    vocabulary_in,
+    vocabulary_of,
+)
 from tests.fakes.ranker import product
 
 
@@ -56,3 +68,43 @@ def test_a_price_lies_in_the_range_of_its_band(amount: float) -> None:
 
 def test_what_is_free_has_no_range() -> None:
     assert price_range("EUR:free") == (Money(0, "EUR"), Money(0, "EUR"))
+
+
+def titled(*titles: str, count: int = 0) -> list[Product]:
+    """Return products with these titles, and untitled ones up to `count`."""
+    given = [*titles, *[""] * (count - len(titles))]
+    return [Product(f"p{number:04}", title=title) for number, title in enumerate(given)]
+
+
+def test_words_of_a_title_are_folded_and_counted_once() -> None:
+    assert title_words("Château MARGAUX, château 2015") == ("chateau", "margaux", "2015")
+
+
+def test_a_long_title_counts_with_its_first_words() -> None:
+    words = [f"w{number}" for number in range(MOST_OF_TITLE + 5)]
+    assert title_words(" ".join(words)) == tuple(words[:MOST_OF_TITLE])
+
+
+def test_a_vocabulary_has_words_of_two_products_to_two_percent_of_them() -> None:
+    titles = ("the star wars", "the star trek", "the wars star", "the last trek trek")
+    assert vocabulary_of(titled(*titles, count=100)) == {"wars", "trek"}
+    assert vocabulary_of(titled(*titles, count=150)) == {"wars", "trek", "star"}
+    assert vocabulary_of(titled(*titles, count=99)) == set()
+
+
+def test_a_vocabulary_that_is_too_large_keeps_the_words_of_most_products(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(features, "MOST_WORDS", 2)
+    products = titled("b a c", "c b", "a c", count=200)
+    assert vocabulary_of(products) == vocabulary_of(products[::-1]) == {"a", "c"}
+
+
+def test_only_words_of_the_vocabulary_become_features() -> None:
+    one = Product("p1", title="Star Wars")
+    assert feature_names(one, (), {"star", "trek"}) == ("id=p1", "word=star")
+    assert feature_names(one, ()) == ("id=p1",)
+
+
+def test_a_vocabulary_is_read_from_the_names_of_features() -> None:
+    assert vocabulary_in(("id=word=a", "tag=star", "word=trek", "word=wars")) == {"trek", "wars"}

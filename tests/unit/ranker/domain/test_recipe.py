@@ -22,3 +22,9 @@ def test_a_recipe_of_another_release_is_read_as_far_as_it_is_known() -> None:
     del content["epochs"]
     content["signals"]["unheard_of"] = 1
     assert recipe_of(content) == dataclasses.replace(Recipe(), dimension=8)
+
+
+def test_a_recipe_of_a_release_before_words_has_none() -> None:
+    content = Recipe().json()
+    del content["title_words"]
+    assert not recipe_of(content).title_words

@@ -23,6 +23,7 @@ ALL = recipe_pb2.Recipe(
     user_alpha=0.5,
     threads=2,
     attribute_keys=["grape"],
+    title_words=True,
     user_ids=False,
     style_dimension=0,
     style_scale=0.75,

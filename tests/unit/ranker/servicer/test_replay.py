@@ -53,7 +53,7 @@ async def recorded(reader: Events, **fields: object) -> answers.AnswerRecord:
     caught = Taking()
     servicer = RankingServicer.of(("default",), KEY, reader, Serving(made()), 9, answers=caught)
     request = pb.RankRequest(
-        candidates={"product_ids": ["a", "b", "c"]},
+        candidates=fields.pop("candidates", {"product_ids": ["a", "b", "c"]}),
         shopper=event_pb2.Shopper(user_id="ann"),
         weights=[pb.PartWeight(part=part, weight=1) for part in ("taste", "session")],
         record=pb.AnswerDraft(answer_id="x"),
@@ -72,6 +72,12 @@ async def replayed(
 
 def kinds(found: answers.ReplayAnswerResponse) -> list[int]:
     return [one.kind for one in found.differences]
+
+
+async def test_titles_are_kept_of_products_that_the_model_does_not_know() -> None:
+    columns = {"product_ids": ["a", "b", "z"], "titles": ["A", "B", "Saga"]}
+    record = await recorded(known(), candidates=columns)
+    assert list(record.inputs.request.candidates.titles) == ["", "", "Saga"]
 
 
 async def test_attributes_are_compared_and_not_kept() -> None:

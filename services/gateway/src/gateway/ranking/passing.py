@@ -15,7 +15,8 @@ from sightline_rules.fields import CANDIDATE, Field
 from sightline_rules.filters import Filter, Leaf
 from sightline_rules.messages import AVAILABILITIES, attributes_of
 
-_HELD = {field.name: field for field in CANDIDATE if field.filtered}
+_HELD = {field.name: field for field in CANDIDATE if field.filtered and field.name != "title"}
+"""Fields that columns answer for; a retriever of an earlier release sends no titles."""
 _ATTRIBUTE_STEPS = 16
 """Work of reading the attributes of one candidate."""
 

@@ -21,6 +21,7 @@ COLUMNS = (
     "image_hashes",
     "cost_micros",
     "cost_currencies",
+    "titles",
 )
 """All columns except the ids; each is empty or as long as these."""
 
@@ -66,6 +67,7 @@ def _product(columns: candidate_pb2.CandidateColumns, place: int) -> Product:
         price=_price(columns, place),
         tags=tuple(columns.tags[place].values) if columns.tags else (),
         attributes=_texts(columns.attributes[place]) if columns.attributes else (),
+        title=columns.titles[place] if columns.titles else "",
     )
 
 

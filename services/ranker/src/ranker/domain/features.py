@@ -1,17 +1,19 @@
 """Names of the features of a product, from which a model learns.
 
 A feature is named ``kind=value``: ``id=100062``, ``category=Wine > Red`` (and ``category=Wine``),
-``brand=Casa Valduga``, ``price_band=EUR:10``, ``tag=Beef`` and, for requested attributes,
-``attribute.country=Brazil``. Training and serving both use this module, so that a product added
-after training is represented as in training.
+``brand=Casa Valduga``, ``price_band=EUR:10``, ``tag=Beef``, for requested attributes
+``attribute.country=Brazil`` and, for words of a model's vocabulary, ``word=reserva``. Training and
+serving both use this module, so that a product added after training is represented as in training.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ranker.domain.arrays import Floats
 from sightline_rules.categories import ancestors
+from sightline_rules.words import words_of
 
 ID_KIND = "id"
 CATEGORY_KIND, BRAND_KIND, PRICE_KIND, TAG_KIND = "category", "brand", "price_band", "tag"
@@ -19,8 +21,18 @@ ATTRIBUTE_KIND = "attribute."
 """Prefix, followed by the attribute's key."""
 LOOK_KIND = "look"
 """Its value is the most typical product of a group that looks similar; for display only."""
+WORD_KIND = "word"
+"""Word of a title; it moves scores but is no reason, and is not shown in profiles."""
 STYLE_KIND = "style"
 """Contribution of a photo; models before 0.14 have features ``style=00`` and so on."""
+
+MOST_OF_TITLE = 32
+"""Maximum number of different words of one title, the first ones."""
+MOST_WORDS = 4_000
+"""Maximum number of words of a catalog's vocabulary, those of most products."""
+LEAST_PRODUCTS, MOST_PRODUCTS = 2, 0.02
+"""Minimum number and maximum share of the products with a word of the vocabulary: more frequent
+words, such as articles, tell little. Catalogs of fewer than 100 products have no vocabulary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,8 @@ class Product:
     tags: tuple[str, ...] = ()
     attributes: tuple[tuple[str, str], ...] = ()
     """Text attributes as (key, value); a key may repeat."""
+    title: str = ""
+    """Empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +70,11 @@ class PhotoVectors:
     space_version: str
 
 
-def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str, ...]:
-    """Return the product's features, sorted without duplicates, its id's first."""
+def feature_names(
+    product: Product, attribute_keys: Sequence[str], vocabulary: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Return the product's features, sorted without duplicates, its id's first. `vocabulary`: words
+    of titles that become features; empty: none."""
     names = {f"category={path}" for path in ancestors(product.category)}
     names.update(f"tag={tag}" for tag in product.tags)
     names.update(
@@ -67,7 +84,35 @@ def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str,
         names.add(f"brand={product.brand}")
     if product.price is not None:
         names.add(f"price_band={price_band(product.price)}")
+    if vocabulary:
+        words = (word for word in title_words(product.title) if word in vocabulary)
+        names.update(f"{WORD_KIND}={word}" for word in words)
     return (f"{ID_KIND}={product.product_id}", *sorted(names))
+
+
+def title_words(title: str) -> tuple[str, ...]:
+    """Return the different words of a title in their order, at most MOST_OF_TITLE, cut and folded
+    as for searches by words."""
+    return tuple(dict.fromkeys(words_of(title)))[:MOST_OF_TITLE]
+
+
+def vocabulary_of(products: Iterable[Product]) -> frozenset[str]:
+    """Return the words of titles that become features: those of at least LEAST_PRODUCTS products
+    and at most MOST_PRODUCTS of them. If more than MOST_WORDS qualify, those of most products, ties
+    by alphabet."""
+    counts, total = Counter[str](), 0
+    for product in products:
+        counts.update(title_words(product.title))
+        total += 1
+    most = MOST_PRODUCTS * total
+    known = [word for word, count in counts.items() if LEAST_PRODUCTS <= count <= most]
+    return frozenset(sorted(known, key=lambda word: (-counts[word], word))[:MOST_WORDS])
+
+
+def vocabulary_in(names: Iterable[str]) -> frozenset[str]:
+    """Return the words of titles among the names of features."""
+    prefix = f"{WORD_KIND}="
+    return frozenset(name.removeprefix(prefix) for name in names if name.startswith(prefix))
 
 
 def shopper_feature_names(attributes: Iterable[tuple[str, str]]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ranker.domain.arrays import Doubles, Floats, Ints, Neighbours
 from ranker.domain.content import Content
 from ranker.domain.events import EventType
+from ranker.domain.features import vocabulary_in
 
 TRAIN, EVALUATE, UNLEARN = "train", "evaluate", "unlearn"
 """Kinds of jobs that train and evaluate a model, and that subtract erased shoppers from models."""
@@ -198,6 +199,11 @@ class Model:
     item_columns: Floats | None = None
     """(dimension + 1, items) transposed `item_vectors`, then `item_biases`; not stored: see
     parts.by_columns"""
+    vocabulary: frozenset[str] = field(init=False, repr=False, compare=False)
+    """Words of titles among `feature_names`; empty if trained without them, or before 0.30."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "vocabulary", vocabulary_in(self.feature_names))
 
 
 @dataclass(frozen=True, slots=True)

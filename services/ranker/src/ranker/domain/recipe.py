@@ -92,6 +92,8 @@ class Recipe:
     threads: int = 1
     seed: int = 0
     attribute_keys: tuple[str, ...] = ("country", "grape")
+    title_words: bool = False
+    """Words gain for new products, and may cost AUC of known ones: docs/research/quality.md."""
     user_ids: bool = True
     style_dimension: int = 32
     style_scale: float = 1.0

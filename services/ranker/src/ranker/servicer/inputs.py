@@ -47,6 +47,7 @@ _NOTHING = {
     "cost_currencies": "",
     "tags": candidate_pb2.TextList(),
     "attributes": candidate_pb2.AttributeList(),
+    "titles": "",
 }
 """Columns that describe products, with their values for an undescribed product."""
 

@@ -26,7 +26,7 @@ _ENUMS: Mapping[str, Any] = {
     "item_item": recipe_pb2.Recipe.ItemItem,
 }
 """Enums whose names are those of Loss and ItemItem after a prefix."""
-_PLAIN = (*RANGES, "user_ids")
+_PLAIN = (*RANGES, "title_words", "user_ids")
 """Fields that are equal in message and recipe."""
 
 

@@ -217,10 +217,16 @@ class MarketTitleColumn(LongTextColumn):
         self._own, self._arrays = own, arrays
 
     def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> Texts:  # noqa: ARG002
-        texts = cast(Sequence[str], _Overlaid(self._own.texts, self._arrays.titles))
-        kind = self.field.kind
+        texts, kind = cast(Sequence[str], self._titles()), self.field.kind
         # Not cached: answers by place would have to follow changes of both titles.
         return Texts(leaves, texts, places, kind=kind, fact=str, lookups=Lookups())
+
+    def cells(self, places: Ints) -> list[list[str]]:
+        titles = self._titles()
+        return [[titles[place] for place in places.tolist()]]
+
+    def _titles(self) -> _Overlaid:
+        return _Overlaid(self._own.texts, self._arrays.titles)
 
 
 @dataclass(frozen=True, slots=True)

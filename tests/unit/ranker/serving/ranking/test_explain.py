@@ -20,6 +20,7 @@ MODEL = model(
         "category=Red": [0.0, 0.1],
         "attribute.country=Italy": [0.0, 0.8],
         "price_band=EUR:6": [0.0, -0.5],
+        "word=reserva": [0.0, 5.0],
     },
 )
 
@@ -38,7 +39,7 @@ def reasons(
 ):
     weights = weights or {"visual": 1.0, "taste": 1.0, "session": 1.0, "popularity": 1.0}
     given = candidates(
-        [product(item, "Red", attributes=(("country", "Italy"),)) for item in ids],
+        [product(item, "Red", attributes=(("country", "Italy"),), title="Reserva") for item in ids],
         {} if visual is None else {"visual": visual},
     )
     person = fold_in.of(model_, actor, viewed, bought)
@@ -118,6 +119,16 @@ def test_a_taste_reason_names_the_feature_that_adds_most_but_never_the_product_i
     assert one.code == "MATCHES_TASTE"
     assert one.parameters == (("feature", "country"), ("value", "Italy"))
     assert one.text == "Fits your taste: Italy"
+
+
+def test_a_word_of_the_title_moves_the_score_but_is_no_reason() -> None:
+    named = reasons(["new"], actor="ann")["new"]
+    assert named[0].parameters == (("feature", "country"), ("value", "Italy"))
+    wordy = replace(MODEL, attribute_keys=())
+    vectors = MODEL.feature_vectors.copy()
+    vectors[MODEL.feature_rows["category=Red"]] = 0
+    (one,) = reasons(["new"], actor="ann", model_=replace(wordy, feature_vectors=vectors))["new"]
+    assert (one.code, one.parameters, one.text) == ("MATCHES_TASTE", (), "Fits your taste")
 
 
 def test_popularity_is_a_reason_for_newcomers() -> None:

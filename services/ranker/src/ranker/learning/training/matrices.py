@@ -2,7 +2,7 @@
 visual style of products: the main directions in which their photos differ (PCA)."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,10 +35,14 @@ class Features:
 
 
 def of_products(
-    products: Sequence[Product], attribute_keys: Sequence[str], shared_scale: float
+    products: Sequence[Product],
+    attribute_keys: Sequence[str],
+    shared_scale: float,
+    vocabulary: Collection[str] = (),
 ) -> Features:
-    """Return the products' features: 1 for their own ids, `shared_scale` for shared ones."""
-    named = [feature_names(product, attribute_keys) for product in products]
+    """Return the products' features: 1 for their own ids, `shared_scale` for shared ones.
+    `vocabulary`: words of titles that are features."""
+    named = [feature_names(product, attribute_keys, vocabulary) for product in products]
     matrix, names = _indicators(named)
     own = np.array([name.startswith(f"{ID_KIND}=") for name in names], dtype=bool)
     sizes = np.where(own, 1.0, shared_scale).astype(np.float32)

@@ -2,9 +2,10 @@
 
 LightFM continues: known features keep their vectors and Adagrad's sums, new ones start as in a full
 training, and a few passes go over the newer affinities and a sample of older ones (rehearsal
-against forgetting: Robins 1995). The other parts of a model are computed from all events, which is
-cheap. It is useful if trainings are slow and catalog and shoppers change little. Changes of the
-recipe, and the decay of old events, need a full training.
+against forgetting: Robins 1995). Only a full training chooses words of titles. The other parts of a
+model are computed from all events, which is cheap. It is useful if trainings are slow and catalog
+and shoppers change little. Changes of the recipe, and the decay of old events, need a full
+training.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from ranker.adapters.lightfm import LearnedFactors, Side, fresh, learn
 from ranker.adapters.packing import pack_texts, unpack_texts
 from ranker.domain.arrays import Ints, part
 from ranker.domain.errors import BaseUnusable
+from ranker.domain.features import vocabulary_in
 from ranker.domain.model import Model
 from ranker.domain.recipe import Recipe
 from ranker.learning.training.fitting import Fitted, Progress, assembled
@@ -50,7 +52,8 @@ def refitted(given: Given, base: State, progress: Progress | None = None) -> Fit
     """Continue `base` on all events by its recipe; DataInsufficient, TrainingDiverged."""
     recipe = base.recipe
     same = _same_space(given, base.style)
-    subject = subject_of(given, recipe, base.style if same else None)
+    words = vocabulary_in(base.item_names)
+    subject = subject_of(given, recipe, base.style if same else None, words)
     rng = np.random.default_rng(recipe.seed)
     start = LearnedFactors(
         _carried(base.learned.items, base.item_names, subject.items.names, rng),

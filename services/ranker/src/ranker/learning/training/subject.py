@@ -1,6 +1,6 @@
 """Training data: rows of features, and interests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from ranker.adapters.lightfm import Liked
 from ranker.domain.arrays import Floats, Ints, stacked
 from ranker.domain.errors import DataInsufficient
-from ranker.domain.features import PhotoVectors, Product
+from ranker.domain.features import PhotoVectors, Product, vocabulary_of
 from ranker.domain.log import EventColumns
 from ranker.domain.recipe import Loss, Recipe
 from ranker.domain.signals import Interests, interests
@@ -87,9 +87,13 @@ class LikedPairs:
 
 
 def subject_of(
-    given: Given, recipe: Recipe, style: matrices.Style | None = None
+    given: Given,
+    recipe: Recipe,
+    style: matrices.Style | None = None,
+    vocabulary: Collection[str] | None = None,
 ) -> TrainingMatrices:
     """Return the training matrices. `style`: projection to reuse; None: fit a new one.
+    `vocabulary`: words of titles that are features; None: as the recipe says, of these products.
 
     Raises DataInsufficient.
     """
@@ -100,7 +104,9 @@ def subject_of(
     warm, vectors = affinities.warm, given.vectors
     style = style or matrices.learn_style(vectors, recipe.style_dimension, matrices.STYLE_SIZE)
     styles = None if style is None or vectors is None else matrices.styles_of(style, vectors, ids)
-    items = matrices.of_products(products, recipe.attribute_keys, recipe.shared_scale)
+    if vocabulary is None:
+        vocabulary = vocabulary_of(products) if recipe.title_words else ()
+    items = matrices.of_products(products, recipe.attribute_keys, recipe.shared_scale, vocabulary)
     actors = tuple(found.actors[one] for one in affinities.people.tolist())
     return TrainingMatrices(
         recipe=recipe,

@@ -165,7 +165,8 @@ class Evidence:
             made = model.item_features
             piece = slice(made.starts[item], made.starts[item + 1])
             return made.items[piece], made.weights[piece]
-        names = feature_names(self.candidates.products[candidate], model.attribute_keys)
+        product = self.candidates.products[candidate]
+        names = feature_names(product, model.attribute_keys, model.vocabulary)
         rows = [model.feature_rows[name] for name in names if name in model.feature_rows]
         return np.array(rows, np.int32), np.ones(len(rows), np.float32)
 

@@ -36,7 +36,7 @@ from functools import lru_cache
 import numpy as np
 
 from ranker.domain.arrays import Doubles
-from ranker.domain.features import ID_KIND, split
+from ranker.domain.features import ID_KIND, WORD_KIND, split
 from ranker.domain.recommenders import Recommender
 from ranker.serving.ranking.breakdown import Evidence
 from ranker.serving.ranking.parts import (
@@ -62,7 +62,8 @@ Parameters = tuple[tuple[str, str], ...]
 LARGEST = 2
 LEAST_SHARE = 0.2
 
-_ID = f"{ID_KIND}="
+_UNNAMED = (f"{ID_KIND}=", f"{WORD_KIND}=")
+"""Features that are no reasons: a product's own id, and words, which alone explain little."""
 KEYWORDS, LABELS = "keywords", "labels"
 SIMILARITY_CODES = {
     "visual": "LOOKS_LIKE_QUERY",
@@ -236,8 +237,9 @@ def _sources(evidence: Evidence, part: str) -> tuple[str, ...]:
 
 
 def _strongest_feature(features: Sequence[tuple[str, float]]) -> Parameters:
-    """Return the feature, other than the product's id, that adds most to the part."""
-    named = [one for one in features if not one[0].startswith(_ID)]
+    """Return the feature that adds most to the part, other than the product's id and words of its
+    title; nothing if none adds anything."""
+    named = [one for one in features if not one[0].startswith(_UNNAMED)]
     name, gain = max(named, key=lambda one: one[1], default=("", 0.0))
     if gain <= 0:
         return ()

@@ -151,7 +151,7 @@ def represent(candidates: RankCandidates, model: Model) -> Items:
     items = Items(model.item_vectors[rows], model.item_biases[rows], rows, _contents(model, rows))
     unseen = np.flatnonzero(rows == UNKNOWN)
     products = (candidates.products[place] for place in unseen.tolist())
-    named = [feature_names(product, model.attribute_keys) for product in products]
+    named = [feature_names(one, model.attribute_keys, model.vocabulary) for one in products]
     for place, names in zip(unseen.tolist(), named, strict=True):
         known = [model.feature_rows[name] for name in names if name in model.feature_rows]
         items.vectors[place] = model.feature_vectors[known].sum(axis=0)
