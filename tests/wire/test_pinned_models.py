@@ -115,6 +115,16 @@ async def in_experiment(front: Front) -> bool:
     return bool((await recommended(front, "ann")).experiment_arms)
 
 
+async def in_arm(front: Front, user: str) -> Any:
+    """Return an answer in an arm: a consent that is read too late means none."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            answer = await recommended(front, user)
+            if answer.experiment_arms:
+                return answer
+            await asyncio.sleep(0.02)
+
+
 async def test_an_arm_is_answered_by_its_model_as_the_page_says(
     suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
