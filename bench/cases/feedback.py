@@ -196,8 +196,14 @@ async def _wait(
 
 
 def nominates(item: str, answer: Recommendations) -> bool:
-    """Return whether a product is in the answer by its features."""
-    return any(item in _ids(answer, part) for part in OF_FEATURES)
+    """Return whether a product is in the answer with a part of its features, which is below 0 if
+    it is less like what the shopper likes than others are."""
+    return any(
+        part.name in OF_FEATURES and part.value != 0
+        for row in answer.results
+        if row.product.product_id == item
+        for part in row.parts
+    )
 
 
 def _ids(answer: Recommendations, part: str = "") -> set[str]:
