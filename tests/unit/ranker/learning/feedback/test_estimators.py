@@ -178,3 +178,29 @@ def test_too_little_is_not_measured(log: LoggedShows, why: str) -> None:
     found = estimate(log)
     assert found.refusal.startswith(f"NOT MEASURED: {why}")
     assert (found.ips, found.snips, found.doubly_robust) == (None, None, None)
+
+
+def money(draws: np.ndarray) -> LoggedShows:
+    """Return answers of one product each, which the logging policy always shows."""
+    ones = np.ones(len(draws))
+    zeros = np.zeros(len(draws))
+    return LoggedShows(np.arange(len(draws)), draws, ones, ones, ones, zeros, zeros)
+
+
+def test_the_interval_of_few_large_rewards_reaches_further_up() -> None:
+    rng = np.random.default_rng(3)
+    rare = estimate(money(np.exp(2 * rng.standard_normal(200)))).ips
+    even = estimate(money(np.tile([0.0, 2.0], 100))).ips
+    assert rare is not None
+    assert even is not None
+    assert rare.upper - rare.value > 1.3 * (rare.value - rare.lower)
+    assert even.upper - even.value == pytest.approx(even.value - even.lower)
+
+
+def test_intervals_of_skewed_rewards_hold_the_truth() -> None:
+    rng, held, truth = np.random.default_rng(4), 0, float(np.exp(0.5))
+    for _ in range(1_000):
+        found = estimate(money(np.exp(rng.standard_normal(100)))).ips
+        assert found is not None
+        held += found.lower <= truth <= found.upper
+    assert held >= 925  # 914 of normal intervals do
