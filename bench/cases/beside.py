@@ -2,7 +2,6 @@
 answers alone, in alternation."""
 
 import asyncio
-import contextlib
 import itertools
 import os
 import sys
@@ -190,27 +189,19 @@ def _backups(
     return _repeated(back_up)
 
 
-@asynccontextmanager
-async def _counts(client: SightlineClient, _suite: Suite, number: int) -> AsyncIterator[None]:
-    """Write events, which the worker counts, while the block runs."""
+def _counts(
+    client: SightlineClient, _suite: Suite, number: int
+) -> AbstractAsyncContextManager[None]:
+    """Write events, which the worker counts, again and again."""
     products = [wine.id for wine in load_wines()]
     places = itertools.count()
 
     async def write() -> None:
-        while True:
-            batch = [_event(products, number, next(places)) for _ in range(EVENTS)]
-            await client.write_events(batch)
-            await asyncio.sleep(EVENTS_EVERY)
+        batch = [_event(products, number, next(places)) for _ in range(EVENTS)]
+        await client.write_events(batch)
+        await asyncio.sleep(EVENTS_EVERY)
 
-    task = asyncio.create_task(write())
-    try:
-        yield
-        if task.done():
-            task.result()
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    return _repeated(write)
 
 
 def _event(products: Sequence[str], number: int, place: int) -> Event:

@@ -5,7 +5,7 @@ about a product, and requests the home page until the product is missing from it
 the call that writes to that answer. Counts over all shoppers' events are updated by the ranker's
 worker: the bench requests them until they reflect the event. A new product has the words of
 a wine that a shopper clicked on, and the photo of another wine, which it replaces: the bench
-imports it and requests the shopper's page of ten products until the product is on it by its
+imports it and requests a long page of the shopper until the product is ranked on it by its
 features.
 """
 
@@ -46,7 +46,7 @@ KINDS = {
 AGAIN, TOGETHER = "bought: listed to be bought again", "viewed together: on the other's page"
 IMPORTED = "new product imported: ranked for a shopper by its features"
 PAGE, LONG_PAGE = 10, 100
-"""Products of a page, a tenth of the wines."""
+"""Products of a page, and of one that nearly all wines fit on."""
 OF_FEATURES = "content", "taste"
 """Parts of the score by which the ranker nominates a product that came after the training."""
 AT_ONCE_MS, COUNTED_MS, IMPORTED_MS = 100.0, 1_000.0, 1_000.0

@@ -59,7 +59,7 @@ HEADERS: Mapping[str, Schema] = {
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What pages and protos say of the calls."""
+    """Texts and examples of the calls, from pages and protos."""
 
     comments: Mapping[str, str]
     """By full name of what they describe."""

@@ -125,16 +125,15 @@ class Watches:
         kinds = {rule.rule_id: rule.condition.kind for rule in draft.watch.rules}
         photos = dict[str, WatchPhoto]()
         for rule_id, data in draft.images.items():
+            path = f"watch.rules[{places[rule_id]}].{kinds[rule_id]}.target.image"
             try:
                 received = await self.photos.as_stored(catalog_id, data)
                 kept = await self.private.without_faces(catalog_id, received)
                 info = await self.photos.inspect(catalog_id, kept)
                 await self.photos.put(catalog_id, info.image_id, kept)
             except ImageRejected as error:
-                path = f"watch.rules[{places[rule_id]}].{kinds[rule_id]}.target.image"
                 raise ImageRejected(error.reason, error.message, path) from error
             except ImageTakenDown as error:
-                path = f"watch.rules[{places[rule_id]}].{kinds[rule_id]}.target.image"
                 raise ImageTakenDown(path) from error
             photos[rule_id] = WatchPhoto(info.image_id, info.media_type, info.width, info.height)
         watch = draft.with_images({rule_id: each.image_id for rule_id, each in photos.items()})
