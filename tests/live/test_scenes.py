@@ -108,11 +108,19 @@ def asked(page: Path, gateway: str, folder: Path) -> Recommendations:
 
 
 def is_whole(page: str, answer: Recommendations) -> bool:
-    """Return whether the answer has all parts of its page, and a feed both posts of followed
-    authors: the first of them may be read before the second."""
+    """Return whether the answer has all parts of its page, and a feed both posts as posts of
+    followed authors: the author of one may be read before that of the other."""
     posts = {*POSTS[:2]} if page == "feed" else set()
-    ids = {row.product.product_id for row in answer.results}
-    return bool(ids) and {*MADE_BY[page]} <= parts(answer) and posts <= ids
+    return {*MADE_BY[page]} <= parts(answer) and posts <= {*followed(answer)}
+
+
+def followed(answer: Recommendations) -> list[str]:
+    """Return the products with the part of followed authors, in the answer's order."""
+    return [
+        row.product.product_id
+        for row in answer.results
+        if any(part.name == "followed" and part.value > 0 for part in row.parts)
+    ]
 
 
 def parts(answer: Recommendations) -> set[str]:
@@ -163,4 +171,5 @@ def check(found: Mapping[str, Recommendations]) -> None:
     assert ids["trending"][0] == RISING
     assert all(WINES[item].type == "Red" for name in ("popular", "new") for item in ids[name])
     assert ids["photo"][0] == RED
-    assert {*ids["feed"][:2]} == {"post-1", "post-2"}
+    assert {*followed(found["feed"])} == {"post-1", "post-2"}
+    assert {*ids["feed"][:2]} == {"post-1", "post-2"}, found["feed"].results[:3]
