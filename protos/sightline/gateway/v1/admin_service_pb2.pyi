@@ -444,7 +444,7 @@ class CheckSceneRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     scene: builtins.str
-    """Name of the scene, 1 to 64 characters of a-z, 0-9, _ and -. Default: "default"."""
+    """Name of the scene. Default: "default". An invalid name is one of the `problems`, not an error."""
     toml: builtins.str
     """The file (TOML), at most 64 KiB in lines of up to 400 characters."""
     def __init__(
