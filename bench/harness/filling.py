@@ -6,7 +6,7 @@ same afterwards.
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -21,6 +21,7 @@ from bench.harness.engines import CATALOG, image_id, product_id
 from retriever.adapters.milvus.filters import COLUMNS, SLICE, columns, slice_number
 from retriever.domain.errors import IndexUnavailable
 from retriever.domain.generation import Generation, IndexParameters
+from retriever.domain.product import ProductContent
 from retriever.ports.engine import VectorIndex
 from retriever.record import Record, tables
 from retriever.record.products import content_values
@@ -72,23 +73,30 @@ def fill_record(db: Database, made: Generation, corpus: Corpus) -> float:
         with db.engine.begin() as connection:
             for table, rows in _record_rows(made, corpus, numbers):
                 connection.execute(sa.insert(table), rows)
+    seal(db)
+    return time.perf_counter() - begun
+
+
+def seal(db: Database) -> None:
+    """Set the catalog's sequence number to that of rows from `product_rows`."""
     with db.engine.begin() as connection:
         connection.execute(sa.delete(tables.sequences))
         head = {"catalog_id": CATALOG, "seq": 1, "time": 1}
         connection.execute(sa.insert(tables.sequences), [head])
         connection.exec_driver_sql("ANALYZE")
-    return time.perf_counter() - begun
+
+
+def product_rows(contents: Iterable[ProductContent]) -> list[dict[str, Any]]:
+    """Return rows of the record's table of products."""
+    written = {"catalog_id": CATALOG, "seq": 1}
+    times = {"create_time": 1, "update_time": 1, "etag": "bench", "touched": 1}
+    return [{**written, **times, **content_values(each)} for each in contents]
 
 
 def _record_rows(
     made: Generation, corpus: Corpus, numbers: range
 ) -> Iterator[tuple[sa.Table, list[dict[str, Any]]]]:
-    written = {"catalog_id": CATALOG, "seq": 1}
-    times = {"create_time": 1, "update_time": 1, "etag": "bench", "touched": 1}
-    yield (
-        tables.products,
-        [{**written, **times, **content_values(corpus.content(n))} for n in numbers],
-    )
+    yield tables.products, product_rows(map(corpus.content, numbers))
     photo = {"media_type": "image/jpeg", "size": 10, "width": 4, "height": 3, "create_time": 1}
     yield (
         tables.images,
@@ -111,7 +119,13 @@ def _record_rows(
     yield (
         tables.vectors,
         [
-            {**written, **of, "image_id": image_id(n), "data": corpus.vectors[n].tobytes()}
+            {
+                "catalog_id": CATALOG,
+                "seq": 1,
+                **of,
+                "image_id": image_id(n),
+                "data": corpus.vectors[n].tobytes(),
+            }
             for n in numbers
         ],
     )

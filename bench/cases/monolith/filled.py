@@ -82,7 +82,7 @@ class Filling:
         ]
 
 
-class _Patient(Suite):
+class PatientSuite(Suite):
     """A suite without a tight limit on its start, as measurements begin afterwards."""
 
     def up(self, seconds: float = START_SECONDS) -> None:
@@ -124,7 +124,7 @@ def another(
         shutil.copytree(
             folder / f"{filling.name}-{filling.engine}" / _SUITE, data, dirs_exist_ok=True
         )
-        return _Patient(data, programs(data), report=_quiet)
+        return PatientSuite(data, programs(data), report=_quiet)
 
     with own(copied) as suite:
         yield suite
@@ -136,7 +136,7 @@ def _keep(kept: Path, filling: Filling, say: Say) -> None:
     def fresh(data: Path) -> Suite:
         if filling.prepare is not None:
             filling.prepare(data)
-        return _Patient(data, filling.programs(data), report=_quiet)
+        return PatientSuite(data, filling.programs(data), report=_quiet)
 
     since = time.monotonic()
     with own(fresh) as suite:
