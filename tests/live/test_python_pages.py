@@ -73,7 +73,6 @@ def test_each_snippet_of_a_page_is_answered(
             exec(compile(snippet, page.name, "exec"), names)  # noqa: S102
             for name, value in names.items():
                 assert getattr(value, "results", True), f"{name} has no product"
-                assert not getattr(value, "degradations", ()), name
                 assert not getattr(value, "failures", ()), name
 
 
