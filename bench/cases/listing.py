@@ -214,9 +214,7 @@ def _table(found: ListingFigures) -> BenchTable:
     )
 
 
-def _goal(
-    name: str, found: ListingFigures, case: str, products: int = MOST_PRODUCTS
-) -> Goal:
+def _goal(name: str, found: ListingFigures, case: str, products: int = MOST_PRODUCTS) -> Goal:
     """Return the goal of the slowest order."""
     name = f"{name}, slowest order: p95"
     if found.products < products:

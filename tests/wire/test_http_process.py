@@ -95,6 +95,16 @@ async def test_callers_have_the_same_rights_over_the_socket(tmp_path: Path) -> N
         assert problem(listed, 403, "ADMIN_PORT_ONLY")
 
 
+@pytest.mark.parametrize(("process", "answers"), [("", True), ("1", True), ("2", False)])
+def test_of_several_processes_the_first_one_has_the_socket(
+    monkeypatch: pytest.MonkeyPatch, process: str, answers: bool
+) -> None:
+    monkeypatch.setenv("SIGHTLINE_PROCESS", process)
+    settings = GatewaySettings(processes=2, socket=Path("/run/gateway.sock"))
+    found = [each.socket for each in listeners(settings, access_of(settings))]
+    assert found == [None, *([settings.socket] if answers else [])]
+
+
 def entry(of: tuple[str, str]) -> str:
     name, role = of
     digest = sha256(key(name).encode()).hexdigest()

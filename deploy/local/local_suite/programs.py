@@ -99,8 +99,7 @@ def sightline(
         for name, offsets in PORTS.items()
     }
     models = MODELS[:1] if inside else MODELS
-    socket = layout(data).socket_of(f"gateway-{port_base}")
-    services = _services(root, ports, folder, socket, ",".join(catalogs), models)
+    services = _services(root, ports, folder, ",".join(catalogs), models)
     made = (
         _triton(root, ports["triton"], folder, models),
         (_milvus_lite if engine == "lite" else _milvus_server)(root, ports["milvus"], folder),
@@ -176,7 +175,6 @@ def _services(
     root: Path,
     ports: Mapping[str, Mapping[str, int]],
     data: Path,
-    socket: Path,
     catalogs: str,
     models: Sequence[str],
 ) -> tuple[Program, ...]:
@@ -188,6 +186,8 @@ def _services(
     }
     retriever = _retriever(data, address)
     tokens = data / "gateway" / "tokens.keys"
+    # Gateways on one DATA, of a test, have sockets of their own.
+    socket = layout(data).socket_of(f"gateway-{ports['gateway']['grpc']}")
     gateway = {
         f"GATEWAY_{n.upper()}_TARGET": address[n] for n in ("embedder", "retriever", "ranker")
     } | {

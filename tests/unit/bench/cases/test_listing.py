@@ -8,7 +8,7 @@ from sightline.gateway.v1 import recommendation_service_pb2 as pb
 
 
 def test_every_order_that_a_listing_may_have_is_measured() -> None:
-    orders = {name.removeprefix("SORT_") for name in pb.Sort.keys()}
+    orders = {name.removeprefix("SORT_") for name in pb.Sort.DESCRIPTOR.values_by_name}
     assert {*listing.ORDERS, RELEVANCE} == orders - {"UNSPECIFIED", "NEAREST"}
 
 
