@@ -1,6 +1,7 @@
 """Processor time of calls over HTTP, compared with the same calls over gRPC, in alternation.
 
 All processes of a suite count, without the callers. The answers over HTTP are parsed by no one.
+Apart, the process that speaks HTTP calls the gateway by a Unix socket.
 """
 
 import asyncio

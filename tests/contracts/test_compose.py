@@ -227,7 +227,7 @@ def test_no_service_but_the_gateway_has_a_way_out(
 ) -> None:
     networks = {
         "gateway": ["outside", "inside"],
-        "gateway-http": ["outside", "inside"],
+        "gateway-http": ["outside"],
         "embedder": ["inside", "models"],
         "triton": ["models"],
         "models": None,
@@ -235,6 +235,23 @@ def test_no_service_but_the_gateway_has_a_way_out(
     assert whole["networks"]["inside"] == whole["networks"]["models"] == {"internal": True}
     for name, service in services.items():
         assert service.get("networks") == networks.get(name, ["inside"]), name
+
+
+def test_http_calls_the_gateway_by_a_socket_in_a_volume_of_theirs_alone(
+    services: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway, http = services["gateway"], services["gateway-http"]
+    read = loaded("gateway-http", given(http), monkeypatch)
+    assert read.gateway_target == f"unix:{given(gateway)['GATEWAY_SOCKET']}"
+    assert "plain text" not in " ".join(
+        each for each in read.unsafe() if each.startswith("GATEWAY_HTTP_GATEWAY_TARGET")
+    )
+    (volume,) = gateway["volumes"]
+    assert [name for name, each in services.items() if volume in each.get("volumes", [])] == [
+        "gateway",
+        "gateway-http",
+    ]
+    assert Path(given(gateway)["GATEWAY_SOCKET"]).parent == Path(volume.partition(":")[2])
 
 
 def test_what_is_named_exists(whole: dict[str, Any], services: dict[str, Any]) -> None:
@@ -364,7 +381,7 @@ def test_our_containers_can_change_nothing_but_their_volumes(
             assert any(value.startswith(mount) for mount in mounts), f"{key} is on no volume"
 
 
-@pytest.mark.parametrize("name", ["retriever", "ranker", "models"])
+@pytest.mark.parametrize("name", ["gateway", "retriever", "ranker", "models"])
 def test_a_new_volume_belongs_to_the_user_that_writes_it(
     services: dict[str, Any], name: str
 ) -> None:

@@ -8,7 +8,7 @@ import grpc
 
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
-from gateway.wiring import access_of, build
+from gateway.wiring import access_of, build, listeners
 from servicekit.catalogs import KnownCatalogs
 from servicekit.config import ServerSettings
 from servicekit.keyring import signing_keys
@@ -118,11 +118,13 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
         }
     )
     gateway = build(values, SceneFiles(values.scenes_folder), signing_keys(values.token_keys_file))
+    own, *also = listeners(values, access_of(values))
     server = await start(
         gateway.bindings,
         values,
         "gateway",
-        access_of(values),
+        own.access,
+        also=also,
         audit=gateway.audit,
         catalogs=gateway.catalogs,
     )

@@ -14,6 +14,8 @@ COMPILERS = re.compile(r"(gcc|g\+\+|cc|c\+\+|clang|cpp|ld|as|make|tcc|rustc|go)(
 SHELLS = {"sh", "bash", "dash", "ash"}
 FOLDERS = ("bin", "usr/bin", "usr/local/bin", "sbin", "usr/sbin", "app/bin")
 OWN_USER = 65532
+OWN = ("data", "run/sightline")
+"""Folders that a service writes to: its stores, and the gateway's socket."""
 
 
 def programs(root: Path) -> set[str]:
@@ -29,15 +31,16 @@ def compilers(root: Path) -> list[str]:
 
 
 def strangers(root: Path, base: Path) -> list[str]:
-    """Return files that the base lacks and that belong neither to root nor, below /data, to the
-    service's user, and those that any user may change."""
+    """Return files that the base lacks and that belong neither to root nor, in a folder of OWN, to
+    the service's user, and those that any user may change."""
     found = []
     for path in _walk(root):
         relative = path.relative_to(root)
         if os.path.lexists(base / relative):
             continue
         facts = path.lstat()
-        allowed = {0, OWN_USER} if relative.parts[0] == "data" else {0}
+        own = relative.as_posix().startswith(OWN)
+        allowed = {0, OWN_USER} if own else {0}
         writable = facts.st_mode & stat.S_IWOTH and not stat.S_ISLNK(facts.st_mode)
         if facts.st_uid not in allowed or writable:
             found.append(f"/{relative}")

@@ -1,7 +1,7 @@
 """Every page for integrators shows curl and Python, and each of these commands answers.
 
-tests/live/test_start.py types those of the tutorials, tests/unit/client/test_pages.py the Python of
-the other pages.
+tests/live/test_start.py types those of the tutorials, tests/live/test_python_pages.py the Python of
+the pages for integrators.
 """
 
 import json

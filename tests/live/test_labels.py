@@ -1,17 +1,20 @@
 """Labels on photos, read by a suite whose settings and scene ask for it as the page says."""
 
+import asyncio
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from examples.wines.catalogue import load_wines
 from local_suite.programs import ALL
-from sightline_client import Product, ProductImage, SightlineClient
+from sightline_client import Product, ProductImage, SightlineClient, SyncSightlineClient
 from tests.engines import ROOT
 from tests.live.conftest import running, until_indexed
 from tests.waiting import SECONDS, until
@@ -56,6 +59,7 @@ async def test_a_bottle_is_found_by_what_its_label_reads(tmp_path: Path) -> None
             wanted = await client.search(image=photo, read_labels=True)
             unread = await client.search(image=photo)
         (tmp_path / "shelf.jpg").write_bytes(photo)
+        await asyncio.to_thread(run_python, gateway, tmp_path)
         first, second = re.findall(r"^```console\n\$ (.*?)\n```$", PAGE, re.MULTILINE)
         assert "labels: has words of the label" in typed(first, tmp_path, gateway)
         assert re.search(r"signals\[0\] reads: .*MERLOT", typed(second, tmp_path, gateway))
@@ -72,6 +76,16 @@ async def test_a_bottle_is_found_by_what_its_label_reads(tmp_path: Path) -> None
     assert wanted.results[0].product.product_id == MERLOT
     assert not unread.labels
     assert not unread.unread_labels
+
+
+def run_python(gateway: str, folder: Path) -> None:
+    """Run the page's Python in a folder. AssertionError unless all answers have the label."""
+    with contextlib.chdir(folder), SyncSightlineClient(gateway, timeout=60) as client:
+        for snippet in re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
+            names: dict[str, Any] = {"client": client, "Path": Path}
+            exec(compile(snippet, "labels.md", "exec"), names)  # noqa: S102
+            found = names.get("answer", names.get("found"))
+            assert "MERLOT" in [line.text for line in found.labels[0]]
 
 
 def typed(command: str, folder: Path, gateway: str) -> str:

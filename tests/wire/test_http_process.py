@@ -5,7 +5,10 @@ import os
 import signal
 import stat
 import sys
+from hashlib import sha256
 from pathlib import Path
+from socket import AF_UNIX
+from socket import socket as socket_of_unix
 
 import httpx
 import pytest
@@ -20,6 +23,7 @@ from servicekit.server import start
 from tests.engines import free_port
 from tests.fakes.gateway_wire import running
 from tests.waiting import until
+from tests.wire.http_face import problem, serving_http
 
 V1 = "/v1/catalogs/default"
 
@@ -67,6 +71,64 @@ async def test_a_process_answers_by_the_gateways_socket_until_it_is_asked_to_end
                 process.kill()
             await server.stop()
             await gateway.close(0)
+
+
+async def test_callers_have_the_same_rights_over_the_socket(tmp_path: Path) -> None:
+    """The process has no rights of its own: the gateway reads the caller's key, and calls of
+    operators stay on their port."""
+    keys, socket = tmp_path / "keys.toml", tmp_path / "gateway.sock"
+    entries = (("shop", "read"), ("boss", "operate"))
+    keys.write_text("".join(map(entry, entries)))
+    keys.chmod(0o600)
+    socket_of_a_killed_gateway(socket)
+    http = {"gateway_target": f"unix:{socket}"}
+    also = {"socket": socket, "admin_port": free_port(), "keys_file": keys}
+    async with serving_http(http, **also) as face:
+        path = f"{V1}/products/p1"
+        assert problem(await face.call("GET", path), 401, "TOKEN_MISSING")
+        assert problem(await face.call("GET", path, headers=bearer("else")), 401, "TOKEN_INVALID")
+        assert (await face.call("GET", path, headers=bearer("shop"))).status_code == 200
+        written = await face.post(f"{V1}/products:delete", {"productIds": ["p1"]},
+                                  headers=bearer("shop"))  # fmt: skip
+        assert problem(written, 403, "ROLE_MISSING")
+        listed = await face.call("GET", "/v1/catalogs", headers=bearer("boss"))
+        assert problem(listed, 403, "ADMIN_PORT_ONLY")
+
+
+@pytest.mark.parametrize(("process", "answers"), [("", True), ("1", True), ("2", False)])
+def test_of_several_processes_the_first_one_has_the_socket(
+    monkeypatch: pytest.MonkeyPatch, process: str, answers: bool
+) -> None:
+    monkeypatch.setenv("SIGHTLINE_PROCESS", process)
+    settings = GatewaySettings(processes=2, socket=Path("/run/gateway.sock"))
+    found = [each.socket for each in listeners(settings, access_of(settings))]
+    assert found == [None, *([settings.socket] if answers else [])]
+
+
+def entry(of: tuple[str, str]) -> str:
+    name, role = of
+    digest = sha256(key(name).encode()).hexdigest()
+    return f"""
+[[keys]]
+name = "{name}"
+sha256 = "{digest}"
+roles = ["{role}"]
+catalogs = ["default"]
+"""
+
+
+def key(name: str) -> str:
+    return f"{name}-0123456789abcdefXYZ-{sha256(name.encode()).hexdigest()[:20]}"
+
+
+def bearer(name: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key(name)}"}
+
+
+def socket_of_a_killed_gateway(path: Path) -> None:
+    """Leave a socket's file, as a killed process does."""
+    with socket_of_unix(AF_UNIX) as left:
+        left.bind(str(path))
 
 
 async def answers(client: httpx.AsyncClient, port: int) -> bool:

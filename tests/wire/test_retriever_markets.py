@@ -191,6 +191,21 @@ async def test_listings_are_sorted_and_counted_by_the_values_of_a_market(shop: S
     }
 
 
+@either_way
+async def test_a_text_finds_products_by_their_titles_in_the_market(shop: Shop) -> None:
+    await stocked(shop)
+    sold = {"de": ["de-fr"], "fr": [], "at": [], "": []}
+    for market_id, expected in sold.items():
+        found = await shop.find("rotwein", filter=within(market_id))
+        assert list(found.candidates.product_ids) == expected, market_id
+        listed = await shop.products.BrowseProducts(
+            pb.BrowseProductsRequest(
+                filter=within(market_id), text="rotwein", order="RELEVANCE", page_size=10
+            )
+        )
+        assert [each.product_id for each in listed.products] == expected, market_id
+
+
 async def test_offers_of_one_market_change_its_values_alone(shop: Shop) -> None:
     await stocked(shop)
     answer = await shop.products.UpdateOffers(

@@ -15,7 +15,7 @@ MARKER = "SIGHTLINE_SUITE"
 """Environment variable of every process of a suite. Its value is the DATA folder, which identifies
 the suite's processes even after its supervisor was killed."""
 
-_SOCKET_PATH_BYTES = 100
+_SOCKET_FOLDER_BYTES = 80
 """Linux allows 107 for the path of a unix socket; supervisor appends its pid for a moment."""
 
 _FORBIDDEN = set("\"'\\;#%?*\n\r\t")
@@ -97,13 +97,17 @@ class Layout:
 
     @property
     def socket(self) -> Path:
-        """Supervisor's control socket: in DATA, or in a temporary folder if that path is too
+        """Supervisor's control socket."""
+        return self.socket_of("supervisor")
+
+    def socket_of(self, name: str) -> Path:
+        """Return the path of a socket: in DATA, or in a temporary folder if that path is too
         long."""
-        inside = self.data / "run" / "supervisor.sock"
-        if len(os.fsencode(inside)) <= _SOCKET_PATH_BYTES:
-            return inside
+        inside = self.data / "run"
+        if len(os.fsencode(inside)) <= _SOCKET_FOLDER_BYTES:
+            return inside / f"{name}.sock"
         digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"sightline-{os.getuid()}" / f"{digest}.sock"
+        return Path(tempfile.gettempdir()) / f"sightline-{os.getuid()}" / f"{digest}-{name}.sock"
 
     def make(self) -> None:
         """Create the folders. Raise SuiteError if the socket's folder belongs to another user."""

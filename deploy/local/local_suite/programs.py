@@ -186,9 +186,12 @@ def _services(
     }
     retriever = _retriever(data, address)
     tokens = data / "gateway" / "tokens.keys"
+    # Gateways on one DATA, of a test, have sockets of their own.
+    socket = layout(data).socket_of(f"gateway-{ports['gateway']['grpc']}")
     gateway = {
         f"GATEWAY_{n.upper()}_TARGET": address[n] for n in ("embedder", "retriever", "ranker")
     } | {
+        "GATEWAY_SOCKET": str(socket),
         "GATEWAY_TOKEN_KEYS_FILE": str(tokens),
         "GATEWAY_SNAPSHOTS": str(data / "gateway" / "snapshots"),
     }
@@ -250,12 +253,12 @@ def _services(
         service("ranker", "RankingService", ranker | key | registry["ranker"]),
         worker("ranker", ranker | registry["ranker"] | _ranker_worker(data)),
         service("gateway", "RecommendationService", gateway, tokens),
-        _http(root, ports[HTTP], address["gateway"]),
+        _http(root, ports[HTTP], socket),
     )
 
 
-def _http(root: Path, ports: Mapping[str, int], gateway: str) -> Program:
-    """Return the HTTP face of a gateway."""
+def _http(root: Path, ports: Mapping[str, int], socket: Path) -> Program:
+    """Return the HTTP face of a gateway, which it calls by its socket."""
     return Program(
         name=HTTP,
         group="edge",
@@ -266,7 +269,7 @@ def _http(root: Path, ports: Mapping[str, int], gateway: str) -> Program:
         environment={
             **GRPC,
             "GATEWAY_HTTP_PORT": str(ports["http"]),
-            "GATEWAY_HTTP_GATEWAY_TARGET": gateway,
+            "GATEWAY_HTTP_GATEWAY_TARGET": f"unix:{socket}",
             "GATEWAY_HTTP_DRAIN_SECONDS": _DRAIN_SECONDS,
         },
     )
@@ -309,8 +312,9 @@ def _in_one_process(
     """Return one program for the named services, and the others as they are."""
     inside = [each for each in services if each.name in {*names, HTTP}]
     serves = {each.name: each.ports["grpc"] for each in inside if "grpc" in each.ports}
-    addresses = {f"{HOST}:{port}" for port in serves.values()}
     gateway = next(each for each in inside if each.name == "gateway")
+    socket = gateway.environment["GATEWAY_SOCKET"]
+    addresses = {*(f"{HOST}:{port}" for port in serves.values()), socket, f"unix:{socket}"}
     settings = {key: value for each in inside for key, value in each.environment.items()}
     together = replace(
         gateway,

@@ -16,8 +16,11 @@ def test_a_long_data_path_gets_a_short_socket_path_of_its_own(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/tmp")  # noqa: S108
     long, other = tmp_path / ("x" * 120), tmp_path / ("y" * 120)
-    sockets = {layout(long).socket, layout(other).socket}
-    assert len(sockets) == 2
+    sockets = {
+        *(layout(long).socket, layout(long).socket_of("gateway-65535")),
+        *(layout(other).socket, layout(other).socket_of("gateway-65535")),
+    }
+    assert len(sockets) == 4
     assert all(len(os.fsencode(path)) <= 100 for path in sockets)
     assert layout(long).socket == layout(long).socket
 

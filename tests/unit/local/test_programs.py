@@ -86,11 +86,24 @@ def test_http_is_answered_beside_the_gateway_or_in_its_process(
     for variable, value in apart.environment.items():
         monkeypatch.setenv(variable, value)
     read = HttpSettings()
-    assert (read.port, read.gateway_target) == (apart.ports["http"], "127.0.0.1:9000")
+    socket = suite["gateway"].environment["GATEWAY_SOCKET"]
+    assert (read.port, read.gateway_target) == (apart.ports["http"], f"unix:{socket}")
     made = {each.name: each for each in sightline(Path("/srv/data"), 9000, target="all")}
     assert made["all"].ports["http"] == 9009
     assert made["all"].environment["GATEWAY_HTTP_PORT"] == "9009"
-    assert "GATEWAY_HTTP_GATEWAY_TARGET" not in made["all"].environment
+    assert not {"GATEWAY_SOCKET", "GATEWAY_HTTP_GATEWAY_TARGET"} & set(made["all"].environment)
+
+
+def test_gateways_of_one_folder_have_sockets_of_their_own() -> None:
+    first, second = (
+        next(
+            each.environment["GATEWAY_SOCKET"]
+            for each in sightline(Path("/srv/data"), base)
+            if each.name == "gateway"
+        )
+        for base in (9000, 9100)
+    )
+    assert first == "/srv/data/run/gateway-9000.sock" != second
 
 
 def test_everything_stored_lies_in_data(suite: dict[str, Program]) -> None:

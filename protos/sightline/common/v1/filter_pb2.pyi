@@ -63,9 +63,10 @@ class Filter(google.protobuf.message.Message):
     market_id: builtins.str
     """Market of the request, e.g. "de": 1 to 16 characters of [a-z0-9-]. Only products that are sold there pass, and
     `price`, `availability` and `title` are the market's in conditions, scenes' conditions, sorts, facets, ranking and
-    results; results also have its description, language and address. A market that no product names is valid: it has
-    the products without a list of markets. Only on the outermost filter of a request; elsewhere rejected with
-    FILTER_INVALID. Services before 0.21 ignore this field. Default: no market; every product passes with its own values.
+    results; results also have its description, language and address. The words of a text find products by their titles
+    in the market and by their own. A market that no product names is valid: it has the products without a list of
+    markets. Only on the outermost filter of a request; elsewhere rejected with FILTER_INVALID. Services before 0.21
+    ignore this field. Default: no market; every product passes with its own values.
     """
     @property
     def all(self) -> Global___FilterList:

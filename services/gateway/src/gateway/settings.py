@@ -36,7 +36,7 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
     socket: Path | None = None
     """Unix socket on which calls are answered too, in plain text and as on `port`: for the HTTP
     face in a process beside this one (`GATEWAY_HTTP_GATEWAY_TARGET=unix:PATH`). Only the process's
-    user may connect. `None`: none."""
+    user may connect. Of several `processes` the first one answers. `None`: none."""
 
     embedder_target: str = "127.0.0.1:8601"
     """Address of the embedder: host:port or a gRPC target."""
@@ -176,12 +176,6 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
     def _certified(self) -> Self:
         if self.tls_callers_ca_file is not None and self.tls_folder is None:
             raise ValueError("tls_callers_ca_file needs tls_folder")
-        return self
-
-    @model_validator(mode="after")
-    def _one_socket(self) -> Self:
-        if self.socket is not None and self.processes > 1:
-            raise ValueError("several processes can't share a socket: unset it, or processes")
         return self
 
     @model_validator(mode="after")

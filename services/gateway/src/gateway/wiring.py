@@ -40,6 +40,7 @@ from gateway.state.scenes.texts import ParseToml
 from gateway.state.snapshots import Snapshots
 from gateway.state.snapshots.files import SnapshotFiles
 from gateway.state.snapshots.reading import SnapshotSource
+from servicekit import processes
 from servicekit.access import OPEN, AccessPolicy, PeerName
 from servicekit.audit import Audit
 from servicekit.breaker import CircuitBreaker, by_health
@@ -307,13 +308,16 @@ def access_of(settings: GatewaySettings) -> AccessPolicy:
 
 def listeners(settings: GatewaySettings, access: AccessPolicy) -> list[Listener]:
     """Return the public port, the administrative one and the socket if configured. Raises
-    Unreadable."""
+    Unreadable.
+
+    Of several processes the first one has the socket: unlike a port, it can't be shared.
+    """
     tls = certificates_of(settings)
     public = Public(access, settings.admin_port) if settings.admin_port else access
     found = [Listener(settings.port, public, tls)]
     if settings.admin_port:
         found.append(Listener(settings.admin_port, access, tls))
-    if settings.socket is not None:
+    if settings.socket is not None and processes.number() in (None, 1):
         found.append(Listener(0, public, socket=settings.socket))
     return found
 

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from retriever.domain.product import Attribute, ProductContent
-from retriever.domain.words import match, rarity, words_in
+from retriever.domain.synonyms import AskedWords
+from retriever.domain.words import in_market, match, rarity, words_in
+from sightline_rules.markets import MarketValues
 from sightline_rules.words import LONGEST, MOST_ASKED, asked_words, words_of
 
 WINE = ProductContent(
@@ -85,3 +87,14 @@ def test_a_match_grows_with_where_and_how_rare_the_words_are() -> None:
     assert of({"yquem": 5.0, "rioja": 1.0}) > of({"yquem": 1.0, "rioja": 5.0})
     assert of({"yquem": 1.0}, title="Yquem") > title > of({"yquem": 1.0}, title="Yquem" + " x" * 30)
     assert rarity(0, 100) > rarity(1, 100) > rarity(99, 100) > rarity(100, 100) > 0
+
+
+def test_a_markets_title_counts_in_its_market_as_the_own_one_does() -> None:
+    rarities, asked = {"chateau": 2.0}, AskedWords(("chateau",))
+    market = MarketValues("de", title=WINE.title)
+    own = match(rarities, words_in(WINE))
+    assert match(rarities, words_in(replace(WINE, markets=(market,)))) == own
+    foreign = words_in(replace(WINE, title="Bordeaux", markets=(market, MarketValues("fr"))))
+    found = {each: match(rarities, foreign, in_market(asked, each).others) for each in ("de", "fr")}
+    assert found == {"de": pytest.approx(own), "fr": 0.0}
+    assert match(rarities, foreign) == 0.0

@@ -31,6 +31,7 @@ from servicekit.errors import DeadlineExceeded
 from servicekit.requests import RequestInvalid
 from servicekit.sql import Database
 from sightline_rules.filters import Availability, Comparison, Filter, Money, Operator
+from sightline_rules.markets import MarketValues
 from sightline_rules.synonyms import SynonymRule, Synonyms
 from sightline_rules.words import asked_words
 from tests.stores import SQLITE, each_engine
@@ -250,6 +251,45 @@ async def test_products_that_were_there_before_get_their_words(db: Database, fou
         command.downgrade(config, "0009")
     db.migrate()
     assert await found("barolo red wine 酒") == before
+
+
+async def test_a_text_finds_products_by_their_titles_in_its_market(
+    shop: Record, db: Database, found: Found
+) -> None:
+    markets = (MarketValues("ch-fr", title="Chemise en lin"), MarketValues("de", title="Hemd"))
+    await shop.write("default", [write("shirt", title="Linen shirt", markets=markets)])
+
+    async def all_ways() -> None:
+        assert await found("chemise", market_id="ch-fr") == ["shirt"]
+        assert await found("chemise", market_id="ch") == []
+        assert await found("chemise hemd", market_id="de") == ["shirt"]
+        assert await found("chemise") == await found("hemd") == []
+        assert await found("linen", market_id="de") == await found("linen") == ["shirt"]
+        assert await found("hemd", market_id="de", correct=True) == ["shirt"]
+
+    await all_ways()
+    with db.engine.begin() as connection:  # as the last release wrote it
+        mine = table.update().where(table.c.product_id == "shirt")
+        connection.execute(mine.values(title="linen shirt"))
+        stored.fill(connection, of_markets=True)
+    await all_ways()
+    change = ProductChange(ProductContent("shirt", ""), frozenset({"markets"}), {})
+    await shop.change("default", [change])
+    assert await found("hemd", market_id="de") == []
+
+
+async def test_synonyms_count_in_a_market_too(shop: Record, columns: Columns) -> None:
+    market = MarketValues("en", title="Red blouse")
+    await shop.write("default", [write("top", title="Oberteil", markets=(market,))])
+    rules = Synonyms((SynonymRule(("tunic",), ("red blouse",)),))
+
+    async def found(market_id: str) -> list[str]:
+        query = KeywordQuery("default", "tunic", market_id=market_id)
+        answer = await keywords.search(query, shop, columns=columns, synonyms=rules)
+        return answer.candidates.product_ids
+
+    assert await found("en") == ["top"]
+    assert await found("") == []
 
 
 async def test_excluded_products_and_near_duplicates_are_left_out(

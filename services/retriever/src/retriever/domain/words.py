@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retriever.domain.product import ProductContent
-from retriever.domain.synonyms import Others
+from retriever.domain.synonyms import AskedWords, Others
 from retriever.domain.texts import parts_of
 from sightline_rules.fields import SEARCHED, WEIGHTS
 from sightline_rules.words import words_of
@@ -29,8 +30,8 @@ FIELDS = tuple(WEIGHTS)
 _TYPICAL = (6.0, 8.0, 8.0)
 """Number of words of each field in a typical product."""
 LABEL = "·"
-"""Prefix of the words of labels in memory, which no word of a text has. Only searches by labels ask
-for them."""
+"""Prefix of the words of labels in memory, and of those of titles of markets, which no word of a
+text has. Only searches by labels, and those in the market, ask for them."""
 MOST_LABEL = 64 * 129
 """Characters of the text of a photo's label: as many lines as the embedder returns at most."""
 _LEAST_LETTERS = 2
@@ -48,6 +49,7 @@ class Words(NamedTuple):
     """Words of a product by column, separated by blanks."""
 
     title: str
+    """Also the words of the titles of its markets, after its own (`market_word`)."""
     names: str
     """Words of category, brand and tags."""
     details: str
@@ -78,7 +80,28 @@ def words_in(content: ProductContent) -> Words:
     texts = dict.fromkeys(WEIGHTS, "")
     for field, text in parts_of(content, SEARCHED):
         texts[field.searched] += f"{text} "
-    return Words(**{name: " ".join(words_of(text)) for name, text in texts.items()})
+    words = {name: words_of(text) for name, text in texts.items()}
+    for each in content.markets:
+        words["title"] += (market_word(each.market_id, word) for word in words_of(each.title))
+    return Words(**{name: " ".join(some) for name, some in words.items()})
+
+
+def market_word(market_id: str, word: str) -> str:
+    """Return a word of a market's title as it is stored."""
+    return f"{LABEL}{market_id}{LABEL}{word}"
+
+
+def in_market(asked: AskedWords, market_id: str) -> AskedWords:
+    """Return a query whose words, and the terms that they also mean, select products by their
+    titles in a market too. Empty: no market."""
+    if not market_id:
+        return asked
+    others = dict[str, list[tuple[str, ...]]]()
+    for word in asked.words:
+        terms = asked.others.get(word, ())
+        there = (tuple(market_word(market_id, each) for each in t) for t in ((word,), *terms))
+        others[word] = [*terms, *there]
+    return replace(asked, others=others)
 
 
 def label_words(text: str) -> tuple[str, ...]:
@@ -98,19 +121,28 @@ def rarity(count: int, of: int) -> float:
 def frequencies(words: Words, asked: Container[str] | None = None) -> dict[str, float]:
     """Return each word's frequency: its counts per field, weighted and divided by field length.
 
-    `asked`: only these words. `None`: all words.
+    `asked`: only these words. `None`: all words. In its market, a market's title counts as the
+    product's own: as a text of its own length, and more by what it loses as a term (SYNONYM).
     """
     found: dict[str, float] = {}
     for text, weight, typical in zip(words[:-1], WEIGHTS.values(), _TYPICAL, strict=True):
-        held = text.split(" ")
-        each = weight / (1 - _LENGTH + _LENGTH * len(held) / typical)
-        for word in held:
-            if word and (asked is None or word in asked):
-                found[word] = found.get(word, 0.0) + each
+        for market, some in groupby(text.split(" "), _market):
+            held = list(some)
+            each = weight / (1 - _LENGTH + _LENGTH * len(held) / typical)
+            if market:
+                each /= SYNONYM
+            for word in held:
+                if word and (asked is None or word in asked):
+                    found[word] = found.get(word, 0.0) + each
     for word in words.labels.split():
         if asked is None or word in asked:
             found[word] = found.get(word, 0.0) + 1.0
     return found
+
+
+def _market(word: str) -> str:
+    """Return the prefix of a word of a market's title; empty for other words."""
+    return word.rpartition(LABEL)[0]
 
 
 def saturated(frequency: Frequency) -> Frequency:

@@ -34,7 +34,7 @@ from retriever.columns.table import ProductTable
 from retriever.columns.word_index import Matches
 from retriever.domain.errors import ColumnsUnavailable
 from retriever.domain.synonyms import AskedWords, Others
-from retriever.domain.words import NO_OTHERS, WordStatistics
+from retriever.domain.words import NO_OTHERS, WordStatistics, in_market
 from retriever.search.query import EVERYTHING
 from retriever.search.word_forms import with_forms
 from servicekit.errors import FieldViolation
@@ -107,7 +107,8 @@ class BrowseQuery:
     facets: tuple[AskedFacet, ...] = ()
     known_state: str = ""
     market_id: str = ""
-    """Market by whose values products are ordered; empty: by their own."""
+    """Market by whose values products are ordered, and whose titles are searched too; empty: by
+    their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,13 +262,13 @@ async def _with_words(
     """
     held = await columns.words(query.catalog_id) if asked.words else None
     if held is not None and held[0] is view:
-        asked = await with_forms(asked, held[1], query.language_code)
+        asked = in_market(await with_forms(asked, held[1], query.language_code), query.market_id)
         postings = held[1].asked(asked.words, asked.others)
         found = await off_loop(postings.steps, postings.matching(first))
         return _Selected.of(found.places, found.matches, found.statistics)
     if not asked.words:
         return _Selected.of(view.table.places([]), np.zeros(0), WordStatistics({}, 0))
-    others = asked.others
+    others = in_market(asked, query.market_id).others
     if query.order == RELEVANCE and first is None:
         first = await record.count_words(query.catalog_id, asked.words, others=others)
     named = await record.find_words(

@@ -18,7 +18,7 @@ from retriever.domain.generation import DEFAULT_SPACE
 from retriever.domain.index_values import Collapse
 from retriever.domain.synonyms import AskedWords
 from retriever.domain.vectors import Floats
-from retriever.domain.words import LABEL, MOST_FOUND, label_words
+from retriever.domain.words import LABEL, MOST_FOUND, in_market, label_words, words_of_terms
 from retriever.ports.search import SearchRecord
 from retriever.search.candidates import Candidates, recorded_vectors
 from retriever.search.collapse import choose
@@ -51,6 +51,8 @@ class KeywordQuery:
     collapse: Collapse = Collapse.DROP
     language_code: str = ""
     """Language of the text, by which its words are compared with synonyms."""
+    market_id: str = ""
+    """Market whose titles are searched too; empty: none."""
     labelled: bool = False
     """If true, the text is that of a photo's label, and words of products' labels count too."""
     correct: bool = False
@@ -112,6 +114,9 @@ async def _correction(query: KeywordQuery, asked: AskedWords, columns: Columns) 
     """Return the corrected text; empty if words are as they should be, or are not in memory."""
     held = await columns.words(query.catalog_id) if asked.words and not asked.uses else None
     if held is None:
+        return ""
+    there = [*words_of_terms(in_market(asked, query.market_id).others)]
+    if any(held[1].asked(there).counts.values()):
         return ""
     return await corrected(query.text, held[1], stemmer_of(query.language_code))
 
@@ -199,6 +204,7 @@ async def _matching(
             asked = words.of_label(label_words(query.text))
         else:
             asked = await with_forms(asked, words, query.language_code)
+            asked = in_market(asked, query.market_id)
         passing = partial(view.conditions.passing, query.condition)
         places, matches = await best(
             words.asked(asked.words, asked.others), view.table, passing, excluded
@@ -206,8 +212,9 @@ async def _matching(
         return _Matching(view, places, matches.tolist(), len(places))
     named = list[tuple[str, float]]()
     if asked.words:
+        others = asked.others if query.labelled else in_market(asked, query.market_id).others
         named = await record.find_words(
-            *(query.catalog_id, asked.words, query.condition, excluded), others=asked.others
+            *(query.catalog_id, asked.words, query.condition, excluded), others=others
         )
     view = await columns.of(query.catalog_id, [product_id for product_id, _ in named])
     places = view.table.places([product_id for product_id, _ in named])

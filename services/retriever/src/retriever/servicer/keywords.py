@@ -49,6 +49,7 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
             excluded=tuple(request.exclude_product_ids),
             collapse=vector_messages.collapse(request.collapse),
             language_code=request.language_code,
+            market_id=request.filter.market_id,
             correct=request.correct and not request.labelled,
             labelled=request.labelled,
         )
