@@ -2,7 +2,8 @@
 
 The catalog is made: 20 categories of equal size, so that a filter on one passes 5%. A cold page
 evaluates its filter, as after a write; a warm one finds the filter's answer in memory. Messages and
-the read of the page's products are not included.
+the read of the page's products are not included; `full` measures whole calls too, see
+listing_calls.py.
 
 Each order of the contract is measured: those of fields, POPULARITY by 1,000 popular products, and
 RELEVANCE by a text of two words that half of the products have. Words are in memory up to 100,000
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+from bench.cases import listing_calls
 from bench.harness.model import BenchResult, BenchTable, Goal
 from bench.harness.statistics import median_ratio, percentile
 from retriever.columns.column import AskedFacet
@@ -86,9 +88,11 @@ def run(say: Say) -> BenchResult:
 
 
 def full(say: Say) -> BenchResult:
-    """Measure a catalog of a million products, and by words the largest one that has them in
-    memory."""
-    return result(measure(say, MOST_PRODUCTS, ORDERS), measure(say, EXACT_ROWS, (RELEVANCE,)))
+    """Measure a catalog of a million products, by words the largest one that has them in memory,
+    and whole calls."""
+    columns = measure(say, MOST_PRODUCTS, ORDERS)
+    words = measure(say, EXACT_ROWS, (RELEVANCE,))
+    return result(columns, words, listing_calls.measure(say))
 
 
 def made(count: int) -> Iterator[ProductRow]:
@@ -166,7 +170,11 @@ def _token(columns: Any, query: BrowseQuery, behind: int) -> str:
     return asyncio.run(browse(replace(query, size=behind), columns, columns)).next_token
 
 
-def result(of_columns: ListingFigures, of_words: ListingFigures) -> BenchResult:
+def result(
+    of_columns: ListingFigures,
+    of_words: ListingFigures,
+    calls: listing_calls.CallFigures | None = None,
+) -> BenchResult:
     """Return tables, figures and goals of the measurements."""
     both = (of_columns, of_words)
     words = f"by {RELEVANCE} of {of_words.products:,} products"
@@ -176,8 +184,9 @@ def result(of_columns: ListingFigures, of_words: ListingFigures) -> BenchResult:
         for order in each.orders
     ]
     return BenchResult(
-        tables=tuple(map(_table, both)),
-        figures={
+        tables=(*map(_table, both), *([listing_calls.table(calls)] if calls else ())),
+        figures={"calls": listing_calls.figures(calls) if calls else {}}
+        | {
             name: {
                 "products": each.products,
                 "passing": each.passing,
@@ -197,6 +206,7 @@ def result(of_columns: ListingFigures, of_words: ListingFigures) -> BenchResult:
                 max(ratios, key=lambda ratio: ratio.value),
                 by_figure=True,
             ),
+            *listing_calls.goals(calls),
         ),
     )
 
