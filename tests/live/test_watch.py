@@ -92,6 +92,11 @@ def test_the_commands_of_the_page_work(gateway: str, tmp_path: Path) -> None:
         ("few", "KIND_ENDED"),
         ("few", "KIND_STARTED"),
     ]
+    entries = hands.facts("audit", "--caller", "watch:shelf")["entries"]
+    assert [(each["method"], each["requestId"]) for each in entries] == [
+        ("watch.alert/few:ended", found[0]["alertId"]),
+        ("watch.alert/few:started", found[1]["alertId"]),
+    ]
     hands.run(*[found[1]["imageId"] if word == "IMAGE" else word for word in photo])
     with Image.open(tmp_path / "now.jpg") as kept:
         assert kept.size == (SIZE[0] // 2, SIZE[1])  # the place that is empty

@@ -31,6 +31,9 @@ from retriever.domain.watches import (
 from retriever.record import statements
 from retriever.record.session import Session
 from retriever.record.tables import images, watch_alerts, watch_photos, watch_states, watches
+from servicekit.audit_record import append_entries
+from servicekit.clock import new_id
+from servicekit.errors import Code
 
 
 def read_watch(
@@ -435,7 +438,7 @@ def _put_photos(
 
 
 def _put_alerts(session: Session, alerts: Sequence[Alert]) -> list[Alert]:
-    """Store alerts, and return them as stored."""
+    """Store new alerts, each with its entry of the audit log, and return them as stored."""
     if not alerts:
         return []
     stored = [
@@ -443,7 +446,24 @@ def _put_alerts(session: Session, alerts: Sequence[Alert]) -> list[Alert]:
         for alert, sequence in zip(alerts, session.take(len(alerts)), strict=True)
     ]
     _insert_alerts(session, stored)
+    entries = [_audit_entry(session, alert) for alert in stored]
+    append_entries(session.connection, entries)
     return stored
+
+
+def _audit_entry(session: Session, alert: Alert) -> dict[str, Any]:
+    """Return an alert as an entry of the audit log; see AuditEntry in audit_service.proto."""
+    return {
+        "id": new_id(session.now),
+        "time": session.now,
+        "caller": f"watch:{alert.watch_id}",
+        "method": f"watch.alert/{alert.rule_id}:{alert.kind.value}",
+        "catalog_id": session.catalog_id,
+        "code": Code.OK.value,
+        "reason": "",
+        "request_id": alert.alert_id,
+        "left_out": 0,
+    }
 
 
 def _insert_alerts(session: Session, alerts: Sequence[Alert]) -> None:
