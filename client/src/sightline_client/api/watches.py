@@ -19,6 +19,8 @@ from sightline_client.values.watches import (
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 """Seconds before a lost stream is restored."""
+_MOST_DROPPED = 1_000_000
+"""Dropped frames that a message can tell of."""
 
 
 class WatchCalls(Connected):
@@ -64,12 +66,7 @@ class WatchCalls(Connected):
         """Check the rules of a watch on 1 to 8 frames, in the order of their times. Alerts are
         stored when the answer arrives. After an error, send them again: frames that were checked
         are ignored. NotFound (WATCH_NOT_FOUND)."""
-        with to_wire.sendable("frames"):
-            request = pb.SendFramesRequest(
-                catalog_id=self.catalog,
-                watch_id=watch_id,
-                frames=[to_wire.watch_frame(frame) for frame in frames],
-            )
+        request = self._frames(watch_id, frames)
         wanted = self.batch_timeout if timeout is None else timeout
         answer = await self._call(self.calls.watches.SendFrames, request, wanted)
         return from_wire.frames_answer(answer)
@@ -88,25 +85,42 @@ class WatchCalls(Connected):
             watch_id: The watch.
             frames: Read in a thread of its own; may wait for the camera, and need not end. Frames
                 without a time get that of their arrival here.
-            timeout: Of one call.
+            timeout: Of the answer to frames that are sent together.
         """
-        newest, pause = NewestFrames(frames), _FIRST_PAUSE
+        newest = NewestFrames(frames)
+        wanted = self.batch_timeout if timeout is None else timeout
+        stream, pause = self.calls.watches.StreamFrames(), _FIRST_PAUSE
         try:
             while True:
                 taken, dropped = await newest.take()
                 if not taken:
                     return
+                request = self._frames(watch_id, taken, dropped)
                 while True:
                     try:
-                        answer = await self.send_frames(watch_id, taken, timeout=timeout)
+                        answer = await self.calls.exchange(stream, request, wanted)
                         break
                     except (Conflict, DeadlineExceeded, Unavailable):
+                        stream.cancel()
                         await asyncio.sleep(pause)
                         pause = min(2 * pause, _LONGEST_PAUSE)
+                        stream = self.calls.watches.StreamFrames()
                 pause = _FIRST_PAUSE
-                yield StreamedFrames(answer, dropped)
+                yield StreamedFrames(from_wire.frames_answer(answer), dropped + answer.dropped_count)
         finally:
+            stream.cancel()
             newest.close()
+
+    def _frames(
+        self, watch_id: str, frames: Iterable[WatchFrame], dropped: int = 0
+    ) -> pb.SendFramesRequest:
+        with to_wire.sendable("frames"):
+            return pb.SendFramesRequest(
+                catalog_id=self.catalog,
+                watch_id=watch_id,
+                frames=[to_wire.watch_frame(frame) for frame in frames],
+                dropped_count=min(dropped, _MOST_DROPPED),
+            )
 
     async def list_alerts(
         self, *, watch_id: str = "", page_size: int = 100, timeout: float | None = None

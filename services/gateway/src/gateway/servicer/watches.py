@@ -1,12 +1,14 @@
 """WatchService: the retriever's WatchService under the public contract."""
 
 from collections.abc import AsyncIterator, Collection
+from contextlib import aclosing
 from typing import Any, Final
 
 import grpc
 
 from gateway.clients.peer_calls import PeerCaller
 from gateway.model.price import FrameWork, RequestPrice, frames_price, step_price, watch_price
+from gateway.servicer import frame_stream
 from gateway.servicer.passthrough import Call, Passthrough
 from gateway.servicer.requests import admit
 from gateway.state.prices import RequestPrices
@@ -51,6 +53,15 @@ class WatchProxyServicer(watch_service_pb2_grpc.WatchServiceServicer):
             pass
         async for answer in self._caller.stream(self._watches.WatchAlerts, request):
             yield answer
+
+    async def StreamFrames(
+        self, requests: AsyncIterator[pb.SendFramesRequest], context: Context
+    ) -> AsyncIterator[pb.SendFramesResponse]:
+        """Yield the answers to the frames of a live camera, each charged as one of SendFrames."""
+        answering = frame_stream.checked(requests, lambda each: self.SendFrames(each, context))
+        async with aclosing(answering) as answers:
+            async for answer in answers:
+                yield answer
 
     def _charged(self, name: str, call: Call) -> Call:
         """Return a call that is passed on, with its price charged to its caller."""

@@ -136,23 +136,31 @@ class FrameChecks:
         watch_id: str,
         frames: Sequence[SentFrame],
         note: Callable[[WatchState], WatchState] = lambda state: state,
+        dropped: int = 0,
     ) -> FramesReport:
         """Check 1 to MOST_FRAMES frames, and return once their state and alerts are stored.
 
-        `note`: adds to the state that is stored with them.
+        `note`: adds to the state that is stored with them. `dropped`: frames before them that their
+        sender dropped.
 
         Raises WatchNotFound, WatchContended, EmbedderUnavailable, PhotosUnavailable.
         """
         key = catalog_id, watch_id
         queue = self._queues.setdefault(key, _Queue())
         if not await _turn(queue):
-            queue.dropped += len(frames)
-            FRAMES.labels(FrameOutcome.DROPPED).inc(len(frames))
+            queue.dropped += len(frames) + dropped
+            FRAMES.labels(FrameOutcome.DROPPED).inc(len(frames) + dropped)
             return FramesReport((FrameReport(FrameOutcome.DROPPED),) * len(frames))
+
+        def noted(state: WatchState) -> WatchState:
+            return note(replace(state, dropped=state.dropped + dropped))
+
         try:
             timed = self._timed(frames)
             async with self._permits:
-                return await self._checked(catalog_id, watch_id, timed, queue, note)
+                report = await self._checked(catalog_id, watch_id, timed, queue, noted)
+            FRAMES.labels(FrameOutcome.DROPPED).inc(dropped)
+            return report
         except WatchNotFound:
             queue.dropped = 0
             raise

@@ -1,0 +1,109 @@
+"""Frames of a live camera, as a stream of messages: checked one after the other, the newest ones."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import Context, copy_context
+from dataclasses import dataclass
+from typing import Any, Final
+
+from servicekit import costs
+from servicekit.memory_budget import HeldBytes, hold
+from servicekit.requests import RequestInvalid
+from sightline.retriever.v1 import watch_service_pb2 as pb
+
+MOST_WAITING: Final = 2
+"""Messages that wait while one is checked, as many as calls of SendFrames at the retriever."""
+
+Check = Callable[[pb.SendFramesRequest], Awaitable[pb.SendFramesResponse]]
+
+
+async def checked(
+    messages: AsyncIterator[pb.SendFramesRequest], check: Check
+) -> AsyncIterator[pb.SendFramesResponse]:
+    """Yield the answer to each message, less those that were dropped because newer ones waited.
+
+    Raises what `check` raises, and RequestInvalid for a message of another watch than the first.
+    """
+    waiting = _Waiting()
+    reading = asyncio.create_task(waiting.read(messages))
+    try:
+        while (taken := await waiting.take()) is not None:
+            request, dropped = taken.request, waiting.dropped
+            waiting.dropped = 0
+            request.dropped_count += dropped
+            # A task of its own: the context in which the message was read has its caller's quota.
+            answer = await asyncio.create_task(_measured(check, request), context=taken.context)
+            taken.held.shrink(0)
+            answer.dropped_count = dropped
+            yield answer
+        await reading  # raises why reading ended
+    finally:
+        reading.cancel()
+        await asyncio.wait([reading])
+        waiting.clear()
+
+
+async def _measured(check: Check, request: pb.SendFramesRequest) -> Any:
+    """Check a message with a cost of its own, by which it is charged: not that of the stream."""
+    cost = costs.Cost()
+    costs.current.set(cost)
+    return await costs.Measured(_awaited(check, request), cost)
+
+
+async def _awaited(check: Check, request: pb.SendFramesRequest) -> pb.SendFramesResponse:
+    return await check(request)
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """A message that was read."""
+
+    request: pb.SendFramesRequest
+    held: HeldBytes
+    context: Context
+    """Context in which it was read."""
+
+
+class _Waiting:
+    """Messages that were read and not checked, at most MOST_WAITING."""
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        """Frames that were dropped since this was last set to 0."""
+        self._messages: deque[_Message] = deque()
+        self._changed = asyncio.Event()
+        self._ended = False
+
+    async def read(self, messages: AsyncIterator[pb.SendFramesRequest]) -> None:
+        """Read messages to their end."""
+        first = None
+        try:
+            async for request in messages:
+                watch = request.catalog_id, request.watch_id
+                if watch != (first := first or watch):
+                    raise RequestInvalid.at("watch_id", "must be that of the first message")
+                held = await hold(request.ByteSize())
+                self._messages.append(_Message(request, held, copy_context()))
+                if len(self._messages) > MOST_WAITING:
+                    oldest = self._messages.popleft()
+                    oldest.held.shrink(0)
+                    self.dropped += len(oldest.request.frames) + oldest.request.dropped_count
+                self._changed.set()
+        finally:
+            self._ended = True
+            self._changed.set()
+
+    async def take(self) -> _Message | None:
+        """Return the oldest message once there is one; None: there are no more."""
+        while not self._messages:
+            if self._ended:
+                return None
+            self._changed.clear()
+            await self._changed.wait()
+        return self._messages.popleft()
+
+    def clear(self) -> None:
+        """Return the bytes of all messages."""
+        while self._messages:
+            self._messages.pop().held.shrink(0)
