@@ -32,9 +32,12 @@ async def checked(
             request, dropped = taken.request, waiting.dropped
             waiting.dropped = 0
             request.dropped_count += dropped
-            # A task of its own: the context in which the message was read has its caller's quota.
-            answer = await asyncio.create_task(_measured(check, request), context=taken.context)
-            taken.held.shrink(0)
+            try:
+                # A task of its own: the context of the message has its caller's quota.
+                work = _measured(check, request)
+                answer = await asyncio.create_task(work, context=taken.context)
+            finally:
+                taken.held.shrink(0)
             answer.dropped_count = dropped
             yield answer
         await reading  # raises why reading ended

@@ -20,9 +20,11 @@ from retriever.domain.watch_json import (
 from retriever.domain.watch_state import RevisedState, WatchProgress, WatchState
 from retriever.domain.watches import (
     MOST_WATCHES,
+    SILENT,
     Alert,
     Fault,
     FaultCondition,
+    SilenceSource,
     SnapshotSource,
     StoredWatch,
     Watch,
@@ -71,6 +73,19 @@ def read_snapshot_sources(connection: Connection) -> list[SnapshotSource]:
             )
         )
     return [each for each in sources if each.uri]
+
+
+def read_silence_sources(connection: Connection) -> list[SilenceSource]:
+    """Return the watches of all catalogs with a rule that tells when their camera stops."""
+    c = watches.c
+    found = sa.select(c.catalog_id, c.body).where(c.body.like('%"fault":"silent"%'))
+    sources = []
+    for row in connection.execute(found):
+        watch = loaded_watch(row.body)
+        holds = [rule.hold for rule in watch.rules if rule.condition == SILENT]
+        if holds:
+            sources.append(SilenceSource(row.catalog_id, watch.watch_id, min(holds)))
+    return sources
 
 
 def create_watch(

@@ -21,6 +21,7 @@ from retriever.domain.watch_state import WatchProgress, WatchState
 from retriever.domain.watches import (
     DAY,
     SECOND,
+    SILENT,
     Alert,
     StoredWatch,
     Watch,
@@ -218,7 +219,11 @@ class FrameChecks:
             return list(alerts), []
         photos, placed = dict[tuple[int, WatchBox | None], WatchPhoto | None](), list[Alert]()
         of_time = {frame.micros: frame.data for frame in frames}
+        silent = {rule.rule_id for rule in watch.rules if rule.condition == SILENT}
         for alert in alerts:
+            if alert.rule_id in silent:  # it is about no frame
+                placed.append(alert)
+                continue
             box = None if watch.whole_frames else alert.box
             key = alert.frame_micros, box
             if key not in photos:
@@ -293,7 +298,8 @@ class _Measurements:
         boxes = [FRAME_BOX if (box := places[part]) is None else box for part in parts]
         try:
             facts, cut = await self.checks.photos.measure_frame(self.catalog_id, frame.data, boxes)
-            measured = MeasuredFrame(frame.micros, facts, version=version)
+            now = self.checks.clock()
+            measured = MeasuredFrame(frame.micros, facts, version=version, received=now)
             if is_dark(facts):
                 return measured
             if cut:
