@@ -14,6 +14,8 @@ from sightline.retriever.v1 import watch_service_pb2 as pb
 
 MOST_WAITING: Final = 2
 """Messages that wait while one is checked, as many as calls of SendFrames at the retriever."""
+MOST_DROPPED: Final = 1_000_000
+"""Dropped frames that a message can tell of."""
 
 Check = Callable[[pb.SendFramesRequest], Awaitable[pb.SendFramesResponse]]
 
@@ -29,21 +31,18 @@ async def checked(
     reading = asyncio.create_task(waiting.read(messages))
     try:
         while (taken := await waiting.take()) is not None:
-            request, dropped = taken.request, waiting.dropped
-            waiting.dropped = 0
-            request.dropped_count += dropped
             try:
                 # A task of its own: the context of the message has its caller's quota.
-                work = _measured(check, request)
+                work = _measured(check, taken.request)
                 answer = await asyncio.create_task(work, context=taken.context)
             finally:
                 taken.held.shrink(0)
-            answer.dropped_count = dropped
+            answer.dropped_count = taken.dropped
             yield answer
         await reading  # raises why reading ended
     finally:
         reading.cancel()
-        await asyncio.wait([reading])
+        await asyncio.gather(reading, return_exceptions=True)
         waiting.clear()
 
 
@@ -58,7 +57,7 @@ async def _awaited(check: Check, request: pb.SendFramesRequest) -> pb.SendFrames
     return await check(request)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Message:
     """A message that was read."""
 
@@ -66,14 +65,21 @@ class _Message:
     held: HeldBytes
     context: Context
     """Context in which it was read."""
+    dropped: int = 0
+    """Frames that were dropped before it."""
+
+    def follow(self, before: "_Message") -> None:
+        """Count the frames of the message before it as dropped, by this stream and for the watch."""
+        dropped = before.dropped + len(before.request.frames)
+        told = before.request.dropped_count + len(before.request.frames)
+        self.dropped = dropped
+        self.request.dropped_count = min(self.request.dropped_count + told, MOST_DROPPED)
 
 
 class _Waiting:
     """Messages that were read and not checked, at most MOST_WAITING."""
 
     def __init__(self) -> None:
-        self.dropped = 0
-        """Frames that were dropped since this was last set to 0."""
         self._messages: deque[_Message] = deque()
         self._changed = asyncio.Event()
         self._ended = False
@@ -91,7 +97,7 @@ class _Waiting:
                 if len(self._messages) > MOST_WAITING:
                     oldest = self._messages.popleft()
                     oldest.held.shrink(0)
-                    self.dropped += len(oldest.request.frames) + oldest.request.dropped_count
+                    self._messages[0].follow(oldest)
                 self._changed.set()
         finally:
             self._ended = True
