@@ -160,7 +160,9 @@ async def test_a_camera_that_stops_is_noticed(gateway: str, tmp_path: Path) -> N
         stored = await client.get_watch("till")
         rule = stored.rules[0]
         assert (rule.hold, rule.release) == (timedelta(minutes=1), timedelta())
-        await client.update_watch(replace(stored, rules=(replace(rule, hold=timedelta(seconds=1)),)))
+        await client.update_watch(
+            replace(stored, rules=(replace(rule, hold=timedelta(seconds=1)),))
+        )
         found = list[tuple[str, AlertKind]]()
         async for each in client.watch_alerts(watch_id="till", resume_token="after-0"):
             found.append((each.alert.rule_id, each.alert.kind))

@@ -129,7 +129,10 @@ async def test_frames_of_a_live_camera_are_streamed_charged_and_answered(keys, m
         await stream.done_writing()
         assert await stream.read() is grpc.aio.EOF
         sent = suite.retriever.script.requests("SendFrames")
-    assert [(each.catalog_id, len(each.frames)) for each in sent] == [("default", 1), ("default", 2)]
+    assert [(each.catalog_id, len(each.frames)) for each in sent] == [
+        ("default", 1),
+        ("default", 2),
+    ]
     assert prices == [1, 1, 2, 2], "before and after each"
 
 
@@ -145,7 +148,9 @@ async def test_a_stream_of_frames_has_the_quotas_of_calls():
 
 
 async def test_a_stream_of_frames_ends_with_the_error_of_its_watch(suite):
-    suite.retriever.script.errors["SendFrames"] = NotFound("no such watch", reason="WATCH_NOT_FOUND")
+    suite.retriever.script.errors["SendFrames"] = NotFound(
+        "no such watch", reason="WATCH_NOT_FOUND"
+    )
     stream = suite.watches.StreamFrames()
     frames = [watch_pb2.WatchFrame(image=b"jpeg")]
     await stream.write(pb.SendFramesRequest(watch_id="shelf", frames=frames))

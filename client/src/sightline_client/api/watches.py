@@ -66,7 +66,7 @@ class WatchCalls(Connected):
         """Check the rules of a watch on 1 to 8 frames, in the order of their times. Alerts are
         stored when the answer arrives. After an error, send them again: frames that were checked
         are ignored. NotFound (WATCH_NOT_FOUND)."""
-        request = self._frames(watch_id, frames)
+        request = _frames(self.catalog, watch_id, frames)
         wanted = self.batch_timeout if timeout is None else timeout
         answer = await self._call(self.calls.watches.SendFrames, request, wanted)
         return from_wire.frames_answer(answer)
@@ -95,7 +95,7 @@ class WatchCalls(Connected):
                 taken, dropped = await newest.take()
                 if not taken:
                     return
-                request = self._frames(watch_id, taken, dropped)
+                request = _frames(self.catalog, watch_id, taken, dropped)
                 while True:
                     try:
                         answer = await self.calls.exchange(stream, request, wanted)
@@ -106,21 +106,12 @@ class WatchCalls(Connected):
                         pause = min(2 * pause, _LONGEST_PAUSE)
                         stream = self.calls.watches.StreamFrames()
                 pause = _FIRST_PAUSE
-                yield StreamedFrames(from_wire.frames_answer(answer), dropped + answer.dropped_count)
+                yield StreamedFrames(
+                    from_wire.frames_answer(answer), dropped + answer.dropped_count
+                )
         finally:
             stream.cancel()
             newest.close()
-
-    def _frames(
-        self, watch_id: str, frames: Iterable[WatchFrame], dropped: int = 0
-    ) -> pb.SendFramesRequest:
-        with to_wire.sendable("frames"):
-            return pb.SendFramesRequest(
-                catalog_id=self.catalog,
-                watch_id=watch_id,
-                frames=[to_wire.watch_frame(frame) for frame in frames],
-                dropped_count=min(dropped, _MOST_DROPPED),
-            )
 
     async def list_alerts(
         self, *, watch_id: str = "", page_size: int = 100, timeout: float | None = None
@@ -168,3 +159,15 @@ class WatchCalls(Connected):
             request = pb.GetAlertPhotoRequest(catalog_id=self.catalog, image_id=image_id)
         answer = await self._call(self.calls.watches.GetAlertPhoto, request, timeout)
         return answer.content
+
+
+def _frames(
+    catalog: str, watch_id: str, frames: Iterable[WatchFrame], dropped: int = 0
+) -> pb.SendFramesRequest:
+    with to_wire.sendable("frames"):
+        return pb.SendFramesRequest(
+            catalog_id=catalog,
+            watch_id=watch_id,
+            frames=[to_wire.watch_frame(frame) for frame in frames],
+            dropped_count=min(dropped, _MOST_DROPPED),
+        )

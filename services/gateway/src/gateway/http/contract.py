@@ -67,8 +67,7 @@ def public_methods() -> tuple[PublicMethod, ...]:
         for module in _modules(package)
         for service in module.DESCRIPTOR.services_by_name.values()
         for method in service.methods
-        if method.GetOptions().Extensions[access_pb2.access].roles
-        and not method.client_streaming
+        if method.GetOptions().Extensions[access_pb2.access].roles and not method.client_streaming
     )
 
 

@@ -1,4 +1,4 @@
-"""Frames of a live camera, as a stream of messages: checked one after the other, the newest ones."""
+"""Frames of a live camera, as a stream of messages: the newest are checked in turn."""
 
 import asyncio
 from collections import deque
@@ -69,11 +69,11 @@ class _Message:
     """Frames that were dropped before it."""
 
     def follow(self, before: "_Message") -> None:
-        """Count the frames of the message before it as dropped, by this stream and for the watch."""
-        dropped = before.dropped + len(before.request.frames)
-        told = before.request.dropped_count + len(before.request.frames)
-        self.dropped = dropped
-        self.request.dropped_count = min(self.request.dropped_count + told, MOST_DROPPED)
+        """Count the frames of the message before it as dropped, here and for the watch."""
+        frames, told = len(before.request.frames), before.request.dropped_count
+        self.dropped = before.dropped + frames
+        told += frames + self.request.dropped_count
+        self.request.dropped_count = min(told, MOST_DROPPED)
 
 
 class _Waiting:

@@ -160,11 +160,12 @@ class FrameChecks:
             timed = self._timed(frames)
             async with self._permits:
                 report = await self._checked(catalog_id, watch_id, timed, queue, noted)
-            FRAMES.labels(FrameOutcome.DROPPED).inc(dropped)
-            return report
         except WatchNotFound:
             queue.dropped = 0
             raise
+        else:
+            FRAMES.labels(FrameOutcome.DROPPED).inc(dropped)
+            return report
         finally:
             _pass_on(queue)
             if not (queue.busy or queue.dropped):
