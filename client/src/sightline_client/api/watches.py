@@ -89,7 +89,7 @@ class WatchCalls(Connected):
         """
         newest = NewestFrames(frames)
         wanted = self.batch_timeout if timeout is None else timeout
-        stream, pause = self.calls.watches.StreamFrames(), _FIRST_PAUSE
+        stream, pause = self.calls.open(self.calls.watches.StreamFrames), _FIRST_PAUSE
         try:
             while True:
                 taken, dropped = await newest.take()
@@ -104,7 +104,7 @@ class WatchCalls(Connected):
                         stream.cancel()
                         await asyncio.sleep(pause)
                         pause = min(2 * pause, _LONGEST_PAUSE)
-                        stream = self.calls.watches.StreamFrames()
+                        stream = self.calls.open(self.calls.watches.StreamFrames)
                 pause = _FIRST_PAUSE
                 yield StreamedFrames(
                     from_wire.frames_answer(answer), dropped + answer.dropped_count

@@ -11,7 +11,12 @@ from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 import grpc
-from grpc.aio import StreamStreamCall, UnaryStreamMultiCallable, UnaryUnaryMultiCallable
+from grpc.aio import (
+    StreamStreamCall,
+    StreamStreamMultiCallable,
+    UnaryStreamMultiCallable,
+    UnaryUnaryMultiCallable,
+)
 
 from sightline.common.v1.job_service_pb2_grpc import JobServiceStub
 from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
@@ -120,6 +125,10 @@ class Calls:
         finally:
             call.cancel()
 
+    def open(self, method: StreamStreamMultiCallable[Q, A]) -> StreamStreamCall[Q, A]:
+        """Open a stream, on which `exchange` sends messages."""
+        return method()  # type: ignore[call-arg]
+
     async def exchange(
         self, stream: StreamStreamCall[Q, A], request: Q, timeout: float | None
     ) -> A:
@@ -128,14 +137,15 @@ class Calls:
             async with asyncio.timeout(timeout):
                 with suppress(asyncio.InvalidStateError):  # it has ended: `read` says why
                     await stream.write(request)
-                answer = await stream.read()
+                answer: Any = await stream.read()
         except grpc.aio.AioRpcError as error:
             raise self._typed(error) from None
         except TimeoutError:
             raise make(Failure(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer in time")) from None
         if answer is grpc.aio.EOF:  # type: ignore[attr-defined]
             raise make(Failure(grpc.StatusCode.UNAVAILABLE, "the stream has ended"))
-        return answer
+        found: A = answer
+        return found
 
     def _typed(self, error: grpc.aio.AioRpcError) -> SightlineError:
         """Return the error that a failed call raises."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,7 +22,7 @@ Check = Callable[[pb.SendFramesRequest], Awaitable[pb.SendFramesResponse]]
 
 async def checked(
     messages: AsyncIterator[pb.SendFramesRequest], check: Check
-) -> AsyncIterator[pb.SendFramesResponse]:
+) -> AsyncGenerator[pb.SendFramesResponse, None]:
     """Yield the answer to each message, less those that were dropped because newer ones waited.
 
     Raises what `check` raises, and RequestInvalid for a message of another watch than the first.

@@ -58,7 +58,8 @@ class WatchProxyServicer(watch_service_pb2_grpc.WatchServiceServicer):
         self, requests: AsyncIterator[pb.SendFramesRequest], context: Context
     ) -> AsyncIterator[pb.SendFramesResponse]:
         """Yield the answers to the frames of a live camera, each charged as one of SendFrames."""
-        answering = frame_stream.checked(requests, lambda each: self.SendFrames(each, context))
+        send: Any = self.SendFrames
+        answering = frame_stream.checked(requests, lambda each: send(each, context))
         async with aclosing(answering) as answers:
             async for answer in answers:
                 yield answer
