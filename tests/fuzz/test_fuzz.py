@@ -417,7 +417,7 @@ def test_shelves_have_no_field_that_the_request_has_for_all() -> None:
 
 def composed(composer: Composer, kind: Any) -> Any:
     """Return a request of a kind without anything hostile."""
-    method = next(each for each in METHODS.values() if each.request is type(kind))
+    (method,) = (each for each in METHODS.values() if each.request is type(kind))
     while True:
         message = composer.message(method)
         if not composer._hostility:

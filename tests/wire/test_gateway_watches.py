@@ -11,6 +11,7 @@ import pytest
 from gateway.model.price import FrameWork, frames_price
 from gateway.servicer import watches
 from servicekit.errors import NotFound
+from sightline.gateway.v1.watch_service_pb2 import StreamFramesRequest
 from sightline.retriever.v1 import watch_pb2
 from sightline.retriever.v1 import watch_service_pb2 as pb
 from tests.fakes.gateway_wire import running
@@ -123,7 +124,7 @@ async def test_frames_of_a_live_camera_are_streamed_charged_and_answered(keys, m
         stream = suite.watches.StreamFrames(**_as(CAMERA))
         for count in (1, 2):
             frames = [watch_pb2.WatchFrame(image=b"jpeg")] * count
-            await stream.write(pb.SendFramesRequest(watch_id="shelf", frames=frames))
+            await stream.write(StreamFramesRequest(watch_id="shelf", frames=frames))
             answer = await stream.read()
             assert (len(answer.results), answer.embedded_count) == (count, 3 * count)
         await stream.done_writing()
@@ -141,9 +142,9 @@ async def test_a_stream_of_frames_has_the_quotas_of_calls():
         frames = [watch_pb2.WatchFrame(image=b"jpeg")]
         stream = suite.watches.StreamFrames()
         for _ in range(2):  # the first one is charged as five, as each stream is
-            await stream.write(pb.SendFramesRequest(watch_id="shelf", frames=frames))
+            await stream.write(StreamFramesRequest(watch_id="shelf", frames=frames))
             await stream.read()
-        await stream.write(pb.SendFramesRequest(watch_id="shelf", frames=frames))
+        await stream.write(StreamFramesRequest(watch_id="shelf", frames=frames))
         assert (await refused(stream.read())).reason == "QUOTA_EXHAUSTED"
 
 
@@ -153,5 +154,5 @@ async def test_a_stream_of_frames_ends_with_the_error_of_its_watch(suite):
     )
     stream = suite.watches.StreamFrames()
     frames = [watch_pb2.WatchFrame(image=b"jpeg")]
-    await stream.write(pb.SendFramesRequest(watch_id="shelf", frames=frames))
+    await stream.write(StreamFramesRequest(watch_id="shelf", frames=frames))
     assert (await refused(stream.read())).reason == "WATCH_NOT_FOUND"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 
+from sightline.gateway.v1.watch_service_pb2 import StreamFramesRequest
 from sightline.retriever.v1 import watch_service_pb2 as pb
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, to_wire
@@ -66,7 +67,12 @@ class WatchCalls(Connected):
         """Check the rules of a watch on 1 to 8 frames, in the order of their times. Alerts are
         stored when the answer arrives. After an error, send them again: frames that were checked
         are ignored. NotFound (WATCH_NOT_FOUND)."""
-        request = _frames(self.catalog, watch_id, frames)
+        with to_wire.sendable("frames"):
+            request = pb.SendFramesRequest(
+                catalog_id=self.catalog,
+                watch_id=watch_id,
+                frames=[to_wire.watch_frame(frame) for frame in frames],
+            )
         wanted = self.batch_timeout if timeout is None else timeout
         answer = await self._call(self.calls.watches.SendFrames, request, wanted)
         return from_wire.frames_answer(answer)
@@ -95,7 +101,13 @@ class WatchCalls(Connected):
                 taken, dropped = await newest.take()
                 if not taken:
                     return
-                request = _frames(self.catalog, watch_id, taken, dropped)
+                with to_wire.sendable("frames"):
+                    request = StreamFramesRequest(
+                        catalog_id=self.catalog,
+                        watch_id=watch_id,
+                        frames=[to_wire.watch_frame(frame) for frame in taken],
+                        dropped_count=min(dropped, _MOST_DROPPED),
+                    )
                 while True:
                     try:
                         answer = await self.calls.exchange(stream, request, wanted)
@@ -159,15 +171,3 @@ class WatchCalls(Connected):
             request = pb.GetAlertPhotoRequest(catalog_id=self.catalog, image_id=image_id)
         answer = await self._call(self.calls.watches.GetAlertPhoto, request, timeout)
         return answer.content
-
-
-def _frames(
-    catalog: str, watch_id: str, frames: Iterable[WatchFrame], dropped: int = 0
-) -> pb.SendFramesRequest:
-    with to_wire.sendable("frames"):
-        return pb.SendFramesRequest(
-            catalog_id=catalog,
-            watch_id=watch_id,
-            frames=[to_wire.watch_frame(frame) for frame in frames],
-            dropped_count=min(dropped, _MOST_DROPPED),
-        )

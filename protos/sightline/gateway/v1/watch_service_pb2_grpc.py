@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from sightline.common.v1 import product_pb2 as sightline_dot_common_dot_v1_dot_product__pb2
+from sightline.gateway.v1 import watch_service_pb2 as sightline_dot_gateway_dot_v1_dot_watch__service__pb2
 from sightline.retriever.v1 import watch_pb2 as sightline_dot_retriever_dot_v1_dot_watch__pb2
 from sightline.retriever.v1 import watch_service_pb2 as sightline_dot_retriever_dot_v1_dot_watch__service__pb2
 
@@ -70,7 +71,7 @@ class WatchServiceStub(object):
                 _registered_method=True)
         self.StreamFrames = channel.stream_stream(
                 '/sightline.gateway.v1.WatchService/StreamFrames',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.SendFramesRequest.SerializeToString,
+                request_serializer=sightline_dot_gateway_dot_v1_dot_watch__service__pb2.StreamFramesRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.SendFramesResponse.FromString,
                 _registered_method=True)
         self.ListAlerts = channel.unary_unary(
@@ -203,7 +204,7 @@ def add_WatchServiceServicer_to_server(servicer, server):
             ),
             'StreamFrames': grpc.stream_stream_rpc_method_handler(
                     servicer.StreamFrames,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.SendFramesRequest.FromString,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_watch__service__pb2.StreamFramesRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.SendFramesResponse.SerializeToString,
             ),
             'ListAlerts': grpc.unary_unary_rpc_method_handler(
@@ -411,7 +412,7 @@ class WatchService(object):
             request_iterator,
             target,
             '/sightline.gateway.v1.WatchService/StreamFrames',
-            sightline_dot_retriever_dot_v1_dot_watch__service__pb2.SendFramesRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_watch__service__pb2.StreamFramesRequest.SerializeToString,
             sightline_dot_retriever_dot_v1_dot_watch__service__pb2.SendFramesResponse.FromString,
             options,
             channel_credentials,

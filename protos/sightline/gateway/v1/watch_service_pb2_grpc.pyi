@@ -8,6 +8,7 @@ import collections.abc
 import grpc
 import grpc.aio
 import sightline.common.v1.product_pb2
+import sightline.gateway.v1.watch_service_pb2
 import sightline.retriever.v1.watch_pb2
 import sightline.retriever.v1.watch_service_pb2
 import sys
@@ -126,15 +127,15 @@ _WatchServiceSendFramesType = typing_extensions.TypeVar(
 _WatchServiceStreamFramesType = typing_extensions.TypeVar(
     '_WatchServiceStreamFramesType',
     grpc.StreamStreamMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.SendFramesRequest,
+        sightline.gateway.v1.watch_service_pb2.StreamFramesRequest,
         sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
     ],
     grpc.aio.StreamStreamMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.SendFramesRequest,
+        sightline.gateway.v1.watch_service_pb2.StreamFramesRequest,
         sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
     ],
     default=grpc.StreamStreamMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.SendFramesRequest,
+        sightline.gateway.v1.watch_service_pb2.StreamFramesRequest,
         sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
     ],
 )
@@ -219,7 +220,7 @@ class WatchServiceStub(typing.Generic[_WatchServiceCreateWatchType, _WatchServic
             sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
         ],
         grpc.StreamStreamMultiCallable[
-            sightline.retriever.v1.watch_service_pb2.SendFramesRequest,
+            sightline.gateway.v1.watch_service_pb2.StreamFramesRequest,
             sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
@@ -263,7 +264,7 @@ class WatchServiceStub(typing.Generic[_WatchServiceCreateWatchType, _WatchServic
             sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
         ],
         grpc.aio.StreamStreamMultiCallable[
-            sightline.retriever.v1.watch_service_pb2.SendFramesRequest,
+            sightline.gateway.v1.watch_service_pb2.StreamFramesRequest,
             sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
@@ -340,7 +341,7 @@ WatchServiceAsyncStub: typing_extensions.TypeAlias = WatchServiceStub[
         sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
     ],
     grpc.aio.StreamStreamMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.SendFramesRequest,
+        sightline.gateway.v1.watch_service_pb2.StreamFramesRequest,
         sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
@@ -413,7 +414,7 @@ class WatchServiceServicer(metaclass=abc.ABCMeta):
     @abc.abstractmethod
     def StreamFrames(
         self,
-        request_iterator: _MaybeAsyncIterator[sightline.retriever.v1.watch_service_pb2.SendFramesRequest],
+        request_iterator: _MaybeAsyncIterator[sightline.gateway.v1.watch_service_pb2.StreamFramesRequest],
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[sightline.retriever.v1.watch_service_pb2.SendFramesResponse], collections.abc.AsyncIterator[sightline.retriever.v1.watch_service_pb2.SendFramesResponse]]:
         """Checks the rules of a watch on the frames of a live camera, for as long as it sends some. Each message is checked,

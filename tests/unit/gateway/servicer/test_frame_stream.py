@@ -14,26 +14,27 @@ from servicekit import costs
 from servicekit.errors import Unavailable
 from servicekit.memory_budget import ByteBudget, in_flight
 from servicekit.requests import RequestInvalid
+from sightline.gateway.v1.watch_service_pb2 import StreamFramesRequest
 from sightline.retriever.v1 import watch_pb2
-from sightline.retriever.v1 import watch_service_pb2 as pb
+from sightline.retriever.v1.watch_service_pb2 import SendFramesResponse
 from tests.waiting import until
 
 ROOM = 10_000
 quota: ContextVar[int] = ContextVar("quota", default=-1)
 
 
-def message(number: int, watch_id: str = "shelf") -> pb.SendFramesRequest:
+def message(number: int, watch_id: str = "shelf") -> StreamFramesRequest:
     frame = watch_pb2.WatchFrame(image=b"%d" % number)
-    return pb.SendFramesRequest(watch_id=watch_id, frames=[frame])
+    return StreamFramesRequest(watch_id=watch_id, frames=[frame])
 
 
 class Camera:
     """A stream of messages: `sent` ones, and then none until it is cancelled."""
 
-    def __init__(self, *sent: pb.SendFramesRequest, ends: bool = True) -> None:
+    def __init__(self, *sent: StreamFramesRequest, ends: bool = True) -> None:
         self.sent, self.ends, self.read, self.left = sent, ends, 0, False
 
-    async def messages(self) -> AsyncIterator[pb.SendFramesRequest]:
+    async def messages(self) -> AsyncIterator[StreamFramesRequest]:
         try:
             for number, each in enumerate(self.sent):
                 quota.set(number)  # as admission does, for each message
@@ -51,10 +52,10 @@ class Checks:
     """Checks messages once they are let."""
 
     def __init__(self) -> None:
-        self.let, self.seen, self.quotas = asyncio.Event(), list[pb.SendFramesRequest](), [0] * 0
+        self.let, self.seen, self.quotas = asyncio.Event(), list[StreamFramesRequest](), [0] * 0
 
-    async def __call__(self, request: pb.SendFramesRequest) -> pb.SendFramesResponse:
-        kept = pb.SendFramesRequest()
+    async def __call__(self, request: StreamFramesRequest) -> SendFramesResponse:
+        kept = StreamFramesRequest()
         kept.CopyFrom(request)
         self.seen.append(kept)
         self.quotas.append(quota.get())
@@ -63,7 +64,7 @@ class Checks:
         if request.frames[0].image == b"fails":
             raise Unavailable("not there", reason="EMBEDDER_UNAVAILABLE")
         result = watch_pb2.FrameResult(outcome=watch_pb2.FrameResult.OUTCOME_PROCESSED)
-        return pb.SendFramesResponse(results=[result] * len(request.frames))
+        return SendFramesResponse(results=[result] * len(request.frames))
 
 
 @pytest.fixture

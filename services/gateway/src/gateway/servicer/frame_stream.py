@@ -10,19 +10,20 @@ from typing import Any, Final
 from servicekit import costs
 from servicekit.memory_budget import HeldBytes, hold
 from servicekit.requests import RequestInvalid
-from sightline.retriever.v1 import watch_service_pb2 as pb
+from sightline.gateway.v1.watch_service_pb2 import StreamFramesRequest
+from sightline.retriever.v1.watch_service_pb2 import SendFramesResponse
 
 MOST_WAITING: Final = 2
 """Messages that wait while one is checked, as many as calls of SendFrames at the retriever."""
 MOST_DROPPED: Final = 1_000_000
 """Dropped frames that a message can tell of."""
 
-Check = Callable[[pb.SendFramesRequest], Awaitable[pb.SendFramesResponse]]
+Check = Callable[[StreamFramesRequest], Awaitable[SendFramesResponse]]
 
 
 async def checked(
-    messages: AsyncIterator[pb.SendFramesRequest], check: Check
-) -> AsyncGenerator[pb.SendFramesResponse, None]:
+    messages: AsyncIterator[StreamFramesRequest], check: Check
+) -> AsyncGenerator[SendFramesResponse, None]:
     """Yield the answer to each message, less those that were dropped because newer ones waited.
 
     Raises what `check` raises, and RequestInvalid for a message of another watch than the first.
@@ -46,14 +47,14 @@ async def checked(
         waiting.clear()
 
 
-async def _measured(check: Check, request: pb.SendFramesRequest) -> Any:
+async def _measured(check: Check, request: StreamFramesRequest) -> Any:
     """Check a message with a cost of its own, by which it is charged: not that of the stream."""
     cost = costs.Cost()
     costs.current.set(cost)
     return await costs.Measured(_awaited(check, request), cost)
 
 
-async def _awaited(check: Check, request: pb.SendFramesRequest) -> pb.SendFramesResponse:
+async def _awaited(check: Check, request: StreamFramesRequest) -> SendFramesResponse:
     return await check(request)
 
 
@@ -61,7 +62,7 @@ async def _awaited(check: Check, request: pb.SendFramesRequest) -> pb.SendFrames
 class _Message:
     """A message that was read."""
 
-    request: pb.SendFramesRequest
+    request: StreamFramesRequest
     held: HeldBytes
     context: Context
     """Context in which it was read."""
@@ -84,7 +85,7 @@ class _Waiting:
         self._changed = asyncio.Event()
         self._ended = False
 
-    async def read(self, messages: AsyncIterator[pb.SendFramesRequest]) -> None:
+    async def read(self, messages: AsyncIterator[StreamFramesRequest]) -> None:
         """Read messages to their end."""
         first = None
         try:

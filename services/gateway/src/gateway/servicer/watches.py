@@ -55,11 +55,11 @@ class WatchProxyServicer(watch_service_pb2_grpc.WatchServiceServicer):
             yield answer
 
     async def StreamFrames(
-        self, requests: AsyncIterator[pb.SendFramesRequest], context: Context
+        self, requests: AsyncIterator[watch_service_pb2.StreamFramesRequest], context: Context
     ) -> AsyncIterator[pb.SendFramesResponse]:
         """Yield the answers to the frames of a live camera, each charged as one of SendFrames."""
         send: Any = self.SendFrames
-        answering = frame_stream.checked(requests, lambda each: send(each, context))
+        answering = frame_stream.checked(requests, lambda each: send(_sent(each), context))
         async with aclosing(answering) as answers:
             async for answer in answers:
                 yield answer
@@ -105,6 +105,17 @@ class WatchProxyServicer(watch_service_pb2_grpc.WatchServiceServicer):
         )
         self._work[request.catalog_id, request.watch_id] = work
         return frames_price(processed, work)
+
+
+def _sent(message: watch_service_pb2.StreamFramesRequest) -> pb.SendFramesRequest:
+    """Return a message of a stream as a request of SendFrames."""
+    return pb.SendFramesRequest(
+        catalog_id=message.catalog_id,
+        request_id=message.request_id,
+        watch_id=message.watch_id,
+        frames=message.frames,
+        dropped_count=message.dropped_count,
+    )
 
 
 def _has_image(rule: Any) -> bool:
