@@ -45,7 +45,10 @@ def bindings(method: Any) -> list[tuple[str, str, str]]:
     return [(verb, getattr(each, verb), each.body) for verb, each in zip(verbs, rules, strict=True)]
 
 
-METHODS = {method.full_name.removeprefix("sightline."): method for method in public()}
+EVERY = {method.full_name.removeprefix("sightline."): method for method in public()}
+METHODS = {name: method for name, method in EVERY.items() if not method.client_streaming}
+STREAMED = {"gateway.v1.WatchService.StreamFrames"}
+"""Calls with a stream of requests, which HTTP has not."""
 
 
 def bindable(method: Any) -> bool:
@@ -62,6 +65,11 @@ def test_a_public_call_has_a_pattern(name: str) -> None:
     for verb, path, body in found:
         assert PATH.fullmatch(path), path
         assert body == ("*" if verb == "post" else ""), "a call without a body binds none"
+
+
+def test_a_stream_of_requests_has_no_pattern() -> None:
+    assert EVERY.keys() - METHODS.keys() == STREAMED
+    assert [name for name in STREAMED if bindings(EVERY[name])] == []
 
 
 @pytest.mark.parametrize("name", METHODS)

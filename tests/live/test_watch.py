@@ -13,12 +13,17 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import grpc
+import numpy as np
 from PIL import Image
 
 from examples.wines.catalogue import load_wines
 from local_suite.suite import Suite
+from sightline.embedder.v1 import embedding_service_pb2 as pb
+from sightline.embedder.v1.embedding_service_pb2_grpc import EmbeddingServiceStub
 from sightline_client import (
     AlertKind,
+    Box,
     DetectedCondition,
     FrameOutcome,
     PresenceCondition,
@@ -28,9 +33,11 @@ from sightline_client import (
     Watch,
     WatchDirection,
     WatchFrame,
+    WatchRegion,
     WatchRule,
     WatchTarget,
 )
+from tests.engines import ROOT
 from tests.live.conftest import until_indexed
 from tests.live.hands import Hands
 from tests.waiting import SECONDS
@@ -43,11 +50,12 @@ COMMANDS = [
     for line in block.splitlines()
     if line.startswith("sightline ")
 ]
-COUNT_FILE, DOOR_FILE = re.findall(
+STOPPED_FILE, COUNT_FILE, DOOR_FILE = re.findall(
     r"^```json title=.*?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL
 )
 SHOP, GOODS, DOOR = "shelf", "shelf-goods", "door-shop"
 WINE = load_wines()[0]
+PERSON = (ROOT / "tests" / "faces" / "astronaut.jpg").read_bytes()
 SIZE, BOTTLE = (640, 480), (240, 440)
 
 
@@ -80,7 +88,7 @@ def test_the_commands_of_the_page_work(gateway: str, tmp_path: Path) -> None:
     for number in range(20):
         both = not 6 <= number < 12
         (frames / f"{number:02}.jpg").write_bytes(shelf(left=True, right=both, seed=number))
-    create, listed, count, send, alerts, _, _, photo, _, delete = COMMANDS
+    create, listed, _, count, send, alerts, _, _, photo, _, delete = COMMANDS
     assert "2 rules" in hands.run(*create)
     assert "Red wines, aisle 3" in hands.run(*listed)
     sent = hands.run(*send)
@@ -91,6 +99,11 @@ def test_the_commands_of_the_page_work(gateway: str, tmp_path: Path) -> None:
     assert [(each["ruleId"], each["kind"]) for each in found] == [
         ("few", "KIND_ENDED"),
         ("few", "KIND_STARTED"),
+    ]
+    entries = hands.facts("audit", "--caller", "watch:shelf")["entries"]
+    assert [(each["method"], each["requestId"]) for each in entries] == [
+        ("watch.alert/few:ended", found[0]["alertId"]),
+        ("watch.alert/few:started", found[1]["alertId"]),
     ]
     hands.run(*[found[1]["imageId"] if word == "IMAGE" else word for word in photo])
     with Image.open(tmp_path / "now.jpg") as kept:
@@ -108,8 +121,8 @@ async def test_frames_are_taken_from_an_address(suite: Suite, gateway: str, tmp_
     hands = Hands(gateway, tmp_path, DOOR)
     hands.run("catalogs", "create", DOOR)
     (tmp_path / "door.json").write_text(DOOR_FILE, encoding="utf-8")
-    assert "1 rules" in hands.run(*COMMANDS[5])
-    assert "door" in hands.run(*COMMANDS[6])
+    assert "1 rules" in hands.run(*COMMANDS[6])
+    assert "door" in hands.run(*COMMANDS[7])
     (hosts,) = {
         each.environment["RETRIEVER_FETCH_HOSTS"]
         for each in suite.programs.values()
@@ -136,6 +149,79 @@ async def test_frames_are_taken_from_an_address(suite: Suite, gateway: str, tmp_
     finally:
         camera.shutdown()
         camera.server_close()
+
+
+async def test_a_camera_that_stops_is_noticed(gateway: str, tmp_path: Path) -> None:
+    hands = Hands(gateway, tmp_path, SHOP)
+    hands.run("catalogs", "create", SHOP)
+    (tmp_path / "stopped.json").write_text(STOPPED_FILE, encoding="utf-8")
+    assert "1 rules" in hands.run(*COMMANDS[2])
+    async with SightlineClient(gateway, catalog=SHOP, timeout=SECONDS) as client:
+        stored = await client.get_watch("till")
+        rule = stored.rules[0]
+        assert (rule.hold, rule.release) == (timedelta(minutes=1), timedelta())
+        await client.update_watch(
+            replace(stored, rules=(replace(rule, hold=timedelta(seconds=1)),))
+        )
+        found = list[tuple[str, AlertKind]]()
+        async for each in client.watch_alerts(watch_id="till", resume_token="after-0"):
+            found.append((each.alert.rule_id, each.alert.kind))
+            if len(found) == 2:
+                break
+            await client.send_frames("till", [WatchFrame(WINE.image.read_bytes())])
+        assert found == [("stopped", AlertKind.STARTED), ("stopped", AlertKind.ENDED)]
+        assert await client.delete_watch("till")
+
+
+async def test_faces_are_blurred_in_all_photos_of_a_watch(suite: Suite, gateway: str) -> None:
+    """In a catalog that keeps the faces of its products' photos."""
+    box = Box(0.25, 0.05, 0.65, 0.6)
+    left, top, right, bottom = 96, 15, 250, 180  # of 384 × 300 pixels
+    target = WatchTarget(image=PERSON, min_similarity=0.05)
+    condition = PresenceCondition(target, WatchDirection.APPEARS, ("middle",))
+    rule = WatchRule("there", presence=condition, hold=timedelta(), cool_down=timedelta())
+    watch = Watch("person", (rule,), (WatchRegion("middle", box),), photo_days=1)
+    async with SightlineClient(gateway, catalog=SHOP, timeout=SECONDS) as client:
+        await client.create_catalog(SHOP)
+        made = await client.create_watch(watch)
+        (alert,) = (await client.send_frames("person", [WatchFrame(PERSON)])).alerts
+        part = await client.get_alert_photo(alert.image_id)
+        (kept,) = made.rules
+        await client.update_watch(
+            replace(made, rules=(replace(kept, rule_id="again"),), whole_frames=True, etag="")
+        )
+        # The same frame again would be a frozen picture, which tells nothing.
+        frames = [WatchFrame(jpeg(Image.new("RGB", SIZE))), WatchFrame(PERSON)]
+        alerts = (await client.send_frames("person", frames)).alerts
+        assert [each.rule_id for each in alerts] == ["again"]
+        (alert,) = alerts
+        whole = await client.get_alert_photo(alert.image_id)
+        assert kept.presence is not None
+        wanted = await client.get_alert_photo(kept.presence.target.image_id)
+        assert await client.delete_watch("person")
+    for photo, (x, y) in ((part, (left, top)), (whole, (0, 0)), (wanted, (0, 0))):
+        after = pixels(photo)
+        before = pixels(PERSON)[y : y + after.shape[0], x : x + after.shape[1]]
+        changed = np.abs(before - after).max(axis=2) > 24
+        assert changed[45 - y : 138 - y, 134 - x : 203 - x].mean() > 0.5, "the face"
+        assert changed[165 - y :, 230 - x :].mean() < 0.02, "what is far from it"
+        assert not await faces(suite, photo)
+    assert pixels(part).shape == (bottom - top, right - left, 3)
+    assert pixels(whole).shape == pixels(wanted).shape == (300, 384, 3)
+    assert len(await faces(suite, PERSON)) == 1
+
+
+def pixels(photo: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(photo)) as image:
+        return np.asarray(image.convert("RGB"), np.int16)
+
+
+async def faces(suite: Suite, photo: bytes) -> list[Any]:
+    """Return the faces that the suite's model finds in a photo."""
+    async with grpc.aio.insecure_channel(suite.addresses()["embedder"]) as channel:
+        stub = EmbeddingServiceStub(channel)
+        found = await stub.FindFaces(pb.FindFacesRequest(image=photo), timeout=SECONDS)
+    return [*found.faces]
 
 
 class Picture(BaseHTTPRequestHandler):
@@ -192,7 +278,7 @@ async def _explained(client: SightlineClient, hands: Hands) -> None:
     await client.create_watch(Watch("arrives", (rule,), photo_days=1))
     (alert,) = (await client.send_frames("arrives", [WatchFrame(WINE.image.read_bytes())])).alerts
     named = {"IMAGE": alert.image_id, "PRODUCT": "wine"}
-    for command in COMMANDS[7:9]:
+    for command in COMMANDS[8:10]:
         hands.run(*(named.get(word, word) for word in command))
     with Image.open(hands.folder / "why.png") as drawn:
         assert drawn.format == "PNG"

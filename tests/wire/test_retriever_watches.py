@@ -187,6 +187,11 @@ async def test_invalid_requests_are_refused(watches: WatchServiceStub, camera: C
         await camera.send(SHELF)
     with refused("INVALID_ARGUMENT", "REQUEST_INVALID", "frames"):
         await camera.send()
+    for count in (-1, 10**6 + 1):
+        with refused("INVALID_ARGUMENT", "REQUEST_INVALID", "dropped_count"):
+            frame = watch_pb2.WatchFrame(image=SHELF)
+            request = pb.SendFramesRequest(watch_id="shelf", frames=[frame], dropped_count=count)
+            await watches.SendFrames(request)
     stream = watches.WatchAlerts(pb.WatchAlertsRequest(resume_token="none"))
     with refused("INVALID_ARGUMENT", "RESUME_TOKEN_INVALID", "resume_token"):
         await stream.read()

@@ -112,63 +112,70 @@ def entry_hash(previous: bytes, entry: Row) -> bytes:
     return hashlib.sha256(b"".join(b"%d:%b," % (len(part), part) for part in parts)).digest()
 
 
+_METADATA: Final = MetaData()
+_ENTRIES, _SEALS = audit_table(_METADATA), seals_table(_METADATA)
+
+
+def append_entries(connection: Connection, entries: Sequence[Row]) -> list[Row]:
+    """Add entries (columns but number and hash) to their chains, within a transaction.
+
+    Return them as they are stored; those whose id is stored already are left as they are.
+    """
+    _lock(connection)
+    stored = _stored(connection, [entry["id"] for entry in entries])
+    added = list(_chained(connection, entries, stored))
+    if added:
+        connection.execute(sa.insert(_ENTRIES), added)
+    stored |= {row["id"]: row for row in added}
+    return [stored[entry["id"]] for entry in entries]
+
+
+def _stored(connection: Connection, ids: Sequence[str]) -> dict[str, Row]:
+    query = sa.select(_ENTRIES).where(_ENTRIES.c.id.in_(ids))
+    return {row["id"]: row for row in _rows(connection, query)}
+
+
+def _chained(
+    connection: Connection, entries: Iterable[Row], stored: Mapping[str, Row]
+) -> Iterable[Row]:
+    heads: dict[str, Seal] = {}
+    new = {entry["id"]: entry for entry in entries if entry["id"] not in stored}
+    for entry in new.values():
+        catalog = entry["catalog_id"]
+        head = heads.get(catalog) or _head(connection, catalog)
+        row = {**entry, "number": head.number + 1}
+        row["hash"] = entry_hash(head.hash, row)
+        heads[catalog] = Seal(row["number"], row["hash"])
+        yield row
+
+
+def _head(connection: Connection, catalog: str) -> Seal:
+    """Return the end of a chain."""
+    t, seal = _ENTRIES.c, _seal(connection, catalog)
+    query = sa.select(t.number, t.hash).where(
+        t.catalog_id == catalog, t.number.is_not(None), t.number > seal.number
+    )
+    newest = connection.execute(query.order_by(t.number.desc()).limit(1)).first()
+    return seal if newest is None else Seal(*newest)
+
+
+def _seal(connection: Connection, catalog: str) -> Seal:
+    """Return the newest seal of a catalog."""
+    s = _SEALS.c
+    query = sa.select(s.number, s.hash, s.time, s.dropped).where(s.catalog_id == catalog)
+    newest = connection.execute(query.order_by(s.number.desc()).limit(1)).first()
+    return Seal() if newest is None else Seal(*newest)
+
+
 class AuditRecord:
     """The entries and seals of one store."""
 
     def __init__(self, db: Database, clock: Clock = now_micros) -> None:
         self._db, self._clock = db, clock
-        metadata = MetaData()
-        self._t, self._seals = audit_table(metadata), seals_table(metadata)
 
     async def append(self, entries: Sequence[Row]) -> list[Row]:
-        """Add entries (columns but number and hash) to their chains, all at once.
-
-        Return them as they are stored; those whose id is stored already are left as they are.
-        """
-
-        def add(connection: Connection) -> list[Row]:
-            _lock(connection)
-            stored = self._stored(connection, [entry["id"] for entry in entries])
-            added = list(self._chained(connection, entries, stored))
-            if added:
-                connection.execute(sa.insert(self._t), added)
-            stored |= {row["id"]: row for row in added}
-            return [stored[entry["id"]] for entry in entries]
-
-        return await self._db.write(add)
-
-    def _stored(self, connection: Connection, ids: Sequence[str]) -> dict[str, Row]:
-        query = sa.select(self._t).where(self._t.c.id.in_(ids))
-        return {row["id"]: row for row in _rows(connection, query)}
-
-    def _chained(
-        self, connection: Connection, entries: Iterable[Row], stored: Mapping[str, Row]
-    ) -> Iterable[Row]:
-        heads: dict[str, Seal] = {}
-        new = {entry["id"]: entry for entry in entries if entry["id"] not in stored}
-        for entry in new.values():
-            catalog = entry["catalog_id"]
-            head = heads.get(catalog) or self._head(connection, catalog)
-            row = {**entry, "number": head.number + 1}
-            row["hash"] = entry_hash(head.hash, row)
-            heads[catalog] = Seal(row["number"], row["hash"])
-            yield row
-
-    def _head(self, connection: Connection, catalog: str) -> Seal:
-        """Return the end of a chain."""
-        t, seal = self._t.c, self._seal(connection, catalog)
-        query = sa.select(t.number, t.hash).where(
-            t.catalog_id == catalog, t.number.is_not(None), t.number > seal.number
-        )
-        newest = connection.execute(query.order_by(t.number.desc()).limit(1)).first()
-        return seal if newest is None else Seal(*newest)
-
-    def _seal(self, connection: Connection, catalog: str) -> Seal:
-        """Return the newest seal of a catalog."""
-        s = self._seals.c
-        query = sa.select(s.number, s.hash, s.time, s.dropped).where(s.catalog_id == catalog)
-        newest = connection.execute(query.order_by(s.number.desc()).limit(1)).first()
-        return Seal() if newest is None else Seal(*newest)
+        """Add entries all at once; see append_entries."""
+        return await self._db.write(lambda connection: append_entries(connection, entries))
 
     async def newest(
         self,
@@ -181,13 +188,13 @@ class AuditRecord:
     ) -> Sequence[Row]:
         """Return up to `size` entries, newest first. Each condition that is set has to hold:
         `older_than`: an id; `times`: the first, and the one after the last."""
-        t = self._t.c
+        t = _ENTRIES.c
         chosen = [t.catalog_id == catalog]
         chosen += [t.id < older_than] if older_than else []
         chosen += [t.caller == caller] if caller else []
         chosen += [t.time >= times[0]] if times[0] is not None else []
         chosen += [t.time < times[1]] if times[1] is not None else []
-        query = sa.select(self._t).where(*chosen).order_by(t.id.desc()).limit(size)
+        query = sa.select(_ENTRIES).where(*chosen).order_by(t.id.desc()).limit(size)
         return await self._db.read(lambda connection: _rows(connection, query))
 
     async def chain(
@@ -195,11 +202,11 @@ class AuditRecord:
     ) -> tuple[list[Row], Seal]:
         """Return up to `size` entries after a number (0: not chained) and id, oldest first, and the
         seal before them. Entries that are not chained come first, by id."""
-        t = self._t.c
+        t = _ENTRIES.c
 
         def read(connection: Connection) -> tuple[list[Row], Seal]:
-            seal, found = self._seal(connection, catalog), list[Row]()
-            of = sa.select(self._t).where(t.catalog_id == catalog)
+            seal, found = _seal(connection, catalog), list[Row]()
+            of = sa.select(_ENTRIES).where(t.catalog_id == catalog)
             if not after[0]:
                 loose = of.where(t.number.is_(None), t.id > after[1], t.time >= seal.time)
                 query = loose.order_by(t.id).limit(size)
@@ -221,7 +228,7 @@ class AuditRecord:
 
         def seal(connection: Connection) -> Seal:
             _lock(connection)
-            known = self._seal(connection, catalog)
+            known = _seal(connection, catalog)
             if (known.number, known.hash) == (number, given):
                 return known  # a repeated call
             entry = self._numbered(connection, catalog, number)
@@ -231,23 +238,23 @@ class AuditRecord:
                 raise AuditTerm(days)
             made = Seal(number, given, entry.time, self._clock())
             values = (catalog, made.number, made.hash, made.time, made.dropped)
-            connection.execute(sa.insert(self._seals).values(values))
+            connection.execute(sa.insert(_SEALS).values(values))
             return made
 
         sealed = await self._db.write(seal)
         return await self._delete(catalog, sealed)
 
     def _numbered(self, connection: Connection, catalog: str, number: int) -> Any:
-        t = self._t.c
+        t = _ENTRIES.c
         query = sa.select(t.hash, t.time).where(t.catalog_id == catalog, t.number == number)
         return connection.execute(query).first()
 
     async def _delete(self, catalog: str, seal: Seal) -> Drop:
         """Delete the entries up to a seal, batch by batch."""
-        t, count = self._t.c, 0
+        t, count = _ENTRIES.c, 0
         for kind in (t.number <= seal.number, t.number.is_(None) & (t.time < seal.time)):
             batch = sa.select(t.id).where(t.catalog_id == catalog, kind).limit(BATCH)
-            gone = sa.delete(self._t).where(t.id.in_(batch))
+            gone = sa.delete(_ENTRIES).where(t.id.in_(batch))
             deleted = BATCH
             while deleted == BATCH:
                 if count >= MOST_DROPPED:

@@ -394,9 +394,12 @@ class CallAdmission:
         return _ArrivedRequest(held, min(self._most, held.each), context, self._parsed)
 
     async def _each(self, context: Any) -> AsyncIterator[Any]:
+        """Yield the messages of a stream. Each is charged as a call, the first one as a stream."""
+        is_first = True
         while (data := await context.read()) is not _END:
-            request = self._parsed(data)
-            await self._limits.look_up(request, no_alias=self._no_alias)
+            party = await self._party(request := self._parsed(data))
+            self._limits.quotas.enter(*party[:2], writes=self._writes, stream=is_first)
+            is_first = False
             yield request
 
     def _parsed(self, data: bytes) -> Any:

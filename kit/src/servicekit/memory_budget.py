@@ -137,22 +137,27 @@ in_flight: ContextVar[tuple[ByteBudget, str] | None] = ContextVar("in_flight", d
 outside of calls."""
 
 
-@asynccontextmanager
-async def holding(size: int) -> AsyncIterator[HeldBytes]:
-    """Count bytes as those of the current call's request while the block runs.
+async def hold(size: int) -> HeldBytes:
+    """Count bytes as those of the current call's request until they are returned (`shrink`).
 
     Waits for them, at most half of the budget, for as long as the caller does.
     """
     if (found := in_flight.get()) is None:
-        yield HeldBytes(size, None)
-        return
+        return HeldBytes(size, None)
     budget, caller = found
     held = HeldBytes(min(size, budget.each), budget, caller)
     await budget.acquire(caller, held.size, patience=None)
+    return held
+
+
+@asynccontextmanager
+async def holding(size: int) -> AsyncIterator[HeldBytes]:
+    """Count bytes as `hold` does while the block runs."""
+    held = await hold(size)
     try:
         yield held
     finally:
-        budget.release(caller, held.size)
+        held.shrink(0)
 
 
 class UnreadAnswers:

@@ -101,12 +101,12 @@ async def test_frames_are_sent_with_their_times(
 async def test_the_frames_of_a_live_camera_are_sent_again_after_an_error_that_passes(
     client: SightlineClient, gateway: FakeGateway
 ) -> None:
-    gateway.fail("SendFrames", status(code_pb2.UNAVAILABLE, "draining", reason="DRAINING"))
+    gateway.fail("StreamFrames", status(code_pb2.UNAVAILABLE, "draining", reason="DRAINING"))
     frames = [WatchFrame(b"one"), WatchFrame(b"two")]
     found = [each async for each in client.stream_frames("shelf", frames)]
     assert sum(len(each.answer.results) for each in found) == 2
     assert sum(each.dropped_count for each in found) == 0
-    first, again = gateway.requests["SendFrames"][:2]
+    first, again = gateway.requests["StreamFrames"][:2]
     assert first == again
     assert first.frames[0].HasField("frame_time")
 

@@ -64,7 +64,7 @@ class SyncWatchCalls(SyncConnected):
             watch_id: The watch.
             frames: Read in a thread of its own; may wait for the camera, and need not end. Frames
                 without a time get that of their arrival here.
-            timeout: Of one call.
+            timeout: Of the answer to frames that are sent together.
         """
         return self._loop.iterate(self._client.stream_frames(watch_id, frames, timeout=timeout))
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 
+from sightline.gateway.v1.watch_service_pb2 import StreamFramesRequest
 from sightline.retriever.v1 import watch_service_pb2 as pb
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, to_wire
@@ -19,6 +20,8 @@ from sightline_client.values.watches import (
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 """Seconds before a lost stream is restored."""
+_MOST_DROPPED = 1_000_000
+"""Dropped frames that a message can tell of."""
 
 
 class WatchCalls(Connected):
@@ -88,24 +91,38 @@ class WatchCalls(Connected):
             watch_id: The watch.
             frames: Read in a thread of its own; may wait for the camera, and need not end. Frames
                 without a time get that of their arrival here.
-            timeout: Of one call.
+            timeout: Of the answer to frames that are sent together.
         """
-        newest, pause = NewestFrames(frames), _FIRST_PAUSE
+        newest = NewestFrames(frames)
+        wanted = self.batch_timeout if timeout is None else timeout
+        stream, pause = self.calls.open(self.calls.watches.StreamFrames), _FIRST_PAUSE
         try:
             while True:
                 taken, dropped = await newest.take()
                 if not taken:
                     return
+                with to_wire.sendable("frames"):
+                    request = StreamFramesRequest(
+                        catalog_id=self.catalog,
+                        watch_id=watch_id,
+                        frames=[to_wire.watch_frame(frame) for frame in taken],
+                        dropped_count=min(dropped, _MOST_DROPPED),
+                    )
                 while True:
                     try:
-                        answer = await self.send_frames(watch_id, taken, timeout=timeout)
+                        answer = await self.calls.exchange(stream, request, wanted)
                         break
                     except (Conflict, DeadlineExceeded, Unavailable):
+                        stream.cancel()
                         await asyncio.sleep(pause)
                         pause = min(2 * pause, _LONGEST_PAUSE)
+                        stream = self.calls.open(self.calls.watches.StreamFrames)
                 pause = _FIRST_PAUSE
-                yield StreamedFrames(answer, dropped)
+                yield StreamedFrames(
+                    from_wire.frames_answer(answer), dropped + answer.dropped_count
+                )
         finally:
+            stream.cancel()
             newest.close()
 
     async def list_alerts(

@@ -12,8 +12,8 @@ from sightline_client.values.watches import WatchFrame
 
 MOST = 8
 """Frames that wait at most, and that are taken together."""
-MOST_BYTES = 30 * 2**20
-"""Bytes of photos that are taken together, unless it is one."""
+MOST_BYTES = 11 * 2**20
+"""Bytes of photos that are taken together, which fit a message of a stream."""
 
 
 class NewestFrames:

@@ -210,21 +210,24 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """An administrative or destructive call, or several rejected ones."""
+    """An administrative or destructive call, several rejected ones, or an alert of a watch."""
 
     entry_id: str
     time: datetime | None
-    """When the call ended."""
+    """When the call ended, or the alert was stored."""
     caller: str
-    """Name of the caller's key, or the ``sub`` of its token; "anyone": the gateway has no keys."""
+    """Name of the caller's key, or the ``sub`` of its token; "anyone": the gateway has no keys. Of
+    an alert "watch:" and the watch."""
     method: str
-    """E.g. "sightline.gateway.v1.AdminService/DropGeneration"."""
+    """E.g. "sightline.gateway.v1.AdminService/DropGeneration"; of an alert
+    "watch.alert/RULE:started", or "ended"."""
     catalog: str
     code: str
     """gRPC status code of the result, e.g. "OK"."""
     reason: str
     """Reason of the error; "" if the call succeeded."""
     request_id: str
+    """Of an alert its id."""
     left_out: int
     """Number of similar rejected calls since the entry before that have no entry."""
     store: str

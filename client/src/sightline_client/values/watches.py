@@ -25,6 +25,8 @@ class PictureFault(StrEnum):
     BLACK = "BLACK"
     FROZEN = "FROZEN"
     BLURRED = "BLURRED"
+    SILENT = "SILENT"
+    """No frame was checked for the rule's ``hold``."""
 
 
 class AlertKind(StrEnum):

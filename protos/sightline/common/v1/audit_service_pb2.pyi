@@ -21,7 +21,9 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class AuditEntry(google.protobuf.message.Message):
-    """One audited call, or several rejected calls of a caller to a method: the caller, the method and the result."""
+    """One audited call, or several rejected calls of a caller to a method: the caller, the method and the result. Or an alert
+    of a watch, which no caller made.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -40,9 +42,13 @@ class AuditEntry(google.protobuf.message.Message):
     entry_id: builtins.str
     """UUID version 7; sorts by time."""
     caller: builtins.str
-    """The caller: name of its key, or `sub` of its token. "anyone" if authentication is off."""
+    """The caller: name of its key, or `sub` of its token. "anyone" if authentication is off. Of an alert "watch:" and the
+    id of the watch.
+    """
     method: builtins.str
-    """Method, e.g. "sightline.gateway.v1.AdminService/DropGeneration"."""
+    """Method, e.g. "sightline.gateway.v1.AdminService/DropGeneration". Of an alert "watch.alert/", the rule, ":" and
+    "started" or "ended".
+    """
     catalog_id: builtins.str
     """Catalog that the request named. "?" if it is not declared, or was not read before the call was rejected."""
     code: builtins.str
@@ -52,7 +58,7 @@ class AuditEntry(google.protobuf.message.Message):
     reason: builtins.str
     """Reason of the error, e.g. "ROLE_MISSING". Empty if the call succeeded."""
     request_id: builtins.str
-    """Id of the request in logs and jobs."""
+    """Id of the request in logs and jobs. Of an alert its `alert_id`."""
     left_out: builtins.int
     """Number of rejected calls without an entry of their own: calls of the same caller to the same method and catalog
     since the previous entry. Rejected calls get one entry per minute, which describes the last of them. Default: 0.
@@ -70,7 +76,7 @@ class AuditEntry(google.protobuf.message.Message):
     """
     @property
     def time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When the call ended (UTC)."""
+        """When the call ended, or the alert was stored (UTC)."""
 
     def __init__(
         self,

@@ -168,7 +168,7 @@ class WatchCounts(google.protobuf.message.Message):
     processed: builtins.int
     """Frames that were checked."""
     dropped: builtins.int
-    """Frames that were dropped because newer ones arrived before they could be checked."""
+    """Frames that were dropped because newer ones arrived before they could be checked, by the service or by their sender."""
     ignored: builtins.int
     """Frames that were ignored: they were as old as a checked frame, or older."""
     @property
@@ -244,7 +244,7 @@ class WatchRule(google.protobuf.message.Message):
 
     @property
     def fault(self) -> Global___FaultCondition:
-        """The picture is black, frozen or blurred."""
+        """The picture is black, frozen or blurred, or none comes."""
 
     @property
     def detected(self) -> Global___DetectedCondition:
@@ -485,6 +485,10 @@ class FaultCondition(google.protobuf.message.Message):
         """The frame is the previous one again: even a still scene has the noise of the sensor."""
         FAULT_BLURRED: FaultCondition._Fault.ValueType  # 3
         """The frame is much less sharp than the frames before. Known from the 20th frame on."""
+        FAULT_SILENT: FaultCondition._Fault.ValueType  # 4
+        """No frame was checked for the rule's `hold`, which is at least 1 s and longer than `snapshot_seconds`, since the last
+        one or since the watch was created or changed. Frames that are dropped, late or rejected do not count.
+        """
 
     class Fault(_Fault, metaclass=_FaultEnumTypeWrapper):
         """Fault of a picture."""
@@ -497,6 +501,10 @@ class FaultCondition(google.protobuf.message.Message):
     """The frame is the previous one again: even a still scene has the noise of the sensor."""
     FAULT_BLURRED: FaultCondition.Fault.ValueType  # 3
     """The frame is much less sharp than the frames before. Known from the 20th frame on."""
+    FAULT_SILENT: FaultCondition.Fault.ValueType  # 4
+    """No frame was checked for the rule's `hold`, which is at least 1 s and longer than `snapshot_seconds`, since the last
+    one or since the watch was created or changed. Frames that are dropped, late or rejected do not count.
+    """
 
     FAULT_FIELD_NUMBER: builtins.int
     fault: Global___FaultCondition.Fault.ValueType
@@ -691,7 +699,7 @@ class Alert(google.protobuf.message.Message):
     """Kind."""
     score: builtins.float
     """Measurement on the frame, as RuleReading.score. Black: brightness of the frame, 0 to 1. Frozen: difference from the
-    previous frame, 0 to 1. Blurred: sharpness as a share of the usual, 0 or more.
+    previous frame, 0 to 1. Blurred: sharpness as a share of the usual, 0 or more. Silent: seconds since the previous frame.
     """
     product_id: builtins.str
     """Product of the rule's target; empty: none."""
@@ -705,11 +713,13 @@ class Alert(google.protobuf.message.Message):
 
     @property
     def frame_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """Time of the frame that decided it (UTC)."""
+        """Time of the frame that decided it (UTC). Silent: when the service noticed it."""
 
     @property
     def since_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """Time of the first frame of the period (UTC): when the condition began to hold, or was over."""
+        """Time of the first frame of the period (UTC): when the condition began to hold, or was over. Silent: when the last frame,
+        or the first one again, was checked.
+        """
 
     @property
     def box(self) -> sightline.common.v1.photo_pb2.Box:

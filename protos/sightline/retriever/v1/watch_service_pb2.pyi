@@ -199,12 +199,17 @@ class SendFramesRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     WATCH_ID_FIELD_NUMBER: builtins.int
     FRAMES_FIELD_NUMBER: builtins.int
+    DROPPED_COUNT_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     watch_id: builtins.str
     """Id of the watch. Required."""
+    dropped_count: builtins.int
+    """Number of frames that the sender dropped since its last message because newer ones were there, 0 to 1,000,000. They are
+    counted in WatchCounts.dropped. Default: 0.
+    """
     @property
     def frames(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.retriever.v1.watch_pb2.WatchFrame]:
         """Frames of its camera in the order of their times, 1 to 8, at most 32 MiB in total."""
@@ -216,8 +221,9 @@ class SendFramesRequest(google.protobuf.message.Message):
         request_id: builtins.str = ...,
         watch_id: builtins.str = ...,
         frames: collections.abc.Iterable[sightline.retriever.v1.watch_pb2.WatchFrame] | None = ...,
+        dropped_count: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "frames", b"frames", "request_id", b"request_id", "watch_id", b"watch_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "dropped_count", b"dropped_count", "frames", b"frames", "request_id", b"request_id", "watch_id", b"watch_id"]) -> None: ...
 
 Global___SendFramesRequest: typing_extensions.TypeAlias = SendFramesRequest
 
@@ -232,6 +238,7 @@ class SendFramesResponse(google.protobuf.message.Message):
     EMBEDDED_COUNT_FIELD_NUMBER: builtins.int
     DETECTED_COUNT_FIELD_NUMBER: builtins.int
     DETECTED_VIEW_COUNT_FIELD_NUMBER: builtins.int
+    DROPPED_COUNT_FIELD_NUMBER: builtins.int
     embedded_count: builtins.int
     """Number of pictures that were embedded, 0 or more: for each frame one for each region that a rule compares."""
     detected_count: builtins.int
@@ -239,6 +246,10 @@ class SendFramesResponse(google.protobuf.message.Message):
     detected_view_count: builtins.int
     """Number of views of these objects that were embedded, 0 or more: two of each, less of those that look alike. A view is a
     tenth of the work of a picture.
+    """
+    dropped_count: builtins.int
+    """Number of frames of a stream that were dropped since the answer before because newer ones waited, 0 or more. 0 in
+    answers of SendFrames.
     """
     @property
     def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.retriever.v1.watch_pb2.FrameResult]:
@@ -256,8 +267,9 @@ class SendFramesResponse(google.protobuf.message.Message):
         embedded_count: builtins.int = ...,
         detected_count: builtins.int = ...,
         detected_view_count: builtins.int = ...,
+        dropped_count: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["alerts", b"alerts", "detected_count", b"detected_count", "detected_view_count", b"detected_view_count", "embedded_count", b"embedded_count", "results", b"results"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["alerts", b"alerts", "detected_count", b"detected_count", "detected_view_count", b"detected_view_count", "dropped_count", b"dropped_count", "embedded_count", b"embedded_count", "results", b"results"]) -> None: ...
 
 Global___SendFramesResponse: typing_extensions.TypeAlias = SendFramesResponse
 

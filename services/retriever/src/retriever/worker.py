@@ -2,7 +2,8 @@
 
 Embeds pending photos and texts, applies the outbox to the index, loads and reconciles collections,
 does the jobs that delete many products, roll a generation out, back up, restore or rebuild,
-delivers alerts to webhooks, takes frames of watches from addresses, and deletes unused photos. Any
+delivers alerts to webhooks, takes frames of watches from addresses, tells which cameras stop, and
+deletes unused photos. Any
 number of workers may run: one at a time leads, by a lease in SQL, and a dead leader is replaced
 when its lease expires. A worker can be killed at any point.
 """
@@ -17,6 +18,7 @@ from retriever.record import Record
 from retriever.record.tables import jobs
 from retriever.servicer.filter_messages import unpacked
 from retriever.settings import RetrieverSettings
+from retriever.watching.silence import SilenceChecks
 from retriever.wiring import (
     backup_files,
     backup_keys,
@@ -34,6 +36,7 @@ from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
 from retriever.workers.leader_loops import lead_in_turn
 from servicekit.background import yield_to_answers
+from servicekit.clock import now_micros
 from servicekit.leases import Lease, worker_id
 from servicekit.retention import forget_jobs
 from servicekit.server import run
@@ -76,6 +79,7 @@ async def main(settings: RetrieverSettings) -> None:
         partial(forget_jobs, db, jobs, settings.job_days),
         deliver=deliveries.run,
         take_snapshots=None if poller is None else poller.run,
+        find_silent=SilenceChecks(record, catalogs, now_micros).run,
     )
     port = settings.worker_metrics_port
     stop_metrics = serve_metrics(port, settings.host) if port else lambda: None

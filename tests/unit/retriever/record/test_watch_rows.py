@@ -20,6 +20,8 @@ from retriever.domain.watches import (
     WatchRule,
 )
 from retriever.record import Record
+from servicekit.audit_record import NO_HASH, AuditRecord, entry_hash
+from servicekit.sql import Database
 from tests.stores import each_engine
 from tests.unit.retriever.conftest import Clock
 
@@ -77,6 +79,30 @@ async def test_alerts_and_state_are_stored_together(record: Record, clock: Clock
     assert await record.alerts_after("default", "shelf", saved[0].sequence, 9) == saved[1:]
     assert await record.alerts_after("default", "other", 0, 9) == []
     assert await record.newest_alert("default") == saved[1].sequence
+
+
+async def test_an_alert_has_one_entry_in_the_audit_log(
+    db: Database, record: Record, clock: Clock
+) -> None:
+    stored = await record.create_watch("default", SHELF, [])
+    (saved,) = await checked(record, stored, 0, alert("1")) or []
+    assert await checked(record, stored, 0, alert("1")) is None  # frames that are sent again
+    end = [replace(alert("2"), kind=AlertKind.ENDED)]
+    changed = replace(SHELF, display_name="Changed")
+    await record.update_watch(
+        "default", changed, [], etag="", known=1, state=WatchState(), alerts=end
+    )
+    await record.delete_watch("default", "shelf")
+    assert await record.restore_alerts("default", [saved]) == 1
+    (entries, _) = await AuditRecord(db).chain("default", 9, (0, ""))
+    told = [(each["caller"], each["method"], each["request_id"]) for each in entries]
+    assert told == [
+        ("watch:shelf", "watch.alert/dark:started", "1"),
+        ("watch:shelf", "watch.alert/dark:ended", "2"),
+    ]
+    hashes = [NO_HASH, *(each["hash"] for each in entries)]
+    assert hashes[1:] == [entry_hash(*each) for each in zip(hashes, entries, strict=False)]
+    assert {each["time"] for each in entries} == {clock.now}
 
 
 async def test_frames_of_a_changed_watch_are_not_stored(record: Record) -> None:

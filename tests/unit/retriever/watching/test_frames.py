@@ -232,6 +232,17 @@ async def test_old_calls_are_dropped_while_one_is_checked(shop: Shop) -> None:
     assert shop.checks._queues == {}
 
 
+async def test_frames_that_their_sender_dropped_are_counted_once(shop: Shop) -> None:
+    shop.embedder.down = True
+    frame = SentFrame(WINE, shop.clock.now)
+    with pytest.raises(EmbedderUnavailable):
+        await shop.checks.check("default", "shelf", [frame], dropped=7)
+    assert await shop.counts() == (0, 0, 0)
+    shop.embedder.down = False
+    await shop.checks.check("default", "shelf", [frame], dropped=7)
+    assert await shop.counts() == (1, 7, 0)
+
+
 async def test_a_cancelled_call_lets_the_next_begin(shop: Shop) -> None:
     shop.embedder.wait = asyncio.Event()
     first, second, third = [asyncio.create_task(shop.send(WINE)) for _ in range(3)]

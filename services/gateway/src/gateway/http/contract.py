@@ -45,7 +45,7 @@ class PublicMethod:
     request: type[Message]
     answer: type[Message]
     streams: bool
-    """True if the answer is a stream. No public call has a stream of requests."""
+    """True if the answer is a stream."""
     reads: bool
     """True if the call has no side effects."""
     most_bytes: int
@@ -59,14 +59,15 @@ class PublicMethod:
 
 
 def public_methods() -> tuple[PublicMethod, ...]:
-    """Return the calls that name roles, in the order of their files."""
+    """Return the calls that name roles, in the order of their files, without those that have a
+    stream of requests: HTTP has none."""
     return tuple(
         _method(method)
         for package in PACKAGES
         for module in _modules(package)
         for service in module.DESCRIPTOR.services_by_name.values()
         for method in service.methods
-        if method.GetOptions().Extensions[access_pb2.access].roles
+        if method.GetOptions().Extensions[access_pb2.access].roles and not method.client_streaming
     )
 
 

@@ -143,6 +143,8 @@ class WatchState:
     """By rule."""
     times: tuple[int, ...] = ()
     """Times of the newest checked frames, ascending."""
+    received: int = 0
+    """When the newest one was checked, by the service's clock; 0: none was."""
     processed: int = 0
     dropped: int = 0
     ignored: int = 0

@@ -50,6 +50,8 @@ class Fault(StrEnum):
     BLACK = "black"
     FROZEN = "frozen"
     BLURRED = "blurred"
+    SILENT = "silent"
+    """No frame is checked for the rule's `hold`."""
 
 
 class AlertKind(StrEnum):
@@ -141,6 +143,8 @@ class FaultCondition:
     fault: Fault
     kind: Literal["fault"] = "fault"
 
+
+SILENT: Final = FaultCondition(Fault.SILENT)
 
 Condition: TypeAlias = (
     PresenceCondition | CountCondition | DetectedCondition | UnusualCondition | FaultCondition
@@ -243,6 +247,16 @@ class SnapshotSource:
 
 
 @dataclass(frozen=True, slots=True)
+class SilenceSource:
+    """A watch with a rule that tells when its camera stops."""
+
+    catalog_id: str
+    watch_id: str
+    hold: int
+    """Shortest silence that starts an alert, in microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class WatchDraft:
     """A watch as a caller gave it."""
 
@@ -334,6 +348,8 @@ def check(draft: WatchDraft, stored: Watch | None = None) -> Watch:
     for place, rule in enumerate(watch.rules[:MOST_RULES]):
         of_rule = _below(note, f"rules[{place}]")
         _check_rule(of_rule, rule, known)
+        if rule.condition == SILENT and rule.hold < (1 + watch.snapshot_seconds) * SECOND:
+            of_rule("hold", "must be 1 second or more, and longer than snapshot_seconds")
         _check_target(of_rule, rule, rule.rule_id in draft.images, kept)
     _check_unique(note, "rules", [rule.rule_id for rule in watch.rules])
     if len(watch.compared) > MOST_COMPARED:

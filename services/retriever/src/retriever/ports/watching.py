@@ -17,6 +17,7 @@ from retriever.domain.watch_state import (
 )
 from retriever.domain.watches import (
     Alert,
+    SilenceSource,
     SnapshotSource,
     StoredWatch,
     Watch,
@@ -96,6 +97,13 @@ class SnapshotRecord(WatchRecord, Protocol):
 
     def commits(self) -> asyncio.Event | None:
         """Return an event that is set when the record has changed; None: not reported."""
+
+
+class SilenceRecord(WatchRecord, Protocol):
+    """The record, as the search for silent cameras uses it."""
+
+    async def silence_sources(self) -> list[SilenceSource]:
+        """Return the watches of all catalogs with a rule that tells when their camera stops."""
 
 
 class FetchSnapshot(Protocol):

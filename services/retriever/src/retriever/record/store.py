@@ -190,6 +190,7 @@ class Record:
     watch = _reads(watch_rows.read_watch)
     watches = _reads(watch_rows.read_watches)
     snapshot_sources = _reads(watch_rows.read_snapshot_sources)
+    silence_sources = _reads(watch_rows.read_silence_sources)
     create_watch = _writes_now(watch_rows.create_watch)
     update_watch = _writes_now(watch_rows.update_watch)
     delete_watch = _writes_now(watch_rows.delete_watch)

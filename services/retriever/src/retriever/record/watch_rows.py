@@ -20,9 +20,11 @@ from retriever.domain.watch_json import (
 from retriever.domain.watch_state import RevisedState, WatchProgress, WatchState
 from retriever.domain.watches import (
     MOST_WATCHES,
+    SILENT,
     Alert,
     Fault,
     FaultCondition,
+    SilenceSource,
     SnapshotSource,
     StoredWatch,
     Watch,
@@ -31,6 +33,9 @@ from retriever.domain.watches import (
 from retriever.record import statements
 from retriever.record.session import Session
 from retriever.record.tables import images, watch_alerts, watch_photos, watch_states, watches
+from servicekit.audit_record import append_entries
+from servicekit.clock import new_id
+from servicekit.errors import Code
 
 
 def read_watch(
@@ -68,6 +73,19 @@ def read_snapshot_sources(connection: Connection) -> list[SnapshotSource]:
             )
         )
     return [each for each in sources if each.uri]
+
+
+def read_silence_sources(connection: Connection) -> list[SilenceSource]:
+    """Return the watches of all catalogs with a rule that tells when their camera stops."""
+    c = watches.c
+    found = sa.select(c.catalog_id, c.body).where(c.body.like('%"fault":"silent"%'))
+    sources = []
+    for row in connection.execute(found):
+        watch = loaded_watch(row.body)
+        holds = [rule.hold for rule in watch.rules if rule.condition == SILENT]
+        if holds:
+            sources.append(SilenceSource(row.catalog_id, watch.watch_id, min(holds)))
+    return sources
 
 
 def create_watch(
@@ -435,7 +453,7 @@ def _put_photos(
 
 
 def _put_alerts(session: Session, alerts: Sequence[Alert]) -> list[Alert]:
-    """Store alerts, and return them as stored."""
+    """Store new alerts, each with its entry of the audit log, and return them as stored."""
     if not alerts:
         return []
     stored = [
@@ -443,7 +461,24 @@ def _put_alerts(session: Session, alerts: Sequence[Alert]) -> list[Alert]:
         for alert, sequence in zip(alerts, session.take(len(alerts)), strict=True)
     ]
     _insert_alerts(session, stored)
+    entries = [_audit_entry(session, alert) for alert in stored]
+    append_entries(session.connection, entries)
     return stored
+
+
+def _audit_entry(session: Session, alert: Alert) -> dict[str, Any]:
+    """Return an alert as an entry of the audit log; see AuditEntry in audit_service.proto."""
+    return {
+        "id": new_id(session.now),
+        "time": session.now,
+        "caller": f"watch:{alert.watch_id}",
+        "method": f"watch.alert/{alert.rule_id}:{alert.kind.value}",
+        "catalog_id": session.catalog_id,
+        "code": Code.OK.value,
+        "reason": "",
+        "request_id": alert.alert_id,
+        "left_out": 0,
+    }
 
 
 def _insert_alerts(session: Session, alerts: Sequence[Alert]) -> None:

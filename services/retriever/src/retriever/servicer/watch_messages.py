@@ -28,6 +28,7 @@ _FAULTS: Mapping[int, domain.Fault] = MappingProxyType(
         pb.FaultCondition.FAULT_BLACK: domain.Fault.BLACK,
         pb.FaultCondition.FAULT_FROZEN: domain.Fault.FROZEN,
         pb.FaultCondition.FAULT_BLURRED: domain.Fault.BLURRED,
+        pb.FaultCondition.FAULT_SILENT: domain.Fault.SILENT,
     }
 )
 _DIRECTION_NUMBERS = {value: number for number, value in _DIRECTIONS.items()}

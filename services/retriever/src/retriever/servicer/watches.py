@@ -10,13 +10,22 @@ from retriever.servicer import watch_messages as messages
 from retriever.watching.alerts import AlertFollower
 from retriever.watching.frames import MOST_FRAMES, FrameChecks
 from retriever.watching.watches import Watches
-from servicekit.requests import check_count, enter, page_place, page_size, page_token
+from servicekit.requests import (
+    RequestInvalid,
+    check_count,
+    enter,
+    page_place,
+    page_size,
+    page_token,
+)
 from servicekit.server import Context
 from sightline.common.v1 import product_pb2
 from sightline.retriever.v1 import watch_pb2, watch_service_pb2_grpc
 from sightline.retriever.v1 import watch_service_pb2 as pb
 
 DEFAULT_PAGE, MAX_PAGE = 50, 1_000
+MOST_DROPPED = 1_000_000
+"""Frames that a sender may have dropped since its last message."""
 NEWEST = 2**62
 """Larger than every sequence number."""
 
@@ -69,8 +78,12 @@ class WatchServicer(watch_service_pb2_grpc.WatchServiceServicer):
     ) -> pb.SendFramesResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         check_count("frames", len(request.frames), MOST_FRAMES)
+        dropped = request.dropped_count
+        if not 0 <= dropped <= MOST_DROPPED:
+            raise RequestInvalid.at("dropped_count", f"must be 0 to {MOST_DROPPED:,}")
         frames = [messages.sent_frame(each) for each in request.frames]
-        return messages.frames_response(await self.frames.check(catalog, request.watch_id, frames))
+        report = await self.frames.check(catalog, request.watch_id, frames, dropped=dropped)
+        return messages.frames_response(report)
 
     async def ListAlerts(
         self, request: pb.ListAlertsRequest, context: Context

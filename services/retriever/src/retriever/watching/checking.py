@@ -17,6 +17,8 @@ from retriever.domain.watch_state import (
     WatchState,
 )
 from retriever.domain.watches import (
+    SECOND,
+    SILENT,
     Alert,
     AlertKind,
     CountCondition,
@@ -66,6 +68,8 @@ class MeasuredFrame:
     """Version of the space of `vectors` and `objects`."""
     objects: Sequence[SeenObject] | None = None
     """Objects in the frame; None: not looked for, or that was not possible."""
+    received: int = 0
+    """When it was measured, by the service's clock; a camera's may be wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +112,13 @@ def check_frame(
     values = _FrameValues(watch, state, frame, references, share, blind)
     rules, readings, alerts = dict[str, RuleState](), [], []
     for rule in watch.rules:
-        key = watch.condition_key(rule)
-        before = state.rules.get(rule.rule_id)
-        if before is None or before.key != key:
-            before = RuleState(key)
+        before = _state_of(watch, state, rule)
         after, score, holds = values.measure(rule, before)
         timing = AlertTiming(rule.hold, rule.release, rule.cool_down)
-        period, kind = advance(after.period, holds, frame.micros, timing)
+        time = frame.received if rule.condition == SILENT else frame.micros
+        period, kind = advance(after.period, holds, time, timing)
         if kind is not None:
-            times = frame.micros, period.since
+            times = time, period.since
             alert = _alert(watch, rule, kind, times, score=score, before=before)
             alert = replace(alert, box=_about(watch, rule, after))
             alerts.append(alert)
@@ -127,12 +129,40 @@ def check_frame(
         state,
         rules=rules,
         times=(*state.times, frame.micros)[-KNOWN_TIMES:],
+        received=frame.received,
         processed=state.processed + 1,
         cells=frame.facts.cells,
     )
     if not is_dark(frame.facts):
         state = _with_sharpness(state, frame.facts, SLOWLY if blurred else 1.0)
     return CheckedFrame(state, tuple(readings), tuple(alerts))
+
+
+def check_silence(
+    watch: Watch, state: WatchState, last: int, now: int
+) -> tuple[WatchState, tuple[Alert, ...]]:
+    """Return the state of a watch of which no frame was checked since `last`, and the alerts that
+    start. Times are microseconds by the service's clock."""
+    rules, alerts = dict(state.rules), list[Alert]()
+    for rule in watch.rules:
+        if rule.condition != SILENT or now - last < rule.hold:
+            continue
+        before = _state_of(watch, state, rule)
+        timing = AlertTiming(0, rule.release, rule.cool_down)
+        period, kind = advance(before.period, True, now, timing)
+        if kind is not None:
+            score = (now - last) / SECOND
+            alerts.append(_alert(watch, rule, kind, (now, last), before=before, score=score))
+            period = replace(period, alert_id=alerts[-1].alert_id)
+        if period.phase is not before.period.phase:
+            rules[rule.rule_id] = replace(before, period=period)
+    return replace(state, rules=rules), tuple(alerts)
+
+
+def _state_of(watch: Watch, state: WatchState, rule: WatchRule) -> RuleState:
+    """Return what is known of a rule; nothing if it measured something else before."""
+    key, known = watch.condition_key(rule), state.rules.get(rule.rule_id)
+    return known if known is not None and known.key == key else RuleState(key)
 
 
 def ended(watch: Watch, after: Watch | None, state: WatchState, micros: int) -> tuple[Alert, ...]:
@@ -255,6 +285,9 @@ class _FrameValues:
         self, rule: WatchRule, state: RuleState, fault: Fault
     ) -> tuple[RuleState, float, bool | None]:
         facts = self.frame.facts
+        if fault is Fault.SILENT:  # not while frames come; see check_silence
+            before = self.state.received
+            return state, (self.frame.received - before) / SECOND if before else 0.0, False
         if fault is Fault.BLACK:
             value, level = facts.bright, DARK
         elif fault is Fault.BLURRED:

@@ -21,6 +21,7 @@ from retriever.domain.watch_state import WatchProgress, WatchState
 from retriever.domain.watches import (
     DAY,
     SECOND,
+    SILENT,
     Alert,
     StoredWatch,
     Watch,
@@ -136,26 +137,35 @@ class FrameChecks:
         watch_id: str,
         frames: Sequence[SentFrame],
         note: Callable[[WatchState], WatchState] = lambda state: state,
+        dropped: int = 0,
     ) -> FramesReport:
         """Check 1 to MOST_FRAMES frames, and return once their state and alerts are stored.
 
-        `note`: adds to the state that is stored with them.
+        `note`: adds to the state that is stored with them. `dropped`: frames before them that their
+        sender dropped.
 
         Raises WatchNotFound, WatchContended, EmbedderUnavailable, PhotosUnavailable.
         """
         key = catalog_id, watch_id
         queue = self._queues.setdefault(key, _Queue())
         if not await _turn(queue):
-            queue.dropped += len(frames)
-            FRAMES.labels(FrameOutcome.DROPPED).inc(len(frames))
+            queue.dropped += len(frames) + dropped
+            FRAMES.labels(FrameOutcome.DROPPED).inc(len(frames) + dropped)
             return FramesReport((FrameReport(FrameOutcome.DROPPED),) * len(frames))
+
+        def noted(state: WatchState) -> WatchState:
+            return note(replace(state, dropped=state.dropped + dropped))
+
         try:
             timed = self._timed(frames)
             async with self._permits:
-                return await self._checked(catalog_id, watch_id, timed, queue, note)
+                report = await self._checked(catalog_id, watch_id, timed, queue, noted)
         except WatchNotFound:
             queue.dropped = 0
             raise
+        else:
+            FRAMES.labels(FrameOutcome.DROPPED).inc(dropped)
+            return report
         finally:
             _pass_on(queue)
             if not (queue.busy or queue.dropped):
@@ -210,7 +220,11 @@ class FrameChecks:
             return list(alerts), []
         photos, placed = dict[tuple[int, WatchBox | None], WatchPhoto | None](), list[Alert]()
         of_time = {frame.micros: frame.data for frame in frames}
+        silent = {rule.rule_id for rule in watch.rules if rule.condition == SILENT}
         for alert in alerts:
+            if alert.rule_id in silent:  # it is about no frame
+                placed.append(alert)
+                continue
             box = None if watch.whole_frames else alert.box
             key = alert.frame_micros, box
             if key not in photos:
@@ -285,7 +299,8 @@ class _Measurements:
         boxes = [FRAME_BOX if (box := places[part]) is None else box for part in parts]
         try:
             facts, cut = await self.checks.photos.measure_frame(self.catalog_id, frame.data, boxes)
-            measured = MeasuredFrame(frame.micros, facts, version=version)
+            now = self.checks.clock()
+            measured = MeasuredFrame(frame.micros, facts, version=version, received=now)
             if is_dark(facts):
                 return measured
             if cut:

@@ -107,3 +107,5 @@ class Worker:
     """Delivers alerts until cancelled."""
     take_snapshots: Callable[[], Coroutine[Any, Any, None]] | None = None
     """Takes frames of watches from addresses until cancelled."""
+    find_silent: Callable[[], Coroutine[Any, Any, None]] | None = None
+    """Starts the alerts of cameras that stop, until cancelled."""

@@ -139,7 +139,8 @@ class Loops:
         self._tasks.start(self.indexing.follow_engine())
         self._tasks.start(lag.keep_measuring(self._worker.catalogs, self._worker.record))
         self._tasks.start(self._follow_catalogs())
-        for run in (self._worker.deliver, self._worker.take_snapshots):
+        worker = self._worker
+        for run in (worker.deliver, worker.take_snapshots, worker.find_silent):
             if run is not None:
                 self._tasks.start(run())
 

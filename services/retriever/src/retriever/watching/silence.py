@@ -1,0 +1,76 @@
+"""Cameras that stop: watches of which no frame was checked for the time of a rule."""
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Final
+
+from retriever.domain.watch_state import WatchProgress
+from retriever.domain.watches import SECOND, SilenceSource
+from retriever.ports.watching import SilenceRecord
+from retriever.watching.checking import check_silence
+from retriever.watching.frames import ALERTS
+from servicekit.clock import Clock
+from servicekit.errors import ServiceError
+from servicekit.telemetry import get_logger
+
+LOOK_SECONDS: Final = 1.0
+"""Seconds between two looks for watches that are due."""
+GRACE: Final = 60 * SECOND
+"""Time that cameras have after a start of the worker, unless `hold` is shorter: while the suite was
+down, they could send nothing."""
+
+log = get_logger()
+
+
+@dataclass(slots=True)
+class SilenceChecks:
+    """Starts the alerts of cameras that stop, of all catalogs, while its process leads."""
+
+    record: SilenceRecord
+    catalogs: Collection[str]
+    clock: Clock
+    _due: dict[SilenceSource, int] = field(default_factory=dict)
+    """When each watch is read next: until then it can't be silent for long enough."""
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        began = self.clock()
+        self._due.clear()
+        while True:
+            try:
+                await self.look(began)
+            except ServiceError as error:
+                log.warning("silent cameras not looked for", reason=error.reason)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def look(self, began: int) -> None:
+        """Check the watches that are due. `began`: when the worker began to lead."""
+        found = await self.record.silence_sources()
+        wanted = [each for each in found if each.catalog_id in self.catalogs]
+        self._due = {source: self._due.get(source, 0) for source in wanted}
+        for source, due in self._due.items():
+            if due > self.clock():
+                continue
+            try:
+                self._due[source] = await self._check(source, began)
+            except (ServiceError, ValueError) as error:  # or stored by a later release
+                log.warning("silence not checked", watch=source.watch_id, error=str(error))
+
+    async def _check(self, source: SilenceSource, began: int) -> int:
+        """Check a watch, and return when to check it again. Raises WatchNotFound."""
+        found, now = await self.record.watch(source.catalog_id, source.watch_id), self.clock()
+        begins = began + min(source.hold, GRACE)
+        if found is None or now < begins:
+            return begins
+        stored, known = found
+        last = max(known.state.received, stored.update_micros)
+        state, alerts = check_silence(stored.watch, known.state, last, now)
+        if state != known.state:
+            progress = WatchProgress(stored, known.revision, state, alerts)
+            saved = await self.record.save_checked(source.catalog_id, progress)
+            if saved is None:  # a frame came meanwhile
+                return now
+            for alert in saved:
+                ALERTS.labels(alert.kind).inc()
+        return (last if last + source.hold > now else now) + source.hold
