@@ -17,8 +17,12 @@ from embedder.domain.items import Priority
 from embedder.domain.models import Inferred, Tensors
 from embedder.domain.photos import Camera
 from embedder.domain.recipes import TextRecipe
-from embedder.domain.reference_evaluation import ReferenceVerdict
-from embedder.domain.references import ListedReference, ReferenceState
+from embedder.domain.reference_evaluation import (
+    ReferenceEvaluation,
+    ReferenceFigures,
+    ReferenceVerdict,
+)
+from embedder.domain.references import FittedReference, ListedReference, ReferenceState
 from embedder.embedding.photo_intake import PhotoIntake
 from embedder.inspection import heat_picture, references
 from embedder.inspection.inspect_piece import InspectionQuery, Inspector
@@ -245,21 +249,48 @@ async def test_too_few_new_photos_are_not_compared_on(made: References) -> None:
 
 
 async def test_a_worse_version_is_promoted_by_force_alone(made: References) -> None:
-    """Its photos are of pieces some of which are stained: a drawn defect is nothing new in them."""
     await fitted(made)
-    await add(made, [piece(seed, stained=seed % 2 == 0) for seed in range(30, 70)])
-    found = await fit(made, "p")
+    store, (first,) = made.needed(), await made.listed("default", "r")
+    assert first.manifest is not None
+    _, memory = store.load("default", "r", "", "")
+    evaluation = ReferenceEvaluation(
+        verdict=ReferenceVerdict.WORSE,
+        compared_version=first.manifest.version,
+        photos=20,
+        defects=40,
+        fitted=ReferenceFigures(0.8),
+        compared=ReferenceFigures(0.95),
+        gain_low=-0.2,
+        gain_high=-0.1,
+    )
+    other = FittedReference(replace(memory, scores=memory.scores + 1), "maps", evaluation)
+    found = store.keep("default", "r", "p", other, ["a"])
     assert found.manifest is not None
-    evaluation, version = found.manifest.evaluation, found.manifest.version
-    assert evaluation is not None
-    assert evaluation.verdict is ReferenceVerdict.WORSE
-    assert evaluation.compared.separation > evaluation.fitted.separation
+    assert found.manifest.evaluation == evaluation
+    version = found.manifest.version
     with pytest.raises(errors.PromotionRefused, match="worse than the one that serves") as caught:
         await made.promote("default", "r", version, force=False)
     assert caught.value.metadata == {"verdict": "WORSE"}
     promoted = await made.promote("default", "r", version, force=True)
     assert promoted.state is ReferenceState.SERVING
     assert (await made.promote("default", "r", version, force=False)).manifest == found.manifest
+    await made.promote("default", "r", first.manifest.version, force=False)
+    with pytest.raises(errors.PromotionRefused):
+        await made.promote("default", "r", version, force=False)
+    await made.delete("default", "r", first.manifest.version)
+    assert (await made.promote("default", "r", version, force=False)).manifest == found.manifest
+
+
+async def test_the_figures_show_where_the_new_photos_are_not_of_good_pieces(
+    made: References,
+) -> None:
+    await fitted(made)
+    await add(made, [piece(seed, stained=seed % 2 == 0) for seed in range(30, 70)])
+    found = await fit(made, "p")
+    assert found.manifest is not None
+    evaluation = found.manifest.evaluation
+    assert evaluation is not None
+    assert evaluation.compared.false_alarms == pytest.approx(0.5, abs=0.1)
 
 
 @pytest.mark.parametrize("name", ["", "../x", "A", "a" * 65, "a/b", ".a", "a\n"])
