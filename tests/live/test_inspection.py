@@ -33,7 +33,7 @@ TYPED = [
     for line in block.splitlines()
     if line.startswith("sightline ")
 ]
-FIT, START, FOLLOW, LIST, PROMOTE, PHOTO, FIT_PRODUCT, RETURNED = TYPED
+FIT, LIST, PROMOTE, START, FOLLOW, PHOTO, FIT_PRODUCT, RETURNED = TYPED
 (CURL,) = (block for block in BLOCKS if block.startswith("curl"))
 AS_JOB, PYTHON = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 GOOD = 24
