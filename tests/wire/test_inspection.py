@@ -155,7 +155,8 @@ async def _second(
     """Fit a second version, after a fit that is given up; it is compared with the first."""
     await _add(service, "bottle", [piece(seed) for seed in range(12, 12 + PHOTOS)])
     fitting = pb.FitReferenceRequest(reference_id="bottle", product_id="wine-1")
-    given_up = service.RunReferenceFit(fitting, timeout=SECONDS)
+    running = pb.RunReferenceFitRequest(reference_id="bottle", product_id="wine-1")
+    given_up = service.RunReferenceFit(running, timeout=SECONDS)
     begun = await given_up.read()
     assert (begun.done, begun.total) == (0, PHOTOS + 60)
     beside = await refused(service.FitReference(fitting, timeout=SECONDS))
@@ -168,7 +169,7 @@ async def _second(
     async def fitted() -> bool:
         """Return whether the reference is fitted: not while the other fit still ends."""
         with contextlib.suppress(grpc.aio.AioRpcError):
-            steps[:] = [each async for each in service.RunReferenceFit(fitting, timeout=SECONDS)]
+            steps[:] = [each async for each in service.RunReferenceFit(running, timeout=SECONDS)]
         return bool(steps)
 
     await until(fitted)

@@ -121,6 +121,36 @@ class FitReferenceRequest(google.protobuf.message.Message):
 Global___FitReferenceRequest: typing_extensions.TypeAlias = FitReferenceRequest
 
 @typing.final
+class RunReferenceFitRequest(google.protobuf.message.Message):
+    """Request to fit the draft of a reference and to report the progress."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    REFERENCE_ID_FIELD_NUMBER: builtins.int
+    PRODUCT_ID_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    reference_id: builtins.str
+    """Name of the reference. Required."""
+    product_id: builtins.str
+    """Product that the pieces are, up to 128 characters. Empty: none."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        reference_id: builtins.str = ...,
+        product_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "product_id", b"product_id", "reference_id", b"reference_id", "request_id", b"request_id"]) -> None: ...
+
+Global___RunReferenceFitRequest: typing_extensions.TypeAlias = RunReferenceFitRequest
+
+@typing.final
 class RunReferenceFitResponse(google.protobuf.message.Message):
     """Progress of a fit."""
 

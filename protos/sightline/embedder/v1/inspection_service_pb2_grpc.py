@@ -50,7 +50,7 @@ class InspectionServiceStub(object):
                 _registered_method=True)
         self.RunReferenceFit = channel.unary_stream(
                 '/sightline.embedder.v1.InspectionService/RunReferenceFit',
-                request_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.FitReferenceRequest.SerializeToString,
+                request_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.RunReferenceFitRequest.SerializeToString,
                 response_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.RunReferenceFitResponse.FromString,
                 _registered_method=True)
         self.ListReferences = channel.unary_unary(
@@ -156,7 +156,7 @@ def add_InspectionServiceServicer_to_server(servicer, server):
             ),
             'RunReferenceFit': grpc.unary_stream_rpc_method_handler(
                     servicer.RunReferenceFit,
-                    request_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.FitReferenceRequest.FromString,
+                    request_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.RunReferenceFitRequest.FromString,
                     response_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.RunReferenceFitResponse.SerializeToString,
             ),
             'ListReferences': grpc.unary_unary_rpc_method_handler(
@@ -263,7 +263,7 @@ class InspectionService(object):
             request,
             target,
             '/sightline.embedder.v1.InspectionService/RunReferenceFit',
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.FitReferenceRequest.SerializeToString,
+            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.RunReferenceFitRequest.SerializeToString,
             sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.RunReferenceFitResponse.FromString,
             options,
             channel_credentials,

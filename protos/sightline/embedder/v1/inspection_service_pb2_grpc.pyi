@@ -60,15 +60,15 @@ _InspectionServiceFitReferenceType = typing_extensions.TypeVar(
 _InspectionServiceRunReferenceFitType = typing_extensions.TypeVar(
     '_InspectionServiceRunReferenceFitType',
     grpc.UnaryStreamMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
+        sightline.embedder.v1.inspection_service_pb2.RunReferenceFitRequest,
         sightline.embedder.v1.inspection_service_pb2.RunReferenceFitResponse,
     ],
     grpc.aio.UnaryStreamMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
+        sightline.embedder.v1.inspection_service_pb2.RunReferenceFitRequest,
         sightline.embedder.v1.inspection_service_pb2.RunReferenceFitResponse,
     ],
     default=grpc.UnaryStreamMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
+        sightline.embedder.v1.inspection_service_pb2.RunReferenceFitRequest,
         sightline.embedder.v1.inspection_service_pb2.RunReferenceFitResponse,
     ],
 )
@@ -155,7 +155,7 @@ class InspectionServiceStub(typing.Generic[_InspectionServiceAddReferencePhotosT
             sightline.embedder.v1.inspection_service_pb2.InspectionReference,
         ],
         grpc.UnaryStreamMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
+            sightline.embedder.v1.inspection_service_pb2.RunReferenceFitRequest,
             sightline.embedder.v1.inspection_service_pb2.RunReferenceFitResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
@@ -187,7 +187,7 @@ class InspectionServiceStub(typing.Generic[_InspectionServiceAddReferencePhotosT
             sightline.embedder.v1.inspection_service_pb2.InspectionReference,
         ],
         grpc.aio.UnaryStreamMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
+            sightline.embedder.v1.inspection_service_pb2.RunReferenceFitRequest,
             sightline.embedder.v1.inspection_service_pb2.RunReferenceFitResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
@@ -254,7 +254,7 @@ InspectionServiceAsyncStub: typing_extensions.TypeAlias = InspectionServiceStub[
         sightline.embedder.v1.inspection_service_pb2.InspectionReference,
     ],
     grpc.aio.UnaryStreamMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
+        sightline.embedder.v1.inspection_service_pb2.RunReferenceFitRequest,
         sightline.embedder.v1.inspection_service_pb2.RunReferenceFitResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
@@ -308,7 +308,7 @@ class InspectionServiceServicer(metaclass=abc.ABCMeta):
     @abc.abstractmethod
     def RunReferenceFit(
         self,
-        request: sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
+        request: sightline.embedder.v1.inspection_service_pb2.RunReferenceFitRequest,
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[sightline.embedder.v1.inspection_service_pb2.RunReferenceFitResponse], collections.abc.AsyncIterator[sightline.embedder.v1.inspection_service_pb2.RunReferenceFitResponse]]:
         """Fits the draft of a reference as FitReference does, and reports the progress. A job of kind "fit_reference" in the

@@ -131,14 +131,14 @@ class Trainer(inspection_service_pb2_grpc.InspectionServiceServicer):
     """An embedder that fits references."""
 
     def __init__(self) -> None:
-        self.asked: list[pb.FitReferenceRequest] = []
+        self.asked: list[pb.RunReferenceFitRequest] = []
         self.error: ServiceError | None = None
         self.fitted = pb.InspectionReference(version="e" * 16)
         self.lasts = False
         self.ended = asyncio.Event()
 
     async def RunReferenceFit(
-        self, request: pb.FitReferenceRequest, context: object
+        self, request: pb.RunReferenceFitRequest, context: object
     ) -> AsyncIterator[pb.RunReferenceFitResponse]:
         self.asked.append(request)
         try:

@@ -52,13 +52,19 @@ class InspectionServicer(inspection_service_pb2_grpc.InspectionServiceServicer):
         self, request: pb.FitReferenceRequest, _context: Any
     ) -> pb.InspectionReference:
         """Fit the draft of a reference."""
-        steps = [each async for each in self.RunReferenceFit(request, _context)]
-        return steps[-1].reference
+        *_, last = [each async for each in self._fit(request)]
+        return last.reference
 
     async def RunReferenceFit(
-        self, request: pb.FitReferenceRequest, _context: Any
+        self, request: pb.RunReferenceFitRequest, _context: Any
     ) -> AsyncIterator[pb.RunReferenceFitResponse]:
         """Fit the draft of a reference, and report progress."""
+        async for step in self._fit(request):
+            yield step
+
+    async def _fit(
+        self, request: pb.FitReferenceRequest | pb.RunReferenceFitRequest
+    ) -> AsyncIterator[pb.RunReferenceFitResponse]:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         if len(request.product_id) > MOST_PRODUCT_ID:
             raise RequestInvalid.at("product_id", f"has more than {MOST_PRODUCT_ID} characters")

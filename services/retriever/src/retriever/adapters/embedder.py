@@ -194,7 +194,7 @@ class EmbedderClient:
     async def fit_reference(
         self, catalog_id: str, plan: ReferencePlan
     ) -> AsyncIterator[ReferenceProgress]:
-        request = inspection_service_pb2.FitReferenceRequest(
+        request = inspection_service_pb2.RunReferenceFitRequest(
             catalog_id=catalog_id, reference_id=plan.reference_id, product_id=plan.product_id
         )
         call = self._inspection.RunReferenceFit(request)
