@@ -108,16 +108,19 @@ def grid(columns: int, rows: int) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize(("columns", "rows"), [(30, 10), (8, 3)])
-async def test_one_product_many_times_gives_a_bounded_answer_that_says_if_it_was_cut(
-    client: SightlineClient, columns: int, rows: int
-) -> None:
-    """Of 300 small bottles few are found: docs/integrate/detect.md says how small is too small."""
-    photo, wine = grid(columns, rows), load_wines()[SHELF[0]].id
+async def test_one_product_24_times_is_found_each_time(client: SightlineClient) -> None:
+    found = await client.detect_products(grid(8, 3), timeout=SECONDS)
+    assert len(found.detections) == 24
+    assert {each.product_id for each in found.counts} == {load_wines()[SHELF[0]].id}
+    assert sum(each.count for each in found.counts) + found.unknown_count == 24
+    assert not found.truncated
+
+
+async def test_one_product_300_times_has_a_bounded_answer(client: SightlineClient) -> None:
+    """The bottles are too small to be found or named well: see docs/integrate/detect.md."""
+    photo = grid(30, 10)
     whole = await client.detect_products(photo, max_detections=300, timeout=SECONDS)
-    print("FOUND", columns * rows, len(whole.detections), whole.counts, whole.unknown_count)
-    assert 0 < len(whole.detections) <= columns * rows
-    assert {each.product_id for each in whole.counts} == {wine}
+    assert 0 < len(whole.detections) <= 300
     assert sum(each.count for each in whole.counts) + whole.unknown_count == len(whole.detections)
     assert not whole.truncated
     assert not whole.degradations
