@@ -69,8 +69,8 @@ class ReferenceFigures:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceEvaluation:
-    """Comparison of a fitted version with the one that served, on good photos that neither was
-    fitted on."""
+    """Comparison of a fitted version with the one that served, on good photos that the latter was
+    not fitted on; the former is tested on each while it is left out."""
 
     verdict: ReferenceVerdict
     compared_version: str
