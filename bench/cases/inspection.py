@@ -25,7 +25,8 @@ from embedder.domain import inspection
 from embedder.domain.inspection import PatchMemory, PieceVerdict
 from embedder.domain.photos import PhotoView
 from embedder.domain.recipes import PhotoRecipe, PreprocessStep
-from embedder.inspection.references import CHUNK, MOST_AT_ONCE
+from embedder.inspection.fit_reference import CHUNK
+from embedder.inspection.references import MOST_AT_ONCE
 from embedder.preprocessing import preprocess
 from sightline.embedder.v1 import (
     embedding_service_pb2,
@@ -207,7 +208,8 @@ def _fitted(photos: Sequence[Pixels]) -> tuple[Floats, PatchMemory]:
     on = [at % len(photos) for at in range(inspection.DRAWN)]
     drawn = [inspection.with_defect(photos[at], seed) for seed, at in enumerate(on)]
     basis = inspection.basis_of(features[:CHUNK])
-    return features, inspection.fit(features @ basis, _features(drawn) @ basis, on, basis)
+    memory, _ = inspection.fit(features @ basis, _features(drawn) @ basis, on, basis)
+    return features, memory
 
 
 def _maps(memory: PatchMemory, features: Floats) -> list[Floats]:

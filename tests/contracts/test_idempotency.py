@@ -34,6 +34,7 @@ ONCE = {
     "retriever.v1.BackupService/RestoreBackup": STARTS_A_JOB,
     "retriever.v1.CatalogRegistryService/CopyCatalog": "the second finds the first's catalog",
     "retriever.v1.FitService/FitSpace": STARTS_A_JOB,
+    "retriever.v1.FitService/StartReferenceFit": STARTS_A_JOB,
     "retriever.v1.IndexService/CreateGeneration": "the second meets the first's: GENERATION_EXISTS",
     "retriever.v1.IndexService/RollbackGeneration": "two go back two generations",
     "retriever.v1.ProductService/PurgeProducts": STARTS_A_JOB,

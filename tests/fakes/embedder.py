@@ -13,6 +13,7 @@ from retriever.domain.category_mismatch import CategoryPath, Classification
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import EmbedderUnavailable, SpaceNotFitted, VersionMismatch
 from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress
+from retriever.domain.reference_fits import ReferencePlan, ReferenceProgress
 from retriever.domain.vectors import GivenVector
 from servicekit.errors import FailedPrecondition, ServiceError
 from servicekit.interceptors import ObservedServer
@@ -53,6 +54,12 @@ class FakeEmbedder:
     """Every space that was fitted."""
     unfit: list[ServiceError] = field(default_factory=list)
     """Errors of the next fits, in turn."""
+    fitted_references: list[ReferencePlan] = field(default_factory=list)
+    """Every reference that was fitted."""
+    fit_lasts: bool = False
+    """Whether fits of references go on and on."""
+    reference_verdict: str = ""
+    """Verdict on the references that are fitted."""
     head: frozenset[CategoryPath] = frozenset()
     """The categories that every version knows of photos."""
     classifications: dict[bytes | str, Classification] = field(default_factory=dict)
@@ -106,6 +113,17 @@ class FakeEmbedder:
             raise self.unfit.pop(0)
         self.fitted.append((plan, taken))
         yield FitProgress(len(taken), 0, "f" * 16, "visual_0123456789ab", "BETTER")
+
+    async def fit_reference(
+        self, catalog_id: str, plan: ReferencePlan
+    ) -> AsyncIterator[ReferenceProgress]:
+        yield ReferenceProgress(32, 84)
+        if self.fit_lasts:
+            await asyncio.Event().wait()
+        if self.unfit:
+            raise self.unfit.pop(0)
+        self.fitted_references.append(plan)
+        yield ReferenceProgress(84, 84, "e" * 16, self.reference_verdict)
 
     async def shopper_photo_tags(self, catalog_id: str, version: str) -> tuple[str, ...]:
         if version not in self.served:

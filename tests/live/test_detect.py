@@ -16,7 +16,7 @@ from examples.wines.catalogue import load_wines
 from local_suite.suite import Suite
 from sightline_client import HeatMapOptions, InvalidRequest, SightlineClient
 from tests.engines import ROOT
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 
 PAGE = (ROOT / "docs" / "integrate" / "detect.md").read_text("utf-8")
 SHELF = (5, 5, 60, 60, 60, 71)
@@ -92,6 +92,43 @@ async def test_the_products_of_a_photo_are_what_a_request_is_about(
     assert not on_shelf & set(found)
     alone = await client.recommend(image=shelf(), scene="photo", timeout=60)
     assert not alone.detections
+
+
+def grid(columns: int, rows: int) -> bytes:
+    """Return a photo of a wall of one wine, with as many bottles as columns times rows."""
+    with Image.open(io.BytesIO(load_wines()[SHELF[0]].image.read_bytes())) as opened:
+        bottle = opened.convert("RGB")
+    bottle.thumbnail((60, 156))
+    photo = Image.new("RGB", (40 + 76 * columns, 40 + 176 * rows), (196, 188, 176))
+    for place in range(columns * rows):
+        row, column = divmod(place, columns)
+        photo.paste(bottle, (40 + 76 * column, 36 + 176 * row))
+    file = io.BytesIO()
+    photo.save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+async def test_one_product_24_times_is_found_each_time(client: SightlineClient) -> None:
+    found = await client.detect_products(grid(8, 3), timeout=SECONDS)
+    assert len(found.detections) == 24
+    assert {each.product_id for each in found.counts} == {load_wines()[SHELF[0]].id}
+    assert sum(each.count for each in found.counts) + found.unknown_count == 24
+    assert not found.truncated
+
+
+async def test_one_product_300_times_has_a_bounded_answer(client: SightlineClient) -> None:
+    """The bottles are too small to be found or named well: see docs/integrate/detect.md."""
+    photo = grid(30, 10)
+    whole = await client.detect_products(photo, max_detections=300, timeout=SECONDS)
+    assert 0 < len(whole.detections) <= 300
+    assert sum(each.count for each in whole.counts) + whole.unknown_count == len(whole.detections)
+    assert not whole.truncated
+    assert not whole.degradations
+    cut = await client.detect_products(photo, max_detections=5, timeout=SECONDS)
+    assert (0 < len(cut.detections) <= 5, cut.truncated) == (True, True)
+    with pytest.raises(InvalidRequest) as caught:
+        await client.detect_products(photo, max_detections=301, timeout=SECONDS)
+    assert caught.value.reason == "REQUEST_INVALID"
 
 
 async def test_an_empty_wall_has_no_products_and_a_text_is_no_photo(

@@ -33,9 +33,9 @@ TYPED = [
     for line in block.splitlines()
     if line.startswith("sightline ")
 ]
-FIT, LIST, PROMOTE, PHOTO, FIT_PRODUCT, RETURNED = TYPED
+FIT, LIST, PROMOTE, START, FOLLOW, PHOTO, FIT_PRODUCT, RETURNED = TYPED
 (CURL,) = (block for block in BLOCKS if block.startswith("curl"))
-(PYTHON,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+AS_JOB, PYTHON = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 GOOD = 24
 STORED = 20
 
@@ -87,7 +87,32 @@ async def test_a_stained_piece_is_unlike_the_good_ones(
     _by_program(gateway, folder)
     assert _by_curl(suite.http, folder)["verdict"] == "VERDICT_UNLIKE"
     await _rare(gateway)
+    _as_job(gateway, folder)
     assert "deleted" in run(gateway, folder, ["inspect", "delete", "bottle"]).stdout
+
+
+def _as_job(gateway: str, folder: Path) -> None:
+    """Fit a second version in a job, by commands and by the page's program."""
+    for seed in range(GOOD, 2 * GOOD):
+        (folder / "good" / f"{seed}.jpg").write_bytes(piece(seed))
+    job_id = json.loads(run(gateway, folder, [*START[: START.index("|")]]).stdout)["jobId"]
+    followed = [job_id if "$" in each else each for each in FOLLOW]
+    assert "succeeded" in run(gateway, folder, followed).stdout.lower()
+    with SyncSightlineClient(gateway, timeout=SECONDS) as client:
+        (second, first) = client.list_references("bottle")
+        assert (second.photo_count, second.evaluation is not None) == (2 * GOOD, True)
+        assert second.evaluation is not None
+        assert second.evaluation.compared_version == first.version
+        assert second.evaluation.photo_count == GOOD
+        for seed in range(2 * GOOD, 3 * GOOD):
+            client.add_reference_photos("bottle", [piece(seed)])
+        names: dict[str, Any] = {"client": client}
+        exec(AS_JOB, names)  # noqa: S102 - the page's own program
+        assert names["job"].results["version"]
+        job = client.start_reference_fit("none")
+        *_, ended = client.watch_job(job.job_id)
+        assert ended.error is not None
+        assert ended.error.reason == "REFERENCE_NOT_FOUND"
 
 
 def _by_program(gateway: str, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """A reference is made of photos, promoted and compared with, on the real server of models."""
 
+import contextlib
 import io
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
@@ -123,6 +124,7 @@ async def _whole_life(service: "inspection_service_pb2_grpc.InspectionServiceAsy
     assert fitted.separation > 0.9
     assert fitted.size_bytes < 2**20
     assert await service.FitReference(fitting, timeout=SECONDS) == fitted
+    assert not fitted.HasField("evaluation")
     early = await service.Inspect(
         pb.InspectRequest(reference_id="bottle", version=fitted.version, image=piece(100)),
         timeout=SECONDS,
@@ -139,9 +141,51 @@ async def _whole_life(service: "inspection_service_pb2_grpc.InspectionServiceAsy
     await _unlike(service)
     await _rare(service)
     await _hostile(service)
+    await _second(service, promoted)
     gone = pb.DeleteReferenceRequest(reference_id="bottle", version=fitted.version)
     assert (await service.DeleteReference(gone)).deleted_count == 1
+    await service.DeleteReference(pb.DeleteReferenceRequest(reference_id="bottle"))
     assert (await refused(service.Inspect(asked))).reason == "REFERENCE_NOT_FOUND"
+
+
+async def _second(
+    service: "inspection_service_pb2_grpc.InspectionServiceAsyncStub",
+    first: pb.InspectionReference,
+) -> None:
+    """Fit a second version, after a fit that is given up; it is compared with the first."""
+    await _add(service, "bottle", [piece(seed) for seed in range(12, 12 + PHOTOS)])
+    fitting = pb.FitReferenceRequest(reference_id="bottle", product_id="wine-1")
+    running = pb.RunReferenceFitRequest(reference_id="bottle", product_id="wine-1")
+    given_up = service.RunReferenceFit(running, timeout=SECONDS)
+    begun = await given_up.read()
+    assert (begun.done, begun.total) == (0, PHOTOS + 60)
+    beside = await refused(service.FitReference(fitting, timeout=SECONDS))
+    assert beside.reason == "FIT_IN_PROGRESS"
+    assert "another reference" in beside.message
+    given_up.cancel()
+
+    steps: list[pb.RunReferenceFitResponse] = []
+
+    async def fitted() -> bool:
+        """Return whether the reference is fitted: not while the other fit still ends."""
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            steps[:] = [each async for each in service.RunReferenceFit(running, timeout=SECONDS)]
+        return bool(steps)
+
+    await until(fitted)
+    counts = [each.done for each in steps]
+    assert (counts, counts[-1]) == (sorted(counts), PHOTOS + 60)
+    assert len(set(counts)) > 3
+    second = steps[-1].reference
+    evaluation = second.evaluation
+    assert (evaluation.compared_version, evaluation.photo_count) == (first.version, 12)
+    assert evaluation.verdict != pb.ReferenceEvaluation.VERDICT_WORSE
+    assert evaluation.fitted.separation > 0.9
+    assert evaluation.fitted.HasField("threshold")
+    asked = pb.PromoteReferenceRequest(reference_id="bottle")
+    assert (await service.PromoteReference(asked, timeout=SECONDS)).evaluation == evaluation
+    back = pb.PromoteReferenceRequest(reference_id="bottle", version=first.version)
+    assert (await service.PromoteReference(back, timeout=SECONDS)).version == first.version
 
 
 async def _unlike(service: "inspection_service_pb2_grpc.InspectionServiceAsyncStub") -> None:

@@ -135,7 +135,10 @@ from sightline_client.values.inspection import AnomalousPart as AnomalousPart
 from sightline_client.values.inspection import InspectedPiece as InspectedPiece
 from sightline_client.values.inspection import InspectionReference as InspectionReference
 from sightline_client.values.inspection import PieceVerdict as PieceVerdict
+from sightline_client.values.inspection import ReferenceEvaluation as ReferenceEvaluation
+from sightline_client.values.inspection import ReferenceFigures as ReferenceFigures
 from sightline_client.values.inspection import ReferenceState as ReferenceState
+from sightline_client.values.inspection import ReferenceVerdict as ReferenceVerdict
 from sightline_client.values.inspection import VerdictDoubt as VerdictDoubt
 from sightline_client.values.online import AttributionCounts as AttributionCounts
 from sightline_client.values.online import DriftItem as DriftItem

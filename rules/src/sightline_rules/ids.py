@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 
 MAX_ID_BYTES = 128
+REFERENCE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+"""Name of a reference of good pieces."""
+REFERENCE_ID_WANTED = "must be 1 to 64 of a-z, 0-9, - and _, a letter or digit first"
 
 
 class IdInvalidError(ValueError):

@@ -9,15 +9,26 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import code_pb2
+from grpc_status import rpc_status
 from typer.testing import CliRunner, Result
 
+from sightline.common.v1 import job_pb2, job_service_pb2_grpc
 from sightline.embedder.v1 import inspection_service_pb2 as pb
 from sightline.gateway.v1 import inspection_service_pb2_grpc
-from sightline_client import Box, PieceVerdict, ReferenceState, SightlineClient, Uri, VerdictDoubt
+from sightline_client import (
+    Box,
+    PieceVerdict,
+    ReferenceState,
+    ReferenceVerdict,
+    SightlineClient,
+    Uri,
+    VerdictDoubt,
+)
 from sightline_client.cli import app
 from tests.fakes.gateway_messages import status
 
 VERSION = "1f0c2a7b93d4e5f6"
+REFUSED = "PROMOTION_REFUSED"
 
 
 class FakeInspection(inspection_service_pb2_grpc.InspectionServiceServicer):
@@ -47,6 +58,14 @@ class FakeInspection(inspection_service_pb2_grpc.InspectionServiceServicer):
             separation=0.99,
         )
         self.statuses: list[Any] = []
+        self.job = job_pb2.Job(
+            job_id="retriever/7",
+            kind="fit_reference",
+            state=job_pb2.Job.STATE_SUCCEEDED,
+            results=[job_pb2.JobResult(name="version", value=VERSION)],
+        )
+        self.refusal = ""
+        """Why promotions are refused without force."""
 
     def AddReferencePhotos(self, request: Any, context: Any) -> pb.AddReferencePhotosResponse:
         self.requests.append(request)
@@ -63,12 +82,17 @@ class FakeInspection(inspection_service_pb2_grpc.InspectionServiceServicer):
         self.requests.append(request)
         return self.reference
 
+    def StartReferenceFit(self, request: Any, context: Any) -> job_pb2.Job:
+        self.requests.append(request)
+        return self.job
+
     def PromoteReference(self, request: Any, context: Any) -> pb.InspectionReference:
         self.requests.append(request)
-        promoted = pb.InspectionReference()
-        promoted.CopyFrom(self.reference)
-        promoted.state = pb.InspectionReference.STATE_SERVING
-        return promoted
+        if self.refusal and not request.force:
+            why = status(code_pb2.FAILED_PRECONDITION, self.refusal, reason=REFUSED)
+            context.abort_with_status(rpc_status.to_status(why))
+        self.reference.state = pb.InspectionReference.STATE_SERVING
+        return self.reference
 
     def ListReferences(self, request: Any, context: Any) -> pb.ListReferencesResponse:
         return pb.ListReferencesResponse(references=[self.reference])
@@ -82,6 +106,19 @@ class FakeInspection(inspection_service_pb2_grpc.InspectionServiceServicer):
         return self.answer
 
 
+class FakeJobs(job_service_pb2_grpc.JobServiceServicer):
+    """A gateway's JobService that knows one job."""
+
+    def __init__(self, inspection: FakeInspection) -> None:
+        self.inspection = inspection
+
+    def GetJob(self, request: Any, context: Any) -> job_pb2.Job:
+        return self.inspection.job
+
+    def WatchJob(self, request: Any, context: Any) -> Iterator[job_pb2.Job]:
+        yield self.inspection.job
+
+
 @pytest.fixture
 def inspection() -> FakeInspection:
     return FakeInspection()
@@ -93,6 +130,7 @@ def target(inspection: FakeInspection) -> Iterator[str]:
         ThreadPoolExecutor(2), options=[("grpc.max_receive_message_length", 32 * 2**20)]
     )
     inspection_service_pb2_grpc.add_InspectionServiceServicer_to_server(inspection, server)
+    job_service_pb2_grpc.add_JobServiceServicer_to_server(FakeJobs(inspection), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     yield f"127.0.0.1:{port}"
@@ -136,11 +174,20 @@ async def test_a_piece_is_a_plain_value(target: str, inspection: FakeInspection)
     assert second.image_uri == "https://a.example/b.jpg"
 
 
-async def test_references_are_plain_values(target: str) -> None:
+async def test_references_are_plain_values(target: str, inspection: FakeInspection) -> None:
     async with SightlineClient(target) as client:
         (listed,) = await client.list_references()
         assert (listed.state, listed.photo_count) == (ReferenceState.CANDIDATE, 24)
-        assert (await client.promote_reference("bottle")).state is ReferenceState.SERVING
+        assert listed.evaluation is None
+        inspection.reference.evaluation.verdict = pb.ReferenceEvaluation.VERDICT_BETTER
+        promoted = await client.promote_reference("bottle", force=True)
+        assert promoted.state is ReferenceState.SERVING
+        assert promoted.evaluation is not None
+        assert promoted.evaluation.verdict is ReferenceVerdict.BETTER
+        assert promoted.evaluation.fitted.threshold is None
+        job = await client.start_reference_fit("bottle", product_id="p", request_id="r1")
+        assert (job.job_id, job.results) == ("retriever/7", {"version": VERSION})
+        assert (await client.fit_reference("bottle")).version == VERSION
         assert await client.delete_reference("bottle") == 2
 
 
@@ -159,6 +206,53 @@ def test_a_folder_becomes_a_reference(
     assert (fitting.product_id, promotion.version) == ("p", VERSION)
     assert ("not used" in made.output, "a.PNG" in made.output) == (True, True)
     assert "serving" in made.output
+
+
+def test_a_reference_that_is_worse_is_fitted_and_refused(
+    target: str, inspection: FakeInspection, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    inspection.refusal = "the version is worse"
+    found = inspection.reference.evaluation
+    found.verdict, found.compared_version = pb.ReferenceEvaluation.VERDICT_WORSE, "0" * 16
+    found.fitted.separation, found.compared.separation = 0.5, 0.95
+    found.compared.false_alarms, found.compared.threshold, found.photo_count = 0.125, 1.5, 20
+    found.gain_low, found.gain_high = -0.5, -0.25
+    fit = ("fit", "bottle", str(tmp_path), "--promote")
+    made = typed(target, *fit)
+    assert made.exit_code == 1
+    assert "PROMOTION_REFUSED" in made.stderr
+    shown = " ".join(made.stdout.split())
+    assert f"version {'0' * 16}, which served at the fit: worse" in shown
+    assert "-0.50 to -0.25, on 20 photos" in shown
+    assert ("0.95 0.12 1.50 (– to –)" in shown, "0.50 – – (– to –)" in shown) == (True, True)
+    assert typed(target, *fit, "--force").exit_code == 0
+    promoted = typed(target, "promote", "bottle", "--force")
+    assert ("serving" in promoted.stdout, inspection.requests[-1].force) == (True, True)
+
+
+def test_a_fit_that_fails_ends_with_1_and_says_why(
+    target: str, inspection: FakeInspection, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    inspection.job.state = job_pb2.Job.STATE_FAILED
+    inspection.job.error.CopyFrom(
+        status(code_pb2.FAILED_PRECONDITION, "two things", reason="REFERENCE_MIXED")
+    )
+    made = typed(target, "fit", "bottle", str(tmp_path))
+    assert made.exit_code == 1
+    assert "two things" in made.output
+
+
+def test_a_fit_need_not_be_waited_for(
+    target: str, inspection: FakeInspection, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    fit = ("fit", "bottle", str(tmp_path), "--no-wait")
+    made = typed(target, *fit, "--json")
+    assert json.loads(made.stdout)["jobId"] == "retriever/7"
+    assert inspection.requests[-1].request_id
+    assert typed(target, *fit, "--promote").exit_code == 2
 
 
 def test_without_photos_no_reference_is_made(target: str, inspection: FakeInspection) -> None:

@@ -40,6 +40,52 @@ class VerdictDoubt(StrEnum):
     """Take all photos with one camera, at one place and distance."""
 
 
+class ReferenceVerdict(StrEnum):
+    """Verdict on a fitted version against the one that served."""
+
+    UNKNOWN = "UNKNOWN"
+    BETTER = "BETTER"
+    """The whole interval of the gain is above 0."""
+    INCONCLUSIVE = "INCONCLUSIVE"
+    """The interval contains 0: too few photos to decide, or no difference."""
+    WORSE = "WORSE"
+    """The whole interval is below 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceFigures:
+    """Figures of a version on given photos, at a false-alarm rate of 0.05."""
+
+    separation: float
+    """Share of pairs of a drawn defect and a good photo in which the defect scores higher."""
+    false_alarms: float | None
+    """Share of the good photos that are called unlike; None: too few photos."""
+    threshold: float | None
+    """None: too few photos."""
+    threshold_low: float | None
+    threshold_high: float | None
+    """95% interval of the threshold; None: not determined by so few photos."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceEvaluation:
+    """Comparison of a fitted version with the one that served, on good photos that the latter was
+    not fitted on; the former is tested on each while it is left out."""
+
+    verdict: ReferenceVerdict
+    compared_version: str
+    """Version that served."""
+    photo_count: int
+    """Good photos that both are tested on."""
+    defect_count: int
+    """Defects, drawn on these photos."""
+    fitted: ReferenceFigures
+    compared: ReferenceFigures
+    gain_low: float
+    gain_high: float
+    """95% interval of the gain in separation."""
+
+
 @dataclass(frozen=True, slots=True)
 class InspectionReference:
     """A version of a reference, or its draft."""
@@ -59,6 +105,8 @@ class InspectionReference:
     model: str
     """Model of the features."""
     create_time: datetime | None
+    evaluation: ReferenceEvaluation | None = None
+    """Comparison with the version that served at the fit; None: not compared."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,8 @@ class _JobKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTy
     """Counts all shoppers' events again, after a catalog's default consent has changed."""
     JOB_KIND_REFINE_SPACE: _JobKind.ValueType  # 20
     """Refines a space by clicks on searches by photo."""
+    JOB_KIND_FIT_REFERENCE: _JobKind.ValueType  # 21
+    """Fits a reference of good pieces."""
 
 class JobKind(_JobKind, metaclass=_JobKindEnumTypeWrapper):
     """The kinds of jobs."""
@@ -116,6 +118,8 @@ JOB_KIND_RECOUNT: JobKind.ValueType  # 17
 """Counts all shoppers' events again, after a catalog's default consent has changed."""
 JOB_KIND_REFINE_SPACE: JobKind.ValueType  # 20
 """Refines a space by clicks on searches by photo."""
+JOB_KIND_FIT_REFERENCE: JobKind.ValueType  # 21
+"""Fits a reference of good pieces."""
 Global___JobKind: typing_extensions.TypeAlias = JobKind
 
 @typing.final

@@ -121,6 +121,65 @@ class FitReferenceRequest(google.protobuf.message.Message):
 Global___FitReferenceRequest: typing_extensions.TypeAlias = FitReferenceRequest
 
 @typing.final
+class RunReferenceFitRequest(google.protobuf.message.Message):
+    """Request to fit the draft of a reference and to report the progress."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    REFERENCE_ID_FIELD_NUMBER: builtins.int
+    PRODUCT_ID_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    reference_id: builtins.str
+    """Name of the reference. Required."""
+    product_id: builtins.str
+    """Product that the pieces are, up to 128 characters. Empty: none."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        reference_id: builtins.str = ...,
+        product_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "product_id", b"product_id", "reference_id", b"reference_id", "request_id", b"request_id"]) -> None: ...
+
+Global___RunReferenceFitRequest: typing_extensions.TypeAlias = RunReferenceFitRequest
+
+@typing.final
+class RunReferenceFitResponse(google.protobuf.message.Message):
+    """Progress of a fit."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DONE_FIELD_NUMBER: builtins.int
+    TOTAL_FIELD_NUMBER: builtins.int
+    REFERENCE_FIELD_NUMBER: builtins.int
+    done: builtins.int
+    """Number of photos processed, those with a drawn defect included."""
+    total: builtins.int
+    """Number of photos to process."""
+    @property
+    def reference(self) -> Global___InspectionReference:
+        """The fitted version. Set in the last message only."""
+
+    def __init__(
+        self,
+        *,
+        done: builtins.int = ...,
+        total: builtins.int = ...,
+        reference: Global___InspectionReference | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["reference", b"reference"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["done", b"done", "reference", b"reference", "total", b"total"]) -> None: ...
+
+Global___RunReferenceFitResponse: typing_extensions.TypeAlias = RunReferenceFitResponse
+
+@typing.final
 class InspectionReference(google.protobuf.message.Message):
     """A version of a reference."""
 
@@ -167,6 +226,7 @@ class InspectionReference(google.protobuf.message.Message):
     SIZE_BYTES_FIELD_NUMBER: builtins.int
     MODEL_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
+    EVALUATION_FIELD_NUMBER: builtins.int
     reference_id: builtins.str
     """Name of the reference."""
     version: builtins.str
@@ -191,6 +251,12 @@ class InspectionReference(google.protobuf.message.Message):
     def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Time of the fit or, of a draft, of its last photo."""
 
+    @property
+    def evaluation(self) -> Global___ReferenceEvaluation:
+        """Comparison with the version that served at the fit. Unset if none served, if another model made it, or if fewer than
+        10 photos are new to it.
+        """
+
     def __init__(
         self,
         *,
@@ -204,11 +270,142 @@ class InspectionReference(google.protobuf.message.Message):
         size_bytes: builtins.int = ...,
         model: builtins.str = ...,
         create_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        evaluation: Global___ReferenceEvaluation | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["create_time", b"create_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["create_time", b"create_time", "least_false_alarm_rate", b"least_false_alarm_rate", "model", b"model", "photo_count", b"photo_count", "product_id", b"product_id", "reference_id", b"reference_id", "separation", b"separation", "size_bytes", b"size_bytes", "state", b"state", "version", b"version"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["create_time", b"create_time", "evaluation", b"evaluation"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["create_time", b"create_time", "evaluation", b"evaluation", "least_false_alarm_rate", b"least_false_alarm_rate", "model", b"model", "photo_count", b"photo_count", "product_id", b"product_id", "reference_id", b"reference_id", "separation", b"separation", "size_bytes", b"size_bytes", "state", b"state", "version", b"version"]) -> None: ...
 
 Global___InspectionReference: typing_extensions.TypeAlias = InspectionReference
+
+@typing.final
+class ReferenceEvaluation(google.protobuf.message.Message):
+    """Comparison of a version of a reference with the one that served at its fit. Both are tested on the good photos of the
+    fit that the serving version was not fitted on, and on defects drawn on them. The fitted version is tested on each
+    photo while it is left out.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    class _Verdict:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _VerdictEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[ReferenceEvaluation._Verdict.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        VERDICT_UNSPECIFIED: ReferenceEvaluation._Verdict.ValueType  # 0
+        """Unspecified."""
+        VERDICT_BETTER: ReferenceEvaluation._Verdict.ValueType  # 1
+        """The whole interval of the gain in separation is above 0."""
+        VERDICT_INCONCLUSIVE: ReferenceEvaluation._Verdict.ValueType  # 2
+        """The interval contains 0: too few photos to decide, or no difference. It may be promoted."""
+        VERDICT_WORSE: ReferenceEvaluation._Verdict.ValueType  # 3
+        """The whole interval is below 0. It is promoted only with `force`, as long as the same version serves."""
+
+    class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
+        """Whether the fitted version is better than the one that served."""
+
+    VERDICT_UNSPECIFIED: ReferenceEvaluation.Verdict.ValueType  # 0
+    """Unspecified."""
+    VERDICT_BETTER: ReferenceEvaluation.Verdict.ValueType  # 1
+    """The whole interval of the gain in separation is above 0."""
+    VERDICT_INCONCLUSIVE: ReferenceEvaluation.Verdict.ValueType  # 2
+    """The interval contains 0: too few photos to decide, or no difference. It may be promoted."""
+    VERDICT_WORSE: ReferenceEvaluation.Verdict.ValueType  # 3
+    """The whole interval is below 0. It is promoted only with `force`, as long as the same version serves."""
+
+    VERDICT_FIELD_NUMBER: builtins.int
+    COMPARED_VERSION_FIELD_NUMBER: builtins.int
+    PHOTO_COUNT_FIELD_NUMBER: builtins.int
+    DEFECT_COUNT_FIELD_NUMBER: builtins.int
+    FITTED_FIELD_NUMBER: builtins.int
+    COMPARED_FIELD_NUMBER: builtins.int
+    GAIN_LOW_FIELD_NUMBER: builtins.int
+    GAIN_HIGH_FIELD_NUMBER: builtins.int
+    verdict: Global___ReferenceEvaluation.Verdict.ValueType
+    """Whether the fitted version is better than the one that served."""
+    compared_version: builtins.str
+    """Version that served."""
+    photo_count: builtins.int
+    """Number of good photos that both are tested on, 10 to 500."""
+    defect_count: builtins.int
+    """Number of drawn defects that both are tested on, at most 60."""
+    gain_low: builtins.float
+    """Lower bound of the 95% interval of the gain: separation of the fitted version less that of the other, −1 to 1, by
+    resampling the photos.
+    """
+    gain_high: builtins.float
+    """Upper bound of the same interval."""
+    @property
+    def fitted(self) -> Global___ReferenceFigures:
+        """Figures of the fitted version."""
+
+    @property
+    def compared(self) -> Global___ReferenceFigures:
+        """Figures of the version that served."""
+
+    def __init__(
+        self,
+        *,
+        verdict: Global___ReferenceEvaluation.Verdict.ValueType = ...,
+        compared_version: builtins.str = ...,
+        photo_count: builtins.int = ...,
+        defect_count: builtins.int = ...,
+        fitted: Global___ReferenceFigures | None = ...,
+        compared: Global___ReferenceFigures | None = ...,
+        gain_low: builtins.float = ...,
+        gain_high: builtins.float = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["compared", b"compared", "fitted", b"fitted"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["compared", b"compared", "compared_version", b"compared_version", "defect_count", b"defect_count", "fitted", b"fitted", "gain_high", b"gain_high", "gain_low", b"gain_low", "photo_count", b"photo_count", "verdict", b"verdict"]) -> None: ...
+
+Global___ReferenceEvaluation: typing_extensions.TypeAlias = ReferenceEvaluation
+
+@typing.final
+class ReferenceFigures(google.protobuf.message.Message):
+    """Figures of a version of a reference on given photos."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SEPARATION_FIELD_NUMBER: builtins.int
+    FALSE_ALARMS_FIELD_NUMBER: builtins.int
+    THRESHOLD_FIELD_NUMBER: builtins.int
+    THRESHOLD_LOW_FIELD_NUMBER: builtins.int
+    THRESHOLD_HIGH_FIELD_NUMBER: builtins.int
+    separation: builtins.float
+    """Area under the ROC curve: the share of pairs of a drawn defect and a good photo in which the defect has the higher
+    score, 0 to 1.
+    """
+    false_alarms: builtins.float
+    """Share of the good photos that are called unlike at a false-alarm rate of 0.05. Unset if the version has fewer than 19
+    photos.
+    """
+    threshold: builtins.float
+    """Threshold at that rate, as in InspectResponse. Unset if the version has fewer than 19 photos."""
+    threshold_low: builtins.float
+    """Lower bound of the 95% interval of the threshold. Unset if the photos do not determine it."""
+    threshold_high: builtins.float
+    """Upper bound of the same interval. Unset if the photos do not determine it."""
+    def __init__(
+        self,
+        *,
+        separation: builtins.float = ...,
+        false_alarms: builtins.float | None = ...,
+        threshold: builtins.float | None = ...,
+        threshold_low: builtins.float | None = ...,
+        threshold_high: builtins.float | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_false_alarms", b"_false_alarms", "_threshold", b"_threshold", "_threshold_high", b"_threshold_high", "_threshold_low", b"_threshold_low", "false_alarms", b"false_alarms", "threshold", b"threshold", "threshold_high", b"threshold_high", "threshold_low", b"threshold_low"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_false_alarms", b"_false_alarms", "_threshold", b"_threshold", "_threshold_high", b"_threshold_high", "_threshold_low", b"_threshold_low", "false_alarms", b"false_alarms", "separation", b"separation", "threshold", b"threshold", "threshold_high", b"threshold_high", "threshold_low", b"threshold_low"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_false_alarms", b"_false_alarms"]) -> typing.Literal["false_alarms"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_threshold", b"_threshold"]) -> typing.Literal["threshold"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_threshold_high", b"_threshold_high"]) -> typing.Literal["threshold_high"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_threshold_low", b"_threshold_low"]) -> typing.Literal["threshold_low"] | None: ...
+
+Global___ReferenceFigures: typing_extensions.TypeAlias = ReferenceFigures
 
 @typing.final
 class ListReferencesRequest(google.protobuf.message.Message):
@@ -266,6 +463,7 @@ class PromoteReferenceRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     REFERENCE_ID_FIELD_NUMBER: builtins.int
     VERSION_FIELD_NUMBER: builtins.int
+    FORCE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -274,6 +472,8 @@ class PromoteReferenceRequest(google.protobuf.message.Message):
     """Name of the reference. Required."""
     version: builtins.str
     """Version. Default: the newest."""
+    force: builtins.bool
+    """If true, promotes the version regardless of its evaluation. Logged."""
     def __init__(
         self,
         *,
@@ -281,8 +481,9 @@ class PromoteReferenceRequest(google.protobuf.message.Message):
         request_id: builtins.str = ...,
         reference_id: builtins.str = ...,
         version: builtins.str = ...,
+        force: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "reference_id", b"reference_id", "request_id", b"request_id", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "force", b"force", "reference_id", b"reference_id", "request_id", b"request_id", "version", b"version"]) -> None: ...
 
 Global___PromoteReferenceRequest: typing_extensions.TypeAlias = PromoteReferenceRequest
 

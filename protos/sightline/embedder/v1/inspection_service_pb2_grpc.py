@@ -48,6 +48,11 @@ class InspectionServiceStub(object):
                 request_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.FitReferenceRequest.SerializeToString,
                 response_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectionReference.FromString,
                 _registered_method=True)
+        self.RunReferenceFit = channel.unary_stream(
+                '/sightline.embedder.v1.InspectionService/RunReferenceFit',
+                request_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.RunReferenceFitRequest.SerializeToString,
+                response_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.RunReferenceFitResponse.FromString,
+                _registered_method=True)
         self.ListReferences = channel.unary_unary(
                 '/sightline.embedder.v1.InspectionService/ListReferences',
                 request_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.ListReferencesRequest.SerializeToString,
@@ -96,6 +101,15 @@ class InspectionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RunReferenceFit(self, request, context):
+        """Fits the draft of a reference as FitReference does, and reports the progress. A job of kind "fit_reference" in the
+        retriever's worker calls it. The fit ends with the call: if the caller cancels it, the draft is as before. Errors:
+        those of FitReference.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListReferences(self, request, context):
         """Lists the references of a catalog with all their versions: drafts first, then the newest.
         """
@@ -105,7 +119,8 @@ class InspectionServiceServicer(object):
 
     def PromoteReference(self, request, context):
         """Makes a version of a reference the one that photos are compared with. The version that served before is retired, and
-        can be promoted again. REFERENCE_NOT_FOUND.
+        can be promoted again. REFERENCE_NOT_FOUND. Rejected with PROMOTION_REFUSED if the version is a candidate whose
+        evaluation says that it is worse than the version that serves, unless `force` is set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,6 +153,11 @@ def add_InspectionServiceServicer_to_server(servicer, server):
                     servicer.FitReference,
                     request_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.FitReferenceRequest.FromString,
                     response_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectionReference.SerializeToString,
+            ),
+            'RunReferenceFit': grpc.unary_stream_rpc_method_handler(
+                    servicer.RunReferenceFit,
+                    request_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.RunReferenceFitRequest.FromString,
+                    response_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.RunReferenceFitResponse.SerializeToString,
             ),
             'ListReferences': grpc.unary_unary_rpc_method_handler(
                     servicer.ListReferences,
@@ -218,6 +238,33 @@ class InspectionService(object):
             '/sightline.embedder.v1.InspectionService/FitReference',
             sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.FitReferenceRequest.SerializeToString,
             sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectionReference.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunReferenceFit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sightline.embedder.v1.InspectionService/RunReferenceFit',
+            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.RunReferenceFitRequest.SerializeToString,
+            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.RunReferenceFitResponse.FromString,
             options,
             channel_credentials,
             insecure,

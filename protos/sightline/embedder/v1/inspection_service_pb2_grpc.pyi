@@ -57,6 +57,22 @@ _InspectionServiceFitReferenceType = typing_extensions.TypeVar(
     ],
 )
 
+_InspectionServiceRunReferenceFitType = typing_extensions.TypeVar(
+    '_InspectionServiceRunReferenceFitType',
+    grpc.UnaryStreamMultiCallable[
+        sightline.embedder.v1.inspection_service_pb2.RunReferenceFitRequest,
+        sightline.embedder.v1.inspection_service_pb2.RunReferenceFitResponse,
+    ],
+    grpc.aio.UnaryStreamMultiCallable[
+        sightline.embedder.v1.inspection_service_pb2.RunReferenceFitRequest,
+        sightline.embedder.v1.inspection_service_pb2.RunReferenceFitResponse,
+    ],
+    default=grpc.UnaryStreamMultiCallable[
+        sightline.embedder.v1.inspection_service_pb2.RunReferenceFitRequest,
+        sightline.embedder.v1.inspection_service_pb2.RunReferenceFitResponse,
+    ],
+)
+
 _InspectionServiceListReferencesType = typing_extensions.TypeVar(
     '_InspectionServiceListReferencesType',
     grpc.UnaryUnaryMultiCallable[
@@ -121,7 +137,7 @@ _InspectionServiceInspectType = typing_extensions.TypeVar(
     ],
 )
 
-class InspectionServiceStub(typing.Generic[_InspectionServiceAddReferencePhotosType, _InspectionServiceFitReferenceType, _InspectionServiceListReferencesType, _InspectionServicePromoteReferenceType, _InspectionServiceDeleteReferenceType, _InspectionServiceInspectType]):
+class InspectionServiceStub(typing.Generic[_InspectionServiceAddReferencePhotosType, _InspectionServiceFitReferenceType, _InspectionServiceRunReferenceFitType, _InspectionServiceListReferencesType, _InspectionServicePromoteReferenceType, _InspectionServiceDeleteReferenceType, _InspectionServiceInspectType]):
     """Comparison of a photo of a piece with photos of good pieces, taken by the same camera at the same place. A reference
     is fitted on the good photos: features of their patches, and the scores of good photos that were left out. It is stored
     beside the spaces of the service. The photos themselves are deleted when the reference is fitted, or a day after the
@@ -137,6 +153,10 @@ class InspectionServiceStub(typing.Generic[_InspectionServiceAddReferencePhotosT
         grpc.UnaryUnaryMultiCallable[
             sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
             sightline.embedder.v1.inspection_service_pb2.InspectionReference,
+        ],
+        grpc.UnaryStreamMultiCallable[
+            sightline.embedder.v1.inspection_service_pb2.RunReferenceFitRequest,
+            sightline.embedder.v1.inspection_service_pb2.RunReferenceFitResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.embedder.v1.inspection_service_pb2.ListReferencesRequest,
@@ -165,6 +185,10 @@ class InspectionServiceStub(typing.Generic[_InspectionServiceAddReferencePhotosT
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
             sightline.embedder.v1.inspection_service_pb2.InspectionReference,
+        ],
+        grpc.aio.UnaryStreamMultiCallable[
+            sightline.embedder.v1.inspection_service_pb2.RunReferenceFitRequest,
+            sightline.embedder.v1.inspection_service_pb2.RunReferenceFitResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.embedder.v1.inspection_service_pb2.ListReferencesRequest,
@@ -197,12 +221,19 @@ class InspectionServiceStub(typing.Generic[_InspectionServiceAddReferencePhotosT
     draft is as before.
     """
 
+    RunReferenceFit: _InspectionServiceRunReferenceFitType
+    """Fits the draft of a reference as FitReference does, and reports the progress. A job of kind "fit_reference" in the
+    retriever's worker calls it. The fit ends with the call: if the caller cancels it, the draft is as before. Errors:
+    those of FitReference.
+    """
+
     ListReferences: _InspectionServiceListReferencesType
     """Lists the references of a catalog with all their versions: drafts first, then the newest."""
 
     PromoteReference: _InspectionServicePromoteReferenceType
     """Makes a version of a reference the one that photos are compared with. The version that served before is retired, and
-    can be promoted again. REFERENCE_NOT_FOUND.
+    can be promoted again. REFERENCE_NOT_FOUND. Rejected with PROMOTION_REFUSED if the version is a candidate whose
+    evaluation says that it is worse than the version that serves, unless `force` is set.
     """
 
     DeleteReference: _InspectionServiceDeleteReferenceType
@@ -221,6 +252,10 @@ InspectionServiceAsyncStub: typing_extensions.TypeAlias = InspectionServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
         sightline.embedder.v1.inspection_service_pb2.InspectionReference,
+    ],
+    grpc.aio.UnaryStreamMultiCallable[
+        sightline.embedder.v1.inspection_service_pb2.RunReferenceFitRequest,
+        sightline.embedder.v1.inspection_service_pb2.RunReferenceFitResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.inspection_service_pb2.ListReferencesRequest,
@@ -271,6 +306,17 @@ class InspectionServiceServicer(metaclass=abc.ABCMeta):
         """
 
     @abc.abstractmethod
+    def RunReferenceFit(
+        self,
+        request: sightline.embedder.v1.inspection_service_pb2.RunReferenceFitRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[sightline.embedder.v1.inspection_service_pb2.RunReferenceFitResponse], collections.abc.AsyncIterator[sightline.embedder.v1.inspection_service_pb2.RunReferenceFitResponse]]:
+        """Fits the draft of a reference as FitReference does, and reports the progress. A job of kind "fit_reference" in the
+        retriever's worker calls it. The fit ends with the call: if the caller cancels it, the draft is as before. Errors:
+        those of FitReference.
+        """
+
+    @abc.abstractmethod
     def ListReferences(
         self,
         request: sightline.embedder.v1.inspection_service_pb2.ListReferencesRequest,
@@ -285,7 +331,8 @@ class InspectionServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.inspection_service_pb2.InspectionReference, collections.abc.Awaitable[sightline.embedder.v1.inspection_service_pb2.InspectionReference]]:
         """Makes a version of a reference the one that photos are compared with. The version that served before is retired, and
-        can be promoted again. REFERENCE_NOT_FOUND.
+        can be promoted again. REFERENCE_NOT_FOUND. Rejected with PROMOTION_REFUSED if the version is a candidate whose
+        evaluation says that it is worse than the version that serves, unless `force` is set.
         """
 
     @abc.abstractmethod

@@ -3,7 +3,9 @@
 import grpc
 import warnings
 
+from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 from sightline.embedder.v1 import inspection_service_pb2 as sightline_dot_embedder_dot_v1_dot_inspection__service__pb2
+from sightline.retriever.v1 import fit_service_pb2 as sightline_dot_retriever_dot_v1_dot_fit__service__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -27,8 +29,8 @@ if _version_not_supported:
 
 class InspectionServiceStub(object):
     """Inspection of photos of pieces: is this one like the good ones? A reference is made of 10 to 500 photos of good pieces
-    that one camera took at one place: AddReferencePhotos, FitReference, PromoteReference. Inspect then compares each new
-    photo with it.
+    that one camera took at one place: AddReferencePhotos, StartReferenceFit, PromoteReference. Inspect then compares each
+    new photo with it.
     """
 
     def __init__(self, channel):
@@ -46,6 +48,11 @@ class InspectionServiceStub(object):
                 '/sightline.gateway.v1.InspectionService/AddReferencePhotos',
                 request_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.AddReferencePhotosRequest.SerializeToString,
                 response_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.AddReferencePhotosResponse.FromString,
+                _registered_method=True)
+        self.StartReferenceFit = channel.unary_unary(
+                '/sightline.gateway.v1.InspectionService/StartReferenceFit',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_fit__service__pb2.StartReferenceFitRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
         self.FitReference = channel.unary_unary(
                 '/sightline.gateway.v1.InspectionService/FitReference',
@@ -71,8 +78,8 @@ class InspectionServiceStub(object):
 
 class InspectionServiceServicer(object):
     """Inspection of photos of pieces: is this one like the good ones? A reference is made of 10 to 500 photos of good pieces
-    that one camera took at one place: AddReferencePhotos, FitReference, PromoteReference. Inspect then compares each new
-    photo with it.
+    that one camera took at one place: AddReferencePhotos, StartReferenceFit, PromoteReference. Inspect then compares each
+    new photo with it.
     """
 
     def Inspect(self, request, context):
@@ -94,11 +101,21 @@ class InspectionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StartReferenceFit(self, request, context):
+        """Starts a job of kind "fit_reference" that fits the draft of a reference; follow it with WatchJob. The result is a
+        candidate: results "reference_id", "version" and, if another version served, "verdict" of the comparison with it. If
+        such a job is running for this reference, returns it. The job fails with the reasons of FitReference.
+        FIT_IN_PROGRESS if 8 references of the catalog are being fitted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FitReference(self, request, context):
-        """Fits the draft of a reference, in 4 seconds for a hundred photos and 11 for three hundred, three times as long on a
-        busy machine: set a deadline of a minute. The result is a candidate. REFERENCE_TOO_FEW_PHOTOS, REFERENCE_MIXED (the
-        photos show two different things), REFERENCE_NOT_FOUND, FIT_IN_PROGRESS, FIT_UNAVAILABLE, MODEL_NOT_READY,
-        EMBEDDER_UNAVAILABLE.
+        """Fits the draft of a reference as StartReferenceFit does, while the call waits: 4 seconds for a hundred photos and 11
+        for three hundred, three times as long on a busy machine. Set a deadline of a minute. The result is a candidate.
+        REFERENCE_TOO_FEW_PHOTOS, REFERENCE_MIXED (the photos show two different things), REFERENCE_NOT_FOUND,
+        FIT_IN_PROGRESS, FIT_UNAVAILABLE, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,7 +130,8 @@ class InspectionServiceServicer(object):
 
     def PromoteReference(self, request, context):
         """Makes a version of a reference the one that photos are compared with; the former one is retired, and can be promoted
-        again. REFERENCE_NOT_FOUND.
+        again. REFERENCE_NOT_FOUND. PROMOTION_REFUSED if the version is a candidate that is worse than the one that serves,
+        by its evaluation, unless `force` is set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,6 +156,11 @@ def add_InspectionServiceServicer_to_server(servicer, server):
                     servicer.AddReferencePhotos,
                     request_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.AddReferencePhotosRequest.FromString,
                     response_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.AddReferencePhotosResponse.SerializeToString,
+            ),
+            'StartReferenceFit': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartReferenceFit,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_fit__service__pb2.StartReferenceFitRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
             'FitReference': grpc.unary_unary_rpc_method_handler(
                     servicer.FitReference,
@@ -169,8 +192,8 @@ def add_InspectionServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class InspectionService(object):
     """Inspection of photos of pieces: is this one like the good ones? A reference is made of 10 to 500 photos of good pieces
-    that one camera took at one place: AddReferencePhotos, FitReference, PromoteReference. Inspect then compares each new
-    photo with it.
+    that one camera took at one place: AddReferencePhotos, StartReferenceFit, PromoteReference. Inspect then compares each
+    new photo with it.
     """
 
     @staticmethod
@@ -217,6 +240,33 @@ class InspectionService(object):
             '/sightline.gateway.v1.InspectionService/AddReferencePhotos',
             sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.AddReferencePhotosRequest.SerializeToString,
             sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.AddReferencePhotosResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartReferenceFit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.InspectionService/StartReferenceFit',
+            sightline_dot_retriever_dot_v1_dot_fit__service__pb2.StartReferenceFitRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
             options,
             channel_credentials,
             insecure,

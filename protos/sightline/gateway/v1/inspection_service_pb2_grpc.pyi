@@ -7,7 +7,9 @@ import abc
 import collections.abc
 import grpc
 import grpc.aio
+import sightline.common.v1.job_pb2
 import sightline.embedder.v1.inspection_service_pb2
+import sightline.retriever.v1.fit_service_pb2
 import sys
 import typing
 
@@ -54,6 +56,22 @@ _InspectionServiceAddReferencePhotosType = typing_extensions.TypeVar(
     default=grpc.UnaryUnaryMultiCallable[
         sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosRequest,
         sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse,
+    ],
+)
+
+_InspectionServiceStartReferenceFitType = typing_extensions.TypeVar(
+    '_InspectionServiceStartReferenceFitType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
+        sightline.common.v1.job_pb2.Job,
     ],
 )
 
@@ -121,10 +139,10 @@ _InspectionServiceDeleteReferenceType = typing_extensions.TypeVar(
     ],
 )
 
-class InspectionServiceStub(typing.Generic[_InspectionServiceInspectType, _InspectionServiceAddReferencePhotosType, _InspectionServiceFitReferenceType, _InspectionServiceListReferencesType, _InspectionServicePromoteReferenceType, _InspectionServiceDeleteReferenceType]):
+class InspectionServiceStub(typing.Generic[_InspectionServiceInspectType, _InspectionServiceAddReferencePhotosType, _InspectionServiceStartReferenceFitType, _InspectionServiceFitReferenceType, _InspectionServiceListReferencesType, _InspectionServicePromoteReferenceType, _InspectionServiceDeleteReferenceType]):
     """Inspection of photos of pieces: is this one like the good ones? A reference is made of 10 to 500 photos of good pieces
-    that one camera took at one place: AddReferencePhotos, FitReference, PromoteReference. Inspect then compares each new
-    photo with it.
+    that one camera took at one place: AddReferencePhotos, StartReferenceFit, PromoteReference. Inspect then compares each
+    new photo with it.
     """
 
     @typing.overload
@@ -136,6 +154,10 @@ class InspectionServiceStub(typing.Generic[_InspectionServiceInspectType, _Inspe
         grpc.UnaryUnaryMultiCallable[
             sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosRequest,
             sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
+            sightline.common.v1.job_pb2.Job,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
@@ -164,6 +186,10 @@ class InspectionServiceStub(typing.Generic[_InspectionServiceInspectType, _Inspe
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosRequest,
             sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
+            sightline.common.v1.job_pb2.Job,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
@@ -196,11 +222,18 @@ class InspectionServiceStub(typing.Generic[_InspectionServiceInspectType, _Inspe
     FIT_UNAVAILABLE, REFERENCES_FULL.
     """
 
+    StartReferenceFit: _InspectionServiceStartReferenceFitType
+    """Starts a job of kind "fit_reference" that fits the draft of a reference; follow it with WatchJob. The result is a
+    candidate: results "reference_id", "version" and, if another version served, "verdict" of the comparison with it. If
+    such a job is running for this reference, returns it. The job fails with the reasons of FitReference.
+    FIT_IN_PROGRESS if 8 references of the catalog are being fitted.
+    """
+
     FitReference: _InspectionServiceFitReferenceType
-    """Fits the draft of a reference, in 4 seconds for a hundred photos and 11 for three hundred, three times as long on a
-    busy machine: set a deadline of a minute. The result is a candidate. REFERENCE_TOO_FEW_PHOTOS, REFERENCE_MIXED (the
-    photos show two different things), REFERENCE_NOT_FOUND, FIT_IN_PROGRESS, FIT_UNAVAILABLE, MODEL_NOT_READY,
-    EMBEDDER_UNAVAILABLE.
+    """Fits the draft of a reference as StartReferenceFit does, while the call waits: 4 seconds for a hundred photos and 11
+    for three hundred, three times as long on a busy machine. Set a deadline of a minute. The result is a candidate.
+    REFERENCE_TOO_FEW_PHOTOS, REFERENCE_MIXED (the photos show two different things), REFERENCE_NOT_FOUND,
+    FIT_IN_PROGRESS, FIT_UNAVAILABLE, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE.
     """
 
     ListReferences: _InspectionServiceListReferencesType
@@ -208,7 +241,8 @@ class InspectionServiceStub(typing.Generic[_InspectionServiceInspectType, _Inspe
 
     PromoteReference: _InspectionServicePromoteReferenceType
     """Makes a version of a reference the one that photos are compared with; the former one is retired, and can be promoted
-    again. REFERENCE_NOT_FOUND.
+    again. REFERENCE_NOT_FOUND. PROMOTION_REFUSED if the version is a candidate that is worse than the one that serves,
+    by its evaluation, unless `force` is set.
     """
 
     DeleteReference: _InspectionServiceDeleteReferenceType
@@ -222,6 +256,10 @@ InspectionServiceAsyncStub: typing_extensions.TypeAlias = InspectionServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosRequest,
         sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
+        sightline.common.v1.job_pb2.Job,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
@@ -243,8 +281,8 @@ InspectionServiceAsyncStub: typing_extensions.TypeAlias = InspectionServiceStub[
 
 class InspectionServiceServicer(metaclass=abc.ABCMeta):
     """Inspection of photos of pieces: is this one like the good ones? A reference is made of 10 to 500 photos of good pieces
-    that one camera took at one place: AddReferencePhotos, FitReference, PromoteReference. Inspect then compares each new
-    photo with it.
+    that one camera took at one place: AddReferencePhotos, StartReferenceFit, PromoteReference. Inspect then compares each
+    new photo with it.
     """
 
     @abc.abstractmethod
@@ -271,15 +309,27 @@ class InspectionServiceServicer(metaclass=abc.ABCMeta):
         """
 
     @abc.abstractmethod
+    def StartReferenceFit(
+        self,
+        request: sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job of kind "fit_reference" that fits the draft of a reference; follow it with WatchJob. The result is a
+        candidate: results "reference_id", "version" and, if another version served, "verdict" of the comparison with it. If
+        such a job is running for this reference, returns it. The job fails with the reasons of FitReference.
+        FIT_IN_PROGRESS if 8 references of the catalog are being fitted.
+        """
+
+    @abc.abstractmethod
     def FitReference(
         self,
         request: sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.inspection_service_pb2.InspectionReference, collections.abc.Awaitable[sightline.embedder.v1.inspection_service_pb2.InspectionReference]]:
-        """Fits the draft of a reference, in 4 seconds for a hundred photos and 11 for three hundred, three times as long on a
-        busy machine: set a deadline of a minute. The result is a candidate. REFERENCE_TOO_FEW_PHOTOS, REFERENCE_MIXED (the
-        photos show two different things), REFERENCE_NOT_FOUND, FIT_IN_PROGRESS, FIT_UNAVAILABLE, MODEL_NOT_READY,
-        EMBEDDER_UNAVAILABLE.
+        """Fits the draft of a reference as StartReferenceFit does, while the call waits: 4 seconds for a hundred photos and 11
+        for three hundred, three times as long on a busy machine. Set a deadline of a minute. The result is a candidate.
+        REFERENCE_TOO_FEW_PHOTOS, REFERENCE_MIXED (the photos show two different things), REFERENCE_NOT_FOUND,
+        FIT_IN_PROGRESS, FIT_UNAVAILABLE, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE.
         """
 
     @abc.abstractmethod
@@ -297,7 +347,8 @@ class InspectionServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.inspection_service_pb2.InspectionReference, collections.abc.Awaitable[sightline.embedder.v1.inspection_service_pb2.InspectionReference]]:
         """Makes a version of a reference the one that photos are compared with; the former one is retired, and can be promoted
-        again. REFERENCE_NOT_FOUND.
+        again. REFERENCE_NOT_FOUND. PROMOTION_REFUSED if the version is a candidate that is worse than the one that serves,
+        by its evaluation, unless `force` is set.
         """
 
     @abc.abstractmethod

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class FitServiceStub(object):
-    """Fitting of a visual space on the catalog's photos.
+    """Fitting of a visual space on the catalog's photos, and of references of good pieces.
     """
 
     def __init__(self, channel):
@@ -46,10 +46,15 @@ class FitServiceStub(object):
                 request_serializer=sightline_dot_retriever_dot_v1_dot_fit__service__pb2.RefineSpaceRequest.SerializeToString,
                 response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
+        self.StartReferenceFit = channel.unary_unary(
+                '/sightline.retriever.v1.FitService/StartReferenceFit',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_fit__service__pb2.StartReferenceFitRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
 
 
 class FitServiceServicer(object):
-    """Fitting of a visual space on the catalog's photos.
+    """Fitting of a visual space on the catalog's photos, and of references of good pieces.
     """
 
     def FitSpace(self, request, context):
@@ -69,6 +74,17 @@ class FitServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StartReferenceFit(self, request, context):
+        """Starts a job of kind "fit_reference" (`done` and `total` count photos, those with a drawn defect included) in which
+        the embedder fits the draft of a reference. Results: "reference_id", "version" and, if another version served,
+        "verdict". If such a job is running for this reference, returns it. The job fails with the embedder's reason, e.g.
+        REFERENCE_MIXED. It waits while the embedder fits another reference. FIT_IN_PROGRESS if 8 references of the catalog
+        are being fitted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FitServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -82,6 +98,11 @@ def add_FitServiceServicer_to_server(servicer, server):
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_fit__service__pb2.RefineSpaceRequest.FromString,
                     response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
+            'StartReferenceFit': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartReferenceFit,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_fit__service__pb2.StartReferenceFitRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'sightline.retriever.v1.FitService', rpc_method_handlers)
@@ -91,7 +112,7 @@ def add_FitServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class FitService(object):
-    """Fitting of a visual space on the catalog's photos.
+    """Fitting of a visual space on the catalog's photos, and of references of good pieces.
     """
 
     @staticmethod
@@ -137,6 +158,33 @@ class FitService(object):
             target,
             '/sightline.retriever.v1.FitService/RefineSpace',
             sightline_dot_retriever_dot_v1_dot_fit__service__pb2.RefineSpaceRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartReferenceFit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.retriever.v1.FitService/StartReferenceFit',
+            sightline_dot_retriever_dot_v1_dot_fit__service__pb2.StartReferenceFitRequest.SerializeToString,
             sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
             options,
             channel_credentials,

@@ -58,8 +58,24 @@ _FitServiceRefineSpaceType = typing_extensions.TypeVar(
     ],
 )
 
-class FitServiceStub(typing.Generic[_FitServiceFitSpaceType, _FitServiceRefineSpaceType]):
-    """Fitting of a visual space on the catalog's photos."""
+_FitServiceStartReferenceFitType = typing_extensions.TypeVar(
+    '_FitServiceStartReferenceFitType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+class FitServiceStub(typing.Generic[_FitServiceFitSpaceType, _FitServiceRefineSpaceType, _FitServiceStartReferenceFitType]):
+    """Fitting of a visual space on the catalog's photos, and of references of good pieces."""
 
     @typing.overload
     def __init__(self: FitServiceStub[
@@ -69,6 +85,10 @@ class FitServiceStub(typing.Generic[_FitServiceFitSpaceType, _FitServiceRefineSp
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.fit_service_pb2.RefineSpaceRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
             sightline.common.v1.job_pb2.Job,
         ],
     ], channel: grpc.Channel) -> None: ...
@@ -81,6 +101,10 @@ class FitServiceStub(typing.Generic[_FitServiceFitSpaceType, _FitServiceRefineSp
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.fit_service_pb2.RefineSpaceRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
             sightline.common.v1.job_pb2.Job,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
@@ -96,6 +120,14 @@ class FitServiceStub(typing.Generic[_FitServiceFitSpaceType, _FitServiceRefineSp
     by `request_id`. FIT_IN_PROGRESS if another job of that kind is running.
     """
 
+    StartReferenceFit: _FitServiceStartReferenceFitType
+    """Starts a job of kind "fit_reference" (`done` and `total` count photos, those with a drawn defect included) in which
+    the embedder fits the draft of a reference. Results: "reference_id", "version" and, if another version served,
+    "verdict". If such a job is running for this reference, returns it. The job fails with the embedder's reason, e.g.
+    REFERENCE_MIXED. It waits while the embedder fits another reference. FIT_IN_PROGRESS if 8 references of the catalog
+    are being fitted.
+    """
+
 FitServiceAsyncStub: typing_extensions.TypeAlias = FitServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.fit_service_pb2.FitSpaceRequest,
@@ -105,10 +137,14 @@ FitServiceAsyncStub: typing_extensions.TypeAlias = FitServiceStub[
         sightline.retriever.v1.fit_service_pb2.RefineSpaceRequest,
         sightline.common.v1.job_pb2.Job,
     ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
 ]
 
 class FitServiceServicer(metaclass=abc.ABCMeta):
-    """Fitting of a visual space on the catalog's photos."""
+    """Fitting of a visual space on the catalog's photos, and of references of good pieces."""
 
     @abc.abstractmethod
     def FitSpace(
@@ -129,6 +165,19 @@ class FitServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
         """Starts a job of kind "fit" that refines a fitted space by clicks, on the catalog's photos; see FitSpace. Idempotent
         by `request_id`. FIT_IN_PROGRESS if another job of that kind is running.
+        """
+
+    @abc.abstractmethod
+    def StartReferenceFit(
+        self,
+        request: sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job of kind "fit_reference" (`done` and `total` count photos, those with a drawn defect included) in which
+        the embedder fits the draft of a reference. Results: "reference_id", "version" and, if another version served,
+        "verdict". If such a job is running for this reference, returns it. The job fails with the embedder's reason, e.g.
+        REFERENCE_MIXED. It waits while the embedder fits another reference. FIT_IN_PROGRESS if 8 references of the catalog
+        are being fitted.
         """
 
 def add_FitServiceServicer_to_server(servicer: FitServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

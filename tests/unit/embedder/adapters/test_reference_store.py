@@ -1,5 +1,6 @@
 """The store of references."""
 
+import json
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from embedder.adapters import reference_store
 from embedder.adapters.reference_store import ReferenceStore
 from embedder.domain import errors
 from embedder.domain.inspection import PatchMemory
-from embedder.domain.references import ListedReference, ReferenceState
+from embedder.domain.references import FittedReference, ListedReference, ReferenceState
 from servicekit.keyring import KeyRing
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
@@ -31,13 +32,19 @@ def memory(seed: int = 0) -> PatchMemory:
     return PatchMemory(**arrays, separation=0.9)
 
 
+def fitted(seed: int = 0) -> FittedReference:
+    return FittedReference(memory(seed), "model", None)
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> ReferenceStore:
     return ReferenceStore(tmp_path)
 
 
 def keep(store: ReferenceStore, seed: int = 0, product: str = "p", name: str = "r") -> str:
-    return store.keep("default", name, product, "model", memory(seed)).version
+    kept = store.keep("default", name, product, fitted(seed), ["a"])
+    assert kept.manifest is not None
+    return kept.manifest.version
 
 
 def states(store: ReferenceStore) -> dict[str, ReferenceState]:
@@ -48,7 +55,7 @@ def test_a_photo_is_added_once(store: ReferenceStore) -> None:
     assert store.add("default", "r", "a", PIXELS) == 1
     assert store.add("default", "r", "a", PIXELS) == 1
     assert store.add("default", "r", "b", PIXELS) == 2
-    assert np.array_equal(store.draft("default", "r")[0], PIXELS)
+    assert np.array_equal(store.draft("default", "r")["a"], PIXELS)
     (draft,) = store.listed("default")
     assert (draft.state, draft.photos, draft.manifest) == (ReferenceState.DRAFT, 2, None)
     assert store.listed("other") == []
@@ -57,14 +64,13 @@ def test_a_photo_is_added_once(store: ReferenceStore) -> None:
 def test_a_fit_deletes_the_draft_and_is_kept_as_it_was(store: ReferenceStore) -> None:
     store.add("default", "r", "a", PIXELS)
     version = keep(store)
-    with pytest.raises(errors.ReferenceNotFound):
-        store.draft("default", "r")
+    assert store.draft("default", "r") == {}
     assert keep(store) == version
     assert states(store) == {version: ReferenceState.CANDIDATE}
     with pytest.raises(errors.ReferenceNotFound):
         store.load("default", "r", "", "")
     manifest, found = store.load("default", "r", "", version)
-    assert manifest.photos == 9
+    assert (manifest.photos, manifest.photo_ids) == (9, ("a",))
     for name in ("basis", "patches", "means", "deviations", "scores"):
         assert np.array_equal(getattr(found, name), getattr(memory(), name))
 
@@ -128,6 +134,25 @@ def test_an_unsigned_manifest_is_ignored_where_keys_sign(tmp_path: Path) -> None
     assert states(signed) == {version: ReferenceState.CANDIDATE}
 
 
+def test_photos_that_are_added_during_a_fit_stay_in_the_draft(store: ReferenceStore) -> None:
+    for digest in ("a", "b"):
+        store.add("default", "r", digest, PIXELS)
+    keep(store)
+    assert list(store.draft("default", "r")) == ["b"]
+
+
+def test_a_signed_manifest_without_newer_fields_is_valid(tmp_path: Path) -> None:
+    ring = KeyRing([b"k" * 32])
+    version = keep(ReferenceStore(tmp_path))
+    (path,) = tmp_path.glob("references/*/r/*/manifest.json")
+    old = json.loads(path.read_text("utf-8"))
+    del old["photo_ids"]
+    assert "evaluation" not in old
+    data = json.dumps(old | {"signature": ""}, separators=(",", ":")).encode()
+    path.write_text(json.dumps(old | {"signature": ring.sign(("reference",), data)}), "utf-8")
+    assert states(ReferenceStore(tmp_path, lambda: ring)) == {version: ReferenceState.CANDIDATE}
+
+
 def test_drafts_and_references_are_limited(
     store: ReferenceStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,7 +181,7 @@ def test_a_draft_is_deleted_a_day_after_its_last_photo(
 
 def test_a_catalog_is_deleted_with_its_references(store: ReferenceStore) -> None:
     keep(store)
-    store.keep("other", "r", "p", "model", memory())
+    store.keep("other", "r", "p", fitted(), [])
     store.delete_catalog("default")
     found: list[ListedReference] = store.listed("default")
     assert (found, len(store.listed("other"))) == ([], 1)

@@ -22,7 +22,7 @@ MADE = [
     errors.SpaceNotFound(),
     errors.FitInvalid("x"),
     errors.FitUnavailable("x"),
-    errors.FitInProgress(),
+    errors.FitInProgress("space"),
     errors.FitFailed(-9),
     errors.PromotionRefused("WORSE", "x"),
     errors.SpaceUnsigned(),

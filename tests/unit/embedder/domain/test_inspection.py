@@ -33,7 +33,10 @@ def fitted(photos: Floats, drawn: Floats) -> PatchMemory:
     basis = inspection.basis_of(photos)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inspection, "MOST_PATCHES", 100)
-        return inspection.fit(photos @ basis, drawn @ basis, range(len(drawn)), basis)
+        memory, scores = inspection.fit(photos @ basis, drawn @ basis, range(len(drawn)), basis)
+    assert np.array_equal(np.sort(scores.good), memory.scores)
+    assert memory.separation == inspection.separation(scores.good, scores.drawn)
+    return memory
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """References and inspections, on a fake model."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,12 @@ from embedder.domain.items import Priority
 from embedder.domain.models import Inferred, Tensors
 from embedder.domain.photos import Camera
 from embedder.domain.recipes import TextRecipe
+from embedder.domain.reference_evaluation import (
+    ReferenceEvaluation,
+    ReferenceFigures,
+    ReferenceVerdict,
+)
+from embedder.domain.references import FittedReference, ListedReference, ReferenceState
 from embedder.embedding.photo_intake import PhotoIntake
 from embedder.inspection import heat_picture, references
 from embedder.inspection.inspect_piece import InspectionQuery, Inspector
@@ -90,13 +97,26 @@ def query(**fields: Any) -> InspectionQuery:
     return InspectionQuery(**given | fields)
 
 
-async def fitted(made: References, count: int = 24) -> None:
-    for start in range(0, count, 16):
-        photos = [piece(seed) for seed in range(start, min(start + 16, count))]
-        outcomes, _ = await made.add("default", "r", photos, Stages())
+async def add(made: References, photos: Sequence[bytes]) -> None:
+    for start in range(0, len(photos), 16):
+        outcomes, _ = await made.add("default", "r", photos[start : start + 16], Stages())
         assert set(outcomes) == {None}
-    await made.fit("default", "r", "p", Stages())
-    await made.promote("default", "r", "")
+
+
+async def fit(made: References, product: str = "") -> ListedReference:
+    """Fit the draft. Return the version; progress rises to the total."""
+    steps = [each async for each in made.fit("default", "r", product, Stages())]
+    done = [each.done for each in steps]
+    assert (done, done[-1]) == (sorted(done), steps[-1].total)
+    found = steps[-1].fitted
+    assert found is not None
+    return found
+
+
+async def fitted(made: References, count: int = 24) -> None:
+    await add(made, [piece(seed) for seed in range(count)])
+    await fit(made, "p")
+    await made.promote("default", "r", "", force=False)
 
 
 async def test_the_model_is_loaded_and_described_once(
@@ -173,17 +193,104 @@ async def test_another_model_needs_another_reference(
 
 async def test_one_reference_is_fitted_at_a_time(made: References) -> None:
     async with made._fitting:
-        with pytest.raises(errors.FitInProgress):
-            await made.fit("default", "r", "", Stages())
+        with pytest.raises(errors.FitInProgress, match="another reference"):
+            await fit(made)
 
 
 async def test_a_draft_survives_a_failed_fit(made: References, model: FakeMaps) -> None:
     await made.add("default", "r", [piece(seed) for seed in range(12)], Stages())
     model.error = errors.EmbedderUnavailable("down")
     with pytest.raises(errors.EmbedderUnavailable):
-        await made.fit("default", "r", "", Stages())
+        await fit(made)
     model.error = None
-    assert (await made.fit("default", "r", "", Stages())).photos == 12
+    assert (await fit(made)).photos == 12
+
+
+async def test_a_fit_that_is_cancelled_leaves_the_draft_and_lets_the_next_one_run(
+    made: References,
+) -> None:
+    await add(made, [piece(seed) for seed in range(12)])
+    steps = made.fit("default", "r", "", Stages())
+    assert (await anext(steps)).done == 0
+    await steps.aclose()  # type: ignore[attr-defined]
+    (draft,) = await made.listed("default", "r")
+    assert (draft.state, draft.photos) == (ReferenceState.DRAFT, 12)
+    assert (await fit(made)).photos == 12
+
+
+async def test_a_second_version_is_compared_on_photos_that_the_first_was_not_fitted_on(
+    made: References,
+) -> None:
+    await fitted(made)
+    await add(made, [piece(seed) for seed in range(12, 44)])
+    found = await fit(made, "p")
+    assert found.manifest is not None
+    evaluation = found.manifest.evaluation
+    assert evaluation is not None
+    assert (evaluation.photos, evaluation.defects) == (20, 40)
+    assert evaluation.verdict is not ReferenceVerdict.WORSE
+    assert evaluation.gain_low <= evaluation.gain_high
+    assert evaluation.fitted.threshold is not None
+    (serving,) = [
+        each.manifest
+        for each in await made.listed("default", "r")
+        if each.manifest is not None and each.state is ReferenceState.SERVING
+    ]
+    assert evaluation.compared_version == serving.version
+    assert (await made.promote("default", "r", "", force=False)).manifest == found.manifest
+
+
+async def test_too_few_new_photos_are_not_compared_on(made: References) -> None:
+    await fitted(made)
+    await add(made, [piece(seed) for seed in range(15, 33)])
+    found = await fit(made)
+    assert found.manifest is not None
+    assert found.manifest.evaluation is None
+
+
+async def test_a_worse_version_is_promoted_by_force_alone(made: References) -> None:
+    await fitted(made)
+    store, (first,) = made.needed(), await made.listed("default", "r")
+    assert first.manifest is not None
+    _, memory = store.load("default", "r", "", "")
+    evaluation = ReferenceEvaluation(
+        verdict=ReferenceVerdict.WORSE,
+        compared_version=first.manifest.version,
+        photos=20,
+        defects=40,
+        fitted=ReferenceFigures(0.8),
+        compared=ReferenceFigures(0.95),
+        gain_low=-0.2,
+        gain_high=-0.1,
+    )
+    other = FittedReference(replace(memory, scores=memory.scores + 1), "maps", evaluation)
+    found = store.keep("default", "r", "p", other, ["a"])
+    assert found.manifest is not None
+    assert found.manifest.evaluation == evaluation
+    version = found.manifest.version
+    with pytest.raises(errors.PromotionRefused, match="worse than the one that serves") as caught:
+        await made.promote("default", "r", version, force=False)
+    assert caught.value.metadata == {"verdict": "WORSE"}
+    promoted = await made.promote("default", "r", version, force=True)
+    assert promoted.state is ReferenceState.SERVING
+    assert (await made.promote("default", "r", version, force=False)).manifest == found.manifest
+    await made.promote("default", "r", first.manifest.version, force=False)
+    with pytest.raises(errors.PromotionRefused):
+        await made.promote("default", "r", version, force=False)
+    await made.delete("default", "r", first.manifest.version)
+    assert (await made.promote("default", "r", version, force=False)).manifest == found.manifest
+
+
+async def test_the_figures_show_where_the_new_photos_are_not_of_good_pieces(
+    made: References,
+) -> None:
+    await fitted(made)
+    await add(made, [piece(seed, stained=seed % 2 == 0) for seed in range(30, 70)])
+    found = await fit(made, "p")
+    assert found.manifest is not None
+    evaluation = found.manifest.evaluation
+    assert evaluation is not None
+    assert evaluation.compared.false_alarms == pytest.approx(0.5, abs=0.1)
 
 
 @pytest.mark.parametrize("name", ["", "../x", "A", "a" * 65, "a/b", ".a", "a\n"])

@@ -106,7 +106,7 @@ MADE: list[ServiceError] = [
     IndexUnavailable(),
     ColumnsUnavailable(),
     SpaceNotFitted(),
-    FitRunning(),
+    FitRunning("another space is being fitted"),
     MarketNotFound(),
     FacetInvalid.at("facets[0].field", "can't be counted"),
     EmbedderUnavailable(),

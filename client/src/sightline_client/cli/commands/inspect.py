@@ -8,15 +8,20 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from sightline.common.v1 import job_pb2
 from sightline.embedder.v1 import inspection_service_pb2 as pb
+from sightline_client.cli import failures
 from sightline_client.cli.base import options, query, running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import LONG, Suite
-from sightline_client.cli.language import _
+from sightline_client.cli.language import _, later
 from sightline_client.cli.show import inspected
+from sightline_client.cli.work import following
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
+from sightline_client.errors import FailedPrecondition
 from sightline_client.values.inspection import InspectedPiece
+from sightline_client.values.operations import JobState
 
 app = Commands(
     no_args_is_help=True,
@@ -30,6 +35,11 @@ SUFFIXES = frozenset(
 Reference = Annotated[
     str,
     options.argument("NAME", "Name of the reference: a-z, 0-9, - and _, up to 64 characters."),
+]
+REFUSED = "PROMOTION_REFUSED"
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Promote even what the evaluation shows to be worse; logged."),
 ]
 Version = Annotated[
     str,
@@ -57,8 +67,13 @@ def fit(
         typer.Option("--catalog-photos", help="Also use the photos of --product in the catalog."),
     ] = False,
     promote: Annotated[
-        bool, typer.Option("--promote", help="Compare photos with it from now on.")
+        bool,
+        typer.Option(
+            "--promote", help="Compare photos with it from now on, unless it is worse than before."
+        ),
     ] = False,
+    force: Force = False,
+    wait: options.Wait = True,
     suite: Suite = LONG,
 ) -> None:
     """Make a reference of photos of good pieces.
@@ -72,39 +87,41 @@ def fit(
       sightline inspect fit bottle good/ --promote
 
       sightline inspect fit bottle good/*.jpg --product 111478
+
+      sightline inspect fit bottle good/ --no-wait --json | jq -r .jobId
     """
     files = list(_files(photos or ()))
     if not files and not (product and catalog_photos):
         raise typer.BadParameter(_("name photos, or folders of them"), param_hint="PHOTO")
+    following.check_promotion(later("reference"), promote=promote, force=force, wait=wait)
     problems: list[tuple[str, str]] = []
+    refused: FailedPrecondition | None = None
 
-    async def made(client: SightlineClient) -> pb.InspectionReference:
-        names = [str(each) for each in files]
-        images: list[bytes | Path] = list(files)
-        if product and catalog_photos:
-            for image in (await client.get_product(product)).images:
-                content = (await client.get_image(image.image_id)).content
-                names.append(image.image_id)
-                images.append(content)
+    async def made(client: SightlineClient) -> job_pb2.Job | pb.InspectionReference:
+        nonlocal refused
+        names, images = await _photos(client, files, product if catalog_photos else "")
         added = await client.add_reference_photos(name, images, timeout=suite.timeout)
         problems.extend((names[at], why) for at, why in added.failures)
-        request = pb.FitReferenceRequest(
-            catalog_id=suite.catalog, reference_id=name, product_id=product
-        )
-        calls = client.calls
-        fitted = await calls(calls.inspection.FitReference, request, suite.timeout)
-        if not promote:
-            return fitted
-        promotion = pb.PromoteReferenceRequest(
-            catalog_id=suite.catalog, reference_id=name, version=fitted.version
-        )
-        return await calls(calls.inspection.PromoteReference, promotion, suite.timeout)
+        job = await client.start_reference_fit(name, product_id=product)
+        ended = await following.started(client, job, wait=wait)
+        if not wait or from_wire.job(ended).state is not JobState.SUCCEEDED:
+            return ended
+        version = from_wire.job(ended).results["version"]
+        if promote:
+            promotion = client.promote_reference(name, version, force=force)
+            refused = await following.refusal(promotion, REFUSED)
+        return await _version(client, name, version)
 
     message = suite.run(made, keeps=True)
     for file, why in problems:
         running.say(Text(_("not used: {file}: {why}", file=file, why=why)))
+    if isinstance(message, job_pb2.Job):
+        return following.show(message, suite, wait=wait)
     value = from_wire.inspection_reference(message)
-    suite.show(message, lambda: inspected.references([value]))
+    suite.show(message, lambda: inspected.fitted(value))
+    if refused is not None:
+        running.say(failures.explain(refused))
+        raise typer.Exit(1)
     if not suite.json:
         running.say(inspected.advice(value))
 
@@ -121,16 +138,18 @@ def list_(*, suite: Suite) -> None:
 
 
 @app.command()
-def promote(*, name: Reference, version: Version = "", suite: Suite) -> None:
+def promote(*, name: Reference, version: Version = "", force: Force = False, suite: Suite) -> None:
     """Compare photos with a version of a reference from now on; default: its newest.
+
+    A version that was compared with the one that serves, and is worse, is rejected.
 
     [bold]Example[/bold]
 
       sightline inspect promote bottle
     """
     suite.answer(
-        lambda client: client.promote_reference(name, version),
-        lambda value: inspected.references([value]),
+        lambda client: client.promote_reference(name, version, force=force),
+        inspected.fitted,
     )
 
 
@@ -208,6 +227,27 @@ def photo(
         return found
 
     suite.answer(ask, inspected.piece)
+
+
+async def _photos(
+    client: SightlineClient, files: list[Path], product: str
+) -> tuple[list[str], list[bytes | Path]]:
+    """Return the names of photos, and the photos: files, and those of a product in the catalog."""
+    names = [str(each) for each in files]
+    photos: list[bytes | Path] = list(files)
+    if product:
+        for image in (await client.get_product(product)).images:
+            names.append(image.image_id)
+            photos.append((await client.get_image(image.image_id)).content)
+    return names, photos
+
+
+async def _version(client: SightlineClient, name: str, version: str) -> pb.InspectionReference:
+    """Return a version of a reference."""
+    request = pb.ListReferencesRequest(catalog_id=client.catalog, reference_id=name)
+    method = client.calls.inspection.ListReferences
+    listed = await client.calls(method, request, client.timeout)
+    return next(each for each in listed.references if each.version == version)
 
 
 def _files(paths: list[Path] | tuple[()]) -> Iterator[Path]:

@@ -13,6 +13,7 @@ from sightline_client.values.inspection import (
     InspectionReference,
     PieceVerdict,
     ReferenceState,
+    ReferenceVerdict,
     VerdictDoubt,
 )
 
@@ -56,6 +57,48 @@ def references(values: Sequence[InspectionReference]) -> RenderableType:
         _("fitted"),
     )
     return grid(columns, rows, whole=(_("reference"), _("version")))
+
+
+def fitted(value: InspectionReference) -> RenderableType:
+    """Show a version, and its comparison with the one that served at its fit."""
+    found = value.evaluation
+    if found is None:
+        return references([value])
+    verdict = {
+        ReferenceVerdict.BETTER: _("better"),
+        ReferenceVerdict.INCONCLUSIVE: _("no proven difference"),
+        ReferenceVerdict.WORSE: _("worse"),
+    }.get(found.verdict, found.verdict.value.lower())
+    title = Text(
+        _(
+            "Compared with version {version}, which served at the fit: {verdict}. Gain in"
+            " separation {low:+.2f} to {high:+.2f}, on {photos} photos that it was not fitted on:",
+            verdict=verdict,
+            version=found.compared_version,
+            low=found.gain_low,
+            high=found.gain_high,
+            photos=found.photo_count,
+        )
+    )
+    rows = (
+        (
+            version,
+            f"{each.separation:.2f}",
+            _number(each.false_alarms),
+            _(
+                "{threshold} ({low} to {high})",
+                threshold=_number(each.threshold),
+                low=_number(each.threshold_low),
+                high=_number(each.threshold_high),
+            ),
+        )
+        for version, each in (
+            (value.version, found.fitted),
+            (found.compared_version, found.compared),
+        )
+    )
+    columns = (_("version"), _("separation"), _("false alarms"), _("threshold"))
+    return Group(references([value]), "", title, grid(columns, rows, whole=(_("version"),)))
 
 
 def advice(value: InspectionReference) -> Text:

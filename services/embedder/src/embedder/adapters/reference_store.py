@@ -21,7 +21,7 @@ import tempfile
 import time
 import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,7 +39,9 @@ from embedder.domain.references import (
     MOST_DRAFTS,
     MOST_REFERENCES,
     MOST_VERSIONS,
+    PHOTO_ID,
     SERVED,
+    FittedReference,
     ListedReference,
     ReferenceManifest,
     ReferenceState,
@@ -88,15 +90,12 @@ class ReferenceStore:
         os.utime(draft)
         return len(self._photos(draft))
 
-    def draft(self, catalog_id: str, reference_id: str) -> list[Pixels]:
-        """Return the photos of a draft, in the order of their hashes. Raises ReferenceNotFound."""
-        photos = self._photos(self._folder(catalog_id, reference_id) / DRAFT)
-        if not photos:
-            raise errors.ReferenceNotFound
-        found = []
-        for path in photos:
+    def draft(self, catalog_id: str, reference_id: str) -> dict[str, Pixels]:
+        """Return the photos of a draft by their hashes, in order; empty: there is no draft."""
+        found = {}
+        for path in self._photos(self._folder(catalog_id, reference_id) / DRAFT):
             with Image.open(path, formats=["PNG"]) as image:
-                found.append(np.asarray(image.convert("RGB"), np.uint8))
+                found[path.stem] = np.asarray(image.convert("RGB"), np.uint8)
         return found
 
     def count(self, catalog_id: str, reference_id: str) -> int:
@@ -104,9 +103,16 @@ class ReferenceStore:
         return len(self._photos(self._folder(catalog_id, reference_id) / DRAFT))
 
     def keep(
-        self, catalog_id: str, reference_id: str, product_id: str, model: str, memory: PatchMemory
-    ) -> ReferenceManifest:
-        """Store a fitted version, and delete the draft and versions in excess."""
+        self,
+        catalog_id: str,
+        reference_id: str,
+        product_id: str,
+        fitted: FittedReference,
+        photos: Sequence[str],
+    ) -> ListedReference:
+        """Store a fitted version, and delete its photos from the draft, and versions in excess.
+        `photos`: their hashes."""
+        memory, model = fitted.memory, fitted.model
         data = _packed(memory)
         made = ReferenceManifest(
             catalog_id=catalog_id,
@@ -119,6 +125,8 @@ class ReferenceStore:
             create_time=datetime.now(UTC),
             file=hashlib.sha256(data).hexdigest(),
             size_bytes=len(data),
+            photo_ids=tuple(each[:PHOTO_ID] for each in photos),
+            evaluation=fitted.evaluation,
         )
         folder = self._folder(catalog_id, reference_id)
         known = next(
@@ -129,13 +137,20 @@ class ReferenceStore:
             signature = keys.sign(_ABOUT, _unsigned(made)) if keys.secret else ""
             made = replace(made, signature=signature)
             self._write(folder / made.version / MEMORY, data)
-            self._write(folder / made.version / MANIFEST, MANIFESTS.dump_json(made, indent=1))
-        self._delete(folder / DRAFT)
+            self._write(
+                folder / made.version / MANIFEST,
+                MANIFESTS.dump_json(made, indent=1, exclude_none=True),
+            )
+        self._forget(folder / DRAFT, photos)
         serving = self._served(folder).serving
         spare = [each for each in self._manifests(folder) if each.version != serving]
         for each in spare[MOST_VERSIONS - bool(serving) :]:
             self._delete(folder / each.version)
-        return known or made
+        return next(
+            each
+            for each in self._of(folder)
+            if each.manifest and each.manifest.version == made.version
+        )
 
     def listed(self, catalog_id: str, reference_id: str = "") -> list[ListedReference]:
         """Return the drafts and versions of a catalog's references, drafts first, then the newest;
@@ -215,6 +230,15 @@ class ReferenceStore:
                 self._cache.popitem(last=False)
         self._cache.move_to_end(path)
         return found, self._cache[path]
+
+    def serving(
+        self, catalog_id: str, reference_id: str
+    ) -> tuple[ReferenceManifest, PatchMemory] | None:
+        """Return the version of a reference that serves; None: none does."""
+        try:
+            return self.load(catalog_id, reference_id, "", "")
+        except errors.ReferenceNotFound:
+            return None
 
     def sweep(self, catalog_id: str) -> None:
         """Delete the catalog's drafts that no photo was added to for a day."""
@@ -301,6 +325,13 @@ class ReferenceStore:
                 return each
         raise errors.ReferenceNotFound
 
+    def _forget(self, draft: Path, photos: Sequence[str]) -> None:
+        """Delete photos of a draft, and the draft unless others were added meanwhile."""
+        if {each.stem for each in self._photos(draft)} <= set(photos):
+            return self._delete(draft)
+        for each in photos:
+            (draft / f"{each}.png").unlink(missing_ok=True)
+
     def _write(self, path: Path, data: bytes) -> None:
         """Write a file atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -359,4 +390,5 @@ def _version(memory: PatchMemory, model: str, product_id: str) -> str:
 
 
 def _unsigned(found: ReferenceManifest) -> bytes:
-    return MANIFESTS.dump_json(replace(found, signature=""))
+    # Without what older manifests lack, so that their signatures stay valid.
+    return MANIFESTS.dump_json(replace(found, signature=""), exclude_none=True)

@@ -33,7 +33,7 @@ ServiceError
 │   │   ├── ProcessLost          EMBEDDER_UNAVAILABLE       a process ended, or mixes up answers
 │   │   ├── ModelAbsent          EMBEDDER_UNAVAILABLE       the model is not loaded, or not yet
 │   │   └── ModelSilent          EMBEDDER_UNAVAILABLE       Triton takes too long
-│   └── FitInProgress            FIT_IN_PROGRESS            another space is being fitted
+│   └── FitInProgress            FIT_IN_PROGRESS            another fit is under way
 ├── ResourceExhausted
 │   ├── SpacesFull               SPACES_FULL                limit of serving spaces reached
 │   ├── ReferencesFull           REFERENCES_FULL            limit of references or drafts reached
@@ -191,8 +191,12 @@ class FitUnavailable(errors.FailedPrecondition, reason="FIT_UNAVAILABLE"):
 
 
 class FitInProgress(errors.Unavailable, reason="FIT_IN_PROGRESS"):
-    message = "another space is being fitted: retry later"
+    """Another space, or another reference, is being fitted."""
+
     retry_after = timedelta(seconds=10)
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"another {what} is being fitted: retry later")
 
 
 class FitFailed(errors.Internal, reason="FIT_FAILED"):
@@ -217,13 +221,10 @@ class SpacesFull(errors.ResourceExhausted, reason="SPACES_FULL"):
 
 
 class PromotionRefused(errors.FailedPrecondition, reason="PROMOTION_REFUSED"):
-    """The space is not better than the baseline, and its promotion is not forced."""
+    """The evaluation rules out the promotion, which is not forced."""
 
     def __init__(self, verdict: str, why: str) -> None:
-        super().__init__(
-            f"the space is not proven better ({verdict}): {why}",
-            metadata={"verdict": verdict},
-        )
+        super().__init__(why, metadata={"verdict": verdict})
 
 
 class ReferenceNotFound(errors.NotFound, reason="REFERENCE_NOT_FOUND"):

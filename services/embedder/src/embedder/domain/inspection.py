@@ -50,6 +50,8 @@ as the next gap."""
 LEAST_GAP: Final = 0.35
 """Least width of that gap, between unit vectors: of photos of one thing in a light that varies it
 was .23 to .32, of two similar packages of milk .79."""
+DEFAULT_RATE: Final = 0.05
+"""False-alarm rate of a request that names none, and of evaluations."""
 TINY: Final = 1e-6
 
 
@@ -96,8 +98,18 @@ class PatchMemory:
         return max(float(self.scores.mean()), TINY)
 
     def map_of(self, features: Floats) -> Floats:
-        """Return the standardised distances [h, w] of a photo's patches, [h, w, c]."""
+        """Return the standardised distances [..., h, w] of photos' patches, [..., h, w, c]."""
         return (nearest(features @ self.basis, self.patches) - self.means) / self.deviations
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoScores:
+    """Scores of photos by a memory that was made without them."""
+
+    good: Floats
+    """[n]: of good photos."""
+    drawn: Floats
+    """[m]: of photos with a drawn defect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +158,9 @@ def basis_of(features: Floats, seed: int = 0) -> Floats:
 
 def fit(
     good: Floats, drawn: Floats, drawn_on: Sequence[int], basis: Floats, seed: int = 0
-) -> PatchMemory:
-    """Fit a memory on the components of good photos, [n, h, w, DIMENSIONS], made by a basis.
+) -> tuple[PatchMemory, PhotoScores]:
+    """Fit a memory on the components of good photos, [n, h, w, DIMENSIONS], made by a basis. Return
+    it with the scores of all photos, each while the good one is left out.
 
     `drawn`: components of photos with a drawn defect, [m, h, w, DIMENSIONS]; `drawn_on`: the photo
     that each of them was. Deterministic: the same photos in the same order give the same memory.
@@ -169,15 +182,17 @@ def fit(
     places = _Places(distances)
     scores = np.array([places.score(each, at) for at, each in enumerate(distances)], np.float32)
     of_bad = [places.score(each, at) for each, at in zip(of_drawn, on, strict=True)]
+    found = PhotoScores(scores, np.array(of_bad, np.float32))
     means, deviations = places.moments()
-    return PatchMemory(
+    made = PatchMemory(
         basis=basis,
         patches=memory,
         means=means,
         deviations=deviations,
         scores=np.sort(scores),
-        separation=separation(scores, np.array(of_bad, np.float32)),
+        separation=separation(found.good, found.drawn),
     )
+    return made, found
 
 
 def compare(memory: PatchMemory, distances: Floats, rate: float, ratio: float) -> PieceComparison:
@@ -274,10 +289,14 @@ def with_defect(pixels: Pixels, seed: int) -> Pixels:
 
 def separation(good: Floats, bad: Floats) -> float:
     """Return the probability that a score of `bad` is above one of `good`, ties counted half."""
-    if not len(bad):
-        return 0.0
-    above = (bad[:, None] > good).mean() + (bad[:, None] == good).mean() / 2
-    return float(above)
+    return float(wins(good, bad).mean()) if len(bad) else 0.0
+
+
+def wins(good: Floats, bad: Floats) -> Floats:
+    """Return for each pair, [m, n], 1 if the score of `bad` is above that of `good`, 0.5 if they
+    are equal, 0 otherwise."""
+    above = (bad[:, None] > good) + (bad[:, None] == good) / 2
+    return np.asarray(above, np.float32)
 
 
 def coreset(photos: Floats, chosen: npt.NDArray[np.int64], rng: np.random.Generator) -> Floats:

@@ -1,6 +1,5 @@
 """References: fitted photos of good pieces, their versions and states."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -8,11 +7,16 @@ from typing import Annotated, Final
 
 from pydantic import Field, TypeAdapter
 
-REFERENCE_ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+from embedder.domain.inspection import PatchMemory
+from embedder.domain.reference_evaluation import ReferenceEvaluation
+from sightline_rules.ids import REFERENCE_ID
+
 MOST_REFERENCES: Final = 100
 """References of a catalog, at most."""
 MOST_DRAFTS: Final = 8
 """Drafts of a catalog, at most."""
+PHOTO_ID: Final = 16
+"""Hexadecimal digits of a photo's hash that a manifest has."""
 MOST_VERSIONS: Final = 3
 """Versions of a reference; the oldest one that does not serve is deleted when another is fitted."""
 
@@ -26,6 +30,16 @@ class ReferenceState(StrEnum):
     CANDIDATE = "CANDIDATE"
     SERVING = "SERVING"
     RETIRED = "RETIRED"
+
+
+@dataclass(frozen=True, slots=True)
+class FittedReference:
+    """A fitted reference."""
+
+    memory: PatchMemory
+    model: str
+    evaluation: ReferenceEvaluation | None
+    """None: there is nothing to compare it with, or too few photos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,11 @@ class ReferenceManifest:
     size_bytes: Annotated[int, Field(ge=0)]
     signature: str = ""
     """Signature of the rest by an operator's key (servicekit.keyring); empty: none."""
+    photo_ids: tuple[str, ...] | None = None
+    """First PHOTO_ID digits of the SHA-256 of each photo's file; None: fitted before they were
+    stored."""
+    evaluation: ReferenceEvaluation | None = None
+    """Comparison with the version that served at the fit; None: not compared."""
 
 
 MANIFESTS: Final = TypeAdapter(ReferenceManifest)
@@ -63,6 +82,16 @@ class ListedReference:
     create_time: datetime
     manifest: ReferenceManifest | None = None
     """None: a draft."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceProgress:
+    """Progress of a fit, in photos; those with a drawn defect are included."""
+
+    done: int
+    total: int
+    fitted: ListedReference | None = None
+    """The fitted version, in the last step."""
 
 
 @dataclass(frozen=True, slots=True)

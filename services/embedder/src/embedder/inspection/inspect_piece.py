@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 
 from embedder.domain import errors, inspection
-from embedder.domain.inspection import PieceComparison
+from embedder.domain.inspection import DEFAULT_RATE, PieceComparison
 from embedder.domain.items import Priority
 from embedder.domain.photos import Camera, PreparedPhoto
 from embedder.domain.references import ReferenceManifest
@@ -17,7 +17,6 @@ from embedder.ports import Fetch
 from servicekit.requests import RequestInvalid
 from servicekit.telemetry import Stages
 
-DEFAULT_RATE = 0.05
 MOST_RATE = 0.5
 
 

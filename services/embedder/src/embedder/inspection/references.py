@@ -2,33 +2,38 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from embedder.adapters.reference_store import ReferenceStore
-from embedder.domain import errors, inspection
-from embedder.domain.fitted import Floats
+from embedder.domain import errors
+from embedder.domain.inspection import DRAWN, FEWEST_PHOTOS
 from embedder.domain.items import Priority
 from embedder.domain.photos import Camera, Pixels
-from embedder.domain.references import REFERENCE_ID, ListedReference, ReferenceState
-from embedder.inspection.patch_features import PatchFeatures
+from embedder.domain.reference_evaluation import ReferenceVerdict
+from embedder.domain.references import (
+    FittedReference,
+    ListedReference,
+    ReferenceProgress,
+    ReferenceState,
+)
+from embedder.inspection.fit_reference import fit_reference
+from embedder.inspection.patch_features import PatchesSeen, PatchFeatures
 from servicekit.errors import ServiceError
 from servicekit.requests import RequestInvalid
-from servicekit.telemetry import Stages
+from servicekit.telemetry import Stages, get_logger
+from sightline_rules.ids import REFERENCE_ID, REFERENCE_ID_WANTED
 
 MOST_AT_ONCE = 16
 """Photos of one request, at most."""
-CHUNK = 32
-"""Photos whose features are in memory at once, and of which the first are standardised by."""
+
+log = get_logger()
 
 
 def check_name(reference_id: str, field: str = "reference_id") -> None:
     """Raise RequestInvalid unless a reference may have this name."""
     if not REFERENCE_ID.fullmatch(reference_id):
-        wanted = "must be 1 to 64 of a-z, 0-9, - and _, a letter or digit first"
-        raise RequestInvalid.at(field, wanted)
+        raise RequestInvalid.at(field, REFERENCE_ID_WANTED)
 
 
 @dataclass(slots=True)
@@ -76,9 +81,9 @@ class References:
 
     async def fit(
         self, catalog: str, reference_id: str, product_id: str, stages: Stages
-    ) -> ListedReference:
-        """Fit the draft of a reference. Without a draft, return the newest version of the product,
-        as for a repeated call.
+    ) -> AsyncIterator[ReferenceProgress]:
+        """Fit the draft of a reference. Yield the progress; last, the version. Without a draft,
+        that is the newest version of the product, as for a repeated call.
 
         Raises ReferenceNotFound, ReferenceTooFewPhotos, ReferenceMixed, FitInProgress,
         FitUnavailable, and as Inference.
@@ -86,54 +91,30 @@ class References:
         store = self.needed()
         check_name(reference_id)
         if self._fitting.locked():
-            raise errors.FitInProgress
+            raise errors.FitInProgress("reference")
         async with self._fitting:
-            photos = await self._draft(store, catalog, reference_id)
+            photos = await asyncio.to_thread(store.draft, catalog, reference_id)
             if not photos:
-                return await self._newest(store, catalog, reference_id, product_id)
-            memory, model = await self._fitted(photos, catalog, stages)
-            kept = await asyncio.to_thread(
-                store.keep, catalog, reference_id, product_id, model, memory
-            )
-        listed = await asyncio.to_thread(store.listed, catalog, reference_id)
-        return next(
-            each for each in listed if each.manifest and each.manifest.version == kept.version
-        )
+                found = await self._newest(store, catalog, reference_id, product_id)
+                yield ReferenceProgress(found.photos, found.photos, found)
+                return
+            if len(photos) < FEWEST_PHOTOS:
+                raise errors.ReferenceTooFewPhotos(len(photos), FEWEST_PHOTOS)
+            total = len(photos) + DRAWN
+            yield ReferenceProgress(0, total)
 
-    async def _fitted(
-        self, photos: Sequence[Pixels], catalog: str, stages: Stages
-    ) -> tuple[inspection.PatchMemory, str]:
-        if len(photos) < inspection.FEWEST_PHOTOS:
-            raise errors.ReferenceTooFewPhotos(len(photos), inspection.FEWEST_PHOTOS)
-        first = await self.features.compute(photos[:CHUNK], catalog, Priority.BULK, stages)
-        basis = await asyncio.to_thread(inspection.basis_of, first.patches)
+            async def compute(pixels: Sequence[Pixels]) -> PatchesSeen:
+                return await self.features.compute(pixels, catalog, Priority.BULK, stages)
 
-        async def reduced(pixels: Sequence[Pixels]) -> tuple[Floats, Floats]:
-            """Return components and heads, in chunks: the features of 500 photos take 300 MiB."""
-            found, heads = [], []
-            for start in range(0, len(pixels), CHUNK):
-                part = pixels[start : start + CHUNK]
-                seen = await self.features.compute(part, catalog, Priority.BULK, stages)
-                found.append(seen.patches @ basis)
-                heads.append(seen.heads)
-            return np.concatenate(found), np.concatenate(heads)
-
-        good, heads = await reduced(photos)
-        if (sizes := inspection.groups(heads)) is not None:
-            raise errors.ReferenceMixed(*sizes)
-        on = [at % len(photos) for at in range(inspection.DRAWN)]
-        drawn = [inspection.with_defect(photos[at], seed) for seed, at in enumerate(on)]
-        bad, _ = await reduced(drawn)
-        with stages.measure("fit"):
-            memory = await asyncio.to_thread(inspection.fit, good, bad, on, basis)
-        return memory, first.model
-
-    @staticmethod
-    async def _draft(store: ReferenceStore, catalog: str, reference_id: str) -> Sequence[Pixels]:
-        try:
-            return await asyncio.to_thread(store.draft, catalog, reference_id)
-        except errors.ReferenceNotFound:
-            return []
+            serving = await asyncio.to_thread(store.serving, catalog, reference_id)
+            async for step in fit_reference(photos, serving, compute, stages):
+                if isinstance(step, FittedReference):
+                    kept = await asyncio.to_thread(
+                        store.keep, catalog, reference_id, product_id, step, list(photos)
+                    )
+                    yield ReferenceProgress(total, total, kept)
+                else:
+                    yield ReferenceProgress(step, total)
 
     @staticmethod
     async def _newest(
@@ -152,12 +133,42 @@ class References:
             check_name(reference_id)
         return await asyncio.to_thread(self.needed().listed, catalog, reference_id)
 
-    async def promote(self, catalog: str, reference_id: str, version: str) -> ListedReference:
-        """Make a version serve. Raises ReferenceNotFound, FitUnavailable."""
+    async def promote(
+        self, catalog: str, reference_id: str, version: str, *, force: bool
+    ) -> ListedReference:
+        """Make a version serve, the newest if empty. Raises ReferenceNotFound, PromotionRefused,
+        FitUnavailable."""
+        store = self.needed()
         check_name(reference_id)
-        return await asyncio.to_thread(self.needed().promote, catalog, reference_id, version)
+        listed = await asyncio.to_thread(store.listed, catalog, reference_id)
+        versions = {each.manifest.version: each for each in listed if each.manifest is not None}
+        wanted = version or next(iter(versions), "")
+        if wanted not in versions:
+            raise errors.ReferenceNotFound
+        serves = ReferenceState.SERVING
+        serving = next((name for name, each in versions.items() if each.state is serves), "")
+        if (why := _worse(versions[wanted], serving)) and not force:
+            raise errors.PromotionRefused(ReferenceVerdict.WORSE, why)
+        log.info("reference promoted", reference=reference_id, version=wanted, forced=bool(why))
+        return await asyncio.to_thread(store.promote, catalog, reference_id, wanted)
 
     async def delete(self, catalog: str, reference_id: str, version: str) -> int:
         """Delete a version, or a reference; return their number. Raises ReferenceNotFound."""
         check_name(reference_id)
         return await asyncio.to_thread(self.needed().delete, catalog, reference_id, version)
+
+
+def _worse(version: ListedReference, serving: str) -> str:
+    """Return why a version is worse than the one that serves; empty: it is not, or it was compared
+    with another one."""
+    found = None if version.manifest is None else version.manifest.evaluation
+    if found is None or (found.verdict, found.compared_version) != (
+        ReferenceVerdict.WORSE,
+        serving,
+    ):
+        return ""
+    return (
+        f"the version is worse than the one that serves: separation {found.fitted.separation:.2f}"
+        f" instead of {found.compared.separation:.2f}, on {found.photos} good photos that the"
+        " serving one was not fitted on"
+    )

@@ -1,11 +1,13 @@
 """Servicer of sightline.embedder.v1.InspectionService."""
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from dataclasses import asdict
 from typing import Any
 
 from google.rpc import status_pb2
 
 from embedder.domain.inspection import least_rate
+from embedder.domain.reference_evaluation import ReferenceEvaluation
 from embedder.domain.references import ListedReference
 from embedder.inspection.inspect_piece import InspectedPiece, InspectionQuery, Inspector
 from embedder.inspection.references import References
@@ -50,12 +52,26 @@ class InspectionServicer(inspection_service_pb2_grpc.InspectionServiceServicer):
         self, request: pb.FitReferenceRequest, _context: Any
     ) -> pb.InspectionReference:
         """Fit the draft of a reference."""
+        *_, last = [each async for each in self._fit(request)]
+        return last.reference
+
+    async def RunReferenceFit(
+        self, request: pb.RunReferenceFitRequest, _context: Any
+    ) -> AsyncIterator[pb.RunReferenceFitResponse]:
+        """Fit the draft of a reference, and report progress."""
+        async for step in self._fit(request):
+            yield step
+
+    async def _fit(
+        self, request: pb.FitReferenceRequest | pb.RunReferenceFitRequest
+    ) -> AsyncIterator[pb.RunReferenceFitResponse]:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         if len(request.product_id) > MOST_PRODUCT_ID:
             raise RequestInvalid.at("product_id", f"has more than {MOST_PRODUCT_ID} characters")
-        return _reference(
-            await self._references.fit(catalog, request.reference_id, request.product_id, Stages())
-        )
+        wanted = catalog, request.reference_id, request.product_id
+        async for step in self._references.fit(*wanted, Stages()):
+            found = None if step.fitted is None else _reference(step.fitted)
+            yield pb.RunReferenceFitResponse(done=step.done, total=step.total, reference=found)
 
     async def ListReferences(
         self, request: pb.ListReferencesRequest, _context: Any
@@ -71,7 +87,9 @@ class InspectionServicer(inspection_service_pb2_grpc.InspectionServiceServicer):
         """Make a version serve."""
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         return _reference(
-            await self._references.promote(catalog, request.reference_id, request.version)
+            await self._references.promote(
+                catalog, request.reference_id, request.version, force=request.force
+            )
         )
 
     async def DeleteReference(
@@ -120,7 +138,22 @@ def _reference(listed: ListedReference) -> pb.InspectionReference:
         message.least_false_alarm_rate = least_rate(found.photos)
         message.separation, message.size_bytes = found.separation, found.size_bytes
         message.model = found.model
+        if found.evaluation is not None:
+            message.evaluation.CopyFrom(_evaluation(found.evaluation))
     return message
+
+
+def _evaluation(found: ReferenceEvaluation) -> pb.ReferenceEvaluation:
+    return pb.ReferenceEvaluation(
+        verdict=pb.ReferenceEvaluation.Verdict.Value(f"VERDICT_{found.verdict}"),
+        compared_version=found.compared_version,
+        photo_count=found.photos,
+        defect_count=found.defects,
+        fitted=pb.ReferenceFigures(**asdict(found.fitted)),
+        compared=pb.ReferenceFigures(**asdict(found.compared)),
+        gain_low=found.gain_low,
+        gain_high=found.gain_high,
+    )
 
 
 def _inspected(found: InspectedPiece) -> pb.InspectResponse:

@@ -126,7 +126,7 @@ class Learner:
         name = settings.backbone or self._default if base is None else base[0].backbone
         folder = self._folder(self._backbones, name)
         if self._busy:
-            raise errors.FitInProgress
+            raise errors.FitInProgress("space")
         self._busy = True
         work = await asyncio.to_thread(self._begin, self._store)
         try:

@@ -71,7 +71,8 @@ class Promotion:
             evaluation = found.evaluation
             better = trusted and evaluation.verdict is SpaceVerdict.BETTER
             if not (better or force):
-                raise errors.PromotionRefused(evaluation.verdict, evaluation.text)
+                why = f"the space is not proven better ({evaluation.verdict}): {evaluation.text}"
+                raise errors.PromotionRefused(evaluation.verdict, why)
             spaces = await asyncio.to_thread(lambda: [*store.spaces(catalog_id)])
             if sum(each is ServingState.SERVING for _, each in spaces) >= MOST_SERVING:
                 raise errors.SpacesFull(MOST_SERVING)

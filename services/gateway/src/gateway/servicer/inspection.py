@@ -1,4 +1,5 @@
-"""InspectionService: the embedder's InspectionService under the public contract."""
+"""InspectionService: the embedder's InspectionService under the public contract, and the job that
+fits a reference."""
 
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -36,6 +37,7 @@ PRICES: Mapping[str, Callable[[Any], RequestPrice]] = MappingProxyType(
         "Inspect": lambda request: inspection_price(request.image),
         "AddReferencePhotos": lambda request: photos_price(request.images),
         "FitReference": lambda _: reference_price(),
+        "StartReferenceFit": lambda _: reference_price(),
         "ListReferences": lambda _: step(),
         "PromoteReference": lambda _: step(),
         "DeleteReference": lambda _: step(),
@@ -45,7 +47,7 @@ PRICES: Mapping[str, Callable[[Any], RequestPrice]] = MappingProxyType(
 
 
 class InspectionServicer(inspection_service_pb2_grpc.InspectionServiceServicer):
-    """Servicer that passes calls about references to the embedder."""
+    """Servicer that passes on calls about references."""
 
     def __init__(
         self, catalogs: Collection[str], passthrough: Passthrough, prices: RequestPrices

@@ -64,6 +64,7 @@ ROUTES: Mapping[str, Mapping[str, PublicRoute]] = MappingProxyType(
                 "Inspect AddReferencePhotos FitReference ListReferences PromoteReference"
                 " DeleteReference",
             ),
+            **_routes(Peer.RETRIEVER, "FitService", "StartReferenceFit"),
         },
         "sightline.gateway.v1.WatchService": {
             **_routes(

@@ -17,6 +17,7 @@ from retriever.domain.errors import (
     VersionMismatch,
 )
 from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress
+from retriever.domain.reference_fits import ReferencePlan, ReferenceProgress
 from retriever.domain.vectors import GivenVector
 from servicekit.channel import connect, idempotent
 from servicekit.errors import Internal, InvalidArgument, ServiceError
@@ -25,7 +26,13 @@ from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import photo_pb2, refinement_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
-from sightline.embedder.v1 import space_pb2, space_service_pb2, space_service_pb2_grpc
+from sightline.embedder.v1 import (
+    inspection_service_pb2,
+    inspection_service_pb2_grpc,
+    space_pb2,
+    space_service_pb2,
+    space_service_pb2_grpc,
+)
 
 _GONE = frozenset(
     {
@@ -47,7 +54,7 @@ _NOT_SERVED = "SPACE_VERSION_UNAVAILABLE"
 
 
 class EmbedderClient:
-    """See Embedder and SpaceTrainer in ports/embedder.py."""
+    """See Embedder in ports/embedder.py."""
 
     def __init__(
         self, target: str, peers: PeerCredentials = NO_CREDENTIALS, *, seconds: float = 60.0
@@ -56,6 +63,7 @@ class EmbedderClient:
         self._channel = connect(target, peers=peers, service_configs=idempotent(pb))
         self._stub = pb_grpc.EmbeddingServiceStub(self._channel)
         self._spaces = space_service_pb2_grpc.SpaceServiceStub(self._channel)
+        self._inspection = inspection_service_pb2_grpc.InspectionServiceStub(self._channel)
         self._seconds = seconds
 
     async def close(self) -> None:
@@ -183,6 +191,20 @@ class EmbedderClient:
             answered.set()
             call.cancel()
 
+    async def fit_reference(
+        self, catalog_id: str, plan: ReferencePlan
+    ) -> AsyncIterator[ReferenceProgress]:
+        request = inspection_service_pb2.RunReferenceFitRequest(
+            catalog_id=catalog_id, reference_id=plan.reference_id, product_id=plan.product_id
+        )
+        call = self._inspection.RunReferenceFit(request)
+        try:
+            with translated():
+                async for answer in call:
+                    yield _reference_progress(answer)
+        finally:
+            call.cancel()
+
 
 async def _fit_requests(
     catalog_id: str, plan: FitPlan, total: int, photos: AsyncIterator[FitPhoto]
@@ -229,6 +251,19 @@ def _fit_progress(answer: space_service_pb2.FitSpaceResponse) -> FitProgress:
         model=found.model,
         verdict=verdict.removeprefix("VERDICT_"),
     )
+
+
+def _reference_progress(
+    answer: inspection_service_pb2.RunReferenceFitResponse,
+) -> ReferenceProgress:
+    if not answer.HasField("reference"):
+        return ReferenceProgress(answer.done, answer.total)
+    found = answer.reference
+    verdict = ""
+    if found.HasField("evaluation"):
+        name = inspection_service_pb2.ReferenceEvaluation.Verdict.Name(found.evaluation.verdict)
+        verdict = name.removeprefix("VERDICT_")
+    return ReferenceProgress(answer.done, answer.total, found.version, verdict)
 
 
 _KINDS = {False: photo_pb2.PHOTO_KIND_CATALOGUE, True: photo_pb2.PHOTO_KIND_SHOPPER}

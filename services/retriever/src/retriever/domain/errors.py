@@ -369,10 +369,12 @@ class SpaceNotFitted(errors.FailedPrecondition, reason="SPACE_NOT_FITTED"):
 
 
 class FitRunning(errors.Unavailable, reason="FIT_IN_PROGRESS"):
-    """Another space is being fitted."""
+    """Another space, or too many references, are being fitted."""
 
-    message = "another space of the catalog is being fitted"
     retry_after = timedelta(seconds=5)
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} in the catalog: retry later")
 
 
 class EmbedderUnavailable(errors.Unavailable, reason="EMBEDDER_UNAVAILABLE"):

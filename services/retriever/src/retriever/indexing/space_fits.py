@@ -91,7 +91,7 @@ async def refine(
     if known := await jobs.find(FIT, catalog_id, request_id):
         return known
     if await jobs.list(catalog_id=catalog_id, kinds=KINDS, states=OPEN, limit=1):
-        raise FitRunning
+        raise FitRunning("another space is being fitted")
     text = base64.b64encode(refinement).decode()
     wanted = FitPlan("", DEFAULT_DIMENSION, 0, DEFAULT_PHOTOS, (), base, text)
     return await jobs.create(FIT, catalog_id, asdict(wanted), request_id)

@@ -7,6 +7,7 @@ from retriever.domain.category_mismatch import CategoryPath
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.faces import FaceBox
 from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress
+from retriever.domain.reference_fits import ReferencePlan, ReferenceProgress
 from retriever.domain.vectors import GivenVector
 from servicekit.errors import ServiceError
 
@@ -26,6 +27,18 @@ class SpaceTrainer(Protocol):
         """Return the tags of shoppers' photos with which a fitted space of the catalog was made.
 
         Raises EmbedderUnavailable, and SpaceNotFitted if there is no such space.
+        """
+
+
+class ReferenceTrainer(Protocol):
+    """Fits references of good pieces."""
+
+    def fit_reference(
+        self, catalog_id: str, plan: ReferencePlan
+    ) -> AsyncIterator[ReferenceProgress]:
+        """Fit the draft of a reference; yield its progress, last its result.
+
+        Raises EmbedderUnavailable, and the embedder's own errors.
         """
 
 
@@ -49,7 +62,7 @@ class LabelReader(Protocol):
         """
 
 
-class Embedder(SpaceTrainer, LabelReader, Protocol):
+class Embedder(SpaceTrainer, ReferenceTrainer, LabelReader, Protocol):
     """The embedder."""
 
     async def spaces(self, catalog_id: str) -> list[EmbeddingSpace]:

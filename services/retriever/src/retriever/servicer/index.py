@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from retriever.domain.fit_plan import FitPlan
 from retriever.domain.generation import DEFAULT_SPACE
-from retriever.indexing import generations, rebuild, space_fits
+from retriever.domain.reference_fits import ReferencePlan
+from retriever.indexing import generations, rebuild, reference_fits, space_fits
 from retriever.ports.generations import RegistryRecord
 from retriever.ports.search import SearchRecord
 from retriever.servicer import generation_messages
@@ -118,7 +119,7 @@ class RebuildServicer(rebuild_service_pb2_grpc.RebuildServiceServicer):
 
 @dataclass(frozen=True)
 class FitServicer(fit_service_pb2_grpc.FitServiceServicer):
-    """Creates jobs that fit a space."""
+    """Creates jobs that fit spaces and references."""
 
     catalogs: Collection[str]
     jobs: Jobs
@@ -155,4 +156,13 @@ class FitServicer(fit_service_pb2_grpc.FitServiceServicer):
             *(catalog, given.space_version, given.SerializeToString(), self.jobs),
             request_id=request.request_id,
         )
+        return wire.job(job)
+
+    async def StartReferenceFit(
+        self, request: fit_service_pb2.StartReferenceFitRequest, context: Context
+    ) -> job_pb2.Job:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        wanted = ReferencePlan(request.reference_id, request.product_id)
+        reference_fits.check(wanted)
+        job = await reference_fits.ask(catalog, wanted, self.jobs, request_id=request.request_id)
         return wire.job(job)

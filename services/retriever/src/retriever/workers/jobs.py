@@ -11,7 +11,7 @@ from typing import Any
 from retriever.backup import backups, copies, restores
 from retriever.catalog import deletions
 from retriever.catalog.takedowns import PermittedPhotos
-from retriever.indexing import backfill, generations, rebuild, space_fits
+from retriever.indexing import backfill, generations, rebuild, reference_fits, space_fits
 from retriever.indexing.verification.case import Tools
 from retriever.indexing.verification.verify import verify
 from retriever.workers.context import Worker
@@ -29,6 +29,7 @@ SIDE_BY_SIDE = (
     generations.DROP,
     *rebuild.KINDS,
     *space_fits.KINDS,
+    *reference_fits.KINDS,
 )
 """Kinds that run concurrently: a backfill or a fit may take hours, and mostly waits. Deletions run
 one at a time, and so do COPIES, which need disk space and memory."""
@@ -119,6 +120,10 @@ class JobLoop:
             case space_fits.FIT:
                 fitting = space_fits.FitTools(record, worker.photos, worker.embedder, jobs)
                 return await space_fits.fit(job, fitting)
+            case reference_fits.FIT_REFERENCE:
+                return await reference_fits.fit(
+                    job, reference_fits.ReferenceTools(worker.embedder, jobs)
+                )
             case backups.BACKUP:
                 return await backups.back_up(job, copying, version("sightline-retriever"))
             case copies.COPY:
