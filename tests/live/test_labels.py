@@ -59,13 +59,13 @@ async def test_a_bottle_is_found_by_what_its_label_reads(tmp_path: Path) -> None
             wanted = await client.search(image=photo, read_labels=True)
             unread = await client.search(image=photo)
         (tmp_path / "shelf.jpg").write_bytes(photo)
-        await asyncio.to_thread(run_python, gateway, tmp_path)
         first, second = re.findall(r"^```console\n\$ (.*?)\n```$", PAGE, re.MULTILINE)
         assert "labels: has words of the label" in typed(first, tmp_path, gateway)
         assert re.search(r"signals\[0\] reads: .*MERLOT", typed(second, tmp_path, gateway))
         for curl in re.findall(r"^```sh\n(curl .*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
             found = json.loads(typed(curl.replace(ADDRESS, suite.http), tmp_path, gateway))
             assert "MERLOT" in [line["text"] for line in found["labels"][0]["lines"]]
+        await asyncio.to_thread(run_python, gateway, tmp_path)
     assert [line.text for line in answer.labels[0]][1:3] == ["CASA VALDUGA", "MERLOT"]
     best = answer.results[0]
     assert best.product.product_id == MERLOT
