@@ -199,16 +199,15 @@ def grocery_labels(folder: Path, port: int, say: Say) -> tuple[Floats, Flags]:
 
 
 def _grocery_words(folder: Path, rows: Rows, port: int, say: Say) -> WordIndex:
-    """Return the words of the groceries, with the labels of the iconic photos and of some of these
-    train photos."""
+    """Return the words of the groceries, with the labels of their iconic photos and of up to
+    READ_PHOTOS of these train photos each."""
     data, classes = grocery.load(folder), grocery.classes(folder)
-    draw = random.Random(SEED)
+    draw, shown = random.Random(SEED), set(rows.tolist())
     chosen = []
     for number in range(len(classes)):
-        mine = rows[data.train.products[rows] == number].tolist()
-        chosen.append(
-            [data.train.paths[row] for row in draw.sample(mine, min(len(mine), READ_PHOTOS))]
-        )
+        mine = np.flatnonzero(data.train.products == number).tolist()
+        drawn = draw.sample(mine, min(len(mine), READ_PHOTOS))
+        chosen.append([data.train.paths[row] for row in drawn if row in shown])
     words = [
         Words(
             _words(row["Class Name (str)"].replace("-", " ")),
@@ -383,8 +382,8 @@ def _accuracy(found: LabelFigures, gains: Mapping[str, Interval]) -> BenchTable:
         " label's words. Groceries: phone photos of the validation part against 81 products with"
         f" the photos of the train part, in a fitted space; labels of {READ_PHOTOS} of these photos"
         " and of the iconic one were read. Cross-validation: photos of packages of the train part"
-        f" against products with the photos of the other {FOLDS - 1} of {FOLDS} folds, with scenes"
-        " kept together. Wines: the example wines, by the built-in space against"
+        f" against products with the photos and labels of the other {FOLDS - 1} of {FOLDS} folds,"
+        " with scenes kept together. Wines: the example wines, by the built-in space against"
         " the photos that the queries were made of. Gains are paired, with 95% intervals,"
         " by the bootstrap over scenes for the cross-validation. The weight was chosen on the"
         " validation photos.",
