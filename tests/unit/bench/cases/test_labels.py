@@ -11,6 +11,7 @@ from bench.cases import labels
 from bench.cases.labels import (
     ALL,
     BLANK,
+    CROSSED,
     LOOSE,
     PACKAGES,
     TEN,
@@ -27,21 +28,32 @@ from retriever.domain.words import Words
 MET, MISSED = GoalVerdict.MET, GoalVerdict.MISSED
 
 
-def _result(gained: int, *, lost: int = 0, ten: float = 300.0, blank: float = 100.0) -> BenchResult:
-    """Report 100 queries, of which labels right `gained` and make `lost` loose ones wrong."""
+def _result(
+    gained: int,
+    *,
+    lost: int = 0,
+    ten: float = 300.0,
+    blank: float = 100.0,
+    photos_of_a_scene: int = 1,
+) -> BenchResult:
+    """Report 100 queries, of which labels right `gained` and make `lost` loose ones wrong.
+    `photos_of_a_scene`: those of the cross-validation."""
     before = np.arange(100) < 50
     better, worse = np.arange(100) < 50 + gained, np.arange(100) < 50 - lost
     hits = {
         name: {weight: with_labels if weight == WEIGHT else before for weight in WEIGHTS}
         for name, with_labels in (
             (PACKAGES, better),
+            (CROSSED, better),
             (LOOSE, worse),
             (ALL, better),
             (WINES, better),
         )
     }
     times = {TEN: [ten] * 9, BLANK: [blank] * 9}
-    return labels._result(LabelFigures(hits, dict.fromkeys(hits, 0.25), RoundFigures(times, times)))
+    unread, alone = dict.fromkeys(hits, 0.25), dict.fromkeys(hits, np.arange(100))
+    scenes = {**alone, CROSSED: np.arange(100) // photos_of_a_scene}
+    return labels._result(LabelFigures(hits, unread, scenes, RoundFigures(times, times)))
 
 
 def _verdicts(result: BenchResult) -> list[GoalVerdict]:
@@ -49,10 +61,17 @@ def _verdicts(result: BenchResult) -> list[GoalVerdict]:
 
 
 def test_goals_are_gains_losses_and_the_times_of_both_kinds_of_photos() -> None:
-    assert _verdicts(_result(20)) == [MET] * 6
-    assert _verdicts(_result(2)) == [MISSED, MISSED, MISSED, MET, MET, MET]
-    assert _verdicts(_result(20, lost=1)) == [MET, MET, MET, MISSED, MET, MET]
-    assert _verdicts(_result(20, ten=351, blank=151)) == [MET, MET, MET, MET, MISSED, MISSED]
+    assert _verdicts(_result(20)) == [MET] * 8
+    assert _verdicts(_result(2)) == [MISSED] * 5 + [MET] * 3
+    assert _verdicts(_result(20, lost=1)) == [MET] * 5 + [MISSED, MET, MET]
+    assert _verdicts(_result(20, ten=351, blank=151)) == [MET] * 6 + [MISSED] * 2
+
+
+def test_a_gain_of_a_single_scene_by_cross_validation_is_not_shown() -> None:
+    alone, together = _result(20), _result(20, photos_of_a_scene=50)
+
+    assert _verdicts(alone)[2:4] == [MET, MET]
+    assert _verdicts(together)[2:4] == [MET, MISSED]
 
 
 def test_the_tables_show_the_paired_gain_with_its_interval_and_both_kinds_of_photos() -> None:
@@ -71,6 +90,7 @@ def test_a_label_decides_between_products_that_look_alike() -> None:
         cosines=np.array([[0.80, 0.79], [0.80, 0.5]], np.float32),
         matches=np.array([[0.0, 1.0], [0.0, 1.0]], np.float32),
         right=np.array([1, 0]),
+        scenes=np.arange(2),
     )
 
     everything = np.ones(2, np.bool_)
