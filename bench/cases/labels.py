@@ -156,7 +156,7 @@ def _crossed(folder: Path, port: int, say: Say) -> _Catalog:
     for fold in range(FOLDS):
         shown = np.flatnonzero(fold_of != fold)
         asked = np.flatnonzero((fold_of == fold) & packed)
-        files = [data.train.paths[row].read_bytes() for row in asked]
+        files = [data.train.paths[int(row)].read_bytes() for row in asked]
         index = _grocery_words(folder, shown, port, say)
         matches = _matches(index, labels.texts(port, files, say))
         cosines = _cosines(train, shown, train.features[asked, 0])
