@@ -98,7 +98,11 @@ class FakeEmbedder:
             views=2 * (min(1, len(kept)) if self.alike else len(kept)),
             truncated=len(found) > most,
             work=0.001,
+            small=self.small,
         )
+
+    small: bool = False
+    """True: they are too small to be found reliably."""
 
     alike: bool = False
     """True: they look alike, so that they share two views."""

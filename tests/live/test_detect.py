@@ -113,16 +113,16 @@ async def test_one_product_24_times_is_found_each_time(client: SightlineClient) 
     assert len(found.detections) == 24
     assert {each.product_id for each in found.counts} == {load_wines()[SHELF[0]].id}
     assert sum(each.count for each in found.counts) + found.unknown_count == 24
-    assert not found.truncated
+    assert (found.truncated, found.small_objects) == (False, False)
 
 
 async def test_one_product_300_times_has_a_bounded_answer(client: SightlineClient) -> None:
-    """The bottles are too small to be found or named well: see docs/integrate/detect.md."""
+    """The bottles are too small to be found or named well, and the answer says so."""
     photo = grid(30, 10)
     whole = await client.detect_products(photo, max_detections=300, timeout=SECONDS)
     assert 0 < len(whole.detections) <= 300
     assert sum(each.count for each in whole.counts) + whole.unknown_count == len(whole.detections)
-    assert not whole.truncated
+    assert (whole.truncated, whole.small_objects) == (False, True)
     assert not whole.degradations
     cut = await client.detect_products(photo, max_detections=5, timeout=SECONDS)
     assert (0 < len(cut.detections) <= 5, cut.truncated) == (True, True)

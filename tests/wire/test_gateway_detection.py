@@ -34,6 +34,7 @@ async def test_without_enough_probability_objects_are_unknown(suite):
     request = pb.DetectProductsRequest(image=b"shelf", min_probability=1.0, max_detections=2)
     found = await suite.detection.DetectProducts(request)
     assert (found.unknown_count, len(found.counts), found.truncated) == (2, 0, True)
+    assert found.small_objects
     assert [each.product_id for each in found.detections] == ["", ""]
     assert found.detections[0].alternatives[0].product_id == "p1"
 

@@ -55,6 +55,8 @@ def test_the_command_lists_the_products_with_their_numbers(
 def test_the_command_says_what_is_missing(gateway: FakeGateway, photo: str) -> None:
     gateway.detected.truncated = True
     assert "--top" in call(gateway, "detect", photo).stdout
+    gateway.detected.small_objects = True
+    assert "photograph a part" in " ".join(call(gateway, "detect", photo).stdout.split())
     gateway.detected.Clear()
     assert "No product was found" in call(gateway, "detect", photo).stdout
 

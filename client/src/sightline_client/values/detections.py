@@ -44,6 +44,8 @@ class Detections:
     stage_timings: tuple[StageTiming, ...]
     truncated: bool
     """True if the photo shows more products than were asked for."""
+    small_objects: bool
+    """True if the objects are so small that others were probably missed."""
     plan_comparison: PlanComparison | None
     """Comparison with the request's plan; None without one."""
     stock_suggestions: tuple[StockSuggestion, ...]

@@ -691,6 +691,7 @@ class EmbedRegionsResponse(google.protobuf.message.Message):
     STAGE_TIMINGS_FIELD_NUMBER: builtins.int
     DECODING_TIME_FIELD_NUMBER: builtins.int
     EMBEDDED_VIEWS_FIELD_NUMBER: builtins.int
+    SMALL_OBJECTS_FIELD_NUMBER: builtins.int
     space_version: builtins.str
     """Version of the space "visual"."""
     dimension: builtins.int
@@ -704,6 +705,10 @@ class EmbedRegionsResponse(google.protobuf.message.Message):
     embedded_views: builtins.int
     """Number of embedded views: two for each given region, and two for each group of found regions that look alike, which
     have the same vector. One instead of two with EMBEDDER_REGION_VIEWS=whole or middle; 0 with `boxes_only`.
+    """
+    small_objects: builtins.bool
+    """True if half of the found regions have a shorter side below 1/17 of the photo's longer side: the built-in model misses
+    some of this size. False for given regions.
     """
     @property
     def regions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PhotoRegion]:
@@ -730,9 +735,10 @@ class EmbedRegionsResponse(google.protobuf.message.Message):
         stage_timings: collections.abc.Iterable[sightline.common.v1.answer_pb2.StageTiming] | None = ...,
         decoding_time: google.protobuf.duration_pb2.Duration | None = ...,
         embedded_views: builtins.int = ...,
+        small_objects: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["decoding_time", b"decoding_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["decoding_time", b"decoding_time", "dimension", b"dimension", "embedded_views", b"embedded_views", "regions", b"regions", "space_version", b"space_version", "stage_timings", b"stage_timings", "truncated", b"truncated", "vectors", b"vectors"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["decoding_time", b"decoding_time", "dimension", b"dimension", "embedded_views", b"embedded_views", "regions", b"regions", "small_objects", b"small_objects", "space_version", b"space_version", "stage_timings", b"stage_timings", "truncated", b"truncated", "vectors", b"vectors"]) -> None: ...
 
 Global___EmbedRegionsResponse: typing_extensions.TypeAlias = EmbedRegionsResponse
 

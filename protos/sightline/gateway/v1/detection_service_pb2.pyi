@@ -149,6 +149,7 @@ class DetectProductsResponse(google.protobuf.message.Message):
     DEGRADATIONS_FIELD_NUMBER: builtins.int
     STAGE_TIMINGS_FIELD_NUMBER: builtins.int
     TRUNCATED_FIELD_NUMBER: builtins.int
+    SMALL_OBJECTS_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     PLAN_COMPARISON_FIELD_NUMBER: builtins.int
     STOCK_SUGGESTIONS_FIELD_NUMBER: builtins.int
@@ -156,6 +157,10 @@ class DetectProductsResponse(google.protobuf.message.Message):
     """Number of detections without a product."""
     truncated: builtins.bool
     """True if the photo shows more than `max_detections`: the most probable ones are returned, and counts are too low."""
+    small_objects: builtins.bool
+    """True if half of the objects found have a shorter side below 1/17 of the photo's longer side: the built-in model misses
+    some of this size, so counts may be too low. Send photos of parts of the shelf.
+    """
     request_id: builtins.str
     """Id of this request in logs."""
     @property
@@ -203,12 +208,13 @@ class DetectProductsResponse(google.protobuf.message.Message):
         degradations: collections.abc.Iterable[sightline.common.v1.answer_pb2.Degradation] | None = ...,
         stage_timings: collections.abc.Iterable[sightline.common.v1.answer_pb2.StageTiming] | None = ...,
         truncated: builtins.bool = ...,
+        small_objects: builtins.bool = ...,
         request_id: builtins.str = ...,
         plan_comparison: sightline.gateway.v1.shelf_pb2.PlanComparison | None = ...,
         stock_suggestions: collections.abc.Iterable[sightline.gateway.v1.shelf_pb2.StockSuggestion] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["plan_comparison", b"plan_comparison", "space", b"space"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["counts", b"counts", "degradations", b"degradations", "detections", b"detections", "plan_comparison", b"plan_comparison", "products", b"products", "request_id", b"request_id", "space", b"space", "stage_timings", b"stage_timings", "stock_suggestions", b"stock_suggestions", "truncated", b"truncated", "unknown_count", b"unknown_count"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["counts", b"counts", "degradations", b"degradations", "detections", b"detections", "plan_comparison", b"plan_comparison", "products", b"products", "request_id", b"request_id", "small_objects", b"small_objects", "space", b"space", "stage_timings", b"stage_timings", "stock_suggestions", b"stock_suggestions", "truncated", b"truncated", "unknown_count", b"unknown_count"]) -> None: ...
 
 Global___DetectProductsResponse: typing_extensions.TypeAlias = DetectProductsResponse
 

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from embedder.domain.items import Vectors
-from embedder.domain.objects import LEAST_SCORE, MAPS, MOST_OBJECTS, boxed_objects, objects
+from embedder.domain.objects import (
+    LEAST_SCORE,
+    MAPS,
+    MOST_OBJECTS,
+    are_small,
+    boxed_objects,
+    objects,
+)
 from embedder.domain.photos import Box
 
 SIDE = 64
@@ -53,6 +60,19 @@ def test_a_box_is_of_the_photo_within_the_square() -> None:
     # The photo covers the middle half of the square's height.
     assert found.box.bottom - found.box.top == pytest.approx(0.5)
     assert found.box.right - found.box.left == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(
+    ("widths", "small"), [((), False), ((8, 8, 3), False), ((8, 3, 3), True), ((4,), False)]
+)
+def test_half_of_the_objects_decide_whether_others_were_missed(
+    widths: tuple[float, ...], *, small: bool
+) -> None:
+    """Sides are steps of 1/64 of the photo's longer side."""
+    wanted = [(0.9, 32, 10 + 16 * place, 12, width) for place, width in enumerate(widths)]
+    found = objects(maps(*wanted), ratio=1)
+    assert len(found) == len(widths)
+    assert are_small(found) is small
 
 
 def test_what_lies_beside_the_photo_is_none() -> None:

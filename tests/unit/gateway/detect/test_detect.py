@@ -78,6 +78,12 @@ async def test_more_objects_than_were_asked_for_are_reported(shop: Shop) -> None
     assert len(found.detections) == 2
 
 
+async def test_objects_that_are_too_small_to_be_counted_are_reported(shop: Shop) -> None:
+    assert not (await detect_products(QUERY, shop.deps)).small
+    shop.embedder.small = True
+    assert (await detect_products(QUERY, shop.deps)).small
+
+
 async def test_one_product_300_times_is_counted_300_times() -> None:
     shop = Shop()
     shop.embedder.regions[b"shelf"] = tuple(

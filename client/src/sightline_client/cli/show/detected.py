@@ -70,6 +70,8 @@ def summary(value: Detections) -> list[str]:
         ]
     if value.truncated:
         lines.append(_("The photo shows more: repeat the command with a larger --top."))
+    if value.small_objects:
+        lines.append(_("The objects are small, so some may be missing: photograph a part."))
     return [*lines, *map(tables.degradation, value.degradations)]
 
 

@@ -2,7 +2,9 @@
 distances to its four sides (Tian et al., FCOS: Fully Convolutional One-Stage Object Detection,
 2019)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Final
 
 import numpy as np
@@ -17,6 +19,9 @@ bottom side; the last four in steps of the maps."""
 LEAST_SCORE: Final = 0.6
 """Score from which a place is an object (`python -m bench detect`)."""
 MOST_OBJECTS: Final = 300
+SMALL: Final = 1 / 17
+"""Shorter side of an object, as a share of the photo's longer side, below which the built-in model
+begins to miss some (docs/research/detect.md)."""
 _MOST_PLACES: Final = 4_000
 """Places that are compared with one another, the best ones."""
 _MOST_LOG: Final = 6.0
@@ -29,6 +34,8 @@ class FoundObject:
     box: Box
     score: float
     """LEAST_SCORE to 1."""
+    side: float = 1.0
+    """Its shorter side, as a share of the photo's longer side. 1 for a given box."""
 
 
 def objects(maps: Vectors, ratio: float) -> list[FoundObject]:
@@ -48,6 +55,11 @@ def objects(maps: Vectors, ratio: float) -> list[FoundObject]:
     return _in_photo(corners, scores[places], ratio)
 
 
+def are_small(found: Sequence[FoundObject]) -> bool:
+    """Return whether half of the objects are so small that others were probably missed."""
+    return bool(found) and median(each.side for each in found) < SMALL
+
+
 def boxed_objects(rows: Vectors, ratio: float) -> list[FoundObject]:
     """Return the objects of a model that returns boxes, as `objects` does.
 
@@ -63,9 +75,10 @@ def _in_photo(corners: Vectors, scores: Vectors, ratio: float) -> list[FoundObje
     boxes, found = merged(corners, scores.clip(0, 1), MOST_OBJECTS + 1)
     # What the photo covers of the square's sides.
     share = np.array([min(ratio, 1.0), min(1 / ratio, 1.0)] * 2)
+    sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1)
     shown = ((boxes - (1 - share) / 2) / share).clip(0, 1)
     return [
-        FoundObject(Box(*map(float, box)), float(score))
-        for box, score in zip(shown, found, strict=True)
+        FoundObject(Box(*map(float, box)), float(score), float(side))
+        for box, score, side in zip(shown, found, sides, strict=True)
         if min(box[2] - box[0], box[3] - box[1]) >= LEAST_BOX
     ]

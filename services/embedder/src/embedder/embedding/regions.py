@@ -12,7 +12,7 @@ from embedder.domain import errors
 from embedder.domain.facings import like, middles_of, shown
 from embedder.domain.items import Item, Priority, Vectors
 from embedder.domain.models import VISUAL, Description
-from embedder.domain.objects import MAPS, FoundObject, boxed_objects, objects
+from embedder.domain.objects import MAPS, FoundObject, are_small, boxed_objects, objects
 from embedder.domain.photos import (
     PART_VIEWS,
     Box,
@@ -53,6 +53,11 @@ class EmbeddedRegions:
     """Number of embedded views: one or two for each region, less for found ones that look alike."""
     truncated: bool
     """True if the photo shows more objects."""
+
+    @property
+    def small(self) -> bool:
+        """True if the objects are so small that others were probably missed."""
+        return are_small(self.regions)
 
 
 class ObjectFinder:

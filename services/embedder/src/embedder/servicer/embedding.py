@@ -177,6 +177,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             dimension=found.vectors.shape[1],
             vectors=found.vectors.astype("<f4").tobytes(),
             truncated=found.truncated,
+            small_objects=found.small,
             embedded_views=found.views,
             stage_timings=messages.timings(stages.finished),
             decoding_time=messages.duration(stages.decoding_seconds),

@@ -95,6 +95,7 @@ class _Detecting:
             degradations=list(dict.fromkeys(degradations)),
             timings=self.trace.by_start,
             truncated=regions.truncated,
+            small=regions.small,
         )
 
     async def detections(self) -> Sequence[Detection]:

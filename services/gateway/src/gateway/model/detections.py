@@ -110,6 +110,8 @@ class DetectionAnswer:
     degradations: Sequence[Degradation] = ()
     timings: Sequence[StageTiming] = ()
     truncated: bool = False
+    small: bool = False
+    """True if the objects are so small that others were probably missed."""
 
     @property
     def unknown_count(self) -> int:

@@ -85,6 +85,8 @@ class EmbeddedRegions:
     truncated: bool
     """True if the photo shows more."""
     work: float | None
+    small: bool = False
+    """True if they are so small that others were probably missed."""
 
 
 @dataclass(frozen=True, slots=True)

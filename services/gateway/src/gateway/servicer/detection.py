@@ -103,6 +103,7 @@ def answer(value: DetectionAnswer, request_id: str) -> pb.DetectProductsResponse
         degradations=messages.degradation_messages(value.degradations),
         stage_timings=messages.timing_messages(value.timings),
         truncated=value.truncated,
+        small_objects=value.small,
         request_id=request_id,
     )
     for product in response.products:
