@@ -707,7 +707,7 @@ class EmbedRegionsResponse(google.protobuf.message.Message):
     have the same vector. One instead of two with EMBEDDER_REGION_VIEWS=whole or middle; 0 with `boxes_only`.
     """
     small_objects: builtins.bool
-    """True if half of the found regions have a shorter side below 1/17 of the photo's longer side: the built-in model misses
+    """True if half of the found regions have a shorter side below 1/16 of the photo's longer side: the built-in model misses
     some of this size. False for given regions.
     """
     @property

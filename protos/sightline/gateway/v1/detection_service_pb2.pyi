@@ -158,7 +158,7 @@ class DetectProductsResponse(google.protobuf.message.Message):
     truncated: builtins.bool
     """True if the photo shows more than `max_detections`: the most probable ones are returned, and counts are too low."""
     small_objects: builtins.bool
-    """True if half of the objects found have a shorter side below 1/17 of the photo's longer side: the built-in model misses
+    """True if half of the objects found have a shorter side below 1/16 of the photo's longer side: the built-in model misses
     some of this size, so counts may be too low. Send photos of parts of the shelf.
     """
     request_id: builtins.str

@@ -19,7 +19,7 @@ bottom side; the last four in steps of the maps."""
 LEAST_SCORE: Final = 0.6
 """Score from which a place is an object (`python -m bench detect`)."""
 MOST_OBJECTS: Final = 300
-SMALL: Final = 1 / 17
+SMALL: Final = 1 / 16
 """Shorter side of an object, as a share of the photo's longer side, below which the built-in model
 begins to miss some (docs/research/detect.md)."""
 _MOST_PLACES: Final = 4_000
