@@ -208,6 +208,7 @@ def test_a_map_s_keys_stay_in_the_order_in_which_they_say_something() -> None:
         ("attributes", {"abv": float("nan")}),
         ("attributes", [("abv", b"a")]),
         ("attributes", b"{}"),
+        ("markets", [(0, None)]),
     ],
 )
 def test_what_json_can_not_hold_is_kept_and_refused(

@@ -63,10 +63,9 @@ def _pairs(values: Sequence[object]) -> dict[str, object] | None:
     silent: dict[str, list[object]] = {}  # these have no meaning, so they can be replaced
     for key, value in pairs:
         parts = value if isinstance(value, list) else [] if value is None else [value]
-        if isinstance(key, str):
-            (found if parts else silent).setdefault(key, []).extend(parts)
-        elif parts:
+        if parts and not isinstance(key, str):
             return None
+        (found if parts else silent).setdefault(str(key), []).extend(parts)
     return {**found, **{key: none for key, none in silent.items() if key not in found}}
 
 

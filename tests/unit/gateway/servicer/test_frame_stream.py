@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from contextvars import ContextVar
 
@@ -68,10 +68,11 @@ class Checks:
 
 
 @pytest.fixture
-def budget() -> ByteBudget:
+def budget() -> Iterator[ByteBudget]:
     made = ByteBudget(ROOM)
-    in_flight.set((made, "camera"))
-    return made
+    token = in_flight.set((made, "camera"))
+    yield made
+    in_flight.reset(token)
 
 
 async def test_each_message_is_answered_in_its_turn(budget: ByteBudget) -> None:

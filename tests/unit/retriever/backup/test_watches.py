@@ -36,6 +36,7 @@ from retriever.domain.watches import (
     WatchRule,
     WatchTarget,
 )
+from retriever.record.registry import KEPT
 from retriever.record.tables import metadata
 from servicekit.backups.errors import BackupDamaged
 from servicekit.catalog_rows import remove_rows
@@ -264,7 +265,7 @@ async def test_a_removed_catalog_leaves_no_watch(here: Place) -> None:
     await alerted(here, stored, knowing(1), alert("a"))
 
     def work(connection: Any) -> int:
-        return remove_rows(connection, metadata, frozenset(), "default", 1_000)
+        return remove_rows(connection, metadata, KEPT, "default", 1_000)
 
     while await here.db.write(work):
         pass
