@@ -63,7 +63,7 @@ class CallFigures:
 
     calls: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)
     passing: list[int] = field(default_factory=list)
-    cores: dict[str, float] = field(default_factory=dict)
+    processor: dict[str, float] = field(default_factory=dict)
     """Processor milliseconds of all processes for a cold page, by services."""
 
     def each(self, target: str, case: str) -> list[float]:
@@ -146,7 +146,7 @@ async def _asked(found: CallFigures, target: str, suite: Suite, say: Say) -> Non
                         await _timed(stub, request, found.passing)
                     )
         spent = sum(processes.spent({}, marked(suite.layout.data)).values()) - before
-        found.cores[target] = 1e3 * spent / (2 * ROUNDS * len(SORTS))
+        found.processor[target] = 1e3 * spent / (2 * ROUNDS * len(SORTS))
         for sort in SORTS:
             await _pages(found, target, stub, sort)
 
@@ -262,7 +262,7 @@ def figures(found: CallFigures) -> Mapping[str, object]:
     """Return the figures for programs."""
     return {
         "passing": percentile(found.passing, 0.5).value,
-        "processor_milliseconds": found.cores,
+        "processor_milliseconds": found.processor,
         "milliseconds": {" / ".join(key): values for key, values in found.calls.items()},
     }
 

@@ -57,7 +57,7 @@ class FakeEmbedder:
     fitted_references: list[ReferencePlan] = field(default_factory=list)
     """Every reference that was fitted."""
     fit_lasts: bool = False
-    """Whether fits of references go on and on."""
+    """True: fits of references do not end."""
     reference_verdict: str = ""
     """Verdict on the references that are fitted."""
     head: frozenset[CategoryPath] = frozenset()

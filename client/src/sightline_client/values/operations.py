@@ -214,7 +214,7 @@ class AuditEntry:
 
     entry_id: str
     time: datetime | None
-    """When the call ended, or the alert was stored."""
+    """Time at which the call ended, or the alert was stored."""
     caller: str
     """Name of the caller's key, or the ``sub`` of its token; "anyone": the gateway has no keys. Of
     an alert "watch:" and the watch."""
@@ -227,7 +227,7 @@ class AuditEntry:
     reason: str
     """Reason of the error; "" if the call succeeded."""
     request_id: str
-    """Of an alert its id."""
+    """Id of the request in logs and jobs, or of the alert."""
     left_out: int
     """Number of similar rejected calls since the entry before that have no entry."""
     store: str

@@ -64,7 +64,8 @@ class WordIndex:
         self._postings: dict[str, tuple[array[int], array[float]]] = {}
         """By word, the rows that have it, and how often (words.frequencies)."""
         self._labels: dict[str, tuple[array[int], array[float]]] = {}
-        """The same by word with the prefix LABEL: of labels and of titles of markets."""
+        """Rows and frequencies of words of labels and of titles of markets, by word with the prefix
+        LABEL."""
         self._vocabulary = Lexicon(())
 
     def __len__(self) -> int:

@@ -144,7 +144,7 @@ class WatchState:
     times: tuple[int, ...] = ()
     """Times of the newest checked frames, ascending."""
     received: int = 0
-    """When the newest one was checked, by the service's clock; 0: none was."""
+    """Time at which the newest one was checked, by the service's clock; 0: none was."""
     processed: int = 0
     dropped: int = 0
     ignored: int = 0

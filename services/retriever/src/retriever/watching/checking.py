@@ -69,7 +69,7 @@ class MeasuredFrame:
     objects: Sequence[SeenObject] | None = None
     """Objects in the frame; None: not looked for, or that was not possible."""
     received: int = 0
-    """When it was measured, by the service's clock; a camera's may be wrong."""
+    """Time at which it was measured, by the service's clock; a camera's may be wrong."""
 
 
 @dataclass(frozen=True, slots=True)

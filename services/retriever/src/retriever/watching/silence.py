@@ -31,7 +31,7 @@ class SilenceChecks:
     catalogs: Collection[str]
     clock: Clock
     _due: dict[SilenceSource, int] = field(default_factory=dict)
-    """When each watch is read next: until then it can't be silent for long enough."""
+    """Time at which each watch is read next: until then it can't be silent for long enough."""
 
     async def run(self) -> None:
         """Look until cancelled."""
