@@ -27,6 +27,7 @@ from sightline_client import (
 )
 from tests.fakes.pieces import piece
 from tests.live.test_watch import Picture
+from tests.stored_files import stored_files
 from tests.waiting import SECONDS, until
 
 SIDES = (8_000, 6_500)
@@ -120,8 +121,8 @@ async def test_a_photo_of_a_huge_declared_size_is_rejected_before_it_is_decoded(
     usual = max(before.values())
     for pid in _family(suite.pid(ALL)):
         assert _resident(pid, "VmHWM") - before.get(pid, usual) < DECODED
-    stored = {path for path in suite.layout.data.rglob("*") if path.is_file()}
-    assert not [path for path in stored if path.stat().st_size == len(huge())]
+    stored = stored_files(suite.layout.data)
+    assert not [path for path, stat in stored if stat.st_size == len(huge())]
 
 
 def _family(pid: int) -> Iterator[int]:

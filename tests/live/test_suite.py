@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from examples.wines.local import free_port_base
 from local_suite.suite import Suite
+from tests.stored_files import stored_files
 from tests.waiting import SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +93,7 @@ def local_suite(command: str, data: Path, base: int) -> subprocess.CompletedProc
 def test_what_is_stored_is_its_users_alone(suite: Suite) -> None:
     data = suite.layout.data
     own = {suite.layout.config, suite.layout.facts, suite.layout.lock}  # made by this process
-    found = {path: path.lstat() for path in data.rglob("*") if path not in own}
+    found = {path: stat for path, stat in stored_files(data) if path not in own}
     kept = {path.relative_to(data).parts[0] for path in found}
     assert kept >= {"retriever", "ranker", "milvus", "logs"}
     assert [str(path) for path, stat in found.items() if stat.st_mode & 0o077] == []
