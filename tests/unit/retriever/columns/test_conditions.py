@@ -11,9 +11,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from retriever.columns.arrays import Ints
+from retriever.columns.arrays import Places, count
 from retriever.columns.conditions import Conditions
 from retriever.columns.table import ProductTable
+from retriever.domain import stored
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
 from sightline_rules import kinds
@@ -21,6 +22,7 @@ from sightline_rules.evaluation import texts as lookups
 from sightline_rules.evaluation.conditions import AskedFilters
 from sightline_rules.evaluation.work import finish
 from sightline_rules.facts import Facts, passes
+from sightline_rules.fields import MARKETS
 from sightline_rules.filter_checks import check
 from sightline_rules.filters import (
     All,
@@ -36,6 +38,7 @@ from sightline_rules.filters import (
     Time,
 )
 from sightline_rules.kinds import FieldKind, fold
+from sightline_rules.markets import MarketValues
 from tests.unit.retriever.adapters.milvus.test_filters import FACTS, FILTERS
 from tests.unit.retriever.rows import row_of
 from tests.waiting import until
@@ -56,6 +59,15 @@ def found(condition: Filter, table: ProductTable, by: Conditions) -> set[str]:
     places = np.arange(len(table.ids))
     passing = finish(by.asked([condition], places).passing())[0] & table.alive[places]
     return {table.ids[place] for place in np.flatnonzero(passing).tolist()}
+
+
+async def every(condition: Filter, table: ProductTable) -> set[str]:
+    """Return all products that pass, found at once and after some of them."""
+    at_once, by = await Conditions(table).every(condition), Conditions(table)
+    await by.passing(condition, np.arange(0, len(table.ids), 2))
+    later = await by.every(condition)
+    assert later.tolist() == at_once.tolist()
+    return {table.ids[place] for place in later.tolist()}
 
 
 @pytest.mark.slow
@@ -103,6 +115,7 @@ def test_the_products_that_pass_are_those_of_the_rule(
             held[name] = facts
         for condition in asked:
             assert found(condition, table, by) == expected(condition, held)
+            assert asyncio.run(every(condition, table)) == expected(condition, held)
 
 
 def places(names: Iterable[str], table: ProductTable) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -235,11 +248,14 @@ async def test_nothing_more_is_looked_at_once_nobody_waits(
     assert calls == []
 
 
-async def test_a_write_meanwhile_changes_nothing_of_what_was_asked(calls: list[Filter]) -> None:
+@pytest.mark.parametrize("places", [np.arange(1), slice(1)])
+async def test_a_write_meanwhile_changes_nothing_of_what_was_asked(
+    places: Places, calls: list[Filter]
+) -> None:
     """Check that a product is evaluated as it was at the request, not as a mixture of two
     states."""
-    before = Facts(brand="a", price=Money("EUR", 5))
-    after = Facts(brand="b", price=Money("EUR", 50))
+    before = Facts(brand="a", price=Money("EUR", 5), title="red", rating=1.0, create_time=Time(1))
+    after = Facts(brand="b", price=Money("EUR", 50), title="blue", rating=5.0, create_time=Time(9))
     table = ProductTable([row_of("p", before)])
     mixed = All(
         (
@@ -247,9 +263,18 @@ async def test_a_write_meanwhile_changes_nothing_of_what_was_asked(calls: list[F
             Comparison("price", Operator.LESS, Money("EUR", 9)),
         )
     )
-    asked = Conditions(table).asked([mixed], np.arange(1))
-    table.put([row_of("p", after)])
-    assert finish(asked.passing())[0].tolist() == [False]
+    former = All(
+        (
+            Comparison("title", Operator.CONTAINS, "red"),
+            Comparison("rating", Operator.LESS, 2.0),
+            Comparison("create_time", Operator.LESS, Time(2)),
+            Comparison("market", Operator.EQUAL, "de"),
+        )
+    )
+    asked = Conditions(table).asked([mixed, former], places)
+    elsewhere = stored.cells(MARKETS, (MarketValues("fr", None),))
+    table.put([row_of("p", after, **elsewhere)])
+    assert [each.tolist() for each in finish(asked.passing())] == [[False], [True]]
     assert calls
 
 
@@ -266,8 +291,8 @@ async def test_a_filter_reads_no_column_where_its_answers_are_known() -> None:
     asked: list[int] = []
 
     class Counted(Conditions):
-        def asked(self, conditions: Sequence[Filter], places: Ints) -> AskedFilters:
-            asked.append(len(places))
+        def asked(self, conditions: Sequence[Filter], places: Places) -> AskedFilters:
+            asked.append(count(places))
             return super().asked(conditions, places)
 
     by = Counted(described(10))

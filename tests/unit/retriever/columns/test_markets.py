@@ -53,8 +53,9 @@ TABLE = (
 
 def passing(table: ProductTable, condition: Filter) -> list[str]:
     places = np.flatnonzero(table.alive)
-    found = asyncio.run(View.of(table).conditions.passing(condition, places))
-    return [table.ids[place] for place in places[found].tolist()]
+    found = places[asyncio.run(View.of(table).conditions.passing(condition, places))].tolist()
+    assert asyncio.run(View.of(table).conditions.every(condition)).tolist() == found
+    return [table.ids[place] for place in found]
 
 
 def below(price: int) -> Filter:

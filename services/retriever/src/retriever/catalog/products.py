@@ -171,8 +171,7 @@ async def _first_passing(
     view: View, condition: Filter, order: ProductOrder, after: Position | None, count: int
 ) -> Sequence[Position]:
     """Return the positions of the first products that pass, at most `count`."""
-    places = np.flatnonzero(view.table.alive)
-    passing = places[await view.conditions.passing(condition, places)]
+    passing = await view.conditions.every(condition)
     return await off_loop(len(passing), first_positions(view.table, passing, order, after, count))
 
 

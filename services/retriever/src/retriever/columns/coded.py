@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from retriever.columns.arrays import Flags, Ints
+from retriever.columns.arrays import Flags, Ints, Places, at, numbers
 from retriever.columns.column import AskedFacet, Cells, CountedColumn, Said, grown
 from retriever.columns.former import FormerValues
 from retriever.domain.stored import fact_decoder, keyed
@@ -81,11 +81,11 @@ class CodedColumn(Coded):
         name, code = self._name, self.code
         self.codes[places] = [code(row[name]) for row in rows]
 
-    def at(self, places: Ints) -> npt.NDArray[np.signedinteger[Any]]:
+    def at(self, places: Places) -> npt.NDArray[np.signedinteger[Any]]:
         """Return the codes at some places."""
-        return self.codes[places]
+        return at(self.codes, places)
 
-    def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> Texts:
+    def asked(self, leaves: Sequence[Leaf], places: Places, lookups: Lookups) -> Texts:
         codes, kind = self.at(places), self.field.kind
         return Texts(leaves, self.texts, codes, kind=kind, fact=self._fact, lookups=lookups)
 
@@ -161,9 +161,9 @@ class LongTextColumn:
         for place in changed:
             self.texts[place] = new[place]
 
-    def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> Texts:  # noqa: ARG002
-        kind = self.field.kind
-        return Texts(leaves, self.texts, places, kind=kind, fact=str, lookups=self._lookups)
+    def asked(self, leaves: Sequence[Leaf], places: Places, lookups: Lookups) -> Texts:  # noqa: ARG002
+        kind, codes = self.field.kind, numbers(places)
+        return Texts(leaves, self.texts, codes, kind=kind, fact=str, lookups=self._lookups)
 
     def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:  # noqa: ARG002
         raise AssertionError(f"{asked.field} cannot be counted: the table of fields rejects it")

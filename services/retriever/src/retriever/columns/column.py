@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from retriever.columns.arrays import Ints
+from retriever.columns.arrays import Ints, Places
 from sightline_rules.evaluation.columns import AskedColumn
 from sightline_rules.evaluation.texts import Lookups
 from sightline_rules.fields import Field
@@ -70,7 +70,7 @@ class Column(Protocol):
     def fill(self, places: Sequence[int], rows: Sequence[Cells]) -> None:
         """Store the cells of products at their places."""
 
-    def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> AskedColumn:
+    def asked(self, leaves: Sequence[Leaf], places: Places, lookups: Lookups) -> AskedColumn:
         """Return what conditions on the field need of some places."""
 
     def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:

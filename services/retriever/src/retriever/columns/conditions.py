@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from retriever.columns.arrays import Flags, Ints
+from retriever.columns.arrays import Flags, Ints, Places, at, count, where
 from retriever.columns.table import ProductTable
 from servicekit.off_loop import INLINE_STEPS, off_loop
 from sightline_rules.evaluation.columns import AskedColumn
@@ -40,22 +40,27 @@ class Conditions:
         Answers for the table as it is at the call. Raises DeadlineExceeded.
         """
         held = np.flatnonzero(places >= 0)
-        some = places[held]
         found = np.zeros(len(places), np.bool_)
-        if condition == All():
-            found[held] = self._table.alive[some]
-        else:
-            found[held] = await self._evaluated(condition, some)
+        found[held] = await self._evaluated(condition, places[held])
         return found
 
-    async def _evaluated(self, condition: Filter, places: Ints) -> Flags:
+    async def every(self, condition: Filter) -> Ints:
+        """Return the places of all products that pass a checked filter, ascending.
+
+        See `passing`, which takes four times as long for all places of a large catalog.
+        """
+        return np.flatnonzero(await self._evaluated(condition, slice(len(self._table.ids))))
+
+    async def _evaluated(self, condition: Filter, places: Places) -> Flags:
         """Return which of the places pass. The same filter of another search is waited for, so
-        that each place is looked at once."""
+        that each place is looked at once. `places`: without -1."""
+        if condition == All():
+            return at(self._table.alive, places)
         key = (condition, *map(key_of, leaves(condition)))
         while True:
-            known, alive = self._answered.of(key), self._table.alive[places]
-            due = places[known[places] == UNKNOWN]
-            if not len(due):
+            known, alive = self._answered.of(key), at(self._table.alive, places)
+            due = where(places, known[places] == UNKNOWN)
+            if not count(due):
                 return _passed(alive, known[places])
             asked = self.asked([condition], due)
             expensive = asked.steps > INLINE_STEPS
@@ -76,12 +81,12 @@ class Conditions:
         self._answered.keep(key, version, known)
         return _passed(alive, known[places])
 
-    def asked(self, conditions: Sequence[Filter], places: Ints) -> AskedFilters:
+    def asked(self, conditions: Sequence[Filter], places: Places) -> AskedFilters:
         """Return filters with copies of the columns that they ask of some places, so that a thread
         can evaluate them while products are written."""
-        return AskedFilters.of(conditions, len(places), partial(self._column, places))
+        return AskedFilters.of(conditions, count(places), partial(self._column, places))
 
-    def _column(self, places: Ints, name: str, asked: Sequence[Leaf]) -> AskedColumn:
+    def _column(self, places: Places, name: str, asked: Sequence[Leaf]) -> AskedColumn:
         return self._table.column(name).asked(asked, places, self._lookups)
 
 

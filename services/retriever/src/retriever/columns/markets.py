@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from retriever.columns.arrays import Flags, Ints
+from retriever.columns.arrays import Flags, Ints, Places, at, numbers
 from retriever.columns.coded import CodedColumn, LongTextColumn
 from retriever.columns.column import AskedFacet, Cells, Column, CountedColumn, grown
 from retriever.columns.former import FormerValues
@@ -128,15 +128,15 @@ class MarketsColumn:
             kept = {place: arrays.titles[place] for place in arrays.titles.keys() - known}
             arrays.titles = kept | titles
 
-    def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> AskedMarkets:  # noqa: ARG002
-        everywhere = self.everywhere[places]
+    def asked(self, leaves: Sequence[Leaf], places: Places, lookups: Lookups) -> AskedMarkets:  # noqa: ARG002
+        everywhere = at(self.everywhere, places)
         named = {each: self.sold(each, places) for each in markets_of(leaves)}
         return AskedMarkets(len(leaves), everywhere, named)
 
-    def sold(self, market_id: str, places: Ints) -> Flags:
+    def sold(self, market_id: str, places: Places) -> Flags:
         """Return by place whether the product is sold in a market."""
         arrays = self.arrays.get(market_id)
-        listed: Flags = self.everywhere[places]
+        listed: Flags = at(self.everywhere, places)
         if arrays is not None:
             listed = listed | (arrays.availability[places] != NO_LIST)
         return listed
@@ -186,7 +186,7 @@ class MarketMoneyColumn(MoneyColumn):
         self.former = FormerValues()
         self._own, self._arrays = own, arrays
 
-    def at(self, places: Ints) -> tuple[Ints, npt.NDArray[np.int16]]:
+    def at(self, places: Places) -> tuple[Ints, npt.NDArray[np.int16]]:
         values, codes = self._own.at(places)
         micros = self._arrays.micros[places]
         given = micros != OWN
@@ -204,7 +204,7 @@ class MarketChoiceColumn(CodedColumn):
     def known(self, text: str) -> int:
         return self._own.known(text)
 
-    def at(self, places: Ints) -> npt.NDArray[np.signedinteger[Any]]:
+    def at(self, places: Places) -> npt.NDArray[np.signedinteger[Any]]:
         states = self._arrays.availability[places]
         return np.where(states >= 0, states, self._own.at(places))
 
@@ -216,10 +216,11 @@ class MarketTitleColumn(LongTextColumn):
         self.field = own.field
         self._own, self._arrays = own, arrays
 
-    def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> Texts:  # noqa: ARG002
+    def asked(self, leaves: Sequence[Leaf], places: Places, lookups: Lookups) -> Texts:  # noqa: ARG002
         texts, kind = cast(Sequence[str], self._titles()), self.field.kind
         # Not cached: answers by place would have to follow changes of both titles.
-        return Texts(leaves, texts, places, kind=kind, fact=str, lookups=Lookups())
+        codes = numbers(places)
+        return Texts(leaves, texts, codes, kind=kind, fact=str, lookups=Lookups())
 
     def cells(self, places: Ints) -> list[list[str]]:
         titles = self._titles()

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from retriever.columns.arrays import Flags, Ints
+from retriever.columns.arrays import Flags, Ints, Places, at
 from retriever.columns.coded import Coded
 from retriever.columns.column import AskedFacet, Cells, CountedColumn, Said, grown
 from retriever.columns.former import FormerValues
@@ -49,8 +49,8 @@ class NumberColumn:
         name = self._name
         self.values[places] = [NONE if (held := row[name]) is None else held for row in rows]
 
-    def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> Numbers:  # noqa: ARG002
-        values = self.values[places]
+    def asked(self, leaves: Sequence[Leaf], places: Places, lookups: Lookups) -> Numbers:  # noqa: ARG002
+        values = at(self.values, places)
         if self._steps:
             return Numbers(len(leaves), values / self._steps, values != NONE)
         return Numbers(len(leaves), values, np.ones(len(values), np.bool_))
@@ -121,11 +121,11 @@ class MoneyColumn:
             code("" if row[name] is None else row[self._currency]) for row in rows
         ]
 
-    def at(self, places: Ints) -> tuple[Ints, npt.NDArray[np.int16]]:
+    def at(self, places: Places) -> tuple[Ints, npt.NDArray[np.int16]]:
         """Return amounts, and codes of their currencies, at some places."""
-        return self.values[places], self.codes[places]
+        return at(self.values, places), at(self.codes, places)
 
-    def asked(self, leaves: Sequence[Leaf], places: Ints, lookups: Lookups) -> Amounts:  # noqa: ARG002
+    def asked(self, leaves: Sequence[Leaf], places: Places, lookups: Lookups) -> Amounts:  # noqa: ARG002
         values, codes = self.at(places)
         return Amounts(len(leaves), values, values != NONE, codes, self.currencies.known)
 

@@ -150,7 +150,7 @@ async def browse(
         first = start.statistics(asked.words) if query.order == RELEVANCE else None
         selected = await _with_words(query, asked, view, columns, record, first=first)
     else:
-        selected = _Selected(np.flatnonzero(table.alive))
+        selected = _Selected()
     places = await _passing(query, view, selected.places)
     last = np.isin(places, table.places(query.last_ids))
     if query.last is not None:
@@ -206,26 +206,29 @@ def check(query: BrowseQuery) -> None:
         raise RequestInvalid(*wrong)
 
 
-async def _passing(query: BrowseQuery, view: View, places: Ints) -> Ints:
-    """Return the places of all products that pass, variants included."""
-    table = view.table
-    excluded = table.places(query.excluded)
-    if (excluded := excluded[excluded >= 0]).size:
-        left_out = np.zeros(len(table.alive), np.bool_)
-        left_out[excluded] = True
-        places = places[~left_out[places]]
-    families = _there(table, query.excluded_families)
+async def _passing(query: BrowseQuery, view: View, places: Ints | None) -> Ints:
+    """Return the places of all products that pass, variants included. `places`: those selected;
+    `None`: all."""
+    table, conditions = view.table, view.conditions
+    excluded, families = _there(table, query.excluded), _there(table, query.excluded_families)
+    families = table.families(families)
+    if places is None:
+        places = await conditions.every(query.condition)
+    else:
+        places = places[await conditions.passing(query.condition, places)]
+    if excluded.size:
+        places = places[~np.isin(places, excluded)]
     if families.size:
-        places = places[~np.isin(table.families(places), table.families(families))]
-    return places[await view.conditions.passing(query.condition, places)]
+        places = places[~np.isin(table.families(places), families)]
+    return places
 
 
 @dataclass(frozen=True, slots=True)
 class _Selected:
     """Products that a text selects, or all."""
 
-    places: Ints
-    """Ascending, each once."""
+    places: Ints | None = None
+    """Ascending, each once; `None`: all."""
     matches: Matches | None = None
     """Match of each row of `places`, 0 to 1; only for RELEVANCE."""
     statistics: WordStatistics | None = None
@@ -240,6 +243,7 @@ class _Selected:
 
     def matches_at(self, places: Ints) -> Ints:
         """Return the matches at some of the places, in parts of 1 / _PRECISION."""
+        assert self.places is not None  # noqa: S101 - RELEVANCE needs a text
         assert self.matches is not None  # noqa: S101 - RELEVANCE needs a text
         rows = np.searchsorted(self.places, places)
         return np.rint(self.matches[rows] * _PRECISION).astype(np.int64)
@@ -390,12 +394,12 @@ class _Ordering:
         return keys_of(values, known, last, ties, falling=self.falling)
 
     def _ranks(self, table: ProductTable, places: Ints) -> Ints:
-        """Return the place of each product in `ranked`; -1: it has none."""
-        ranks = np.full(len(table.alive), -1, np.int64)
-        there = table.places(self.ranked)
-        held = np.flatnonzero(there >= 0)[::-1]  # the first of equal ids counts
-        ranks[there[held]] = held
-        return ranks[places]
+        """Return the place of each product in `ranked`; -1: it has none. `places`: ascending."""
+        ranks = np.full(len(places), -1, np.int64)
+        there, first = np.unique(table.places(self.ranked), return_index=True)
+        passing = np.isin(there, places)
+        ranks[np.searchsorted(places, there[passing])] = first[passing]
+        return ranks
 
     def value_of(self, text: str, group: int) -> int:
         """Return the sort value of a token's text. Raises ValueError."""

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from retriever.columns.column import AskedFacet
 from retriever.columns.facets import Counting, Facet
 from retriever.columns.keeper import Columns
@@ -23,7 +21,5 @@ async def count(
     view = await columns.view(catalog_id)
     if view is None:
         raise ColumnsUnavailable
-    places = np.flatnonzero(view.table.alive)
-    places = places[await view.conditions.passing(condition, places)]
-    counting = Counting(view.table, places, asked)
+    counting = Counting(view.table, await view.conditions.every(condition), asked)
     return await off_loop(counting.steps, counting.count())
