@@ -81,7 +81,8 @@ def _memory(suite: Suite) -> float:
     return sum(map(processes.proportional, marked(suite.layout.data))) / 2**30
 
 
-def _result(cells: Cells, memory: dict[str, float], facts: FilledFacts) -> BenchResult:
+def table(cells: Cells, memory: dict[str, float]) -> BenchTable:
+    """Return the table of both shapes. `memory`: GiB by shape."""
     rows = []
     for name, gib in memory.items():
         alone, busy = cells[name, USER, 1], cells[name, USER, BUSY]
@@ -94,7 +95,7 @@ def _result(cells: Cells, memory: dict[str, float], facts: FilledFacts) -> Bench
                 f"{gib:.1f}",
             )
         )
-    table = BenchTable(
+    return BenchTable(
         f"Ten products for a user among {PRODUCTS:,}",
         ("services", "p50 ms, one caller", "processor ms", "requests/s", "GiB (PSS)"),
         tuple(rows),
@@ -102,8 +103,11 @@ def _result(cells: Cells, memory: dict[str, float], facts: FilledFacts) -> Bench
         f" requests/s, with {BUSY} callers on the same machine. Milvus Lite, products without"
         f" photos, a model trained on {cases.EVENTS:,} events of {cases.CROWD:,} shoppers.",
     )
+
+
+def _result(cells: Cells, memory: dict[str, float], facts: FilledFacts) -> BenchResult:
     return BenchResult(
-        tables=(table,),
+        tables=(table(cells, memory),),
         figures={
             "filled_seconds": facts.seconds,
             "gib": memory,

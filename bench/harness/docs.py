@@ -34,6 +34,7 @@ PAGES = {
     "http": PERFORMANCE,
     "listing": PERFORMANCE,
     "inspect": ROOT / "docs" / "research" / "inspect.md",
+    "million_users": PERFORMANCE,
     "misfits": ROOT / "docs" / "research" / "inspect.md",
     "photo_clicks": PHOTOS,
     "photo_parts": PHOTOS,
