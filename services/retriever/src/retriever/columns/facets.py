@@ -45,7 +45,9 @@ class Counting:
 
     def __init__(self, table: ProductTable, places: Ints, asked: Sequence[AskedFacet]) -> None:
         """Copy the columns of the products at these places."""
-        self._shared = table.families(places)
+        self._shared = table.families(places) if table.related(places).any() else None
+        """Family of each product; `None`: no product has variants."""
+        self._products = len(places)
         columns = [(place, _column(table, places, facet)) for place, facet in enumerate(asked)]
         attributes = [each for each in columns if each[1].asked.field.startswith(ATTRIBUTES)]
         others = [[each] for each in columns if not each[1].asked.field.startswith(ATTRIBUTES)]
@@ -57,13 +59,14 @@ class Counting:
     def count(self) -> Work[tuple[int, list[Facet]]]:
         """Return the number of products, and the facets in the order asked. Variants of one parent
         are one product."""
-        products = len(_distinct(self._shared))
-        families = np.arange(products)
-        if products < len(self._shared):
-            _, families = np.unique(self._shared, return_inverse=True)
+        products, families = self._products, np.arange(self._products)
+        if self._shared is not None:
+            known, families = np.unique(self._shared, return_inverse=True)
+            products = len(known)
         facets: dict[int, Facet] = {}
         for columns in self._columns:
-            pairs = yield from _pairs([column for _, column in columns], families)
+            alone = products == self._products
+            pairs = yield from _pairs([column for _, column in columns], families, alone=alone)
             for (place, column), found in zip(columns, pairs, strict=True):
                 facets[place] = yield from _counted(column, found, products)
         return products, [facets[place] for place in sorted(facets)]
@@ -78,15 +81,18 @@ class _Pairs:
     values: Ints
     """The number of a value in `known`, for each pair."""
     families: Ints
+    different: bool
+    """True: no pair is there twice."""
 
 
 def _counted(column: CountedColumn, pairs: _Pairs, products: int) -> Work[Facet]:
     """Count each family once for each of its values, and as missing if it has none."""
     known, values, having = pairs.known, pairs.values, pairs.families
     yield
-    unique = _distinct(values * max(products, 1) + having)  # each family once a value
-    yield
-    counts = np.bincount(unique // max(products, 1), minlength=len(known))
+    if not pairs.different:  # each family counts once a value
+        values = _distinct(values * max(products, 1) + having) // max(products, 1)
+        yield
+    counts = np.bincount(values, minlength=len(known))
     shown: Sequence[int] = range(len(known))
     if not column.ranged:
         shown = yield from _commonest(column, known, counts)
@@ -130,12 +136,12 @@ def _commonest(
     return sorted([*places, *first], key=lambda place: (-int(counts[place]), text(place)))
 
 
-def _pairs(columns: Sequence[CountedColumn], families: Ints) -> Work[list[_Pairs]]:
+def _pairs(columns: Sequence[CountedColumn], families: Ints, *, alone: bool) -> Work[list[_Pairs]]:
     """Return for each facet of one column its values and the families that have them. What the
-    column holds is read once for all facets."""
+    column holds is read once for all facets. `alone`: each row is another family."""
     codes, decode = columns[0].codes, columns[0].decode
     rows = np.flatnonzero(codes >= 0)
-    present, code = np.unique(codes[rows], return_inverse=True)
+    present, code = _numbered(codes[rows])
     known = [dict[Hashable, int]() for _ in columns]
     held = [list[list[int]]() for _ in columns]
     parts = list(zip([column.pick for column in columns], known, held, strict=True))
@@ -145,9 +151,23 @@ def _pairs(columns: Sequence[CountedColumn], families: Ints) -> Work[list[_Pairs
         for pick, names, numbers in parts:
             numbers.append([names.setdefault(one, len(names)) for one in pick(stored)])
     return [
-        _Pairs(list(names), *_flat(numbers, code, families[rows]))
+        _Pairs(list(names), *_flat(numbers, code, families[rows]), alone)
         for names, numbers in zip(known, held, strict=True)
     ]
+
+
+def _numbered(codes: Ints) -> tuple[Ints, Ints]:
+    """Return the different codes, ascending, and for each code its place among them. `codes`: from
+    0.
+
+    np.unique, which is for codes far above their number, sorts all of them.
+    """
+    size = int(codes.max(initial=-1)) + 1
+    if size > 4 * len(codes):
+        return np.unique(codes, return_inverse=True)
+    there = np.zeros(size, np.bool_)
+    there[codes] = True
+    return np.flatnonzero(there), (np.cumsum(there) - 1)[codes]
 
 
 def _flat(held: Sequence[Sequence[int]], code: Ints, families: Ints) -> tuple[Ints, Ints]:
@@ -157,6 +177,8 @@ def _flat(held: Sequence[Sequence[int]], code: Ints, families: Ints) -> tuple[In
     """
     lengths = np.array([len(each) for each in held], np.int64)
     flat = np.array([number for each in held for number in each], np.int64)
+    if (lengths == 1).all():
+        return flat[code], families
     many = lengths[code]
     starts = (lengths.cumsum() - lengths)[code]
     inside = np.arange(many.sum()) - np.repeat(many.cumsum() - many, many)
