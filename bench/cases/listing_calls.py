@@ -1,7 +1,8 @@
 """Whole calls of List at a gateway, over a made catalog of a million products.
 
-The products are written into the record before the start, without photos, so nothing is embedded.
-A cold page has a filter that was not asked before; a filter passes about 5% of the products.
+The products are written into the record before the start, without photos and without the space of
+texts: the suite would embed a million titles meanwhile. It is asked when it is idle. A cold page
+has a filter that was not asked before; a filter passes about 5% of the products.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
@@ -16,14 +18,13 @@ from typing import TypeAlias
 import grpc
 import sqlalchemy as sa
 
-from bench.cases.monolith.filled import PatientSuite
+from bench.cases.monolith.filled import FilledFacts, Filling, another, filled, key, rest
 from bench.harness import processes
 from bench.harness.filling import product_rows, seal
 from bench.harness.model import BenchTable, Goal, Interval
 from bench.harness.statistics import percentile
-from examples.wines.local import free_port_base, own
 from local_suite.processes import marked
-from local_suite.programs import TARGETS, sightline
+from local_suite.programs import ALL, APART, TARGETS
 from local_suite.suite import Suite
 from retriever.domain.product import ProductContent
 from retriever.record import tables
@@ -42,7 +43,7 @@ RECORD_ROWS = 20_000
 PAGE, LATER = 20, 50
 ROUNDS = 60
 EVENTS, SHOPPERS, POPULAR = 20_000, 500, 2_000
-READ_SECONDS = 600.0
+READ_SECONDS, REST_SECONDS = 600.0, 120.0
 GOAL, EQUAL = 60.0, 1.25
 """Milliseconds of a cold page at the 95th percentile, and time of page 50 by that of page 1."""
 SORTS = (
@@ -79,17 +80,29 @@ class CallFigures:
 def measure(say: Say) -> CallFigures:
     """Ask each shape of the suite, one after the other."""
     found = CallFigures()
-    for target in TARGETS:
-        say(f"{target}: writing {PRODUCTS:,} products")
-
-        def made(data: Path, target: str = target) -> Suite:
-            write(data, PRODUCTS)
-            programs = sightline(data, free_port_base(), target=target)
-            return PatientSuite(data, programs, report=lambda _: None)
-
-        with own(made) as suite:
-            asyncio.run(_asked(found, target, suite, say))
+    filling = Filling(
+        key("listing-calls", PRODUCTS, CATEGORIES, BRANDS, SEED, EVENTS, SHOPPERS, POPULAR),
+        _fill,
+        prepare=lambda data: write(data, PRODUCTS),
+        spaces="visual",
+    )
+    with filled(filling, say) as (suite, _):
+        asyncio.run(_asked(found, APART, suite, say))
+    with another(filling, partial(filling.programs, target=ALL)) as suite:
+        asyncio.run(_asked(found, ALL, suite, say))
     return found
+
+
+def _fill(suite: Suite, say: Say) -> FilledFacts:
+    """Write the events."""
+    say("writing events")
+
+    async def write_events() -> None:
+        async with SightlineClient(suite.addresses()["gateway"], timeout=60) as client:
+            await client.write_events(_events())
+
+    asyncio.run(write_events())
+    return FilledFacts((), (), {})
 
 
 def products(count: int) -> Iterator[ProductContent]:
@@ -130,12 +143,10 @@ def write(data: Path, count: int) -> None:
 
 
 async def _asked(found: CallFigures, target: str, suite: Suite, say: Say) -> None:
-    gateway = suite.addresses()["gateway"]
-    async with SightlineClient(gateway, timeout=60) as client:
-        await client.write_events(_events())
-    async with grpc.aio.insecure_channel(gateway) as channel:
+    async with grpc.aio.insecure_channel(suite.addresses()["gateway"]) as channel:
         stub = recommendation_service_pb2_grpc.RecommendationServiceStub(channel)
         await _read(stub)
+        await asyncio.to_thread(rest, suite, REST_SECONDS)
         say(f"{target}: listing")
         before = sum(processes.spent({}, marked(suite.layout.data)).values())
         for turn in range(ROUNDS):

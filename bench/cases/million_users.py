@@ -42,6 +42,7 @@ def run(say: Say) -> BenchResult:
         key("million-users", PRODUCTS, ACTIVE, cases.EVENTS, cases.CROWD, shoppers.SEED),
         _fill,
         prepare=lambda data: listing_calls.write(data, PRODUCTS),
+        spaces="visual",
     )
     in_one = partial(filling.programs, target=ALL)
     with filled(filling, say) as (apart, facts), another(filling, in_one) as one:

@@ -162,7 +162,7 @@ def wait(suite: Suite, photos: Mapping[str, int]) -> None:
         if time.monotonic() > until:
             raise LoadingFailed("vectors still wait")
         time.sleep(0.5)
-    _rest(suite)
+    rest(suite)
 
 
 async def _indexed(suite: Suite, catalog: str, count: int, until: float) -> None:
@@ -176,10 +176,10 @@ async def _indexed(suite: Suite, catalog: str, count: int, until: float) -> None
             await asyncio.sleep(0.5)
 
 
-def _rest(suite: Suite) -> None:
-    """Wait until the suite is nearly idle, for a limited time."""
+def rest(suite: Suite, seconds: float = QUIET_SECONDS) -> None:
+    """Wait until the suite is nearly idle, at most `seconds`."""
     pids = marked(suite.layout.data)
-    until, before = time.monotonic() + QUIET_SECONDS, processes.spent({}, pids)
+    until, before = time.monotonic() + seconds, processes.spent({}, pids)
     while time.monotonic() < until:
         time.sleep(1.0)
         after = processes.spent({}, pids)
