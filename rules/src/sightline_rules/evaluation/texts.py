@@ -26,6 +26,8 @@ MOST_COUNTED = 20_000
 """Places × conditions up to which `Texts.steps` counts the texts that are due."""
 _BLOCK = 64
 """Texts whose answers are stored at once."""
+_SPARSE = 64
+"""Texts for each row from which on rows are looked at, in place of all texts."""
 
 
 class Lookups:
@@ -86,7 +88,7 @@ class Texts:
         and the answers that are read, of which 64 are one."""
         read, due = len(self._codes) // 64, len(self._due)
         if due * len(self._asked) <= MOST_COUNTED:
-            due = sum(1 + len(self._texts[code]) // 64 for code in self._due)
+            due = sum(1 + len(self._texts[code]) // 64 for code in self._due.tolist())
         return len(self._asked) * (read + due)
 
     def look_up(self) -> Work[None]:
@@ -97,7 +99,7 @@ class Texts:
             judge = judge_of(self._kind, [leaf for leaf, _ in missing])
             for start in range(0, len(due), _BLOCK):
                 some, judged = due[start : start + _BLOCK], []
-                for code in some:
+                for code in some.tolist():
                     judged.append(judge(fact(texts[code])))
                     yield
                 block = np.array(judged, np.int8)
@@ -112,17 +114,14 @@ class Texts:
         return np.take(np.equal(answers, 1), self._codes)
 
 
-def _due(codes: Codes, size: int, asked: Sequence[Answers]) -> list[int]:
+def _due(codes: Codes, size: int, asked: Sequence[Answers]) -> Codes:
     """Return the codes, below `size`, of texts that some condition was not compared with."""
-    if size > len(codes):
-        due = [answers[codes] == UNKNOWN for answers in asked]
-        found: list[int] = np.unique(codes[np.logical_or.reduce(due)]).tolist()
-        return found
+    if size > _SPARSE * len(codes):
+        return np.unique(codes[np.logical_or.reduce([each[codes] == UNKNOWN for each in asked])])
     # np.unique takes five times as long for a million codes.
     unknown = np.logical_or.reduce([answers[:size] == UNKNOWN for answers in asked])
     if unknown.any():
         there = np.zeros(size, np.bool_)
         there[codes] = True
         unknown &= there
-    found = np.flatnonzero(unknown).tolist()
-    return found
+    return np.flatnonzero(unknown)
