@@ -13,18 +13,16 @@ from typing import TypeAlias
 
 import uvloop
 
-from bench.cases import listing_calls
+from bench.cases import listing_calls, sizes
 from bench.cases.monolith import cases, contenders, load, shoppers
 from bench.cases.monolith.asking import USER, Questions
 from bench.cases.monolith.filled import FilledFacts, Filling, another, filled, key
 from bench.cases.monolith.goals import BUSY
 from bench.cases.monolith.load import Cells, LoadPlan
 from bench.cases.monolith.tables import figure, rounded
-from bench.harness import processes
 from bench.harness.model import BenchResult, BenchTable
 from bench.harness.statistics import percentile
-from local_suite.processes import marked
-from local_suite.programs import ALL
+from local_suite.programs import ALL, APART
 from local_suite.suite import Suite
 
 Say: TypeAlias = Callable[[str], None]
@@ -33,7 +31,7 @@ PRODUCTS = listing_calls.PRODUCTS
 ACTIVE = 5_000
 """Products of each category that have events."""
 ROUNDS, SECONDS = 8, 2.0
-APART, ONE = "apart", "one process"
+ONE = "one process"
 
 
 def run(say: Say) -> BenchResult:
@@ -49,8 +47,8 @@ def run(say: Say) -> BenchResult:
         suites = {APART: apart, ONE: one}
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             cells = runner.run(_asked(suites, Questions(users=facts.users), say))
-        memory = {name: _memory(suite) for name, suite in suites.items()}
-    return _result(cells, memory, facts)
+        gib = {name: sizes.memory(suite) for name, suite in suites.items()}
+    return _result(cells, gib, facts)
 
 
 def _fill(suite: Suite, say: Say) -> FilledFacts:
@@ -76,10 +74,6 @@ async def _asked(suites: dict[str, Suite], questions: Questions, say: Say) -> Ce
         ]
         plan = LoadPlan(questions, rounds=ROUNDS, seconds=SECONDS, kinds=(USER,))
         return await load.rounds(found, plan, say)
-
-
-def _memory(suite: Suite) -> float:
-    return sum(map(processes.proportional, marked(suite.layout.data))) / 2**30
 
 
 def table(cells: Cells, memory: dict[str, float]) -> BenchTable:

@@ -102,7 +102,7 @@ def _measured(sizes: Sequence[CatalogSize], say: Say) -> SizeFigures:
                 questions[title(size, target)] = Questions(facts.products, facts.users)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             cells = runner.run(_asked(suites, questions, say))
-        return SizeFigures(cells, {name: _memory(each) for name, each in suites.items()})
+        return SizeFigures(cells, {name: memory(each) for name, each in suites.items()})
 
 
 async def _asked(
@@ -118,7 +118,8 @@ async def _asked(
         return await load.rounds(found, LoadPlan(first, rounds=ROUNDS, kinds=kinds), say)
 
 
-def _memory(suite: Suite) -> float:
+def memory(suite: Suite) -> float:
+    """Return the GiB (PSS) of all processes of a suite."""
     return sum(map(processes.proportional, marked(suite.layout.data))) / 2**30
 
 

@@ -1,8 +1,9 @@
 """The bench of recommendations for users among a million products: its table."""
 
-from bench.cases.million_users import APART, ONE, table
+from bench.cases.million_users import ONE, table
 from bench.cases.monolith.asking import USER
 from bench.cases.monolith.load import LoadCell
+from local_suite.programs import APART
 
 
 def test_each_shape_has_a_row_of_its_own_figures() -> None:
