@@ -28,6 +28,7 @@ WEIGHTS: Mapping[str, float] = {
     "WatchJob": 0.1,
     "RebuildIndex": 0.1,
     "CreateBackup": 0.1,
+    "DeleteBackup": 0.05,
     "TrainModel": 0.02,
     "DeleteReference": 0.02,
 }
