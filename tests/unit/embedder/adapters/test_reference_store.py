@@ -2,6 +2,9 @@
 
 import json
 import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -185,3 +188,38 @@ def test_a_catalog_is_deleted_with_its_references(store: ReferenceStore) -> None
     store.delete_catalog("default")
     found: list[ListedReference] = store.listed("default")
     assert (found, len(store.listed("other"))) == ([], 1)
+
+
+def test_a_reference_that_is_deleted_meanwhile_is_begun_anew_or_not_found(
+    store: ReferenceStore,
+) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: store.add("default", "r", "a", PIXELS),
+        lambda: store.draft("default", "r"),
+        lambda: store.listed("default"),
+        lambda: keep(store),
+        lambda: store.promote("default", "r", ""),
+        lambda: store.delete("default", "r", ""),
+        lambda: store.delete("default", "r", ""),
+    ]
+
+    def repeat(call: Callable[[], object]) -> None:
+        for _ in range(100):
+            with suppress(errors.ReferenceNotFound):
+                call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        list(pool.map(repeat, calls))
+    store.add("default", "r", "b", PIXELS)
+    assert "b" in store.draft("default", "r")
+
+
+def test_a_reference_that_is_deleted_each_time_is_not_found(
+    store: ReferenceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deleted(*_: object) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(os, "utime", deleted)
+    with pytest.raises(errors.ReferenceNotFound):
+        store.add("default", "r", "a", PIXELS)

@@ -8,24 +8,24 @@ Below ``<root>/references/<catalog's hash>/<reference>/``:
     <version>/memory.npz
 
 Files are written elsewhere on the same file system, then renamed, so that several replicas may
-share the folder.
+share the folder. A method that meets a folder which was deleted meanwhile begins anew.
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
 import os
-import shutil
 import tempfile
 import time
 import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -61,6 +61,27 @@ CACHED: Final = 32
 _ARRAYS: Final = tuple(each.name for each in fields(PatchMemory) if each.name != "separation")
 _ABOUT: Final = ("reference",)
 """Purpose of a manifest's signature (servicekit.keyring)."""
+_ATTEMPTS: Final = 5
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _anew(method: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Repeat a method whose folder is deleted meanwhile, by a request here or to another replica.
+
+    Raises ReferenceNotFound if that happens each time.
+    """
+
+    @functools.wraps(method)
+    def repeated(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        for _ in range(_ATTEMPTS):
+            # FileExistsError: mkdir finds a folder, and then that it is gone.
+            with contextlib.suppress(FileNotFoundError, FileExistsError):
+                return method(*args, **kwargs)
+        raise errors.ReferenceNotFound
+
+    return repeated
 
 
 class ReferenceStore:
@@ -72,6 +93,7 @@ class ReferenceStore:
         self._root, self._work, self._keys = root / FOLDER, root / "work", keys
         self._cache: OrderedDict[Path, PatchMemory] = OrderedDict()
 
+    @_anew
     def add(self, catalog_id: str, reference_id: str, digest: str, pixels: Pixels) -> int:
         """Add a photo to the draft, unless it is there. Return the number of its photos.
 
@@ -90,6 +112,7 @@ class ReferenceStore:
         os.utime(draft)
         return len(self._photos(draft))
 
+    @_anew
     def draft(self, catalog_id: str, reference_id: str) -> dict[str, Pixels]:
         """Return the photos of a draft by their hashes, in order; empty: there is no draft."""
         found = {}
@@ -98,10 +121,12 @@ class ReferenceStore:
                 found[path.stem] = np.asarray(image.convert("RGB"), np.uint8)
         return found
 
+    @_anew
     def count(self, catalog_id: str, reference_id: str) -> int:
         """Return the number of photos of a draft."""
         return len(self._photos(self._folder(catalog_id, reference_id) / DRAFT))
 
+    @_anew
     def keep(
         self,
         catalog_id: str,
@@ -146,12 +171,9 @@ class ReferenceStore:
         spare = [each for each in self._manifests(folder) if each.version != serving]
         for each in spare[MOST_VERSIONS - bool(serving) :]:
             self._delete(folder / each.version)
-        return next(
-            each
-            for each in self._of(folder)
-            if each.manifest and each.manifest.version == made.version
-        )
+        return _listed(known or made, _state(made.version, self._served(folder)))
 
+    @_anew
     def listed(self, catalog_id: str, reference_id: str = "") -> list[ListedReference]:
         """Return the drafts and versions of a catalog's references, drafts first, then the newest;
         of one reference if named."""
@@ -167,6 +189,7 @@ class ReferenceStore:
             ),
         )
 
+    @_anew
     def promote(self, catalog_id: str, reference_id: str, version: str) -> ListedReference:
         """Make a version serve; empty: the newest. Raises ReferenceNotFound."""
         folder = self._folder(catalog_id, reference_id)
@@ -183,6 +206,7 @@ class ReferenceStore:
             self._write(folder / STATE, SERVED.dump_json(fresh))
         return _listed(found, ReferenceState.SERVING)
 
+    @_anew
     def delete(self, catalog_id: str, reference_id: str, version: str) -> int:
         """Delete a version, or a reference. Return the number of versions and drafts deleted.
 
@@ -207,6 +231,7 @@ class ReferenceStore:
         """Delete all references of a catalog."""
         self._delete(self._catalog(catalog_id))
 
+    @_anew
     def load(
         self, catalog_id: str, reference_id: str, product_id: str, version: str
     ) -> tuple[ReferenceManifest, PatchMemory]:
@@ -240,6 +265,7 @@ class ReferenceStore:
         except errors.ReferenceNotFound:
             return None
 
+    @_anew
     def sweep(self, catalog_id: str) -> None:
         """Delete the catalog's drafts that no photo was added to for a day."""
         for folder in self._references(catalog_id):
@@ -274,14 +300,8 @@ class ReferenceStore:
         if photos := self._photos(folder / DRAFT):
             changed = datetime.fromtimestamp((folder / DRAFT).stat().st_mtime, UTC)
             found.append(ListedReference(folder.name, ReferenceState.DRAFT, len(photos), changed))
-        for each in self._manifests(folder):
-            state = ReferenceState.CANDIDATE
-            if each.version == served.serving:
-                state = ReferenceState.SERVING
-            elif each.version in served.retired:
-                state = ReferenceState.RETIRED
-            found.append(_listed(each, state))
-        return found
+        versions = self._manifests(folder)
+        return found + [_listed(each, _state(each.version, served)) for each in versions]
 
     def _of_product(self, catalog_id: str, product_id: str) -> Path:
         """Return the folder whose serving version is of a product, promoted last."""
@@ -336,11 +356,14 @@ class ReferenceStore:
         """Write a file atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._work.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self._work, delete=False) as file:
+        with (
+            tempfile.TemporaryDirectory(dir=self._work) as work,
+            tempfile.NamedTemporaryFile(dir=work, delete=False) as file,
+        ):
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(file.name).replace(path)
+            Path(file.name).replace(path)
 
     def _delete(self, folder: Path) -> None:
         """Delete a folder: rename it first, so that it disappears at once."""
@@ -350,11 +373,16 @@ class ReferenceStore:
             tempfile.TemporaryDirectory(dir=self._work, ignore_cleanup_errors=True) as bin_,
         ):
             folder.rename(Path(bin_) / folder.name)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _listed(found: ReferenceManifest, state: ReferenceState) -> ListedReference:
     return ListedReference(found.reference_id, state, found.photos, found.create_time, found)
+
+
+def _state(version: str, served: ServedReferences) -> ReferenceState:
+    if version == served.serving:
+        return ReferenceState.SERVING
+    return ReferenceState.RETIRED if version in served.retired else ReferenceState.CANDIDATE
 
 
 def _packed(memory: PatchMemory) -> bytes:
