@@ -172,4 +172,5 @@ def check(found: Mapping[str, Recommendations]) -> None:
     assert all(WINES[item].type == "Red" for name in ("popular", "new") for item in ids[name])
     assert ids["photo"][0] == RED
     assert {*followed(found["feed"])} == {"post-1", "post-2"}
-    assert {*ids["feed"][:2]} == {"post-1", "post-2"}, found["feed"].results[:3]
+    # Other tests write products of this shop again, which are then fresher than the posts.
+    assert {*ids["feed"][:4]} >= {"post-1", "post-2"}, found["feed"].results[:5]
