@@ -17,7 +17,6 @@ import hashlib
 import io
 import json
 import os
-import tempfile
 import time
 import zipfile
 from collections import OrderedDict
@@ -31,6 +30,7 @@ import numpy as np
 from PIL import Image
 from pydantic import ValidationError
 
+from embedder.adapters.whole_files import delete_whole, write_whole
 from embedder.domain import errors
 from embedder.domain.inspection import MOST_PHOTOS, PatchMemory
 from embedder.domain.photos import Pixels
@@ -353,26 +353,14 @@ class ReferenceStore:
             (draft / f"{each}.png").unlink(missing_ok=True)
 
     def _write(self, path: Path, data: bytes) -> None:
-        """Write a file atomically."""
+        """Write a file, and make its folder."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._work.mkdir(parents=True, exist_ok=True)
-        with (
-            tempfile.TemporaryDirectory(dir=self._work) as work,
-            tempfile.NamedTemporaryFile(dir=work, delete=False) as file,
-        ):
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).replace(path)
+        write_whole(path, data, self._work)
 
     def _delete(self, folder: Path) -> None:
-        """Delete a folder: rename it first, so that it disappears at once."""
         self._work.mkdir(parents=True, exist_ok=True)
-        with (
-            contextlib.suppress(FileNotFoundError),
-            tempfile.TemporaryDirectory(dir=self._work, ignore_cleanup_errors=True) as bin_,
-        ):
-            folder.rename(Path(bin_) / folder.name)
+        delete_whole(folder, self._work)
 
 
 def _listed(found: ReferenceManifest, state: ReferenceState) -> ListedReference:

@@ -25,6 +25,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from embedder.adapters.whole_files import delete_whole, write_whole
 from embedder.domain import manifest
 from embedder.domain.errors import SpaceNotFound
 from servicekit.keyring import SigningKeys, open_keys
@@ -173,7 +174,7 @@ class SpaceStore:
         manifest."""
         settled = self._write_manifest(replace(found, forced=forced))
         for name in reversed(found.models):
-            _discard(self.folder(name, standing), self._work)
+            delete_whole(self.folder(name, standing), self._work)
         return settled
 
     def retire(self, found: manifest.SpaceManifest) -> None:
@@ -188,7 +189,7 @@ class SpaceStore:
         """Delete a space in every state."""
         for standing in manifest.ServingState:
             for name in found.models:
-                _discard(self.folder(name, standing), self._work)
+                delete_whole(self.folder(name, standing), self._work)
 
     def _signed(self, found: manifest.SpaceManifest) -> manifest.SpaceManifest:
         keys = self._keys()
@@ -199,7 +200,7 @@ class SpaceStore:
         """Sign and write the manifest of a serving space. Return the new manifest."""
         written = self._signed(found)
         path = self.folder(found.name, manifest.ServingState.SERVING) / manifest.MANIFEST
-        _write(path, written.written(), self._work)
+        write_whole(path, written.written(), self._work)
         return written
 
     def _manifests(self, standing: manifest.ServingState) -> Iterator[manifest.SpaceManifest]:
@@ -240,26 +241,9 @@ def _replace(source: Path, target: Path) -> None:
     """Rename a folder, and replace the target if it exists."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
-        _discard(target, target.parent.parent / WORK)
+        delete_whole(target, target.parent.parent / WORK)
     source.rename(target)
     _sync_folder(target.parent)
-
-
-def _discard(folder: Path, into: Path) -> None:
-    """Delete a folder: rename it first, so that it disappears at once."""
-    with (
-        contextlib.suppress(FileNotFoundError),
-        tempfile.TemporaryDirectory(dir=into, ignore_cleanup_errors=True) as bin_,
-    ):
-        folder.rename(Path(bin_) / folder.name)
-
-
-def _write(path: Path, data: bytes, work: Path) -> None:
-    with tempfile.NamedTemporaryFile(dir=work, delete=False) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(path)
 
 
 def _sync(folder: Path) -> None:
