@@ -31,6 +31,7 @@ PRODUCTS = listing_calls.PRODUCTS
 ACTIVE = 5_000
 """Products of each category that have events."""
 ROUNDS, SECONDS = 8, 2.0
+TRAIN_SECONDS = 3_600.0
 ONE = "one process"
 
 
@@ -62,7 +63,7 @@ def _fill(suite: Suite, say: Say) -> FilledFacts:
     }
     say("training")
     gateway = suite.addresses()["gateway"]
-    users = shoppers.learned(gateway, kinds, cases.EVENTS, cases.CROWD)
+    users = shoppers.learned(gateway, kinds, cases.EVENTS, cases.CROWD, TRAIN_SECONDS)
     return FilledFacts((), users, {})
 
 

@@ -19,7 +19,7 @@ Progress = Callable[[int, int], None]
 
 TRAINING_SEED = 7
 _INDEX_SECONDS = 180.0
-_TRAIN_SECONDS = 900.0
+TRAIN_SECONDS = 900.0
 
 
 class LoadingFailed(Exception):
@@ -78,10 +78,12 @@ async def import_ratings(
         raise LoadingFailed(f"{written} of {len(ratings)} events were taken in")
 
 
-async def train(client: SightlineClient, progress: Progress = ignore) -> str:
-    """Train a model on all events. Return its version."""
+async def train(
+    client: SightlineClient, progress: Progress = ignore, seconds: float = TRAIN_SECONDS
+) -> str:
+    """Train a model on all events, within `seconds`. Return its version."""
     job = await client.train_model(seed=TRAINING_SEED)
-    async for state in client.watch_job(job.job_id, timeout=_TRAIN_SECONDS):
+    async for state in client.watch_job(job.job_id, timeout=seconds):
         progress(state.done, state.total)
         job = state
     if job.state is not JobState.SUCCEEDED:

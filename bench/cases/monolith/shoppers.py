@@ -52,21 +52,25 @@ def events(kinds: Mapping[str, Sequence[str]], count: int, shoppers: int) -> lis
 
 
 def learned(
-    target: str, kinds: Mapping[str, Sequence[str]], count: int, shoppers: int
+    target: str,
+    kinds: Mapping[str, Sequence[str]],
+    count: int,
+    shoppers: int,
+    seconds: float = loading.TRAIN_SECONDS,
 ) -> list[str]:
-    """Write events, train and promote.
+    """Write events, train within `seconds`, and promote.
 
     Return the shoppers' ids. Raise LoadingFailed when a step fails.
     """
     made = events(kinds, count, shoppers)
-    asyncio.run(_learned(target, made))
+    asyncio.run(_learned(target, made, seconds))
     return sorted({event.user for event in made if event.user})
 
 
-async def _learned(target: str, made: Sequence[Event]) -> None:
+async def _learned(target: str, made: Sequence[Event], seconds: float) -> None:
     async with SightlineClient(target, timeout=60.0) as client:
         report = await client.write_events(made)
         stored = report.written_count + report.duplicate_count
         if stored != len(made):
             raise loading.LoadingFailed(f"{stored} of {len(made)} events were stored")
-        await loading.promote(client, await loading.train(client))
+        await loading.promote(client, await loading.train(client, seconds=seconds))

@@ -4,8 +4,9 @@ import pytest
 from ranker.domain.events import EventType
 from ranker.domain.log import log_of
 from ranker.domain.report import Protocol
+from ranker.learning.evaluation import splits
 from ranker.learning.evaluation.histories import Histories, histories_of
-from ranker.learning.evaluation.splits import split, tasks
+from ranker.learning.evaluation.splits import Task, most_shoppers, split, tasks
 from tests.fakes.ranker import did
 
 ITEMS = tuple(f"p{n}" for n in range(10))
@@ -136,3 +137,35 @@ def test_regulars_are_asked_when_time_was_cut() -> None:
         tasks(split(log_of(events), Protocol.PER_USER_TAIL, 0.4), ITEMS).regulars.known.idle.sum()
         == 0
     )
+
+
+@pytest.mark.parametrize(
+    ("items", "most"),
+    [(0, 1_000), (3_068, 1_000), (200_000, 1_000), (200_001, 999), (1_000_000, 200), (10**9, 1)],
+)
+def test_fewer_shoppers_are_measured_among_very_many_products(items: int, most: int) -> None:
+    assert most_shoppers(items, 1_000) == most
+
+
+@pytest.mark.parametrize(
+    ("most", "scores", "expected"),
+    [
+        (10, 1_000, ["u0", "u1", "u2", "u3", "u4", "u5", "u6"]),
+        (3, 1_000, ["u0", "u3", "u6"]),
+        (10, 30, ["u0", "u3", "u6"]),
+        (10, 1, ["u0"]),
+    ],
+)
+def test_a_sample_of_shoppers_is_evenly_spaced_and_as_large_as_its_scores_allow(
+    monkeypatch: pytest.MonkeyPatch, most: int, scores: int, expected: list[str]
+) -> None:
+    monkeypatch.setattr(splits, "MOST_SCORES", scores)
+    known, wanted = (liked(*(did(f"u{n}", item) for n in range(7))) for item in ("p1", "p2"))
+    found = Task(known, wanted, np.ones(len(ITEMS), dtype=bool)).evenly(most)
+    assert names(found.known) == {actor: ["p1"] for actor in expected}
+    assert names(found.wanted) == {actor: ["p2"] for actor in expected}
+
+
+def test_a_task_without_shoppers_stays_without() -> None:
+    nobody = Task(liked(), liked(), np.ones(len(ITEMS), dtype=bool))
+    assert not len(nobody.evenly(5).known)

@@ -1,5 +1,8 @@
 """Weights are found where they matter and stay unchanged where they do not."""
 
+import weakref
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -40,6 +43,21 @@ def test_gains_are_those_of_the_whole_catalog_though_only_pools_are_kept() -> No
     kept = gathered(cases)
     assert kept.wanted.shape[1] < 5 * POOL
     np.testing.assert_allclose(kept.gains(weights), [ndcg(case, weights) for case in cases])
+
+
+def test_only_one_shopper_s_whole_catalog_is_held_while_the_next_one_is_made() -> None:
+    """A shopper's parts of a million products take 40 MB; only the last one's may remain."""
+    made: list[weakref.ref[np.ndarray]] = []
+
+    def shoppers() -> Iterator[BlendCase]:
+        for case in drawn(10, {"taste": 1.0}, products=5 * POOL):
+            assert sum(values() is not None for values in made) <= len(case.parts)
+            whole = {name: values.copy() for name, values in case.parts.items()}
+            made.extend(map(weakref.ref, whole.values()))
+            yield BlendCase(whole, case.wanted)
+            del whole
+
+    assert len(gathered(shoppers()).best) == 10
 
 
 def test_shoppers_may_lack_parts_and_have_few_products() -> None:

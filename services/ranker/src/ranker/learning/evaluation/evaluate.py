@@ -35,7 +35,14 @@ from ranker.learning.evaluation import (
 )
 from ranker.learning.evaluation.baselines import Scorer
 from ranker.learning.evaluation.metrics import Lists
-from ranker.learning.evaluation.splits import EventSplit, SplitQuestions, Task, split, tasks
+from ranker.learning.evaluation.splits import (
+    EventSplit,
+    SplitQuestions,
+    Task,
+    most_shoppers,
+    split,
+    tasks,
+)
 
 RECIPE = Recipe(attribute_keys=())
 
@@ -46,10 +53,8 @@ Progress = Callable[[int, int], None]
 
 CANDIDATE, PRODUCTION = "candidate", "production"
 REGULARS, NEW_SHOPPERS, NEW_ITEMS = "regulars", "new_shoppers", "new_items"
-MOST_SCORES = 2 * 10**8
-"""Maximum number of scores (shoppers × products) of each system: larger sets of shoppers are
-sampled."""
 MOST_SHOPPERS = 10_000
+"""Maximum number of shoppers that are measured: larger sets are sampled."""
 MOST_BRANDS = 20
 LIFT = f"popularity_lift@{metrics.LISTED}"
 
@@ -298,14 +303,13 @@ def _figures(
 
 def _bounded(asked: SplitQuestions, items: int, seed: int) -> SplitQuestions:
     """Return the task for a random sample of as many shoppers as can be scored."""
-    most = int(min(MOST_SHOPPERS, max(MOST_SCORES // max(items, 1), 1)))
+    most = most_shoppers(items, MOST_SHOPPERS)
     generator = np.random.default_rng(seed)
 
     def some(task: Task) -> Task:
         if len(task.known) <= most:
             return task
-        rows = np.sort(generator.choice(len(task.known), most, replace=False))
-        return Task(task.known.take(rows), task.wanted.take(rows), task.candidates)
+        return task.at(np.sort(generator.choice(len(task.known), most, replace=False)))
 
     kinds = ("regulars", "newcomers", "new_items", "ongoing")
     fewer: dict[str, Any] = {kind: some(getattr(asked, kind)) for kind in kinds}

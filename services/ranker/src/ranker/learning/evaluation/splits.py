@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ranker.domain.arrays import Flags
+from ranker.domain.arrays import Flags, Ints
 from ranker.domain.log import EventColumns
 from ranker.domain.report import Protocol
 from ranker.domain.signals import DEFAULTS, Signals
@@ -75,6 +75,27 @@ class Task:
     wanted: Histories
     candidates: Flags
     """(items,) competing products, from which a shopper's known ones are excluded."""
+
+    def at(self, rows: Ints) -> "Task":
+        """Return the task for the shoppers of these rows."""
+        return replace(self, known=self.known.take(rows), wanted=self.wanted.take(rows))
+
+    def evenly(self, most: int) -> "Task":
+        """Return the task for at most `most` shoppers, evenly spaced; fewer in a large catalog, see
+        `most_shoppers`."""
+        count = len(self.known)
+        most = min(count, most_shoppers(len(self.candidates), most))
+        return self.at(np.linspace(0, count - 1, most).astype(np.int64))
+
+
+MOST_SCORES = 2 * 10**8
+"""Maximum number of scores (shoppers × products) that one system computes for a task."""
+
+
+def most_shoppers(items: int, most: int) -> int:
+    """Return how many shoppers one system scores among `items` products: `most`, or as many as
+    MOST_SCORES allows, at least one."""
+    return max(min(most, MOST_SCORES // max(items, 1)), 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,10 +57,8 @@ def _validation(training: Histories, item_count: int) -> Task | None:
     known = older.where_actor({*newer.actors})
     if len(known) < LEAST_SHOPPERS:
         return None
-    some = np.arange(0, len(known), -(-len(known) // MOST_SHOPPERS))
-    known = known.take(some)
     wanted = newer.where_actor({*known.actors})
-    return Task(known, wanted, np.ones(item_count, dtype=bool))
+    return Task(known, wanted, np.ones(item_count, dtype=bool)).evenly(MOST_SHOPPERS)
 
 
 def _knn(training: Histories, item_count: int, task: Task | None) -> TunedBaseline:

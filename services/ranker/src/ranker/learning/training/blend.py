@@ -50,6 +50,16 @@ class BlendCase:
     wanted: npt.NDArray[np.bool_]
     """(products,) true for wanted products"""
 
+    def pool(self) -> "BlendCase":
+        """Return the case with only the first products of each part, and all wanted ones."""
+        firsts = [np.flatnonzero(self.wanted)]
+        for values in self.parts.values():
+            count = min(POOL, len(values))
+            firsts.append(np.argpartition(-values, count - 1)[:count])
+        rows: Ints = np.unique(np.concatenate(firsts))
+        parts = {name: values[rows] for name, values in self.parts.items()}
+        return BlendCase(parts, self.wanted[rows])
+
 
 @dataclass(frozen=True, slots=True)
 class Cases:
@@ -82,19 +92,20 @@ _DISCOUNTS: Doubles = 1 / np.log2(np.arange(2, TOP + 2))
 
 def gathered(shoppers: Iterable[BlendCase]) -> Cases:
     """Return the cases of shoppers with wanted products; memory grows with the pools, not with the
-    catalog."""
-    cases = [(case, _pool(case)) for case in shoppers if case.wanted.any()]
-    names = sorted({name for case, _ in cases for name in case.parts})
-    width = max([TOP, *(len(pool) for _, pool in cases)])
+    catalog, if `shoppers` are made one by one."""
+    cases = [case.pool() for case in shoppers if case.wanted.any()]
+    names = sorted({name for case in cases for name in case.parts})
+    width = max([TOP, *(len(case.wanted) for case in cases)])
     parts = {name: np.zeros((len(cases), width)) for name in names}
     wanted = np.zeros((len(cases), width))
     best = np.ones(len(cases))
-    for row, (case, pool) in enumerate(cases):
+    for row, case in enumerate(cases):
+        count = len(case.wanted)
         for name, values in case.parts.items():
-            parts[name][row, : len(pool)] = values[pool]
+            parts[name][row, :count] = values
         for name in names:
-            parts[name][row, len(pool) :] = -np.finfo(np.float64).max / 1e6
-        wanted[row, : len(pool)] = case.wanted[pool]
+            parts[name][row, count:] = -np.finfo(np.float64).max / 1e6
+        wanted[row, :count] = case.wanted
         best[row] = _DISCOUNTS[: min(TOP, int(case.wanted.sum()))].sum()
     return Cases(parts, wanted, best)
 
@@ -180,13 +191,3 @@ def _clearly_above(gains: Doubles, others: Doubles) -> bool:
     differences = gains - others
     error = differences.std(ddof=1) / np.sqrt(len(differences))
     return bool(differences.mean() > error)
-
-
-def _pool(case: BlendCase) -> Ints:
-    """Return the rows of each part's first products, and of all wanted ones."""
-    firsts = [np.flatnonzero(case.wanted)]
-    for values in case.parts.values():
-        count = min(POOL, len(values))
-        firsts.append(np.argpartition(-values, count - 1)[:count])
-    pool: Ints = np.unique(np.concatenate(firsts))
-    return pool

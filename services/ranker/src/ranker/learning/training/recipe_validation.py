@@ -91,6 +91,4 @@ def validation(given: Given, recipe: Recipe) -> Validation:
         raise DataInsufficient(
             "no shopper liked one product before and another after the split in time"
         )
-    rows = range(0, len(task.known), -(-len(task.known) // MOST_SHOPPERS))
-    some = replace(task, known=task.known.take(rows), wanted=task.wanted.take(rows))
-    return Validation(replace(given, log=made.before), some)
+    return Validation(replace(given, log=made.before), task.evenly(MOST_SHOPPERS))
