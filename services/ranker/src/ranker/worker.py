@@ -7,6 +7,11 @@ nightly trainings (workers/nightly.py) and checks feedback periodically
 (workers/feedback_health.py).
 """
 
+from servicekit.background import yield_to_answers
+
+if __name__ == "__main__":
+    yield_to_answers()  # before the other imports, which take a second or two of a processor
+
 import asyncio
 import contextlib
 import sys
@@ -24,7 +29,6 @@ from ranker.wiring.backend import (
 from ranker.wiring.record import prepare_keys
 from ranker.wiring.worker import loops
 from servicekit import startup, telemetry
-from servicekit.background import yield_to_answers
 from servicekit.server import run
 
 
@@ -33,7 +37,6 @@ async def main() -> None:
     # Settings of trainings are validated too, so that errors show at start and not in a job.
     settings = startup.load(TrainSettings, to_retriever, log_access, StoreSettings.wrapper)
     startup.observe("ranker-worker", settings, settings.log_level)
-    yield_to_answers()
     with contextlib.ExitStack() as cleanup:
         async with backend(settings) as made:
             settle_record(made.database, settings)  # may wait until a signal stops it

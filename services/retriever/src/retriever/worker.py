@@ -8,6 +8,11 @@ number of workers may run: one at a time leads, by a lease in SQL, and a dead le
 when its lease expires. A worker can be killed at any point.
 """
 
+from servicekit.background import yield_to_answers
+
+if __name__ == "__main__":
+    yield_to_answers()  # before the other imports, which take a second or two of a processor
+
 import asyncio
 import signal
 from functools import partial
@@ -35,7 +40,6 @@ from retriever.wiring import (
 from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
 from retriever.workers.leader_loops import lead_in_turn
-from servicekit.background import yield_to_answers
 from servicekit.clock import now_micros
 from servicekit.leases import Lease, worker_id
 from servicekit.retention import forget_jobs
@@ -101,5 +105,4 @@ async def main(settings: RetrieverSettings) -> None:
 if __name__ == "__main__":
     configured = load(RetrieverSettings, to_embedder, backup_keys, webhook_keys)
     observe("retriever-worker", configured, configured.log_level)
-    yield_to_answers()
     run(main(configured))

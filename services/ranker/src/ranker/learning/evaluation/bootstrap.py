@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from scipy.stats import bootstrap
 
 from ranker.domain.arrays import Doubles
 
@@ -34,6 +33,8 @@ class Intervals:
 
 def intervals(columns: Doubles, *, seed: int = 0) -> Intervals:
     """Return BCa intervals of the means of `columns`, (shoppers, columns); not empty."""
+    from scipy.stats import bootstrap  # .5 s and 60 MB, which the worker needs for few jobs
+
     mean = columns.mean(axis=0)
     low, high = mean.copy(), mean.copy()
     varied = np.ptp(columns, axis=0) > ROUNDING  # SciPy has no interval for equal values
