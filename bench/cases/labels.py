@@ -29,7 +29,7 @@ from embedder.fitting.fit import FitOptions, fit_rows
 from embedder.fitting.measuring import FOLDS
 from examples.wines.catalogue import load_wines
 from retriever.columns.word_index import WordIndex
-from retriever.domain.words import LABEL, Words, label_words
+from retriever.domain.words import Words, label_words, labels_of
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc
 from sightline_rules.evaluation.work import finish
@@ -40,8 +40,8 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 Integers: TypeAlias = npt.NDArray[np.int64]
 
-WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
-WEIGHT = 0.1
+WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+WEIGHT = 0.3
 """Default weight of the part `labels`."""
 READ_PHOTOS = 4
 """Photos of a grocery whose labels are read, besides the iconic one."""
@@ -280,12 +280,8 @@ def _index(
     read = iter(labels.texts(port, [photo for each in photos for photo in each], say))
     index = WordIndex()
     for place, (held, mine) in enumerate(zip(words, photos, strict=True)):
-        found = [
-            LABEL + word
-            for lines in islice(read, len(mine))
-            for word in label_words("\n".join(lines))
-        ]
-        index.put(place, held._replace(labels=" ".join(found)))
+        texts = map("\n".join, islice(read, len(mine)))
+        index.put(place, held._replace(labels=labels_of(texts)))
     return index
 
 
@@ -385,8 +381,7 @@ def _accuracy(found: LabelFigures, gains: Mapping[str, Interval]) -> BenchTable:
         f" against products with the photos and labels of the other {FOLDS - 1} of {FOLDS} folds,"
         " with scenes kept together. Wines: the example wines, by the built-in space against"
         " the photos that the queries were made of. Gains are paired, with 95% intervals,"
-        " by the bootstrap over scenes for the cross-validation. The weight was chosen on the"
-        " validation photos.",
+        " by the bootstrap over scenes for the cross-validation, by which the weight was chosen.",
         section=None,
     )
 

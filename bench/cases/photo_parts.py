@@ -2,8 +2,8 @@
 photo's category and its label.
 
 The groceries' validation photos, on which no map was fitted, search among products with the photos
-of the train part and one studio photo each. The weight of the category was chosen by
-cross-validation, that of labels on these photos.
+of the train part and one studio photo each. The weights of the category and of labels were chosen
+by cross-validation.
 """
 
 import asyncio
@@ -206,7 +206,7 @@ def table(found: PartFigures) -> BenchTable:
         " packages, against 81 products with the photos of the train part and a studio photo."
         " Gains over the fitted space with one view are paired; 95% intervals by the bootstrap over"
         f" scenes. Category: weight {CATEGORY_WEIGHT:g}; labels: {label_bench.WEIGHT:g},"
-        " chosen on these photos. Time: file to features, on one thread, and the mean of"
+        " chosen by cross-validation. Time: file to features, on one thread, and the mean of"
         " reading a label of these photos.",
         section=None,
     )

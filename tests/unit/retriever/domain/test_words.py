@@ -8,7 +8,16 @@ import pytest
 
 from retriever.domain.product import Attribute, ProductContent
 from retriever.domain.synonyms import AskedWords
-from retriever.domain.words import in_market, match, rarity, words_in
+from retriever.domain.words import (
+    LABEL,
+    Words,
+    frequencies,
+    in_market,
+    labels_of,
+    match,
+    rarity,
+    words_in,
+)
 from sightline_rules.markets import MarketValues
 from sightline_rules.words import LONGEST, MOST_ASKED, asked_words, words_of
 
@@ -87,6 +96,15 @@ def test_a_match_grows_with_where_and_how_rare_the_words_are() -> None:
     assert of({"yquem": 5.0, "rioja": 1.0}) > of({"yquem": 1.0, "rioja": 5.0})
     assert of({"yquem": 1.0}, title="Yquem") > title > of({"yquem": 1.0}, title="Yquem" + " x" * 30)
     assert rarity(0, 100) > rarity(1, 100) > rarity(99, 100) > rarity(100, 100) > 0
+
+
+def test_a_word_of_labels_counts_by_the_share_of_photos_with_words_that_have_it() -> None:
+    labels = labels_of(["Origem MERLOT\nMerlot 750 ml", "Origem", "", "8 ~"])
+    assert frequencies(Words("", "", "", labels)) == {
+        f"{LABEL}origem": 1.0,
+        **dict.fromkeys((f"{LABEL}merlot", f"{LABEL}750", f"{LABEL}ml"), 0.5),
+    }
+    assert frequencies(Words("", "", "", labels_of(["", "8"]))) == {}
 
 
 def test_a_markets_title_counts_in_its_market_as_the_own_one_does() -> None:

@@ -71,7 +71,7 @@ Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
 _FILES = ConfigDict(extra="forbid")
 
-LABELS_PART = 0.1
+LABELS_PART = 0.3
 """Default weight of the part `labels` (`python -m bench labels`)."""
 
 LABELS_WEIGHT = 0.5

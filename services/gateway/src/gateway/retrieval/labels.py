@@ -17,7 +17,7 @@ from gateway.state.run import Run
 from servicekit.errors import ServiceError
 from sightline_rules.words import words_of
 
-LEAST_MATCH = 0.2
+LEAST_MATCH = 0.15
 """Match of words from which a product's reasons say what the label reads."""
 MOST_SHOWN = 8
 """Words of a label that a reason says."""

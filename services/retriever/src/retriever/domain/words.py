@@ -1,6 +1,7 @@
 """Words of products in keyword search, and how well a product matches."""
 
 import math
+from collections import Counter
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -55,7 +56,7 @@ class Words(NamedTuple):
     details: str
     """Words of attributes."""
     labels: str = ""
-    """Words of the labels on its photos with the prefix LABEL, once a photo; not a column."""
+    """Words of the labels on its photos (labels_of); not a column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,13 @@ def label_words(text: str) -> tuple[str, ...]:
     return tuple(word for word in words if len(word) >= _LEAST_LETTERS)
 
 
+def labels_of(texts: Iterable[str]) -> str:
+    """Return the words of labels as Words.labels has them: with the prefix LABEL, a line for each
+    photo that has any."""
+    lines = (" ".join(LABEL + word for word in label_words(text)) for text in texts)
+    return "\n".join(line for line in lines if line)
+
+
 def rarity(count: int, of: int) -> float:
     """Return the weight of a word that `count` of `of` products have.
 
@@ -119,7 +127,8 @@ def rarity(count: int, of: int) -> float:
 
 
 def frequencies(words: Words, asked: Container[str] | None = None) -> dict[str, float]:
-    """Return each word's frequency: its counts per field, weighted and divided by field length.
+    """Return each word's frequency: its counts per field, weighted and divided by field length; of
+    a label's word, the share of the photos with words that have it.
 
     `asked`: only these words. `None`: all words. In its market, a market's title counts as the
     product's own: as a text of its own length, and more by what it loses as a term (SYNONYM).
@@ -134,9 +143,10 @@ def frequencies(words: Words, asked: Container[str] | None = None) -> dict[str, 
             for word in held:
                 if word and (asked is None or word in asked):
                     found[word] = found.get(word, 0.0) + each
-    for word in words.labels.split():
+    photos = words.labels.splitlines()
+    for word, count in Counter(words.labels.split()).items():
         if asked is None or word in asked:
-            found[word] = found.get(word, 0.0) + 1.0
+            found[word] = count / len(photos)
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.words import LABEL, label_words
+from retriever.domain.words import labels_of
 from retriever.record.computed import ComputedColumn, users_of
 from retriever.record.statements import PHOTO, among, look_up
 from retriever.record.tables import images, product_images
@@ -40,5 +40,5 @@ def read_label_words(
         rows = look_up(connection, _OF_PRODUCTS, product_ids, of)
     found = defaultdict[str, list[str]](list)
     for row in rows:
-        found[row.product_id] += (LABEL + word for word in label_words(row.label))
-    return {product_id: " ".join(words) for product_id, words in found.items()}
+        found[row.product_id].append(row.label)
+    return {product_id: labels_of(texts) for product_id, texts in found.items()}
