@@ -190,7 +190,6 @@ FULL: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     "latency": latency.full,
     "listing": listing.full,
     "monolith": monolith.full,
-    "posters": posters.full,
     "safeguards": safeguards.full,
     "scale": scale.full,
     "sizes": sizes.full,

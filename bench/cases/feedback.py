@@ -47,8 +47,10 @@ AGAIN, TOGETHER = "bought: listed to be bought again", "viewed together: on the 
 IMPORTED = "new product imported: ranked for a shopper by its features"
 PAGE, LONG_PAGE = 10, 100
 """Products of a page, and of one that nearly all wines fit on."""
-OF_FEATURES = "content", "taste"
-"""Parts of the score by which the ranker nominates a product that came after the training."""
+OF_FEATURES = "content", "taste", "session"
+"""Parts of the score that come from the features of a product that came after the training. A model
+has `content` only where it helps by the training's own test, which on the wines depends on the
+draw of shoppers."""
 AT_ONCE_MS, COUNTED_MS, IMPORTED_MS = 100.0, 1_000.0, 1_000.0
 PATIENCE = 10.0
 """Seconds after which the bench fails; for a new product those that count."""

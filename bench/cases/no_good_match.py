@@ -368,8 +368,8 @@ def table(found: Mapping[str, Shares]) -> BenchTable:
     return BenchTable(
         title="Queries for what the catalog does not hold",
         headers=(
-            *("space, catalog", "judged by", "good refused", "hopeless caught"),
-            *("clothes caught", "AUROC"),
+            *("space, catalog", "judged by", "good rejected", "hopeless detected"),
+            *("clothes detected", "AUROC"),
         ),
         rows=tuple(rows),
         caption=(

@@ -1,13 +1,13 @@
 """Gain by photos for new products: films of MovieLens-100k that no training saw, with the vectors
 of their posters and without, by the product's own training with the default recipe.
 
-Each fifth of the films in turn is new (`quality.new_films`), once among films with a poster and
-once among all films, half of which have none. Differences are paired by shopper and fold. Without
-posters many films have equal scores, and MovieLens numbers films roughly by popularity: ties are
-ordered at random, and by number for comparison.
+Each fifth of the films with a poster in turn is new (`quality.new_films`); `new_films` has all
+films, half of them with posters. Differences are paired by shopper and fold. Without posters many
+films have equal scores, and MovieLens numbers films roughly by popularity: ties are ordered at
+random, and by number for comparison.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -19,20 +19,11 @@ from bench.harness.model import BenchResult, Goal
 
 Say: TypeAlias = Callable[[str], None]
 LEAST = {AUC: 0.74, NDCG: 0.29}
-WITH_POSTER, ALL = "films with a poster", "all films"
+WITH_POSTER = "films with a poster"
 
 
 def run(say: Say) -> BenchResult:
-    """Measure the films with a poster, in a minute. Without the data nothing is measured."""
-    return _run((WITH_POSTER,), say)
-
-
-def full(say: Say) -> BenchResult:
-    """Measure all films too."""
-    return _run((WITH_POSTER, ALL), say)
-
-
-def _run(which: Sequence[str], say: Say) -> BenchResult:
+    """Measure in two minutes. Without the data nothing is measured."""
     path = movielens.folder()
     posters = None if path is None else movielens.posters(path)
     if path is None or posters is None:
@@ -40,13 +31,12 @@ def _run(which: Sequence[str], say: Say) -> BenchResult:
         return BenchResult((), {}, _goals({}), warnings=(f"NOT MEASURED: {missing}",))
     data = movielens.load(path)
     shown = np.isin([one.product_id for one in data.products], posters.product_ids)
-    found = {}
-    for name in which:
-        among = shown if name == WITH_POSTER else None
-        say(f"{name}: without posters, then with them")
-        (without,), (shown_too,) = (new_films(data, each, among) for each in (None, posters))
-        found[f"{name}, ties by number"] = (without[0], shown_too[0])
-        found[name] = (without[1], shown_too[1])
+    say("without posters, then with them")
+    (without,), (shown_too,) = (new_films(data, each, shown) for each in (None, posters))
+    found = {
+        f"{WITH_POSTER}, ties by number": (without[0], shown_too[0]),
+        WITH_POSTER: (without[1], shown_too[1]),
+    }
     return BenchResult(
         (report.table("New films and their posters", found, "posters"),),
         report.figures(found),

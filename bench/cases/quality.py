@@ -16,7 +16,7 @@ import numpy as np
 from bench.datasets import movielens
 from bench.datasets.movielens import NEW_FILMS as NEW_FILMS_RECIPE
 from bench.datasets.movielens import RECIPE, SIGNALS, MovieLens
-from bench.harness.model import BenchResult, BenchTable, Goal, Interval
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval, PageBlock
 from ranker.domain.arrays import Doubles, Flags
 from ranker.domain.features import PhotoVectors
 from ranker.domain.log import EventColumns
@@ -95,10 +95,12 @@ def run(say: Say) -> BenchResult:
             _newcomers(data, made, recipe, found)
     say("films that no training saw")
     found.tests["new films"] = {OURS: new_films(data)[0][0]}
+    goals, parts = _goals(found), _ablation_tables(found)
     return BenchResult(
-        tables=(*_test_tables(found), *_ablation_tables(found)),
+        tables=(*_test_tables(found), *parts),
         figures=_figures(found),
-        goals=_goals(found),
+        goals=goals,
+        page={"quality": PageBlock((page_table(found.tests), *parts), goals)},
     )
 
 
@@ -359,6 +361,41 @@ def _test_tables(found: QualityFigures) -> tuple[BenchTable, ...]:
     headers = ("asked", "system", "shoppers", *SHOWN, COVERAGE, "we are ahead by")
     caption = "With 95% intervals (BCa, over shoppers; paired for nDCG@10 ahead of others)."
     return (BenchTable("Held-out events", headers, rows, caption),)
+
+
+def page_table(tests: Mapping[str, Mapping[str, SystemFigures]]) -> BenchTable:
+    """Return the table of the page: a column for each system, without precision and recall."""
+    systems = tuple(dict.fromkeys(name for each in tests.values() for name in each))
+    rows = list[tuple[str, ...]]()
+    for task, each in tests.items():
+        rows += [(task, metric, *_means(each, systems, metric)) for metric in (NDCG, AUC)]
+        shown = (f"{each[name].coverage:.3f}" if name in each else "" for name in systems)
+        rows.append((task, COVERAGE, *shown))
+        if len(each) > 1:
+            rivals = (_thousandths(_ahead(each, name)) for name in systems[1:])
+            rows.append((task, f"{NDCG}: ahead by", "", *rivals))
+    counts = (f"{task} {len(each[OURS].by_shopper[NDCG]):,}" for task, each in tests.items())
+    return BenchTable(
+        "Held-out events",
+        ("asked", "figure", *systems),
+        tuple(rows),
+        "95% intervals (BCa, over shoppers; paired where Sightline is ahead). Shoppers:"
+        f" {', '.join(counts)}.",
+    )
+
+
+def _means(test: Mapping[str, SystemFigures], systems: Sequence[str], metric: str) -> Iterator[str]:
+    """Return a figure of each system, with the interval of ours."""
+    for name in systems:
+        mean = test[name].interval(metric) if name in test else None
+        if mean is None:
+            yield ""
+        else:
+            yield _thousandths(mean) if name == OURS else f"{mean.value:.3f}"
+
+
+def _thousandths(interval: Interval) -> str:
+    return interval.shown(3)
 
 
 def _ablation_tables(found: QualityFigures) -> tuple[BenchTable, ...]:

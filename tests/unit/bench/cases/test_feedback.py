@@ -35,6 +35,7 @@ def page(**parts: float) -> Recommendations:
 def test_a_new_product_counts_only_if_it_is_on_the_page_by_its_features() -> None:
     assert nominates("new", page(popularity=0.5, content=0.1))
     assert nominates("new", page(taste=0.1))
+    assert nominates("new", page(popularity=0.5, session=-0.1))
     assert nominates("new", page(popularity=0.5, content=-0.1))
     assert not nominates("new", page(popularity=0.5, content=0.0))
     assert not nominates("old", page(content=0.1))

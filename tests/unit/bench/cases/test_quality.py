@@ -75,3 +75,23 @@ def test_being_ahead_is_decided_by_pairs() -> None:
     assert ahead.low == pytest.approx(0.01)
     both = quality.joined(list(each.values()))
     assert len(both.by_shopper[quality.NDCG]) == 400
+
+
+def test_the_page_has_each_figure_of_each_system_and_what_we_are_ahead_by() -> None:
+    def figures(value: float) -> SystemFigures:
+        return SystemFigures({name: np.full(30, value) for name in quality.SHOWN}, value)
+
+    tests = {
+        "known": {quality.OURS: figures(0.5), "EASE": figures(0.25)},
+        "new": {quality.OURS: figures(0.75)},
+    }
+    table = quality.page_table(tests)
+    assert table.headers == ("asked", "figure", quality.OURS, "EASE")
+    sure = "0.500 (0.500 to 0.500)"
+    assert table.rows[:4] == (
+        ("known", quality.NDCG, sure, "0.250"),
+        ("known", quality.AUC, sure, "0.250"),
+        ("known", quality.COVERAGE, "0.500", "0.250"),
+        ("known", "ndcg@10: ahead by", "", "0.250 (0.250 to 0.250)"),
+    )
+    assert [row[0] for row in table.rows[4:]] == ["new"] * 3
