@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from google.type import money_pb2
 
-from retriever.domain.collection_names import collection_of
+from retriever.domain.collection_names import new_collection
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.generation import GenerationState, IndexKind, IndexParameters
 from retriever.domain.product import Image, ProductContent, ProductWrite
@@ -69,7 +69,7 @@ async def fill(shop: Shop, count: int = COUNT) -> np.ndarray[Any, np.dtype[np.fl
             active=False,
             state=GenerationState.BUILDING,
             created=active.created + 1,
-            collection=collection_of("graph", "default", SPACE, shop.settings.milvus_prefix),
+            collection=new_collection("graph", SPACE.space),
             parameters=IndexParameters(kind=IndexKind.HNSW, ef=64),
         )
     )

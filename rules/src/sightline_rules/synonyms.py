@@ -5,6 +5,7 @@ replacements it holds one way: its terms also find what the replacements find. R
 chained: a text is replaced once.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -61,6 +62,8 @@ class Synonyms:
     """The rules of a catalog. They are expected to be without problems."""
 
     rules: tuple[SynonymRule, ...] = ()
+    digest: str = field(init=False, compare=False, repr=False)
+    """Equal for equal rules, in all processes. Empty: no rules."""
     _words: Mapping[str, Term] = field(init=False, compare=False, repr=False)
     """The words of each term."""
     _by_stem: dict[Stem | None, Mapping[Term, Sequence[tuple[int, str]]]] = field(
@@ -70,6 +73,8 @@ class Synonyms:
 
     def __post_init__(self) -> None:
         """Read the words of the terms: 20,000 in a tenth of a second."""
+        digest = hashlib.sha256(repr(self.rules).encode()).hexdigest()[:16] if self.rules else ""
+        object.__setattr__(self, "digest", digest)
         texts = chain.from_iterable((*rule.terms, *rule.replacements) for rule in self.rules)
         object.__setattr__(self, "_words", {text: _term(text) for text in texts})
         object.__setattr__(self, "_by_stem", {})

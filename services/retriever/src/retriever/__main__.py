@@ -1,7 +1,7 @@
 """The retriever's server: `python -m retriever`. Its worker is `python -m retriever.worker`."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Container
 from contextlib import suppress
 
 from prometheus_client import REGISTRY
@@ -15,6 +15,7 @@ from retriever.catalog.registry import Registry
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.catalog.takedowns import PermittedPhotos
 from retriever.columns.keeper import Columns
+from retriever.columns.suggestion_index import SuggestionIndexes
 from retriever.delivery.webhooks import Webhooks
 from retriever.indexing.lag import forget_lag, keep_measuring
 from retriever.record import Record
@@ -57,7 +58,7 @@ from retriever.wiring import (
 from servicekit.audit_record import AuditRecord
 from servicekit.audit_service import AuditServicer
 from servicekit.backups.store import Backups
-from servicekit.catalogs import CatalogChange, KnownCatalogs
+from servicekit.catalogs import KnownCatalogs
 from servicekit.clock import now_micros
 from servicekit.commits import pause
 from servicekit.errors import ServiceError
@@ -92,12 +93,14 @@ def bindings(
     settle = settings.catalog_settle_seconds
     registry = Registry(record, settings.catalogs, settings.max_catalogs, settle)
     columns, synonyms = columns or columns_of(settings, record), HeldSynonyms(record)
-    catalogs.on_change(synonyms.follow)
+    suggestions = SuggestionIndexes(columns)
     watchdog = watchdog or watch(settings, record)
     share = settings.import_delete_share
     rows, probe = settings.milvus_standin_rows, settings.milvus_probe_seconds
     fallback = FallbackChain(record, index, rows, columns, probe_seconds=probe)
     searcher = Searcher(record, index, columns, settings.spaces, fallback=fallback)
+    for held in (columns, synonyms, suggestions, searcher.samples):
+        catalogs.on_change(held.follow)
     seconds = settings.milvus_seconds
     checks = checks or frame_checks(record, photos, frame_embedder(settings), face_finder(settings))
     servicers = (
@@ -116,7 +119,7 @@ def bindings(
         ),
         PhotoServicer(catalogs, record, photos),
         VectorServicer(catalogs, searcher, fallback.breaker, seconds, watchdog),
-        KeywordServicer(catalogs, record, columns, synonyms),
+        KeywordServicer(catalogs, record, columns, synonyms, suggestions),
         SynonymServicer(catalogs, synonyms),
         WebhookServicer(catalogs, Webhooks(record, webhook_keys(settings), Poster.of(settings))),
         WatchServicer(
@@ -168,14 +171,14 @@ POLL_SECONDS = 1.0
 """Seconds between updates where commits are not reported."""
 
 
-async def keep_up(columns: Columns, record: Record) -> None:
+async def keep_up(columns: Columns, record: Record, catalogs: Container[str]) -> None:
     """Keep what is in memory up to date until cancelled."""
     commits = record.commits()
     least = POLL_SECONDS if commits is None else KEEP_UP_SECONDS
     while True:
         await pause(least, commits, LATEST_SECONDS)
         with suppress(ServiceError):  # searches report the error
-            await columns.keep_up()
+            await columns.keep_up(catalogs)
 
 
 async def following(settings: RetrieverSettings, record: Record) -> KnownCatalogs:
@@ -184,16 +187,6 @@ async def following(settings: RetrieverSettings, record: Record) -> KnownCatalog
     await catalogs.start()
     catalogs.on_change(lambda _: forget_lag())
     return catalogs
-
-
-def let_go(columns: Columns) -> Callable[[CatalogChange], None]:
-    """Return the function that frees the memory of catalogs that are no longer in use."""
-
-    def follow(change: CatalogChange) -> None:
-        for catalog_id in change.removed:
-            columns.forget(catalog_id)
-
-    return follow
 
 
 async def main(settings: RetrieverSettings) -> None:
@@ -209,10 +202,9 @@ async def main(settings: RetrieverSettings) -> None:
     REGISTRY.register(RecallCollector(watchdog, catalogs))
     measuring = asyncio.create_task(keep_measuring(catalogs, record))
     columns = columns_of(settings, record)
-    catalogs.on_change(let_go(columns))
     embedder, frames = face_finder(settings), frame_embedder(settings)
     warming = asyncio.create_task(warm(columns, record, catalogs))
-    keeping_up = asyncio.create_task(keep_up(columns, record))
+    keeping_up = asyncio.create_task(keep_up(columns, record, catalogs))
 
     async def close() -> None:
         for task in (measuring, warming, keeping_up):

@@ -12,8 +12,10 @@ from ranker.events.record.consent_changes import ConsentRecord
 from ranker.events.record.events import EventRecord
 from ranker.events.record.searches import SearchRecord
 from ranker.events.searches import COUNT_MICROS, FrequentSearches
+from servicekit.catalogs import CatalogChange
 from servicekit.sql import Database
 from tests.fakes.ranker import KEY, NOW, stored
+from tests.waiting import until
 
 
 async def searched(db: Database, *texts: str, by: str, ago_days: int = 0) -> None:
@@ -99,6 +101,34 @@ async def test_a_count_goes_on_when_its_caller_stops_waiting():
     go_on.set()
     assert (await searches.of("default")).searches == [SearchCount("red wine", 20)]
     assert len(record.asked) == 1
+
+
+@pytest.mark.parametrize("under_way", [False, True])
+async def test_a_catalog_that_replaces_another_one_gets_none_of_its_texts(under_way: bool):
+    go_on = asyncio.Event()
+    texts = ["secret"]
+
+    class Slow(Reads):
+        async def counts(
+            self, catalog_id: str, since_micros: int, floor: int
+        ) -> Sequence[SearchCount]:
+            found = [SearchCount(each, 20) for each in texts]
+            self.asked.append((catalog_id, since_micros, floor))
+            await go_on.wait()
+            return found
+
+    record = Slow()
+    searches = FrequentSearches(record, 20, clock=lambda: NOW)
+    waiting = asyncio.create_task(searches.of("default"))
+    await until(lambda: record.asked)
+    if not under_way:
+        go_on.set()
+        await waiting
+    texts.clear()
+    searches.follow(CatalogChange(removed=frozenset({"default"})))
+    go_on.set()
+    await waiting
+    assert (await searches.of("default")).searches == []
 
 
 async def test_hashed_texts_are_not_read():

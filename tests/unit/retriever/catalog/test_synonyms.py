@@ -19,7 +19,7 @@ class FakeRecord:
     """Rules with the number of their changes, as several processes share them."""
 
     rules: tuple[SynonymRule, ...] = ()
-    commit: int = 0
+    commit: str = ""
     reads: int = 0
     down: bool = False
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -30,7 +30,7 @@ class FakeRecord:
     async def synonyms(self, _: str) -> StoredSynonyms:
         return StoredSynonyms(self.rules)
 
-    async def synonyms_since(self, _: str, known: int) -> tuple[int, StoredSynonyms] | None:
+    async def synonyms_since(self, _: str, known: str | None) -> tuple[str, StoredSynonyms] | None:
         self.reads += 1
         found = (self.commit, StoredSynonyms(self.rules))
         await self.gate.wait()
@@ -39,7 +39,7 @@ class FakeRecord:
         return None if found[0] == known else found
 
     async def set_synonyms(self, _: str, rules: tuple[SynonymRule, ...], __: str) -> StoredSynonyms:
-        self.rules, self.commit = rules, self.commit + 1
+        self.rules, self.commit = rules, self.commit + "+"
         return StoredSynonyms(rules)
 
 
@@ -84,7 +84,7 @@ async def test_a_read_that_began_before_a_change_does_not_hide_it() -> None:
 
 
 async def test_a_catalog_that_replaces_another_one_has_its_own_rules() -> None:
-    record, clock = FakeRecord(SHOES, 1), FakeTime()
+    record, clock = FakeRecord(SHOES, "1"), FakeTime()
     held = HeldSynonyms(record, clock)
     await held.of("shop")
     record.rules = ()
@@ -93,7 +93,7 @@ async def test_a_catalog_that_replaces_another_one_has_its_own_rules() -> None:
 
 
 async def test_rules_stay_in_use_while_they_cannot_be_read() -> None:
-    record, clock = FakeRecord(SHOES, 1), FakeTime()
+    record, clock = FakeRecord(SHOES, "1"), FakeTime()
     held = HeldSynonyms(record, clock)
     await held.of("shop")
     record.down = True

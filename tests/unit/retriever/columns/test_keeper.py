@@ -330,7 +330,7 @@ async def test_what_is_in_memory_is_kept_up_to_date_without_a_search(
     await columns.vectors(made)
     await columns.words("default")
     await neighbour.write("default", [write("later", A)])
-    await columns.keep_up()
+    await columns.keep_up({"default"})
     counting.counted.clear()
     view = await columns.view("default")
     assert view is not None

@@ -25,8 +25,10 @@ from retriever.search.collapse import SPARE
 from retriever.search.query import BlendPart, SearchQuery
 from sightline_rules.facts import Facts
 from sightline_rules.filters import All, Comparison, Filter, Operator
-from tests.fakes.index import DIMENSION, VERSION, FakeIndex
-from tests.unit.retriever.conftest import generation
+from sightline_rules.photos import image_id
+from tests.fakes.index import DIMENSION, VERSION, FakeIndex, vector_of
+from tests.unit.retriever.columns.conftest import A, B
+from tests.unit.retriever.conftest import generation, vectors, write
 from tests.unit.retriever.rows import row_of, searcher
 from tests.unit.retriever.search.conftest import follow, forever
 from tests.unit.retriever.search.exact_reference import (
@@ -364,3 +366,35 @@ async def test_the_engines_path_answers_the_same(
             engine.freshness.seq,
             engine.generation,
         )
+
+
+async def test_a_product_that_is_written_during_a_comparison_is_found(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await record.create_generation(generation())
+    await record.write("default", [write("near", A), write("far", B)])
+    await record.save_vectors(made, vectors(A, B))
+    columns = Columns(record, patience=None)
+    found = await columns.vectors(made)
+    assert found is not None
+    view, rows = found
+    compare, loop = rows.compare, asyncio.get_running_loop()
+
+    async def written() -> None:
+        await record.save_vectors(made, [VectorWrite(image_id(A), vector_of(A) * 2)])
+        await columns.vectors(made)
+
+    def comparing(*args: object) -> object:
+        scores = compare(*args)  # type: ignore[arg-type]
+        asyncio.run_coroutine_threadsafe(written(), loop).result()
+        return scores
+
+    monkeypatch.setattr(exact, "INLINE_NUMBERS", 0)
+    monkeypatch.setattr(rows, "compare", comparing)
+    ordered = await exact.nearest(
+        *(view, rows, [vector_of(A)], All(), ()),
+        top_k=10,
+        collapse=Collapse.OFF,
+        own=view.table.places([]),
+    )
+    assert [view.table.ids[place] for place in ordered.places.tolist()] == ["near", "far"]

@@ -163,6 +163,8 @@ class RunningExperiments:
         """End the experiments of removed catalogs, and register those of added ones."""
         for catalog_id in change.removed:
             self._in_force.pop(catalog_id, None)
+            for key in [key for key in self._consents if key[0] == catalog_id]:
+                del self._consents[key]
         self._taken = None
 
     def _there(self, scene: str, catalog_id: str) -> bool:

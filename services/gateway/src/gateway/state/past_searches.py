@@ -56,10 +56,19 @@ class PastSearches:
                 # In a separate context, without the caller's deadline and request id.
                 task = asyncio.create_task(self._read(catalog_id, read), context=Context())
                 self._running[catalog_id] = task
-                task.add_done_callback(lambda _: self._running.pop(catalog_id))
+                task.add_done_callback(lambda done: self._end(catalog_id, done))
             if self._usable(catalog_id) is None:
                 await asyncio.wait({task}, timeout=self.patience)
         return self._usable(catalog_id)
+
+    def forget(self, catalog_id: str) -> None:
+        """Drop what is kept of a catalog, and what is being read."""
+        for kept in (self._known, self._due, self._running):
+            kept.pop(catalog_id, None)
+
+    def _end(self, catalog_id: str, task: asyncio.Task[None]) -> None:
+        if self._running.get(catalog_id) is task:
+            del self._running[catalog_id]
 
     def _usable(self, catalog_id: str) -> KnownSearches | None:
         known = self._known.get(catalog_id)
@@ -73,6 +82,7 @@ class PastSearches:
             index = await off_loop(_STEPS * len(texts), work)
         except ServiceError:
             self._due[catalog_id] = self.clock() + AGAIN_SECONDS
-        else:
+            return
+        if self._running.get(catalog_id) is asyncio.current_task():  # it still is that catalog
             self._known[catalog_id] = KnownSearches(texts, index, until)
             self._due[catalog_id] = self.clock() + SECONDS

@@ -121,6 +121,7 @@ class RequestDependencies:
         self.pins.forget_catalog(catalog_id)
         self.prices.forget(catalog_id)
         self.popular.forget(catalog_id)
+        self.past_searches.forget(catalog_id)
 
     def in_time(self, longest: float | None = None) -> AbstractContextManager[None]:
         """Limit the body to the caller's deadline, or the default one.

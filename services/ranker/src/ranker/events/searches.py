@@ -12,6 +12,7 @@ from typing import Protocol
 
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.searches import DAYS, SearchCount
+from servicekit.catalogs import CatalogChange
 from servicekit.clock import Clock, now_micros
 
 COUNT_MICROS = 10 * 60 * 1_000_000
@@ -62,13 +63,22 @@ class FrequentSearches:
             task.add_done_callback(lambda done: self._end(catalog_id, done))
         return await asyncio.shield(task)
 
+    def follow(self, change: CatalogChange) -> None:
+        """Drop the counts of catalogs that are no longer in use, or were replaced."""
+        for catalog_id in change.removed:
+            self._kept.pop(catalog_id, None)
+            self._running.pop(catalog_id, None)
+
     async def _count(self, catalog_id: str) -> CountedSearches:
         now = self.clock()
         found = await self.record.counts(catalog_id, now - DAYS * DAY_MICROS, self.floor)
-        kept = self._kept[catalog_id] = CountedSearches(now, found)
-        return kept
+        counted = CountedSearches(now, found)
+        if self._running.get(catalog_id) is asyncio.current_task():  # it still is that catalog
+            self._kept[catalog_id] = counted
+        return counted
 
     def _end(self, catalog_id: str, task: asyncio.Task[CountedSearches]) -> None:
-        del self._running[catalog_id]
+        if self._running.get(catalog_id) is task:
+            del self._running[catalog_id]
         if not task.cancelled():
             task.exception()  # a waiting caller gets it; the next call counts again

@@ -137,6 +137,8 @@ def bindings(
         settings.least_shoppers,
         readable=settings.stored_queries is StoredAs.PLAIN,
     )
+    if isinstance(catalogs, KnownCatalogs):
+        catalogs.on_change(searches.follow)
     taking = (consented, shoppers, SelectionRecord(database, signals), jobs, searches)
     taken = (SalesRecord(database), settings.impression_share, texts)
     replay = Replayer(ReplayAnswer(key, events, live, _loader(registry, store), signals))
@@ -196,6 +198,7 @@ async def serve_until_stopped(settings: RankerSettings) -> None:
     in_memory = settings.nominate_in_memory_items
     channel, catalogs = known_catalogs(settings)
     live = LiveModels(catalogs, registry, store.read, in_memory, commits=database.commits)
+    catalogs.on_change(live.follow)
     try:
         await catalogs.start()
         settle(database, METADATA, settings)

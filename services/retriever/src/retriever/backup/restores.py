@@ -30,8 +30,7 @@ from retriever.backup.watches import (
 )
 from retriever.catalog.deletions import sweep
 from retriever.domain.archive import WATCH_PHOTOS, Row, generations_of, table_file
-from retriever.domain.collection_names import collection_of
-from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.collection_names import new_collection
 from retriever.domain.errors import ImageTakenDown, IndexParametersInvalid, SynonymsInvalid
 from retriever.domain.generation import (
     MAX_DIMENSION,
@@ -333,13 +332,11 @@ def _name_here(held: Generation, known: Sequence[Generation], job: Job) -> str:
 
 def _made(held: Generation, names: Mapping[str, str], job: Job, prefix: str) -> Generation:
     name, before = names[held.name], names.get(held.predecessor, "")
-    space = EmbeddingSpace(held.space, held.space_version, held.dimension, True, False)
     return replace(
         held,
         catalog_id=job.catalog_id,
         name=name,
-        # The engine may still hold a collection of this name from before the loss.
-        collection=collection_of(prefix, job.catalog_id, space, f"{name}/{job.id}"),
+        collection=new_collection(prefix, held.space),
         predecessor=before if before != name else "",
         applied_seq=0,
         applied_time=0,

@@ -21,7 +21,7 @@ log = get_logger()
 
 @dataclass(slots=True)
 class _HeldRules:
-    commit: int
+    revision: str
     synonyms: Synonyms
     due: float
     """Time from which they are read again."""
@@ -82,7 +82,7 @@ class HeldSynonyms:
         task, held = asyncio.current_task(), self._held.get(catalog_id)
         found, synonyms = None, NO_SYNONYMS
         try:
-            known = -1 if held is None else held.commit
+            known = None if held is None else held.revision
             found = await self.record.synonyms_since(catalog_id, known)
             if found is not None:
                 synonyms = await asyncio.to_thread(Synonyms, found[1].rules)

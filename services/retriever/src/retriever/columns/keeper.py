@@ -3,7 +3,7 @@ record."""
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Container, Coroutine, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
 from enum import Enum
@@ -20,6 +20,7 @@ from retriever.columns.word_index import WordIndex, indexed
 from retriever.domain.generation import Generation
 from retriever.domain.vectors import Floats
 from retriever.ports.columns import ColumnRecord, PhotoRow
+from servicekit.catalogs import CatalogChange
 from servicekit.off_loop import in_parts
 
 Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
@@ -35,7 +36,7 @@ MOST_GENERATIONS = 4
 PATIENCE = 1.0
 """Seconds that a search waits for columns; then it is answered by the engine and the record."""
 COUNT_SECONDS = 10.0
-"""Seconds for which a generation counts as too large before it is counted again."""
+"""Seconds for which a catalog or generation counts as too large before it is counted again."""
 READ_ROWS = 4_096
 """Vectors that are read at a time: 20 MB of 1,280 dimensions."""
 
@@ -58,7 +59,7 @@ class View:
 
 
 class Ended(Enum):
-    """Outcome of waiting for work."""
+    """Outcome of waiting for work. Work on a catalog that is forgotten meanwhile ends as LATE."""
 
     NOW = "now"
     """The work began after the call, so it read all commits made before the call."""
@@ -115,8 +116,8 @@ class Columns:
         self._patience = patience
         self._locks: dict[str, asyncio.Lock] = {}
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._too_many: dict[str, int | None] = {}
-        """Catalogs that do not fit, with the store's version when they were counted."""
+        self._too_many: dict[str, float] = {}
+        """By catalog, until when it counts as too large."""
         self._measure()
 
     async def view(self, catalog_id: str) -> View | None:
@@ -199,13 +200,17 @@ class Columns:
             await self.vectors(generation, wait=True)
         await self.words(catalog_id, wait=True)
 
-    async def keep_up(self) -> None:
-        """Bring everything in memory up to date, so that a search after an import finds little to
-        read."""
+    async def keep_up(self, catalogs: Container[str]) -> None:
+        """Bring what is in memory of these catalogs up to date, so that a search after an import
+        finds little to read. Drop what is in memory of others, which calls under way may have read
+        after `follow`."""
         for catalog_id, held in list(self._catalogs.items()):
+            if catalog_id not in catalogs:
+                self.forget(catalog_id)
             for vectors in list(held.vectors.values()):
-                await self.vectors(vectors.generation, wait=True)
-            if held.words is not None:
+                if catalog_id in self._catalogs:
+                    await self.vectors(vectors.generation, wait=True)
+            if held.words is not None and catalog_id in self._catalogs:
                 await self.words(catalog_id, wait=True)
 
     async def _hold(self, generation: Generation, catalog: _Catalog, rows: int) -> None:
@@ -253,7 +258,7 @@ class Columns:
             known = held is not None and version is not None and held.version == version
             if known or ended is Ended.NOW:
                 return held
-            if version is not None and self._too_many.get(catalog_id) == version:
+            if self._clock() < self._too_many.get(catalog_id, 0):
                 return None
             work = self._alone(catalog_id, partial(self._bring_up, catalog_id))
             ended = await self._run(catalog_id, "", work, until)
@@ -274,7 +279,7 @@ class Columns:
             task.add_done_callback(lambda done: self._end((catalog_id, name), done))
         seconds = None if until is None else max(0.0, until - self._clock())
         await asyncio.wait({task}, timeout=seconds)
-        if not task.done():
+        if not task.done() or task.cancelled():
             return Ended.LATE
         task.result()
         return Ended.NOW if began else Ended.BEFORE
@@ -297,10 +302,18 @@ class Columns:
 
         return locked
 
+    def follow(self, change: CatalogChange) -> None:
+        """Drop what is in memory of catalogs that are no longer in use, or were replaced."""
+        for catalog_id in change.removed:
+            self.forget(catalog_id)
+
     def forget(self, catalog_id: str) -> None:
-        """Drop what is in memory of a catalog."""
-        self._catalogs.pop(catalog_id, None)
-        self._too_many.pop(catalog_id, None)
+        """Drop what is in memory of a catalog, and the work that would bring it back."""
+        for held in (self._catalogs, self._too_many, self._locks):
+            held.pop(catalog_id, None)
+        for (name, _), task in self._running.items():
+            if name == catalog_id:
+                task.cancel()
 
     def _end(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
         del self._running[key]
@@ -313,13 +326,13 @@ class Columns:
             self._record.version()
         )  # taken before reading, so that concurrent commits are read again
         held = self._catalogs.get(catalog_id)
-        if held is not None:
-            await self._update(held, catalog_id)
+        if held is not None and not await self._update(held, catalog_id):
+            held = None
         if held is None or held.view.table.dead > max(LEAST_DEAD, len(held.view.table) // 4):
             held = await self._read(catalog_id)
         if held is None or len(held.view.table) > self._most:
             self._catalogs.pop(catalog_id, None)
-            self._too_many[catalog_id] = version
+            self._too_many[catalog_id] = self._clock() + COUNT_SECONDS
             return
         held.version = version
         self._catalogs[catalog_id] = held
@@ -328,12 +341,16 @@ class Columns:
         if await self._record.product_count(catalog_id, self._most + 1) > self._most:
             return None
         changes = await self._record.written(catalog_id, None)
-        table = await asyncio.to_thread(ProductTable, changes.products, changes.head)
+        table = await asyncio.to_thread(ProductTable, changes.products, changes.head, changes.uid)
         return _Catalog(View.of(table))
 
-    async def _update(self, held: _Catalog, catalog_id: str) -> None:
+    async def _update(self, held: _Catalog, catalog_id: str) -> bool:
+        """Apply later writes. Return False if the columns are those of an earlier catalog of the
+        id, whose commits are others."""
         changes = await self._record.written(catalog_id, held.head)
         table = held.view.table
+        if changes.uid != table.uid or changes.head < table.commit:
+            return False
         for product_id in changes.gone:
             place = table.place(product_id)
             if place >= 0:
@@ -343,6 +360,7 @@ class Columns:
                     held.words.remove(place)
         table.remove(changes.gone)
         table.put(changes.products, changes.head)
+        return True
 
     async def _load(self, generation: Generation, catalog: _Catalog) -> Vectors:
         head, table = catalog.head, catalog.view.table

@@ -23,6 +23,7 @@ from retriever.columns.coded import CodedColumn
 from retriever.columns.keeper import Columns, View
 from retriever.columns.table import ProductTable
 from retriever.domain.stored import keyed
+from servicekit.catalogs import CatalogChange
 from servicekit.off_loop import off_loop
 from sightline_rules import categories
 from sightline_rules.evaluation.work import Work
@@ -209,7 +210,20 @@ class SuggestionIndexes:
 
     def __post_init__(self) -> None:
         """Register the function that computes the gauge."""
-        BYTES.set_function(lambda: sum(each.index.nbytes for each in self._kept.values()))
+        BYTES.set_function(lambda: self.nbytes)
+
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes of all indexes in memory."""
+        return sum(each.index.nbytes for each in self._kept.values())
+
+    def follow(self, change: CatalogChange) -> None:
+        """Drop the indexes of catalogs that are no longer in use, or were replaced, and those that
+        are being built for them."""
+        for catalog_id in change.removed:
+            self._kept.pop(catalog_id, None)
+            if catalog_id in self._running:
+                self._running[catalog_id].cancel()
 
     async def of(self, catalog_id: str) -> tuple[View, SuggestionIndex] | None:
         """Return a catalog's columns, and the newest index of their table.
@@ -227,7 +241,7 @@ class SuggestionIndexes:
             task = self._build(catalog_id, view.table)
             if kept is None:
                 await asyncio.wait({task}, timeout=self.patience)
-                if task.done():
+                if task.done() and not task.cancelled():
                     task.result()
             kept = self._kept.get(catalog_id)
         if kept is None or kept.table != view.table.number:

@@ -46,12 +46,14 @@ class ProductTable:
     one there. A table with many removed products is to be rebuilt (`dead`).
     """
 
-    def __init__(self, rows: Iterable[ProductRow] = (), commit: int = 0) -> None:
-        """Store products as of a commit."""
+    def __init__(self, rows: Iterable[ProductRow] = (), commit: int = 0, uid: str = "") -> None:
+        """Store products as of a commit. `uid`: that of their catalog."""
         self.number = next(_numbers)
         """Unique among the tables of a process."""
         self.version = 0
         """Increases with every change."""
+        self.uid = uid
+        """Tells the catalog from others that have, or had, its id, whose commits are others."""
         self.commit = commit
         """The newest commit included: all earlier ones are included too."""
         self.ids: list[str] = []

@@ -1,9 +1,8 @@
 """Names of collections. Each ends with the shape of its columns."""
 
-import hashlib
 import re
+import secrets
 
-from retriever.domain.embedding import EmbeddingSpace
 from sightline_rules.fields import FIELDS
 
 SHAPE = max(3, *(field.shape for field in FIELDS))
@@ -26,7 +25,7 @@ def shape_of(collection: str) -> int:
     return int(found["shape"]) if found else 1
 
 
-def collection_of(prefix: str, catalog_id: str, space: EmbeddingSpace, name: str) -> str:
-    """Return the name of a new generation's collection, which was never used before."""
-    key = hashlib.sha256(f"{catalog_id}/{name}/{space.version}".encode()).hexdigest()[:16]
-    return shaped(f"{prefix}_{space.space}_{key}")
+def new_collection(prefix: str, space: str) -> str:
+    """Return the name of a new generation's collection. It is drawn, as the engine may hold one of
+    an earlier generation of the same name: of a removed catalog, or of a record that was lost."""
+    return shaped(f"{prefix}_{space}_{secrets.token_hex(8)}")

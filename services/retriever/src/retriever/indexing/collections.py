@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from retriever.domain.collection_names import collection_of, shape_of, shaped
+from retriever.domain.collection_names import new_collection, shape_of, shaped
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.generation import TEXT_SPACE, Generation, GenerationState
 from retriever.domain.index_values import CollectionState
@@ -32,7 +32,7 @@ async def ensure_generation(
             space=space.space,
             space_version=space.version,
             dimension=space.dimension,
-            collection=collection_of(prefix, catalog_id, space, name),
+            collection=new_collection(prefix, space.space),
             state=GenerationState.READY,
             active=True,
             of_products=space.space == TEXT_SPACE,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from retriever.domain.collection_names import collection_of
+from retriever.domain.collection_names import new_collection
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import GenerationExists, SpaceUnavailable
 from retriever.domain.generation import (
@@ -107,7 +107,7 @@ async def _register(
             space=offered.space,
             space_version=offered.version,
             dimension=offered.dimension,
-            collection=collection_of(prefix, catalog_id, offered, name),
+            collection=new_collection(prefix, offered.space),
             state=GenerationState.BUILDING,
             active=False,
             parameters=order.parameters,

@@ -47,6 +47,9 @@ class Changes:
     """Changed products in their current state."""
     gone: Sequence[str]
     """Ids of deleted products."""
+    uid: str = ""
+    """Tells the catalog from earlier ones of its id, whose commits have other meanings; empty if
+    the registry has no entry of it."""
 
 
 class ColumnRecord(Protocol):

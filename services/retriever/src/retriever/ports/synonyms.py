@@ -13,10 +13,10 @@ class SynonymRecord(Protocol):
         """Return a catalog's rules; none if they were never set."""
 
     async def synonyms_since(
-        self, catalog_id: str, known: int
-    ) -> tuple[int, StoredSynonyms] | None:
-        """Return a catalog's rules and the commit that wrote them (0: never set); None if it is the
-        known one."""
+        self, catalog_id: str, known: str | None
+    ) -> tuple[str, StoredSynonyms] | None:
+        """Return a catalog's rules and their revision (empty: never set); None if it is the known
+        one."""
 
     async def set_synonyms(
         self, catalog_id: str, rules: tuple[SynonymRule, ...], etag: str

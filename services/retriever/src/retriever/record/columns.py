@@ -13,7 +13,14 @@ from retriever.domain.vectors import Floats
 from retriever.ports.columns import HELD, Changes, PhotoRow, ProductRow
 from retriever.record import statements
 from retriever.record.hashes import from_signed
-from retriever.record.tables import changes, images, product_images, products, sequences
+from retriever.record.tables import (
+    catalogs,
+    changes,
+    images,
+    product_images,
+    products,
+    sequences,
+)
 
 _PRODUCTS = (
     sa.select(
@@ -30,7 +37,16 @@ _PRODUCTS = (
     .where(products.c.catalog_id == sa.bindparam("catalog_id"))
 )
 _BY_ID = _PRODUCTS.where(statements.among(products, "product_id"))
-_HEAD = sa.select(sequences.c.seq).where(sequences.c.catalog_id == sa.bindparam("catalog_id"))
+_HEAD = sa.select(
+    sa.select(sequences.c.seq)
+    .where(sequences.c.catalog_id == sa.bindparam("catalog_id"))
+    .scalar_subquery()
+    .label("seq"),
+    sa.select(catalogs.c.uid)
+    .where(catalogs.c.catalog_id == sa.bindparam("catalog_id"))
+    .scalar_subquery()
+    .label("uid"),
+)
 _CHANGED = sa.select(changes.c.product_id).where(
     changes.c.catalog_id == sa.bindparam("catalog_id"), changes.c.seq > sa.bindparam("after")
 )
@@ -44,15 +60,16 @@ _COUNT = sa.select(products.c.product_id).where(products.c.catalog_id == sa.bind
 def read_written(connection: Connection, catalog_id: str, after: int | None) -> Changes:
     of = {"catalog_id": catalog_id}
     # Read first, so that a write between the two reads is read twice instead of being missed.
-    head = int(connection.execute(_HEAD, of).scalar() or 0)
+    found = connection.execute(_HEAD, of).one()
+    head, uid = int(found.seq or 0), found.uid or ""
     if after is None:
-        return Changes(head, [_row(row) for row in connection.execute(_PRODUCTS, of)], ())
+        return Changes(head, [_row(row) for row in connection.execute(_PRODUCTS, of)], (), uid)
     if head == after:
-        return Changes(head, (), ())
+        return Changes(head, (), (), uid)
     changed = read_changed(connection, catalog_id, after)
     held = read_product_rows(connection, catalog_id, changed)
     there = {row.product_id for row in held}
-    return Changes(head, held, [each for each in changed if each not in there])
+    return Changes(head, held, [each for each in changed if each not in there], uid)
 
 
 def read_changed(connection: Connection, catalog_id: str, after: int) -> list[str]:

@@ -14,7 +14,7 @@ from retriever.record.tables import synonyms
 from sightline_rules.synonyms import SynonymRule
 
 _STORED = sa.select(synonyms).where(synonyms.c.catalog_id == sa.bindparam("catalog_id"))
-_COMMIT = _STORED.with_only_columns(synonyms.c.seq)
+_COMMIT = _STORED.with_only_columns(synonyms.c.seq, synonyms.c.update_time)
 
 
 def read_synonyms(connection: Connection, catalog_id: str) -> StoredSynonyms:
@@ -24,12 +24,14 @@ def read_synonyms(connection: Connection, catalog_id: str) -> StoredSynonyms:
 
 
 def read_synonyms_since(
-    connection: Connection, catalog_id: str, known: int
-) -> tuple[int, StoredSynonyms] | None:
-    """Return a catalog's rules and the commit that wrote them; None if it is the known one. 0: they
-    were never set."""
-    commit = connection.execute(_COMMIT, {"catalog_id": catalog_id}).scalar() or 0
-    return None if commit == known else (commit, read_synonyms(connection, catalog_id))
+    connection: Connection, catalog_id: str, known: str | None
+) -> tuple[str, StoredSynonyms] | None:
+    """Return a catalog's rules and their revision; None if it is the known one. Empty: they were
+    never set."""
+    row = connection.execute(_COMMIT, {"catalog_id": catalog_id}).first()
+    # The time tells rules from those of an earlier catalog of the id, whose commits were others.
+    revision = "" if row is None else f"{row.seq}-{row.update_time}"
+    return None if revision == known else (revision, read_synonyms(connection, catalog_id))
 
 
 def set_synonyms(

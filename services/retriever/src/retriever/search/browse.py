@@ -117,7 +117,7 @@ class BrowsePage:
 
     view: View
     state: str
-    """Equal for equal contents of the catalog."""
+    """Equal for equal contents of the catalog and, for a text, equal synonyms."""
     places: Sequence[int] = ()
     """In the view's table."""
     variants: Sequence[Sequence[str]] = ()
@@ -142,7 +142,7 @@ async def browse(
     view = await columns.view(query.catalog_id)
     if view is None:
         raise ColumnsUnavailable
-    table, state = view.table, str(view.table.commit)
+    table, state = view.table, _state(view.table, synonyms if query.text else NO_SYNONYMS)
     if state == query.known_state:
         return BrowsePage(view, state, not_modified=True)
     asked = AskedWords.of(query.text, synonyms, query.language_code)
@@ -176,6 +176,10 @@ async def browse(
         facets,
         token,
     )
+
+
+def _state(table: ProductTable, synonyms: Synonyms) -> str:
+    return f"{table.uid}.{table.commit}.{synonyms.digest}"
 
 
 def check(query: BrowseQuery) -> None:

@@ -66,10 +66,9 @@ async def nearest(
     if not queries:
         nothing = view.table.places([])
         return Ordered(view, nothing, (), (), Chosen(()), 0)
+    # A write may happen from here on: a product that it changes is found by its former vectors.
+    owners = vectors.owners.copy()
     scores = await _compare(vectors, queries)
-    owners = vectors.owners[
-        : len(scores)
-    ].copy()  # a write may happen while the filter is evaluated
     shortlist = _Shortlist(view, owners, scores, condition, left_out)
     firsts = None if collapse is Collapse.OFF else _firsts(vectors)
     if firsts is not None:

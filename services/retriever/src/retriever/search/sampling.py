@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from retriever.ports.search import MatchRecord
 from retriever.search.planning import Sample
+from servicekit.catalogs import CatalogChange
 from servicekit.errors import ServiceError
 
 SIZE = 1_000
@@ -50,6 +51,11 @@ class Samples:
         elif self._is_old(kept, head) and (kept.task is None or kept.task.done()):
             kept.task = asyncio.create_task(self._renew(kept, catalog_id, head, record))
         return kept.sample
+
+    def follow(self, change: CatalogChange) -> None:
+        """Drop the samples of catalogs that are no longer in use, or were replaced."""
+        for catalog_id in change.removed:
+            self._kept.pop(catalog_id, None)
 
     def _is_old(self, kept: _Kept, head: int) -> bool:
         age = self._clock() - kept.drawn

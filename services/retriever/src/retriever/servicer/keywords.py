@@ -1,7 +1,7 @@
 """KeywordService on gRPC: translate, call the use case, translate back."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.columns.keeper import Columns
@@ -32,11 +32,7 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
     record: SearchRecord
     columns: Columns
     synonyms: HeldSynonyms
-    indexes: SuggestionIndexes = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Create the indexes of suggestions."""
-        object.__setattr__(self, "indexes", SuggestionIndexes(self.columns))
+    indexes: SuggestionIndexes
 
     async def SearchKeywords(
         self, request: keywords_pb.SearchKeywordsRequest, context: Context

@@ -8,6 +8,7 @@ import pytest
 from ranker.domain.errors import ModelCorrupt
 from ranker.serving.models.live import LiveModels
 from ranker.serving.models.pinned import AGAIN_SECONDS, BUSY_SECONDS, IDLE_SECONDS, MOST
+from servicekit.catalogs import CatalogChange
 from tests.fakes.kit_clock import Seconds
 from tests.fakes.ranker import FakePromotions, GatedLoad, model, record
 from tests.waiting import until
@@ -160,3 +161,34 @@ async def test_one_that_nobody_asks_for_goes(live: LiveModels, clock: Seconds) -
     clock.now += 1
     await live.start()
     await until(lambda: live.pinned("default", "v2") is not None and len(live._pinned._held) == 1)
+
+
+REPLACED = CatalogChange(added=frozenset({"default"}), removed=frozenset({"default"}))
+
+
+async def test_a_catalog_that_replaces_another_one_gets_none_of_its_models(
+    live: LiveModels, promotions: FakePromotions, load: GatedLoad
+) -> None:
+    promotions.promote(record("v0"))
+    await live.refresh()
+    live.pinned("default", "v1")
+    await at_hand(live, "v1")
+    promotions.now.clear()
+    promotions.known.clear()
+    live.follow(REPLACED)
+    assert live.serving("default") is live.former("default") is None
+    assert live.pinned("default", "v1") is None
+    await settled(live)
+    assert live.pinned("default", "v1") is None
+
+
+async def test_a_model_that_is_being_loaded_for_the_earlier_catalog_is_not_kept(
+    live: LiveModels, load: GatedLoad
+) -> None:
+    load.gate.clear()
+    live.pinned("default", "v1")
+    await until(lambda: load.calls == ["v1"])
+    live.follow(REPLACED)
+    load.gate.set()
+    await settled(live)
+    assert not live._pinned._held

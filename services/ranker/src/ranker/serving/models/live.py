@@ -15,6 +15,7 @@ from ranker.domain.model import ROBOTS_METRIC, Model, ModelRecord
 from ranker.events.record.models import ModelRegistry
 from ranker.serving.models.pinned import PinnedModels
 from ranker.serving.ranking.parts import by_columns
+from servicekit.catalogs import CatalogChange
 from servicekit.commits import pause
 from servicekit.telemetry import get_logger
 
@@ -89,6 +90,14 @@ class LiveModels:
             if known is not None and known.version == version:
                 return known
         return self._pinned.get(catalog_id, version)
+
+    def follow(self, change: CatalogChange) -> None:
+        """Take the models of catalogs that are no longer in use, or were replaced, out of service;
+        those of new ones are loaded at the next look."""
+        self._pinned.follow(change)
+        for catalog_id in change.removed:
+            if catalog_id in self._serving:
+                self._drop(catalog_id)
 
     async def refresh(self) -> None:
         """Load models promoted since the last read and swap them in."""

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from ranker.domain.errors import ModelCorrupt, ModelNotFound
 from ranker.domain.model import Model
+from servicekit.catalogs import CatalogChange
 from servicekit.telemetry import get_logger
 
 MOST = 2
@@ -61,6 +62,14 @@ class PinnedModels:
     def drop(self, catalog_id: str) -> None:
         """Drop a catalog's models, which are loaded again when they are requested."""
         self._held = {key: one for key, one in self._held.items() if key[0] != catalog_id}
+
+    def follow(self, change: CatalogChange) -> None:
+        """Drop the models of catalogs that are no longer in use, or were replaced, and the one that
+        is being loaded, which may be of them."""
+        for catalog_id in change.removed:
+            self.drop(catalog_id)
+        if change.removed and self._task is not None:
+            self._task.cancel()
 
     def tidy(self) -> None:
         """Drop models that are no longer requested."""

@@ -1,0 +1,153 @@
+"""What is kept in memory by the id of a catalog, which another catalog may get later.
+
+A catalog that is removed and created again shows nothing of the earlier one. So each mapping that a
+service keeps by such a name is listed here with what keeps the two apart; a new one fails until it
+is.
+"""
+
+import ast
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SERVICES = ("gateway", "embedder", "retriever", "ranker")
+NAMES = {"catalog_id", "catalog", "collection", "reference_id", "webhook_id", "watch_id"}
+"""Names of what can be deleted and created again."""
+LOOKUPS = {"get", "pop", "setdefault"}
+
+
+class Apart(Enum):
+    """What keeps an entry apart from that of an earlier bearer of the name."""
+
+    FOLLOWS = "its class drops it when the list of catalogs changes, and work under way too"
+    UID = "the entry carries the uid, a hash of the content or a number that is never used again"
+    COMMIT = "it is valid for one state of the store alone"
+    UNIQUE = "the name is drawn, and never used again"
+    NO_CONTENT = "times, counts or tasks, from which no answer shows anything of the catalog"
+
+
+FOLLOWS, UID, COMMIT, UNIQUE, NO_CONTENT = Apart
+CACHES = {
+    ("gateway.servicer.watches", "WatchProxyServicer", "_work"): NO_CONTENT,
+    ("gateway.state.experiments", "RunningExperiments", "_in_force"): FOLLOWS,
+    ("gateway.state.exposure_goals", "ExposureGoals", "_states"): FOLLOWS,
+    ("gateway.state.exposures", "Exposures", "_held"): FOLLOWS,
+    ("gateway.state.exposures", "Exposures", "_looking"): FOLLOWS,
+    ("gateway.state.past_searches", "PastSearches", "_known"): FOLLOWS,
+    ("gateway.state.past_searches", "PastSearches", "_due"): FOLLOWS,
+    ("gateway.state.past_searches", "PastSearches", "_running"): FOLLOWS,
+    ("gateway.state.pins", "Pins", "_held"): FOLLOWS,
+    ("gateway.state.popular", "PopularLists", "_lists"): FOLLOWS,
+    ("gateway.state.prices", "RequestPrices", "_products"): FOLLOWS,
+    ("gateway.state.run", "SpaceVersions", "_known"): FOLLOWS,
+    ("gateway.state.snapshots.__init__", "Snapshots", "_held"): FOLLOWS,
+    ("gateway.state.snapshots.__init__", "Snapshots", "_due"): FOLLOWS,
+    ("gateway.state.text_spaces", "TextQuerySpaces", "_held"): FOLLOWS,
+    ("gateway.state.text_spaces", "TextQuerySpaces", "_looking"): FOLLOWS,
+    ("retriever.catalog.synonyms", "HeldSynonyms", "_held"): FOLLOWS,
+    ("retriever.catalog.synonyms", "HeldSynonyms", "_reading"): FOLLOWS,
+    ("retriever.columns.keeper", "Columns", "_catalogs"): UID,
+    ("retriever.columns.keeper", "Columns", "_running"): FOLLOWS,
+    ("retriever.columns.keeper", "Columns", "_too_many"): FOLLOWS,
+    ("retriever.columns.keeper", "Columns", "_too_large"): UNIQUE,
+    ("retriever.columns.keeper", "Columns", "_locks"): NO_CONTENT,
+    ("retriever.columns.suggestion_index", "SuggestionIndexes", "_kept"): UID,
+    ("retriever.columns.suggestion_index", "SuggestionIndexes", "_running"): FOLLOWS,
+    ("retriever.search.fallback.collection_breaker", "CollectionBreaker", "_probing"): UNIQUE,
+    ("retriever.search.fallback.collection_breaker", "CollectionBreaker", "_answered"): UNIQUE,
+    ("retriever.search.recall.watchdog", "Watchdog", "_subsets"): UNIQUE,
+    ("retriever.search.sampling", "Samples", "_kept"): FOLLOWS,
+    ("retriever.servicer.products", "_Rows", "_kept"): UID,
+    ("retriever.watching.alerts", "AlertFollower", "_newest"): NO_CONTENT,
+    ("retriever.workers.collection_loop", "IndexLoop", "_statuses"): UNIQUE,
+    ("retriever.workers.embedding", "EmbeddingLoop", "_offers"): NO_CONTENT,
+    ("ranker.events.backups.consents", "ConsentNotes", "_noted"): NO_CONTENT,
+    ("ranker.events.consent_retention", "ConsentRetention", "_forgotten"): NO_CONTENT,
+    ("ranker.events.record.events", "EventRecord", "_popular"): COMMIT,
+    ("ranker.events.searches", "FrequentSearches", "_kept"): FOLLOWS,
+    ("ranker.events.searches", "FrequentSearches", "_running"): FOLLOWS,
+    ("ranker.serving.models.live", "LiveModels", "_serving"): FOLLOWS,
+    ("ranker.serving.models.live", "LiveModels", "_former"): FOLLOWS,
+    ("ranker.serving.models.live", "LiveModels", "_refused"): NO_CONTENT,
+    ("ranker.workers.unlearning", "Unlearning", "_due"): NO_CONTENT,
+    ("servicekit.quotas", "Quotas", "_accounts"): NO_CONTENT,
+}
+
+
+def keyed(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield class and attribute of each mapping of a module that is read or written by a name."""
+    for kind in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(kind, ast.ClassDef):
+            continue
+        made = set(_mappings(kind))
+        for node in ast.walk(kind):
+            match node:
+                case ast.Subscript(
+                    value=ast.Attribute(value=ast.Name("self"), attr=held), slice=key
+                ):
+                    pass
+                case ast.Call(
+                    func=ast.Attribute(
+                        value=ast.Attribute(value=ast.Name("self"), attr=held), attr=method
+                    ),
+                    args=[key, *_],
+                ) if method in LOOKUPS:
+                    pass
+                case _:
+                    continue
+            if held in made and NAMES & set(_names(key)):
+                yield kind.name, held
+
+
+def _mappings(kind: ast.ClassDef) -> Iterator[str]:
+    """Yield the attributes of a class that begin as an empty mapping."""
+    for node in ast.walk(kind):
+        if not isinstance(node, ast.AnnAssign):
+            continue
+        written = ast.unparse(node.annotation)
+        if not written.startswith(("dict[", "OrderedDict[", "defaultdict[")):
+            continue
+        if isinstance(node.target, ast.Name):
+            yield node.target.id
+        elif isinstance(node.target, ast.Attribute):
+            yield node.target.attr
+
+
+def _names(key: ast.expr) -> Iterator[str]:
+    for node in ast.walk(key):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+
+
+def found() -> dict[tuple[str, str, str], Path]:
+    """Return the module of each mapping of the services, by its module, class and attribute."""
+    folders = [ROOT / "services" / name / "src" for name in SERVICES]
+    folders.append(ROOT / "kit" / "src")
+    return {
+        (".".join(path.relative_to(folder).with_suffix("").parts), *each): path
+        for folder in folders
+        for path in sorted(folder.rglob("*.py"))
+        for each in keyed(path)
+    }
+
+
+FOUND = found()
+
+
+def test_every_mapping_by_a_name_is_listed() -> None:
+    assert set(FOUND) == set(CACHES)
+
+
+@pytest.mark.parametrize("place", [each for each, how in CACHES.items() if how is FOLLOWS])
+def test_what_follows_the_list_of_catalogs_can_be_dropped(place: tuple[str, str, str]) -> None:
+    _, name, _ = place
+    tree = ast.parse(FOUND[place].read_text())
+    kinds = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    (kind,) = (each for each in kinds if each.name == name)
+    methods = {each.name for each in kind.body if isinstance(each, ast.FunctionDef)}
+    assert methods & {"follow", "forget", "forget_catalog"}
