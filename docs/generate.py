@@ -26,7 +26,7 @@ from pydantic.fields import FieldInfo
 from sightline_all.settings import AllSettings
 from typer.cli import get_docs_for_click
 
-from docs import errors, fields, http, personal_data, platforms, requests
+from docs import errors, fields, http, personal_data, platforms, requests, retention
 from embedder.settings import EmbedderSettings
 from gateway.http.settings import HttpSettings
 from gateway.settings import GatewaySettings
@@ -86,6 +86,7 @@ def pages() -> dict[str, str]:
         f"{FACE}/codes.json": errors.file(errors.codes()),
         f"{FACE}/requests.json": errors.file(requests.requests()),
         "../privacy.md": f"{personal_data.page()}\n",
+        "../operate/retention.md": f"{retention.page()}\n",
     }
 
 

@@ -1,4 +1,7 @@
-"""Deletion of old jobs, and the term of the audit log. Needs the extra `sql`."""
+"""How long tables keep rows; deletion of old jobs, and the term of the audit log. Needs the extra
+`sql`."""
+
+from enum import Enum
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -8,14 +11,24 @@ from servicekit.config import ServiceSettings
 from servicekit.sql import Database
 
 DAY_MICROS = 86_400_000_000
+BATCH = 1_000
+"""Rows that are deleted in one transaction."""
+
+
+class Term(Enum):
+    """What happens to the rows of a table."""
+
+    GOES = "rows go after a term, or with what they belong to"
+    BOUNDED = "the number of rows has a bound"
+    STAYS = "rows stay until an operator deletes them"
 
 
 class JobSettings(ServiceSettings):
     """Settings of jobs; a mixin of the settings of a service with jobs."""
 
     job_days: float = Field(default=90.0, ge=0, le=36500)
-    """Days after which jobs that have ended are deleted. 0: never. A request that is repeated later
-    creates a new job."""
+    """Days after which jobs that have ended are deleted, and in the retriever imports without rows.
+    0: never. A request that is repeated later creates a new job."""
 
 
 class AuditSettings(ServiceSettings):
@@ -33,8 +46,9 @@ async def forget_jobs(db: Database, table: sa.Table, days: float, clock: Clock =
     """
     if not days:
         return 0
-    ended = table.c.finished_time
+    ended, count = table.c.finished_time, 0
     old = sa.and_(ended > 0, ended < clock() - int(days * DAY_MICROS))
-    return await db.write(
-        lambda connection: connection.execute(sa.delete(table).where(old)).rowcount
-    )
+    some = sa.delete(table).where(table.c.id.in_(sa.select(table.c.id).where(old).limit(BATCH)))
+    while gone := await db.write(lambda connection: connection.execute(some).rowcount):
+        count += gone
+    return count

@@ -163,7 +163,9 @@ async def test_a_forced_restore_changes_a_watch_as_a_caller_does(here: Place, cl
     assert (ended.kind, ended.rule_id) == (AlertKind.ENDED, "night")
     assert ended.started_alert_id == started.alert_id
     clock.now += 1
-    assert await here.record.drop_expired_photos("default", 9) == (0, []), "the photo is used again"
+    assert await here.record.drop_expired_photos("default", clock.now, 9) == (0, []), (
+        "the photo is used again"
+    )
 
 
 @pytest.mark.parametrize("force", [False, True])
@@ -187,7 +189,7 @@ async def test_a_deleted_watch_comes_back_with_its_alerts(here: Place, clock: Cl
     backup_id = await here.back_up()
     await here.record.delete_watch("default", "shelf")
     clock.now += 1
-    assert (await here.record.drop_expired_photos("default", 9))[0] == 2
+    assert (await here.record.drop_expired_photos("default", clock.now, 9))[0] == 2
     await here.restore(backup_id, force=True)
     assert await here.record.watch("default", "shelf") == (
         stored,

@@ -136,7 +136,7 @@ async def test_a_deleted_watch_leaves_nothing(record: Record, clock: Clock) -> N
     with pytest.raises(WatchNotFound):
         await checked(record, stored, 1)
     clock.now += 1
-    assert await record.drop_expired_photos("default", 9) == (1, [A])
+    assert await record.drop_expired_photos("default", clock.now, 9) == (1, [A])
 
 
 async def test_photos_go_when_their_term_ends(record: Record, clock: Clock) -> None:
@@ -145,9 +145,9 @@ async def test_photos_go_when_their_term_ends(record: Record, clock: Clock) -> N
     await checked(record, stored, 0, alert("1", image_id=B), photos=(photo,))
     assert await record.unknown("default", [A, B]) == [A]  # not to be collected as unused
     assert await record.watch_photo("default", B) == photo
-    assert await record.drop_expired_photos("default", 9) == (0, [])
+    assert await record.drop_expired_photos("default", clock.now, 9) == (0, [])
     clock.now += 100
-    assert await record.drop_expired_photos("default", 9) == (1, [B])
+    assert await record.drop_expired_photos("default", clock.now, 9) == (1, [B])
     assert await record.watch_photo("default", B) is None
 
 

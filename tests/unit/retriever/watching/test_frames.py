@@ -300,7 +300,7 @@ async def test_the_frame_of_an_alert_is_kept_blurred_for_its_days(shop: Shop) ->
     assert shop.photos.stored["default", alert.image_id] == OTHER + BLURRED
     assert len(shop.photos.stored) == 2  # beside the photo that the rule looks for
     shop.photos.old = {alert.image_id}
-    for days, left in ((1.9, 2), (0.2, 1)):
+    for days, left in ((1.9, 2), (0.1, 2), (0.1, 1)):
         shop.clock.now += int(days * DAY)
         await expire("default", 0, shop.record, shop.photos, shop.clock.now / 1e6)
         assert len(shop.photos.stored) == left

@@ -345,11 +345,11 @@ class Columns:
         return _Catalog(View.of(table))
 
     async def _update(self, held: _Catalog, catalog_id: str) -> bool:
-        """Apply later writes. Return False if the columns are those of an earlier catalog of the
-        id, whose commits are others."""
+        """Apply later writes. Return False if they can't be brought up to date: they are those of
+        an earlier catalog of the id, whose commits are others, or too many deletions ago."""
         changes = await self._record.written(catalog_id, held.head)
         table = held.view.table
-        if changes.uid != table.uid or changes.head < table.commit:
+        if changes.uid != table.uid or not changes.known_from <= table.commit <= changes.head:
             return False
         for product_id in changes.gone:
             place = table.place(product_id)

@@ -126,6 +126,20 @@ class TakedownRecord(Protocol):
         """Return takedowns by their photos' ids, after one."""
 
 
+class RetentionRecord(Protocol):
+    """The record, as its retention uses it. Each call deletes up to `limit` rows and returns their
+    number; 0: there are no more."""
+
+    async def forget_applied(self, catalog_id: str, limit: int) -> int:
+        """Delete entries of the outbox that every generation has applied."""
+
+    async def forget_deleted(self, catalog_id: str, limit: int) -> int:
+        """Delete what is known of the oldest deletions of products."""
+
+    async def forget_imports(self, catalog_id: str, before: int, limit: int) -> int:
+        """Delete imports without rows since a time (microseconds), with their rows."""
+
+
 class UnnamedRecord(TakedownRecord, Protocol):
     """The record, as the deletion of unused photos uses it."""
 

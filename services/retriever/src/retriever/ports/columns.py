@@ -50,6 +50,8 @@ class Changes:
     uid: str = ""
     """Tells the catalog from earlier ones of its id, whose commits have other meanings; empty if
     the registry has no entry of it."""
+    known_from: int = 0
+    """Deletions are known since this commit: changes since an earlier one are not complete."""
 
 
 class ColumnRecord(Protocol):

@@ -123,9 +123,11 @@ class ProductReader(Protocol):
 class ExpiryRecord(Protocol):
     """The record, as the deletion of old alerts and photos uses it."""
 
-    async def drop_expired_photos(self, catalog_id: str, limit: int) -> tuple[int, list[str]]:
-        """Drop photos of watches whose term has ended. Return the number of entries, and the photos
-        that the catalog has for no other purpose."""
+    async def drop_expired_photos(
+        self, catalog_id: str, before: int, limit: int
+    ) -> tuple[int, list[str]]:
+        """Drop photos of watches whose term had ended by a time (microseconds). Return the number
+        of entries, and the photos that the catalog has for no other purpose."""
 
     async def drop_old_alerts(self, catalog_id: str, before: int, limit: int) -> int:
         """Delete alerts that were stored before a time. Return their number."""

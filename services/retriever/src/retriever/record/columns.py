@@ -46,6 +46,10 @@ _HEAD = sa.select(
     .where(catalogs.c.catalog_id == sa.bindparam("catalog_id"))
     .scalar_subquery()
     .label("uid"),
+    sa.select(sequences.c.known_from)
+    .where(sequences.c.catalog_id == sa.bindparam("catalog_id"))
+    .scalar_subquery()
+    .label("known_from"),
 )
 _CHANGED = sa.select(changes.c.product_id).where(
     changes.c.catalog_id == sa.bindparam("catalog_id"), changes.c.seq > sa.bindparam("after")
@@ -61,15 +65,15 @@ def read_written(connection: Connection, catalog_id: str, after: int | None) -> 
     of = {"catalog_id": catalog_id}
     # Read first, so that a write between the two reads is read twice instead of being missed.
     found = connection.execute(_HEAD, of).one()
-    head, uid = int(found.seq or 0), found.uid or ""
+    head, uid, known_from = int(found.seq or 0), found.uid or "", int(found.known_from or 0)
     if after is None:
         return Changes(head, [_row(row) for row in connection.execute(_PRODUCTS, of)], (), uid)
-    if head == after:
-        return Changes(head, (), (), uid)
+    if head == after or after < known_from:
+        return Changes(head, (), (), uid, known_from)
     changed = read_changed(connection, catalog_id, after)
     held = read_product_rows(connection, catalog_id, changed)
     there = {row.product_id for row in held}
-    return Changes(head, held, [each for each in changed if each not in there], uid)
+    return Changes(head, held, [each for each in changed if each not in there], uid, known_from)
 
 
 def read_changed(connection: Connection, catalog_id: str, after: int) -> list[str]:

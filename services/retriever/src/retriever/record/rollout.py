@@ -274,13 +274,13 @@ def enqueue_missing(
 
 
 def retry_failed(connection: Connection, generation: Generation) -> None:
-    anew = {"failed": False, "attempts": 0, "next_attempt": 0, "reason": "", "backfill": True}
+    anew = {"failed": False, "attempts": 0, "next_attempt": 0, "retried": True}
     which = pending_of(generation), pending.c.failed
     connection.execute(sa.update(pending).where(*which).values(anew))
 
 
 def read_backlog(connection: Connection, generation: Generation) -> Backlog:
-    of = sa.and_(pending_of(generation), pending.c.backfill)
+    of = sa.and_(pending_of(generation), sa.or_(pending.c.backfill, pending.c.retried))
     waits = sa.and_(~pending.c.failed, holds_up())
     number = sa.select(sa.func.count())
     return Backlog(
@@ -300,8 +300,9 @@ def photos(connection: Connection, generation: Generation) -> int:
 
 
 def end_backfill(connection: Connection, generation: Generation) -> None:
-    which = pending_of(generation), pending.c.backfill
-    connection.execute(sa.update(pending).where(*which).values(backfill=False))
+    mine = sa.or_(pending.c.backfill, pending.c.retried)
+    done = {"backfill": False, "retried": False}
+    connection.execute(sa.update(pending).where(pending_of(generation), mine).values(done))
     ready = sa.update(generations).where(
         is_generation(generation), generations.c.state == GenerationState.BUILDING
     )
@@ -309,7 +310,10 @@ def end_backfill(connection: Connection, generation: Generation) -> None:
 
 
 def take_back(connection: Connection, generation: Generation, limit: int) -> int:
-    return _delete(connection, pending, generation, limit, pending.c.backfill)
+    failed = {"failed": True, "retried": False}
+    mine = pending_of(generation), pending.c.retried
+    connection.execute(sa.update(pending).where(*mine).values(failed))
+    return _delete(connection, pending, generation, limit, pending.c.backfill, ~pending.c.failed)
 
 
 def discard(connection: Connection, generation: Generation, limit: int) -> int:

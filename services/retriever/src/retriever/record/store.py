@@ -22,6 +22,7 @@ from retriever.record import (
     products,
     registry,
     restoring,
+    retention,
     rollout,
     session,
     snapshots,
@@ -226,6 +227,11 @@ class Record:
     import_rows = _writes_now(imports.write_rows)
     close_import = _writes_now(imports.close_import)
     drop_rows = _writes(imports.drop_rows)
+
+    # Retention
+    forget_applied = _writes(retention.forget_applied)
+    forget_deleted = _writes(retention.forget_deleted)
+    forget_imports = _writes(retention.forget_imports)
 
     # Webhooks and deliveries
     create_webhook = _writes_now(webhooks.create_webhook)

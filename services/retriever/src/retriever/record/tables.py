@@ -75,8 +75,10 @@ sequences = sa.Table(
     metadata,
     *_keys("catalog_id"),
     *_values("seq", "time", kind=_Number),
+    sa.Column("known_from", _Number, nullable=False, server_default="0"),
 )
-"""The newest commit of each catalog and its time."""
+"""The newest commit of each catalog and its time. `known_from`: the newest commit whose deletions
+were forgotten: `changes` has all of later ones."""
 
 catalogs = sa.Table(
     "catalogs",
@@ -289,11 +291,13 @@ pending = sa.Table(
     *_values("next_attempt", kind=_Number),
     *_values("reason"),
     *_values("failed", "backfill", kind=sa.Boolean),
+    sa.Column("retried", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("pending_due", "catalog_id", "space", "space_version", "failed", "next_attempt"),
     sa.Index("pending_first", "catalog_id", "space", "space_version", "failed", "write_seq"),
 )
 """`image_id`: id of the photo, or of the product whose text is pending. `backfill`: only a backfill
-requires the vector; the row is deleted if the backfill is cancelled."""
+requires the vector; the row is deleted if the backfill is cancelled. `retried`: it had failed, and
+a backfill tries again; the row has failed again if the backfill is cancelled."""
 
 takedowns = sa.Table(
     "takedowns",

@@ -234,15 +234,15 @@ def read_watch_photo(connection: Connection, catalog_id: str, image_id: str) -> 
 
 
 def drop_expired_photos(
-    connection: Connection, now: int, catalog_id: str, limit: int
+    connection: Connection, now: int, catalog_id: str, before: int, limit: int
 ) -> tuple[int, list[str]]:
-    """Drop photos of watches whose term has ended.
+    """Drop photos of watches whose term had ended by a time.
 
     Return the number of entries, and the photos that the catalog has for no other purpose.
     """
     Session(connection, catalog_id, now)
     c = watch_photos.c
-    due = c.catalog_id == catalog_id, c.expire_time > 0, c.expire_time <= now
+    due = c.catalog_id == catalog_id, c.expire_time > 0, c.expire_time <= before
     keys = connection.execute(sa.select(c.image_id, c.watch_id).where(*due).limit(limit)).all()
     for image_id, watch_id in keys:
         mine = *_mine(watch_photos, catalog_id, watch_id), c.image_id == image_id

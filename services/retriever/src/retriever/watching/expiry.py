@@ -8,6 +8,10 @@ from retriever.ports.watching import ExpiryRecord
 
 BATCH = 200
 """Rows that are deleted in one transaction."""
+GRACE_SECONDS = 2 * 3_600.0
+"""Seconds from the end of a photo's term to its deletion. A photo that was stored meanwhile stays:
+its bytes are stored before the transaction that names them, and an object of a bucket that is not
+an hour old isn't written again."""
 
 EXPIRED = Counter("sightline_watch_photos_expired_total", "Photos of watches that were deleted.")
 
@@ -17,10 +21,11 @@ async def expire(
 ) -> None:
     """Delete a catalog's photos of watches whose term has ended, and alerts older than
     `alert_days`; 0: keep alerts. `now`: seconds since 1970 (UTC)."""
+    ended = now - GRACE_SECONDS
     while True:
-        dropped, image_ids = await record.drop_expired_photos(catalog_id, BATCH)
+        dropped, image_ids = await record.drop_expired_photos(catalog_id, int(ended * 1e6), BATCH)
         for image_id in image_ids:
-            await files.discard(catalog_id, image_id, now)
+            await files.discard(catalog_id, image_id, ended)
         EXPIRED.inc(len(image_ids))
         if dropped < BATCH:
             break

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from retriever.indexing.embedding import RecentVectors
 from retriever.ports import indexing
 from retriever.ports.backup import BackupRecord
-from retriever.ports.catalog import HashRecord, LabelTextRecord, UnnamedRecord
+from retriever.ports.catalog import HashRecord, LabelTextRecord, RetentionRecord, UnnamedRecord
 from retriever.ports.embedder import Embedder
 from retriever.ports.engine import VectorIndex
 from retriever.ports.photos import PhotoFiles
@@ -47,6 +47,8 @@ class Options(Protocol):
     @property
     def alert_days(self) -> float: ...
     @property
+    def job_days(self) -> float: ...
+    @property
     def read_labels(self) -> Sequence[str]: ...
 
 
@@ -63,6 +65,7 @@ class WorkerRecord(
     CatalogRecord,
     RemovalRecord,
     ExpiryRecord,
+    RetentionRecord,
     Protocol,
 ):
     """The record, as the worker uses it."""

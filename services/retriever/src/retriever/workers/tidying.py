@@ -1,15 +1,19 @@
 """Scheduled deletion: photos that no product has, alerts and photos of watches whose term has
-ended, and jobs that ended long ago."""
+ended, jobs and imports that ended long ago, and changes that every process and generation has."""
 
 import time
+from functools import partial
 
 from retriever.backup import backups
-from retriever.catalog.collecting import collect
+from retriever.catalog.collecting import DAY, collect
 from retriever.domain.jobs import OPEN
+from retriever.ports.catalog import RetentionRecord
 from retriever.watching.expiry import expire
 from retriever.workers.context import Worker
 
 TURN_SECONDS = 3_600.0
+BATCH = 1_000
+"""Rows that are deleted in one transaction."""
 
 
 async def tidy(worker: Worker) -> bool:
@@ -17,11 +21,24 @@ async def tidy(worker: Worker) -> bool:
     await worker.forget_jobs()
     for catalog in worker.catalogs:
         await expire(catalog, worker.options.alert_days, worker.record, worker.photos, time.time())
+        await forget(catalog, worker.options.job_days, worker.record, time.time())
     if days := worker.options.photo_days:
         for catalog in worker.catalogs:
             if not await _is_copied(catalog, worker):
                 await collect(catalog, days, worker.record, worker.photos, time.time())
     return False
+
+
+async def forget(catalog: str, days: float, record: RetentionRecord, now: float) -> None:
+    """Delete rows of the record that nothing needs any longer, and imports without rows for `days`;
+    0: keep imports. `now`: seconds since 1970 (UTC)."""
+    steps = [record.forget_applied, record.forget_deleted]
+    if days:
+        before = int((now - days * DAY) * 1e6)
+        steps.append(partial(record.forget_imports, before=before))
+    for step in steps:
+        while await step(catalog, limit=BATCH):
+            pass
 
 
 async def _is_copied(catalog: str, worker: Worker) -> bool:

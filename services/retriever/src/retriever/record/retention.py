@@ -1,0 +1,73 @@
+"""Deletion of rows that nothing needs any longer.
+
+Each function deletes up to `limit` rows in one transaction, and returns their number; 0: there are
+no more.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from retriever.record.generations import live_generations
+from retriever.record.session import queue_up
+from retriever.record.statements import same
+from retriever.record.tables import changes, import_rows, imports, outbox, products, sequences
+
+MOST_DELETED = 10_000
+"""Deleted products of a catalog whose deletions are kept. A process that is more of them behind
+reads the catalog's columns anew."""
+
+
+def forget_applied(connection: Connection, catalog_id: str, limit: int) -> int:
+    """Delete entries of the outbox that every generation has applied: all, if there is none, since
+    a new generation is filled from the record."""
+    head = queue_up(connection, catalog_id)  # a generation is created before or after this
+    live = live_generations(connection, catalog_id)
+    applied = min((each.applied_seq for each in live), default=head)
+    c = outbox.c
+    old = sa.select(c.seq).where(c.catalog_id == catalog_id, c.seq <= applied)
+    seqs = connection.execute(old.order_by(c.seq).limit(limit)).scalars().all()
+    if seqs:
+        mine = c.catalog_id == catalog_id, c.seq <= seqs[-1]
+        connection.execute(sa.delete(outbox).where(*mine))
+    return len(seqs)
+
+
+def forget_deleted(connection: Connection, catalog_id: str, limit: int) -> int:
+    """Delete what is known of the oldest deletions of products, beyond the newest MOST_DELETED, and
+    note from which commit on deletions are known."""
+    queue_up(connection, catalog_id)
+    c = changes.c
+    deleted = (
+        sa.select(c.product_id, c.seq)
+        .where(c.catalog_id == catalog_id, ~sa.exists().where(same(products, changes)))
+        .order_by(c.seq.desc(), c.product_id)
+    )
+    rows = connection.execute(deleted.offset(MOST_DELETED).limit(limit)).all()
+    if rows:
+        gone = [row.product_id for row in rows]
+        mine = c.catalog_id == catalog_id, c.product_id.in_(gone)
+        connection.execute(sa.delete(changes).where(*mine))
+        newest, s = max(row.seq for row in rows), sequences.c
+        behind = s.catalog_id == catalog_id, s.known_from < newest
+        connection.execute(sa.update(sequences).where(*behind).values(known_from=newest))
+    return len(rows)
+
+
+def forget_imports(connection: Connection, catalog_id: str, before: int, limit: int) -> int:
+    """Delete imports without rows since a time (microseconds), closed or not, and their rows."""
+    queue_up(connection, catalog_id)
+    c = imports.c
+    old = sa.select(c.import_id).where(c.catalog_id == catalog_id, c.active_time < before)
+    import_id = connection.execute(old.order_by(c.active_time).limit(1)).scalar()
+    if import_id is None:
+        return 0
+    r = import_rows.c
+    of_import = r.catalog_id == catalog_id, r.import_id == import_id
+    some = sa.select(r.row_number).where(*of_import).order_by(r.row_number).limit(limit)
+    numbers = list(connection.execute(some).scalars())
+    connection.execute(sa.delete(import_rows).where(*of_import, r.row_number.in_(numbers)))
+    if len(numbers) == limit:
+        return limit
+    mine = c.catalog_id == catalog_id, c.import_id == import_id
+    connection.execute(sa.delete(imports).where(*mine))
+    return len(numbers) + 1
