@@ -68,6 +68,7 @@ from servicekit.peers import PeerCredentials
 from servicekit.posting import Poster
 from servicekit.server import Binding, run, serve
 from servicekit.startup import check_engine, load, observe
+from servicekit.supervision import supervised
 
 
 def bindings(
@@ -175,10 +176,12 @@ async def keep_up(columns: Columns, record: Record, catalogs: Container[str]) ->
     """Keep what is in memory up to date until cancelled."""
     commits = record.commits()
     least = POLL_SECONDS if commits is None else KEEP_UP_SECONDS
-    while True:
+
+    async def update() -> None:
         await pause(least, commits, LATEST_SECONDS)
-        with suppress(ServiceError):  # searches report the error
-            await columns.keep_up(catalogs)
+        await columns.keep_up(catalogs)
+
+    await supervised("columns", update)
 
 
 async def following(settings: RetrieverSettings, record: Record) -> KnownCatalogs:

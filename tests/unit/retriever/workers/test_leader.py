@@ -8,11 +8,11 @@ import pytest
 
 from retriever.indexing.outbox import LeadershipLost
 from retriever.workers.leader import Leadership
-from retriever.workers.tasks import Backoff
 from servicekit import liveness
 from servicekit.jobs import Jobs
 from servicekit.leases import Lease
 from servicekit.sql import Database
+from servicekit.supervision import Backoff
 from tests.fakes.embedder import FakeEmbedder
 from tests.fakes.index import VERSION
 from tests.unit.retriever.conftest import write

@@ -232,8 +232,8 @@ async def test_a_catalog_whose_collection_is_broken_holds_up_no_other(
         """Worker that retries only after hours, so that nothing that waits for a retry happens in a
         test."""
 
-        def __init__(self, *_: float) -> None:
-            super().__init__(1e4, 1e4)
+        def __init__(self, *_: object) -> None:
+            super().__init__("index", 1e4, 1e4)
 
         def fail(self, key: str, error: Exception) -> None:
             paused.append(key)

@@ -10,6 +10,7 @@ from retriever.domain.registry import RETRIEVER, CatalogEntry
 from retriever.ports.engine import VectorIndex
 from retriever.ports.photos import PhotoFiles
 from retriever.ports.registry import RemovalRecord
+from servicekit.supervision import confined
 from servicekit.telemetry import get_logger
 
 ROWS = 2_000
@@ -45,7 +46,8 @@ class Removal:
         if await self.record.removals_due():
             for entry in await self.record.begin_removals(self.declared):
                 if RETRIEVER in entry.pending:
-                    await self._remove(entry)
+                    with confined("removal", catalog=entry.catalog_id):
+                        await self._remove(entry)
         return False
 
     async def _remove(self, entry: CatalogEntry) -> None:

@@ -6,7 +6,6 @@ permits of its own, so that receivers that hang do not hold up others.
 """
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from servicekit.clock import Clock, now_micros
 from servicekit.errors import ServiceError
 from servicekit.fetch import UriForbidden, UriUnreadable
 from servicekit.keyring import SigningKeys
+from servicekit.supervision import Backoff, rest, supervised, tell
 from servicekit.telemetry import get_logger
 
 LATEST_SECONDS = 30.0
@@ -48,6 +48,8 @@ MOST_LANES = 5_000
 AT_A_TIME = 4
 """Concurrent attempts to one webhook."""
 TIDY_SECONDS = 3_600.0
+DELIVERY = "delivery"
+"""Name for servicekit.supervision."""
 DEAD_LETTER_DAYS = 30
 """Days for which dead letters are kept."""
 
@@ -96,26 +98,21 @@ class Deliverer:
         most = POLL_SECONDS if commits is None else LATEST_SECONDS
         self._busy.clear()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._tidy())
-            while True:
+
+            async def look() -> None:
                 self._wake.clear()  # before the look, so that a later commit is not missed
                 seconds = min(most, await self._look(group))
                 await asyncio.sleep(LEAST_SECONDS)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(seconds):
-                        await self._wake.wait()
+                await rest(seconds, self._wake)
+
+            group.create_task(supervised(DELIVERY, self._tidy))
+            await supervised(DELIVERY, look, Backoff(FAILED_SECONDS, FAILED_SECONDS))
 
     async def _look(self, group: asyncio.TaskGroup) -> float:
         """Start the lanes that are due. Return the seconds until the next one is."""
         now, latest = self.clock(), int(self.rules.longest_seconds * 10**6)
         room = MOST_LANES - len(self._busy)
-        try:
-            lanes, later = await self.record.due_lanes(
-                now, now + latest, frozenset(self._busy), room
-            )
-        except ServiceError as error:
-            log.warning("alerts not read", reason=error.reason)
-            return FAILED_SECONDS
+        lanes, later = await self.record.due_lanes(now, now + latest, frozenset(self._busy), room)
         for lane in lanes:
             self._busy.add(lane)
             group.create_task(self._work(lane))
@@ -129,12 +126,10 @@ class Deliverer:
                     return
                 if await self._deliver(delivery) is not DeliveryStep.DELIVERED:
                     return
-        except ServiceError as error:  # the record does not answer
-            log.warning("delivery not stored", catalog=lane.catalog_id, reason=error.reason)
-            await asyncio.sleep(FAILED_SECONDS)
-        except ValueError:  # stored by a later release, which this one was put in place of
-            log.exception("alert not readable", catalog=lane.catalog_id, watch=lane.watch_id)
-            await asyncio.sleep(UNREADABLE_SECONDS)
+        except Exception as error:  # the record does not answer, or the alert is of a later release
+            tell(DELIVERY, error, catalog=lane.catalog_id, watch=lane.watch_id)
+            expected = isinstance(error, ServiceError)
+            await asyncio.sleep(FAILED_SECONDS if expected else UNREADABLE_SECONDS)
         finally:
             self._busy.discard(lane)
             self._wake.set()
@@ -198,13 +193,9 @@ class Deliverer:
         return headers(message_id(delivery), now // 10**6, body, valid)
 
     async def _tidy(self) -> None:
-        """Delete old dead letters every hour."""
-        while True:
-            with contextlib.suppress(ServiceError):  # deleted in the next hour
-                await self.record.drop_dead_letters(
-                    self.clock() - DEAD_LETTER_DAYS * webhooks.DAY_MICROS
-                )
-            await asyncio.sleep(TIDY_SECONDS)
+        """Delete old dead letters, once an hour."""
+        await self.record.drop_dead_letters(self.clock() - DEAD_LETTER_DAYS * webhooks.DAY_MICROS)
+        await asyncio.sleep(TIDY_SECONDS)
 
 
 def _about(lane: Lane) -> tuple[str, str]:

@@ -4,7 +4,6 @@ Measured by the server too, because the lag grows when the worker, which measure
 down.
 """
 
-import contextlib
 from collections import Counter
 from collections.abc import Collection
 
@@ -15,7 +14,7 @@ from retriever.domain.metrics import catalog_label
 from retriever.ports.indexing import LagRecord
 from servicekit.clock import now_micros
 from servicekit.commits import pause
-from servicekit.errors import ServiceError
+from servicekit.supervision import Backoff, supervised
 
 GAUGE_SECONDS, LATEST_SECONDS = 2.0, 30.0
 """Least and most seconds between two measurements. They follow the commits, if those are reported
@@ -34,11 +33,12 @@ MISMATCHED = Gauge(
 async def keep_measuring(catalogs: Collection[str], record: LagRecord) -> None:
     """Measure the lag until cancelled: after commits, and periodically while it grows."""
     commits = record.commits()
-    while True:
-        lags = True
-        with contextlib.suppress(ServiceError):
-            lags = await measure_lag(catalogs, record)
+
+    async def measure() -> None:
+        lags = await measure_lag(catalogs, record)
         await pause(GAUGE_SECONDS, None if lags else commits, LATEST_SECONDS)
+
+    await supervised("lag", measure, Backoff(GAUGE_SECONDS, LATEST_SECONDS))
 
 
 async def measure_lag(catalogs: Collection[str], record: LagRecord) -> bool:

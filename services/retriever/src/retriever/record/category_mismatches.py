@@ -4,7 +4,7 @@ A mismatch is stored with the contradicted category. It applies while the produc
 and that photo, so changing either needs no cleanup.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,22 +13,12 @@ from sqlalchemy import Connection
 from retriever.domain.category_mismatch import (
     CategoryGuess,
     CategoryMismatch,
-    CategoryPath,
-    Classification,
-    category_mismatch,
 )
-from retriever.domain.generation import Generation
 from retriever.domain.product import Product
-from retriever.record.statements import among, chunks, look_up, on, put, same
+from retriever.record.statements import among, look_up, on, same
 from retriever.record.tables import mismatches, product_images, products
 from sightline_rules import categories
 
-_USERS = (
-    sa.select(product_images.c.image_id, product_images.c.product_id, products.c.category)
-    .select_from(product_images.join(products, same(products, product_images)))
-    .where(among(product_images, "image_id"))
-    .distinct()
-)
 _OF_PRODUCTS = sa.select(mismatches).where(among(mismatches, "product_id"))
 _HOLDS = sa.and_(
     mismatches.c.category == products.c.category,
@@ -49,26 +39,6 @@ _COUNTS = (
     .where(mismatches.c.catalog_id.in_(sa.bindparam("catalogs", expanding=True)))
     .group_by(mismatches.c.catalog_id)
 )
-
-
-def judge(
-    connection: Connection,
-    generation: Generation,
-    classifications: Mapping[str, Classification],
-    known: Collection[CategoryPath],
-) -> None:
-    """Replace the mismatches of photos."""
-    catalog_id = generation.catalog_id
-    for chunk in chunks(list(classifications)):
-        mine = mismatches.c.catalog_id == catalog_id, mismatches.c.image_id.in_(chunk)
-        connection.execute(sa.delete(mismatches).where(*mine))
-    rows = []
-    for user in look_up(connection, _USERS, classifications, {"catalog_id": catalog_id}):
-        own, photo = categories.split(user.category), classifications[user.image_id]
-        found = category_mismatch(own, photo, known, user.image_id, generation.space_version)
-        if found is not None:
-            rows.append(_values(catalog_id, user.product_id, user.category, found))
-    put(connection, mismatches, rows)
 
 
 def read_mismatches(
@@ -92,22 +62,6 @@ def read_mismatches(
 
 def count_mismatched(connection: Connection, catalogs: Sequence[str]) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute(_COUNTS, {"catalogs": catalogs})}
-
-
-def _values(
-    catalog_id: str, product_id: str, category: str, found: CategoryMismatch
-) -> dict[str, Any]:
-    instead = found.instead
-    return {
-        "catalog_id": catalog_id,
-        "product_id": product_id,
-        "image_id": found.image_id,
-        "category": category,
-        "probability": found.probability,
-        "instead": "" if instead is None else categories.join(instead.path),
-        "instead_probability": 0.0 if instead is None else instead.probability,
-        "space_version": found.space_version,
-    }
 
 
 def _to_mismatch(row: sa.Row[Any]) -> CategoryMismatch:

@@ -30,7 +30,7 @@ from retriever.record import (
     webhooks,
     worker_tasks,
 )
-from retriever.record.category_mismatches import count_mismatched, judge, read_mismatches
+from retriever.record.category_mismatches import count_mismatched, read_mismatches
 from retriever.record.commit_cache import CommitCache
 from retriever.record.freshness import read_counts, read_freshness, read_generation_snapshot
 from retriever.record.generations import (
@@ -39,6 +39,7 @@ from retriever.record.generations import (
     read_generation,
     read_outstanding,
 )
+from retriever.record.judgements import judge
 from retriever.record.labels import read_labels, read_tagged
 from retriever.record.offer_updates import offer
 from retriever.record.synonyms import (

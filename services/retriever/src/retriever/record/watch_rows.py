@@ -1,6 +1,6 @@
 """Watches, their states, alerts and photos in the record."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -36,6 +36,7 @@ from retriever.record.tables import images, watch_alerts, watch_photos, watch_st
 from servicekit.audit_record import append_entries
 from servicekit.clock import new_id
 from servicekit.errors import Code
+from servicekit.supervision import confined
 
 
 def read_watch(
@@ -58,14 +59,15 @@ def read_watches(connection: Connection, catalog_id: str) -> list[tuple[StoredWa
 def read_snapshot_sources(connection: Connection) -> list[SnapshotSource]:
     """Return the addresses from which watches of all catalogs take frames."""
     c = watches.c
-    found = sa.select(c.catalog_id, c.body).where(c.body.like('%"snapshot_uri":"_%'))
+    found = sa.select(c.catalog_id, c.watch_id, c.body).where(c.body.like('%"snapshot_uri":"_%'))
     sources = []
-    for row in connection.execute(found.order_by(c.catalog_id, c.watch_id)):
-        watch = loaded_watch(row.body)
+    for catalog_id, watch in _readable(
+        connection.execute(found.order_by(c.catalog_id, c.watch_id))
+    ):
         frozen = FaultCondition(Fault.FROZEN)
         sources.append(
             SnapshotSource(
-                row.catalog_id,
+                catalog_id,
                 watch.watch_id,
                 watch.snapshot_uri,
                 watch.snapshot_seconds,
@@ -78,14 +80,21 @@ def read_snapshot_sources(connection: Connection) -> list[SnapshotSource]:
 def read_silence_sources(connection: Connection) -> list[SilenceSource]:
     """Return the watches of all catalogs with a rule that tells when their camera stops."""
     c = watches.c
-    found = sa.select(c.catalog_id, c.body).where(c.body.like('%"fault":"silent"%'))
+    found = sa.select(c.catalog_id, c.watch_id, c.body).where(c.body.like('%"fault":"silent"%'))
     sources = []
-    for row in connection.execute(found):
-        watch = loaded_watch(row.body)
+    for catalog_id, watch in _readable(connection.execute(found)):
         holds = [rule.hold for rule in watch.rules if rule.condition == SILENT]
         if holds:
-            sources.append(SilenceSource(row.catalog_id, watch.watch_id, min(holds)))
+            sources.append(SilenceSource(catalog_id, watch.watch_id, min(holds)))
     return sources
+
+
+def _readable(rows: Iterable[sa.Row[Any]]) -> Iterator[tuple[str, Watch]]:
+    """Yield the watches of rows with their catalogs. Those that this release can't read, such as
+    one of a later release after a return to this one, are told and left out."""
+    for row in rows:
+        with confined("watches", catalog=row.catalog_id, watch=row.watch_id):
+            yield row.catalog_id, loaded_watch(row.body)
 
 
 def create_watch(

@@ -137,7 +137,9 @@ def advance(connection: Connection, generation: Generation, change: Change) -> G
     catalog_id, time = generation.catalog_id, max(change.time, generation.applied_time)
     reached = {"seq": change.seq, "time": time}
     connection.execute(_ADVANCE, {**reached, "of_catalog": catalog_id, "of_name": generation.name})
-    held = min(each.applied_seq for each in live_generations(connection, catalog_id))
+    # Without a live generation, all changes have been applied: this one was just dropped.
+    live = live_generations(connection, catalog_id)
+    held = min((each.applied_seq for each in live), default=change.seq)
     connection.execute(_APPLIED, {"catalog_id": catalog_id, "up_to": held})
     return replace(generation, applied_seq=change.seq, applied_time=time)
 

@@ -2,8 +2,7 @@
 
 import asyncio
 import os
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
@@ -12,6 +11,8 @@ from prometheus_client import Counter
 
 from retriever.domain.errors import (
     FrameTimeInvalid,
+    ImageDamaged,
+    ImageNotFound,
     ImageRejected,
     WatchContended,
     WatchNotFound,
@@ -32,8 +33,12 @@ from retriever.domain.watches import (
 from retriever.ports.watching import FrameEmbedder, FramePhotos, PrivateFrames, WatchRecord
 from retriever.watching.checking import MeasuredFrame, Reading, References, check_frame, is_dark
 from servicekit.errors import ServiceError
+from servicekit.newest_turns import NewestTurns
+from servicekit.supervision import tell
 from servicekit.telemetry import get_logger
 
+WATCHING: Final = "watching"
+"""Name for servicekit.supervision."""
 SPACE: Final = "visual"
 MOST_FRAMES: Final = 8
 """Frames of a call."""
@@ -110,8 +115,7 @@ class FramesReport:
 class _Queue:
     """Calls of one watch: one at a time, few wait."""
 
-    busy: bool = False
-    waiting: deque[asyncio.Future[bool]] = field(default_factory=deque)
+    turns: NewestTurns = field(default_factory=lambda: NewestTurns(MOST_WAITING))
     dropped: int = 0
     """Dropped frames that the record does not know yet."""
 
@@ -146,30 +150,28 @@ class FrameChecks:
 
         Raises WatchNotFound, WatchContended, EmbedderUnavailable, PhotosUnavailable.
         """
-        key = catalog_id, watch_id
-        queue = self._queues.setdefault(key, _Queue())
-        if not await _turn(queue):
-            queue.dropped += len(frames) + dropped
-            FRAMES.labels(FrameOutcome.DROPPED).inc(len(frames) + dropped)
-            return FramesReport((FrameReport(FrameOutcome.DROPPED),) * len(frames))
 
         def noted(state: WatchState) -> WatchState:
             return note(replace(state, dropped=state.dropped + dropped))
 
+        queue = self._queues.setdefault((catalog_id, watch_id), _Queue())
         try:
-            timed = self._timed(frames)
-            async with self._permits:
-                report = await self._checked(catalog_id, watch_id, timed, queue, noted)
+            async with queue.turns.turn() as granted:
+                if not granted:
+                    queue.dropped += len(frames) + dropped
+                    FRAMES.labels(FrameOutcome.DROPPED).inc(len(frames) + dropped)
+                    return FramesReport((FrameReport(FrameOutcome.DROPPED),) * len(frames))
+                timed = self._timed(frames)
+                async with self._permits:
+                    report = await self._checked(catalog_id, watch_id, timed, queue, noted)
+                FRAMES.labels(FrameOutcome.DROPPED).inc(dropped)
+                return report
         except WatchNotFound:
             queue.dropped = 0
             raise
-        else:
-            FRAMES.labels(FrameOutcome.DROPPED).inc(dropped)
-            return report
         finally:
-            _pass_on(queue)
-            if not (queue.busy or queue.dropped):
-                del self._queues[key]
+            if queue.turns.idle and not queue.dropped:
+                self._queues.pop((catalog_id, watch_id), None)
 
     def _timed(self, frames: Sequence[SentFrame]) -> list[SentFrame]:
         """Give frames without a time that of their arrival, in order."""
@@ -198,7 +200,7 @@ class FrameChecks:
             dropped = queue.dropped
             state = note(replace(folded.state, dropped=folded.state.dropped + dropped))
             alerts, photos = await self._with_photos(
-                catalog_id, stored.watch, frames, folded.alerts
+                catalog_id, stored.watch, folded.checked, folded.alerts
             )
             progress = WatchProgress(stored, known.revision, state, alerts, photos)
             saved = await self.record.save_checked(catalog_id, progress)
@@ -211,15 +213,14 @@ class FrameChecks:
         self,
         catalog_id: str,
         watch: Watch,
-        frames: Sequence[SentFrame],
+        checked: Mapping[int, bytes],
         alerts: Sequence[Alert],
     ) -> tuple[list[Alert], list[WatchPhoto]]:
         """Store what alerts are about as photos if the watch wants them. An alert of which no photo
-        can be stored has none."""
+        can be stored has none. `checked`: the checked frames by their times."""
         if not watch.photo_days:
             return list(alerts), []
         photos, placed = dict[tuple[int, WatchBox | None], WatchPhoto | None](), list[Alert]()
-        of_time = {frame.micros: frame.data for frame in frames}
         silent = {rule.rule_id for rule in watch.rules if rule.condition == SILENT}
         for alert in alerts:
             if alert.rule_id in silent:  # it is about no frame
@@ -228,7 +229,7 @@ class FrameChecks:
             box = None if watch.whole_frames else alert.box
             key = alert.frame_micros, box
             if key not in photos:
-                photos[key] = await self._photo(catalog_id, watch, of_time[key[0]], box)
+                photos[key] = await self._photo(catalog_id, watch, checked[key[0]], box)
             photo = photos[key]
             placed.append(replace(alert, image_id="" if photo is None else photo.image_id))
         return placed, [photo for photo in photos.values() if photo is not None]
@@ -337,7 +338,11 @@ class _Measurements:
         found = dict[WatchTarget, Sequence[Floats]]()
         for target in sorted(targets, key=repr):
             if target.image_id:
-                version, found[target] = await self._of_photo(target.image_id, version)
+                try:
+                    version, found[target] = await self._of_photo(target.image_id, version)
+                except (ImageNotFound, ImageDamaged, ImageRejected) as error:
+                    # The rules that look for it can't tell; the others can.
+                    tell(WATCHING, error, catalog=self.catalog_id, image=target.image_id)
             elif snapshot is not None:
                 found[target] = await self.checks.record.product_vectors(
                     snapshot.generation, target.product_id
@@ -368,12 +373,14 @@ class _Folded:
     state: WatchState
     frames: tuple[FrameReport, ...]
     alerts: tuple[Alert, ...]
+    checked: Mapping[int, bytes]
+    """Frames that were checked, by their times; a repeated one may have the time of one of them."""
 
 
 def _fold(
     watch: Watch, state: WatchState, frames: Sequence[SentFrame], measured: _Measurements
 ) -> _Folded:
-    reports, alerts = list[FrameReport](), list[Alert]()
+    reports, alerts, done = list[FrameReport](), list[Alert](), dict[int, bytes]()
     for place, sent in enumerate(frames):
         frame = measured.frames.get(place)
         if isinstance(frame, ServiceError):
@@ -385,10 +392,10 @@ def _fold(
             state = replace(state, ignored=state.ignored + 1)
         else:
             checked = check_frame(watch, state, frame, measured.references)
-            state = checked.state
+            state, done[sent.micros] = checked.state, sent.data
             alerts += checked.alerts
             reports.append(FrameReport(FrameOutcome.PROCESSED, readings=checked.readings))
-    return _Folded(state, tuple(reports), tuple(alerts))
+    return _Folded(state, tuple(reports), tuple(alerts), done)
 
 
 def _counted(report: FramesReport) -> FramesReport:
@@ -397,33 +404,3 @@ def _counted(report: FramesReport) -> FramesReport:
     for alert in report.alerts:
         ALERTS.labels(alert.kind).inc()
     return report
-
-
-async def _turn(queue: _Queue) -> bool:
-    """Wait until no other call of the watch is checked. Return False if the call is dropped, as
-    MOST_WAITING newer ones wait."""
-    if not queue.busy:
-        queue.busy = True
-        return True
-    mine: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-    queue.waiting.append(mine)
-    if len(queue.waiting) > MOST_WAITING:
-        queue.waiting.popleft().set_result(False)
-    try:
-        return await mine
-    except asyncio.CancelledError:
-        if mine.done() and not mine.cancelled() and mine.result():
-            _pass_on(queue)
-        elif mine in queue.waiting:
-            queue.waiting.remove(mine)
-        raise
-
-
-def _pass_on(queue: _Queue) -> None:
-    """Let the oldest waiting call begin."""
-    while queue.waiting:
-        following = queue.waiting.popleft()
-        if not following.done():
-            following.set_result(True)
-            return
-    queue.busy = False

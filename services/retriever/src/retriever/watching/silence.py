@@ -11,16 +11,15 @@ from retriever.ports.watching import SilenceRecord
 from retriever.watching.checking import check_silence
 from retriever.watching.frames import ALERTS
 from servicekit.clock import Clock
-from servicekit.errors import ServiceError
-from servicekit.telemetry import get_logger
+from servicekit.supervision import confined, supervised
 
 LOOK_SECONDS: Final = 1.0
 """Seconds between two looks for watches that are due."""
 GRACE: Final = 60 * SECOND
 """Time that cameras have after a start of the worker, unless `hold` is shorter: while the suite was
 down, they could send nothing."""
-
-log = get_logger()
+SILENCE: Final = "silent cameras"
+"""Name for servicekit.supervision."""
 
 
 @dataclass(slots=True)
@@ -37,12 +36,12 @@ class SilenceChecks:
         """Look until cancelled."""
         began = self.clock()
         self._due.clear()
-        while True:
-            try:
-                await self.look(began)
-            except ServiceError as error:
-                log.warning("silent cameras not looked for", reason=error.reason)
+
+        async def look() -> None:
+            await self.look(began)
             await asyncio.sleep(LOOK_SECONDS)
+
+        await supervised(SILENCE, look)
 
     async def look(self, began: int) -> None:
         """Check the watches that are due. `began`: when the worker began to lead."""
@@ -52,10 +51,8 @@ class SilenceChecks:
         for source, due in self._due.items():
             if due > self.clock():
                 continue
-            try:
+            with confined(SILENCE, catalog=source.catalog_id, watch=source.watch_id):
                 self._due[source] = await self._check(source, began)
-            except (ServiceError, ValueError) as error:  # or stored by a later release
-                log.warning("silence not checked", watch=source.watch_id, error=str(error))
 
     async def _check(self, source: SilenceSource, began: int) -> int:
         """Check a watch, and return when to check it again. Raises WatchNotFound."""

@@ -20,10 +20,11 @@ from retriever.domain.errors import SnapshotUnchanged, WatchNotFound
 from retriever.domain.watch_state import SnapshotState, WatchProgress, WatchState
 from retriever.domain.watches import SECOND, SnapshotSource
 from retriever.ports.watching import FetchSnapshot, SnapshotRecord
-from retriever.watching.frames import ATTEMPTS, FrameChecks, SentFrame
+from retriever.watching.frames import ATTEMPTS, FrameChecks, FrameOutcome, SentFrame
 from servicekit.commits import pause
 from servicekit.errors import Internal, ServiceError
 from servicekit.fetch import FetchedFile
+from servicekit.supervision import Backoff, LoopEnded, supervised
 from servicekit.telemetry import get_logger
 
 LEAST_SECONDS: Final = 1.0
@@ -40,6 +41,9 @@ FETCHED_AT_A_TIME: Final = 8
 CHECKED_AT_A_TIME: Final = 2
 """Pictures that are checked at a time."""
 MOST_MESSAGE: Final = 1_000
+
+SNAPSHOTS_LOOP: Final = "snapshots"
+"""Name for servicekit.supervision."""
 
 log = get_logger()
 
@@ -102,12 +106,12 @@ class SnapshotPoller:
         commits = self.record.commits()
         self._tasks.clear()
         async with asyncio.TaskGroup() as group:
-            while True:
-                try:
-                    self._follow(group, await self.record.snapshot_sources())
-                except (ServiceError, ValueError) as error:  # or stored by a later release
-                    log.warning("watches not read", error=str(error))
+
+            async def follow() -> None:
+                self._follow(group, await self.record.snapshot_sources())
                 await pause(LEAST_SECONDS, commits, LATEST_SECONDS)
+
+            await supervised(SNAPSHOTS_LOOP, follow)
 
     def _follow(self, group: asyncio.TaskGroup, found: Collection[SnapshotSource]) -> None:
         """Begin to fetch new addresses, and end with those that are no longer wanted."""
@@ -122,12 +126,18 @@ class SnapshotPoller:
     async def _poll(self, camera: _Camera) -> None:
         """Fetch an address in turn until cancelled, or until its watch is deleted."""
         source, longest = camera.source, max(LONGEST_SECONDS, camera.source.seconds)
-        with contextlib.suppress(WatchNotFound):
-            while True:
-                began = self.clock()
+
+        async def take() -> None:
+            began = self.clock()
+            try:
                 await self._take(camera)
-                wait = min(source.seconds * 2.0 ** min(camera.failures, 12), longest)
-                await asyncio.sleep(max(LEAST_SECONDS, wait - (self.clock() - began) / SECOND))
+            except WatchNotFound:
+                raise LoopEnded from None
+            wait = min(source.seconds * 2.0 ** min(camera.failures, 12), longest)
+            await asyncio.sleep(max(LEAST_SECONDS, wait - (self.clock() - began) / SECOND))
+
+        with contextlib.suppress(LoopEnded):
+            await supervised(SNAPSHOTS_LOOP, take, Backoff(LEAST_SECONDS, longest))
 
     async def _take(self, camera: _Camera) -> None:
         """Fetch an address once. Raises WatchNotFound."""
@@ -162,7 +172,9 @@ class SnapshotPoller:
                 report = await self.checks.check(source.catalog_id, source.watch_id, [frame], note)
         if (error := report.frames[0].error) is not None:
             raise error
-        camera.digest, camera.newest = digest, frame.micros
+        if report.frames[0].outcome is not FrameOutcome.DROPPED:  # it is checked the next time
+            camera.digest = digest
+        camera.newest = frame.micros
         return same
 
     async def _time(self, camera: _Camera, file: FetchedFile) -> int:

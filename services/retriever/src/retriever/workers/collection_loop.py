@@ -12,11 +12,10 @@ from prometheus_client import Counter
 from retriever.domain.collection_names import shaped
 from retriever.domain.generation import Generation, Outstanding
 from retriever.indexing.collections import drop_former, has_present_shape, open_collection, reshape
-from retriever.indexing.outbox import LOST, apply_outbox
+from retriever.indexing.outbox import LOST, LeadershipLost, apply_outbox
 from retriever.indexing.reconcile import reconcile
 from retriever.workers.context import Wakes, Worker
 from retriever.workers.tasks import KeyedBackoff, Tasks
-from servicekit.errors import ServiceError
 from servicekit.liveness import LIVENESS
 from servicekit.telemetry import get_logger
 
@@ -85,7 +84,7 @@ class IndexLoop:
     tasks: Tasks
     embedding_busy: AbstractSet[str]
     """Versions with more pending items than fit one embedding call."""
-    failures: KeyedBackoff = field(default_factory=lambda: KeyedBackoff(0.1, 2.0))
+    failures: KeyedBackoff = field(default_factory=lambda: KeyedBackoff(INDEXING, 0.1, 2.0))
     _statuses: dict[str, CollectionStatus] = field(default_factory=dict)
     """The state of each collection, by its name."""
     _looked: float = 0.0
@@ -118,12 +117,11 @@ class IndexLoop:
                 status.looked = 0.0
 
     async def follow_engine(self) -> None:
-        """Check all collections each time when the connection to the engine was interrupted."""
-        while True:
-            await self.worker.index.interrupted()
-            for each in self._statuses.values():
-                each.looked = 0.0
-            self.wakes.changes.set()
+        """Check all collections when the connection to the engine was interrupted."""
+        await self.worker.index.interrupted()
+        for each in self._statuses.values():
+            each.looked = 0.0
+        self.wakes.changes.set()
 
     def _suspect(self, status: CollectionStatus) -> None:
         """Schedule a comparison of a collection that was missing, and checks of all collections."""
@@ -152,7 +150,9 @@ class IndexLoop:
         LIVENESS.report(INDEXING)  # calls to an unavailable engine time out one by one
         try:
             worked = await step
-        except (ServiceError, *LOST) as error:
+        except LeadershipLost:
+            raise
+        except Exception as error:  # of any kind: the others follow
             if isinstance(error, LOST):
                 self._suspect(status)
             self.failures.fail(key, error)

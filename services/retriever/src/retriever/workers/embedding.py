@@ -16,9 +16,9 @@ from retriever.domain.generation import Generation, Outstanding
 from retriever.domain.metrics import catalog_label
 from retriever.indexing.collections import ensure_generation
 from retriever.indexing.embedding import embed_pending
+from retriever.indexing.outbox import LeadershipLost
 from retriever.workers.context import Wakes, Worker
 from retriever.workers.tasks import KeyedBackoff, Tasks
-from servicekit.errors import ServiceError
 from servicekit.liveness import LIVENESS
 
 SPACE_LOOK_SECONDS = 5.0
@@ -51,7 +51,7 @@ class EmbeddingLoop:
     tasks: Tasks
     busy: set[str] = field(default_factory=set)
     """Versions whose last step filled at least one call, as during an import."""
-    failures: KeyedBackoff = field(default_factory=lambda: KeyedBackoff(0.2, 5.0))
+    failures: KeyedBackoff = field(default_factory=lambda: KeyedBackoff(EMBEDDING, 0.2, 5.0))
     _offers: dict[str, tuple[float, list[EmbeddingSpace]]] = field(default_factory=dict)
     """By catalog, the time of the last read, and the versions that the embedder serves."""
     _categories: dict[tuple[str, str, str], frozenset[CategoryPath]] = field(default_factory=dict)
@@ -70,7 +70,9 @@ class EmbeddingLoop:
                 LIVENESS.report(EMBEDDING)
                 try:
                     await self._embed_catalog(catalog, live[catalog])
-                except ServiceError as error:
+                except LeadershipLost:
+                    raise
+                except Exception as error:  # of any kind: the other catalogs follow
                     self.failures.fail(catalog, error)
                 else:
                     self.failures.succeed(catalog)
@@ -125,7 +127,7 @@ class EmbeddingLoop:
             if offer is None:
                 if not await self.worker.record.due(target, 1):
                     return
-                raise EmbedderUnavailable
+                raise EmbedderUnavailable  # noqa: TRY301 - handled as that of a call
             done = await embed_pending(
                 target,
                 self.worker.record,
@@ -137,7 +139,9 @@ class EmbeddingLoop:
                 recent=self.worker.recent,
                 shopper_tags=offer.shopper_photo_tags,
             )
-        except ServiceError as error:
+        except LeadershipLost:
+            raise
+        except Exception as error:  # of any kind: the other versions go on
             self._offers.pop(target.catalog_id, None)
             self.busy.discard(key)
             self.failures.fail(key, error)

@@ -1,7 +1,6 @@
 """The loop that runs jobs: deletions and copies one at a time, all others concurrently."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +19,12 @@ from servicekit import tracing
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.jobs import Job, JobClaimLost
 from servicekit.liveness import LIVENESS
+from servicekit.supervision import confined
 from servicekit.telemetry import get_logger
 from sightline_rules.filters import All
 
+JOBS = "jobs"
+"""Name for servicekit.supervision."""
 SIDE_BY_SIDE = (
     generations.BACKFILL,
     generations.VERIFY,
@@ -81,7 +83,7 @@ class JobLoop:
         except JobClaimLost:
             log.warning("job lost to another worker", job=job.id, kind=job.kind)
         except Exception as error:
-            with contextlib.suppress(ServiceError):  # the claim expires, and the job restarts
+            with confined(JOBS, job=job.id):  # the claim expires, and the job restarts
                 await self._fail(job, error)
 
     async def _patiently(self, job: Job) -> Mapping[str, Any]:
@@ -139,11 +141,15 @@ class JobLoop:
     async def _tidy_up(self) -> None:
         """Delete the pending items of a backfill that was cancelled while no worker ran it."""
         for catalog in self.worker.catalogs:
-            open_jobs = await generations.open_jobs(catalog, generations.BACKFILL, self.worker.jobs)
-            wanted = {job.params["generation"] for job in open_jobs}
-            for generation in await self.worker.record.generations(catalog):
-                if generation.name not in wanted:
-                    await backfill.take_back(generation, self.worker.record)
+            with confined(JOBS, catalog=catalog):
+                await self._tidy_catalog(catalog)
+
+    async def _tidy_catalog(self, catalog: str) -> None:
+        open_jobs = await generations.open_jobs(catalog, generations.BACKFILL, self.worker.jobs)
+        wanted = {job.params["generation"] for job in open_jobs}
+        for generation in await self.worker.record.generations(catalog):
+            if generation.name not in wanted:
+                await backfill.take_back(generation, self.worker.record)
 
     async def _claim(self, kinds: Sequence[str]) -> Job | None:
         with LIVENESS.watch(f"asking for {kinds[0]} jobs"):  # the job may take hours

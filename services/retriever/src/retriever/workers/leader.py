@@ -8,9 +8,7 @@ from collections.abc import Awaitable, Callable
 from retriever.indexing.outbox import LeadershipLost
 from servicekit.errors import ServiceError
 from servicekit.leases import Lease
-from servicekit.telemetry import get_logger
-
-log = get_logger()
+from servicekit.supervision import Backoff, supervised
 
 
 class Leadership:
@@ -32,15 +30,18 @@ class Leadership:
 
     async def keep(self) -> None:
         """Renew until the lease is lost; then raise LeadershipLost."""
-        while True:
-            await asyncio.sleep(self.seconds / 4)
-            try:
-                if not await self._extend(self._lease.renew):
-                    raise LeadershipLost
-            except ServiceError as error:
-                log.warning("lease not renewed", reason=error.reason)
-                if not self.left():
-                    raise LeadershipLost from error
+        await supervised("lease", self._renew, Backoff(0.0, 0.0))
+
+    async def _renew(self) -> None:
+        await asyncio.sleep(self.seconds / 4)
+        try:
+            renewed = await self._extend(self._lease.renew)
+        except Exception as error:
+            if not self.left():
+                raise LeadershipLost from error
+            raise
+        if not renewed:
+            raise LeadershipLost
 
     async def release(self) -> None:
         """Release the lease, so that another worker can lead immediately."""

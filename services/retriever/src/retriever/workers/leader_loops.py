@@ -18,11 +18,11 @@ from retriever.workers import tidying
 from retriever.workers.collection_loop import INDEXING, IndexLoop
 from retriever.workers.context import Wakes, Worker
 from retriever.workers.embedding import EMBEDDING, MISMATCH, EmbeddingLoop
-from retriever.workers.jobs import COPIES, KINDS, JobLoop
+from retriever.workers.jobs import COPIES, JOBS, KINDS, JobLoop
 from retriever.workers.tasks import Tasks
 from servicekit.catalogs import CatalogChange
-from servicekit.errors import ServiceError
 from servicekit.liveness import LIVENESS
+from servicekit.supervision import Backoff, confined, rest, supervised
 from servicekit.telemetry import get_logger
 
 NOTHING = Waiting(photos=False, changes=False, jobs=False)
@@ -42,6 +42,8 @@ REMOVAL_TURN_SECONDS = 5.0
 """Seconds between looks for deleted catalogs whose term has ended."""
 LEADING = "leader"
 """Name for servicekit.liveness: the worker waits for the lease, or checks for work."""
+HASHES, LABELS, REMOVAL = "hashes", "labels", "removal"
+"""Names for servicekit.supervision."""
 HASHED_PHOTOS = 8
 """Photos hashed at a time: few, so that other work hardly waits."""
 
@@ -54,20 +56,23 @@ async def lead_in_turn(worker: Worker, stop: asyncio.Event) -> None:
     """Lead whenever this worker holds the lease, until `stop` is set."""
     leadership = worker.leadership
     stopped = asyncio.create_task(stop.wait())
-    try:
-        while not stop.is_set():
-            LIVENESS.report(LEADING)
-            leads = False
-            with contextlib.suppress(ServiceError):
-                leads = await leadership.acquire()
-            if not leads:
-                await asyncio.wait({stopped}, timeout=leadership.seconds / 4)
-                continue
-            leading = asyncio.create_task(lead(worker))
+
+    async def turn() -> None:
+        LIVENESS.report(LEADING)
+        if not await leadership.acquire():
+            await rest(leadership.seconds / 4, stop)
+            return
+        leading = asyncio.create_task(lead(worker))
+        try:
             await asyncio.wait({stopped, leading}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
             leading.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await leading
+
+    try:
+        backoff = Backoff(leadership.seconds / 4, leadership.seconds)
+        await supervised(LEADING, turn, backoff, stop=stop)
     finally:
         stopped.cancel()
         await leadership.release()
@@ -123,20 +128,29 @@ class Loops:
         wakes.others.set()  # clean up after a killed worker
         poll = self._worker.options.worker_poll_seconds
         self._tasks.start(self._keep())
-        for step, wake, turn, *alive in (
-            (self._look, self._wanted, LOOK_SECONDS, LEADING),
-            (self.embedding.step, wakes.photos, max(poll, EMBED_TURN_SECONDS), EMBEDDING),
-            (self.indexing.step, wakes.changes, max(poll, INDEX_TURN_SECONDS), INDEXING),
-            (partial(jobs.do_next, deletions.KINDS), wakes.deletions, None),
-            (partial(jobs.do_next, COPIES), wakes.copies, None),
-            (jobs.begin_next, wakes.others, None),
-            (self._hash, asyncio.Event(), HASH_TURN_SECONDS),
-            (self._read_labels, asyncio.Event(), LABEL_TURN_SECONDS),
-            (partial(tidying.tidy, self._worker), asyncio.Event(), tidying.TURN_SECONDS),
-            (self._removal.step, asyncio.Event(), REMOVAL_TURN_SECONDS),
+        for name, step, wake, turn, *alive in (
+            (LEADING, self._look, self._wanted, LOOK_SECONDS, LEADING),
+            (
+                *(EMBEDDING, self.embedding.step, wakes.photos),
+                *(max(poll, EMBED_TURN_SECONDS), EMBEDDING),
+            ),
+            (
+                *(INDEXING, self.indexing.step, wakes.changes),
+                *(max(poll, INDEX_TURN_SECONDS), INDEXING),
+            ),
+            ("deletions", partial(jobs.do_next, deletions.KINDS), wakes.deletions, None),
+            ("copies", partial(jobs.do_next, COPIES), wakes.copies, None),
+            (JOBS, jobs.begin_next, wakes.others, None),
+            (HASHES, self._hash, asyncio.Event(), HASH_TURN_SECONDS),
+            (LABELS, self._read_labels, asyncio.Event(), LABEL_TURN_SECONDS),
+            (
+                *(tidying.TIDYING, partial(tidying.tidy, self._worker)),
+                *(asyncio.Event(), tidying.TURN_SECONDS),
+            ),
+            (REMOVAL, self._removal.step, asyncio.Event(), REMOVAL_TURN_SECONDS),
         ):
-            self._tasks.start(self._tasks.repeat(step, wake, turn, *alive))
-        self._tasks.start(self.indexing.follow_engine())
+            self._tasks.start(self._tasks.repeat(name, step, wake, turn, *alive))
+        self._tasks.start(supervised("engine", self.indexing.follow_engine))
         self._tasks.start(lag.keep_measuring(self._worker.catalogs, self._worker.record))
         self._tasks.start(self._follow_catalogs())
         worker = self._worker
@@ -162,7 +176,7 @@ class Loops:
         try:
             await self._worker.leadership.keep()
         finally:
-            self._tasks.stopping = True
+            self._tasks.stop()
 
     async def _look(self) -> bool:
         """Wake the loops that have work. One check serves all, so an idle worker costs little.
@@ -194,22 +208,21 @@ class Loops:
         for catalog in [each for each in worker.catalogs if {each, OTHERS} & {*wanted}]:
             if not self._idle:
                 return False
-            try:
+            with confined(LABELS, catalog=catalog):  # it may be an embedder of the last release
                 worked |= bool(
                     await read_label_texts(
                         catalog, READ_PHOTOS, worker.record, worker.photos, worker.embedder
                     )
                 )
-            except ServiceError as error:  # an embedder of the last release among them
-                log.warning("labels not read", catalog=catalog, reason=error.reason)
         return worked
 
     async def _hash(self) -> bool:
         """Hash a few photos without a hash. Continue immediately only while no other work waits."""
         worker, worked = self._worker, False
         for catalog in worker.catalogs:
-            hashed = await hash_photos(catalog, HASHED_PHOTOS, worker.record, worker.photos)
-            worked |= bool(hashed)
+            with confined(HASHES, catalog=catalog):
+                hashed = await hash_photos(catalog, HASHED_PHOTOS, worker.record, worker.photos)
+                worked |= bool(hashed)
         if worked and not self._idle:
             await asyncio.sleep(HASH_PAUSE_SECONDS)
         return worked

@@ -1,13 +1,12 @@
 """Tasks that run while a worker leads, and the backoff of failed work."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from servicekit.errors import ServiceError
 from servicekit.liveness import LIVENESS
+from servicekit.supervision import Backoff, rest, supervised, tell
 from servicekit.telemetry import get_logger
 
 log = get_logger()
@@ -18,10 +17,18 @@ class Tasks:
 
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self._group = group
-        self.stopping = False
+        self._ended = asyncio.Event()
+
+    @property
+    def stopping(self) -> bool:
         """True when leadership has ended. Cancelling alone is not enough: pymilvus calls
         asyncio.wait_for, which in Python 3.11 swallows a cancellation that arrives together with
         the answer (python/cpython#86296)."""
+        return self._ended.is_set()
+
+    def stop(self) -> None:
+        """End the loops after their current steps."""
+        self._ended.set()
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task.
@@ -37,6 +44,7 @@ class Tasks:
 
     async def repeat(
         self,
+        name: str,
         step: Callable[[], Awaitable[bool]],
         wake: asyncio.Event,
         turn: float | None,
@@ -45,50 +53,26 @@ class Tasks:
         """Repeat a step: immediately while it returns that there was work, otherwise when `wake` is
         set or after `turn` seconds. Failed steps are retried after a backoff.
 
-        `alive`: name under which each step is reported to servicekit.liveness, so that a hung step
-        is detected; empty: not reported.
+        `name`: see servicekit.supervision. `alive`: name under which each step is reported to
+        servicekit.liveness, so that a hung step is detected; empty: not reported.
         """
-        backoff = Backoff(0.1, 2.0)
-        while not self.stopping:
+
+        async def once() -> None:
             if alive:
                 LIVENESS.report(alive)
             wake.clear()  # before the step, so that work that arrives during it is not missed
-            try:
-                worked = await step()
-            except ServiceError as error:  # the record does not answer
-                seconds = backoff.fail()
-                log.warning("waiting", reason=error.reason, seconds=round(seconds, 2))
-                await asyncio.sleep(seconds)
-                continue
-            backoff.reset()
-            if not worked and not self.stopping:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(turn):
-                        await wake.wait()
+            if not await step() and not self.stopping:
+                await rest(turn, wake)
 
-
-class Backoff:
-    """Seconds to wait after failures in a row: doubling from `first` to `longest`."""
-
-    def __init__(self, first: float, longest: float) -> None:
-        self._first, self._longest = first, longest
-        self._next = first
-
-    def reset(self) -> None:
-        """Start again from the first wait, after a success."""
-        self._next = self._first
-
-    def fail(self) -> float:
-        """Return the seconds to wait after this failure, and double the next wait."""
-        seconds = self._next
-        self._next = min(self._longest, self._next * 2)
-        return seconds
+        await supervised(name, once, Backoff(0.1, 2.0), stop=self._ended)
 
 
 class KeyedBackoff:
     """A backoff for each key: a failing key waits without delaying others."""
 
-    def __init__(self, first: float, longest: float) -> None:
+    def __init__(self, loop: str, first: float, longest: float) -> None:
+        """`loop`: name for servicekit.supervision."""
+        self._loop = loop
         self.failed: Callable[[], None] = lambda: None
         """Called after each failure."""
         self._waits = first, longest
@@ -107,10 +91,9 @@ class KeyedBackoff:
         self._failed.pop(key, None)
 
     def fail(self, key: str, error: Exception) -> None:
-        """Note a key's failure, log it, and delay the key's next attempt."""
+        """Note a key's failure, tell it, and delay the key's next attempt."""
         backoff = self._failed[key][0] if key in self._failed else Backoff(*self._waits)
         seconds = backoff.fail()
         self._failed[key] = backoff, time.monotonic() + seconds
-        reason = getattr(error, "reason", type(error).__name__)
-        log.warning("waiting", part=key, reason=reason, seconds=round(seconds, 2))
+        tell(self._loop, error, part=key)
         self.failed()

@@ -10,22 +10,30 @@ from retriever.domain.jobs import OPEN
 from retriever.ports.catalog import RetentionRecord
 from retriever.watching.expiry import expire
 from retriever.workers.context import Worker
+from servicekit.supervision import confined
 
 TURN_SECONDS = 3_600.0
 BATCH = 1_000
 """Rows that are deleted in one transaction."""
+TIDYING = "tidying"
+"""Name for servicekit.supervision."""
 
 
 async def tidy(worker: Worker) -> bool:
     """Delete everything that is due. Return False: nothing more is due immediately."""
-    await worker.forget_jobs()
+    with confined(TIDYING):
+        await worker.forget_jobs()
     for catalog in worker.catalogs:
-        await expire(catalog, worker.options.alert_days, worker.record, worker.photos, time.time())
-        await forget(catalog, worker.options.job_days, worker.record, time.time())
+        with confined(TIDYING, catalog=catalog):
+            days = worker.options.alert_days
+            await expire(catalog, days, worker.record, worker.photos, time.time())
+        with confined(TIDYING, catalog=catalog):
+            await forget(catalog, worker.options.job_days, worker.record, time.time())
     if days := worker.options.photo_days:
         for catalog in worker.catalogs:
-            if not await _is_copied(catalog, worker):
-                await collect(catalog, days, worker.record, worker.photos, time.time())
+            with confined(TIDYING, catalog=catalog):
+                if not await _is_copied(catalog, worker):
+                    await collect(catalog, days, worker.record, worker.photos, time.time())
     return False
 
 

@@ -37,6 +37,9 @@ WHOLE = 0.99
 
 LOST = Gauge("sightline_index_lost", "Collections that the engine does not answer for now.")
 
+GONE = (errors.CollectionAbsent, errors.CollectionReleased)
+"""Errors of calls about a collection that the engine lost."""
+
 log = get_logger()
 
 T = TypeVar("T")
@@ -101,11 +104,18 @@ class CollectionBreaker:
         """
         if condition != All():
             self.suspect(generation)
-        elif not await self._holds_all(generation):
+        elif not await self._is_whole(generation):
             self._lost.add(generation.collection)
             self._answered.pop(generation.collection, None)
             self.suspect(generation)
             raise errors.IndexUnavailable
+
+    async def _is_whole(self, generation: Generation) -> bool:
+        """Return whether the collection holds all rows; one that is gone or released does not."""
+        try:
+            return await self._holds_all(generation)
+        except GONE:
+            return False
 
     async def _probe(self, generation: Generation) -> None:
         """Probe until the engine answers, or the generation is dropped."""
@@ -135,7 +145,7 @@ class CollectionBreaker:
             return known or await self._holds_all(generation)
         except errors.IndexRefused:
             return True
-        except (ServiceError, TimeoutError, errors.CollectionAbsent, errors.CollectionReleased):
+        except (ServiceError, TimeoutError, *GONE):
             with suppress(ServiceError):
                 live = await self._record.generations(generation.catalog_id)
                 return all(each.collection != generation.collection for each in live)

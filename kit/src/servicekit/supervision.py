@@ -1,0 +1,122 @@
+"""Background loops that outlast their errors.
+
+A loop of a worker is a step that is repeated here: an error of a step is logged and counted, and
+the step is repeated after a pause. An error of one row, file or catalog is confined to it, so that
+the step goes on with the others.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final
+
+from prometheus_client import Counter
+
+from servicekit.errors import ServiceError
+from servicekit.telemetry import get_logger
+
+FIRST_SECONDS: Final = 0.1
+LONGEST_SECONDS: Final = 5.0
+LOGGED_SECONDS: Final = 60.0
+"""Minimum seconds between two log lines about one row, file or catalog; each failure counts."""
+MOST_TOLD: Final = 1_000
+UNEXPECTED: Final = "INTERNAL"
+
+FAILURES = Counter(
+    "sightline_loop_failures_total",
+    "Failed steps of background loops, or of single rows or catalogs in them, by loop and reason;"
+    " INTERNAL: an error that is not expected, such as a row that can't be read. The loop goes on.",
+    ("loop", "reason"),
+)
+
+
+_told: dict[tuple[object, ...], float] = {}
+"""Times until which a failure is not logged again."""
+
+
+class LoopEnded(Exception):
+    """The end of a supervised loop, raised by its step: no failure."""
+
+
+class Backoff:
+    """Seconds to wait after failures in a row: doubling from `first` to `longest`."""
+
+    def __init__(self, first: float = FIRST_SECONDS, longest: float = LONGEST_SECONDS) -> None:
+        self._first, self._longest = first, longest
+        self._next = first
+
+    def reset(self) -> None:
+        """Start again from the first wait, after a success."""
+        self._next = self._first
+
+    def fail(self) -> float:
+        """Return the seconds to wait after this failure, and double the next wait."""
+        seconds = self._next
+        self._next = min(self._longest, self._next * 2)
+        return seconds
+
+
+async def supervised(
+    loop: str,
+    step: Callable[[], Awaitable[object]],
+    backoff: Backoff | None = None,
+    *,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Repeat a step, which waits itself for its next work, until cancelled or until `stop` is set.
+
+    After a failed step, wait as `backoff` says. Raises what the step raises as LoopEnded.
+    """
+    backoff = backoff or Backoff()
+    while stop is None or not stop.is_set():
+        try:
+            await step()
+        except LoopEnded:
+            raise
+        except Exception as error:  # of any kind: the loop serves all catalogs
+            seconds = backoff.fail()
+            tell(loop, error)
+            await rest(seconds, stop)
+        else:
+            backoff.reset()
+
+
+@contextlib.contextmanager
+def confined(loop: str, **place: str) -> Iterator[None]:
+    """Log and count an error of the block, which works on one row, file or catalog (`place`), and
+    go on after the block."""
+    try:
+        yield
+    except LoopEnded:
+        raise
+    except Exception as error:
+        tell(loop, error, **place)
+
+
+def tell(loop: str, error: Exception, **place: str) -> None:
+    """Log and count a failure in a background loop."""
+    expected = isinstance(error, ServiceError)
+    reason = error.reason if isinstance(error, ServiceError) else UNEXPECTED
+    FAILURES.labels(loop, reason).inc()
+    key, now = (loop, reason, *place.values()), time.monotonic()
+    if now < _told.get(key, now):
+        return
+    if len(_told) >= MOST_TOLD:
+        _told.clear()
+    _told[key] = now + LOGGED_SECONDS
+    log = get_logger().bind(loop=loop, **place)
+    if expected:
+        log.warning("step of a loop failed", reason=reason)
+    else:
+        log.error("step of a loop failed", exc_info=error)
+
+
+async def rest(seconds: float | None, until: asyncio.Event | None) -> None:
+    """Sleep for some seconds, or until an event is set. None: without a limit."""
+    if until is None:
+        await asyncio.sleep(float("inf") if seconds is None else seconds)
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await until.wait()
