@@ -219,6 +219,9 @@ class FakeScenes:
     def text(self, name: str, catalog_id: str = "") -> str:
         return f"# {self.get(name).name}"
 
+    def problems(self, catalog_id: str = "") -> dict[str, str]:
+        return {}
+
 
 @dataclass
 class FakeAnswers:

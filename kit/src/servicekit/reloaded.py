@@ -79,10 +79,13 @@ class Reloaded(Generic[T]):
     def _again(self, names: list[str]) -> None:
         try:
             self._content = self._read()
-        except Unreadable as error:
+        except Exception as error:  # of any kind: the request that looks is not the cause
             self._stale(True)
+            known = isinstance(error, Unreadable)
             get_logger().error(
-                "files rejected; the former content stays in force", problem=str(error)
+                "files rejected; the former content stays in force",
+                problem=str(error),
+                exc_info=None if known else error,
             )
         else:
             self._stale(False)

@@ -215,7 +215,12 @@ _COUNTS = (
     *("indexed_texts", "pending_texts", "failed_texts"),
 )
 status = reader(
-    operations.Status, admin.GetStatusResponse, **{name: _count(name) for name in _COUNTS}
+    operations.Status,
+    admin.GetStatusResponse,
+    scene_problems=lambda message: tuple(
+        f"{each.path}: {each.text}" for each in message.scene_problems
+    ),
+    **{name: _count(name) for name in _COUNTS},
 )
 
 # Answers

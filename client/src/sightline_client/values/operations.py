@@ -385,6 +385,8 @@ class Status:
     """Estimated recall of searches in the visual space; empty if unknown."""
     advice: tuple[str, ...] = ()
     """Recommended actions after the catalog has outgrown its engine; empty if none."""
+    scene_problems: tuple[str, ...] = ()
+    """Invalid scene files, each with its problem: their former content stays in use."""
 
     @property
     def healthy(self) -> bool:

@@ -155,6 +155,7 @@ class GetStatusResponse(google.protobuf.message.Message):
     PENDING_TEXTS_FIELD_NUMBER: builtins.int
     FAILED_TEXTS_FIELD_NUMBER: builtins.int
     ADVICE_FIELD_NUMBER: builtins.int
+    SCENE_PROBLEMS_FIELD_NUMBER: builtins.int
     embedder_space_version: builtins.str
     """Default version of the visual space in the embedder. It differs from `visual_space` after a roll-out until the
     embedder lists the new model first, and while a new default waits for its roll-out.
@@ -207,6 +208,12 @@ class GetStatusResponse(google.protobuf.message.Message):
     def advice(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Recommended actions after the catalog has outgrown its engine, one human-readable line each. Empty if none."""
 
+    @property
+    def scene_problems(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneProblem]:
+        """Scene files of the catalog, and of all catalogs, that are invalid: `path` is the file. Their former content stays in
+        use. Empty if none.
+        """
+
     def __init__(
         self,
         *,
@@ -226,9 +233,10 @@ class GetStatusResponse(google.protobuf.message.Message):
         pending_texts: builtins.int = ...,
         failed_texts: builtins.int = ...,
         advice: collections.abc.Iterable[builtins.str] | None = ...,
+        scene_problems: collections.abc.Iterable[Global___SceneProblem] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "visual_space", b"visual_space"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["advice", b"advice", "components", b"components", "embedder_space_version", b"embedder_space_version", "embedder_spaces", b"embedder_spaces", "failed_images", b"failed_images", "failed_texts", b"failed_texts", "freshness", b"freshness", "indexed_images", b"indexed_images", "indexed_texts", b"indexed_texts", "model_version", b"model_version", "pending_images", b"pending_images", "pending_texts", b"pending_texts", "products", b"products", "recall", b"recall", "scenes", b"scenes", "visual_space", b"visual_space"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["advice", b"advice", "components", b"components", "embedder_space_version", b"embedder_space_version", "embedder_spaces", b"embedder_spaces", "failed_images", b"failed_images", "failed_texts", b"failed_texts", "freshness", b"freshness", "indexed_images", b"indexed_images", "indexed_texts", b"indexed_texts", "model_version", b"model_version", "pending_images", b"pending_images", "pending_texts", b"pending_texts", "products", b"products", "recall", b"recall", "scene_problems", b"scene_problems", "scenes", b"scenes", "visual_space", b"visual_space"]) -> None: ...
 
 Global___GetStatusResponse: typing_extensions.TypeAlias = GetStatusResponse
 
@@ -336,16 +344,22 @@ class ListScenesResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     SCENES_FIELD_NUMBER: builtins.int
+    PROBLEMS_FIELD_NUMBER: builtins.int
     @property
     def scenes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneFile]:
         """Scenes by name."""
+
+    @property
+    def problems(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneProblem]:
+        """Invalid files, as in GetStatus."""
 
     def __init__(
         self,
         *,
         scenes: collections.abc.Iterable[Global___SceneFile] | None = ...,
+        problems: collections.abc.Iterable[Global___SceneProblem] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["scenes", b"scenes"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["problems", b"problems", "scenes", b"scenes"]) -> None: ...
 
 Global___ListScenesResponse: typing_extensions.TypeAlias = ListScenesResponse
 
@@ -409,14 +423,16 @@ Global___SceneFile: typing_extensions.TypeAlias = SceneFile
 
 @typing.final
 class SceneProblem(google.protobuf.message.Message):
-    """A problem with one entry of a scene's file."""
+    """A problem with one entry of a scene's file, or with a file."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     PATH_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int
     path: builtins.str
-    """Entry, e.g. "diversity.brand_cap". Empty for the whole file."""
+    """Entry, e.g. "diversity.brand_cap". Empty for the whole file. In lists of invalid files: the file, e.g. "home.toml",
+    or "wines/home.toml" of the catalog "wines".
+    """
     text: builtins.str
     """The problem, in words."""
     def __init__(

@@ -269,6 +269,9 @@ class SceneSource(Protocol):
     def text(self, name: str, catalog_id: str = "") -> str:
         """Return the file of a scene; an empty name is "default". Raises SceneNotFound."""
 
+    def problems(self, catalog_id: str = "") -> Mapping[str, str]:
+        """Return the invalid files that a catalog would use, each with its problem."""
+
 
 class ArmAssignment(Protocol):
     """Assignment of shoppers to experiment arms."""

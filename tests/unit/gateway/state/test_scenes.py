@@ -185,22 +185,54 @@ def test_a_file_that_appears_or_goes_is_noticed(tmp_path):
     assert scenes.names() == BUILT_IN
 
 
-def test_while_one_file_is_bad_all_former_scenes_go_on_and_a_metric_says_so(tmp_path):
+def test_a_bad_file_is_rejected_alone_and_a_metric_says_so(tmp_path):
     clock = Clock()
     put(tmp_path / "home.toml", GOOD)
+    put(tmp_path / "sale.toml", GOOD)
     scenes = SceneFiles(tmp_path, clock)
     put(tmp_path / "home.toml", "over_fetch = ")
+    put(tmp_path / "new.toml", "plce = 2")
+    put(tmp_path / "sale.toml", GOOD.replace("3.0", "4.0"))
     put(tmp_path / "other.toml", GOOD)
     clock.now = 1.0
 
-    assert set(scenes.names()) - {*BUILT_IN} == {"home"}
+    assert set(scenes.names()) - {*BUILT_IN} == {"home", "other", "sale"}
     assert scenes.get("home").over_fetch == 3.0
+    assert scenes.text("home") == GOOD
+    assert scenes.get("sale").over_fetch == 4.0
+    assert sorted(scenes.problems()) == ["home.toml", "new.toml"]
+    assert "plce" in scenes.problems("wines")["new.toml"]
     assert STALE._value.get() == 1
+    (tmp_path / "new.toml").unlink()
 
     put(tmp_path / "home.toml", GOOD)
     clock.now = 2.0
-    assert set(scenes.names()) - {*BUILT_IN} == {"home", "other"}
+    assert set(scenes.names()) - {*BUILT_IN} == {"home", "other", "sale"}
+    assert not scenes.problems()
     assert STALE._value.get() == 0
+
+
+def test_a_bad_file_of_a_catalog_is_told_in_that_catalog_and_others_stand_in(tmp_path):
+    clock = Clock()
+    put(tmp_path / "home.toml", GOOD)
+    (tmp_path / "wines").mkdir()
+    scenes = SceneFiles(tmp_path, clock)
+    put(tmp_path / "wines" / "home.toml", "over_fetch = 0.1")
+    clock.now = 1.0
+
+    assert scenes.get("home", "wines").over_fetch == 3.0
+    assert [*scenes.problems("wines")] == ["wines/home.toml"]
+    assert not scenes.problems("other")
+
+
+def test_a_file_that_sets_its_own_name_is_rejected_like_others(tmp_path):
+    clock = Clock()
+    scenes = SceneFiles(tmp_path, clock)
+    put(tmp_path / "home.toml", 'name = "other"')
+    clock.now = 1.0
+
+    assert scenes.names() == BUILT_IN
+    assert [*scenes.problems()] == ["home.toml"]
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,14 @@ def findings(status: Status, gateway: str) -> Iterator[Finding]:
                 ),
             )
     yield from _catalog(status)
+    for problem in status.scene_problems:
+        yield Finding(
+            _("scene file rejected: {problem}", problem=problem),
+            _(
+                "correct the file, and check it: `sightline scenes check`; its former content "
+                "stays in use"
+            ),
+        )
     for advice in status.advice:
         yield Finding(advice, _("see docs/operate/engines.md"))
     if not status.model_version:

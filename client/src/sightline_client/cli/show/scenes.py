@@ -33,7 +33,12 @@ def listing(value: pb.ListScenesResponse) -> RenderableType:
     """Show the scenes, a line each, and the problems of their files."""
     rows = ((each.scene, each.version, str(len(each.warnings) or "–")) for each in value.scenes)
     table = grid((_("scene"), _("version"), _("warnings")), rows, right=(_("warnings"),))
-    return Group(table, *(_problem(one, each) for one in value.scenes for each in one.warnings))
+    rejected = (
+        Text(plain(_("scene file rejected: {problem}", problem=line(each))), style="red")
+        for each in value.problems
+    )
+    warnings = (_problem(one, each) for one in value.scenes for each in one.warnings)
+    return Group(table, *rejected, *warnings)
 
 
 def _problem(scene: pb.SceneFile, value: pb.SceneProblem) -> Text:

@@ -23,7 +23,7 @@ from gateway.servicer.experiments import ExperimentReports
 from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.registry import NAMES, RegistryCalls
 from gateway.servicer.requests import admit, admit_any
-from gateway.servicer.scenes import SceneCalls
+from gateway.servicer.scenes import SceneCalls, file_problems
 from gateway.state.experiments import RunningExperiments
 from gateway.state.scenes.texts import ParseToml
 from servicekit.audit import UNDECLARED
@@ -96,7 +96,9 @@ class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServi
             self._seconds,
         )
         versions = {"gateway": self._version, **self._peer_versions()}
-        return _status(status, versions, self._scenes.names(catalog_id))
+        answer = _status(status, versions, self._scenes.names(catalog_id))
+        answer.scene_problems.extend(file_problems(self._scenes, catalog_id))
+        return answer
 
     async def ListModels(
         self, request: ranker_pb.ListModelsRequest, context: Context

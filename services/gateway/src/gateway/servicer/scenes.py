@@ -42,7 +42,8 @@ class SceneCalls:
         catalog_id = admit(request, self._catalogs)
         names = self._scenes.names(catalog_id)
         found = (self._scenes.get(name, catalog_id) for name in names)
-        return pb.ListScenesResponse(scenes=map(_file, found))
+        problems = file_problems(self._scenes, catalog_id)
+        return pb.ListScenesResponse(scenes=map(_file, found), problems=problems)
 
     async def GetScene(self, request: pb.GetSceneRequest, context: Context) -> pb.SceneFile:
         """Return a scene and its file."""
@@ -151,6 +152,12 @@ class SceneCalls:
 def _within(path: str, given: int, most: int) -> None:
     if not 0 <= given <= most:
         raise RequestInvalid.at(path, f"is not within 0 and {most}")
+
+
+def file_problems(scenes: SceneSource, catalog_id: str) -> list[pb.SceneProblem]:
+    """Return the invalid scene files that a catalog would use."""
+    found = sorted(scenes.problems(catalog_id).items())
+    return [pb.SceneProblem(path=file, text=problem) for file, problem in found]
 
 
 def _file(scene: Scene) -> pb.SceneFile:

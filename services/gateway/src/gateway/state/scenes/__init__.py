@@ -1,7 +1,8 @@
-"""Scenes as files: one TOML file each, validated together, reloaded when one changes.
+"""Scenes as files: one TOML file each, reloaded when one changes.
 
 The built-in scenes are beside this file; the operator's folder adds to them or replaces them by
-name. If one file is invalid, the whole set is rejected and the previous scenes stay in use.
+name. While the gateway runs, an invalid file is rejected alone: its former content stays in use,
+and the changes of other files take effect. No gateway starts with one, as it has no former content.
 
 A subfolder named after a catalog holds that catalog's own scenes, which may replace others by name.
 """
@@ -10,7 +11,9 @@ import hashlib
 import re
 import time
 import tomllib
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -28,13 +31,32 @@ DEFAULT = "default"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 STALE = Gauge(
     "sightline_gateway_scenes_stale",
-    "1 while the scene files are invalid and the previous scenes stay in use.",
+    "1 while a scene file is invalid: its former content stays in use.",
     multiprocess_mode="livemax",
 )
 
 
 class ScenesInvalid(Unreadable):
     """An invalid scene file; the message names the file and the error."""
+
+
+@dataclass(frozen=True, slots=True)
+class _SceneFile:
+    """A valid scene file."""
+
+    scene: Scene
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _SceneSet:
+    """The files of all folders."""
+
+    files: Mapping[Path, _SceneFile]
+    by_catalog: Mapping[str, Mapping[str, _SceneFile]]
+    """By catalog and name; "": of all other catalogs."""
+    problems: Mapping[Path, str]
+    """Rejected files, each with its problem."""
 
 
 class SceneFiles:
@@ -51,35 +73,59 @@ class SceneFiles:
         `catalogs`: declared catalogs; None: unknown.
         """
         self._folder = folder
+        self._catalogs = catalogs
+        self._last: _SceneSet | None = None
         self._scenes = Reloaded(
             lambda: chain.from_iterable(map(_files, (*_shared(folder), *_own(folder)))),
-            lambda: _read(folder, catalogs),
-            stale=STALE.set,
+            self._read,
+            stale=lambda failed: STALE.set(failed or bool(self._last and self._last.problems)),
             clock=clock,
         )
+
+    def _read(self) -> _SceneSet:
+        found = _read(self._folder, self._catalogs, self._last)
+        for problem in found.problems.values():
+            get_logger().error(
+                "scene file rejected; its former content stays in use", problem=problem
+            )
+        self._last = found
+        return found
 
     def get(self, name: str, catalog_id: str = "") -> Scene:
         """Return the current scene of a catalog; an empty name is "default".
 
         Raises SceneNotFound.
         """
-        scenes = self._scenes.get()
-        scene = scenes.get(catalog_id, scenes[""]).get(name or DEFAULT)
-        if scene is None:
-            raise SceneNotFound
-        return scene
+        return self._find(name, catalog_id).scene
 
     def text(self, name: str, catalog_id: str = "") -> str:
-        """Return the file of a scene; an empty name is "default". Raises SceneNotFound."""
-        file = f"{self.get(name, catalog_id).name}.toml"
-        own = [self._folder / catalog_id] if self._folder and catalog_id else []
-        paths = [folder / file for folder in (*_shared(self._folder), *own)]
-        return [path.read_text(encoding="utf-8") for path in paths if path.is_file()][-1]
+        """Return the file of a scene, as it is in use; an empty name is "default". Raises
+        SceneNotFound."""
+        return self._find(name, catalog_id).text
 
     def names(self, catalog_id: str = "") -> tuple[str, ...]:
         """Return the scenes' names, sorted."""
-        scenes = self._scenes.get()
-        return tuple(sorted(scenes.get(catalog_id, scenes[""])))
+        return tuple(sorted(self._of(catalog_id)))
+
+    def problems(self, catalog_id: str = "") -> Mapping[str, str]:
+        """Return the rejected files of a catalog, and of all catalogs, each with its problem."""
+        shared, found = _shared(self._folder), dict[str, str]()
+        for path, text in self._scenes.get().problems.items():
+            if path.parent in shared:
+                found[path.name] = text
+            elif path.parent.name == catalog_id:
+                found[f"{catalog_id}/{path.name}"] = text
+        return found
+
+    def _of(self, catalog_id: str) -> Mapping[str, _SceneFile]:
+        scenes = self._scenes.get().by_catalog
+        return scenes.get(catalog_id, scenes[""])
+
+    def _find(self, name: str, catalog_id: str) -> _SceneFile:
+        found = self._of(catalog_id).get(name or DEFAULT)
+        if found is None:
+            raise SceneNotFound
+        return found
 
 
 def _files(folder: Path) -> Sequence[Path]:
@@ -100,22 +146,37 @@ def _own(folder: Path | None) -> Sequence[Path]:
 
 
 def _read(
-    folder: Path | None, catalogs: Collection[str] | None
-) -> Mapping[str, Mapping[str, Scene]]:
-    """Return the scenes by catalog; "": scenes of all other catalogs."""
+    folder: Path | None, catalogs: Collection[str] | None, former: _SceneSet | None
+) -> _SceneSet:
+    """Read all files. An invalid one has its content of `former`. Raises ScenesInvalid if a folder
+    is missing, or without `former` if a file is invalid."""
     for each in _shared(folder):
         if not each.is_dir():
             raise ScenesInvalid(f"{each} is not a folder")
-    shared = {path.stem: _scene(path) for each in _shared(folder) for path in _files(each)}
-    scenes = {"": shared}
-    for own in _own(folder):
-        scenes[own.name] = {**shared, **{path.stem: _scene(path) for path in _files(own)}}
-        if catalogs is not None and own.name not in catalogs:
-            get_logger().warning("scenes of an undeclared catalog", folder=str(own))
-    return scenes
+    own = _own(folder)
+    found, problems = dict[Path, _SceneFile](), dict[Path, str]()
+    for path in chain.from_iterable(map(_files, (*_shared(folder), *own))):
+        try:
+            found[path] = _scene(path)
+        except ScenesInvalid as error:
+            if former is None:
+                raise
+            problems[path] = str(error)
+            if path in former.files:
+                found[path] = former.files[path]
+    of_folder = defaultdict[Path, dict[str, _SceneFile]](dict)
+    for path, file in found.items():
+        of_folder[path.parent][path.stem] = file
+    shared = dict(chain.from_iterable(of_folder[each].items() for each in _shared(folder)))
+    for each in own:
+        if catalogs is not None and each.name not in catalogs:
+            get_logger().warning("scenes of an undeclared catalog", folder=str(each))
+    return _SceneSet(
+        found, {"": shared, **{each.name: {**shared, **of_folder[each]} for each in own}}, problems
+    )
 
 
-def _scene(path: Path) -> Scene:
+def _scene(path: Path) -> _SceneFile:
     if not _NAME.fullmatch(path.stem):
         raise ScenesInvalid(
             f"{path}: a scene's name must be 1 to 64 characters of a-z, 0-9, _ and -"
@@ -123,13 +184,14 @@ def _scene(path: Path) -> Scene:
     try:
         content = path.read_bytes()
         version = hashlib.sha256(content).hexdigest()[:16]
-        scene = Scene(path.stem, version, **tomllib.loads(content.decode()))
+        text = content.decode()
+        scene = Scene(path.stem, version, **tomllib.loads(text))
     except ValidationError as error:
         raise ScenesInvalid(f"{path}: {problems(error)}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:  # TypeError: the file sets `name` too
         raise ScenesInvalid(f"{path}: {error}") from error
     if wrong := list(scene_checks.problems(scene)):
         raise ScenesInvalid(f"{path}: {'; '.join(wrong)}")
     if idle := list(scene_checks.warnings(scene)):
         get_logger().warning("scene entries have no effect", file=str(path), problems=idle)
-    return scene
+    return _SceneFile(scene, text)
