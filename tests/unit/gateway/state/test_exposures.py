@@ -65,7 +65,7 @@ async def test_while_the_ranker_is_away_ours_are_added_to_what_was_known_last():
         await exposures.of("default", NAMES, ranker)
         await settled()
         assert await exposures.of("default", NAMES, ranker) == {"hero": expected}
-    assert not exposures._held["default"].own
+    assert not exposures._own["default"][1:]
 
 
 async def test_a_new_day_begins_anew_and_is_looked_up_first():

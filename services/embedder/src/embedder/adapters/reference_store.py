@@ -17,6 +17,7 @@ import hashlib
 import io
 import json
 import os
+import threading
 import time
 import zipfile
 from collections import OrderedDict
@@ -92,6 +93,7 @@ class ReferenceStore:
         manifests."""
         self._root, self._work, self._keys = root / FOLDER, root / "work", keys
         self._cache: OrderedDict[Path, PatchMemory] = OrderedDict()
+        self._lock = threading.Lock()
 
     @_anew
     def add(self, catalog_id: str, reference_id: str, digest: str, pixels: Pixels) -> int:
@@ -249,12 +251,15 @@ class ReferenceStore:
             raise errors.ReferenceNotFound
         found = self._find(folder, wanted)
         path = folder / found.version / MEMORY
-        if path not in self._cache:
-            self._cache[path] = _unpacked(path, found)
+        with self._lock:  # threads load concurrently
+            memory = self._cache.pop(path, None)
+        if memory is None:
+            memory = _unpacked(path, found)
+        with self._lock:
+            self._cache[path] = memory
             while len(self._cache) > CACHED:
                 self._cache.popitem(last=False)
-        self._cache.move_to_end(path)
-        return found, self._cache[path]
+        return found, memory
 
     def serving(
         self, catalog_id: str, reference_id: str

@@ -16,6 +16,7 @@ from prometheus_client import Counter, Gauge
 from embedder.domain.errors import DeadlinePassed, QueueFull
 from embedder.domain.items import Embedding
 from servicekit.errors import ServiceError
+from servicekit.promise import Promise
 
 USED = Counter(
     "sightline_embedding_cache",
@@ -47,7 +48,7 @@ class EmbeddingCache:
         self._most = most_bytes
         self._bytes = 0
         self._kept: OrderedDict[Hashable, Embedding] = OrderedDict()
-        self._making: dict[Hashable, asyncio.Future[Embedding | ServiceError | None]] = {}
+        self._making: dict[Hashable, Promise[Embedding | ServiceError | None]] = {}
 
     @property
     def on(self) -> bool:
@@ -72,7 +73,7 @@ class EmbeddingCache:
             if making is None:
                 USED.labels("miss").inc()
                 return await self._make(key, make, owner)
-            outcome = await asyncio.shield(making)
+            outcome = await making.shared()
             if isinstance(outcome, Embedding):
                 USED.labels("joined").inc()
                 return outcome
@@ -83,7 +84,7 @@ class EmbeddingCache:
         self, key: Hashable, make: Callable[[], Awaitable[Embedding]], owner: Hashable
     ) -> Embedding:
         outcome: Embedding | ServiceError | None = None
-        self._making[owner, key] = asyncio.get_running_loop().create_future()
+        self._making[owner, key] = Promise()
         try:
             outcome = await make()
         except ServiceError as error:
@@ -93,7 +94,7 @@ class EmbeddingCache:
             self._keep(key, outcome)
             return outcome
         finally:
-            self._making.pop((owner, key)).set_result(outcome)
+            self._making.pop((owner, key)).keep(outcome)
 
     def _keep(self, key: Hashable, made: Embedding) -> None:
         # A copy: the vector is a view of its batch, which would stay in memory.

@@ -26,6 +26,7 @@ from embedder.domain.models import Description, Inferred, Tensors
 from embedder.domain.urgency import urgency
 from embedder.ports import Inference
 from servicekit import deadlines
+from servicekit.promise import Promise
 
 ROWS = Histogram(
     "sightline_inference_rows",
@@ -49,9 +50,7 @@ class _Wanted:
     """Name, type and shape of each input, without the rows."""
     context: contextvars.Context
     """Context of the call: deadline, request id and trace."""
-    answer: asyncio.Future[Inferred] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
+    answer: Promise[Inferred] = field(default_factory=Promise)
 
     @property
     def rows(self) -> int:
@@ -102,7 +101,7 @@ class Batching:
         self._waiting.append(wanted)
         self._send()
         try:
-            return await wanted.answer
+            return await wanted.answer.value()
         except asyncio.CancelledError:
             self._stop_unwanted()
             raise
@@ -118,14 +117,14 @@ class Batching:
     def _stop_unwanted(self) -> None:
         """Cancel abandoned inferences."""
         for running, batch in self._running.items():
-            if all(each.answer.done() for each in batch):
+            if all(each.answer.over for each in batch):
                 running.cancel()
 
     def _next(self) -> list[_Wanted]:
         """Take the calls of the next inference; none if they must wait for a place."""
         if not self._free:
             return []
-        self._waiting = [each for each in self._waiting if not each.answer.done()]  # gave up
+        self._waiting = [each for each in self._waiting if not each.answer.over]  # gave up
         if not self._waiting:
             return []
         first = min(self._waiting, key=attrgetter("priority"))  # the oldest of the most urgent
@@ -178,7 +177,8 @@ class Batching:
                 _fail(batch, error)
             else:  # one invalid call must not fail the others
                 for each in batch:
-                    await self._run([each])
+                    if not each.answer.over:  # its caller gave up
+                        await self._run([each])
         except Exception as error:  # raised to the waiting calls
             _fail(batch, error)
         else:
@@ -215,16 +215,15 @@ def _share(found: Inferred, batch: Sequence[_Wanted]) -> None:
     start = 0
     for each in batch:
         rows = slice(start, start := start + each.rows)
-        if each.answer.done():
+        if each.answer.over:
             continue
         vectors, categories = found.vectors, found.categories
         if len(batch) > 1:
             vectors = vectors[rows]
             categories = None if categories is None else categories[rows]
-        each.answer.set_result(Inferred(vectors, found.model_version, categories))
+        each.answer.keep(Inferred(vectors, found.model_version, categories))
 
 
 def _fail(batch: Sequence[_Wanted], error: BaseException) -> None:
     for each in batch:
-        if not each.answer.done():
-            each.answer.set_exception(error)
+        each.answer.fail(error)

@@ -105,7 +105,7 @@ class Learner:
         self._default = default_backbone
         self._command = tuple(command)
         self._patience = patience
-        self._busy = False
+        self._fitting = asyncio.Lock()
 
     async def fit(
         self, settings: FitSettings, photos: AsyncIterator[FitPhoto]
@@ -125,18 +125,18 @@ class Learner:
         base = await self._refined(settings, self._store)
         name = settings.backbone or self._default if base is None else base[0].backbone
         folder = self._folder(self._backbones, name)
-        if self._busy:
+        if self._fitting.locked():
             raise errors.FitInProgress("space")
-        self._busy = True
-        work = await asyncio.to_thread(self._begin, self._store)
-        try:
-            order = None if base is None else _refinement(settings, self._store, base, work)
-            into = (work, self._store)
-            async for progress in self._fit(settings, photos, folder, *into, refinement=order):
-                yield progress
-        finally:
-            self._busy = False
-            await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
+        async with self._fitting:
+            # A fit that ends meanwhile leaves its folder to the next one's sweep.
+            work = await asyncio.to_thread(self._begin, self._store)
+            try:
+                order = None if base is None else _refinement(settings, self._store, base, work)
+                into = (work, self._store)
+                async for progress in self._fit(settings, photos, folder, *into, refinement=order):
+                    yield progress
+            finally:
+                await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
 
     @staticmethod
     async def _refined(

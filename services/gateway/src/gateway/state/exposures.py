@@ -5,14 +5,14 @@ not answer, this gateway's own answers are added to the last counts. An answer w
 dropped counts only until the next poll.
 """
 
-import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import inf
 
-from servicekit import deadlines
 from servicekit.errors import ServiceError
+from servicekit.refreshed import Refreshed, RefreshRules
 
 LOOK_SECONDS = 2.0
 """Seconds between two polls of the ranker."""
@@ -22,6 +22,7 @@ of a second."""
 CALL_SECONDS = 1.0
 DAY_SECONDS = 86_400
 
+RULES = RefreshRules(fresh=LOOK_SECONDS, again=LOOK_SECONDS, longest=CALL_SECONDS)
 MOST_NAMES = 1_000
 """Maximum number of controls in one call."""
 
@@ -29,22 +30,16 @@ Ask = Callable[[str, int, Sequence[str]], Awaitable[Mapping[str, int]]]
 """Reads the ranker's counts of a catalog's controls on a day."""
 
 
-@dataclass(slots=True)
-class _Held:
-    """Known counts of a catalog's day."""
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """Counts of a catalog's controls on a day."""
 
     day: int
-    names: frozenset[str] = frozenset()
+    names: frozenset[str]
     """Controls that the ranker was asked for."""
-    counts: Mapping[str, int] = field(default_factory=dict)
-    looked: float = 0.0
-    """Time of the last poll."""
-    own: list[tuple[float, str]] = field(default_factory=list)
-    """This gateway's answers that are not in `counts`: time and control."""
-
-    @property
-    def all(self) -> Mapping[str, int]:
-        return Counter(self.counts) + Counter(name for _, name in self.own)
+    counts: Mapping[str, int]
+    up_to: float
+    """Time of this gateway's newest answer that they include."""
 
 
 class Exposures:
@@ -52,53 +47,59 @@ class Exposures:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._held: dict[str, _Held] = {}
-        self._looking: dict[str, asyncio.Task[None]] = {}
+        self._counts = Refreshed[str, _Counts]("exposures", RULES, clock)
+        self._own = defaultdict[str, list[tuple[float, str]]](list)
+        """This gateway's answers, by catalog: time and control."""
 
     async def of(self, catalog_id: str, names: Sequence[str], ask: Ask) -> Mapping[str, int]:
         """Return the counts of these controls, and possibly others.
 
         Only the first request of a day for a control waits for the ranker.
         """
-        held, now = self._today(catalog_id), self._clock()
-        if not held.names.issuperset(names):
-            together = held.names.union(names)
-            held.names = together if len(together) <= MOST_NAMES else frozenset(names)
-            # A running poll did not request them.
-            await asyncio.shield(asyncio.create_task(self._asked(catalog_id, ask)))
-        elif now - held.looked > LOOK_SECONDS:
-            self._look(catalog_id, ask)
-        return self._today(catalog_id).all
+        known = self._today(catalog_id)
+        wanted = known.names.union(names)
+        if len(wanted) > MOST_NAMES:
+            wanted = frozenset(names)
+
+        async def read() -> _Counts:
+            return await self._asked(catalog_id, wanted, ask)
+
+        # A running read was not asked for new names.
+        anew = not known.names.issuperset(names)
+        await self._counts.get(catalog_id, read, anew=anew)
+        return self._with_own(catalog_id, self._today(catalog_id))
 
     def add(self, catalog_id: str, names: Iterable[str]) -> None:
         """Count an answer of this gateway."""
         now = self._clock()
-        self._today(catalog_id).own += [(now, name) for name in names]
+        self._own[catalog_id] += [(now, name) for name in names]
 
     def forget(self, catalog_id: str) -> None:
         """Drop what is kept of a catalog."""
-        self._held.pop(catalog_id, None)
+        self._counts.forget(catalog_id)
+        self._own.pop(catalog_id, None)
 
-    def _today(self, catalog_id: str) -> _Held:
-        day = int(self._clock() // DAY_SECONDS)
-        held = self._held.get(catalog_id)
-        if held is None or held.day != day:
-            held = self._held[catalog_id] = _Held(day)
-        return held
+    def _day(self) -> int:
+        return int(self._clock() // DAY_SECONDS)
 
-    def _look(self, catalog_id: str, ask: Ask) -> None:
-        """Poll the ranker in the background, one call at a time."""
-        if catalog_id not in self._looking:
-            task = self._looking[catalog_id] = asyncio.create_task(self._asked(catalog_id, ask))
-            task.add_done_callback(lambda _: self._looking.pop(catalog_id, None))
+    def _today(self, catalog_id: str) -> _Counts:
+        """Return today's counts; empty ones if none were read."""
+        day, known = self._day(), self._counts.peek(catalog_id)
+        if known is not None and known.day == day:
+            return known
+        return _Counts(day, frozenset(), {}, float(day * DAY_SECONDS) - 1)
 
-    async def _asked(self, catalog_id: str, ask: Ask) -> None:
-        held, began = self._today(catalog_id), self._clock()
+    def _with_own(self, catalog_id: str, known: _Counts, most: float = inf) -> Mapping[str, int]:
+        """Return counts with this gateway's answers that they lack, up to a time."""
+        own = self._own[catalog_id] = [
+            (at, name) for at, name in self._own[catalog_id] if at > known.up_to
+        ]
+        return Counter(known.counts) + Counter(name for at, name in own if at <= most)
+
+    async def _asked(self, catalog_id: str, names: frozenset[str], ask: Ask) -> _Counts:
+        day, up_to = self._day(), self._clock() - LAG_SECONDS
         try:
-            with deadlines.within(CALL_SECONDS):
-                counts = await ask(catalog_id, held.day, sorted(held.names))
-            held.own = [(at, name) for at, name in held.own if at > began - LAG_SECONDS]
-        except ServiceError:
-            counts, held.own = held.all, []  # otherwise the list would grow without limit
-        held.counts = counts
-        held.looked = self._clock()
+            counts = await ask(catalog_id, day, sorted(names))
+        except ServiceError:  # the list of our own would grow without limit
+            counts = self._with_own(catalog_id, self._today(catalog_id), up_to)
+        return _Counts(day, names, counts, up_to)

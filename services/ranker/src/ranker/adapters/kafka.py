@@ -21,6 +21,7 @@ from ranker.domain.events import StoredEvent, Written
 from ranker.domain.logged import SIGNATURE, LogSignatures, key, packed
 from servicekit import deadlines, telemetry
 from servicekit.keyring import SigningKeys
+from servicekit.promise import Promise
 from servicekit.reloaded import Unreadable
 
 LOGGER = logging.getLogger("confluent_kafka")
@@ -97,7 +98,7 @@ class _Sent:
         self._loop = asyncio.get_running_loop()
         self._left = count
         self._error: KafkaError | None = None
-        self.done: asyncio.Future[KafkaError | None] = self._loop.create_future()
+        self.done = Promise[KafkaError | None]()
 
     def reported(self, error: KafkaError | None, _message: Message) -> None:
         """Note the delivery of one message; runs in the polling thread."""
@@ -108,8 +109,7 @@ class _Sent:
                 self._loop.call_soon_threadsafe(self._end)
 
     def _end(self) -> None:
-        if not self.done.done():
-            self.done.set_result(self._error)
+        self.done.keep(self._error)
 
 
 class KafkaSink:
@@ -154,7 +154,7 @@ class KafkaSink:
             for stored in events:
                 self._produce(stored, sent)
             async with asyncio.timeout(seconds):
-                error = await sent.done
+                error = await sent.done.value()
         except (BufferError, KafkaException, TimeoutError) as failed:
             error = _of(failed) if isinstance(failed, KafkaException) else None
             self._renew(error)

@@ -15,8 +15,11 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import Context
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
+
+from servicekit.promise import Promise
 
 MOST_BYTES = 64 * 2**20
 """Bytes of a group above which no further files are added to it."""
@@ -34,7 +37,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 class _Waiting(NamedTuple):
     path: Path
     data: bytes
-    durable: asyncio.Future[Mark | None]
+    durable: Promise[Mark | None]
 
 
 class DurableFolder:
@@ -58,11 +61,11 @@ class DurableFolder:
         Return a new file's mark for `take_back`, if the file system has locks of folders.
         """
         loop = asyncio.get_running_loop()
-        self._waiting.append(_Waiting(path, data, loop.create_future()))
+        self._waiting.append(_Waiting(path, data, Promise()))
         done = self._waiting[-1].durable
         if self._writer is None or self._writer.done():
-            self._writer = loop.create_task(self._write_all())
-        return await done
+            self._writer = loop.create_task(self._write_all(), context=Context())
+        return await done.value()
 
     async def take_back(self, path: Path, mark: Mark) -> bool:
         """Delete a file unless it was written again since. Return whether it was. Raise OSError."""
@@ -80,12 +83,10 @@ class DurableFolder:
             except Exception as error:  # the folder is missing, or the thread has ended
                 outcomes = [error for _ in group]
             for item, outcome in zip(group, outcomes, strict=True):
-                if item.durable.done():
-                    continue  # its caller was cancelled
                 if isinstance(outcome, Exception):
-                    item.durable.set_exception(outcome)
+                    item.durable.fail(outcome)
                 else:
-                    item.durable.set_result(outcome)
+                    item.durable.keep(outcome)
 
     def _next_group(self) -> list[_Waiting]:
         size, count = 0, 0

@@ -3,7 +3,6 @@
 Their content is opaque here.
 """
 
-import asyncio
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Mapping, Sequence
@@ -258,8 +257,6 @@ class AnswerQueue:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log, self._now = log, now_micros
-        self._stored: dict[AnswerKey, asyncio.Future[bool]] = {}
-        """Futures for which `write` waits, by key: true if the stored answer was new."""
         self._queued = BatchQueue(
             self._store,
             BatchRules[StoredAnswer](key=_key, load=_load),
@@ -272,47 +269,14 @@ class AnswerQueue:
         self.exposures = log.exposures
 
     async def write(self, answers: Sequence[StoredAnswer]) -> int:
-        """Store answers and return the number of new ones; an existing id keeps its first content.
-
-        They are stored with the answers that are being gathered, if there are any.
-        """
+        """Store answers and return the number of new ones; an existing id keeps its first
+        content."""
         given = {_key(one): one for one in reversed(answers)}
         new = [one for key, one in given.items() if self._queued.find(key) is None]
-        if self._queued.is_empty:
-            return len(await self._log.write(new, self._now()))
-        stored = dict[AnswerKey, asyncio.Future[bool]]()
-        for one in new:
-            if self._queued.takes(one) and self._queued.offer(one):
-                stored[_key(one)] = asyncio.get_running_loop().create_future()
-        self._stored |= stored
-        try:
-            alone = [one for one in new if _key(one) not in stored]  # the queue is full
-            count = len(await self._log.write(alone, self._now())) if alone else 0
-            return count + sum(await asyncio.gather(*stored.values()))
-        finally:
-            for key in stored:
-                self._stored.pop(key, None)
+        return len(await self._log.write(new, self._now()))
 
     async def _store(self, answers: Sequence[StoredAnswer]) -> None:
-        waited = [key for one in answers if (key := _key(one)) in self._stored]
-        try:
-            new = await self._log.write(answers, self._now())
-        except Exception as error:  # for the queue, which sends them again or drops them
-            for key in waited:
-                self._end(key, error)
-            raise
-        for key in waited:
-            self._end(key, key in new)
-
-    def _end(self, key: AnswerKey, result: bool | Exception) -> None:
-        """Tell `write` whether an answer was new, or why it was not stored."""
-        stored = self._stored.get(key)
-        if stored is None or stored.done():
-            return
-        if isinstance(result, Exception):
-            stored.set_exception(result)
-        else:
-            stored.set_result(result)
+        await self._log.write(answers, self._now())
 
     async def read(self, catalog_id: str, answer_id: str) -> bytes | None:
         """Return the content, stored or queued; None if there is none or it has expired."""

@@ -12,12 +12,13 @@ from sqlalchemy import Connection
 
 from ranker.events.record.rows import write_beside_others
 from servicekit.errors import ServiceError
+from servicekit.promise import Promise
 from servicekit.sql import Database
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
-Batch = tuple[Sequence[Item], asyncio.Future[tuple[Outcome, ...]]]
-"""One caller's writes, and the future of their outcome."""
+Batch = tuple[Sequence[Item], Promise[tuple[Outcome, ...]]]
+"""One caller's writes, and the promise of their outcome."""
 
 
 class JoinedWrites(Generic[Item, Outcome]):
@@ -45,14 +46,14 @@ class JoinedWrites(Generic[Item, Outcome]):
         """Write the items and return their outcomes once they are on disk. Raise the errors of
         `Database.write`. A batch that the database rejects fails alone. A cancelled batch may still
         be written."""
-        done: asyncio.Future[tuple[Outcome, ...]] = asyncio.get_running_loop().create_future()
+        done = Promise[tuple[Outcome, ...]]()
         self._waiting.append((items, done))
         if self._writing is None or self._writing.done():
             # In a separate context: the transaction belongs to no single caller.
             self._writing = asyncio.get_running_loop().create_task(
                 self._drain(), context=contextvars.Context()
             )
-        return await done
+        return await done.value()
 
     async def _drain(self) -> None:
         while self._waiting:
@@ -77,10 +78,8 @@ class JoinedWrites(Generic[Item, Outcome]):
                     await self._together([one])
                 return
             for _, done in group:  # the store is busy, full or down: all callers fail
-                if not done.done():
-                    done.set_exception(error)
+                done.fail(error)
             return
         for items, done in group:
             found = tuple(next(outcomes) for _ in items)
-            if not done.done():
-                done.set_result(found)
+            done.keep(found)
