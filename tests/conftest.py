@@ -18,6 +18,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from servicekit import sql
 from servicekit.access import ANYONE, caller
+from tests.late_locks import LockedLate, watch_writes
 from tests.stores import SQLITE, STARTED, NewStore, Stores
 from tests.waiting import SECONDS
 
@@ -141,6 +142,21 @@ def pytest_collection_finish() -> None:
 def _nobody_calls() -> None:
     """Reset the current caller, which another test may have set."""
     caller.set(ANYONE)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _late_locks() -> Iterator[list[LockedLate]]:
+    """Refuse writes of what a transaction read before its lock, in all stores of this process."""
+    with watch_writes() as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _no_late_lock(_late_locks: list[LockedLate]) -> Iterator[None]:
+    """Fail a test in which such a write was refused, whoever caught the error."""
+    _late_locks.clear()
+    yield
+    assert not _late_locks, _late_locks
 
 
 @pytest.fixture(scope="session")

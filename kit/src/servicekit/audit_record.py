@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
-from zlib import crc32
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, MetaData, Table
@@ -21,6 +20,7 @@ from servicekit.errors import FailedPrecondition
 from servicekit.retention import DAY_MICROS
 from servicekit.schema import keys, numbers, texts
 from servicekit.sql import Database
+from servicekit.sql_locks import lock
 
 TEXTS: Final = ("caller", "method", "catalog_id", "code", "reason", "request_id")
 HASHED: Final = ("number", "id", "time", *TEXTS, "left_out")
@@ -31,7 +31,8 @@ BATCH: Final = 1_000
 """Entries deleted by a transaction: other writes take turns with them."""
 MOST_DROPPED: Final = 50_000
 """Entries deleted by a call."""
-_LOCK: Final = crc32(b"sightline audit")
+_CHAINS: Final = "sightline audit"
+"""Name of the lock that lets one transaction at a time continue chains."""
 
 Row = Mapping[str, Any]
 
@@ -121,7 +122,7 @@ def append_entries(connection: Connection, entries: Sequence[Row]) -> list[Row]:
 
     Return them as they are stored; those whose id is stored already are left as they are.
     """
-    _lock(connection)
+    lock(connection, _CHAINS)
     stored = _stored(connection, [entry["id"] for entry in entries])
     added = list(_chained(connection, entries, stored))
     if added:
@@ -227,7 +228,7 @@ class AuditRecord:
         latest = self._clock() - int(days * DAY_MICROS)
 
         def seal(connection: Connection) -> Seal:
-            _lock(connection)
+            lock(connection, _CHAINS)
             known = _seal(connection, catalog)
             if (known.number, known.hash) == (number, given):
                 return known  # a repeated call
@@ -270,9 +271,3 @@ def _rows(connection: Connection, query: sa.Select[Any]) -> list[Row]:
 
 def _count(statement: sa.Delete, connection: Connection) -> int:
     return connection.execute(statement).rowcount
-
-
-def _lock(connection: Connection) -> None:
-    """Let one transaction at a time continue chains. SQLite has one writer in any case."""
-    if connection.dialect.name != "sqlite":
-        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})

@@ -21,6 +21,7 @@ from retriever.record.hashes import write_hashes
 from retriever.record.label_texts import write_label_texts
 from retriever.record.products import read_part, read_products
 from servicekit.errors import ServiceError
+from servicekit.sql_locks import noted
 from sightline_rules import ids
 
 Entry: TypeAlias = tuple[int, str, int, Iterable[str]]
@@ -62,6 +63,7 @@ def queue_up(connection: Connection, catalog_id: str) -> int:
 
     On PostgreSQL the catalog's writers queue here; on SQLite, BEGIN IMMEDIATE has locked the file.
     """
+    noted(connection)
     values = {"catalog_id": catalog_id}
     head = connection.execute(_HEAD, values).scalar()
     if head is None:

@@ -9,9 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ranker.domain.counting import ALL
-from ranker.events.record.counting import alone, groups_of
+from ranker.events.record.counting import COUNTS, groups_of
 from ranker.events.record.rows import TableRecord, upsert
 from ranker.events.record.tables import COUNT_PRODUCTS, COUNT_RATES
+from servicekit.sql_locks import lock
 
 
 class GroupRecord(TableRecord):
@@ -48,7 +49,7 @@ class GroupRecord(TableRecord):
 def _keep(
     connection: Connection, catalog_id: str, groups: Mapping[str, Sequence[str]], now_micros: int
 ) -> None:
-    alone(connection, wait=True)
+    lock(connection, COUNTS)
     before = groups_of(connection, catalog_id, sorted(groups))
     moved = sorted(item for item, its in groups.items() if list(its) != list(before.get(item, ())))
     if moved:

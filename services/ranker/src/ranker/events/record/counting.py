@@ -14,7 +14,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 import sqlalchemy as sa
@@ -38,6 +37,7 @@ from ranker.events.record.tables import (
     COUNT_RATES,
     COUNT_UNITS,
 )
+from servicekit.sql_locks import lock_if_free
 
 BATCH = 100
 """Days per transaction after which no more are taken from the queue: some hundredths of a second,
@@ -46,6 +46,8 @@ MOST_ROWS = 100
 _CHUNK = 1000
 """Maximum number of parameters of a list."""
 _TYPE = np.dtype("<i4")
+COUNTS = "counts"
+"""Name of the lock of all counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Folded:
 
 def fold(connection: Connection, signals: Signals, most: int = BATCH) -> Folded:
     """Count the days that have waited longest; do nothing while another worker counts."""
-    if not alone(connection, wait=False):
+    if not lock_if_free(connection, COUNTS):
         return Folded()
     t = COUNT_QUEUE.c
     oldest = sa.select(COUNT_QUEUE).order_by(t.sequence).limit(MOST_ROWS)
@@ -84,18 +86,6 @@ def fold(connection: Connection, signals: Signals, most: int = BATCH) -> Folded:
 def waits(connection: Connection) -> bool:
     """Return whether days wait to be counted."""
     return connection.execute(sa.select(COUNT_QUEUE.c.sequence).limit(1)).first() is not None
-
-
-def alone(connection: Connection, *, wait: bool) -> bool:
-    """Lock the counts until the transaction ends, and return whether that worked. SQLite has
-    one writer anyway."""
-    if connection.dialect.name != "postgresql":
-        return True
-    name = crc32(b"counts")
-    if wait:
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(name)))
-        return True
-    return bool(connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(name))).scalar())
 
 
 def _count(

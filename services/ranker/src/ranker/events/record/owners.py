@@ -1,12 +1,12 @@
 """Owners of shoppers' data in SQL: after a merge, a visitor's data belongs to the user."""
 
 from collections.abc import Iterable, Mapping
-from zlib import crc32
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ranker.events.record.tables import ALIASES
+from servicekit.sql_locks import lock
 
 
 def owner(connection: Connection, catalog_id: str, actor: str) -> str:
@@ -26,8 +26,6 @@ def owners(connection: Connection, catalog_id: str, actors: Iterable[str]) -> Ma
 def gate(connection: Connection, catalog_id: str, *, alone: bool) -> None:
     """Take a catalog's lock until the transaction ends: shared for writers of events, exclusive
     (`alone`) for a merge or a purge. Without it an event could be stored under a visitor's
-    pseudonym during a merge. SQLite has one writer anyway.
+    pseudonym during a merge.
     """
-    if connection.dialect.name == "postgresql":
-        lock = sa.func.pg_advisory_xact_lock if alone else sa.func.pg_advisory_xact_lock_shared
-        connection.execute(sa.select(lock(crc32(b"events of " + catalog_id.encode()))))
+    lock(connection, f"events of {catalog_id}", shared=not alone)
