@@ -34,19 +34,16 @@ CACHES = {
     ("gateway.servicer.watches", "WatchProxyServicer", "_work"): NO_CONTENT,
     ("gateway.state.experiments", "RunningExperiments", "_in_force"): FOLLOWS,
     ("gateway.state.exposure_goals", "ExposureGoals", "_states"): FOLLOWS,
-    ("gateway.state.exposures", "Exposures", "_held"): FOLLOWS,
-    ("gateway.state.exposures", "Exposures", "_looking"): FOLLOWS,
+    ("gateway.state.exposures", "Exposures", "_counts"): FOLLOWS,
+    ("gateway.state.exposures", "Exposures", "_own"): FOLLOWS,
     ("gateway.state.past_searches", "PastSearches", "_known"): FOLLOWS,
-    ("gateway.state.past_searches", "PastSearches", "_due"): FOLLOWS,
-    ("gateway.state.past_searches", "PastSearches", "_running"): FOLLOWS,
     ("gateway.state.pins", "Pins", "_held"): FOLLOWS,
     ("gateway.state.popular", "PopularLists", "_lists"): FOLLOWS,
     ("gateway.state.prices", "RequestPrices", "_products"): FOLLOWS,
     ("gateway.state.run", "SpaceVersions", "_known"): FOLLOWS,
     ("gateway.state.snapshots.__init__", "Snapshots", "_held"): FOLLOWS,
     ("gateway.state.snapshots.__init__", "Snapshots", "_due"): FOLLOWS,
-    ("gateway.state.text_spaces", "TextQuerySpaces", "_held"): FOLLOWS,
-    ("gateway.state.text_spaces", "TextQuerySpaces", "_looking"): FOLLOWS,
+    ("gateway.state.text_spaces", "TextQuerySpaces", "_versions"): FOLLOWS,
     ("retriever.catalog.synonyms", "HeldSynonyms", "_held"): FOLLOWS,
     ("retriever.catalog.synonyms", "HeldSynonyms", "_reading"): FOLLOWS,
     ("retriever.columns.keeper", "Columns", "_catalogs"): UID,
@@ -62,6 +59,7 @@ CACHES = {
     ("retriever.search.sampling", "Samples", "_kept"): FOLLOWS,
     ("retriever.servicer.products", "_Rows", "_kept"): UID,
     ("retriever.watching.alerts", "AlertFollower", "_newest"): NO_CONTENT,
+    ("retriever.watching.frames", "FrameChecks", "_queues"): NO_CONTENT,
     ("retriever.workers.collection_loop", "IndexLoop", "_statuses"): UNIQUE,
     ("retriever.workers.embedding", "EmbeddingLoop", "_offers"): NO_CONTENT,
     ("ranker.events.backups.consents", "ConsentNotes", "_noted"): NO_CONTENT,
@@ -103,17 +101,19 @@ def keyed(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _mappings(kind: ast.ClassDef) -> Iterator[str]:
-    """Yield the attributes of a class that begin as an empty mapping."""
+    """Yield the attributes of a class that begin as an empty mapping, or are refreshed by key."""
     for node in ast.walk(kind):
-        if not isinstance(node, ast.AnnAssign):
-            continue
-        written = ast.unparse(node.annotation)
-        if not written.startswith(("dict[", "OrderedDict[", "defaultdict[")):
-            continue
-        if isinstance(node.target, ast.Name):
-            yield node.target.id
-        elif isinstance(node.target, ast.Attribute):
-            yield node.target.attr
+        match node:
+            case ast.AnnAssign(target=target, annotation=written):
+                made = ast.unparse(written)
+            case ast.Assign(targets=[target], value=ast.Call(func=written)):
+                made = ast.unparse(written)
+            case _:
+                continue
+        if made.startswith(("dict[", "OrderedDict[", "defaultdict[", "Refreshed[")):
+            match target:
+                case ast.Name(id=name) | ast.Attribute(attr=name):
+                    yield name
 
 
 def _names(key: ast.expr) -> Iterator[str]:
