@@ -74,8 +74,8 @@ class QuotaSettings(ServiceSettings):
     time is charged after decoding, and the next photo waits."""
 
     quota_processor_seconds: float | None = Field(default=None, ge=0)
-    """Processor seconds per second, of all services, for searches, lists and writes of products of
-    one caller in one catalog, in each process. 0: no limit. The price of a request is charged
+    """Processor seconds per second, of all services, for all calls of one caller in one catalog, in
+    each process. 0: no limit. The price of a request is charged
     before it runs, and corrected by what it did cost. `None`: 2 in production, which is half of
     four processors (docs/operate/sizing.md: one caller's share), otherwise no limit."""
 

@@ -652,7 +652,8 @@ class DiffSceneResponse(google.protobuf.message.Message):
     @property
     def expected(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ExpectedFigure]:
         """Expected clicks, purchases, revenue and margin. Empty if the ranker has not learned probabilities from impressions;
-        revenue and margin also if no prices or costs are known.
+        revenue and margin also if no prices or costs are known. For callers without ROLE_OPERATE, answers are compared as if
+        no product had a cost.
         """
 
     def __init__(

@@ -807,7 +807,8 @@ class RecommendedProduct(google.protobuf.message.Message):
     expected_value: builtins.float
     """What the product is expected to bring each time that its place is looked at, by the scene's objective: clicks,
     purchases, or money in the currency of its price. Set with `explain`, on the first page, if the objective has a
-    strength and the product is among those that it reorders. Expected margins reveal costs: they are not for browsers.
+    strength and the product is among those that it reorders. Expected margins reveal costs: only callers
+    with ROLE_OPERATE see them.
     """
     @property
     def product(self) -> sightline.common.v1.product_pb2.Product:

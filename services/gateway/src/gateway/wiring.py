@@ -18,6 +18,8 @@ from gateway.model.causes import Peer
 from gateway.servicer import (
     admin,
     catalog,
+    charging,
+    concealment,
     detection,
     events,
     filter_texts,
@@ -134,11 +136,15 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
             catalogs=catalogs,
             parse=toml.parse,
             experiments=experiments,
+            prices=prices,
         ),
         *_routed(catalogs, passthrough, connections, keys, prices),
     )
     _follow(catalogs, deps, snapshots, experiments)
-    bindings = [filter_texts.serve(Binding.of(servicer)) for servicer in servicers]
+    bindings = [
+        concealment.serve(charging.serve(filter_texts.serve(Binding.of(servicer)), prices))
+        for servicer in servicers
+    ]
     channels = [once, *connections.values(), *beside.values()]
     audit = Audit(log.append, AlsoNamed(catalogs))
     return Gateway(bindings, audit, answers, snapshots, toml, channels, catalogs)
@@ -202,6 +208,7 @@ def _admin(
     catalogs: KnownCatalogs,
     parse: ParseToml,
     experiments: RunningExperiments | None,
+    prices: RequestPrices,
 ) -> admin.AdminServicer:
     return admin.AdminServicer(  # type: ignore[abstract]
         catalogs,
@@ -214,6 +221,7 @@ def _admin(
         audit=log,
         status_seconds=settings.status_seconds,
         service_version=VERSION,
+        prices=prices,
         experiments=experiments,
     )
 

@@ -135,6 +135,7 @@ def served(channels: dict[Peer, Any], once: FakeChannel | None = None) -> dict[s
             audit=AuditLog(ways, open_keys),
             status_seconds=1.0,
             service_version="0",
+            prices=RequestPrices(),
         ),
         catalog.SERVICE.full_name: catalog.CatalogServicer(
             catalogs, passthrough, *ways[Peer.RETRIEVER], open_keys, prices=RequestPrices()

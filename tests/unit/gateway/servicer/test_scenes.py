@@ -1,13 +1,26 @@
 """Scenes on the wire: listed, shown, checked and compared; none is changed."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gateway.model.answer import AnsweredProduct, AnswerOrder, AnswerRecord
+from gateway.model.branch import BITS, Branch
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable, SceneInvalid, SceneNotFound
+from gateway.model.price import RequestPrice, diff_price
+from gateway.model.replay import RankerReplay, RecordedAnswer
+from gateway.model.versions import Versions
 from gateway.servicer.scenes import SceneCalls
+from gateway.state.places import ExpensivePlaces
+from gateway.state.prices import RequestPrices
 from gateway.state.scenes import SceneFiles
+from servicekit import access
+from servicekit.access import Caller, Role
 from servicekit.requests import CatalogNotFound, RequestInvalid
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from tests.fakes.gateway_peers import Shop
@@ -22,6 +35,7 @@ class Calls(SceneCalls):
         self.folder, self._catalogs = folder, ("default",)
         self._scenes = SceneFiles(folder)
         self._parse = parsed
+        self._prices = RequestPrices()
         self._ranker, self._retriever = shop.ranker, shop.retriever  # type: ignore[assignment]
 
 
@@ -157,6 +171,42 @@ async def test_of_many_bad_entries_the_first_hundred_are_reported(calls: Calls) 
     many = "\n".join(f"entry_{number} = 1" for number in range(1_000))
     found = await calls.CheckScene(pb.CheckSceneRequest(toml=many), None)
     assert [one.path for one in found.problems] == [f"entry_{number}" for number in range(100)]
+
+
+@pytest.mark.parametrize(("role", "costs"), [(Role.OPERATE, True), (Role.MODELS, False)])
+async def test_only_an_operator_compares_by_costs(calls: Calls, role: Role, costs: bool) -> None:
+    ranker: Any = calls._ranker
+    order = AnswerOrder(["p1"], [1.0], [("visual", [1.0])], [""], branches=[BITS[Branch.VISUAL]])
+    record = AnswerRecord("a1", b"", None, Versions(), 0, (), 0, 0, replace(order, total=1))
+    ranker.records["default", "a1"] = record
+    ranker.replays["a1"] = RankerReplay(RecordedAnswer("a1"), [AnsweredProduct("p1", 1.0)])
+    toml = 'objective = "margin"\nobjective_strength = 1.0\n[parts_with_signals]\nmargin = 1.0\n'
+    held = access.caller.set(Caller("caller", frozenset({role})))
+    try:
+        found = await calls.DiffScene(pb.DiffSceneRequest(toml=toml), None)
+    finally:
+        access.caller.reset(held)
+    (rules,) = [asked for name, asked in ranker.calls if name == "replay"]
+    assert (rules.costs, "margin" in rules.weights) == (costs, costs)
+    assert any(each.path == "objective" for each in found.warnings) is not costs
+
+
+async def test_a_diff_waits_for_a_place_for_a_few_answers_at_a_time(calls: Calls) -> None:
+    ranker: Any = calls._ranker
+    for number in range(10):
+        ranker.replays[f"a{number}"] = RankerReplay(RecordedAnswer(f"a{number}"))
+    held: list[float] = []
+
+    class Places(ExpensivePlaces):
+        @asynccontextmanager
+        async def held(self, price: RequestPrice, catalog_id: str) -> AsyncIterator[bool]:
+            held.append(price.queue_seconds)
+            yield False
+
+    calls._prices = RequestPrices(places=Places(1))
+    await calls.DiffScene(pb.DiffSceneRequest(), None)
+    assert held == [diff_price(each).queue_seconds for each in (4, 4, 2)]
+    assert diff_price(4).is_expensive
 
 
 async def test_a_diff_says_which_versions_it_compares(calls: Calls) -> None:

@@ -241,7 +241,11 @@ class RankerClient(RankerPort, ExperimentKeeper):
         if rules is not None:
             request.change.weights.extend(_weights(rules.weights))
             request.change.diversity.CopyFrom(_diversity(rules.diversity, rules.objective))
-            request.change.products.CopyFrom(columns_of(rules.products))
+            products = columns_of(rules.products)
+            if not rules.costs:
+                products.ClearField("cost_micros")
+                products.ClearField("cost_currencies")
+            request.change.products.CopyFrom(products)
         return replay_of(await self._caller.call(self._answers.ReplayAnswer, request))
 
     async def searches(self, catalog_id: str) -> Sequence[str]:

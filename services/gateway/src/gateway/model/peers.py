@@ -342,6 +342,8 @@ class ReplayRules:
     products: Sequence[ProductRow]
     """Current data of the candidates."""
     objective: AppliedObjective = AppliedObjective()  # noqa: RUF009  # frozen
+    costs: bool = True
+    """False: the candidates' costs are left out, because the caller may not read them."""
 
 
 @dataclass(frozen=True, slots=True)

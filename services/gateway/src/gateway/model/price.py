@@ -76,6 +76,9 @@ attribute: 15 µs)."""
 LISTED_PRODUCT = 100e-6
 """Reading a product that a list looks at."""
 
+REPLAYED_ANSWER = 0.045
+"""Reading a recorded answer of 600 candidates, and ranking them again by a changed scene."""
+
 INSPECTED = 0.06
 """Features of a photo's patches, with the model's time, and their comparison with a reference
 (`python -m bench inspect`)."""
@@ -364,9 +367,20 @@ def watch_price(photos: int) -> RequestPrice:
     return RequestPrice({"": BASE, "watch": photos * PHOTO}, exempt=photos * PHOTO)
 
 
+def diff_price(answers: int) -> RequestPrice:
+    """Return the price of comparing recorded answers with those of a changed scene."""
+    return RequestPrice({"": BASE, "answer_count": answers * REPLAYED_ANSWER})
+
+
+def goals_price(filters: Sequence[CallersFilter], products: int) -> RequestPrice:
+    """Return the price of counting the products of a catalog that pass each of some filters."""
+    seconds = sum(products * (CONDITION + _of_filters([each])) for each in filters)
+    return RequestPrice({"": BASE, "toml": seconds})
+
+
 def step_price() -> RequestPrice:
-    """Return the price of a call whose work is small: opening or closing an import, reading watches
-    and alerts."""
+    """Return the price of a call whose work is small or is measured as it is done: opening an
+    import, reading watches and alerts, most calls of operators."""
     return RequestPrice({"": BASE})
 
 

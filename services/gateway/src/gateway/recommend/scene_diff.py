@@ -8,7 +8,8 @@ import asyncio
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from operator import or_
@@ -19,7 +20,7 @@ from gateway.model.carried import ProductRow
 from gateway.model.peers import AnswerRange, ReplayRules
 from gateway.model.query import AnswerScope
 from gateway.model.replay import ExpectedOutcome
-from gateway.model.scene import ATTRIBUTE, NUMBERS, Scene
+from gateway.model.scene import ATTRIBUTE, MARGIN, NUMBERS, Scene
 from gateway.ports import RankerPort, RetrieverPort
 from gateway.recommend.expected_figures import ExpectedFigure, OutcomePair, expected_figures
 from gateway.recommend.plan_request import weights_of
@@ -28,7 +29,7 @@ from servicekit.errors import ServiceError
 MOST_ANSWERS, DEFAULT_ANSWERS = 200, 100
 MOST_PLACES, DEFAULT_PLACES = 200, 20
 AT_ONCE = 4
-"""Number of answers computed concurrently: no shopper is waiting."""
+"""Number of answers computed together, in one place of expensive requests."""
 MOST_READ = 1000
 MOST_SHOWN = 20
 MOST_EXAMPLES = 10
@@ -121,6 +122,18 @@ class AnswerSample:
     since_micros: int
     places: int
     """Number of first places that are compared."""
+    costs: bool = False
+    """True if the caller may read costs; otherwise products are compared as if none had a cost."""
+
+
+Turn = Callable[[int], AbstractAsyncContextManager[object]]
+"""Wait for a place of expensive requests, for a number of answers."""
+
+
+@asynccontextmanager
+async def at_once(_: int) -> AsyncIterator[None]:
+    """Wait for nothing."""
+    yield
 
 
 async def scene_diff(
@@ -129,26 +142,38 @@ async def scene_diff(
     changed: Scene,
     ranker: RankerPort,
     retriever: RetrieverPort,
+    *,
+    turn: Turn = at_once,
 ) -> SceneDiff:
     """Return how a scene's recorded answers would change. Raises ServiceError when a peer fails."""
     ids = await ranker.newest_answers(
         sample.catalog_id, sample.scene, sample.since_micros, sample.answers
     )
-    turns = asyncio.Semaphore(AT_ONCE)
-
-    async def one(answer_id: str) -> _Asked | None:
-        async with turns:
-            return await _asked(sample.catalog_id, answer_id, changed, ranker)
-
-    asked = [each for each in await asyncio.gather(*map(one, ids)) if each is not None]
-    rows = await _rows(sample.catalog_id, asked, retriever)
-
-    async def again(each: _Asked) -> AnswerOrders | None:
-        async with turns:
-            return await _orders(sample, each, changed, rows, ranker)
-
-    found = [each for each in await asyncio.gather(*map(again, asked)) if each is not None]
+    found: list[AnswerOrders] = []
+    rows: dict[str, ProductRow] = {}
+    for start in range(0, len(ids), AT_ONCE):
+        some = ids[start : start + AT_ONCE]
+        async with turn(len(some)):
+            found += await _compared(sample, some, changed, ranker, retriever, rows=rows)
     return _summary(found, len(ids), rows, entry_changes(current, changed))
+
+
+async def _compared(
+    sample: AnswerSample,
+    ids: Sequence[str],
+    changed: Scene,
+    ranker: RankerPort,
+    retriever: RetrieverPort,
+    *,
+    rows: dict[str, ProductRow],
+) -> list[AnswerOrders]:
+    """Return the orders of some answers, without those that can't be computed again. Add their
+    products to `rows`."""
+    read = await asyncio.gather(*(_asked(sample.catalog_id, one, changed, ranker) for one in ids))
+    asked = [each for each in read if each is not None]
+    await _add_rows(sample, asked, rows, retriever)
+    orders = await asyncio.gather(*(_orders(sample, each, changed, rows, ranker) for each in asked))
+    return [each for each in orders if each is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,17 +199,18 @@ async def _asked(
     return _Asked(answer_id, record.order.product_ids, weights_of(scene, named, parts))
 
 
-async def _rows(
-    catalog_id: str, asked: Sequence[_Asked], retriever: RetrieverPort
-) -> Mapping[str, ProductRow]:
-    """Return the current products, by id."""
-    ids = sorted({item for each in asked for item in each.product_ids})
-    rows: dict[str, ProductRow] = {}
+async def _add_rows(
+    sample: AnswerSample,
+    asked: Sequence[_Asked],
+    rows: dict[str, ProductRow],
+    retriever: RetrieverPort,
+) -> None:
+    """Add the current products of answers, by id."""
+    ids = sorted({item for each in asked for item in each.product_ids} - rows.keys())
     for start in range(0, len(ids), MOST_READ):
         chunk = ids[start : start + MOST_READ]
-        found = await retriever.products(catalog_id, chunk, AnswerScope(), unshown=True)
+        found = await retriever.products(sample.catalog_id, chunk, AnswerScope(), unshown=True)
         rows |= {row.product_id: row for row in found.rows}
-    return rows
 
 
 async def _orders(
@@ -195,7 +221,13 @@ async def _orders(
     ranker: RankerPort,
 ) -> AnswerOrders | None:
     known = [rows[item] for item in asked.product_ids if item in rows]
-    rules = ReplayRules(asked.weights, scene.diversity, known, scene.applied_objective)
+    # Weighed margins that were recorded with the answer would reveal costs, too.
+    weights = {
+        part: weight for part, weight in asked.weights.items() if sample.costs or part != MARGIN
+    }
+    rules = ReplayRules(
+        weights, scene.diversity, known, scene.applied_objective, costs=sample.costs
+    )
     try:
         found = await ranker.replay(sample.catalog_id, asked.answer_id, sample.places, rules)
     except ServiceError as error:

@@ -25,6 +25,7 @@ from gateway.servicer.registry import NAMES, RegistryCalls
 from gateway.servicer.requests import admit, admit_any
 from gateway.servicer.scenes import SceneCalls, file_problems
 from gateway.state.experiments import RunningExperiments
+from gateway.state.prices import RequestPrices
 from gateway.state.scenes.texts import ParseToml
 from servicekit.audit import UNDECLARED
 from servicekit.catalogs import AlsoNamed, KnownCatalogs
@@ -63,12 +64,13 @@ class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServi
         audit: AuditLog,
         status_seconds: float,
         service_version: str,
+        prices: RequestPrices,
         experiments: RunningExperiments | None = None,
     ) -> None:
         """`parse`: of TOML texts of callers."""
         self._catalogs = catalogs
         self._audited = AlsoNamed(catalogs, UNDECLARED)
-        self._scenes, self._parse = scenes, parse
+        self._scenes, self._parse, self._prices = scenes, parse, prices
         self._embedder, self._ranker, self._retriever = embedder, ranker, retriever
         self._audit = audit
         self._list_models = passthrough.call(SERVICE, "ListModels")

@@ -1,6 +1,7 @@
 """AdminService's calls for scenes on the wire."""
 
 from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 
 from gateway.clients.ranker import RankerClient
@@ -8,13 +9,16 @@ from gateway.clients.retriever import RetrieverClient
 from gateway.model import scene_checks
 from gateway.model.controls import ControlRule
 from gateway.model.errors import SceneInvalid, SceneNotFound
+from gateway.model.price import diff_price, goals_price
 from gateway.model.query import AnswerScope
-from gateway.model.scene import Scene
+from gateway.model.scene import Objective, Scene
 from gateway.ports import SceneSource
 from gateway.recommend import scene_diff
-from gateway.recommend.scene_diff import AnswerSample, entry_changes
-from gateway.servicer.requests import admit
+from gateway.recommend.scene_diff import AnswerSample, SceneDiff, entry_changes
+from gateway.servicer.requests import admit, reads_costs
+from gateway.state.prices import RequestPrices
 from gateway.state.scenes.texts import ParseToml, read
+from servicekit import deadlines
 from servicekit.catalogs import KnownCatalogs
 from servicekit.errors import ServiceError
 from servicekit.requests import RequestInvalid
@@ -22,6 +26,8 @@ from servicekit.server import Context
 from sightline.gateway.v1 import admin_service_pb2 as pb
 
 DEFAULT = "default"
+DIFF_SECONDS = 300.0
+"""Seconds that a comparison without a deadline may take."""
 LAST_SECOND = 253_402_300_799
 """9999-12-31, the latest time of a Timestamp."""
 
@@ -34,6 +40,7 @@ class SceneCalls:
     _ranker: RankerClient
     _retriever: RetrieverClient
     _parse: ParseToml
+    _prices: RequestPrices
 
     async def ListScenes(
         self, request: pb.ListScenesRequest, context: Context
@@ -70,7 +77,12 @@ class SceneCalls:
                     for item in error.violations
                 ]
             )
-        if problems := await self._without_products(catalog_id, found):
+        goals = [each for each in found.controls if each.is_goal]
+        filters = [each.filter for each in goals if each.filter is not None]
+        price = goals_price(filters, self._prices.products(catalog_id))
+        async with self._prices.places.held(price, catalog_id):
+            problems = await self._without_products(catalog_id, goals)
+        if problems:
             return pb.CheckSceneResponse(problems=problems)
         warnings = [*_warnings(found), *await self._gone(catalog_id, found.ranking.model)]
         return pb.CheckSceneResponse(
@@ -100,19 +112,35 @@ class SceneCalls:
             request.answer_count or scene_diff.DEFAULT_ANSWERS,
             request.from_time.seconds * 1_000_000,
             request.place_count or scene_diff.DEFAULT_PLACES,
+            costs=reads_costs(),
         )
-        found = await scene_diff.scene_diff(sample, current, changed, self._ranker, self._retriever)
+        found = await self._compared(sample, current, changed)
         return pb.DiffSceneResponse(
             **asdict(found),
-            warnings=_warnings(changed),
+            warnings=[*_warnings(changed), *_without_costs(changed, sample)],
             version=current.version,
             changed_version=changed.version,
         )
 
-    async def _without_products(self, catalog_id: str, scene: Scene) -> list[pb.SceneProblem]:
+    async def _compared(self, sample: AnswerSample, current: Scene, changed: Scene) -> SceneDiff:
+        """Compare, charged as a whole, with a place for a few answers at a time, so that other
+        expensive requests run in between."""
+        places = self._prices.places
+
+        def turn(answers: int) -> AbstractAsyncContextManager[bool]:
+            return places.held(diff_price(answers), sample.catalog_id)
+
+        with deadlines.otherwise(DIFF_SECONDS):
+            async with self._prices.counted(diff_price(sample.answers)):
+                return await scene_diff.scene_diff(
+                    sample, current, changed, self._ranker, self._retriever, turn=turn
+                )
+
+    async def _without_products(
+        self, catalog_id: str, goals: Iterable[ControlRule]
+    ) -> list[pb.SceneProblem]:
         """Return a problem for each goal of exposure without products, which could never be
         reached; empty while the retriever does not answer."""
-        goals = [each for each in scene.controls if each.is_goal]
         try:
             return [
                 pb.SceneProblem(
@@ -158,6 +186,13 @@ def file_problems(scenes: SceneSource, catalog_id: str) -> list[pb.SceneProblem]
     """Return the invalid scene files that a catalog would use."""
     found = sorted(scenes.problems(catalog_id).items())
     return [pb.SceneProblem(path=file, text=problem) for file, problem in found]
+
+
+def _without_costs(scene: Scene, sample: AnswerSample) -> Iterable[pb.SceneProblem]:
+    """Warn that a caller who may not read costs compares by an objective that needs them."""
+    if not sample.costs and scene.applied_objective and scene.objective is Objective.MARGIN:
+        text = 'costs are left out, because the caller lacks the role "operate"'
+        yield pb.SceneProblem(path="objective", text=text)
 
 
 def _file(scene: Scene) -> pb.SceneFile:

@@ -12,6 +12,16 @@ from servicekit import costs, quotas
 from servicekit.quotas import QuotaKind
 
 
+@dataclass(slots=True)
+class Charge:
+    """What a request is charged, in processor seconds."""
+
+    least: float
+    """At least."""
+    models: float
+    """Seconds of models, which the services do not measure."""
+
+
 @dataclass(frozen=True, slots=True)
 class RequestPrices:
     """Bound of a request's price, places of expensive requests, and the number of products of each
@@ -41,6 +51,19 @@ class RequestPrices:
             raise RequestTooExpensive(price, self.most_seconds)
 
     @asynccontextmanager
+    async def counted(self, price: RequestPrice) -> AsyncIterator[Charge]:
+        """Charge the caller's quota, without a place: the price before the block runs, what it did
+        cost after it, and at least the price if it fails. Raises QuotaExhausted."""
+        reserved = quotas.reserve(QuotaKind.PROCESSOR_SECONDS, price.seconds)
+        charge = Charge(price.seconds, price.models)
+        try:
+            yield charge
+            charge.least = 0.0
+        finally:
+            cost = max(charge.least, charge.models + costs.spent_ms() / 1e3)
+            quotas.spend(QuotaKind.PROCESSOR_SECONDS, cost - reserved)
+
+    @asynccontextmanager
     async def charged(self, price: RequestPrice, catalog_id: str) -> AsyncIterator[bool]:
         """Charge the caller's quota: the price before the request runs, what it did cost after it.
         An expensive request waits for a place before it runs; yield whether it did.
@@ -49,13 +72,8 @@ class RequestPrices:
         One that did not get a place pays nothing but its reading.
         Raises QuotaExhausted, ExpensiveRequestsBusy.
         """
-        reserved = quotas.reserve(QuotaKind.PROCESSOR_SECONDS, price.seconds)
-        least = models = 0.0
-        try:
+        async with self.counted(price) as charge:
+            charge.least = charge.models = 0.0
             async with self.places.held(price, catalog_id) as waited:
-                least, models = price.seconds, price.models
+                charge.least, charge.models = price.seconds, price.models
                 yield waited
-                least = 0.0
-        finally:
-            cost = max(least, models + costs.spent_ms() / 1e3)
-            quotas.spend(QuotaKind.PROCESSOR_SECONDS, cost - reserved)

@@ -20,7 +20,6 @@ class TextQuerySpaces:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._versions = Refreshed[str, tuple[str, ...]]("text spaces", RULES, clock)
-        self.forget = self._versions.forget
 
     async def of(
         self, catalog_id: str, ask: Callable[[str], Awaitable[Sequence[EmbedderSpace]]]
@@ -40,3 +39,7 @@ class TextQuerySpaces:
             )
 
         return await self._versions.get(catalog_id, read) or ()
+
+    def forget(self, catalog_id: str) -> None:
+        """Drop what is kept of a catalog."""
+        self._versions.forget(catalog_id)

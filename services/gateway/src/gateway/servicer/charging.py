@@ -1,0 +1,71 @@
+"""The charge of every public call: by a price of its own, or by what it did cost.
+
+Calls that look at many products, decode photos or use models know their prices before they run, and
+charge themselves. All others are charged here, so that no call is free.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from gateway.model.price import step_price
+from gateway.servicer.passthrough import ROUTES
+from gateway.state.prices import RequestPrices
+from servicekit import access
+from servicekit.server import Binding, Context
+
+_PACKAGE = "sightline.gateway.v1"
+_OWN = {
+    "RecommendationService": "Recommend Search List RecommendValues RecommendShelves Suggest"
+    " ExplainRecommendation Classify DrawHeatMap",
+    "DetectionService": "DetectProducts",
+    "CatalogService": "ListProducts ListMisfits",
+    "WatchService": "StreamFrames WatchAlerts",
+    "AdminService": "DiffScene",
+}
+_ROUTED = ("CatalogService", "InspectionService", "WatchService")
+"""Services whose routed calls all have a price."""
+
+OWN: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        full: frozenset((*_OWN.get(name, "").split(), *(ROUTES[full] if name in _ROUTED else ())))
+        for name in {*_OWN, *_ROUTED}
+        for full in (f"{_PACKAGE}.{name}",)
+    }
+)
+"""Calls that charge themselves, by service."""
+
+
+def serve(binding: Binding, prices: RequestPrices) -> Binding:
+    """Charge the calls of a servicer that have no price of their own."""
+    own = OWN.get(binding.full_name, frozenset())
+    for method in access.POOL.FindServiceByName(binding.full_name).methods:
+        if method.name not in own:
+            charging = _streaming if method.server_streaming else _charging
+            inner = getattr(binding.servicer, method.name)
+            setattr(binding.servicer, method.name, charging(inner, prices))
+    return binding
+
+
+def _charging(
+    inner: Callable[[Any, Context], Awaitable[Any]], prices: RequestPrices
+) -> Callable[[Any, Context], Awaitable[Any]]:
+    async def method(request: Any, context: Context) -> Any:
+        async with prices.counted(step_price()):
+            return await inner(request, context)
+
+    return method
+
+
+def _streaming(
+    inner: Callable[[Any, Context], AsyncIterator[Any]], prices: RequestPrices
+) -> Callable[[Any, Context], AsyncIterator[Any]]:
+    """Charge the beginning of a stream, which waits for most of its time."""
+
+    async def method(request: Any, context: Context) -> AsyncIterator[Any]:
+        async with prices.counted(step_price()):
+            pass
+        async for answer in inner(request, context):
+            yield answer
+
+    return method

@@ -1,0 +1,101 @@
+"""Every public call has a price: its caller's quota of processor time is charged before it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from google.protobuf.message_factory import GetMessageClass
+
+from gateway.settings import GatewaySettings
+from gateway.state.scenes import SceneFiles
+from gateway.wiring import Gateway, build
+from servicekit import access, deadlines, quotas
+from servicekit.errors import ServiceError
+from servicekit.keyring import open_keys
+from servicekit.quotas import QuotaKind
+from tests.engines import free_port
+from tests.fakes.photos import photo
+
+REQUESTS: dict[str, dict[str, Any]] = {
+    "RecommendValues": {"field": "brand"},
+    "RecommendShelves": {"shelves": [{"shelf_id": "a", "recommend": {}}]},
+    "ExplainRecommendation": {"product_id": "a"},
+    "Search": {"signals": [{"text": "lamp"}]},
+    "Suggest": {"prefix": "lamp"},
+    "List": {},
+    "Classify": {"image": photo()},
+    "DrawHeatMap": {"image": photo(), "product_id": "a"},
+    "DetectProducts": {"image": photo()},
+    "SendFrames": {"watch_id": "a", "frames": [{"image": photo()}]},
+}
+"""Fields of requests that are refused without them before they are charged."""
+
+
+class Usage:
+    """Usage of a caller that notes what is charged."""
+
+    def __init__(self) -> None:
+        self.reserved: list[float] = []
+
+    def check(self, quota: QuotaKind) -> None:
+        pass
+
+    def reserve(self, quota: QuotaKind, amount: float) -> float:
+        assert quota is QuotaKind.PROCESSOR_SECONDS
+        self.reserved.append(amount)
+        return amount
+
+    def spend(self, quota: QuotaKind, amount: float = 1.0) -> None:
+        pass
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Gateway]:
+    """Yield a gateway whose peers are down."""
+    nowhere = f"127.0.0.1:{free_port()}"
+    settings = GatewaySettings(
+        embedder_target=nowhere, retriever_target=nowhere, ranker_target=nowhere
+    )
+    made = build(settings, SceneFiles(), open_keys)
+    yield made
+    await made.close(0.1)
+
+
+def methods(gateway: Gateway) -> Iterator[tuple[Any, Any]]:
+    for binding in gateway.bindings:
+        for method in access.POOL.FindServiceByName(binding.full_name).methods:
+            yield method, getattr(binding.servicer, method.name)
+
+
+async def called(method: Any, handler: Any) -> list[float]:
+    """Return what a call reserves. In a task of its own."""
+    usage = Usage()
+    quotas.account.set(usage)  # type: ignore[arg-type]
+    request = GetMessageClass(method.input_type)(**REQUESTS.get(method.name, {}))
+
+    async def requests() -> AsyncIterator[Any]:
+        yield request
+
+    with suppress(ServiceError), deadlines.within(0.3):
+        if method.server_streaming:
+            given = requests() if method.client_streaming else request
+            async for _ in handler(given, None):
+                pass
+        else:
+            await handler(request, None)
+    return usage.reserved
+
+
+async def test_every_public_call_is_charged_once_before_it_runs(gateway: Gateway) -> None:
+    """A call is charged by the table `gateway.servicer.charging.OWN`, or as any other."""
+    found = [*methods(gateway)]
+    reserved = await asyncio.gather(
+        *(asyncio.create_task(called(method, handler)) for method, handler in found)
+    )
+    charged = {method.full_name: each for (method, _), each in zip(found, reserved, strict=True)}
+    assert len(charged) > 100
+    assert not {name: each for name, each in charged.items() if len(each) != 1 or each[0] <= 0}
