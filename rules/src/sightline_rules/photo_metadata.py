@@ -1,4 +1,5 @@
-"""Removal of metadata from photos: where, when, by whom and with what they were taken.
+"""Removal of metadata from photos: where, when, by whom and with what they were taken. Thumbnails
+are metadata, too. Also whether a file can hold more pictures than the first one.
 
 Pictures stay as they are, bit for bit: in JPEG, PNG, WebP and GIF the parts with metadata are left
 out, in AVIF, HEIC and TIFF they are overwritten with zeros. Kept are the orientation, colour
@@ -22,13 +23,18 @@ _SHORT = 3
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """A marker within or after a scan, other than restarts."""
 _SOI, _EOI, _SOS, _COM = b"\xff\xd8", b"\xff\xd9", b"\xff\xda", b"\xff\xfe"
-_EXIF, _ICC = b"Exif\0\0", b"ICC_PROFILE\0"
-_JFIF, _APP2, _ADOBE = b"\xff\xe0", b"\xff\xe2", b"\xff\xee"
+_EXIF, _ICC, _JFIF = b"Exif\0\0", b"ICC_PROFILE\0", b"JFIF\0"
+_APP0, _APP2, _ADOBE = b"\xff\xe0", b"\xff\xe2", b"\xff\xee"
+_JFIF_BYTES = 18
+"""Bytes of a JFIF header without a thumbnail, with its marker."""
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_METADATA = frozenset({b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf"})
 _WEBP_EXIF, _WEBP_XMP = 0x08, 0x04
 """Flags of VP8X."""
+
+_GIF_EXTENSION, _GIF_PICTURE = 0x21, 0x2C
+"""First bytes of the blocks of a GIF."""
 
 _NO_EXIF = b"\0\0\0\0MM\0*\0\0\0\x08\0\0"
 """EXIF of an item without entries: the header's place, and the header."""
@@ -58,12 +64,33 @@ def without_metadata(data: bytes) -> bytes:
     return data if remove is None else remove(data)
 
 
+def has_one_picture(data: bytes) -> bool:
+    """Return whether a photo without metadata shows nothing but its first picture: no animation, no
+    pages. False for formats in which others can be anywhere: TIFF, AVIF and HEIC.
+
+    Raises PhotoRejectedError for anything but a photo.
+    """
+    match sniff(data):
+        case Format.JPEG | Format.BMP:
+            return True
+        case Format.PNG:
+            return b"acTL" not in data and b"fdAT" not in data
+        case Format.WEBP:
+            return b"ANMF" not in data
+        case Format.GIF:
+            pictures = sum(data[start] == _GIF_PICTURE for start, _ in _gif_blocks(data))
+            return pictures <= 1
+    return False
+
+
 def _jpeg(data: bytes) -> bytes:
     parts, orientation = [_SOI], 1
     for marker, part in _segments(data):
         content = part[4:]
         if marker == b"\xff\xe1" and content.startswith(_EXIF):
             orientation = _orientation(content[len(_EXIF) :]) or orientation
+        elif marker == _APP0 and content.startswith(_JFIF):
+            parts.append(_jfif(part))
         elif not _is_jpeg_metadata(marker, content):
             parts.append(part)
     if orientation != 1:
@@ -76,8 +103,15 @@ def _jpeg(data: bytes) -> bytes:
 def _is_jpeg_metadata(marker: bytes, content: bytes) -> bool:
     if marker == _APP2:
         return not content.startswith(_ICC)  # the others are second pictures
-    application = b"\xe0" <= marker[1:] <= b"\xef" and marker not in (_JFIF, _ADOBE)
+    application = b"\xe0" <= marker[1:] <= b"\xef" and marker != _ADOBE
     return application or marker == _COM
+
+
+def _jfif(part: bytes) -> bytes:
+    """Return a JFIF header without its thumbnail: resolutions alone."""
+    if len(part) <= _JFIF_BYTES and part[16:18] in (b"", b"\0\0"):
+        return part
+    return _APP0 + struct.pack("!H", _JFIF_BYTES - 2) + part[4:16].ljust(12, b"\0") + b"\0\0"
 
 
 def _segments(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -159,11 +193,30 @@ def _riff(name: bytes, content: bytes) -> bytes:
 
 def _gif(data: bytes) -> bytes:
     """Leave out comments and extensions of applications but for the one that repeats animations."""
-    at = 13 + (3 << (data[10] & 7) + 1 if len(data) > 10 and data[10] & 0x80 else 0)
+    at = _gif_start(data)
     parts = [data[:at]]
-    while at < len(data) and data[at] in b"\x21\x2c":
+    for start, end in _gif_blocks(data):
+        at = end
+        label = data[start : start + 14]
+        comment = label[:2] == b"\x21\xfe"
+        unneeded = label[:2] == b"\x21\xff" and label[3:11] != b"NETSCAPE"
+        if not (comment or unneeded):
+            parts.append(data[start:end])
+    found = b"".join([*parts, b"\x3b" if data[at : at + 1] == b"\x3b" else data[at:]])
+    return data if found == data else found
+
+
+def _gif_start(data: bytes) -> int:
+    """Return where the blocks of a GIF begin: after its header and colours."""
+    return 13 + (3 << (data[10] & 7) + 1 if len(data) > 10 and data[10] & 0x80 else 0)
+
+
+def _gif_blocks(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield start and end of each picture and extension of a GIF."""
+    at = _gif_start(data)
+    while at < len(data) and data[at] in (_GIF_EXTENSION, _GIF_PICTURE):
         start = at
-        if data[at] == 0x2C:
+        if data[at] == _GIF_PICTURE:
             flags = data[at + 9] if at + 9 < len(data) else 0
             at += 11 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
         else:
@@ -171,13 +224,7 @@ def _gif(data: bytes) -> bytes:
         while at < len(data) and data[at]:
             at += 1 + data[at]
         at += 1
-        label = data[start : start + 14]
-        comment = label[:2] == b"\x21\xfe"
-        unneeded = label[:2] == b"\x21\xff" and label[3:11] != b"NETSCAPE"
-        if not (comment or unneeded):
-            parts.append(data[start:at])
-    found = b"".join([*parts, b"\x3b" if data[at : at + 1] == b"\x3b" else data[at:]])
-    return data if found == data else found
+        yield start, at
 
 
 def _heif(data: bytes) -> bytes:

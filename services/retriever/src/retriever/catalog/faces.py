@@ -10,6 +10,7 @@ from retriever.domain.errors import ImageRejected
 from retriever.domain.faces import FacePolicy
 from retriever.ports.embedder import FaceFinder
 from retriever.ports.photos import FaceBlur
+from sightline_rules.photo_metadata import has_one_picture
 
 OTHERS = "*"
 """Stands for all catalogs that are not named."""
@@ -36,7 +37,8 @@ class FaceRules:
         return self.policies.get(catalog_id, others)
 
     async def applied(self, catalog_id: str, data: bytes) -> bytes:
-        """Return a photo as its catalog may store it.
+        """Return a photo as its catalog may store it. Where faces matter, that is its first picture
+        alone, in which faces were searched: no further frames, pages or thumbnails.
 
         Raises ImageRejected, PhotosUnavailable, and EmbedderUnavailable while no face can be
         searched: a photo that was not searched is not stored.
@@ -46,7 +48,8 @@ class FaceRules:
             return data
         faces = await self.finder.faces(catalog_id, data)
         if not faces:
-            return data
+            alone = has_one_picture(data)
+            return data if alone else await self.photos.blurred(catalog_id, data, faces)
         FOUND.labels(policy.value).inc()
         if policy is FacePolicy.REFUSED:
             raise ImageRejected(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from retriever.domain.watches import WatchBox
 from retriever.ports.embedder import FaceFinder
 from retriever.ports.photos import FaceBlur
+from sightline_rules.photo_metadata import has_one_picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +19,9 @@ class BlurredFrames:
         self, catalog_id: str, data: bytes, box: WatchBox | None = None
     ) -> bytes:
         """Return a photo with blurred faces, or a part of it. A photo that can't be searched is not
-        stored. Faces are searched in the whole one, as a part may cut them."""
+        stored. Faces are searched in the whole one, as a part may cut them, and in its first
+        picture, which is stored alone. `data`: without metadata."""
         faces = await self.finder.faces(catalog_id, data)
-        if not faces and box is None:
+        if not faces and box is None and has_one_picture(data):
             return data
         return await self.photos.blurred(catalog_id, data, faces, box)
