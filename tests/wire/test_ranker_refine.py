@@ -111,9 +111,9 @@ async def refine(suite: Suite, fits: FakeFits) -> dict[str, str]:
         try:
             result = await RefineSpace(*given, asyncio.Event()).run(job)
         except Exception as error:
-            await jobs.fail(job.id, error)
+            await jobs.fail(job, error)
             raise
-    await jobs.finish(job.id, result)
+    await jobs.finish(job, result)
     return result
 
 

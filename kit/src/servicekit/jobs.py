@@ -7,7 +7,7 @@ The clocks of processes that share a store must differ by much less than `lease_
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -108,6 +108,9 @@ def jobs_table(metadata: MetaData) -> Table:
     )
 
 
+Beside: TypeAlias = Callable[[Connection, Job], None]
+"""Writes what belongs to a new job, in the transaction that creates it."""
+
 _Kinds: TypeAlias = Sequence[str] | sa.BindParameter[Sequence[str]]
 _Time: TypeAlias = int | sa.BindParameter[int]
 
@@ -139,17 +142,29 @@ class Jobs:
         self._t = table
         self._clock = clock
         self._max_attempts = max_attempts
-        self._claims: dict[str, tuple[str, float]] = {}
+        # Seconds of each claim, by job and attempt: this process may have claimed a job again.
+        self._claims: dict[tuple[str, int], float] = {}
         # Built once, because idle workers repeat it; it takes no lock.
         kinds: _Kinds = sa.bindparam("kinds", expanding=True)
         some = sa.exists().where(claimable(table, kinds, sa.bindparam("now")))
         self._claimable = sa.select(some)
 
     async def create(
-        self, kind: str, catalog_id: str, params: Mapping[str, Any], request_id: str = ""
+        self,
+        kind: str,
+        catalog_id: str,
+        params: Mapping[str, Any],
+        request_id: str = "",
+        *,
+        beside: Beside | None = None,
     ) -> Job:
         """Create a PENDING job of the current caller, or return the one that this `request_id`
-        already created, with its `params` (JSON values). Raises JobsFull."""
+        already created, with its `params` (JSON values). Raises JobsFull, and the errors of
+        `beside`, which is called for a new job only; the job is then not created.
+
+        A request is remembered as long as its job: what has to happen once for each job belongs
+        into `beside`, not into a record with a key and a term of its own.
+        """
         row = self._new(kind, catalog_id, params, request_id)
         same = self._made_by(kind, catalog_id, row["request_id"])
 
@@ -159,7 +174,9 @@ class Jobs:
                 check_room(connection, self._t, kind, catalog_id, row["caller"])
                 connection.execute(sa.insert(self._t).values(row))
                 known = self._one(connection, same)
-            assert known is not None  # noqa: S101 - inserted in this transaction
+                assert known is not None  # noqa: S101 - inserted in this transaction
+                if beside is not None:
+                    beside(connection, known)
             return known
 
         try:
@@ -217,28 +234,28 @@ class Jobs:
             return None
         job = await self._db.write(lambda c: self._claim(c, kinds, worker_id, lease_seconds))
         if job is not None:
-            self._claims[job.id] = (worker_id, lease_seconds)
+            self._claims[job.id, job.attempts] = lease_seconds
         return job
 
-    async def progress(self, job_id: str, done: int, total: int) -> None:
-        """Store the progress of a job and renew its claim. Raises JobCancelled when it must stop,
-        JobClaimLost when another worker has it.
+    async def progress(self, job: Job, done: int, total: int) -> None:
+        """Store the progress of a job, given as it was claimed, and renew its claim. Raises
+        JobCancelled when it must stop, JobClaimLost when it was claimed again, by any worker.
         """
-        await self._mine(job_id, {"done": done, "total": total})
+        await self._mine(job, {"done": done, "total": total})
 
     @contextlib.asynccontextmanager
-    async def renewing(self, job_id: str) -> AsyncIterator[None]:
+    async def renewing(self, job: Job) -> AsyncIterator[None]:
         """Keep the claim alive while the body runs, for steps longer than the lease.
 
         If the job is cancelled or the claim lost meanwhile, the next `progress` raises.
         """
-        seconds = self._claim_of(job_id)[1]
+        seconds = self._seconds_of(job)
 
         async def renew() -> None:
             while True:
                 await asyncio.sleep(seconds / 3)
                 with contextlib.suppress(ServiceError):
-                    await self._mine(job_id, {})
+                    await self._mine(job, {})
 
         task = asyncio.create_task(renew())
         try:
@@ -248,16 +265,16 @@ class Jobs:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    async def finish(self, job_id: str, result: Mapping[str, Any] | None = None) -> None:
-        """End the job as SUCCEEDED with `result` (JSON values). Raises JobClaimLost.
+    async def finish(self, job: Job, result: Mapping[str, Any] | None = None) -> None:
+        """End a claimed job as SUCCEEDED with `result` (JSON values). Raises JobClaimLost.
 
         A late cancellation is ignored.
         """
-        await self._end(job_id, JobState.SUCCEEDED, {"result": json.dumps(dict(result or {}))})
+        await self._end(job, JobState.SUCCEEDED, {"result": json.dumps(dict(result or {}))})
 
-    async def fail(self, job_id: str, error: Exception) -> None:
-        """End the job as FAILED with the reason of `error`, or CANCELLED for JobCancelled. Raises
-        JobClaimLost.
+    async def fail(self, job: Job, error: Exception) -> None:
+        """End a claimed job as FAILED with the reason of `error`, or CANCELLED for JobCancelled.
+        Raises JobClaimLost.
 
         The text of other exceptions is not stored: it may quote data.
         """
@@ -265,7 +282,7 @@ class Jobs:
         reason, message = "INTERNAL", f"internal error ({type(error).__name__}); see the log"
         if isinstance(error, ServiceError):
             reason, message = error.reason, error.message
-        await self._end(job_id, state, {"error_reason": reason, "error_message": message})
+        await self._end(job, state, {"error_reason": reason, "error_message": message})
 
     async def cancel(self, job_id: str) -> Job:
         """Request that the job stops: at once when it is pending, else at its next `progress`.
@@ -342,41 +359,43 @@ class Jobs:
         self._set(connection, t.c.id == found.id, values)
         return self._one(connection, t.c.id == found.id)
 
-    async def _mine(self, job_id: str, values: Mapping[str, Any]) -> None:
-        owner, seconds = self._claim_of(job_id)
-        t = self._t
+    async def _mine(self, job: Job, values: Mapping[str, Any]) -> None:
+        seconds = self._seconds_of(job)
 
         def update(connection: Connection) -> Job | None:
             lease = {"lease_until": self._clock() + int(seconds * 1e6)}
-            self._set(connection, self._held(job_id, owner), {**values, **lease})
-            return self._one(connection, t.c.id == job_id)
+            held = self._set(connection, self._held(job), {**values, **lease})
+            return self._one(connection, self._t.c.id == job.id) if held else None
 
-        job = await self._db.write(update, announce=False)  # no loop waits for progress
-        if job is None or job.owner != owner or job.state is not JobState.RUNNING:
-            raise JobClaimLost(job_id)
-        if job.cancel_requested:
-            raise JobCancelled(job_id)
+        found = await self._db.write(update, announce=False)  # no loop waits for progress
+        if found is None:
+            self._claims.pop((job.id, job.attempts), None)
+            raise JobClaimLost(job.id)
+        if found.cancel_requested:
+            raise JobCancelled(job.id)
 
-    async def _end(self, job_id: str, state: JobState, values: Mapping[str, Any]) -> None:
-        owner, _ = self._claim_of(job_id)
+    async def _end(self, job: Job, state: JobState, values: Mapping[str, Any]) -> None:
+        self._seconds_of(job)
         changed = {**self._ended(state), **values}
-        held = await self._db.write(lambda c: self._set(c, self._held(job_id, owner), changed))
-        self._claims.pop(job_id, None)
+        held = await self._db.write(lambda c: self._set(c, self._held(job), changed))
+        self._claims.pop((job.id, job.attempts), None)
         if not held:
-            raise JobClaimLost(job_id)
+            raise JobClaimLost(job.id)
 
-    def _claim_of(self, job_id: str) -> tuple[str, float]:
-        if (claim := self._claims.get(job_id)) is None:
-            raise JobClaimLost(job_id)
-        return claim
+    def _seconds_of(self, job: Job) -> float:
+        if (seconds := self._claims.get((job.id, job.attempts))) is None:
+            raise JobClaimLost(job.id)
+        return seconds
 
     def _made_by(self, kind: str, catalog_id: str, request_id: str) -> sa.ColumnElement[bool]:
         t = self._t.c
         return sa.and_(t.kind == kind, t.catalog_id == catalog_id, t.request_id == request_id)
 
-    def _held(self, job_id: str, owner: str) -> sa.ColumnElement[bool]:
-        t = self._t
-        return sa.and_(t.c.id == job_id, t.c.owner == owner, t.c.state == JobState.RUNNING)
+    def _held(self, job: Job) -> sa.ColumnElement[bool]:
+        """Return the condition that nobody, not even this process, claimed the job again."""
+        t = self._t.c
+        mine = (t.owner == job.owner, t.attempts == job.attempts)
+        return sa.and_(t.id == job.id, *mine, t.state == JobState.RUNNING)
 
     def _ended(self, state: JobState) -> dict[str, Any]:
         return {"state": state, "finished_time": self._clock(), "lease_until": 0}

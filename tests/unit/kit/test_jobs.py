@@ -3,6 +3,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy import Connection
 
 from servicekit import access
 from servicekit.access import Caller, Role
@@ -45,10 +47,10 @@ async def test_a_job_goes_from_pending_to_succeeded_with_its_result(board: Jobs)
     assert (made.state, made.params, made.started_time) == (JobState.PENDING, {"epochs": 3}, 0)
     running = await claimed(board)
     assert (running.id, running.state, running.owner) == (made.id, JobState.RUNNING, "w1")
-    await board.progress(made.id, 1, 3)
+    await board.progress(running, 1, 3)
     halfway = await board.get(made.id)
     assert (halfway.done, halfway.total) == (1, 3)
-    await board.finish(made.id, {"version": "v1"})
+    await board.finish(running, {"version": "v1"})
     ended = await board.get(made.id)
     assert (ended.state, ended.result) == (JobState.SUCCEEDED, {"version": "v1"})
     assert made.created_time < ended.started_time < ended.finished_time
@@ -149,26 +151,60 @@ async def test_the_job_of_a_killed_worker_is_taken_up_after_its_lease(
     board: Jobs, other: Jobs, clock: Clock
 ) -> None:
     made = await board.create("train", "default", {}, "r-1")
-    await claimed(board, "w1", 30)
-    await board.progress(made.id, 5, 9)
+    first = await claimed(board, "w1", 30)
+    await board.progress(first, 5, 9)
     clock.skip(29)
     assert await other.claim(["train"], "w2", 30) is None
     clock.skip(2)
     taken = await claimed(other, "w2", 30)
     assert (taken.id, taken.owner, taken.attempts, taken.done) == (made.id, "w2", 2, 5)
-    for late in (board.progress(made.id, 6, 9), board.finish(made.id, {"by": "w1"})):
+    for late in (board.progress(first, 6, 9), board.finish(first, {"by": "w1"})):
         with pytest.raises(JobClaimLost):
             await late
-    await other.finish(made.id, {"by": "w2"})
+    await other.finish(taken, {"by": "w2"})
     assert (await board.get(made.id)).result == {"by": "w2"}
 
 
-async def test_progress_renews_the_claim(board: Jobs, other: Jobs, clock: Clock) -> None:
+async def test_a_worker_that_stood_still_and_claimed_its_job_again_works_on_it_once(
+    board: Jobs, clock: Clock
+) -> None:
     made = await board.create("train", "default", {}, "r-1")
-    await claimed(board, "w1", 30)
+    first = await claimed(board, "w1", 30)
+    clock.skip(31)
+    second = await claimed(board, "w1", 30)
+    assert (second.id, second.owner, second.attempts) == (first.id, first.owner, 2)
+    for late in (board.progress(first, 1, 2), board.finish(first), board.fail(first, ValueError())):
+        with pytest.raises(JobClaimLost):
+            await late
+    await board.progress(second, 2, 2)
+    await board.finish(second, {"by": "the second"})
+    assert (await board.get(made.id)).result == {"by": "the second"}
+
+
+async def test_what_belongs_to_a_job_is_written_with_it_once(board: Jobs, db: Database) -> None:
+    made: list[str] = []
+
+    def note(connection: Connection, job: Job) -> None:
+        assert connection.execute(sa.select(JOBS.c.id)).scalars().all() == [job.id]
+        made.append(job.id)
+
+    def refuse(connection: Connection, job: Job) -> None:
+        raise JobsFull(1, "")
+
+    with pytest.raises(JobsFull):
+        await board.create("train", "default", {}, "r-1", beside=refuse)
+    assert await board.list() == (), "neither is written without the other"
+    job = await board.create("train", "default", {}, "r-1", beside=note)
+    assert await board.create("train", "default", {}, "r-1", beside=note) == job
+    assert made == [job.id]
+
+
+async def test_progress_renews_the_claim(board: Jobs, other: Jobs, clock: Clock) -> None:
+    await board.create("train", "default", {}, "r-1")
+    job = await claimed(board, "w1", 30)
     for done in range(5):
         clock.skip(20)
-        await board.progress(made.id, done, 5)
+        await board.progress(job, done, 5)
         assert await other.claim(["train"], "w2", 30) is None
 
 
@@ -177,15 +213,15 @@ async def test_a_long_step_keeps_its_claim_while_renewing(
 ) -> None:
     renewals, write = 0, Jobs._mine
 
-    async def counted(jobs: Jobs, job_id: str, values: Mapping[str, Any]) -> None:
+    async def counted(jobs: Jobs, job: Job, values: Mapping[str, Any]) -> None:
         nonlocal renewals
-        await write(jobs, job_id, values)
+        await write(jobs, job, values)
         renewals += 1
 
     monkeypatch.setattr(Jobs, "_mine", counted)
-    made = await board.create("train", "default", {}, "r-1")
-    await claimed(board, "w1", 0.3)
-    async with board.renewing(made.id):
+    await board.create("train", "default", {}, "r-1")
+    job = await claimed(board, "w1", 0.3)
+    async with board.renewing(job):
         for _ in range(3):
             clock.skip(0.2)
             before = renewals
@@ -213,12 +249,12 @@ async def test_a_waiting_job_is_cancelled_at_once(board: Jobs) -> None:
 
 async def test_a_running_job_hears_of_its_cancellation_at_its_next_progress(board: Jobs) -> None:
     made = await board.create("train", "default", {}, "r-1")
-    await claimed(board)
+    job = await claimed(board)
     asked = await board.cancel(made.id)
     assert (asked.state, asked.cancel_requested) == (JobState.RUNNING, True)
     with pytest.raises(JobCancelled) as caught:
-        await board.progress(made.id, 1, 2)
-    await board.fail(made.id, caught.value)
+        await board.progress(job, 1, 2)
+    await board.fail(job, caught.value)
     assert (await board.get(made.id)).state is JobState.CANCELLED
 
 
@@ -235,8 +271,7 @@ async def test_a_cancelled_job_whose_worker_died_is_not_taken_up(
 
 async def test_a_cancel_that_comes_too_late_changes_nothing(board: Jobs) -> None:
     made = await board.create("train", "default", {}, "r-1")
-    await claimed(board)
-    await board.finish(made.id)
+    await board.finish(await claimed(board))
     assert (await board.cancel(made.id)).state is JobState.SUCCEEDED
 
 
@@ -244,8 +279,8 @@ async def test_a_typed_failure_keeps_its_reason_and_an_untyped_one_no_text(board
     await board.create("train", "default", {}, "r-1")
     await board.create("train", "default", {}, "r-2")
     typed, untyped = await claimed(board), await claimed(board)
-    await board.fail(typed.id, Unavailable("the retriever is away", reason="RETRIEVER_AWAY"))
-    await board.fail(untyped.id, ValueError("customer 4711"))
+    await board.fail(typed, Unavailable("the retriever is away", reason="RETRIEVER_AWAY"))
+    await board.fail(untyped, ValueError("customer 4711"))
     first, second = await board.get(typed.id), await board.get(untyped.id)
     assert (first.state, first.error_reason) == (JobState.FAILED, "RETRIEVER_AWAY")
     assert first.error_message == "the retriever is away"
@@ -258,8 +293,13 @@ async def test_a_job_that_does_not_exist_is_not_found(board: Jobs) -> None:
     for call in (board.get("nope"), board.cancel("nope")):
         with pytest.raises(JobNotFound):
             await call
-    with pytest.raises(JobClaimLost):
-        await board.progress("nope", 1, 2)
+
+
+async def test_a_job_that_was_not_claimed_has_no_progress(board: Jobs) -> None:
+    made = await board.create("train", "default", {}, "r-1")
+    for call in (board.progress(made, 1, 2), board.finish(made), board.fail(made, ValueError())):
+        with pytest.raises(JobClaimLost):
+            await call
 
 
 async def test_a_list_may_leave_parameters_out(board: Jobs) -> None:

@@ -15,8 +15,9 @@ async def test_only_jobs_that_ended_long_enough_ago_are_deleted(db: Database, cl
         (await board.create(kind, "default", {}, f"request of {kind}")).id
         for kind in ("done", "waiting", "running")
     ]
-    await board.claim(["done"], "w", 30)
-    await board.finish(done)
+    claimed = await board.claim(["done"], "w", 30)
+    assert claimed is not None
+    await board.finish(claimed)
     await board.claim(["running"], "w", 30)
     clock.skip(2 * DAY)
     late = await board.create("late", "default", {})

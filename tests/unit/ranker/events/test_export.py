@@ -133,7 +133,7 @@ async def exported(db: Database, jobs: Jobs, folder: Path, **shown: bool) -> lis
     job = await jobs.claim((EXPORT,), "me", 30)
     assert job is not None
     await run(db, jobs, job, folder)
-    await jobs.finish(job.id)
+    await jobs.finish(job)
     (file,) = (folder / "default" / job.id).glob("*.parquet")
     manifest = json.loads((file.parent / MANIFEST).read_text())
     assert {name: manifest[name] for name in shown} == shown

@@ -5,6 +5,7 @@ import math
 import statistics
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from ranker.domain.events import EventType, Identity, Shopper
 from ranker.domain.private_counts import (
     COUNTS,
     DELTA,
+    BudgetLimit,
     CountsOrder,
     NoisyCounts,
     bounded,
@@ -26,7 +28,7 @@ from ranker.domain.selection import Selection
 from ranker.events.private_counts import FILE, CountsWork, run
 from ranker.events.record.consent_changes import ConsentRecord
 from ranker.events.record.events import EventRecord
-from ranker.events.record.private_counts import BudgetRecord
+from ranker.events.record.private_counts import BudgetRecord, spend
 from ranker.events.record.shoppers import ShopperRecord
 from ranker.events.record.tables import JOBS
 from servicekit.jobs import Job, Jobs
@@ -140,20 +142,22 @@ def test_two_draws_differ() -> None:
 
 
 async def test_the_budget_is_spent_and_returns_with_time(db: Database) -> None:
-    record, day = BudgetRecord(db), 86_400_000_000
+    record, jobs, day = BudgetRecord(db), Jobs(db, JOBS), 86_400_000_000
 
-    async def spend(epsilon: float, key: str, at: int = 0) -> None:
-        since = NOW + at - 10 * day
-        await record.spend(order(epsilon), key, 1.0, since_micros=since, now_micros=NOW + at)
+    async def request(epsilon: float, key: str, at: int = 0) -> None:
+        wanted, limit = order(epsilon), BudgetLimit(1.0, 10.0)
+        paid = partial(spend, order=wanted, limit=limit, now_micros=NOW + at)
+        await jobs.create(COUNTS, "default", wanted.params(), key, beside=paid)
 
-    await spend(0.6, "a")
-    await spend(0.6, "a")  # the same request again
+    await request(0.6, "a")
+    await request(0.6, "a")  # the same request again
     with pytest.raises(BudgetSpent, match=r"epsilon 0\.4 .* 10\.0 days"):
-        await spend(0.5, "b")
-    await spend(0.4, "c", at=day)
+        await request(0.5, "b")
+    assert len(await jobs.list()) == 1, "nothing runs that was not paid for"
+    await request(0.4, "c", at=day)
     with pytest.raises(BudgetSpent, match="epsilon 0 "):
-        await spend(0.1, "d", at=2 * day)
-    await spend(0.6, "e", at=10 * day)
+        await request(0.1, "d", at=2 * day)
+    await request(0.6, "e", at=10 * day)
     left = await record.spendings("default", NOW + day - 1)
     assert [(one.epsilon, one.delta) for one in left] == [(0.6, DELTA), (0.4, DELTA)]
     assert left[0].text == "shoppers by product, PURCHASE"

@@ -158,7 +158,7 @@ class Bench:
     async def run(self, job: Job) -> dict[str, str]:
         task = Publication(job, self.models, self.retriever, self.jobs, self.stop)
         result = await task.run()
-        await self.jobs.finish(job.id, result)
+        await self.jobs.finish(job, result)
         return result
 
     async def publish(self, version: str = "m0", *, rewrite: bool = False) -> dict[str, str]:

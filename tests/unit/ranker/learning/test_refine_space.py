@@ -174,10 +174,10 @@ class FakeJobs:
     def __init__(self, most: float) -> None:
         self.left = most
 
-    async def progress(self, job_id: str, done: int, total: int) -> None:
+    async def progress(self, job: Job, done: int, total: int) -> None:
         self.left -= 1
         if self.left < 0:
-            raise JobCancelled(job_id)
+            raise JobCancelled(job.id)
 
 
 def job_of(

@@ -184,17 +184,17 @@ class BusyJobs(Jobs):
     refused = 0
     unfinished = 0
 
-    async def progress(self, job_id: str, done: int, total: int) -> None:
+    async def progress(self, job: Job, done: int, total: int) -> None:
         if self.refused < 2:
             self.refused += 1
             raise StoreBusy
-        await super().progress(job_id, done, total)
+        await super().progress(job, done, total)
 
-    async def finish(self, job_id: str, result: Mapping[str, Any] | None = None) -> None:
+    async def finish(self, job: Job, result: Mapping[str, Any] | None = None) -> None:
         if not self.unfinished:
             self.unfinished += 1
             raise StoreBusy
-        await super().finish(job_id, result)
+        await super().finish(job, result)
 
 
 async def test_a_store_that_is_busy_for_a_moment_costs_no_training(db: Database) -> None:
@@ -221,9 +221,9 @@ print('{"result": {}}')
     jobs, stop, written = Jobs(db, JOBS), asyncio.Event(), list[int]()
     progress = jobs.progress
 
-    async def noting(job_id: str, done: int, total: int) -> None:
+    async def noting(job: Job, done: int, total: int) -> None:
         written.append(done)
-        await progress(job_id, done, total)
+        await progress(job, done, total)
 
     monkeypatch.setattr(jobs, "progress", noting)
     await jobs.create("train", "default", {})

@@ -10,7 +10,10 @@ from ranker.domain.model import TRAIN, UNLEARN, Model, ModelVerdict
 from ranker.domain.report import ProductionAs, Report
 from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.models import ModelRegistry
+from ranker.events.record.night_jobs import NightJobRecord
 from ranker.events.record.tables import JOBS
+from ranker.workers.night_jobs import NightJobs
+from ranker.workers.nightly import NightTrainings
 from ranker.workers.unlearning import DUE, Unlearning
 from servicekit.errors import FailedPrecondition
 from servicekit.jobs import Jobs, JobState
@@ -30,21 +33,14 @@ def micros(time: datetime) -> int:
 class Nights:
     """A worker that checks on request, at any time."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, hour: int = 3) -> None:
         self.time = NOON
         self.registry, self.erasures = ModelRegistry(db), ErasureRecord(db)
         self.jobs = Jobs(db, JOBS, max_attempts=3)
         self.pruned: list[str] = []
-        self._worker = Unlearning(
-            3,
-            DAYS,
-            self.jobs,
-            self.registry,
-            self.erasures,
-            self._load,
-            self._prune,
-            lambda: micros(self.time),
-        )
+        jobs = NightJobs(self.jobs, NightJobRecord(db), self._now)
+        trainings = NightTrainings(jobs, self.registry, self._load)
+        self._worker = Unlearning(hour, DAYS, trainings, self.erasures, self._prune, self._now)
 
     async def look(self, at: datetime) -> tuple[int, int]:
         """Return the numbers of requested subtractions and trainings by then."""
@@ -68,11 +64,14 @@ class Nights:
         await self.add(version, self.time)
         report = Report(verdict, "", (), "old", ProductionAs.NONE, 200, micros(self.time))
         await self.registry.keep_report("default", version, report)
-        await self.jobs.finish(job.id, {"model_version": version})
+        await self.jobs.finish(job, {"model_version": version})
 
     async def serving(self) -> str:
         found = await self.registry.serving("default")
         return found.version if found else ""
+
+    def _now(self) -> int:
+        return micros(self.time)
 
     async def _load(self, catalog_id: str, version: str) -> Model:
         return model({"p": [1.0]}, version=version)
@@ -95,6 +94,11 @@ async def test_a_night_after_an_erasure_subtracts_once(nights: Nights) -> None:
     assert await nights.look(NIGHT - timedelta(minutes=2)) == (0, 0)
     assert await nights.look(NIGHT) == (1, 0)
     assert await nights.look(NIGHT + timedelta(hours=5)) == (1, 0)
+    assert await nights.look(NIGHT + DAY) == (1, 0), "the night before is not done"
+    job = await nights.jobs.claim((UNLEARN,), "worker", 30.0)
+    assert job is not None
+    await nights.jobs.finish(job)
+    assert await nights.look(NIGHT + DAY) == (2, 0)
     assert DUE._value.get() == (NOON + DAYS * DAY).timestamp()
 
 
@@ -140,6 +144,34 @@ async def test_the_end_of_the_term_replaces_it_unless_the_new_one_is_worse(
     assert is_late == (serves == "old")
 
 
+async def test_a_training_that_ends_after_midnight_replaces_the_model_too(db: Database) -> None:
+    made = Nights(db, hour=22)
+    await made.add("old", NOON - DAY)
+    await made.registry.promote("default", "old", micros(NOON - DAY))
+    await made.erase(NOON)
+    evening = NOON + timedelta(hours=11) + 10 * DAY
+    assert (await made.look(evening))[1] == 1
+    made.time = evening + timedelta(hours=3)
+    await made.train("new", ModelVerdict.INCONCLUSIVE)
+    assert (await made.look(evening + timedelta(hours=3)))[1] == 1
+    assert await made.serving() == "new"
+
+
+async def test_a_training_from_before_the_erasure_does_not_replace_the_model(
+    nights: Nights,
+) -> None:
+    late = NIGHT + 10 * DAY
+    await nights.look(late)
+    job = await nights.jobs.claim((TRAIN,), "worker", 30.0)
+    assert job is not None
+    await nights.add("no better", NOON - timedelta(hours=1))
+    report = Report(ModelVerdict.INCONCLUSIVE, "", (), "old", ProductionAs.NONE, 200, micros(late))
+    await nights.registry.keep_report("default", "no better", report)
+    await nights.jobs.finish(job, {"model_version": "no better"})
+    await nights.look(late + timedelta(minutes=5))
+    assert await nights.serving() == "old"
+
+
 async def test_the_end_of_the_term_deletes_other_models_that_learned_from_the_shopper(
     nights: Nights,
 ) -> None:
@@ -157,7 +189,7 @@ async def test_a_failed_training_is_not_promoted(nights: Nights) -> None:
     await nights.look(NIGHT + 10 * DAY)
     job = await nights.jobs.claim((TRAIN,), "worker", 30.0)
     assert job is not None
-    await nights.jobs.fail(job.id, FailedPrecondition("killed", reason="OUT_OF_MEMORY"))
+    await nights.jobs.fail(job, FailedPrecondition("killed", reason="OUT_OF_MEMORY"))
     await nights.look(NIGHT + 10 * DAY)
     assert await nights.serving() == "old"
     assert (await nights.jobs.get(job.id)).state is JobState.FAILED

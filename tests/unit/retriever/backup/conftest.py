@@ -106,7 +106,7 @@ class Place:
         job = await self.claimed(backups.BACKUP)
         assert job.id == asked.id
         result = await backups.back_up(job, self.deps, "1.2.3")
-        await self.jobs.finish(job.id, result)
+        await self.jobs.finish(job, result)
         return str(result["backup_id"])
 
     async def ask(self, backup_id: str, catalog: str = "default", **options: Any) -> Job:
@@ -126,9 +126,9 @@ class Place:
         try:
             result = await restores.restore(job, self.deps, "s")
         except ServiceError as error:
-            await self.jobs.fail(job.id, error)
+            await self.jobs.fail(job, error)
             raise
-        await self.jobs.finish(job.id, result)
+        await self.jobs.finish(job, result)
         return result
 
     async def products(self, catalog: str = "default") -> list[Product]:

@@ -36,9 +36,9 @@ async def worker(here: Place) -> AsyncIterator[None]:
                 else:
                     done = await restores.restore(job, here.deps, "s")
             except ServiceError as error:
-                await here.jobs.fail(job.id, error)
+                await here.jobs.fail(job, error)
             else:
-                await here.jobs.finish(job.id, done)
+                await here.jobs.finish(job, done)
 
     task = asyncio.create_task(work())
     yield

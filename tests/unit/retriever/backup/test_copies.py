@@ -71,9 +71,9 @@ async def copied(place: Place, embedder: FakeEmbedder | None = None) -> Mapping[
     try:
         result: Mapping[str, Any] = await attempt(place, job, embedder)
     except ServiceError as error:
-        await place.jobs.fail(job.id, error)
+        await place.jobs.fail(job, error)
         raise
-    await place.jobs.finish(job.id, result)
+    await place.jobs.finish(job, result)
     return result
 
 

@@ -105,7 +105,7 @@ class Shop:
             job = await self.jobs.claim(deletions.KINDS, "worker", 10)
             assert job is not None
             deleted = await deletions.delete(job, All(), self.record, self.jobs)
-            await self.jobs.finish(job.id, {"deleted_count": deleted})
+            await self.jobs.finish(job, {"deleted_count": deleted})
         return closed
 
     async def run(self, *product_ids: str, name: str, mode: ImportMode = FULL) -> imports.Closed:

@@ -120,7 +120,7 @@ class Shop:
         job = await self.jobs.claim([FIT], "me", 60)
         assert job is not None
         deps = FitTools(self.record, self.photos, self.embedder, self.jobs)
-        await self.jobs.finish(job.id, await space_fits.fit(job, deps))
+        await self.jobs.finish(job, await space_fits.fit(job, deps))
         return await self.jobs.get(job.id), self.embedder.fitted[-1][1]
 
 

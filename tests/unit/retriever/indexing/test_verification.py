@@ -78,7 +78,7 @@ class Bench:
 
     async def verify(self, demand: Demand = DEMAND) -> Verification:
         job = await self.job(demand)
-        await self.jobs.finish(job.id, await verify(job, self.tools))
+        await self.jobs.finish(job, await verify(job, self.tools))
         found = (await self.record.find_generation("default", self.made.name)).verification
         assert found is not None
         return found

@@ -263,5 +263,5 @@ async def test_a_job_waits_for_the_worker_until_it_is_claimed_and_when_its_claim
     clock.now += 5_000_001
     assert await waits()
     assert await jobs.claim(("purge",), "worker", 5.0)
-    await jobs.finish(job.id)
+    await jobs.finish(job)
     assert not await waits()

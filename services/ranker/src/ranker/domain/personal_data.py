@@ -278,6 +278,7 @@ IMPERSONAL: Mapping[str, str] = {
     "keys": "a fingerprint of the key",
     "data_keys": "encrypted keys",
     "privacy_budget": "expenses for counts over all shoppers",
+    "night_jobs": "ids of jobs",
     "leases": "names of processes",
     "audit_seals": "hashes of the audit log",
 }

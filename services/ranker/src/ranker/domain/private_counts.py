@@ -9,9 +9,11 @@ threshold (Korolova et al. 2009, "Releasing Search Queries and Clicks Privately"
 
 import hashlib
 import heapq
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from ranker.domain.events import DAY_MICROS
@@ -93,17 +95,16 @@ AddNoise = Callable[[Mapping[Key, int], CountsOrder, int], NoisyCounts]
 def bounded(
     pairs: Iterable[tuple[str, str]], values: Mapping[str, str] | None, most_products: int
 ) -> dict[Key, int]:
-    """Count shoppers by (value of the attribute, product). `pairs`: distinct (shopper, product).
-    `values`: of the attribute by shopper; None: without one. Each shopper counts in at most
-    `most_products` products, which a hash chooses."""
-    chosen: defaultdict[str, list[str]] = defaultdict(list)
-    for actor, product_id in pairs:
-        if values is None or actor in values:
-            chosen[actor].append(product_id)
+    """Count shoppers by (value of the attribute, product). `pairs`: distinct (shopper, product),
+    those of a shopper together, so that only one shopper's are held. `values`: of the attribute by
+    shopper; None: without one. Each shopper counts in at most `most_products` products, which a
+    hash chooses."""
     counts: Counter[Key] = Counter()
-    for actor, products in chosen.items():
-        value = "" if values is None else values[actor]
-        counts.update((value, item) for item in _some(actor, products, most_products))
+    for actor, theirs in groupby(pairs, itemgetter(0)):
+        if values is None or actor in values:
+            value = "" if values is None else values[actor]
+            products = [product_id for _, product_id in theirs]
+            counts.update((value, item) for item in _some(actor, products, most_products))
     return dict(counts)
 
 

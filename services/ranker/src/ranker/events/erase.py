@@ -79,7 +79,7 @@ class ErasePerson:
         ]
         done = list[ErasedStore]()
         for number, step in enumerate(steps):
-            await self.jobs.progress(job.id, number, len(steps))
+            await self.jobs.progress(job, number, len(steps))
             done.append(await step(person))
         for place, step in enumerate(rows):
             # Rows that were on their way to the store when their table was searched.
@@ -104,6 +104,7 @@ class ErasePerson:
                 count += sum([(await step(person)).erased_count for step in steps])
                 count += (await self._consents(person)).erased_count
                 await self.personal.forget_in_jobs(person)
+        await self.erasures.complete_again(catalog_id, job_id, now_micros())
         return count
 
     async def _events(self, person: Person) -> ErasedStore:

@@ -73,7 +73,7 @@ async def run(
     total = (await rows.count(extent)).event_count
     while True:
         done = sum(part.row_count for part in parts)
-        await jobs.progress(job.id, min(done, total), total)
+        await jobs.progress(job, min(done, total), total)
         name = await _file(job, extent, place, rows, files, stop)
         if not name:
             break
@@ -81,7 +81,7 @@ async def run(
         place = _last(name)
     manifest = _manifest(job, extent, parts)
     await files.put(MANIFEST, json.dumps(manifest, **_JSON).encode())
-    await jobs.progress(job.id, total, total)
+    await jobs.progress(job, total, total)
     return {"folder": files.url, "event_count": str(manifest["event_count"])}
 
 

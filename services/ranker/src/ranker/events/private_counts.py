@@ -37,7 +37,7 @@ async def run(job: Job, work: CountsWork, files: ExportFolder) -> dict[str, str]
     of `work.note` and `jobs.progress`."""
     jobs = work.jobs
     order = order_of(job.catalog_id, job.params)
-    await jobs.progress(job.id, 0, 2)
+    await jobs.progress(job, 0, 2)
     if FILE in await files.names():
         # A second draw of noise would show more than was paid for.
         found = json.loads(await files.get(FILE))
@@ -45,11 +45,11 @@ async def run(job: Job, work: CountsWork, files: ExportFolder) -> dict[str, str]
         if work.note is not None:
             await work.note(job)  # first: a restore would forget what was spent on what is released
         counts = await work.record.count(order)
-        await jobs.progress(job.id, 1, 2)
+        await jobs.progress(job, 1, 2)
         noisy = await asyncio.to_thread(work.add_noise, counts, order, work.floor)
         found = _content(job, order, noisy)
         await files.put(FILE, json.dumps(found, indent=2).encode())
-    await jobs.progress(job.id, 2, 2)
+    await jobs.progress(job, 2, 2)
     return {
         "folder": files.url,
         "count_count": str(len(found["counts"])),

@@ -46,7 +46,7 @@ async def run(job: Job, purger: SelectionRecord, jobs: Jobs, stop: asyncio.Event
     total = max(int(job.params["event_count"]), left)
     done = total - left
     place: PurgePlace | None = PurgePlace()
-    await jobs.progress(job.id, done, total)
+    await jobs.progress(job, done, total)
     while place is not None:
         if stop.is_set():
             raise Interrupted
@@ -54,7 +54,7 @@ async def run(job: Job, purger: SelectionRecord, jobs: Jobs, stop: asyncio.Event
         try:
             batch = await purger.delete(selection, place, BATCH)
             done, place = done + batch.count, batch.place
-            await jobs.progress(job.id, done, total)
+            await jobs.progress(job, done, total)
         except Unavailable:
             # The store is busy or down: retried until it answers or the claim expires.
             await asyncio.sleep(BUSY_PAUSE)

@@ -30,7 +30,7 @@ async def run(job: Job, record: RecountRecord, jobs: Jobs, stop: asyncio.Event) 
                 raise Interrupted
             last, count = await step(job.catalog_id, after, of)
             all_of_them, done = all_of_them + count, done + count
-            await jobs.progress(job.id, min(done, total), total)
+            await jobs.progress(job, min(done, total), total)
             if count < of:
                 return all_of_them
             after = last

@@ -208,4 +208,4 @@ class Publication:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _progress(self) -> None:
-        await self.jobs.progress(self.job.id, self.done, self.total)
+        await self.jobs.progress(self.job, self.done, self.total)

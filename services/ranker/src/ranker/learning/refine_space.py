@@ -104,7 +104,7 @@ class RefineSpace:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _progress(self, job: Job) -> None:
-        await self.jobs.progress(job.id, 0, 1)
+        await self.jobs.progress(job, 0, 1)
 
 
 def learn(clicks: Sequence[PhotoClick], products: PhotoVectors) -> Refinement:

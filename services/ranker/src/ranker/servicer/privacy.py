@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from google.protobuf.json_format import MessageToDict
 
@@ -20,7 +21,7 @@ from ranker.events.record.consent_changes import ConsentRecord
 from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.personal import OWNED, PersonalRecord
-from ranker.events.record.private_counts import BudgetRecord
+from ranker.events.record.private_counts import BudgetRecord, spend
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.recount import RECOUNT
 from ranker.ports import HistoryReader, Models
@@ -161,11 +162,9 @@ class PrivacyServicer(privacy_service_pb2_grpc.PrivacyServiceServicer):
         order, now = counts_order(request, catalog_id, last), now_micros()
         given = (f"{order.epsilon!r}", order.attribute, str(order.most_products))
         key = request_key(request.request_id, order.selection, *given)
-        limit = self.budget_limit
-        await self.budget.spend(
-            order, key, limit.epsilon, since_micros=limit.since(now), now_micros=now
-        )
-        return job_message(await self.jobs.create(COUNTS, catalog_id, order.params(), key))
+        paid = partial(spend, order=order, limit=self.budget_limit, now_micros=now)
+        made = await self.jobs.create(COUNTS, catalog_id, order.params(), key, beside=paid)
+        return job_message(made)
 
     async def GetPrivacyBudget(
         self, request: pb.GetPrivacyBudgetRequest, context: Context

@@ -31,6 +31,7 @@ from ranker.events.record.count_groups import GroupRecord
 from ranker.events.record.data_keys import DataKeyRecord
 from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.events import EventRecord
+from ranker.events.record.night_jobs import NightJobRecord
 from ranker.events.record.photo_clicks import PhotoClickRecord
 from ranker.events.record.private_counts import BudgetRecord
 from ranker.events.record.recounting import RecountRecord
@@ -49,7 +50,8 @@ from ranker.workers.feedback_health import Watch
 from ranker.workers.jobs import Do, train_command, trainings, work
 from ranker.workers.landing import Landing
 from ranker.workers.loops import in_each, repeat
-from ranker.workers.nightly import Nightly
+from ranker.workers.night_jobs import NightJobs
+from ranker.workers.nightly import Nightly, NightTrainings
 from ranker.workers.publishing import Publisher
 from ranker.workers.removing import CatalogRemoval
 from ranker.workers.unlearning import Unlearning
@@ -242,6 +244,12 @@ def consent_loop(
     return repeat(retention.look, seconds, stop, "consents not applied", CONSENTS)
 
 
+def night_trainings(made: Backend, models: PublishedModels) -> NightTrainings:
+    """Return the trainings that nights request."""
+    jobs = NightJobs(made.jobs, NightJobRecord(made.database), now_micros)
+    return NightTrainings(jobs, made.registry, models.load)
+
+
 def unlearning_loops(
     settings: WorkerSettings, made: Backend, models: PublishedModels, stop: asyncio.Event
 ) -> Iterator[Coroutine[Any, Any, None]]:
@@ -249,10 +257,8 @@ def unlearning_loops(
     unlearning = Unlearning(
         settings.auto_promote_hour,
         settings.unlearn_days,
-        made.jobs,
-        made.registry,
+        night_trainings(made, models),
         ErasureRecord(made.database),
-        models.load,
         made.prune,
         now_micros,
     )
@@ -279,7 +285,7 @@ def optional_loops(
         )
     if settings.auto_promote:
         hour, events = settings.auto_promote_hour, EventRecord(made.database)
-        nightly = Nightly(hour, jobs, registry, events, models.load, now_micros)
+        nightly = Nightly(hour, night_trainings(made, models), events, now_micros)
         failed = "nightly training failed"
         look = in_each(catalogs, nightly.look, failed, NIGHTS)
         yield repeat(look, LOOK_SECONDS, stop, failed, NIGHTS)

@@ -112,7 +112,7 @@ async def run_job(jobs: Jobs, job: Job, do: Do, stop: asyncio.Event) -> None:
     log.info("job begun")
     try:
         with tracing.job(job.kind, job.catalog_id, job.id):
-            async with jobs.renewing(job.id):
+            async with jobs.renewing(job):
                 result = await do(job)
                 await finish(jobs, job, result, stop)
         log.info("job done", **result)
@@ -127,14 +127,14 @@ async def run_job(jobs: Jobs, job: Job, do: Do, stop: asyncio.Event) -> None:
     except Exception as error:
         named = isinstance(error, ServiceError)
         log.warning("job ended", reason=getattr(error, "reason", ""), exc_info=not named)
-        await jobs.fail(job.id, error)
+        await jobs.fail(job, error)
 
 
 async def finish(jobs: Jobs, job: Job, result: dict[str, str], stop: asyncio.Event) -> None:
     """Report the result, with retries, because a training may have taken hours."""
     while True:
         try:
-            return await jobs.finish(job.id, result)
+            return await jobs.finish(job, result)
         except Unavailable:
             if stop.is_set():
                 raise
@@ -162,12 +162,12 @@ async def _supervise(jobs: Jobs, command: Command, stop: asyncio.Event, job: Job
                 with contextlib.suppress(TimeoutError):  # it exports its spans
                     await asyncio.wait_for(process.wait(), LAST_SECONDS)
                 with contextlib.suppress(Unavailable, JobCancelled):  # too late
-                    await jobs.progress(job.id, done, total)
+                    await jobs.progress(job, done, total)
                 return {str(key): str(value) for key, value in line["result"].items()}
             if time.monotonic() >= not_before:
                 # A busy store does not fail the training: the claim outlasts many attempts.
                 with contextlib.suppress(Unavailable):
-                    await jobs.progress(job.id, done, total)
+                    await jobs.progress(job, done, total)
                     not_before = time.monotonic() + PROGRESS_SECONDS
         if not stop.is_set() and await process.wait() > 0:
             raise TrainingFailed(

@@ -10,16 +10,15 @@ the shopper are deleted. If the serving one still did, the metric `DUE` is in th
 
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from prometheus_client import Gauge
 
 from ranker.domain.events import DAY_MICROS
-from ranker.domain.model import TRAIN, UNLEARN, ModelRecord, ModelVerdict
+from ranker.domain.model import UNLEARN, ModelRecord, ModelVerdict
 from ranker.events.record.erasures import ErasureRecord
-from ranker.events.record.models import ModelRegistry
-from ranker.workers.nightly import Load, judge
-from servicekit.jobs import Jobs, JobState
+from ranker.events.record.night_jobs import NightCause
+from ranker.workers.night_jobs import begun
+from ranker.workers.nightly import NightTrainings
 from servicekit.telemetry import get_logger
 
 LAST_NIGHTS_MICROS = 3 * DAY_MICROS
@@ -38,10 +37,9 @@ class Unlearning:
     """Hour of the day (UTC) at which the night begins."""
     days: float
     """Term after an erasure."""
-    jobs: Jobs
-    registry: ModelRegistry
+    trainings: NightTrainings
+    """Those of all nights: there is one a night."""
     erasures: ErasureRecord
-    load: Load
     prune: Callable[[str], Awaitable[None]]
     """Deletes the files of models that are not kept, of a catalog."""
     now_micros: Callable[[], int]
@@ -50,21 +48,30 @@ class Unlearning:
 
     async def look(self, catalog_id: str) -> None:
         """Request what is due tonight."""
+        registry = self.trainings.registry
         requests = (await self.erasures.forgotten_since(catalog_id, 0)).values()
-        serving = await self.registry.serving(catalog_id)
+        serving = await registry.serving(catalog_id)
         self._due[catalog_id] = self._due_of(serving, requests) if serving else 0
         DUE.set(min((one for one in self._due.values() if one), default=0) / 1e6)
-        night = datetime.fromtimestamp(self.now_micros() / 1e6, UTC)
-        if night.hour < self.hour or not requests:
+        if not requests:
             return
-        models = await self.registry.with_files(catalog_id)
-        if any(model.read_micros <= max(requests) for model in models):
-            await self.jobs.create(UNLEARN, catalog_id, {}, f"unlearn {night.date()}")
+        night = begun(self.hour, self.now_micros())
         if serving is not None and self._due[catalog_id]:
-            await self._replace(serving, self._due[catalog_id], f"night of {night.date()}")
+            await self._replace(serving, requests, night)
+        if night is None:
+            return
+        models = await registry.with_files(catalog_id)
+        if any(model.read_micros <= max(requests) for model in models):
+            await self._unlearn(catalog_id, night)
         late = [model.version for model in models if self._is_over(model, requests)]
-        if late and await self.registry.retire(catalog_id, late, self.now_micros()):
+        if late and await registry.retire(catalog_id, late, self.now_micros()):
             await self.prune(catalog_id)
+
+    async def _unlearn(self, catalog_id: str, night_micros: int) -> None:
+        jobs, cause = self.trainings.night_jobs, NightCause.UNLEARNING
+        newest, job = await jobs.newest(catalog_id, cause)
+        if jobs.may_request(newest, job, night_micros):
+            await jobs.request(UNLEARN, catalog_id, {}, cause, newest)
 
     def _is_over(self, model: ModelRecord, requests: Collection[int]) -> bool:
         return 0 < self._due_of(model, requests) <= self.now_micros()
@@ -74,20 +81,26 @@ class Unlearning:
         held = [one for one in requests if model.read_micros <= one]
         return min(held) + int(self.days * DAY_MICROS) if held else 0
 
-    async def _replace(self, serving: ModelRecord, due: int, request_id: str) -> None:
-        """Train a model in the place of the serving one near the end of the term. The request is
-        that of a nightly training, so that there is one a night."""
-        catalog_id, now = serving.catalog_id, self.now_micros()
+    async def _replace(
+        self, serving: ModelRecord, requests: Collection[int], night_micros: int | None
+    ) -> None:
+        """Train a model in the place of the serving one near the end of the term, and promote it at
+        the end, whenever its training ends."""
+        catalog_id, due, now = serving.catalog_id, self._due[serving.catalog_id], self.now_micros()
         if now < due - LAST_NIGHTS_MICROS:
             return
-        job = await self.jobs.create(TRAIN, catalog_id, {"seed": 0}, request_id)
-        if job.state is not JobState.SUCCEEDED:
+        version = await self.trainings.follow(catalog_id, night_micros, _always)
+        if not version or now < due:
             return
-        version = str(job.result["model_version"])
-        await judge(catalog_id, version, self.registry, self.load, now)
-        model = await self.registry.get(catalog_id, version)
-        if now < due or model.serving or model.verdict is ModelVerdict.FAILED:
+        registry = self.trainings.registry
+        model = await registry.get(catalog_id, version)
+        failed = model.verdict is ModelVerdict.FAILED
+        if model.serving or failed or self._is_over(model, requests):
             return
-        await self.load(catalog_id, version)
-        await self.registry.promote(catalog_id, version, now, forced=True, verdict=model.verdict)
+        await self.trainings.load(catalog_id, version)
+        await registry.promote(catalog_id, version, now, forced=True, verdict=model.verdict)
         get_logger().info("model promoted to unlearn", model_version=version, verdict=model.verdict)
+
+
+async def _always() -> bool:
+    return True

@@ -68,10 +68,10 @@ async def delete(job: Job, condition: Filter, record: DeletionRecord, jobs: Jobs
     if job.attempts > 1:
         left, _ = await _count(job.catalog_id, condition, before, record)
         done = max(0, total - left)
-    await jobs.progress(job.id, done, total)
+    await jobs.progress(job, done, total)
     async for deleted in sweep(job.catalog_id, condition, before, record):
         done += deleted
-        await jobs.progress(job.id, done, max(done, total))
+        await jobs.progress(job, done, max(done, total))
     return done
 
 

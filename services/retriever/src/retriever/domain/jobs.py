@@ -59,7 +59,7 @@ async def reporting(work: Awaitable[T], job: Job, progress: Progress, jobs: Jobs
     try:
         while not task.done():
             with contextlib.suppress(Unavailable):  # the store is busy with the work itself
-                await jobs.progress(job.id, progress.done, progress.total)
+                await jobs.progress(job, progress.done, progress.total)
             await asyncio.wait({task}, timeout=REPORT_SECONDS)
         return task.result()
     finally:

@@ -55,11 +55,11 @@ async def take_back(generation: Generation, record: BackfillRecord) -> None:
 async def _want_all(job: Job, generation: Generation, record: BackfillRecord, jobs: Jobs) -> int:
     """Make the items that the generation lacks pending. Return the number of all photos."""
     total = await record.photo_count(generation)
-    await jobs.progress(job.id, job.done, total)
+    await jobs.progress(job, job.done, total)
     after: str | None = ""
     while after is not None:
         after = await record.enqueue_missing(generation, after, WANT)
-        await jobs.progress(job.id, job.done, total)
+        await jobs.progress(job, job.done, total)
     return total
 
 
@@ -69,7 +69,7 @@ async def _await_vectors(
     """Wait until every photo is embedded or has failed for good. Return the backlog."""
     while True:
         backlog = await record.backlog(generation)
-        await jobs.progress(job.id, max(0, total - backlog.waiting), total)
+        await jobs.progress(job, max(0, total - backlog.waiting), total)
         if not backlog.waiting:
             return backlog
         await asyncio.sleep(LOOK_SECONDS)
@@ -88,7 +88,7 @@ async def _await_index(
         fresh = await record.freshness(generation)
         if not generation.check_wanted and fresh.seq >= wanted:
             return
-        await jobs.progress(job.id, total, total)
+        await jobs.progress(job, total, total)
         await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -101,13 +101,13 @@ async def clear(job: Job, record: BackfillRecord, index: VectorIndex, jobs: Jobs
     generation = await _dropped(job.catalog_id, name, record)
     end = time.monotonic() + SEARCHES_END_SECONDS
     while time.monotonic() < end:
-        await jobs.progress(job.id, job.done, 0)
+        await jobs.progress(job, job.done, 0)
         await asyncio.sleep(LOOK_SECONDS)
     await index.drop(generation.collection)
     done = job.done
     while deleted := await record.discard(generation, FORGET):
         done += deleted
-        await jobs.progress(job.id, done, 0)
+        await jobs.progress(job, done, 0)
         # SQLite does not queue the writers of several processes: the others would starve.
         await asyncio.sleep(0.01)
     log.info("generation cleared", generation=name, deleted=done)

@@ -47,7 +47,7 @@ async def rebuild(job: Job, record: IndexRecord, jobs: Jobs, checks: Checks) -> 
     wanted = [checks.want(generation.collection) for generation in live]
     while True:
         done = [found for found in (done() for done in wanted) if found is not None]
-        await jobs.progress(job.id, len(done), len(wanted))
+        await jobs.progress(job, len(done), len(wanted))
         if len(done) == len(wanted):
             return {"generation_count": len(done), "mended_row_count": sum(done)}
         await asyncio.sleep(LOOK_SECONDS)

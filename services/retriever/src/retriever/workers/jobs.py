@@ -77,7 +77,7 @@ class JobLoop:
     async def _carry_out(self, job: Job) -> None:
         """Run a job to its end, and log its outcome."""
         try:
-            async with self.worker.jobs.renewing(job.id):
+            async with self.worker.jobs.renewing(job):
                 result = await self._patiently(job)
             await self._finish(job, result)
         except JobClaimLost:
@@ -161,10 +161,10 @@ class JobLoop:
         return job
 
     async def _finish(self, job: Job, result: Mapping[str, Any]) -> None:
-        await self.worker.jobs.finish(job.id, result)
+        await self.worker.jobs.finish(job, result)
         log.info("job done", job=job.id, kind=job.kind, **result)
 
     async def _fail(self, job: Job, error: Exception) -> None:
         if not isinstance(error, ServiceError):
             log.error("job failed", job=job.id, kind=job.kind, exc_info=error)
-        await self.worker.jobs.fail(job.id, error)
+        await self.worker.jobs.fail(job, error)

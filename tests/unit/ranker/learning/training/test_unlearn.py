@@ -17,15 +17,16 @@ from ranker.domain.log import EventColumns, log_of
 from ranker.domain.model import Model
 from ranker.domain.recipe import Recipe
 from ranker.events.record.erasures import ErasureRecord
+from ranker.events.record.events import EventRecord
 from ranker.events.record.tables import EVENTS
 from ranker.learning.training.fitting import SUMS, fitted
-from ranker.learning.training.job import TrainingInputs
+from ranker.learning.training.job import NOTHING_NEW, TrainingInputs
 from ranker.learning.training.subject import Given
 from ranker.learning.training.unlearn import unlearn, without_erased
 from servicekit.clock import now_micros
 from servicekit.sql import Database
 from tests.fakes.ranker import HOUR, KEY, NOW, record
-from tests.unit.ranker.learning.training.test_job import buy, shop, trained
+from tests.unit.ranker.learning.training.test_job import buy, results, shop, trained
 
 __all__ = ["shop"]
 
@@ -76,6 +77,30 @@ async def test_the_sums_are_those_of_a_training_without_the_erased_shopper(
     assert arrays(after) == arrays(without)
     assert sum(arrays(before)[name] != arrays(after)[name] for name in arrays(after)) > 2
     assert after.item_vectors.tobytes() == before.item_vectors.tobytes()
+
+
+async def test_an_erasure_that_waits_for_its_job_is_as_good_as_done(
+    shop: TrainingInputs, db: Database
+) -> None:
+    """Jobs run one at a time, so that a night's subtraction may overtake the deletion of rows."""
+    await buy(db, range(16))
+    version = await trained(shop, ablation=False)
+    actor = KEY.of("default", Shopper(Identity.USER, f"user-{WHO}"))
+    erasures, person = ErasureRecord(db), Person("default", (actor,), now_micros())
+    await erasures.begin(person, "a-job")
+    assert await forgotten(shop, db) == 1
+    subtracted = await read(shop, version)
+    meanwhile = await read(shop, await trained(shop, ablation=False))
+    gone = sa.delete(EVENTS).where(EVENTS.c.actor == actor)
+    await db.write(lambda connection: connection.execute(gone))
+    assert await forgotten(shop, db) == 0
+    assert arrays(subtracted) == arrays(meanwhile)
+    again = await results(shop, ablation=False)
+    assert again == {"model_version": meanwhile.version, NOTHING_NEW: "true"}
+    await erasures.complete(person, "a-job", (), now_micros())
+    await buy(db, range(WHO, WHO + 1), at=200)
+    log = await EventRecord(db).interactions("default")
+    assert actor in {one.actor for one in log}, "a shopper who returns is learned from"
 
 
 async def test_each_erasure_is_subtracted_once_and_from_earlier_models_only(

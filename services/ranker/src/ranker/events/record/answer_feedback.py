@@ -4,16 +4,15 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.domain.consent import Purpose
 from ranker.domain.events import EventType
 from ranker.domain.feedback import ShownOutcome
 from ranker.domain.online import Period
-from ranker.events.record import consents
+from ranker.events.record.learnable import learnable
 from ranker.events.record.online import first, led_to, served
 from ranker.events.record.rows import TableRecord
 from ranker.events.record.tables import ANSWERS, EVENTS
@@ -42,15 +41,25 @@ class FeedbackRecord(TableRecord):
     ) -> AsyncIterator[tuple[KeptAnswer, ...]]:
         """Yield at most `limit` of the period's newest answers with impressions, newest first,
         in batches: a record grows with its candidates."""
-        ids = await self._db.read(lambda c: _shown(c, catalog_id, period, limit))
+        permitted = await self._db.read(lambda c: learnable(c, catalog_id, EVENTS))
+        ids = await self._db.read(lambda c: _shown(c, catalog_id, period, permitted, limit))
         for start in range(0, len(ids), BATCH):
-            read = partial(_read, catalog_id=catalog_id, period=period, ids=ids[start:][:BATCH])
-            yield await self._db.read(read)
+            some = ids[start:][:BATCH]
+            yield await self._db.read(partial(_read, about=(catalog_id, period, permitted, some)))
 
 
-def _shown(connection: Connection, catalog_id: str, period: Period, limit: int) -> Sequence[str]:
+_Asked: TypeAlias = tuple[str, Period, sa.ColumnElement[bool], Sequence[str]]
+"""Catalog, period, the condition that one may learn from an event, answers."""
+
+
+def _shown(
+    connection: Connection,
+    catalog_id: str,
+    period: Period,
+    permitted: sa.ColumnElement[bool],
+    limit: int,
+) -> Sequence[str]:
     a = ANSWERS.c
-    permitted = consents.permits(connection, catalog_id, Purpose.TRAIN, EVENTS.c.actor)
     shown = sa.exists().where(led_to(), EVENTS.c.type == EventType.IMPRESSION, permitted)
     statement = (
         sa.select(a.answer_id)
@@ -61,12 +70,9 @@ def _shown(connection: Connection, catalog_id: str, period: Period, limit: int) 
     return connection.execute(statement).scalars().all()
 
 
-def _read(
-    connection: Connection, catalog_id: str, period: Period, ids: Sequence[str]
-) -> tuple[KeptAnswer, ...]:
-    a = ANSWERS.c
+def _read(connection: Connection, about: _Asked) -> tuple[KeptAnswer, ...]:
+    a, (catalog_id, period, permitted, ids) = ANSWERS.c, about
     outcomes: defaultdict[str, dict[str, ShownOutcome]] = defaultdict(dict)
-    permitted = consents.permits(connection, catalog_id, Purpose.TRAIN, EVENTS.c.actor)
     happened = _outcomes(catalog_id, period, ids).where(permitted)
     for answer_id, product_id, *rest in connection.execute(happened):
         outcomes[answer_id][product_id] = _outcome(*rest)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from ranker.domain.erasure import ErasedStore, Erasure, Person, person_hash
 from ranker.events.record.consents import untrained_since
 from ranker.events.record.rows import TableRecord, upsert
-from ranker.events.record.tables import ERASURES
+from ranker.events.record.tables import ERASURES, JOBS
 
 
 class ErasureRecord(TableRecord):
@@ -27,6 +27,15 @@ class ErasureRecord(TableRecord):
         whose = (t.catalog_id == person.catalog_id, t.person.in_(_hashes(person)))
         statement = sa.update(ERASURES).where(*whose, t.job_id == job_id)
         done = statement.values(completed_micros=now_micros, receipt=receipt)
+        await self._db.write(lambda connection: connection.execute(done))
+
+    async def complete_again(self, catalog_id: str, job_id: str, now_micros: int) -> None:
+        """Store that an erasure was repeated after a restore, unless its own job still runs."""
+        t, j = ERASURES.c, JOBS.c
+        runs = sa.exists().where(j.id == job_id, j.finished_time == 0)
+        lacking = (t.catalog_id == catalog_id, t.job_id == job_id, t.completed_micros == 0)
+        done = sa.update(ERASURES).where(*lacking, sa.not_(runs))
+        done = done.values(completed_micros=now_micros, receipt="[]")
         await self._db.write(lambda connection: connection.execute(done))
 
     async def get(self, catalog_id: str, actor: str) -> Erasure | None:

@@ -20,6 +20,7 @@ from ranker.events.record import consents, popularity
 from ranker.events.record.count_queue import enqueue_events
 from ranker.events.record.joined import JoinedWrites
 from ranker.events.record.late import purged
+from ranker.events.record.learnable import learnable
 from ranker.events.record.owners import gate, owner, owners
 from ranker.events.record.sealed import query_of, seal, unseal
 from ranker.events.record.shopper_history import INTERACTION, history, interaction_of, numbered
@@ -140,7 +141,7 @@ class EventRecord:
         )
 
         def read(connection: Connection) -> Sequence[sa.Row[Any]]:
-            permitted = consents.permits(connection, catalog_id, Purpose.TRAIN, t.actor)
+            permitted = learnable(connection, catalog_id, EVENTS)
             return connection.execute(statement.where(permitted)).all()
 
         return tuple(interaction_of(row) for row in await self._db.read(read))

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from ranker.domain.consent import PHOTO_VECTORS
 from ranker.domain.events import EventType
 from ranker.events.record import consents
+from ranker.events.record.learnable import learnable
 from ranker.events.record.online import led_to
 from ranker.events.record.rows import TableRecord
 from ranker.events.record.sealed import photo_of, unseal_vector
@@ -55,6 +56,7 @@ def _usable(
         a.photo_space == space_version,
         a.expires_micros > now_micros,
         *(consents.permits(connection, catalog_id, one, a.actor) for one in sorted(PHOTO_VECTORS)),
+        learnable(connection, catalog_id, ANSWERS),
     )
 
 

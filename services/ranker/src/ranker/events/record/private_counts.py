@@ -7,17 +7,19 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.domain.consent import Purpose
 from ranker.domain.errors import BudgetSpent
-from ranker.domain.private_counts import DELTA, CountsOrder, bounded
-from ranker.events.record import consents
+from ranker.domain.private_counts import DELTA, BudgetLimit, CountsOrder, bounded
+from ranker.events.record.learnable import learnable
 from ranker.events.record.owners import gate
 from ranker.events.record.rows import TableRecord
 from ranker.events.record.sealed import unseal, value_of
 from ranker.events.record.selections import conditions
 from ranker.events.record.tables import ATTRIBUTES, BUDGET, EVENTS
+from servicekit.jobs import Job
 
 MOST_LISTED = 1_000
+PAIRS = 10_000
+"""Number of pairs of shopper and product in memory at a time."""
 ROUNDING = 1e-9
 
 
@@ -32,38 +34,38 @@ class Spending:
     text: str
 
 
+def spend(
+    connection: Connection,
+    job: Job,
+    *,
+    order: CountsOrder,
+    limit: BudgetLimit,
+    now_micros: int,
+) -> None:
+    """Note the expense of a new job, in the transaction that creates it: nothing is released
+    without an expense, and a request that is repeated when its job is forgotten is a new one.
+    Raise BudgetSpent if the expenses since `limit.since` would exceed the limit."""
+    catalog_id, since, t = job.catalog_id, limit.since(now_micros), BUDGET.c
+    gate(connection, catalog_id, alone=True)
+    spent = sa.select(sa.func.sum(t.epsilon), sa.func.min(t.spent_micros)).where(
+        t.catalog_id == catalog_id, t.spent_micros > since
+    )
+    total, oldest = connection.execute(spent).one()
+    left = limit.epsilon - (total or 0.0)
+    if order.epsilon > left + ROUNDING:
+        raise BudgetSpent(max(left, 0.0), (oldest or now_micros) - since)
+    row = {
+        "catalog_id": catalog_id,
+        "key": job.id,
+        "spent_micros": now_micros,
+        "epsilon": order.epsilon,
+        "delta": DELTA,
+        "text": order.text,
+    }
+    connection.execute(sa.insert(BUDGET), [row])
+
+
 class BudgetRecord(TableRecord):
-    async def spend(
-        self, order: CountsOrder, key: str, budget: float, *, since_micros: int, now_micros: int
-    ) -> None:
-        """Note an expense before anything is released. An expense with this key is noted once.
-        Raise BudgetSpent if more than `budget` would be spent since `since_micros`."""
-        catalog_id, t = order.selection.catalog_id, BUDGET.c
-
-        def write(connection: Connection) -> None:
-            gate(connection, catalog_id, alone=True)
-            known = sa.select(t.key).where(t.catalog_id == catalog_id, t.key == key)
-            if connection.execute(known).first():
-                return
-            spent = sa.select(sa.func.sum(t.epsilon), sa.func.min(t.spent_micros)).where(
-                t.catalog_id == catalog_id, t.spent_micros > since_micros
-            )
-            total, oldest = connection.execute(spent).one()
-            left = budget - (total or 0.0)
-            if order.epsilon > left + ROUNDING:
-                raise BudgetSpent(max(left, 0.0), (oldest or now_micros) - since_micros)
-            row = {
-                "catalog_id": catalog_id,
-                "key": key,
-                "spent_micros": now_micros,
-                "epsilon": order.epsilon,
-                "delta": DELTA,
-                "text": order.text,
-            }
-            connection.execute(sa.insert(BUDGET), [row])
-
-        await self._db.write(write)
-
     async def expenses(self, catalog_id: str) -> list[dict[str, Any]]:
         """Return the newest rows of the ledger, at most MOST_LISTED, for a note beside the
         backups."""
@@ -98,11 +100,15 @@ class BudgetRecord(TableRecord):
 
         def read(connection: Connection) -> Mapping[tuple[str, str], int]:
             t, catalog_id = EVENTS.c, order.selection.catalog_id
-            permitted = consents.permits(connection, catalog_id, Purpose.TRAIN, t.actor)
-            pairs = sa.select(t.actor, t.product_id).where(
-                *conditions(order.selection), t.product_id != "", permitted
+            pairs = (
+                sa.select(t.actor, t.product_id)
+                .where(*conditions(order.selection), t.product_id != "")
+                .where(learnable(connection, catalog_id, EVENTS))
+                .distinct()
+                .order_by(t.actor)
+                .execution_options(yield_per=PAIRS)
             )
-            found = connection.execute(pairs.distinct())
+            found = connection.execute(pairs)
             values = _values(connection, catalog_id, order.attribute) if order.attribute else None
             return bounded(((row[0], row[1]) for row in found), values, order.most_products)
 

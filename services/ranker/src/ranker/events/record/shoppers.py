@@ -21,6 +21,7 @@ from ranker.domain.signals import DEFAULTS, Signals
 from ranker.events.record import consents
 from ranker.events.record.consent_changes import decide, merging
 from ranker.events.record.count_queue import enqueue_shopper
+from ranker.events.record.learnable import learnable
 from ranker.events.record.owners import gate, owner
 from ranker.events.record.rows import TableRecord
 from ranker.events.record.sealed import seal, unseal, value_of
@@ -112,7 +113,7 @@ class ShopperRecord(TableRecord):
         statement = sa.select(t.actor, t.key, t.value).where(t.catalog_id == catalog_id)
 
         def read(connection: Connection) -> Sequence[tuple[str, str, str]]:
-            permitted = consents.permits(connection, catalog_id, Purpose.TRAIN, t.actor)
+            permitted = learnable(connection, catalog_id, ATTRIBUTES)
             about = value_of(catalog_id)
             return [
                 (actor, key, unseal(connection, about, value))

@@ -332,12 +332,24 @@ CONSENTS = sa.Table(
 BUDGET = sa.Table(
     "privacy_budget",
     METADATA,
-    # The key makes a repeated request one expense.
+    # Id of the job that it paid for; of expenses before 0.36, a digest of the request.
     *keys("catalog_id", "key"),
     *numbers("spent_micros"),
     *numbers("epsilon", "delta", kind=sa.Double),
     *texts("text"),
     sa.Index("privacy_budget_time", "catalog_id", "spent_micros"),
+)
+
+NIGHT_JOBS = sa.Table(
+    "night_jobs",
+    METADATA,
+    # The newest job that nights requested for this cause: what became of it is asked by its id, as
+    # it may end on any later day.
+    *keys("catalog_id", "cause"),
+    *texts("job_id"),
+    *numbers("requested_micros"),
+    # When its result was judged; 0: not yet.
+    *numbers("decided_micros"),
 )
 
 DATA_KEYS = sa.Table(

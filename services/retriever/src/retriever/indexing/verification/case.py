@@ -39,4 +39,4 @@ class Case:
     async def advance(self, count: int = 0) -> None:
         """Report progress after `count` more items. Raise JobCancelled, JobClaimLost."""
         self.done += count
-        await self.tools.jobs.progress(self.job.id, min(self.done, self.total), self.total)
+        await self.tools.jobs.progress(self.job, min(self.done, self.total), self.total)

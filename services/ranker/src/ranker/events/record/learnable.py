@@ -1,0 +1,34 @@
+"""From whom models may learn, in SQL. Whatever keeps what it learned asks this module; counts that
+an erasure itself corrects, such as popularity, need the consents alone."""
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from ranker.domain.consent import Purpose
+from ranker.domain.erasure import person_hash
+from ranker.events.record import consents
+from ranker.events.record.tables import ERASURES
+
+
+def learnable(connection: Connection, catalog_id: str, table: sa.Table) -> sa.ColumnElement[bool]:
+    """Return the SQL condition that one may learn from a row of a table with a column `actor`: the
+    shopper does not refuse it, and is not being erased.
+
+    An erasure deletes a shopper's rows by a job, which may wait behind others. What is learned
+    after the request must be without them all the same, because it counts as such.
+    """
+    permitted = consents.permits(connection, catalog_id, Purpose.TRAIN, table.c.actor)
+    erased = _under_erasure(connection, catalog_id, table)
+    return sa.and_(permitted, table.c.actor.not_in(erased)) if erased else permitted
+
+
+def _under_erasure(connection: Connection, catalog_id: str, table: sa.Table) -> list[str]:
+    """Return the shoppers with rows whose erasure was requested and is not complete. Only hashes
+    of their pseudonyms are known."""
+    t = ERASURES.c
+    waiting = sa.select(t.person).where(t.catalog_id == catalog_id, t.completed_micros == 0)
+    hashes = set(connection.execute(waiting).scalars())
+    if not hashes:
+        return []
+    here = sa.select(table.c.actor).where(table.c.catalog_id == catalog_id).distinct()
+    return [actor for actor in connection.execute(here).scalars() if person_hash(actor) in hashes]
