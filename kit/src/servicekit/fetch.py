@@ -17,6 +17,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from ipaddress import (
     IPv4Address,
@@ -402,7 +403,8 @@ def _modified(response: httpx.Response) -> float:
     """Return the time of a header `Last-Modified`; 0 if there is none, or no valid one."""
     try:
         found = parsedate_to_datetime(response.headers.get("last-modified", "")[:64])
-        return max(found.timestamp(), 0.0)
+        # Without a zone, or with -0000, which states none: times of HTTP are in UTC (RFC 9110).
+        return max(found.replace(tzinfo=found.tzinfo or UTC).timestamp(), 0.0)
     except (ValueError, OverflowError, OSError):
         return 0.0
 

@@ -129,7 +129,8 @@ class SyncPrivacyCalls(SyncConnected):
             attribute: Count by the values of this attribute of shoppers.
             most_products: Maximum number of products in which one shopper is counted, 1 to 100;
                 0 = 8.
-            request_id: The same id returns the same job, and spends the budget once.
+            request_id: The same id returns the same job, and spends the budget once, as long as
+                the job is known.
         """
         return self._loop.run(
             self._client.export_counts(

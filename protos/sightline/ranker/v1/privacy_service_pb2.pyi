@@ -486,8 +486,8 @@ class ExportCountsRequest(google.protobuf.message.Message):
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
-    """Makes the call idempotent: the same id with the same conditions returns the same job, and spends the budget once. Up
-    to 128 characters. Required.
+    """Makes the call idempotent: the same id with the same conditions returns the same job, and spends the budget once, as
+    long as the job is known. Later it is a new export, which spends the budget again. Up to 128 characters. Required.
     """
     epsilon: builtins.float
     """Share of the budget to spend, above 0, at most 10. The probability of any result changes by a factor of at most

@@ -103,8 +103,8 @@ async def check_readable(db: Database) -> None:
     place = [one.stored for one in COLUMNS].index("query")
     assert sorted(row[place] for row in rows) == ["", WORDS]
     for table, text in (("events", WORDS), ("attributes", SIZE)):
-        copy = await PersonalRecord(db).rows("default", (ANN,), table, 0, 10)
-        assert any(text in row for row in copy)
+        copy = await PersonalRecord(db).rows("default", (ANN,), table, (), 10)
+        assert any(text in row.json for row in copy)
 
 
 async def test_attributes_and_searches_are_stored_encrypted_and_read_plain(
@@ -182,8 +182,8 @@ async def test_vectors_of_photos_are_stored_encrypted_and_read_plain(
     assert one != other, "each has a nonce of its own"
     assert not any(VECTOR in each or len(each) % 4 == 0 for each in (one, other))
     assert await clicked_vectors(db) == [VECTOR] * 2
-    copy = await PersonalRecord(db).rows("default", (ANN,), "answers", 0, 10)
-    assert all(VECTOR.hex() in row for row in copy)
+    copy = await PersonalRecord(db).rows("default", (ANN,), "answers", (), 10)
+    assert all(VECTOR.hex() in row.json for row in copy)
     with pytest.raises(EncryptionKeyMissing):
         await clicked_vectors(opened(None))
 

@@ -20,7 +20,7 @@ from ranker.domain.signals import Signals
 from ranker.events.record.consent_changes import ConsentRecord
 from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.models import ModelRegistry
-from ranker.events.record.personal import OWNED, PersonalRecord
+from ranker.events.record.personal import OWNED, Key, PersonalRecord, PersonalRow, key_types
 from ranker.events.record.private_counts import BudgetRecord, spend
 from ranker.events.record.selections import SelectionRecord
 from ranker.events.recount import RECOUNT
@@ -33,7 +33,14 @@ from ranker.serving.profiles import profiles
 from ranker.serving.profiles.texts import ProfileWords
 from servicekit.clock import now_micros
 from servicekit.jobs import Job, JobNotFound, Jobs, JobState
-from servicekit.requests import enter, page_place, page_size, page_token, timestamp
+from servicekit.requests import (
+    PageTokenInvalid,
+    enter,
+    page_place,
+    page_size,
+    page_token,
+    timestamp,
+)
 from servicekit.server import Context
 from sightline.common.v1 import job_pb2
 from sightline.ranker.v1 import privacy_service_pb2 as pb
@@ -44,6 +51,10 @@ PROFILE = "profile"
 """What was inferred, beside the stores of the registry; computed on request."""
 STORES = (*OWNED, personal_data.JOBS.name, personal_data.MODELS.name, PROFILE)
 """The stores of a copy, in its order. Exports and backups are copies of the tables."""
+COMPUTED = {personal_data.MODELS.name: (str, str), PROFILE: (str,)}
+"""Stores that are not tables, with the types of their records' keys."""
+START = "-"
+"""In a page token: the first record of a store."""
 UNDER_WAY = (JobState.PENDING, JobState.RUNNING)
 
 
@@ -71,8 +82,8 @@ class PrivacyServicer(privacy_service_pb2_grpc.PrivacyServiceServicer):
         size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)
         actors = await self._actors(catalog_id, request)
         about = ("person", catalog_id, person_hash(actors[0]))
-        place = page_place(request.page_token, about, int, int)
-        first, after = place or (0, 0)
+        place = page_place(request.page_token, about, int, str)
+        first, after = (place[0], _key_of(*place)) if place else (0, ())
         if not place and not await self.personal.has_any(catalog_id, actors):
             raise ShopperUnknown
         answer = pb.ExportUserResponse()
@@ -80,39 +91,42 @@ class PrivacyServicer(privacy_service_pb2_grpc.PrivacyServiceServicer):
             room = size - len(answer.records)
             found = await self._records(catalog_id, actors, STORES[number], after, room + 1)
             answer.records.extend(
-                pb.PersonalRecord(store=STORES[number], json=one) for one in found[:room]
+                pb.PersonalRecord(store=STORES[number], json=one.json) for one in found[:room]
             )
             if len(found) > room:
-                answer.next_page_token = page_token(about, number, after + room)
+                last = found[room - 1].key if room else after
+                answer.next_page_token = page_token(about, number, _text_of(last))
                 break
-            after = 0
+            after = ()
         return answer
 
     async def _records(
-        self, catalog_id: str, actors: Sequence[str], store: str, after: int, limit: int
-    ) -> Sequence[str]:
-        """Return records of a store as JSON: at most `limit` after the first `after`."""
-        if store == PROFILE:
-            return (await self._profile(catalog_id, actors[0]))[after : after + limit]
-        if store == personal_data.MODELS.name:
-            return (await self._vectors(catalog_id, actors))[after : after + limit]
+        self, catalog_id: str, actors: Sequence[str], store: str, after: Key, limit: int
+    ) -> Sequence[PersonalRow]:
+        """Return at most `limit` records of a store, after the one with this key."""
+        if store in COMPUTED:
+            some = self._profile if store == PROFILE else self._vectors
+            found = sorted(await some(catalog_id, actors))
+            return [one for one in found if one.key > after][:limit]
         return await self.personal.rows(catalog_id, actors, store, after, limit)
 
-    async def _profile(self, catalog_id: str, who: str) -> list[str]:
+    async def _profile(self, catalog_id: str, actors: Sequence[str]) -> list[PersonalRow]:
+        who = actors[0]
         history = await profiles.read(catalog_id, who, self.reader, self.signals)
         model, words = self.models.serving(catalog_id), ProfileWords("en")
         found = await asyncio.to_thread(
             profiles.of_shopper, history, model, self.signals, words, now_micros()
         )
-        return [json.dumps(MessageToDict(found, preserving_proto_field_name=True))]
+        text = json.dumps(MessageToDict(found, preserving_proto_field_name=True))
+        return [PersonalRow((PROFILE,), text)]
 
-    async def _vectors(self, catalog_id: str, actors: Sequence[str]) -> list[str]:
-        found = list[str]()
+    async def _vectors(self, catalog_id: str, actors: Sequence[str]) -> list[PersonalRow]:
+        found = list[PersonalRow]()
         for model in await self.registry.with_files(catalog_id):
             vectors = await asyncio.to_thread(self.store.vectors_of, *model.key, actors)
             for each, vector in vectors.items():
                 row = {"model_version": model.version, "actor": each, "actor_vector": vector}
-                found.append(json.dumps(row))
+                found.append(PersonalRow((model.version, each), json.dumps(row)))
         return found
 
     async def EraseUser(self, request: pb.EraseUserRequest, context: Context) -> job_pb2.Job:
@@ -196,6 +210,19 @@ class PrivacyServicer(privacy_service_pb2_grpc.PrivacyServiceServicer):
     ) -> tuple[str, ...]:
         who = actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
         return await self.personal.actors(catalog_id, who)
+
+
+def _text_of(key: Key) -> str:
+    """Return the key of a record as a part of a page token."""
+    return page_token((), *key) if key else START
+
+
+def _key_of(number: int, text: str) -> Key:
+    """Return the key of a record of a store, by its number. Raise PageTokenInvalid."""
+    if not 0 <= number < len(STORES):
+        raise PageTokenInvalid
+    store = STORES[number]
+    return () if text == START else page_place(text, (), *(COMPUTED.get(store) or key_types(store)))
 
 
 def _receipt(erasure: Erasure) -> pb.Erasure:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -34,6 +34,22 @@ TIMES = {
 """Column with the time of a row, of tables into which shoppers' data is written directly."""
 
 
+Key: TypeAlias = tuple[str | int, ...]
+"""Values of a primary key."""
+
+
+class PersonalRow(NamedTuple):
+    """A row about a shopper."""
+
+    key: Key
+    json: str
+
+
+def key_types(table: str) -> tuple[type, ...]:
+    """Return the types of a table's primary key."""
+    return tuple(column.type.python_type for column in METADATA.tables[table].primary_key.columns)
+
+
 class PersonalRecord(TableRecord):
     async def actors(self, catalog_id: str, actor: str) -> tuple[str, ...]:
         """Return the pseudonyms of a shopper: the one that owns their data, then those of merged
@@ -52,16 +68,22 @@ class PersonalRecord(TableRecord):
         return await self._db.read(look)
 
     async def rows(
-        self, catalog_id: str, actors: Sequence[str], table: str, after: int, limit: int
-    ) -> list[str]:
-        """Return the shopper's rows of a table as JSON objects: `limit` rows after the first
-        `after`, in the order of the primary key."""
+        self, catalog_id: str, actors: Sequence[str], table: str, after: Key, limit: int
+    ) -> list[PersonalRow]:
+        """Return the shopper's rows of a table: `limit` rows after the one with this primary key
+        (empty: from the first on), in its order. Rows that are deleted meanwhile hide no others."""
         keys = METADATA.tables[table].primary_key.columns
-        statement = _select(table, catalog_id, actors).order_by(*keys).offset(after).limit(limit)
+        statement = _select(table, catalog_id, actors).order_by(*keys).limit(limit)
+        if after:
+            given = zip(keys, after, strict=True)
+            place = sa.tuple_(*(sa.literal(value, column.type) for column, value in given))
+            statement = statement.where(sa.tuple_(*keys) > place)
 
-        def read(connection: Connection) -> list[str]:
-            found = (dict(row._mapping) for row in connection.execute(statement))
-            return [_as_json(_unsealed(connection, table, row)) for row in found]
+        def read(connection: Connection) -> list[PersonalRow]:
+            found = [dict(row._mapping) for row in connection.execute(statement)]
+            places = [tuple(row[column.name] for column in keys) for row in found]
+            texts = [_as_json(_unsealed(connection, table, row)) for row in found]
+            return list(map(PersonalRow, places, texts))
 
         return await self._db.read(read)
 
