@@ -90,14 +90,14 @@ async def test_units_are_counted_once_they_saw_an_answer_and_by_what_they_did_in
         *list(did("joe", "b", "CLICK"))[1:],  # never saw it
         event("r1", "PURCHASE", ago=DAY, shopper=event_pb2.Shopper(user_id="bob")),  # too late
         *did("two", "b", "CLICK"),
-        *did("two", "control", ago=2 * DAY),
+        *did("two", "control", "CLICK", "IMPRESSION", ago=3 * DAY - HOUR),  # after the login
     )
 
     found = await report(suite)
 
     assert [(arm.name, arm.exposed_count, arm.unit_count) for arm in found.arms] == [
         ("control", 1, 1),
-        ("b", 2, 1),
+        ("b", 3, 2),
     ]
     means = [{one.metric: one.mean for one in arm.metrics} for arm in found.arms]
     assert means == [
@@ -106,7 +106,7 @@ async def test_units_are_counted_once_they_saw_an_answer_and_by_what_they_did_in
             **{"revenue": 25, "revenue_per_impression": 12.5},
         },
         {
-            **{"click_rate": 0, "clicks": 0, "conversion_rate": 0, "hide_rate": 1},
+            **{"click_rate": 0.5, "clicks": 1, "conversion_rate": 0, "hide_rate": 0.5},
             **{"revenue": 0, "revenue_per_impression": 0},
         },
     ]
@@ -165,11 +165,14 @@ async def test_without_a_currency_there_is_no_money_and_without_a_cost_no_margin
     ]
 
 
-async def test_who_is_merged_or_purged_leaves_the_counts(suite):
+async def test_who_is_merged_counts_in_the_first_arm_and_who_is_purged_in_none(suite):
     await register(suite, experiment())
     visitor = event_pb2.Shopper(visitor_id="cookie")
     await suite.append(
-        *did("ann", "control"), *did("bob", "b"), *did("", "b", shopper=visitor), *did("cat", "b")
+        *did("ann", "control"),
+        *did("bob", "b"),
+        *did("", "b", shopper=visitor, ago=4 * DAY),
+        *did("cat", "b"),
     )
     assert [arm.unit_count for arm in (await report(suite)).arms] == [1, 3]
 
@@ -178,7 +181,7 @@ async def test_who_is_merged_or_purged_leaves_the_counts(suite):
     await suite.events.MergeShopper(merge)
 
     found = await report(suite)
-    assert [arm.unit_count for arm in found.arms] == [0, 2]
+    assert [arm.unit_count for arm in found.arms] == [0, 3]
     assert found.mixed_unit_count == 1
 
     purge = event_service_pb2.PurgeEventsRequest(shopper=event_pb2.Shopper(user_id="cat"))
@@ -188,7 +191,7 @@ async def test_who_is_merged_or_purged_leaves_the_counts(suite):
         watch = job_service_pb2.WatchJobRequest(job_id=job.job_id)
         _ = [state async for state in suite.jobs.WatchJob(watch)]
 
-    assert [arm.unit_count for arm in (await report(suite)).arms] == [0, 1]
+    assert [arm.unit_count for arm in (await report(suite)).arms] == [0, 2]
 
 
 async def test_an_effect_and_a_wrong_sample_ratio_are_found_and_units_come_in_pages(suite):

@@ -107,7 +107,7 @@ def test_the_report_begins_with_what_follows(
     assert "b 0.2500 +0.0500 +0.0100 to +0.0900" in printed
     assert "hide_rate (guardrail 0.01) control" in printed
     assert "counted: exposed at least 24 hours ago" in printed
-    assert "Excluded, because they saw several arms: 3 units." in printed
+    assert "Saw several arms, and count in the first one: 3 units." in printed
     shown = json.loads(typed(gateway, "show", "order", "--json").stdout)
     assert shown["arms"][1]["verdict"] == f"VERDICT_{verdict}"
 

@@ -117,7 +117,7 @@ class ExperimentReport:
     arms: tuple[ArmReport, ...]
     """The control first."""
     mixed_unit_count: int
-    """Number of units that were exposed to several arms; they count in no arm."""
+    """Number of units that were exposed to several arms; they count in their first one."""
     mismatch_evidence: float
     """Evidence for a sample ratio mismatch; from 1,000 the results are invalid."""
     sample_ratio_mismatch: bool

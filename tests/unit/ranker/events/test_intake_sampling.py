@@ -1,43 +1,71 @@
+from dataclasses import replace
+
 import pytest
 
-from ranker.domain.events import EventType
+from ranker.domain.events import EventType, Identity, Shopper
+from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import append, sampled
 from tests.fakes.ranker import KEY, NOW, FakeWriter, event, stored
 
 IMPRESSION = EventType.IMPRESSION
 
 
-def shown(answer: str, product: str = "p1", **fields: object):
-    return stored(f"{answer}-{product}", type=IMPRESSION, attribution_token=answer, **fields)
+def shown(who: str, answer: str = "t", product: str = "p1", **fields: object):
+    shopper = Shopper(Identity.USER, who)
+    name = f"{who}-{answer}-{product}"
+    return stored(
+        name, type=IMPRESSION, shopper=shopper, attribution_token=answer, answer_id=answer, **fields
+    )
 
 
-def test_an_answer_keeps_all_of_its_impressions_or_none() -> None:
-    for answer in (f"token-{n}" for n in range(50)):
-        kept = {sampled(shown(answer, f"p{n}"), 0.5) is not None for n in range(10)}
+def test_a_shopper_keeps_all_impressions_or_none_in_whatever_answers_and_visits() -> None:
+    found = set()
+    for who in (f"u{n}" for n in range(50)):
+        kept = {
+            sampled(shown(who, f"a{n}", f"p{n}", session_id=f"s{n}"), 0.5) is not None
+            for n in range(10)
+        }
         assert len(kept) == 1
+        found |= kept
+    assert found == {True, False}
 
 
 def test_about_the_share_is_kept_and_says_what_it_stands_for() -> None:
-    kept = [one for n in range(4000) if (one := sampled(shown(f"t{n}"), 0.25)) is not None]
+    kept = [one for n in range(4000) if (one := sampled(shown(f"u{n}"), 0.25)) is not None]
     assert 0.22 < len(kept) / 4000 < 0.28
     assert {one.sample_share for one in kept} == {0.25}
     assert sum(1 / one.sample_share for one in kept) == pytest.approx(4000, rel=0.12)
 
 
 def test_what_a_small_share_keeps_a_larger_one_keeps_too() -> None:
-    answers = [f"t{n}" for n in range(500)]
-    few, many = ({a for a in answers if sampled(shown(a), share)} for share in (0.2, 0.6))
+    shoppers = [f"u{n}" for n in range(500)]
+    few, many = ({a for a in shoppers if sampled(shown(a), share)} for share in (0.2, 0.6))
     assert few < many
 
 
-def test_without_a_token_a_visit_is_kept_or_left_whole() -> None:
-    found = set()
-    for visit in range(40):
-        events = [stored(f"{visit}-{n}", type=IMPRESSION, session_id=f"s{visit}") for n in range(5)]
-        kept = {sampled(one, 0.5) is not None for one in events}
-        assert len(kept) == 1
-        found |= kept
-    assert found == {True, False}
+def test_shoppers_who_see_more_answers_are_not_kept_more_often() -> None:
+    def kept(answers: int) -> int:
+        return sum(
+            any(sampled(shown(f"{answers} {n}", f"a{one}"), 0.1) for one in range(answers))
+            for n in range(1_000)
+        )
+
+    assert kept(1) == pytest.approx(100, abs=30)
+    assert kept(20) == pytest.approx(100, abs=30)
+
+
+async def test_a_renewed_key_draws_no_shopper_again() -> None:
+    given = [
+        event(f"e{n}", type=IMPRESSION, shopper=Shopper(Identity.USER, f"u{n}")) for n in range(200)
+    ]
+    kept = []
+    first, later = bytes(range(32)), bytes(range(1, 33))
+    for keys in (Pseudonyms(first), Pseudonyms(first, later)):
+        writer = FakeWriter()
+        await append("default", given, keys, writer.append, lambda: NOW, impression_share=0.3)
+        kept.append(set(writer.stored))
+    assert kept[0] == kept[1]
+    assert 30 < len(kept[0]) < 90
 
 
 @pytest.mark.parametrize("what", [one for one in EventType if one is not IMPRESSION])
@@ -56,3 +84,8 @@ async def test_what_is_left_out_counts_as_written_however_often_it_is_sent() -> 
         assert [error is None for error in done.errors] == [True, True, False]
         assert (done.written_count, done.duplicate_count) == ((1, 1) if again else (2, 0))
     assert set(writer.stored) == {"v"}
+
+
+def test_a_share_of_one_changes_nothing() -> None:
+    one = shown("u")
+    assert sampled(one, 1.0) == replace(one, sample_share=1.0)

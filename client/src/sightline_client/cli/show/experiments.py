@@ -218,4 +218,4 @@ def _explained(one: values.Experiment, value: values.ExperimentReport) -> Iterab
     )
     if value.mixed_unit_count:
         units = counted(value.mixed_unit_count, "unit", "units")
-        yield _("Excluded, because they saw several arms: {units}.", units=units)
+        yield _("Saw several arms, and count in the first one: {units}.", units=units)

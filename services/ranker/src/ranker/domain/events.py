@@ -93,7 +93,7 @@ class StoredEvent:
     sequence: int = 0
     """Sequence number; 0 if not stored yet."""
     sample_share: float = 1.0
-    """Share of the answers whose impressions were stored at that time, above 0, at most 1: an
+    """Share of the shoppers whose impressions were stored at that time, above 0, at most 1: an
     impression represents ``1 / sample_share`` of them. 1 for all other events."""
 
 

@@ -72,8 +72,8 @@ async def append(
     """Store the valid events; an invalid one does not fail the others. Events are as durable as
     `write` makes them when this returns.
 
-    An entry that is an error (its message could not be read) stays one. Impressions are stored for
-    a share `impression_share` of the answers; the others are reported as written (see `sampled`).
+    An entry that is an error (its message could not be read) stays one. Impressions are stored of
+    a share `impression_share` of the shoppers; the others are reported as written (see `sampled`).
     """
     now = now_micros()
     checked = [event if isinstance(event, ServiceError) else check(event, now) for event in events]
@@ -82,7 +82,7 @@ async def append(
         for event, error in zip(events, checked, strict=True)
         if error is None and isinstance(event, Event)
     ]
-    kept = [sampled(one, impression_share) for one in stored]
+    kept = [sampled(one, impression_share, pseudonyms) for one in stored]
     fresh = [one for one in kept if one is not None]
     written = iter(await write(fresh) if fresh else ())
     results = iter([Written.NEW if one is None else next(written) for one in kept])
@@ -237,20 +237,25 @@ def digest(event: Event, actor: str, session: str) -> bytes:
     return hashlib.sha256(json.dumps(content).encode()).digest()
 
 
-def sampled(stored: StoredEvent, share: float) -> StoredEvent | None:
+def sampled(
+    stored: StoredEvent, share: float, pseudonyms: Pseudonyms | None = None
+) -> StoredEvent | None:
     """Return the event with its sample share (above 0, at most 1), or None if it is sampled out.
-    Only impressions are sampled."""
+
+    Only impressions are sampled: all of a shopper or none, so that shoppers who see more answers
+    are not more often among those stored. A shopper is drawn by the pseudonym under the first key,
+    so that a renewal changes nothing; without `pseudonyms`, by the stored one.
+    """
+    shopper = stored.event.shopper
     if stored.event.type is not EventType.IMPRESSION or share >= 1:
         return stored
-    return replace(stored, sample_share=share) if _draw(stored) < share else None
+    unit = stored.actor
+    if pseudonyms is not None and shopper is not None:
+        unit = pseudonyms.first(stored.catalog_id, shopper.kind, shopper.id)
+    return replace(stored, sample_share=share) if _draw(stored.catalog_id, unit) < share else None
 
 
-def _draw(stored: StoredEvent) -> float:
-    """Draw a number from 0 to 1, the same for all impressions of an answer.
-
-    Without a named answer it is the same for a shopper's whole visit.
-    """
-    event = stored.event
-    answer = event.answer_id or event.attribution_token or f"{stored.actor} {stored.session}"
-    digest = hashlib.sha256(f"{stored.catalog_id} {answer}".encode()).digest()
+def _draw(catalog_id: str, unit: str) -> float:
+    """Draw a number from 0 to 1, always the same for a unit of a catalog."""
+    digest = hashlib.sha256(f"{catalog_id} {unit}".encode()).digest()
     return float(int.from_bytes(digest[:8]) / 2**64)

@@ -63,8 +63,8 @@ class RankerSettings(
     """Days for which an answer's record is kept, unless the record sets its own expiry."""
 
     impression_share: float = Field(default=1.0, gt=0, le=1)
-    """Share of the answers whose impressions are stored, above 0, at most 1. Answers are sampled as
-    a whole, and estimates are weighted by 1 / share."""
+    """Share of the shoppers whose impressions are stored, above 0, at most 1: all of a shopper's or
+    none. Counts of impressions are weighted by 1 / share."""
 
     stored_queries: StoredAs = StoredAs.PLAIN
     """How words of SEARCH events are stored: `plain`, `hashed` with the key of the pseudonyms, or

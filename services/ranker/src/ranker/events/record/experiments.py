@@ -1,6 +1,8 @@
 """Experiments in SQL, and the counts of their units.
 
-A unit is the current owner of an event: merges and purges affect the next reading.
+A unit is the current owner of an event: merges and purges affect the next reading. It counts in the
+arm of its first exposure, whatever it saw later (intention to treat): leaving out units that saw
+several arms would leave out shoppers who log in, and those mostly from the smaller arms.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -99,7 +101,8 @@ class ExperimentRecord(TableRecord):
         self, extent: Extent, offers: Mapping[str, KnownOffer]
     ) -> tuple[tuple[ArmCounts, ...], int]:
         """Return the outcome counts of each arm, and the number of units that saw several arms,
-        which are excluded. `offers`: prices and costs in the extent's currency, by product."""
+        which count in their first one. `offers`: prices and costs in the extent's currency, by
+        product."""
         return await self._db.read(lambda connection: _counts(connection, extent, offers))
 
     async def bought(self, extent: Extent, limit: int) -> list[str]:
@@ -112,7 +115,7 @@ class ExperimentRecord(TableRecord):
         x = _exposed(extent)
         statement = (
             _units(extent, x)
-            .where(*_counted(extent, x), x.c.actor > after)
+            .where(_counted(extent, x), x.c.actor > after)
             .order_by(x.c.actor)
             .limit(limit)
         )
@@ -138,10 +141,10 @@ def _counts(
     connection: Connection, extent: Extent, offers: Mapping[str, KnownOffer]
 ) -> tuple[tuple[ArmCounts, ...], int]:
     x = _exposed(extent)
-    single = sa.func.sum(sa.case((x.c.arm == x.c.other, 1), else_=0))
-    exposed = sa.select(x.c.arm, single, sa.func.count()).group_by(x.c.arm)
-    found = {arm: (int(alone), int(all_)) for arm, alone, all_ in connection.execute(exposed)}
-    u = _units(extent, x).where(*_counted(extent, x)).subquery().c
+    several = sa.func.sum(_flag(x.c.arms > 1))
+    exposed = sa.select(x.c.arm, sa.func.count(), several).group_by(x.c.arm)
+    found = {arm: (int(units), int(mixed)) for arm, units, mixed in connection.execute(exposed)}
+    u = _units(extent, x).where(_counted(extent, x)).subquery().c
     sums: list[sa.ColumnElement[Any]] = [sa.func.count()]
     values = {
         CLICK_RATE: _flag(u.clicks > 0),
@@ -164,7 +167,7 @@ def _counts(
         )
         for arm in extent.arms
     )
-    return arms, sum(all_ - alone for alone, all_ in found.values())
+    return arms, sum(mixed for _, mixed in found.values())
 
 
 _IMPRESSIONS = "impressions"
@@ -203,7 +206,7 @@ def _money(
 def _purchases(connection: Connection, extent: Extent) -> Iterable[UnitPurchase]:
     """Yield what counted units bought in their outcome windows."""
     x = _exposed(extent)
-    u = _units(extent, x).where(*_counted(extent, x)).subquery().c
+    u = _units(extent, x).where(_counted(extent, x)).subquery().c
     e = EVENTS.c
     price, currency = e.unit_price_micros, e.unit_price_currency
     statement = (
@@ -230,7 +233,7 @@ def _bought(extent: Extent, limit: int) -> sa.Select[Any]:
     window = _in_window(extent, x.c, e)
     return (
         sa.select(e.product_id)
-        .where(*_counted(extent, x), *window, e.type == EventType.PURCHASE)
+        .where(_counted(extent, x), *window, e.type == EventType.PURCHASE)
         .group_by(e.product_id)
         .order_by(pieces.desc(), e.product_id)
         .limit(limit)
@@ -256,17 +259,13 @@ def _flag(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
 
 
 def _exposed(extent: Extent) -> sa.Subquery:
-    """Select the units that saw an answer of an arm, with the first time. A click without an
-    impression is not an exposure: otherwise an arm's effect would decide which units are
-    counted."""
+    """Select the units that saw an answer of an arm: the first arm, the time, and the number of
+    arms. A click without an impression is not an exposure: otherwise an arm's effect would decide
+    which units are counted."""
     e = EVENTS.c
-    return (
-        sa.select(
-            e.actor,
-            sa.func.min(e.arm).label("arm"),
-            sa.func.max(e.arm).label("other"),
-            sa.func.min(e.time_micros).label("first"),
-        )
+    first, order = sa.func.min(e.time_micros), sa.func.min(e.sequence)
+    seen = (
+        sa.select(e.actor, e.arm, first.label("first"), order.label("order"))
         .where(
             e.catalog_id == extent.catalog_id,
             e.arm.in_(extent.arms),
@@ -275,18 +274,25 @@ def _exposed(extent: Extent) -> sa.Subquery:
             e.time_micros >= extent.start_micros,
             e.time_micros < extent.end_micros,
         )
-        .group_by(e.actor)
+        .group_by(e.actor, e.arm)
         .subquery()
+        .c
     )
+    place = sa.func.row_number().over(partition_by=seen.actor, order_by=(seen.first, seen.order))
+    arms = sa.func.count().over(partition_by=seen.actor)
+    ranked = sa.select(
+        seen.actor, seen.arm, seen.first, arms.label("arms"), place.label("place")
+    ).subquery()
+    r = ranked.c
+    return sa.select(r.actor, r.arm, r.first, r.arms).where(r.place == 1).subquery()
 
 
-def _counted(extent: Extent, x: sa.Subquery) -> tuple[sa.ColumnElement[bool], ...]:
-    over = x.c.first <= extent.counted_micros - extent.window_micros
-    return x.c.arm == x.c.other, over
+def _counted(extent: Extent, x: sa.Subquery) -> sa.ColumnElement[bool]:
+    return x.c.first <= extent.counted_micros - extent.window_micros
 
 
 def _units(extent: Extent, x: sa.Subquery) -> sa.Select[Any]:
-    """Select the outcomes of each unit within its window."""
+    """Select the outcomes of each unit within its window, of answers of all arms."""
     events = EVENTS.alias()
     e = events.c
     paid = sa.cast(e.unit_price_micros, sa.Double) / 1e6
@@ -297,7 +303,8 @@ def _units(extent: Extent, x: sa.Subquery) -> sa.Select[Any]:
     def total(condition: sa.ColumnElement[bool], value: Any = 1, none: Any = 0) -> Any:
         return sa.func.sum(sa.case((condition, value), else_=none))
 
-    seen = sa.and_(e.type == EventType.IMPRESSION, e.arm == x.c.arm)
+    answered = e.arm.in_(extent.arms)
+    seen = sa.and_(e.type == EventType.IMPRESSION, answered)
     did = sa.and_(
         *_in_window(extent, x.c, e),
         e.type.in_([EventType.CLICK, EventType.PURCHASE, EventType.HIDE, EventType.IMPRESSION]),
@@ -307,7 +314,7 @@ def _units(extent: Extent, x: sa.Subquery) -> sa.Select[Any]:
             x.c.actor,
             x.c.arm,
             x.c.first,
-            total(sa.and_(e.type == EventType.CLICK, e.arm == x.c.arm)).label("clicks"),
+            total(sa.and_(e.type == EventType.CLICK, answered)).label("clicks"),
             total(bought, counted).label("purchases"),
             total(in_currency, paid * counted, 0.0).label("revenue"),
             total(e.type == EventType.HIDE).label("hides"),

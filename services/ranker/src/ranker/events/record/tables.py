@@ -34,7 +34,7 @@ EVENTS = sa.Table(
     *texts("scene", "attribution_token", "query"),
     # Id of the answer named by the attribution token; empty if unknown.
     sa.Column("answer_id", sa.Text, nullable=False, server_default=""),
-    # Share of answers whose impressions were stored: the event represents 1 / share of them.
+    # Share of shoppers whose impressions were stored: the event represents 1 / share of them.
     sa.Column("sample_share", sa.Double, nullable=False, server_default="1.0"),
     # Experiment arm of that answer, EXPERIMENT/ARM; empty if none.
     sa.Column("arm", sa.Text, nullable=False, server_default=""),
