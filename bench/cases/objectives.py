@@ -131,6 +131,9 @@ def logged(made: MadeAnswers, rng: np.random.Generator) -> Feedback:
         weight=np.ones(count * LISTED),
         clicked=clicked,
         bought=bought,
+        **dict.fromkeys(
+            ("shown_micros", "clicked_micros", "bought_micros"), np.zeros(count * LISTED, np.int64)
+        ),
     )
 
 

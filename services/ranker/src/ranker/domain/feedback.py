@@ -1,7 +1,7 @@
 """Recorded answers and the outcomes of their products, as columns. NumPy only."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,12 @@ class ShownOutcome:
     """Position at which it was shown, from 1; 0 if unknown."""
     clicked: bool
     bought: bool
+    shown_micros: int = 0
+    """Time of the first impression, microseconds since 1970 (UTC); 0 without one."""
+    clicked_micros: int = 0
+    """Time of the first click; 0 without one."""
+    bought_micros: int = 0
+    """Time of the first purchase; 0 without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,12 @@ class Feedback:
     """(rows,)"""
     bought: Flags
     """(rows,)"""
+    shown_micros: Ints
+    """(rows,) time of the first impression; 0 without one"""
+    clicked_micros: Ints
+    """(rows,) time of the first click; 0 without one"""
+    bought_micros: Ints
+    """(rows,) time of the first purchase; 0 without one"""
 
     def __len__(self) -> int:
         return len(self.answer)
@@ -79,6 +91,19 @@ class Feedback:
     def part(self, rows: Flags) -> "Feedback":
         """Return only these rows, in their order, with the same codes."""
         return part(self, rows)
+
+    def until(self, micros: int) -> "Feedback":
+        """Return the answers before this time, with what happened before it: what a shopper does
+        later with an earlier answer is not known then."""
+        known = self.part(self.micros < micros)
+        shown = known.shown & (known.shown_micros < micros)
+        return replace(
+            known,
+            shown=shown,
+            weight=np.where(shown, known.weight, 0.0),
+            clicked=known.clicked & (known.clicked_micros < micros),
+            bought=known.bought & (known.bought_micros < micros),
+        )
 
     @property
     def impressions(self) -> "Feedback":
@@ -124,6 +149,9 @@ def feedback_of(answers: Iterable[LoggedAnswer]) -> Feedback:
         weight=np.where(shown, np.array([one.weight for one in outcomes], np.float64), 0.0),
         clicked=np.array([one.clicked for one in outcomes], np.bool_),
         bought=np.array([one.bought for one in outcomes], np.bool_),
+        shown_micros=np.array([one.shown_micros for one in outcomes], np.int64),
+        clicked_micros=np.array([one.clicked_micros for one in outcomes], np.int64),
+        bought_micros=np.array([one.bought_micros for one in outcomes], np.int64),
     )
 
 

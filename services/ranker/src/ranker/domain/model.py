@@ -224,7 +224,8 @@ class ModelRecord:
     """When it was last promoted, microseconds since 1970 (UTC); `None` if never."""
     serving: bool = False
     training: Mapping[str, Any] = field(default_factory=dict)
-    """Training data of the manifest: "recipe" (recipe.py), "ablation" (a list of additions,
+    """Training data of the manifest: "recipe" (recipe.py), "served_blend" (the
+    recipe's, or the one learned from impressions), "ablation" (a list of additions,
     learning/training/ablation.py), "base" (version from which it continued; empty if none),
     "trials" (number of recipes tried), "read_micros", and INPUTS. Empty for models of older
     releases."""

@@ -38,6 +38,10 @@ class ItemItem(StrEnum):
     shoppers share. Replaces the other two in large catalogs."""
 
 
+FROM_IMPRESSIONS = "impressions"
+"""Source of a blend that was learned from shown and chosen products."""
+
+
 @dataclass(frozen=True, slots=True)
 class PartBlend:
     """Weights of the parts of a raw score, after each was divided by its scale."""
@@ -97,8 +101,7 @@ class Recipe:
     user_ids: bool = True
     style_dimension: int = 32
     style_scale: float = 1.0
-    """Factor on what photos predict for products without interests: 1 as learned; 0 off, also set
-    if validation found that they predict nothing."""
+    """Factor on what photos predict for products without interests: 1 as learned; 0 off."""
     shared_scale: float = 0.2
     """Scale of shared features of products relative to their own ids, which have 1. At 1 products
     become too similar for a session: see docs/research/quality.md."""

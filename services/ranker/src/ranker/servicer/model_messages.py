@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import ModelRecord
 from ranker.domain.online import Online, OutcomeCounts, Period, rates
-from ranker.domain.recipe import RANGES, recipe_of
+from ranker.domain.recipe import RANGES, PartBlend, recipe_of
 from ranker.learning.feedback.estimators import CLIP
 from ranker.learning.feedback.health import Health
 from ranker.servicer.messages import message_of
@@ -91,11 +91,13 @@ def describe(message: pb.Model, model: ModelRecord) -> None:
     recipe = recipe_of(known["recipe"])
     message.recipe.CopyFrom(message_of(recipe_pb2.Recipe, recipe))
     message.seed = recipe.seed
+    # Models of older releases have the served blend in their recipe.
+    blend = PartBlend(**known["served_blend"]) if "served_blend" in known else recipe.blend
     message.blend.extend(
         recipe_pb2.BlendWeight(part=part, weight=weight)
-        for part, weight in sorted(recipe.blend.weights.items())
+        for part, weight in sorted(blend.weights.items())
     )
-    message.blend_learned_from = recipe.blend.learned_from
+    message.blend_learned_from = blend.learned_from
     message.additions.extend(
         message_of(recipe_pb2.PartAddition, one) for one in known.get("ablation", ())
     )

@@ -1,5 +1,7 @@
 """Outcomes of answers, as the record returns them: pairs and batches, windows and samples."""
 
+import dataclasses
+
 import pytest
 
 from ranker.domain.events import DAY_MICROS, EventType
@@ -80,11 +82,16 @@ async def test_outcomes_are_by_product_and_take_the_first_place_reported(
     await led_to(db, "a", (PURCHASE, "p1"), (PURCHASE, "p2"), at=48)
     await led_to(db, "a", (PURCHASE, "p2"), at=49)
     (found,) = await read(record)
-    assert found.outcomes == {
-        "p1": ShownOutcome(shown=True, weight=1.0, position=3, clicked=True, bought=True),
-        "p2": ShownOutcome(shown=True, weight=1.0, position=4, clicked=False, bought=True),
-        "p3": ShownOutcome(shown=False, weight=0.0, position=0, clicked=True, bought=False),
-    }
+    p1, p2, p3 = (found.outcomes[one] for one in ("p1", "p2", "p3"))
+    assert p1.shown_micros < p1.clicked_micros < p1.bought_micros
+    assert p2.shown_micros < p2.bought_micros < p1.bought_micros + DAY_MICROS
+    assert (p2.clicked_micros, p3.shown_micros, p3.bought_micros) == (0, 0, 0)
+    never = {"shown_micros": 0, "clicked_micros": 0, "bought_micros": 0}
+    assert [dataclasses.replace(one, **never) for one in (p1, p2, p3)] == [
+        ShownOutcome(shown=True, weight=1.0, position=3, clicked=True, bought=True),
+        ShownOutcome(shown=True, weight=1.0, position=4, clicked=False, bought=True),
+        ShownOutcome(shown=False, weight=0.0, position=0, clicked=True, bought=False),
+    ]
     (short,) = await read(record, conversion_micros=DAY_MICROS)
     assert not short.outcomes["p2"].bought, "later than a day after it was shown"
 

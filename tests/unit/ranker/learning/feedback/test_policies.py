@@ -50,6 +50,9 @@ def shop(answers: int, seed: int = 1) -> tuple[Feedback, np.ndarray]:
         weight=shown.astype(float),
         clicked=clicked,
         bought=np.zeros(rows, np.bool_),
+        **dict.fromkeys(
+            ("shown_micros", "clicked_micros", "bought_micros"), np.zeros(rows, np.int64)
+        ),
     )
     return found, like
 

@@ -179,7 +179,9 @@ def test_what_answers_teach_is_served_and_evaluated_without_answers_that_came_la
     taught = Taught()
     given = dataclasses.replace(wine_given, shown=taught)
     made = train(given, TrainingOrder(Recipe(epochs=1), ablation=False), None, quiet, NOW)
-    assert made.recipe.blend.learned_from == "impressions"
+    assert made.recipe.blend == PartBlend(), "as chosen; another fit learns its own"
+    assert made.learned is not None
+    assert made.learned.blend.learned_from == "impressions"
     assert made.fitted.model.blend == {"session": 3.0}
     assert made.fitted.model.calibration is not None
     moment = made.report.trials[0].moment_micros

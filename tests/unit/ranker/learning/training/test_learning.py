@@ -56,6 +56,9 @@ def feedback(
         weight=np.ones(rows),
         clicked=clicked,
         bought=np.zeros(rows, np.bool_),
+        **dict.fromkeys(
+            ("shown_micros", "clicked_micros", "bought_micros"), np.zeros(rows, np.int64)
+        ),
     )
 
 

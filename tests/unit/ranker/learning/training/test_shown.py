@@ -84,7 +84,7 @@ async def test_a_training_learns_blend_and_calibration_from_the_record(
     await write(db, store)
     shown = await read("default", now_micros=NOW, **stores)
     assert shown.learned(DEFAULT, NOW - ANSWERS).blend is DEFAULT, "it is of the time before"
-    found = shown.learned(DEFAULT, NOW)
+    found = shown.learned(DEFAULT, NOW + 1)
     assert found.blend.learned_from == "impressions"
     assert found.blend.weights["taste"] > 3 * found.blend.weights["session"]
     assert found.calibration is not None

@@ -88,10 +88,11 @@ def _read(connection: Connection, about: _Asked) -> tuple[KeptAnswer, ...]:
 
 def _outcomes(catalog_id: str, period: Period, ids: Sequence[str]) -> sa.Select[Any]:
     """Select by answer and product: the impression's weight, the first reported position, whether
-    it was clicked, and whether it was bought within the window."""
+    it was bought within the window, and the times of the first impression, click and purchase."""
     e = EVENTS.c
-
-    clicked, shown = first(EventType.CLICK), first(EventType.IMPRESSION)
+    shown, clicked, bought = (
+        first(one) for one in (EventType.IMPRESSION, EventType.CLICK, EventType.PURCHASE)
+    )
     in_time = sa.func.coalesce(clicked, shown) + period.conversion_micros
     return (
         sa.select(
@@ -99,8 +100,8 @@ def _outcomes(catalog_id: str, period: Period, ids: Sequence[str]) -> sa.Select[
             e.product_id,
             sa.func.max(sa.case((e.type == EventType.IMPRESSION, 1.0 / e.sample_share))),
             sa.func.min(sa.case((e.position > 0, e.position))),
-            clicked.is_not(None),
-            first(EventType.PURCHASE) <= in_time,
+            bought <= in_time,
+            *(shown, clicked, bought),
         )
         .where(
             e.catalog_id == catalog_id,
@@ -113,12 +114,16 @@ def _outcomes(catalog_id: str, period: Period, ids: Sequence[str]) -> sa.Select[
 
 
 def _outcome(
-    weight: float | None, position: int | None, clicked: bool, bought: bool | None
+    weight: float | None, position: int | None, in_time: bool | None, *times: int | None
 ) -> ShownOutcome:
+    shown, clicked, bought = times
     return ShownOutcome(
         shown=weight is not None,
         weight=weight or 0.0,
         position=position or 0,
-        clicked=bool(clicked),
-        bought=bool(bought),
+        clicked=clicked is not None,
+        bought=bool(in_time),
+        shown_micros=shown or 0,
+        clicked_micros=clicked or 0,
+        bought_micros=bought or 0,
     )

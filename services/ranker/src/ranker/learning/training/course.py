@@ -57,7 +57,8 @@ class TrainingOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained(BlendChoice):
-    """A trained model with its chosen recipe and results."""
+    """A trained model with its recipe and results. The recipe is as chosen on events before those
+    of the evaluation: what the model learned from all events is in the model alone."""
 
     fitted: Fitted
     learned: ImpressionFit | None
@@ -87,38 +88,31 @@ def train(
     report = evaluate(
         given.log,
         given.products,
-        lambda log: _served(fit(log, steps.fit()), _learned(given, log, chosen.recipe)).model,
+        lambda log: as_served(fit(log, steps.fit()), given, log, chosen.recipe)[0].model,
         production,
         EvaluationOptions(protocols=(Protocol.GLOBAL,), share=share, recipe=chosen.recipe),
         progress=lambda *_: None,  # measuring takes little time compared with fitting
         now_micros=now_micros,
     )
-    learned = _learned(given, given.log, chosen.recipe)
-    made = _served(fit(given.log, steps.last()), learned)
+    made, learned = as_served(fit(given.log, steps.last()), given, given.log, chosen.recipe)
     model = described(made.model, given.products, made.interests, chosen.recipe.seed)
     made = replace(made, model=model)
-    recipe = chosen.recipe if learned is None else replace(chosen.recipe, blend=learned.blend)
     if made.explained is not None:
         chosen = replace(chosen, additions=(*chosen.additions, of_photos(made.explained)))
-        recipe = recipe if made.explained.helps else replace(recipe, style_scale=0.0)
     if made.described is not None:
         chosen = replace(chosen, additions=(*chosen.additions, of_content(made.described)))
-    known = {one.name: getattr(chosen, one.name) for one in fields(chosen)} | {"recipe": recipe}
+    known = {one.name: getattr(chosen, one.name) for one in fields(chosen)}
     return Trained(**known, fitted=made, learned=learned, report=report)
 
 
-def _learned(given: Given, log: EventColumns, recipe: Recipe) -> ImpressionFit | None:
-    """Return the blend learned from answers served during these events: evaluation uses later
-    ones."""
+def as_served(
+    made: Fitted, given: Given, log: EventColumns, recipe: Recipe
+) -> tuple[Fitted, ImpressionFit | None]:
+    """Return the model, fitted on `log`, with blend and calibrations learned from answers served
+    during these events, and what was learned; evaluation uses later answers and events."""
     if given.shown is None:
-        return None
-    return given.shown.learned(recipe.blend, int(log.time[-1]) + 1, seed=recipe.seed)
-
-
-def _served(made: Fitted, learned: ImpressionFit | None) -> Fitted:
-    """Return the model with the learned blend and calibrations."""
-    if learned is None:
-        return made
+        return made, None
+    learned = given.shown.learned(recipe.blend, int(log.time[-1]) + 1, seed=recipe.seed)
     model = replace(
         made.model,
         blend=dict(learned.blend.weights),
@@ -127,7 +121,7 @@ def _served(made: Fitted, learned: ImpressionFit | None) -> Fitted:
         purchases_per_click=learned.purchases_per_click,
         examination=learned.by_place,
     )
-    return replace(made, model=model)
+    return replace(made, model=model), learned
 
 
 def _share(log: EventColumns, base: State | None) -> float:

@@ -16,7 +16,7 @@ from ranker.domain.erasure import person_hash
 from ranker.domain.errors import BaseUnusable, DataInsufficient, ModelCorrupt
 from ranker.domain.log import EventColumns, log_of
 from ranker.domain.model import INPUTS, ROBOTS_METRIC, ModelMetric, ModelRecord
-from ranker.domain.recipe import Recipe, recipe_of
+from ranker.domain.recipe import FROM_IMPRESSIONS, PartBlend, Recipe, recipe_of
 from ranker.events.record.answer_feedback import FeedbackRecord
 from ranker.events.record.consent_changes import ConsentRecord
 from ranker.events.record.erasures import ErasureRecord
@@ -27,7 +27,13 @@ from ranker.events.record.tables import JOBS
 from ranker.learning.evaluation.evaluate import EvaluationOptions, Fit, Production, evaluate
 from ranker.learning.forget import ForgetInModels
 from ranker.learning.training import shown
-from ranker.learning.training.course import Trained, TrainingOrder, metrics_of, train
+from ranker.learning.training.course import (
+    Trained,
+    TrainingOrder,
+    as_served,
+    metrics_of,
+    train,
+)
 from ranker.learning.training.fitting import Progress, fitted
 from ranker.learning.training.refit import State, state_arrays, state_of
 from ranker.learning.training.search import Budget
@@ -128,7 +134,10 @@ class TrainingInputs:
                 trained_micros=now_micros(),
                 metrics=(*metrics_of(made.report), *_robots(made)),
                 training={
-                    **{name: about[name] for name in ("recipe", "ablation", "base", "trials")},
+                    **{
+                        name: about[name]
+                        for name in ("recipe", "served_blend", "ablation", "base", "trials")
+                    },
                     **read,
                     **({"read_micros": await self._read(catalog_id, base)} if base else {}),
                 },
@@ -216,15 +225,20 @@ def order_of(params: Mapping[str, Any], usual: Mapping[str, Any]) -> TrainingOrd
 
 
 def recipe_in(manifest: Mapping[str, Any]) -> Recipe:
-    """Return the recipe of a manifest; older releases wrote a part of it as parameters."""
-    return recipe_of(manifest.get("recipe") or manifest.get("parameters", {}))
+    """Return the recipe of a manifest; older releases wrote a part of it as parameters, or the
+    blend that was learned from all impressions, which no evaluation may use: it has the default."""
+    recipe = recipe_of(manifest.get("recipe") or manifest.get("parameters", {}))
+    if recipe.blend.learned_from != FROM_IMPRESSIONS:
+        return recipe
+    return replace(recipe, blend=PartBlend())
 
 
 def refitting(given: Given, manifest: Mapping[str, Any]) -> Fit:
-    """Return a function that trains on some of the given events by the manifest's recipe."""
+    """Return a function that trains on some of the given events by the manifest's recipe, as a
+    training of that time would: it learns the blend again, from answers during these events."""
     recipe = recipe_in(manifest)
     subject = given if attributes_used(manifest) else replace(given, attributes={})
-    return lambda log: fitted(subject.at(log), recipe).model
+    return lambda log: as_served(fitted(subject.at(log), recipe), subject, log, recipe)[0].model
 
 
 def attributes_used(manifest: Mapping[str, Any]) -> bool:
@@ -248,6 +262,7 @@ def _about(given: Given, made: Trained, base: str) -> dict[str, Any]:
         },
         "metrics": [asdict(one) for one in metrics_of(made.report)],
         "impressions": shown.about(made.learned) if made.learned else None,
+        "served_blend": asdict(made.learned.blend if made.learned else made.recipe.blend),
         "libraries": {name: version(name) for name in LIBRARIES},
     }
 

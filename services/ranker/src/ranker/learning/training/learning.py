@@ -19,7 +19,7 @@ from ranker.domain.arrays import Doubles, Flags, Ints, part
 from ranker.domain.events import EventType
 from ranker.domain.feedback import Feedback
 from ranker.domain.model import Calibration
-from ranker.domain.recipe import PartBlend
+from ranker.domain.recipe import FROM_IMPRESSIONS, PartBlend
 from ranker.learning.feedback import clicks
 from ranker.learning.feedback.clicks import ClickModel
 from ranker.serving.ranking.parts import CONTENT, OWN_PARTS, POPULARITY
@@ -240,7 +240,7 @@ def _choose(
     if gain.lower <= 0:
         why = f"the learned blend is not significantly better: {gained}"
         return default, gain, f"blend: {default.learned_from}; {why}"
-    blend = PartBlend({**default.weights, **weights}, "impressions", len(fitting.chosen))
+    blend = PartBlend({**default.weights, **weights}, FROM_IMPRESSIONS, len(fitting.chosen))
     return blend, gain, f"blend: learned from impressions; chosen products rank higher by {gained}"
 
 

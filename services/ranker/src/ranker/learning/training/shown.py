@@ -35,10 +35,9 @@ class Shown:
         event: EventType = EventType.CLICK,
         seed: int = 0,
     ) -> ImpressionFit:
-        """Learn from answers before `until_micros`; too few give `default` and no calibration.
-        `event`: CLICK or PURCHASE."""
-        before = self.feedback.part(self.feedback.micros < until_micros)
-        return learn(before, self.blends, default, event, seed)
+        """Learn from answers before `until_micros`, and what was done with them before it; too few
+        give `default` and no calibration. `event`: CLICK or PURCHASE."""
+        return learn(self.feedback.until(until_micros), self.blends, default, event, seed)
 
 
 async def read(
