@@ -1,9 +1,17 @@
-"""CSV, TSV and similar files: the separator is inferred from the header, quotes follow RFC 4180."""
+"""CSV, TSV and similar files: the separator is inferred from the header, quotes follow RFC 4180.
+
+A quote that is opened by mistake would make one cell of all lines to the next quote. So a record of
+several lines is believed only if it is well quoted and its lines are no rows of their own; otherwise
+its first line is rejected, and reading goes on with the next line that has a row's cells.
+"""
 
 import codecs
 import csv
 import io
-from collections.abc import Collection, Iterator
+import re
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
 from typing import BinaryIO
@@ -14,8 +22,12 @@ from sightline_client.files.model import MAX_CELL, RAGGED, FileRefused, Row, bad
 SEPARATORS = ",;\t|"
 _LONGEST_LINE = 4 * 1024 * 1024
 """Maximum characters of a line, which bounds the memory. A longer line is cut, its row rejected."""
-_LONGEST_FIELD = 8 * 1024 * 1024
-"""Maximum characters of a field; the csv module rejects a row with a longer one."""
+_LONGEST_RECORD = 8 * 1024 * 1024
+"""Maximum characters of a record of several lines, and of a field."""
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+"""First line by which a file tells Excel its separator."""
+_TEXT_FORMULA = re.compile(r'="((?:[^"]|"")*)"')
+"""Formula by which spreadsheets keep a code as text: ="00123"."""
 
 
 class Delimited:
@@ -24,9 +36,10 @@ class Delimited:
     def __init__(self, path: Path, known: Collection[str], encoding: str = "") -> None:
         """``known``: column names that show the separator; if none is found, the character that
         separates the most cells is used. ``encoding``: empty = UTF-8, or UTF-16 with a mark.
-        FileRefused for an unknown encoding, and for columns of one name.
+        FileRefused for an unknown encoding, for a header that is not of it, and for columns of one
+        name.
         """
-        csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_FIELD))
+        csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_RECORD))
         given = _known(encoding) if encoding else ""
         self.total = path.stat().st_size
         self._file: BinaryIO = path.open("rb")
@@ -38,8 +51,13 @@ class Delimited:
         )
         self._lines = _Lines(self._text)
         self._path = path
+        self._skipped = 0
+        """Lines of empty cells only."""
         try:
-            self.separator, self.columns = self._header(known)
+            self.separator, names = self._header(known)
+            self._cells = len(names)
+            """Cells of a line, with those of columns without a name at its end."""
+            self.columns = self._named(names)
         except FileRefused:
             self.close()
             raise
@@ -53,56 +71,117 @@ class Delimited:
         """Bytes read."""
         return self._file.tell()
 
+    @property
+    def records(self) -> int:
+        """Lines read below the header, without blank ones."""
+        return self._lines.filled - self._skipped
+
     def rows(self) -> Iterator[Row]:
-        """Yield the rows; blank lines are skipped."""
-        reader = csv.reader(self._lines, delimiter=self.separator)
+        """Yield the rows; blank lines are skipped, also if they hold separators."""
+        reader = csv.reader(self._lines, delimiter=self.separator, strict=True)
         number = 0
         while True:
-            self._lines.cut = False
-            line = self._lines.count + 1
-            try:
-                cells = next(reader)
-            except StopIteration:
+            cells, problem = self._record(reader)
+            lines = self._lines.taken
+            if not lines:
                 return
-            except csv.Error as error:
-                number += 1
-                text = f"line {line}: {error}; is a quote left open?"
-                yield Row(number, {RAGGED: "the cells could not be read"}, bad("", text))
-                continue
-            if not cells:
+            if not problem and not any(cell.strip() for cell in cells):
+                self._skipped += _filled(lines)
                 continue
             number += 1
-            yield self._row(number, line, [*map(unescape, cells)] if self._escaped else cells)
+            yield self._broken(number, problem) if problem else self._row(number, cells)
 
     def close(self) -> None:
         """Close the file."""
         self._text.close()
 
-    def _row(self, number: int, line: int, cells: list[str]) -> Row:
-        values = dict(zip(self.columns, cells, strict=False))
-        wanted = len(self.columns)
-        if self._lines.cut:
-            values = {name: cell for name, cell in values.items() if len(cell) <= MAX_CELL}
-            text = f"line {line} is longer than {_LONGEST_LINE:,} characters"
-            return Row(
-                number, values | {RAGGED: "the line was too long: cells are cut"}, bad("", text)
-            )
-        if len(cells) != wanted:
+    def _record(self, reader: Iterator[list[str]]) -> tuple[list[str], str]:
+        """Read the next record: its cells, and what is wrong with its lines as a whole."""
+        self._lines.taken = []
+        try:
+            cells = next(reader, [])
+        except csv.Error as error:
+            return [], f"a quote is opened that is not closed as it should be ({error})"
+        lines = self._lines.taken
+        if any(line.cut for line in lines):
+            return cells, f"the line is longer than {_LONGEST_LINE:,} characters"
+        if len(lines) > 1 and not self._escaped:
+            if not self._wanted <= len(cells) <= self._cells:
+                return cells, "a quote is opened, and the lines to the next quote are no whole row"
+            if self._swallowed(lines):
+                return cells, "a quote is opened, and the lines to the next quote are rows as well"
+        return cells, ""
+
+    def _swallowed(self, lines: Sequence["_Line"]) -> bool:
+        """Return whether the first and the last line of a record have the cells of a row each, if
+        the quote that joins them is taken for text."""
+        first = _split(lines[0].text, self.separator)
+        open_cell = len(first[-1].split(self.separator)) if first else 0
+        return len(first) - 1 + open_cell in (self._wanted, self._cells) and self._is_row(lines[-1])
+
+    def _is_row(self, line: "_Line") -> bool:
+        """Return whether a line has the cells of a row; text has blanks behind its commas."""
+        cells = _split(line.text, self.separator)
+        return (
+            len(cells) in (self._wanted, self._cells)
+            and bool(cells[0].strip())
+            and not any(cell.startswith(" ") for cell in cells[1:])
+        )
+
+    def _broken(self, number: int, problem: str) -> Row:
+        """Return the rejected row of the lines before the next one that has the cells of a row;
+        that one is read again."""
+        lines = self._lines.taken
+        later = (at for at, line in enumerate(lines) if at and self._is_row(line))
+        own = lines[: next(later, len(lines))]
+        self._lines.give_back(lines[len(own) :])
+        cells = own[0].text.rstrip("\r\n").split(self.separator)
+        values: dict[str, object] = {
+            name: cell.strip().strip('"')
+            for name, cell in zip(self.columns, cells, strict=False)
+            if len(cell) <= MAX_CELL
+        }
+        place = f"line {own[0].number}"
+        if len(own) > 1:
+            place = f"lines {own[0].number} to {own[-1].number}"
+        text, note = f"{place}: {problem}", "the line was too long: cells are cut"
+        if not any(line.cut for line in own):
+            text += ': close it, or write "" for a quote within quotes'
+            note = f"a quote is not closed in: {''.join(line.text for line in own).strip()}"
+        values[RAGGED] = note[:MAX_CELL]
+        return Row(number, values, bad("", text), place=place, records=_filled(own))
+
+    def _row(self, number: int, cells: list[str]) -> Row:
+        lines = self._lines.taken
+        line, records = lines[0].number, _filled(lines)
+        if self._escaped:
+            cells = [*map(unescape, cells)]
+        else:
+            cells = [*map(_kept_text, cells)]
+        values: dict[str, object] = dict(zip(self.columns, cells, strict=False))
+        surplus = [cell for cell in cells[self._wanted :] if cell.strip()]
+        if not self._wanted <= len(cells) <= self._cells or surplus:
             text = (
-                f"line {line} has {len(cells)} cells, the header has {wanted}: write"
+                f"line {line} has {len(cells)} cells, the header has {self._wanted}: write"
                 f" every cell, empty ones too, and quote one that holds {self.separator!r}"
             )
-            note = f"{len(cells)} cells of {wanted}"
-            if len(cells) > wanted:
-                note += f"; too many: {self._joined(cells[wanted:])}"
-            return Row(number, values | {RAGGED: note[:MAX_CELL]}, bad("", text))
-        if values.get(RAGGED, "").strip():
+            note = f"{len(cells)} cells of {self._wanted}"
+            if len(cells) > self._wanted:
+                note += f"; too many: {self._joined(cells[self._wanted :])}"
+            values[RAGGED] = note[:MAX_CELL]
+            return Row(number, values, bad("", text), records=records)
+        if noted := str(values.get(RAGGED, "")).strip():
             text = (
-                f"says what was wrong with the cells ({shorten(values[RAGGED], 60)}): correct"
+                f"says what was wrong with the cells ({shorten(noted, 60)}): correct"
                 " them, then empty this one"
             )
-            return Row(number, values, bad(RAGGED, text))
-        return Row(number, values)
+            return Row(number, values, bad(RAGGED, text), records=records)
+        return Row(number, values, records=records)
+
+    @property
+    def _wanted(self) -> int:
+        """Cells that every line has."""
+        return len(self.columns)
 
     def _joined(self, cells: list[str]) -> str:
         """Return the cells joined as in the line."""
@@ -111,8 +190,13 @@ class Delimited:
         return line.getvalue()
 
     def _header(self, known: Collection[str]) -> tuple[str, tuple[str, ...]]:
-        line = next(self._lines, "")
-        found = [(sep, _names(line, sep)) for sep in SEPARATORS]
+        """Return the separator and the names of the first line that is not blank."""
+        line = next(filter(str.strip, self._lines), "")
+        given = _SEPARATOR_LINE.fullmatch(line.strip("\r\n"))
+        if given is not None:
+            line = next(filter(str.strip, self._lines), "")
+        self._check_encoding(line)
+        found = [(sep, _names(line, sep)) for sep in (given[1] if given else SEPARATORS)]
         separator, names = max(
             found, key=lambda item: (sum(name in known for name in item[1]), len(item[1]))
         )
@@ -121,38 +205,106 @@ class Delimited:
                 f"{self._path} has no header: its first line names no column",
                 f"name the columns in the first line, e.g. {','.join(list(known)[:4])}",
             )
-        twice = {name for name in names if names.count(name) > 1}
+        self._lines.filled = 0
+        return separator, names
+
+    def _named(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names without empty ones at the end, whose cells must be empty."""
+        count = max(at for at, name in enumerate(names, start=1) if name)
+        columns = names[:count]
+        if "" in columns:
+            place = columns.index("") + 1
+            raise FileRefused(
+                f"{self._path}: column {place} of {count} has no name",
+                "name it in the first line; a name that begins with _ is a note that is not read",
+            )
+        twice = {name for name in columns if columns.count(name) > 1}
         if twice:
             raise FileRefused(
                 f"{self._path} names the column {min(twice)!r} twice", "give each column one name"
             )
-        return separator, names
+        return columns
+
+    def _check_encoding(self, header: str) -> None:
+        try:
+            header.encode()
+        except UnicodeEncodeError:
+            raise FileRefused(
+                f"{self._path}: the header is not {self._text.encoding.removesuffix('-sig')}",
+                "name the encoding of the file with --encoding: cp1252 is usual in Europe",
+            ) from None
+        if "\0" in header:
+            raise FileRefused(
+                f"{self._path}: the header holds NUL characters",
+                "name the encoding of the file with --encoding, such as utf-16-le",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    text: str
+    number: int
+    """From 1, the header."""
+    cut: bool
 
 
 class _Lines:
-    """The lines of a text, none longer than the cap."""
+    """The lines of a text, none longer than the cap. Lines can be given back to be read again."""
 
     def __init__(self, text: io.TextIOWrapper) -> None:
         self._text = text
-        self.count = 0
-        """Lines returned so far."""
-        self.cut = False
-        """A line since this was last reset was longer than the cap."""
+        self._count = 0
+        self._back: deque[_Line] = deque()
+        self._size = 0
+        self.filled = 0
+        """Lines read so far that are not blank, each counted once."""
+        self.taken: list[_Line] = []
+        """Lines of the present record."""
+
+    def give_back(self, lines: Sequence[_Line]) -> None:
+        """Return lines that will be read again."""
+        self._back.extendleft(reversed(lines))
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line = self._text.readline(_LONGEST_LINE)
-        if not line:
+        line = self._back.popleft() if self._back else self._read()
+        self.taken.append(line)
+        self._size = len(line.text) + (self._size if len(self.taken) > 1 else 0)
+        if self._size > _LONGEST_RECORD:
+            raise csv.Error(f"it is open for over {_LONGEST_RECORD:,} characters")
+        return line.text
+
+    def _read(self) -> _Line:
+        text = self._text.readline(_LONGEST_LINE)
+        if not text:
             raise StopIteration
-        self.count += 1
-        if len(line) == _LONGEST_LINE and not line.endswith(("\n", "\r")):
-            self.cut = True
-            rest = line
-            while rest and not rest.endswith(("\n", "\r")):
-                rest = self._text.readline(_LONGEST_LINE)
-        return line
+        self._count += 1
+        self.filled += bool(text.strip())
+        cut = len(text) == _LONGEST_LINE and not text.endswith(("\n", "\r"))
+        rest = text if cut else ""
+        while rest and not rest.endswith(("\n", "\r")):
+            rest = self._text.readline(_LONGEST_LINE)
+        return _Line(text, self._count, cut)
+
+
+def _filled(lines: Sequence[_Line]) -> int:
+    return sum(bool(line.text.strip()) for line in lines)
+
+
+def _kept_text(cell: str) -> str:
+    """Return the text of a cell that a spreadsheet keeps as text by a formula."""
+    found = _TEXT_FORMULA.fullmatch(cell.strip()) if '="' in cell else None
+    return found[1].replace('""', '"') if found else cell
+
+
+def _split(line: str, separator: str) -> list[str]:
+    """Return the cells of one line, in which a quote may stay open."""
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        return []
 
 
 def _known(encoding: str) -> str:
@@ -172,8 +324,4 @@ def _encoding(file: BinaryIO) -> str:
 
 
 def _names(line: str, separator: str) -> tuple[str, ...]:
-    try:
-        cells = next(csv.reader([line], delimiter=separator), [])
-    except csv.Error:
-        return ()
-    return tuple(cell.strip().lower() for cell in cells)
+    return tuple(cell.strip().lower() for cell in _split(line, separator))

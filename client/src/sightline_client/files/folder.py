@@ -2,8 +2,9 @@
 
 import hashlib
 import os
+import unicodedata
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from sightline_client.files.model import Row, bad
 from sightline_client.files.photos import SUFFIXES
@@ -40,6 +41,11 @@ class PhotoTree:
             self.done += 1
             yield _row(self.done, path.relative_to(self._root))
 
+    @property
+    def records(self) -> int:
+        """Photos read so far."""
+        return self.done
+
     def close(self) -> None:
         """Do nothing: no file is open."""
 
@@ -73,8 +79,9 @@ def _row(number: int, path: Path) -> Row:
     except UnicodeEncodeError:
         shown = os.fsencode(path).decode(errors="replace")
         return Row(number, error=bad("id", f"the name of {shown!r} is not UTF-8: rename it"))
-    title = path.stem.replace("_", " ").replace("-", " ").strip() or path.name
+    composed = PurePosixPath(unicodedata.normalize("NFC", name))  # Macs store it decomposed
+    title = composed.stem.replace("_", " ").replace("-", " ").strip() or composed.name
+    category = list(composed.parent.parts)
     return Row(
-        number,
-        {"id": name, "title": title, "category": list(path.parent.parts), "images": [name]},
+        number, {"id": str(composed), "title": title, "category": category, "images": [name]}
     )

@@ -27,6 +27,8 @@ class JsonLines:
         self._ignore = ignore
         self.total = path.stat().st_size
         self._file = path.open("rb")
+        self.records = 0
+        """Lines read, without blank ones."""
 
     @property
     def done(self) -> int:
@@ -43,6 +45,7 @@ class JsonLines:
                 rest = self._file.readline(_LONGEST_LINE)
             if not line.strip():
                 continue
+            self.records += 1
             number += 1
             yield (
                 checked(_row(number, line), self._known, self._ignore)

@@ -36,6 +36,13 @@ class Row:
     """Error of an invalid row; None = the row is valid."""
     place: str = ""
     """Place of a row in a file without rows, such as `line 203`. Empty: its number says it."""
+    records: int = 1
+    """Number of the file's records that the row stands for; see `RowTable.records`."""
+    also: tuple[int, ...] = ()
+    """Numbers of other rows of an export that are part of this one, such as those with one more
+    photo."""
+    left_out: str = ""
+    """Why the row of an export is intended to become nothing. Empty: it becomes something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +70,14 @@ class RowTable(Protocol):
         """Amount read so far, in the unit of `total`."""
         ...
 
+    @property
+    def records(self) -> int:
+        """Number of records read so far, counted before they are understood: lines that are not
+        blank, items, rows of Parquet, photos. Each row says how many it stands for."""
+        ...
+
     def rows(self) -> Iterator[Row]:
-        """Yield the rows in order, once."""
+        """Yield the rows in order, once. Read them through `accounts.accounted`."""
         ...
 
     def close(self) -> None:
@@ -108,6 +121,10 @@ class Wrapped:
     @property
     def done(self) -> int:
         return self._table.done
+
+    @property
+    def records(self) -> int:
+        return self._table.records
 
     def close(self) -> None:
         self._table.close()

@@ -43,7 +43,7 @@ class ProductPages:
             report: Is called with the number of pages found so far.
         """
         self._root, self._single = root.resolve(), page is not None
-        self.done = 0
+        self.done = self.records = 0
         self.without = 0
         """Number of pages read that describe no product."""
         self._pages: list[tuple[str, str]] = []
@@ -63,11 +63,12 @@ class ProductPages:
 
     def rows(self) -> Iterator[Row]:
         """Yield the products of all pages, numbered through. FileRefused without lxml."""
-        number = self.without = self.done = 0
+        number = self.without = self.done = self.records = 0
         for name, address in self._pages:
             self.done += 1
             found = list(self._rows(name, address))
             self.without += not found
+            self.records += len(found)
             for cells, error in found:
                 number += 1
                 wrong = None if error is None else bad("page", error)

@@ -32,6 +32,7 @@ class Parquet:
         self.columns = tuple(str(name).strip().lower() for name in self._file.schema_arrow.names)
         self.total = int(self._file.metadata.num_rows)
         self.done = 0
+        self.records = self.total
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows. FileRefused if the file turns out to be damaged."""

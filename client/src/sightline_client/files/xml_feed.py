@@ -48,6 +48,11 @@ class XmlFeed:
         """Bytes read."""
         return self._records.done
 
+    @property
+    def records(self) -> int:
+        """Items read."""
+        return self._records.opened
+
     def rows(self) -> Iterator[Row]:
         """Yield a row for each item. FileRefused for a document type."""
         for number, record in enumerate(self._records.read(), start=1):
@@ -64,7 +69,8 @@ def _row(number: int, record: XmlRecord) -> Row:
         # The row has no id: the product may be another one, which a full import must not delete.
         named = _ID.search(record.text)
         item = f"item {named[1].strip()}" if named else "item"
-        return Row(number, error=bad(item, record.problem), place=place)
+        error = bad(item, record.problem)
+        return Row(number, error=error, place=place, records=record.records)
     return Row(number, _cells(record.element), place=place)
 
 

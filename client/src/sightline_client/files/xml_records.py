@@ -54,6 +54,8 @@ class XmlRecord:
     """Problem and advice; empty if there is an element."""
     text: str = ""
     """Text of a record that is not well-formed."""
+    records: int = 1
+    """Number of records in the text, more than one if something in it is not closed."""
 
 
 class XmlRecords:
@@ -63,6 +65,8 @@ class XmlRecords:
         """Open the file. FileRefused for one that is none of these documents, or has a document
         type. `encoding`: empty = as the file declares."""
         self.total = path.stat().st_size
+        self.opened = 0
+        """Records whose first tag was read, and 1 for a document that is cut."""
         self._name = path.name
         self._file = path.open("rb")
         try:
@@ -72,6 +76,7 @@ class XmlRecords:
             self.close()
             raise
         name = RECORDS[self.root]
+        self._first_tag = re.compile(rf"<{_NAME}{name}(?=[\s/>])")
         self._marks = re.compile(
             rf"<!--|<!\[CDATA\[|<\?|<!DOCTYPE|<(/?){_NAME}({name}|{self.root})(?=[\s/>])"
         )
@@ -99,6 +104,7 @@ class XmlRecords:
                     yield from self._whole()
             else:
                 yield from self._unclosed(window.line_of(mark.start()))
+                self.opened += 1
                 window.at = window.start = mark.start()
                 tag = window.find(_TAG)
                 if tag is not None and tag.start() == window.start and tag[0].endswith("/>"):
@@ -107,6 +113,7 @@ class XmlRecords:
         last = window.line_of(len(window.text))
         yield from self._unclosed(last)
         if not ended:
+            self.opened += 1
             text = f"the file ends before </{self.root}>: it is cut; fetch it again"
             yield XmlRecord(last, problem=text)
 
@@ -131,6 +138,14 @@ class XmlRecords:
             return
         text = window.text[start : window.at]
         line = window.line_of(start)
+        if (count := len(self._first_tag.findall(text))) > 1:
+            self.opened += count - 1
+            problem = (
+                f"is one of {count} up to line {window.line_of(window.at)} that a comment or a"
+                " CDATA section joins: close it"
+            )
+            yield XmlRecord(line, problem=problem, text=text, records=count)
+            return
         try:
             element = fromstring(f"<records{self._namespaces}>{text}</records>", forbid_dtd=True)
         except DefusedXmlException:
