@@ -38,6 +38,7 @@ _CLOSE = re.compile(">")
 _ENCODING = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s*=\s*["']([\w.-]{1,40})["']""")
 _ENDS = {mark: re.compile(end) for mark, end in (("<!--", "-->"), ("<?", r"\?>"))}
 _ENDS["<![CDATA["] = re.compile(r"\]\]>")
+_SECTIONS = (("<!--", "-->"), ("<![CDATA[", "]]>"))
 _HINT = (
     "correct it there: write & as &amp;, < as &lt;, and other characters as they are or as &#160;"
 )
@@ -138,7 +139,7 @@ class XmlRecords:
             return
         text = window.text[start : window.at]
         line = window.line_of(start)
-        if (count := len(self._first_tag.findall(text))) > 1:
+        if (count := self._joined(text)) > 1:
             self.opened += count - 1
             problem = (
                 f"is one of {count} up to line {window.line_of(window.at)} that a comment or a"
@@ -159,6 +160,19 @@ class XmlRecords:
             yield XmlRecord(line, problem=f"is not well-formed in {what}; {_HINT}", text=text)
         else:
             yield XmlRecord(line, element[0])
+
+    def _joined(self, text: str) -> int:
+        """Count the records of a text that a section joins which is not closed: it holds the first
+        tag of the next record, and the mark of the section whose end closes it."""
+        joined = 1
+        for mark, end in _SECTIONS:
+            at = text.find(mark)
+            while at >= 0 and (stop := text.find(end, at + len(mark))) >= 0:
+                inner = text[at + len(mark) : stop]
+                if mark in inner:
+                    joined += len(self._first_tag.findall(inner))
+                at = text.find(mark, stop)
+        return joined
 
     def _skip(self, mark: str) -> None:
         """Go past a comment, an instruction or a section of characters."""
