@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
+from sightline_client.errors import SightlineError
+from sightline_client.files.export_columns import ExportColumns
 from sightline_client.files.mapping import fill, put
-from sightline_client.files.model import Row, RowTable, Wrapped
+from sightline_client.files.model import NOTE, Row, RowTable, Wrapped, bad
 
 Cells = dict[str, object]
 ReadRows = Callable[[Iterator[Row]], Iterator[Row]]
+_DAY = len("2026-03-01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,8 @@ class Shape:
     """Columns, in lower case, that identify the shape."""
     read: ReadRows
     """Converter of its rows to rows of our columns."""
+    columns: ExportColumns
+    """All columns that the exporting system documents."""
 
 
 class Shaped(Wrapped):
@@ -36,29 +43,79 @@ class Shaped(Wrapped):
         self._shape, self._constants = shape, constants
         self.how = repr((shape.name, sorted(constants.items())))
         """Text that identifies the conversion of rows."""
+        self.left_out: Counter[str] = Counter()
+        """Rows that were intended to become nothing, by the reason."""
+        self.foreign: dict[str, None] = {}
+        """Columns with values that no table of the export names, in the order of the file."""
+        self._known: set[str] = set()
+        self._pending: dict[int, Row] = {}
+        """Rows of the file that have become nothing yet, by number."""
+        self._spared = 0
+
+    @property
+    def records(self) -> int:
+        """Records read, without those that were left out."""
+        return self._table.records - self._spared
 
     def rows(self) -> Iterator[Row]:
-        """Yield the rows by our columns, numbered as in the file."""
-        small = (
-            replace(row, cells={name.lower(): value for name, value in row.cells.items()})
-            for row in self._table.rows()
-        )
-        for row in self._shape.read(small):
+        """Yield the rows by our columns, numbered as in the file. A row that the converter passes
+        over is yielded with an error at the end."""
+        for row in self._shape.read(self._source()):
+            records = self._settle((row.number, *row.also))
+            if row.left_out:
+                self._spared += records
+                self.left_out[row.left_out] += 1
+                continue
             cells = dict(row.cells)
             if row.error is None:
                 fill(cells, self._constants)
+            yield replace(row, cells=cells, records=records)
+        for row in [*self._pending.values()]:
+            text = "was read and became nothing: this is a defect of Sightline; please report it"
+            yield replace(row, error=bad("row", text))
+
+    def _source(self) -> Iterator[Row]:
+        """Yield the rows of the file, by the names of the export's tables."""
+        form = self._shape.columns.form
+        for row in self._table.rows():
+            self._pending[row.number] = row
+            cells = {form(name): value for name, value in row.cells.items()}
+            if row.error is None:
+                self._look(cells)
             yield replace(row, cells=cells)
 
+    def _look(self, cells: Mapping[str, object]) -> None:
+        """Note columns that the export does not document."""
+        for name in cells.keys() - self._known:
+            if cells[name] in (None, "", []):
+                continue
+            self._known.add(name)
+            if not name.startswith((NOTE, "@")) and not self._shape.columns.knows(name):
+                self.foreign[name] = None
 
-def by_row(read: Callable[[Mapping[str, object]], Iterator[Cells]]) -> ReadRows:
-    """Make a reader of an export whose rows can be read one by one, each as any number of ours."""
+    def _settle(self, numbers: Iterable[int]) -> int:
+        """Return the number of records of these rows; 0 for those that had become something."""
+        gone = [self._pending.pop(number, None) for number in numbers]
+        return sum(row.records for row in gone if row is not None)
+
+
+def by_row(read: Callable[[Mapping[str, object]], Iterator[Cells | str]]) -> ReadRows:
+    """Make a reader of an export whose rows can be read one by one, each as any number of ours, or
+    as the reason why it is left out."""
 
     def each(rows: Iterator[Row]) -> Iterator[Row]:
         for row in rows:
             if row.error is not None:
                 yield row
-            else:
-                yield from (replace(row, cells=made) for made in read(row.cells))
+                continue
+            try:
+                for made in read(row.cells):
+                    if isinstance(made, str):
+                        yield replace(row, left_out=made)
+                    else:
+                        yield replace(row, cells=made)
+            except SightlineError as error:
+                yield replace(row, error=error)
 
     return each
 
@@ -79,3 +136,30 @@ def object_of(value: object) -> Mapping[str, object]:
 def objects_of(value: object) -> list[Mapping[str, object]]:
     """Return the objects of a list; none of anything else."""
     return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
+def past(value: object, name: str) -> bool:
+    """Return whether a time is over; False if none is given. A day is over when it ends.
+    SightlineError for a text that is no time."""
+    moment = _moment(value, name)
+    day = timedelta(days=len(str(value).strip()) <= _DAY)
+    return moment is not None and moment <= datetime.now(UTC) - day
+
+
+def has_come(value: object, name: str) -> bool:
+    """Return whether a time has come; False if none is given. SightlineError for a text that is no
+    time."""
+    moment = _moment(value, name)
+    return moment is not None and moment <= datetime.now(UTC)
+
+
+def _moment(value: object, name: str) -> datetime | None:
+    """Read a time or the start of a day, in UTC if it names no zone."""
+    text = str(value or "").strip()
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise bad(name, f"{text[:40]!r} is no date such as 2026-03-01") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

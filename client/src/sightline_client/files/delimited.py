@@ -154,10 +154,7 @@ class Delimited:
     def _row(self, number: int, cells: list[str]) -> Row:
         lines = self._lines.taken
         line, records = lines[0].number, _filled(lines)
-        if self._escaped:
-            cells = [*map(unescape, cells)]
-        else:
-            cells = [*map(_kept_text, cells)]
+        cells = [*map(unescape if self._escaped else _kept_text, cells)]
         values: dict[str, object] = dict(zip(self.columns, cells, strict=False))
         surplus = [cell for cell in cells[self._wanted :] if cell.strip()]
         if not self._wanted <= len(cells) <= self._cells or surplus:

@@ -7,6 +7,7 @@ from sightline.common.v1 import event_pb2
 from sightline_client.files import cells
 from sightline_client.files.cells import Cells
 from sightline_client.files.model import bad
+from sightline_client.files.placeholders import identity, identity_or_none, is_placeholder
 
 COLUMNS = (
     *("event_id", "type", "product_id", "user_id", "visitor_id", "session_id", "time", "value"),
@@ -19,6 +20,8 @@ _TYPES = {
     name.removeprefix("EVENT_TYPE_"): value for name, value in event_pb2.EventType.items() if value
 }
 _TEXTS = ("product_id", "session_id", "order_id", "scene", "attribution_token", "query")
+_UNSAID = frozenset({"session_id", "order_id", "query"})
+"""Columns in which a placeholder says nothing. Sessions and orders of that name would join all."""
 _INT32 = 2**31 - 1
 
 
@@ -29,7 +32,7 @@ def event(row: Cells) -> event_pb2.Event:
     made = event_pb2.Event(event_id=cells.text(row, "event_id"), type=_type(row))
     for name in _TEXTS:
         if _said(row, name):
-            setattr(made, name, cells.text(row, name))
+            setattr(made, name, _text(row, name))
     _shopper(row, made)
     if (instant := cells.time(row, "time")) is not None:
         made.event_time.CopyFrom(instant)
@@ -49,6 +52,14 @@ def event(row: Cells) -> event_pb2.Event:
     return made
 
 
+def _text(row: Cells, name: str) -> str:
+    """Read a text; a placeholder says nothing, but for a product."""
+    if name == "product_id":
+        return identity_or_none(row, name)
+    value = cells.text(row, name)
+    return "" if name in _UNSAID and is_placeholder(value) else value
+
+
 def _said(row: Cells, name: str) -> bool:
     """Return whether a row has a value. Zero and empty bytes are values."""
     value = row.get(name)
@@ -64,14 +75,17 @@ def _type(row: Cells) -> event_pb2.EventType.ValueType:
 
 
 def _shopper(row: Cells, made: event_pb2.Event) -> None:
-    user = cells.text(row, "user_id")
-    visitor = cells.text(row, "visitor_id")
+    user, visitor = cells.text(row, "user_id"), cells.text(row, "visitor_id")
+    if user and visitor and is_placeholder(user):
+        user = ""
+    if user and is_placeholder(visitor):
+        visitor = ""
     if user and visitor:
         raise bad("user_id", "give user_id or visitor_id, not both")
     if user:
-        made.shopper.user_id = user
+        made.shopper.user_id = identity(row, "user_id")
     elif visitor:
-        made.shopper.visitor_id = visitor
+        made.shopper.visitor_id = identity(row, "visitor_id")
     else:
         raise bad("user_id", "is missing: give user_id or visitor_id")
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from sightline_client.files.conversion import Cells, Shape, by_row, move, object_of
+from sightline_client.files.conversion import Cells, Shape, by_row, move, object_of, past
+from sightline_client.files.export_columns import MERCHANT
 from sightline_client.files.mapping import money, put
 
 CUSTOM = "custom"
@@ -27,27 +28,22 @@ _ID_ALONE = re.compile(r"\d+")
 _KEY = re.compile(r"[^a-z0-9_.-]+")
 
 
-def column(name: str) -> str:
-    """Return the name of an attribute as the specification writes it: feeds of text also have
-    `image link` and `g:image_link`."""
-    return name.strip().lower().removeprefix("g:").replace(" ", "_")
-
-
 def _read(cells: Mapping[str, object]) -> Iterator[Cells]:
     """Convert one item."""
-    theirs = {column(name): value for name, value in cells.items()}
     made = Cells()
-    single = {name: _first(value) for name, value in theirs.items()}
+    single = {name: _first(value) for name, value in cells.items()}
     move(single, made, id="id", title="title", description="description", uri="link")
     move(single, made, brand="brand", available="availability", language="content_language")
     move(single, made, parent_id="item_group_id")
+    if past(single.get("expiration_date"), "expiration_date"):
+        made["available"] = "false"
     made["category"] = _category(single)
     made["images"] = [
-        *_texts(theirs.get("image_link"), comma=False),
-        *_texts(theirs.get("additional_image_link"), comma=True),
+        *_texts(cells.get("image_link"), comma=False),
+        *_texts(cells.get("additional_image_link"), comma=True),
     ]
     _prices(single, made)
-    made["attributes"] = _attributes(theirs, single)
+    made["attributes"] = _attributes(cells, single)
     yield made
 
 
@@ -80,11 +76,11 @@ def _category(single: Mapping[str, object]) -> object:
     return "" if isinstance(chosen, str) and _ID_ALONE.fullmatch(chosen.strip()) else chosen
 
 
-def _attributes(theirs: Mapping[str, object], single: Mapping[str, object]) -> Cells:
+def _attributes(cells: Mapping[str, object], single: Mapping[str, object]) -> Cells:
     found: Cells = {name: value for name in ATTRIBUTES if (value := single.get(name))}
-    for name, value in _details(theirs.get("product_detail")):
+    for name, value in _details(cells.get("product_detail")):
         found.setdefault(_key(name), value)
-    for name, value in object_of(theirs.get(CUSTOM)).items():
+    for name, value in object_of(cells.get(CUSTOM)).items():
         found.setdefault(_key(name), value)
     found.pop("", None)
     return found
@@ -125,4 +121,5 @@ SHAPE = Shape(
     "Google's Merchant Center",
     frozenset({"id", "link", "image_link"}),
     by_row(_read),
+    MERCHANT,
 )

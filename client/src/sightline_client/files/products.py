@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
 
@@ -13,14 +13,17 @@ from sightline_client.files.cells import Cells
 from sightline_client.files.market_cells import MarketColumns
 from sightline_client.files.model import bad
 from sightline_client.files.photos import PhotoFolder
+from sightline_client.files.placeholders import identity
 from sightline_client.values.fields import FieldKind, ProductField
 from sightline_client.values.products import WRITTEN
+
+T = TypeVar("T")
 
 
 def product(row: Cells, folder: PhotoFolder, *, read: bool = True) -> product_pb2.Product:
     """Convert a row to a product, with its photos' bytes (``read``) or with empty photos.
     SightlineError for an invalid row."""
-    made: dict[str, Any] = {"product_id": cells.required(row, "id")}
+    made: dict[str, Any] = {"product_id": identity(row, "id")}
     made |= {wire: read_cell(row, column) for wire, column, read_cell in _READERS}
     # Last: the photos of a rejected row are not read.
     return product_pb2.Product(**made, images=folder.images(photos(row, folder), read=read))
@@ -31,7 +34,7 @@ def photos(row: Cells, folder: PhotoFolder) -> list[str]:
     file has no such column. SightlineError for an invalid one."""
     if "images" not in row:
         return list(folder.named(product_id(row)))
-    return cells.texts(row, "images", "|")
+    return _once(cells.texts(row, "images", "|"))
 
 
 def product_id(row: Cells) -> str:
@@ -55,8 +58,13 @@ def _attributes(value: object) -> list[product_pb2.Attribute]:
         cells.attribute("attributes", key, part)
         for key, item in pairs
         if item is not None
-        for part in (item if isinstance(item, list) else [item])
+        for part in (_once(item) if isinstance(item, list) else [item])
     ]
+
+
+def _once(values: list[T]) -> list[T]:
+    """Return each value once, where it stands first."""
+    return list({repr(value): value for value in values}.values())
 
 
 def _number(row: Cells, name: str) -> float | None:
@@ -88,7 +96,7 @@ def _pairs(value: object) -> list[tuple[object, object]]:
 _BY_KIND: Mapping[FieldKind, Callable[[Cells, str], Any]] = {
     FieldKind.TEXT: cells.text,
     FieldKind.WORDS: cells.text,
-    FieldKind.TEXTS: lambda row, name: cells.texts(row, name, "|"),
+    FieldKind.TEXTS: lambda row, name: _once(cells.texts(row, name, "|")),
     FieldKind.CATEGORY: lambda row, name: cells.texts(row, name, ">"),
     FieldKind.MONEY: cells.money,
     FieldKind.TIME: cells.time,

@@ -12,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from urllib.parse import unquote, urljoin
 
 from sightline_client.files.conversion import Cells, Shape, by_row
+from sightline_client.files.export_columns import SCHEMA_ORG
 from sightline_client.files.mapping import money, put
 
 Node = Mapping[str, object]
@@ -344,5 +345,9 @@ def _number(value: object) -> Decimal | None:
 
 
 SHAPE = Shape(
-    "schema-org", "a page with products of schema.org", frozenset({"@type"}), by_row(_read)
+    "schema-org",
+    "a page with products of schema.org",
+    frozenset({"@type"}),
+    by_row(_read),
+    SCHEMA_ORG,
 )

@@ -1,102 +1,182 @@
 """Exports of other systems: the columns that identify them, and the meaning of their rows.
 
-Made from the documented columns of each: Shopify's product CSV, WooCommerce's product CSV, products
-and user events of Google's Retail API, and the BigQuery export of Google Analytics 4. Feeds of
-Google's Merchant Center and products of schema.org have modules of their own.
+Made from the documented columns of each (see `export_columns`): Shopify's product CSV,
+WooCommerce's product CSV, products and user events of Google's Retail API, and the BigQuery export
+of Google Analytics 4. Feeds of Google's Merchant Center and products of schema.org have modules of
+their own.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
+from sightline_client.errors import SightlineError
 from sightline_client.files import merchant_feed, schema_org
 from sightline_client.files.conversion import (
     Cells,
     Shape,
     by_row,
+    has_come,
     move,
     object_of,
     objects_of,
+    past,
 )
+from sightline_client.files.export_columns import GA4, RETAIL, RETAIL_EVENTS, SHOPIFY, WOOCOMMERCE
 from sightline_client.files.mapping import listed
-from sightline_client.files.model import Row
+from sightline_client.files.model import Row, bad
+from sightline_client.files.placeholders import is_placeholder
 
 # Products
 
 
 def _shopify(rows: Iterator[Row]) -> Iterator[Row]:
     """Read variants of the product that the handle names, and rows with one more photo of it; the
-    first row has what all variants share."""
+    first row has what all variants share. A row that can't be read does not divide a product."""
     group: list[Row] = []
+    broken: list[Row] = []
+    """Rejected rows since the last row of the group."""
     for row in rows:
-        if group and row.cells.get("handle") != group[0].cells.get("handle"):
-            yield from _shopify_product(group)
-            group = []
-        group.append(row)
-    if group:
-        yield from _shopify_product(group)
+        if row.error is not None:
+            broken.append(row)
+            continue
+        handle = row.cells.get("handle")
+        if group and handle != group[-1].cells.get("handle"):
+            own = [each for each in broken if each.cells.get("handle") == handle]
+            yield from _shopify_product([*group, *(each for each in broken if each not in own)])
+            group, broken = [], own
+        group += [*broken, row]
+        broken = []
+    yield from _shopify_product([*group, *broken])
 
 
 def _shopify_product(group: list[Row]) -> Iterator[Row]:
-    first = group[0].cells
-    variants = [row for row in group if row.error or row.cells.get("variant price")] or group[:1]
-    photos = [row.cells.get("image src") for row in group]
-    status = str(first.get("status") or "active").lower()
+    rows = [row for row in group if row.error is None]
+    broken = [row for row in group if row.error is not None]
+    yield from broken
+    if not rows:
+        return
+    first, handle = rows[0].cells, rows[0].cells.get("handle")
+    variants = [row for row in rows if row.cells.get("variant price")] or rows[:1]
+    lost = [row for row in broken if row.cells.get("handle") == handle]
+    many = len(variants) > 1 or bool(lost)
+    photos = [row.cells.get("image src") for row in rows]
+    also = tuple(row.number for row in rows if row not in variants)
     for row in variants:
-        if row.error is not None:
-            yield row
-            continue
-        cells, made = row.cells, Cells()
-        handle = str(first.get("handle") or "")
-        own = [str(cells.get(f"option{n} value") or "") for n in (1, 2, 3)]
-        named = [part for part in own if part and part != "Default Title"]
-        many = len(variants) > 1
-        made["id"] = cells.get("variant sku") or "-".join([handle, *(named if many else ())])
-        made["parent_id"] = handle if many else ""
-        move(first, made, title="title", description="body (html)", brand="vendor")
-        move(first, made, category="product category", tags="tags")
-        if not made.get("category"):
-            move(first, made, category="type")
-        move(cells, made, price="variant price")
-        made["available"] = _shopify_stock(cells, status)
-        images = [cells["variant image"]] if cells.get("variant image") else []
-        made["images"] = list(dict.fromkeys([*images, *filter(None, photos)]))
-        made["attributes"] = {
-            str(first.get(f"option{n} name") or f"option{n}").lower(): value
-            for n, value in enumerate(own, start=1)
-            if value and value != "Default Title"
-        }
-        yield Row(row.number, made)
+        made = _shopify_variant(first, row.cells, photos, many=many)
+        error = None
+        if lost and lost[0].number < rows[0].number:
+            text = f"row {lost[0].number}, which has what all variants share, could not be read"
+            error = bad("handle", text)
+        elif broken and not many and made["attributes"] and not row.cells.get("variant sku"):
+            text = f"row {broken[0].number} beside it could not be read, and may be a variant"
+            error = bad("id", f"{text}: as it has no SKU, its id depends on that")
+        yield Row(row.number, made, error, also=also)
 
 
-def _shopify_stock(cells: Mapping[str, object], status: str) -> object:
-    quantity = str(cells.get("variant inventory qty") or "")
-    if status != "active":
-        return "false"
-    if not quantity.lstrip("-").isdigit() or int(quantity) > 0:
-        return "true"
-    return "backorder" if cells.get("variant inventory policy") == "continue" else "false"
-
-
-@by_row
-def _woocommerce(cells: Mapping[str, object]) -> Iterator[Cells]:
-    """Read a product or a variation; `Parent` names a variable product by id:… or SKU."""
+def _shopify_variant(
+    first: Mapping[str, object],
+    cells: Mapping[str, object],
+    photos: Sequence[object],
+    *,
+    many: bool,
+) -> Cells:
     made = Cells()
-    number = cells.get("id")
+    handle = str(first.get("handle") or "")
+    own = [str(cells.get(f"option{n} value") or "") for n in (1, 2, 3)]
+    named = [part for part in own if part and part != "Default Title"]
+    made["id"] = cells.get("variant sku") or "-".join([handle, *(named if many else ())])
+    made["parent_id"] = handle if many else ""
+    move(first, made, title="title", description="body (html)", brand="vendor")
+    move(first, made, category="product category", tags="tags")
+    if not made.get("category"):
+        move(first, made, category="type")
+    move(cells, made, price="variant price")
+    made["available"] = _shopify_stock(first, cells)
+    made["images"] = list(dict.fromkeys(filter(None, [cells.get("variant image"), *photos])))
+    made["attributes"] = {
+        str(first.get(f"option{n} name") or f"option{n}").lower(): value
+        for n, value in enumerate(own, start=1)
+        if value and value != "Default Title"
+    }
+    return made
+
+
+def _shopify_stock(first: Mapping[str, object], cells: Mapping[str, object]) -> object:
+    status = str(first.get("status") or "active").lower()
+    published = str(first.get("published") or "true").lower()
+    if status != "active" or published not in ("true", "1", "yes"):
+        return "false"
+    tracker = cells.get("variant inventory tracker", "unknown")
+    quantity = str(cells.get("variant inventory qty") or "")
+    if not tracker or not quantity.lstrip("-").isdigit() or int(quantity) > 0:
+        return "true"
+    sells_on = str(cells.get("variant inventory policy") or "").lower() == "continue"
+    return "backorder" if sells_on else "false"
+
+
+_INHERITED = ("category", "brand", "description", "tags", "images")
+"""Columns of ours that a variation without a value has from its parent."""
+
+
+def _woocommerce(rows: Iterator[Row]) -> Iterator[Row]:
+    """Read products and variations. `Parent` names a variable product by id:… or SKU; a variation
+    that precedes its parent is read at the end."""
+    parents: dict[str, Cells] = {}
+    waiting: list[Row] = []
+    for row in rows:
+        varies = row.error is None and "variation" in str(row.cells.get("type") or "").lower()
+        if varies and str(row.cells.get("parent") or "") not in parents:
+            waiting.append(row)
+        else:
+            yield _woocommerce_row(row, parents)
+    for row in waiting:
+        yield _woocommerce_row(row, parents)
+
+
+def _woocommerce_row(row: Row, parents: dict[str, Cells]) -> Row:
+    if row.error is not None:
+        return row
+    cells, made = row.cells, Cells()
+    number, named = cells.get("id"), str(cells.get("parent") or "")
     made["id"] = cells.get("sku") or (f"id:{number}" if number else "")
     move(cells, made, title="name", description="description", images="images", tags="tags")
-    move(cells, made, price="sale price")
-    if not made.get("price"):
-        move(cells, made, price="regular price")
+    if not made.get("description"):
+        move(cells, made, description="short description")
     move(cells, made, category="categories", brand="brands")
     if isinstance(text := cells.get("categories"), str):
         made["category"] = text.split(",")[0].strip()  # the others are its further categories
-    made["parent_id"] = cells.get("parent") or ""
-    stock = str(cells.get("in stock?") or "").lower()
-    made["available"] = {"1": "true", "0": "false"}.get(stock, stock)
     made["attributes"] = _woocommerce_attributes(cells)
-    yield made
+    parent = parents.get(named, {})
+    made["parent_id"] = parent.get("id", named)
+    made |= {name: parent[name] for name in _INHERITED if parent.get(name) and not made.get(name)}
+    made["available"] = _woocommerce_stock(cells, parent)
+    if "variable" in str(cells.get("type") or "variable").lower():
+        parents |= {key: made for key in (f"id:{number}", str(made["id"])) if key}
+    try:
+        on_sale = cells.get("sale price") and _woocommerce_sale(cells)
+    except SightlineError as error:
+        return replace(row, cells=made, error=error)
+    move(cells, made, price="sale price" if on_sale else "regular price")
+    return replace(row, cells=made)
+
+
+def _woocommerce_sale(cells: Mapping[str, object]) -> bool:
+    """Return whether the sale is on, which lasts to the end of its last day."""
+    start, end = "date sale price starts", "date sale price ends"
+    begun = not cells.get(start) or has_come(cells.get(start), start)
+    return begun and not past(cells.get(end), end)
+
+
+def _woocommerce_stock(cells: Mapping[str, object], parent: Mapping[str, object]) -> object:
+    published = str(cells.get("published") or "1") == "1"
+    hidden = str(cells.get("visibility in catalog") or "").lower() == "hidden"
+    if not published or hidden or parent.get("available") == "false":
+        return "false"
+    stock = str(cells.get("in stock?") or "").lower()
+    return {"1": "true", "0": "false"}.get(stock, stock)
 
 
 def _woocommerce_attributes(cells: Mapping[str, object]) -> Mapping[str, object]:
@@ -115,13 +195,17 @@ def _google(cells: Mapping[str, object]) -> Iterator[Cells]:
     made = Cells()
     move(cells, made, id="id", title="title", description="description", uri="uri")
     move(cells, made, tags="tags", language="languagecode", available="availability")
+    if past(cells.get("expiretime"), "expireTime") or (
+        cells.get("availabletime") and not has_come(cells["availabletime"], "availableTime")
+    ):
+        made["available"] = "false"
     primary = cells.get("primaryproductid")
     made["parent_id"] = primary if primary != made.get("id") else ""
     categories, brands = cells.get("categories"), cells.get("brands")
     made["category"] = categories[0] if isinstance(categories, list) and categories else ""
     made["brand"] = brands[0] if isinstance(brands, list) and brands else ""
     price = object_of(cells.get("priceinfo"))
-    made["price"], made["currency"] = price.get("price"), price.get("currencyCode")
+    made["price"], made["currency"] = _google_price(price), price.get("currencyCode")
     made["images"] = [image["uri"] for image in objects_of(cells.get("images")) if "uri" in image]
     made["attributes"] = {
         str(name): values
@@ -131,8 +215,20 @@ def _google(cells: Mapping[str, object]) -> Iterator[Cells]:
     yield made
 
 
+def _google_price(price: Mapping[str, object]) -> object:
+    """Return the price; the original one before and after the time in which it counts."""
+    start, end = price.get("priceEffectiveTime"), price.get("priceExpireTime")
+    over = past(end, "priceExpireTime") or (start and not has_come(start, "priceEffectiveTime"))
+    return price.get("originalPrice") if over and price.get("originalPrice") else price.get("price")
+
+
 # Events
 
+OTHER_EVENT = "events of a kind that is not read"
+UNCONSENTED = "events without consent to analytics"
+NO_PRODUCT = "events of a product whose id says that there is none, such as (not set)"
+_UNSAID = frozenset({"session_id", "order_id", "query", "user_id", "visitor_id"})
+"""Columns in which a placeholder says nothing."""
 _GA4 = {
     "view_item": "VIEW",
     "select_item": "CLICK",
@@ -151,11 +247,12 @@ _RETAIL = {
 
 
 @by_row
-def _ga4(cells: Mapping[str, object]) -> Iterator[Cells]:
+def _ga4(cells: Mapping[str, object]) -> Iterator[Cells | str]:
     """Convert an event to one event for each of its items. Events without products, such as
     page_view, are left out."""
     kind = _GA4.get(str(cells.get("event_name")))
     if kind is None:
+        yield OTHER_EVENT
         return
     params = {
         str(one.get("key")): one.get("value") for one in objects_of(cells.get("event_params"))
@@ -168,9 +265,16 @@ def _ga4(cells: Mapping[str, object]) -> Iterator[Cells]:
         "query": _param(params, "search_term") if kind == "SEARCH" else "",
         **_who(cells.get("user_id"), cells.get("user_pseudo_id")),
     }
+    consent = object_of(cells.get("privacy_info")).get("analytics_storage")
+    if str(consent).lower() in ("no", "false"):
+        yield UNCONSENTED
+        return
     money = _param(params, "currency")
     for place, item in enumerate(objects_of(cells.get("items")) or [{}]):
         price = item.get("price")
+        if is_placeholder(item.get("item_id")):
+            yield NO_PRODUCT
+            continue
         of = {
             "product_id": item.get("item_id") or "",
             "quantity": item.get("quantity"),
@@ -180,10 +284,11 @@ def _ga4(cells: Mapping[str, object]) -> Iterator[Cells]:
 
 
 @by_row
-def _retail(cells: Mapping[str, object]) -> Iterator[Cells]:
+def _retail(cells: Mapping[str, object]) -> Iterator[Cells | str]:
     """Convert a user event of the Retail API: yield one event for each product of a row."""
     kind = _RETAIL.get(str(cells.get("eventtype")))
     if kind is None:
+        yield OTHER_EVENT
         return
     shared: Cells = {
         "type": kind,
@@ -195,19 +300,27 @@ def _retail(cells: Mapping[str, object]) -> Iterator[Cells]:
     }
     for place, detail in enumerate(objects_of(cells.get("productdetails")) or [{}]):
         named = object_of(detail.get("product")).get("id")
+        if is_placeholder(named):
+            yield NO_PRODUCT
+            continue
         yield _event(shared, {"product_id": named, "quantity": detail.get("quantity")}, place)
 
 
 def _event(shared: Cells, of: Cells, place: int) -> Cells:
     """Make an event whose id is a hash of its content, so that it is the same each time it is
     sent."""
-    made = {name: value for name, value in {**shared, **of}.items() if value not in (None, "")}
+    made = {
+        name: value
+        for name, value in {**shared, **of}.items()
+        if value not in (None, "") and not (name in _UNSAID and is_placeholder(value))
+    }
     content = repr((sorted(made.items(), key=lambda each: each[0]), place))
     return {"event_id": hashlib.sha256(content.encode()).hexdigest()[:32], **made}
 
 
 def _who(user: object, visitor: object) -> Cells:
-    return {"user_id": user} if user else {"visitor_id": visitor}
+    known = user and not is_placeholder(user)
+    return {"user_id": user} if known else {"visitor_id": visitor}
 
 
 def _param(params: Mapping[str, object], name: str) -> object:
@@ -221,9 +334,15 @@ def _param(params: Mapping[str, object], name: str) -> object:
 PRODUCTS = {
     shape.name: shape
     for shape in (
-        Shape("shopify", "Shopify", frozenset({"handle", "variant price"}), _shopify),
-        Shape("woocommerce", "WooCommerce", frozenset({"sku", "regular price"}), _woocommerce),
-        Shape("google-retail", "Google's Retail API", frozenset({"priceinfo"}), _google),
+        Shape("shopify", "Shopify", frozenset({"handle", "variant price"}), _shopify, SHOPIFY),
+        Shape(
+            "woocommerce",
+            "WooCommerce",
+            frozenset({"sku", "regular price"}),
+            _woocommerce,
+            WOOCOMMERCE,
+        ),
+        Shape("google-retail", "Google's Retail API", frozenset({"priceinfo"}), _google, RETAIL),
         merchant_feed.SHAPE,
         schema_org.SHAPE,
     )
@@ -231,13 +350,22 @@ PRODUCTS = {
 EVENTS = {
     shape.name: shape
     for shape in (
-        Shape("ga4", "Google Analytics 4", frozenset({"event_name", "user_pseudo_id"}), _ga4),
-        Shape("google-retail", "Google's Retail API", frozenset({"eventtype"}), _retail),
+        Shape("ga4", "Google Analytics 4", frozenset({"event_name", "user_pseudo_id"}), _ga4, GA4),
+        Shape(
+            "google-retail", "Google's Retail API", frozenset({"eventtype"}), _retail, RETAIL_EVENTS
+        ),
     )
 }
 
 
 def shape_of(columns: Iterable[str], shapes: Mapping[str, Shape]) -> Shape | None:
     """Return the shape of a table with these columns; None = unknown."""
-    found = {form for name in columns for form in (name.lower(), merchant_feed.column(name))}
-    return next((shape for shape in shapes.values() if shape.marks <= found), None)
+    names = [*columns]
+    return next(
+        (
+            shape
+            for shape in shapes.values()
+            if shape.marks <= {shape.columns.form(name) for name in names}
+        ),
+        None,
+    )

@@ -13,6 +13,7 @@ from sightline.gateway.v1 import shelf_pb2
 from sightline_client.convert import shelf_plans
 from sightline_client.errors import SightlineError
 from sightline_client.files import cells
+from sightline_client.files.accounts import accounted
 from sightline_client.files.cells import Cells
 from sightline_client.files.delimited import Delimited
 from sightline_client.files.model import FileRefused, Row, bad, checked
@@ -56,7 +57,7 @@ def _json(path: Path) -> tuple[PlannedProduct, ...]:
 def _csv(path: Path) -> Iterator[PlannedProduct]:
     table = Delimited(path, COLUMNS)
     try:
-        for row in table.rows():
+        for row in accounted(table):
             try:
                 yield _planned(checked(row, COLUMNS, ()))
             except SightlineError as error:

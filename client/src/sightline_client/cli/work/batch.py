@@ -16,6 +16,7 @@ from sightline_client.cli.work import asking
 from sightline_client.cli.work.patience import UNREACHABLE, Patience, reach
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
+from sightline_client.files.accounts import accounted
 from sightline_client.files.lines import JsonLines
 from sightline_client.files.model import Row
 from sightline_client.transport.pipeline import in_flight
@@ -70,7 +71,7 @@ async def answer(
             return error
 
     def questions() -> Iterator[_Question]:
-        for row in table.rows():
+        for row in accounted(table):
             yield _question(row, source.parent, client.catalog, top, currency)
 
     try:

@@ -15,6 +15,7 @@ from sightline_client.cli.work import importing
 from sightline_client.cli.work.patience import Patience, reach
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
+from sightline_client.files.accounts import accounted
 from sightline_client.files.model import Row, RowTable
 from sightline_client.files.rejected import Rejected
 from sightline_client.transport.pipeline import in_flight
@@ -111,7 +112,7 @@ async def send_file(
 
 
 async def _lots(table: RowTable, make: Callable[[Row], M]) -> AsyncIterator[_Lot[M]]:
-    rows = table.rows()
+    rows = accounted(table)
     while lot := await in_thread(_read, table, rows, make):
         yield lot
 

@@ -21,6 +21,7 @@ from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, to_wire
 from sightline_client.errors import SightlineError
 from sightline_client.files import products
+from sightline_client.files.accounts import accounted
 from sightline_client.files.conversion import Shaped
 from sightline_client.files.folder import PhotoTree
 from sightline_client.files.mapping import Mapped
@@ -305,7 +306,7 @@ def _lines(
 ) -> Iterator[Line[Row]]:
     """Yield the rows to be sent. Rows up to ``after`` were decided before: with ``ask_again`` they
     are sent without photos, to report their outcome once more."""
-    for row in source.table.rows():
+    for row in accounted(source.table):
         past = row.number <= after
         product_id = products.product_id(row.cells)
         made, error = product_pb2.Product(product_id=product_id), row.error

@@ -22,6 +22,7 @@ from sightline_client.cli.language import _, later
 from sightline_client.errors import SightlineError
 from sightline_client.files import events as event_rows
 from sightline_client.files import products as product_rows
+from sightline_client.files.accounts import accounted
 from sightline_client.files.cells import Cells
 from sightline_client.files.model import FileRefused, bad
 from sightline_client.files.opening import open_table
@@ -97,7 +98,7 @@ def _read(
     rows would be misleading."""
     table = open_table(path, columns=columns, needed=needed, ignore=ignore)
     try:
-        for row in table.rows():
+        for row in accounted(table):
             if row.error is not None:
                 raise FileRefused(
                     _(
