@@ -33,13 +33,28 @@ def test_full_refuses_beyond_the_share_without_force_and_goes_on_with_it(shop: S
     assert set(shop.gateway.products) == {"w1"}
 
 
-def test_full_never_deletes_what_a_refused_row_speaks_of(shop: Shop) -> None:
+def test_full_deletes_nothing_after_a_rejected_row_unless_told_and_never_its_product(
+    shop: Shop,
+) -> None:
     shop.write("w1,One,", "w2,Two,", "w3,Three,")
     shop.run()
     shop.write("w1,One,", "w2,Two,none.jpg")
     result = shop.run("--mode", "full")
     assert result.exit_code == 1, "a row was refused"
+    assert "again with --despite-rejected" in flat(result.stderr)
+    assert len(shop.gateway.products) == 3
+    assert shop.run("--mode", "full", "--despite-rejected").exit_code == 1
     assert set(shop.gateway.products) == {"w1", "w2"}
+
+
+def test_lines_that_a_quote_joined_delete_nothing_of_what_they_may_speak_of(shop: Shop) -> None:
+    shop.write("w1,One,", "w2,Two,", "w3,Three,")
+    shop.run()
+    shop.write("w1,One,", 'w2,"Two', "w3 Three")
+    result = shop.run("--mode", "full", "--despite-rejected")
+    assert "lines 3 to 4" in flat(result.stderr)
+    assert "again with --force" in flat(result.stderr)
+    assert len(shop.gateway.products) == 3
 
 
 def test_full_deletes_nothing_while_a_row_has_no_id_that_can_be_read(shop: Shop) -> None:
@@ -48,7 +63,9 @@ def test_full_deletes_nothing_while_a_row_has_no_id_that_can_be_read(shop: Shop)
     shop.write("w1,One,", "w2,Two,", ",Three,")
     result = shop.run("--mode", "full")
     assert result.exit_code == 1
-    assert "Nothing is deleted: 1 rejected row has no readable id" in flat(result.stderr)
+    assert "Nothing is deleted: 1 row was rejected, of which 1 has no readable id" in flat(
+        result.stderr
+    )
     assert len(shop.gateway.products) == 3
     shop.run("--mode", "full", "--force")
     assert set(shop.gateway.products) == {"w1", "w2"}

@@ -1,7 +1,7 @@
 """CSV, TSV and similar files: the separator is inferred from the header, quotes follow RFC 4180.
 
-A quote that is opened by mistake would make one cell of all lines to the next quote. So a record of
-several lines is believed only if it is well quoted and its lines are no rows of their own; otherwise
+A quote that is opened by mistake would make one cell of all lines to the next quote. So a record
+of several lines is believed only if it is well quoted and its lines are no rows of their own; else
 its first line is rejected, and reading goes on with the next line that has a row's cells.
 """
 

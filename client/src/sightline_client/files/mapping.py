@@ -92,7 +92,9 @@ class Mapped(Wrapped):
 
     def __init__(self, table: RowTable, by: ColumnMap, known: Collection[str]) -> None:
         super().__init__(table)
-        self._by, self._known = by, known
+        self.by, self._known = by, known
+        self.theirs: Sequence[str] = table.columns
+        """Names of the file's columns."""
         self._nested = {theirs.partition(".")[0] for theirs in by.columns if "." in theirs}
         """Columns of the file with objects that the map names values within."""
         self.how = repr((sorted(by.columns.items()), sorted(by.constants.items())))
@@ -108,7 +110,7 @@ class Mapped(Wrapped):
     def _cells(self, cells: Mapping[str, object]) -> dict[str, object]:
         attributes: dict[str, object] = {}
         small = {name.lower(): value for name, value in cells.items()}
-        by = self._by.columns
+        by = self.by.columns
         own = (name for name in small if name in self._known or name.startswith(NOTE))
         made: dict[str, object] = {
             name: small[name]
@@ -116,7 +118,7 @@ class Mapped(Wrapped):
             if name not in by
             and not (name in self._nested and isinstance(small[name], dict | list))
         }
-        for theirs, ours in self._by.columns.items():
+        for theirs, ours in self.by.columns.items():
             value = _at(small, theirs)
             if value is None or value == "" or not ours:
                 continue
@@ -124,7 +126,7 @@ class Mapped(Wrapped):
                 attributes[ours.removeprefix(ATTRIBUTES)] = listed(value, typed, "")
             else:
                 put(made, ours, value)
-        fill(made, self._by.constants)
+        fill(made, self.by.constants)
         if attributes:
             made["attributes"] = {**attributes, **_object(made.get("attributes"))}
         return made

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -29,7 +30,7 @@ class PhotoFolder:
 
     def named(self, product_id: str) -> Sequence[str]:
         """Return the photos that have a product's id as their name, or as that of their folder."""
-        return self._named.get(product_id, ())
+        return self._named.get(unicodedata.normalize("NFC", product_id), ())
 
     def images(self, names: list[str], *, read: bool = True) -> list[product_pb2.ProductImage]:
         """Return the photos, read, or only checked; an http(s) address is passed on for the suite
@@ -53,7 +54,7 @@ class PhotoFolder:
     def _find(self, name: str) -> tuple[Path, int]:
         """Return the photo's file and its size."""
         try:
-            path = (self._root / name).resolve(strict=True)
+            path = self._existing(name).resolve(strict=True)
             facts = path.stat()
         except FileNotFoundError:
             text = f"{name!r} is not in {self._root}"
@@ -71,6 +72,13 @@ class PhotoFolder:
             raise _unreadable(name, "permission denied")
         return path, facts.st_size
 
+    def _existing(self, name: str) -> Path:
+        """Return the path of a name, composed or decomposed if only that exists: a Mac's files have
+        decomposed names, whatever the table says."""
+        forms = (unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+        paths = [self._root / form for form in dict.fromkeys((name, *forms))]
+        return next((path for path in paths if path.exists()), paths[0])
+
 
 def _by_id(root: Path) -> Mapping[str, list[str]]:
     found = defaultdict[str, list[str]](list)
@@ -78,9 +86,9 @@ def _by_id(root: Path) -> Mapping[str, list[str]]:
         for name in names:
             path = PurePosixPath(Path(folder, name).relative_to(root).as_posix())
             if path.suffix.lower() in SUFFIXES:
-                found[str(path.with_suffix(""))].append(str(path))
-                if path.parent.name:
-                    found[str(path.parent)].append(str(path))
+                keys = [path.with_suffix(""), *([path.parent] if path.parent.name else [])]
+                for key in keys:
+                    found[unicodedata.normalize("NFC", str(key))].append(str(path))
     return {product_id: sorted(photos) for product_id, photos in found.items()}
 
 

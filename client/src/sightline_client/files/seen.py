@@ -9,6 +9,8 @@ from sightline_client.errors import SightlineError
 from sightline_client.files.model import Row, bad
 
 TWICE = "ID_TWICE"
+_NAMED = 5
+"""Most products without a photo that are named."""
 
 
 class SeenIds:
@@ -56,6 +58,16 @@ class SharedPhotos(SeenIds):
         self.example = ""
         self.lacking = 0
         """Number of products without a photo."""
+        self.without: list[str] = []
+        """The first ids of these, and … if there are more."""
+
+    def lack(self, product_id: str) -> None:
+        """Record a product without a photo."""
+        self.lacking += 1
+        if self.lacking <= _NAMED:
+            self.without.append(product_id)
+        elif self.lacking == _NAMED + 1:
+            self.without.append("…")
 
     def look(self, number: int, photos: Sequence[str]) -> None:
         """Record a product's row and its photos."""

@@ -19,13 +19,14 @@ from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import LONG, PATIENT, Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import listings, tables
-from sightline_client.cli.work import bulk, fixing, following
-from sightline_client.cli.work.columns import FileColumns, FileLayout
+from sightline_client.cli.work import bulk, fixing, following, unmatched
+from sightline_client.cli.work.columns import FileColumns, FileLayout, scope_of
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.errors import InvalidRequest, NotFound
 from sightline_client.files import events as event_rows
 from sightline_client.files import shapes
+from sightline_client.files.model import Row
 from sightline_client.values.events import EventType
 
 Types = Annotated[
@@ -67,9 +68,18 @@ def import_(
       sightline events import clicks.parquet --json | jq .writtenCount
     """
     written = duplicates = withheld = 0
+    named = unmatched.Products()
+    matches: Mapping[str, int] = {}
     since = time.monotonic()
 
+    def made(row: Row) -> event_pb2.Event:
+        event = event_rows.event(row.cells)
+        named.add(event.product_id)
+        return event
+
     async def work(client: SightlineClient) -> bulk.SendOutcome:
+        nonlocal matches
+
         async def send(messages: Sequence[event_pb2.Event]) -> user_event.WriteEventsResponse:
             nonlocal written, duplicates, withheld
             request = user_event.WriteEventsRequest(catalog_id=suite.catalog, events=messages)
@@ -80,17 +90,20 @@ def import_(
             return response
 
         products = await _products_column(client, file, columns)
-        with closing(EVENTS.open(file, columns, products)) as table:
-            return await bulk.send_file(
+        with closing(EVENTS.open(file, columns, products, scope=scope_of(suite))) as table:
+            outcome = await bulk.send_file(
                 client,
                 file,
                 table,
-                lambda row: event_rows.event(row.cells),
+                made,
                 send,
                 side_by_side=in_flight,
                 words=_("importing"),
                 id_column="event_id",
+                scope=scope_of(suite),
             )
+        matches = await unmatched.report(client, named)
+        return outcome
 
     outcome = suite.run(work, keeps=True)
     seconds = time.monotonic() - since
@@ -101,6 +114,7 @@ def import_(
         "refusedCount": outcome.refused,
         "rejectedFile": str(outcome.rejected or ""),
         "seconds": round(seconds, 3),
+        **matches,
     }
     rows = tables.counted(outcome.rows, "row", "rows")
     unstored = (

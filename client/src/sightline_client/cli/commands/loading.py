@@ -14,7 +14,7 @@ from sightline_client.cli.base.suite import PATIENT, Suite
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show import tables
 from sightline_client.cli.work import bulk, fixing, importing
-from sightline_client.cli.work.columns import FileColumns, FileLayout
+from sightline_client.cli.work.columns import FileColumns, FileLayout, remember, scope_of
 from sightline_client.client import SightlineClient
 from sightline_client.files import offers as offer_rows
 from sightline_client.files.folder import PhotoTree
@@ -96,6 +96,14 @@ def import_(
             "catalog).",
         ),
     ] = False,
+    despite_rejected: Annotated[
+        bool,
+        typer.Option(
+            "--despite-rejected",
+            help="With full: delete also if rows of the file were rejected; their own products"
+            " stay. Otherwise nothing is deleted then.",
+        ),
+    ] = False,
     import_id: Annotated[
         str,
         typer.Option(
@@ -147,15 +155,17 @@ def import_(
             _("a file of rejected rows holds only part of a catalog: full would delete the rest"),
             param_hint="--mode",
         )
-    source = _open(file, folder, pages, images, columns)
+    source = _open(file, folder, pages, images, columns, suite)
     plan = importing.ImportPlan(
-        ImportMode(mode.value.upper()), import_id, dry_run, force, in_flight
+        ImportMode(mode.value.upper()), import_id, dry_run, force, despite_rejected, in_flight
     )
     work = importing.check if dry_run else importing.run
     try:
         outcome = suite.run(lambda client: work(client, source, plan), keeps=not dry_run)
     finally:
         source.table.close()
+    if outcome.rows > outcome.refused:
+        remember(source.table, scope_of(suite))
     closing = running.facts(outcome.closing) if suite.json else {}
     fixing.show(
         suite,
@@ -211,7 +221,7 @@ def offers(
             token = response.index_token or token
             return response
 
-        with SeenIds() as seen, closing(OFFERS.open(file, columns)) as table:
+        with SeenIds() as seen, closing(OFFERS.open(file, columns, scope=scope_of(suite))) as table:
             return await bulk.send_file(
                 client,
                 file,
@@ -221,6 +231,7 @@ def offers(
                 side_by_side=in_flight,
                 words=_("setting offers"),
                 id_column="id",
+                scope=scope_of(suite),
             )
 
     outcome = suite.run(work, keeps=True)
@@ -248,12 +259,13 @@ def _open(
     pages: Path | None,
     images: Path | None,
     columns: FileColumns,
+    suite: Suite,
 ) -> importing.ImportSource:
     def opened() -> importing.ImportSource:
         if pages is not None:
             return importing.open_pages(pages, file, images, columns)
         if file is not None:
-            return importing.open_file(file, images, columns)
+            return importing.open_file(file, images, columns, scope_of(suite))
         if folder is not None:
             return importing.open_folder(folder)
         raise FileRefused(_("there is nothing to import"), _("give FILE, --folder or --pages"))

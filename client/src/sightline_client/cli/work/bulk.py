@@ -11,7 +11,7 @@ from google.rpc import status_pb2
 
 from sightline_client import errors
 from sightline_client.cli.base import progress
-from sightline_client.cli.work import importing
+from sightline_client.cli.work import columns, importing
 from sightline_client.cli.work.patience import Patience, reach
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
@@ -68,6 +68,7 @@ async def send_file(
     side_by_side: int,
     words: str,
     id_column: str,
+    scope: str,
 ) -> SendOutcome:
     """Send every row, or keep it in the file of rejected rows.
 
@@ -76,6 +77,7 @@ async def send_file(
     Args:
         make: Converts a row to a message, or raises SightlineError.
         send: Sends a batch in one call, which is retried while the suite is unavailable.
+        scope: Suite and catalog, for which the columns are remembered if a row was stored.
     """
     await reach(client)
     outcome, rejected, patience = SendOutcome(), Rejected(path, table), Patience()
@@ -108,6 +110,9 @@ async def send_file(
     finally:
         rejected.close()
         outcome.rejected = rejected.path if rejected.count else None
+    columns.report(table)
+    if outcome.rows > outcome.refused:
+        columns.remember(table, scope)
     return outcome
 
 

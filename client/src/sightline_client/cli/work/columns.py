@@ -15,8 +15,9 @@ from rich.text import Text
 
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.option_groups import OptionGroup
-from sightline_client.cli.language import _
-from sightline_client.cli.show.tables import plain
+from sightline_client.cli.base.suite import Suite
+from sightline_client.cli.language import _, later
+from sightline_client.cli.show.tables import counted, plain
 from sightline_client.files.conversion import Shape, Shaped
 from sightline_client.files.mapping import ColumnMap, Mapped, column_map
 from sightline_client.files.model import FileRefused, RowTable
@@ -80,14 +81,14 @@ class FileLayout:
     """Exports that are known."""
 
     def open(
-        self, path: Path, given: FileColumns, certain: Mapping[str, str] = NOTHING
+        self, path: Path, given: FileColumns, certain: Mapping[str, str] = NOTHING, *, scope: str
     ) -> RowTable:
         """Open the file, read as the options, the columns or the last run specify. FileRefused
         proposes options where a column is unknown. `certain`: columns of the file whose meaning a
-        guess need not find, and ours."""
-        reading = self._reading(path, given, certain)
+        guess need not find, and ours. `scope`: suite and catalog, see `scope_of`."""
+        reading = self._reading(path, given, certain, scope)
         try:
-            return open_table(
+            table = open_table(
                 path,
                 columns=self.known,
                 needed=self.needed,
@@ -98,6 +99,9 @@ class FileLayout:
             if reading.map.columns:
                 raise
             raise FileRefused(str(error), error.fix + self._hint(path, given)) from None
+        if isinstance(table, Mapped):
+            table.theirs = look(path, self.known, given.encoding)[0]
+        return table
 
     def over(self, table: RowTable, given: FileColumns, shape: str) -> RowTable:
         """Read a table that is no file: by the given map, else by a shape."""
@@ -120,7 +124,9 @@ class FileLayout:
             if name not in self.known
         }
 
-    def _reading(self, path: Path, given: FileColumns, certain: Mapping[str, str]) -> Reading:
+    def _reading(
+        self, path: Path, given: FileColumns, certain: Mapping[str, str], scope: str
+    ) -> Reading:
         pairs = given.map or []
         fixed = column_map((), given.constants or (), self.known)
         names = look(path, self.known, given.encoding)[0]
@@ -132,32 +138,16 @@ class FileLayout:
             chosen = ColumnMap(found.columns, {**found.constants, **fixed.constants})
             for line in words(chosen):
                 running.say(Text(plain(line)))
-            _remember(names, chosen)
             return Reading(map=chosen, encoding=given.encoding)
         if pairs:
             chosen = column_map(pairs, given.constants or (), self.known)
-            _remember(names, chosen)
             return Reading(map=chosen, encoding=given.encoding)
         own = set(names) <= {*self.known, *(given.ignore or ())}
         own = own and path.suffix.lower() not in SHAPES
         wanted = given.shape or SHAPES.get(path.suffix.lower(), "")
         if (shape := self._shape(names, wanted, own=own)) is not None:
             return Reading(map=fixed, shape=shape, encoding=given.encoding)
-        before = ColumnMap() if own else _last(names)
-        if before:
-            pairs_then = ", ".join(f"{theirs}={ours}" for theirs, ours in before.columns.items())
-            hint = _("(--map none forgets them)")
-            running.say(
-                Text(
-                    plain(
-                        _(
-                            "Columns as in the last run: {pairs_then} {hint}.",
-                            pairs_then=pairs_then,
-                            hint=hint,
-                        )
-                    )
-                )
-            )
+        before = ColumnMap() if own else _said(_last(names, scope))
         constants = {**before.constants, **fixed.constants}
         return Reading(map=ColumnMap(before.columns, constants), encoding=given.encoding)
 
@@ -196,19 +186,81 @@ class FileLayout:
         )
 
 
+_REASONS = (
+    later("events of a kind that is not read"),
+    later("events without consent to analytics"),
+    later("events of a product whose id says that there is none, such as (not set)"),
+)
+"""The reasons in `files.shapes`."""
+
+
+def report(table: RowTable) -> None:
+    """Say which rows of an export were left out, and which of its columns are not known."""
+    if not isinstance(table, Shaped):
+        return
+    for reason, count in table.left_out.items():
+        rows = counted(count, "row was", "rows were")
+        running.say(Text(_("{rows} left out: {reason}.", rows=rows, reason=_(reason))))
+    if table.foreign:
+        running.say(
+            Text(
+                _(
+                    "Not read, as the export's documentation does not name them: {names}. "
+                    "--shape none with --map reads them.",
+                    names=plain(", ".join(table.foreign)),
+                )
+            )
+        )
+
+
 # The last run's choice
 
 
-def _last(names: Sequence[str]) -> ColumnMap:
-    """Return the map remembered for files with these columns."""
+def scope_of(suite: Suite) -> str:
+    """Return the suite and the catalog that values of `--set` are for."""
+    return f"{suite.target} {suite.catalog}"
+
+
+def remember(table: RowTable, scope: str) -> None:
+    """Keep how a mapped table was read, after rows of it were stored: its columns for all files
+    with the same ones, its constants for this catalog alone."""
+    if isinstance(table, Mapped) and table.by.columns:
+        by = {"columns": dict(table.by.columns), "constants": dict(table.by.constants)}
+        _write(_key(table.theirs), by | {"scope": scope})
+
+
+def _last(names: Sequence[str], scope: str) -> tuple[ColumnMap, Mapping[str, str]]:
+    """Return the map remembered for files with these columns, and constants of another catalog,
+    which do not count."""
     with suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
         kept = json.loads(_memory().read_text(encoding="utf-8"))[_key(names)]
-        return ColumnMap(dict(kept["columns"]), dict(kept["constants"]))
-    return ColumnMap()
+        columns, constants = dict(kept["columns"]), dict(kept["constants"])
+        same = kept.get("scope") == scope
+        return ColumnMap(columns, constants if same else {}), {} if same else constants
+    return ColumnMap(), {}
 
 
-def _remember(names: Sequence[str], chosen: ColumnMap) -> None:
-    _write(_key(names), {"columns": dict(chosen.columns), "constants": dict(chosen.constants)})
+def _said(last: tuple[ColumnMap, Mapping[str, str]]) -> ColumnMap:
+    """Say what is remembered, and return what counts."""
+    before, elsewhere = last
+    pairs = [f"{theirs}={ours}" for theirs, ours in before.columns.items()]
+    pairs += [f"--set {ours}={value}" for ours, value in before.constants.items()]
+    hint = _("(--map none forgets them)")
+    if before:
+        text = _(
+            "Columns as in the last run: {pairs_then} {hint}.",
+            pairs_then=", ".join(pairs),
+            hint=hint,
+        )
+        running.say(Text(plain(text)))
+    if elsewhere:
+        options_then = " ".join(f"--set {ours}={value}" for ours, value in elsewhere.items())
+        text = _(
+            "Not as in the last run, which was for another catalog: {options_then}.",
+            options_then=options_then,
+        )
+        running.say(Text(plain(text)))
+    return before
 
 
 def _forget(names: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client.cli.base import progress, running
 from sightline_client.cli.language import _
 from sightline_client.cli.show.tables import counted, plain
-from sightline_client.cli.work import following
+from sightline_client.cli.work import columns, following
 from sightline_client.cli.work.columns import FileColumns, FileLayout
 from sightline_client.cli.work.patience import Patience, reach
 from sightline_client.client import SightlineClient
@@ -64,6 +64,8 @@ class ImportPlan:
     """Empty: derived from the content and the mode."""
     dry_run: bool = False
     force: bool = False
+    despite_rejected: bool = False
+    """Delete also if rows were rejected."""
     in_flight: int = 4
 
 
@@ -79,7 +81,7 @@ class ImportOutcome:
     stored: int = 0
     refused: int = 0
     unnamed: int = 0
-    """Rejected rows without a readable id."""
+    """Rejected rows without a readable id, or of several lines."""
     rejected: Path | None = None
     seconds: float = 0.0
     index_token: str = ""
@@ -90,17 +92,17 @@ class ImportOutcome:
 ROWS = FileLayout(products.COLUMNS, products.NEEDED, PRODUCTS)
 
 
-def open_file(path: Path, images: Path | None, columns: FileColumns) -> ImportSource:
+def open_file(path: Path, images: Path | None, given: FileColumns, scope: str) -> ImportSource:
     """Open a table of products. Photos are searched beside it unless ``images`` names their
     folder; if it does and the table names none, those named by the products' ids are taken."""
-    table = ROWS.open(path, columns)
+    table = ROWS.open(path, given, scope=scope)
     with progress.meter(
         _("looking at {name}", name=path.name), path.stat().st_size, stays=False
     ) as bar:
         content = fingerprint(path, bar.at)
     if isinstance(table, Mapped | Shaped):  # another mapping makes another import
         content = hashlib.sha256(f"{content} {table.how}".encode()).hexdigest()[:32]
-    by_id = images is not None and not _names_photos(path, table, columns)
+    by_id = images is not None and not _names_photos(path, table, given)
     if by_id:
         where = _(
             "in {images} with their ids as names, such as 7.jpg or 7/front.jpg", images=images
@@ -119,12 +121,12 @@ def open_file(path: Path, images: Path | None, columns: FileColumns) -> ImportSo
     return ImportSource(path, table, PhotoFolder(images or path.parent, by_id=by_id), content)
 
 
-def _names_photos(path: Path, table: RowTable, columns: FileColumns) -> bool:
+def _names_photos(path: Path, table: RowTable, given: FileColumns) -> bool:
     """Return whether a table has photos of its own; if each row has its own columns, the first rows
     decide."""
     if isinstance(table, Mapped | Shaped) and not table.columns:
         return True
-    return "images" in (table.columns or look(path, ROWS.known, columns.encoding)[0])
+    return "images" in (table.columns or look(path, ROWS.known, given.encoding)[0])
 
 
 def open_folder(path: Path) -> ImportSource:
@@ -135,12 +137,12 @@ def open_folder(path: Path) -> ImportSource:
 
 
 def open_pages(
-    folder: Path, sitemap: Path | None, images: Path | None, columns: FileColumns
+    folder: Path, sitemap: Path | None, images: Path | None, given: FileColumns
 ) -> ImportSource:
     """Open the saved pages of a folder, or those that a sitemap names."""
     with progress.meter(_("looking for pages in {name}", name=folder.name), stays=False) as bar:
         pages = ProductPages(folder, None, sitemap, lambda found: bar.at(0, rows=found))
-    table = ROWS.over(pages, columns, "schema-org")
+    table = ROWS.over(pages, given, "schema-org")
     content = pages.fingerprint
     if isinstance(table, Mapped | Shaped):
         content = hashlib.sha256(f"{content} {table.how}".encode()).hexdigest()[:32]
@@ -212,6 +214,7 @@ async def check(client: SightlineClient, source: ImportSource, plan: ImportPlan)
                 bar.at(source.table.done, rows=outcome.rows, refused=outcome.refused)
         rejected.close()
         _report_photos(source, shared)
+        columns.report(source.table)
         if plan.mode is ImportMode.FULL:
             outcome.closing = await _absent(client, held)
             _report_deletion(outcome.closing)
@@ -290,6 +293,7 @@ async def _send(
                         _refuse(outcome, rejected, line.source, error)
                 bar.at(source.table.done, rows=outcome.rows, refused=outcome.refused)
             _report_photos(source, shared)
+            columns.report(source.table)
     finally:
         rejected.close()
         outcome.rejected = rejected.path if rejected.count else None
@@ -314,7 +318,8 @@ def _lines(
             try:
                 made = products.product(row.cells, source.photos, read=read and not past)
                 error = twice(seen, row, product_id) or too_large(made)
-                shared.lacking += error is None and not made.images
+                if error is None and not made.images:
+                    shared.lack(product_id)
                 if error is None and not made.parent_id:
                     shared.look(row.number, products.photos(row.cells, source.photos))
             except SightlineError as refusal:
@@ -328,7 +333,12 @@ def _report_photos(source: ImportSource, shared: SharedPhotos) -> None:
     products, which may be intended."""
     if source.photos.by_id and shared.lacking:
         have = counted(shared.lacking, "product has", "products have")
-        running.say(Text(_("{have} no photo there with the id as its name.", have=have)))
+        names = ", ".join(map(plain, shared.without))
+        running.say(
+            Text(
+                _("{have} no photo there with the id as its name: {names}.", have=have, names=names)
+            )
+        )
     if shared.count:
         have = counted(shared.count, "product has", "products have")
         running.say(
@@ -350,7 +360,7 @@ def _weight(line: Line[Row]) -> int:
 
 def _refuse(outcome: ImportOutcome, rejected: Rejected, row: Row, error: SightlineError) -> None:
     outcome.refused += 1
-    outcome.unnamed += not products.product_id(row.cells)
+    outcome.unnamed += not products.product_id(row.cells) or row.records != 1
     rejected.add(row, error)
     report_row(outcome.refused, row, error, products.product_id(row.cells))
 
@@ -377,14 +387,18 @@ async def _may_close(
     with progress.meter(_("counting what is not in the file"), stays=False):
         outcome.closing = await _closed(client, request)
     _report_deletion(outcome.closing)
-    if outcome.unnamed and outcome.closing.delete_count and not plan.force:
-        rows = counted(outcome.unnamed, "rejected row has", "rejected rows have")
+    wanted = plan.force or (plan.despite_rejected and not outcome.unnamed)
+    if outcome.refused and outcome.closing.delete_count and not wanted:
+        rows = counted(outcome.refused, "row was rejected", "rows were rejected")
+        unnamed = counted(outcome.unnamed, "has no readable id", "have no readable id")
         running.say(
             Text(
                 _(
-                    "Nothing is deleted: {rows} no readable id, and may belong to these "
-                    "products. Fix the file, or run the command again with --force.",
+                    "Nothing is deleted: {rows}, of which {unnamed}, and these products may be "
+                    "theirs. Fix the file, or run the command again with {option}.",
                     rows=rows,
+                    unnamed=unnamed,
+                    option="--force" if outcome.unnamed else "--despite-rejected",
                 )
             )
         )

@@ -13,6 +13,7 @@ from ranker.domain.events import Event, EventType, Identity, StoredAs, StoredEve
 from ranker.domain.pseudonyms import Pseudonyms
 from servicekit.errors import FieldViolation, ServiceError
 from sightline_rules.ids import MAX_ID_BYTES, IdInvalidError, check_id
+from sightline_rules.placeholders import is_placeholder
 
 AHEAD_MICROS = 5 * 60 * 1_000_000
 """Tolerated time in the future, in microseconds."""
@@ -118,6 +119,7 @@ def _problems(event: Event) -> list[tuple[str, str]]:
         *_text("scene", event.scene, 64, unit="characters"),
         *_text("query", event.query, 512, unit="characters", control=True),
         *_value(event),
+        *_shopper(event.shopper),
     ]
     if event.answer_id and not ANSWER_ID.fullmatch(event.answer_id):
         found.append(("answer_id", "is not 1 to 64 of A-Z, a-z, 0-9, _ and -"))
@@ -125,11 +127,6 @@ def _problems(event: Event) -> list[tuple[str, str]]:
         found.append(("arm", f"is not up to {MOST_ARM} printable characters"))
     if event.type is None:
         found.append(("type", "is required"))
-    if event.shopper is None:
-        found.append(("shopper", "is required"))
-    else:
-        path = f"shopper.{event.shopper.kind}_id"
-        found += _text(path, event.shopper.id, 128, required=True)
     if not 0 <= event.quantity <= MOST_QUANTITY:
         found.append(("quantity", f"is not within 0 and {MOST_QUANTITY}"))
     if event.position < 0:
@@ -142,10 +139,24 @@ def _problems(event: Event) -> list[tuple[str, str]]:
     return found
 
 
+_NO_VALUE = "stands for no value, as programs write it (null, undefined, (not set), …)"
+
+
+def _shopper(shopper: Shopper | None) -> list[tuple[str, str]]:
+    if shopper is None:
+        return [("shopper", "is required")]
+    path = f"shopper.{shopper.kind}_id"
+    if is_placeholder(shopper.id):
+        return [(path, _NO_VALUE)]
+    return _text(path, shopper.id, 128, required=True)
+
+
 def _product_id(event: Event) -> list[tuple[str, str]]:
     if not event.product_id and event.type is EventType.SEARCH:
         return []
     item = event.product_id
+    if is_placeholder(item):
+        return [("product_id", _NO_VALUE)]
     if item.isascii() and item.isprintable() and 0 < len(item) <= MAX_ID_BYTES:
         return []  # a fast path of the check, ten times faster
     try:

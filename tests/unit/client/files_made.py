@@ -1,0 +1,204 @@
+"""Files that tests write: exports of other systems, with all their documented columns."""
+
+import csv
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+COLUMNS = ("id", "title", "price", "images")
+
+SHOPIFY = (
+    "Handle,Title,Body (HTML),Vendor,Product Category,Type,Tags,Published,Option1 Name,"
+    "Option1 Value,Option1 Linked To,Option2 Name,Option2 Value,Option2 Linked To,Option3 Name,"
+    "Option3 Value,Option3 Linked To,Variant SKU,Variant Grams,Variant Inventory Tracker,"
+    "Variant Inventory Qty,Variant Inventory Policy,Variant Fulfillment Service,Variant Price,"
+    "Variant Compare At Price,Variant Requires Shipping,Variant Taxable,"
+    "Unit Price Total Measure,Unit Price Total Measure Unit,Unit Price Base Measure,"
+    "Unit Price Base Measure Unit,Variant Barcode,Image Src,Image Position,Image Alt Text,"
+    "Gift Card,SEO Title,SEO Description,Google Shopping / Google Product Category,"
+    "Google Shopping / Gender,Google Shopping / Age Group,Google Shopping / MPN,"
+    "Google Shopping / Condition,Google Shopping / Custom Product,"
+    "Google Shopping / Custom Label 0,Fabric (product.metafields.shopify.fabric),"
+    "Variant Image,Variant Weight Unit,Variant Tax Code,Cost per item,"
+    "Included / United States,Price / United States,Compare At Price / United States,"
+    "Included / International,Price / International,Compare At Price / International,Status"
+).split(",")
+SHOPIFY_TODAY = (
+    "Title,URL handle,Description,Vendor,Product category,Type,Tags,Published on online store,"
+    "Status,SKU,Barcode,Option1 name,Option1 value,Option1 Linked To,Option2 name,Option2 value,"
+    "Option2 Linked To,Option3 name,Option3 value,Option3 Linked To,Price,Compare-at price,"
+    "Cost per item,Charge tax,Tax code,Unit price total measure,Unit price total measure unit,"
+    "Unit price base measure,Unit price base measure unit,Inventory tracker,Inventory quantity,"
+    "Continue selling when out of stock,Weight value (grams),Weight unit for display,"
+    "Requires shipping,Fulfillment service,Product image URL,Image position,Image alt text,"
+    "Variant image URL,Gift card,SEO title,SEO description,"
+    "Color (product.metafields.shopify.color-pattern),"
+    "Google Shopping / Google product category,Google Shopping / Gender,"
+    "Google Shopping / Age group,Google Shopping / Manufacturer part number (MPN),"
+    "Google Shopping / Ad group name,Google Shopping / Ads labels,Google Shopping / Condition,"
+    "Google Shopping / Custom product,Google Shopping / Custom label 0"
+).split(",")
+WOOCOMMERCE = [
+    *("ID,Type,SKU".split(",")),
+    "GTIN, UPC, EAN, or ISBN",
+    *(
+        "Name,Published,Is featured?,Visibility in catalog,Short description,Description,"
+        "Date sale price starts,Date sale price ends,Tax status,Tax class,In stock?,Stock,"
+        "Low stock amount,Backorders allowed?,Sold individually?,Weight (kg),Length (cm),"
+        "Width (cm),Height (cm),Allow customer reviews?,Purchase note,Sale price,Regular price,"
+        "Categories,Tags,Shipping class,Images,Download limit,Download expiry days,Parent,"
+        "Grouped products,Upsells,Cross-sells,External URL,Button text,Position,Brands,"
+        "Cost of goods,Attribute 1 name,Attribute 1 value(s),Attribute 1 visible,"
+        "Attribute 1 global,Attribute 1 default,Meta: _wpcom_is_markdown,Download 1 ID,"
+        "Download 1 name,Download 1 URL"
+    ).split(","),
+]
+MERCHANT = (
+    "id,title,structured_title,description,structured_description,link,image_link,"
+    "additional_image_link,lifestyle_image_link,virtual_model_link,mobile_link,availability,"
+    "availability_date,cost_of_goods_sold,expiration_date,price,sale_price,"
+    "sale_price_effective_date,unit_pricing_measure,unit_pricing_base_measure,installment,"
+    "subscription_cost,loyalty_program,auto_pricing_min_price,maximum_retail_price,"
+    "google_product_category,product_type,brand,gtin,mpn,identifier_exists,condition,adult,"
+    "multipack,is_bundle,certification,energy_efficiency_class,min_energy_efficiency_class,"
+    "max_energy_efficiency_class,age_group,color,gender,material,pattern,size,size_type,"
+    "size_system,item_group_id,product_length,product_width,product_height,product_weight,"
+    "product_detail,product_highlight,ads_redirect,custom_label_0,custom_label_4,promotion_id,"
+    "excluded_destination,included_destination,shopping_ads_excluded_country,pause,shipping,"
+    "shipping_label,shipping_weight,shipping_length,shipping_width,shipping_height,"
+    "ships_from_country,max_handling_time,min_handling_time,transit_time_label,"
+    "free_shipping_threshold,tax,tax_category,content_language,target_country,channel"
+).split(",")
+GA4 = (
+    "event_date,event_timestamp,event_name,event_params,event_previous_timestamp,"
+    "event_value_in_usd,event_bundle_sequence_id,event_server_timestamp_offset,user_id,"
+    "user_pseudo_id,privacy_info,user_properties,user_first_touch_timestamp,user_ltv,device,geo,"
+    "app_info,traffic_source,stream_id,platform,event_dimensions,ecommerce,items,"
+    "collected_traffic_source,is_active_user,batch_event_index,batch_page_id,batch_ordering_id,"
+    "session_traffic_source_last_click,publisher"
+).split(",")
+RETAIL = (
+    "name,id,type,primaryProductId,collectionMemberIds,gtin,categories,title,brands,description,"
+    "languageCode,attributes,tags,priceInfo,rating,expireTime,ttl,availableTime,availability,"
+    "availableQuantity,fulfillmentInfo,uri,images,audience,colorInfo,sizes,materials,patterns,"
+    "conditions,promotions,publishTime,retrievableFields,variants,localInventories"
+).split(",")
+RETAIL_EVENTS = (
+    "eventType,visitorId,eventId,eventTime,experimentIds,attributionToken,productDetails,"
+    "completionDetail,attributes,cartId,purchaseTransaction,searchQuery,filter,orderBy,offset,"
+    "pageCategories,userInfo,uri,referrerUri,pageViewId,sessionId,entity,panels"
+).split(",")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A file of an export."""
+
+    name: str
+    shape: str
+    columns: list[str]
+    values: list[dict[str, object]]
+    """Columns with values of each row."""
+    joined: int = 0
+    """Rows that are part of another one."""
+    events: bool = False
+    more: dict[str, object] = field(default_factory=dict)
+    """Further columns, with a value for all rows."""
+
+    @property
+    def rows(self) -> int:
+        return len(self.values)
+
+    def write(self, folder: Path) -> Path:
+        names = [*self.columns, *self.more]
+        rows = [dict.fromkeys(names, "") | self.more | row for row in self.values]
+        tabular = not any(isinstance(cell, dict | list) for row in rows for cell in row.values())
+        path = folder / f"{self.name}.{'csv' if tabular else 'jsonl'}"
+        with path.open("w", newline="", encoding="utf-8") as file:
+            if tabular:
+                writer = csv.DictWriter(file, names)
+                writer.writeheader()
+                writer.writerows(rows)
+            else:
+                file.writelines(json.dumps(row) + "\n" for row in rows)
+        return path
+
+
+def shopify() -> Made:
+    first = {"Handle": "hat", "Title": "Hat", "Option1 Name": "Size", "Option1 Value": "S"}
+    stock = {"Variant Inventory Tracker": "shopify", "Variant Inventory Qty": "4"}
+    rows: list[dict[str, object]] = [
+        first | stock | {"Variant SKU": "hat-s", "Variant Price": "20", "Status": "active"},
+        {"Handle": "hat", "Option1 Value": "M", "Variant SKU": "hat-m", "Variant Price": "21"},
+        {"Handle": "hat", "Image Src": "https://cdn.example.com/hat.jpg"},
+        {"Handle": "mug", "Title": "Mug", "Variant SKU": "mug", "Variant Price": "9"},
+    ]
+    return Made("shopify", "shopify", SHOPIFY, rows, joined=1)
+
+
+def woocommerce() -> Made:
+    rows: list[dict[str, object]] = [
+        {"ID": "2", "Type": "variation", "SKU": "l-s", "Name": "Lamp S", "Parent": "id:1"},
+        {"ID": "1", "Type": "variable", "SKU": "l", "Name": "Lamp", "Categories": "Home > Lamps"},
+        {"ID": "3", "Type": "simple", "SKU": "p", "Name": "Pan", "Published": "-1"},
+    ]
+    return Made("woocommerce", "woocommerce", WOOCOMMERCE, rows)
+
+
+def exports() -> list[Made]:
+    """Return a file of each export that is known."""
+    today = {
+        "Handle": "URL handle",
+        "Option1 Name": "Option1 name",
+        "Option1 Value": "Option1 value",
+        "Variant SKU": "SKU",
+        "Variant Price": "Price",
+        "Variant Inventory Tracker": "Inventory tracker",
+        "Variant Inventory Qty": "Inventory quantity",
+        "Image Src": "Product image URL",
+    }
+    older = shopify()
+    rows = [{today.get(name, name): cell for name, cell in row.items()} for row in older.values]
+    at = {"event_timestamp": "1764113100123457", "user_pseudo_id": "1.2"}
+    view = {"eventType": "detail-page-view", "visitorId": "v", "eventTime": "2026-03-01T12:00:00Z"}
+    return [
+        older,
+        replace(older, name="shopify-today", columns=SHOPIFY_TODAY, values=rows),
+        woocommerce(),
+        Made(
+            "merchant",
+            "google-merchant",
+            MERCHANT,
+            [{"id": "1", "title": "Pan", "link": "https://e.com/1", "price": "9 EUR"}],
+        ),
+        Made(
+            "retail",
+            "google-retail",
+            RETAIL,
+            [{"id": "1", "title": "Pan", "priceInfo": {"price": 9, "currencyCode": "EUR"}}],
+        ),
+        Made(
+            "ga4",
+            "ga4",
+            GA4,
+            [
+                at | {"event_name": "view_item", "items": [{"item_id": "1"}, {"item_id": "2"}]},
+                at | {"event_name": "view_item", "items": [{"item_id": "(not set)"}]},
+                at | {"event_name": "page_view"},
+                at
+                | {
+                    "event_name": "view_item",
+                    "items": [{"item_id": "1"}],
+                    "privacy_info": {"analytics_storage": "No"},
+                },
+            ],
+            events=True,
+        ),
+        Made(
+            "retail-events",
+            "google-retail",
+            RETAIL_EVENTS,
+            [view | {"productDetails": [{"product": {"id": "1"}}]}, view | {"eventType": "home"}],
+            events=True,
+        ),
+    ]
