@@ -9,26 +9,31 @@ not as its format demands is returned up to the place where it is not, for a dec
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 from collections.abc import Iterator
 
+from sightline_rules import photo_boxes
+from sightline_rules.photo_parts import (
+    APP1,
+    EXIF,
+    MOST_ENTRIES,
+    PNG_START,
+    SOI,
+    exif_of,
+    jpeg_segments,
+    orientation,
+    png_chunks,
+    tiff_number,
+    webp_chunks,
+)
 from sightline_rules.photos import Format, sniff
 
-_ORIENTATION = 0x0112
-_SHORT = 3
-"""TIFF's type of 16-bit numbers."""
-
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-"""A marker within or after a scan, other than restarts."""
-_SOI, _EOI, _SOS, _COM = b"\xff\xd8", b"\xff\xd9", b"\xff\xda", b"\xff\xfe"
-_EXIF, _ICC, _JFIF = b"Exif\0\0", b"ICC_PROFILE\0", b"JFIF\0"
-_APP0, _APP2, _ADOBE = b"\xff\xe0", b"\xff\xe2", b"\xff\xee"
+_ICC, _JFIF = b"ICC_PROFILE\0", b"JFIF\0"
+_COM, _APP0, _APP2, _ADOBE = b"\xff\xfe", b"\xff\xe0", b"\xff\xe2", b"\xff\xee"
 _JFIF_BYTES = 18
 """Bytes of a JFIF header without a thumbnail, with its marker."""
 
-_PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_METADATA = frozenset({b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf"})
 _WEBP_EXIF, _WEBP_XMP = 0x08, 0x04
 """Flags of VP8X."""
@@ -36,8 +41,6 @@ _WEBP_EXIF, _WEBP_XMP = 0x08, 0x04
 _GIF_EXTENSION, _GIF_PICTURE = 0x21, 0x2C
 """First bytes of the blocks of a GIF."""
 
-_NO_EXIF = b"\0\0\0\0MM\0*\0\0\0\x08\0\0"
-"""EXIF of an item without entries: the header's place, and the header."""
 _TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _TIFF_FOLDERS = frozenset({0x8769, 0x8825, 0xA005})
 """EXIF, GPS and interoperability: folders of further entries."""
@@ -45,7 +48,6 @@ _TIFF_METADATA = frozenset(
     {0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x02BC, 0x8298, 0x83BB, 0x8649}
 )
 """Description, make, model, software, time, artist, host, XMP, copyright, IPTC, Photoshop."""
-_MOST_ENTRIES = 4_096
 _MOST_FOLDERS = 16
 
 
@@ -57,8 +59,8 @@ def without_metadata(data: bytes) -> bytes:
         Format.PNG: _png,
         Format.WEBP: _webp,
         Format.GIF: _gif,
-        Format.AVIF: _heif,
-        Format.HEIF: _heif,
+        Format.AVIF: photo_boxes.without_metadata,
+        Format.HEIF: photo_boxes.without_metadata,
         Format.TIFF: _tiff,
     }.get(sniff(data))
     return data if remove is None else remove(data)
@@ -84,18 +86,16 @@ def has_one_picture(data: bytes) -> bool:
 
 
 def _jpeg(data: bytes) -> bytes:
-    parts, orientation = [_SOI], 1
-    for marker, part in _segments(data):
+    parts = [SOI]
+    if (turned := orientation(data)) != 1:
+        exif = EXIF + exif_of(turned)
+        parts.append(struct.pack("!2sH", APP1, len(exif) + 2) + exif)
+    for marker, part in jpeg_segments(data):
         content = part[4:]
-        if marker == b"\xff\xe1" and content.startswith(_EXIF):
-            orientation = _orientation(content[len(_EXIF) :]) or orientation
-        elif marker == _APP0 and content.startswith(_JFIF):
+        if marker == _APP0 and content.startswith(_JFIF):
             parts.append(_jfif(part))
         elif not _is_jpeg_metadata(marker, content):
             parts.append(part)
-    if orientation != 1:
-        exif = _EXIF + _exif(orientation)
-        parts.insert(1, struct.pack("!2sH", b"\xff\xe1", len(exif) + 2) + exif)
     found = b"".join(parts)
     return data if found == data else found
 
@@ -114,47 +114,11 @@ def _jfif(part: bytes) -> bytes:
     return _APP0 + struct.pack("!H", _JFIF_BYTES - 2) + part[4:16].ljust(12, b"\0") + b"\0\0"
 
 
-def _segments(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield marker and bytes of each part of a JPEG after its start: scans as one part with their
-    header, up to the end of the picture."""
-    at = 2
-    while at + 4 <= len(data):
-        marker = data[at : at + 2]
-        if marker == _EOI:
-            yield marker, marker
-            return
-        if marker[:1] != b"\xff":
-            break
-        if marker[1] == 0xFF:  # a fill byte
-            at += 1
-            continue
-        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker == _SOS:
-            following = _JPEG_MARKER.search(data, end)
-            end = following.start() if following else len(data)
-        yield marker, data[at:end]
-        at = end
-    if at < len(data):
-        yield data[at : at + 2], data[at : at + 2] if data[at:] == _EOI else data[at:]
-
-
 def _png(data: bytes) -> bytes:
-    parts, orientation = [_PNG_START], 1
-    at = len(_PNG_START)
-    while at + 12 <= len(data):
-        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
-        name, content = data[at + 4 : at + 8], data[at + 8 : end - 4]
-        if name == b"eXIf":
-            orientation = _orientation(content) or orientation
-        if name not in _PNG_METADATA:
-            parts.append(data[at:end])
-        at = end
-        if name == b"IEND":
-            break
-    else:
-        parts.append(data[at:])  # cut off
-    if orientation != 1:
-        parts.insert(2, _chunk(b"eXIf", _exif(orientation)))  # after the header
+    parts = [PNG_START]
+    parts += [part for name, part in png_chunks(data) if name not in _PNG_METADATA]
+    if (turned := orientation(data)) != 1:
+        parts.insert(2, _chunk(b"eXIf", exif_of(turned)))  # after the header
     found = b"".join(parts)
     return data if found == data else found
 
@@ -165,26 +129,17 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 
 def _webp(data: bytes) -> bytes:
-    whole = min(8 + int.from_bytes(data[4:8], "little"), len(data))
-    chunks, orientation = list[tuple[bytes, bytes]](), 1
-    at = 12
-    while at + 8 <= whole:
-        size = int.from_bytes(data[at + 4 : at + 8], "little")
-        name, content = data[at : at + 4], data[at + 8 : at + 8 + size]
-        if name == b"EXIF":
-            orientation = _orientation(content.removeprefix(_EXIF)) or orientation
-        elif name != b"XMP ":
-            chunks.append((name, content))
-        at += 8 + size + size % 2
-    if orientation != 1:
-        chunks.append((b"EXIF", _exif(orientation)))
+    chunks = [part for part in webp_chunks(data) if part[0] not in (b"EXIF", b"XMP ")]
+    if (turned := orientation(data)) != 1:
+        chunks.append((b"EXIF", exif_of(turned)))
     if chunks and chunks[0][0] == b"VP8X" and chunks[0][1]:
         flags = chunks[0][1][0] & ~(_WEBP_EXIF | _WEBP_XMP)
-        flags |= _WEBP_EXIF if orientation != 1 else 0
+        flags |= _WEBP_EXIF if turned != 1 else 0
         chunks[0] = (b"VP8X", bytes([flags]) + chunks[0][1][1:])
     body = b"WEBP" + b"".join(_riff(*chunk) for chunk in chunks)
     found = b"RIFF" + struct.pack("<I", len(body)) + body
-    return data if found == data or at < whole else found
+    cut_off = any(not name for name, _ in chunks)
+    return data if found == data or cut_off else found
 
 
 def _riff(name: bytes, content: bytes) -> bytes:
@@ -227,86 +182,6 @@ def _gif_blocks(data: bytes) -> Iterator[tuple[int, int]]:
         yield start, at
 
 
-def _heif(data: bytes) -> bytes:
-    """Overwrite the items that hold EXIF or XMP."""
-    found = bytearray(data)
-    for start, end, is_exif in _items(data):
-        size = max(min(end, len(found)) - start, 0)
-        # A decoder demands a TIFF header in EXIF; this one has no entries.
-        header = _NO_EXIF if is_exif and size >= len(_NO_EXIF) else b""
-        found[start : start + size] = header + bytes(size - len(header))
-    return data if found == data else bytes(found)
-
-
-def _items(data: bytes) -> Iterator[tuple[int, int, bool]]:
-    """Yield start and end of each extent of an item with metadata (ISO/IEC 14496-12, 8.11), and
-    whether it is EXIF."""
-    for name, start, end in _boxes(data, 0, len(data)):
-        if name != b"meta":
-            continue
-        boxes = {inner: (at, to) for inner, at, to in _boxes(data, start + 4, end)}
-        kinds = dict(_kinds(data, *boxes.get(b"iinf", (0, 0))))
-        shift = boxes.get(b"idat", (0, 0))[0]
-        for item, method, offset, length in _places(data, *boxes.get(b"iloc", (0, 0))):
-            if kinds.get(item) in (b"Exif", b"mime", b"uri "):
-                at = offset + (shift if method == 1 else 0)
-                yield at, at + length, kinds[item] == b"Exif"
-
-
-def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield name, start and end of the content of each box."""
-    while at + 8 <= end:
-        size, head = int.from_bytes(data[at : at + 4], "big"), 8
-        if size == 1:
-            size, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
-        to = end if size == 0 else at + size
-        if (size and size < head) or to > end:
-            return
-        yield data[at + 4 : at + 8], at + head, to
-        at = to
-
-
-def _kinds(data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """Yield number and type of each item of `iinf`."""
-    if start >= end:
-        return
-    first = start + (6 if data[start] == 0 else 8)
-    for name, at, to in _boxes(data, first, end):
-        wide = to > at and data[at] == 3  # the version
-        size = 4 if wide else 2
-        if name == b"infe" and to - at >= 4 + size + 6:
-            number = int.from_bytes(data[at + 4 : at + 4 + size], "big")
-            yield number, data[at + 6 + size : at + 10 + size]
-
-
-def _places(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield item, method, offset and length of each extent of `iloc`."""
-    if end - start < 8:
-        return
-    version, sizes = data[start], data[start + 4 : start + 6]
-    offsets, lengths, bases = sizes[0] >> 4, sizes[0] & 15, sizes[1] >> 4
-    indexes = sizes[1] & 15 if version else 0
-    wide = 4 if version == 2 else 2
-    at = start + 6
-
-    def number(size: int) -> int:
-        nonlocal at
-        at += size
-        return int.from_bytes(data[at - size : at], "big")
-
-    for _ in range(min(number(wide), _MOST_ENTRIES)):
-        item = number(wide)
-        method = number(2) & 15 if version else 0
-        at += 2
-        base = number(bases)
-        for _ in range(min(number(2), _MOST_ENTRIES)):
-            at += indexes
-            offset, length = number(offsets), number(lengths)
-            if at > end:
-                return
-            yield item, method, base + offset, length
-
-
 def _tiff(data: bytes) -> bytes:
     """Overwrite the values of entries with metadata."""
     found = bytearray(data)
@@ -325,37 +200,16 @@ def _blank(
     data: bytes, found: bytearray, order: str, at: int, everything: bool
 ) -> list[tuple[int, bool]]:
     """Overwrite the metadata of a folder, or all of it. Return the folders that it names."""
-    count = min(_number(data, order, at, 2), _MOST_ENTRIES)
+    count = min(tiff_number(data, order, at, 2), MOST_ENTRIES)
     named = []
     for entry in range(at + 2, at + 2 + 12 * count, 12):
-        tag, kind = _number(data, order, entry, 2), _number(data, order, entry + 2, 2)
-        size = _number(data, order, entry + 4, 4) * _TIFF_SIZES.get(kind, 1)
-        value = entry + 8 if size <= 4 else _number(data, order, entry + 8, 4)
+        tag, kind = tiff_number(data, order, entry, 2), tiff_number(data, order, entry + 2, 2)
+        size = tiff_number(data, order, entry + 4, 4) * _TIFF_SIZES.get(kind, 1)
+        value = entry + 8 if size <= 4 else tiff_number(data, order, entry + 8, 4)
         if tag in _TIFF_FOLDERS:
-            named.append((_number(data, order, entry + 8, 4), True))
+            named.append((tiff_number(data, order, entry + 8, 4), True))
         elif everything or tag in _TIFF_METADATA:
             end = min(value + size, len(found))
             found[value:end] = bytes(max(end - value, 0))
-    following = _number(data, order, at + 2 + 12 * count, 4)
+    following = tiff_number(data, order, at + 2 + 12 * count, 4)
     return [*named, *([(following, everything)] if following else [])]
-
-
-def _orientation(tiff: bytes) -> int:
-    """Return the orientation of EXIF data, 2 to 8; 0 if it says none, or upright."""
-    order = "<" if tiff[:2] == b"II" else ">"
-    at = _number(tiff, order, 4, 4)
-    for entry in range(at + 2, at + 2 + 12 * min(_number(tiff, order, at, 2), _MOST_ENTRIES), 12):
-        if _number(tiff, order, entry, 2) == _ORIENTATION:
-            found = _number(tiff, order, entry + 8, 2)
-            return found if 2 <= found <= 8 else 0
-    return 0
-
-
-def _exif(orientation: int) -> bytes:
-    """Return EXIF data with the orientation alone."""
-    return struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, _ORIENTATION, _SHORT, 1, orientation, 0, 0)
-
-
-def _number(data: bytes, order: str, at: int, size: int) -> int:
-    """Return a number; 0 beyond the end."""
-    return int.from_bytes(data[at : at + size], "little" if order == "<" else "big")

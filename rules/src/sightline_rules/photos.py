@@ -16,7 +16,7 @@ import hashlib
 import io
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -24,15 +24,14 @@ from math import cos, pi
 from operator import mul
 from statistics import median
 
-from PIL import AvifImagePlugin, Image, ImageOps, TiffImagePlugin, WebPImagePlugin
+from PIL import AvifImagePlugin, Image, TiffImagePlugin, WebPImagePlugin
 
-from sightline_rules import photo_memory
+from sightline_rules import photo_boxes, photo_memory, photo_parts
 from sightline_rules.photo_memory import MemoryNeededError
 
 _PLUGINS = (AvifImagePlugin, TiffImagePlugin, WebPImagePlugin)
 """Imported here, so that Pillow does not import all of its plugins to find these."""
 
-_ORIENTATION = 0x0112
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 """EXIF orientations that swap width and height."""
 _TURNS = {
@@ -217,15 +216,16 @@ def inspect(data: bytes, limits: PhotoLimits) -> PhotoInfo:
     with _opened(data, limits) as (name, image):
         width, height = image.size
         # A JPEG's bytes are all read, at an eighth of its size where that leaves enough to hash.
-        _load(image, name, limits, _DRAFT, to_rgb=False)
-        if _orientation(image) in _SIDEWAYS:
+        turn = _orientation(image, name, data)
+        _load(image, name, limits, _DRAFT, to_rgb=False, turned=turn != 1)
+        if turn in _SIDEWAYS:
             width, height = height, width
         return PhotoInfo(
             image_id=image_id(data),
             media_type=MEDIA_TYPES[name],
             width=width,
             height=height,
-            perceptual_hash=_perceptual_hash(image),
+            perceptual_hash=_perceptual_hash(image, turn),
         )
 
 
@@ -246,8 +246,9 @@ def decode(data: bytes, limits: PhotoLimits, min_side: int | None = None) -> Ima
     MemoryNeededError before anything is decoded.
     """
     with _opened(data, limits) as (name, image):
-        _load(image, name, limits, min_side, to_rgb=True)
-        return _rgb(_upright(image))
+        turn = _orientation(image, name, data)
+        _load(image, name, limits, min_side, to_rgb=True, turned=turn != 1)
+        return _rgb(image.transpose(_TURNS[turn]) if turn in _TURNS else image)
 
 
 def prepare() -> None:
@@ -258,7 +259,13 @@ def prepare() -> None:
 
 
 def _load(
-    image: Image.Image, name: Format, limits: PhotoLimits, min_side: int | None, *, to_rgb: bool
+    image: Image.Image,
+    name: Format,
+    limits: PhotoLimits,
+    min_side: int | None,
+    *,
+    to_rgb: bool,
+    turned: bool,
 ) -> None:
     """Decode, a JPEG as small as `min_side` allows. Raises MemoryNeededError before decoding."""
     whole = image.width * image.height
@@ -270,7 +277,7 @@ def _load(
             image.width * image.height,
             progressive=whole if "progressive" in image.info else 0,
             transparent=to_rgb and _is_transparent(image),
-            turned=to_rgb and _orientation(image) != 1,
+            turned=to_rgb and (turned or _turned_by_pillow(image)),
             kept=not to_rgb,
         )
         if needed > limits.max_memory:
@@ -278,14 +285,14 @@ def _load(
     image.load()
 
 
-def _perceptual_hash(image: Image.Image) -> int:
+def _perceptual_hash(image: Image.Image, orientation: int) -> int:
     """Return Zauner's pHash (2010, phash.org/docs/pubs/thesis_zauner.pdf) without its 8 finest
     bits, above 8 bits of colour; see duplicates. Return 0 for an evenly coloured picture.
 
     Made of 32 × 32 pixels: 1 bit for each of the lowest frequencies of their discrete cosine
     transform that is above the median.
     """
-    turn = _TURNS.get(_orientation(image))
+    turn = _TURNS.get(orientation)
     if max(image.size) > _SAMPLED:
         # Of a large photo a sample: to convert all of it could take more memory than to decode it.
         scale = _SAMPLED / max(image.size)
@@ -332,6 +339,7 @@ def _opened(data: bytes, limits: PhotoLimits) -> Iterator[tuple[Format, Image.Im
         # A photo with odd metadata is still a photo.
         with warnings.catch_warnings(action="ignore"), _decoder(name, data) as image:
             _check(image, name, limits, data)
+            image.info.pop("xmp", None)  # by which Pillow would turn a TIFF, see photo_parts
             yield name, image
     except (PhotoRejectedError, MemoryNeededError, MemoryError):
         raise
@@ -351,6 +359,7 @@ def _decoder(name: Format, data: bytes) -> Image.Image:
         _add_heif()
     elif name is Format.AVIF:
         AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # many photos are decoded at once
+        data = photo_boxes.without_metadata(data)  # Pillow fails at damaged EXIF
     return Image.open(io.BytesIO(data), formats=[name])
 
 
@@ -395,19 +404,18 @@ def _check(image: Image.Image, name: Format, limits: PhotoLimits, data: bytes) -
         )
 
 
-def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; damaged EXIF counts as 1."""
-    with suppress(Exception):
-        return int(image.getexif().get(_ORIENTATION, 1))
-    return 1
+def _orientation(image: Image.Image, name: Format, data: bytes) -> int:
+    """Return the EXIF orientation by which an opened photo is still to be turned, 1 to 8."""
+    if name is Format.AVIF:  # Pillow puts the turn of AVIF's own boxes in the place of EXIF's
+        return photo_parts.exif_orientation(image.info.get("exif", b""))
+    if name is Format.TIFF and _turned_by_pillow(image):
+        return 1
+    return photo_parts.orientation(data)
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    if _orientation(image) == 1:
-        return image
-    with suppress(Exception):
-        return ImageOps.exif_transpose(image)
-    return image
+def _turned_by_pillow(image: Image.Image) -> bool:
+    """Return whether Pillow turns a TIFF as it decodes it: it knows orientations of some types."""
+    return getattr(image, "tag_v2", {}).get(photo_parts.ORIENTATION) in _TURNS
 
 
 def _is_transparent(image: Image.Image) -> bool:

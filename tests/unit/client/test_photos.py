@@ -76,3 +76,13 @@ def test_a_products_photo_may_be_any_of_them_too(tmp_path: Path) -> None:
     assert product_image(b"bytes").content == b"bytes"
     assert product_image(Uri("https://x")).uri == "https://x"
     assert product_image(Image.new("L", (1, 1))).content.startswith(b"\x89PNG")
+
+
+def test_an_image_that_was_opened_from_a_file_keeps_its_turn() -> None:
+    tag = Image.Exif()
+    tag[0x0112] = 6
+    file = io.BytesIO()
+    Image.new("RGB", (8, 4), "red").save(file, "JPEG", exif=tag.tobytes())
+    opened = Image.open(io.BytesIO(file.getvalue()))
+    sent = Image.open(io.BytesIO(encode(opened)))
+    assert sent.getexif()[0x0112] == 6

@@ -61,11 +61,13 @@ def encode(pixels: "Pixels") -> bytes:
     image = _image(pixels)
     if image.mode not in {"RGB", "L", "RGBA"}:
         image = image.convert("RGB")
+    # EXIF says how the pixels of an image that was opened from a file are to be turned.
+    exif = image.info.get("exif", b"")
     out = io.BytesIO()
-    image.save(out, "PNG", compress_level=1)
+    image.save(out, "PNG", compress_level=1, exif=exif)
     if out.tell() > MAX_BYTES:
         out = io.BytesIO()
-        image.convert("RGB").save(out, "JPEG", quality=95)
+        image.convert("RGB").save(out, "JPEG", quality=95, exif=exif)
     return out.getvalue()
 
 
