@@ -99,7 +99,9 @@ def watch_writes() -> Iterator[list[LockedLate]]:
 
 
 def _seen(watch: Watch) -> Callable[..., None]:
-    def seen(connection: Connection, _cursor: Any, statement: str, _p: Any, context: Any, _m: Any) -> None:  # noqa: E501, PLR0917
+    def seen(
+        connection: Connection, _cursor: Any, statement: str, _p: Any, context: Any, _m: Any
+    ) -> None:  # noqa: E501
         watch.see(connection, statement, context)
 
     return seen
