@@ -22,6 +22,7 @@ from servicekit.errors import Aborted, NotFound, ServiceError
 from servicekit.open_jobs import check_room
 from servicekit.schema import caller_of_job, flags, keys, numbers, texts
 from servicekit.sql import Database
+from servicekit.sql_locks import lock
 
 
 class JobState(StrEnum):
@@ -111,6 +112,8 @@ def jobs_table(metadata: MetaData) -> Table:
 Beside: TypeAlias = Callable[[Connection, Job], None]
 """Writes what belongs to a new job, in the transaction that creates it."""
 
+Decide: TypeAlias = Callable[[Sequence[Job]], Job | None]
+"""Chooses one of the open jobs instead of a new one; None: a new one."""
 _Kinds: TypeAlias = Sequence[str] | sa.BindParameter[Sequence[str]]
 _Time: TypeAlias = int | sa.BindParameter[int]
 
@@ -156,20 +159,15 @@ class Jobs:
         params: Mapping[str, Any],
         request_id: str = "",
         *,
-        beside: Beside | None = None,
-    ) -> Job:
-        """Create a PENDING job of the current caller, or return the one that this `request_id`
-        already created, with its `params` (JSON values). Raises JobsFull, and the errors of
-        `beside`, which is called for a new job only; the job is then not created.
-
-        A request is remembered as long as its job: what has to happen once for each job belongs
-        into `beside`, not into a record with a key and a term of its own.
         """
         row = self._new(kind, catalog_id, params, request_id)
         same = self._made_by(kind, catalog_id, row["request_id"])
 
         def insert(connection: Connection) -> Job:
+            lock(connection, f"jobs {kind} of {catalog_id}")
             known = self._one(connection, same)
+            if known is None and decide is not None:
+                known = decide(self._open(connection, kind, catalog_id))
             if known is None:
                 check_room(connection, self._t, kind, catalog_id, row["caller"])
                 connection.execute(sa.insert(self._t).values(row))
@@ -181,7 +179,7 @@ class Jobs:
 
         try:
             return await self._db.write(insert)
-        except sa.exc.IntegrityError:  # PostgreSQL: another process created it first
+        except sa.exc.IntegrityError:  # PostgreSQL: release 0.35, which takes no lock, was first
             return await self._db.write(insert)
 
     async def find(self, kind: str, catalog_id: str, request_id: str) -> Job | None:
@@ -302,6 +300,12 @@ class Jobs:
         if job is None:
             raise JobNotFound(job_id)
         return job
+
+    def _open(self, connection: Connection, kind: str, catalog_id: str) -> Sequence[Job]:
+        t = self._t.c
+        mine = t.kind == kind, t.catalog_id == catalog_id, t.finished_time == 0
+        rows = connection.execute(sa.select(self._t).where(*mine).order_by(t.id.desc()))
+        return [_job(row) for row in rows]
 
     def _new(
         self, kind: str, catalog_id: str, params: Mapping[str, Any], request_id: str

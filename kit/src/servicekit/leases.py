@@ -12,6 +12,7 @@ from sqlalchemy import Connection, MetaData, Table
 
 from servicekit.clock import Clock, now_micros
 from servicekit.sql import Database
+from servicekit.sql_locks import inserting
 
 
 def leases_table(metadata: MetaData) -> Table:
@@ -45,20 +46,12 @@ class Lease:
             now = self._clock()
             values = {"owner": self._owner, "lease_until": now + self._micros}
             free = sa.or_(t.c.owner == self._owner, t.c.lease_until < now)
-            taken = connection.execute(
-                sa.update(t).where(t.c.name == self._name, free).values(values)
-            )
-            if taken.rowcount:
-                return True
-            if connection.execute(sa.select(t).where(t.c.name == self._name)).first():
-                return False
-            connection.execute(sa.insert(t).values(name=self._name, **values))
-            return True
+            # One statement, so that of two processes only one acquires it.
+            taken = inserting(connection.dialect.name, t).values(name=self._name, **values)
+            taken = taken.on_conflict_do_update(index_elements=["name"], set_=values, where=free)
+            return bool(connection.execute(taken).rowcount)
 
-        try:
-            return await self._db.write(take, announce=False)
-        except sa.exc.IntegrityError:  # PostgreSQL: another process acquired it first
-            return False
+        return await self._db.write(take, announce=False)
 
     async def renew(self) -> bool:
         """Extend the lease by `seconds`.

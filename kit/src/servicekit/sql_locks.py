@@ -5,10 +5,12 @@ has its lock may be old when it writes. SQLite hides this, because its writers c
 another. So the lock comes first; `noted` tells tests that it was taken (tests/late_locks.py).
 """
 
+from typing import Any
 from zlib import crc32
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
 
 NOTED = "sightline_locked"
 """Key of `Connection.info`."""
@@ -35,3 +37,10 @@ def lock_if_free(connection: Connection, name: str) -> bool:
 def noted(connection: Connection) -> None:
     """Note that the transaction has the lock that its writes need, or takes it next."""
     connection.info[NOTED] = True
+
+
+def inserting(dialect: str, table: sa.Table) -> Any:
+    """Return an INSERT that supports a conflict clause: a decision in one statement needs no
+    lock."""
+    insert: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return insert(table)

@@ -104,7 +104,7 @@ class ExperimentChanged(FailedPrecondition, reason="EXPERIMENT_CHANGED"):
 
 
 class PromotionConflict(Aborted, reason="PROMOTION_CONFLICT"):
-    """Another promotion or rollback happened during this rollback."""
+    """Another promotion or rollback happened during this one."""
 
     message = "the serving model changed meanwhile: list the models, then try again"
 

@@ -18,7 +18,7 @@ from ranker.servicer.messages import message_of
 from ranker.servicer.model_messages import describe, params_of, period, report_message
 from ranker.servicer.requests import DEFAULT_PAGE, LARGEST_PAGE, check_request_id, job_message
 from servicekit.clock import now_micros
-from servicekit.jobs import Jobs, JobState
+from servicekit.jobs import Jobs
 from servicekit.requests import enter, page_place, page_size, page_token
 from servicekit.server import Context
 from servicekit.telemetry import get_logger
@@ -85,6 +85,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     async def PromoteModel(self, request: pb.PromoteModelRequest, context: Context) -> pb.Model:
         """Check the model's evaluation and files, then make it the serving one."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        since = await self.registry.changes(catalog_id)
         model = await self.registry.get(catalog_id, request.model_version)
         serving = await self.registry.serving(catalog_id)
         forced = False
@@ -96,7 +97,12 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
             forced = True
         await self._check(model)
         await self.registry.promote(
-            catalog_id, model.version, now_micros(), forced=forced, verdict=model.verdict
+            catalog_id,
+            model.version,
+            now_micros(),
+            forced=forced,
+            verdict=model.verdict,
+            since=None if forced else since,
         )
         get_logger().info(
             "model promoted",
@@ -141,15 +147,10 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     async def RefineSpace(self, request: pb.RefineSpaceRequest, context: Context) -> job_pb2.Job:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_request_id(request.request_id)
-        running = await self.jobs.list(
-            catalog_id=catalog_id,
-            kinds=(REFINE,),
-            states=(JobState.PENDING, JobState.RUNNING),
-            limit=1,
+        job = await self.jobs.create(
+            REFINE, catalog_id, {}, request.request_id, decide=lambda found: next(iter(found), None)
         )
-        if running:
-            return job_message(running[0])
-        return job_message(await self.jobs.create(REFINE, catalog_id, {}, request.request_id))
+        return job_message(job)
 
     async def _named(self, catalog_id: str, version: str) -> ModelRecord:
         """Return the model of this version, or the newest if it is empty. Raise ModelNotFound."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from ranker.domain.errors import ModelCorrupt, ModelNotFound, ModelUnproven
+from ranker.domain.errors import ModelCorrupt, ModelNotFound, ModelUnproven, PromotionConflict
 from ranker.domain.model import TRAIN, Model
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.night_jobs import NightCause
@@ -33,9 +33,10 @@ Due = Callable[[], Awaitable[bool]]
 async def judge(
     catalog_id: str, version: str, registry: ModelRegistry, load: Load, now_micros: int
 ) -> None:
-    """Promote a model if its evaluation passes, its files are valid, and it was never promoted
-    before."""
+    """Promote a model if its evaluation passes, its files are valid, it was never promoted before,
+    and no other one was promoted or rolled back meanwhile."""
     log = telemetry.get_logger().bind(catalog_id=catalog_id, model_version=version)
+    since = await registry.changes(catalog_id)
     model = await registry.get(catalog_id, version)
     if model.promoted_micros is not None:
         return
@@ -45,7 +46,11 @@ async def judge(
         log.info("model not promoted", why=error.message)
         return
     await load(catalog_id, version)
-    await registry.promote(catalog_id, version, now_micros, verdict=model.verdict)
+    try:
+        await registry.promote(catalog_id, version, now_micros, verdict=model.verdict, since=since)
+    except PromotionConflict as error:
+        log.info("model not promoted", why=error.message)
+        return
     log.info("model promoted", verdict=model.verdict)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import Gauge
 
+from ranker.domain.errors import PromotionConflict
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import UNLEARN, ModelRecord, ModelVerdict
 from ranker.events.record.erasures import ErasureRecord
@@ -93,12 +94,18 @@ class Unlearning:
         if not version or now < due:
             return
         registry = self.trainings.registry
+        since = await registry.changes(catalog_id)
         model = await registry.get(catalog_id, version)
         failed = model.verdict is ModelVerdict.FAILED
         if model.serving or failed or self._is_over(model, requests):
             return
         await self.trainings.load(catalog_id, version)
-        await registry.promote(catalog_id, version, now, forced=True, verdict=model.verdict)
+        try:
+            await registry.promote(
+                catalog_id, version, now, forced=True, verdict=model.verdict, since=since
+            )
+        except PromotionConflict:
+            return  # the next look decides again
         get_logger().info("model promoted to unlearn", model_version=version, verdict=model.verdict)
 
 

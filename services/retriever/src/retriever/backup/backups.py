@@ -15,7 +15,7 @@ from retriever.backup.archive.writing import PhotoWriter, Spool, copy_tables, fi
 from retriever.catalog.images import stored_photo
 from retriever.domain.archive import PHOTOS, WATCH_PHOTOS, CatalogContent, Row, dumped, table_file
 from retriever.domain.errors import BackupQuota, CatalogNotEmpty
-from retriever.domain.jobs import OPEN, Progress, reporting, request_key
+from retriever.domain.jobs import Progress, reporting, request_key
 from retriever.domain.product import CatalogPart
 from retriever.ports.backup import BackupRecord, Snapshot
 from retriever.ports.photos import Photos
@@ -79,12 +79,13 @@ async def create(
     if known is not None:
         return known
     count, size = await store.run(lambda: store.used(catalog_id))
-    made = await jobs.list(
-        catalog_id=catalog_id, kinds=(BACKUP,), states=OPEN, limit=quota.count, params=False
-    )
-    if count + len(made) >= quota.count or 0 < quota.size <= size:
-        raise BackupQuota(count + len(made), size)
-    return await jobs.create(BACKUP, catalog_id, {"backup_id": new_id(now)}, request_id)
+
+    def decide(found: Sequence[Job]) -> None:
+        if count + len(found) >= quota.count or 0 < quota.size <= size:
+            raise BackupQuota(count + len(found), size)
+
+    params = {"backup_id": new_id(now)}
+    return await jobs.create(BACKUP, catalog_id, params, request_id, decide=decide)
 
 
 async def list_backups(

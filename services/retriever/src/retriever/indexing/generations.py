@@ -23,7 +23,7 @@ from retriever.domain.generation import (
 from retriever.domain.jobs import OPEN, request_key
 from retriever.ports.generations import RegistryRecord
 from servicekit.errors import FieldViolation
-from servicekit.jobs import Job, Jobs
+from servicekit.jobs import Decide, Job, Jobs
 from servicekit.requests import RequestInvalid
 from servicekit.telemetry import get_logger
 
@@ -205,12 +205,14 @@ async def _ask(
     jobs: Jobs,
     request_id: str,
 ) -> Job:
-    catalog_id, name = generation.catalog_id, generation.name
-    for job in await open_jobs(catalog_id, kind, jobs):
-        if job.params["generation"] == name:
-            return job
-    same = request_key(request_id, name)
-    return await jobs.create(kind, catalog_id, {"generation": name, **more}, same)
+    name = generation.name
+    params, same = {"generation": name, **more}, request_key(request_id, name)
+    return await jobs.create(kind, generation.catalog_id, params, same, decide=_of(name))
+
+
+def _of(name: str) -> Decide:
+    """Choose the open job of a generation, if there is one."""
+    return lambda found: next((job for job in found if job.params["generation"] == name), None)
 
 
 async def open_jobs(catalog_id: str, kind: str, jobs: Jobs) -> tuple[Job, ...]:
@@ -247,9 +249,7 @@ async def drop(catalog_id: str, name: str, record: RegistryRecord, jobs: Jobs) -
     the first call was interrupted. Raise GenerationNotFound, GenerationActive.
     """
     made = await record.retire(catalog_id, name)
-    under_way = await open_jobs(catalog_id, DROP, jobs)
-    if all(job.params["generation"] != made.name for job in under_way):
-        await jobs.create(DROP, catalog_id, {"generation": made.name})
+    await jobs.create(DROP, catalog_id, {"generation": made.name}, decide=_of(made.name))
     log.info("generation dropped", generation=made.name)
     return await _status(made, record)
 

@@ -2,12 +2,12 @@
 restarted job fits them again, or gets the version that was fitted already.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from retriever.domain.errors import FitRunning
-from retriever.domain.jobs import OPEN, Progress, reporting
+from retriever.domain.jobs import Progress, reporting
 from retriever.domain.reference_fits import ReferencePlan
 from retriever.ports.embedder import ReferenceTrainer
 from servicekit.errors import FieldViolation
@@ -48,15 +48,16 @@ async def ask(catalog_id: str, wanted: ReferencePlan, jobs: Jobs, *, request_id:
 
     Raises FitRunning if the catalog has too many of them.
     """
-    if request_id and (known := await jobs.find(FIT_REFERENCE, catalog_id, request_id)):
-        return known
-    under_way = await jobs.list(catalog_id=catalog_id, kinds=KINDS, states=OPEN, limit=MOST_OPEN)
-    for job in under_way:
-        if job.params["reference_id"] == wanted.reference_id:
-            return job
-    if len(under_way) >= MOST_OPEN:
-        raise FitRunning(f"{MOST_OPEN} references are being fitted")
-    return await jobs.create(FIT_REFERENCE, catalog_id, asdict(wanted), request_id)
+
+    def decide(found: Sequence[Job]) -> Job | None:
+        for job in found:
+            if job.params["reference_id"] == wanted.reference_id:
+                return job
+        if len(found) >= MOST_OPEN:
+            raise FitRunning(f"{MOST_OPEN} references are being fitted")
+        return None
+
+    return await jobs.create(FIT_REFERENCE, catalog_id, asdict(wanted), request_id, decide=decide)
 
 
 async def fit(job: Job, deps: ReferenceTools) -> Mapping[str, Any]:

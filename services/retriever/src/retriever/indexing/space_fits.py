@@ -7,14 +7,14 @@ import asyncio
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from retriever.catalog.images import stored_photo
 from retriever.domain.errors import FitRunning
 from retriever.domain.fit_plan import FitPhoto, FitPlan, Label
-from retriever.domain.jobs import OPEN, Progress, reporting
+from retriever.domain.jobs import Progress, reporting
 from retriever.ports.embedder import SpaceTrainer
 from retriever.ports.indexing import LabelRecord
 from retriever.ports.photos import Photos
@@ -73,12 +73,9 @@ def plan(given: FitPlan) -> FitPlan:
 
 async def ask(catalog_id: str, wanted: FitPlan, jobs: Jobs, *, request_id: str) -> Job:
     """Request the fit of a space. Return the job, which may be one that is running already."""
-    if request_id and (known := await jobs.find(FIT, catalog_id, request_id)):
-        return known
-    under_way = await jobs.list(catalog_id=catalog_id, kinds=KINDS, states=OPEN, limit=1)
-    if under_way:
-        return under_way[0]
-    return await jobs.create(FIT, catalog_id, asdict(wanted), request_id)
+    return await jobs.create(
+        FIT, catalog_id, asdict(wanted), request_id, decide=lambda found: next(iter(found), None)
+    )
 
 
 async def refine(
@@ -88,13 +85,14 @@ async def refine(
 
     `base`: version of the fitted space; `refinement`: a SpaceRefinement.
     """
-    if known := await jobs.find(FIT, catalog_id, request_id):
-        return known
-    if await jobs.list(catalog_id=catalog_id, kinds=KINDS, states=OPEN, limit=1):
-        raise FitRunning("another space is being fitted")
+
+    def decide(found: Sequence[Job]) -> None:
+        if found:
+            raise FitRunning("another space is being fitted")
+
     text = base64.b64encode(refinement).decode()
     wanted = FitPlan("", DEFAULT_DIMENSION, 0, DEFAULT_PHOTOS, (), base, text)
-    return await jobs.create(FIT, catalog_id, asdict(wanted), request_id)
+    return await jobs.create(FIT, catalog_id, asdict(wanted), request_id, decide=decide)
 
 
 async def fit(job: Job, deps: FitTools) -> Mapping[str, Any]:

@@ -5,9 +5,10 @@ from collections.abc import Collection
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.errors import CatalogAliasesFull, CatalogExists, EtagMismatch
+from retriever.domain.errors import CatalogAliasesFull, CatalogExists
 from retriever.domain.registry import MOST_ALIASES, CatalogAlias
 from retriever.record import statements
+from retriever.record.etags import check_etag, to_replace
 from retriever.record.registry import (
     REGISTRY,
     check_no_alias,
@@ -19,6 +20,9 @@ from retriever.record.session import Session
 from retriever.record.tables import catalog_aliases
 from servicekit.catalogs import CatalogCopying, CatalogDeleted, CatalogNotFound, CatalogState
 from servicekit.clock import new_id
+
+_NONE = ""
+"""Etag of an alias that does not exist: no required one equals it."""
 
 
 def set_alias(
@@ -35,9 +39,10 @@ def set_alias(
     check_no_alias(connection, catalog_id)
     _check_in_use(connection, catalog_id, declared)
     found = read_alias(connection, alias_id)
-    if found is not None and found.catalog_id == catalog_id:
+    if found is not None and not to_replace(found.catalog_id, catalog_id, found.etag, etag):
         return found
-    _check_etag(found, etag)
+    if found is None:
+        check_etag(_NONE, etag)
     if found is None and len(read_aliases(connection)) >= MOST_ALIASES:
         raise CatalogAliasesFull(MOST_ALIASES)
     created = now if found is None else found.create_micros
@@ -60,15 +65,10 @@ def delete_alias(connection: Connection, now: int, alias_id: str, etag: str) -> 
     found = read_alias(connection, alias_id)
     if found is None:
         return False
-    _check_etag(found, etag)
+    check_etag(found.etag, etag)
     session.take()
     connection.execute(sa.delete(catalog_aliases).where(catalog_aliases.c.alias_id == alias_id))
     return True
-
-
-def _check_etag(found: CatalogAlias | None, etag: str) -> None:
-    if etag and (found is None or found.etag != etag):
-        raise EtagMismatch
 
 
 def _check_unused(connection: Connection, alias_id: str) -> None:

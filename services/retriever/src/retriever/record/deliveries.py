@@ -15,7 +15,7 @@ from retriever.domain.deliveries import Delivery, DeliveryStep, Lane, LaneState
 from retriever.domain.watch_json import dumped_alert, loaded_alert
 from retriever.domain.webhooks import MOST_DEAD_LETTERS, DeadLetter
 from retriever.record import statements
-from retriever.record.session import queue_up
+from retriever.record.queueing import queue_up
 from retriever.record.tables import (
     watch_alerts,
     watches,
@@ -25,6 +25,7 @@ from retriever.record.tables import (
 )
 from retriever.record.watch_rows import read_alerts_after
 from retriever.record.webhooks import check_exists, webhook_of
+from servicekit.sql_locks import inserting
 
 _PLACE = sa.func.coalesce(webhook_lanes.c.sequence, webhooks.c.start_sequence)
 _LANES = (
@@ -121,11 +122,18 @@ def _next_replayed(connection: Connection, lane: Lane, webhook: sa.Row[Any]) -> 
 def settle(
     connection: Connection, now: int, delivery: Delivery, step: DeliveryStep, state: LaneState
 ) -> None:
-    """Store what becomes of a delivery, and the state of its lane."""
+    """Store what becomes of a delivery, and the state of its lane.
+
+    Nothing is stored if its webhook was deleted meanwhile, also if there is another of its id. If
+    its address was changed, a failure of the former address is not stored.
+    """
     lane = delivery.lane
-    queue_up(connection, lane.catalog_id)  # a webhook is not deleted meanwhile
+    queue_up(connection, lane.catalog_id)
     mine = statements.on(webhooks, catalog_id=lane.catalog_id, webhook_id=lane.webhook_id)
-    if connection.execute(sa.select(webhooks.c.uri).where(mine)).first() is None:
+    row = connection.execute(sa.select(webhooks).where(mine)).first()
+    if row is None or not _is_receiver(row, delivery):
+        return
+    if row.uri != delivery.webhook.uri and step is not DeliveryStep.DELIVERED:
         return
     if lane.replayed:
         _settle_replayed(connection, now, delivery, step, state)
@@ -133,6 +141,13 @@ def settle(
     if step is DeliveryStep.DEAD:
         _bury(connection, now, delivery, state.failure)
     _settle_lane(connection, delivery, step, state)
+
+
+def _is_receiver(row: sa.Row[Any], delivery: Delivery) -> bool:
+    """Return whether a webhook is the one that a delivery was made to: not one that was created
+    later, which has none of the alerts before it."""
+    same = row.create_time == delivery.webhook.create_micros
+    return same and delivery.alert.sequence > row.start_sequence
 
 
 def _settle_lane(
@@ -148,7 +163,7 @@ def _settle_lane(
         "failure": state.failure,
     }
     row = {**_key(lane), **values}
-    insert = statements.inserting(connection.dialect.name, webhook_lanes).values(row)
+    insert = inserting(connection.dialect.name, webhook_lanes).values(row)
     connection.execute(
         insert.on_conflict_do_update(
             index_elements=[*_key(lane)], set_=values, where=c.sequence <= place
@@ -229,6 +244,7 @@ def replay(
 ) -> int:
     """Begin to replay dead letters; without ids: all. Return the number that are replayed then.
     Raises WebhookNotFound."""
+    queue_up(connection, catalog_id)
     check_exists(connection, catalog_id, webhook_id)
     c = webhook_dead_letters.c
     mine = statements.on(webhook_dead_letters, catalog_id=catalog_id, webhook_id=webhook_id)

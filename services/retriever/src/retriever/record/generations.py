@@ -17,7 +17,7 @@ from retriever.domain.generation import (
     Outstanding,
     Verification,
 )
-from retriever.record.statements import held_by, inserting, on, same, vector_of
+from retriever.record.statements import held_by, on, same, vector_of
 from retriever.record.tables import (
     generations,
     outbox,
@@ -27,6 +27,7 @@ from retriever.record.tables import (
     products,
     vectors,
 )
+from servicekit.sql_locks import inserting
 
 _ALL = (
     sa.select(generations)

@@ -13,7 +13,7 @@ from retriever.domain.category_mismatch import (
     category_mismatch,
 )
 from retriever.domain.generation import Generation
-from retriever.record.session import queue_up
+from retriever.record.queueing import queue_up
 from retriever.record.statements import among, chunks, look_up, put, same
 from retriever.record.tables import mismatches, product_images, products
 from sightline_rules import categories

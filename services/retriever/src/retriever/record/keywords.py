@@ -41,6 +41,7 @@ from retriever.record.filter_matches import holds
 from retriever.record.label_texts import read_label_words
 from retriever.record.products import FACTS, passing
 from retriever.record.tables import keywords, products
+from servicekit.sql_locks import inserting
 from sightline_rules import categories
 from sightline_rules.fields import WEIGHTS
 from sightline_rules.filters import Filter
@@ -74,7 +75,7 @@ def put_words(connection: Connection, catalog_id: str, contents: Iterable[Produc
     ]
     if not rows:
         return
-    statement = statements.inserting(connection.dialect.name, keywords)
+    statement = inserting(connection.dialect.name, keywords)
     new = statement.excluded
     connection.execute(
         statement.on_conflict_do_update(

@@ -227,6 +227,12 @@ class Batch:
             self._try_again(target, image_id)
         return Stored(content.product_id, etag, content.image_ids)
 
+    def overwrite(self, content: ProductContent) -> None:
+        """Store other content of a product that exists, also if it breaks a rule of writes: the
+        record may have got it in another way, or before there was the rule."""
+        known = self._known[content.product_id]
+        self._replace(ProductWrite(content, {}), content_etag(content), known, whole=False)
+
     def touch(self, product_id: str) -> None:
         """Mark a product, if it exists, as written whole by this write."""
         self._touched.append(product_id)

@@ -15,10 +15,10 @@ from retriever.domain.errors import (
     CatalogIsAlias,
     CatalogRemoving,
     CatalogsFull,
-    EtagMismatch,
 )
 from retriever.domain.registry import CatalogAlias, CatalogEntry, CatalogUpdate, CatalogValues
 from retriever.record import statements
+from retriever.record.etags import check_etag, to_replace
 from retriever.record.session import Session
 from retriever.record.tables import (
     audit,
@@ -128,10 +128,10 @@ def reserve_copy(
 
     Raises CatalogExists, CatalogsFull, CatalogIsAlias.
     """
-    copied = read_entry(connection, source)
-    values = CatalogValues() if copied is None else copied.values
     session = Session(connection, REGISTRY, now)
     check_no_alias(connection, target)
+    copied = read_entry(connection, source)
+    values = CatalogValues() if copied is None else copied.values
     found = read_entry(connection, target)
     if found is not None and found.state is not CatalogState.REMOVED:
         raise CatalogExists
@@ -154,9 +154,10 @@ def complete_copy(connection: Connection, now: int, target: str, uid: str) -> No
 
 def abandon_copy(connection: Connection, now: int, target: str, uid: str, term_micros: int) -> None:
     """Delete a catalog that a copy has not filled, to be removed after a term."""
+    session = Session(connection, REGISTRY, now)
     found = read_entry(connection, target)
     if found is not None and found.uid == uid and found.state is CatalogState.COPYING:
-        delete_catalog(connection, now, target, term_micros, "")
+        _delete(session, found, term_micros)
 
 
 def update_catalog(
@@ -166,17 +167,16 @@ def update_catalog(
     update: CatalogUpdate,
     declared: Collection[str],
 ) -> CatalogEntry:
-    """Change a catalog; a declared one gets an entry. Raises CatalogNotFound, EtagMismatch."""
+    """Change a catalog; a declared one gets an entry. One that has the values is returned. Raises
+    CatalogNotFound, EtagMismatch."""
     session = Session(connection, REGISTRY, now)
     found = read_entry(connection, catalog_id)
     if found is None and catalog_id in declared:
         found = CatalogEntry(catalog_id, uid=new_id(now))
     if found is None or found.state is CatalogState.REMOVED:
         raise CatalogNotFound
-    if update.etag not in ("", found.values.etag):
-        raise EtagMismatch
     values = update.applied(found.values)
-    if values == found.values:
+    if not to_replace(found.values, values, found.values.etag, update.etag):
         return found
     changed = replace(found, values=values, update_micros=now)
     _save(session, changed)
@@ -193,15 +193,21 @@ def delete_catalog(
     found = read_entry(connection, catalog_id)
     if found is None or found.state is CatalogState.REMOVED:
         raise CatalogNotFound
-    if etag not in ("", found.values.etag):
-        raise EtagMismatch
     if found.state not in (CatalogState.ACTIVE, CatalogState.COPYING):
         return found
+    check_etag(found.values.etag, etag)
     for alias in read_aliases(connection):
         if alias.catalog_id == catalog_id:
             raise CatalogHasAlias(alias.alias_id)
+    return _delete(session, found, term_micros)
+
+
+def _delete(session: Session, found: CatalogEntry, term_micros: int) -> CatalogEntry:
     deleted = replace(
-        found, state=CatalogState.DELETED, delete_micros=now, purge_micros=now + term_micros
+        found,
+        state=CatalogState.DELETED,
+        delete_micros=session.now,
+        purge_micros=session.now + term_micros,
     )
     _save(session, deleted)
     return deleted
@@ -241,11 +247,11 @@ def begin_removals(
     connection: Connection, now: int, declared: Collection[str]
 ) -> list[CatalogEntry]:
     """Begin the removals that are due. Return all entries that are being removed."""
+    session = Session(connection, REGISTRY, now)
     rows = connection.execute(sa.select(catalogs).where(_due(now))).all()
     found = [each for each in map(_entry, rows) if each.catalog_id not in declared]
     begun = [replace(each, state=CatalogState.REMOVING) for each in found]
     if begun != found:
-        session = Session(connection, REGISTRY, now)
         for each in begun:
             _save(session, each)
     return begun

@@ -32,8 +32,11 @@ from sightline_rules import ids, kinds
 from sightline_rules.fields import WRITTEN, Field
 from sightline_rules.filters import Money
 
-_TOUCHED = sa.select(products.c.product_id, products.c.touched).where(
-    statements.among(products, "product_id")
+_CHANGED = sa.select(products.c.product_id, products.c.parent_id, products.c.touched).where(
+    statements.among(products, "product_id"), products.c.seq > sa.bindparam("before")
+)
+_VARIANTS = sa.select(products.c.parent_id).where(
+    statements.among(products, "parent_id"), products.c.seq > sa.bindparam("before")
 )
 _HELD = sa.select(vectors.c.image_id, vectors.c.data).where(
     statements.among(vectors, "image_id"), statements.on(vectors, **statements.BOUND_VERSION)
@@ -145,17 +148,22 @@ def put_products(
 ) -> None:
     """Store products with the ids of their photos, and vectors of their texts.
 
-    Products written whole after commit `before` are unchanged: a caller's write is newer than the
-    backup, or an earlier attempt has restored the row.
+    Products that were written or changed after commit `before` are unchanged: a caller's write or
+    offer is newer than the backup, or an earlier attempt has restored the row. A product is stored
+    without its parent if such a write has made the parent a variant, or given it variants itself.
     """
     session = Session(connection, catalog_id, now)
     named = [row["product_id"] for row, _ in batch]
-    newer = {row.product_id for row in session.look_up(_TOUCHED, named) if row.touched > before}
+    changed = session.look_up(_CHANGED, named, before=before)
+    newer = {row.product_id: row.touched for row in changed}
+    # They are part of the backup: what it lacks is deleted afterwards.
+    session.touch([name for name, touched in newer.items() if touched <= before])
     chosen = [(row, image_ids) for row, image_ids in batch if row["product_id"] not in newer]
     if not chosen:
         return
     gone = session.taken_down(chain.from_iterable(image_ids for _, image_ids in chosen))
-    chosen = [_without(row, image_ids, gone) for row, image_ids in chosen]
+    orphans = _orphans(session, before, [row for row, _ in chosen])
+    chosen = [_without(row, image_ids, gone, orphans) for row, image_ids in chosen]
     former: dict[str, set[str]] = {}
     for row in session.look_up(ROWS, [row["product_id"] for row, _ in chosen]):
         former.setdefault(row.product_id, set()).add(row.row_id)
@@ -166,12 +174,31 @@ def put_products(
     session.note(entries)
 
 
-def _without(row: Row, image_ids: Sequence[str], gone: frozenset[str]) -> tuple[Row, Sequence[str]]:
-    """Return a product's row and photos without those that were taken down."""
-    if gone.isdisjoint(image_ids):
+def _orphans(session: Session, before: int, rows: Sequence[Row]) -> frozenset[str]:
+    """Return the products that can't keep their parent, because variants are one level deep. Only
+    products that callers wrote after `before` are asked: those of one archive fit together."""
+    parents = {row["product_id"]: row["parent_id"] for row in rows if row["parent_id"]}
+    found = session.look_up(_CHANGED, parents.values(), before=before)
+    variants = {row.product_id for row in found if row.parent_id}
+    having = {row.parent_id for row in session.look_up(_VARIANTS, parents, before=before)}
+    return frozenset(
+        product_id
+        for product_id, parent_id in parents.items()
+        if parent_id in variants or product_id in having
+    )
+
+
+def _without(
+    row: Row, image_ids: Sequence[str], gone: frozenset[str], orphans: frozenset[str]
+) -> tuple[Row, Sequence[str]]:
+    """Return a product's row and photos without photos that were taken down, and the row of an
+    orphan without its parent."""
+    orphan = row["product_id"] in orphans
+    if gone.isdisjoint(image_ids) and not orphan:
         return row, image_ids
     left = [image_id for image_id in image_ids if image_id not in gone]
-    return {**row, "etag": content_etag(_content(row, left))}, left
+    changed = {**row, "parent_id": ""} if orphan else row
+    return {**changed, "etag": content_etag(_content(changed, left))}, left
 
 
 def _written(

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.record.generations import live_generations
-from retriever.record.session import queue_up
+from retriever.record.queueing import queue_up
 from retriever.record.statements import same
 from retriever.record.tables import changes, import_rows, imports, outbox, products, sequences
 

@@ -27,7 +27,7 @@ from retriever.record.generations import (
     want,
 )
 from retriever.record.index_rows import count_rows
-from retriever.record.session import queue_up
+from retriever.record.queueing import queue_up
 from retriever.record.statements import held_by, is_generation, pending_of, put
 from retriever.record.tables import generations, offers, pending, product_vectors, vectors
 
@@ -171,6 +171,7 @@ def mark(
     check_wanted: bool | None = None,
     collection: str | None = None,
 ) -> None:
+    queue_up(connection, generation.catalog_id)
     values = {"state": state, "check_wanted": check_wanted, "collection": collection}
     given = {name: value for name, value in values.items() if value is not None}
     connection.execute(sa.update(generations).where(is_generation(generation)).values(given))
@@ -225,6 +226,7 @@ def _set(connection: Connection, generation: Generation, **values: Any) -> Gener
 
 
 def save_offers(connection: Connection, catalog_id: str, offered: Sequence[EmbeddingSpace]) -> None:
+    queue_up(connection, catalog_id)
     connection.execute(sa.delete(offers).where(offers.c.catalog_id == catalog_id))
     rows = [
         {
@@ -300,6 +302,7 @@ def photos(connection: Connection, generation: Generation) -> int:
 
 
 def end_backfill(connection: Connection, generation: Generation) -> None:
+    queue_up(connection, generation.catalog_id)
     mine = sa.or_(pending.c.backfill, pending.c.retried)
     done = {"backfill": False, "retried": False}
     connection.execute(sa.update(pending).where(pending_of(generation), mine).values(done))

@@ -20,17 +20,12 @@ from retriever.record import statements, tables
 from retriever.record.hashes import write_hashes
 from retriever.record.label_texts import write_label_texts
 from retriever.record.products import read_part, read_products
+from retriever.record.queueing import queue_up
 from servicekit.errors import ServiceError
-from servicekit.sql_locks import noted
 from sightline_rules import ids
 
 Entry: TypeAlias = tuple[int, str, int, Iterable[str]]
 """Outbox entry: commit, product, last commit of the same write, ids of removed index rows."""
-_HEAD = (
-    sa.select(tables.sequences.c.seq)
-    .where(tables.sequences.c.catalog_id == sa.bindparam("catalog_id"))
-    .with_for_update()
-)
 _ADVANCE = (
     sa.update(tables.sequences)
     .where(tables.sequences.c.catalog_id == sa.bindparam("of_catalog"))
@@ -58,20 +53,6 @@ _EXISTING = sa.select(tables.products.c.product_id).where(
 )
 
 
-def queue_up(connection: Connection, catalog_id: str) -> int:
-    """Wait until no other transaction writes to the catalog. Return its newest commit.
-
-    On PostgreSQL the catalog's writers queue here; on SQLite, BEGIN IMMEDIATE has locked the file.
-    """
-    noted(connection)
-    values = {"catalog_id": catalog_id}
-    head = connection.execute(_HEAD, values).scalar()
-    if head is None:
-        statements.put(connection, tables.sequences, [{**values, "seq": 0, "time": 0}], keep=True)
-        head = connection.execute(_HEAD, values).scalar_one()
-    return int(head)
-
-
 class Session:
     """Writes to one catalog within one transaction."""
 
@@ -84,7 +65,7 @@ class Session:
         """The catalog's newest commit."""
 
     def look_up(
-        self, statement: sa.Select[Any], values: Iterable[str], **of: str
+        self, statement: sa.Select[Any], values: Iterable[str], **of: str | int
     ) -> Iterator[sa.Row[Any]]:
         """Yield the catalog's rows of a statement for the given values, unordered."""
         return statements.look_up(

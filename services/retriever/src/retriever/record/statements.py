@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
 from retriever.domain.generation import Generation
 from retriever.domain.vectors import Floats
@@ -20,6 +19,7 @@ from retriever.record.tables import (
     product_vectors,
     vectors,
 )
+from servicekit.sql_locks import inserting
 from sightline_rules import ids
 
 _CHUNK = 500
@@ -39,12 +39,6 @@ def put(
     """
     if rows:
         connection.execute(_put(connection.dialect.name, table, keep, but), list(rows))
-
-
-def inserting(dialect: str, table: sa.Table) -> Any:
-    """Return an INSERT that supports a conflict clause."""
-    insert: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    return insert(table)
 
 
 @cache

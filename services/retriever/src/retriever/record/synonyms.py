@@ -6,9 +6,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.domain.archive import Row
-from retriever.domain.errors import EtagMismatch
 from retriever.domain.synonyms import StoredSynonyms, dumped, loaded
 from retriever.record import statements
+from retriever.record.etags import to_replace
 from retriever.record.session import Session
 from retriever.record.tables import synonyms
 from sightline_rules.synonyms import SynonymRule
@@ -43,10 +43,8 @@ def set_synonyms(
     """
     session = Session(connection, catalog_id, now)
     stored = read_synonyms(connection, catalog_id)
-    if stored.rules == rules:
+    if not to_replace(stored.rules, rules, stored.etag, etag):
         return stored
-    if etag not in ("", stored.etag):
-        raise EtagMismatch
     _save(session, dumped(rules), now)
     return StoredSynonyms(rules, now)
 

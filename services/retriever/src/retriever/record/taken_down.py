@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.domain.generation import TEXT_SPACE
-from retriever.domain.product import ProductWrite, Takedown
+from retriever.domain.product import Takedown
 from retriever.record import statements
 from retriever.record.product_batch import Batch
 from retriever.record.products import read_products
@@ -50,7 +50,7 @@ def take_down(
     ]
     batch = Batch(session, contents)
     for content in contents:
-        batch.write(ProductWrite(content, {}), whole=False)
+        batch.overwrite(content)
     batch.save()
     forget(connection, catalog_id, [image_id])
     mine = statements.on(takedowns, catalog_id=catalog_id, image_id=image_id)

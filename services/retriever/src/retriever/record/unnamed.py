@@ -6,7 +6,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.record import statements
-from retriever.record.session import USERS, Session, queue_up
+from retriever.record.queueing import queue_up
+from retriever.record.session import USERS, Session
 from retriever.record.tables import images, product_images, unnamed, watch_photos
 from retriever.record.taken_down import forget
 

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.errors import EtagMismatch, WatchesFull, WatchExists, WatchNotFound
+from retriever.domain.errors import WatchesFull, WatchExists, WatchNotFound
 from retriever.domain.watch_json import (
     dumped_alert,
     dumped_state,
@@ -31,6 +31,7 @@ from retriever.domain.watches import (
     WatchPhoto,
 )
 from retriever.record import statements
+from retriever.record.etags import to_replace
 from retriever.record.session import Session
 from retriever.record.tables import images, watch_alerts, watch_photos, watch_states, watches
 from servicekit.audit_record import append_entries
@@ -146,10 +147,8 @@ def update_watch(
     if found is None:
         raise WatchNotFound
     before = _stored(found)
-    if before.watch == watch:
+    if not to_replace(before.watch, watch, before.etag, etag):
         return before
-    if etag not in ("", before.etag):
-        raise EtagMismatch
     if _revision(connection, catalog_id, watch.watch_id) != known:
         return None
     stored = StoredWatch(watch, etag_of(watch), before.create_micros, now)
@@ -268,11 +267,10 @@ def drop_old_alerts(connection: Connection, catalog_id: str, before: int, limit:
     """Delete alerts that were stored before a time. Return their number."""
     c = watch_alerts.c
     old = sa.select(c.sequence).where(c.catalog_id == catalog_id, c.create_time < before)
-    found = connection.execute(old.limit(limit)).scalars().all()
-    connection.execute(
-        sa.delete(watch_alerts).where(c.catalog_id == catalog_id, c.sequence.in_(found))
+    some = sa.delete(watch_alerts).where(
+        c.catalog_id == catalog_id, c.sequence.in_(old.limit(limit))
     )
-    return len(found)
+    return connection.execute(some).rowcount
 
 
 def restore_watch(

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from retriever.domain.errors import WebhookExists, WebhookNotFound, WebhooksFull
 from retriever.domain.webhooks import MOST_WEBHOOKS, Webhook, WebhookSecret, WebhookState
 from retriever.record import statements
+from retriever.record.queueing import queue_up
 from retriever.record.session import Session
 from retriever.record.tables import (
     watch_alerts,
@@ -149,6 +150,7 @@ def rotate_webhook(
     connection: Connection, catalog_id: str, rotated: Webhook, former: Webhook
 ) -> WebhookState | None:
     """Replace a webhook's secrets; None if they are no longer the `former` ones."""
+    queue_up(connection, catalog_id)
     mine = statements.on(webhooks, catalog_id=catalog_id, webhook_id=rotated.webhook_id)
     done = connection.execute(
         sa.update(webhooks)
@@ -162,6 +164,7 @@ def rotate_webhook(
 
 def delete_webhook(connection: Connection, catalog_id: str, webhook_id: str) -> bool:
     """Delete a webhook with its lanes and dead letters. Return whether it existed."""
+    queue_up(connection, catalog_id)
     deleted = 0
     for table in _OF_WEBHOOK:
         mine = statements.on(table, catalog_id=catalog_id, webhook_id=webhook_id)

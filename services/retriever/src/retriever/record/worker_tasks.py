@@ -15,7 +15,7 @@ from retriever.domain.embedding import Pending
 from retriever.domain.generation import Generation, GenerationState
 from retriever.domain.index_values import Change, Waiting
 from retriever.record.generations import LACKING, live_generations
-from retriever.record.session import queue_up
+from retriever.record.queueing import queue_up
 from retriever.record.statements import BOUND_VERSION, on, pending_of, version_of
 from retriever.record.tables import generations, images, jobs, outbox, pending, product_images
 from servicekit.jobs import claimable
@@ -134,6 +134,7 @@ def _changes(rows: Iterable[sa.Row[Any]]) -> list[Change]:
 
 def advance(connection: Connection, generation: Generation, change: Change) -> Generation:
     """Store the progress of a generation. Delete entries that every generation has applied."""
+    queue_up(connection, generation.catalog_id)
     catalog_id, time = generation.catalog_id, max(change.time, generation.applied_time)
     reached = {"seq": change.seq, "time": time}
     connection.execute(_ADVANCE, {**reached, "of_catalog": catalog_id, "of_name": generation.name})

@@ -20,10 +20,11 @@ from ranker.domain.events import DAY_MICROS
 from ranker.events.record import consents
 from ranker.events.record.erasures import erased_since
 from ranker.events.record.owners import gate, owners
-from ranker.events.record.rows import TableRecord, inserting, write_beside_others
+from ranker.events.record.rows import TableRecord, write_beside_others
 from ranker.events.record.sealed import photo_of, seal_vector
 from ranker.events.record.tables import ANSWERS, EXPOSURES
 from servicekit.batch_queue import BatchQueue, BatchRules, QueueMetrics
+from servicekit.sql_locks import inserting
 
 SWEEP = 500
 """Number of expired records deleted with each write: more than a write adds, so that they do not
@@ -145,6 +146,8 @@ def _write(
     connection: Connection, answers: Sequence[StoredAnswer], now_micros: int
 ) -> frozenset[AnswerKey]:
     t = ANSWERS.c
+    for catalog_id in sorted({answer.catalog_id for answer in answers}):
+        gate(connection, catalog_id, alone=False)
     _sweep(connection, now_micros, SWEEP)
     keys = [(answer.catalog_id, answer.answer_id) for answer in answers]
     found = sa.select(t.catalog_id, t.answer_id).where(
@@ -178,7 +181,7 @@ def _expose(
     names = [column.name for column in EXPOSURES.primary_key]
     old = EXPOSURES.c.day <= now_micros // DAY_MICROS - EXPOSURE_DAYS
     connection.execute(sa.delete(EXPOSURES).where(old))
-    statement = inserting(connection)(EXPOSURES)
+    statement = inserting(connection.dialect.name, EXPOSURES)
     added = EXPOSURES.c.exposures + statement.excluded.exposures
     connection.execute(
         statement.on_conflict_do_update(index_elements=names, set_={"exposures": added}),
@@ -193,7 +196,6 @@ def _without_erased(connection: Connection, rows: Sequence[dict[str, Any]]) -> l
     """Return the rows without answers that waited here while their shopper was erased."""
     kept = list[dict[str, Any]]()
     for catalog_id in sorted({row["catalog_id"] for row in rows}):
-        gate(connection, catalog_id, alone=False)
         theirs = [row for row in rows if row["catalog_id"] == catalog_id]
         oldest = min(row["answer_micros"] for row in theirs)
         erased = erased_since(connection, catalog_id, oldest)
@@ -204,7 +206,6 @@ def _without_erased(connection: Connection, rows: Sequence[dict[str, Any]]) -> l
 def _to_owners(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Assign the answers of merged visitors to their users."""
     for catalog_id in sorted({row["catalog_id"] for row in rows}):
-        gate(connection, catalog_id, alone=False)
         theirs = [row for row in rows if row["catalog_id"] == catalog_id]
         users = owners(connection, catalog_id, (row["actor"] for row in theirs))
         for row in theirs:

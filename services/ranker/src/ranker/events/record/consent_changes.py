@@ -71,7 +71,12 @@ class ConsentRecord(TableRecord):
     async def forget(self, person: Person) -> tuple[int, int]:
         """Erase a shopper's decisions but for withdrawals. Return the numbers of deleted and of
         remaining rows."""
-        return await self._db.write(lambda connection: consents.forget(connection, person))
+
+        def write(connection: Connection) -> tuple[int, int]:
+            gate(connection, person.catalog_id, alone=True)
+            return consents.forget(connection, person)
+
+        return await self._db.write(write)
 
     async def since(self, catalog_id: str, micros: int, limit: int) -> Sequence[StoredDecision]:
         """Return at most `limit` of the decisions made since then, oldest first."""
@@ -138,6 +143,7 @@ class ConsentRecord(TableRecord):
         """Delete at most `limit` records of answers to shoppers who refuse personal answers."""
 
         def write(connection: Connection) -> int:
+            gate(connection, catalog_id, alone=False)
             t = ANSWERS.c
             allowed = consents.permits(connection, catalog_id, Purpose.PERSONALISE, t.actor)
             theirs = (t.catalog_id == catalog_id, t.actor != "", sa.not_(allowed))
@@ -152,6 +158,7 @@ class ConsentRecord(TableRecord):
         not consent to them."""
 
         def write(connection: Connection) -> int:
+            gate(connection, catalog_id, alone=False)
             t = ANSWERS.c
             allowed = [
                 consents.permits(connection, catalog_id, one, t.actor)

@@ -12,8 +12,10 @@ from sqlalchemy import Connection
 from ranker.events.record import sealed
 from ranker.events.record.rows import TableRecord
 from ranker.events.record.tables import ANSWERS, ATTRIBUTES, DATA_KEYS, EVENTS
+from servicekit.sql_locks import lock
 from servicekit.wrapping import KeyWrapper
 
+KEYS_LOCK = "data keys"
 KEY_BYTES = sealed.KEY_BITS // 8
 Place = tuple[str, ...]
 """Primary key of the last visited row; empty at the start."""
@@ -66,6 +68,7 @@ class DataKeyRecord(TableRecord):
         t = DATA_KEYS.c
 
         def work(connection: Connection) -> None:
+            lock(connection, KEYS_LOCK)
             row = connection.execute(sa.select(DATA_KEYS).where(t.key_id == key_id)).one()
             key = wrapper.unwrap(row.wrapped, row.wrapped_with)
             changed = {"wrapped": wrapper.wrap(key), "wrapped_with": wrapper.current}
@@ -78,6 +81,7 @@ class DataKeyRecord(TableRecord):
         t = DATA_KEYS.c
 
         def work(connection: Connection) -> None:
+            lock(connection, KEYS_LOCK)
             connection.execute(sa.delete(DATA_KEYS).where(t.key_id != key_id))
             connection.execute(sa.update(DATA_KEYS).where(t.key_id == key_id).values(complete=True))
 
@@ -89,6 +93,7 @@ class DataKeyRecord(TableRecord):
         t = EVENTS.c
 
         def work(connection: Connection) -> tuple[int, int]:
+            lock(connection, KEYS_LOCK)
             old = sa.select(t.sequence, t.catalog_id, t.query).where(
                 t.sequence > after, t.query != "", _not_by(t.query, key_id)
             )
@@ -96,7 +101,8 @@ class DataKeyRecord(TableRecord):
             for sequence, catalog_id, query in rows:
                 about = sealed.query_of(catalog_id)
                 text = sealed.seal(connection, about, sealed.unseal(connection, about, query))
-                mine = sa.update(EVENTS).where(t.sequence == sequence)
+                # Words that were deleted meanwhile stay so.
+                mine = sa.update(EVENTS).where(t.sequence == sequence, t.query == query)
                 connection.execute(mine.values(query=text))
             return (rows[-1].sequence if rows else after), len(rows)
 
@@ -108,6 +114,7 @@ class DataKeyRecord(TableRecord):
         key = sa.tuple_(t.catalog_id, t.actor, t.key)
 
         def work(connection: Connection) -> tuple[Place, int]:
+            lock(connection, KEYS_LOCK)
             old = sa.select(t.catalog_id, t.actor, t.key, t.value).where(_not_by(t.value, key_id))
             if after:
                 old = old.where(key > after)
@@ -115,7 +122,8 @@ class DataKeyRecord(TableRecord):
             for *place, value in rows:
                 about = sealed.value_of(place[0])
                 text = sealed.seal(connection, about, sealed.unseal(connection, about, value))
-                mine = sa.update(ATTRIBUTES).where(key == tuple(place))
+                # A value that was replaced meanwhile stays.
+                mine = sa.update(ATTRIBUTES).where(key == tuple(place), t.value == value)
                 connection.execute(mine.values(value=text))
             return (tuple(rows[-1][:3]) if rows else after), len(rows)
 
@@ -127,6 +135,7 @@ class DataKeyRecord(TableRecord):
         key = sa.tuple_(t.catalog_id, t.answer_id)
 
         def work(connection: Connection) -> tuple[Place, int]:
+            lock(connection, KEYS_LOCK)
             old = sa.select(t.catalog_id, t.answer_id, t.photo).where(
                 t.photo_space != "", _not_by(t.photo, key_id)
             )
@@ -137,7 +146,7 @@ class DataKeyRecord(TableRecord):
                 about = sealed.photo_of(place[0])
                 vector = sealed.unseal_vector(connection, about, photo)
                 # A vector that was deleted meanwhile stays so.
-                mine = sa.update(ANSWERS).where(key == tuple(place), t.photo_space != "")
+                mine = sa.update(ANSWERS).where(key == tuple(place), t.photo == photo)
                 changed = sealed.seal_vector(connection, about, vector)
                 connection.execute(mine.values(photo=changed))
             return (tuple(rows[-1][:2]) if rows else after), len(rows)

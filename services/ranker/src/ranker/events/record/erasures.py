@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from ranker.domain.erasure import ErasedStore, Erasure, Person, person_hash
 from ranker.events.record.consents import untrained_since
+from ranker.events.record.owners import gate
 from ranker.events.record.rows import TableRecord, upsert
 from ranker.events.record.tables import ERASURES, JOBS
 
@@ -16,7 +17,13 @@ from ranker.events.record.tables import ERASURES, JOBS
 class ErasureRecord(TableRecord):
     async def begin(self, person: Person, job_id: str) -> None:
         """Store the hashes of an erasure that is under way; repeatable."""
-        await self._db.write(lambda connection: _begin(connection, person, job_id))
+        erased = dict.fromkeys(_hashes(person), person.requested_micros)
+
+        def write(connection: Connection) -> None:
+            gate(connection, person.catalog_id, alone=True)
+            _put(connection, person.catalog_id, erased, job_id)
+
+        await self._db.write(write)
 
     async def complete(
         self, person: Person, job_id: str, stores: Iterable[ErasedStore], now_micros: int
@@ -81,9 +88,14 @@ class ErasureRecord(TableRecord):
 
     async def restore(self, catalog_id: str, erased: Mapping[str, int], job_id: str) -> None:
         """Store hashes that a backup's record lacks; newer ones stay."""
-        known = await self.since(catalog_id, 0)
-        lost = {name: time for name, time in erased.items() if time > known.get(name, -1)}
-        await self._db.write(lambda connection: _put(connection, catalog_id, lost, job_id))
+
+        def write(connection: Connection) -> None:
+            gate(connection, catalog_id, alone=True)
+            known = erased_since(connection, catalog_id, 0)
+            lost = {name: time for name, time in erased.items() if time > known.get(name, -1)}
+            _put(connection, catalog_id, lost, job_id)
+
+        await self._db.write(write)
 
 
 def erased_since(connection: Connection, catalog_id: str, micros: int) -> Mapping[str, int]:
@@ -97,11 +109,6 @@ def erased_since(connection: Connection, catalog_id: str, micros: int) -> Mappin
 
 def _hashes(person: Person) -> list[str]:
     return [person_hash(actor) for actor in person.actors]
-
-
-def _begin(connection: Connection, person: Person, job_id: str) -> None:
-    erased = dict.fromkeys(_hashes(person), person.requested_micros)
-    _put(connection, person.catalog_id, erased, job_id)
 
 
 def _put(connection: Connection, catalog_id: str, erased: Mapping[str, int], job_id: str) -> None:

@@ -159,6 +159,8 @@ def kind_of(event_type: EventType) -> str:
 def _append(
     connection: Connection, events: Sequence[StoredEvent], signals: Signals, *, late: bool
 ) -> tuple[Written, ...]:
+    for catalog_id in sorted({stored.catalog_id for stored in events}):
+        gate(connection, catalog_id, alone=False)
     gone = purged(connection, events) if late else frozenset()
     known = _digests(connection, events)
     outcomes, fresh = [], []
@@ -243,7 +245,6 @@ def _to_owners(connection: Connection, events: Sequence[StoredEvent]) -> Sequenc
     """Return the events, with those of merged visitors assigned to their users."""
     whose: dict[tuple[str, str], str] = {}
     for catalog_id in sorted({stored.catalog_id for stored in events}):
-        gate(connection, catalog_id, alone=False)
         actors = (stored.actor for stored in events if stored.catalog_id == catalog_id)
         found = owners(connection, catalog_id, actors)
         whose |= {(catalog_id, visitor): user for visitor, user in found.items()}

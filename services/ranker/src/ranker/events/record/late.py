@@ -15,17 +15,16 @@ from ranker.domain.erasure import is_erased
 from ranker.domain.events import StoredEvent
 from ranker.domain.selection import PURGE, Selection, fits, selection_of
 from ranker.events.record.erasures import erased_since
-from ranker.events.record.owners import gate, owners
+from ranker.events.record.owners import owners
 from ranker.events.record.tables import JOBS
 from servicekit.jobs import JobState
 
 
 def purged(connection: Connection, events: Sequence[StoredEvent]) -> frozenset[int]:
     """Return the indexes of the events that a purge or an erasure covers. Their time of receipt
-    decides."""
+    decides. The caller holds the catalogs' locks."""
     found: set[int] = set()
     for catalog_id in sorted({stored.catalog_id for stored in events}):
-        gate(connection, catalog_id, alone=False)
         theirs = {at: one for at, one in enumerate(events) if one.catalog_id == catalog_id}
         oldest = min(one.received_micros for one in theirs.values())
         asked = _asked(connection, catalog_id, oldest)

@@ -18,6 +18,7 @@ from ranker.domain.model import INPUTS, ModelMetric, ModelRecord, ModelVerdict
 from ranker.domain.report import Report
 from ranker.events.record.rows import TableRecord, upsert
 from ranker.events.record.tables import ANSWERS, EVALUATIONS, MODELS, PROMOTION_LOG, PROMOTIONS
+from servicekit.sql_locks import lock
 
 HOUR_MICROS = 3_600 * 1_000_000
 
@@ -51,6 +52,7 @@ class ModelRegistry(TableRecord):
         same = _named(catalog_id, version)
 
         def write(connection: Connection) -> None:
+            _lock(connection, catalog_id)
             found = connection.execute(sa.select(MODELS.c.training).where(*same)).scalar_one()
             training = json.dumps(json.loads(found) | {"read_micros": read_micros})
             connection.execute(sa.update(MODELS).where(*same).values(training=training))
@@ -96,11 +98,19 @@ class ModelRegistry(TableRecord):
         *,
         forced: bool = False,
         verdict: ModelVerdict | None = None,
+        since: tuple[int, int] | None = None,
     ) -> None:
         """Make the model the serving one. Raise ModelNotFound, also if its files were deleted.
-        `forced` and `verdict` are recorded in the log."""
+        `forced` and `verdict` are recorded in the log.
+
+        `since`: what `changes` returned before the decision; None: whatever serves now. Raise
+        PromotionConflict if a model was promoted or rolled back since.
+        """
 
         def write(connection: Connection) -> None:
+            _lock(connection, catalog_id)
+            if since is not None and _changes(connection, catalog_id) != since:
+                raise PromotionConflict
             _serve(connection, catalog_id, version, now_micros)
             promotions = _promotions(connection, catalog_id)
             if not promotions or promotions[0].version != version:
@@ -116,6 +126,10 @@ class ModelRegistry(TableRecord):
                 connection.execute(same.values(forced=forced))
 
         await self._db.write(write)
+
+    async def changes(self, catalog_id: str) -> tuple[int, int]:
+        """Return the numbers of promotions and of rollbacks so far."""
+        return await self._db.read(lambda connection: _changes(connection, catalog_id))
 
     async def before(self, catalog_id: str) -> tuple[ModelRecord, int]:
         """Return the model that served before, and the promotion that replaced it;
@@ -133,14 +147,13 @@ class ModelRegistry(TableRecord):
         longer the newest active one: of two concurrent rollbacks only one succeeds."""
 
         def write(connection: Connection) -> None:
+            _lock(connection, catalog_id)
             promotions = _promotions(connection, catalog_id)
             if len(promotions) < 2 or promotions[0].sequence != promotion:
                 raise PromotionConflict
             log = PROMOTION_LOG.c
             undo = sa.update(PROMOTION_LOG).values(undone_micros=now_micros)
-            undo = undo.where(log.sequence == promotion, log.undone_micros.is_(None))
-            if not connection.execute(undo).rowcount:  # PostgreSQL: another transaction was faster
-                raise PromotionConflict
+            connection.execute(undo.where(log.sequence == promotion))
             _serve(connection, catalog_id, promotions[1].version, now_micros)
 
         await self._db.write(write)
@@ -150,13 +163,12 @@ class ModelRegistry(TableRecord):
         promotions are rolled back, so that no later rollback reaches them."""
 
         def write(connection: Connection) -> str:
+            _lock(connection, catalog_id)
             serving = PROMOTIONS.c.catalog_id == catalog_id
             version = connection.execute(sa.select(PROMOTIONS.c.version).where(serving)).scalar()
-            gone = sa.delete(PROMOTIONS).where(serving, PROMOTIONS.c.version == version)
-            if not connection.execute(
-                gone
-            ).rowcount:  # PostgreSQL: one of two concurrent transactions deletes it
+            if version is None:
                 raise ModelNotFound("no model serves")
+            connection.execute(sa.delete(PROMOTIONS).where(serving))
             log = PROMOTION_LOG.c
             undo = sa.update(PROMOTION_LOG).values(undone_micros=now_micros)
             connection.execute(
@@ -212,6 +224,7 @@ class ModelRegistry(TableRecord):
         lately = now_micros - HOUR_MICROS
 
         def write(connection: Connection) -> tuple[str, ...]:
+            _lock(connection, catalog_id)
             newest = (
                 sa.select(t.version)
                 .where(t.catalog_id == catalog_id, t.pruned_micros.is_(None))
@@ -247,7 +260,12 @@ class ModelRegistry(TableRecord):
             t.version.not_in(serving.where(PROMOTIONS.c.catalog_id == catalog_id)),
         )
         marked = sa.update(MODELS).where(*old).values(pruned_micros=now_micros)
-        return int(await self._db.write(lambda connection: connection.execute(marked).rowcount))
+
+        def write(connection: Connection) -> int:
+            _lock(connection, catalog_id)
+            return connection.execute(marked).rowcount
+
+        return await self._db.write(write)
 
     async def keep_report(self, catalog_id: str, version: str, report: Report) -> None:
         """Store or replace the findings on a model of the registry."""
@@ -296,6 +314,18 @@ _SELECT = (
 
 def _named(catalog_id: str, version: str) -> tuple[sa.ColumnElement[bool], ...]:
     return MODELS.c.catalog_id == catalog_id, MODELS.c.version == version
+
+
+def _lock(connection: Connection, catalog_id: str) -> None:
+    """Let one transaction at a time change which model of a catalog serves."""
+    lock(connection, f"models of {catalog_id}")
+
+
+def _changes(connection: Connection, catalog_id: str) -> tuple[int, int]:
+    t = PROMOTION_LOG.c
+    counts = sa.select(sa.func.count(), sa.func.count(t.undone_micros))
+    promoted, undone = connection.execute(counts.where(t.catalog_id == catalog_id)).one()
+    return promoted, undone
 
 
 def _serve(connection: Connection, catalog_id: str, version: str, now_micros: int) -> None:

@@ -154,6 +154,7 @@ def _delete(connection: Connection, person: Person, name: str, limit: int) -> in
 
 
 def _forget(connection: Connection, person: Person, but: str) -> int:
+    gate(connection, person.catalog_id, alone=True)
     t = JOBS.c
     named = sa.or_(*(t.params.contains(actor) for actor in person.actors))
     mine = (t.catalog_id == person.catalog_id, t.id != but, named)

@@ -43,8 +43,7 @@ def add(
     if not after:
         return
     products = sorted({product for product, _, _ in after})
-    # Lock the rows first, so that concurrent writes for the same products are included.
-    known = log_counts(connection, catalog_id, products, lock=True)
+    known = locked_counts(connection, catalog_id, products)
     before = by_day(stored_on(connection, catalog_id, after), signals)
     gains = {product: [known.get(product, -math.inf)] for product in products}
     for day, strongest in after.items():
@@ -82,6 +81,32 @@ def sums(said: Iterable[Interaction], signals: Signals) -> dict[str, float]:
     for (product, _, _), gain in by_day(said, signals).items():
         gains.setdefault(product, []).append(gain)
     return summed(gains)
+
+
+def locked_counts(
+    connection: Connection, catalog_id: str, product_ids: Sequence[str]
+) -> dict[str, float]:
+    """Return what `log_counts` does of sorted products, with the counts of other transactions that
+    are under way: these end first. Products without a row get one, because a lock needs a row."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_ROWS, {"catalog_id": catalog_id, "ids": list(product_ids)})
+    return log_counts(connection, catalog_id, product_ids, lock=True)
+
+
+_ROWS = sa.text(
+    """
+    INSERT INTO popularity (catalog_id, product_id, log_count)
+    SELECT CAST(:catalog_id AS text), asked.id, CAST('-Infinity' AS double precision)
+    FROM unnest(CAST(:ids AS text[])) AS asked (id)
+    WHERE NOT EXISTS (
+        SELECT 1 FROM popularity
+        WHERE catalog_id = CAST(:catalog_id AS text) AND product_id = asked.id
+    )
+    ORDER BY asked.id ON CONFLICT DO NOTHING
+    """
+)
+"""Rows for products without a count. All are inserted, in order, before any is locked, so that two
+transactions don't wait for each other."""
 
 
 def log_counts(

@@ -32,10 +32,10 @@ def withdraw(
 ) -> None:
     """Subtract the products' losses, base-2 logarithms, from their popularity: as a difference if a
     product is in `partly` and loses less than half, otherwise by recounting its remaining
-    events."""
+    events. As in all of this module, the caller holds the catalog's lock alone."""
     if not lost:
         return
-    known = popularity.log_counts(connection, catalog_id, sorted(lost), lock=True)
+    known = popularity.log_counts(connection, catalog_id, sorted(lost))
     kept: dict[str, float] = {}
     for product, taken in lost.items():
         before = known.get(product, -math.inf)
@@ -47,7 +47,7 @@ def withdraw(
 def give_back(connection: Connection, catalog_id: str, gains: Mapping[str, float]) -> None:
     """Add the products' gains, base-2 logarithms, to their popularity."""
     if gains:
-        known = popularity.log_counts(connection, catalog_id, sorted(gains), lock=True)
+        known = popularity.log_counts(connection, catalog_id, sorted(gains))
         each = {item: [gain, known.get(item, -math.inf)] for item, gain in gains.items()}
         popularity.keep_log_counts(connection, catalog_id, popularity.summed(each))
 
@@ -56,7 +56,6 @@ def recount(
     connection: Connection, catalog_id: str, product_ids: Sequence[str], signals: Signals
 ) -> None:
     """Sum the popularity of these products again over all events."""
-    popularity.log_counts(connection, catalog_id, product_ids, lock=True)
     _replace(connection, catalog_id, set(product_ids), signals, {})
 
 

@@ -50,6 +50,7 @@ class RecountRecord(TableRecord):
         their number."""
 
         def write(connection: Connection) -> tuple[str, int]:
+            gate(connection, catalog_id, alone=False)
             found = _next(connection, catalog_id, EVENTS.c.actor, after, limit)
             for actor in found:
                 enqueue_shopper(connection, catalog_id, (actor,), actor, now_micros())

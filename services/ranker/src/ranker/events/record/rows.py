@@ -7,23 +7,18 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from servicekit.sql import Database
+from servicekit.sql_locks import inserting
 
 Item = TypeVar("Item")
 T = TypeVar("T")
 
 
-def inserting(connection: Connection) -> Any:
-    """Return the dialect's own `insert`, which supports conflicts."""
-    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-
-
 def upsert(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Upsert rows by primary key; all rows have the same columns."""
-    statement = inserting(connection)(table)
+    statement = inserting(connection.dialect.name, table)
     keys = [column.name for column in table.primary_key]
     changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
     connection.execute(

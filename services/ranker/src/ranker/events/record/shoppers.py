@@ -27,6 +27,7 @@ from ranker.events.record.rows import TableRecord
 from ranker.events.record.sealed import seal, unseal, value_of
 from ranker.events.record.tables import ALIASES, ANSWERS, ATTRIBUTES, EVENTS, KEYS
 from servicekit.sql import Database
+from servicekit.sql_locks import lock
 
 SOURCE = "SetShopperAttributes"
 """Source of a decision that comes with attributes."""
@@ -172,6 +173,7 @@ async def check_key(database: Database, pseudonyms: Pseudonyms) -> None:
     """Bind a new store to the key. Raise KeyUnusable if the store was written with another key."""
 
     def bind(connection: Connection) -> bool:
+        lock(connection, "key of the record")
         stored = connection.execute(sa.select(KEYS.c.fingerprint)).scalar()
         if stored is None:
             row = {"key_id": pseudonyms.key_id, "fingerprint": pseudonyms.fingerprint}
