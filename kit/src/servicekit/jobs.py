@@ -111,7 +111,6 @@ def jobs_table(metadata: MetaData) -> Table:
 
 Beside: TypeAlias = Callable[[Connection, Job], None]
 """Writes what belongs to a new job, in the transaction that creates it."""
-
 Decide: TypeAlias = Callable[[Sequence[Job]], Job | None]
 """Chooses one of the open jobs instead of a new one; None: a new one."""
 _Kinds: TypeAlias = Sequence[str] | sa.BindParameter[Sequence[str]]
@@ -159,6 +158,18 @@ class Jobs:
         params: Mapping[str, Any],
         request_id: str = "",
         *,
+        beside: Beside | None = None,
+        decide: Decide | None = None,
+    ) -> Job:
+        """Create a PENDING job of the current caller, or return the one that this `request_id`
+        already created, with its `params` (JSON values). Raises JobsFull, and the errors of
+        `beside`, which is called for a new job only; the job is then not created.
+
+        A request is remembered as long as its job: what has to happen once for each job belongs
+        into `beside`, not into a record with a key and a term of its own.
+
+        `decide` gets the open jobs of the kind in the catalog, newest first, while no other one can
+        be created: a job that it returns is returned instead, and what it raises is raised.
         """
         row = self._new(kind, catalog_id, params, request_id)
         same = self._made_by(kind, catalog_id, row["request_id"])

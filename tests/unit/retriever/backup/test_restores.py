@@ -18,7 +18,7 @@ from retriever.domain.generation import (
     GenerationState,
     IndexKind,
 )
-from retriever.domain.product import Amount, MarketDraft, Offer
+from retriever.domain.product import Amount, MarketDraft, Offer, ProductWrite
 from retriever.domain.vectors import VectorWrite
 from retriever.record.products import content_etag
 from servicekit.backups.errors import BackupDamaged, BackupNotFound
@@ -29,7 +29,7 @@ from sightline_rules.synonyms import SynonymRule
 from tests.fakes.index import vector_of
 from tests.fakes.photos import photo
 from tests.unit.retriever.backup.conftest import BIG, PROVED, Place
-from tests.unit.retriever.conftest import Clock, generation
+from tests.unit.retriever.conftest import Clock, generation, write
 
 
 async def test_a_restored_catalog_is_what_it_was(
@@ -241,6 +241,33 @@ async def test_what_is_written_since_the_request_stays(here: Place) -> None:
     await restores.restore(await here.claimed(backups.RESTORE), here.deps, "s")
     titles = {p.content.product_id: p.content.title for p in await here.products()}
     assert titles == {"fresh": BIG.title, "p/ü 0": "Newer", "p/ü 1": BIG.title, "p/ü 2": BIG.title}
+
+
+async def test_what_is_offered_since_the_request_stays(here: Place) -> None:
+    backup_id = await here.back_up()
+    await here.ask(backup_id, force=True)
+    offer = Offer("p/ü 2", Money("EUR", 42), Availability.OUT_OF_STOCK)
+    await here.record.offer("default", [offer])
+    await restores.restore(await here.claimed(backups.RESTORE), here.deps, "s")
+    held = {product.content.product_id: product.content for product in await here.products()}
+    assert held.keys() == {"p/ü 0", "p/ü 1", "p/ü 2"}
+    assert (held["p/ü 2"].price, held["p/ü 2"].availability) == (offer.price, offer.availability)
+
+
+@pytest.mark.parametrize(
+    "newer", [write("p/ü 0", parent_id="top"), write("new", parent_id="p/ü 1")]
+)
+async def test_no_variant_of_a_variant_is_restored(here: Place, newer: ProductWrite) -> None:
+    backup_id = await here.back_up()  # "p/ü 1" is a variant of "p/ü 0"
+    await here.record.delete("default", ["p/ü 0", "p/ü 1", "p/ü 2"])
+    await here.ask(backup_id)
+    await here.record.write("default", [newer])
+    await restores.restore(await here.claimed(backups.RESTORE), here.deps, "s")
+    held = {product.content.product_id: product for product in await here.products()}
+    assert held[newer.content.product_id].content == newer.content
+    orphan = held["p/ü 1"]
+    assert orphan.content.parent_id == ""
+    assert orphan.etag == content_etag(orphan.content)
 
 
 async def test_an_attempt_that_died_is_done_again(

@@ -7,6 +7,7 @@ import pytest
 from retriever.domain.collection_names import new_collection, shaped
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import (
+    GenerationNotFound,
     IndexRefused,
 )
 from retriever.domain.generation import Generation, GenerationState
@@ -63,6 +64,22 @@ async def test_a_new_collection_an_older_shape_is_built_anew_before_it_is_left(
     await drop_former(made, index)
     assert set(index.rows) == {made.collection}
     assert await reshape(made, record, index, Always()) == made
+
+
+async def test_a_generation_that_is_dropped_while_it_is_reshaped_leaves_no_collection(
+    record: Record, index: FakeIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = await record.create_generation(generation(collection="c_visual_1"))
+    await index.create(old.collection, DIMENSION)
+
+    async def flush(_collection: str) -> None:
+        await record.mark(old, state=GenerationState.DROPPED)
+
+    monkeypatch.setattr(index, "flush", flush)
+    with pytest.raises(GenerationNotFound):
+        await reshape(old, record, index, Always())
+    assert set(index.rows) == {old.collection}
+    assert (await record.history("default"))[0].collection == old.collection
 
 
 async def test_a_collection_is_opened_from_whatever_state(

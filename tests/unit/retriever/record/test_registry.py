@@ -101,8 +101,10 @@ async def test_an_update_changes_the_named_fields_only(registry: Registry) -> No
     changed = await registry.update("staging", update)
     assert changed.values == CatalogValues("New name", "de", (("team", "shop"),), 0.5)
     assert (changed.uid, changed.create_micros) == (made.uid, made.create_micros)
+    assert await registry.update("staging", update) == changed  # the answer was lost
+    other = CatalogUpdate(CatalogValues("Other"), ("display_name",), made.values.etag)
     with pytest.raises(EtagMismatch):
-        await registry.update("staging", update)
+        await registry.update("staging", other)
     with pytest.raises(CatalogNotFound):
         await registry.update("nowhere", CatalogUpdate(VALUES, ("labels",)))
     for paths in ((), ("catalog_id",), ("labels", "state")):

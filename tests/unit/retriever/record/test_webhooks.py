@@ -223,3 +223,47 @@ async def test_a_removed_catalog_keeps_no_webhooks(record: Record, db: Database)
         pass
     assert await record.webhook_states("gone") == []
     assert await due(record) == []
+
+
+async def test_a_delivery_says_nothing_about_a_later_webhook_of_the_id(
+    record: Record, db: Database
+) -> None:
+    await record.create_webhook("default", HOOK)
+    await raise_alert(db, "shelf")
+    under_way = await record.next_delivery(lane("shelf"))
+    assert under_way is not None
+    assert await record.delete_webhook("default", "ops")
+    await record.create_webhook("default", HOOK)
+    for step in DeliveryStep:
+        await record.settle_delivery(under_way, step, LaneState(1, 50, "status 500"))
+        assert await due(record) == []
+        assert await record.next_delivery(lane("shelf")) is None
+        assert await record.dead_letters("default", "ops", ("", 0), 10) == []
+
+
+async def test_a_webhook_created_at_another_time_is_another_one(
+    record: Record, db: Database
+) -> None:
+    await record.create_webhook("default", HOOK)
+    await raise_alert(db, "shelf")
+    found = await record.next_delivery(lane("shelf"))
+    assert found is not None
+    other = replace(found, webhook=replace(found.webhook, create_micros=2))
+    await record.settle_delivery(other, DeliveryStep.DELIVERED, LaneState())
+    assert await due(record) == [lane("shelf")]
+
+
+async def test_a_new_address_does_not_wait_for_the_failure_of_the_former_one(
+    record: Record, db: Database
+) -> None:
+    await record.create_webhook("default", HOOK)
+    await raise_alert(db, "shelf")
+    under_way = await record.next_delivery(lane("shelf"))
+    assert under_way is not None
+    await record.update_webhook("default", replace(HOOK, uri="https://new.test/x"))
+    for step in (DeliveryStep.RETRIED, DeliveryStep.DEAD):
+        await record.settle_delivery(under_way, step, LaneState(12, LATEST, "old address"))
+        assert await due(record) == [lane("shelf")]
+    # What the former address accepted is not sent again.
+    await record.settle_delivery(under_way, DeliveryStep.DELIVERED, LaneState())
+    assert await due(record) == []

@@ -5,7 +5,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
-from retriever.domain.generation import Generation
+from retriever.domain.collection_names import in_every_shape
+from retriever.domain.generation import Generation, GenerationState
 from retriever.domain.registry import RETRIEVER, CatalogEntry
 from retriever.ports.engine import VectorIndex
 from retriever.ports.photos import PhotoFiles
@@ -27,6 +28,9 @@ class RemovedFrom(RemovalRecord, Protocol):
 
     async def history(self, catalog_id: str) -> list[Generation]:
         """Return every generation, including dropped ones, oldest first."""
+
+    async def mark(self, generation: Generation, *, state: GenerationState) -> bool:
+        """Change a generation's state. Return False if it was dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,10 @@ class Removal:
     async def _remove(self, entry: CatalogEntry) -> None:
         catalog_id = entry.catalog_id
         for generation in await self.record.history(catalog_id):
-            await self.index.drop(generation.collection)
+            # From now on no worker gives it another collection.
+            await self.record.mark(generation, state=GenerationState.DROPPED)
+            for collection in in_every_shape(generation.collection):
+                await self.index.drop(collection)
         photos = 0
         for shelf in range(SHELVES):
             for image_id in await self.photos.names(catalog_id, shelf):

@@ -25,6 +25,11 @@ def shape_of(collection: str) -> int:
     return int(found["shape"]) if found else 1
 
 
+def in_every_shape(collection: str) -> list[str]:
+    """Return the names that the collection has had, or may get now."""
+    return [shaped(collection, shape) for shape in range(1, shape_of(shaped(collection)) + 1)]
+
+
 def new_collection(prefix: str, space: str) -> str:
     """Return the name of a new generation's collection. It is drawn, as the engine may hold one of
     an earlier generation of the same name: of a removed catalog, or of a record that was lost."""

@@ -8,6 +8,7 @@ import asyncio
 import time
 from typing import Any
 
+from retriever.domain.collection_names import in_every_shape
 from retriever.domain.errors import GenerationNotFound
 from retriever.domain.generation import Backlog, Generation
 from retriever.ports.engine import VectorIndex
@@ -103,7 +104,8 @@ async def clear(job: Job, record: BackfillRecord, index: VectorIndex, jobs: Jobs
     while time.monotonic() < end:
         await jobs.progress(job, job.done, 0)
         await asyncio.sleep(LOOK_SECONDS)
-    await index.drop(generation.collection)
+    for collection in in_every_shape(generation.collection):
+        await index.drop(collection)
     done = job.done
     while deleted := await record.discard(generation, FORGET):
         done += deleted

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from retriever.domain.collection_names import new_collection, shape_of, shaped
 from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.errors import GenerationNotFound
 from retriever.domain.generation import TEXT_SPACE, Generation, GenerationState
 from retriever.domain.index_values import CollectionState
 from retriever.indexing.reconcile import reconcile
@@ -66,7 +67,7 @@ async def reshape(
 
     One of an older shape is searched until the new one holds all of its rows; no photo is embedded
     again. The outbox must not be applied meanwhile. The old collection stays for searches in
-    progress, until `drop_former`.
+    progress, until `drop_former`. Raises GenerationNotFound if the generation is dropped meanwhile.
     """
     if has_present_shape(generation):
         return generation
@@ -75,7 +76,9 @@ async def reshape(
     await open_collection(made, index)
     drift = await reconcile(made, record, index, leader)
     await index.flush(wanted)
-    await record.mark(generation, collection=wanted)
+    if not await record.mark(generation, collection=wanted):
+        await index.drop(wanted)  # nothing names it any more
+        raise GenerationNotFound
     log.info("collection reshaped", generation=made.name, collection=wanted, rows=drift.upserted)
     return made
 

@@ -92,8 +92,9 @@ class IndexRecord(RowsRecord, WatchedRecord, Protocol):
         state: GenerationState | None = None,
         check_wanted: bool | None = None,
         collection: str | None = None,
-    ) -> None:
-        """Change the given properties."""
+    ) -> bool:
+        """Change the given properties. Return False and change nothing if the generation was
+        dropped, or is gone."""
 
     async def advance(self, generation: Generation, change: Change) -> Generation:
         """Note that the collection holds everything up to a change."""

@@ -170,11 +170,13 @@ def mark(
     state: GenerationState | None = None,
     check_wanted: bool | None = None,
     collection: str | None = None,
-) -> None:
+) -> bool:
+    """Change a generation. Return False and change nothing if it was dropped, or is gone."""
     queue_up(connection, generation.catalog_id)
     values = {"state": state, "check_wanted": check_wanted, "collection": collection}
     given = {name: value for name, value in values.items() if value is not None}
-    connection.execute(sa.update(generations).where(is_generation(generation)).values(given))
+    live = is_generation(generation), generations.c.state != GenerationState.DROPPED
+    return bool(connection.execute(sa.update(generations).where(*live).values(given)).rowcount)
 
 
 def want_check(connection: Connection, generation: Generation) -> None:

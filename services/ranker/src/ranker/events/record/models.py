@@ -34,7 +34,11 @@ class ModelRegistry(TableRecord):
         row = {column.name: row[column.name] for column in MODELS.c}
         del row["promoted_micros"], row["forced"]
 
-        await self._db.write(lambda connection: upsert(connection, MODELS, [row]))
+        def write(connection: Connection) -> None:
+            _lock(connection, model.catalog_id)
+            upsert(connection, MODELS, [row])
+
+        await self._db.write(write)
 
     async def rewritten(self, model: ModelRecord, manifest_sha256: str) -> bool:
         """Record that the model's files were written again, without some shoppers, and return
@@ -44,7 +48,12 @@ class ModelRegistry(TableRecord):
         changed = same.where(t.manifest_sha256 == model.manifest_sha256).values(
             manifest_sha256=manifest_sha256, training=json.dumps(training)
         )
-        return bool(await self._db.write(lambda connection: connection.execute(changed).rowcount))
+
+        def write(connection: Connection) -> bool:
+            _lock(connection, model.catalog_id)
+            return bool(connection.execute(changed).rowcount)
+
+        return await self._db.write(write)
 
     async def confirm(self, catalog_id: str, version: str, read_micros: int) -> None:
         """Record that the events read at this time, microseconds since 1970 (UTC), are those that
