@@ -145,18 +145,18 @@ def _nobody_calls() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _late_locks() -> Iterator[list[LockedLate]]:
+def late_locks() -> Iterator[list[LockedLate]]:
     """Refuse writes of what a transaction read before its lock, in all stores of this process."""
     with watch_writes() as found:
         yield found
 
 
 @pytest.fixture(autouse=True)
-def _no_late_lock(_late_locks: list[LockedLate]) -> Iterator[None]:
+def _no_late_lock(late_locks: list[LockedLate]) -> Iterator[None]:
     """Fail a test in which such a write was refused, whoever caught the error."""
-    _late_locks.clear()
+    late_locks.clear()
     yield
-    assert not _late_locks, _late_locks
+    assert not late_locks, late_locks
 
 
 @pytest.fixture(scope="session")

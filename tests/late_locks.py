@@ -68,7 +68,10 @@ class Watch:
 
 def _is_free() -> bool:
     """Return whether a function that needs no lock is being called."""
-    return any(frame.function in UNLOCKED for frame in inspect.stack(0))
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_name not in UNLOCKED:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _short(statement: str) -> str:

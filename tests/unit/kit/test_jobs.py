@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -320,3 +320,33 @@ async def test_a_list_is_newest_first_and_can_be_paged_and_narrowed(board: Jobs)
     running = await claimed(board)
     found = await board.list(states=[JobState.RUNNING])
     assert [job.id for job in found] == [running.id]
+
+
+async def test_a_new_job_is_decided_by_the_open_ones_of_its_kind_and_catalog(board: Jobs) -> None:
+    for kind, catalog in (("train", "other"), ("evaluate", "default")):
+        await board.create(kind, catalog, {})
+    seen = list[Sequence[Job]]()
+
+    def decide(found: Sequence[Job]) -> Job | None:
+        seen.append(found)
+        return next((job for job in found if job.params == {"model": "b"}), None)
+
+    made = [await board.create("train", "default", {"model": each}) for each in "abc"]
+    assert await board.create("train", "default", {}, decide=decide) == made[1]
+    await board.cancel(made[1].id)
+    new = await board.create("train", "default", {}, "r", decide=decide)
+    assert [[job.params.get("model") for job in found] for found in seen] == [
+        ["c", "b", "a"],
+        ["c", "a"],
+    ]
+    assert await board.create("train", "default", {}, "r", decide=decide) == new
+    assert len(seen) == 2, "a repeated request has its job"
+
+
+async def test_what_refuses_a_new_job_is_raised(board: Jobs) -> None:
+    def decide(found: Sequence[Job]) -> None:
+        raise JobNotFound("full")
+
+    with pytest.raises(JobNotFound):
+        await board.create("train", "default", {}, decide=decide)
+    assert await board.list() == ()

@@ -217,3 +217,20 @@ async def test_a_training_that_was_asked_for_is_followed_by_none_until_the_next_
     await nights.registry.add(record("asked", trained=now))
     assert await nights.look(NOON + timedelta(seconds=20)) == 0
     assert await nights.look(NIGHT) == 1
+
+
+async def test_a_model_that_an_operator_promotes_meanwhile_is_kept(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await nights.look(NIGHT)
+    await nights.train("good", ModelVerdict.PASSED)
+    await nights.registry.add(record("operator", trained=nights._now()))
+
+    async def load(catalog_id: str, version: str) -> Model:
+        await nights.registry.promote(catalog_id, "operator", 5, forced=True)
+        await nights.registry.demote(catalog_id, 6)
+        return model({"p": [1.0]}, version=version)
+
+    monkeypatch.setattr(nights._nightly, "load", load)
+    await nights.look(NIGHT)
+    assert await nights.serving() == "", "what was taken back stays so"

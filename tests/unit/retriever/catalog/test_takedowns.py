@@ -140,3 +140,26 @@ async def test_another_catalog_keeps_its_own(record: Record, stocked: FakePhotos
     assert await stocked.get("default", ID) == BAD
     with pytest.raises(ImageTakenDown):
         await PermittedPhotos(stocked, record).put("other", ID, BAD)
+
+
+async def test_a_product_that_breaks_a_rule_does_not_keep_its_photo(
+    record: Record, db: Database, stocked: FakePhotos
+) -> None:
+    """Of an earlier release, or of a restore: a variant of a variant."""
+    c = t.products.c
+
+    def nest(connection: sa.Connection) -> None:
+        for name, parent in (("a", "b"), ("b", "c")):
+            connection.execute(
+                sa.update(t.products).where(c.product_id == name).values(parent_id=parent)
+            )
+
+    await db.write(nest)
+    _, had = await takedowns.take_down("default", ID, "a face", record, stocked)
+    assert had == ["a", "b"]
+    held = await record.get("default", ["a", "b"])
+    assert {name: each.content.image_ids for name, each in held.items()} == {
+        "a": (image_id(GOOD),),
+        "b": (),
+    }
+    assert held["a"].content.parent_id == "b"

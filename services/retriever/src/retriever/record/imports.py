@@ -15,6 +15,7 @@ from retriever.domain import errors
 from retriever.domain.imports import Closing, ImportMode, ImportProgress, ImportRow
 from retriever.domain.product import ProductWrite, Stored
 from retriever.record.product_batch import Batch
+from retriever.record.queueing import queue_up
 from retriever.record.session import Session
 from retriever.record.statements import chunks
 from retriever.record.tables import import_rows, imports, products
@@ -240,6 +241,7 @@ def close_import(
 
 
 def drop_rows(connection: Connection, catalog_id: str, import_id: str, limit: int) -> int:
+    queue_up(connection, catalog_id)
     c = import_rows.c
     which = _of(import_rows, catalog_id, import_id)
     some = sa.select(c.row_number).where(*which).order_by(c.row_number).limit(limit)

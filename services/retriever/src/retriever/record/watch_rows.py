@@ -32,6 +32,7 @@ from retriever.domain.watches import (
 )
 from retriever.record import statements
 from retriever.record.etags import to_replace
+from retriever.record.queueing import queue_up
 from retriever.record.session import Session
 from retriever.record.tables import images, watch_alerts, watch_photos, watch_states, watches
 from servicekit.audit_record import append_entries
@@ -265,6 +266,7 @@ def drop_expired_photos(
 
 def drop_old_alerts(connection: Connection, catalog_id: str, before: int, limit: int) -> int:
     """Delete alerts that were stored before a time. Return their number."""
+    queue_up(connection, catalog_id)
     c = watch_alerts.c
     old = sa.select(c.sequence).where(c.catalog_id == catalog_id, c.create_time < before)
     some = sa.delete(watch_alerts).where(

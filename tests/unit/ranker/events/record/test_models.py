@@ -143,3 +143,21 @@ async def test_the_former_model_is_the_one_that_served_last_also_after_a_rollbac
     await registry.roll_back("default", promotion, NOW + 9)
     assert await former() == "v3"
     assert await registry.former("other", "v1") is None
+
+
+async def test_a_promotion_that_was_decided_before_another_change_is_refused(
+    registry: ModelRegistry,
+) -> None:
+    for version in ("v1", "v2", "v3"):
+        await registry.add(record(version))
+    await registry.promote("default", "v1", NOW, since=(0, 0))
+    since = await registry.changes("default")
+    await registry.promote("default", "v2", NOW + 1)
+    with pytest.raises(PromotionConflict):
+        await registry.promote("default", "v3", NOW + 2, since=since)
+    _, promotion = await registry.before("default")
+    await registry.roll_back("default", promotion, NOW + 3)
+    with pytest.raises(PromotionConflict):
+        await registry.promote("default", "v3", NOW + 4, since=since)
+    await registry.promote("default", "v3", NOW + 5, since=await registry.changes("default"))
+    assert (await registry.promoted(["default"]))["default"].version == "v3"
