@@ -320,6 +320,9 @@ RESOURCES = (
     open_jobs,
 )
 
+LONG = (registry, products, index_generations)
+"""Those with so many pairs that a release runs them: shorter tests refuse late locks."""
+
 
 @pytest.fixture
 def place(
@@ -336,7 +339,13 @@ def place(
 
 
 @only_postgresql
-@pytest.mark.parametrize("resource", RESOURCES, ids=lambda each: each.__name__)
+@pytest.mark.parametrize(
+    "resource",
+    [
+        pytest.param(each, marks=[pytest.mark.long] * (each in LONG), id=each.__name__)
+        for each in RESOURCES
+    ],
+)
 async def test_writers_that_interleave_are_as_in_turn(
     resource: Callable[[World], Awaitable[Writers]], place: tuple[str, World, World]
 ) -> None:

@@ -248,7 +248,8 @@ def begin_removals(
 ) -> list[CatalogEntry]:
     """Begin the removals that are due. Return all entries that are being removed."""
     session = Session(connection, REGISTRY, now)
-    rows = connection.execute(sa.select(catalogs).where(_due(now))).all()
+    due = sa.select(catalogs).where(_due(now)).order_by(catalogs.c.catalog_id)
+    rows = connection.execute(due).all()
     found = [each for each in map(_entry, rows) if each.catalog_id not in declared]
     begun = [replace(each, state=CatalogState.REMOVING) for each in found]
     if begun != found:
