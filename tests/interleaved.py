@@ -29,7 +29,9 @@ Place = tuple[int, int]
 Result = tuple[str, str, list[tuple[str, str]]]
 """What the first and the second writer returned or raised, and the rows that are left."""
 
-_RANDOM = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|\b1[789]\d{14}\b|x[0-9a-f]{64}\b")
+_RANDOM = re.compile(
+    r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|\b1[789]\d{14}\b|x[0-9a-f]{64}\b"
+)
 """Random ids, the real time in microseconds, and hashes, which may be of such."""
 _DIGITS = re.compile(r"(\d\.\d{9})\d+")
 """Digits of a sum that depend on its order."""

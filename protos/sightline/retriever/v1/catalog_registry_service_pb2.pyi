@@ -253,7 +253,9 @@ class UpdateCatalogRequest(google.protobuf.message.Message):
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     @property
     def catalog(self) -> Global___Catalog:
-        """New values of the fields in `update_mask`. If an etag is given, it must match the stored one."""
+        """New values of the fields in `update_mask`. If an etag is given, it must match the stored one, unless the catalog has
+        these values already.
+        """
 
     @property
     def update_mask(self) -> google.protobuf.field_mask_pb2.FieldMask:
