@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection, Engine, event
 
 from servicekit import sql
@@ -100,11 +101,9 @@ def watch_writes() -> Iterator[list[LockedLate]]:
             if watch.found is not None:
                 found.append(watch.found)
 
-    sql._transact = transact
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sql, "_transact", transact)
         yield found
-    finally:
-        sql._transact = real
 
 
 def _seen(watch: Watch) -> Callable[..., None]:

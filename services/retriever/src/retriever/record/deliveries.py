@@ -146,8 +146,9 @@ def settle(
 def _is_receiver(row: sa.Row[Any], delivery: Delivery) -> bool:
     """Return whether a webhook is the one that a delivery was made to: not one that was created
     later, which has none of the alerts before it."""
-    same = row.create_time == delivery.webhook.create_micros
-    return same and delivery.alert.sequence > row.start_sequence
+    created: int = row.create_time
+    start: int = row.start_sequence
+    return created == delivery.webhook.create_micros and delivery.alert.sequence > start
 
 
 def _settle_lane(
