@@ -10,6 +10,7 @@ with a caller's request, and count failures regardless of the call's deadline.)
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Any, TypeAlias
 
 import grpc
@@ -55,7 +56,7 @@ class CircuitBreaker:
     def suspect(self) -> None:
         """Start health checks, unless they run already or one was answered just now."""
         if self._probing is None and time.monotonic() - self._answered >= self._pause:
-            self._probing = asyncio.create_task(self._probe())
+            self._probing = asyncio.create_task(self._probe(), context=Context())
 
     def close(self) -> None:
         """Stop the health checks."""

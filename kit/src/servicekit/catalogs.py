@@ -29,6 +29,7 @@ from servicekit.errors import (
     Unavailable,
     Unimplemented,
 )
+from servicekit.supervision import supervised
 from servicekit.telemetry import get_logger
 
 POLL_SECONDS: Final = 2.0
@@ -268,10 +269,12 @@ class KnownCatalogs(Collection[str]):
         self._following = self._reading = None
 
     async def _follow(self) -> None:
-        while True:
+        async def poll() -> None:
             await asyncio.sleep(self._poll_seconds)
             if self._reading is None:
                 await self._read_soon()
+
+        await supervised("list of catalogs", poll)
 
     async def _read_soon(self) -> None:
         """Wait for a read that has not begun yet."""

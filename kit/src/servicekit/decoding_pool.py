@@ -8,6 +8,7 @@ import math
 import resource
 import time
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any
 
 from servicekit.decoding_errors import (
@@ -228,7 +229,9 @@ class ProcessPool:
             process = self._make()
             self._idle.append(process)
             self._evict()
-            self._starting.add(starting := asyncio.create_task(_started(process)))
+            self._starting.add(
+                starting := asyncio.create_task(_started(process), context=Context())
+            )
             starting.add_done_callback(self._starting.discard)
 
     def _evict(self) -> None:

@@ -23,6 +23,7 @@ from servicekit.open_jobs import check_room
 from servicekit.schema import caller_of_job, flags, keys, numbers, texts
 from servicekit.sql import Database
 from servicekit.sql_locks import lock
+from servicekit.supervision import Backoff, supervised
 
 
 class JobState(StrEnum):
@@ -261,12 +262,11 @@ class Jobs:
         seconds = self._seconds_of(job)
 
         async def renew() -> None:
-            while True:
-                await asyncio.sleep(seconds / 3)
-                with contextlib.suppress(ServiceError):
-                    await self._mine(job, {})
+            await asyncio.sleep(seconds / 3)
+            with contextlib.suppress(ServiceError):
+                await self._mine(job, {})
 
-        task = asyncio.create_task(renew())
+        task = asyncio.create_task(supervised("claims of jobs", renew, Backoff(0.0, 0.0)))
         try:
             yield
         finally:

@@ -28,6 +28,7 @@ from servicekit.local_channel import LocalServer
 from servicekit.memory import keep_memory, keep_objects
 from servicekit.peers import NO_CREDENTIALS, PeerCredentials
 from servicekit.reloaded import Unreadable
+from servicekit.supervision import confined, supervised
 from servicekit.tls import Certificates
 
 T = TypeVar("T")
@@ -209,10 +210,15 @@ def _add(bindings: Sequence[Binding], health_servicer: Any, observed: ObservedSe
 
 async def _renew(certificates: Collection[Certificates]) -> None:
     """Reload changed certificates also without new connections, so that their metric is current."""
-    while certificates:
+
+    async def renew() -> None:
         await asyncio.sleep(RENEW_SECONDS)
         for each in certificates:
-            each.calling()
+            with confined("certificates"):
+                each.calling()
+
+    if certificates:
+        await supervised("certificates", renew)
 
 
 def _listen(

@@ -1,6 +1,7 @@
 """Start of a process: settings and files are checked, and all problems are reported at once."""
 
 import asyncio
+import contextlib
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -9,6 +10,7 @@ from typing import NoReturn, TypeVar
 from servicekit import config, processes, telemetry
 from servicekit.config import ServiceSettings, TraceSettings
 from servicekit.reloaded import Unreadable
+from servicekit.supervision import LoopEnded, supervised
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -71,9 +73,13 @@ async def check_engine(
             refuse([f"{engine} {found} has published vulnerabilities: run {least} or later"])
         return found is not None
 
+    async def again() -> None:
+        if await answers(after=AGAIN_SECONDS):
+            raise LoopEnded
+
     async def ask_again() -> None:
-        while not await answers(after=AGAIN_SECONDS):
-            pass
+        with contextlib.suppress(LoopEnded):
+            await supervised("versions of engines", again)
 
     if settings.mode == "production" and not await answers():
         telemetry.get_logger().warning("version not checked yet: no answer", engine=engine)

@@ -28,6 +28,8 @@ from retriever.domain.watches import (
     AlertKind,
     DetectedCondition,
     Direction,
+    Fault,
+    FaultCondition,
     PresenceCondition,
     Watch,
     WatchBox,
@@ -41,6 +43,7 @@ from retriever.watching import frames as module
 from retriever.watching.expiry import expire
 from retriever.watching.frames import FrameChecks, FrameOutcome, FramesReport, SentFrame
 from retriever.watching.watches import Watches
+from servicekit.supervision import FAILURES
 from tests.fakes.photo_store import FakePhotos
 from tests.fakes.photos import photo
 from tests.unit.retriever.conftest import Clock
@@ -252,6 +255,65 @@ async def test_a_cancelled_call_lets_the_next_begin(shop: Shop) -> None:
     first.cancel()
     shop.embedder.wait.set()
     assert outcomes(await third) == [FrameOutcome.PROCESSED]
+
+
+async def test_a_call_that_comes_as_another_is_cancelled_does_not_block_the_watch(
+    shop: Shop,
+) -> None:
+    shop.embedder.wait = asyncio.Event()
+    first, second, third = [asyncio.create_task(shop.send(WINE)) for _ in range(3)]
+    go = asyncio.Event()
+
+    async def arrive() -> FramesReport:
+        await go.wait()
+        return await shop.send(WINE)
+
+    fourth = asyncio.create_task(arrive())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    go.set()  # the new call runs first
+    second.cancel()  # and this one, in the same turn of the loop, after it
+    await asyncio.sleep(0)
+    shop.embedder.wait.set()
+    for call in (first, third, fourth):
+        assert outcomes(await call) == [FrameOutcome.PROCESSED]
+    assert outcomes(await shop.send(WINE)) == [FrameOutcome.PROCESSED]
+    assert shop.checks._queues == {}
+
+
+DARK = WatchRule("dark", FaultCondition(Fault.BLACK), hold=0, release=0, cool_down=0)
+
+
+async def test_a_lost_photo_of_a_target_silences_the_rules_that_look_for_it_alone(
+    shop: Shop,
+) -> None:
+    stored, _ = await shop.watches.get("default", "shelf")
+    both = replace(stored.watch, rules=(*stored.watch.rules, DARK))
+    stored = await shop.watches.update("default", WatchDraft(both))
+    (target,) = {rule.target for rule in stored.watch.rules if rule.target is not None}
+    await shop.photos.delete("default", target.image_id)
+    before = FAILURES.labels(module.WATCHING, "IMAGE_NOT_FOUND")._value.get()
+
+    (report,) = (await shop.send(WINE)).frames
+
+    assert report.outcome is FrameOutcome.PROCESSED
+    assert {each.rule_id: each.holds for each in report.readings} == {"gone": None, "dark": False}
+    assert FAILURES.labels(module.WATCHING, "IMAGE_NOT_FOUND")._value.get() == before + 1
+
+
+async def test_an_alert_shows_the_checked_one_of_two_frames_of_a_time(shop: Shop) -> None:
+    stored, _ = await shop.watches.get("default", "shelf")
+    await shop.watches.update("default", WatchDraft(replace(stored.watch, photo_days=1)))
+    await shop.send(WINE)
+    shop.clock.now += 10 * SECOND
+    time = shop.clock.now - SECOND
+
+    two = [SentFrame(OTHER, time), SentFrame(WINE, time)]
+    report = await shop.checks.check("default", "shelf", two)
+
+    assert outcomes(report) == [FrameOutcome.PROCESSED, FrameOutcome.REPEATED]
+    (alert,) = report.alerts
+    assert (await shop.photos.get("default", alert.image_id)).startswith(OTHER)
 
 
 async def test_frames_of_few_watches_are_checked_at_once(

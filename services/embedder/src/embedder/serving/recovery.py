@@ -6,10 +6,10 @@ this, and only unloading and loading the model repairs it.
 """
 
 import asyncio
-import contextlib
 import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,7 @@ from embedder.ports import Inference, ModelServer
 from embedder.serving.model import PROVEN, ServedModel
 from servicekit import deadlines
 from servicekit.errors import ServiceError
+from servicekit.supervision import Backoff, rest, supervised
 from servicekit.telemetry import get_logger
 
 RETRY_SECONDS: Final = 3.0
@@ -149,20 +150,16 @@ class Recovery:
 
     async def run(self) -> None:
         """Check repeatedly until cancelled."""
-        while True:
-            closely = self._trouble.is_set()
-            self._trouble.clear()
-            try:
-                well = await self.look(closely=closely)
-            except Exception:  # No error may end the watch.
-                log.exception("check of models failed")
-                well = False
-            if not well:
-                await asyncio.sleep(TROUBLED_SECONDS)
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(WATCH_SECONDS):
-                    await self._trouble.wait()
+        backoff = Backoff(TROUBLED_SECONDS, TROUBLED_SECONDS)
+        await supervised("check of models", self._turn, backoff)
+
+    async def _turn(self) -> None:
+        closely = self._trouble.is_set()
+        self._trouble.clear()
+        if await self.look(closely=closely):
+            await rest(WATCH_SECONDS, self._trouble)
+        else:
+            await asyncio.sleep(TROUBLED_SECONDS)
 
     async def look(self, *, closely: bool = False) -> bool:
         """Check all models once, and reload broken ones. Return whether all work.
@@ -185,7 +182,7 @@ class Recovery:
             if attempts.looking is None or attempts.looking.done():
                 state = states.get(name, "")
                 look = self._look_at(name, models.get(name), state, attempts, closely=closely)
-                attempts.looking = asyncio.create_task(look)
+                attempts.looking = asyncio.create_task(look, context=Context())
             looks.append(attempts.looking)
         if looks:
             await asyncio.wait(looks, timeout=LOOK_SECONDS)

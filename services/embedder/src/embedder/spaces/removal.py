@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from servicekit.catalogs import KnownCatalogs, ListedCatalog
-from servicekit.errors import ServiceError
-from servicekit.telemetry import get_logger
+from servicekit.supervision import confined, supervised
 
 LOOK_SECONDS = 5.0
+REMOVAL = "catalog removal"
+"""Name for servicekit.supervision."""
 
 
 @dataclass
@@ -25,21 +26,20 @@ class SpaceRemoval:
 
     async def run(self) -> None:
         """Remove what is due, until cancelled."""
-        while True:
+
+        async def look() -> None:
             await asyncio.sleep(LOOK_SECONDS)
-            try:
-                await self.look()
-            except ServiceError as error:
-                get_logger().warning("catalogs not removed", reason=error.reason)
-            except Exception as error:  # no error may end the looks
-                get_logger().error("catalogs not removed", exc_info=error)
+            await self.look()
+
+        await supervised(REMOVAL, look)
 
     async def look(self) -> None:
         """Remove all catalogs that are due."""
         removing = self.catalogs.removing()
         for each in removing:
             if each.uid not in self._done:
-                await self.remove(each.catalog_id)
-                await self.confirm(each)
-                self._done.add(each.uid)
+                with confined(REMOVAL, catalog=each.catalog_id):
+                    await self.remove(each.catalog_id)
+                    await self.confirm(each)
+                    self._done.add(each.uid)
         self._done &= {each.uid for each in removing}

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextvars import Context
 
 import numpy as np
 
@@ -81,7 +82,9 @@ class ModelSources:
         finally:
             self._users[name] -= 1
             if name in self._ours and not self._users[name]:
-                self._leaving[name] = asyncio.create_task(self._unload_later(name))
+                self._leaving[name] = asyncio.create_task(
+                    self._unload_later(name), context=Context()
+                )
 
     async def close(self) -> None:
         """Unload at once the models that were loaded on demand."""

@@ -27,6 +27,7 @@ from servicekit import memory, telemetry
 from servicekit.channel import connect
 from servicekit.reloaded import Unreadable
 from servicekit.server import report_serving
+from servicekit.supervision import supervised
 from servicekit.tls import CERTIFICATE, KEY
 
 READY_SECONDS = 2.0
@@ -179,10 +180,15 @@ async def _serve(server: _Uvicorn, bound: socket.socket, settings: HttpSettings)
 
 async def _renew(context: ssl.SSLContext | None, folder: Path | None) -> None:
     """Reload changed certificates; new connections use them."""
-    while context is not None and folder is not None:
+    if context is None or folder is None:
+        return
+
+    async def renew() -> None:
         await asyncio.sleep(RENEW_SECONDS)
         with suppress(OSError, ValueError):  # half of a pair was written: read at the next time
             _load(context, folder)
+
+    await supervised("certificates", renew)
 
 
 async def _live(_: HttpRequest) -> HttpAnswer:

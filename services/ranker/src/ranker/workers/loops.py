@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
-from servicekit import liveness, telemetry
+from servicekit import liveness
 from servicekit.commits import pause
-from servicekit.errors import ServiceError
+from servicekit.supervision import Backoff, confined, supervised
 
 LATEST_SECONDS = 10.0
 """Maximum seconds between two calls of a loop that waits for commits: work may become due with
@@ -24,13 +24,8 @@ def in_each(
     async def look_at_all() -> None:
         for catalog_id in catalogs:
             liveness.LIVENESS.report(alive)
-            try:
+            with confined(failed, catalog_id=catalog_id):
                 await look(catalog_id)
-            except ServiceError as error:
-                log = telemetry.get_logger()
-                log.warning(failed, reason=error.reason, catalog_id=catalog_id)
-            except Exception:
-                telemetry.get_logger().exception(failed, catalog_id=catalog_id)
 
     return look_at_all
 
@@ -52,22 +47,19 @@ async def repeat(
     `commits`: an event of the record (servicekit.sql): after `seconds`, the next call waits for a
     commit, `latest` seconds at the longest, unless the last call failed.
     """
-    log = telemetry.get_logger()
-    while not stop.is_set():
+
+    async def once() -> None:
         if alive:
             liveness.LIVENESS.report(alive)
-        awaited = None
         try:
             await look()
-            awaited = commits
-        except ServiceError as error:
-            log.warning(failed, reason=error.reason)
-        except Exception:
-            log.exception(failed)
-        if alive:
-            liveness.LIVENESS.report(alive, liveness.SILENT_SECONDS + seconds)
-        waits = [asyncio.create_task(one) for one in (stop.wait(), pause(seconds, awaited, latest))]
+        finally:
+            if alive:
+                liveness.LIVENESS.report(alive, liveness.SILENT_SECONDS + seconds)
+        waits = [asyncio.create_task(one) for one in (stop.wait(), pause(seconds, commits, latest))]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
+
+    await supervised(failed, once, Backoff(seconds, seconds), stop=stop)
     liveness.LIVENESS.suspend(alive)

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass
 
 from retriever.ports.search import MatchRecord
@@ -49,7 +50,8 @@ class Samples:
             sample = await self._draw(catalog_id, head, record)
             kept = self._kept.setdefault(catalog_id, _Kept(sample, self._clock()))
         elif self._is_old(kept, head) and (kept.task is None or kept.task.done()):
-            kept.task = asyncio.create_task(self._renew(kept, catalog_id, head, record))
+            renewal = self._renew(kept, catalog_id, head, record)
+            kept.task = asyncio.create_task(renewal, context=Context())
         return kept.sample
 
     def follow(self, change: CatalogChange) -> None:

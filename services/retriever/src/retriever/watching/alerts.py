@@ -3,14 +3,13 @@
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, field
 
 from retriever.domain.errors import ResumeTokenInvalid
 from retriever.domain.watches import Alert
 from retriever.ports.watching import WatchRecord
-from servicekit.errors import ServiceError
+from servicekit.supervision import Backoff, supervised
 
 POLL_SECONDS = 0.5
 """Seconds between two reads of a catalog whose alerts are followed."""
@@ -83,10 +82,11 @@ class AlertFollower:
                 del self._newest[catalog_id]
 
     async def _poll(self, catalog_id: str, news: "_Newest") -> None:
-        while True:
-            with suppress(ServiceError):  # the store does not answer: try again
-                news.publish(await self.record.newest_alert(catalog_id))
+        async def look() -> None:
+            news.publish(await self.record.newest_alert(catalog_id))
             await self.sleep(POLL_SECONDS)
+
+        await supervised("alerts", look, Backoff(POLL_SECONDS, POLL_SECONDS))
 
 
 class _Newest:

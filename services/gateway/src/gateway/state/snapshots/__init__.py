@@ -19,6 +19,7 @@ from gateway.state.snapshots.reading import SnapshotSource
 from servicekit import deadlines
 from servicekit.catalogs import CatalogChange
 from servicekit.errors import ServiceError
+from servicekit.supervision import confined, rest, supervised
 from servicekit.telemetry import get_logger
 
 READ_SECONDS = 30.0
@@ -27,6 +28,8 @@ AGAIN_SECONDS = 5.0
 """Maximum seconds until the next try after a catalog could not be read or was empty."""
 JITTER = 0.1
 """Random share of the interval, so that replicas do not read simultaneously."""
+READING = "snapshots"
+"""Name for servicekit.supervision."""
 AHEAD_MICROS = 60_000_000
 """Allowed difference to the clock of a file's writer, in microseconds."""
 
@@ -110,16 +113,20 @@ class Snapshots:
 
     async def _run(self) -> None:
         for catalog_id in sorted(self._catalogs):
-            await self.load(catalog_id)
+            with confined(READING, catalog=catalog_id):
+                await self.load(catalog_id)
+        await supervised(READING, self._turn)
+
+    async def _turn(self) -> None:
         now = asyncio.get_running_loop().time
-        while True:
-            self._added.clear()
-            for catalog_id in sorted(self._catalogs):
-                if self._due.get(catalog_id, 0.0) <= now():
+        self._added.clear()
+        for catalog_id in sorted(self._catalogs):
+            if self._due.get(catalog_id, 0.0) <= now():
+                self._due[catalog_id] = now() + AGAIN_SECONDS
+                with confined(READING, catalog=catalog_id):
                     self._due[catalog_id] = now() + await self._next(catalog_id)
-            next_read = min(self._due.values(), default=now() + AGAIN_SECONDS)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._added.wait(), max(0.0, next_read - now()))
+        next_read = min(self._due.values(), default=now() + AGAIN_SECONDS)
+        await rest(max(0.0, next_read - now()), self._added)
 
     async def _next(self, catalog_id: str) -> float:
         """Refresh the catalog's snapshot. Return the seconds until the next refresh."""

@@ -17,11 +17,14 @@ from ranker.serving.models.pinned import PinnedModels
 from ranker.serving.ranking.parts import by_columns
 from servicekit.catalogs import CatalogChange
 from servicekit.commits import pause
+from servicekit.supervision import confined, supervised
 from servicekit.telemetry import get_logger
 
 INTERVAL_SECONDS = 0.5
 """Minimum seconds between two reads of the record; a promotion takes effect within twice that plus
 the loading time."""
+MODELS = "promotions"
+"""Name for servicekit.supervision."""
 LATEST_SECONDS = 10.0
 """Maximum seconds between two reads where commits are reported (servicekit.sql)."""
 
@@ -189,19 +192,23 @@ class LiveModels:
 
     async def _watch(self) -> None:
         commits, read = self._commits(), False
-        while True:
+
+        async def look() -> None:
+            nonlocal read
             await pause(INTERVAL_SECONDS, commits if read else None, LATEST_SECONDS)
+            read = False
             self._pinned.tidy()
             read = await self._look()
 
+        await supervised(MODELS, look)
+
     async def _look(self) -> bool:
         """Return whether the record could be read."""
-        try:
+        read = False
+        with confined(MODELS):
             await self.refresh()
-        except Exception:
-            get_logger().warning("promotions unreadable", exc_info=True)
-            return False
-        return True
+            read = True
+        return read
 
 
 def _is_of(model: Model, record: ModelRecord) -> bool:

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from contextvars import Context
 from functools import partial
 from typing import TypeVar
 
@@ -81,7 +82,9 @@ class CollectionBreaker:
         collection = generation.collection
         known = time.monotonic() - self._answered.get(collection, -self._pause) < self._pause
         if collection not in self._probing and not known:
-            self._probing[collection] = asyncio.create_task(self._probe(generation))
+            self._probing[collection] = asyncio.create_task(
+                self._probe(generation), context=Context()
+            )
 
     async def call(
         self, generation: Generation, seconds: float | None, ask: Callable[[], Awaitable[T]]
