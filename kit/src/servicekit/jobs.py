@@ -23,7 +23,7 @@ from servicekit.open_jobs import check_room
 from servicekit.schema import caller_of_job, flags, keys, numbers, texts
 from servicekit.sql import Database
 from servicekit.sql_locks import lock
-from servicekit.supervision import Backoff, supervised
+from servicekit.supervision import Backoff, supervised, tell
 
 
 class JobState(StrEnum):
@@ -364,6 +364,12 @@ class Jobs:
         ).first()
         if found is None:
             return None
+        try:
+            _job(found)
+        except ValueError as error:  # damaged: the others would wait for it for ever
+            tell("jobs", error, job=found.id)
+            self._set(connection, t.c.id == found.id, self._unreadable())
+            return self._claim(connection, kinds, worker, seconds)
         values = {
             "state": JobState.RUNNING,
             "owner": worker,
@@ -373,6 +379,15 @@ class Jobs:
         }
         self._set(connection, t.c.id == found.id, values)
         return self._one(connection, t.c.id == found.id)
+
+    def _unreadable(self) -> dict[str, Any]:
+        return {
+            **self._ended(JobState.FAILED),
+            "params": "{}",
+            "result": "{}",
+            "error_reason": "INTERNAL",
+            "error_message": "internal error (the job can't be read); see the log",
+        }
 
     async def _mine(self, job: Job, values: Mapping[str, Any]) -> None:
         seconds = self._seconds_of(job)

@@ -289,7 +289,7 @@ async def test_a_lost_photo_of_a_target_silences_the_rules_that_look_for_it_alon
 ) -> None:
     stored, _ = await shop.watches.get("default", "shelf")
     both = replace(stored.watch, rules=(*stored.watch.rules, DARK))
-    stored = await shop.watches.update("default", WatchDraft(both))
+    stored, _ = await shop.watches.update("default", WatchDraft(both))
     (target,) = {rule.target for rule in stored.watch.rules if rule.target is not None}
     await shop.photos.delete("default", target.image_id)
     before = FAILURES.labels(module.WATCHING, "IMAGE_NOT_FOUND")._value.get()

@@ -28,6 +28,7 @@ from retriever.record.tables import (
     vectors,
 )
 from servicekit.sql_locks import inserting
+from servicekit.supervision import confined
 
 _ALL = (
     sa.select(generations)
@@ -71,7 +72,8 @@ def read_outstanding(connection: Connection, catalogs: Sequence[str]) -> list[Ou
     for row in connection.execute(_OUTSTANDING, {"catalogs": catalogs}):
         values = row._asdict()
         changes, waiting = bool(values.pop("changes")), bool(values.pop("pending"))
-        found.append(Outstanding(_to_generation(values), changes, waiting))
+        with confined("generations", catalog=row.catalog_id, generation=row.name):
+            found.append(Outstanding(_to_generation(values), changes, waiting))
     return found
 
 
