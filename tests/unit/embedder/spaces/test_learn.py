@@ -274,6 +274,34 @@ async def test_a_fit_that_is_cancelled_ends_its_process_and_another_may_begin(be
     assert (await bench.fit())[-1].candidate is not None
 
 
+async def test_a_fit_that_can_not_begin_blocks_no_later_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(bench.store, "prepare", full)
+        for _ in range(2):
+            with pytest.raises(FitUnavailable):
+                await anext(aiter(bench.learner.fit(SETTINGS, some(*labelled()))))
+
+    async def begin() -> None:
+        progress = bench.learner.fit(SETTINGS, some(*labelled()))
+        try:
+            await anext(aiter(progress))
+        finally:
+            await progress.aclose()  # type: ignore[attr-defined]
+
+    for awaits in range(1, 9):  # a thread begins the fit meanwhile
+        fit = asyncio.create_task(begin())
+        for _ in range(awaits):
+            await asyncio.sleep(0)
+        fit.cancel()
+        await asyncio.wait({fit})
+    await begin()
+
+
 async def test_without_a_text_model_or_titles_there_is_no_text_map(bench: Bench) -> None:
     bench.sources.texts = False
     assert not (await bench.candidate()).takes_texts

@@ -74,37 +74,45 @@ async def test_the_first_content_of_an_id_stays_wherever_it_is(db: Database) -> 
     assert await queue.read("default", "a") == b"first"
 
 
-async def test_answers_that_have_to_be_stored_are_stored_with_those_that_wait(db: Database) -> None:
+async def test_answers_that_have_to_be_stored_are_stored_at_once(db: Database) -> None:
     log = Log()
     log.open.set()
     queue = AnswerQueue(log, lambda: NOW)
     queue.offer(answer("a"))
     assert await queue.write([answer("b"), answer("a"), answer("c"), answer("c")]) == 2
-    assert [sorted(batch) for batch in log.batches] == [["a", "b", "c"]]
+    assert [sorted(batch) for batch in log.batches] == [["b", "c"]]
     assert await queue.write([answer("d")]) == 1
-    assert log.batches[1:] == [["d"]]
     await queue.close(5)
+    assert log.batches[1:] == [["d"], ["a"]]
     stored = AnswerQueue(AnswerLog(db), lambda: NOW)
     await stored.write([answer("a", b"first")])
     stored.offer(answer("b"))
     assert await stored.write([answer("a", b"later"), answer("c")]) == 1
+    await stored.close(5)
     assert await stored.read("default", "a") == b"first"
     assert await db.read(lambda c: c.execute(sa.select(ANSWERS.c.answer_id)).scalars().all()) == [
         *"abc"
     ]
-    await stored.close(5)
 
 
 async def test_an_answer_that_can_not_be_stored_now_is_an_error_for_who_waits_for_it() -> None:
     log = Log(StoreBusy())
     log.open.set()
     queue = AnswerQueue(log, lambda: NOW)
-    queue.offer(answer("a"))
     with pytest.raises(StoreBusy):
         await queue.write([answer("b")])
-    await until(lambda: log.batches)
-    assert [sorted(batch) for batch in log.batches] == [["a", "b"]]
+    assert await queue.write([answer("b")]) == 1
     await queue.close(5)
+
+
+async def test_what_has_to_be_stored_waits_for_no_queue_that_is_closed() -> None:
+    log = Log()
+    queue = AnswerQueue(log, lambda: NOW)
+    queue.offer(answer("a"))
+    writing = asyncio.create_task(queue.write([answer("b")]))
+    await queue.close(0)
+    log.open.set()
+    assert await writing == 1
 
 
 async def test_a_full_queue_stores_what_has_to_be_stored_at_once() -> None:

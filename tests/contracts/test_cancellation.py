@@ -1,0 +1,118 @@
+"""Whoever holds permits, turns or promises for a call is tested with calls that are cancelled."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+from tests.contracts.test_tasks import modules
+
+ROOT = Path(__file__).parents[2]
+HOLDS = re.compile(
+    r"Promise(\[|\()|create_future\(|\.acquire\(|Semaphore\(|asyncio\.Lock|NewestTurns\(|FairTurns\("
+    r"|Refreshed\[|ByteBudget\("
+)
+"""How a class gets what it must give back, or makes what others wait for."""
+
+
+TESTED = {
+    "embedder.embedding.cache.EmbeddingCache": "tests/unit/embedder/test_cancellation.py",
+    "embedder.serving.batched_inference._Wanted": "tests/unit/embedder/test_cancellation.py",
+    "embedder.spaces.learn.Learner": "tests/unit/embedder/spaces/test_learn.py",
+    "gateway.state.exposures.Exposures": "tests/unit/gateway/state/test_cancellation.py",
+    "gateway.state.past_searches.PastSearches": "tests/unit/gateway/state/test_cancellation.py",
+    "gateway.state.text_spaces.TextQuerySpaces": "tests/unit/gateway/state/test_cancellation.py",
+    "ranker.events.record.joined.JoinedWrites": "tests/unit/ranker/events/test_cancellation.py",
+    "retriever.adapters.durable.DurableFolder": "tests/unit/retriever/test_cancellation.py",
+    "retriever.watching.frames.FrameChecks": "tests/unit/retriever/test_cancellation.py",
+    "servicekit.fair_permits.FairSemaphore": "tests/unit/kit/test_cancellation.py",
+    "servicekit.fair_turns.FairTurns": "tests/unit/kit/test_cancellation.py",
+    "servicekit.memory_budget.ByteBudget": "tests/unit/kit/test_cancellation.py",
+    "servicekit.newest_turns.NewestTurns": "tests/unit/kit/test_cancellation.py",
+    "servicekit.priority.PrioritySemaphore": "tests/unit/kit/test_cancellation.py",
+    "gateway.state.places.ExpensivePlaces": "tests/unit/gateway/state/test_places.py",
+    "servicekit.decoding.Decoders": "tests/unit/kit/test_decoding.py",
+}
+"""What holds something for calls, each with the file that cancels its calls."""
+SCOPED = {
+    "embedder.inspection.references.References": "a lock around a block",
+    "embedder.serving.fitted_models.FittedModels": "a lock around a block",
+    "embedder.serving.model.ServedModel": "a lock around a block",
+    "embedder.serving.model_routes.VersionRoute": "a lock around a block",
+    "embedder.serving.priority.ModelQueue": "a FairSemaphore, released after a block",
+    "embedder.spaces.promote.Promotion": "a lock around a block",
+    "embedder.spaces.sources.ModelSources": "a lock around a block",
+    "gateway.detect.detect._Detecting": "a semaphore around a block",
+    "gateway.detect.heat_maps.HeatMapDrawer": "a semaphore around a block",
+    "gateway.http.app.HttpApp": "a ByteBudget, which its requests hold",
+    "gateway.state.experiments.RunningExperiments": "a lock around a block",
+    "ranker.adapters.kafka._Sent": "a Promise of one call",
+    "ranker.learning.kept_models.KeptModels": "a lease of a job, which ends by itself",
+    "ranker.serving.models.live.LiveModels": "a lock around a block",
+    "retriever.adapters.durable._Waiting": "a value",
+    "retriever.adapters.milvus.index.MilvusIndex": "a semaphore around a block",
+    "retriever.columns.keeper.Columns": "a lock around a block",
+    "retriever.delivery.deliverer.Deliverer": "a semaphore around a block",
+    "retriever.watching.frames._Queue": "a value",
+    "retriever.watching.snapshots.SnapshotPoller": "a semaphore around a block",
+    "servicekit.audit._Written": "a future of one entry, whose writer checks it",
+    "servicekit.decoding_fork.ForkServer": "a lock around a block",
+    "servicekit.decoding_pool.DecodingProcess": "a lock around a block",
+    "servicekit.fetch.GuardedClient": "a semaphore around a block",
+    "servicekit.limits.CallLimits": "a ByteBudget, which its requests hold",
+    "servicekit.limits._ArrivedRequest": "a ByteBudget, of which it is the scope",
+    "servicekit.promise.Promise": "the promise itself",
+    "servicekit.sql.Database": "a semaphore around a block",
+}
+"""What holds something in a scope of the language, or is a value, each with the reason."""
+
+
+ACQUIRES = {
+    "kit/src/servicekit/decoding.py",
+    "kit/src/servicekit/fair_turns.py",
+    "kit/src/servicekit/limits.py",
+    "kit/src/servicekit/memory_budget.py",
+    "kit/src/servicekit/off_loop.py",
+    "kit/src/servicekit/priority.py",
+    "services/embedder/src/embedder/serving/priority.py",
+    "services/gateway/src/gateway/state/places.py",
+    "services/ranker/src/ranker/learning/kept_models.py",
+    "services/retriever/src/retriever/workers/leader_loops.py",
+}
+"""Modules that take a permit, or a lease, without a block."""
+
+
+@cache
+def holders() -> frozenset[str]:
+    """Return the classes that hold something for calls, by module."""
+    return frozenset(
+        f"{name.partition('/src/')[2].removesuffix('.py').replace('/', '.')}.{node.name}"
+        for name, tree in modules()
+        if not name.startswith(("client/", "agents/"))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and HOLDS.search(ast.unparse(node))
+    )
+
+
+def test_whoever_holds_something_for_calls_is_tested_or_has_a_reason() -> None:
+    assert holders() == TESTED.keys() | SCOPED.keys()
+    assert not TESTED.keys() & SCOPED.keys()
+
+
+def test_the_tests_cancel_calls() -> None:
+    for path in set(TESTED.values()):
+        text = (ROOT / path).read_text("utf-8")
+        assert "cancelled_at_each_await" in text or ".cancel()" in text, path
+
+
+def test_locks_and_permits_of_asyncio_are_held_by_blocks_alone() -> None:
+    """`await lock.acquire()` is for the kit, whose permits outlast a block."""
+    found = {
+        name
+        for name, tree in modules()
+        if not name.startswith(("client/", "agents/"))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Await)
+        and ast.unparse(node.value).partition("(")[0].endswith(".acquire")
+    }
+    assert found == ACQUIRES
