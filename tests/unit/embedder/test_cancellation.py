@@ -17,7 +17,7 @@ async def test_a_photo_of_a_cancelled_call_is_embedded_again() -> None:
 
     async def make() -> Embedding:
         await asyncio.sleep(0)
-        return Embedding(np.zeros(2, np.float32), "v")
+        return Embedding("visual", "v", np.zeros(2, np.float32))
 
     async def call() -> None:
         nonlocal number
