@@ -242,6 +242,32 @@ async def test_what_breaks_the_model_costs_those_that_it_goes_with_nothing() -> 
     ]
 
 
+class Abandoned(FakeInference):
+    """Inference whose batches fail after some of their callers gave up."""
+
+    leaving: tuple[asyncio.Task[Inferred], ...] = ()
+
+    async def infer(self, inputs: Tensors) -> Inferred:
+        found = await super().infer(inputs)
+        if len(inputs["image"]) == 1:
+            return found
+        for each in self.leaving:
+            each.cancel()
+        await settle()
+        raise ModelFailed("broke")
+
+
+async def test_who_gave_up_is_not_inferred_alone_after_a_failed_batch() -> None:
+    inference = Abandoned(gate=asyncio.Event())
+    batching = Batching(inference, 8, 2)
+    asked = [ask(batching, image(shade)) for shade in range(1, 7)]
+    await settle()
+    inference.leaving = tuple(asked[3:])
+    release(inference)
+    await asyncio.gather(*asked, return_exceptions=True)
+    assert inference.batches == [1, 1, 4, 1]
+
+
 async def test_an_answer_of_too_few_rows_is_nobody_s(inference: FakeInference) -> None:
     inference.answer = vectors_of(image(5), 12)
     batching = Batching(inference, 4, 2)

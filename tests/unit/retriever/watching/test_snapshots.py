@@ -22,7 +22,7 @@ from retriever.domain.watches import (
     WatchRule,
 )
 from retriever.record import Record
-from retriever.watching.frames import FrameChecks
+from retriever.watching.frames import FrameChecks, FrameOutcome, FrameReport, FramesReport
 from retriever.watching.snapshots import (
     LEAST_SECONDS,
     NOTE_SECONDS,
@@ -183,6 +183,19 @@ async def test_a_picture_that_could_not_be_checked_is_taken_again(door: Door) ->
     assert (await door.take(WINE)).reason == EmbedderUnavailable().reason
     door.embedder.down = False
     assert (await door.take(WINE)).failures == 0
+    assert await door.processed() == 1
+
+
+async def test_a_picture_that_was_dropped_is_taken_again(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def drop(*_: object) -> FramesReport:
+        return FramesReport((FrameReport(FrameOutcome.DROPPED),))
+
+    with monkeypatch.context() as busy:
+        busy.setattr(FrameChecks, "check", drop)
+        await door.take(WINE)
+    await door.take(WINE)  # the camera's picture is still the same
     assert await door.processed() == 1
 
 

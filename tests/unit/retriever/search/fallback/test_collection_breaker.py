@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
-from retriever.domain.errors import IndexUnavailable
+from retriever.domain.errors import CollectionAbsent, CollectionReleased, IndexUnavailable
 from retriever.domain.generation import Generation
 from retriever.record import Record
 from retriever.search.fallback.collection_breaker import CollectionBreaker, reach
+from sightline_rules.filters import All
 from tests.fakes.index import DIMENSION, FakeIndex
 from tests.unit.retriever.conftest import generation
 from tests.waiting import SECONDS, until
@@ -149,3 +150,19 @@ async def test_a_collection_that_is_gone_is_checked(
     found = await record.generation("default", "visual")
     assert found is not None
     assert found.check_wanted
+
+
+@pytest.mark.parametrize("error", [CollectionAbsent, CollectionReleased])
+async def test_a_collection_that_is_gone_when_an_empty_result_is_checked_is_lost(
+    error: type[Exception],
+    made: Generation,
+    breaker: CollectionBreaker,
+    index: FakeIndex,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def gone(*_: object, **__: object) -> int:
+        raise error
+
+    monkeypatch.setattr(index, "count", gone)
+    with pytest.raises(IndexUnavailable):
+        await breaker.found_nothing(made, All())
