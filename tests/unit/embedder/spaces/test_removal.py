@@ -1,6 +1,5 @@
 """Removed catalogs: their spaces are deleted once, and the registry is told."""
 
-
 from embedder.spaces.removal import SpaceRemoval
 from servicekit.catalogs import CatalogList, CatalogState, KnownCatalogs, ListedCatalog
 from servicekit.errors import Unavailable
