@@ -1,4 +1,5 @@
-"""The same picture under several product ids; `grouping` says what collapses into what.
+"""The same picture under several product ids; `grouping` says what collapses into what, and
+`picture_groups` what is one picture among many.
 
 Pictures are compared by perceptual hashes, which `photos.inspect` makes: 56 bits that say which of
 the lowest frequencies of the picture's luminance are strong, above 8 bits that say which side of
@@ -10,9 +11,6 @@ Callers that have vectors pass the cosine; the others decide by the hashes alone
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 NO_HASH = 0
 """Hash of a product without a photo, of an evenly coloured photo, and of one not hashed yet."""
@@ -28,12 +26,6 @@ COSINE = 0.9
 """Cosine of the pictures' vectors from which on they agree."""
 
 _COLOURS = (1 << COLOUR_BITS) - 1
-_PARTS = CERTAIN + 1
-"""Parts of a hash: of two hashes that differ in at most CERTAIN bits, one part at least is
-equal."""
-_EDGES = [COLOUR_BITS + LUMINANCE_BITS * part // _PARTS for part in range(_PARTS + 1)]
-_CUTS = [(part, low, (1 << (high - low)) - 1) for part, (low, high) in enumerate(pairwise(_EDGES))]
-"""Number, shift and mask of each part."""
 
 
 def luminance_distance(one: int, other: int) -> int:
@@ -57,35 +49,3 @@ def same_picture(one: int, other: int, cosine: float | None = None) -> bool:
     if distance <= CERTAIN:
         return True
     return cosine is not None and distance <= POSSIBLE and cosine >= COSINE
-
-
-def groups(hashes: Sequence[int]) -> list[int]:
-    """Return for each picture the first of its group, which chains of same pictures connect.
-
-    Unlike in `grouping`, matching is transitive: related pictures stay together, at the price of
-    groups that are too large. Pictures without a hash are alone.
-    """
-    first = list(range(len(hashes)))
-    parts: dict[tuple[int, int], list[int]] = {}
-    for place, image_hash in enumerate(hashes):
-        if image_hash == NO_HASH:
-            continue
-        for part in _parts(image_hash):
-            for other in parts.setdefault(part, []):
-                if same_picture(hashes[other], image_hash):
-                    one, two = _root(first, other), _root(first, place)
-                    first[max(one, two)] = min(one, two)
-            parts[part].append(place)
-    return [_root(first, place) for place in range(len(hashes))]
-
-
-def _root(first: list[int], place: int) -> int:
-    """Return the first picture of a group, and shorten the path to it."""
-    while first[place] != place:
-        first[place] = first[first[place]]
-        place = first[place]
-    return place
-
-
-def _parts(image_hash: int) -> Iterator[tuple[int, int]]:
-    return ((part, image_hash >> shift & mask) for part, shift, mask in _CUTS)

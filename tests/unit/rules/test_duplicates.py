@@ -3,7 +3,6 @@
 import random
 
 import pytest
-from hypothesis import strategies as st
 
 from sightline_rules.duplicates import (
     CERTAIN,
@@ -13,7 +12,6 @@ from sightline_rules.duplicates import (
     NO_HASH,
     POSSIBLE,
     colour_distance,
-    groups,
     luminance_distance,
     same_picture,
 )
@@ -61,21 +59,3 @@ def test_the_same_shape_in_another_colour_is_another_picture() -> None:
 
 def test_what_has_no_hash_is_the_picture_of_nothing_else() -> None:
     assert not same_picture(NO_HASH, NO_HASH, 1.0)
-
-
-HASHES = st.builds(
-    lambda base, bits: base ^ sum({1 << bit for bit in bits}),
-    st.sampled_from([PICTURE, flipped(6), flipped(30), flipped(0, colour=4)]),
-    st.lists(st.integers(0, 63), max_size=4),
-)
-
-
-def test_matching_is_transitive_in_groups() -> None:
-    """Check that a like b and b like c form one group, though a and c are too different."""
-    a, b, c = 7 << 8, (7 << 8) | (0b1111 << 20), (7 << 8) | (0b11111111 << 20)
-    other = ((1 << 63) - 1) & ~0xFF
-    assert same_picture(a, b)
-    assert same_picture(b, c)
-    assert not same_picture(a, c)
-    assert groups([other, a, c, b, NO_HASH, NO_HASH]) == [0, 1, 1, 1, 4, 5]
-    assert groups([]) == []

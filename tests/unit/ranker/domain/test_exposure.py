@@ -3,10 +3,12 @@
 import math
 import random
 
+import numpy as np
 import pytest
 
 from ranker.domain.exposure import LEAST_SHOPPERS, ShownProduct, exposures, opportunities
-from sightline_rules.shares import wilson
+from sightline_rules.shares import Z95, wilson
+from tests.work import cost
 
 
 def shown(
@@ -105,3 +107,57 @@ def test_what_unknown_outcomes_led_to_is_left_out():
     (found,) = opportunities(rows, values)
     assert (found.shopper_count, found.answer_count) == (LEAST_SHOPPERS, LEAST_SHOPPERS)
     assert (found.success_share, found.success_low, found.success_high) == (None, None, None)
+
+
+def by_groups(shown: list[ShownProduct], groups: dict[str, str]) -> dict[str, tuple[float, ...]]:
+    """Return share, its interval and success of each group, computed group by group."""
+    shoppers = sorted({one.actor or one.answer_id for one in shown})
+    place = {name: at for at, name in enumerate(shoppers)}
+    found = {}
+    for name in {groups.get(one.product_id, "") for one in shown}:
+        got, total, success = np.zeros(len(shoppers)), np.zeros(len(shoppers)), 0.0
+        for one in shown:
+            weight = one.weight / math.log2(1 + one.place)
+            total[place[one.actor or one.answer_id]] += weight
+            if groups.get(one.product_id, "") == name:
+                got[place[one.actor or one.answer_id]] += weight
+                success += one.weight * bool(one.successful)
+        share = got.sum() / total.sum()
+        spread = ((got - share * total) ** 2).sum() * len(shoppers) / max(len(shoppers) - 1, 1)
+        half = Z95 * math.sqrt(spread) / total.sum()
+        found[name] = max(share - half, 0), share, min(share + half, 1), success / got.sum()
+    return found
+
+
+def made(rows: int, groups: int) -> tuple[list[ShownProduct], dict[str, str]]:
+    draw = random.Random(rows)
+    shown = [
+        ShownProduct(
+            f"a{at // 10}",
+            f"s{at // 50}" if at % 7 else "",
+            f"p{draw.randrange(groups * 3)}",
+            at % 10 + 1,
+            draw.choice([1.0, 2.5]),
+            draw.random() < 0.1,
+        )
+        for at in range(rows)
+    ]
+    return shown, {f"p{at}": f"brand {at % groups}" for at in range(groups * 3 - 1)}
+
+
+@pytest.mark.parametrize(("rows", "groups"), [(400, 1), (400, 7), (600, 200)])
+def test_one_pass_finds_what_a_pass_for_each_group_finds(rows: int, groups: int) -> None:
+    shown, of = made(rows, groups)
+    expected = by_groups(shown, of)
+    found = exposures(shown, of)
+    assert {each.value for each in found} == expected.keys()
+    for each in found:
+        values = (each.share_low, each.share, each.share_high, each.outcomes_per_exposure)
+        assert values == pytest.approx(expected[each.value], abs=1e-9)
+        ids = {one.product_id for one in shown if of.get(one.product_id, "") == each.value}
+        assert each.product_count == len(ids)
+
+
+def test_the_work_does_not_grow_with_the_number_of_groups() -> None:
+    few, many = made(20_000, 20), made(20_000, 2_000)
+    assert cost(lambda: exposures(*many)) <= 2.5 * cost(lambda: exposures(*few)) + 1

@@ -6,6 +6,7 @@ spread of the shoppers, whose answers are alike (Cochran 1977, "Sampling Techniq
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -68,31 +69,46 @@ def exposures(shown: Sequence[ShownProduct], groups: Mapping[str, str]) -> list[
         return []
     names, group = np.unique([groups.get(one.product_id, "") for one in shown], return_inverse=True)
     # An answer without a shopper counts as a shopper of its own.
-    shoppers, row = np.unique([one.actor or one.answer_id for one in shown], return_inverse=True)
+    _, row = np.unique([one.actor or one.answer_id for one in shown], return_inverse=True)
     given = np.array([one.weight / math.log2(1 + one.place) for one in shown])
     successes = np.array([one.weight * bool(one.successful) for one in shown])
     known = all(one.successful is not None for one in shown)
-    total = np.bincount(row, given, len(shoppers))
-    found = []
-    for place, name in enumerate(names.tolist()):
-        theirs = group == place
-        got = np.bincount(row[theirs], given[theirs], len(shoppers))
-        share, error = _ratio(got, total)
-        half = Z95 * error
-        outcomes = float(successes[theirs].sum() / given[theirs].sum())
-        found.append(
-            GroupExposure(
-                value=name,
-                product_count=len(
-                    {one.product_id for one, is_ in zip(shown, theirs, strict=True) if is_}
-                ),
-                share=share,
-                share_low=max(share - half, 0.0),
-                share_high=min(share + half, 1.0),
-                outcomes_per_exposure=outcomes if known else None,
-            )
+    of_group = np.bincount(group, given, len(names))
+    shares = of_group / given.sum()
+    errors = _share_errors(group, row, given, shares)
+    outcomes = np.bincount(group, successes, len(names)) / of_group
+    products = Counter(groups.get(each, "") for each in {one.product_id for one in shown})
+    found = [
+        GroupExposure(
+            value=name,
+            product_count=products[name],
+            share=share,
+            share_low=max(share - Z95 * error, 0.0),
+            share_high=min(share + Z95 * error, 1.0),
+            outcomes_per_exposure=outcome if known else None,
         )
+        for name, share, error, outcome in zip(
+            names.tolist(), shares.tolist(), errors.tolist(), outcomes.tolist(), strict=True
+        )
+    ]
     return sorted(found, key=lambda one: (-one.share, one.value))[:MOST_GROUPS]
+
+
+def _share_errors(group: Ints, row: Ints, given: Doubles, shares: Doubles) -> Doubles:
+    """Return the standard error of each group's share, as `_ratio` does, in one pass.
+
+    Of a shopper who got g of a group and t in all, (g - share × t)² is g² - 2 share g t
+    + share² t²: the first two terms are 0 for shoppers who got nothing of the group.
+    """
+    count = int(row.max()) + 1
+    total = np.bincount(row, given, count)
+    pairs, place = np.unique(group.astype(np.int64) * count + row, return_inverse=True)
+    got, owner, shopper = np.bincount(place, given), pairs // count, pairs % count
+    terms = got**2 - 2 * shares[owner] * got * total[shopper]
+    spread = np.bincount(owner, terms, len(shares)) + shares**2 * (total**2).sum()
+    scaled = np.maximum(spread, 0.0) * count / max(count - 1, 1)
+    errors: Doubles = np.sqrt(scaled) / total.sum()
+    return errors
 
 
 def opportunities(shown: Sequence[ShownProduct], values: Mapping[str, str]) -> list[Opportunity]:

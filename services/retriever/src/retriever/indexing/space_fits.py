@@ -21,7 +21,7 @@ from retriever.ports.photos import Photos
 from servicekit.errors import FieldViolation
 from servicekit.jobs import Job, Jobs
 from servicekit.requests import RequestInvalid
-from sightline_rules import duplicates
+from sightline_rules import picture_groups
 
 FIT: Final = "fit"
 KINDS: Final = (FIT,)
@@ -154,7 +154,7 @@ async def _choose(catalog_id: str, wanted: FitPlan, record: LabelRecord) -> _Cho
         for label in labels:
             if label.family in families:
                 hashes[label.image_id] = label.perceptual_hash
-    groups = await asyncio.to_thread(duplicates.groups, list(hashes.values()))
+    groups = await asyncio.to_thread(picture_groups.groups, list(hashes.values()))
     ids = list(hashes)
     return _Chosen(
         families, total, {image: ids[first] for image, first in zip(ids, groups, strict=True)}
