@@ -68,7 +68,7 @@ export interface SightlineEvents {
   visitor(): PageVisitor | undefined;
 }
 
-type Sent = Omit<PageEvent, "eventId"> & { eventId: string; type: string; eventTime?: string; shopper?: object };
+type Sent = Omit<PageEvent, "eventId"> & { eventId: string; type: string; eventTime?: string; shopper?: object; visitorProof?: string };
 type Timer = ReturnType<typeof setTimeout>;
 
 const NAME = "sightline.1";
@@ -141,7 +141,11 @@ export function sightlineEvents(options: EventsOptions): SightlineEvents {
     try {
       const shopper =
         options.shopper ?? { visitorId: (visitor ?? (await (creating ??= create(consented)))).visitorId };
-      batch.forEach((event) => (event.shopper ??= shopper));
+      const visitorProof = options.shopper ? undefined : visitor?.visitorProof;
+      batch.forEach((event) => {
+        event.shopper ??= shopper;
+        event.visitorProof ??= visitorProof;
+      });
       const response = await post("events:write", { events: batch }, consented);
       wait = +(response.headers.get("retry-after") ?? 0);
       const answer = await response.json().catch(() => response.status);

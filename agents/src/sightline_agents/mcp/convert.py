@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
-from sightline_agents.catalog.texts import DESCRIPTION, shown
+from sightline_agents.catalog.texts import DESCRIPTION, identifier, shown
 from sightline_agents.mcp import outputs
 from sightline_client.values import answers, catalog, explanations, facets, products
 
@@ -28,7 +28,7 @@ def page(found: answers.Recommendations) -> outputs.Page:
         products=list(map(ranked, found.results)),
         no_good_match=found.no_good_match,
         match="" if found.match is None else shown(found.match.text),
-        missing_product_ids=list(found.missing_product_ids),
+        missing_product_ids=[identifier(each) for each in found.missing_product_ids],
         degraded=degraded(found.degradations),
         next_page_token=found.next_page_token,
         attribution_token=found.attribution_token,
@@ -68,7 +68,7 @@ def details(product: products.Product) -> outputs.ProductDetails:
         attributes=attributes,
         stock=product.stock,
         photos=[photo_uri(each.image_id) for each in product.images],
-        parent_id=product.parent_id,
+        parent_id=identifier(product.parent_id),
         update_time="" if product.update_time is None else product.update_time.isoformat(),
         etag=product.etag,
     )
@@ -87,8 +87,8 @@ def explained(found: explanations.Explanation) -> outputs.Explained:
         parts=[outputs.ScorePart(name=each.name, value=each.value) for each in strongest],
         failed_condition="" if rejection is None else shown(rejection.condition),
         failed_values=[] if rejection is None else [shown(each) for each in rejection.held[:10]],
-        collapsed_into_product_id=found.collapsed_into_product_id,
-        last_shown_product_id="" if last is None else last.product_id,
+        collapsed_into_product_id=identifier(found.collapsed_into_product_id),
+        last_shown_product_id="" if last is None else identifier(last.product_id),
         degraded=degraded(found.degradations),
     )
 
@@ -117,7 +117,7 @@ def degraded(found: Iterable[answers.Degradation]) -> list[str]:
 def _short(product: products.Product, image_id: str = "") -> dict[str, Any]:
     first = image_id or next((each.image_id for each in product.images), "")
     return {
-        "product_id": product.product_id,
+        "product_id": identifier(product.product_id),
         "title": shown(product.title),
         "brand": shown(product.brand),
         "category": shown(" > ".join(product.category_path)),

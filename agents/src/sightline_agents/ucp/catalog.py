@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sightline_agents.catalog import photos
+from sightline_agents.catalog.texts import identifier
 from sightline_agents.ucp import products
 from sightline_agents.ucp.profile import LOOKUP, SEARCH, Shop
 from sightline_agents.ucp.requests import (
@@ -100,7 +101,9 @@ class Catalog:
         for product in _passing(there, request.filters, request.context):
             if product.price is not None:
                 written = products.written(product, product.price, self._shop)
-                written["variants"][0]["inputs"] = [{"id": product.product_id, "match": "exact"}]
+                written["variants"][0]["inputs"] = [
+                    {"id": identifier(product.product_id), "match": "exact"}
+                ]
                 answer["products"].append(written)
         messages = [
             *({"type": "info", "code": "not_found", "content": each} for each in missing),
@@ -205,7 +208,7 @@ def _ignored(filters: Filters | None, context: Context) -> list[Answer]:
 def _unpriced(found: Iterable[Product]) -> list[Answer]:
     """Return a message for each product that is left out: the protocol requires a price."""
     return [
-        {"type": "info", "code": "price_unknown", "content": each.product_id}
+        {"type": "info", "code": "price_unknown", "content": identifier(each.product_id)}
         for each in found
         if each.price is None
     ]

@@ -4,7 +4,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-from sightline_agents.catalog.texts import DESCRIPTION, shown
+from sightline_agents.catalog.texts import DESCRIPTION, identifier, shown
 from sightline_agents.ucp.profile import Shop
 from sightline_client.values.catalog import Attribute, Availability, Money
 from sightline_client.values.products import Product
@@ -46,13 +46,13 @@ def written(
     described = {"plain": shown(product.description, DESCRIPTION) or shown(product.title)}
     cost = {"amount": minor_units(price), "currency": price.currency}
     found: dict[str, Any] = {
-        "id": product.product_id,
+        "id": identifier(product.product_id),
         "title": shown(product.title),
         "description": described,
         "price_range": {"min": cost, "max": cost},
         "variants": [
             {
-                "id": product.product_id,
+                "id": identifier(product.product_id),
                 "title": shown(product.title),
                 "description": described,
                 "price": cost,

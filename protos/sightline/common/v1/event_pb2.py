@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.type import money_pb2 as google_dot_type_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsightline/common/v1/event.proto\x12\x13sightline.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\">\n\x07Shopper\x12\x11\n\x07user_id\x18\x01 \x01(\tH\x00\x12\x14\n\nvisitor_id\x18\x02 \x01(\tH\x00\x42\n\n\x08identity\"\xd5\x03\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12-\n\x07shopper\x18\x02 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12,\n\x04type\x18\x04 \x01(\x0e\x32\x1e.sightline.common.v1.EventType\x12\x12\n\nproduct_id\x18\x05 \x01(\t\x12.\n\nevent_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05value\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08quantity\x18\x08 \x01(\x05\x12&\n\nunit_price\x18\t \x01(\x0b\x32\x12.google.type.Money\x12\x10\n\x08order_id\x18\n \x01(\t\x12\x10\n\x08position\x18\x0b \x01(\x05\x12\r\n\x05scene\x18\x0c \x01(\t\x12\x19\n\x11\x61ttribution_token\x18\r \x01(\t\x12\r\n\x05query\x18\x0e \x01(\t\x12\x30\n\x0creceive_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tanswer_id\x18\x10 \x01(\t\x12\x0b\n\x03\x61rm\x18\x11 \x01(\tB\x08\n\x06_value*\xfc\x01\n\tEventType\x12\x1a\n\x16\x45VENT_TYPE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45VENT_TYPE_IMPRESSION\x10\x01\x12\x13\n\x0f\x45VENT_TYPE_VIEW\x10\x02\x12\x14\n\x10\x45VENT_TYPE_CLICK\x10\x03\x12\x1a\n\x16\x45VENT_TYPE_ADD_TO_CART\x10\x04\x12\x17\n\x13\x45VENT_TYPE_PURCHASE\x10\x05\x12\x15\n\x11\x45VENT_TYPE_RATING\x10\x06\x12\x13\n\x0f\x45VENT_TYPE_HIDE\x10\x07\x12\x15\n\x11\x45VENT_TYPE_UNHIDE\x10\x08\x12\x15\n\x11\x45VENT_TYPE_SEARCH\x10\tBA\n\x13sightline.common.v1B\nEventProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsightline/common/v1/event.proto\x12\x13sightline.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\">\n\x07Shopper\x12\x11\n\x07user_id\x18\x01 \x01(\tH\x00\x12\x14\n\nvisitor_id\x18\x02 \x01(\tH\x00\x42\n\n\x08identity\"\xfe\x03\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12-\n\x07shopper\x18\x02 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12,\n\x04type\x18\x04 \x01(\x0e\x32\x1e.sightline.common.v1.EventType\x12\x12\n\nproduct_id\x18\x05 \x01(\t\x12.\n\nevent_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05value\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08quantity\x18\x08 \x01(\x05\x12&\n\nunit_price\x18\t \x01(\x0b\x32\x12.google.type.Money\x12\x10\n\x08order_id\x18\n \x01(\t\x12\x10\n\x08position\x18\x0b \x01(\x05\x12\r\n\x05scene\x18\x0c \x01(\t\x12\x19\n\x11\x61ttribution_token\x18\r \x01(\t\x12\r\n\x05query\x18\x0e \x01(\t\x12\x30\n\x0creceive_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tanswer_id\x18\x10 \x01(\t\x12\x0b\n\x03\x61rm\x18\x11 \x01(\t\x12\x15\n\rvisitor_proof\x18\x12 \x01(\t\x12\x10\n\x08unproven\x18\x13 \x01(\x08\x42\x08\n\x06_value*\xfc\x01\n\tEventType\x12\x1a\n\x16\x45VENT_TYPE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45VENT_TYPE_IMPRESSION\x10\x01\x12\x13\n\x0f\x45VENT_TYPE_VIEW\x10\x02\x12\x14\n\x10\x45VENT_TYPE_CLICK\x10\x03\x12\x1a\n\x16\x45VENT_TYPE_ADD_TO_CART\x10\x04\x12\x17\n\x13\x45VENT_TYPE_PURCHASE\x10\x05\x12\x15\n\x11\x45VENT_TYPE_RATING\x10\x06\x12\x13\n\x0f\x45VENT_TYPE_HIDE\x10\x07\x12\x15\n\x11\x45VENT_TYPE_UNHIDE\x10\x08\x12\x15\n\x11\x45VENT_TYPE_SEARCH\x10\tBA\n\x13sightline.common.v1B\nEventProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,10 +34,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.common.v1.event_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023sightline.common.v1B\nEventProtoP\001Z\034sightline/common/v1;commonv1'
-  _globals['_EVENTTYPE']._serialized_start=651
-  _globals['_EVENTTYPE']._serialized_end=903
+  _globals['_EVENTTYPE']._serialized_start=692
+  _globals['_EVENTTYPE']._serialized_end=944
   _globals['_SHOPPER']._serialized_start=114
   _globals['_SHOPPER']._serialized_end=176
   _globals['_EVENT']._serialized_start=179
-  _globals['_EVENT']._serialized_end=648
+  _globals['_EVENT']._serialized_end=689
 # @@protoc_insertion_point(module_scope)

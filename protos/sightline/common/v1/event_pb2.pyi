@@ -118,9 +118,11 @@ class Event(google.protobuf.message.Message):
     RECEIVE_TIME_FIELD_NUMBER: builtins.int
     ANSWER_ID_FIELD_NUMBER: builtins.int
     ARM_FIELD_NUMBER: builtins.int
+    VISITOR_PROOF_FIELD_NUMBER: builtins.int
+    UNPROVEN_FIELD_NUMBER: builtins.int
     event_id: builtins.str
-    """The caller's id of this event, 1 to 128 bytes. An event that is written again with the same content counts once.
-    With different content it is rejected (EVENT_CONFLICT).
+    """The caller's id of this event, 1 to 128 bytes. An event of a shopper that is written again with the same content
+    counts once. With different content it is rejected (EVENT_CONFLICT).
     """
     session_id: builtins.str
     """The visit, up to 128 bytes. Empty if unknown."""
@@ -153,6 +155,13 @@ class Event(google.protobuf.message.Message):
     """The experiment's arm that made the answer, "EXPERIMENT/ARM", up to 64 characters. Empty if no experiment ran. Read
     only, as `answer_id` is.
     """
+    visitor_proof: builtins.str
+    """The proof that CreateVisitor returned with the visitor's id, up to 256 characters. Write only: it is not stored.
+    Searches of a visitor without a valid one do not count for suggestions and ListTopSearches if the caller's only role
+    is ROLE_EVENTS, as that of a page; nor do those of a visitor's first day. Callers with further roles need none.
+    """
+    unproven: builtins.bool
+    """The shopper is not proven: see `visitor_proof`. Read only: the gateway ignores the caller's value."""
     @property
     def shopper(self) -> Global___Shopper:
         """The shopper. Required."""
@@ -191,9 +200,11 @@ class Event(google.protobuf.message.Message):
         receive_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         answer_id: builtins.str = ...,
         arm: builtins.str = ...,
+        visitor_proof: builtins.str = ...,
+        unproven: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_value", b"_value", "event_time", b"event_time", "receive_time", b"receive_time", "shopper", b"shopper", "unit_price", b"unit_price", "value", b"value"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_value", b"_value", "answer_id", b"answer_id", "arm", b"arm", "attribution_token", b"attribution_token", "event_id", b"event_id", "event_time", b"event_time", "order_id", b"order_id", "position", b"position", "product_id", b"product_id", "quantity", b"quantity", "query", b"query", "receive_time", b"receive_time", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "type", b"type", "unit_price", b"unit_price", "value", b"value"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_value", b"_value", "answer_id", b"answer_id", "arm", b"arm", "attribution_token", b"attribution_token", "event_id", b"event_id", "event_time", b"event_time", "order_id", b"order_id", "position", b"position", "product_id", b"product_id", "quantity", b"quantity", "query", b"query", "receive_time", b"receive_time", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "type", b"type", "unit_price", b"unit_price", "unproven", b"unproven", "value", b"value", "visitor_proof", b"visitor_proof"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_value", b"_value"]) -> typing.Literal["value"] | None: ...
 
 Global___Event: typing_extensions.TypeAlias = Event

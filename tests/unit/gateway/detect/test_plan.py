@@ -1,8 +1,10 @@
 import math
+import sys
 
 import pytest
 
 from gateway.detect.plan import (
+    MOST_ENTRIES,
     PlannedProduct,
     ShelfBox,
     ShelfPlace,
@@ -108,3 +110,27 @@ def test_unknown_products_are_named_by_their_entries() -> None:
         refuse_products(plan, {"b": "is not in the catalog"})
 
     assert [each.field for each in caught.value.violations] == ["plan.products[1].product_id"]
+
+
+def test_boxes_of_the_largest_plan_are_compared_at_once() -> None:
+    """Check the plan in fewer steps than it has pairs of boxes."""
+    side = 18
+    boxes = [
+        ShelfBox(
+            at % side / side, at // side / side, (at % side + 1) / side, (at // side + 1) / side
+        )
+        for at in range(MOST_ENTRIES)
+    ]
+    plan = ShelfPlan([PlannedProduct(f"p{at}", 1, box) for at, box in enumerate(boxes)])
+    calls = 0
+
+    def counted(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    sys.setprofile(counted)
+    try:
+        checked(plan, MOST_ENTRIES)
+    finally:
+        sys.setprofile(None)
+    assert calls < 40 * MOST_ENTRIES

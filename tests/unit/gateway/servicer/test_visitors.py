@@ -7,11 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.model.errors import VisitorProofInvalid
-from gateway.servicer.visitors import GOOD_MICROS, check_proof, created
+from gateway.servicer import visitors
+from gateway.servicer.visitors import GOOD_MICROS, NEW_MICROS, check_proof, created, is_proven
 from servicekit import access
 from servicekit.access import Caller, Role
 from servicekit.clock import now_micros
 from servicekit.keyring import KeyRing, open_keys
+from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as pb
 
 RING = KeyRing([b"k" * 32])
@@ -93,3 +95,33 @@ def test_who_may_read_anyones_data_needs_none_but_gives_no_wrong_one() -> None:
 def test_none_is_needed_while_anybody_could_make_one() -> None:
     assert not refused(merging("cookie-7"), open_keys())
     assert refused(merging("cookie-7", "made-up"), open_keys())
+
+
+PAGE = Caller("page", frozenset({Role.EVENTS}))
+
+
+def event(visitor: str = VISITOR.visitor_id, proof: str = "") -> event_pb2.Event:
+    return event_pb2.Event(shopper={"visitor_id": visitor}, visitor_proof=proof)
+
+
+def test_visitors_of_a_page_are_proven_by_their_proof_from_their_second_day_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    access.caller.set(PAGE)
+    given = event(proof=VISITOR.visitor_proof)
+    assert not is_proven(given, "default", RING), "anybody can create twenty"
+    later = now_micros() + NEW_MICROS
+    monkeypatch.setattr(visitors, "now_micros", lambda: later)
+    assert is_proven(given, "default", RING)
+    assert not is_proven(given, "other", RING)
+    assert not is_proven(event(), "default", RING)
+    assert not is_proven(event("invented", VISITOR.visitor_proof), "default", RING)
+    assert not is_proven(event_pb2.Event(shopper={"user_id": "ann"}), "default", RING)
+    monkeypatch.setattr(visitors, "now_micros", lambda: later + GOOD_MICROS)
+    assert not is_proven(given, "default", RING)
+
+
+@pytest.mark.parametrize("caller", [SHOP, DESK, Caller("ann", PAGE.roles, None, "ann")], ids=str)
+def test_a_servers_shoppers_need_no_proof(caller: Caller) -> None:
+    access.caller.set(caller)
+    assert is_proven(event("any"), "default", RING)

@@ -50,6 +50,24 @@ async def test_a_text_counts_its_different_shoppers_and_is_hidden_below_the_floo
     assert await SearchRecord(db).counts("other", 0, 1) == []
 
 
+async def test_shoppers_without_a_proof_count_for_nothing(db: Database):
+    await searched(db, "barolo", by="a")
+    await searched(db, "barolo", by="b")
+    invented = [
+        stored(
+            f"i{at}",
+            product_id="",
+            type=EventType.SEARCH,
+            shopper=Shopper(Identity.VISITOR, f"i{at}"),
+            query=text,
+            unproven=True,
+        )
+        for at, text in enumerate(["buy at evil dot example"] * 20 + ["barolo"] * 20)
+    ]
+    await EventRecord(db).append(invented)
+    assert await counts(db) == [("barolo", 2)]
+
+
 async def test_who_refuses_trainings_is_not_counted(db: Database):
     for who in "ab":
         await searched(db, "red wine", by=who)

@@ -65,6 +65,8 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
             if event.type in _EVENTS:
                 _EVENTS[event.type].inc()
             _attribute(event, catalog_id, self._keys())
+            event.unproven = not visitors.is_proven(event, catalog_id, self._keys())
+            event.ClearField("visitor_proof")
         answer: pb.WriteEventsResponse = await self._append(request)
         return answer
 

@@ -5,10 +5,14 @@ from typing import Any, TypeVar
 from gateway.servicer.passthrough import Call
 from servicekit import access
 from servicekit.catalogs import KnownCatalogs
+from servicekit.requests import page_place, page_size, page_token
 from servicekit.server import Context
 from sightline.retriever.v1 import catalog_registry_service_pb2 as pb
 
 T = TypeVar("T")
+DEFAULT_PAGE, MOST_LISTED = 100, 1_000
+"""As in the registry."""
+PERMITTED = ("permitted catalogs",)
 
 NAMES = (
     *("CreateCatalog", "GetCatalog", "ListCatalogs", "UpdateCatalog"),
@@ -38,10 +42,33 @@ class RegistryCalls:
         self, request: pb.ListCatalogsRequest, context: Context
     ) -> pb.ListCatalogsResponse:
         """List the catalogs that the caller's token permits."""
-        answer: pb.ListCatalogsResponse = await self._registry["ListCatalogs"](request)
-        permitted = access.caller.get().may_use
-        shown = [each for each in answer.catalogs if permitted(each.catalog_id)]
-        return pb.ListCatalogsResponse(catalogs=shown, next_page_token=answer.next_page_token)
+        listed = self._registry["ListCatalogs"]
+        caller = access.caller.get()
+        if caller.catalogs is None:
+            found: pb.ListCatalogsResponse = await listed(request)
+            return found
+        # Pages are made of what the caller may see, so that no token names another catalog.
+        size = page_size(request.page_size, DEFAULT_PAGE, MOST_LISTED)
+        after = "".join(page_place(request.page_token, PERMITTED, str))
+        shown, token = list[pb.Catalog](), ""
+        while len(shown) <= size:
+            asked = pb.ListCatalogsRequest(
+                catalog_id=request.catalog_id,
+                request_id=request.request_id,
+                page_size=MOST_LISTED,
+                page_token=token,
+            )
+            answer = await listed(asked)
+            shown += [
+                each
+                for each in answer.catalogs
+                if each.catalog_id > after and caller.may_use(each.catalog_id)
+            ]
+            token = answer.next_page_token
+            if not token:
+                break
+        following = page_token(PERMITTED, shown[size - 1].catalog_id) if len(shown) > size else ""
+        return pb.ListCatalogsResponse(catalogs=shown[:size], next_page_token=following)
 
     async def UpdateCatalog(self, request: pb.UpdateCatalogRequest, context: Context) -> pb.Catalog:
         """Change a catalog."""

@@ -11,9 +11,14 @@ from gateway.model.errors import VisitorProofInvalid
 from servicekit import access
 from servicekit.access import Role
 from servicekit.clock import now_micros
-from servicekit.keyring import KeyRing, SignatureInvalid
+from servicekit.keyring import KeyRing, SignatureInvalid, TokenExpired
+from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as pb
 
+_PAGE: Final = frozenset({Role.EVENTS})
+"""Roles of a page's key."""
+NEW_MICROS: Final = 86_400 * 1_000_000
+"""Age of a visitor, in microseconds, from which on its searches count for others."""
 GOOD_MICROS: Final = 400 * 86_400 * 1_000_000
 """Lifetime of a proof, in microseconds: browsers store no cookie for longer."""
 
@@ -25,6 +30,27 @@ def created(catalog_id: str, keys: KeyRing) -> pb.CreateVisitorResponse:
     answer = pb.CreateVisitorResponse(visitor_id=visitor_id, visitor_proof=proof)
     answer.expire_time.FromMicroseconds(end)
     return answer
+
+
+def is_proven(event: event_pb2.Event, catalog_id: str, keys: KeyRing) -> bool:
+    """Return whether an event's shopper is one, as far as the suite can tell.
+
+    A key with the role `events` alone is that of a page, which everybody can read: it could name
+    any number of invented shoppers. They count once they are a day old and prove their ids.
+    """
+    caller = access.caller.get()
+    if not keys.secret or caller.shopper or caller.roles != _PAGE:
+        return True
+    about, now = _about(catalog_id, event.shopper.visitor_id), now_micros()
+    try:
+        keys.open(about, event.visitor_proof, now)
+    except SignatureInvalid:
+        return False
+    try:  # the end of a proof tells when it was made
+        keys.open(about, event.visitor_proof, now + GOOD_MICROS - NEW_MICROS)
+    except TokenExpired:
+        return True
+    return False
 
 
 def check_proof(request: pb.MergeShopperRequest, keys: KeyRing) -> bool:

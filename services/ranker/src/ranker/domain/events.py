@@ -71,6 +71,8 @@ class Event:
     """The answer named by the token, as read by the gateway; not part of the caller's event."""
     arm: str = ""
     """EXPERIMENT/ARM of that answer, as read by the gateway."""
+    unproven: bool = False
+    """The gateway found no proof of the shopper: what it searched for does not count for others."""
 
 
 @dataclass(frozen=True, slots=True)

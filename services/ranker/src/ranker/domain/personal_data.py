@@ -45,6 +45,7 @@ EVENTS = PersonalStore(
         "answer_id": "answer",
         "sample_share": "share of stored impressions",
         "arm": "arm of an experiment",
+        "unproven": "whether the shopper was not proven",
     },
     owners=("actor",),
 )

@@ -25,6 +25,7 @@ from ranker.domain.errors import Interrupted
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.personal_data import EXPORTS
 from ranker.domain.selection import COLUMNS, Selection, params, selection_of
+from ranker.events.record.events import given_id
 from ranker.events.record.selections import SelectionRecord
 from servicekit.clock import now_micros
 from servicekit.jobs import Job, Jobs, JobState
@@ -41,7 +42,9 @@ _JOB = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12
 _PART = re.compile(r"events-([0-9]{19})\.parquet")
 
 
-_ORDER, _QUERY = ([one.name for one in COLUMNS].index(name) for name in ("order_id", "query"))
+_ID, _ORDER, _QUERY = (
+    [one.name for one in COLUMNS].index(name) for name in ("event_id", "order_id", "query")
+)
 
 
 def params_of(extent: Selection, *, order_ids: bool, queries: bool) -> dict[str, Any]:
@@ -56,6 +59,7 @@ def _shown(job: Job, row: Sequence[Any]) -> Sequence[Any]:
     if not given.get("order_ids") and row[_ORDER]:
         salt = str(given.get("order_salt", job.id)).encode()
         shown[_ORDER] = hmac.digest(salt, row[_ORDER].encode(), "sha256").hex()[:32]
+    shown[_ID] = given_id(row[_ID])
     if not given.get("queries"):
         shown[_QUERY] = ""
     return shown

@@ -268,6 +268,7 @@ def _event(message: event_pb2.Event) -> Event | ServiceError:
             query=message.query,
             answer_id=message.answer_id,
             arm=message.arm,
+            unproven=message.unproven,
         )
     except ServiceError as error:
         return error

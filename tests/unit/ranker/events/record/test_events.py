@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from ranker.domain.events import EventType, Identity, Shopper, Written
 from ranker.domain.features import Money
 from ranker.events.record import shopper_history
-from ranker.events.record.events import EventRecord
+from ranker.events.record.events import EventRecord, given_id
 from ranker.events.record.popularity import HALF_LIFE_MICROS
 from ranker.events.record.shopper_history import _HISTORY, _SEEN
 from ranker.events.record.tables import EVENTS
@@ -35,6 +35,21 @@ async def test_an_event_counts_once_per_id_and_catalog(events: EventRecord) -> N
     again = await events.append([stored("e1"), stored("e1", product_id="p2"), stored("e2")])
     assert again == (Written.DUPLICATE, Written.CONFLICT, Written.NEW)
     assert len((await history(events)).recent) == 2
+
+
+async def test_no_shopper_takes_the_ids_of_another_or_learns_of_them(events: EventRecord) -> None:
+    purchase = stored("order-1", type=EventType.PURCHASE, shopper=BOB)
+    assert await events.append([stored("order-1", type=EventType.PURCHASE, shopper=ANN)]) == (
+        Written.NEW,
+    )
+    assert await events.append([purchase]) == (Written.NEW,), "no conflict with Ann's"
+    again = [purchase, stored("order-1", product_id="p9", shopper=BOB)]
+    assert await events.append(again) == (Written.DUPLICATE, Written.CONFLICT)
+    together = [stored("x", shopper=ANN), stored("x", shopper=BOB), stored("x", shopper=BOB)]
+    assert await events.append(together) == (Written.NEW, Written.NEW, Written.DUPLICATE)
+    found = [await history(events, who) for who in (ANN, BOB)]
+    assert [len(each.recent) for each in found] == [2, 2]
+    assert {given_id(one.event_id) for one in found[1].recent} == {"order-1", "x"}
 
 
 async def test_of_two_events_with_one_id_in_a_batch_the_first_counts(events: EventRecord) -> None:

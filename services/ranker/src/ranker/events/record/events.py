@@ -1,12 +1,13 @@
 """Events in SQL."""
 
+import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
 from functools import partial
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -45,6 +46,8 @@ _OF_EVENT, _OF_STORED = (
     for kind in (Event, StoredEvent)
 )
 """Columns that hold an attribute unchanged."""
+_OWN = "\x1f"
+"""Ends the caller's id in an id that is the shopper's own."""
 _event_values, _stored_values = attrgetter(*_OF_EVENT), attrgetter(*_OF_STORED)
 
 
@@ -164,15 +167,16 @@ def _append(
     gone = purged(connection, events) if late else frozenset()
     known = _digests(connection, events)
     outcomes, fresh = [], []
-    for place, stored in enumerate(events):
+    for place, one in enumerate(events):
+        stored = _scoped(connection, one, known)
         key = (stored.catalog_id, stored.event.event_id)
         if place in gone:
             outcomes.append(Written.PURGED)
         elif key in known:
-            same = known[key] == stored.digest
+            same = known[key].digest == stored.digest
             outcomes.append(Written.DUPLICATE if same else Written.CONFLICT)
         else:
-            known[key] = stored.digest
+            known[key] = _Known(stored.digest, stored.actor)
             fresh.append(stored)
             outcomes.append(Written.NEW)
     if not fresh:
@@ -275,18 +279,54 @@ def _insert(connection: Connection, events: Sequence[StoredEvent], signals: Sign
     connection.exec_driver_sql(str(statement), rows)
 
 
-def _digests(connection: Connection, events: Sequence[StoredEvent]) -> dict[tuple[str, str], bytes]:
-    """Return the digests of those of the events that are stored, by catalog and id."""
+def given_id(event_id: str) -> str:
+    """Return the caller's id of a stored event."""
+    return event_id.partition(_OWN)[0]
+
+
+class _Known(NamedTuple):
+    """A stored event."""
+
+    digest: bytes
+    actor: str
+
+
+def _scoped(
+    connection: Connection, stored: StoredEvent, known: Mapping[tuple[str, str], _Known]
+) -> StoredEvent:
+    """Return the event with an id of its shopper's own if another shopper's event has its id: no
+    shopper takes the ids of others, or learns from a conflict which ones they have."""
+    first = known.get((stored.catalog_id, stored.event.event_id))
+    if first is None or first.digest == stored.digest or first.actor == stored.actor:
+        return stored
+    if first.actor in owners(connection, stored.catalog_id, [stored.actor]).values():
+        return stored
+    return replace(stored, event=replace(stored.event, event_id=_own_id(stored)))
+
+
+def _own_id(stored: StoredEvent) -> str:
+    """Return an id that no caller can guess, as pseudonyms are secret."""
+    given = stored.event.event_id
+    return f"{given}{_OWN}{hashlib.sha256(f'{given} {stored.actor}'.encode()).hexdigest()[:32]}"
+
+
+def _digests(
+    connection: Connection, events: Sequence[StoredEvent]
+) -> dict[tuple[str, str], _Known]:
+    """Return those of the events that are stored, by catalog and id."""
     t = EVENTS.c
     ids: defaultdict[str, set[str]] = defaultdict(set)
     for stored in events:
-        ids[stored.catalog_id].add(stored.event.event_id)
-    found: dict[tuple[str, str], bytes] = {}
+        ids[stored.catalog_id].update((stored.event.event_id, _own_id(stored)))
+    found: dict[tuple[str, str], _Known] = {}
     for catalog_id, event_ids in ids.items():
-        statement = sa.select(t.event_id, t.digest).where(
+        statement = sa.select(t.event_id, t.digest, t.actor).where(
             t.catalog_id == catalog_id, t.event_id.in_(event_ids)
         )
-        found |= {(catalog_id, row.event_id): row.digest for row in connection.execute(statement)}
+        found |= {
+            (catalog_id, row.event_id): _Known(row.digest, row.actor)
+            for row in connection.execute(statement)
+        }
     return found
 
 
@@ -318,6 +358,7 @@ def _stored(connection: Connection, row: sa.Row[Any]) -> StoredEvent:
     price = row.unit_price_micros
     given = {name: getattr(row, name) for name in _OF_EVENT}
     given["query"] = unseal(connection, query_of(row.catalog_id), row.query)
+    given["event_id"] = given_id(row.event_id)
     event = Event(
         shopper=None,
         type=EventType(row.type),

@@ -38,6 +38,7 @@ def _searches(connection: Connection, catalog_id: str, since_micros: int) -> Ite
             t.type == EventType.SEARCH.value,
             t.time_micros >= since_micros,
             t.query != "",
+            ~t.unproven,
             permitted,
         )
         .order_by(t.time_micros.desc(), t.sequence.desc())
