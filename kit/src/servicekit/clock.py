@@ -4,6 +4,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 Clock = Callable[[], int]
 """The time in microseconds since 1970, UTC."""
@@ -12,6 +13,11 @@ Clock = Callable[[], int]
 def now_micros() -> int:
     """Return the time in microseconds since 1970, UTC."""
     return time.time_ns() // 1000
+
+
+def in_utc(time: datetime) -> datetime:
+    """Return a time that others wrote: in UTC if it has no zone, whatever that of this machine."""
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def new_id(micros: int) -> str:

@@ -17,7 +17,6 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC
 from email.utils import parsedate_to_datetime
 from ipaddress import (
     IPv4Address,
@@ -33,6 +32,7 @@ from weakref import WeakValueDictionary
 import httpx
 from pydantic import AfterValidator, Field, IPvAnyNetwork
 
+from servicekit.clock import in_utc
 from servicekit.config import ServiceSettings
 from servicekit.errors import FailedPrecondition, FieldViolation, InvalidArgument, ServiceError
 from servicekit.memory_budget import holding
@@ -404,7 +404,7 @@ def _modified(response: httpx.Response) -> float:
     try:
         found = parsedate_to_datetime(response.headers.get("last-modified", "")[:64])
         # Without a zone, or with -0000, which states none: times of HTTP are in UTC (RFC 9110).
-        return max(found.replace(tzinfo=found.tzinfo or UTC).timestamp(), 0.0)
+        return max(in_utc(found).timestamp(), 0.0)
     except (ValueError, OverflowError, OSError):
         return 0.0
 

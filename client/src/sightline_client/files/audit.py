@@ -97,10 +97,16 @@ def _values(file: Any) -> Iterator[dict[str, Any]]:
 def _entry(value: dict[str, Any], store: str, catalog: str) -> AuditEntry:
     time = value["time"]
     own = value | {
-        "time": None if time is None else datetime.fromisoformat(time).astimezone(UTC),
+        "time": None if time is None else _instant(time),
         "hash": bytes.fromhex(value["hash"]),
     }
     return AuditEntry(store=store, catalog=catalog, **own)
+
+
+def _instant(text: str) -> datetime:
+    """Read a time, in UTC if it has no zone."""
+    found = datetime.fromisoformat(text)
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _line(value: dict[str, Any]) -> str:

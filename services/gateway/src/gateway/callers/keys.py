@@ -32,6 +32,7 @@ from pydantic import (
 
 from gateway.callers.signed import PREFIX
 from servicekit.access import Caller, Role
+from servicekit.clock import in_utc
 from servicekit.reloaded import Reloaded, Unreadable, problems, stale_keys
 
 
@@ -82,7 +83,7 @@ class CallerKey(BaseModel):
             return True
         if not isinstance(end, datetime):
             end = datetime(end.year, end.month, end.day)  # noqa: DTZ001 - its zone follows
-        return now < (end if end.tzinfo else end.replace(tzinfo=UTC))
+        return now < in_utc(end)
 
 
 class _File(BaseModel):

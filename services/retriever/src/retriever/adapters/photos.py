@@ -26,6 +26,7 @@ from retriever.domain import errors
 from retriever.domain.faces import FaceBox
 from retriever.domain.watch_state import FrameFacts
 from retriever.domain.watches import WatchBox
+from servicekit.clock import in_utc
 from servicekit.decoding import (
     Decoders,
     DecodingFailed,
@@ -195,7 +196,7 @@ class PhotoStore:
         """Return whether an object was written before a time; False where the store does not
         say."""
         try:
-            written = self._files.modified(path).timestamp()
+            written = in_utc(self._files.modified(path)).timestamp()
         except NotImplementedError:
             return False
         return bool(written < before)

@@ -338,9 +338,12 @@ def _changes(connection: Connection, catalog_id: str) -> tuple[int, int]:
 
 
 def _serve(connection: Connection, catalog_id: str, version: str, now_micros: int) -> None:
-    """Make the model the serving one; ModelNotFound."""
-    there = sa.update(MODELS).where(*_named(catalog_id, version), MODELS.c.pruned_micros.is_(None))
-    if not connection.execute(there.values(promoted_micros=now_micros)).rowcount:
+    """Make the model the serving one; ModelNotFound. One that serves keeps its time."""
+    t, p = MODELS.c, PROMOTIONS.c
+    there = sa.update(MODELS).where(*_named(catalog_id, version), t.pruned_micros.is_(None))
+    serves = sa.exists().where(p.catalog_id == catalog_id, p.version == version)
+    since = sa.case((serves, sa.func.coalesce(t.promoted_micros, now_micros)), else_=now_micros)
+    if not connection.execute(there.values(promoted_micros=since)).rowcount:
         raise ModelNotFound
     upsert(connection, PROMOTIONS, [{"catalog_id": catalog_id, "version": version}])
 
