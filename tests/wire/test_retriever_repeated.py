@@ -1,0 +1,126 @@
+"""Each call to the retriever that is declared idempotent has one effect when it is made again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import field_mask_pb2
+
+from retriever.record.tables import metadata
+from sightline.retriever.v1 import catalog_registry_service_pb2 as catalogs_pb
+from sightline.retriever.v1 import product_service_pb2 as products_pb
+from sightline.retriever.v1 import synonym_service_pb2 as synonyms_pb
+from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
+from sightline.retriever.v1 import watch_pb2
+from sightline_rules.photos import image_id
+from tests.fakes.photos import photo
+from tests.wire.repeated_calls import methods, repeat
+from tests.wire.retriever_shop import PRICE, Shop, exact_rows, shop, vector, wine
+
+__all__ = ["exact_rows", "shop"]
+
+A = wine("a", 1, 2)
+PHOTO = image_id(photo(seed=1))
+WATCH = watch_pb2.Watch(
+    watch_id="shelf",
+    rules=[watch_pb2.WatchRule(rule_id="r", fault=watch_pb2.FaultCondition(fault="FAULT_BLACK"))],
+)
+SHELF = {"watch_id": "shelf"}
+HOOK = {"webhook_id": "hook", "uri": "https://hooks.example.org/sightline"}
+CALLS: Sequence[tuple[str, dict[str, Any]]] = (
+    ("ProductService/UpsertProducts", {"products": [A, wine("b", 3)]}),
+    (
+        "ProductService/UpdateProducts",
+        {"updates": [products_pb.ProductUpdate(product=wine("a", title="Better"))]},
+    ),
+    (
+        "ProductService/UpdateOffers",
+        {"offers": [products_pb.Offer(product_id="a", price=PRICE)]},
+    ),
+    ("VectorService/UpsertVectors", {}),
+    ("PhotoService/TakeDownPhoto", {"image_id": PHOTO, "reason": "a face"}),
+    ("PhotoService/LiftTakedown", {"image_id": PHOTO}),
+    ("ProductService/OpenImport", {"import_id": "i1", "mode": 1}),
+    (
+        "ProductService/ImportProducts",
+        {"import_id": "i1", "rows": [products_pb.ImportRow(row_number=1, product=wine("c"))]},
+    ),
+    ("ProductService/CloseImport", {"import_id": "i1"}),
+    ("ProductService/DeleteProducts", {"product_ids": ["b", "unknown"]}),
+    (
+        "SynonymService/SetSynonyms",
+        {"rules": [synonyms_pb.SynonymRule(terms=["rosso"], replacements=["red"])]},
+    ),
+    ("WatchService/CreateWatch", {"watch": WATCH}),
+    ("WatchService/UpdateWatch", {"watch": WATCH}),
+    ("WebhookService/CreateWebhook", {**HOOK}),
+    ("WebhookService/UpdateWebhook", {**HOOK, "watch_ids": ["shelf"]}),
+    ("WebhookService/ReplayDeliveries", {"webhook_id": "hook"}),
+    ("WebhookService/DeleteWebhook", {"webhook_id": "hook"}),
+    ("WatchService/DeleteWatch", SHELF),
+    ("IndexService/BackfillGeneration", {"request_id": "r1"}),
+    ("IndexService/VerifyGeneration", {"request_id": "r2"}),
+    ("IndexService/ActivateGeneration", {}),
+    ("IndexService/DropGeneration", {"request_id": "r3"}),
+    (
+        "CatalogRegistryService/CreateCatalog",
+        {"catalog_id": "new", "catalog": catalogs_pb.Catalog(display_name="New")},
+    ),
+    (
+        "CatalogRegistryService/UpdateCatalog",
+        {
+            "catalog_id": "new",
+            "catalog": catalogs_pb.Catalog(display_name="Newer"),
+            "update_mask": field_mask_pb2.FieldMask(paths=["display_name"]),
+        },
+    ),
+    ("CatalogRegistryService/SetCatalogAlias", {"catalog_id": "new", "alias_id": "live"}),
+    ("CatalogRegistryService/DeleteCatalogAlias", {"catalog_id": "new", "alias_id": "live"}),
+    ("CatalogRegistryService/DeleteCatalog", {"catalog_id": "new", "undo_days": 3}),
+    ("CatalogRegistryService/UndeleteCatalog", {"catalog_id": "new"}),
+)
+INDEXED_AGAIN = ("changes", "outbox", "sequences", "vectors")
+"""A vector that is given again is written to the index again."""
+ELSEWHERE = {
+    "BackupService/DeleteBackup": "unit/retriever/backup/test_backups.py",
+    "FitService/RefineSpace": "unit/retriever/indexing/test_space_fits.py",
+    "WatchService/SendFrames": "unit/retriever/watching/test_frames.py",
+}
+"""Calls that are repeated by the tests in these files."""
+
+
+@pytest.fixture(autouse=True)
+def webhooks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Permit the webhook's host, and make the key of its secret."""
+    (tmp_path / "keys").write_text("5" * 64)
+    monkeypatch.setenv("RETRIEVER_WEBHOOK_KEYS_FILE", str(tmp_path / "keys"))
+    monkeypatch.setenv("RETRIEVER_WEBHOOK_HOSTS", "hooks.example.org")
+
+
+def test_every_call_that_is_made_again_is_made_twice() -> None:
+    assert methods("retriever").keys() == {name for name, _ in CALLS} | ELSEWHERE.keys()
+
+
+async def test_a_call_that_is_made_again_has_one_effect(shop: Shop) -> None:
+    """Calls of one shop, one after another, while no worker changes anything."""
+    await shop.stop_worker()
+    generation = await shop.record.generation("default", "visual")
+    assert generation is not None
+    known, refused = methods("retriever"), set[str]()
+    for name, fields in CALLS:
+        given = dict(fields)
+        if name.startswith("IndexService/"):
+            given["name"] = generation.name
+        elif name == "VectorService/UpsertVectors":
+            one = vectors_pb.ImageVector(
+                product_id="a", image_id=PHOTO, vector=vector(photo(seed=1))
+            )
+            given["vectors"] = [one]
+        beside = INDEXED_AGAIN if name == "VectorService/UpsertVectors" else ()
+        answer = await repeat(shop.channel, shop.db, metadata, known[name], given, beside)
+        if answer.split(":")[0].isupper():
+            refused.add(name)
+    assert refused == {"IndexService/DropGeneration"}, "the one that serves can't be dropped"
