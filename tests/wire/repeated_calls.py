@@ -64,7 +64,7 @@ def rows(database: Database, metadata: sa.MetaData) -> dict[str, list[str]]:
 
 TOLD = re.compile(
     r"^ *(?:(?:written|duplicate|moved|former|deleted)_count: \d+|(?:lifted|deleted): true"
-    r"|product_ids: .*|index_token: .*)\n",
+    r"|product_ids: .*|index_token: .*|secret: .*)\n",
     re.MULTILINE,
 )
 """Fields that say what this call itself changed, and so whether it is a repetition."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ ELSEWHERE = {
 @pytest.fixture(autouse=True)
 def webhooks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Permit the webhook's host, and make the key of its secret."""
-    (tmp_path / "keys").write_text("5" * 64)
+    (tmp_path / "keys").write_text(secrets.token_hex(32))
     monkeypatch.setenv("RETRIEVER_WEBHOOK_KEYS_FILE", str(tmp_path / "keys"))
     monkeypatch.setenv("RETRIEVER_WEBHOOK_HOSTS", "hooks.example.org")
 
