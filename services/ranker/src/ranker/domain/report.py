@@ -1,6 +1,7 @@
 """Results of an evaluation, as plain values for JSON. Their fields are those of the messages of
 evaluation.proto, which documents them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -98,6 +99,35 @@ class SplitReport:
     systems: tuple[System, ...]
     comparisons: tuple[SystemComparison, ...]
     order_tests: tuple[SystemComparison, ...] = ()
+
+
+POPULARITY = "popularity"
+"""Name of the baseline that a model has to be better than."""
+HELD_OUT = 0.2
+"""Share of the events that the evaluation of a full training holds out."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenMargin:
+    """How much better than popularity a model was shown to be before it was promoted."""
+
+    version: str
+    margin: float
+    """Lower end of the 95% interval of the difference in the decisive metric, so that the luckiest
+    of many models is no stricter measure than the others."""
+    held_out: float
+    """Share of the events that were held out."""
+
+    def comparable(self, held_out: float) -> bool:
+        """Return whether an evaluation of this share asks alike: a full training's, or that of a
+        continued model, which is asked only about the newest events."""
+        return (self.held_out < HELD_OUT) == (held_out < HELD_OUT)
+
+
+def best_margin(proven: Iterable[ProvenMargin], held_out: float) -> ProvenMargin | None:
+    """Return the largest margin above 0 that such an evaluation can be compared with."""
+    found = [one for one in proven if one.margin > 0 and one.comparable(held_out)]
+    return max(found, key=lambda one: one.margin, default=None)
 
 
 @dataclass(frozen=True, slots=True)

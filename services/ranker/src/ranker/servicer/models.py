@@ -97,10 +97,9 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
             forced = True
         await self._check(model)
         await self.registry.promote(
-            catalog_id,
-            model.version,
-            now_micros(),
+            *(catalog_id, model.version, now_micros()),
             forced=forced,
+            anew=forced,
             verdict=model.verdict,
             since=None if forced else since,
         )

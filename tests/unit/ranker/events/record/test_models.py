@@ -3,7 +3,14 @@ import dataclasses
 import pytest
 
 from ranker.domain.errors import ModelNotFound, PromotionConflict
-from ranker.domain.model import ModelMetric
+from ranker.domain.model import ModelMetric, ModelVerdict
+from ranker.domain.report import (
+    ProductionAs,
+    Protocol,
+    Report,
+    SplitReport,
+    SystemComparison,
+)
 from ranker.events.record.models import ModelRegistry
 from servicekit.sql import Database
 from tests.fakes.ranker import NOW, record
@@ -161,3 +168,42 @@ async def test_a_promotion_that_was_decided_before_another_change_is_refused(
         await registry.promote("default", "v3", NOW + 4, since=since)
     await registry.promote("default", "v3", NOW + 5, since=await registry.changes("default"))
     assert (await registry.promoted(["default"]))["default"].version == "v3"
+
+
+def shown(low: float, share: float = 0.2) -> Report:
+    """Return an evaluation that shows such a margin over popularity."""
+    against = SystemComparison(
+        *("popularity", "ndcg@10", low + 0.01, low, low + 0.02, None, 0.0),
+        verdict=ModelVerdict.PASSED,
+        decides=True,
+    )
+    trial = SplitReport(Protocol.GLOBAL, share, None, 1, 1, 1, (), (against,))
+    return Report(ModelVerdict.PASSED, "", (trial,), "", ProductionAs.NONE, 100, NOW)
+
+
+async def margins(registry: ModelRegistry) -> list[tuple[str, float]]:
+    return [(one.version, one.margin) for one in await registry.proven("default")]
+
+
+async def test_what_promoted_models_had_shown_stays_until_one_is_forced_or_none_serves(
+    registry: ModelRegistry,
+) -> None:
+    for version, low in (("m1", 0.1), ("m2", 0.05), ("m3", 0.02)):
+        await registry.add(record(version))
+        await registry.keep_report("default", version, shown(low))
+    await registry.add(record("m4"))
+    await registry.promote("default", "m1", NOW)
+    await registry.keep_report("default", "m1", shown(0.0))
+    await registry.promote("default", "m2", NOW + 1, forced=True)
+    assert await margins(registry) == [("m2", 0.05), ("m1", 0.1)], "as it was when promoted"
+
+    await registry.promote("default", "m3", NOW + 2, forced=True, anew=True)
+    assert await margins(registry) == [("m3", 0.02)], "an operator began anew"
+    await registry.promote("default", "m4", NOW + 3)
+    assert await margins(registry) == [("m3", 0.02)], "m4 was never measured"
+    await back(registry)
+    await back(registry)
+    assert await margins(registry) == [("m2", 0.05), ("m1", 0.1)], "with the promotion undone"
+
+    await registry.demote("default", NOW + 9)
+    assert await margins(registry) == []

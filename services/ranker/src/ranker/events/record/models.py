@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from ranker.domain.errors import EvaluationMissing, ModelNotFound, PromotionConflict
 from ranker.domain.model import INPUTS, ModelMetric, ModelRecord, ModelVerdict
-from ranker.domain.report import Report
+from ranker.domain.report import POPULARITY, ProvenMargin, Report
 from ranker.events.record.rows import TableRecord, upsert
 from ranker.events.record.tables import ANSWERS, EVALUATIONS, MODELS, PROMOTION_LOG, PROMOTIONS
 from servicekit.sql_locks import lock
@@ -106,11 +106,13 @@ class ModelRegistry(TableRecord):
         now_micros: int,
         *,
         forced: bool = False,
+        anew: bool = False,
         verdict: ModelVerdict | None = None,
         since: tuple[int, int] | None = None,
     ) -> None:
         """Make the model the serving one. Raise ModelNotFound, also if its files were deleted.
-        `forced` and `verdict` are recorded in the log.
+        `forced` and `verdict` are recorded in the log. `anew`: later models are not compared with
+        models that were promoted before.
 
         `since`: what `changes` returned before the decision; None: whatever serves now. Raise
         PromotionConflict if a model was promoted or rolled back since.
@@ -129,6 +131,8 @@ class ModelRegistry(TableRecord):
                     "promoted_micros": now_micros,
                     "forced": forced,
                     "verdict": verdict or "",
+                    "anew": anew,
+                    **_shown(connection, catalog_id, version),
                 }
                 connection.execute(sa.insert(PROMOTION_LOG).values(row))
                 same = sa.update(MODELS).where(*_named(catalog_id, version))
@@ -139,6 +143,17 @@ class ModelRegistry(TableRecord):
     async def changes(self, catalog_id: str) -> tuple[int, int]:
         """Return the numbers of promotions and of rollbacks so far."""
         return await self._db.read(lambda connection: _changes(connection, catalog_id))
+
+    async def proven(self, catalog_id: str) -> tuple[ProvenMargin, ...]:
+        """Return what the models of the active promotions had shown, newest first, back to the one
+        from which on models are compared anew."""
+        promotions = await self._db.read(lambda c: _promotions(c, catalog_id, None))
+        since = next((at for at, row in enumerate(promotions) if row.anew), len(promotions))
+        return tuple(
+            ProvenMargin(row.version, row.margin, row.held_out)
+            for row in promotions[: since + 1]
+            if row.margin is not None
+        )
 
     async def before(self, catalog_id: str) -> tuple[ModelRecord, int]:
         """Return the model that served before, and the promotion that replaced it;
@@ -348,13 +363,30 @@ def _serve(connection: Connection, catalog_id: str, version: str, now_micros: in
     upsert(connection, PROMOTIONS, [{"catalog_id": catalog_id, "version": version}])
 
 
+def _shown(connection: Connection, catalog_id: str, version: str) -> Mapping[str, float]:
+    """Return the columns of what the model's newest evaluation showed; empty without one."""
+    t = EVALUATIONS.c
+    statement = sa.select(t.content).where(t.catalog_id == catalog_id, t.version == version)
+    content = connection.execute(statement).scalar()
+    trials = json.loads(content)["trials"] if content else []
+    return next(
+        (
+            {"margin": one["low"], "held_out": trial["share"]}
+            for trial in trials[:1]
+            for one in trial["comparisons"]
+            if one["against"] == POPULARITY and one["decides"]
+        ),
+        {},
+    )
+
+
 def _promotions(
-    connection: Connection, catalog_id: str, count: int = 2
-) -> Sequence[sa.Row[int, str]]:
-    """Return the newest active promotions, the serving model's first."""
+    connection: Connection, catalog_id: str, count: int | None = 2
+) -> Sequence[sa.Row[Any]]:
+    """Return the newest active promotions, the serving model's first. `count`: `None` for all."""
     t = PROMOTION_LOG.c
     statement = (
-        sa.select(t.sequence, t.version)
+        sa.select(t.sequence, t.version, t.margin, t.held_out, t.anew)
         .where(t.catalog_id == catalog_id, t.undone_micros.is_(None))
         .order_by(t.sequence.desc())
         .limit(count)

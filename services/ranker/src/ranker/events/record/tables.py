@@ -209,6 +209,11 @@ PROMOTION_LOG = sa.Table(
     # Whether it was forced, and the verdict of the evaluation; empty if not evaluated.
     sa.Column("forced", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("verdict", sa.Text, nullable=False, server_default=""),
+    # What the model had shown: see ProvenMargin; null if it was not measured.
+    sa.Column("margin", sa.Double),
+    sa.Column("held_out", sa.Double),
+    # Whether an operator forced it, so that later models are not compared with earlier ones.
+    sa.Column("anew", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.ForeignKeyConstraint(["catalog_id", "version"], ["models.catalog_id", "models.version"]),
     sa.Index("promotion_log_order", "catalog_id", "sequence"),
     sqlite_autoincrement=True,

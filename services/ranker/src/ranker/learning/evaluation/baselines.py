@@ -16,6 +16,7 @@ import scipy.sparse as sp
 
 from ranker.domain.arrays import Doubles, Floats
 from ranker.domain.events import DAY_MICROS
+from ranker.domain.report import POPULARITY
 from ranker.learning.evaluation.histories import Histories
 
 EASE_PENALTY = 350.0
@@ -36,8 +37,6 @@ RULE_STEPS = 10
 which rules are applied."""
 
 
-POPULARITY = "popularity"
-"""Name of the baseline that a model has to beat."""
 RECENT, RECENT_DAYS = "popularity of 7 days", 7
 
 

@@ -14,16 +14,20 @@ from ranker.domain.log import EventColumns
 from ranker.domain.model import Model
 from ranker.domain.recipe import Recipe
 from ranker.domain.report import (
+    HELD_OUT,
+    POPULARITY,
     Exposure,
     Figure,
     FigureSlice,
     ProductionAs,
     Protocol,
+    ProvenMargin,
     Report,
     SplitReport,
     System,
     SystemComparison,
     SystemKind,
+    best_margin,
 )
 from ranker.learning.evaluation import (
     baselines,
@@ -75,10 +79,12 @@ class Production:
 class EvaluationOptions:
     protocols: tuple[Protocol, ...] = (Protocol.GLOBAL, Protocol.PER_USER_TAIL)
     """The first one is decisive."""
-    share: float = 0.2
+    share: float = HELD_OUT
     """Share of the events that are held out."""
     margin: float = verdict.MARGIN
     """Tolerated deficit, as a share of production's figure."""
+    proven: tuple[ProvenMargin, ...] = ()
+    """What promoted models have shown."""
     recipe: Recipe = RECIPE
     """Determines interests, features for diversity, and the seed of resampling and of sampling
     shoppers."""
@@ -223,18 +229,28 @@ class _Bench:
         verdict."""
         if CANDIDATE not in figures:
             return ()
-        return tuple(
+        found = [
             verdict.compare(
                 name,
                 figures[CANDIDATE],
                 values,
                 margin=self._options.margin if name == PRODUCTION else 0.0,
-                decides=decisive and name in (PRODUCTION, baselines.POPULARITY),
+                decides=decisive and name in (PRODUCTION, POPULARITY),
                 seed=self._options.recipe.seed,
             )
             for name, values in figures.items()
             if name != CANDIDATE
-        )
+        ]
+        best = best_margin(self._options.proven, self._options.share)
+        if decisive and best is not None:
+            found.append(
+                verdict.compare_with_best(
+                    *(figures[CANDIDATE], figures[POPULARITY], best),
+                    margin=self._options.margin,
+                    seed=self._options.recipe.seed,
+                )
+            )
+        return tuple(found)
 
     def _measure(self, scorer: Scorer, kind: SystemKind) -> tuple[System, Doubles | None]:
         """Return the system's figures, and the decisive metric by regular shopper; None without

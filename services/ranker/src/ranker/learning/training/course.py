@@ -18,7 +18,7 @@ from ranker.domain.errors import DataInsufficient
 from ranker.domain.log import EventColumns
 from ranker.domain.model import Model, ModelMetric
 from ranker.domain.recipe import Recipe
-from ranker.domain.report import Protocol, Report
+from ranker.domain.report import Protocol, ProvenMargin, Report
 from ranker.learning.evaluation.evaluate import (
     CANDIDATE,
     REGULARS,
@@ -72,8 +72,11 @@ def train(
     production: Production | None,
     progress: Progress,
     now_micros: int,
+    *,
+    proven: tuple[ProvenMargin, ...] = (),
 ) -> Trained:
-    """Execute all steps. Raises DataInsufficient, TrainingDiverged."""
+    """Execute all steps. `proven`: what promoted models have shown. Raises DataInsufficient,
+    TrainingDiverged."""
     check(given, order.recipe)
     steps = _Steps(progress, order)
     chosen = _choose(given, order, steps)
@@ -90,7 +93,9 @@ def train(
         given.products,
         lambda log: as_served(fit(log, steps.fit()), given, log, chosen.recipe)[0].model,
         production,
-        EvaluationOptions(protocols=(Protocol.GLOBAL,), share=share, recipe=chosen.recipe),
+        EvaluationOptions(
+            protocols=(Protocol.GLOBAL,), share=share, proven=proven, recipe=chosen.recipe
+        ),
         progress=lambda *_: None,  # measuring takes little time compared with fitting
         now_micros=now_micros,
     )

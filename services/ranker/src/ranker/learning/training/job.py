@@ -178,7 +178,8 @@ async def run(
             await inputs.registry.confirm(job.catalog_id, known, read_micros)
         return {"model_version": known, NOTHING_NEW: "true"}
     production = await inputs.production(job.catalog_id, given)
-    made = train(given, order, production, progress, now_micros())
+    proven = await inputs.registry.proven(job.catalog_id)
+    made = train(given, order, production, progress, now_micros(), proven=proven)
     read = {"read_micros": read_micros, INPUTS: learned_from}
     version = await inputs.keep(job.catalog_id, given, made, base, read)
     return {"model_version": version}
@@ -200,12 +201,15 @@ async def evaluate_again(job_id: str, inputs: TrainingInputs, progress: Progress
     production = await inputs.production(job.catalog_id, given)
     if production is not None and production.version == model.version:
         production = None  # not compared with itself
+    proven = tuple(
+        one for one in await inputs.registry.proven(job.catalog_id) if one.version != model.version
+    )
     report = evaluate(
         given.log,
         given.products,
         refitting(given, manifest),
         production,
-        EvaluationOptions(recipe=recipe_in(manifest)),
+        EvaluationOptions(recipe=recipe_in(manifest), proven=proven),
         progress=progress,
         now_micros=now_micros(),
     )

@@ -13,6 +13,7 @@ from ranker.domain.arrays import Doubles
 from ranker.domain.errors import DataInsufficient
 from ranker.domain.model import Model
 from ranker.domain.recipe import Recipe
+from ranker.domain.report import HELD_OUT
 from ranker.learning.evaluation import metrics, systems
 from ranker.learning.evaluation.baselines import popularity
 from ranker.learning.evaluation.splits import Task, split_globally, tasks
@@ -21,7 +22,7 @@ from ranker.learning.training.fitting import Progress, fitted
 from ranker.learning.training.subject import Given
 from ranker.serving.ranking import parts
 
-SHARE = 0.2
+SHARE = HELD_OUT
 """Share of the newest events that are held out."""
 MOST_SHOPPERS = 2_000
 """Maximum number of shoppers in the test; larger sets are sampled."""

@@ -1,0 +1,28 @@
+"""What a promoted model had shown when it was promoted, which later models are compared with.
+
+Revision ID: 0020
+Revises: 0018
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0020"
+down_revision = "0018"
+
+
+def upgrade() -> None:
+    """Add the columns; promotions of earlier releases have shown nothing."""
+    op.add_column("promotion_log", sa.Column("margin", sa.Double))
+    op.add_column("promotion_log", sa.Column("held_out", sa.Double))
+    op.add_column(
+        "promotion_log",
+        sa.Column("anew", sa.Boolean, nullable=False, server_default=sa.false()),
+    )
+
+
+def downgrade() -> None:
+    with op.batch_alter_table("promotion_log") as table:
+        table.drop_column("anew")
+        table.drop_column("held_out")
+        table.drop_column("margin")
