@@ -365,6 +365,7 @@ def _off_policy(rng: np.random.Generator, size: int) -> Drawn:
                 propensity=np.full(rows, 1 / LISTED),
                 target=matched,
                 weight=np.ones(rows),
+                place=np.tile(np.arange(1, LISTED + 1), size),
                 predicted=(np.take_along_axis(worth, drawn, axis=1) * rough).ravel(),
                 expected=(np.take_along_axis(worth, chosen, axis=1) * rough).ravel(),
             )

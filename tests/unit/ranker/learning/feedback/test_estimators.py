@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from ranker.learning.feedback.estimators import CLIP, LoggedShows, RewardEstimate, estimate
+from ranker.learning.feedback.policies import compared
 
 PLACES, PRODUCTS, ANSWERS = 3, 5, 400
 
@@ -42,6 +44,7 @@ class World:
             propensity=self.logging[at],
             target=self.target[at],
             weight=np.ones(len(kind)),
+            place=place + 1,
             predicted=model[at],
             expected=(self.target * model)[kind, place].sum(axis=1),
         )
@@ -100,7 +103,8 @@ def test_the_policy_that_logged_is_what_it_showed() -> None:
     found = estimate(log)
     assert found.ips is not None
     assert found.snips is not None
-    assert found.ips.value == found.snips.value == pytest.approx(log.reward.mean())
+    assert found.ips.value == pytest.approx(log.reward.mean())
+    assert found.snips.value == pytest.approx(log.reward.mean())
     assert found.size == pytest.approx(found.count)
     assert found.support == pytest.approx(1.0)
 
@@ -154,6 +158,7 @@ def rows(count: int, **changes: object) -> LoggedShows:
     values = {
         "answer": np.arange(count),
         "reward": np.ones(count),
+        "place": np.ones(count, np.int64),
         **{name: np.ones(count) for name in ("propensity", "target", "weight")},
         **{name: np.zeros(count) for name in ("predicted", "expected")},
         **changes,
@@ -184,7 +189,8 @@ def money(draws: np.ndarray) -> LoggedShows:
     """Return answers of one product each, which the logging policy always shows."""
     ones = np.ones(len(draws))
     zeros = np.zeros(len(draws))
-    return LoggedShows(np.arange(len(draws)), draws, ones, ones, ones, zeros, zeros)
+    place = ones.astype(np.int64)
+    return LoggedShows(np.arange(len(draws)), draws, ones, ones, ones, place, zeros, zeros)
 
 
 def test_the_interval_of_few_large_rewards_reaches_further_up() -> None:
@@ -204,3 +210,67 @@ def test_intervals_of_skewed_rewards_hold_the_truth() -> None:
         assert found is not None
         held += found.lower <= truth <= found.upper
     assert held >= 925  # 914 of normal intervals do
+
+
+LOOKS = 1 / np.arange(1, 11)
+"""Examination of ten places."""
+
+
+def equal_products(seed: int, *, explored: int, matched: float) -> dict[str, LoggedShows]:
+    """Return the logs of two orders of products that are all as attractive. At the explored place
+    one of 20 products is drawn; the other order's one is among them with this probability."""
+    rng = np.random.default_rng(seed)
+    answers, pool, base = 3_000, 20, 0.1
+    place = np.tile(np.arange(1, 11), answers)
+    count = len(place)
+    click = (rng.random(count) < base * LOOKS[place - 1]).astype(float)
+    hit = (rng.random(count) < 1 / pool) & (rng.random(count) < matched)
+    chance = np.where(place == explored, 1 / pool, 1.0)
+    target = np.where(place == explored, hit, 1.0)
+    one, zero = np.ones(count), np.zeros(count)
+    answer = np.repeat(np.arange(answers), 10)
+    return {
+        "served": LoggedShows(answer, click, one, one, one, place, zero, zero),
+        "other": LoggedShows(answer, click, chance, target, one, place, zero, zero),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("matched", [0.0, 0.8, 1.0])
+@pytest.mark.parametrize("explored", [3, 10])
+def test_equal_orders_have_equal_estimates_wherever_one_is_not_known(
+    explored: int, matched: float
+) -> None:
+    """The truth is that of the places at which both orders are known."""
+    known = np.ones(10, np.bool_)
+    known[explored - 1] = matched > 0
+    truth = 0.1 * LOOKS[known].mean()
+    held = dict.fromkeys(("served", "other"), 0)
+    errors = []
+    for seed in range(100):
+        served, other = (
+            one.estimates.snips
+            for one in compared(equal_products(seed, explored=explored, matched=matched))
+        )
+        assert served is not None
+        assert other is not None
+        held["served"] += holds(served, truth)
+        held["other"] += holds(other, truth)
+        errors.append(other.value - served.value)
+    least = binom.ppf(0.001, 100, 0.95)
+    assert min(held.values()) >= least, held
+    assert abs(np.mean(errors)) <= 4 * np.std(errors) / 10 + 1e-12
+
+
+def test_an_order_that_is_known_at_few_places_is_not_measured_and_hides_no_other() -> None:
+    logs = equal_products(1, explored=3, matched=1.0)
+    hidden = dataclasses.replace(logs["other"], target=(logs["other"].place <= 4) * 1.0)
+    served, other, few = compared({**logs, "few": hidden})
+    assert few.estimates.refusal.startswith("NOT MEASURED")
+    assert (few.estimates.ips, few.estimates.snips) == (None, None)
+    assert served.estimates.count == other.estimates.count == len(logs["served"].place)
+
+
+def test_a_place_without_any_evidence_is_not_measured() -> None:
+    log = equal_products(1, explored=10, matched=0.0)["other"]
+    assert estimate(log).refusal.endswith("at place 10 was ever shown there")

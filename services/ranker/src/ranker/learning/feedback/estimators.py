@@ -6,13 +6,16 @@ Abbasi-Yadkori, Kveton et al. 2018, KDD), so that with p the probability that th
 this product there, q that of the evaluated policy, and w = min(q / p, clip):
 
     IPS    Σ w r / n                             Horvitz, Thompson 1952
-    SNIPS  Σ w r / Σ w                           Swaminathan, Joachims 2015, NeurIPS
+    SNIPS  Σ w r / Σ w, by place                 Swaminathan, Joachims 2015, NeurIPS
     DR     Σ [r̂(target) + w (r − r̂(shown))] / n  Dudík, Langford, Li 2011, ICML
 
 r̂ is a model's expected reward, fitted on other answers. IPS and DR are unbiased if the logging
 policy could show everything that the evaluated policy shows (p > 0); DR also if r̂ is correct.
-SNIPS is consistent, with less variance. IPS and SNIPS ignore products that the logging policy never
-showed; `support`, the mean of w before clipping, is then below 1 by their share.
+SNIPS is consistent, with less variance. Its sums are by place, and places count as often as they
+were shown: otherwise an order of which little is known at low places, where shoppers click less,
+would have a larger mean than another one that is as good. IPS and SNIPS ignore products that the
+logging policy never showed; `support`, the mean of w before clipping, is then below 1 by their
+share.
 
 Intervals are of sums of influences by answer, because clicks within an answer depend on each other,
 and corrected for the skewness of these sums (Hall 1992, J. R. Statist. Soc. B 54): money of few
@@ -38,6 +41,8 @@ LEAST_REWARDS = 10
 """Minimum number of rewards in rows with weight, for a reliable interval."""
 LEAST_SUPPORT = 0.5
 """Minimum support."""
+LEAST_PLACE_SUPPORT = 0.25
+"""Minimum support of a place: with less, its few known products say little of the others."""
 _LEAST: Final = 1e-9
 
 
@@ -54,6 +59,8 @@ class LoggedShows:
     """q, 0 to 1."""
     weight: Doubles
     """Number of impressions that the row represents."""
+    place: Ints
+    """Place of the answer."""
     predicted: Doubles
     """r̂ of the product shown, at its place."""
     expected: Doubles
@@ -104,7 +111,7 @@ def estimate(logged: LoggedShows, clip: float = CLIP) -> Estimates:
     return replace(
         known,
         ips=_ratio(mass * logged.reward, logged.weight, logged.answer),
-        snips=_ratio(mass * logged.reward, mass, logged.answer),
+        snips=_by_place(mass * logged.reward, mass, logged),
         doubly_robust=_ratio(logged.weight * corrected, logged.weight, logged.answer),
     )
 
@@ -132,7 +139,31 @@ def _refusal(known: Estimates, logged: LoggedShows, mass: Doubles) -> str:
             f"NOT MEASURED: {1 - known.support:.0%} of what the policy shows was never shown; at"
             f" most {1 - LEAST_SUPPORT:.0%} is allowed"
         )
+    if empty := sorted({*logged.place.tolist()} - {*logged.place[counting].tolist()}):
+        places = ", ".join(map(str, empty))
+        return f"NOT MEASURED: nothing that the policy shows at place {places} was ever shown there"
     return ""
+
+
+def supported(logged: LoggedShows) -> Ints:
+    """Return the places at which LEAST_PLACE_SUPPORT or more of what the policy shows was shown."""
+    places, code = np.unique(logged.place, return_inverse=True)
+    raw = logged.weight * logged.target / logged.propensity
+    shown = np.bincount(code, logged.weight, len(places))
+    found: Ints = places[np.bincount(code, raw, len(places)) >= LEAST_PLACE_SUPPORT * shown]
+    return found
+
+
+def _by_place(above: Doubles, below: Doubles, logged: LoggedShows) -> RewardEstimate:
+    """Return Σ above / Σ below of each place, averaged over the impressions, with its interval.
+    `below` has a sum above 0 at each place."""
+    _, code = np.unique(logged.place, return_inverse=True)
+    shown, mass = np.bincount(code, logged.weight), np.bincount(code, below)
+    ratio = np.bincount(code, above) / mass
+    value = float(shown @ ratio / shown.sum())
+    influence = (shown / mass)[code] * (above - ratio[code] * below)
+    influence += logged.weight * (ratio[code] - value)
+    return _interval(value, influence, float(shown.sum()), logged.answer)
 
 
 def _ratio(above: Doubles, below: Doubles, answer: Ints) -> RewardEstimate:
@@ -140,8 +171,13 @@ def _ratio(above: Doubles, below: Doubles, answer: Ints) -> RewardEstimate:
     skewness)."""
     total = float(below.sum())
     value = float(above.sum()) / total
+    return _interval(value, above - value * below, total, answer)
+
+
+def _interval(value: float, influences: Doubles, total: float, answer: Ints) -> RewardEstimate:
+    """Return the estimate with its interval; `influences`: of the rows on value × total."""
     _, codes = np.unique(answer, return_inverse=True)
-    influence = np.bincount(codes, above - value * below)
+    influence = np.bincount(codes, influences)
     count = len(influence)
     spread = float(np.sqrt(count / (count - 1) * (influence @ influence)))
     skewness = float(np.mean(influence**3)) / max(float(np.mean(influence**2)) ** 1.5, _LEAST)

@@ -4,17 +4,26 @@ Each policy is a deterministic order of an answer's candidates: one product at e
 probability 1. It is estimated on the shown places (estimators.py). If it puts another product
 there, the row's weight is 0, and the doubly robust estimate uses the click model (clicks.py), which
 is fitted on the other half of the answers.
+
+All orders are compared on the same places: those at which each of them is known. An order that is
+known at fewer than half of the shown places is not measured.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ranker.domain.arrays import Doubles, Ints
+from ranker.domain.arrays import Doubles, Ints, part
 from ranker.domain.feedback import Feedback
 from ranker.learning.feedback import clicks
-from ranker.learning.feedback.estimators import Estimates, LoggedShows, estimate
+from ranker.learning.feedback.estimators import (
+    LEAST_SUPPORT,
+    Estimates,
+    LoggedShows,
+    estimate,
+    supported,
+)
 from ranker.serving.ranking.parts import OWN_PARTS
 
 SERVED, RAW_SCORE = "served", "raw_score"
@@ -37,16 +46,45 @@ def policies(
     """Return the estimates for the served order, the order by raw score, and the candidate's blend
     of the same parts. `blends`: by model version. `candidate`: (name, blend)."""
     predictor = _Predictor(feedback)
-    found = [OrderPolicy(SERVED, estimate(_logged(feedback, predictor)))]
     scores = {RAW_SCORE: feedback.raw_score}
     if candidate is not None:
         reweighed = _reweighed(feedback, blends, candidate[1])
         if reweighed is not None:
             scores[f"blend of {candidate[0]}"] = reweighed
-    for name, values in scores.items():
-        order = _order(feedback.answer, values, feedback.rank)
-        found.append(OrderPolicy(name, estimate(_logged(feedback, predictor, order))))
-    return tuple(found)
+    orders = {
+        name: _order(feedback.answer, values, feedback.rank) for name, values in scores.items()
+    }
+    logged = {SERVED: _logged(feedback, predictor)}
+    logged |= {name: _logged(feedback, predictor, order) for name, order in orders.items()}
+    return compared(logged)
+
+
+def compared(logged: Mapping[str, LoggedShows]) -> tuple[OrderPolicy, ...]:
+    """Return the estimates of the policies on the places at which all of them are known, without
+    those policies that are known at too few."""
+    known = {name: supported(one) for name, one in logged.items()}
+    refused = {name for name, one in logged.items() if _covered(one, known[name]) < LEAST_SUPPORT}
+    places = {place for one in known.values() for place in one.tolist()}
+    for name in known.keys() - refused:
+        places &= {*known[name].tolist()}
+    common = np.array(sorted(places), np.int64)
+    return tuple(
+        OrderPolicy(name, _refused(one))
+        if name in refused
+        else OrderPolicy(name, estimate(part(one, np.isin(one.place, common))))
+        for name, one in logged.items()
+    )
+
+
+def _covered(logged: LoggedShows, places: Ints) -> float:
+    total = float(logged.weight.sum())
+    return float(logged.weight @ np.isin(logged.place, places)) / total if total else 0.0
+
+
+def _refused(logged: LoggedShows) -> Estimates:
+    found = estimate(logged)
+    why = "NOT MEASURED: what the order shows was shown there at fewer than half of the places"
+    return replace(found, ips=None, snips=None, doubly_robust=None, refusal=found.refusal or why)
 
 
 class _Predictor:
@@ -97,6 +135,7 @@ def _logged(feedback: Feedback, predictor: _Predictor, order: Ints | None = None
         propensity=propensity,
         target=target,
         weight=feedback.weight[rows],
+        place=place,
         predicted=predictor.chance(rows, place),
         expected=predictor.chance(chosen, place),
     )
