@@ -411,7 +411,7 @@ class ExperimentReport(google.protobuf.message.Message):
     MISMATCH_EVIDENCE_FIELD_NUMBER: builtins.int
     SAMPLE_RATIO_MISMATCH_FIELD_NUMBER: builtins.int
     mixed_unit_count: builtins.int
-    """Number of units that were exposed to several arms, such as two visitors who became one user. They count in no arm."""
+    """Number of units that were exposed to several arms, such as two visitors who became one user. They count in the arm that they saw first."""
     mismatch_evidence: builtins.float
     """Evidence for a sample ratio mismatch, not negative: likelihood ratio of the numbers of exposed units under other
     shares to those under the planned shares (Lindon, Malek 2022). Without a mismatch it reaches 1,000 in at most one

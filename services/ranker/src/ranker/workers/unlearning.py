@@ -18,6 +18,7 @@ from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import UNLEARN, ModelRecord, ModelVerdict
 from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.night_jobs import NightCause
+from ranker.learning.evaluation.verdict import BEST
 from ranker.workers.night_jobs import begun
 from ranker.workers.nightly import NightTrainings
 from servicekit.telemetry import get_logger
@@ -96,8 +97,8 @@ class Unlearning:
         registry = self.trainings.registry
         since = await registry.changes(catalog_id)
         model = await registry.get(catalog_id, version)
-        failed = model.verdict is ModelVerdict.FAILED
-        if model.serving or failed or self._is_over(model, requests):
+        settled = model.serving or self._is_over(model, requests)
+        if settled or await self._refuted(model):
             return
         await self.trainings.load(catalog_id, version)
         try:
@@ -107,6 +108,20 @@ class Unlearning:
         except PromotionConflict:
             return  # the next look decides again
         get_logger().info("model promoted to unlearn", model_version=version, verdict=model.verdict)
+
+    async def _refuted(self, model: ModelRecord) -> bool:
+        """Return whether the evaluation failed otherwise than against the best promoted model: that
+        one may have learned from the erased shoppers, and must not keep their model in service."""
+        if model.verdict is not ModelVerdict.FAILED:
+            return False
+        report = await self.trainings.registry.report(model.catalog_id, model.version)
+        failed = {
+            one["against"]
+            for trial in report["trials"]
+            for one in trial["comparisons"]
+            if one["decides"] and one["verdict"] == ModelVerdict.FAILED
+        }
+        return failed != {BEST}
 
 
 async def _always() -> bool:

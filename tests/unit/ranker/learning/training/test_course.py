@@ -8,7 +8,7 @@ from ranker.domain.events import EventType
 from ranker.domain.log import EventColumns, log_of
 from ranker.domain.model import Calibration, Model, ModelVerdict
 from ranker.domain.recipe import PartBlend, Recipe
-from ranker.domain.report import ProductionAs
+from ranker.domain.report import ProductionAs, ProvenMargin
 from ranker.learning.evaluation.evaluate import Production
 from ranker.learning.training.ablation import AblationVerdict
 from ranker.learning.training.course import Trained, TrainingOrder, metrics_of, train
@@ -188,3 +188,12 @@ def test_what_answers_teach_is_served_and_evaluated_without_answers_that_came_la
     assert moment is not None
     assert taught.asked[-1] == given.log.time[-1] + 1
     assert all(until <= moment for until in sorted(taught.asked)[:-1])
+
+
+def test_it_is_compared_with_the_best_promoted_model(wine_given: Given) -> None:
+    order = TrainingOrder(Recipe(epochs=2), ablation=False)
+    proven = (ProvenMargin("m1", 0.9, 0.2),)
+    made = train(wine_given, order, None, quiet, NOW, proven=proven)
+    best = [one for one in made.report.trials[0].comparisons if one.against == "best promoted"]
+    assert [one.decides for one in best] == [True]
+    assert "best promoted" in made.report.summary
