@@ -9,7 +9,7 @@ from alembic import op
 
 from retriever.record.migrations.columns import drop_columns
 
-revision, down_revision = "0032", "0028"
+revision, down_revision = "0029", "0028"
 
 
 def upgrade() -> None:
