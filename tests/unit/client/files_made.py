@@ -5,9 +5,14 @@ import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+
+def _names(header: str) -> list[str]:
+    return header.split(",")
+
+
 COLUMNS = ("id", "title", "price", "images")
 
-SHOPIFY = (
+SHOPIFY = _names(
     "Handle,Title,Body (HTML),Vendor,Product Category,Type,Tags,Published,Option1 Name,"
     "Option1 Value,Option1 Linked To,Option2 Name,Option2 Value,Option2 Linked To,Option3 Name,"
     "Option3 Value,Option3 Linked To,Variant SKU,Variant Grams,Variant Inventory Tracker,"
@@ -22,8 +27,8 @@ SHOPIFY = (
     "Variant Image,Variant Weight Unit,Variant Tax Code,Cost per item,"
     "Included / United States,Price / United States,Compare At Price / United States,"
     "Included / International,Price / International,Compare At Price / International,Status"
-).split(",")
-SHOPIFY_TODAY = (
+)
+SHOPIFY_TODAY = _names(
     "Title,URL handle,Description,Vendor,Product category,Type,Tags,Published on online store,"
     "Status,SKU,Barcode,Option1 name,Option1 value,Option1 Linked To,Option2 name,Option2 value,"
     "Option2 Linked To,Option3 name,Option3 value,Option3 Linked To,Price,Compare-at price,"
@@ -37,11 +42,11 @@ SHOPIFY_TODAY = (
     "Google Shopping / Age group,Google Shopping / Manufacturer part number (MPN),"
     "Google Shopping / Ad group name,Google Shopping / Ads labels,Google Shopping / Condition,"
     "Google Shopping / Custom product,Google Shopping / Custom label 0"
-).split(",")
+)
 WOOCOMMERCE = [
-    *("ID,Type,SKU".split(",")),
+    *_names("ID,Type,SKU"),
     "GTIN, UPC, EAN, or ISBN",
-    *(
+    *_names(
         "Name,Published,Is featured?,Visibility in catalog,Short description,Description,"
         "Date sale price starts,Date sale price ends,Tax status,Tax class,In stock?,Stock,"
         "Low stock amount,Backorders allowed?,Sold individually?,Weight (kg),Length (cm),"
@@ -51,9 +56,9 @@ WOOCOMMERCE = [
         "Cost of goods,Attribute 1 name,Attribute 1 value(s),Attribute 1 visible,"
         "Attribute 1 global,Attribute 1 default,Meta: _wpcom_is_markdown,Download 1 ID,"
         "Download 1 name,Download 1 URL"
-    ).split(","),
+    ),
 ]
-MERCHANT = (
+MERCHANT = _names(
     "id,title,structured_title,description,structured_description,link,image_link,"
     "additional_image_link,lifestyle_image_link,virtual_model_link,mobile_link,availability,"
     "availability_date,cost_of_goods_sold,expiration_date,price,sale_price,"
@@ -68,26 +73,26 @@ MERCHANT = (
     "shipping_label,shipping_weight,shipping_length,shipping_width,shipping_height,"
     "ships_from_country,max_handling_time,min_handling_time,transit_time_label,"
     "free_shipping_threshold,tax,tax_category,content_language,target_country,channel"
-).split(",")
-GA4 = (
+)
+GA4 = _names(
     "event_date,event_timestamp,event_name,event_params,event_previous_timestamp,"
     "event_value_in_usd,event_bundle_sequence_id,event_server_timestamp_offset,user_id,"
     "user_pseudo_id,privacy_info,user_properties,user_first_touch_timestamp,user_ltv,device,geo,"
     "app_info,traffic_source,stream_id,platform,event_dimensions,ecommerce,items,"
     "collected_traffic_source,is_active_user,batch_event_index,batch_page_id,batch_ordering_id,"
     "session_traffic_source_last_click,publisher"
-).split(",")
-RETAIL = (
+)
+RETAIL = _names(
     "name,id,type,primaryProductId,collectionMemberIds,gtin,categories,title,brands,description,"
     "languageCode,attributes,tags,priceInfo,rating,expireTime,ttl,availableTime,availability,"
     "availableQuantity,fulfillmentInfo,uri,images,audience,colorInfo,sizes,materials,patterns,"
     "conditions,promotions,publishTime,retrievableFields,variants,localInventories"
-).split(",")
-RETAIL_EVENTS = (
+)
+RETAIL_EVENTS = _names(
     "eventType,visitorId,eventId,eventTime,experimentIds,attributionToken,productDetails,"
     "completionDetail,attributes,cartId,purchaseTransaction,searchQuery,filter,orderBy,offset,"
     "pageCategories,userInfo,uri,referrerUri,pageViewId,sessionId,entity,panels"
-).split(",")
+)
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,6 @@ def test_a_table_comes_back_as_it_was_written(tmp_path: Path, seed: int) -> None
 
 def numbers(row: Row) -> range:
     """Return the lines that a rejected row names."""
-    found = re.match(r"row: lines? (\d+)(?: to (\d+))?", str(row.error))
     text = "; ".join(each.description for each in row.error.violations) if row.error else ""
     found = re.search(r"lines? (\d+)(?: to (\d+))?", text)
     assert found is not None, text
@@ -97,9 +96,14 @@ def test_a_quote_too_many_makes_no_row_vanish(tmp_path: Path, seed: int) -> None
         text = io.StringIO()
         csv.writer(text, delimiter=separator, lineterminator="").writerow(made)
         lines.append(text.getvalue())
-    for _ in range(rnd.randrange(1, 4)):
+    for _ in range(rnd.randrange(1, 5)):
         line = rnd.randrange(1, len(lines))
-        at = rnd.choice([m.end() for m in re.finditer(re.escape(separator), lines[line])] + [4, 6])
+        ends = [
+            place
+            for found in re.finditer(re.escape(separator), lines[line])
+            for place in found.span()
+        ]
+        at = rnd.choice([*ends, len(lines[line]), 2])
         lines[line] = f'{lines[line][:at]}"{lines[line][at:]}'
     path = tmp_path / "f.csv"
     path.write_text("\n".join(lines) + "\n")

@@ -223,3 +223,81 @@ def test_the_fingerprint_is_of_the_content_and_not_of_the_name(tmp_path: Path) -
     other = write(tmp_path, "id\n2\n", "c.csv")
     assert fingerprint(one) == fingerprint(two) != fingerprint(other)
     assert len(fingerprint(one)) == 32
+
+
+def stored(rows: list[Row]) -> list[object]:
+    return [row.cells["id"] for row in rows if row.error is None]
+
+
+@pytest.mark.parametrize(
+    ("lines", "kept", "named"),
+    [
+        (["1,Pan,3", '2,"Pot,4', "3,Lid,5"], ["1", "3"], "line 3"),
+        (['1,"Pan,3', "2,Pot,4", '3,Cup 3" wide,5', "4,Jar,6"], ["2", "3", "4"], "line 2"),
+        (['1,"Pan,3', "2,Pot,4", '3,Cup 3",5', "4,Jar,6"], ["2", "3", "4"], "line 2"),
+        (['1,Pan,"3', "2,Pot,4"], ["2"], "line 2"),
+        (['1,"Pan', "of iron,3", "2,Pot,4"], ["2"], "lines 2 to 3"),
+        (['1,"Pan" new,3', "2,Pot,4"], ["2"], "line 2"),
+    ],
+)
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_a_quote_that_is_not_closed_costs_its_own_line_alone(
+    tmp_path: Path, lines: list[str], kept: list[str], named: str, separator: str
+) -> None:
+    text = "\n".join(["id,title,price", *lines]).replace(",", separator)
+    rows = read(write(tmp_path, text))
+    assert stored(rows) == kept
+    (rejected,) = (row for row in rows if row.error is not None)
+    assert str(rejected.error).partition("row: ")[2].startswith(f"{named}: a quote")
+
+
+def test_cells_of_several_lines_stay_whole(tmp_path: Path) -> None:
+    text = 'id,title,price\n1,"Line one\r\nline two, with ""inch"" marks, too",3\n2,"a\n\nb",4\n'
+    rows = read(write(tmp_path, text))
+    assert [row.cells["title"] for row in rows] == [
+        *('Line one\r\nline two, with "inch" marks, too', "a\n\nb")
+    ]
+    assert [row.records for row in rows] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "kept"),
+    [
+        ("id,title,price,\n1,a,2,\n2,b,3\n", ["1", "2"]),
+        ("id,title,price,,,\n1,a,2,,,\n", ["1"]),
+        ("id,title,price,\n1,a, b,2\n", []),
+        ("id,title,price,\n1,a,2,3\n", []),
+        ("id,title,price\n1,a,2,\n", []),
+        ("sep=;\nid;title;price\n1;a, b;2\n", ["1"]),
+        ('"sep=\t"\r\nid\ttitle\tprice\r\n1\ta\t2\r\n', ["1"]),
+        ("\ufeffsep=,\n\nid,title,price\n1,a,2\n,,\n", ["1"]),
+        ("\n\nid,title,price\n\n1,a,2\n , ,\n", ["1"]),
+    ],
+)
+def test_headers_as_programs_write_them(tmp_path: Path, content: str, kept: list[str]) -> None:
+    assert stored(read(write(tmp_path, content))) == kept
+
+
+def test_a_column_without_a_name_is_refused_by_its_place(tmp_path: Path) -> None:
+    with pytest.raises(FileRefused, match="column 1 of 2 has no name"):
+        read(write(tmp_path, ",id\n0,1\n"))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("id,größe\n1,M\n".encode("cp1252"), "--encoding: cp1252"),
+        ("id,title\n1,M\n".encode("utf-16-le"), "such as utf-16-le"),
+    ],
+)
+def test_a_header_of_another_encoding_is_refused_with_the_option(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    with pytest.raises(FileRefused) as refusal:
+        read(write(tmp_path, content))
+    assert words in refusal.value.fix
+
+
+def test_a_formula_that_keeps_a_text_is_that_text(tmp_path: Path) -> None:
+    text = 'id,title\n"=""00123""",Lamp\n="00124",Pan\n=A1&B2,Pot\n'
+    assert stored(read(write(tmp_path, text))) == ["00123", "00124", "=A1&B2"]

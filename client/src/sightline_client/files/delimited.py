@@ -113,11 +113,11 @@ class Delimited:
         return cells, ""
 
     def _swallowed(self, lines: Sequence["_Line"]) -> bool:
-        """Return whether the first and the last line of a record have the cells of a row each, if
-        the quote that joins them is taken for text."""
+        """Return whether the first line of a record has the cells of a row, if the quote that joins
+        the lines is taken for text, and so has the last line."""
         first = _split(lines[0].text, self.separator)
         open_cell = len(first[-1].split(self.separator)) if first else 0
-        return len(first) - 1 + open_cell in (self._wanted, self._cells) and self._is_row(lines[-1])
+        return len(first) - 1 + open_cell >= self._wanted and self._is_row(lines[-1])
 
     def _is_row(self, line: "_Line") -> bool:
         """Return whether a line has the cells of a row; text has blanks behind its commas."""

@@ -116,11 +116,22 @@ def import_(
         "seconds": round(seconds, 3),
         **matches,
     }
-    rows = tables.counted(outcome.rows, "row", "rows")
+    pace = outcome.rows / seconds
+    summary = _summary(outcome, pace, written=written, duplicates=duplicates, withheld=withheld)
+    command = ("events", "import")
+    fixing.show(suite, facts, summary, outcome.rejected, command, ignore=columns.ignore)
+    if outcome.refused:
+        raise typer.Exit(1)
+
+
+def _summary(
+    outcome: bulk.SendOutcome, speed: float, *, written: int, duplicates: int, withheld: int
+) -> str:
     unstored = (
         _(", {withheld:,} not stored for lack of consent", withheld=withheld) if withheld else ""
     )
-    pace = _(" ({rows}, {speed:,.0f}/s)", rows=rows, speed=outcome.rows / seconds)
+    rows = tables.counted(outcome.rows, "row", "rows")
+    pace = _(" ({rows}, {speed:,.0f}/s)", rows=rows, speed=speed)
     counts = _(
         "{written:,} new, {duplicates:,} duplicates{unstored}{pace}",
         written=written,
@@ -128,11 +139,7 @@ def import_(
         unstored=unstored,
         pace=pace,
     )
-    summary = counts + fixing.refused(outcome.refused)
-    command = ("events", "import")
-    fixing.show(suite, facts, summary, outcome.rejected, command, ignore=columns.ignore)
-    if outcome.refused:
-        raise typer.Exit(1)
+    return counts + fixing.refused(outcome.refused)
 
 
 async def _products_column(

@@ -155,7 +155,7 @@ def import_(
             _("a file of rejected rows holds only part of a catalog: full would delete the rest"),
             param_hint="--mode",
         )
-    source = _open(file, folder, pages, images, columns, suite)
+    source = _open(file, folder, pages, images, columns, scope=scope_of(suite))
     plan = importing.ImportPlan(
         ImportMode(mode.value.upper()), import_id, dry_run, force, despite_rejected, in_flight
     )
@@ -259,13 +259,14 @@ def _open(
     pages: Path | None,
     images: Path | None,
     columns: FileColumns,
-    suite: Suite,
+    *,
+    scope: str,
 ) -> importing.ImportSource:
     def opened() -> importing.ImportSource:
         if pages is not None:
             return importing.open_pages(pages, file, images, columns)
         if file is not None:
-            return importing.open_file(file, images, columns, scope_of(suite))
+            return importing.open_file(file, images, columns, scope)
         if folder is not None:
             return importing.open_folder(folder)
         raise FileRefused(_("there is nothing to import"), _("give FILE, --folder or --pages"))

@@ -9,15 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ranker.domain.errors import EventConflict, EventInvalid, EventTimeInvalid
-from ranker.domain.events import (
-    Event,
-    EventType,
-    Identity,
-    Shopper,
-    StoredAs,
-    StoredEvent,
-    Written,
-)
+from ranker.domain.events import Event, EventType, Identity, Shopper, StoredAs, StoredEvent, Written
 from ranker.domain.pseudonyms import Pseudonyms
 from servicekit.errors import FieldViolation, ServiceError
 from sightline_rules.ids import MAX_ID_BYTES, IdInvalidError, check_id
