@@ -165,3 +165,37 @@ def test_a_bad_item_of_a_feed_is_named_and_kept_apart(tmp_path: Path) -> None:
     assert '"_place": "line 21"' in (tmp_path / "feed.rejected.jsonl").read_text("utf-8")
     again, said = looked(str(tmp_path / "feed.rejected.jsonl"))
     assert again == 1, "an unchanged row is rejected again"
+
+
+def test_a_failed_guess_is_not_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "shop.csv"
+    path.write_text("Sku,Name,Preis\n1,A,12.50\n")
+    pairs = ("--map", "sku=id", "--map", "name=title", "--map", "preis=price")
+    assert looked(str(path), *pairs)[0] == 1, "a price needs a currency"
+    _, said = looked(str(path))
+    assert "as in the last run" not in said
+    assert "has no header" in said
+
+
+def test_what_is_set_for_one_catalog_is_not_applied_to_another(tmp_path: Path) -> None:
+    path = tmp_path / "shop.csv"
+    path.write_text("Sku,Name,Preis\n1,A,12.50\n")
+    pairs = ("--map", "sku=id", "--map", "name=title", "--map", "preis=price")
+    first = (str(path), "--catalog", "a")
+    assert looked(*first, *pairs, "--set", "currency=EUR")[0] == 0
+    code, said = looked(*first)
+    assert code == 0
+    assert "preis=price, --set currency=EUR" in said
+    code, said = looked(str(path), "--catalog", "b")
+    assert code == 1
+    assert "which was for another catalog: --set currency=EUR" in said
+    assert "needs a currency" in said
+
+
+def test_what_an_import_leaves_out_and_does_not_know_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.csv"
+    header = "Handle,Title,Variant Price,Variant SKU,Sold Until,Option1 Value"
+    path.write_text(f"{header}\nhat,Hat,9,h,2020-01-01,\n")
+    code, said = looked(str(path), "--set", "currency=EUR")
+    assert code == 0
+    assert "documentation does not name them: sold until." in said

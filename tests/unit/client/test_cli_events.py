@@ -228,3 +228,35 @@ def test_events_are_exported_and_the_folder_shown(line: Line, gateway: FakeGatew
     assert list(first.types) == [event_pb2.EVENT_TYPE_CLICK, event_pb2.EVENT_TYPE_VIEW]
     gateway.job_states[-1].state = job_pb2.Job.STATE_FAILED
     assert line("events", "export").exit_code == 1
+
+
+def test_events_of_products_that_the_catalog_lacks_are_counted(
+    line: Line, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    gateway.products.clear()
+    path = tmp_path / "p.csv"
+    path.write_text("id,title\nP0,a\nP1,b\n")
+    assert line("products", "import", str(path)).exit_code == 0
+    events = tmp_path / "e.csv"
+    rows = [f"VIEW,{'sku_' if n % 2 else ''}P{n % 4 // 2},u{n}" for n in range(8)]
+    events.write_text("\n".join(("type,product_id,user_id", *rows)))
+    said = flat(line("events", "import", str(events)).stderr)
+    assert "4 of 8 events whose products were looked up name none of the catalog shop" in said
+    assert "such as sku_P0, sku_P1:" in said
+    facts = json.loads(line("events", "import", str(events), "--json").stdout)
+    assert (facts["lookedUpCount"], facts["unmatchedCount"]) == (8, 4)
+
+
+def test_events_that_an_export_leaves_out_are_counted_by_their_reason(
+    line: Line, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    path = tmp_path / "ga4.jsonl"
+    view = {"event_name": "view_item", "user_pseudo_id": "1.2", "items": [{"item_id": "(not set)"}]}
+    rows = [view, view | {"items": [{"item_id": "p"}]}, view | {"event_name": "scroll"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = line("events", "import", str(path))
+    assert result.exit_code == 0, result.output
+    assert "1 row was left out: events of a product whose id says that there is none" in flat(
+        result.stderr
+    )
+    assert "1 row was left out: events of a kind that is not read." in flat(result.stderr)

@@ -1,11 +1,13 @@
 """A folder is a table of its photos, without files outside of it."""
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from sightline_client.files.folder import PhotoTree
+from sightline_client.files.photos import PhotoFolder
 
 
 @pytest.fixture
@@ -74,3 +76,15 @@ def test_the_fingerprint_follows_names_sizes_and_times(root: Path) -> None:
     assert PhotoTree(root).fingerprint == before
     (root / "top.webp").write_bytes(b"other")
     assert PhotoTree(root).fingerprint != before
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_are_the_same_composed_and_decomposed(tmp_path: Path, form: str) -> None:
+    name = unicodedata.normalize(form, "Crème-1.jpg")
+    (tmp_path / name).write_bytes(b"jpeg")
+    other = unicodedata.normalize("NFD" if form == "NFC" else "NFC", name)
+    folder = PhotoFolder(tmp_path, by_id=True)
+    assert folder.named("Crème-1") == [name]
+    assert folder.images([other])[0].content == b"jpeg"
+    (row,) = PhotoTree(tmp_path).rows()
+    assert (row.cells["id"], row.cells["title"]) == ("Crème-1.jpg", "Crème 1")

@@ -1,4 +1,5 @@
 import math
+from uuid import UUID
 
 import pytest
 
@@ -125,6 +126,10 @@ def test_the_past_is_always_fine() -> None:
         ("shopper.visitor_id", event(shopper=Shopper(Identity.VISITOR, "v" * 129))),
         ("product_id", event(product_id="")),
         ("product_id", event(product_id="e\u0301")),
+        ("product_id", event(product_id="(not set)")),
+        ("product_id", event(product_id="undefined", type=EventType.SEARCH)),
+        ("shopper.user_id", event(shopper=Shopper(Identity.USER, "NaN"))),
+        ("shopper.visitor_id", event(shopper=Shopper(Identity.VISITOR, f"{UUID(int=0)}"))),
         ("session_id", event(session_id="s" * 129)),
         ("value", event(type=EventType.RATING)),
         ("value", event(type=EventType.RATING, value=5.5)),
