@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+import sightline_client
 from sightline_client.files.accounts import LOST, accounted
 from sightline_client.files.conversion import Shape, Shaped
 from sightline_client.files.export_columns import ExportColumns
@@ -166,7 +167,6 @@ def test_broken_lines_and_items_are_named(tmp_path: Path, seed: int) -> None:
 def test_every_row_of_an_export_becomes_something_or_is_left_out_with_its_reason(
     tmp_path: Path, made: Made
 ) -> None:
-    shape = {**PRODUCTS, **EVENTS}[made.shape]
     shape = EVENTS[made.shape] if made.events else PRODUCTS[made.shape]
     path = made.write(tmp_path)
     with closing(open_table(path, columns=(), needed=(), reading=Reading(shape=shape))) as table:
@@ -189,6 +189,17 @@ def test_a_converter_that_passes_over_a_row_is_found_out(tmp_path: Path) -> None
     rows = read(path, shape=careless)
     assert [row.error is None for row in rows] == [True, False]
     assert rows[1].cells["id"] == "2"
+
+
+def test_every_reader_of_a_whole_file_goes_through_the_account() -> None:
+    source = Path(sightline_client.__file__).parent
+    layers = ("files/conversion.py", "files/mapping.py", "files/opening.py", "files/accounts.py")
+    readers = {
+        str(path.relative_to(source))
+        for path in source.rglob("*.py")
+        if re.search(r"table\.rows\(\)", path.read_text())
+    }
+    assert readers == set(layers), "read the rows of a table by `accounted`"
 
 
 class Careless:
