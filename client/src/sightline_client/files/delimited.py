@@ -51,8 +51,6 @@ class Delimited:
         )
         self._lines = _Lines(self._text)
         self._path = path
-        self._skipped = 0
-        """Lines of empty cells only."""
         try:
             self.separator, names = self._header(known)
             self._cells = len(names)
@@ -74,7 +72,7 @@ class Delimited:
     @property
     def records(self) -> int:
         """Lines read below the header, without blank ones."""
-        return self._lines.filled - self._skipped
+        return self._lines.filled
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows; blank lines are skipped, also if they hold separators."""
@@ -85,8 +83,7 @@ class Delimited:
             lines = self._lines.taken
             if not lines:
                 return
-            if not problem and not any(cell.strip() for cell in cells):
-                self._skipped += _filled(lines)
+            if not problem and not cells:
                 continue
             number += 1
             yield self._broken(number, problem) if problem else self._row(number, cells)
