@@ -270,8 +270,8 @@ def test_cells_of_several_lines_stay_whole(tmp_path: Path) -> None:
         ("id,title,price\n1,a,2,\n", []),
         ("sep=;\nid;title;price\n1;a, b;2\n", ["1"]),
         ('"sep=\t"\r\nid\ttitle\tprice\r\n1\ta\t2\r\n', ["1"]),
-        ("\ufeffsep=,\n\nid,title,price\n1,a,2\n,,\n", ["1"]),
-        ("\n\nid,title,price\n\n1,a,2\n , ,\n", ["1"]),
+        ("\ufeffsep=,\n\nid,title,price\n1,a,2\n,,\n", ["1", ""]),
+        ("\n\nid,title,price\n\n1,a,2\n,,3\n", ["1", ""]),
     ],
 )
 def test_headers_as_programs_write_them(tmp_path: Path, content: str, kept: list[str]) -> None:
