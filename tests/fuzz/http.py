@@ -21,7 +21,7 @@ from local_suite.model import SuiteError
 from local_suite.programs import ALL, sightline
 from local_suite.suite import Suite
 from sightline_client import SightlineClient
-from tests.fuzz import http_idle, logs
+from tests.fuzz import http_bodies, http_idle, logs
 from tests.fuzz.model import Result
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +62,8 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> Result:
             _judge(result, *_sent(suite, options))
             idle = asyncio.run(http_idle.hold(suite))
             result.add(f"over HTTP: {http_idle.COUNT:,} idle connections", idle.held, idle.measured)
+            bodies = asyncio.run(http_bodies.check(options.seed))
+            result.add("over HTTP: bodies before admission", bodies.held, bodies.measured)
             guilty = logs.guilty(suite, marks)
             result.add("over HTTP: nothing in the logs", not guilty, _first(guilty))
             down = [name for name, each in suite.programs.items() if not each.healthy()]

@@ -52,7 +52,9 @@ class Face:
 @asynccontextmanager
 async def face_before(suite: Suite, **settings: Any) -> AsyncIterator[Face]:
     """Run a server before a gateway."""
-    values = HttpSettings(**{"port": 0, "gateway_target": f"127.0.0.1:{suite.port}", **settings})
+    values = HttpSettings(
+        **{"port": 0, "gateway_target": f"127.0.0.1:{suite.port}", "hosts": ("x",), **settings}
+    )
     server = await serving.start(values)
     url = f"http://127.0.0.1:{server.port}"
     async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:

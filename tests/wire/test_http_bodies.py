@@ -8,7 +8,7 @@ import time
 import pytest
 
 from servicekit.catalogs import CatalogDeleted
-from servicekit.errors import Aborted
+from servicekit.errors import Aborted, Unavailable
 from tests.wire.http_face import Face, face, problem, serving_http
 
 __all__ = ["face"]  # fixtures
@@ -235,6 +235,13 @@ async def test_a_caller_waits_for_a_job_no_longer_than_it_said(face: Face) -> No
     await asyncio.wait_for(face.suite.ranker.script.cancelled.wait(), 30)
 
 
+async def test_a_caller_that_waits_for_a_job_gets_it_though_watching_fails(face: Face) -> None:
+    face.suite.ranker.script.errors["WatchJob"] = Unavailable("gone", reason="PEER_UNAVAILABLE")
+    response = await face.post(f"{V1}/models:train", {}, headers={"prefer": "wait=60"})
+    assert (response.status_code, response.json()["state"]) == (200, "STATE_RUNNING")
+    assert response.json()["jobId"]
+
+
 def events(text: str) -> list[dict[str, str]]:
     """Return the members of each event of a stream."""
     return [
@@ -299,7 +306,7 @@ async def test_pages_of_other_origins_may_call_only_if_a_setting_says_so() -> No
     }
     async with serving_http() as closed:
         response = await closed.call("OPTIONS", f"{V1}:search", headers=shop)
-        assert response.status_code == 405
+        problem(response, 403, "ORIGIN_FORBIDDEN")
         assert "access-control-allow-origin" not in response.headers
     async with serving_http({"origins": ("https://shop.example",)}) as opened:
         response = await opened.call("OPTIONS", f"{V1}:search", headers=shop)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import time
 from typing import Any
 
@@ -57,18 +58,49 @@ async def test_the_rest_of_a_refused_body_has_a_limited_time() -> None:
         assert b"HTTP/1.1 413" in answer
 
 
-async def test_large_bodies_that_are_held_have_a_limit() -> None:
-    """Three bodies of 3 MiB, where two fit, and half of the bytes are for one address."""
+async def test_bodies_that_are_held_have_a_limit() -> None:
+    """Of three bodies of 3 MiB two fit: half of the bytes are for one caller."""
     size = 3 * 2**20
     async with serving_http({"max_bytes_in_flight": 4 * size, "body_seconds": 5.0}) as face:
-        head = HEAD + b"content-length: %d\r\n\r\n{" % size
-        slow = [asyncio.ensure_future(face.raw(head)) for _ in range(2)]
+        head = HEAD + b"content-length: %d\r\n\r\n" % size
+        slow = [asyncio.ensure_future(face.raw(head + b" " * (size - 1))) for _ in range(2)]
         await asyncio.sleep(0.5)
         response = await face.post(f"{V1}:search", b" " * size)
         assert problem(response, 429, "BYTES_EXHAUSTED")["retryAfterSeconds"] == 1
         assert response.headers["retry-after"] == "1"
         answers = await asyncio.gather(*slow)
         assert all(b"REQUEST_LATE" in each for each in answers)
+
+
+async def test_bytes_that_have_not_arrived_are_held_by_none() -> None:
+    """Heads of large bodies, and of bodies of unknown size, take nothing from others."""
+    async with serving_http({"max_bytes_in_flight": 2**22}) as face:
+        known = HEAD + b"content-length: 8000000\r\n\r\n{"
+        unknown = HEAD + b"transfer-encoding: chunked\r\n\r\n1\r\n{\r\n"
+        slow = [asyncio.ensure_future(face.raw(each)) for each in [known, unknown] * 3]
+        await asyncio.sleep(0.5)
+        body = {"signals": [{"text": "x"}], "scene": "x" * 100_000}
+        problem(await face.post(f"{V1}:search", body), 400, "REQUEST_INVALID")
+        for each in slow:
+            each.cancel()
+
+
+async def test_a_photo_that_is_too_large_is_refused_readably_by_a_client_that_sends_it_whole(
+    face: Face,
+) -> None:
+    """Such as urllib, which says `Connection: close`, and reads once it has sent everything."""
+    size = 13 * 2**20
+
+    def send() -> bytes:
+        with socket.create_connection(("127.0.0.1", face.port), 30) as opened:
+            head = HEAD.replace(b"application/json", b"image/png") + b"connection: close\r\n"
+            opened.sendall(head + b"content-length: %d\r\n\r\n" % size)
+            opened.sendall(bytes(size))
+            return b"".join(iter(lambda: opened.recv(2**16), b""))
+
+    answer = await asyncio.to_thread(send)
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"REQUEST_TOO_LARGE" in answer
 
 
 async def test_a_head_is_a_get_without_a_body(face: Face) -> None:
@@ -218,10 +250,10 @@ async def test_a_flood_of_broken_requests_uses_up_the_quota_of_its_caller(
     assert b"QUOTA_EXHAUSTED" in answers[-1].content or b"resource_exhausted" in answers[-1].content
 
 
-async def test_a_broken_request_says_what_is_wrong_while_the_gateway_is_away() -> None:
+async def test_a_request_is_not_read_while_the_gateway_that_admits_its_caller_is_away() -> None:
     async with serving_http({"gateway_target": "127.0.0.1:1"}) as face:
         response = await face.post(f"{V1}:search", {"no_such_field": 1})
-    problem(response, 400, "REQUEST_INVALID")
+    problem(response, 503, "UNAVAILABLE")
 
 
 async def test_the_request_that_is_charged_is_no_message_of_any_call() -> None:

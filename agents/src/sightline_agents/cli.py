@@ -1,8 +1,10 @@
 """The commands `sightline-agents stdio` and `sightline-agents http`: they only wire."""
 
 import asyncio
+from functools import partial
 
 from sightline_agents import measuring, serving
+from sightline_agents.catalog import caller
 from sightline_agents.catalog.photos import PhotoFolder
 from sightline_agents.mcp.server import build
 from sightline_agents.settings import Caller, Callers, Gateway, Listening, Offer
@@ -19,12 +21,12 @@ app = Commands(
 
 
 @app.command()
-def stdio(gateway: Gateway, caller: Caller, offer: Offer) -> None:
+def stdio(gateway: Gateway, only: Caller, offer: Offer) -> None:
     """Serve MCP on standard input and output, for an agent on this machine.
 
     All calls are those of the token that is given here.
     """
-    connect = gateway.connecting(caller.said())
+    connect = gateway.connecting(only.said())
 
     async def serve() -> None:
         async with connect() as client:
@@ -50,7 +52,8 @@ def http(listening: Listening, gateway: Gateway, callers: Callers, offer: Offer)
             server = build(client, PhotoFolder(offer.photos), writes=offer.writes)
             routes = [] if shop is None else application.routes(client, shop)
             address = None if shop is None else shop.address
-            made = serving.application(server, routes, address, listening.name or ())
+            admit = partial(caller.admit, client)
+            made = serving.application(server, routes, address, listening.name or (), admit=admit)
             await serving.serve(made, listening.host, listening.port)
 
     asyncio.run(serve())

@@ -2,8 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,8 +17,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sightline_agents.catalog import caller
 from sightline_agents.catalog.photos import MAX_ENCODED
 from sightline_agents.measuring import Measured
+from sightline_agents.ucp.problems import of_error, problem
+from sightline_client.errors import SightlineError
+
+Admit = Callable[[str | None], Awaitable[None]]
+"""Asks the gateway whether the caller of a header Authorization may call."""
 
 MAX_BODY = MAX_ENCODED + 2**20
 """Maximum bytes of a request: a photo in base64, and the rest."""
@@ -28,7 +35,11 @@ MAX_CONNECTIONS = 1_000
 SMALL = 2**16
 """Maximum bytes of a body that any number of requests may have."""
 MAX_LARGE = 16
-"""Maximum number of requests with larger bodies, or bodies of unknown size, at once."""
+"""Maximum number of requests with larger bodies, or bodies of unknown size, at once, half of them
+for one caller."""
+DRAINED = 2**26
+"""Maximum bytes of a rejected body that are read and dropped, for the sake of clients that read no
+answer before they have sent all."""
 MCP = "/mcp"
 """Path of the Model Context Protocol."""
 LIVE = "/live"
@@ -41,9 +52,11 @@ def application(
     routes: list[BaseRoute],
     public_address: str | None,
     names: Iterable[str] = (),
+    *,
+    admit: Admit,
 ) -> Starlette:
     """Return the ASGI application. `public_address`, `names`: further address and hosts at which
-    agents reach it, which requests may name."""
+    agents reach it, which requests may name. `admit`: asked before a large body is read."""
     app = server.streamable_http_app(
         streamable_http_path=MCP,
         json_response=True,
@@ -52,7 +65,7 @@ def application(
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     app.router.routes += [Route(LIVE, _live), *routes]
-    app.add_middleware(Admission, hosts=_hosts(public_address, names))
+    app.add_middleware(Admission, admit=admit, hosts=known_hosts(public_address, names))
     app.add_middleware(Measured, unmeasured=LIVE)
     return app
 
@@ -88,21 +101,26 @@ async def serve(app: Starlette, host: str, port: int) -> None:
 
 
 class Admission:
-    """Middleware that rejects requests for other hosts, streams that would carry nothing, and
-    bodies that are too large, too late or too many."""
+    """Middleware that rejects requests for other hosts and of other pages, streams that would carry
+    nothing, and bodies that are too large, too late, too many, or of callers that the gateway does
+    not admit."""
 
     def __init__(
         self,
         app: ASGIApp,
         hosts: TransportSecuritySettings,
+        admit: Admit,
         most: int = MAX_BODY,
         seconds: float = BODY_SECONDS,
         large: int = MAX_LARGE,
     ) -> None:
-        """`most`: bytes of a body. `seconds`: in which it must arrive. `large`: requests with large
-        bodies at once."""
-        self._app, self._hosts = app, TransportSecurityMiddleware(hosts)
-        self._most, self._seconds, self._large = most, seconds, large
+        """`admit` raises AuthorizationInvalid or SightlineError for a header Authorization. `most`:
+        bytes of a body. `seconds`: in which it must arrive. `large`: requests with large bodies at
+        once."""
+        self._app, self._hosts, self._admit = app, TransportSecurityMiddleware(hosts), admit
+        self._most, self._seconds, self._places = most, seconds, large
+        self._large = Counter[str]()
+        """Requests with large bodies, by caller."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; see asgi.readthedocs.io."""
@@ -110,45 +128,97 @@ class Admission:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        rejection = _unanswered(scope) or await self._hosts.validate_request(request)
-        is_large = not _is_small(request)
-        if rejection is None and is_large and not self._large:
-            rejection = _rejected(503, "too many photos are on their way", {"retry-after": "1"})
-        if rejection is not None:
-            await rejection(scope, receive, send)
+        posts = request.method == "POST"  # of which JSON alone is read
+        rejection = _unanswered(request) or await self._hosts.validate_request(request, posts)
+        if rejection is None and _is_small(request):
+            await self._read(scope, receive, send)
             return
-        self._large -= is_large
+        if rejection is None:
+            name = _caller(request)
+            rejection = await self._rejected(request) or self._without_place(name)
+        if rejection is not None:
+            await self._reject(rejection, scope, receive, send)
+            return
+        self._large[name] += 1
         try:
             await self._read(scope, receive, send)
         finally:
-            self._large += is_large
+            self._large[name] -= 1
+            if not self._large[name]:
+                del self._large[name]
+
+    async def _rejected(self, request: Request) -> Response | None:
+        """Return the answer to a caller whom the gateway does not admit."""
+        try:
+            await self._admit(request.headers.get("authorization"))
+        except caller.AuthorizationInvalid as error:
+            return problem(401, "token_invalid", str(error))
+        except SightlineError as error:
+            return of_error(error)
+        return None
+
+    def _without_place(self, name: str) -> Response | None:
+        if self._large.total() < self._places and self._large[name] * 2 < self._places:
+            return None
+        return _rejected(503, "too many photos are on their way", {"retry-after": "1"})
+
+    async def _reject(self, answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send an answer, and drop the body: a connection that is closed before would lose it."""
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                await send({**message, "more_body": True})
+                await self._drop(receive)
+                message = {"type": "http.response.body", "body": b""}
+            await send(message)
+
+        await answer(scope, receive, sending)
+
+    async def _drop(self, receive: Receive) -> None:
+        left, more = DRAINED, True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds):
+                while more and left > 0:
+                    message = await receive()
+                    left -= len(message.get("body", b""))
+                    more = message.get("more_body", False)
 
     async def _read(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request once its body has arrived."""
         try:
             async with asyncio.timeout(self._seconds):
-                body = await self._body(receive)
+                body, is_whole = await self._body(receive)
         except TimeoutError:
             await _rejected(408, "the body came too late")(scope, receive, send)
             return
         if body is None:
             return
         if len(body) > self._most:
-            await _rejected(413, f"at most {self._most:,} bytes")(scope, receive, send)
+            answer = _rejected(413, f"at most {self._most:,} bytes")
+            if is_whole:
+                await answer(scope, receive, send)
+            else:
+                await self._reject(answer, scope, receive, send)
             return
         await self._app(scope, _again(body, receive), send)
 
-    async def _body(self, receive: Receive) -> bytes | None:
-        """Return a body, or its beginning if it is too large; None: the client is gone."""
-        body = bytearray()
-        while len(body) <= self._most:
+    async def _body(self, receive: Receive) -> tuple[bytes | None, bool]:
+        """Return a body, or its beginning if it is too large, and whether nothing is left of it;
+        None: the client is gone."""
+        body, more = bytearray(), True
+        while more and len(body) <= self._most:
             message = await receive()
             if message["type"] != "http.request":
-                return None
+                return None, True
             body += message.get("body", b"")
-            if not message.get("more_body", False):
-                break
-        return bytes(body)
+            more = message.get("more_body", False)
+        return bytes(body), not more
+
+
+def _caller(request: Request) -> str:
+    """Return the name by which large bodies are counted: the token, or the sender's address."""
+    sender = request.client.host if request.client else ""
+    return request.headers.get("authorization") or sender
 
 
 def _is_small(request: Request) -> bool:
@@ -158,10 +228,14 @@ def _is_small(request: Request) -> bool:
     return size.isdecimal() and int(size) <= SMALL
 
 
-def _unanswered(scope: Scope) -> Response | None:
-    """Reject what MCP without sessions does not have: streams for messages of the server."""
-    if scope["path"] == MCP and scope["method"] != "POST":
+def _unanswered(request: Request) -> Response | None:
+    """Reject what MCP without sessions does not have, streams for messages of the server, and what
+    a browser sends for another page without naming it."""
+    if request.url.path == MCP and request.method != "POST":
         return _rejected(405, "POST alone", {"allow": "POST"})
+    site = request.headers.get("sec-fetch-site", "").lower()
+    if site == "cross-site" and "origin" not in request.headers:
+        return _rejected(403, "pages of other origins may not call this server")
     return None
 
 
@@ -188,7 +262,7 @@ async def _live(_: Request) -> Response:
     return PlainTextResponse("ok\n")
 
 
-def _hosts(public_address: str | None, names: Iterable[str]) -> TransportSecuritySettings:
+def known_hosts(public_address: str | None, names: Iterable[str]) -> TransportSecuritySettings:
     """Return the hosts and origins of requests that are answered: a page of another origin must not
     reach a server on the machine of its reader."""
     hosts = [f"{each}:*" for each in LOOPBACK]

@@ -20,6 +20,7 @@ from contextlib import suppress
 from copy import copy
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 from google.protobuf.descriptor_pb2 import MethodOptions
@@ -29,7 +30,7 @@ from prometheus_client import Gauge
 from servicekit import access, costs, deadlines, memory, tracing
 from servicekit.catalogs import KnownCatalogs
 from servicekit.concurrency import ConcurrencyLimit
-from servicekit.config import DEFAULT_CATALOG, ServerSettings
+from servicekit.config import DEFAULT_CATALOG, LOCAL, ServerSettings
 from servicekit.entry_limits import EntryLimits, RequestMalformed
 from servicekit.errors import (
     DeadlineExceeded,
@@ -75,6 +76,11 @@ REFUSALS_A_SECOND = 50.0
 until their calls' deadlines: later ones would come too late."""
 MOST_DELAYED = 1_000
 """Answers that are delayed at a time; further ones are sent at once."""
+ARRIVING = "x-sightline-arriving"
+"""Metadata of a caller that makes its request only once it is admitted: it is told so."""
+ADMITTED = "x-sightline-admitted"
+"""Initial metadata that tells it: the maximum bytes of its request, and its percent-encoded name,
+by which it counts what it holds."""
 
 _END: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 
@@ -325,6 +331,7 @@ class CallAdmission:
         room = self._limits.bytes.reserve(access.caller.get().name, self._most)
         with suppress(ServiceError, TimeoutError):
             async with room, asyncio.timeout(DENIED_ARRIVAL):
+                await _tell_admitted(context, MOST_DENIED)
                 data = await _read(context)
                 if len(data) <= MOST_DENIED:
                     self._parsed(data)
@@ -360,7 +367,7 @@ class CallAdmission:
                 self._limits.concurrency.leave(party, began, given, ok=ok, counted=self._is_work)
 
     async def _stream(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
-        with self._streams.count(context.peer(), self._counted(context)):
+        with self._streams.count(_connection(context), self._counted(context)):
             life = asyncio.timeout(self._seconds)
             try:
                 async with life:
@@ -391,7 +398,7 @@ class CallAdmission:
     def _arrived(self, context: Any) -> _ArrivedRequest:
         """Return a context manager that reads the request, and counts its bytes in the block."""
         held = self._limits.bytes
-        return _ArrivedRequest(held, min(self._most, held.each), context, self._parsed)
+        return _ArrivedRequest(held, self._most, context, self._parsed)
 
     async def _each(self, context: Any) -> AsyncIterator[Any]:
         """Yield the messages of a stream. Each is charged as a call, the first one as a stream."""
@@ -414,18 +421,19 @@ class CallAdmission:
 class _ArrivedRequest:
     """A request whose bytes are counted while the block runs."""
 
-    __slots__ = ("_caller", "_context", "_held", "_parse", "_size")
+    __slots__ = ("_caller", "_context", "_held", "_most", "_parse", "_size")
 
     def __init__(
         self, held: ByteBudget, most: int, context: Any, parse: Callable[[bytes], Any]
     ) -> None:
-        """`most`: bytes that are held until the request has arrived."""
-        self._held, self._size, self._context, self._parse = held, most, context, parse
-        self._caller = access.caller.get().name
+        """`most`: bytes of the largest request, which are held until it has arrived."""
+        self._held, self._context, self._parse, self._most = held, context, parse, most
+        self._size, self._caller = min(most, held.each), access.caller.get().name
 
     async def __aenter__(self) -> Any:
         await self._held.acquire(self._caller, self._size)
         try:
+            await _tell_admitted(self._context, self._most)
             data = await _read(self._context)
             request = self._parse(data)
         except BaseException:
@@ -443,6 +451,13 @@ class _ArrivedRequest:
         self._size = size
 
 
+async def _tell_admitted(context: Any, most: int) -> None:
+    """Tell a caller that waits for it (ARRIVING) that its request is read now."""
+    if any(name == ARRIVING for name, _ in context.invocation_metadata() or ()):
+        told = f"{most} {quote(access.caller.get().name)}"
+        await context.send_initial_metadata(((ADMITTED, told),))
+
+
 async def _read(context: Any) -> bytes:
     """Return the bytes of the one request of a call. Raises RequestLate, RequestMalformed."""
     try:
@@ -451,6 +466,13 @@ async def _read(context: Any) -> bytes:
     except TimeoutError:
         raise RequestLate(ARRIVAL) from None
     return _given(data)
+
+
+def _connection(context: Any) -> str:
+    """Return the name of a call's connection; empty for one within this process or this machine's
+    user, on which a face of the server passes on the calls of all of its callers."""
+    peer: str = context.peer()
+    return "" if peer.startswith((LOCAL, "unix:")) else peer
 
 
 def _given(data: Any) -> bytes:

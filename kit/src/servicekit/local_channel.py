@@ -152,7 +152,7 @@ class _Context:
         self._code: grpc.StatusCode | None = None
         self._details = ""
         self.trailing: Metadata = ()
-        self.initial: Metadata = ()
+        self.initial: asyncio.Future[Metadata] = asyncio.get_running_loop().create_future()
         self.answers: asyncio.Queue[bytes] = asyncio.Queue(1)
         """Answers of a stream that were not read yet."""
         self.serialize: Callable[[Any], bytes] = bytes
@@ -178,7 +178,7 @@ class _Context:
         await self.answers.put(self.serialize(message))
 
     async def send_initial_metadata(self, metadata: Metadata) -> None:
-        self.initial = tuple(metadata)
+        self.initial.set_result(tuple(metadata))
 
     def set_trailing_metadata(self, metadata: Metadata) -> None:
         self.trailing = tuple(metadata)
@@ -211,6 +211,8 @@ class _Context:
 
     def done(self) -> None:
         """Tell those who wait for the end of the call."""
+        if not self.initial.done():
+            self.initial.set_result(())
         for callback in self._callbacks:
             callback(self)
 
@@ -293,7 +295,8 @@ class _Call:
         return self._context.time_remaining()
 
     async def initial_metadata(self) -> grpc.aio.Metadata:
-        return grpc.aio.Metadata(*self._context.initial)
+        """Return what the handler sent before its answer, once it did or has ended."""
+        return grpc.aio.Metadata(*await asyncio.shield(self._context.initial))
 
     async def trailing_metadata(self) -> grpc.aio.Metadata:
         await asyncio.wait({self._task})

@@ -117,6 +117,28 @@ class ByteBudget:
                 granted.set_result(None)
 
 
+class ArrivingBytes:
+    """Bytes of one request that are held as they arrive."""
+
+    __slots__ = ("_budget", "caller", "size")
+
+    def __init__(self, budget: ByteBudget, caller: str = "") -> None:
+        """`caller` may be set later, before the first bytes."""
+        self._budget, self.caller, self.size = budget, caller, 0
+
+    async def add(self, size: int) -> None:
+        """Hold `size` more bytes. Raises BytesExhausted."""
+        if size > self._budget.each:
+            raise BytesExhausted
+        await self._budget.acquire(self.caller, size)
+        self.size += size
+
+    def release(self) -> None:
+        """Return all of them."""
+        self._budget.release(self.caller, self.size)
+        self.size = 0
+
+
 @dataclass(slots=True)
 class HeldBytes:
     """Bytes that a call holds beside its request."""
@@ -229,13 +251,14 @@ class StreamSlots:
 
     @contextmanager
     def count(self, connection: str, caller: str) -> Iterator[None]:
-        """Count a stream while the block runs. Raises StreamsExhausted."""
-        limits = {
-            ("", ""): self._most,
-            ("", caller): _half(self._most),
-            (connection, ""): self._most_each,
-            (connection, caller): _half(self._most_each),
-        }
+        """Count a stream while the block runs. `connection`: empty if it has no limit of its own.
+
+        Raises StreamsExhausted.
+        """
+        limits = {("", ""): self._most, ("", caller): _half(self._most)}
+        if connection:
+            limits[connection, ""] = self._most_each
+            limits[connection, caller] = _half(self._most_each)
         if any(self._open[counted] >= most for counted, most in limits.items()):
             raise StreamsExhausted
         self._count(limits, 1)

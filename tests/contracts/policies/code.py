@@ -96,7 +96,9 @@ def known(cluster: Cluster) -> Iterator[str]:
     """Yield variables that are no setting of their process: it would ignore a misspelt one
     silently."""
     for workload, _, name, environment in processes(cluster):
-        for key in sorted(set(environment) - variables(name)):
+        # The gateway and its HTTP face read the same settings: the face inherits from them.
+        face = {"gateway": "gateway-http", "gateway-http": "gateway"}.get(name, name)
+        for key in sorted(set(environment) - variables(name) - variables(face)):
             if not key.startswith(LIBRARIES):
                 yield f"{workload}: {key} is no setting of {name}"
 
@@ -127,10 +129,12 @@ def given(cluster: Cluster) -> Iterator[str]:
 
 def files(cluster: Cluster) -> Iterator[str]:
     """Yield files and folders of settings that are not on a volume."""
-    for workload, container, _, environment in processes(cluster):
+    for workload, container, name, environment in processes(cluster):
         places = [each["mountPath"] for each in container.get("volumeMounts", ())]
         goes_on = workload.kind in LONG_RUNNING
         for key, value in environment.items():
+            if name == "gateway-http" and key not in variables(name):
+                continue  # a file of the gateway alone
             read = key.endswith(("_FILE", "_FOLDER"))
             held = any(f"{value}/".startswith(f"{place}/") for place in places)
             if value.startswith("/") and (read or goes_on) and not held:

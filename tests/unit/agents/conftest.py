@@ -1,6 +1,7 @@
 """Servers of agents in front of a gateway with canned answers."""
 
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -90,7 +91,9 @@ def agent(server: CatalogServer) -> Agent:
 @pytest.fixture
 async def web(server: CatalogServer, client: SightlineClient) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a client of the HTTP application, without MCP, which needs a server."""
-    app = application(server, routes(client, SHOP), SHOP.address, ["agents.sightline.svc"])
+    admit = partial(caller.admit, client)
+    names = ["agents.sightline.svc"]
+    app = application(server, routes(client, SHOP), SHOP.address, names, admit=admit)
     transport = httpx.ASGITransport(app)
     agent = {"ucp-agent": 'profile="https://agent.example/profile.json"'}
     async with httpx.AsyncClient(

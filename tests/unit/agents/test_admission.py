@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import grpc
 import httpx
 import pytest
 from mcp.server.transport_security import TransportSecuritySettings
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from sightline_agents import serving
 from sightline_agents.cli import app
+from sightline_client.errors import Failure, Unauthenticated
 from tests.unit.agents.conftest import SHOP
 
 HOSTS = TransportSecuritySettings(allowed_hosts=["shop.example"], allowed_origins=[])
@@ -24,8 +26,14 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await Response(str(len(body)))(scope, receive, send)
 
 
+async def admit(authorization: str | None) -> None:
+    """Admit callers of one token, and those without."""
+    if authorization not in (None, "Bearer good"):
+        raise Unauthenticated(Failure(grpc.StatusCode.UNAUTHENTICATED, "no", "TOKEN_INVALID"))
+
+
 def admitted(**limits: float) -> httpx.AsyncClient:
-    guarded = serving.Admission(echo, HOSTS, **limits)  # type: ignore[arg-type]
+    guarded = serving.Admission(echo, HOSTS, admit, **limits)  # type: ignore[arg-type]
     return httpx.AsyncClient(transport=httpx.ASGITransport(guarded), base_url="http://shop.example")
 
 
@@ -61,7 +69,7 @@ async def test_a_body_that_does_not_come_ends_the_request() -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await serving.Admission(echo, HOSTS, seconds=0.01)(scope, receive, send)
+    await serving.Admission(echo, HOSTS, admit, seconds=0.01)(scope, receive, send)
     assert sent[0]["status"] == 408
 
 
@@ -81,6 +89,42 @@ async def test_the_number_of_large_bodies_comes_back() -> None:
             assert sent.status_code == status
 
 
+async def test_a_large_body_is_read_once_its_caller_is_admitted_and_takes_no_place_before() -> None:
+    bad = JSON | {"authorization": "Bearer bad", "content-length": "100000"}
+    sent: list[Message] = []
+    scope = {"type": "http", "path": "/", "method": "POST", "query_string": b""}
+    named = [(b"host", b"shop.example"), *((k.encode(), v.encode()) for k, v in bad.items())]
+
+    async def receive() -> Message:
+        assert sent, "read before its caller is admitted"
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    admission = serving.Admission(echo, HOSTS, admit, large=0)
+    await admission({**scope, "headers": named}, receive, send)
+    assert sent[0]["status"] == 401
+
+
+async def test_a_caller_has_half_of_the_places_for_large_bodies() -> None:
+    began, go = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        began.set()
+        await go.wait()
+        yield b"x"
+
+    async with admitted(large=2) as web:
+        good = JSON | {"authorization": "Bearer good"}
+        held = asyncio.ensure_future(web.post("/", content=slow(), headers=good))
+        await began.wait()
+        assert (await web.post("/", content=parts(1), headers=good)).status_code == 503
+        assert (await web.post("/", content=parts(1), headers=JSON)).status_code == 200
+        go.set()
+        assert (await held).status_code == 200
+
+
 async def test_mcp_has_no_stream_to_hold_open(web: httpx.AsyncClient) -> None:
     for verb in ("GET", "DELETE", "PUT"):
         answer = await web.request(verb, serving.MCP)
@@ -93,6 +137,7 @@ async def test_mcp_has_no_stream_to_hold_open(web: httpx.AsyncClient) -> None:
         ({"host": "evil.example"}, 421),
         ({"host": "["}, 421),
         ({"origin": "https://evil.example"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
         ({"host": "shop.example"}, 200),
     ],
 )

@@ -3,7 +3,7 @@ does not depend on the connection."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,8 +17,16 @@ from servicekit.access import FOR, OPEN, AccessPolicy, Caller, Role
 from servicekit.concurrency import ConcurrencyLimit
 from servicekit.config import ServerSettings, SharedServerSettings
 from servicekit.errors import ServiceError
-from servicekit.limits import MIB, CallAdmission, CallLimits
-from servicekit.memory_budget import SOON, ByteBudget, BytesExhausted, HealthReads
+from servicekit.limits import MIB, STREAMS, CallAdmission, CallLimits
+from servicekit.memory_budget import (
+    SOON,
+    ArrivingBytes,
+    ByteBudget,
+    BytesExhausted,
+    HealthReads,
+    StreamsExhausted,
+    StreamSlots,
+)
 from servicekit.peers import PeerCredentials
 from servicekit.quotas import QuotaSettings
 from servicekit.server import Binding
@@ -295,6 +303,9 @@ async def test_probes_are_answered_while_every_place_is_taken() -> None:
 
 class Arrived:
     """The context of a call whose request is there."""
+
+    def invocation_metadata(self) -> tuple[()]:
+        return ()
 
     async def read(self) -> bytes:
         return b"x"
@@ -622,3 +633,32 @@ async def test_calls_of_cameras_are_no_part_of_the_rate_that_adds_pods() -> None
             pb.RecommendRequest(), timeout=SECONDS
         )
         await until(lambda: seconds() > before)
+
+
+async def test_bytes_of_an_arriving_request_are_held_as_they_come_and_returned() -> None:
+    budget = ByteBudget(100)
+    held = ArrivingBytes(budget, "shop")
+    await held.add(30)
+    await held.add(20)
+    assert (budget.free, held.size) == (50, 50)
+    with pytest.raises(BytesExhausted):
+        await ArrivingBytes(budget, "shop").add(51)
+    other = ArrivingBytes(budget, "other")
+    await other.add(50)
+    held.release()
+    other.release()
+    assert budget.free == 100
+
+
+@pytest.mark.parametrize("peer", ["local:", "unix:", "unix:/run/gateway.sock"])
+def test_streams_of_a_face_within_the_machine_have_no_limit_by_connection(peer: str) -> None:
+    context = SimpleNamespace(peer=lambda: peer)
+    slots = StreamSlots(1_000, 100, STREAMS.labels("test", "callers"))
+    with ExitStack() as held:
+        for caller in ("one", "two", "three"):
+            for _ in range(50):
+                held.enter_context(slots.count(limits._connection(context), caller))
+        for _ in range(450):
+            held.enter_context(slots.count("", "one"))
+        with pytest.raises(StreamsExhausted):
+            held.enter_context(slots.count("", "one"))

@@ -1,14 +1,18 @@
 """The caller of a request, whose own token goes to the gateway with each call."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
+from sightline_client import SightlineClient
+from sightline_client.errors import NotFound
 from sightline_client.transport.token import check
 
 _MOST = 64 * 1024
 """Maximum bytes read of a token's file."""
+_NO_IMAGE = "0" * 64
+"""Id of a photo that no catalog has: the digest of no bytes that are known."""
 _token: ContextVar[str | None] = ContextVar("token", default=None)
 
 
@@ -53,6 +57,15 @@ def named(authorization: str | None) -> Iterator[None]:
         yield
     finally:
         _token.reset(set_before)
+
+
+async def admit(client: SightlineClient, authorization: str | None) -> None:
+    """Ask the gateway whether it takes the calls of this header's caller, by a small read.
+
+    Raises AuthorizationInvalid, SightlineError.
+    """
+    with named(authorization), suppress(NotFound):
+        await client.get_image(_NO_IMAGE)
 
 
 def _bearer(authorization: str) -> str:

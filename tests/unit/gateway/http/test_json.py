@@ -137,7 +137,13 @@ BAD = [
     ('{"pageSize": 1.5}', "page_size", "whole number"),
     ('{"pageSize": true}', "page_size", "not a flag"),
     ('{"pageSize": 2147483648}', "page_size", "must be -2147483648 to 2147483647"),
-    ('{"pageSize": 1e400}', None, "not JSON"),
+    ('{"pageSize": 1e400}', "page_size", "whole number"),
+    ('{"minQuality": 1e400}', "min_quality", "range of a double"),
+    ('{"minQuality": 1%s}' % ("0" * 400), "min_quality", "range of a double"),
+    ('{"minQuality": 1%s}' % ("0" * 5000), None, "too many digits"),
+    ('{"scene": "\\ud800"}', None, "surrogate"),
+    ('{"scene": "\\ud83d\\\\\\ude00"}', None, "surrogate"),
+    ("\ufeff{}", None, "not JSON"),
     ('{"minQuality": 1e39}', "min_quality", "range of a float"),
     ('{"minQuality": NaN}', None, "not JSON"),
     ('{"scene": 7}', "scene", "must be a text"),
@@ -171,7 +177,7 @@ def test_bad_json_is_refused_with_its_field(text: str, field: str | None, words:
 @pytest.mark.parametrize(("before", "after"), [("[", "]"), ('{"not":', "}")])
 def test_json_of_any_depth_is_refused_and_not_followed(depth: int, before: str, after: str) -> None:
     text = '{"filter": ' + before * depth + "1" + after * depth + "}"
-    with pytest.raises(ServiceError, match=r"JSON|nested"):
+    with pytest.raises(ServiceError, match=r"JSON|nested|fields"):
         decode.fill(RecommendRequest(), text.encode())
 
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from google.protobuf.message import Message
 from prometheus_client import Histogram
 
 from gateway.http import conditions, connect, photos, problems, streams
-from gateway.http.calls import CallContext, GatewayCalls, until_gone
+from gateway.http.calls import Admitted, CallContext, GatewayCalls, Read, until_gone
 from gateway.http.contract import PublicMethod
 from gateway.http.errors import ClientGone, MediaTypeUnsupported
 from gateway.http.exchange import JSON, HttpAnswer, HttpRequest, Receive, Send
-from gateway.http.mapping import decode, encode
+from gateway.http.hosts import KnownHosts
+from gateway.http.mapping import encode
 from gateway.http.mapping.queries import fill_from_path, fill_from_query
+from gateway.http.reading import BodyReader
 from gateway.http.routes import Route, Router
-from servicekit.deadlines import in_thread
+from servicekit import deadlines
 from servicekit.errors import Internal, ServiceError
-from servicekit.memory_budget import ByteBudget
+from servicekit.memory_budget import ArrivingBytes, ByteBudget
 from servicekit.requests import RequestInvalid
 from servicekit.telemetry import get_logger
 from sightline.common.v1.job_pb2 import Job
@@ -32,16 +35,11 @@ SECONDS = Histogram(
     ("method", "status"),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
-SMALL = 2**16
-"""Maximum bytes of a body that is read before its call begins."""
-BIG = 2**18
-"""Minimum bytes of a body that a thread turns into a message, so that others are not delayed."""
-EXPANSION = 2
-"""Bytes of JSON for a byte of a message: base64 takes 4/3, and names of fields the rest."""
 OTHER = "other"
 """Label of requests of no call."""
 
 Page = Callable[[HttpRequest], Awaitable[HttpAnswer]]
+ReadBody = Callable[[BodyReader], Awaitable[Any]]
 
 _UNFINISHED = frozenset((Job.STATE_PENDING, Job.STATE_RUNNING))
 
@@ -58,16 +56,17 @@ class HttpApp:
         body_seconds: float,
         longest_seconds: float,
         most_bytes: int,
+        hosts: KnownHosts,
     ) -> None:
-        """`pages`: makers of other answers, by path. `body_seconds`:
-        maximum for a body to arrive. `longest_seconds`: maximum of a caller's deadline, and of
-        `Prefer: wait`. `most_bytes`: of large bodies that are held at once, half of them for one
-        address."""
+        """`pages`: makers of other answers, by path. `body_seconds`: maximum for a body to arrive,
+        and for what is left of one to be dropped. `longest_seconds`: maximum of a caller's
+        deadline, and of `Prefer: wait`. `most_bytes`: of bodies that are held at once, half of
+        them for one caller. `hosts`: those that calls, other than of pages, may name."""
         self._gateway, self._router, self._pages = gateway, Router(methods), pages
         self._by_path = {method.path: method for method in methods}
         self._watch = next(method for method in methods if method.name.endswith("/WatchJob"))
         self._body_seconds, self._longest = body_seconds, longest_seconds
-        self._bytes = ByteBudget(most_bytes)
+        self._bytes, self._hosts = ByteBudget(most_bytes), hosts
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request; see asgi.readthedocs.io."""
@@ -86,12 +85,14 @@ class HttpApp:
         method = self._by_path.get(request.path)
         answer: HttpAnswer | None
         try:
-            if method is not None:
-                send.method = method.name
-                answer = await self._connect(method, request)
-            elif page := self._pages.get(request.path):
+            if page := self._pages.get(request.path):
                 answer = await page(request)
+            elif method is not None:
+                send.method = method.name
+                self._hosts.check(request)
+                answer = await self._connect(method, request)
             else:
+                self._hosts.check(request)
                 answer = await self._call(request, send)
         except ServiceError as error:
             answer = _failure(error, request, is_connect=method is not None)
@@ -101,29 +102,17 @@ class HttpApp:
             get_logger().error("request failed", method=send.method, exc_info=error)
             answer = _failure(_internal(request), request, is_connect=method is not None)
         if answer is not None:
-            await answer.send(send, request)
+            await answer.send(send, request, self._body_seconds)
 
     async def _connect(self, method: PublicMethod, request: HttpRequest) -> HttpAnswer:
         kind = connect.check(method, request)
         context = CallContext.of(request, self._longest)
+
+        def read(reader: BodyReader) -> Awaitable[Any]:
+            return connect.read(method, kind, reader)
+
         raw = kind == connect.PROTO
-        most = method.most_bytes * (1 if raw else EXPANSION)
-        if request.verb == "GET":
-
-            async def asked() -> Any:
-                return connect.read(method, kind, connect.message_of_query(request))
-
-            sent = await self._read(method, asked, context)
-            answer, headers = await self._unary(method, sent, context, request, raw=raw)
-            return connect.write(kind, answer, headers)
-
-        async def arriving() -> Any:
-            data = await request.body(most)
-            if len(data) >= BIG and not raw:
-                return await in_thread(lambda: connect.read(method, kind, data))
-            return connect.read(method, kind, data)
-
-        answer, headers = await self._arriving(method, arriving, context, request, raw=raw)
+        answer, headers = await self._unary(method, read, context, request, raw=raw)
         return connect.write(kind, answer, headers)
 
     async def _call(self, request: HttpRequest, send: Observed) -> HttpAnswer | None:
@@ -133,9 +122,9 @@ class HttpApp:
         send.method = method.name
         context = CallContext.of(request, self._longest)
 
-        async def arriving() -> Message:
+        async def read(reader: BodyReader) -> Message:
             message = method.request()
-            await _fill(message, route, request)
+            await _fill(message, route, reader)
             fill_from_path(message, values)
             if "idempotency-key" in request.headers:
                 conditions.take_key(message, request.headers)
@@ -144,56 +133,51 @@ class HttpApp:
             return message
 
         if method.streams:
-            answers = self._gateway.stream(
-                method, await self._read(method, arriving, context), context
-            )
-            write = encode.to_bytes
-            work = streams.send_events(send, request, answers, write, request.request_id)
-            await until_gone(work, request)
+            with self._held() as held:
+                deadlines.start(self._longest)
+                reading = self._reading(method, read, request, held)
+                answers = self._gateway.stream(method, reading, context)
+                write = encode.to_bytes
+                work = streams.send_events(send, request, answers, write, request.request_id)
+                await until_gone(work, request)
             return None
-        answer, headers = await self._arriving(method, arriving, context, request)
+        answer, headers = await self._unary(method, read, context, request)
         return await self._written(answer, headers, context, request)
 
-    async def _arriving(
+    async def _unary(
         self,
         method: PublicMethod,
-        arriving: Any,
+        read: ReadBody,
         context: CallContext,
         request: HttpRequest,
         *,
         raw: bool = False,
     ) -> tuple[Any, dict[str, str]]:
-        """Call with a request that may still arrive: a large one only once its caller is known."""
-        size = None if "content-encoding" in request.headers else request.size
-        if size is not None and size <= SMALL:
-            message = await self._read(method, arriving, context)
-            return await self._unary(method, message, context, request, raw=raw)
-        most = method.most_bytes * EXPANSION
-        held = min(most if size is None else size, most, self._bytes.each)
-        async with self._bytes.reserve(request.client, held):
-            work = self._gateway.unary_arriving(method, arriving(), context, raw=raw)
+        """Return the answer of a call whose request is read once its caller is admitted."""
+        with self._held() as held:
+            deadlines.start(context.timeout or self._longest)
+            reading = self._reading(method, read, request, held)
+            work = self._gateway.unary(method, reading, context, raw=raw)
             found: tuple[Any, dict[str, str]] = await until_gone(work, request)
             return found
 
-    async def _read(self, method: PublicMethod, arriving: Any, context: CallContext) -> Any:
-        """Return a request; one that is none is charged to its caller, as over gRPC."""
+    @contextmanager
+    def _held(self) -> Iterator[ArrivingBytes]:
+        """Return the bytes of a request when the block ends."""
+        held = ArrivingBytes(self._bytes)
         try:
-            return await arriving()
-        except ServiceError as error:
-            raise await self._gateway.charge(method, error, context) from None
+            yield held
+        finally:
+            held.release()
 
-    async def _unary(
-        self,
-        method: PublicMethod,
-        message: Any,
-        context: CallContext,
-        request: HttpRequest,
-        *,
-        raw: bool,
-    ) -> tuple[Any, dict[str, str]]:
-        work = self._gateway.unary(method, message, context, raw=raw)
-        found: tuple[Any, dict[str, str]] = await until_gone(work, request)
-        return found
+    def _reading(
+        self, method: PublicMethod, read: ReadBody, request: HttpRequest, held: ArrivingBytes
+    ) -> Read:
+        def reading(admitted: Admitted) -> Awaitable[Any]:
+            held.caller = admitted.caller
+            return read(BodyReader(method, request, held, admitted.most_bytes))
+
+        return reading
 
     async def _written(
         self, answer: Any, headers: dict[str, str], context: CallContext, request: HttpRequest
@@ -214,14 +198,18 @@ class HttpApp:
         return HttpAnswer(200, encode.to_bytes(answer), JSON, headers)
 
     async def _finished(self, job: Job, context: CallContext, seconds: float) -> Job:
-        """Return a job when it has ended, or as it is after `seconds`."""
-        request = self._watch.request(catalog_id=job.catalog_id, job_id=job.job_id)
+        """Return a job when it has ended, or as it is after `seconds`, or when it can't be watched
+        any longer: it was created, and its caller needs its id."""
+
+        async def asked(_: Admitted) -> Message:
+            return self._watch.request(catalog_id=job.catalog_id, job_id=job.job_id)
+
         try:
             async with asyncio.timeout(seconds):
                 if job.state in _UNFINISHED:
-                    async for each in self._gateway.stream(self._watch, request, context):
+                    async for each in self._gateway.stream(self._watch, asked, context):
                         job = each
-        except TimeoutError:
+        except (TimeoutError, ServiceError):
             pass
         return job
 
@@ -242,32 +230,27 @@ class Observed:
         await self._send(message)
 
 
-async def _fill(message: Message, route: Route, request: HttpRequest) -> None:
+async def _fill(message: Message, route: Route, reader: BodyReader) -> None:
     """Fill a request from query and body. Raises ServiceError, ClientGone."""
-    kind, most = request.media_type, route.method.most_bytes
+    request = reader.request
+    kind = request.media_type
     if not route.pattern.has_body:
         if request.size != 0:
             raise MediaTypeUnsupported("this address takes no body: send its fields as a query")
         fill_from_query(message, request.query)
     elif kind == photos.MULTIPART:
         _no_query(request)
-        await photos.read_form(message, request, most)
+        await photos.read_form(message, reader)
     elif kind.startswith(photos.RAW):
         fill_from_query(message, request.query)
-        photos.put_raw(message, await request.body(most))
-    elif kind in (JSON, ""):
+        photos.put_raw(message, await reader.body(reader.most))
+    elif kind == JSON or request.size == 0:
         _no_query(request)
-        await _fill_json(message, await request.body(most * EXPANSION))
+        if data := await reader.body(reader.most_json):
+            await reader.fill(message, data)
     else:
         forms = f"{JSON}, {photos.MULTIPART}, or image/* for a call with one photo"
         raise MediaTypeUnsupported(f"Content-Type: this call reads {forms}")
-
-
-async def _fill_json(message: Message, data: bytes) -> None:
-    if len(data) >= BIG:
-        await in_thread(lambda: decode.fill(message, data))
-    elif data:
-        decode.fill(message, data)
 
 
 def _no_query(request: HttpRequest) -> None:

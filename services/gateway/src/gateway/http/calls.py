@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 
@@ -17,14 +18,17 @@ from gateway.http.exchange import HttpRequest
 from servicekit.access import AUTHORIZATION, MOST_TOKEN, TokenInvalid
 from servicekit.errors import Code, ServiceError
 from servicekit.interceptors import REQUEST_ID_KEY
+from servicekit.limits import ADMITTED, ARRIVING
 from servicekit.status import from_rpc_error
 
 FORWARDED = ("traceparent", "tracestate")
 """Headers that become metadata, beside `authorization` and the request id. No other does: a caller
 must not send what services send one another."""
 MALFORMED = b"\x00"
-"""A request that is no message of any call. The gateway charges it to its caller as it does one
-that comes over gRPC."""
+"""A request that is no message of any call, sent in place of one that can't be read: the gateway
+charges it to its caller as it does one that comes over gRPC."""
+STREAMS_EACH = 40
+"""Streams on one connection to the gateway, which lets a caller have 50 of them there."""
 _ABOUT_THE_CALLER = (Code.UNAUTHENTICATED, Code.PERMISSION_DENIED, Code.RESOURCE_EXHAUSTED)
 RETURNED = ("x-sightline-version", "x-sightline-cost-us")
 """Trailers of a call that become headers of its answer."""
@@ -48,7 +52,7 @@ class CallContext:
 
         Raises TokenInvalid, HeaderInvalid.
         """
-        metadata = [(REQUEST_ID_KEY, request.request_id)]
+        metadata = [(REQUEST_ID_KEY, request.request_id), (ARRIVING, "1")]
         token = request.headers.get(AUTHORIZATION)
         if token is not None:
             if len(token) > MOST_TOKEN or not _plain(token):
@@ -84,110 +88,164 @@ def _plain(value: str) -> bool:
     return value.isascii() and value.isprintable()
 
 
-class GatewayCalls:
-    """Calls on one channel."""
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What the gateway says of a caller that it has admitted, before it reads the request."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._channel = channel
-        self._made: dict[tuple[str, str, bool], Any] = {}
+    caller: str
+    """Name of the caller, by which the bytes of its requests are counted."""
+    most_bytes: int
+    """Maximum bytes of the request."""
+
+    @classmethod
+    def of(cls, metadata: Any) -> Admitted | None:
+        """Return it from the initial metadata of a call; None: the call has ended already."""
+        told = dict(metadata or ()).get(ADMITTED)
+        if told is None:
+            return None
+        most, _, name = str(told).partition(" ")
+        return cls(unquote(name), int(most))
+
+
+Read = Callable[[Admitted], Awaitable[Any]]
+"""Reads a request: bytes or a message. Called once its caller is admitted."""
+
+
+class _Request:
+    """The request of one call, which is read once its caller is admitted."""
+
+    def __init__(self, read: Read) -> None:
+        self._read, self._ended = read, asyncio.Event()
+        self._reading: asyncio.Future[Any] | None = None
+        self.call: Any = None
+        self.error: BaseException | None = None
+        """Why it could not be read."""
+
+    async def messages(self) -> AsyncIterator[Any]:
+        """Yield the request; MALFORMED in place of one that can't be read."""
+        admitted = Admitted.of(await self.call.initial_metadata())
+        if admitted is None:
+            await self._ended.wait()
+            return
+        self._reading = asyncio.ensure_future(self._read(admitted))
+        found: Any = MALFORMED
+        try:
+            found = await asyncio.shield(self._reading)
+        except ClientGone as gone:
+            self.error = gone
+            self.call.cancel()
+            await self._ended.wait()
+        except Exception as error:
+            self.error = error
+        yield found
+
+    def error_for(self, answer: ServiceError) -> BaseException:
+        """Return the error for the caller: why its request could not be read, unless the answer is
+        about the caller."""
+        if self.error is None or answer.code in _ABOUT_THE_CALLER:
+            return answer
+        return self.error
+
+    async def end(self) -> None:
+        """Stop to read."""
+        self._ended.set()
+        if self._reading is not None:
+            self._reading.cancel()
+            with suppress(Exception, asyncio.CancelledError):
+                await self._reading
+
+
+class GatewayCalls:
+    """Calls of one gateway, whose requests are read once it has admitted their callers."""
+
+    def __init__(self, channel: grpc.aio.Channel, more: Callable[[], grpc.aio.Channel]) -> None:
+        """`more` returns a further channel, for streams."""
+        self.channel, self._streaming = channel, StreamChannels(more)
+        self._made: dict[tuple[int, str, str, bool], Any] = {}
+
+    async def close(self) -> None:
+        """Close the channels."""
+        await self._streaming.close()
+        await self.channel.close(None)
 
     async def unary(
-        self, method: PublicMethod, request: Any, context: CallContext, *, raw: bool = False
+        self, method: PublicMethod, read: Read, context: CallContext, *, raw: bool = False
     ) -> tuple[Any, dict[str, str]]:
         """Return the answer of a call, and headers from its trailers.
 
-        `raw`: request and answer are bytes. Raises ServiceError.
+        `raw`: request and answer are bytes. Raises ServiceError, ClientGone, and what `read` does.
         """
-        call = self._stub("unary_unary", method, raw)(
-            request, metadata=context.metadata, timeout=context.timeout
+        request = _Request(read)
+        call = request.call = self._stub(self.channel, "stream_unary", method, raw)(
+            request.messages(), metadata=context.metadata, timeout=context.timeout
         )
-        return await self._ended(call)
-
-    async def charge(
-        self, method: PublicMethod, error: ServiceError, context: CallContext
-    ) -> ServiceError:
-        """Charge a request that is no message of its call to its caller. Return the error for the
-        caller: `error`, or that the caller is rejected, or its quota used up."""
-        try:
-            await self.unary(method, MALFORMED, context, raw=True)
-        except ServiceError as found:
-            return found if found.code in _ABOUT_THE_CALLER else error
-        return error
-
-    async def unary_arriving(
-        self,
-        method: PublicMethod,
-        arriving: Awaitable[Any],
-        context: CallContext,
-        *,
-        raw: bool = False,
-    ) -> tuple[Any, dict[str, str]]:
-        """Return the same of a call whose request still arrives: the gateway authenticates the
-        caller meanwhile, and a rejected caller is answered before its body is read."""
-        body, ended = asyncio.ensure_future(arriving), asyncio.Event()
-
-        async def requests() -> AsyncIterator[Any]:
-            with suppress(Exception, asyncio.CancelledError):
-                try:
-                    found = await asyncio.shield(body)
-                except ServiceError:
-                    found = MALFORMED
-                yield found
-                return
-            call.cancel()  # its client left: nothing is to be done
-            await ended.wait()
-
-        call = self._stub("stream_unary", method, raw)(
-            requests(), metadata=context.metadata, timeout=context.timeout
-        )
-        try:
-            return await self._ended(call)
-        except ServiceError as answer:
-            found = body.exception() if body.done() and not body.cancelled() else None
-            if isinstance(found, ServiceError) and answer.code not in _ABOUT_THE_CALLER:
-                raise found from None
-            raise
-        except asyncio.CancelledError:
-            if body.done() and not body.cancelled() and (error := body.exception()):
-                raise error from None
-            raise
-        finally:
-            ended.set()
-            body.cancel()
-            with suppress(Exception, asyncio.CancelledError):
-                await body
-
-    async def _ended(self, call: Any) -> tuple[Any, dict[str, str]]:
         try:
             answer = await call
         except grpc.aio.AioRpcError as error:
-            raise from_rpc_error(error) from error
+            raise request.error_for(from_rpc_error(error)) from error
+        except asyncio.CancelledError:
+            if request.error is not None:
+                raise request.error from None
+            raise
+        finally:
+            await request.end()
         return answer, _returned(await call.trailing_metadata())
 
     async def stream(
-        self, method: PublicMethod, request: Any, context: CallContext, *, raw: bool = False
+        self, method: PublicMethod, read: Read, context: CallContext
     ) -> AsyncIterator[Any]:
-        """Yield the answers of a call. Raises ServiceError."""
-        call = self._stub("unary_stream", method, raw)(
-            request, metadata=context.metadata, timeout=context.timeout
-        )
-        try:
-            async for answer in call:
-                yield answer
-        except grpc.aio.AioRpcError as error:
-            raise from_rpc_error(error) from error
-        finally:
-            call.cancel()
+        """Yield the answers of a call. Raises as `unary`."""
+        request = _Request(read)
+        with self._streaming.one() as channel:
+            call = request.call = self._stub(channel, "stream_stream", method, raw=False)(
+                request.messages(), metadata=context.metadata, timeout=context.timeout
+            )
+            try:
+                async for answer in call:
+                    yield answer
+            except grpc.aio.AioRpcError as error:
+                raise request.error_for(from_rpc_error(error)) from error
+            finally:
+                call.cancel()
+                await request.end()
 
-    def _stub(self, kind: str, method: PublicMethod, raw: bool) -> Any:
-        key = kind, method.path, raw
+    def _stub(self, channel: Any, kind: str, method: PublicMethod, raw: bool) -> Any:
+        key = id(channel), kind, method.path, raw
         if key not in self._made:
-            self._made[key] = getattr(self._channel, kind)(
+            self._made[key] = getattr(channel, kind)(
                 method.path,
                 request_serializer=None if raw else _serialized,
                 response_deserializer=None if raw else method.answer.FromString,
             )
         return self._made[key]
+
+
+class StreamChannels:
+    """Channels that carry STREAMS_EACH streams each: a connection has a limit, and on the face's
+    one all of its callers would share it."""
+
+    def __init__(self, more: Callable[[], grpc.aio.Channel]) -> None:
+        self._more = more
+        self._open: list[tuple[grpc.aio.Channel, list[None]]] = []
+
+    @contextmanager
+    def one(self) -> Iterator[grpc.aio.Channel]:
+        """Use a channel for one stream while the block runs. Channels are kept: as many as the
+        streams needed at once."""
+        found = next((each for each in self._open if len(each[1]) < STREAMS_EACH), None)
+        if found is None:
+            self._open.append(found := (self._more(), []))
+        channel, streams = found
+        streams.append(None)
+        try:
+            yield channel
+        finally:
+            streams.pop()
+
+    async def close(self) -> None:
+        """Close the channels."""
+        for channel, _ in self._open:
+            await channel.close(None)
 
 
 def _serialized(request: Any) -> bytes:

@@ -13,15 +13,23 @@ import orjson
 from google.rpc import status_pb2
 
 from gateway.http.contract import PublicMethod
-from gateway.http.errors import HeaderInvalid, MediaTypeUnsupported, MethodNotAllowed
+from gateway.http.errors import (
+    HeaderInvalid,
+    HostForbidden,
+    MediaTypeUnsupported,
+    MethodNotAllowed,
+)
 from gateway.http.exchange import JSON, HttpAnswer, HttpRequest
-from gateway.http.mapping import decode, encode
+from gateway.http.mapping import encode
 from gateway.http.problems import STATUS, headers_of
+from gateway.http.reading import BodyReader
 from servicekit.errors import Code, ServiceError
 from servicekit.requests import RequestInvalid
 from servicekit.status import to_status
 
 PROTO = "application/proto"
+MOST = 20
+"""Maximum number of parameters of a GET."""
 VERSION = "connect-protocol-version"
 ENCODINGS = {"json": JSON, "proto": PROTO}
 CODES: Mapping[Code, str] = {code: code.lower() for code in Code} | {Code.CANCELLED: "canceled"}
@@ -33,7 +41,7 @@ def check(method: PublicMethod, request: HttpRequest) -> str:
     Raises MethodNotAllowed, MediaTypeUnsupported, HeaderInvalid.
     """
     if request.verb == "GET" and method.reads and not method.streams:
-        return _encoding(dict(parse_qsl(request.query)))
+        return _encoding(_query(request))
     if request.verb != "POST":
         raise MethodNotAllowed({"POST", "GET"} if method.reads else {"POST"})
     if request.headers.get(VERSION, "1") != "1":
@@ -55,10 +63,23 @@ def _encoding(query: Mapping[str, str]) -> str:
     return ENCODINGS[query["encoding"]]
 
 
+def _query(request: HttpRequest) -> Mapping[str, str]:
+    """Return the parameters of a GET, decoded as Latin-1, so that bytes stay what they are.
+
+    Raises RequestInvalid.
+    """
+    try:
+        pairs = parse_qsl(
+            request.query, keep_blank_values=True, encoding="latin-1", max_num_fields=MOST
+        )
+    except ValueError:
+        raise RequestInvalid.at("query", f"has more than {MOST} parameters") from None
+    return dict(pairs)
+
+
 def message_of_query(request: HttpRequest) -> bytes:
     """Return the message in the address of a GET. Raises RequestInvalid."""
-    # Decoded as Latin-1, so that bytes stay what they are.
-    query = dict(parse_qsl(request.query, keep_blank_values=True, encoding="latin-1"))
+    query = _query(request)
     text = query.get("message", "")
     if query.get("base64") != "1":
         return text.encode("latin-1")
@@ -68,12 +89,16 @@ def message_of_query(request: HttpRequest) -> bytes:
         raise RequestInvalid.at("message", "is not valid base64") from None
 
 
-def read(method: PublicMethod, kind: str, data: bytes) -> Any:
+async def read(method: PublicMethod, kind: str, reader: BodyReader) -> Any:
     """Return what is sent to the gateway: bytes of a protobuf message, unread, or a message."""
+    if reader.request.verb == "GET":
+        data = message_of_query(reader.request)
+    else:
+        data = await reader.body(reader.most if kind == PROTO else reader.most_json)
     if kind == PROTO:
         return data
     message = method.request()
-    decode.fill(message, data or b"{}")
+    await reader.fill(message, data or b"{}")
     return message
 
 
@@ -95,6 +120,8 @@ def failure(error: ServiceError, request_id: str) -> HttpAnswer:
         status = 405
     if isinstance(error, MediaTypeUnsupported):
         status = 415
+    if isinstance(error, HostForbidden):
+        status = 421
     headers = headers_of(error) | {"x-request-id": request_id}
     return HttpAnswer(status, orjson.dumps(members), JSON, headers)
 

@@ -14,7 +14,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 
-from servicekit.limits import request_bytes
+from servicekit.limits import ENTRIES, request_bytes
 from sightline.common import v1 as common
 from sightline.common.v1 import access_pb2, limits_pb2
 from sightline.gateway import v1 as gateway
@@ -50,6 +50,8 @@ class PublicMethod:
     """True if the call has no side effects."""
     most_bytes: int
     """Maximum bytes of an encoded request."""
+    most_entries: int
+    """Maximum number of entries in all lists of a request."""
     patterns: tuple[HttpPattern, ...]
 
     @property
@@ -87,6 +89,7 @@ def _method(method: Any) -> PublicMethod:
         bool(method.server_streaming),
         options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS,
         request_bytes(options.Extensions[limits_pb2.limits]),
+        options.Extensions[limits_pb2.limits].entries or ENTRIES,
         tuple(_patterns(options.Extensions[annotations_pb2.http])),
     )
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.http.exchange import HttpAnswer, HttpRequest
+from gateway.http.exchange import HttpAnswer, HttpRequest, compressed
 
 PATH: Final = "/errors"
 """Address of the page; its anchors are the reasons."""
@@ -49,7 +49,12 @@ def type_of(reason: str) -> str:
 async def page(_: HttpRequest) -> HttpAnswer:
     """Answer with all reasons and what to do."""
     headers = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
-    return HttpAnswer(200, _html(), "text/html; charset=utf-8", headers)
+    return HttpAnswer(200, _html(), "text/html; charset=utf-8", headers, packed=_packed())
+
+
+@cache
+def _packed() -> bytes:
+    return compressed(_html())
 
 
 @cache

@@ -7,18 +7,17 @@ photo, `image` for the next one. The part `request` holds the other fields as JS
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-from starlette.datastructures import Headers, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 
 from gateway.http.errors import MediaTypeUnsupported
-from gateway.http.exchange import HttpRequest
+from gateway.http.exchange import off_loop
 from gateway.http.mapping import decode, kinds
+from gateway.http.reading import BodyReader
 from servicekit.entry_limits import RequestMalformed
 from servicekit.requests import RequestInvalid
 
@@ -32,15 +31,16 @@ OVERHEAD = 2**16
 """Bytes of a form beside its files and its JSON."""
 MOST_PARTS = 2_000
 """Maximum number of files of a form: 100 products of 20 photos."""
+MOST_BOUNDARY = 70
+MOST_HEAD = 2**10
+"""Maximum bytes of the headers of a part."""
 DEEPEST = 5
 
+_DISPOSITION = re.compile(rb"(?i)\r\ncontent-disposition:([^\r\n]*)")
+_OPTION = re.compile(r';\s*([A-Za-z*]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))')
+_ESCAPED = re.compile(r"\\(.)")
+
 _STEP = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\[([0-9]{1,4})\])?")
-
-
-class _InMemory(MultiPartParser):
-    """Keeps photos in memory: nothing of a query's photo is written to a disk."""
-
-    spool_max_size = 2**31 - 1
 
 
 @cache
@@ -59,44 +59,59 @@ def _photo_fields(descriptor: Any, before: tuple[str, ...]) -> Iterator[tuple[st
             yield from _photo_fields(field.message_type, path)
 
 
-async def read_form(message: Message, request: HttpRequest, most: int) -> None:
-    """Fill a message from a form. Raises RequestMalformed, RequestInvalid, and as `chunks`."""
-    parser = _InMemory(
-        Headers(request.headers),
-        _stream(request.chunks(most + OVERHEAD)),
-        max_files=MOST_PARTS,
-        max_fields=2,
-        max_part_size=most,
-    )
-    try:
-        form = await parser.parse()
-    except (MultiPartException, KeyError, ValueError) as error:
-        text = getattr(error, "message", "") or "it has no boundary"
-        raise RequestMalformed(f"the body is not multipart/form-data: {text}") from None
-    try:
-        parts = form.multi_items()
-        bodies = [part for name, part in parts if name == REQUEST]
-        if len(bodies) > 1:
-            raise RequestInvalid.at(REQUEST, "is given twice")
-        for body in bodies:
-            text = await body.read() if isinstance(body, UploadFile) else body.encode()
-            decode.fill(message, text)
-        for name, part in parts:
-            if name != REQUEST:
-                put(message, name, await _file(name, part))
-    finally:
-        await form.close()
+async def read_form(message: Message, reader: BodyReader) -> None:
+    """Fill a message from a form.
+
+    Raises RequestMalformed, RequestInvalid, and as `BodyReader`.
+    """
+    kind = reader.request.headers.get("content-type", "")
+    data = await reader.body(reader.most + OVERHEAD)
+    parts = await off_loop(data, lambda: list(parts_of(kind, data)))
+    requests = [content for name, _, content in parts if name == REQUEST]
+    if len(requests) > 1:
+        raise RequestInvalid.at(REQUEST, "is given twice")
+    for text in requests:
+        await reader.fill(message, text)
+    for name, is_file, content in parts:
+        if name != REQUEST:
+            if not is_file:
+                advice = f"is no file: fields belong into `{REQUEST}`"
+                raise RequestInvalid.at(name[: decode.SHOWN], advice)
+            put(message, name, content)
 
 
-async def _stream(chunks: AsyncIterator[bytes]) -> Any:
-    async for chunk in chunks:
-        yield chunk
+def parts_of(kind: str, data: bytes) -> Iterator[tuple[str, bool, bytes]]:
+    """Yield name, whether it is a file, and content of each part of a form (RFC 7578).
+
+    `kind`: its Content-Type. Raises RequestMalformed.
+    """
+    boundary = _options(kind).get("boundary", "").encode("latin-1")
+    if not 0 < len(boundary) <= MOST_BOUNDARY:
+        raise _malformed("it has no boundary")
+    parts = (b"\r\n" + data).split(b"\r\n--" + boundary, MOST_PARTS + 2)
+    if len(parts) < 2 or not parts[-1].startswith(b"--"):
+        raise _malformed(f"it has no end, or more than {MOST_PARTS} parts")
+    for part in parts[1:-1]:
+        head, end, content = part.lstrip(b" \t").partition(b"\r\n\r\n")
+        if not end or not head.startswith(b"\r\n") or len(head) > MOST_HEAD:
+            raise _malformed("a part has no head, or a long one")
+        found = _DISPOSITION.search(head)
+        options = _options(found[1].decode("utf-8", "replace")) if found else {}
+        if "name" not in options:
+            raise _malformed("a part has no name")
+        yield options["name"], "filename" in options, content
 
 
-async def _file(name: str, part: UploadFile | str) -> bytes:
-    if isinstance(part, str):
-        raise RequestInvalid.at(name[: decode.SHOWN], f"is no file: fields belong into `{REQUEST}`")
-    return await part.read()
+def _options(header: str) -> dict[str, str]:
+    """Return the parameters of a header such as `form-data; name="image"`."""
+    return {
+        each[1].lower(): each[3] if each[2] is None else _ESCAPED.sub(r"\1", each[2])
+        for each in _OPTION.finditer(header)
+    }
+
+
+def _malformed(text: str) -> RequestMalformed:
+    return RequestMalformed(f"the body is not multipart/form-data: {text}")
 
 
 def put_raw(message: Message, data: bytes) -> None:

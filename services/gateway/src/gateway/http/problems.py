@@ -36,6 +36,7 @@ STATUS: Final[Mapping[Code, int]] = {
 """HTTP status of each code, as google/rpc/code.proto maps them."""
 
 EXACT: Final[Mapping[str, int]] = {
+    "HOST_FORBIDDEN": 421,
     "METHOD_NOT_ALLOWED": 405,
     "REQUEST_LATE": 408,
     "REQUEST_TOO_LARGE": 413,

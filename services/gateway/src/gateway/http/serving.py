@@ -20,7 +20,8 @@ from gateway.http import fixes, openapi
 from gateway.http.app import HttpApp, Page
 from gateway.http.calls import GatewayCalls
 from gateway.http.contract import PublicMethod, public_methods
-from gateway.http.exchange import HttpAnswer, HttpRequest
+from gateway.http.exchange import HttpAnswer, HttpRequest, compressed
+from gateway.http.hosts import KnownHosts
 from gateway.http.protocol import ConnectionLimits, LimitedProtocol
 from gateway.http.settings import HttpSettings
 from servicekit import memory, telemetry
@@ -34,7 +35,7 @@ READY_SECONDS = 2.0
 """Seconds that a readiness probe waits for the gateway."""
 LEAST_BYTES = 2**28
 """Minimum bytes of large bodies that are held at once: two of the largest for each of two
-addresses."""
+callers."""
 RENEW_SECONDS = 60.0
 """Seconds between two looks at the files of certificates."""
 DATE_SECONDS = 1.0
@@ -70,15 +71,15 @@ class _Uvicorn(uvicorn.Server):
 class HttpServer:
     """A running server."""
 
-    def __init__(self, server: _Uvicorn, task: asyncio.Task[None], port: int, channel: Any) -> None:
+    def __init__(self, server: _Uvicorn, task: asyncio.Task[None], port: int, calls: Any) -> None:
         self.port = port
-        self._server, self._task, self._channel = server, task, channel
+        self._server, self._task, self._calls = server, task, calls
 
     async def stop(self) -> None:
         """Let requests in progress end, for the settings' `drain_seconds`; close connections."""
         self._server.end()
         await self._task
-        await self._channel.close(None)
+        await self._calls.close()
 
 
 def certificates_of(settings: HttpSettings) -> ssl.SSLContext | None:
@@ -103,7 +104,8 @@ def _load(context: ssl.SSLContext, folder: Path) -> None:
 async def start(settings: HttpSettings) -> HttpServer:
     """Start to serve. Requires a running event loop. Raises OSError when the port is taken."""
     channel = connect(settings.gateway_target)
-    application = app(settings, channel)
+    calls = GatewayCalls(channel, lambda: connect(settings.gateway_target))
+    application = app(settings, calls)
     bound = _bind(settings.host, settings.port)
     config = uvicorn.Config(
         application,
@@ -121,25 +123,26 @@ async def start(settings: HttpSettings) -> HttpServer:
     config.ssl = certificates_of(settings)
     server = _Uvicorn(config)
     task = asyncio.create_task(_serve(server, bound, settings))
-    return HttpServer(server, task, bound.getsockname()[1], channel)
+    return HttpServer(server, task, bound.getsockname()[1], calls)
 
 
-def app(settings: HttpSettings, channel: Any) -> Any:
-    """Return the ASGI application for a channel to the gateway."""
+def app(settings: HttpSettings, calls: GatewayCalls) -> Any:
+    """Return the ASGI application for calls of a gateway."""
     methods = public_methods()
     pages: dict[str, Page] = {
         "/live": _live,
-        "/ready": _ready(channel),
+        "/ready": _ready(calls.channel),
         "/openapi.json": _described(methods),
         fixes.PATH: fixes.page,
     }
     served: Any = HttpApp(
-        GatewayCalls(channel),
+        calls,
         methods,
         pages,
         body_seconds=settings.body_seconds,
         longest_seconds=settings.longest_seconds,
         most_bytes=settings.max_bytes_in_flight or max(memory.limit() // 8, LEAST_BYTES),
+        hosts=KnownHosts(settings.hosts, settings.origins),
     )
     if settings.origins:
         served = CORSMiddleware(
@@ -212,11 +215,13 @@ def _described(methods: Sequence[PublicMethod]) -> Page:
     """Return the page of the description, which is made at its first request."""
 
     @cache
-    def body() -> bytes:
-        return orjson.dumps(openapi.describe(methods, openapi.sources()))
+    def made() -> tuple[bytes, bytes]:
+        body = orjson.dumps(openapi.describe(methods, openapi.sources()))
+        return body, compressed(body)
 
     async def page(_: HttpRequest) -> HttpAnswer:
-        return HttpAnswer(200, await asyncio.to_thread(body))
+        body, packed = await asyncio.to_thread(made)
+        return HttpAnswer(200, body, packed=packed)
 
     return page
 

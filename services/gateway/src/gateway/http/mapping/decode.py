@@ -19,25 +19,30 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import orjson
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from gateway.http.mapping import kinds
+from gateway.http.mapping import counting, kinds
+from servicekit import deadlines
 from servicekit.entry_limits import RequestMalformed
 from servicekit.errors import FieldViolation
+from servicekit.limits import ENTRIES
 from servicekit.requests import RequestInvalid
 
 Read = Callable[[Any], Any]
 Fill = Callable[[Any, Any], None]
 
-DEEPEST = 200
-"""Maximum depth of JSON: 100 messages, as protobuf's parsers accept, each in a list."""
 SHOWN = 64
 """Characters of an unknown name that an error repeats."""
 
-_KEY = re.compile(rb'"[ \t\r\n]*:')
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_LONE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F]"
+)
+EACH = 256
+"""Entries after which the deadline is looked at."""
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]{1,3})?")
 _URL_ALPHABET = bytes.maketrans(b"-_", b"+/")
 _FLOAT = struct.Struct("<f")
@@ -62,12 +67,13 @@ class Wrong(Exception):
 
 
 def fill(message: Message, data: bytes) -> None:
-    """Fill a message from JSON. Raises RequestMalformed, RequestInvalid."""
+    """Fill a message from JSON. Raises RequestMalformed, RequestInvalid, DeadlineExceeded."""
+    counting.values(data, ENTRIES)
     fill_from(message, parse(data))
 
 
 def fill_from(message: Message, value: Any) -> None:
-    """Fill a message from a JSON value. Raises RequestInvalid."""
+    """Fill a message from a JSON value. Raises RequestInvalid, DeadlineExceeded."""
     try:
         filler(message.DESCRIPTOR)(message, value)
     except Wrong as wrong:
@@ -75,46 +81,42 @@ def fill_from(message: Message, value: Any) -> None:
 
 
 def parse(data: bytes) -> Any:
-    """Return the value of a JSON text. Raises RequestMalformed, RequestInvalid (duplicate keys)."""
+    """Return the value of a JSON text whose values were counted (`counting`).
+
+    Raises RequestMalformed, RequestInvalid (duplicate keys), DeadlineExceeded.
+    """
+    if _SURROGATE.search(data) and _LONE.search(data.replace(b"\\\\", b"--")):
+        raise RequestMalformed("the body is not JSON: it holds a half of a surrogate pair")
     try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise RequestMalformed(f"the body is not JSON: {error}") from None
-    # Each key is followed by a colon, and so may be a quote inside of a list; never the reverse.
-    if _measure(value, 0) != len(_KEY.findall(data)):
-        _reject_duplicates(data)
-    return value
-
-
-def _measure(value: Any, depth: int) -> int:
-    """Return the number of keys in a value. Raises RequestMalformed if it is nested too deeply."""
-    if depth > DEEPEST:
-        raise RequestMalformed(f"the body is nested more than {DEEPEST} levels deep")
-    if type(value) is dict:
-        count, parts = len(value), list(value.values())
-    elif type(value) is list:
-        count, parts = 0, value
-    else:
-        return 0
-    for part in parts:
-        if type(part) is dict or type(part) is list:
-            count += _measure(part, depth + 1)
-    return count
-
-
-def _reject_duplicates(data: bytes) -> None:
-    """Raise RequestInvalid if an object has a key twice: parsers differ in which one counts."""
-
-    def check(pairs: list[tuple[str, Any]]) -> None:
-        names = [name for name, _ in pairs]
-        for name in names:
-            if names.count(name) > 1:
-                raise Wrong("is given twice in one object", name[:SHOWN])
-
-    try:
-        json.loads(data, object_pairs_hook=check)
+        return json.loads(data.decode(), object_pairs_hook=_object_of, parse_constant=_constant)
     except Wrong as wrong:
         raise wrong.error() from None
+    except json.JSONDecodeError as error:
+        at = f"{error.msg}: line {error.lineno} column {error.colno}"
+        raise RequestMalformed(f"the body is not JSON: {at}") from None
+    except UnicodeDecodeError:
+        raise RequestMalformed("the body is not JSON: it is not UTF-8") from None
+    except ValueError:
+        raise RequestMalformed("the body is not JSON: a number has too many digits") from None
+    except RecursionError:
+        raise RequestMalformed("the body is nested too deeply") from None
+
+
+def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object. Raises Wrong if it has a key twice: parsers differ in which one counts."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise Wrong("is given twice in one object", name[:SHOWN])
+            seen.add(name)
+    deadlines.check()
+    return found
+
+
+def _constant(name: str) -> Any:
+    raise RequestMalformed(f"the body is not JSON: {name} is no value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +242,8 @@ def _put_list(field: Any) -> Fill:
             raise Wrong(f"must be a list, not {_kind(value)}")
         entries = getattr(message, name)
         for index, item in enumerate(value):
+            if not index % EACH:
+                deadlines.check()
             try:
                 if kind is None:
                     entries.append(read(item))
@@ -261,7 +265,9 @@ def _put_map(field: Any) -> Fill:
         if type(value) is not dict:
             raise Wrong(f"must be an object, not {_kind(value)}")
         entries = getattr(message, name)
-        for key, item in value.items():
+        for index, (key, item) in enumerate(value.items()):
+            if not index % EACH:
+                deadlines.check()
             try:
                 if held.message_type is None:
                     entries[key_of(key)] = read(item)
@@ -356,7 +362,11 @@ def _double(value: Any) -> float:
         value = float(value)
     if type(value) not in (int, float):
         raise Wrong(f"must be a number, not {_kind(value)}")
-    if not math.isfinite(found := float(value)):
+    try:
+        found = float(value)
+    except OverflowError:
+        found = math.inf
+    if not math.isfinite(found):
         raise Wrong("is out of the range of a double")
     return found
 
@@ -464,7 +474,7 @@ def _value(message: Any, value: Any) -> None:
     elif type(value) is str:
         message.string_value = value
     else:
-        message.number_value = value
+        message.number_value = _double(value)
 
 
 def _any(message: Any, value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -15,6 +16,7 @@ from servicekit.requests import RequestInvalid
 
 MOST = 1_000
 """Maximum number of parameters of a query."""
+_NUMBER = re.compile(r"-?[0-9]{1,20}")
 _BODY = "can't be in a query: use a call with a body"
 
 
@@ -98,6 +100,6 @@ def _put(message: Any, field: Any, text: str) -> None:
 def _value(field: Any, text: str) -> Any:
     if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
         return text_flag(text)
-    if field.enum_type is not None and text.lstrip("-").isdecimal():
-        return reader(field)(int(text[:SHOWN]))
+    if field.enum_type is not None and _NUMBER.fullmatch(text):
+        return reader(field)(int(text))
     return reader(field)(text)
