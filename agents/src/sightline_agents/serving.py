@@ -110,6 +110,7 @@ class Admission:
         app: ASGIApp,
         hosts: TransportSecuritySettings,
         admit: Admit,
+        *,
         most: int = MAX_BODY,
         seconds: float = BODY_SECONDS,
         large: int = MAX_LARGE,
