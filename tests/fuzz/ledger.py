@@ -51,9 +51,9 @@ class Ledger:
         """Acknowledged offers, by catalog and id."""
         self.unsure: set[tuple[str, str]] = set()
         """Products whose write was not answered: they may be there or not."""
-        self.events: dict[str, Event] = {}
-        """Acknowledged events of KEPT, by id."""
-        self.unsure_events: set[str] = set()
+        self.events: dict[tuple[str, bytes], Event] = {}
+        """Acknowledged events of KEPT, by id and shopper: two shoppers may give one id."""
+        self.unsure_events: set[tuple[str, bytes]] = set()
         self._used: set[str] = set()
 
     def admit(self, method: Method, raw: bytes, fresh: Callable[[str], str]) -> bytes:
@@ -180,12 +180,16 @@ class Ledger:
     def _events(self, request: WriteEventsRequest, answer: Answer) -> None:
         if answer.code != "OK":
             if _undecided(answer):
-                self.unsure_events |= {event.event_id for event in request.events}
+                self.unsure_events |= set(map(_of_shopper, request.events))
             return
         response = _parsed(WriteEventsResponse(), answer)
         for event, status in zip(request.events, response.statuses, strict=True):
             if status.code == 0:
-                self.events[event.event_id] = event
+                self.events[_of_shopper(event)] = event
+
+
+def _of_shopper(event: Event) -> tuple[str, bytes]:
+    return event.event_id, event.shopper.SerializeToString(deterministic=True)
 
 
 def _undecided(answer: Answer) -> bool:

@@ -21,8 +21,9 @@ WINES = {wine.id: wine for wine in hands.WINES}
 STYLES = ("Dessert", "Dessert/Port", "Rosé", "Sparkling", "White")
 """A style is a type of wine; those that a newcomer's page does not begin with."""
 ALL = 100
-FEATURES = ("taste", "content")
-"""Parts of the score that a product without events has by its features."""
+FEATURES = ("taste", "content", "session")
+"""Parts of the score that a product without events has by its features. Whether a model has
+`content` depends on the draw of the shoppers it is tested on."""
 LEAST_RISE = 15.0
 """Places in the mean of 89 wines; measured 2026-11: 28 (Dessert) to 49 (Dessert/Port)."""
 PLACES: Mapping[str, Mapping[str, Any]] = {

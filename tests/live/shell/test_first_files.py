@@ -67,7 +67,7 @@ def test_photos_named_by_id_are_found_without_a_column(hands: Hands) -> None:
     (hands.folder / "plain.csv").write_text("\n".join(["id,title", *rows, "no-photo,None"]) + "\n")
     said = flat(hands.run("products", "import", "plain.csv", "--images", PHOTOS))
     assert "plain.csv names no photos: products get those in" in said
-    assert "1 product has no photo there with the id as its name." in said
+    assert "1 product has no photo there with the id as its name: no-photo." in said
     hands.run("products", "status", "--wait", "--timeout", "60")
     best, *_ = hands.facts("recommend", "--image", str(WINES[10].image))["results"]
     assert best["product"]["productId"] == WINES[10].id
