@@ -20,8 +20,11 @@ from retriever.domain.generation import (
 )
 from retriever.domain.product import Amount, MarketDraft, Offer, ProductWrite
 from retriever.domain.vectors import VectorWrite
+from retriever.record import tables
 from retriever.record.products import content_etag
 from servicekit.backups.errors import BackupDamaged, BackupNotFound
+from servicekit.clock import now_micros
+from servicekit.jobs import Jobs
 from sightline_rules.filters import Availability, Money
 from sightline_rules.markets import MarketValues
 from sightline_rules.photos import image_id
@@ -285,7 +288,10 @@ async def test_an_attempt_that_died_is_done_again(
         with pytest.raises(RuntimeError):
             await restores.restore(job, there.deps, "s")
     assert len(await there.products()) == 3
-    await restores.restore(replace(job, attempts=2), there.deps, "s")
+    there.jobs = Jobs(there.db, tables.jobs, clock=lambda: now_micros() + 60_000_000)
+    again = await there.claimed(backups.RESTORE)
+    assert (again.id, again.attempts) == (job.id, 2)
+    await restores.restore(again, there.deps, "s")
     assert await there.products() == await here.products()
     assert len(await there.record.generations("default")) == 1
 

@@ -25,7 +25,7 @@ from retriever.domain.watches import StoredWatch, WatchPhoto
 from retriever.domain.webhooks import Webhook, WebhookSecret
 from retriever.indexing import generations
 from retriever.indexing.generations import Demand
-from retriever.record import Record, store, tables
+from retriever.record import Record, retention, store, tables
 from retriever.record.tables import jobs
 from servicekit import sql
 from servicekit.jobs import Jobs
@@ -148,6 +148,19 @@ async def texts(here: World) -> Writers:
     }
 
 
+async def deletions(here: World) -> Writers:
+    record = here.record
+    await record.write(C, [write(name) for name in "abc"])
+    await record.delete(C, ["a", "b"])
+    return {
+        "forget_applied": lambda w: w.record.forget_applied(C, 9),
+        "forget_deleted": lambda w: w.record.forget_deleted(C, 9),
+        "write": lambda w: w.record.write(C, [write("a")]),
+        "delete": lambda w: w.record.delete(C, ["c"]),
+        "create_generation": lambda w: w.record.create_generation(generation()),
+    }
+
+
 async def archives(here: World) -> Writers:
     record = here.record
     await record.write(C, [write("p"), write("q", parent_id="p")])
@@ -248,6 +261,7 @@ async def imports(here: World) -> Writers:
         "import_rows": lambda w: w.record.import_rows(C, "i", rows),
         "close_import": lambda w: w.record.close_import(C, "i", **close),
         "drop_rows": lambda w: w.record.drop_rows(C, "i", 9),
+        "forget_imports": lambda w: w.record.forget_imports(C, 2**60, 9),
         "write": lambda w: w.record.write(C, [write("old", title="New")]),
     }
 
@@ -311,6 +325,7 @@ RESOURCES = (
     registry,
     products,
     texts,
+    deletions,
     archives,
     synonyms,
     watches,
@@ -330,6 +345,7 @@ def place(
 ) -> Iterator[tuple[str, World, World]]:
     """Return a store and two processes that use it."""
     monkeypatch.setattr(sql, "WRITE_SECONDS", round(SECONDS))
+    monkeypatch.setattr(retention, "MOST_DELETED", 1)
     url = new_store(MIGRATIONS, "record.db")
     dbs = [Database(url, migrations=MIGRATIONS) for _ in range(2)]
     one, other = (World(db, Record(db, clock), Jobs(db, jobs, clock=clock)) for db in dbs)

@@ -38,7 +38,9 @@ _OWN: Mapping[sa.Table, frozenset[str]] = {
     products: frozenset({"catalog_id", "seq", "touched"}),
     product_images: frozenset({"catalog_id", "row_id"}),
     vectors: frozenset({"catalog_id", "seq"}),
-    pending: frozenset({"catalog_id", "write_seq", "write_time", "next_attempt", "backfill"}),
+    pending: frozenset(
+        {"catalog_id", "write_seq", "write_time", "next_attempt", "backfill", "retried"}
+    ),
     synonyms: frozenset({"catalog_id", "seq"}),
     watches: frozenset({"catalog_id"}),
     watch_states: frozenset({"catalog_id"}),
