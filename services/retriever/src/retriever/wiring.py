@@ -165,12 +165,13 @@ def webhook_keys(settings: RetrieverSettings) -> SigningKeys:
 
 
 def deliverer(
-    settings: RetrieverSettings, record: DeliveryRecord
+    settings: RetrieverSettings, catalogs: Collection[str], record: DeliveryRecord
 ) -> tuple[Deliverer, list[Poster]]:
     """Return what delivers alerts, and its clients to close."""
     steady, retrying = Poster.of(settings), Poster.of(settings)
     rules = RetryRules(settings.webhook_retry_hours * 3600)
-    return Deliverer(record, steady, retrying, webhook_keys(settings), rules), [steady, retrying]
+    keys = webhook_keys(settings)
+    return Deliverer(catalogs, record, steady, retrying, keys, rules), [steady, retrying]
 
 
 def backup_keys(settings: RetrieverSettings) -> SigningKeys:

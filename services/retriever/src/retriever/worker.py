@@ -66,7 +66,7 @@ async def main(settings: RetrieverSettings) -> None:
     record = Record(db)
     catalogs = known_catalogs(settings, record)
     await catalogs.start()
-    deliveries, posters = deliverer(settings, record)
+    deliveries, posters = deliverer(settings, catalogs, record)
     poller, clients = snapshot_poller(settings, record, photos, catalogs)
     worker = Worker(
         catalogs,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -62,11 +62,21 @@ class Alerts:
         return self.changed
 
     async def due_lanes(
-        self, now: int, latest: int, busy: Collection[Lane], limit: int
+        self,
+        now: int,
+        latest: int,
+        busy: Collection[Lane],
+        limit: int,
+        *,
+        catalogs: Sequence[str],
     ) -> tuple[list[Lane], int]:
         if self.down:
             raise StoreUnavailable
-        free = [lane for lane, alerts in self.waiting.items() if alerts and lane not in busy]
+        free = [
+            lane
+            for lane, alerts in self.waiting.items()
+            if alerts and lane not in busy and lane.catalog_id in catalogs
+        ]
         times = {lane: self.states.get(lane, LaneState()).next_micros for lane in free}
         due = [lane for lane in free if times[lane] <= now or times[lane] > latest]
         return due[:limit], min((times[lane] for lane in free if lane not in due), default=0)
@@ -126,8 +136,14 @@ class Receivers:
         return [each for _, of, each in self.calls if of == name]
 
 
-def deliverer(alerts: Alerts, steady: Receivers, retrying: Receivers | None = None) -> Deliverer:
+def deliverer(
+    alerts: Alerts,
+    steady: Receivers,
+    retrying: Receivers | None = None,
+    catalogs: Collection[str] = ("default",),
+) -> Deliverer:
     return Deliverer(
+        catalogs,
         alerts,
         steady,
         retrying or steady,
@@ -157,6 +173,28 @@ def test_alerts_of_a_watch_arrive_once_and_in_order() -> None:
         assert len(receivers.of("ops")) == 20
         assert len(set(receivers.of("ops"))) == 20
         assert not any(alerts.waiting.values())
+
+    virtual_time.run(work())
+
+
+def test_alerts_of_a_catalog_wait_while_it_is_not_known() -> None:
+    async def work() -> None:
+        alerts, receivers, catalogs = Alerts(), Receivers(), {"default"}
+        alerts.add("ops")
+
+        def accept() -> PostAnswer:
+            catalogs.discard("default")  # deleted while the lane is being delivered
+            return PostAnswer(204)
+
+        receivers.acts["ops"] = accept
+        for _ in range(2):
+            alerts.raise_alert("ops")
+        task = asyncio.create_task(delivering(deliverer(alerts, receivers, None, catalogs), 200))
+        await asyncio.sleep(100)
+        assert len(receivers.of("ops")) == 1
+        catalogs.add("default")
+        await task
+        assert len(set(receivers.of("ops"))) == 2
 
     virtual_time.run(work())
 

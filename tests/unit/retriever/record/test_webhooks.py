@@ -21,6 +21,7 @@ pytestmark = each_engine
 
 HOOK = Webhook("ops", "https://hooks.test/a", (), (WebhookSecret("00ff", "salt", 1),), 1)
 LATEST = 10**15
+KNOWN = ("default", "other")
 
 
 def lane(watch_id: str, webhook_id: str = "ops", *, replayed: bool = False) -> Lane:
@@ -28,7 +29,7 @@ def lane(watch_id: str, webhook_id: str = "ops", *, replayed: bool = False) -> L
 
 
 async def due(record: Record, now: int = 100) -> list[Lane]:
-    return (await record.due_lanes(now, LATEST, (), 100))[0]
+    return (await record.due_lanes(now, LATEST, (), 100, catalogs=KNOWN))[0]
 
 
 async def test_a_webhook_is_created_once_and_another_of_its_id_is_refused(record: Record) -> None:
@@ -95,10 +96,13 @@ async def test_lanes_are_due_at_their_time_and_those_that_wait_too_long_now(
         found = await record.next_delivery(lane(watch))
         assert found is not None
         await record.settle_delivery(found, DeliveryStep.RETRIED, LaneState(1, next_micros, "x"))
-    found_lanes, later = await record.due_lanes(100, LATEST, (), 100)
+    found_lanes, later = await record.due_lanes(100, LATEST, (), 100, catalogs=KNOWN)
     assert (found_lanes, later) == ([lane("b"), lane("c")], 500)
-    assert await record.due_lanes(100, LATEST, {lane("b")}, 100) == ([lane("c")], 500)
-    assert await record.due_lanes(100, LATEST, (), 1) == ([lane("b")], 500)
+    assert await record.due_lanes(100, LATEST, {lane("b")}, 100, catalogs=KNOWN) == (
+        [lane("c")],
+        500,
+    )
+    assert await record.due_lanes(100, LATEST, (), 1, catalogs=KNOWN) == ([lane("b")], 500)
     (state,) = await record.webhook_states("default")
     assert (state.failing_watches, state.attempts, state.failure, state.next_micros) == (
         3,
@@ -132,6 +136,19 @@ async def test_a_webhook_gets_alerts_of_its_watches_only(record: Record, db: Dat
     assert await record.next_delivery(lane("shelf")) is None
 
 
+async def test_alerts_of_a_catalog_that_is_not_known_wait(record: Record, db: Database) -> None:
+    await record.create_webhook("default", HOOK)
+    dead, _ = [await raise_alert(db, "shelf") for _ in range(2)]
+    found = await record.next_delivery(lane("shelf"))
+    assert found is not None
+    assert found.alert.sequence == dead
+    await record.settle_delivery(found, DeliveryStep.DEAD, LaneState(1, 50, "status 410"))
+    await record.replay("default", "ops", [])
+    for known in ((), ("other",)):
+        assert await record.due_lanes(100, LATEST, (), 9, catalogs=known) == ([], 0)
+    assert len(await due(record)) == 2  # as soon as it is known again
+
+
 async def test_dead_letters_are_listed_replayed_in_order_and_gone_once_delivered(
     record: Record, db: Database, clock: Clock
 ) -> None:
@@ -155,7 +172,7 @@ async def test_dead_letters_are_listed_replayed_in_order_and_gone_once_delivered
     assert found is not None
     assert (found.alert.sequence, found.born_micros) == (sequences[0], clock.now)
     await record.settle_delivery(found, DeliveryStep.RETRIED, LaneState(1, 900, "status 500"))
-    assert await record.due_lanes(100, LATEST, (), 9) == ([], 900)
+    assert await record.due_lanes(100, LATEST, (), 9, catalogs=KNOWN) == ([], 900)
     await record.settle_delivery(found, DeliveryStep.DELIVERED, LaneState())
     found = await record.next_delivery(lane("shelf", replayed=True))
     assert found is not None
@@ -167,7 +184,7 @@ async def test_dead_letters_are_listed_replayed_in_order_and_gone_once_delivered
         (sequences[2], True),
     ]
     # The next one waits as long: a receiver that stays away is not asked for each at once.
-    assert await record.due_lanes(100, LATEST, (), 9) == ([], 990)
+    assert await record.due_lanes(100, LATEST, (), 9, catalogs=KNOWN) == ([], 990)
 
 
 async def test_old_dead_letters_are_deleted_but_not_those_being_replayed(

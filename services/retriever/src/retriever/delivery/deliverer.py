@@ -7,7 +7,7 @@ permits of its own, so that receivers that hang do not hold up others.
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
@@ -72,8 +72,10 @@ log = get_logger()
 
 @dataclass(slots=True)
 class Deliverer:
-    """Deliveries of a process: of all catalogs, while it leads."""
+    """Deliveries of a process, while it leads."""
 
+    catalogs: Collection[str]
+    """Those that may be used now: alerts of others wait until they may again."""
     record: DeliveryRecord
     steady: Post
     retrying: Post
@@ -112,7 +114,9 @@ class Deliverer:
         """Start the lanes that are due. Return the seconds until the next one is."""
         now, latest = self.clock(), int(self.rules.longest_seconds * 10**6)
         room = MOST_LANES - len(self._busy)
-        lanes, later = await self.record.due_lanes(now, now + latest, frozenset(self._busy), room)
+        lanes, later = await self.record.due_lanes(
+            now, now + latest, frozenset(self._busy), room, catalogs=list(self.catalogs)
+        )
         for lane in lanes:
             self._busy.add(lane)
             group.create_task(self._work(lane))
@@ -122,6 +126,8 @@ class Deliverer:
         """Deliver the alerts of a lane until one is not accepted, or there are no more."""
         try:
             while (delivery := await self.record.next_delivery(lane)) is not None:
+                if lane.catalog_id not in self.catalogs:
+                    return
                 if not delivery.state.due(self.clock(), self.rules):
                     return
                 if await self._deliver(delivery) is not DeliveryStep.DELIVERED:

@@ -46,11 +46,17 @@ class DeliveryRecord(Protocol):
         """See `Database.commits`."""
 
     async def due_lanes(
-        self, now_micros: int, latest_micros: int, busy: Collection[Lane], limit: int
+        self,
+        now_micros: int,
+        latest_micros: int,
+        busy: Collection[Lane],
+        limit: int,
+        *,
+        catalogs: Sequence[str],
     ) -> tuple[list[Lane], int]:
-        """Return lanes with an alert, but the busy ones, that are due at a time, and when the next
-        one is due after that; 0: none waits. Lanes that wait for longer than `latest_micros` are
-        due: the clock was set back."""
+        """Return lanes of these catalogs with an alert, but the busy ones, that are due at a time,
+        and when the next one is due after that; 0: none waits. Lanes that wait for longer than
+        `latest_micros` are due: the clock was set back."""
 
     async def next_delivery(self, lane: Lane) -> Delivery | None:
         """Return the first alert of a lane; None if there is none."""

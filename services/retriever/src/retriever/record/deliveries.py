@@ -28,6 +28,7 @@ from retriever.record.webhooks import check_exists, webhook_of
 from servicekit.sql_locks import inserting
 
 _PLACE = sa.func.coalesce(webhook_lanes.c.sequence, webhooks.c.start_sequence)
+_KNOWN = sa.bindparam("catalogs", expanding=True)
 _LANES = (
     sa.select(
         webhooks.c.catalog_id,
@@ -54,8 +55,9 @@ _LANES = (
             watch_alerts.c.sequence > _PLACE,
         )
     )
+    .where(webhooks.c.catalog_id.in_(_KNOWN))
 )
-"""Lanes with an alert."""
+"""Lanes of known catalogs with an alert."""
 _REPLAYED = webhook_dead_letters.c.replay_time > 0
 _REPLAYS = (
     sa.select(
@@ -64,7 +66,7 @@ _REPLAYS = (
         webhook_dead_letters.c.watch_id,
         sa.func.max(webhook_dead_letters.c.next_attempt).label("next_attempt"),
     )
-    .where(_REPLAYED)
+    .where(_REPLAYED, webhook_dead_letters.c.catalog_id.in_(_KNOWN))
     .group_by(
         webhook_dead_letters.c.catalog_id,
         webhook_dead_letters.c.webhook_id,
@@ -74,18 +76,25 @@ _REPLAYS = (
 
 
 def read_due(
-    connection: Connection, now: int, latest: int, busy: Collection[Lane], limit: int
+    connection: Connection,
+    now: int,
+    latest: int,
+    busy: Collection[Lane],
+    limit: int,
+    *,
+    catalogs: Sequence[str],
 ) -> tuple[list[Lane], int]:
-    """Return lanes that are due, but the busy ones, the longest due first, and when the next one is
-    due; 0: none waits. Those that wait until after `latest` are due."""
+    """Return lanes of these catalogs that are due, but the busy ones, the longest due first, and
+    when the next one is due; 0: none waits. Those that wait until after `latest` are due."""
+    known = {"catalogs": catalogs}
     waiting = [
         (row.next_attempt, Lane(row.catalog_id, row.webhook_id, row.watch_id))
-        for row in connection.execute(_LANES)
+        for row in connection.execute(_LANES, known)
         if row.watch_ids == "[]" or row.watch_id in json.loads(row.watch_ids)
     ]
     waiting += [
         (row.next_attempt, Lane(row.catalog_id, row.webhook_id, row.watch_id, replayed=True))
-        for row in connection.execute(_REPLAYS)
+        for row in connection.execute(_REPLAYS, known)
     ]
     free = sorted((each for each in waiting if each[1] not in busy), key=lambda each: each[0])
     due = [lane for time, lane in free if time <= now or time > latest]
