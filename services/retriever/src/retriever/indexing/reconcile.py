@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 
-from retriever.domain.generation import Generation
+from retriever.domain.generation import Generation, GenerationState
+from retriever.indexing.backfill import WANT
 from retriever.indexing.outbox import UPSERT_ROWS, batches, delete_rows, upsert_rows
 from retriever.ports.engine import VectorIndex
 from retriever.ports.indexing import IndexRecord, Leader
@@ -36,6 +37,8 @@ async def reconcile(
     Row ids are hashes, so ranges of equal width hold about equally many rows. Run it after the
     outbox has been applied: remaining differences were caused by the engine.
     """
+    if generation.check_wanted and generation.state is GenerationState.READY:
+        await _want_missing(generation, record)  # before `mark`: repeated if it is interrupted
     await record.mark(generation, check_wanted=False)
     upserted = deleted = 0
     async for low, high, held in _ranges(generation, index):
@@ -53,6 +56,14 @@ async def reconcile(
     if upserted:
         await _shown(generation.collection, index)
     return Drift(upserted, deleted)
+
+
+async def _want_missing(generation: Generation, record: IndexRecord) -> None:
+    """Make photos pending that lack a vector: those of a catalog that was filled before its first
+    generation existed are too many for one transaction. No backfill is to follow there."""
+    after: str | None = ""
+    while after is not None:
+        after = await record.enqueue_missing(generation, after, WANT, backfill=False)
 
 
 async def _shown(collection: str, index: VectorIndex) -> None:

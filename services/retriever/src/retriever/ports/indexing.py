@@ -30,14 +30,21 @@ class LagRecord(GenerationsRecord, WatchedRecord, Protocol):
         catalogs without any are left out."""
 
 
-class BackfillRecord(GenerationsRecord, Protocol):
-    """The record, as backfills and the removal of generations use it."""
+class QueueRecord(Protocol):
+    """The record, as what makes the photos of a generation pending uses it."""
 
-    async def enqueue_missing(self, generation: Generation, after: str, limit: int) -> str | None:
-        """Enqueue those of the next `limit` photos or products that lack a vector.
+    async def enqueue_missing(
+        self, generation: Generation, after: str, limit: int, *, backfill: bool = True
+    ) -> str | None:
+        """Enqueue those of the next `limit` photos or products that lack a vector. `backfill`: a
+        backfill alone waits for them.
 
         Return the position to continue at; None at the end.
         """
+
+
+class BackfillRecord(QueueRecord, GenerationsRecord, Protocol):
+    """The record, as backfills and the removal of generations use it."""
 
     async def retry_failed(self, generation: Generation) -> None:
         """Enqueue items again that could not be embedded."""
@@ -74,7 +81,7 @@ class VerificationRecord(MatchRecord, Protocol):
         """Store the result of a verification."""
 
 
-class IndexRecord(RowsRecord, WatchedRecord, Protocol):
+class IndexRecord(QueueRecord, RowsRecord, WatchedRecord, Protocol):
     """The record, as the worker uses it."""
 
     async def waiting(

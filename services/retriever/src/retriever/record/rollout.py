@@ -31,6 +31,8 @@ from retriever.record.queueing import queue_up
 from retriever.record.statements import held_by, is_generation, pending_of, put
 from retriever.record.tables import generations, offers, pending, product_vectors, vectors
 
+FIRST = 1_000
+"""Photos that are made pending with their first generation. The worker looks for more, in lots."""
 LONGEST_WAIT = 30_000_000
 """Maximum lag of a generation that is to be activated, in microseconds."""
 
@@ -89,11 +91,11 @@ def create_generation(connection: Connection, now: int, generation: Generation) 
 def _insert(
     connection: Connection, generation: Generation, *, active: bool, wanted: bool
 ) -> Generation:
-    """Register a generation. `wanted`: make all photos that lack its vector pending."""
+    """Register a generation. `wanted`: make the first photos that lack its vector pending."""
     made = replace(generation, active=active, check_wanted=True)
     connection.execute(sa.insert(generations).values(generation_values(made)))
     if wanted:
-        want(connection, made)
+        enqueue_missing(connection, made, "", FIRST, backfill=False)
     return made
 
 
@@ -256,7 +258,12 @@ def read_offers(connection: Connection, catalog_id: str) -> list[EmbeddingSpace]
 
 
 def enqueue_missing(
-    connection: Connection, generation: Generation, after: str, limit: int
+    connection: Connection,
+    generation: Generation,
+    after: str,
+    limit: int,
+    *,
+    backfill: bool = True,
 ) -> str | None:
     if generation.given:
         return None
@@ -273,7 +280,7 @@ def enqueue_missing(
     ids = list(connection.execute(page).scalars())
     if not ids:
         return None
-    want(connection, generation, after=after, up_to=ids[-1], backfill=True)
+    want(connection, generation, after=after, up_to=ids[-1], backfill=backfill)
     return ids[-1] if len(ids) == limit else None
 
 
