@@ -57,9 +57,17 @@ class TimedRecord:
         return self.record.commits()
 
     async def due_lanes(
-        self, now_micros: int, latest_micros: int, busy: Collection[Lane], limit: int
+        self,
+        now_micros: int,
+        latest_micros: int,
+        busy: Collection[Lane],
+        limit: int,
+        *,
+        catalogs: Sequence[str],
     ) -> tuple[list[Lane], int]:
-        return await self.record.due_lanes(now_micros, latest_micros, busy, limit)
+        return await self.record.due_lanes(
+            now_micros, latest_micros, busy, limit, catalogs=catalogs
+        )
 
     async def next_delivery(self, lane: Lane) -> Delivery | None:
         return await self.record.next_delivery(lane)
@@ -131,7 +139,9 @@ async def _looks() -> list[float]:
         found = []
         for _ in range(LOOKS):
             begun = time.perf_counter()
-            lanes, _later = await record.due_lanes(now_micros(), 2**62, (), 5_000)
+            lanes, _later = await record.due_lanes(
+                now_micros(), 2**62, (), 5_000, catalogs=("default",)
+            )
             found.append((time.perf_counter() - begun) * 1_000)
             assert len(lanes) == MOST_WEBHOOKS
         return found
@@ -200,7 +210,7 @@ def _deliverer(record: TimedRecord, ports: Sequence[int]) -> Deliverer:
         per_host=16,
         private=(ip_network("127.0.0.0/8"),),
     )
-    return Deliverer(record, Poster(policy), Poster(policy), lambda: KEYS)
+    return Deliverer(("default",), record, Poster(policy), Poster(policy), lambda: KEYS)
 
 
 def _webhook(number: int, port: int) -> Webhook:

@@ -77,7 +77,9 @@ async def test_a_catalog_is_listed_and_changed(registry: CatalogRegistryServiceS
         await registry.UpdateCatalog(request)
     request.update_mask.paths.append("display_name")
     assert (await registry.UpdateCatalog(request)).display_name == "N"
-    request.catalog.etag = "old"
+    request.catalog.etag = "old"  # as before its own change: the call is made again
+    assert (await registry.UpdateCatalog(request)).display_name == "N"
+    request.catalog.display_name = "M"
     with refused("ABORTED", "ETAG_MISMATCH"):
         await registry.UpdateCatalog(request)
     with refused("ALREADY_EXISTS", "CATALOG_EXISTS"):

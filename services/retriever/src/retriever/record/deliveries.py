@@ -28,7 +28,7 @@ from retriever.record.webhooks import check_exists, webhook_of
 from servicekit.sql_locks import inserting
 
 _PLACE = sa.func.coalesce(webhook_lanes.c.sequence, webhooks.c.start_sequence)
-_KNOWN = sa.bindparam("catalogs", expanding=True)
+_KNOWN: sa.BindParameter[str] = sa.bindparam("catalogs", expanding=True)
 _LANES = (
     sa.select(
         webhooks.c.catalog_id,
