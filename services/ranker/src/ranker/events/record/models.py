@@ -385,7 +385,7 @@ def _promotions(
 ) -> Sequence[sa.Row[Any]]:
     """Return the newest active promotions, the serving model's first. `count`: `None` for all."""
     t = PROMOTION_LOG.c
-    statement = (
+    statement: sa.Select[Any] = (
         sa.select(t.sequence, t.version, t.margin, t.held_out, t.anew)
         .where(t.catalog_id == catalog_id, t.undone_micros.is_(None))
         .order_by(t.sequence.desc())
