@@ -68,7 +68,7 @@ export interface SightlineEvents {
   visitor(): PageVisitor | undefined;
 }
 
-type Sent = Omit<PageEvent, "eventId"> & { eventId: string; type: string; eventTime?: string; shopper?: object; visitorProof?: string };
+type Sent = Omit<PageEvent, "eventId"> & { eventId: string; type: string; eventTime?: string; shopper?: object; visitorProof?: string | undefined };
 type Timer = ReturnType<typeof setTimeout>;
 
 const NAME = "sightline.1";
