@@ -6,7 +6,6 @@ compares is a field's fact: a category is one path, tags are a set, attributes a
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,6 +29,7 @@ from sightline_rules.filters import (
     Value,
 )
 from sightline_rules.markets import MarketList, sold
+from sightline_rules.texts import composed
 
 Literal = type[str] | type[Money] | type[Availability] | type[Time] | type[float] | type[bool]
 
@@ -504,8 +504,7 @@ _BETWEEN = "\0"
 
 
 def _folded(text: str) -> str:
-    folded = unicodedata.normalize("NFC", text).casefold()
-    return folded if folded.isascii() else unicodedata.normalize("NFC", folded)
+    return composed(composed(text).casefold())
 
 
 def literal(value: Value) -> str:

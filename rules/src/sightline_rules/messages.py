@@ -12,6 +12,7 @@ from sightline_rules.facts import Facts, by_key
 from sightline_rules.fields import FILTERED, Field
 from sightline_rules.filters import Availability, Filter, Money, Operator, Time
 from sightline_rules.markets import MarketValues
+from sightline_rules.texts import composed
 
 Message: TypeAlias = Anything
 
@@ -150,7 +151,7 @@ def _value(value: Message, path: str) -> filters.Value:
             raise filters.FilterInvalidError(path, "is required")
         case kind:
             plain: str | float | bool = getattr(value, kind)
-            return plain
+            return composed(plain) if isinstance(plain, str) else plain
 
 
 def money(given: Message, path: str) -> Money:

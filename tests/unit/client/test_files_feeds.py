@@ -118,7 +118,7 @@ def test_a_cost_in_another_currency_is_rejected(tmp_path: Path) -> None:
     amounts = "<g:price>10 EUR</g:price><g:cost_of_goods_sold>3 USD</g:cost_of_goods_sold>"
     item = f"<item><g:id>a</g:id><title>A</title>{amounts}</item>"
     (row,) = read(written(tmp_path, HEAD + item + TAIL))
-    with pytest.raises(SightlineError, match="cost: '3 USD' is not a number"):
+    with pytest.raises(SightlineError, match="price: '10 EUR' is not in USD"):
         products.product(row.cells, PhotoFolder(tmp_path))
 
 

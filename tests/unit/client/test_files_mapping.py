@@ -7,7 +7,7 @@ import pytest
 
 from sightline.common.v1 import product_pb2
 from sightline_client.errors import SightlineError
-from sightline_client.files import mapping, products
+from sightline_client.files import numerals, products, texts
 from sightline_client.files.mapping import ColumnMap, column_map
 from sightline_client.files.model import FileRefused
 from sightline_client.files.opening import Reading, look, open_table
@@ -88,22 +88,33 @@ def test_a_map_names_ours_fills_in_what_is_the_same_everywhere_and_makes_attribu
 
 
 @pytest.mark.parametrize(
-    ("written", "amount", "code"),
+    ("written", "found"),
     [
-        *(("12.50", "12.50", ""), ("12,50", "12.50", ""), ("1.299,00", "1299.00", "")),
-        *(("1,299.00", "1299.00", ""), ("1'299.00", "1299.00", ""), ("€ 19,90", "19.90", "EUR")),
-        *(("19.90 USD", "19.90", "USD"), ("$5", "5", "USD"), ("1 299,00 kr", "1 299,00 kr", "")),
-        *(("1,299", "1,299", ""), ("on request", "on request", ""), (12.5, 12.5, "")),
+        *(("12.50", (12_500, "")), ("12,50", (12_500, "")), ("1.299,00", (1_299_000, ""))),
+        *(
+            ("1,299.00", (1_299_000, "")),
+            ("1'299.00", (1_299_000, "")),
+            ("€ 19,90", (19_900, "€")),
+        ),
+        *(("19.90 USD", (19_900, "USD")), ("1 299,00 kr", (1_299_000, "kr")), ("5 apples", None)),
+        *(("1.299.000", (1_299_000_000, "")), ("12,34,567.5", (1_234_567_500, ""))),
+        *(("on request", None), ("1.2.3", None), ("12 50", None), ("", None)),
     ],
 )
-def test_amounts_are_read_as_people_write_them(written: object, amount: object, code: str) -> None:
-    assert mapping.money(written) == (amount, code)
+def test_amounts_are_read_as_people_write_them(written: str, found: tuple[int, str] | None) -> None:
+    amount = numerals.amount(written)
+    read = None if amount is None else numerals.number(amount[0])
+    assert (None if amount is None or read is None else (read * 1000, amount[1])) == found
 
 
-def test_an_amount_that_may_mean_two_things_is_refused_with_what_to_write(tmp_path: Path) -> None:
-    path = written(tmp_path, "id;title;cost;currency", "1;A;1,299;EUR")
-    with pytest.raises(SightlineError, match=r"write 12\.50"):
-        read(path, by("cost=price"))
+@pytest.mark.parametrize("amount", ["1,299", "1.299", "1.299 €"])
+def test_an_amount_that_may_mean_two_things_is_refused_with_what_to_say(
+    amount: str, tmp_path: Path
+) -> None:
+    path = written(tmp_path, "id;title;cost;currency", f"1;A;{amount};EUR")
+    for given in (by("cost=price"), ColumnMap()):
+        with pytest.raises(SightlineError, match=r"may be .*--decimal"):
+            read(path, given)
 
 
 def test_html_in_titles_is_text(tmp_path: Path) -> None:
@@ -114,7 +125,7 @@ def test_html_in_titles_is_text(tmp_path: Path) -> None:
     )
     (mills,) = read(path, by("name=title", "about=description"))
     assert (mills.title, mills.description) == ("Salt & pepper", "Two mills")
-    assert mapping.plain("5 < 6 > 4") == "5 < 6 > 4"
+    assert texts.plain("5 < 6 > 4") == "5 < 6 > 4"
 
 
 def test_other_encodings_are_read_when_they_are_named(tmp_path: Path) -> None:

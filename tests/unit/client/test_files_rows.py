@@ -120,7 +120,7 @@ def test_typed_cells_mean_what_text_means(photos: PhotoFolder) -> None:
         ({"price": "NaN", "currency": "EUR"}, "price", "ROW_INVALID"),
         ({"price": float("nan"), "currency": "EUR"}, "price", "ROW_INVALID"),
         ({"price": float("inf"), "currency": "EUR"}, "price", "ROW_INVALID"),
-        ({"price": "12,50", "currency": "EUR"}, "price", "ROW_INVALID"),
+        ({"price": "1,250", "currency": "EUR"}, "price", "ROW_INVALID"),
         ({"price": "1e999999999", "currency": "EUR"}, "price", "ROW_INVALID"),
         ({"price": "1e-9", "currency": "EUR"}, "price", "ROW_INVALID"),
         ({"price": "9" * 60, "currency": "EUR"}, "price", "ROW_INVALID"),

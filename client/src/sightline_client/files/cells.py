@@ -3,18 +3,18 @@ absent, null and "" mean "not given"."""
 
 import math
 import re
-import unicodedata
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
-from email.utils import parsedate_to_datetime
+from decimal import Decimal
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money
 
 from sightline.common.v1 import product_pb2
+from sightline_client.files import instants, numerals
+from sightline_client.files import texts as written
 from sightline_client.files.currencies import CODES
+from sightline_client.files.forms import AMOUNTS
 from sightline_client.files.model import MAX_CELL, Unfit, bad
 
 Cells = Mapping[str, object]
@@ -28,8 +28,6 @@ _STATES = {
 }
 _LARGEST = Decimal(2**63 - 1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST_SECOND = 253_402_300_799
-"""Seconds from 1970 to the end of the year 9999."""
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
 
 
@@ -53,12 +51,17 @@ def required(cells: Cells, name: str) -> str:
     return value
 
 
+def words(cells: Cells, name: str) -> str:
+    """Read text for people, without HTML."""
+    return written.plain(text(cells, name))
+
+
 def texts(cells: Cells, name: str, separator: str) -> list[str]:
-    """Return the texts of a cell: a list, or text split at the separator."""
+    """Return the texts of a cell, without HTML: a list, or text split at the separator."""
     value = cells.get(name)
     if isinstance(value, list | tuple):
-        return [required({name: item}, name) for item in value]
-    whole = text(cells, name)
+        return [written.plain(required({name: item}, name)) for item in value]
+    whole = words(cells, name)
     if not whole:
         return []
     parts = [part.strip() for part in whole.split(separator)]
@@ -67,26 +70,49 @@ def texts(cells: Cells, name: str, separator: str) -> list[str]:
     return parts
 
 
+def addresses(cells: Cells, name: str) -> list[str]:
+    """Return the addresses or names of photos in a cell: a list, or text."""
+    value = cells.get(name)
+    if isinstance(value, list | tuple):
+        return [written.address(required({name: item}, name)) for item in value]
+    whole = text(cells, name)
+    if "|" in whole and not all(part.strip() for part in whole.split("|")):
+        raise bad(name, f"{_short(whole)} has an empty part between two '|'")
+    return written.addresses(whole)
+
+
+def address(cells: Cells, name: str) -> str:
+    """Read an address; "" = unknown."""
+    return written.address(text(cells, name))
+
+
 def number(cells: Cells, name: str) -> Decimal | None:
     """Read a finite number; None = unknown."""
     value = cells.get(name)
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
-        raise bad(name, f"is {_kind(value)}, not a number")
     if isinstance(value, str):
-        value = _checked(name, value)
-        if len(value) > 64:
-            raise bad(name, f"{_short(value)} is not a number")
-    try:
-        # A float of a file means its shortest notation: 12.1, not 12.0999999999999996447.
-        result = Decimal(repr(value) if isinstance(value, float) else value)
-    except InvalidOperation:
-        comma = ": write 12.50, with a point and without separators of thousands"
-        raise bad(name, f"{_short(str(value))} is not a number{comma}") from None
+        return _number(name, _checked(name, value)) if value.strip() else None
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise bad(name, f"is {_kind(value)}, not a number")
+    # A float of a file means its shortest notation: 12.1, not 12.0999999999999996447.
+    result = Decimal(repr(value) if isinstance(value, float) else value)
     if not result.is_finite():
         raise bad(name, f"{value} is not a number: leave it empty if it is unknown")
     return result
+
+
+def _number(name: str, value: str) -> Decimal:
+    """Read the number of a text."""
+    try:
+        found = numerals.number(value)
+    except numerals.Ambiguous:
+        one, other = (f"{each:f}" for each in numerals.readings(value).values())
+        text = f"{_short(value)} may be {one} or {other}: say which with --decimal . or --decimal ,"
+        raise bad(name, text) from None
+    if found is None:
+        raise bad(name, f"{_short(value)} is not a number: write 12.50; leave it empty if unknown")
+    return found
 
 
 def integer(cells: Cells, name: str, most: int) -> int:
@@ -106,18 +132,52 @@ def integer(cells: Cells, name: str, most: int) -> int:
     return whole
 
 
-def money(cells: Cells, name: str) -> Money | None:
-    """Read an amount with its currency, which has its own column; None = unknown."""
-    amount, code = number(cells, name), text(cells, "currency").upper()
-    if code and code not in CODES:
+def money(cells: Cells, name: str, usual: str = "") -> Money | None:
+    """Read an amount; None = unknown. Its currency is that of the row, or stands beside it: both
+    together must not contradict each other. `usual`: the currency if neither names one."""
+    given = text(cells, "currency").upper()
+    if given and given not in CODES:
         raise bad(
-            "currency", f"{_short(code)} is not an ISO 4217 currency code, such as EUR or USD"
+            "currency", f"{_short(given)} is not an ISO 4217 currency code, such as EUR or USD"
         )
+    value, mark = cells.get(name), ""
+    if isinstance(value, str) and (found := numerals.amount(_checked(name, value))) is not None:
+        digits, mark = found
+        amount: Decimal | None = _number(name, digits)
+    else:
+        amount = number(cells, name)
     if amount is None:
         return None
+    code = _currency(name, amount, mark, given or _of_others(cells, name), usual)
     if not code:
         raise bad("currency", f"is missing: {name} {amount} needs a currency")
     return _money(name, amount, code)
+
+
+def _of_others(cells: Cells, name: str) -> str:
+    """Return the currency that stands beside another amount of the row; "" = none does."""
+    for other in AMOUNTS if name in AMOUNTS else ():
+        value = cells.get(other)
+        if other != name and isinstance(value, str) and (found := numerals.amount(value)):
+            named = numerals.codes(found[1])
+            if len(named) == 1:
+                return named[0]
+    return ""
+
+
+def _currency(name: str, amount: Decimal, mark: str, given: str, usual: str) -> str:
+    """Return the code of an amount's currency, by the mark beside it and by what the row says."""
+    named = numerals.codes(mark)
+    if given and named and given not in named:
+        raise bad(
+            name, f"{_short(f'{amount} {mark}')} is not in {given}, as the rest of the row says"
+        )
+    if given or not named:
+        return given or usual
+    if len(named) == 1 or usual in named:
+        return named[0] if len(named) == 1 else usual
+    some = ", ".join(named[:3])
+    raise bad("currency", f"is missing: {mark} is the sign of {some} and others; --set currency=")
 
 
 def _money(name: str, value: Decimal, code: str) -> Money:
@@ -161,51 +221,30 @@ def availability(cells: Cells, name: str) -> product_pb2.Availability.ValueType:
 
 
 def time(cells: Cells, name: str) -> Timestamp | None:
-    """Read an instant: ISO 8601 or RFC 2822 with a zone, or seconds since 1970, or milli-, micro-
-    or nanoseconds if that many seconds would be beyond the year 9999; None = unknown."""
+    """Read an instant: ISO 8601, RFC 2822 or a browser's form with a zone, or seconds since 1970,
+    or milli-, micro- or nanoseconds if that many seconds would be beyond the year 9999; None =
+    unknown."""
     value = cells.get(name)
     if value is None or value == "":
         return None
     if isinstance(value, datetime):
         zone = f'give the column one, in pandas frame["{name}"].dt.tz_localize("UTC")'
         return _instant(name, value, zone)
-    if isinstance(value, str):
-        written = _written(_checked(name, value))
-        if written is not None:
-            return _instant(name, written, "append Z for UTC, or +02:00")
-    elif isinstance(value, date):
+    if isinstance(value, date):
         raise bad(name, f"{value} has no time of day: write 2026-03-01T12:00:00Z")
-    return _seconds(name, number(_seconds_of(name, value), name))
-
-
-def _written(text: str) -> datetime | None:
-    """Parse a time; None = the text is not a time, or is a number."""
-    if text[-4:] in (" UTC", " GMT") and text[:1].isdigit():
-        text = f"{text[:-4]}+00:00"
-    for read in (datetime.fromisoformat, parsedate_to_datetime):
-        with suppress(ValueError, TypeError, IndexError):
-            return read(text)
-    return None
-
-
-def _seconds_of(name: str, value: object) -> Cells:
     try:
         if isinstance(value, str):
-            Decimal(value)
-    except InvalidOperation:
-        hint = "is not a time: write 2026-03-01T12:00:00Z, or seconds since 1970"
-        raise bad(name, f"{_short(value)} {hint}") from None
-    return {name: value}
+            value = _checked(name, value)
+            if (said := instants.instant(value)) is not None:
+                return _instant(name, said, "append Z for UTC, or +02:00")
+            value = Decimal(value)
+        exact = number({name: value}, name)
+        return None if exact is None else _seconds(instants.seconds(exact))
+    except instants.NoTime as error:
+        raise bad(name, f"{_short(value)} {error}") from None
 
 
-def _seconds(name: str, value: Decimal | None) -> Timestamp | None:
-    if value is None:
-        return None
-    for _ in range(3):  # milliseconds, microseconds, nanoseconds
-        if abs(value) > _LAST_SECOND:
-            value /= 1000
-    if not -62_135_596_800 <= value <= _LAST_SECOND:
-        raise bad(name, f"{value} is not within the years 1 to 9999")
+def _seconds(value: Decimal) -> Timestamp:
     seconds = math.floor(value)
     return Timestamp(seconds=seconds, nanos=int((value - seconds) * 1_000_000_000))
 
@@ -225,7 +264,7 @@ def attribute(name: str, key: object, value: object) -> product_pb2.Attribute:
     if isinstance(value, bool):
         return product_pb2.Attribute(key=key, flag=value)
     if isinstance(value, str):
-        return product_pb2.Attribute(key=key, text=_checked(name, value))
+        return product_pb2.Attribute(key=key, text=written.plain(_checked(name, value)))
     if isinstance(value, int | float | Decimal):
         try:
             plain = float(value)
@@ -250,7 +289,7 @@ def _checked(name: str, value: str) -> str:
             "is not UTF-8 text: save the file as UTF-8, or name what it is"
             " with --encoding, such as cp1252",
         ) from None
-    return unicodedata.normalize("NFC", value.strip())
+    return written.composed(value.strip())
 
 
 def _kind(value: object) -> str:

@@ -10,3 +10,22 @@ SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD 
 VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
 """
 CODES = frozenset(_TABLE.split())
+MARKS = {
+    "€": "EUR",
+    **{"us$": "USD", "c$": "CAD", "ca$": "CAD", "a$": "AUD", "au$": "AUD", "nz$": "NZD"},
+    **{"hk$": "HKD", "s$": "SGD", "nt$": "TWD", "mx$": "MXN", "r$": "BRL", "us $": "USD"},
+    **{"£": "GBP", "zł": "PLN", "₹": "INR", "₩": "KRW", "kč": "CZK", "₺": "TRY", "₫": "VND"},
+    **{"₪": "ILS", "₴": "UAH", "₸": "KZT", "₦": "NGN", "₱": "PHP", "cn¥": "CNY", "jp¥": "JPY"},
+}
+"""Sign of a currency, in lower case → its code."""
+_DOLLARS = """
+USD AUD CAD ARS BBD BMD BND BSD BZD CLP COP CVE DOP FJD GYD HKD JMD KYD LRD MXN NAD NIO NZD SBD SGD
+SRD TTD TWD UYU XCD
+"""
+SHARED = {
+    "$": tuple(_DOLLARS.split()),
+    "¥": ("JPY", "CNY"),
+    "kr": ("SEK", "NOK", "DKK", "ISK"),
+    "kr.": ("DKK", "SEK", "NOK", "ISK"),
+}
+"""Signs that several currencies have."""

@@ -7,25 +7,20 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from html.parser import HTMLParser
 
-from sightline_client.files.currencies import CODES
-from sightline_client.files.model import NOTE, FileRefused, Row, RowTable, Wrapped
+from sightline_client.errors import SightlineError
+from sightline_client.files import forms, numerals, texts
+from sightline_client.files.model import NOTE, FileRefused, Row, RowTable, Wrapped, bad
 from sightline_client.values.fields import FieldKind
 from sightline_client.values.products import WRITTEN
 
 ATTRIBUTES = "attributes."
 """Prefix of an attribute's name in a map."""
+_TYPES = (":text", ":number")
+"""Ends of an attribute's name in a map that say what its values are, instead of the column."""
 LISTS = frozenset({"images", *(field.column for field in WRITTEN if field.kind is FieldKind.TEXTS)})
 """Our columns with several values, which several of the file's columns may be mapped to."""
-AMOUNTS = frozenset(
-    {"unit_price", *(field.column for field in WRITTEN if field.kind is FieldKind.MONEY)}
-)
-_SYMBOLS = {"€": "EUR", "$": "USD", "£": "GBP", "¥": "JPY", "₹": "INR", "₩": "KRW", "zł": "PLN"}
-_AMOUNT = re.compile(r"[-+]?\d[\d.,'\s\u00a0\u202f]*")
-_COMMA = re.compile(r"[-+]?\d+,\d{1,2}|[-+]?\d{1,3}(\.\d{3})+(,\d+)?")
-_POINT = re.compile(r"[-+]?\d{1,3}(,\d{3})+\.\d+")
-_TAG = re.compile(r"</?[A-Za-z!][^<>]*>|&(#\d+|#x[0-9A-Fa-f]+|[A-Za-z]\w+);")
+_FORCE = "map it to that name with :text or :number behind, such as attributes.size:text"
 _FIELD = re.compile(r'\{([^{}":]+)\}')
 
 
@@ -90,11 +85,17 @@ def _ours(name: str, known: Collection[str]) -> str:
 class Mapped(Wrapped):
     """A table read by a map. JSON may be nested: `priceInfo.price` names a value within another."""
 
-    def __init__(self, table: RowTable, by: ColumnMap, known: Collection[str]) -> None:
+    def __init__(
+        self, table: RowTable, by: ColumnMap, known: Collection[str], decimal: str = ""
+    ) -> None:
+        """`decimal`: the decimal sign of attributes that are numbers; "" = as their columns
+        show."""
         super().__init__(table)
-        self.by, self._known = by, known
+        self.by, self._known, self._decimal = by, known, decimal
         self.theirs: Sequence[str] = table.columns
         """Names of the file's columns."""
+        self._signs: dict[str, str] = {}
+        """Column of an attribute → the decimal sign of its numbers; "" = it is text."""
         self._nested = {theirs.partition(".")[0] for theirs in by.columns if "." in theirs}
         """Columns of the file with objects that the map names values within."""
         self.how = repr((sorted(by.columns.items()), sorted(by.constants.items())))
@@ -104,12 +105,44 @@ class Mapped(Wrapped):
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows by our columns."""
-        for row in self._table.rows():
-            yield replace(row, cells=self._cells(row.cells))
+        sample, rows = forms.looked_at(self._table.rows())
+        self._signs = self._attribute_signs([_small(row.cells) for row in sample])
+        for row in rows:
+            try:
+                yield replace(row, cells=self._cells(row.cells))
+            except SightlineError as error:
+                yield row if row.error else replace(row, error=error)
+
+    def _attribute_signs(self, rows: Sequence[Mapping[str, object]]) -> dict[str, str]:
+        signs = {}
+        for theirs, ours in self.by.columns.items():
+            if not ours.startswith(ATTRIBUTES):
+                continue
+            found = [text for row in rows for text in _texts_of(_at(row, theirs))]
+            sign = forms.number_sign(found, self._decimal)
+            if ours.endswith(_TYPES):
+                sign = (sign or self._decimal or ".") if ours.endswith(":number") else ""
+            signs[theirs] = sign
+        return signs
+
+    def _attribute(self, theirs: str, ours: str, value: object) -> object:
+        """Return the value of an attribute, or its values: all of a column are of one type."""
+        sign, parts = self._signs[theirs], listed(value, str, "")
+        if not sign:
+            return parts
+        made: list[object] = []
+        for part in parts if isinstance(parts, list) else [parts]:
+            if isinstance(part, str):
+                number = numerals.number(part, sign) if forms.is_number(part, sign) else None
+                if number is None:
+                    raise bad(ours, f"{part[:60]!r} is text, but other rows have numbers: {_FORCE}")
+                part = float(number)  # noqa: PLW2901 - the same value
+            made.append(part)
+        return made if isinstance(parts, list) else made[0]
 
     def _cells(self, cells: Mapping[str, object]) -> dict[str, object]:
         attributes: dict[str, object] = {}
-        small = {name.lower(): value for name, value in cells.items()}
+        small = _small(cells)
         by = self.by.columns
         own = (name for name in small if name in self._known or name.startswith(NOTE))
         made: dict[str, object] = {
@@ -123,7 +156,8 @@ class Mapped(Wrapped):
             if value is None or value == "" or not ours:
                 continue
             if ours.startswith(ATTRIBUTES):
-                attributes[ours.removeprefix(ATTRIBUTES)] = listed(value, typed, "")
+                key = ours.removeprefix(ATTRIBUTES).removesuffix(_TYPES[0]).removesuffix(_TYPES[1])
+                attributes[key] = self._attribute(theirs, ours, value)
             else:
                 put(made, ours, value)
         fill(made, self.by.constants)
@@ -152,24 +186,24 @@ def fill(made: dict[str, object], constants: Mapping[str, str]) -> None:
 
 
 def put(made: dict[str, object], ours: str, value: object) -> None:
-    """Set one of our columns from a cell of the file."""
+    """Set one of our columns from a cell of the file; those with several values are added."""
     if ours in LISTS:
+        split = texts.addresses if ours == "images" else _parts
+        parts = split(value) if isinstance(value, str) else value
         before = made.get(ours)
-        parts = listed(value, str)
         made[ours] = [
             *(before if isinstance(before, list) else []),
             *(parts if isinstance(parts, list) else [parts]),
         ]
-    elif ours.partition("@")[0] in AMOUNTS:
-        amount, code = money(value)
-        made[ours] = amount
-        if code:
-            _, sign, market = ours.partition("@")
-            made.setdefault(f"currency{sign}{market}", code)
     elif ours == "category" and isinstance(value, list):
         made[ours] = [str(part).strip() for part in value]
     else:
-        made[ours] = plain(value) if isinstance(value, str) else value
+        made[ours] = value
+
+
+def _parts(text: str) -> list[object]:
+    found = listed(text, str)
+    return found if isinstance(found, list) else [found]
 
 
 def listed(value: object, each: Callable[[str], object], commas: str = ",") -> object:
@@ -192,65 +226,17 @@ def listed(value: object, each: Callable[[str], object], commas: str = ",") -> o
     return [each(part) for part in parts if part] if len(parts) > 1 else each(text)
 
 
-def typed(text: str) -> object:
-    """Return the number that a text writes, else the text."""
-    try:
-        return float(text) if re.fullmatch(r"-?\d{1,15}(\.\d{1,6})?", text.strip()) else text
-    except ValueError:
-        return text
+def _small(cells: Mapping[str, object]) -> dict[str, object]:
+    return {name.lower(): value for name, value in cells.items()}
 
 
-def money(value: object) -> tuple[object, str]:
-    """Split an amount from the code of the currency beside it; "" = none."""
-    if not isinstance(value, str):
-        return value, ""
-    found = _AMOUNT.search(value)
-    if found is None:
-        return value, ""
-    rest = (value[: found.start()] + value[found.end() :]).strip()
-    code = _SYMBOLS.get(rest.lower(), rest.upper())
-    if rest and code not in CODES:
-        return value, ""
-    return decimal(found[0].strip()), code
-
-
-def decimal(text: str) -> str:
-    """Write a number with a decimal point: `1.299,00` and `1,299.00` become 1299.00. If a comma is
-    ambiguous (`1,299`), return the text, which is rejected later with the remedy.
-    """
-    bare = re.sub(r"['\s\u00a0\u202f]", "", text)
-    if _COMMA.fullmatch(bare) and "," in bare:
-        return bare.replace(".", "").replace(",", ".")
-    return bare.replace(",", "") if _POINT.fullmatch(bare) else bare
-
-
-def plain(text: str) -> str:
-    """Remove HTML from text: drop tags and resolve entities."""
-    if not _TAG.search(text):
-        return text
-    parser = _Text()
-    parser.feed(text)
-    parser.close()
-    return " ".join("".join(parser.found).split())
-
-
-class _Text(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.found: list[str] = []
-        self._hidden = 0
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002
-        self._hidden += tag in ("script", "style")
-        self.found.append(" ")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden -= self._hidden > 0 and tag in ("script", "style")
-        self.found.append(" ")
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.found.append(data)
+def _texts_of(value: object) -> list[str]:
+    parts = listed(value, str, "")
+    return [
+        part
+        for part in (parts if isinstance(parts, list) else [parts])
+        if isinstance(part, str) and part
+    ]
 
 
 def _at(cells: Mapping[str, object], path: str) -> object:

@@ -63,15 +63,17 @@ def _market(market: str, given: Mapping[str, object], row: Cells) -> product_pb2
         own[at[FIELDS[name]]] = value
     if not own.get(at["price"]) and own.get(at["currency"]):
         raise bad(at["currency"], "has no price")
-    money = {**own, "currency": own.get(at["currency"]) or row.get("currency")}
+    money = {**own, "currency": own.get(at["currency"])}
     return product_pb2.MarketValues(
         market_id=market,
-        price=cells.money(money, at["price"]) if at["price"] in own else None,
+        price=cells.money(money, at["price"], cells.text(row, "currency").upper())
+        if at["price"] in own
+        else None,
         availability=cells.availability(own, at["available"]),
-        title=cells.text(own, at["title"]),
-        description=cells.text(own, at["description"]),
+        title=cells.words(own, at["title"]),
+        description=cells.words(own, at["description"]),
         language_code=cells.text(own, at["language"]),
-        uri=cells.text(own, at["uri"]),
+        uri=cells.address(own, at["uri"]),
     )
 
 

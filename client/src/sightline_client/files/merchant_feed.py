@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
+from sightline_client.files import instants
+from sightline_client.files.attribute_keys import attribute_key
 from sightline_client.files.conversion import Cells, Shape, by_row, move, object_of, past
 from sightline_client.files.export_columns import MERCHANT
-from sightline_client.files.mapping import money, put
+from sightline_client.files.texts import addresses
 
 CUSTOM = "custom"
 """Column of the attributes that the shop defines itself, by name."""
@@ -25,7 +27,6 @@ ATTRIBUTES = (
 )
 """Attributes of a feed that become attributes of a product, under the same names."""
 _ID_ALONE = re.compile(r"\d+")
-_KEY = re.compile(r"[^a-z0-9_.-]+")
 
 
 def _read(cells: Mapping[str, object]) -> Iterator[Cells]:
@@ -39,8 +40,8 @@ def _read(cells: Mapping[str, object]) -> Iterator[Cells]:
         made["available"] = "false"
     made["category"] = _category(single)
     made["images"] = [
-        *_texts(cells.get("image_link"), comma=False),
-        *_texts(cells.get("additional_image_link"), comma=True),
+        *_texts(cells.get("image_link")),
+        *_texts(cells.get("additional_image_link")),
     ]
     _prices(single, made)
     made["attributes"] = _attributes(cells, single)
@@ -50,12 +51,7 @@ def _read(cells: Mapping[str, object]) -> Iterator[Cells]:
 def _prices(single: Mapping[str, object], made: Cells) -> None:
     on_sale = single.get("sale_price") and _on_sale(single.get("sale_price_effective_date"))
     move(single, made, price="sale_price" if on_sale else "price")
-    if cost := single.get("cost_of_goods_sold"):
-        _, code = money(cost)
-        if code in ("", made.get("currency", code)):
-            put(made, "cost", cost)
-        else:
-            made["cost"] = cost  # a product has one currency: this text is rejected
+    move(single, made, cost="cost_of_goods_sold")
 
 
 def _on_sale(dates: object) -> bool:
@@ -63,9 +59,9 @@ def _on_sale(dates: object) -> bool:
     start, sign, end = str(dates or "").partition("/")
     if not sign:
         return not dates
-    with suppress(ValueError, TypeError):
-        now = datetime.now(UTC)
-        return datetime.fromisoformat(start.strip()) <= now < datetime.fromisoformat(end.strip())
+    with suppress(ValueError, TypeError):  # an instant without a zone can't be compared
+        first, last = instants.instant(start.strip()), instants.instant(end.strip())
+        return first is not None and last is not None and first <= datetime.now(UTC) < last
     return False
 
 
@@ -79,9 +75,9 @@ def _category(single: Mapping[str, object]) -> object:
 def _attributes(cells: Mapping[str, object], single: Mapping[str, object]) -> Cells:
     found: Cells = {name: value for name in ATTRIBUTES if (value := single.get(name))}
     for name, value in _details(cells.get("product_detail")):
-        found.setdefault(_key(name), value)
+        found.setdefault(attribute_key(name), value)
     for name, value in object_of(cells.get(CUSTOM)).items():
-        found.setdefault(_key(name), value)
+        found.setdefault(attribute_key(name), value)
     found.pop("", None)
     return found
 
@@ -98,22 +94,14 @@ def _details(value: object) -> Iterator[tuple[str, object]]:
                     yield words[1], words[2]
 
 
-def _key(name: str) -> str:
-    """Return a name as one of an attribute."""
-    return _KEY.sub("_", name.lower()).strip("_")[:64]
-
-
 def _first(value: object) -> object:
     return value[0] if isinstance(value, list) and value else value
 
 
-def _texts(value: object, *, comma: bool) -> list[str]:
-    """Return the texts of an attribute. `comma`: a text may hold several, with commas between."""
+def _texts(value: object) -> list[str]:
+    """Return the addresses of an attribute."""
     parts = value if isinstance(value, list) else [value]
-    texts = [str(part).strip() for part in parts if part not in (None, "")]
-    if comma:  # addresses may hold commas, which no address begins with
-        texts = [part for text in texts for part in re.split(r"\s*,\s*(?=https?:)", text)]
-    return [text for text in texts if text]
+    return [one for part in parts if part not in (None, "") for one in addresses(str(part))]
 
 
 SHAPE = Shape(

@@ -111,6 +111,11 @@ def unread(name: str, known: Collection[str]) -> str:
 class Wrapped:
     """A table that is read through another one."""
 
+    how = ""
+    """Text that identifies the conversion of rows. Empty = rows are as in the file."""
+    separator = ""
+    """Separator of the file's cells, if rows are as in the file."""
+
     def __init__(self, table: RowTable) -> None:
         self._table = table
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sightline_client.files.conversion import Shape, Shaped
 from sightline_client.files.delimited import Delimited
+from sightline_client.files.forms import Formed
 from sightline_client.files.lines import JsonLines
 from sightline_client.files.mapping import ColumnMap, Mapped, missing_field
 from sightline_client.files.market_cells import MARKETS, MarketColumns
@@ -38,6 +39,8 @@ class Reading:
     shape: Shape | None = None
     encoding: str = ""
     """Encoding of text. Empty: UTF-8, or UTF-16 with a byte order mark."""
+    decimal: str = ""
+    """Decimal sign of numbers. Empty: as each column shows."""
 
 
 AS_IT_IS = Reading()
@@ -57,8 +60,11 @@ def open_table(
     try:
         if reading.shape is not None:
             _check_constants(path, reading.map, columns)
-            return Shaped(table, reading.shape, reading.map.constants)
-        ours: RowTable = Mapped(table, reading.map, columns) if reading.map else table
+            shaped = Shaped(table, reading.shape, reading.map.constants)
+            return Formed(shaped, reading.decimal)
+        ours: RowTable = (
+            Mapped(table, reading.map, columns, reading.decimal) if reading.map else table
+        )
         if table.columns:
             _check_names(path, table.columns, columns, reading.map, ignore)
             _check_needed(path, ours.columns, columns, needed)
@@ -66,7 +72,7 @@ def open_table(
     except FileRefused:
         table.close()
         raise
-    return ours
+    return Formed(ours, reading.decimal)
 
 
 def look(

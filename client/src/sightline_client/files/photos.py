@@ -9,13 +9,12 @@ from pathlib import Path, PurePosixPath
 
 from sightline.common.v1 import product_pb2
 from sightline_client.errors import SightlineError
+from sightline_client.files import texts
 from sightline_client.files.model import bad
 from sightline_client.transport.gateway_channel import MAX_MESSAGE_BYTES
 from sightline_client.values.photos import MAX_BYTES
 
-_NAMES = ".jpg .jpeg .png .webp .gif .avif .heic .heif .tif .tiff .bmp"
-SUFFIXES = frozenset(_NAMES.split())
-"""Name extensions of photos. The suite decides by the bytes, not by the name."""
+SUFFIXES = texts.PHOTOS
 _ROOM = MAX_MESSAGE_BYTES - 512 * 1024
 """Maximum bytes of a product's photos, which have to fit into one message."""
 

@@ -8,7 +8,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from sightline.common.v1 import product_pb2
 from sightline_client.errors import SightlineError
-from sightline_client.files import cells, lines, market_cells
+from sightline_client.files import cells, lines, market_cells, texts
 from sightline_client.files.cells import Cells
 from sightline_client.files.market_cells import MarketColumns
 from sightline_client.files.model import bad
@@ -34,7 +34,7 @@ def photos(row: Cells, folder: PhotoFolder) -> list[str]:
     file has no such column. SightlineError for an invalid one."""
     if "images" not in row:
         return list(folder.named(product_id(row)))
-    return _once(cells.texts(row, "images", "|"))
+    return _once(cells.addresses(row, "images"))
 
 
 def product_id(row: Cells) -> str:
@@ -95,7 +95,7 @@ def _pairs(value: object) -> list[tuple[object, object]]:
 
 _BY_KIND: Mapping[FieldKind, Callable[[Cells, str], Any]] = {
     FieldKind.TEXT: cells.text,
-    FieldKind.WORDS: cells.text,
+    FieldKind.WORDS: cells.words,
     FieldKind.TEXTS: lambda row, name: _once(cells.texts(row, name, "|")),
     FieldKind.CATEGORY: lambda row, name: cells.texts(row, name, ">"),
     FieldKind.MONEY: cells.money,
@@ -107,6 +107,8 @@ _BY_KIND: Mapping[FieldKind, Callable[[Cells, str], Any]] = {
     FieldKind.MARKETS: lambda row, _: market_cells.read(row),
 }
 
+_FOR_PEOPLE = {"brand", "description"}
+"""Columns of whole texts that may hold HTML, unlike ids, addresses and languages."""
 _FIELDS = sorted(WRITTEN, key=lambda field: not field.required)
 _INT32 = 2**31 - 1
 _COUNTS = {
@@ -118,7 +120,11 @@ _COUNTS = {
 
 def _reader(field: ProductField) -> Callable[[Cells, str], Any]:
     if field.required:
-        return cells.required
+        return lambda row, name: texts.plain(cells.required(row, name))
+    if field.column == "uri":
+        return cells.address
+    if field.column in _FOR_PEOPLE:
+        return cells.words
     return _count if field.wire in _COUNTS else _BY_KIND[field.kind]
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 
+from sightline_client.files import numerals
+from sightline_client.files.attribute_keys import attribute_key
 from sightline_client.files.currencies import CODES
-from sightline_client.files.mapping import ATTRIBUTES, ColumnMap, listed, money
+from sightline_client.files.mapping import ATTRIBUTES, ColumnMap, listed
 
 SAMPLE = 50
 """Number of rows that are read."""
@@ -99,7 +101,7 @@ def propose(
     can_hold = "attributes" in known
     for name in left:
         keep = can_hold and _is_property(name, rows)
-        found[name] = f"{ATTRIBUTES}{_attribute(name)}" if keep else ""
+        found[name] = _free_attribute(name, found) if keep else ""
     return ColumnMap({name: found[name] for name in columns if name in found}, constants)
 
 
@@ -124,14 +126,12 @@ def _check_price(
     name = next((name for name, ours in found.items() if ours == "price"), None)
     values = [row.get(name) for row in rows if row.get(name)] if name is not None else []
     if values and name is not None:
-        amounts = sum(money(value)[0] is not value or _number(value) for value in values)
+        amounts = sum(
+            not isinstance(value, str) or numerals.amount(value) is not None for value in values
+        )
         if amounts < len(values) / 2:
             found[name] = ""
             constants.pop("currency", None)
-
-
-def _number(value: object) -> bool:
-    return not isinstance(value, str) or re.fullmatch(r"\s*[-+]?\d+(\.\d+)?\s*", value) is not None
 
 
 def _unique(name: str, rows: Sequence[Mapping[str, object]]) -> bool:
@@ -148,8 +148,14 @@ def _is_property(name: str, rows: Sequence[Mapping[str, object]]) -> bool:
     return bool(values) and short and not _simple(name).endswith("id")
 
 
-def _attribute(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+def _free_attribute(name: str, found: Mapping[str, str]) -> str:
+    """Return the attribute for a column, which no other column is read as."""
+    ours = first = f"{ATTRIBUTES}{attribute_key(name) or 'unnamed'}"
+    taken, number = set(found.values()), 1
+    while ours in taken:
+        number += 1
+        ours = f"{first[: len(ATTRIBUTES) + 60]}_{number}"
+    return ours
 
 
 def _simple(name: str) -> str:

@@ -7,7 +7,6 @@ from typing import IO, Any
 
 from sightline_client.errors import SightlineError
 from sightline_client.files import dumping
-from sightline_client.files.delimited import Delimited
 from sightline_client.files.formulas import escape
 from sightline_client.files.model import RAGGED, Row, RowTable
 
@@ -26,12 +25,12 @@ class Rejected:
     """
 
     def __init__(self, source: Path, table: RowTable) -> None:
-        self._delimited = isinstance(table, Delimited)
+        self._separator = str(getattr(table, "separator", ""))
+        self._delimited = bool(self._separator)  # else the rows have other columns than the file
         self._columns = [name for name in table.columns if name not in NOTES]
         stem = source.name.removesuffix(source.suffix) if source.is_file() else source.name
         suffix = source.suffix if self._delimited else ".jsonl"
         self.path = source.parent / f"{stem}{MARK}{suffix}"
-        self._separator = table.separator if isinstance(table, Delimited) else ","
         self._file: IO[str] | None = None
         self._writer: Any = None
         self.count = 0

@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from urllib.parse import unquote, urljoin
 
+from sightline_client.files import numerals, texts
+from sightline_client.files.attribute_keys import attribute_key
 from sightline_client.files.conversion import Cells, Shape, by_row
 from sightline_client.files.export_columns import SCHEMA_ORG
-from sightline_client.files.mapping import money, put
+from sightline_client.files.mapping import put
 
 Node = Mapping[str, object]
 
@@ -45,7 +47,17 @@ _STATES = {
 }
 _GTINS = ("gtin", "gtin14", "gtin13", "gtin12", "gtin8", "isbn")
 _ATTRIBUTES = ("mpn", "color", "size", "material", "pattern", "model")
-_KEY = re.compile(r"[^a-z0-9_.-]+")
+_REFERRED = (
+    *("offers", "pricespecification", "brand", "manufacturer", "image", "aggregaterating"),
+    *("category", "audience", "additionalproperty", "inventorylevel", "itemoffered"),
+)
+"""Properties whose values may be references to other objects of the page: {"@id": …}."""
+_NO_PRICES = re.compile(
+    r"(listprice|msrp|srp|strikethroughprice|invoiceprice|minimumadvertisedprice)$"
+)
+"""Types of prices that nobody pays."""
+_DEEPEST = 3
+"""References within references that are followed."""
 _MOST = 100_000
 """Maximum number of objects that are looked through for products."""
 
@@ -54,6 +66,8 @@ def products_of(objects: Sequence[object]) -> list[Node]:
     """Return the products that a page describes: one for each variant of a group, with what all
     share. Products of lists count only if the page has no other. Names are in lower case."""
     nodes = [_small(each) for each in _flat(objects)]
+    by_id = {str(each["@id"]): each for each in nodes if isinstance(each.get("@id"), str)}
+    nodes = [_linked(each, by_id, _DEEPEST) for each in nodes]
     by_id = {str(each["@id"]): each for each in nodes if isinstance(each.get("@id"), str)}
     main = [each for each in nodes if _types(each) & {*PRODUCTS, GROUP}]
     listed = [product for each in nodes if "ItemList" in _types(each) for product in _listed(each)]
@@ -114,6 +128,23 @@ def _resolved(value: object, by_id: Mapping[str, Node]) -> Node:
     node = _small(value) if _is(value) else {}
     named = by_id.get(str(node.get("@id", "")), {})
     return {**named, **node}
+
+
+def _linked(node: Node, by_id: Mapping[str, Node], depth: int) -> Node:
+    """Return an object with the ones that it refers to in the place of references."""
+    small = _small(node)
+    if len(small) == 1 and "@id" in small:
+        small = by_id.get(str(small["@id"]), small)
+    if depth == 0:
+        return small
+    found: dict[str, object] = {}
+    for name in _REFERRED:
+        value = small.get(name)
+        if isinstance(value, Mapping):
+            found[name] = _linked(value, by_id, depth - 1)
+        elif isinstance(value, list):
+            found[name] = [_linked(one, by_id, depth - 1) if _is(one) else one for one in value]
+    return {**small, **found} if found else small
 
 
 def _merged(found: Sequence[Node]) -> dict[str, Node]:
@@ -189,12 +220,14 @@ def _offer(value: object) -> Node:
 
 
 def _price(offer: Node) -> Decimal | None:
-    return _number(money(_amount(offer)[0])[0])
+    amount = _amount(offer)[0]
+    found = numerals.amount(str(amount))
+    return None if found is None else _number(found[0])
 
 
 def _amount(offer: Node) -> tuple[object, str]:
     """Return an offer's price and the code of its currency."""
-    inner = next((_small(each) for each in _list(offer.get("pricespecification")) if _is(each)), {})
+    inner = _paid([_small(each) for each in _list(offer.get("pricespecification")) if _is(each)])
     for source, name in (
         (offer, "price"),
         (inner, "price"),
@@ -205,6 +238,21 @@ def _amount(offer: Node) -> tuple[object, str]:
             code = _text(source.get("pricecurrency")) or _text(offer.get("pricecurrency"))
             return source[name], code
     return "", ""
+
+
+def _paid(specifications: Sequence[Node]) -> Node:
+    """Return the price that a shopper pays: one for sale, else one of no type; no list price, none
+    for members and none per unit of measure, unless there is no other."""
+
+    def rank(each: Node) -> int:
+        kind = re.split(r"[/#:]", _text(each.get("pricetype")))[-1].lower()
+        if _NO_PRICES.search(kind):
+            return 4
+        if each.get("validformembertier") or each.get("referencequantity"):
+            return 3
+        return {"saleprice": 0, "": 1}.get(kind, 2)
+
+    return min(specifications, key=rank, default={})
 
 
 def _state(offer: Node) -> str:
@@ -245,7 +293,8 @@ def _category(cells: Node) -> object:
     for each in _list(cells.get("category")):
         text = _text(each)
         if text and not text.startswith(("https://", "http://")):
-            return [part.strip() for part in re.split(r"\s*>\s*|\s+/\s+", text) if part.strip()]
+            whole = texts.plain(text)
+            return [part.strip() for part in re.split(r"\s*>\s*|\s+/\s+", whole) if part.strip()]
     trail = [str(step) for step in _list(cells.get(TRAIL))]
     if trail and trail[-1].casefold() == _text(cells.get("name")).casefold():
         trail = trail[:-1]
@@ -285,7 +334,7 @@ def _attributes(cells: Node, offer: Node) -> Cells:
         found["condition"] = re.split(r"[/#:]", condition)[-1].removesuffix("Condition").lower()
     for each in _list(cells.get("additionalproperty")):
         node = _small(each) if _is(each) else {}
-        key = _KEY.sub("_", _text(node.get("name")).lower()).strip("_")[:64]
+        key = attribute_key(_text(node.get("name")))
         value = node.get("value")
         if key and value not in (None, ""):
             plain = isinstance(value, bool | int | float | Decimal)
@@ -337,11 +386,9 @@ def _texts(value: object) -> list[str]:
 
 
 def _number(value: object) -> Decimal | None:
-    try:
-        number = Decimal(_text(value).replace(",", ".") if isinstance(value, str) else _text(value))
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None
+    """Read a number of JSON-LD, which has a decimal point; some shops write a comma."""
+    found = numerals.readings(_text(value))
+    return found.get(".", found.get(","))
 
 
 SHAPE = Shape(

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from sightline_client.errors import SightlineError
 from sightline_client.files import merchant_feed, schema_org
+from sightline_client.files.attribute_keys import attribute_key
 from sightline_client.files.conversion import (
     Cells,
     Shape,
@@ -97,7 +98,7 @@ def _shopify_variant(
     made["available"] = _shopify_stock(first, cells)
     made["images"] = list(dict.fromkeys(filter(None, [cells.get("variant image"), *photos])))
     made["attributes"] = {
-        str(first.get(f"option{n} name") or f"option{n}").lower(): value
+        attribute_key(str(first.get(f"option{n} name") or "")) or f"option{n}": value
         for n, value in enumerate(own, start=1)
         if value and value != "Default Title"
     }
@@ -185,7 +186,7 @@ def _woocommerce_attributes(cells: Mapping[str, object]) -> Mapping[str, object]
         name = cells.get(f"attribute {number} name")
         value = cells.get(f"attribute {number} value(s)")
         if name and value:
-            found[str(name).lower()] = listed(value, str)
+            found[attribute_key(str(name))] = listed(value, str)
     return found
 
 
@@ -208,7 +209,7 @@ def _google(cells: Mapping[str, object]) -> Iterator[Cells]:
     made["price"], made["currency"] = _google_price(price), price.get("currencyCode")
     made["images"] = [image["uri"] for image in objects_of(cells.get("images")) if "uri" in image]
     made["attributes"] = {
-        str(name): values
+        attribute_key(str(name)): values
         for name, value in object_of(cells.get("attributes")).items()
         if (values := object_of(value).get("text") or object_of(value).get("numbers"))
     }

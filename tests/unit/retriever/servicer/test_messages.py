@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type import money_pb2
 
@@ -413,3 +414,49 @@ def test_rounds_of_one_stage_are_added_up() -> None:
         ("index", 1.5),
         ("hydrate", 1.0),
     ]
+
+
+IDS = {"product_id", "parent_id", "market_id", "etag", "image_id", "currency_code", "key", "uri"}
+"""Fields that are compared byte by byte; ids in another form are rejected."""
+
+
+def filled(message: Message, text: str) -> int:
+    """Set each text of a message, and of those in it; return how many there are."""
+    count = 0
+    for field in message.DESCRIPTOR.fields:
+        many = field.is_repeated
+        if field.message_type is not None and field.message_type.full_name.startswith("sightline."):
+            inner = getattr(message, field.name)
+            count += filled(inner.add() if many else inner, text)
+        elif field.type == field.TYPE_STRING and field.name not in IDS:
+            if many:
+                getattr(message, field.name).append(text)
+            else:
+                setattr(message, field.name, text)
+            count += 1
+    return count
+
+
+def test_every_text_of_a_product_is_stored_composed() -> None:
+    composed, decomposed = "Caf\u00e9", "Cafe\u0301"
+    one, other = product_pb2.Product(), product_pb2.Product()
+    assert filled(one, composed) == filled(other, decomposed) >= 9
+    assert product_messages.draft(other) == product_messages.draft(one)
+    assert decomposed not in repr(product_messages.draft(other))
+
+
+@pytest.mark.parametrize("field", ["brand", "tags", "category", "attributes.colour", "title"])
+def test_a_filter_means_the_same_in_both_forms(field: str) -> None:
+    operator = filter_pb2.Comparison.OPERATOR_CONTAINS if field == "title" else EQUAL
+    one, other = (
+        filter_messages.condition(comparison(field, Value(text=text), operator))
+        for text in ("Caf\u00e9", "Cafe\u0301")
+    )
+    assert one == other
+    both = [
+        filter_pb2.Filter(membership=filter_pb2.Membership(field=field, values=[Value(text=text)]))
+        for text in ("Caf\u00e9", "Cafe\u0301")
+    ]
+    if field != "title":
+        first, second = map(filter_messages.condition, both)
+        assert first == second

@@ -19,8 +19,10 @@ from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show.tables import counted, plain
 from sightline_client.files.conversion import Shape, Shaped
+from sightline_client.files.forms import Formed
 from sightline_client.files.mapping import ColumnMap, Mapped, column_map
 from sightline_client.files.model import FileRefused, RowTable
+from sightline_client.files.numerals import SIGNS
 from sightline_client.files.opening import SHAPES, Reading, look, open_table
 from sightline_client.files.proposing import NOTHING, propose, words
 from sightline_client.files.shapes import shape_of
@@ -29,6 +31,12 @@ GUESS, NONE = "guess", "none"
 """Words in place of a pair or a shape."""
 TRIED = 10
 """Most values of a column that are looked up in the catalog."""
+
+
+def _decimal_sign(value: str) -> str:
+    if value not in ("", *SIGNS):
+        raise typer.BadParameter(_("{value} is not . or ,", value=value))
+    return value
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,15 @@ class FileColumns(OptionGroup):
         str,
         typer.Option(
             metavar="NAME", help="Encoding of a text file that is not UTF-8, such as cp1252."
+        ),
+    ] = ""
+    decimal: Annotated[
+        str,
+        typer.Option(
+            metavar="SIGN",
+            help="Decimal sign of the file's numbers, a point or a comma, if its columns don't "
+            "show it: 1.299 may be 1299.",
+            parser=_decimal_sign,
         ),
     ] = ""
 
@@ -108,8 +125,8 @@ class FileLayout:
         pairs = [] if given.map == [NONE] else given.map or []
         by = column_map(pairs, given.constants or (), self.known)
         if pairs:
-            return Mapped(table, by, self.known)
-        return Shaped(table, self.shapes[shape], by.constants)
+            return Formed(Mapped(table, by, self.known, given.decimal), given.decimal)
+        return Formed(Shaped(table, self.shapes[shape], by.constants), given.decimal)
 
     def candidates(self, path: Path, given: FileColumns) -> Mapping[str, Collection[str]]:
         """Return some values of each column whose meaning a guess has to find; no column unless
@@ -138,18 +155,20 @@ class FileLayout:
             chosen = ColumnMap(found.columns, {**found.constants, **fixed.constants})
             for line in words(chosen):
                 running.say(Text(plain(line)))
-            return Reading(map=chosen, encoding=given.encoding)
+            return Reading(map=chosen, encoding=given.encoding, decimal=given.decimal)
         if pairs:
             chosen = column_map(pairs, given.constants or (), self.known)
-            return Reading(map=chosen, encoding=given.encoding)
+            return Reading(map=chosen, encoding=given.encoding, decimal=given.decimal)
         own = set(names) <= {*self.known, *(given.ignore or ())}
         own = own and path.suffix.lower() not in SHAPES
         wanted = given.shape or SHAPES.get(path.suffix.lower(), "")
         if (shape := self._shape(names, wanted, own=own)) is not None:
-            return Reading(map=fixed, shape=shape, encoding=given.encoding)
+            return Reading(map=fixed, shape=shape, encoding=given.encoding, decimal=given.decimal)
         before = ColumnMap() if own else _said(_last(names, scope))
         constants = {**before.constants, **fixed.constants}
-        return Reading(map=ColumnMap(before.columns, constants), encoding=given.encoding)
+        return Reading(
+            map=ColumnMap(before.columns, constants), encoding=given.encoding, decimal=given.decimal
+        )
 
     def _shape(self, names: Sequence[str], wanted: str, *, own: bool) -> Shape | None:
         if wanted == NONE:

@@ -22,9 +22,7 @@ from sightline_client.convert import from_wire, to_wire
 from sightline_client.errors import SightlineError
 from sightline_client.files import products
 from sightline_client.files.accounts import accounted
-from sightline_client.files.conversion import Shaped
 from sightline_client.files.folder import PhotoTree
-from sightline_client.files.mapping import Mapped
 from sightline_client.files.model import Row, RowTable, bad
 from sightline_client.files.opening import fingerprint, look
 from sightline_client.files.pages import ProductPages
@@ -100,8 +98,7 @@ def open_file(path: Path, images: Path | None, given: FileColumns, scope: str) -
         _("looking at {name}", name=path.name), path.stat().st_size, stays=False
     ) as bar:
         content = fingerprint(path, bar.at)
-    if isinstance(table, Mapped | Shaped):  # another mapping makes another import
-        content = hashlib.sha256(f"{content} {table.how}".encode()).hexdigest()[:32]
+    content = _import_of(content, table)
     by_id = images is not None and not _names_photos(path, table, given)
     if by_id:
         where = _(
@@ -121,10 +118,16 @@ def open_file(path: Path, images: Path | None, given: FileColumns, scope: str) -
     return ImportSource(path, table, PhotoFolder(images or path.parent, by_id=by_id), content)
 
 
+def _import_of(content: str, table: RowTable) -> str:
+    """Return what identifies an import: the file, and how its rows are read."""
+    how = getattr(table, "how", "")
+    return hashlib.sha256(f"{content} {how}".encode()).hexdigest()[:32] if how else content
+
+
 def _names_photos(path: Path, table: RowTable, given: FileColumns) -> bool:
     """Return whether a table has photos of its own; if each row has its own columns, the first rows
     decide."""
-    if isinstance(table, Mapped | Shaped) and not table.columns:
+    if getattr(table, "how", "") and not table.columns:
         return True
     return "images" in (table.columns or look(path, ROWS.known, given.encoding)[0])
 
@@ -144,8 +147,7 @@ def open_pages(
         pages = ProductPages(folder, None, sitemap, lambda found: bar.at(0, rows=found))
     table = ROWS.over(pages, given, "schema-org")
     content = pages.fingerprint
-    if isinstance(table, Mapped | Shaped):
-        content = hashlib.sha256(f"{content} {table.how}".encode()).hexdigest()[:32]
+    content = _import_of(content, table)
     return ImportSource(folder.resolve(), table, PhotoFolder(images or folder), content, pages)
 
 

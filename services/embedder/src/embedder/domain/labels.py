@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedder.domain.items import Vectors
+from sightline_rules.texts import composed
 
 LEAST_CHANCE: Final = 0.3
 """Probability from which a pixel is a text's."""
@@ -95,7 +96,7 @@ def cleaned(text: str) -> str:
     """Return a text in NFC without control characters and surrounding spaces, cut after MOST_BYTES
     bytes of UTF-8."""
     shown = "".join(each for each in text if unicodedata.category(each)[0] != "C")
-    whole = unicodedata.normalize("NFC", " ".join(shown.split())).encode()
+    whole = composed(" ".join(shown.split())).encode()
     return whole[:MOST_BYTES].decode(errors="ignore").strip()
 
 

@@ -31,6 +31,7 @@ from sightline.gateway.v1 import control_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline_rules.controls import ControlKind
 from sightline_rules.fields import FIELDS, check_orders
+from sightline_rules.texts import composed
 
 KINDS = {control_pb2.Control.Kind.Value(f"KIND_{kind.name}"): kind for kind in ControlKind}
 FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
@@ -179,7 +180,7 @@ def _signal(index: int, message: pb.QuerySignal) -> Signal:
         kind=SignalKind(message.WhichOneof("content") or SignalKind.NOTHING),
         image=message.image,
         image_uri=message.image_uri,
-        text=message.text,
+        text=composed(message.text),
         product_id=message.product_id,
         weight=message.weight,
         negative=message.negative,

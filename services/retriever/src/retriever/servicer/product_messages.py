@@ -32,6 +32,7 @@ from sightline_rules import kinds
 from sightline_rules.fields import FIELDS, WRITTEN, Field, check_columns
 from sightline_rules.kinds import FieldKind
 from sightline_rules.markets import MarketValues
+from sightline_rules.texts import composed
 
 _MARKET_TEXTS = ("market_id", "title", "description", "language_code", "uri")
 _ORDER = messages.values_by_number(
@@ -68,7 +69,7 @@ def _reader(kind: FieldKind) -> Callable[[Any], Any]:
     """Return the function that converts a field's value in a message to its value in a draft."""
     match kind:
         case kinds.CategoryKind() | kinds.TextsKind():
-            return tuple
+            return lambda items: tuple(map(composed, items))
         case kinds.AttributesKind():
             return lambda items: tuple([(item.key, _attribute(item)) for item in items])
         case kinds.MarketsKind():
@@ -80,7 +81,7 @@ def _reader(kind: FieldKind) -> Callable[[Any], Any]:
         case kinds.StepsKind():
             return kind.plain
         case _:
-            return str
+            return composed
 
 
 def _images(photos: Iterable[product_pb2.ProductImage]) -> tuple[ImageDraft, ...]:
@@ -102,7 +103,7 @@ def offer(message: product_service_pb2.Offer, market_id: str) -> OfferDraft:
 
 
 def _market_draft(message: product_pb2.MarketValues) -> MarketDraft:
-    texts = {name: getattr(message, name) for name in _MARKET_TEXTS}
+    texts = {name: composed(getattr(message, name)) for name in _MARKET_TEXTS}
     return MarketDraft(**texts, **_offered(message))
 
 
@@ -128,7 +129,10 @@ def _amount(money: money_pb2.Money) -> Amount:
 
 def _attribute(item: product_pb2.Attribute) -> str | float | bool | None:
     kind = item.WhichOneof("value")
-    return None if kind is None else getattr(item, kind)
+    if kind is None:
+        return None
+    value: str | float | bool = getattr(item, kind)
+    return composed(value) if isinstance(value, str) else value
 
 
 _GIVEN: Mapping[str, Callable[[Any], Any]] = {
