@@ -235,9 +235,9 @@ def time(cells: Cells, name: str) -> Timestamp | None:
     try:
         if isinstance(value, str):
             value = _checked(name, value)
-            if (said := instants.instant(value)) is not None:
-                return _instant(name, said, "append Z for UTC, or +02:00")
-            value = Decimal(value)
+            value = instants.instant(value)
+            if isinstance(value, datetime):
+                return _instant(name, value, "append Z for UTC, or +02:00")
         exact = number({name: value}, name)
         return None if exact is None else _seconds(instants.seconds(exact))
     except instants.NoTime as error:

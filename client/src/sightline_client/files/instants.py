@@ -27,11 +27,11 @@ class NoTime(ValueError):
     """Text or number that is no instant. The message says why."""
 
 
-def instant(text: str) -> datetime | None:
-    """Parse a written time, with or without a zone; None = the text is a number of seconds.
-    NoTime for anything else."""
+def instant(text: str) -> datetime | Decimal:
+    """Parse a written time, with or without a zone, or a number (see `seconds`). NoTime for
+    anything else."""
     if _DIGITS.fullmatch(text):
-        return None
+        return Decimal(text)
     if found := _BROWSER.fullmatch(text):
         month, day, year, clock, zone = found.groups()
         text = f"{year}-{_MONTHS.find(month) // 4 + 1:02}-{day}T{clock}{zone}"

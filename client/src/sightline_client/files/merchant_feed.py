@@ -60,8 +60,9 @@ def _on_sale(dates: object) -> bool:
     if not sign:
         return not dates
     with suppress(ValueError, TypeError):  # an instant without a zone can't be compared
-        first, last = instants.instant(start.strip()), instants.instant(end.strip())
-        return first is not None and last is not None and first <= datetime.now(UTC) < last
+        first, last = (instants.instant(each.strip()) for each in (start, end))
+        if isinstance(first, datetime) and isinstance(last, datetime):
+            return first <= datetime.now(UTC) < last
     return False
 
 

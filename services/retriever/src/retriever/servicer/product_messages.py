@@ -103,7 +103,7 @@ def offer(message: product_service_pb2.Offer, market_id: str) -> OfferDraft:
 
 
 def _market_draft(message: product_pb2.MarketValues) -> MarketDraft:
-    texts = {name: composed(getattr(message, name)) for name in _MARKET_TEXTS}
+    texts: dict[str, Any] = {name: composed(getattr(message, name)) for name in _MARKET_TEXTS}
     return MarketDraft(**texts, **_offered(message))
 
 
