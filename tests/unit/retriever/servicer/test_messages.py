@@ -22,12 +22,18 @@ from retriever.domain.product import (
     ProductOrder,
     Stored,
 )
-from retriever.servicer import column_messages, filter_messages, product_messages, vector_messages
+from retriever.servicer import (
+    column_messages,
+    facet_messages,
+    filter_messages,
+    product_messages,
+    vector_messages,
+)
 from retriever.servicer import messages as wire
 from servicekit.errors import Internal
 from servicekit.requests import RequestInvalid
 from servicekit.telemetry import Stage
-from sightline.common.v1 import filter_pb2, product_pb2
+from sightline.common.v1 import facet_pb2, filter_pb2, product_pb2
 from sightline.common.v1.candidate_pb2 import CandidateColumns
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline_client.convert import to_wire
@@ -460,3 +466,11 @@ def test_a_filter_means_the_same_in_both_forms(field: str) -> None:
     if field != "title":
         first, second = map(filter_messages.condition, both)
         assert first == second
+
+
+def test_a_facet_below_a_category_means_the_same_in_both_forms() -> None:
+    one, other = (
+        facet_messages.asked([facet_pb2.FacetRequest(field="category", category_path=[text])])
+        for text in ("Caf\u00e9", "Cafe\u0301")
+    )
+    assert one == other

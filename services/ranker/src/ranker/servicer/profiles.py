@@ -17,6 +17,7 @@ from servicekit.requests import enter
 from servicekit.server import Context
 from sightline.ranker.v1 import profile_service_pb2 as pb
 from sightline.ranker.v1 import profile_service_pb2_grpc
+from sightline_rules.texts import composed
 
 MOST_ATTRIBUTES = 20
 KEY = re.compile(r"[a-z0-9_.-]{1,64}")
@@ -103,6 +104,6 @@ def _given(messages: Sequence[pb.ShopperAttribute]) -> dict[str, str]:
         if not 0 < length <= MOST_TEXT_BYTES or not message.text.isprintable():
             problem = f"is not 1 to {MOST_TEXT_BYTES} bytes without control characters"
             problems.append((f"{path}.text", problem))
-        found[message.key] = message.text
+        found[message.key] = composed(message.text)
     refuse(problems)
     return found

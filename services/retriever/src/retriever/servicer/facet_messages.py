@@ -27,6 +27,7 @@ from sightline_rules.filters import (
 from sightline_rules.kinds import AttributesKind, CategoryKind, FieldKind, MoneyKind, NumberKind
 from sightline_rules.messages import money
 from sightline_rules.rejections import words
+from sightline_rules.texts import composed
 
 MOST_FACETS = 10
 MOST_VALUES = 200
@@ -133,7 +134,7 @@ def _asked(each: facet_pb2.FacetRequest, market_id: str) -> AskedFacet:
     return AskedFacet(
         field=each.field,
         most=each.top_k or DEFAULT_VALUES,
-        below=categories.join(each.category_path),
+        below=categories.join([composed(level) for level in each.category_path]),
         bounds=tuple(money(one, "") for one in each.price_bounds) or tuple(each.number_bounds),
         market_id=market_id,
     )
