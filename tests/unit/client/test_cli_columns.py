@@ -199,3 +199,21 @@ def test_what_an_import_leaves_out_and_does_not_know_is_said(tmp_path: Path) -> 
     code, said = looked(str(path), "--set", "currency=EUR")
     assert code == 0
     assert "documentation does not name them: sold until." in said
+
+
+def test_the_decimal_sign_of_a_file_can_be_said(tmp_path: Path) -> None:
+    path = tmp_path / "shop.csv"
+    path.write_text("id;title;price;currency\n1;A;1.299;EUR\n2;B;2.500;EUR\n")
+    code, said = looked(str(path))
+    assert code == 1
+    assert "'1.299' may be 1.299 or 1299: say which with --decimal . or --decimal ," in said
+    code, said = looked(str(path), "--decimal", ",")
+    assert code == 0
+    assert "2 products are valid" in said
+    code, said = looked(str(path), "--decimal", ";")
+    assert code == 2
+    assert "; is not . or ," in said
+    path.write_text("id;title;price;currency\n1;A;1.299,00;EUR\n2;B;2,5;EUR\n")
+    code, said = looked(str(path))
+    assert code == 0
+    assert "2 products are valid" in said

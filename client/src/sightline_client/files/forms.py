@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from itertools import chain
 
 from sightline_client.errors import SightlineError
@@ -84,7 +85,7 @@ class Formed(Wrapped):
     def _formed(self, row: Row, signs: Mapping[str, str]) -> Row:
         changed: dict[str, object] = {}
         for name, value in row.cells.items():
-            if not isinstance(value, str) or _base(name) not in NUMBERS:
+            if not isinstance(value, str) or not value or _base(name) not in NUMBERS:
                 continue
             sign = signs.get(name, self._decimal)
             if numerals.may_be_ambiguous(value):
@@ -95,6 +96,7 @@ class Formed(Wrapped):
         return replace(row, cells={**row.cells, **changed}) if changed else row
 
 
+@lru_cache(1_000)
 def _base(name: str) -> str:
     return name.partition("@")[0]
 
@@ -109,7 +111,8 @@ def _numbers(name: str, rows: Iterable[Row]) -> Iterator[str]:
 
 def _against(name: str, value: str, sign: str) -> SightlineError | None:
     """Return the error for a number with another decimal sign than those of its column."""
-    if (other := "," if sign == "." else ".") not in value and sign not in value:
+    other = "," if sign == "." else "."
+    if other not in value and value.count(sign) < 2:
         return None
     found = numerals.amount(value)
     if found is None or sign in numerals.readings(found[0]):

@@ -19,6 +19,8 @@ LONGEST = 64
 """Maximum characters of a number."""
 _NUMERAL = re.compile(r"[-+]?[.,]?\d[\d.,'\u2019\s]*(?:[eE][-+]?\d{1,3})?")
 _SPACES = re.compile(r"(?<=\d)(?:(?P<gap>['\u2019]|\s)\d{3})(?:(?P=gap)\d{3})*(?!\d)")
+_USUAL = re.compile(r"\d{1,15}(\.\d{1,2})?", re.ASCII)
+"""What most cells hold: it can be read in one way only, and quickly."""
 _PLAIN = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)")
 _POWER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d{1,3}")
 _THOUSANDS = {
@@ -69,6 +71,8 @@ def _is(text: str) -> bool:
 def number(text: str, sign: str = "") -> Decimal | None:
     """Read a number; None = the text is not a number, or not with this decimal sign. Ambiguous if
     it can be read in two ways and no sign is given."""
+    if sign != "," and _USUAL.fullmatch(text):
+        return Decimal(text)
     found = readings(text)
     if sign:
         return found.get(sign)
@@ -103,6 +107,8 @@ def settled(text: str, sign: str) -> str:
 def amount(text: str) -> tuple[str, str] | None:
     """Split an amount into its number and what stands beside it: the code or the sign of a
     currency, "" = nothing. None = the text is not an amount."""
+    if _USUAL.fullmatch(text):
+        return text, ""
     found = _NUMERAL.search(text)
     if found is None:
         return None
