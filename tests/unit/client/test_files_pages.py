@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from sightline.common.v1 import product_pb2
 from sightline_client.errors import SightlineError
 from sightline_client.files import pages as saved
-from sightline_client.files import products
+from sightline_client.files import products, schema_org
 from sightline_client.files.conversion import Shaped
 from sightline_client.files.model import FileRefused, Row
 from sightline_client.files.pages import ProductPages
 from sightline_client.files.photos import PhotoFolder
 from sightline_client.files.shapes import PRODUCTS
+from tests.work import cost
 
 EXPORTS = Path(__file__).parents[3] / "examples" / "exports" / "pages"
 
@@ -314,3 +315,50 @@ def test_what_is_written_as_json_ld_is_read_back(sku: str, levels: list[str], ce
         ((name, found),) = read_products(Path(folder)).items()
     assert (name, list(found.category_path)) == (sku, levels)
     assert found.price.units * 100 + found.price.nanos // 10_000_000 == cents
+
+
+def test_objects_that_refer_to_each_other_are_followed_a_bounded_number_of_times() -> None:
+    ids = [{"@id": f"#{number}"} for number in range(400)]
+    offers = [{"@type": "Offer", "@id": f"#{n}", "price": n + 1, "offers": ids} for n in range(400)]
+    product = {"@type": "Product", "sku": "1", "name": "A", "offers": ids}
+    # Followed to the end they would be 400 × 400 × 400 × 400 objects.
+    assert cost(lambda: schema_org.products_of([{"@graph": [product, *offers]}])) < 100
+
+
+def test_references_within_a_page_are_followed() -> None:
+    graph = [
+        {
+            **{"@type": "Product", "sku": "1", "name": "A", "brand": {"@id": "#b"}},
+            "offers": [{"@id": "#o"}, {"@id": "#none"}],
+        },
+        {"@type": "Offer", "@id": "#o", "priceSpecification": {"@id": "#p"}},
+        {"@type": "PriceSpecification", "@id": "#p", "price": "9.90", "priceCurrency": "EUR"},
+        {"@type": "Brand", "@id": "#b", "name": "Acme"},
+    ]
+    (found,) = schema_org.products_of([{"@graph": graph}])
+    (made,) = schema_org.SHAPE.read(iter([Row(1, found)]))
+    assert (made.cells["price"], made.cells["currency"], made.cells["brand"]) == (
+        *("9.90", "EUR"),
+        "Acme",
+    )
+
+
+@pytest.mark.parametrize(
+    ("kinds", "price"),
+    [
+        (("ListPrice", ""), 2),
+        (("", "https://schema.org/StrikethroughPrice"), 1),
+        (("MSRP", "https://schema.org/SalePrice", ""), 2),
+        (("ListPrice",), 1),
+        (("RegularPrice", "SRP"), 1),
+    ],
+)
+def test_a_price_that_nobody_pays_is_not_the_price(kinds: tuple[str, ...], price: int) -> None:
+    some = [
+        {"price": number, "priceCurrency": "EUR", **({"priceType": kind} if kind else {})}
+        for number, kind in enumerate(kinds, start=1)
+    ]
+    product = {"@type": "Product", "sku": "1", "offers": {"priceSpecification": some}}
+    (found,) = schema_org.products_of([product])
+    (made,) = schema_org.SHAPE.read(iter([Row(1, found)]))
+    assert made.cells["price"] == price

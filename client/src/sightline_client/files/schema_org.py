@@ -49,7 +49,7 @@ _GTINS = ("gtin", "gtin14", "gtin13", "gtin12", "gtin8", "isbn")
 _ATTRIBUTES = ("mpn", "color", "size", "material", "pattern", "model")
 _REFERRED = (
     *("offers", "pricespecification", "brand", "manufacturer", "image", "aggregaterating"),
-    *("category", "audience", "additionalproperty", "inventorylevel", "itemoffered"),
+    *("category", "audience", "additionalproperty", "inventorylevel"),
 )
 """Properties whose values may be references to other objects of the page: {"@id": …}."""
 _NO_PRICES = re.compile(
@@ -66,8 +66,8 @@ def products_of(objects: Sequence[object]) -> list[Node]:
     """Return the products that a page describes: one for each variant of a group, with what all
     share. Products of lists count only if the page has no other. Names are in lower case."""
     nodes = [_small(each) for each in _flat(objects)]
-    by_id = {str(each["@id"]): each for each in nodes if isinstance(each.get("@id"), str)}
-    nodes = [_linked(each, by_id, _DEEPEST) for each in nodes]
+    references = _References(nodes)
+    nodes = [references.linked(each) for each in nodes]
     by_id = {str(each["@id"]): each for each in nodes if isinstance(each.get("@id"), str)}
     main = [each for each in nodes if _types(each) & {*PRODUCTS, GROUP}]
     listed = [product for each in nodes if "ItemList" in _types(each) for product in _listed(each)]
@@ -130,21 +130,32 @@ def _resolved(value: object, by_id: Mapping[str, Node]) -> Node:
     return {**named, **node}
 
 
-def _linked(node: Node, by_id: Mapping[str, Node], depth: int) -> Node:
-    """Return an object with the ones that it refers to in the place of references."""
-    small = _small(node)
-    if len(small) == 1 and "@id" in small:
-        small = by_id.get(str(small["@id"]), small)
-    if depth == 0:
-        return small
-    found: dict[str, object] = {}
-    for name in _REFERRED:
-        value = small.get(name)
-        if isinstance(value, Mapping):
-            found[name] = _linked(value, by_id, depth - 1)
-        elif isinstance(value, list):
-            found[name] = [_linked(one, by_id, depth - 1) if _is(one) else one for one in value]
-    return {**small, **found} if found else small
+class _References:
+    """The objects of a page that others may refer to."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self._by_id = {str(each["@id"]): each for each in nodes if isinstance(each.get("@id"), str)}
+        self._left = _MOST
+
+    def linked(self, node: Node, depth: int = _DEEPEST) -> Node:
+        """Return an object with the ones that it refers to in the place of references."""
+        self._left -= 1
+        small = _small(node)
+        if len(small) == 1 and "@id" in small:
+            small = self._by_id.get(str(small["@id"]), small)
+        if depth == 0 or self._left < 0:
+            return small
+        found: dict[str, object] = {}
+        for name in _REFERRED:
+            value = small.get(name)
+            if isinstance(value, Mapping):
+                found[name] = self.linked(value, depth - 1)
+            elif isinstance(value, list):
+                found[name] = [
+                    self.linked(one, depth - 1) if isinstance(one, Mapping) else one
+                    for one in value[: max(self._left, 0)]
+                ]
+        return {**small, **found} if found else small
 
 
 def _merged(found: Sequence[Node]) -> dict[str, Node]:
