@@ -111,7 +111,7 @@ def imported(way: str, prices: list[str], folder: Path, decimal: str = "") -> li
 
 def amount(product: product_pb2.Product) -> Decimal:
     assert product.price.currency_code == "EUR"
-    return product.price.units + Decimal(product.price.nanos) / 10**9
+    return Decimal(product.price.units) + Decimal(product.price.nanos) / 10**9
 
 
 @POINTLESS
@@ -213,7 +213,7 @@ def attributes(folder: Path, cells: list[str], name: str = "attributes.x") -> li
     path = folder / "shop.csv"
     path.write_text("\n".join(["id;title;x", *(f"p{n};T;{c}" for n, c in enumerate(cells))]))
     reading = Reading(map=column_map((f"x={name}",), (), products.COLUMNS))
-    found = []
+    found: list[object] = []
     for outcome in outcomes(path, reading):
         if isinstance(outcome, SightlineError):
             found.append(str(outcome))
