@@ -142,6 +142,7 @@ def test_an_event_keeps_every_field() -> None:
             scene="home",
             attribution_token="t",
             query="q",
+            visitor_proof="v",
         )
     )
     assert message.type == event_pb2.EVENT_TYPE_PURCHASE
@@ -149,7 +150,7 @@ def test_an_event_keeps_every_field() -> None:
     assert message.HasField("value")
     assert {field.name for field, _ in message.ListFields()} == {
         field.name for field in event_pb2.Event.DESCRIPTOR.fields
-    } - {"receive_time", "answer_id", "arm"}
+    } - {"receive_time", "answer_id", "arm", "unproven"}
 
 
 def test_an_event_without_time_or_value_leaves_both_to_the_service() -> None:

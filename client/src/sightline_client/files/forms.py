@@ -82,6 +82,11 @@ class Formed(Wrapped):
         for row in rows:
             yield self._formed(row, signs)
 
+    @property
+    def unformed(self) -> RowTable:
+        """Return the table whose rows it reads, such as one that converts them."""
+        return self._table
+
     def _formed(self, row: Row, signs: Mapping[str, str]) -> Row:
         changed: dict[str, object] = {}
         for name, value in row.cells.items():
@@ -94,6 +99,11 @@ class Formed(Wrapped):
             elif sign and (error := _against(name, value, sign)) is not None:
                 return row if row.error else replace(row, error=error)
         return replace(row, cells={**row.cells, **changed}) if changed else row
+
+
+def unformed(table: RowTable) -> RowTable:
+    """Return the table that reads or converts a file's rows, before their numbers are read."""
+    return table.unformed if isinstance(table, Formed) else table
 
 
 @lru_cache(1_000)

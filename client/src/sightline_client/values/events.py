@@ -56,6 +56,9 @@ class Event:
     """Token of the answer that led to this event."""
     query: str = ""
     """For SEARCH: the words typed."""
+    visitor_proof: str = ""
+    """Proof that the suite issued the visitor's id (`Visitor.proof`). Searches of a key for events
+    alone count for suggestions only with it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show.tables import counted, plain
 from sightline_client.files.conversion import Shape, Shaped
-from sightline_client.files.forms import Formed
+from sightline_client.files.forms import Formed, unformed
 from sightline_client.files.mapping import ColumnMap, Mapped, column_map
 from sightline_client.files.model import FileRefused, RowTable
 from sightline_client.files.numerals import SIGNS
@@ -116,8 +116,9 @@ class FileLayout:
             if reading.map.columns:
                 raise
             raise FileRefused(str(error), error.fix + self._hint(path, given)) from None
-        if isinstance(table, Mapped):
-            table.theirs = look(path, self.known, given.encoding)[0]
+        mapped = unformed(table)
+        if isinstance(mapped, Mapped):
+            mapped.theirs = look(path, self.known, given.encoding)[0]
         return table
 
     def over(self, table: RowTable, given: FileColumns, shape: str) -> RowTable:
@@ -215,6 +216,7 @@ _REASONS = (
 
 def report(table: RowTable) -> None:
     """Say which rows of an export were left out, and which of its columns are not known."""
+    table = unformed(table)
     if not isinstance(table, Shaped):
         return
     for reason, count in table.left_out.items():
@@ -243,6 +245,7 @@ def scope_of(suite: Suite) -> str:
 def remember(table: RowTable, scope: str) -> None:
     """Keep how a mapped table was read, after rows of it were stored: its columns for all files
     with the same ones, its constants for this catalog alone."""
+    table = unformed(table)
     if isinstance(table, Mapped) and table.by.columns:
         by = {"columns": dict(table.by.columns), "constants": dict(table.by.constants)}
         _write(_key(table.theirs), by | {"scope": scope})
