@@ -18,7 +18,8 @@ from sightline_rules.duplicates import (
 from sightline_rules.grouping import doubtful, grouped
 from tests.fakes import collapsing
 from tests.fakes.collapsing import Candidate, Group
-from tests.unit.rules.test_duplicates import HASHES, PICTURE, flipped
+from tests.unit.rules.test_duplicates import PICTURE, flipped
+from tests.unit.rules.test_picture_groups import HASHES
 
 NO_HASHES = np.zeros(3_000, np.uint64)
 

@@ -121,7 +121,9 @@ def test_visitors_of_a_page_are_proven_by_their_proof_from_their_second_day_on(
     assert not is_proven(given, "default", RING)
 
 
-@pytest.mark.parametrize("caller", [SHOP, DESK, Caller("ann", PAGE.roles, None, "ann")], ids=str)
+@pytest.mark.parametrize(
+    "caller", [SHOP, DESK, Caller("ann", PAGE.roles, None, "ann")], ids=["shop", "desk", "ann"]
+)
 def test_a_servers_shoppers_need_no_proof(caller: Caller) -> None:
     access.caller.set(caller)
     assert is_proven(event("any"), "default", RING)

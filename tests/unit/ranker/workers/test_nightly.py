@@ -231,6 +231,6 @@ async def test_a_model_that_an_operator_promotes_meanwhile_is_kept(
         await nights.registry.demote(catalog_id, 6)
         return model({"p": [1.0]}, version=version)
 
-    monkeypatch.setattr(nights._nightly, "load", load)
+    monkeypatch.setattr(nights._nightly.trainings, "load", load)
     await nights.look(NIGHT)
     assert await nights.serving() == "", "what was taken back stays so"

@@ -32,7 +32,8 @@ from servicekit.sql import Database
 from tests.fakes.ranker import HOUR, NOW, stored
 from tests.stores import only_sqlite
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+"""tests/wire/test_experiments.py has one such shopper."""
 
 WORLDS = 104
 """Of each kind: without an effect, and with one."""
@@ -78,12 +79,13 @@ def truth(how: World, effect: float) -> dict[str, float]:
     both = how.logins * (2 - how.kept) / (1 - how.logins + how.logins * (2 - how.kept))
     usual = both * LOGIN_BUYS + (1 - both) * OTHERS_BUY
     more = effect * first
+    later = how.logins * how.kept / (1 - how.logins + how.logins * (2 - how.kept))
     rest = (1 - first) * effect * how.shares[1] / sum(how.shares)
     a, b = usual + rest, usual + rest + more
     return {
         CONVERSION_RATE: more,
         REVENUE: more * PRICE,
-        IMPRESSION_REVENUE: b * PRICE / MORE[1] - a * PRICE / MORE[0],
+        IMPRESSION_REVENUE: b * PRICE / (MORE[1] + later) - a * PRICE / (MORE[0] + later),
         CLICK_RATE: 0.0,
     }
 
@@ -102,10 +104,9 @@ def rows_of(world: int, how: World, effect: float) -> Iterator[dict[str, object]
             continue  # its other events belong to no unit
         arms = [arm_of(catalog, how, *name) for name in names]
         observed = seen.index(True)
-        count = 1 + int(more[arms[observed]][n])
-        shown = [arms[observed]] * count
-        if count > 1 and sum(seen) > 1:
-            shown[-1] = arms[-1]  # after the login
+        shown = [arms[observed]] * (1 + int(more[arms[observed]][n]))
+        if all(seen) and login[n]:
+            shown.append(arms[-1])  # after the login
         for at, arm in enumerate(shown):
             yield row(catalog, f"i{n}-{at}", f"{n}", EventType.IMPRESSION, arm, at)
         buys = (LOGIN_BUYS if login[n] else OTHERS_BUY) + effect * arms[0]
