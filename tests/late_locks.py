@@ -30,7 +30,6 @@ _LOCKS = re.compile(r"pg_(?:try_)?advisory_xact_lock")
 
 UNLOCKED = {
     "remove_rows": "it deletes rows of one table only: before, it found none in others",
-    "renew": "no other process has the store open (`python -m ranker.rekey`)",
     "drop_dead_letters": "each of its two statements decides alone",
 }
 """Functions whose writes need no lock, by name, and why."""

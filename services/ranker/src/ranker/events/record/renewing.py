@@ -23,6 +23,7 @@ from ranker.events.record.tables import (
     KEYS,
     MODELS,
 )
+from servicekit.sql_locks import lock
 
 BATCH = 5_000
 Said = Callable[[str, int], None]
@@ -42,6 +43,7 @@ class RenewalRecord(TableRecord):
         if it fails."""
 
         def work(connection: Connection) -> None:
+            lock(connection, "key of the record")
             for name, rows in _renewed(connection, renewal):
                 said(name, rows)
             for table in (EVENTS, ANSWERS, ATTRIBUTES, ALIASES):
