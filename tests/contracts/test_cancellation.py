@@ -56,6 +56,8 @@ SCOPED = {
     "retriever.watching.frames._Queue": "a value",
     "retriever.watching.snapshots.SnapshotPoller": "a semaphore around a block",
     "servicekit.audit._Written": "a future of one entry, whose writer checks it",
+    "servicekit.local_channel._Context": "a future of one call, which its end sets",
+    "servicekit.memory_budget.ArrivingBytes": "bytes of one request, released after its block",
     "servicekit.decoding_fork.ForkServer": "a lock around a block",
     "servicekit.decoding_pool.DecodingProcess": "a lock around a block",
     "servicekit.fetch.GuardedClient": "a semaphore around a block",

@@ -30,6 +30,7 @@ SOURCES = (
 
 BY_POSITION = {
     "services/retriever/src/retriever/record/registry.py": "what exceeds a number, in one read",
+    "services/retriever/src/retriever/record/retention.py": "what exceeds a number, in one read",
     "services/ranker/src/ranker/events/record/popularity.py": "OFFSET 0 keeps PostgreSQL's plan",
 }
 """Statements with an OFFSET. A list that is read in pages is paged by its key: a row that goes

@@ -23,7 +23,6 @@ TWICE = {
     "backups.create": "find: a repeated request needs no store; `create` looks again",
     "backups.ask_restore": "find: a repeated request needs no backup; `create` looks again",
     "copies.ask_copy": "find: a repeated request reserves nothing; `create` looks again",
-    "nightly.look": "find: the id of the request is that of the night",
 }
 """Functions that look for jobs and create one, and why the second decides alone."""
 

@@ -153,6 +153,7 @@ KINDS = (
                 "rules/src/sightline_rules/texts.py",
                 f"{FILES}texts.py",
                 f"{FILES}attribute_keys.py",  # letters without their marks
+                *(f"{FILES}photos.py", f"{FILES}folder.py"),  # names of files, as Macs write them
                 "rules/src/sightline_rules/words.py",  # words that are searched
                 "services/ranker/src/ranker/domain/searches.py",  # searches that are counted
                 "agents/src/sightline_agents/mcp/convert.py",  # of decimals

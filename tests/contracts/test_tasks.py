@@ -17,6 +17,7 @@ FUTURES = {
     "kit/src/servicekit/audit.py",
     "kit/src/servicekit/equal_calls.py",
     "kit/src/servicekit/fair_permits.py",
+    "kit/src/servicekit/local_channel.py",
     "kit/src/servicekit/memory_budget.py",
     "kit/src/servicekit/priority.py",
 }
@@ -29,6 +30,8 @@ LOOPS = {
 """Loops without an end of their own outside servicekit.supervision, each with the reason."""
 OF_CALLERS = {
     "services/embedder/src/embedder/embedding/photos.py: create_task(seeing)": "of one call",
+    "services/gateway/src/gateway/http/calls.py: "
+    "ensure_future(self._read(admitted))": "of one call",
     "services/retriever/src/retriever/catalog/uploads.py: ensure_future(putting)": "of one call",
     "kit/src/servicekit/interceptors.py: ensure_future(_follow(begun, span))": "of one call",
     "kit/src/servicekit/hedging.py: ensure_future(self._start())": "of one call",

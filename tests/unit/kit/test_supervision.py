@@ -29,9 +29,9 @@ async def test_a_loop_outlasts_errors_of_every_kind_and_counts_them() -> None:
             raise Unavailable("down", reason="DOWN")
         stop.set()
 
-    await supervised("some", step, Backoff(0.0, 0.0), stop=stop)
+    await supervised("of every kind", step, Backoff(0.0, 0.0), stop=stop)
     assert len(steps) == 3
-    assert failures("some", "INTERNAL") == failures("some", "DOWN") == 1
+    assert failures("of every kind", "INTERNAL") == failures("of every kind", "DOWN") == 1
 
 
 async def test_a_loop_ends_when_its_step_says_so() -> None:

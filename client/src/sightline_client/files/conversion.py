@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from sightline_client.errors import SightlineError
 from sightline_client.files.export_columns import ExportColumns
+from sightline_client.files.instants import NoTime, instant
 from sightline_client.files.mapping import fill, put
 from sightline_client.files.model import NOTE, Row, RowTable, Wrapped, bad
 
@@ -158,8 +160,8 @@ def _moment(value: object, name: str) -> datetime | None:
     text = str(value or "").strip()
     if not text:
         return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise bad(name, f"{text[:40]!r} is no date such as 2026-03-01") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    with suppress(NoTime):
+        moment = instant(text)
+        if isinstance(moment, datetime):
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    raise bad(name, f"{text[:40]!r} is no date such as 2026-03-01")

@@ -19,6 +19,7 @@ TABLES: Final[Mapping[str, tuple[Term, str]]] = {
     "count_queue": (GOES, "until the days are counted: seconds"),
     "answers": (GOES, "RANKER_ANSWER_DAYS"),
     "control_exposures": (GOES, "7 days"),
+    "night_jobs": (BOUNDED, "two rows a catalog"),
     "jobs": (GOES, "RANKER_JOB_DAYS after the job has ended"),
     "attributes": (GOES, "until the shopper withdraws the consent or is erased"),
     "privacy_budget": (STAYS, "one row an export of counts; it counts for RANKER_PRIVACY_DAYS"),

@@ -7,7 +7,7 @@ import ast
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ranker.domain.consent import Decision, Purpose, StoredDecision
 from ranker.domain.erasure import ErasedStore, Person
 from ranker.domain.events import EventType, Identity, Shopper
 from ranker.domain.model import ModelVerdict
-from ranker.domain.private_counts import CountsOrder
+from ranker.domain.private_counts import BudgetLimit, CountsOrder
 from ranker.domain.report import ProductionAs, Report
 from ranker.domain.selection import PurgePlace, Selection
 from ranker.events.record import tables
@@ -31,7 +31,7 @@ from ranker.events.record.experiments import ExperimentRecord, Kept
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.online import OnlineRecord
 from ranker.events.record.personal import PersonalRecord
-from ranker.events.record.private_counts import BudgetRecord
+from ranker.events.record.private_counts import BudgetRecord, spend
 from ranker.events.record.recounting import RecountRecord
 from ranker.events.record.removed_catalogs import RemovedCatalogRecord
 from ranker.events.record.selections import SelectionRecord
@@ -171,16 +171,18 @@ async def popularity(here: World) -> Writers:
 
 async def counts(here: World) -> Writers:
     order = CountsOrder(Selection(C), 0.6, "", 1)
-    budget = {"since_micros": 0, "now_micros": NOW}
+    limit = BudgetLimit(1.0, 365.0)
     expense = {"catalog_id": C, "key": "b", "spent_micros": 1, "epsilon": 0.5, "delta": 0.0}
     await here.events.append([_event("old")])
+
+    paid = partial(spend, order=order, limit=limit, now_micros=NOW)
 
     def decide(kept: Any) -> list[Kept]:
         return [] if kept else [Kept("x", 1, b"")]
 
     return {
-        "BudgetRecord.spend": lambda w: w.budget.spend(order, "a", 1.0, **budget),
-        "BudgetRecord.spend b": lambda w: w.budget.spend(order, "b", 1.0, **budget),
+        "Jobs.create a": lambda w: _kind(w.jobs.create("count", C, {}, "a", beside=paid)),
+        "Jobs.create b": lambda w: _kind(w.jobs.create("count", C, {}, "b", beside=paid)),
         "BudgetRecord.restore": lambda w: w.budget.restore(C, [expense | {"text": ""}]),
         "GroupRecord.keep": lambda w: w.groups.keep(C, {"p1": ("Wine",)}, NOW),
         "ExperimentRecord.keep": lambda w: w.experiments.keep(C, decide),
@@ -191,8 +193,9 @@ async def counts(here: World) -> Writers:
 
 async def work(here: World) -> Writers:
     """Jobs, leases and the audit log of the kit."""
-    made = await here.jobs.create("train", C, {})
-    await here.jobs.create("other", C, {})
+    before = Jobs(here.db, tables.JOBS, clock=lambda: NOW - 10**6)  # ids are in this order
+    made = await before.create("train", C, {})
+    await before.create("other", C, {})
     claimed = await here.jobs.claim(("other",), "worker", 5)
     assert claimed is not None
     (first,) = await here.audit.append([_entry("1")])
@@ -238,6 +241,8 @@ APART = {
     "Jobs._mine": "progress: the claim is a condition of its one statement",
     "Jobs._end": "end: the claim is a condition of its one statement",
     "AuditRecord._delete": "part of drop",
+    "ErasureRecord.complete_again": "one statement, with its condition",
+    "NightJobRecord.decide": "one statement, with its condition",
     "JoinedWrites._together": "how EventRecord.append writes",
 }
 """Writers that are not interleaved, and why."""
