@@ -106,7 +106,8 @@ async def test_events_come_to_the_record_once_each_and_in_each_shoppers_order(
     duplicates, conflicts = landed("DUPLICATE"), landed("CONFLICT")
     async with landing(suite, topic):
         await suite.append(*given[300:])
-        await suite.append(event("r5", event_id="e0000"), event(event_id="last"))
+        changed = event("r5", event_id="e0000", shopper=given[0].shopper)
+        await suite.append(changed, event(event_id="last"))
         await until(lambda: landed("CONFLICT") == conflicts + 1)
         await until(lambda: landed("DUPLICATE") == duplicates + 100)
     found = await stored(suite)

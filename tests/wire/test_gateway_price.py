@@ -189,4 +189,6 @@ async def test_new_texts_take_the_time_of_their_model_from_the_quota():
         assert error.metadata == {"quota": "processor_seconds"}
         debt = error.retry_after.total_seconds() * 0.0001
         assert debt == pytest.approx(3.5, rel=0.1)
-        await limited.catalog.GetProduct(catalog_service_pb2.GetProductRequest(product_id="p1"))
+        one = catalog_service_pb2.GetProductRequest(product_id="p1")
+        error = await refused(limited.catalog.GetProduct(one))
+        assert error.reason == "QUOTA_EXHAUSTED", "every call costs"

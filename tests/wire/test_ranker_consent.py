@@ -360,11 +360,11 @@ async def test_a_withdrawal_in_the_midst_of_a_training_is_honoured(
     await suite.append(*crowd(), *(event(f"r{n}", "PURCHASE", ago=n) for n in range(3)))
     train = job.train
 
-    def withdrawn_meanwhile(*given):
+    def withdrawn_meanwhile(*given, **named):
         refuses = Decision(Purpose.TRAIN, False, "a test", now_micros())
         with suite.database.engine.begin() as connection:
             decide(connection, "default", ACTORS[0], [refuses], DEFAULTS, key_id=KEYS.key_id)
-        return train(*given)
+        return train(*given, **named)
 
     monkeypatch.setattr(job, "train", withdrawn_meanwhile)
     version = await suite.learn()

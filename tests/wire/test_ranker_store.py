@@ -55,9 +55,9 @@ async def serving(url: str, folder: Path, **given: object) -> AsyncIterator[Even
     database.close()
 
 
-async def ids(events: Events) -> list[str]:
-    """Return Ann's events, newest first."""
-    request, found = pb.GetEventsRequest(shopper=ANN, page_size=1000), []
+async def ids(events: Events, shopper: event_pb2.Shopper = ANN) -> list[str]:
+    """Return a shopper's events, newest first."""
+    request, found = pb.GetEventsRequest(shopper=shopper, page_size=1000), []
     while True:
         page = await events.GetEvents(request)
         found += [one.event_id for one in page.events]
@@ -209,13 +209,18 @@ async def test_a_full_disk_refuses_writes_keeps_reads_and_goes_on_when_there_is_
 # ---- sampling and exports
 
 
-async def test_of_a_share_of_the_answers_impressions_are_stored_and_all_are_acknowledged(
+async def test_of_a_share_of_the_shoppers_impressions_are_stored_and_all_are_acknowledged(
     new_store, tmp_path: Path
 ) -> None:
     url = new_store(MIGRATIONS, "ranker.db")
+    shoppers = [event_pb2.Shopper(user_id=f"u{n}") for n in range(40)]
     shown = [
-        event(f"p{m}", "IMPRESSION", event_id=f"i{n}-{m}", attribution_token=f"answer-{n}")
-        for n in range(40)
+        event(
+            *(f"p{m}", "IMPRESSION"),
+            event_id=f"i{n}-{m}",
+            shopper=shopper,
+        )
+        for n, shopper in enumerate(shoppers)
         for m in range(5)
     ]
     async with serving(url, tmp_path, impression_share=0.5) as events:
@@ -223,10 +228,11 @@ async def test_of_a_share_of_the_answers_impressions_are_stored_and_all_are_ackn
         answer = await events.AppendEvents(request)
         assert answer.written_count == 201
         assert {one.code for one in answer.statuses} == {0}
-        found = await ids(events)
+        found = [each for one in (ANN, *shoppers) for each in await ids(events, one)]
         again = await events.AppendEvents(request)
         assert again.written_count + again.duplicate_count == 201
-        assert sorted(await ids(events)) == sorted(found)
+        after = [each for one in (ANN, *shoppers) for each in await ids(events, one)]
+        assert after == found
     kept = {name.partition("-")[0] for name in found} - {"v"}
     assert "v" in found
     assert 5 <= len(kept) <= 35
