@@ -20,7 +20,7 @@ LOOKUPS = {"get", "pop", "setdefault"}
 
 
 class Apart(Enum):
-    """What keeps an entry apart from that of an earlier bearer of the name."""
+    """Reason why an entry is never taken for that of an earlier bearer of the name."""
 
     FOLLOWS = "its class drops it when the list of catalogs changes, and work under way too"
     UID = "the entry carries the uid, a hash of the content or a number that is never used again"

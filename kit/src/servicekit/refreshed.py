@@ -34,7 +34,7 @@ class RefreshRules:
 
 @dataclass(slots=True, eq=False)
 class _Entry(Generic[V]):
-    """What is known of a key."""
+    """Value of a key, with its reads."""
 
     value: V | None = None
     read_at: float = -float("inf")

@@ -16,7 +16,7 @@ BATCH = 1_000
 
 
 class Term(Enum):
-    """What happens to the rows of a table."""
+    """Retention of the rows of a table."""
 
     GOES = "rows go after a term, or with what they belong to"
     BOUNDED = "the number of rows has a bound"

@@ -90,7 +90,7 @@ def _plain(value: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What the gateway says of a caller that it has admitted, before it reads the request."""
+    """Admission of a caller, which the gateway announces before it reads the request."""
 
     caller: str
     """Name of the caller, by which the bytes of its requests are counted."""

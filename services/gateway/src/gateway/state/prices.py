@@ -14,7 +14,7 @@ from servicekit.quotas import QuotaKind
 
 @dataclass(slots=True)
 class Charge:
-    """What a request is charged, in processor seconds."""
+    """Price of a request, in processor seconds."""
 
     least: float
     """At least."""

@@ -109,7 +109,7 @@ HELD_OUT = 0.2
 
 @dataclass(frozen=True, slots=True)
 class ProvenMargin:
-    """How much better than popularity a model was shown to be before it was promoted."""
+    """Proven margin of a model over popularity, as of its promotion."""
 
     version: str
     margin: float

@@ -40,7 +40,7 @@ class Unlearning:
     days: float
     """Term after an erasure."""
     trainings: NightTrainings
-    """Those of all nights: there is one a night."""
+    """Trainings requested by the nights: one a night."""
     erasures: ErasureRecord
     prune: Callable[[str], Awaitable[None]]
     """Deletes the files of models that are not kept, of a catalog."""

@@ -75,7 +75,7 @@ class Deliverer:
     """Deliveries of a process, while it leads."""
 
     catalogs: Collection[str]
-    """Those that may be used now: alerts of others wait until they may again."""
+    """Catalogs in use; alerts of others wait until theirs is in use again."""
     record: DeliveryRecord
     steady: Post
     retrying: Post

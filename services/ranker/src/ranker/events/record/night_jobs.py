@@ -12,7 +12,7 @@ from servicekit.jobs import Job
 
 
 class NightCause(StrEnum):
-    """What a night requests a job for."""
+    """Cause of a job that a night requests."""
 
     TRAINING = "training"
     UNLEARNING = "unlearning"

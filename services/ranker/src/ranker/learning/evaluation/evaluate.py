@@ -84,7 +84,7 @@ class EvaluationOptions:
     margin: float = verdict.MARGIN
     """Tolerated deficit, as a share of production's figure."""
     proven: tuple[ProvenMargin, ...] = ()
-    """What promoted models have shown."""
+    """Proven margins of promoted models."""
     recipe: Recipe = RECIPE
     """Determines interests, features for diversity, and the seed of resampling and of sampling
     shoppers."""
