@@ -8,7 +8,9 @@ import json
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +36,7 @@ PHOTO = ROOT / "examples/wines/images/100191.jpg"
 PHOTOS = ("shelf.jpg", "photo.jpg", "street.jpg", "a.jpg")
 NO_SPACE = "CLASSIFIER_UNAVAILABLE"
 """Reason of a catalog on which no space was fitted, as the wines of these tests."""
+LATE = "DEADLINE_EXCEEDED"
 COMMANDS = [
     (page.name, command)
     for page in sorted(INTEGRATE.glob("*.md"))
@@ -54,6 +57,20 @@ def test_a_page_with_commands_shows_python(page: Path) -> None:
     assert page.name in WITHOUT_PYTHON or re.search(r"^```python$", page.read_text("utf-8"), re.M)
 
 
+def typed(command: str, folder: Path) -> dict[str, Any]:
+    """Return what a command prints in a folder."""
+    done = subprocess.run(
+        ["bash", "-euc", command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
 @pytest.mark.parametrize(("page", "command"), COMMANDS)
 def test_each_command_answers(
     page: str, command: str, suite: Suite, shop_is_open: None, tmp_path: Path
@@ -61,15 +78,10 @@ def test_each_command_answers(
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     for name in PHOTOS:
         shutil.copyfile(PHOTO, tmp_path / name)
-    done = subprocess.run(
-        ["bash", "-euc", command.replace(ADDRESS, suite.http)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    answer = json.loads(done.stdout)
+    end = time.monotonic() + SECONDS
+    answer = typed(command.replace(ADDRESS, suite.http), tmp_path)
+    while answer.get("reason") == LATE and time.monotonic() < end:  # a busy machine
+        answer = typed(command.replace(ADDRESS, suite.http), tmp_path)
     if ":classify" in command:
         assert answer.get("reason") in {None, NO_SPACE}, answer
     else:

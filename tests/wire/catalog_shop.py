@@ -134,7 +134,7 @@ async def shop(tmp_path: Path, record_url: str) -> AsyncIterator[Shop]:
         "RETRIEVER_BACKUPS": settings.backups,
         "RETRIEVER_MILVUS_URI": settings.milvus_uri,
         "RETRIEVER_EMBEDDER_TARGET": "127.0.0.1:9",
-        "RETRIEVER_WORKER_LEASE_SECONDS": "1",
+        "RETRIEVER_WORKER_LEASE_SECONDS": "5",
         "RETRIEVER_WORKER_POLL_SECONDS": "0.02",
     }
     db, photos, index = database(settings), photo_store(settings), milvus_index(settings)

@@ -144,7 +144,7 @@ async def shop(
         image_max_bytes=100_000,
         image_max_pixels=1_000_000,
         worker_poll_seconds=0.02,
-        worker_lease_seconds=2,
+        worker_lease_seconds=5,
         exact_rows=exact_rows,
     )
     db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
