@@ -19,6 +19,7 @@ from xdist.scheduler import LoadFileScheduling
 from servicekit import sql
 from servicekit.access import ANYONE, caller
 from tests.late_locks import LockedLate, watch_writes
+from tests.seconds import Seconds
 from tests.stores import SQLITE, STARTED, NewStore, Stores
 from tests.waiting import SECONDS
 
@@ -98,6 +99,11 @@ class Scheduling(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         return group(nodeid)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count processor seconds in every process that runs tests."""
+    config.pluginmanager.register(Seconds())
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
