@@ -10,6 +10,7 @@ from sightline_client.errors import SightlineError
 from sightline_client.files import events, products
 from sightline_client.files.conversion import Shape
 from sightline_client.files.mapping import ColumnMap
+from sightline_client.files.model import Row
 from sightline_client.files.opening import Reading, look, open_table
 from sightline_client.files.photos import PhotoFolder
 from sightline_client.files.shapes import EVENTS, PRODUCTS, shape_of
@@ -84,6 +85,52 @@ def test_woocommerce_variations_name_their_parent() -> None:
     assert found["HOODIE-RED"].price.units == 42
     assert found["HOODIE-RED"].availability == product_pb2.AVAILABILITY_OUT_OF_STOCK
     assert (found["id:60"].price.units, found["id:60"].price.nanos) == (18, 500_000_000)
+
+
+def rows_of(tmp_path: Path, shape: str, text: str) -> list[Row]:
+    path = tmp_path / "export.csv"
+    path.write_text(text)
+    reading = Reading(shape=PRODUCTS[shape])
+    with closing(open_table(path, columns=(), needed=(), reading=reading)) as table:
+        return list(table.rows())
+
+
+def test_a_variant_without_a_price_stays_one(tmp_path: Path) -> None:
+    rows = rows_of(
+        tmp_path,
+        "shopify",
+        "Handle,Title,Option1 Name,Option1 Value,Variant SKU,Variant Price,Image Src\n"
+        "shirt,Shirt,Size,S,S1,10.00,a.jpg\n"
+        "shirt,,,M,S2,,\n"
+        "shirt,,,L,,,\n"
+        "shirt,,,,,,b.jpg\n",
+    )
+    assert [row.cells["id"] for row in rows] == ["S1", "S2", "shirt-L"]
+    assert {row.cells["parent_id"] for row in rows} == {"shirt"}
+    assert sum(row.records for row in rows) == 4
+
+
+WOOCOMMERCE = "ID,Type,SKU,Regular price,Categories,Tags,Parent,Attribute 1 name,Attribute 1 value(s)"
+
+
+def test_commas_within_values_of_woocommerce_do_not_divide_them(tmp_path: Path) -> None:
+    line = r'1,simple,A,10,"Beer\, wine > Red, Other","a\, b, c",,Volume,"1\,5 l, 2 l"'
+    (row,) = rows_of(tmp_path, "woocommerce", f"{WOOCOMMERCE}\n{line}\n")
+    assert row.cells["category"] == "Beer, wine > Red"
+    assert row.cells["tags"] == ["a, b", "c"]
+    assert row.cells["attributes"] == {"volume": ["1,5 l", "2 l"]}
+
+
+@pytest.mark.parametrize("parent", ["SHIRT", "id:10"])
+def test_variations_of_a_product_that_can_not_be_read_are_rejected(
+    tmp_path: Path, parent: str
+) -> None:
+    lines = ["10,variable,SHIRT,,Shirts,,,Size,S,surplus", f"11,variation,SHIRT-S,9,,,{parent},,"]
+    for order in (lines, lines[::-1]):
+        rows = rows_of(tmp_path, "woocommerce", "\n".join([WOOCOMMERCE, *order]))
+        assert [row.error is not None for row in rows] == [True, True]
+    (row,) = rows_of(tmp_path, "woocommerce", f"{WOOCOMMERCE}\n{lines[1]}")
+    assert (row.cells["parent_id"], row.error) == (parent, None)  # an export of a part
 
 
 def test_products_of_the_retail_api_keep_their_numbers_and_texts() -> None:

@@ -251,6 +251,23 @@ def test_a_quote_that_is_not_closed_costs_its_own_line_alone(
     assert str(rejected.error).partition("row: ")[2].startswith(f"{named}: a quote")
 
 
+@pytest.mark.parametrize(
+    ("record", "believed"),
+    [
+        ('7,Shirt,"Linen\nand cotton\nSizes: S,M,L"', True),
+        ('7,"Warm, red, soft\nSizes: S,M",3', True),
+        ('7,Shirt,"Linen\nSizes: S,M,L"', False),
+        ('7,"Warm, red\nSizes,M,L\nsoft",3,4', False),
+    ],
+)
+def test_lines_within_a_cell_do_not_become_rows(
+    tmp_path: Path, record: str, believed: bool
+) -> None:
+    rows = read(write(tmp_path, f"id,title,price\n{record}\n8,Hat,red\n"))
+    assert stored(rows) == (["7", "8"] if believed else ["8"])
+    assert sum(row.records for row in rows) == len(record.splitlines()) + 1
+
+
 def test_cells_of_several_lines_stay_whole(tmp_path: Path) -> None:
     text = 'id,title,price\n1,"Line one\r\nline two, with ""inch"" marks, too",3\n2,"a\n\nb",4\n'
     rows = read(write(tmp_path, text))

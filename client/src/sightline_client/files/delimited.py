@@ -2,7 +2,8 @@
 
 A quote that is opened by mistake would make one cell of all lines to the next quote. So a record
 of several lines is believed only if it is well quoted and its lines are no rows of their own; else
-its first line is rejected, and reading goes on with the next line that has a row's cells.
+its first line is rejected, and reading goes on with the next line that has a row's cells. Where
+neither reading is the likelier one, all of its lines are rejected: none becomes a row by mistake.
 """
 
 import codecs
@@ -20,6 +21,9 @@ from sightline_client.files.formulas import unescape
 from sightline_client.files.model import MAX_CELL, RAGGED, FileRefused, Row, bad
 
 SEPARATORS = ",;\t|"
+_NO_ROW = "a quote is opened, and the lines to the next quote are no whole row"
+_ROWS = "a quote is opened, and the lines to the next quote are rows as well"
+_UNCLEAR = "a quote is opened, and the lines to the next quote are one row or several"
 _LONGEST_LINE = 4 * 1024 * 1024
 """Maximum characters of a line, which bounds the memory. A longer line is cut, its row rejected."""
 _LONGEST_RECORD = 8 * 1024 * 1024
@@ -75,7 +79,7 @@ class Delimited:
         return self._lines.filled
 
     def rows(self) -> Iterator[Row]:
-        """Yield the rows; blank lines are skipped, also if they hold separators."""
+        """Yield the rows; blank lines are skipped."""
         reader = csv.reader(self._lines, delimiter=self.separator, strict=True)
         number = 0
         while True:
@@ -103,22 +107,30 @@ class Delimited:
         if any(line.cut for line in lines):
             return cells, f"the line is longer than {_LONGEST_LINE:,} characters"
         if len(lines) > 1 and not self._escaped:
-            if not self._wanted <= len(cells) <= self._cells:
-                return cells, "a quote is opened, and the lines to the next quote are no whole row"
-            if self._swallowed(lines):
-                return cells, "a quote is opened, and the lines to the next quote are rows as well"
+            return cells, self._doubt(cells, lines)
         return cells, ""
 
-    def _swallowed(self, lines: Sequence["_Line"]) -> bool:
-        """Return whether the first line of a record has the cells of a row, if the quote that joins
-        the lines is taken for text, and so has the last line."""
+    def _doubt(self, cells: Sequence[str], lines: Sequence["_Line"]) -> str:
+        """Return why a record of several lines is not believed; "" = it is."""
         first = _split(lines[0].text, self.separator)
-        open_cell = len(first[-1].split(self.separator)) if first else 0
-        return len(first) - 1 + open_cell >= self._wanted and self._is_row(lines[-1])
+        as_text = [*first[:-1], *first[-1].split(self.separator)] if first else []
+        begins = self._are_a_row(as_text)
+        """The first line is a row, if the quote that joins the lines is taken for text."""
+        between = (line.text for line in lines[1:-1] if line.text.strip())
+        goes_on = self._is_row(lines[-1]) and all(self.separator in text for text in between)
+        if not self._wanted <= len(cells) <= self._cells:
+            return _NO_ROW if begins else _UNCLEAR
+        if not (begins and goes_on):
+            return ""
+        # The last cell of a row can hold lines that look like rows: `Sizes: S,M,L`.
+        return _UNCLEAR if len(first) >= self._wanted else _ROWS
 
     def _is_row(self, line: "_Line") -> bool:
-        """Return whether a line has the cells of a row; text has blanks behind its commas."""
-        cells = _split(line.text, self.separator)
+        """Return whether a line has the cells of a row."""
+        return self._are_a_row(_split(line.text, self.separator))
+
+    def _are_a_row(self, cells: Sequence[str]) -> bool:
+        """Return whether cells are those of a row; text has blanks behind its commas."""
         return (
             len(cells) in (self._wanted, self._cells)
             and bool(cells[0].strip())
@@ -127,9 +139,13 @@ class Delimited:
 
     def _broken(self, number: int, problem: str) -> Row:
         """Return the rejected row of the lines before the next one that has the cells of a row;
-        that one is read again."""
+        that one is read again, unless it may be a part of this one."""
         lines = self._lines.taken
-        later = (at for at, line in enumerate(lines) if at and self._is_row(line))
+        later = (
+            at
+            for at, line in enumerate(lines)
+            if at and problem != _UNCLEAR and self._is_row(line)
+        )
         own = lines[: next(later, len(lines))]
         self._lines.give_back(lines[len(own) :])
         cells = own[0].text.rstrip("\r\n").split(self.separator)

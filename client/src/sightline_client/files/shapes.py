@@ -9,6 +9,7 @@ their own.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -53,6 +54,10 @@ def _shopify(rows: Iterator[Row]) -> Iterator[Row]:
     yield from _shopify_product([*group, *broken])
 
 
+_OF_A_VARIANT = ("variant price", "variant sku", "option1 value")
+"""Columns that are empty in a row with one more photo."""
+
+
 def _shopify_product(group: list[Row]) -> Iterator[Row]:
     rows = [row for row in group if row.error is None]
     broken = [row for row in group if row.error is not None]
@@ -60,7 +65,7 @@ def _shopify_product(group: list[Row]) -> Iterator[Row]:
     if not rows:
         return
     first, handle = rows[0].cells, rows[0].cells.get("handle")
-    variants = [row for row in rows if row.cells.get("variant price")] or rows[:1]
+    variants = [row for row in rows if any(map(row.cells.get, _OF_A_VARIANT))] or rows[:1]
     lost = [row for row in broken if row.cells.get("handle") == handle]
     many = len(variants) > 1 or bool(lost)
     photos = [row.cells.get("image src") for row in rows]
@@ -118,29 +123,58 @@ def _shopify_stock(first: Mapping[str, object], cells: Mapping[str, object]) -> 
     return "backorder" if sells_on else "false"
 
 
+_COMMA = re.compile(r"(?<!\\),")
+"""Comma between two values of a cell of WooCommerce."""
+_SEVERAL = ("tags", "images", "brands")
+"""Columns of WooCommerce with several values."""
 _INHERITED = ("category", "brand", "description", "tags", "images")
 """Columns of ours that a variation without a value has from its parent."""
 
 
 def _woocommerce(rows: Iterator[Row]) -> Iterator[Row]:
     """Read products and variations. `Parent` names a variable product by id:… or SKU; a variation
-    that precedes its parent is read at the end."""
+    that precedes its parent is read at the end. Without its parent, which has what all variations
+    share, it is rejected."""
     parents: dict[str, Cells] = {}
+    broken: dict[str, int] = {}
+    """Rejected rows by the names that a variation may have for them."""
     waiting: list[Row] = []
     for row in rows:
+        if row.error is not None:
+            broken |= dict.fromkeys(_woocommerce_names(row.cells), row.number)
         varies = row.error is None and "variation" in str(row.cells.get("type") or "").lower()
         if varies and str(row.cells.get("parent") or "") not in parents:
             waiting.append(row)
         else:
             yield _woocommerce_row(row, parents)
     for row in waiting:
-        yield _woocommerce_row(row, parents)
+        made = _woocommerce_row(row, parents)
+        lost = broken.get(str(row.cells.get("parent")))
+        if lost is not None and not made.error and str(row.cells.get("parent")) not in parents:
+            text = f"row {lost}, which has what all variations share, could not be read"
+            made = replace(made, error=bad("parent", text))
+        yield made
+
+
+def _woocommerce_names(cells: Mapping[str, object]) -> list[str]:
+    """Return the names by which a variation names its parent."""
+    number, sku = str(cells.get("id") or ""), str(cells.get("sku") or "")
+    return [name for name in (number and f"id:{number}", sku) if name]
+
+
+def _woocommerce_values(value: object) -> object:
+    """Return the values of a cell, between which are commas; those within a value are `\\,`."""
+    if not isinstance(value, str) or "\\," not in value:
+        return value
+    parts = (part.replace("\\,", ",").strip() for part in _COMMA.split(value))
+    return [part for part in parts if part]
 
 
 def _woocommerce_row(row: Row, parents: dict[str, Cells]) -> Row:
     if row.error is not None:
         return row
-    cells, made = row.cells, Cells()
+    several = {name: _woocommerce_values(row.cells.get(name)) for name in _SEVERAL}
+    cells, made = {**row.cells, **several}, Cells()
     number, named = cells.get("id"), str(cells.get("parent") or "")
     made["id"] = cells.get("sku") or (f"id:{number}" if number else "")
     move(cells, made, title="name", description="description", images="images", tags="tags")
@@ -148,14 +182,15 @@ def _woocommerce_row(row: Row, parents: dict[str, Cells]) -> Row:
         move(cells, made, description="short description")
     move(cells, made, category="categories", brand="brands")
     if isinstance(text := cells.get("categories"), str):
-        made["category"] = text.split(",")[0].strip()  # the others are its further categories
+        # The others are its further categories.
+        made["category"] = _COMMA.split(text)[0].replace("\\,", ",").strip()
     made["attributes"] = _woocommerce_attributes(cells)
     parent = parents.get(named, {})
     made["parent_id"] = parent.get("id", named)
     made |= {name: parent[name] for name in _INHERITED if parent.get(name) and not made.get(name)}
     made["available"] = _woocommerce_stock(cells, parent)
     if "variable" in str(cells.get("type") or "variable").lower():
-        parents |= {key: made for key in (f"id:{number}", str(made["id"])) if key}
+        parents |= dict.fromkeys(_woocommerce_names(cells), made)
     try:
         on_sale = cells.get("sale price") and _woocommerce_sale(cells)
     except SightlineError as error:
@@ -186,7 +221,7 @@ def _woocommerce_attributes(cells: Mapping[str, object]) -> Mapping[str, object]
         name = cells.get(f"attribute {number} name")
         value = cells.get(f"attribute {number} value(s)")
         if name and value:
-            found[attribute_key(str(name))] = listed(value, str)
+            found[attribute_key(str(name))] = listed(_woocommerce_values(value), str)
     return found
 
 
