@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
+from gateway.state import exposures as state
 from gateway.state.exposures import LOOK_SECONDS, MOST_NAMES, Exposures
 from servicekit.errors import Unavailable
 
@@ -89,3 +92,21 @@ async def test_a_control_that_was_not_asked_for_before_is_looked_up_first():
     many = [f"c{n}" for n in range(MOST_NAMES)]
     await exposures.of("default", many, ranker)
     assert len(ranker.names) == MOST_NAMES
+
+
+async def test_a_ranker_that_never_answers_delays_one_request_and_ours_do_not_pile_up(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(state, "CALL_SECONDS", 0.01)
+    time, asked = Time(), []
+
+    async def hangs(_catalog_id: str, day: int, _names: Sequence[str]) -> dict[str, int]:
+        asked.append(day)
+        return await asyncio.Event().wait() and {}
+
+    exposures = Exposures(time)
+    for _ in range(5):
+        exposures.add("default", ["hero"])
+        await exposures.of("default", NAMES, hangs)
+    assert len(asked) == 1
+    assert await exposures.of("default", NAMES, hangs) == {"hero": 5}

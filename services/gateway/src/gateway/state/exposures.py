@@ -5,6 +5,7 @@ not answer, this gateway's own answers are added to the last counts. An answer w
 dropped counts only until the next poll.
 """
 
+import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -22,7 +23,8 @@ of a second."""
 CALL_SECONDS = 1.0
 DAY_SECONDS = 86_400
 
-RULES = RefreshRules(fresh=LOOK_SECONDS, again=LOOK_SECONDS, longest=CALL_SECONDS)
+RULES = RefreshRules(fresh=LOOK_SECONDS, again=LOOK_SECONDS, longest=2 * CALL_SECONDS)
+"""Twice the time of the call, so that one without an answer ends as a read with counts."""
 MOST_NAMES = 1_000
 """Maximum number of controls in one call."""
 
@@ -99,7 +101,8 @@ class Exposures:
     async def _asked(self, catalog_id: str, names: frozenset[str], ask: Ask) -> _Counts:
         day, up_to = self._day(), self._clock() - LAG_SECONDS
         try:
-            counts = await ask(catalog_id, day, sorted(names))
-        except ServiceError:  # the list of our own would grow without limit
+            async with asyncio.timeout(CALL_SECONDS):
+                counts = await ask(catalog_id, day, sorted(names))
+        except (ServiceError, TimeoutError):  # the list of our own would grow without limit
             counts = self._with_own(catalog_id, self._today(catalog_id), up_to)
         return _Counts(day, names, counts, up_to)
