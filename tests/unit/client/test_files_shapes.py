@@ -10,7 +10,7 @@ from sightline_client.errors import SightlineError
 from sightline_client.files import events, products
 from sightline_client.files.conversion import Shape
 from sightline_client.files.mapping import ColumnMap
-from sightline_client.files.model import Row
+from sightline_client.files.model import FileRefused, Row
 from sightline_client.files.opening import Reading, look, open_table
 from sightline_client.files.photos import PhotoFolder
 from sightline_client.files.shapes import EVENTS, PRODUCTS, shape_of
@@ -110,7 +110,15 @@ def test_a_variant_without_a_price_stays_one(tmp_path: Path) -> None:
     assert sum(row.records for row in rows) == 4
 
 
-WOOCOMMERCE = "ID,Type,SKU,Regular price,Categories,Tags,Parent,Attribute 1 name,Attribute 1 value(s)"
+WOOCOMMERCE = (
+    "ID,Type,SKU,Regular price,Categories,Tags,Parent,Attribute 1 name,Attribute 1 value(s)"
+)
+
+
+def test_two_spellings_of_one_column_are_refused(tmp_path: Path) -> None:
+    text = "Handle,Title,Variant Price,Price\nmug,Mug,99.00,10.00\n"
+    with pytest.raises(FileRefused, match="'variant price' and 'price' are names of one column"):
+        rows_of(tmp_path, "shopify", text)
 
 
 def test_commas_within_values_of_woocommerce_do_not_divide_them(tmp_path: Path) -> None:

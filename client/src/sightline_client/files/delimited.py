@@ -142,9 +142,7 @@ class Delimited:
         that one is read again, unless it may be a part of this one."""
         lines = self._lines.taken
         later = (
-            at
-            for at, line in enumerate(lines)
-            if at and problem != _UNCLEAR and self._is_row(line)
+            at for at, line in enumerate(lines) if at and problem != _UNCLEAR and self._is_row(line)
         )
         own = lines[: next(later, len(lines))]
         self._lines.give_back(lines[len(own) :])

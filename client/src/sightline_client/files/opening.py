@@ -60,6 +60,7 @@ def open_table(
     try:
         if reading.shape is not None:
             _check_constants(path, reading.map, columns)
+            _check_forms(path, table.columns, reading.shape)
             shaped = Shaped(table, reading.shape, reading.map.constants)
             return Formed(shaped, reading.decimal)
         ours: RowTable = (
@@ -152,6 +153,16 @@ def _check_names(
         if name not in ignore:
             problem = f"{path.name} has an unknown column {name!r}"
             raise FileRefused(problem, unread(name, known))
+
+
+def _check_forms(path: Path, theirs: Collection[str], shape: Shape) -> None:
+    """Reject two spellings of one column of an export, of which only one could be read."""
+    found: dict[str, str] = {}
+    for name in theirs:
+        other = found.setdefault(shape.columns.form(name), name)
+        if other != name:
+            problem = f"{path.name}: {other!r} and {name!r} are names of one column of {shape.of}"
+            raise FileRefused(problem, "leave one of them out")
 
 
 def _check_constants(path: Path, by: ColumnMap, there: Collection[str]) -> None:

@@ -125,8 +125,6 @@ def _shopify_stock(first: Mapping[str, object], cells: Mapping[str, object]) -> 
 
 _COMMA = re.compile(r"(?<!\\),")
 """Comma between two values of a cell of WooCommerce."""
-_SEVERAL = ("tags", "images", "brands")
-"""Columns of WooCommerce with several values."""
 _INHERITED = ("category", "brand", "description", "tags", "images")
 """Columns of ours that a variation without a value has from its parent."""
 
@@ -173,14 +171,17 @@ def _woocommerce_values(value: object) -> object:
 def _woocommerce_row(row: Row, parents: dict[str, Cells]) -> Row:
     if row.error is not None:
         return row
-    several = {name: _woocommerce_values(row.cells.get(name)) for name in _SEVERAL}
-    cells, made = {**row.cells, **several}, Cells()
+    cells, made = row.cells, Cells()
+    several = {name: _woocommerce_values(cells.get(name)) for name in ("images", "tags")}
     number, named = cells.get("id"), str(cells.get("parent") or "")
     made["id"] = cells.get("sku") or (f"id:{number}" if number else "")
-    move(cells, made, title="name", description="description", images="images", tags="tags")
+    move(cells, made, title="name", description="description")
+    move(several, made, images="images", tags="tags")
     if not made.get("description"):
         move(cells, made, description="short description")
     move(cells, made, category="categories", brand="brands")
+    if isinstance(brands := made.get("brand"), str):
+        made["brand"] = brands.replace("\\,", ",")
     if isinstance(text := cells.get("categories"), str):
         # The others are its further categories.
         made["category"] = _COMMA.split(text)[0].replace("\\,", ",").strip()
