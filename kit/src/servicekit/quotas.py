@@ -1,5 +1,5 @@
 """Quotas of a caller in a catalog, as token buckets: calls, writes, seconds of processors and of
-decoding photos.
+decoding photos, visitors created by a page.
 
 A bucket fills at the quota's rate and holds `quota_burst_seconds` of it. Each process has its own
 buckets: a caller whose calls reach several processes or replicas has that many quotas. Not the
@@ -33,6 +33,7 @@ class QuotaKind(StrEnum):
     WRITES = "writes"
     DECODE_SECONDS = "decode_seconds"
     PROCESSOR_SECONDS = "processor_seconds"
+    VISITORS = "visitors"
 
 
 _NEEDED = {
@@ -40,6 +41,7 @@ _NEEDED = {
     QuotaKind.WRITES: 1.0,
     QuotaKind.DECODE_SECONDS: 0.01,
     QuotaKind.PROCESSOR_SECONDS: 0.01,
+    QuotaKind.VISITORS: 1.0,
 }
 """Tokens required before use; of decoding, the rest is charged afterwards."""
 PRODUCTION = {
@@ -47,6 +49,7 @@ PRODUCTION = {
     QuotaKind.WRITES: 20.0,
     QuotaKind.DECODE_SECONDS: 1.0,
     QuotaKind.PROCESSOR_SECONDS: 2.0,
+    QuotaKind.VISITORS: 100.0,
 }
 """Quotas a second in production mode where none are set: half of a machine of four processors, and
 half of that for decoding (docs/operate/sizing.md)."""
@@ -79,6 +82,11 @@ class QuotaSettings(ServiceSettings):
     before it runs, and corrected by what it did cost. `None`: 2 in production, which is half of
     four processors (docs/operate/sizing.md: one caller's share), otherwise no limit."""
 
+    quota_visitors: float | None = Field(default=None, ge=0)
+    """Visitors that the key of a page creates per second in one catalog, in each process: events of
+    each count for others. 0: no limit. `None`: 100 in production, 6,000 a minute, otherwise no
+    limit. Keys with further roles have no such limit."""
+
     quota_burst_seconds: float = Field(default=10.0, ge=1, le=3600)
     """Seconds of a quota that may be used at once after a pause."""
 
@@ -94,7 +102,10 @@ class QuotaSettings(ServiceSettings):
         for kind in QuotaKind:
             if not self.quota(kind):
                 field = self.variable(f"quota_{kind}")
-                yield f"one caller can use all of the processors: set {field} above 0"
+                can = "use all of the processors"
+                if kind is QuotaKind.VISITORS:
+                    can = "create any number of visitors"
+                yield f"one caller can {can}: set {field} above 0"
 
 
 class QuotaExhausted(Refusal, ResourceExhausted, reason="QUOTA_EXHAUSTED"):

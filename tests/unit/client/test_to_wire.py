@@ -150,7 +150,7 @@ def test_an_event_keeps_every_field() -> None:
     assert message.HasField("value")
     assert {field.name for field, _ in message.ListFields()} == {
         field.name for field in event_pb2.Event.DESCRIPTOR.fields
-    } - {"receive_time", "answer_id", "arm", "unproven"}
+    } - {"receive_time", "answer_id", "arm", "unproven", "new_visitor"}
 
 
 def test_an_event_without_time_or_value_leaves_both_to_the_service() -> None:

@@ -120,6 +120,7 @@ class Event(google.protobuf.message.Message):
     ARM_FIELD_NUMBER: builtins.int
     VISITOR_PROOF_FIELD_NUMBER: builtins.int
     UNPROVEN_FIELD_NUMBER: builtins.int
+    NEW_VISITOR_FIELD_NUMBER: builtins.int
     event_id: builtins.str
     """The caller's id of this event, 1 to 128 bytes. An event of a shopper that is written again with the same content
     counts once. With different content it is rejected (EVENT_CONFLICT).
@@ -157,11 +158,17 @@ class Event(google.protobuf.message.Message):
     """
     visitor_proof: builtins.str
     """The proof that CreateVisitor returned with the visitor's id, up to 256 characters. Write only: it is not stored.
-    Searches of a visitor without a valid one do not count for suggestions and ListTopSearches if the caller's only role
-    is ROLE_EVENTS, as that of a page; nor do those of a visitor's first day. Callers with further roles need none.
+    If the caller's only role is ROLE_EVENTS, as that of a page, an event without a valid one is `unproven`. Callers with
+    further roles need none.
     """
     unproven: builtins.bool
-    """The shopper is not proven: see `visitor_proof`. Read only: the gateway ignores the caller's value."""
+    """The shopper is not proven: see `visitor_proof`. The event counts for the shopper's own answers, and for nothing that
+    others see: popularity, trends, counts, trainings, suggestions. Read only: the gateway ignores the caller's value.
+    """
+    new_visitor: builtins.bool
+    """The proof was made less than a day before the event was received. Searches of such visitors do not count for
+    suggestions and ListTopSearches, which show others the words. Read only: the gateway ignores the caller's value.
+    """
     @property
     def shopper(self) -> Global___Shopper:
         """The shopper. Required."""
@@ -202,9 +209,10 @@ class Event(google.protobuf.message.Message):
         arm: builtins.str = ...,
         visitor_proof: builtins.str = ...,
         unproven: builtins.bool = ...,
+        new_visitor: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_value", b"_value", "event_time", b"event_time", "receive_time", b"receive_time", "shopper", b"shopper", "unit_price", b"unit_price", "value", b"value"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_value", b"_value", "answer_id", b"answer_id", "arm", b"arm", "attribution_token", b"attribution_token", "event_id", b"event_id", "event_time", b"event_time", "order_id", b"order_id", "position", b"position", "product_id", b"product_id", "quantity", b"quantity", "query", b"query", "receive_time", b"receive_time", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "type", b"type", "unit_price", b"unit_price", "unproven", b"unproven", "value", b"value", "visitor_proof", b"visitor_proof"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_value", b"_value", "answer_id", b"answer_id", "arm", b"arm", "attribution_token", b"attribution_token", "event_id", b"event_id", "event_time", b"event_time", "new_visitor", b"new_visitor", "order_id", b"order_id", "position", b"position", "product_id", b"product_id", "quantity", b"quantity", "query", b"query", "receive_time", b"receive_time", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "type", b"type", "unit_price", b"unit_price", "unproven", b"unproven", "value", b"value", "visitor_proof", b"visitor_proof"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_value", b"_value"]) -> typing.Literal["value"] | None: ...
 
 Global___Event: typing_extensions.TypeAlias = Event

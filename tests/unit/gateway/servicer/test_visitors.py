@@ -8,11 +8,19 @@ from hypothesis import strategies as st
 
 from gateway.model.errors import VisitorProofInvalid
 from gateway.servicer import visitors
-from gateway.servicer.visitors import GOOD_MICROS, NEW_MICROS, check_proof, created, is_proven
+from gateway.servicer.visitors import (
+    GOOD_MICROS,
+    NEW_MICROS,
+    Standing,
+    check_proof,
+    created,
+    standing,
+)
 from servicekit import access
 from servicekit.access import Caller, Role
 from servicekit.clock import now_micros
 from servicekit.keyring import KeyRing, open_keys
+from servicekit.quotas import QuotaExhausted, Quotas, QuotaSettings
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as pb
 
@@ -104,21 +112,24 @@ def event(visitor: str = VISITOR.visitor_id, proof: str = "") -> event_pb2.Event
     return event_pb2.Event(shopper={"visitor_id": visitor}, visitor_proof=proof)
 
 
-def test_visitors_of_a_page_are_proven_by_their_proof_from_their_second_day_on(
+def test_visitors_of_a_page_are_proven_by_their_proof_and_new_for_a_day(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     access.caller.set(PAGE)
     given = event(proof=VISITOR.visitor_proof)
-    assert not is_proven(given, "default", RING), "anybody can create twenty"
+    assert standing(given, "default", RING) is Standing.NEW_VISITOR, "anybody can create twenty"
     later = now_micros() + NEW_MICROS
     monkeypatch.setattr(visitors, "now_micros", lambda: later)
-    assert is_proven(given, "default", RING)
-    assert not is_proven(given, "other", RING)
-    assert not is_proven(event(), "default", RING)
-    assert not is_proven(event("invented", VISITOR.visitor_proof), "default", RING)
-    assert not is_proven(event_pb2.Event(shopper={"user_id": "ann"}), "default", RING)
+    assert standing(given, "default", RING) is Standing.PROVEN
+    for other in (
+        event(),
+        event("invented", VISITOR.visitor_proof),
+        event_pb2.Event(shopper={"user_id": "ann"}),
+    ):
+        assert standing(other, "default", RING) is Standing.UNPROVEN
+    assert standing(given, "other", RING) is Standing.UNPROVEN
     monkeypatch.setattr(visitors, "now_micros", lambda: later + GOOD_MICROS)
-    assert not is_proven(given, "default", RING)
+    assert standing(given, "default", RING) is Standing.UNPROVEN
 
 
 @pytest.mark.parametrize(
@@ -126,4 +137,23 @@ def test_visitors_of_a_page_are_proven_by_their_proof_from_their_second_day_on(
 )
 def test_a_servers_shoppers_need_no_proof(caller: Caller) -> None:
     access.caller.set(caller)
-    assert is_proven(event("any"), "default", RING)
+    assert standing(event("any"), "default", RING) is Standing.PROVEN
+
+
+def test_a_page_creates_a_bounded_number_of_visitors_and_a_server_any() -> None:
+    limited = Quotas(QuotaSettings(quota_visitors=2, quota_burst_seconds=1), clock=lambda: 0.0)
+
+    def create(caller: Caller, catalog: str = "default") -> None:
+        access.caller.set(caller)
+        limited.enter(caller.name, catalog, writes=True)
+        created(catalog, RING)
+
+    for _ in range(2):
+        create(PAGE)
+    with pytest.raises(QuotaExhausted) as refused:
+        create(PAGE)
+    assert refused.value.retry_after is not None
+    assert refused.value.metadata == {"quota": "visitors"}
+    create(PAGE, "another")
+    for _ in range(3):
+        create(SHOP)

@@ -21,6 +21,8 @@ FULL = stored(
     scene="home",
     attribution_token="t",
     query="rosé\n",
+    unproven=True,
+    new_visitor=True,
     answer_id="a1",
     arm="x/y",
 )

@@ -106,6 +106,7 @@ async def test_a_row_says_all_but_who_it_was_and_what_opens_an_answer(
         attribution_token="secret",
         scene="home",
         query="q",
+        unproven=True,
     )
     await EventRecord(db).append([given])
     job = await claimed(db, jobs)
@@ -120,6 +121,7 @@ async def test_a_row_says_all_but_who_it_was_and_what_opens_an_answer(
     assert (row["type"], row["value"], row["quantity"]) == ("PURCHASE", 1.5, 2)
     assert (row["unit_price_micros"], row["currency"]) == (12_340_000, "EUR")
     assert row["sample_share"] == 1.0
+    assert (row["unproven"], row["new_visitor"]) == (True, False)
     assert row["query"] == ""
     assert row["order_id"] != "o"
     assert len(row["order_id"]) == 32

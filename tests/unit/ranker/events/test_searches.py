@@ -50,7 +50,10 @@ async def test_a_text_counts_its_different_shoppers_and_is_hidden_below_the_floo
     assert await SearchRecord(db).counts("other", 0, 1) == []
 
 
-async def test_shoppers_without_a_proof_count_for_nothing(db: Database):
+@pytest.mark.parametrize("standing", ["unproven", "new_visitor"])
+async def test_shoppers_without_a_proof_or_with_a_new_one_count_for_no_text(
+    db: Database, standing: str
+):
     await searched(db, "barolo", by="a")
     await searched(db, "barolo", by="b")
     invented = [
@@ -60,7 +63,7 @@ async def test_shoppers_without_a_proof_count_for_nothing(db: Database):
             type=EventType.SEARCH,
             shopper=Shopper(Identity.VISITOR, f"i{at}"),
             query=text,
-            unproven=True,
+            **{standing: True},
         )
         for at, text in enumerate(["buy at evil dot example"] * 20 + ["barolo"] * 20)
     ]

@@ -9,6 +9,7 @@ from gateway.clients import messages
 from gateway.servicer import visitors
 from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import admit
+from gateway.servicer.visitors import Standing
 from gateway.state import tokens
 from servicekit import audit
 from servicekit.keyring import KeyRing, SigningKeys
@@ -30,6 +31,13 @@ EVENTS = Counter(
     "sightline_gateway_events_total",
     "Events that callers sent, by type, including rejected and repeated ones.",
     ("type",),
+)
+SHOPPERS = Counter(
+    "sightline_gateway_event_shoppers_total",
+    "Events that callers sent, by what is known of their shopper: `proven`, `new_visitor` (others"
+    " don't see its searches) or `unproven` (a page sent no valid visitor_proof: the event counts for"
+    " nothing that others see).",
+    ("standing",),
 )
 _KINDS = {
     number: name.removeprefix("EVENT_TYPE_").lower() for name, number in EventType.items() if number
@@ -65,8 +73,7 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
             if event.type in _EVENTS:
                 _EVENTS[event.type].inc()
             _attribute(event, catalog_id, self._keys())
-            event.unproven = not visitors.is_proven(event, catalog_id, self._keys())
-            event.ClearField("visitor_proof")
+            _judge(event, catalog_id, self._keys())
         answer: pb.WriteEventsResponse = await self._append(request)
         return answer
 
@@ -85,6 +92,15 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
         request.ClearField("visitor_proof")
         answer: pb.MergeShopperResponse = await self._merge(request)
         return answer
+
+
+def _judge(event: event_pb2.Event, catalog_id: str, keys: KeyRing) -> None:
+    """Set what the event's proof says; values of the caller are overwritten."""
+    found = visitors.standing(event, catalog_id, keys)
+    SHOPPERS.labels(found).inc()
+    event.unproven = found is Standing.UNPROVEN
+    event.new_visitor = found is Standing.NEW_VISITOR
+    event.ClearField("visitor_proof")
 
 
 def _attribute(event: event_pb2.Event, catalog_id: str, keys: KeyRing) -> None:

@@ -5,26 +5,30 @@ comes without one. A shop can therefore store both in its pages and pass them to
 """
 
 import secrets
+from enum import StrEnum
 from typing import Final
 
 from gateway.model.errors import VisitorProofInvalid
-from servicekit import access
+from servicekit import access, quotas
 from servicekit.access import Role
 from servicekit.clock import now_micros
 from servicekit.keyring import KeyRing, SignatureInvalid, TokenExpired
+from servicekit.quotas import QuotaKind
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as pb
 
 _PAGE: Final = frozenset({Role.EVENTS})
 """Roles of a page's key."""
 NEW_MICROS: Final = 86_400 * 1_000_000
-"""Age of a visitor, in microseconds, from which on its searches count for others."""
+"""Age of a visitor, in microseconds, from which on others see what it searched for."""
 GOOD_MICROS: Final = 400 * 86_400 * 1_000_000
 """Lifetime of a proof, in microseconds: browsers store no cookie for longer."""
 
 
 def created(catalog_id: str, keys: KeyRing) -> pb.CreateVisitorResponse:
-    """Return a new visitor."""
+    """Return a new visitor. Raise QuotaExhausted when a page has created too many."""
+    if is_page():
+        quotas.reserve(QuotaKind.VISITORS, 1.0)
     visitor_id, end = secrets.token_hex(16), now_micros() + GOOD_MICROS
     proof = keys.seal(_about(catalog_id, visitor_id), b"", end)
     answer = pb.CreateVisitorResponse(visitor_id=visitor_id, visitor_proof=proof)
@@ -32,25 +36,40 @@ def created(catalog_id: str, keys: KeyRing) -> pb.CreateVisitorResponse:
     return answer
 
 
-def is_proven(event: event_pb2.Event, catalog_id: str, keys: KeyRing) -> bool:
-    """Return whether an event's shopper is one, as far as the suite can tell.
+class Standing(StrEnum):
+    """What is known of an event's shopper."""
 
-    A key with the role `events` alone is that of a page, which everybody can read: it could name
-    any number of invented shoppers. They count once they are a day old and prove their ids.
-    """
+    PROVEN = "proven"
+    NEW_VISITOR = "new_visitor"
+    """Proven, by a proof that is less than a day old."""
+    UNPROVEN = "unproven"
+
+
+def is_page() -> bool:
+    """Return whether the caller has the key of a page, which everybody can read."""
     caller = access.caller.get()
-    if not keys.secret or caller.shopper or caller.roles != _PAGE:
-        return True
+    return not caller.shopper and caller.roles == _PAGE
+
+
+def standing(event: event_pb2.Event, catalog_id: str, keys: KeyRing) -> Standing:
+    """Return what is known of an event's shopper.
+
+    The key of a page could name any number of invented shoppers, so its visitors must prove their
+    ids to count for others; for texts that others see, they must also be a day old. Most visitors
+    of a shop come once: what they click counts on their first day.
+    """
+    if not keys.secret or not is_page():
+        return Standing.PROVEN
     about, now = _about(catalog_id, event.shopper.visitor_id), now_micros()
     try:
         keys.open(about, event.visitor_proof, now)
     except SignatureInvalid:
-        return False
+        return Standing.UNPROVEN
     try:  # the end of a proof tells when it was made
         keys.open(about, event.visitor_proof, now + GOOD_MICROS - NEW_MICROS)
     except TokenExpired:
-        return True
-    return False
+        return Standing.PROVEN
+    return Standing.NEW_VISITOR
 
 
 def check_proof(request: pb.MergeShopperRequest, keys: KeyRing) -> bool:

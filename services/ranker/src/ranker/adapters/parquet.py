@@ -13,6 +13,7 @@ _TYPES = {
     ExportKind.NUMBER: pa.int64(),
     ExportKind.REAL: pa.float64(),
     ExportKind.TIME: pa.timestamp("us", tz="UTC"),
+    ExportKind.FLAG: pa.bool_(),
 }
 _SCHEMA = pa.schema(
     [pa.field(one.name, _TYPES[one.kind], nullable=one.nullable) for one in COLUMNS]

@@ -73,13 +73,13 @@ def unit(said: Interaction) -> Unit:
 
 
 def days(said: Iterable[Interaction], signals: Signals) -> dict[Unit, Day]:
-    """Return what these days count; `said` holds all their events of interest. Days without
-    counts are left out."""
+    """Return what these days count; `said` holds all their events of interest, of which those of
+    unproven shoppers do not count. Days without counts are left out."""
     # Each day is treated as a separate shopper.
     apart = (
         one._replace(actor=f"{one.time_micros // DAY_MICROS} {one.actor}")
         for one in said
-        if one.product_id
+        if one.product_id and not one.unproven
     )
     log = log_of(apart)
     log = log.part(~robots(log, signals)[log.actor])

@@ -72,7 +72,9 @@ class Event:
     arm: str = ""
     """EXPERIMENT/ARM of that answer, as read by the gateway."""
     unproven: bool = False
-    """The gateway found no proof of the shopper: what it searched for does not count for others."""
+    """The gateway found no proof of the shopper: the event counts for nothing that others see."""
+    new_visitor: bool = False
+    """The shopper's proof was less than a day old: its searches do not count for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,8 @@ class Interaction(NamedTuple):
     """Pseudonym of the visit; empty if unknown."""
     order_id: str = ""
     """Empty if unknown."""
+    unproven: bool = False
+    """It counts for the shopper alone (Event.unproven)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ EVENTS = PersonalStore(
         "sample_share": "share of stored impressions",
         "arm": "arm of an experiment",
         "unproven": "whether the shopper was not proven",
+        "new_visitor": "whether the shopper's proof was less than a day old",
     },
     owners=("actor",),
 )

@@ -118,6 +118,7 @@ class ExportKind(StrEnum):
     NUMBER = "int64"
     REAL = "float64"
     TIME = "timestamp[us, UTC]"
+    FLAG = "bool"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,18 @@ COLUMNS = (
         "sample_share",
         ExportKind.REAL,
         "the event represents 1 / sample_share events",
+    ),
+    ExportColumn(
+        "unproven",
+        "unproven",
+        ExportKind.FLAG,
+        "the shopper was not proven, so the event counts for nothing that others see",
+    ),
+    ExportColumn(
+        "new_visitor",
+        "new_visitor",
+        ExportKind.FLAG,
+        "the shopper's proof was less than a day old",
     ),
 )
 """The schema of format 1."""

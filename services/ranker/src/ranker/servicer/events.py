@@ -269,6 +269,7 @@ def _event(message: event_pb2.Event) -> Event | ServiceError:
             answer_id=message.answer_id,
             arm=message.arm,
             unproven=message.unproven,
+            new_visitor=message.new_visitor,
         )
     except ServiceError as error:
         return error

@@ -335,7 +335,7 @@ def _interaction(stored: StoredEvent) -> Interaction:
     if event.type is None or event.time_micros is None:
         raise ValueError("only checked events are stored")
     what = (event.product_id, event.type, event.value, event.time_micros, event.event_id)
-    return Interaction(stored.actor, *what, quantity=event.quantity)
+    return Interaction(stored.actor, *what, quantity=event.quantity, unproven=event.unproven)
 
 
 def _row(connection: Connection, stored: StoredEvent, interaction: Interaction) -> tuple[Any, ...]:

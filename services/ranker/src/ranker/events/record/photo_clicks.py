@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from ranker.domain.consent import PHOTO_VECTORS
 from ranker.domain.events import EventType
 from ranker.events.record import consents
-from ranker.events.record.learnable import learnable
+from ranker.events.record.learnable import PROVEN, learnable
 from ranker.events.record.online import led_to
 from ranker.events.record.rows import TableRecord
 from ranker.events.record.sealed import photo_of, unseal_vector
@@ -62,7 +62,7 @@ def _usable(
 
 def _clicked() -> sa.ColumnElement[bool]:
     same = EVENTS.c.actor == ANSWERS.c.actor
-    return sa.and_(led_to(), same, EVENTS.c.type == EventType.CLICK)
+    return sa.and_(led_to(), same, EVENTS.c.type == EventType.CLICK, PROVEN)
 
 
 def _answers(

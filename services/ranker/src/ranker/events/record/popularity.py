@@ -55,9 +55,10 @@ def add(
 def by_day(said: Iterable[Interaction], signals: Signals) -> dict[Day, float]:
     """Return base-2 logarithms of the strongest event of each product, shopper and day.
 
-    Events without interest in a product are left out.
+    Events without interest in a product are left out, and those of unproven shoppers: all sums of
+    popularity come from here, whether events are added, withdrawn, given back or counted again.
     """
-    counted = [one for one in said if one.type in INTEREST]
+    counted = [one for one in said if one.type in INTEREST and not one.unproven]
     if not counted:
         return {}
     weights = event_weights(

@@ -19,7 +19,10 @@ class SearchRecord(TableRecord):
 
     async def counts(self, catalog_id: str, since_micros: int, floor: int) -> Sequence[SearchCount]:
         """Return the texts that at least `floor` shoppers searched for since then, of those from
-        whom the suite may learn. Raise EncryptionKeyMissing."""
+        whom the suite may learn. Raise EncryptionKeyMissing.
+
+        Others see these texts word for word. Therefore visitors count only after their first day:
+        a page's key creates as many as it likes."""
 
         def read(connection: Connection) -> list[SearchCount]:
             return counted(lambda: _searches(connection, catalog_id, since_micros), floor)
@@ -39,6 +42,7 @@ def _searches(connection: Connection, catalog_id: str, since_micros: int) -> Ite
             t.time_micros >= since_micros,
             t.query != "",
             ~t.unproven,
+            ~t.new_visitor,
             permitted,
         )
         .order_by(t.time_micros.desc(), t.sequence.desc())

@@ -35,6 +35,7 @@ INTERACTION = tuple(
         "quantity",
         "session",
         "order_id",
+        "unproven",
     )
 )
 """Columns in the order of Interaction's fields."""

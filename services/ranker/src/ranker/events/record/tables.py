@@ -38,8 +38,10 @@ EVENTS = sa.Table(
     sa.Column("sample_share", sa.Double, nullable=False, server_default="1.0"),
     # Experiment arm of that answer, EXPERIMENT/ARM; empty if none.
     sa.Column("arm", sa.Text, nullable=False, server_default=""),
-    # The shopper was not proven: its searches count for nothing that others see.
+    # The shopper was not proven: the event counts for nothing that others see.
     sa.Column("unproven", sa.Boolean, nullable=False, server_default=sa.false()),
+    # The shopper's proof was less than a day old: its searches are not shown to others.
+    sa.Column("new_visitor", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("catalog_id", "event_id", name="events_id"),
     # For a shopper's history, read in every request: newest first, without impressions.
     sa.Index("events_history", "catalog_id", "actor", "kind", "time_micros", "sequence"),

@@ -1,4 +1,4 @@
-"""Events of shoppers without a proof.
+"""Events of shoppers without a proof, or with a new one.
 
 Revision ID: 0021
 Revises: 0018
@@ -9,14 +9,17 @@ from alembic import op
 
 revision = "0021"
 down_revision = "0020"
+NAMES = ("unproven", "new_visitor")
 
 
 def upgrade() -> None:
-    """Add the column. Events that are stored count as before."""
-    column = sa.Column[bool]("unproven", sa.Boolean(), nullable=False, server_default=sa.false())
-    op.add_column("events", column)
+    """Add the columns. Events that are stored count as before."""
+    for name in NAMES:
+        column = sa.Column[bool](name, sa.Boolean(), nullable=False, server_default=sa.false())
+        op.add_column("events", column)
 
 
 def downgrade() -> None:
     with op.batch_alter_table("events") as table:
-        table.drop_column("unproven")
+        for name in NAMES:
+            table.drop_column(name)
