@@ -35,8 +35,8 @@ EVENTS = Counter(
 SHOPPERS = Counter(
     "sightline_gateway_event_shoppers_total",
     "Events that callers sent, by what is known of their shopper: `proven`, `new_visitor` (others"
-    " don't see its searches) or `unproven` (a page sent no valid visitor_proof: the event counts for"
-    " nothing that others see).",
+    " don't see its searches) or `unproven` (a page sent no valid visitor_proof: the event counts"
+    " for nothing that others see).",
     ("standing",),
 )
 _KINDS = {
