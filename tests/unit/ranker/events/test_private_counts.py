@@ -5,6 +5,8 @@ import math
 import statistics
 import subprocess
 import sys
+import weakref
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -208,3 +210,29 @@ def test_without_the_extra_the_job_says_so(monkeypatch: pytest.MonkeyPatch) -> N
         opendp.add_noise({}, order(), 20)
     with pytest.raises(NoiseUnavailable):
         opendp.add_noise_apart({}, order(), 20)
+
+
+class Held(str):
+    """A product's id whose objects can be counted while they exist."""
+
+
+@pytest.mark.parametrize("people", [10, 1_000])
+def test_only_the_pairs_of_one_shopper_are_held(people: int) -> None:
+    alive, most, products = [0], [0], 5
+
+    def gone() -> None:
+        alive[0] -= 1
+
+    def pairs() -> Iterator[tuple[str, str]]:
+        for who in range(people):
+            for item in range(products):
+                one = Held(f"{item}")
+                weakref.finalize(one, gone)
+                alive[0] += 1
+                most[0] = max(most[0], alive[0])
+                yield f"p{who:04}", one
+
+    counts = bounded(pairs(), None, products)
+    assert counts == {("", f"{item}"): people for item in range(products)}
+    # Keys of the counts, those of a shopper and of the one before, and the next one.
+    assert most[0] <= 3 * products + 1
