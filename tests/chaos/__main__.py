@@ -24,6 +24,7 @@ from tritonclient.utils import InferenceServerException
 from examples.wines.local import terminable
 from local_suite.model import SuiteError
 from local_suite.programs import ALL
+from sightline_client import SightlineError
 from tests.chaos.embedder.losses import losses, versions
 from tests.chaos.model import NotMeasured, Report
 from tests.chaos.retriever.deletions import deletions
@@ -47,7 +48,7 @@ Scenario = Callable[[Report], None]
 
 ENDS = (
     *(SuiteError, NotMeasured, OSError, ValueError),
-    *(grpc.RpcError, MilvusException, InferenceServerException),
+    *(grpc.RpcError, MilvusException, InferenceServerException, SightlineError),
 )
 """Errors that end one scenario, but not the others."""
 
