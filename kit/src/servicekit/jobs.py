@@ -218,7 +218,8 @@ class Jobs:
     ) -> tuple[Job, ...]:
         """Return at most `limit` jobs, newest first, older than job id `before` if given.
 
-        Without `params`, which may be large, they are empty.
+        Without `params`, which may be large, they are empty. A job that can't be read is told, and
+        shown as `claim` ends it.
         """
         t = self._t
         shown = (column for column in t.c if params or column.name != "params")
@@ -231,7 +232,7 @@ class Jobs:
             query = query.where(t.c.state.in_(states))
         if before:
             query = query.where(t.c.id < before)
-        return await self._db.read(lambda c: tuple(_job(row) for row in c.execute(query)))
+        return await self._db.read(lambda c: tuple(self._shown(row) for row in c.execute(query)))
 
     async def claim(self, kinds: Sequence[str], worker_id: str, lease_seconds: float) -> Job | None:
         """Claim and return the oldest job of `kinds` that is pending or whose claim expired; None
@@ -316,7 +317,8 @@ class Jobs:
         t = self._t.c
         mine = t.kind == kind, t.catalog_id == catalog_id, t.finished_time == 0
         rows = connection.execute(sa.select(self._t).where(*mine).order_by(t.id.desc()))
-        return [_job(row) for row in rows]
+        shown = map(self._shown, rows)
+        return [job for job in shown if not job.finished_time]
 
     def _new(
         self, kind: str, catalog_id: str, params: Mapping[str, Any], request_id: str
@@ -365,7 +367,7 @@ class Jobs:
         if found is None:
             return None
         try:
-            _job(found)
+            _job(found._mapping)
         except ValueError as error:  # damaged: the others would wait for it for ever
             tell("jobs", error, job=found.id)
             self._set(connection, t.c.id == found.id, self._unreadable())
@@ -379,6 +381,13 @@ class Jobs:
         }
         self._set(connection, t.c.id == found.id, values)
         return self._one(connection, t.c.id == found.id)
+
+    def _shown(self, row: sa.Row[Any]) -> Job:
+        try:
+            return _job(row._mapping)
+        except ValueError as error:
+            tell("jobs", error, job=row.id)
+            return _job({**row._mapping, **self._unreadable()})
 
     def _unreadable(self) -> dict[str, Any]:
         return {
@@ -441,11 +450,11 @@ class Jobs:
 
     def _one(self, connection: Connection, which: sa.ColumnElement[bool]) -> Job | None:
         row = connection.execute(sa.select(self._t).where(which)).first()
-        return None if row is None else _job(row)
+        return None if row is None else _job(row._mapping)
 
 
-def _job(row: sa.Row[Any]) -> Job:
-    values = {"params": "{}", **row._mapping}
+def _job(row: Mapping[Any, Any]) -> Job:
+    values = {"params": "{}", **row}
     values["state"] = JobState(values["state"])
     for name in ("params", "result"):
         values[name] = MappingProxyType(json.loads(values[name]))

@@ -17,6 +17,7 @@ from ranker.events.record.selections import SelectionRecord
 from ranker.ports import EventSink
 from servicekit.clock import now_micros
 from servicekit.liveness import LIVENESS
+from servicekit.supervision import confined
 
 CONSENTS = "consents"
 """Name of the loop; see servicekit.liveness."""
@@ -44,12 +45,16 @@ class ConsentRetention:
     async def look(self) -> None:
         """Delete all data beyond the consents."""
         for catalog_id in self.catalogs:
-            if self.note is not None:
-                await self.note(catalog_id)
-            deleted = await self._events(catalog_id) + await self._answers(catalog_id)
-            if deleted:
-                await self.settle()
-            await self._vectors(catalog_id)
+            with confined(CONSENTS, catalog=catalog_id):
+                await self._look(catalog_id)
+
+    async def _look(self, catalog_id: str) -> None:
+        if self.note is not None:
+            await self.note(catalog_id)
+        deleted = await self._events(catalog_id) + await self._answers(catalog_id)
+        if deleted:
+            await self.settle()
+        await self._vectors(catalog_id)
 
     async def _events(self, catalog_id: str) -> int:
         """Delete the events, received until now, of shoppers who refuse both purposes of events."""

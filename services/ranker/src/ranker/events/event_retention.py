@@ -13,6 +13,7 @@ from prometheus_client import Counter
 
 from ranker.domain.events import DAY_MICROS, EventType
 from servicekit.liveness import LIVENESS
+from servicekit.supervision import confined
 
 BATCH = 1000
 """Events per transaction: some hundredths of a second, during which a writer may have to wait."""
@@ -55,12 +56,14 @@ class Sweeper:
     async def sweep(self, stop: asyncio.Event) -> None:
         """Delete all expired data."""
         now = self.now_micros()
-        await self._all("ANSWER", stop, functools.partial(self.expire_answers, now, BATCH))
+        with confined(SWEEPING):
+            await self._all("ANSWER", stop, functools.partial(self.expire_answers, now, BATCH))
         for catalog_id in self.catalogs:
             for event_type, days in self.days.items():
                 before = now - int(days * DAY_MICROS)
                 batch = functools.partial(self.expire, catalog_id, event_type, before, BATCH)
-                await self._all(event_type.value, stop, batch)
+                with confined(SWEEPING, catalog=catalog_id, type=event_type.value):
+                    await self._all(event_type.value, stop, batch)
 
     async def _all(
         self, kind: str, stop: asyncio.Event, batch: Callable[[], Awaitable[int]]

@@ -29,8 +29,11 @@ from ranker.events.record.events import given_id
 from ranker.events.record.selections import SelectionRecord
 from servicekit.clock import now_micros
 from servicekit.jobs import Job, Jobs, JobState
+from servicekit.supervision import confined
 
 EXPORT = "export_events"
+EXPIRY = "expired exports"
+"""Name for servicekit.supervision."""
 FORMAT = 1
 GROUP_ROWS = 20_000
 """Rows of a row group, which is held in memory: tens of megabytes."""
@@ -92,14 +95,14 @@ async def run(
 async def expire(
     catalogs: Collection[str], exports: ExportStore, days: float, now_micros: Callable[[], int]
 ) -> int:
-    """Delete the exports that were requested more than `days` ago. Return their number. Raise
-    ExportUnwritable."""
+    """Delete the exports that were requested more than `days` ago. Return their number."""
     count, before = 0, now_micros() - int(days * DAY_MICROS)
     for catalog_id in catalogs:
-        for job_id in await exports.jobs(catalog_id):
-            if _JOB.fullmatch(job_id) and _requested_micros(job_id) < before:
-                await exports.delete(catalog_id, job_id)
-                count += 1
+        with confined(EXPIRY, catalog=catalog_id):
+            for job_id in await exports.jobs(catalog_id):
+                if _JOB.fullmatch(job_id) and _requested_micros(job_id) < before:
+                    await exports.delete(catalog_id, job_id)
+                    count += 1
     return count
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from google.type.money_pb2 import Money
@@ -18,6 +18,7 @@ from servicekit.clock import now_micros
 from servicekit.errors import FieldViolation
 from servicekit.requests import describe, enter, page_place, page_size, page_token, timestamp
 from servicekit.server import Context
+from servicekit.supervision import confined
 from sightline.ranker.v1 import experiment_service_pb2 as pb
 from sightline.ranker.v1 import experiment_service_pb2_grpc
 
@@ -51,7 +52,8 @@ class ExperimentServicer(experiment_service_pb2_grpc.ExperimentServiceServicer):
         now = now_micros()
 
         def decide(kept: Sequence[Kept]) -> Sequence[Kept]:
-            return [_kept(one) for one in _to_keep(request.experiments, kept, now)]
+            former = [*_readable(catalog_id, kept)]
+            return [_kept(one) for one in _to_keep(request.experiments, former, now)]
 
         return pb.RegisterExperimentsResponse(
             written_count=await self.record.keep(catalog_id, decide)
@@ -62,7 +64,7 @@ class ExperimentServicer(experiment_service_pb2_grpc.ExperimentServiceServicer):
     ) -> pb.ListExperimentsResponse:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         kept = await self.record.all(catalog_id)
-        return pb.ListExperimentsResponse(experiments=map(_experiment, kept))
+        return pb.ListExperimentsResponse(experiments=_readable(catalog_id, kept))
 
     async def GetExperimentReport(
         self, request: pb.GetExperimentReportRequest, context: Context
@@ -166,10 +168,10 @@ def _arm_problems(one: pb.Experiment) -> Iterable[tuple[str, str]]:
 
 
 def _to_keep(
-    given: Sequence[pb.Experiment], kept: Sequence[Kept], now: int
+    given: Sequence[pb.Experiment], kept: Sequence[pb.Experiment], now: int
 ) -> Iterable[pb.Experiment]:
     """Yield the experiments to write; ExperimentChanged."""
-    former = {one.name: _experiment(one) for one in kept}
+    former = {one.name: one for one in kept}
     changes = [
         FieldViolation(f"experiments[{place}].{field}", f"{one.name}: {problem}")
         for place, one in enumerate(given)
@@ -213,8 +215,12 @@ def _kept(one: pb.Experiment) -> Kept:
     return Kept(one.name, one.start_time.ToMicroseconds(), one.SerializeToString())
 
 
-def _experiment(kept: Kept) -> pb.Experiment:
-    return pb.Experiment.FromString(kept.content)
+def _readable(catalog_id: str, kept: Iterable[Kept]) -> Iterator[pb.Experiment]:
+    """Yield the experiments of rows. Those that can't be read are told and left out: the next
+    registration writes them again."""
+    for one in kept:
+        with confined("experiments", catalog=catalog_id, experiment=one.name):
+            yield pb.Experiment.FromString(one.content)
 
 
 def _extent(catalog_id: str, one: pb.Experiment, now: int) -> Extent:

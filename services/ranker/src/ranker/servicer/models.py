@@ -40,7 +40,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     store: ModelStore
     online: OnlineRecord
     exposure: ReportExposure
-    refresh: Callable[[], Awaitable[None]]
+    refresh: Callable[[], Awaitable[object]]
     """Makes this process serve the promoted model; other processes notice it themselves."""
 
     async def TrainModel(self, request: pb.TrainModelRequest, context: Context) -> job_pb2.Job:

@@ -11,11 +11,12 @@ from ranker.domain.counting import groups
 from ranker.domain.features import Product
 from ranker.domain.signals import Signals
 from ranker.events.record.count_groups import GroupRecord
-from ranker.events.record.counting import BATCH, fold, waits
+from ranker.events.record.counting import BATCH, Uncounted, fold, waits
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.liveness import LIVENESS
 from servicekit.sql import Database
+from servicekit.supervision import confined
 
 LONGEST_PAUSE = 0.1
 PRODUCTS = 500
@@ -40,14 +41,22 @@ Read = Callable[[str, Sequence[str]], Awaitable[Mapping[str, Product]]]
 
 async def count(database: Database, signals: Signals, stop: asyncio.Event) -> None:
     """Count all queued days, in small transactions with pauses, so that events can be written
-    meanwhile."""
+    meanwhile. The days of a catalog that can't be counted are left for the next call."""
+    aside = set[str]()
     while not stop.is_set():
         LIVENESS.report(COUNTING)
         began = time.monotonic()
-        if not await database.read(waits):
-            LAG.set(0)
+        if not await database.read(lambda connection: waits(connection, aside)):
+            if not aside:
+                LAG.set(0)
             return
-        done = await database.write(lambda connection: fold(connection, signals))
+        try:
+            done = await database.write(lambda c: fold(c, signals, without=aside))
+        except Uncounted as error:
+            aside.add(error.catalog_id)
+            with confined(COUNTING, catalog=error.catalog_id):
+                raise
+            continue
         if done.oldest_micros is None:
             return  # another worker counts
         COUNTED.inc(done.units)
@@ -74,10 +83,14 @@ class Grouper:
         if time.monotonic() < self._not_before:
             return
         LIVENESS.report(GROUPING)
+        for catalog_id in await self.record.catalogs_due(list(self.catalogs), self._old()):
+            with confined(GROUPING, catalog=catalog_id):
+                await self._group(catalog_id)
+
+    async def _group(self, catalog_id: str) -> None:
         try:
-            for catalog_id in await self.record.catalogs_due(list(self.catalogs), self._old()):
-                while await self._learn(catalog_id) == PRODUCTS:
-                    pass
+            while await self._learn(catalog_id) == PRODUCTS:
+                pass
         except ServiceError:
             self._not_before = time.monotonic() + AGAIN_SECONDS
             raise

@@ -23,11 +23,14 @@ from ranker.learning.feedback.policies import policies
 from ranker.serving.models.live import MOST_CATALOG_LABELS
 from servicekit.clock import now_micros
 from servicekit.sql import Database
+from servicekit.supervision import confined
 
 MOST_ANSWERS = 2_000
 """Maximum number of newest answers, of the present and of the reference, whose candidates are read.
 With ten shown products each, that is 20,000 impressions."""
 CONVERSION_MICROS = 7 * DAY_MICROS
+CHECKING = "feedback check"
+"""Name for servicekit.supervision."""
 
 DRIFT = Gauge(
     "sightline_feedback_drift",
@@ -74,13 +77,20 @@ class Watch:
         found: dict[str, Health] = {}
         due = self._clock() - round(self._every_seconds * 1e6)
         for catalog_id in self._catalogs:
-            kept = await self._online.kept(catalog_id)
-            if kept is not None and kept[0] > due:
-                found[catalog_id] = health.from_json(kept[1])
-                continue
-            seen = found[catalog_id] = await self._seen(catalog_id)
-            await self._online.keep(catalog_id, seen.computed_micros, health.to_json(seen))
-        _export(found)
+            with confined(CHECKING, catalog=catalog_id):
+                found[catalog_id] = await self._current(catalog_id, due)
+        if found:
+            _export(found)
+
+    async def _current(self, catalog_id: str, due: int) -> Health:
+        """Return the stored result, or a new one if it was computed before `due`."""
+        kept = await self._online.kept(catalog_id)
+        if kept is not None and kept[0] > due:
+            with confined(CHECKING, catalog=catalog_id):  # one that can't be read is replaced
+                return health.from_json(kept[1])
+        seen = await self._seen(catalog_id)
+        await self._online.keep(catalog_id, seen.computed_micros, health.to_json(seen))
+        return seen
 
     async def _seen(self, catalog_id: str) -> Health:
         now = self._clock()

@@ -22,6 +22,8 @@ class Publisher:
         """Request publications of the serving models in the record. Reading the record, instead of
         acting in PromoteModel, misses no promotion if a process dies."""
         for catalog_id, model in (await self.registry.promoted(list(self.catalogs))).items():
+            if model is None:
+                continue
             key = f"serving {model.version} since {model.promoted_micros}"
             if f"{catalog_id} {key}" not in self._asked:
                 params = publish.params(model.version)

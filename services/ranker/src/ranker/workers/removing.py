@@ -8,10 +8,13 @@ from ranker.adapters.export_store import ExportStore
 from ranker.adapters.model_store import ModelStore
 from ranker.events.record.removed_catalogs import RemovedCatalogRecord
 from servicekit.catalogs import KnownCatalogs, ListedCatalog
+from servicekit.supervision import confined
 from servicekit.telemetry import get_logger
 
 ROWS = 2_000
 """Rows that are deleted in one transaction."""
+REMOVAL = "catalogs not removed"
+"""Name for servicekit.supervision."""
 PAUSE_SECONDS = 0.01
 """Pause between transactions: SQLite does not queue the writers of several processes."""
 
@@ -34,9 +37,10 @@ class CatalogRemoval:
         removing = self.catalogs.removing()
         for each in removing:
             if each.uid not in self._done:
-                await self._remove(each.catalog_id)
-                await self.confirm(each)
-                self._done.add(each.uid)
+                with confined(REMOVAL, catalog=each.catalog_id):
+                    await self._remove(each.catalog_id)
+                    await self.confirm(each)
+                    self._done.add(each.uid)
         self._done &= {each.uid for each in removing}
 
     async def _remove(self, catalog_id: str) -> None:

@@ -11,7 +11,8 @@ A batch reads only the events of its days and the counts of their products.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,32 +61,64 @@ class Folded:
     empty."""
 
 
-def fold(connection: Connection, signals: Signals, most: int = BATCH) -> Folded:
-    """Count the days that have waited longest; do nothing while another worker counts."""
+class Uncounted(Exception):
+    """A catalog's days that can't be counted, such as by a row that can't be read (the cause)."""
+
+    def __init__(self, catalog_id: str) -> None:
+        super().__init__(f"the days of {catalog_id} can't be counted")
+        self.catalog_id = catalog_id
+
+
+def fold(
+    connection: Connection,
+    signals: Signals,
+    most: int = BATCH,
+    without: Collection[str] = (),
+) -> Folded:
+    """Count the days that have waited longest, except in the catalogs `without`; do nothing while
+    another worker counts. Raise Uncounted: then nothing is counted."""
     if not lock_if_free(connection, COUNTS):
         return Folded()
     t = COUNT_QUEUE.c
-    oldest = sa.select(COUNT_QUEUE).order_by(t.sequence).limit(MOST_ROWS)
+    oldest = _waiting(sa.select(COUNT_QUEUE), without).order_by(t.sequence).limit(MOST_ROWS)
     units: defaultdict[str, set[Unit]] = defaultdict(set)
     taken, created, count = list[int](), list[int](), 0
     for row in connection.execute(oldest).all():
         if count >= most:
             break
-        units[row.catalog_id].update((actor, day) for actor, day in json.loads(row.units))
+        with _of(row.catalog_id):
+            units[row.catalog_id].update((actor, day) for actor, day in json.loads(row.units))
         count = sum(map(len, units.values()))
         taken.append(row.sequence)
         created.append(row.created_micros)
     for catalog_id, its in sorted(units.items()):
-        _count(connection, catalog_id, sorted(its), signals)
+        with _of(catalog_id):
+            _count(connection, catalog_id, sorted(its), signals)
     if not taken:
         return Folded()
     connection.execute(sa.delete(COUNT_QUEUE).where(t.sequence.in_(taken)))
     return Folded(count, min(created))
 
 
-def waits(connection: Connection) -> bool:
-    """Return whether days wait to be counted."""
-    return connection.execute(sa.select(COUNT_QUEUE.c.sequence).limit(1)).first() is not None
+def waits(connection: Connection, without: Collection[str] = ()) -> bool:
+    """Return whether days wait to be counted, except in the catalogs `without`."""
+    some = _waiting(sa.select(COUNT_QUEUE.c.sequence), without).limit(1)
+    return connection.execute(some).first() is not None
+
+
+def _waiting(rows: sa.Select[Any], without: Collection[str]) -> sa.Select[Any]:
+    return rows.where(COUNT_QUEUE.c.catalog_id.not_in(without)) if without else rows
+
+
+@contextmanager
+def _of(catalog_id: str) -> Iterator[None]:
+    """Turn errors of the block into Uncounted, except those of the store itself."""
+    try:
+        yield
+    except sa.exc.SQLAlchemyError:
+        raise
+    except Exception as error:
+        raise Uncounted(catalog_id) from error
 
 
 def _count(

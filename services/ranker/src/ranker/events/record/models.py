@@ -19,8 +19,11 @@ from ranker.domain.report import POPULARITY, ProvenMargin, Report
 from ranker.events.record.rows import TableRecord, upsert
 from ranker.events.record.tables import ANSWERS, EVALUATIONS, MODELS, PROMOTION_LOG, PROMOTIONS
 from servicekit.sql_locks import lock
+from servicekit.supervision import confined
 
 HOUR_MICROS = 3_600 * 1_000_000
+MODEL_ROWS = "rows of models"
+"""Name for servicekit.supervision."""
 
 
 class ModelRegistry(TableRecord):
@@ -74,7 +77,7 @@ class ModelRegistry(TableRecord):
         statement = _SELECT.where(t.catalog_id == catalog_id, t.pruned_micros.is_(None))
         ordered = statement.order_by(t.trained_micros.desc(), t.version.desc())
         rows = await self._db.read(lambda connection: connection.execute(ordered).all())
-        return tuple(_record(row) for row in rows)
+        return tuple(_record(row._mapping) for row in rows)
 
     async def get(self, catalog_id: str, version: str) -> ModelRecord:
         """Return the model; ModelNotFound."""
@@ -82,12 +85,13 @@ class ModelRegistry(TableRecord):
         row = await self._db.read(lambda connection: connection.execute(statement).first())
         if row is None:
             raise ModelNotFound
-        return _record(row)
+        return _record(row._mapping)
 
     async def list(
         self, catalog_id: str, *, limit: int, before: tuple[int, str] | None
     ) -> tuple[ModelRecord, ...]:
-        """Return models, newest first, older than (trained, version) `before` if given."""
+        """Return models, newest first, older than (trained, version) `before` if given. One that
+        can't be read is told, and has neither figures nor an evaluation."""
         t = MODELS.c
         statement = (
             _SELECT.where(t.catalog_id == catalog_id)
@@ -97,7 +101,7 @@ class ModelRegistry(TableRecord):
         if before is not None:
             statement = statement.where(sa.tuple_(t.trained_micros, t.version) < before)
         rows = await self._db.read(lambda connection: connection.execute(statement).all())
-        return tuple(_record(row) for row in rows)
+        return tuple(_listed(row) for row in rows)
 
     async def promote(
         self,
@@ -202,17 +206,26 @@ class ModelRegistry(TableRecord):
 
         return await self._db.write(write)
 
-    async def promoted(self, catalogs: Sequence[str]) -> Mapping[str, ModelRecord]:
-        """Return the promoted model of each catalog that has one."""
-        statement = _SELECT.where(PROMOTIONS.c.version.is_not(None)).where(
-            MODELS.c.catalog_id.in_(catalogs)
-        )
-        rows = await self._db.read(lambda connection: connection.execute(statement).all())
-        return {row.catalog_id: _record(row) for row in rows}
+    async def promoted(self, catalogs: Sequence[str]) -> Mapping[str, ModelRecord | None]:
+        """Return the promoted model of each catalog that has one; None: it can't be read, which is
+        told."""
+        found: dict[str, ModelRecord | None] = {}
+        for row in await self._promoted(catalogs):
+            found[row.catalog_id] = None
+            with confined(MODEL_ROWS, catalog=row.catalog_id, model_version=row.version):
+                found[row.catalog_id] = _record(row._mapping)
+        return found
 
     async def serving(self, catalog_id: str) -> ModelRecord | None:
         """Return the promoted model; None if there is none."""
-        return (await self.promoted((catalog_id,))).get(catalog_id)
+        rows = await self._promoted((catalog_id,))
+        return _record(rows[0]._mapping) if rows else None
+
+    async def _promoted(self, catalogs: Sequence[str]) -> Sequence[sa.Row[Any]]:
+        statement = _SELECT.where(PROMOTIONS.c.version.is_not(None)).where(
+            MODELS.c.catalog_id.in_(catalogs)
+        )
+        return await self._db.read(lambda connection: connection.execute(statement).all())
 
     async def former(self, catalog_id: str, version: str) -> ModelRecord | None:
         """Return the model that served before this one, also after a rollback; None if none did."""
@@ -224,7 +237,7 @@ class ModelRegistry(TableRecord):
             .limit(1)
         )
         row = await self._db.read(lambda connection: connection.execute(statement).first())
-        return None if row is None else _record(row)
+        return None if row is None else _record(row._mapping)
 
     async def answering(self, catalog_id: str, since_micros: int) -> frozenset[str]:
         """Return the versions, promoted or pinned, that ranked answers since then."""
@@ -394,14 +407,20 @@ def _promotions(
     return connection.execute(statement).all()
 
 
-def _record(row: sa.Row[Any]) -> ModelRecord:
-    values = {name: getattr(row, name) for name in MODELS.c.keys()}  # noqa: SIM118
-    values["metrics"] = tuple(ModelMetric(**one) for one in json.loads(row.metrics))
-    values["training"] = json.loads(row.training)
+def _listed(row: sa.Row[Any]) -> ModelRecord:
+    with confined(MODEL_ROWS, catalog=row.catalog_id, model_version=row.version):
+        return _record(row._mapping)
+    return _record({**row._mapping, "metrics": "[]", "training": "{}", "verdict": None})
+
+
+def _record(row: Mapping[Any, Any]) -> ModelRecord:
+    values = {name: row[name] for name in MODELS.c.keys()}  # noqa: SIM118
+    values["metrics"] = tuple(ModelMetric(**one) for one in json.loads(row["metrics"]))
+    values["training"] = json.loads(row["training"])
     return ModelRecord(
         **values,
-        serving=row.serving_version is not None,
-        verdict=ModelVerdict(row.verdict) if row.verdict else None,
-        verdict_summary=row.summary or "",
-        compared_with=row.production or "",
+        serving=row["serving_version"] is not None,
+        verdict=ModelVerdict(row["verdict"]) if row["verdict"] else None,
+        verdict_summary=row["summary"] or "",
+        compared_with=row["production"] or "",
     )

@@ -102,20 +102,28 @@ class LiveModels:
             if catalog_id in self._serving:
                 self._drop(catalog_id)
 
-    async def refresh(self) -> None:
-        """Load models promoted since the last read and swap them in."""
+    async def refresh(self) -> bool:
+        """Load models promoted since the last read and swap them in. Return whether it worked for
+        all catalogs whose records could be read."""
         async with self._refreshing:  # otherwise a slow read could restore an older model
             promoted = await self._promotions.promoted(list(self._catalogs))
             for catalog_id in self._serving.keys() - promoted.keys():
                 self._drop(catalog_id)
             for catalog_id in self._refused.keys() - promoted.keys():
                 del self._refused[catalog_id]
-            for catalog_id, record in promoted.items():
-                current = self._serving.get(catalog_id)
-                if current is None or not _is_of(current, record):
-                    if current is not None and current.version == record.version:
-                        self._pinned.drop(catalog_id)  # a shopper was erased from the models
-                    await self._swap(catalog_id, record)
+            readable = {name: one for name, one in promoted.items() if one is not None}
+            for catalog_id, record in list(readable.items()):
+                with confined(MODELS, catalog=catalog_id):
+                    await self._follow(catalog_id, record)
+                    del readable[catalog_id]
+            return not readable
+
+    async def _follow(self, catalog_id: str, record: ModelRecord) -> None:
+        current = self._serving.get(catalog_id)
+        if current is None or not _is_of(current, record):
+            if current is not None and current.version == record.version:
+                self._pinned.drop(catalog_id)  # a shopper was erased from the models
+            await self._swap(catalog_id, record)
 
     def _drop(self, catalog_id: str) -> None:
         model = self._serving.pop(catalog_id)
@@ -151,7 +159,9 @@ class LiveModels:
         loaded."""
         if len(model.item_ids) <= self._in_memory_items:
             return None
-        record = await self._promotions.former(catalog_id, model.version)
+        record = None
+        with confined(MODELS, catalog=catalog_id, model="former"):
+            record = await self._promotions.former(catalog_id, model.version)
         if record is None:
             return None
         for known in (self._serving.get(catalog_id), self._former.get(catalog_id)):
@@ -203,11 +213,10 @@ class LiveModels:
         await supervised(MODELS, look)
 
     async def _look(self) -> bool:
-        """Return whether the record could be read."""
+        """Return whether there is nothing to try again."""
         read = False
         with confined(MODELS):
-            await self.refresh()
-            read = True
+            read = await self.refresh()
         return read
 
 
