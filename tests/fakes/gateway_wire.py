@@ -8,7 +8,7 @@ import grpc
 
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
-from gateway.wiring import access_of, build, listeners
+from gateway.wiring import Gateway, access_of, build, listeners
 from servicekit.catalogs import KnownCatalogs
 from servicekit.config import ServerSettings
 from servicekit.keyring import signing_keys
@@ -23,6 +23,7 @@ from sightline.gateway.v1 import (
     watch_service_pb2_grpc,
     webhook_service_pb2_grpc,
 )
+from tests.fakes.gateway_rest import answer_rest
 from tests.fakes.gateway_script import PRODUCTS, Jobs, Script
 from tests.fakes.gateway_wire_embedder import Embedding, FittedSpaces
 from tests.fakes.gateway_wire_ranker import Answers, Events, Models, Profiles, Ranking
@@ -90,12 +91,14 @@ class Suite:
     retriever_jobs: dict[str, int]
     """The retriever's jobs; see Jobs."""
     ranker_jobs: dict[str, int]
+    gateway: Gateway
+    settings: GatewaySettings
 
 
 @asynccontextmanager
-async def running(**settings: object) -> AsyncIterator[Suite]:
-    """Run a gateway with the given settings and scripted peers. Its deadlines are longer than a
-    shop's, because other tests may occupy the processor."""
+async def running(*, whole: bool = False, **settings: object) -> AsyncIterator[Suite]:
+    """Run a gateway with the given settings and scripted peers. `whole`: they answer every call.
+    Its deadlines are longer than a shop's, because other tests may occupy the processor."""
     products = list(PRODUCTS)
     answers = Answers(Script())
     retriever_jobs, ranker_jobs = {"2": 2}, {"1": 1}
@@ -103,6 +106,8 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
     registered: dict[str, int] = {}
     embedder, retriever, ranker = _peers(products, answers, retriever_jobs, ranker_jobs)
     retriever.bindings.append(Binding.of(CatalogLists(aliases, registered)))
+    for peer in (embedder, retriever, ranker) if whole else ():
+        answer_rest(peer.bindings, peer.script, peer.name)
     for peer in (embedder, retriever, ranker):
         await peer.up()
     values = GatewaySettings(
@@ -150,6 +155,8 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
                 webhooks=webhook_service_pb2_grpc.WebhookServiceStub(channel),
                 retriever_jobs=retriever_jobs,
                 ranker_jobs=ranker_jobs,
+                gateway=gateway,
+                settings=values,
             )
         finally:
             await server.stop()

@@ -46,10 +46,10 @@ class Suite:
 
 async def state(suite: Suite, seconds: float = 1.0):
     return await suite_state(
-        suite.spaces("default"),
-        suite.count("default", "visual"),
-        suite.count("default", "text"),
-        suite.serving_model("default"),
+        lambda: suite.spaces("default"),
+        lambda: suite.count("default", "visual"),
+        lambda: suite.count("default", "text"),
+        lambda: suite.serving_model("default"),
         seconds,
     )
 

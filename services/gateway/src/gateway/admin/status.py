@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -54,13 +54,13 @@ class _Reply(Generic[T]):
 
 
 async def suite_state(
-    spaces: Coroutine[object, object, Sequence[EmbedderSpace]],
-    images: Coroutine[object, object, IndexState],
-    texts: Coroutine[object, object, IndexState],
-    model: Coroutine[object, object, str],
+    spaces: Callable[[], Awaitable[Sequence[EmbedderSpace]]],
+    images: Callable[[], Awaitable[IndexState]],
+    texts: Callable[[], Awaitable[IndexState]],
+    model: Callable[[], Awaitable[str]],
     seconds: float,
 ) -> SuiteState:
-    """Return the suite's status from the answers of its peers.
+    """Return the suite's status from the answers that its peers are asked for.
 
     Each peer has `seconds` to answer.
     """
@@ -89,14 +89,14 @@ async def suite_state(
     )
 
 
-async def _ask(job: Coroutine[object, object, T], peer: Peer, seconds: float) -> _Reply[T]:
+async def _ask(ask: Callable[[], Awaitable[T]], peer: Peer, seconds: float) -> _Reply[T]:
     start = time.perf_counter()
     value: T | None = None
     error: ServiceError | None = None
     try:
         with deadlines.within(seconds):
             async with asyncio.timeout(seconds):
-                value = await job
+                value = await ask()
     except TimeoutError:
         error = PeerUnavailable(peer)
     except ServiceError as raised:

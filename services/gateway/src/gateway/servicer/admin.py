@@ -91,10 +91,10 @@ class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServi
         """Return health and status of the suite."""
         catalog_id = admit(request, self._catalogs)
         status = await suite_state(
-            self._embedder.spaces(catalog_id),
-            self._retriever.count(catalog_id, VISUAL),
-            self._retriever.count(catalog_id, TEXT),
-            self._ranker.serving_model(catalog_id),
+            lambda: self._embedder.spaces(catalog_id),
+            lambda: self._retriever.count(catalog_id, VISUAL),
+            lambda: self._retriever.count(catalog_id, TEXT),
+            lambda: self._ranker.serving_model(catalog_id),
             self._seconds,
         )
         versions = {"gateway": self._version, **self._peer_versions()}
