@@ -2,32 +2,70 @@
 
 import asyncio
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 MOST = 200
 """Awaits of a call at most."""
 
 
-@types.coroutine
-def _counted(work: Coroutine[Any, Any, Any], at: int, found: list[int]) -> Generator[Any, Any, Any]:
-    """Run a coroutine, and cancel its task at its await number `at`."""
-    step: Callable[[], Any] = lambda: work.send(None)  # noqa: E731
-    while True:
-        try:
-            awaited = step()
-        except StopIteration as ended:
-            return ended.value
-        found[0] += 1
-        if found[0] == at:
-            task = asyncio.current_task()
-            assert task is not None
-            task.cancel()
-        try:
-            yield awaited
-            step = lambda: work.send(None)  # noqa: E731
-        except BaseException as error:
-            step = lambda error=error: work.throw(error)  # type: ignore[misc] # noqa: E731
+class _Counted:
+    """A call whose awaits are counted, with those of the tasks that it begins."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.found = at, 0
+        self._task = asyncio.current_task()
+
+    def count(self) -> None:
+        """Count an await; cancel the call at the one it is to be cancelled at."""
+        self.found += 1
+        if self.found == self.at and self._task is not None:
+            self._task.cancel()
+
+    @types.coroutine
+    def run(self, work: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        """Run a coroutine and count its awaits."""
+        step: Callable[[], Any] = lambda: work.send(None)  # noqa: E731
+        while True:
+            try:
+                awaited = step()
+            except StopIteration as ended:
+                return ended.value
+            self.count()
+            try:
+                yield awaited
+                step = lambda: work.send(None)  # noqa: E731
+            except BaseException as error:
+                step = lambda error=error: work.throw(error)  # type: ignore[misc] # noqa: E731
+
+
+_CALL = ContextVar[_Counted | None]("counted call", default=None)
+
+
+@contextmanager
+def _tasks_counted() -> Iterator[None]:
+    """Count the awaits of the tasks that a call begins within the block."""
+    loop = asyncio.get_running_loop()
+
+    def begin(loop: Any, work: Any, **options: Any) -> asyncio.Task[Any]:
+        call = _CALL.get()
+        if call is None:
+            return asyncio.Task(work, loop=loop, **options)
+
+        async def counted() -> Any:
+            return await call.run(work)
+
+        task = asyncio.Task(counted(), loop=loop, **options)
+        task.add_done_callback(lambda _: work.close())  # it may have been cancelled before it began
+        return task
+
+    loop.set_task_factory(begin)
+    try:
+        yield
+    finally:
+        loop.set_task_factory(None)
 
 
 async def cancelled_at_each_await(
@@ -42,16 +80,22 @@ async def cancelled_at_each_await(
     `most` awaits; one that never does is cancelled at so many.
     """
     for at in range(1, most):
-        found = [0]
+        found = 0
 
-        async def run(at: int = at, found: list[int] = found) -> None:
-            await _counted(call(), at, found)
+        async def run(at: int = at) -> None:
+            nonlocal found
+            _CALL.set(counted := _Counted(at))
+            try:
+                await counted.run(call())
+            finally:
+                found = counted.found
 
-        await asyncio.wait({task := asyncio.create_task(run())})
+        with _tasks_counted():
+            await asyncio.wait({task := asyncio.create_task(run())})
         if not task.cancelled() and task.exception() is not None:
             await task  # raise it
         await check()
-        if found[0] < at:
+        if found < at:
             return at - 1
     assert most < MOST, f"more than {MOST} awaits"
     return most

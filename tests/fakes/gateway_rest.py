@@ -35,9 +35,7 @@ def _files(peer: str) -> list[tuple[str, str]]:
 
 def _complete(binding: Binding, script: Script) -> None:
     servicer, pool = binding.servicer, Default()
-    base = next(
-        kind for kind in type(servicer).__mro__ if kind.__module__.endswith("_pb2_grpc")
-    )
+    base = next(kind for kind in type(servicer).__mro__ if kind.__module__.endswith("_pb2_grpc"))
     for method in pool.FindServiceByName(binding.full_name).methods:  # type: ignore[no-untyped-call]
         if getattr(type(servicer), method.name) is getattr(base, method.name):
             kind = GetMessageClass(method.output_type)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import re
-from difflib import unified_diff
 from collections.abc import Callable, Collection, Mapping, Sequence
+from difflib import unified_diff
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -14,6 +15,7 @@ from google.protobuf.descriptor_pool import Default
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from servicekit.access import OPEN
 from servicekit.audit import Audit
 from servicekit.catalogs import KnownCatalogs
 from servicekit.concurrency import ConcurrencyLimit
@@ -27,7 +29,6 @@ from servicekit.newest_turns import NewestTurns
 from servicekit.priority import PrioritySemaphore
 from servicekit.server import Binding
 from servicekit.sql import Database
-from servicekit.access import OPEN
 from tests.cancelling import MOST, cancelled_at_each_await
 from tests.waiting import SECONDS, until
 from tests.wire.repeated_calls import TOLD
@@ -47,7 +48,10 @@ HELD: Mapping[type, Callable[[Any], object]] = {
 }
 """What is held of each kind of permit, budget, lock and store of this process: false if nothing is;
 of a semaphore the free permits, which are never fewer than before."""
-REFUSED = ("INVALID_ARGUMENT", "INTERNAL", "UNIMPLEMENTED", "UNKNOWN", "DEADLINE_EXCEEDED")
+REFUSED = (
+    *("INVALID_ARGUMENT", "NOT_FOUND", "INTERNAL", "UNIMPLEMENTED", "UNKNOWN"),
+    "DEADLINE_EXCEEDED",
+)
 """Answers to a request that came nowhere."""
 MADE = re.compile(r'(?<=: )"[^\n]{16,}"$|[0-9a-f]{8,}|-?[0-9][0-9.e-]*', re.MULTILINE)
 """Names, times and counts that each answer has of its own."""
@@ -174,18 +178,19 @@ async def cancel_all(
     values: Mapping[str, Any],
     rows: Mapping[str, Mapping[str, Any]],
     *,
-    refused: Collection[str] = (),
+    refused: Mapping[str, str] = MappingProxyType({}),
     endless: Collection[str] = (),
 ) -> dict[str, int]:
     """Cancel each call at each of its awaits; assert that afterwards the same call answers as
     before, and nothing is held and no task runs. Return the number of awaits of each.
 
-    `rows`: fields of requests beside `values`; `refused`: calls that no request gets through here;
-    `endless`: streams that end when they are cancelled.
+    `rows`: fields of requests beside `values`; `refused`: calls that find nothing when made again,
+    each with the reason, which are the last; `endless`: streams that end when they are cancelled.
     """
     assert rows.keys() | set(refused) | set(endless) <= offered.methods.keys()
     awaits = {}
-    for name, method in offered.methods.items():
+    for name in sorted(offered.methods, key=lambda name: (name in refused, "/Delete" in name)):
+        method = offered.methods[name]
         request = filled(method, values, rows.get(name, {}))
         try:
             awaits[name] = await _cancel(offered, name, request, name in endless)

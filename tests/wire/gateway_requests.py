@@ -35,7 +35,9 @@ VALUES: Mapping[str, Any] = {
 ROWS: Mapping[str, Mapping[str, Any]] = {
     "RecommendationService/RecommendValues": {"request": photo(), "field": "brand"},
     "RecommendationService/ExplainRecommendation": {"request": photo()},
-    "RecommendationService/RecommendShelves": {"shelves": [pb.Shelf(shelf_id="near", recommend=photo())]},
+    "RecommendationService/RecommendShelves": {
+        "shelves": [pb.Shelf(shelf_id="near", recommend=photo())]
+    },
     "UserEventService/MergeShopper": {
         "from": event_pb2.Shopper(visitor_id="v" * 36),
         "to": ANN,

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -37,7 +37,7 @@ from ranker.workers.loops import repeat
 from servicekit.channel import connect
 from servicekit.errors import ServiceError
 from servicekit.jobs import Jobs, now_micros
-from servicekit.server import start
+from servicekit.server import Binding, start
 from servicekit.sql import Database
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2, job_service_pb2_grpc
@@ -81,6 +81,8 @@ class Suite:
     jobs: job_service_pb2_grpc.JobServiceStub
     target: str
     queue: AnswerQueue
+    offered: Sequence[Binding]
+    settings: RankerSettings
 
     async def stored(self) -> None:
         """Wait until no answer waits to be stored."""
@@ -180,6 +182,8 @@ async def suite(
                 job_service_pb2_grpc.JobServiceStub(channel),
                 f"127.0.0.1:{server.port}",
                 queue,
+                offered,
+                settings,
             )
         await server.stop(0)
         await queue.close(1)

@@ -28,8 +28,9 @@ NEWEST = {
 """Columns that say when the newest call was, though it changed nothing."""
 
 
-def methods(*packages: str) -> dict[str, Any]:
-    """Return the descriptors of the methods that are declared idempotent, as SERVICE/NAME."""
+def methods(*packages: str, level: int = MethodOptions.IDEMPOTENT) -> dict[str, Any]:
+    """Return the descriptors of the methods that are declared idempotent, or of another level, as
+    SERVICE/NAME."""
 
     def found() -> Iterator[tuple[str, Any]]:
         for package in packages:
@@ -37,7 +38,7 @@ def methods(*packages: str) -> dict[str, Any]:
                 module: Any = import_module(f"sightline.{package}.v1.{file.stem}_pb2")
                 for service in module.DESCRIPTOR.services_by_name.values():
                     for method in service.methods:
-                        if method.GetOptions().idempotency_level == MethodOptions.IDEMPOTENT:
+                        if method.GetOptions().idempotency_level == level:
                             yield f"{service.name}/{method.name}", method
 
     return dict(found())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,8 +42,10 @@ from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
 from retriever.workers.leader_loops import lead_in_turn
 from servicekit import server
+from servicekit.catalogs import KnownCatalogs
 from servicekit.leases import Lease, worker_id
 from servicekit.retention import forget_jobs
+from servicekit.server import Binding
 from servicekit.sql import Database
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import filter_pb2, product_pb2, vector_pb2
@@ -82,6 +84,8 @@ class Shop:
     channel: grpc.aio.Channel
     target: str
     """The address behind `channel`."""
+    offered: Sequence[Binding]
+    catalogs: KnownCatalogs
 
     async def upsert(self, *items: product_pb2.Product) -> products_pb.UpsertProductsResponse:
         answer: products_pb.UpsertProductsResponse = await self.products.UpsertProducts(
@@ -208,6 +212,8 @@ async def shop(
             stop_worker,
             channel,
             target,
+            offered,
+            catalogs,
         )
     await watchdog.close()
     await stop_worker()

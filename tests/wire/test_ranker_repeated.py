@@ -49,6 +49,18 @@ CALLS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+def experiment() -> experiment_service_pb2.Experiment:
+    """Return an experiment that begins now."""
+    arms = [experiment_service_pb2.ExperimentArm(name=arm, share=0.5) for arm in "ab"]
+    begun = experiment_service_pb2.Experiment(
+        name="order", layer="l", layer_end=1.0, seed="s", metric="click_rate", arms=arms
+    )
+    begun.outcome_window.FromSeconds(86_400)
+    begun.planned_units = 1_000
+    begun.start_time.GetCurrentTime()
+    return begun
+
+
 def test_every_call_that_is_made_again_is_made_twice_here() -> None:
     assert methods("ranker").keys() == CALLS.keys()
 
@@ -60,14 +72,7 @@ async def test_a_call_that_is_made_again_has_one_effect(suite: Suite, name: str)
     if name == "ModelService/PromoteModel":
         fields["model_version"] = await suite.learn()
     elif name == "ExperimentService/RegisterExperiments":
-        arms = [experiment_service_pb2.ExperimentArm(name=arm, share=0.5) for arm in "ab"]
-        experiment = experiment_service_pb2.Experiment(
-            name="order", layer="l", layer_end=1.0, seed="s", metric="click_rate", arms=arms
-        )
-        experiment.outcome_window.FromSeconds(86_400)
-        experiment.planned_units = 1_000
-        experiment.start_time.GetCurrentTime()
-        fields["experiments"] = [experiment]
+        fields["experiments"] = [experiment()]
     async with grpc.aio.insecure_channel(suite.target) as channel:
         answer = await repeat(channel, suite.database, METADATA, methods("ranker")[name], fields)
     assert not answer.startswith(("INVALID", "INTERNAL", "UNIMPLEMENTED", "UNKNOWN")), answer
