@@ -11,7 +11,7 @@ from sightline.filter_text import FilterSyntaxError, parse
 from sightline_client import Availability, F, Filter, all_of, any_of, money
 from sightline_client.convert.filter_text import FIELDS, parse_filter
 from sightline_client.values.filters import Comparison, Membership, Operator
-from tests.work import cost
+from tests.work import assert_at_most
 
 VINTAGE, GRAPE, ORGANIC = map(F.attribute, ("vintage", "grape", "organic"))
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -178,7 +178,7 @@ def test_the_time_of_a_long_text_grows_as_its_length(piece: str) -> None:
             with contextlib.suppress(FilterSyntaxError):
                 parse((start + piece * size)[:size], FIELDS)
 
-    assert cost(lambda: work(65_536)) < 40 * max(cost(lambda: work(4_096)), 0.05)
+    assert_at_most(40, lambda: work(4_096), lambda: work(65_536), slack=2)
 
 
 def test_the_values_of_or_keep_their_order() -> None:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline_rules import picture_groups
-from sightline_rules.duplicates import COLOUR_BITS, LUMINANCE_BITS, NO_HASH, same_picture
-from sightline_rules.picture_groups import groups
-from tests.work import cost
+from sightline_rules.duplicates import (
+    CERTAIN,
+    COLOUR_BITS,
+    LUMINANCE_BITS,
+    NO_HASH,
+    same_picture,
+)
+from sightline_rules.picture_groups import FEW, groups
+from tests.work import assert_grows_evenly
 
 PICTURE = 0xFD22_0A9F_1C87_6333
 
@@ -70,11 +77,24 @@ def drawn(count: int, bits: int) -> list[int]:
     [
         pytest.param(lambda count: [PICTURE] * count, id="equal"),
         pytest.param(lambda count: drawn(count, LUMINANCE_BITS), id="random"),
-        pytest.param(lambda count: drawn(count, 40), id="alike"),
     ],
 )
 def test_the_work_grows_as_the_number_of_pictures(made: Callable[[int], list[int]]) -> None:
-    count = 10_000
-    once = min(cost(lambda: groups(made(count))) for _ in range(2))
-    twice = cost(lambda: groups(made(2 * count)))
-    assert twice <= 2.5 * once + 1
+    assert_grows_evenly(groups, made(10_000), made(20_000))
+
+
+@pytest.mark.parametrize("bits", [30, 40])
+def test_a_picture_among_others_alike_is_compared_with_few(
+    monkeypatch: pytest.MonkeyPatch, bits: int
+) -> None:
+    """Count the pairs: up to FEW by each part, which the time for some thousands does not show."""
+    pairs, same = 0, picture_groups._same
+
+    def counted(one: Any, other: Any) -> Any:
+        nonlocal pairs
+        pairs += len(one)
+        return same(one, other)
+
+    monkeypatch.setattr(picture_groups, "_same", counted)
+    groups(drawn(20_000, bits))
+    assert pairs <= (CERTAIN + 1) * FEW / 2 * 20_000
