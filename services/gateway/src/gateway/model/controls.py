@@ -4,7 +4,7 @@ Controls of scene files and of requests have the same entries and are validated 
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -284,17 +284,21 @@ _AGAINST = {
 def _contradictions(controls: Sequence[ControlRule]) -> Iterator[Problem]:
     """Yield controls that are active at the same time and contradict each other on a product or
     place."""
+    having: defaultdict[str, list[ControlRule]] = defaultdict(list)
+    pins: list[ControlRule] = []
     for index, control in enumerate(controls):
-        for other in controls[:index]:
-            if not _meet(control, other):
-                continue
-            if said := _AGAINST.get((other.kind, control.kind)):
-                theirs = frozenset(other.product_ids)
-                for place, product_id in enumerate(control.product_ids):
-                    if product_id in theirs:
-                        yield f"[{index}].product_ids[{place}]", f"{said} by {other.name}"
-            if control.kind is other.kind is ControlKind.PIN and _overlap(control, other):
-                yield f"[{index}].place", f"is taken by {other.name}"
+        for place, product_id in enumerate(control.product_ids):
+            for other in having[product_id]:
+                said = _AGAINST.get((other.kind, control.kind))
+                if said and _meet(control, other):
+                    yield f"[{index}].product_ids[{place}]", f"{said} by {other.name}"
+        for product_id in frozenset(control.product_ids):
+            having[product_id].append(control)
+        if control.kind is ControlKind.PIN:
+            for other in pins:
+                if _overlap(control, other) and _meet(control, other):
+                    yield f"[{index}].place", f"is taken by {other.name}"
+            pins.append(control)
 
 
 def _meet(one: ControlRule, other: ControlRule) -> bool:
