@@ -65,6 +65,7 @@ async def test_a_shoppers_own_clicks_on_their_own_answers_are_read(consenting: D
     await click(db, "a", "p2", at=1)
     await click(db, "b", "p3")  # hers, on an answer of his
     await click(db, "a", "p4", type=EventType.VIEW)
+    await click(db, "a", "p5", unproven=True)
     found = await read(db)
     assert sorted((one.actor, one.content, one.product_id) for one in found) == [
         (alias(ANN), b"a", "p1"),
