@@ -4,7 +4,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.descriptor_pool import Default
+from google.protobuf import descriptor_pool
 from google.protobuf.message_factory import GetMessageClass
 
 from servicekit.server import Binding
@@ -34,9 +34,10 @@ def _files(peer: str) -> list[tuple[str, str]]:
 
 
 def _complete(binding: Binding, script: Script) -> None:
-    servicer, pool = binding.servicer, Default()
+    servicer: Any = binding.servicer
+    pool: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]
     base = next(kind for kind in type(servicer).__mro__ if kind.__module__.endswith("_pb2_grpc"))
-    for method in pool.FindServiceByName(binding.full_name).methods:  # type: ignore[no-untyped-call]
+    for method in pool.FindServiceByName(binding.full_name).methods:
         if getattr(type(servicer), method.name) is getattr(base, method.name):
             kind = GetMessageClass(method.output_type)
             setattr(servicer, method.name, _answering(method, kind, script))

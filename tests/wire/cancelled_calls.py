@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 import grpc
-from google.protobuf.descriptor_pool import Default
+from google.protobuf import descriptor_pool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -90,7 +90,7 @@ class Offered:
         self._server = LocalServer()
         limits = CallLimits("tested", settings, 1, catalogs)
         observed = ObservedServer(self._server, "tested", OPEN, audit, limits)  # type: ignore[arg-type]
-        pool: Any = Default()
+        pool: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]
         self.methods: dict[str, Any] = {}
         for binding in bindings:
             binding.add_to_server(binding.servicer, observed)

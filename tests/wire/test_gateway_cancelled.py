@@ -6,6 +6,13 @@ from tests.wire.gateway_requests import VALUES, rows, whole
 
 __all__ = ["whole"]
 
+IN_MEMORY = {
+    "AdminService/GetScene",
+    "AdminService/ListScenes",
+    "UserEventService/CreateVisitor",
+}
+"""Calls that have no await of their own, as the gateway answers them itself."""
+
 
 async def test_a_call_that_is_cancelled_at_any_await_leaves_nothing(whole: Suite) -> None:
     gateway = whole.gateway
@@ -15,4 +22,4 @@ async def test_a_call_that_is_cancelled_at_any_await_leaves_nothing(whole: Suite
     awaits = await cancel_all(
         offered, VALUES, await rows(whole), endless={"WatchService/WatchAlerts"}
     )
-    assert all(awaits.values()), awaits
+    assert {name for name, count in awaits.items() if not count} <= IN_MEMORY
