@@ -276,6 +276,7 @@ IMPERSONAL: Mapping[str, str] = {
     "count_rates": "sums over all shoppers",
     "count_gaps": "sums over all shoppers",
     "count_products": "facts about products",
+    "product_firsts": "facts about products",
     "experiments": "definitions of experiments",
     "keys": "a fingerprint of the key",
     "data_keys": "encrypted keys",

@@ -16,6 +16,7 @@ TABLES: Final[Mapping[str, tuple[Term, str]]] = {
     "count_rates": (GOES, "with the events that are counted"),
     "count_gaps": (GOES, "with the events that are counted"),
     "count_products": (GOES, "with the events that are counted"),
+    "product_firsts": (BOUNDED, "one row a product"),
     "count_queue": (GOES, "until the days are counted: seconds"),
     "answers": (GOES, "RANKER_ANSWER_DAYS"),
     "control_exposures": (GOES, "7 days"),

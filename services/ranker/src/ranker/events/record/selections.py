@@ -24,9 +24,10 @@ from ranker.events.record import consents, popularity
 from ranker.events.record.count_queue import enqueue_events
 from ranker.events.record.owners import gate, owner
 from ranker.events.record.popularity_changes import COUNTED, OF_INTEREST, withdraw
+from ranker.events.record.rows import upsert
 from ranker.events.record.sealed import query_of, unseal
 from ranker.events.record.shopper_history import INTERACTION, interaction_of
-from ranker.events.record.tables import EVENTS
+from ranker.events.record.tables import EVENTS, PRODUCT_FIRSTS
 from servicekit.clock import now_micros
 from servicekit.sql import Database
 
@@ -176,6 +177,7 @@ def _expire(
     gate(connection, catalog_id, alone=True)
     rows = connection.execute(query).all()
     said = [interaction_of(row[:-1]) for row in rows]
+    _note_firsts(connection, catalog_id, said)
     before = _counted(connection, catalog_id, said, signals)
     gone = sa.delete(EVENTS).where(EVENTS.c.sequence.in_([row.sequence for row in rows]))
     connection.execute(gone)
@@ -187,6 +189,26 @@ def _expire(
             lost.setdefault(day[0], []).append(was + math.log2(1 - 2.0 ** (now - was)))
     withdraw(connection, catalog_id, popularity.summed(lost), signals)
     return len(rows)
+
+
+def _note_firsts(connection: Connection, catalog_id: str, said: Sequence[Interaction]) -> None:
+    """Note when the products of these events were first seen: without them they would seem new."""
+    t = PRODUCT_FIRSTS.c
+    firsts: dict[str, int] = {}
+    for one in said:
+        firsts[one.product_id] = min(one.time_micros, firsts.get(one.product_id, one.time_micros))
+    known = sa.select(t.product_id, t.time_micros).where(
+        t.catalog_id == catalog_id, t.product_id.in_(firsts)
+    )
+    for product_id, time in connection.execute(known):
+        firsts[product_id] = min(time, firsts[product_id])
+    rows: list[dict[str, Any]] = [
+        {"catalog_id": catalog_id, "product_id": product_id, "time_micros": time}
+        for product_id, time in sorted(firsts.items())
+        if product_id
+    ]
+    if rows:
+        upsert(connection, PRODUCT_FIRSTS, rows)
 
 
 def _counted(

@@ -12,7 +12,13 @@ from ranker.domain.online import Period
 from ranker.events.record.online import first, led_to, served
 from ranker.events.record.rows import TableRecord
 from ranker.events.record.sealed import unseal, value_of
-from ranker.events.record.tables import ANSWERS, ATTRIBUTES, EVENTS, POPULARITY
+from ranker.events.record.tables import (
+    ANSWERS,
+    ATTRIBUTES,
+    EVENTS,
+    POPULARITY,
+    PRODUCT_FIRSTS,
+)
 
 MOST_ANSWERS = 20_000
 MOST_RECORDS = 2_000
@@ -72,14 +78,21 @@ class ShownRecord(TableRecord):
 
     async def newcomers(self, catalog_id: str, since_micros: int) -> Mapping[str, str]:
         """Return whether each product had its first event since then: "new" or "old"."""
-        t = EVENTS.c
-        oldest = (
+        t, gone = EVENTS.c, PRODUCT_FIRSTS.c
+        stored = (
             sa.select(t.product_id, sa.func.min(t.time_micros))
             .where(t.catalog_id == catalog_id, t.product_id != "")
             .group_by(t.product_id)
         )
-        rows = await self._db.read(lambda connection: connection.execute(oldest).all())
-        return {item: "new" if time >= since_micros else "old" for item, time in rows}
+        deleted = sa.select(gone.product_id, gone.time_micros).where(gone.catalog_id == catalog_id)
+
+        def read(connection: Connection) -> dict[str, int]:
+            # Those that are deleted were the earlier ones.
+            each = (*connection.execute(stored), *connection.execute(deleted))
+            return {product_id: time for product_id, time in each}  # noqa: C416
+
+        firsts = await self._db.read(read)
+        return {item: "new" if time >= since_micros else "old" for item, time in firsts.items()}
 
 
 def _of_scene(scene: str) -> Sequence[sa.ColumnElement[bool]]:

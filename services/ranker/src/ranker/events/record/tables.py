@@ -299,6 +299,14 @@ COUNT_PRODUCTS = sa.Table(
     sa.Index("count_products_age", "catalog_id", "read_micros"),
 )
 
+PRODUCT_FIRSTS = sa.Table(
+    "product_firsts",
+    METADATA,
+    *keys("catalog_id", "product_id"),
+    # Time of the first event with the product, among those that retention deleted.
+    *numbers("time_micros"),
+)
+
 EXPERIMENTS = sa.Table(
     "experiments",
     METADATA,

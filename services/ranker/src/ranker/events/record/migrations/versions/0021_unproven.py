@@ -1,7 +1,7 @@
 """Events of shoppers without a proof, or with a new one.
 
 Revision ID: 0021
-Revises: 0018
+Revises: 0020
 """
 
 import sqlalchemy as sa
