@@ -167,7 +167,7 @@ async def answered(sender: Sender, asked: Mapping[str, bytes]) -> dict[str, Answ
 
 def gauges(suite: Suite) -> dict[str, float]:
     """Return what is in progress in each program."""
-    found: dict[str, float] = {}
+    found = {}
     for name, program in suite.programs.items():
         if name in ("triton", "milvus") or "metrics" not in program.ports:
             continue
