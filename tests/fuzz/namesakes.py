@@ -102,7 +102,7 @@ class Webhooks(Kind):
 
 def watch_of(name: str, mark: str) -> dict[str, Any]:
     """Return a watch that reports a silent camera."""
-    rule = {"rule_id": "silent", "fault": {"fault": "FAULT_SILENT"}, "hold": {"seconds": 60}}
+    rule = {"rule_id": "silent", "condition": "CONDITION_SILENT", "hold": {"seconds": 60}}
     return {"watch_id": name, "display_name": f"Door {mark}", "rules": [rule]}
 
 
