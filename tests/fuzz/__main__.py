@@ -25,7 +25,7 @@ from examples.wines.local import free_port_base, own, terminable
 from local_suite.model import SuiteError
 from local_suite.programs import sightline
 from local_suite.suite import Suite
-from tests.fuzz import broken, callers, findings, http, judge, parts, pictures
+from tests.fuzz import broken, callers, findings, http, judge, pictures
 from tests.fuzz.callers import Callers
 from tests.fuzz.cost import __main__ as cost
 from tests.fuzz.cost.run import Say
@@ -53,8 +53,6 @@ name = "best-sellers"
 share = 0.5
 scene = "popular"
 """
-REQUESTS, HTTP, COST = "requests", "http", "cost"
-ALL_PARTS = (REQUESTS, HTTP, *parts.PARTS, COST)
 _CHECK_SECONDS = 60.0
 """Kept of the time for the looks at the end, and for the stop."""
 _FILTER_SECONDS = 30.0
@@ -69,8 +67,6 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--minutes", type=float, default=45, help="at most, 2 to 60, all in all")
     parser.add_argument("--findings", type=Path, default=Path(".data/fuzz"), help="folder")
     parser.add_argument("--replay", type=Path, help="send a finding's request again")
-    words = "run this part alone; repeatable"
-    parser.add_argument("--only", action="append", choices=ALL_PARTS, default=[], help=words)
     cost.add_options(parser)
     http.add_options(parser)
     options = parser.parse_args(arguments)
@@ -100,59 +96,35 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parts(options: argparse.Namespace, began: float, console: Console, say: Say) -> int:
-    """Run the parts one after another, most with a suite of their own. `began`: reading of the
+    """Run the parts one after another, each with a suite of its own. `began`: reading of the
     clock."""
-    wanted = options.only or ALL_PARTS
     who = Callers.new()
-    if options.replay:
-        with own(partial(_suite, who, say)) as suite:
+    with own(partial(_suite, who, say)) as suite:
+        if options.replay:
             return asyncio.run(_replay(suite, who, options, console))
-    fine = True
-    if REQUESTS in wanted:
         left = began + options.minutes * 60 - time.monotonic() - _CHECK_SECONDS
-        with own(partial(_suite, who, say)) as suite:
-            fine = _requests(suite, who, options, left, console, say)
+        plan = Plan(
+            requests=options.requests,
+            images=options.images,
+            filters=_FILTERS,
+            seed=options.seed,
+            seconds=left,
+            filter_seconds=_FILTER_SECONDS,
+            broken=broken.photos(),
+        )
+        result = asyncio.run(run(suite, plan, say, who))
+        show(console, result)
+        for path in findings.write(options.findings, result.findings):
+            console.print(Text(f"Send again with --replay {path}"))
+        if not result.clean:
+            logs = options.findings / "logs"
+            shutil.copytree(suite.layout.logs, logs, dirs_exist_ok=True)
+            console.print(Text(f"The logs of the suite are in {logs}"))
     console.print(Text(f"Seed {options.seed}, {time.monotonic() - began:.0f} s"))
-    if HTTP in wanted:
-        over_http = http.run(options, say)
-        show_checks(console, over_http)
-        fine &= over_http.clean
-    if more := [name for name in parts.PARTS if name in wanted]:
-        checked = parts.run(options, more, _suite, say)
-        show_checks(console, checked)
-        fine &= checked.clean
-    if COST in wanted and options.cost_minutes:
-        fine &= cost.run(options, say)
-    return 0 if fine else 1
-
-
-def _requests(
-    suite: Suite,
-    who: Callers,
-    options: argparse.Namespace,
-    seconds: float,
-    console: Console,
-    say: Say,
-) -> bool:
-    """Send the mutated requests and photos. Return whether all checks held."""
-    plan = Plan(
-        requests=options.requests,
-        images=options.images,
-        filters=_FILTERS,
-        seed=options.seed,
-        seconds=seconds,
-        filter_seconds=_FILTER_SECONDS,
-        broken=broken.photos(),
-    )
-    result = asyncio.run(run(suite, plan, say, who))
-    show(console, result)
-    for path in findings.write(options.findings, result.findings):
-        console.print(Text(f"Send again with --replay {path}"))
-    if not result.clean:
-        logs = options.findings / "logs"
-        shutil.copytree(suite.layout.logs, logs, dirs_exist_ok=True)
-        console.print(Text(f"The logs of the suite are in {logs}"))
-    return result.clean
+    over_http = http.run(options, say)
+    show_checks(console, over_http)
+    cheap = not options.cost_minutes or cost.run(options, say)
+    return 0 if result.clean and over_http.clean and cheap else 1
 
 
 def show(console: Console, result: Result) -> None:
@@ -197,7 +169,6 @@ def _suite(who: Callers, say: Say, data: Path) -> Suite:
         "RETRIEVER_WEBHOOK_HOSTS": urlsplit(RECEIVER).netloc,
         "RETRIEVER_WEBHOOK_SCHEMES": "http",
         "RETRIEVER_WEBHOOK_NETWORKS": "127.0.0.0/8",
-        "RETRIEVER_CATALOG_SETTLE_SECONDS": "2",
     }
     programs = [replace(each, environment={**each.environment, **given}) for each in programs]
     return Suite(data, programs, report=say)
