@@ -25,7 +25,7 @@ from examples.wines.local import free_port_base, own, terminable
 from local_suite.model import SuiteError
 from local_suite.programs import sightline
 from local_suite.suite import Suite
-from tests.fuzz import broken, callers, findings, http, judge, pictures
+from tests.fuzz import broken, callers, findings, http, judge, parts, pictures
 from tests.fuzz.callers import Callers
 from tests.fuzz.cost import __main__ as cost
 from tests.fuzz.cost.run import Say
@@ -69,6 +69,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--replay", type=Path, help="send a finding's request again")
     cost.add_options(parser)
     http.add_options(parser)
+    parts.add_options(parser)
     options = parser.parse_args(arguments)
     cost.check_options(parser, options)
     http.check_options(parser, options)
@@ -102,17 +103,20 @@ def _parts(options: argparse.Namespace, began: float, console: Console, say: Say
     with own(partial(_suite, who, say)) as suite:
         if options.replay:
             return asyncio.run(_replay(suite, who, options, console))
-        left = began + options.minutes * 60 - time.monotonic() - _CHECK_SECONDS
-        plan = Plan(
-            requests=options.requests,
-            images=options.images,
-            filters=_FILTERS,
-            seed=options.seed,
-            seconds=left,
-            filter_seconds=_FILTER_SECONDS,
-            broken=broken.photos(),
-        )
-        result = asyncio.run(run(suite, plan, say, who))
+        result = Result()
+        if parts.REQUESTS in options.only:
+            left = began + options.minutes * 60 - time.monotonic() - _CHECK_SECONDS
+            plan = Plan(
+                requests=options.requests,
+                images=options.images,
+                filters=_FILTERS,
+                seed=options.seed,
+                seconds=left,
+                filter_seconds=_FILTER_SECONDS,
+                broken=broken.photos(),
+            )
+            result = asyncio.run(run(suite, plan, say, who))
+        asyncio.run(parts.run(suite, who, options, result, say))
         show(console, result)
         for path in findings.write(options.findings, result.findings):
             console.print(Text(f"Send again with --replay {path}"))
@@ -121,6 +125,8 @@ def _parts(options: argparse.Namespace, began: float, console: Console, say: Say
             shutil.copytree(suite.layout.logs, logs, dirs_exist_ok=True)
             console.print(Text(f"The logs of the suite are in {logs}"))
     console.print(Text(f"Seed {options.seed}, {time.monotonic() - began:.0f} s"))
+    if parts.HTTP not in options.only:
+        return 0 if result.clean else 1
     over_http = http.run(options, say)
     show_checks(console, over_http)
     cheap = not options.cost_minutes or cost.run(options, say)
@@ -169,6 +175,7 @@ def _suite(who: Callers, say: Say, data: Path) -> Suite:
         "RETRIEVER_WEBHOOK_HOSTS": urlsplit(RECEIVER).netloc,
         "RETRIEVER_WEBHOOK_SCHEMES": "http",
         "RETRIEVER_WEBHOOK_NETWORKS": "127.0.0.0/8",
+        "RETRIEVER_CATALOG_SETTLE_SECONDS": "2",
     }
     programs = [replace(each, environment={**each.environment, **given}) for each in programs]
     return Suite(data, programs, report=say)
