@@ -77,7 +77,9 @@ def _lost(file: File, done: Imported, refused: int) -> int:
     """Return how many records are neither stored nor named."""
     if file.export.noun == "products":
         there = done.stored + done.rejects
-        return sum(record.encode() not in there for record in file.records)
+        lost = sum(record.encode() not in there for record in file.records)
+        # A line that is no JSON has no cells: its number names it.
+        return lost - (file.export.suffix == ".jsonl") * done.rejects.count(b'{"_row": ')
     written = sum(_count(done, f"{name}Count") for name in ("written", "duplicate", "withheld"))
     return len(file.records) - refused - written
 

@@ -153,13 +153,16 @@ class CatalogName:
     def __init__(self, asking: Asking, name: str) -> None:
         self.name, self.asking = name, asking
 
-    async def begin(self, nonce: str) -> str:
+    def planned(self, nonce: str) -> str:
+        """Return the nonce: all content is new."""
+        return nonce
+
+    async def begin(self, nonce: str) -> None:
         """Create the catalog, and fill it."""
         made = registry.Catalog(display_name=nonce)
         request = registry.CreateCatalogRequest(catalog_id=self.name, catalog=made)
         await self.asking.ask("CreateCatalog", request, registry.Catalog())
         await self.asking.fill(self.name, nonce)
-        return nonce
 
     async def end(self) -> None:
         """Delete it; sometimes it is restored and deleted once more."""
@@ -188,22 +191,25 @@ class AliasName:
         """What is unique to their content, by catalog."""
         self._turn = 0
 
-    async def begin(self, nonce: str) -> str:
-        """Set the alias to the other catalog."""
-        catalog = f"{self.name}-{self._turn % 2}"
+    def planned(self, nonce: str) -> str:
+        """Turn to the other catalog. Return what is unique to its content."""
         self._turn += 1
-        if catalog not in self._catalogs:
-            await CatalogName(self.asking, catalog).begin(nonce)
-            self._catalogs[catalog] = nonce
-        request = registry.SetCatalogAliasRequest(catalog_id=catalog, alias_id=self.name)
+        return self._catalogs.get(self._catalog, nonce)
+
+    async def begin(self, nonce: str) -> None:
+        """Set the alias to the catalog."""
+        if self._catalog not in self._catalogs:
+            await CatalogName(self.asking, self._catalog).begin(nonce)
+            self._catalogs[self._catalog] = nonce
+        request = registry.SetCatalogAliasRequest(catalog_id=self._catalog, alias_id=self.name)
         await self.asking.ask("SetCatalogAlias", request, registry.CatalogAlias())
-        return self._catalogs[catalog]
 
     async def end(self) -> None:
         """Delete the alias; sometimes it is just set to the other catalog."""
         if self.asking.chance.random() < 0.5:
-            catalog = f"{self.name}-{(self._turn - 1) % 2}"
-            request = registry.DeleteCatalogAliasRequest(catalog_id=catalog, alias_id=self.name)
+            request = registry.DeleteCatalogAliasRequest(
+                catalog_id=self._catalog, alias_id=self.name
+            )
             await self.asking.ask(
                 "DeleteCatalogAlias", request, registry.DeleteCatalogAliasResponse()
             )
@@ -211,6 +217,10 @@ class AliasName:
     def reads(self) -> Sequence[Read]:
         """Return reads of the catalog behind it."""
         return self.asking.of_catalog(self.name)
+
+    @property
+    def _catalog(self) -> str:
+        return f"{self.name}-{self._turn % 2}"
 
 
 class WebhookName:
@@ -221,13 +231,16 @@ class WebhookName:
     def __init__(self, asking: Asking) -> None:
         self.asking = asking
 
-    async def begin(self, nonce: str) -> str:
+    def planned(self, nonce: str) -> str:
+        """Return the nonce: all content is new."""
+        return nonce
+
+    async def begin(self, nonce: str) -> None:
         """Create the webhook."""
         request = webhooks.CreateWebhookRequest(
             catalog_id=FUZZ, webhook_id=self.name, uri=f"{RECEIVER}{nonce}"
         )
         await self.asking.ask("CreateWebhook", request, webhooks.CreateWebhookResponse())
-        return nonce
 
     async def end(self) -> None:
         """Delete the webhook."""
@@ -247,10 +260,13 @@ class ShopperName:
     def __init__(self, asking: Asking) -> None:
         self.asking, self._shopper = asking, Shopper(user_id=self.name)
 
-    async def begin(self, nonce: str) -> str:
+    def planned(self, nonce: str) -> str:
+        """Return the nonce: all content is new."""
+        return nonce
+
+    async def begin(self, nonce: str) -> None:
         """Write events of the customer."""
         await self.asking.visit(FUZZ, self.name.removesuffix("0"), nonce, count=1)
-        return nonce
 
     async def end(self) -> None:
         """Erase the customer."""

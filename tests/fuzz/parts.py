@@ -18,10 +18,11 @@ from tests.fuzz.wire import Sender
 REQUESTS, HTTP = "requests", "http"
 SUBJECTS: Mapping[str, tuple[str, Callable[[Suite, Sender, int], Awaitable[Outcome]]]] = {
     "exports": ("files of exports with changed columns", exports.check),
-    "cancelled": ("cancelled calls", cancelled.check),
     "recreated": ("deleted and re-created names", recreated.check),
+    "cancelled": ("cancelled calls", cancelled.check),
 }
-"""Parts by name: the name of the check, and what makes it."""
+"""Parts by name: the name of the check, and what makes it. Cancelled calls are the last: jobs that
+they started keep the others waiting."""
 PARTS = (REQUESTS, *SUBJECTS, HTTP)
 
 

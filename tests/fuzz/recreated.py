@@ -33,9 +33,11 @@ class Subject(Protocol):
 
     name: str
 
-    async def begin(self, nonce: str) -> str:
-        """Make the name, with the nonce in all its content. Return the nonce, or that of content
-        which it had before. Raises Unanswered."""
+    def planned(self, nonce: str) -> str:
+        """Return the nonce of the next content: this one, or that of content it had before."""
+
+    async def begin(self, nonce: str) -> None:
+        """Make the name, with the nonce in all its content. Raises Unanswered."""
 
     async def end(self) -> None:
         """Delete the name. Raises Unanswered."""
@@ -74,9 +76,10 @@ class Lives:
     async def one_life(self) -> None:
         """Make the name, leave it for a while, look at it, and delete it."""
         nonce = f"zq{self._chance.getrandbits(48):012x}e"
+        nonce = self._subject.planned(nonce)
         self._next = nonce.encode()
-        nonce = await self._subject.begin(nonce)
-        self._now = self._next = nonce.encode()
+        await self._subject.begin(nonce)
+        self._now = self._next
         self.count += 1
         await asyncio.sleep(self._chance.choice(LIFE_SECONDS))
         for read in self._subject.reads():

@@ -26,9 +26,11 @@ class Names:
         self.forgets, self.given = forgets, list[str]()
         self.findings: list[Finding] = []
 
-    async def begin(self, nonce: str) -> str:
-        self.given.append(nonce)
+    def planned(self, nonce: str) -> str:
         return nonce
+
+    async def begin(self, nonce: str) -> None:
+        self.given.append(nonce)
 
     async def end(self) -> None:
         if self.forgets:
@@ -64,11 +66,10 @@ async def test_while_a_name_is_made_again_its_former_content_may_be_shown() -> N
     names = Names(forgets=False)
     lives = Lives(names, cast(Any, names), random.Random(1))
 
-    async def begin(nonce: str) -> str:
+    async def begin(nonce: str) -> None:
         for read in names.reads():
             await lives.read(read)
         names.given[:] = [nonce]
-        return nonce
 
     names.begin = begin  # type: ignore[method-assign]
     await lives.one_life()
