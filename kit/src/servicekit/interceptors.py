@@ -154,7 +154,7 @@ def _wrap(
                 ended = gone
             await observed.note(ended)
             await observed.fail(ended)
-            raise
+            raise ended  # noqa: B904 - the error itself, or what came while its answer waited
         await observed.note()
         observed.end(_own_code(context))
         return answer

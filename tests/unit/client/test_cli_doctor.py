@@ -11,14 +11,21 @@ import grpc
 import pytest
 from typer.testing import CliRunner
 
+from sightline.ranker.v1 import model_service_pb2
 from sightline_client.cli import app
-from sightline_client.cli.commands.doctor import LEAST_FREE, findings, of_machine, unreachable
+from sightline_client.cli.commands.doctor import (
+    LEAST_FREE,
+    findings,
+    of_events,
+    of_machine,
+    unreachable,
+)
 from sightline_client.cli.work import local_suite
 from sightline_client.cli.work.local_suite import LocalSuite
 from sightline_client.convert import from_wire
 from sightline_client.errors import Failure, Unavailable
 from sightline_client.values.answers import Freshness
-from sightline_client.values.operations import ComponentStatus, EmbedderSpace, Status
+from sightline_client.values.operations import ComponentStatus, EmbedderSpace, Metric, Status
 from sightline_client.version import VERSION
 from tests.engines import free_port
 from tests.fakes.gateway import FakeGateway
@@ -49,6 +56,15 @@ def test_nothing_is_wrong_with_a_suite_that_is_well() -> None:
 )
 def test_what_is_wrong_is_said(changed: dict[str, object], words: str) -> None:
     assert problems(replace(WELL, **changed)) == [words]
+
+
+@pytest.mark.parametrize(("lacking", "wrong"), [(0, []), (40, [False]), (60, [True])])
+def test_events_of_no_product_are_told(lacking: int, wrong: list[bool]) -> None:
+    model = from_wire.model(model_service_pb2.Model(model_version="m"))
+    metrics = (Metric("unmatched_events", float(lacking), 5),) if lacking else ()
+    found = list(of_events([replace(model, event_count=100, metrics=metrics)]))
+    assert [each.wrong for each in found] == wrong
+    assert all(f"{lacking} of 100 events" in each.problem for each in found)
 
 
 def test_a_part_that_does_not_answer_a_lag_and_an_old_client_are_wrong() -> None:

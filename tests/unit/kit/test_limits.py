@@ -536,6 +536,31 @@ async def test_answers_to_calls_above_a_quota_are_delayed(monkeypatch: pytest.Mo
     assert len(delayed) == 2
 
 
+@BOTH_WAYS
+async def test_a_refused_call_whose_caller_leaves_before_its_answer_is_no_error_of_the_service(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    waiting = []
+
+    async def wait(_: limits.RefusalDelay, caller: str) -> None:
+        waiting.append(caller)
+        try:
+            await asyncio.sleep(SECONDS)
+        finally:
+            waiting.pop()
+
+    monkeypatch.setattr(limits.RefusalDelay, "wait", wait)
+    settings = Limited(quota_calls=0.01, quota_burst_seconds=100)
+    async with serving(settings=settings) as address, channel.connect(address) as peer:
+        assert await peer.unary_unary(UNARY)(b"x") == b"x"
+        call = peer.unary_unary(UNARY)(b"x")
+        await until(lambda: waiting)
+        call.cancel()
+        await until(lambda: not waiting)
+        assert await is_alive(peer)
+    assert not [each for each in caplog.records if "Unexpected" in each.getMessage()]
+
+
 async def test_as_many_answers_are_delayed_at_a_time_and_no_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,9 +1,10 @@
 """``sightline doctor``"""
 
+import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import typer
 from rich.console import Group
@@ -22,12 +23,15 @@ from sightline_client.cli.work.patience import UNREACHABLE
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import SightlineError
-from sightline_client.values.operations import Status
+from sightline_client.values.operations import Model, Status
 from sightline_client.version import VERSION
 
 LEAST_FREE = 2 * 2**30
 """Free bytes below which the disk of a local suite is reported as full."""
 MOST_LAG = timedelta(minutes=1)
+MOST_UNMATCHED = 0.5
+"""Share of a training's events, of products that the catalog lacks, from which on something is
+wrong: fewer are of products that are no longer sold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,26 @@ def findings(status: Status, gateway: str) -> Iterator[Finding]:
         )
 
 
+def of_events(models: Sequence[Model]) -> Iterator[Finding]:
+    """Yield a finding if the newest training's events are of products that the catalog lacks."""
+    newest = max(models, key=lambda one: one.train_time or datetime.min.replace(tzinfo=UTC))
+    lacking = next((one.value for one in newest.metrics if one.name == "unmatched_events"), 0.0)
+    if lacking:
+        yield Finding(
+            _(
+                "{events:,.0f} of {of:,} events of the newest training are of products that the "
+                "catalog lacks",
+                events=lacking,
+                of=newest.event_count,
+            ),
+            _(
+                "answers do not use them; if they are ids of another system, import the events "
+                "again with the catalog's ids: `sightline events import FILE`"
+            ),
+            wrong=lacking > MOST_UNMATCHED * newest.event_count,
+        )
+
+
 def _versions(status: Status, gateway: str) -> Iterator[Finding]:
     known = {part.component: part.version for part in status.components if part.version}
     ours = known.setdefault("gateway", gateway)
@@ -230,12 +254,16 @@ def doctor(*, suite: Suite) -> None:
 
     async def ask(client: SightlineClient) -> tuple[admin.GetStatusResponse, str] | None:
         try:
-            return await status_and_version(client)
+            answer = await status_and_version(client)
         except SightlineError as error:
             if error.reason != UNREACHABLE:
                 raise
             return None
+        with contextlib.suppress(SightlineError):  # not permitted, or the status says why
+            models.extend(await client.list_models())
+        return answer
 
+    models = list[Model]()
     answer, local = suite.run(ask), local_suite.suite(suite.target)
     found: list[Finding] = []
     with language.english(wanted=suite.json):
@@ -245,6 +273,7 @@ def doctor(*, suite: Suite) -> None:
             found += unreachable(suite.target, local)
         else:
             found += findings(from_wire.status(answer[0]), answer[1])
+            found += of_events(models) if models else ()
     wrong = [each for each in found if each.wrong]
     if suite.json:
         running.show_facts({"healthy": not wrong, "findings": [asdict(each) for each in found]})

@@ -140,6 +140,8 @@ def _show_training(message: job_pb2.Job, suite: Suite, *, serves: bool) -> None:
         return
     value = from_wire.job(message)
     running.show(listings.jobs([value]))
+    if lacking := int(value.results.get("unmatched_event_count", 0)):
+        running.show(trained.unmatched(lacking, int(value.results["event_count"])))
     if "nothing_new" in value.results:
         running.show(trained.nothing_new(value.results["model_version"]))
     if serves and value.state is JobState.SUCCEEDED:

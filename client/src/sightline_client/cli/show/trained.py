@@ -75,6 +75,18 @@ def not_yet(version: str, models: Sequence[Model], evidence: str) -> RenderableT
     )
 
 
+def unmatched(events: int, of: int) -> RenderableType:
+    """Show how many events of a training are of products that the catalog lacks."""
+    return Text(
+        _(
+            "{events:,} of {of:,} events are of products that the catalog lacks: answers will not "
+            "use them. Are they ids of another system?",
+            events=events,
+            of=of,
+        )
+    )
+
+
 def nothing_new(version: str) -> RenderableType:
     """Show the result of a training that trained nothing."""
     return Text(

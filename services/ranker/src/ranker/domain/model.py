@@ -259,6 +259,10 @@ until a shopper is removed from its files."""
 ROBOTS_METRIC = "robots"
 """Name of a model's metric: number of its shoppers classified as robots; omitted if 0."""
 
+UNMATCHED_METRIC = "unmatched_events"
+"""Name of a model's metric: number of its training's events whose products the catalog does not
+have, usually for ids of another system; omitted if 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelMetric:

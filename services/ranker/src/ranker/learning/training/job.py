@@ -8,6 +8,8 @@ from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+
 from ranker.adapters import model_store as artifact
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import Catalog
@@ -15,7 +17,13 @@ from ranker.domain.consent import Purpose
 from ranker.domain.erasure import person_hash
 from ranker.domain.errors import BaseUnusable, DataInsufficient, ModelCorrupt
 from ranker.domain.log import EventColumns, log_of
-from ranker.domain.model import INPUTS, ROBOTS_METRIC, ModelMetric, ModelRecord
+from ranker.domain.model import (
+    INPUTS,
+    ROBOTS_METRIC,
+    UNMATCHED_METRIC,
+    ModelMetric,
+    ModelRecord,
+)
 from ranker.domain.recipe import FROM_IMPRESSIONS, PartBlend, Recipe, recipe_of
 from ranker.events.record.answer_feedback import FeedbackRecord
 from ranker.events.record.consent_changes import ConsentRecord
@@ -132,7 +140,7 @@ class TrainingInputs:
                 version=model.version,
                 manifest_sha256=manifest,
                 trained_micros=now_micros(),
-                metrics=(*metrics_of(made.report), *_robots(made)),
+                metrics=(*metrics_of(made.report), *_robots(made), *_unmatched(given, made)),
                 training={
                     **{
                         name: about[name]
@@ -179,10 +187,25 @@ async def run(
         return {"model_version": known, NOTHING_NEW: "true"}
     production = await inputs.production(job.catalog_id, given)
     proven = await inputs.registry.proven(job.catalog_id)
-    made = train(given, order, production, progress, now_micros(), proven=proven)
+    unmatched = unmatched_count(given)
+    try:
+        made = train(given, order, production, progress, now_micros(), proven=proven)
+    except DataInsufficient as error:
+        if not unmatched:
+            raise
+        events = f"{unmatched} of {len(given.log)} events are of products that the catalog lacks"
+        raise DataInsufficient(f"{error.message}; {events}") from error
     read = {"read_micros": read_micros, INPUTS: learned_from}
     version = await inputs.keep(job.catalog_id, given, made, base, read)
-    return {"model_version": version}
+    counts = {"event_count": len(given.log), "unmatched_event_count": unmatched}
+    return {"model_version": version, **{name: str(count) for name, count in counts.items()}}
+
+
+def unmatched_count(given: Given) -> int:
+    """Return the number of events whose products the catalog does not have."""
+    known = {one.product_id for one in given.products}
+    lacks = np.array([item not in known for item in given.log.items], np.bool_)
+    return int(lacks[given.log.item].sum())
 
 
 async def evaluate_again(job_id: str, inputs: TrainingInputs, progress: Progress) -> dict[str, str]:
@@ -275,6 +298,11 @@ def _robots(made: Trained) -> Iterable[ModelMetric]:
     count = int(made.fitted.interests.robots.sum())
     if count:
         yield ModelMetric(ROBOTS_METRIC, float(count), made.fitted.shopper_count)
+
+
+def _unmatched(given: Given, made: Trained) -> Iterable[ModelMetric]:
+    if count := unmatched_count(given):
+        yield ModelMetric(UNMATCHED_METRIC, float(count), made.fitted.shopper_count)
 
 
 def _data(log: EventColumns, made: Trained) -> dict[str, Any]:
