@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.model import controls
 from gateway.model.controls import ControlRule, problems
 from gateway.model.filters import carried
 from gateway.state.scenes import SceneFiles, ScenesInvalid
@@ -199,3 +200,12 @@ def test_a_file_with_a_bad_control_is_refused_by_its_field(tmp_path, change, sai
     with pytest.raises(ScenesInvalid) as caught:
         SceneFiles(tmp_path)
     assert said in str(caught.value)
+
+
+def test_controls_are_compared_only_with_others_of_their_products(monkeypatch):
+    compared = []
+    monkeypatch.setattr(controls, "_meet", lambda *pair: compared.append(pair) or True)
+    many = [made(name=str(n), **{**boost(boost=1.0), "product_ids": (str(n),)}) for n in range(49)]
+    many.append(made(name="bury", kind=ControlKind.BURY, place=0, product_ids=("7",)))
+    assert [path for path, _ in problems(many)] == ["[49].product_ids[0]"]
+    assert len(compared) == 1
