@@ -1,0 +1,259 @@
+"""The work of each public call grows with its lists, not faster.
+
+A list of a public request fails here until it has a row: how many entries it may have, and how one
+is made. Counted are the lines of the suite's own Python that a call runs in this thread. What one
+line hides, such as a search of a list, and work in other threads is not seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from gateway.http.contract import PublicMethod, public_methods
+from sightline.common.v1.limits_pb2 import max_items
+from tests.fakes.gateway_wire import running
+
+ROOT = Path(__file__).parents[2]
+OWN = tuple(str(ROOT / each) for each in ("services", "kit/src", "rules/src"))
+SHORT = 10
+"""Entries of lists whose square costs nothing."""
+SLACK = 400
+"""Lines that equal calls may differ by."""
+TRIES = 4
+"""Calls of which the one with the fewest lines counts: others ran beside background work."""
+SECONDS = 60.0
+METHODS = {each.descriptor.name: each for each in public_methods()}
+DAY = {"seconds": 1_700_000_000}
+MONEY = {"currency_code": "EUR", "units": 1}
+
+
+def numbered(prefix: str) -> Callable[[int], Any]:
+    return lambda number: f"{prefix}{number + 1}"
+
+
+def product(number: int) -> dict[str, Any]:
+    return {"product_id": f"p{number}", "title": f"Product {number}"}
+
+
+def event(number: int) -> dict[str, Any]:
+    shopper = {"visitor_id": f"v{number}"}
+    place = {"product_id": f"p{number}", "event_time": DAY, "event_id": f"e{number}"}
+    return {"shopper": shopper, "session_id": "s", "type": 2, **place}
+
+
+def target(number: int) -> dict[str, Any]:
+    return {"target": {"product_id": f"p{number}"}, "region_ids": [f"r{number}"]}
+
+
+ENTRIES: dict[str, Callable[[int], Any]] = {
+    "Attribute": lambda n: {"key": f"k{n}", "text": f"text {n}"},
+    "CatalogLabel": lambda n: {"name": f"n{n}", "value": f"value {n}"},
+    "Control": lambda n: {"name": f"c{n}", "kind": 2, "boost": 1.0, "product_ids": [f"p{n}"]},
+    "Event": event,
+    "FacetRequest": lambda n: {"field": f"attributes.a{n}"},
+    "GivenCandidate": lambda n: {"product_id": f"p{n}", "score": 0.5},
+    "ImportRow": lambda n: {"row_number": n + 1, "product": product(n)},
+    "MarketValues": lambda n: {"market_id": f"m{n}", "price": MONEY},
+    "Money": lambda n: {"currency_code": "EUR", "units": n},
+    "Offer": lambda n: {"product_id": f"p{n}", "price": MONEY},
+    "PlannedProduct": lambda n: {"product_id": f"p{n}", "facings": 1},
+    "Product": product,
+    "ProductImage": lambda n: {"uri": f"https://photos.test/{n}.jpg"},
+    "ProductUpdate": lambda n: {"product": product(n), "update_mask": {"paths": ["title"]}},
+    "QuerySignal": lambda n: {"product_id": f"p{n + 1}"},
+    "Shelf": lambda n: {"shelf_id": f"s{n}", "list": {}},
+    "ShopperAttribute": lambda n: {"key": f"k{n}", "text": "text"},
+    "SynonymRule": lambda n: {"terms": [f"a{n}", f"b{n}"]},
+    "WatchFrame": lambda n: {"image": b"jpeg %d" % n, "frame_time": {"seconds": n + 1}},
+    "WatchRegion": lambda n: {"region_id": f"r{n}", "box": {"right": 0.5, "bottom": 0.5}},
+    "WatchRule": lambda n: {"rule_id": f"u{n}", "presence": target(n)},
+}
+"""How an entry of a list of messages is made, by their type."""
+
+TEXTS: dict[str, Callable[[int], Any]] = {
+    "AddReferencePhotosRequest.images": lambda n: b"jpeg %d" % n,
+    "FacetRequest.number_bounds": float,
+    "Catalog.pending_services": lambda n: ("ranker", "retriever", "embedder")[n % 3],
+    "FieldMask.paths": lambda n: ("title", "brand", "tags", "price", "uri")[n % 5],
+}
+"""How an entry of another list is made, if a text with its number won't do."""
+
+MOST = {
+    "FieldMask.paths": 10,
+    "Recipe.attribute_keys": 100,
+    "SynonymRule.terms": 10,
+    "SynonymRule.replacements": 8,
+    "Product.category_path": 8,
+    "Product.tags": 64,
+    "Product.attributes": 128,
+    "Product.images": 20,
+    "Product.markets": 64,
+    "CategoryGuess.category_path": 8,
+    "FilterList.filters": 64,
+    "Membership.values": 1000,
+    "DetectionHeatMapsRequest.product_ids": 20,
+    "FacetRequest.category_path": 8,
+    "FacetRequest.price_bounds": 50,
+    "FacetRequest.number_bounds": 50,
+}
+"""The maximum number of entries of the lists whose message isn't only a request's."""
+
+GIVEN: dict[str, dict[str, Any]] = {
+    "DetectProducts": {"image": b"jpeg"},
+    "ImportProducts": {"import_id": "i"},
+    "Recommend": {"signals": [{"product_id": "p1"}]},
+    "Search": {"signals": [{"product_id": "p1"}]},
+    "RecommendValues": {"request": {"signals": [{"product_id": "p1"}]}, "field": "category"},
+    "ExplainRecommendation": {
+        "request": {"signals": [{"product_id": "p1"}]},
+        "product_id": "p1",
+    },
+    "SetConsent": {"shopper": {"user_id": "u"}, "source": "form"},
+    "SetShopperAttributes": {"shopper": {"user_id": "u"}, "consent": True},
+    "SendFrames": {"watch_id": "w"},
+}
+"""What a request needs besides."""
+
+REFUSED = {
+    "DetectProducts plan.products": "plan.products",
+    **{
+        f"{name} {path}": "this scene defines no followed_attribute"
+        for name, path in (
+            ("Recommend", "followed"),
+            ("RecommendValues", "request.followed"),
+            ("RecommendShelves", "shelves.recommend.followed"),
+            ("ExplainRecommendation", "request.followed"),
+        )
+    },
+}
+"""What is said of calls that the scripted suite can't answer."""
+
+FILTERS = ("FilterList.filters", "Membership.values")
+"""Lists of which filters are made, at any depth: tests of filters and prices count their work."""
+
+
+def lists(type_: Descriptor, way: tuple[str, ...] = ()) -> Iterator[tuple[str, FieldDescriptor]]:
+    """Yield the lists of a message with their paths."""
+    for field in type_.fields:
+        path = (*way, field.name)
+        if field.is_repeated and name_of(field) not in FILTERS:
+            yield ".".join(path), field
+        if field.message_type and field.message_type.name not in ("Filter", "Timestamp"):
+            yield from lists(field.message_type, path)
+
+
+def name_of(field: FieldDescriptor) -> str:
+    return f"{field.containing_type.name}.{field.name}"
+
+
+def most_of(field: FieldDescriptor) -> int:
+    """Return how many entries a list may have; 0 = unknown."""
+    return field.GetOptions().Extensions[max_items] or MOST.get(name_of(field), 0)
+
+
+def entry_of(field: FieldDescriptor) -> Callable[[int], Any]:
+    if field.message_type:
+        return ENTRIES[field.message_type.name]
+    if field.enum_type:
+        return lambda number: field.enum_type.values[number % len(field.enum_type.values)].number
+    return TEXTS.get(name_of(field)) or numbered("p")
+
+
+CASES = [
+    pytest.param(method, path, field, id=f"{name}-{path}")
+    for name, method in METHODS.items()
+    for path, field in lists(method.request.DESCRIPTOR)
+    if most_of(field) > SHORT
+]
+
+
+def request_of(method: PublicMethod, path: str, count: int) -> Any:
+    """Return a request with `count` entries in the list at `path`."""
+    request: Any = method.request(**GIVEN.get(method.descriptor.name, {}))
+    part: Any = request
+    *way, last = path.split(".")
+    for name in way:
+        field = part.DESCRIPTOR.fields_by_name[name]
+        part = getattr(part, name)
+        if name == "search":
+            part.signals.add(product_id="p1")
+        if field.is_repeated:
+            part = part[0] if part else part.add(**entry_of(field)(0))
+    field = part.DESCRIPTOR.fields_by_name[last]
+    part.ClearField(last)
+    if last == "candidates":
+        part.ClearField("signals")
+    entries, one = getattr(part, last), entry_of(field)
+    for number in range(count):
+        entries.add(**one(number)) if field.message_type else entries.append(one(number))
+    return request
+
+
+def lines(work: Callable[[], object]) -> int:
+    """Return how many lines of the suite's own Python `work` runs in this thread."""
+    count, before = 0, sys.gettrace()
+
+    def line(_: Any, happened: str, __: Any) -> Any:
+        nonlocal count
+        count += happened == "line"
+        return line
+
+    sys.settrace(lambda frame, *_: line if frame.f_code.co_filename.startswith(OWN) else None)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.fixture(scope="module")
+def call() -> Iterator[Callable[[PublicMethod, Any, str], None]]:
+    """Yield how to call a gateway before scripted peers in this thread."""
+    with asyncio.Runner() as runner:
+        suite = running(whole=True, default_seconds=SECONDS)
+        found = runner.run(suite.__aenter__())
+
+        async def called(method: PublicMethod, request: Any, path: str) -> None:
+            coders = (method.request.SerializeToString, method.answer.FromString)
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{found.port}") as channel:
+                answer = channel.unary_unary(method.path, *coders)(request, timeout=SECONDS)
+                if await answer.code() is not grpc.StatusCode.OK:
+                    said = REFUSED[f"{method.descriptor.name} {path}"]
+                    assert said in await answer.details()
+
+        yield lambda *given: runner.run(called(*given))
+        runner.run(suite.__aexit__(None, None, None))
+
+
+def test_every_list_of_a_public_request_has_a_maximum_and_entries() -> None:
+    fields = [each for method in METHODS.values() for _, each in lists(method.request.DESCRIPTOR)]
+    assert {name_of(each) for each in fields if not most_of(each)} == set()
+    types = {each.message_type.name for each in fields if each.message_type}
+    assert types - ENTRIES.keys() == set()
+    assert ENTRIES.keys() - types == set(), "no list has these any more"
+
+
+@pytest.mark.parametrize(("method", "path", "field"), CASES)
+def test_the_work_of_a_call_grows_as_its_lists(
+    call: Callable[[PublicMethod, Any, str], None],
+    method: PublicMethod,
+    path: str,
+    field: FieldDescriptor,
+) -> None:
+    most = most_of(field)
+    requests = [
+        request_of(method, path, max(count, 1)) for count in (1, most // 4, most // 2, most)
+    ]
+    rounds = [[lines(lambda r=r: call(method, r, path)) for r in requests] for _ in range(TRIES)]
+    one, quarter, half, whole = (min(tries) for tries in zip(*rounds, strict=True))
+    # Either may hold a step, such as a second query: one entry a special case, a limit on the way.
+    linear = max(one + 2.5 * (half - one), half + 3 * (half - quarter))
+    assert whole <= linear + SLACK, (one, quarter, half, whole)
