@@ -237,7 +237,7 @@ class InspectionServiceStub(typing.Generic[_InspectionServiceAddReferencePhotosT
     """
 
     DeleteReference: _InspectionServiceDeleteReferenceType
-    """Deletes a reference, or one version of it. REFERENCE_NOT_FOUND."""
+    """Deletes a reference, or one version of it. Without it, 0 versions are deleted."""
 
     Inspect: _InspectionServiceInspectType
     """Compares a photo with a reference. REFERENCE_NOT_FOUND (no version of it serves), IMAGE_UNDECODABLE,
@@ -341,7 +341,7 @@ class InspectionServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.embedder.v1.inspection_service_pb2.DeleteReferenceRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.inspection_service_pb2.DeleteReferenceResponse, collections.abc.Awaitable[sightline.embedder.v1.inspection_service_pb2.DeleteReferenceResponse]]:
-        """Deletes a reference, or one version of it. REFERENCE_NOT_FOUND."""
+        """Deletes a reference, or one version of it. Without it, 0 versions are deleted."""
 
     @abc.abstractmethod
     def Inspect(

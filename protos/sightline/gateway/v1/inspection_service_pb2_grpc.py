@@ -138,7 +138,7 @@ class InspectionServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteReference(self, request, context):
-        """Deletes a reference, or one version of it. REFERENCE_NOT_FOUND.
+        """Deletes a reference, or one version of it. Without it, 0 versions are deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -246,7 +246,7 @@ class InspectionServiceStub(typing.Generic[_InspectionServiceInspectType, _Inspe
     """
 
     DeleteReference: _InspectionServiceDeleteReferenceType
-    """Deletes a reference, or one version of it. REFERENCE_NOT_FOUND."""
+    """Deletes a reference, or one version of it. Without it, 0 versions are deleted."""
 
 InspectionServiceAsyncStub: typing_extensions.TypeAlias = InspectionServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -357,6 +357,6 @@ class InspectionServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.embedder.v1.inspection_service_pb2.DeleteReferenceRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.inspection_service_pb2.DeleteReferenceResponse, collections.abc.Awaitable[sightline.embedder.v1.inspection_service_pb2.DeleteReferenceResponse]]:
-        """Deletes a reference, or one version of it. REFERENCE_NOT_FOUND."""
+        """Deletes a reference, or one version of it. Without it, 0 versions are deleted."""
 
 def add_InspectionServiceServicer_to_server(servicer: InspectionServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

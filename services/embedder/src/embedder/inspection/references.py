@@ -153,9 +153,13 @@ class References:
         return await asyncio.to_thread(store.promote, catalog, reference_id, wanted)
 
     async def delete(self, catalog: str, reference_id: str, version: str) -> int:
-        """Delete a version, or a reference; return their number. Raises ReferenceNotFound."""
+        """Delete a version, or a reference; return the number of versions, 0 if there are none: a
+        call whose answer was lost is made again."""
         check_name(reference_id)
-        return await asyncio.to_thread(self.needed().delete, catalog, reference_id, version)
+        try:
+            return await asyncio.to_thread(self.needed().delete, catalog, reference_id, version)
+        except errors.ReferenceNotFound:
+            return 0
 
 
 def _worse(version: ListedReference, serving: str) -> str:
