@@ -169,6 +169,7 @@ def main(arguments: Sequence[str]) -> int:
             for name, run in chosen.items():
                 play(name, run, report)
     except KeyboardInterrupt:
+        show(console, report, options.seed)
         console.print("Interrupted; everything that was started is stopped.")
         return 130
     show(console, report, options.seed)
