@@ -38,6 +38,8 @@ from tests.unit.retriever.workers.conftest import Bench
 
 YEAR = 365 * 86_400 * 10**6
 HOOK = Webhook("ops", "https://hooks.test/a", (), (WebhookSecret("00ff", "salt", 1),), 1)
+NO_GENERATION = "new"
+"""A catalog of which nothing is searched yet: only the tidying deletes its outbox."""
 WATCH = Watch("shelf", "A shelf", rules=(WatchRule("dark", FaultCondition(Fault.BLACK)),))
 
 
@@ -74,6 +76,7 @@ async def day(bench: Bench, record: Record, number: int, seen: Counter[str]) -> 
     await record.write(
         "default", [write(name, photo, category_path=APPLE), write("other", b"other")]
     )
+    await record.write(NO_GENERATION, [write(name)])
     await record.offer("default", [Offer(name, Money("EUR", number), Availability.IN_STOCK)])
     await record.save_vectors(made, [VectorWrite(image_id(photo), vector_of(photo))])
     await record.judge(made, {image_id(photo): WRONG}, KNOWN)
@@ -88,6 +91,7 @@ async def day(bench: Bench, record: Record, number: int, seen: Counter[str]) -> 
     seen.update(await rows(bench.db))
     await queue.cancel(job.id)
     await record.delete("default", [name, "other"])
+    await record.delete(NO_GENERATION, [name])
     await record.delete_watch("default", "shelf")
     await record.delete_webhook("default", "ops")
 
@@ -96,6 +100,7 @@ async def test_rows_of_what_is_deleted_go(
     bench: Bench, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "MOST_DELETED", 1)
+    bench.catalogs = ("default", NO_GENERATION)
     record, seen, left = Record(bench.db, clock), Counter[str](), list[Counter[str]]()
     worker = replace(bench.worker("one"), record=record)
     monkeypatch.setattr(tidying.time, "time", lambda: clock.now / 1e6)

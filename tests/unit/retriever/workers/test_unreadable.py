@@ -9,12 +9,15 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from itertools import count
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
+from retriever.domain.watches import DEFAULT_HOLD, SILENT, Watch, WatchRule
 from retriever.record.tables import metadata
+from retriever.watching import silence
 from retriever.watching.silence import SilenceChecks
 from retriever.wiring import job_queue
 from retriever.workers.context import Worker
@@ -39,6 +42,12 @@ VALUES: dict[str, object] = {
     "finished_time": 0,
 }
 """Values without which the worker would not meet the row."""
+CAMERA = Watch(
+    "door",
+    rules=(WatchRule("stopped", SILENT, hold=DEFAULT_HOLD),),
+    snapshot_uri="https://door.test/a.jpg",
+    snapshot_seconds=5,
+)
 BODY = '{"snapshot_uri":"_","fault":"silent", unreadable'
 
 
@@ -95,15 +104,17 @@ class FullBench(Bench):
 
     def worker(self, owner: str) -> Worker:
         catalogs = ["default", BAD]
-        silent = SilenceChecks(self.record, catalogs, lambda: 10**15)
+        clock = count(2 * 10**15, DEFAULT_HOLD)  # each look is later by the time of the rule
+        silent = SilenceChecks(self.record, catalogs, lambda: next(clock))
         return replace(super().worker(owner), find_silent=silent.run)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("table", metadata.sorted_tables, ids=lambda table: table.name)
 async def test_an_unreadable_row_of_any_table_stops_no_other_catalog(
-    db: Database, table: sa.Table
+    db: Database, table: sa.Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(silence, "LOOK_SECONDS", 0.01)
     bench = FullBench(db)
     bench.catalogs = ("default", BAD)
     put_unreadable(db, table)
@@ -118,4 +129,11 @@ async def test_an_unreadable_row_of_any_table_stops_no_other_catalog(
                 return (await jobs.get(job.id)).state is JobState.SUCCEEDED
 
             await until(done)
+            await bench.record.create_watch("default", CAMERA, [])
+
+            async def alerted() -> bool:
+                return bool(await bench.record.alerts("default", CAMERA.watch_id, 2**60, 1))
+
+            await until(alerted)
+            assert [each.watch_id for each in await bench.record.snapshot_sources()] == ["door"]
     assert bool(failures[0]) >= (table.name in TOLD)
