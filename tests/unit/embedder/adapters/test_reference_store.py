@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -223,3 +224,32 @@ def test_a_reference_that_is_deleted_each_time_is_not_found(
     monkeypatch.setattr(os, "utime", deleted)
     with pytest.raises(errors.ReferenceNotFound):
         store.add("default", "r", "a", PIXELS)
+
+
+def test_threads_take_turns_at_what_is_loaded(
+    store: ReferenceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Check the lock rather than a race: two threads could end the interpreter."""
+
+    class Guarded(OrderedDict[Path, PatchMemory]):
+        def pop(self, *given: object) -> object:  # type: ignore[override]
+            assert store._lock.locked()
+            return super().pop(*given)  # type: ignore[call-overload]
+
+        def __setitem__(self, path: Path, memory: PatchMemory) -> None:
+            assert store._lock.locked()
+            super().__setitem__(path, memory)
+
+        def popitem(self, last: bool = True) -> tuple[Path, PatchMemory]:
+            assert store._lock.locked()
+            return super().popitem(last)
+
+    monkeypatch.setattr(reference_store, "CACHED", 1)
+    monkeypatch.setattr(store, "_cache", Guarded())
+    versions = {name: keep(store, product=name, name=name) for name in ("r", "s")}
+    with ThreadPoolExecutor(4) as threads:
+        loads = [
+            threads.submit(store.load, "default", name, "", version)
+            for name, version in [*versions.items()] * 20
+        ]
+        assert {each.result()[0].version for each in loads} == {*versions.values()}

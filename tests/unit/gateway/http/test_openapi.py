@@ -10,7 +10,7 @@ import orjson
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
-from gateway.http import examples, fixes, openapi
+from gateway.http import examples, fixes, openapi, serving
 from gateway.http.contract import public_methods
 from gateway.http.example_values import MEMBERS
 from gateway.http.mapping import decode, encode
@@ -27,6 +27,23 @@ SCHEMAS: dict[str, Any] = DESCRIBED["components"]["schemas"]
 
 def test_the_description_is_valid() -> None:
     validate(orjson.loads(orjson.dumps(DESCRIBED)), cls=OpenAPIV31SpecValidator)
+
+
+async def test_the_description_is_made_and_compressed_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    packed = []
+
+    def compressed(body: bytes) -> bytes:
+        packed.append(len(body))
+        return b"packed"
+
+    monkeypatch.setattr(serving, "compressed", compressed)
+    page = serving._described(METHODS)
+    request: Any = None
+    answers = [await page(request) for _ in range(3)]
+    assert [each.packed for each in answers] == [b"packed"] * 3
+    assert len(packed) == 1
 
 
 def test_each_pattern_is_an_operation_of_its_own() -> None:
