@@ -1,6 +1,7 @@
 """A filter's text means an expression, whose own words mean the same expression."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -12,6 +13,7 @@ from sightline_rules.facts import Facts, passes
 from sightline_rules.filters import All, Any, Comparison, Filter, Membership, Money, Not, Operator
 from sightline_rules.messages import read
 from sightline_rules.rejections import words
+from sightline_rules.texts import composed
 from tests.fuzz.conditions import BRANDS, TAGS, sent
 from tests.fuzz.conditions import condition as random_condition
 from tests.unit.rules.test_rejections import conditions
@@ -35,6 +37,10 @@ def plain(condition: Filter) -> Filter:
         case Not(inner):
             inner = plain(inner)
             return inner.filter if isinstance(inner, Not) else Not(inner)
+        case Comparison(value=str(value)):
+            return replace(condition, value=composed(value))
+        case Membership(field, values):
+            return Membership(field, tuple(map(composed, values)))
     return condition
 
 
@@ -66,6 +72,7 @@ IN_BRACKETS = Any(
 
 @pytest.mark.slow
 @example(IN_BRACKETS)
+@example(Comparison("brand", Operator.EQUAL, "\uf900"))
 @given(conditions)
 def test_the_words_of_a_filter_are_parsed_to_the_same_filter(condition: Filter) -> None:
     assert read(expression(words(condition))) == plain(condition)
