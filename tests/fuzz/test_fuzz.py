@@ -367,6 +367,7 @@ def test_sigterm_ends_the_fuzzer_in_its_last_part(
 
     monkeypatch.setattr(fuzzer, "own", lambda _: contextlib.nullcontext())
     monkeypatch.setattr(fuzzer, "run", measured)
+    monkeypatch.setattr(fuzzer.parts, "run", measured)
     monkeypatch.setattr(fuzzer.http, "run", lambda *_: held())
     monkeypatch.setattr(fuzzer.cost, "run", terminated)
     assert fuzzer.main(["--findings", str(tmp_path)]) == 130
