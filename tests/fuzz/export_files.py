@@ -109,7 +109,7 @@ class File:
     export: Export
     data: bytes
     records: tuple[str, ...]
-    """What is unique to each record."""
+    """Marks of the records, one in each."""
     changes: tuple[str, ...]
 
 

@@ -36,7 +36,7 @@ _FAULTS = ("Traceback (most recent", "defect of Sightline")
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What the command did with a file."""
+    """Result of importing a file."""
 
     code: int
     said: str

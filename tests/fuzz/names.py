@@ -188,7 +188,7 @@ class AliasName:
     def __init__(self, asking: Asking) -> None:
         self.asking = asking
         self._catalogs: dict[str, str] = {}
-        """What is unique to their content, by catalog."""
+        """Marks in the content of incarnations, by catalog."""
         self._turn = 0
 
     def planned(self, nonce: str) -> str:

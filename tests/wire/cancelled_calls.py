@@ -143,7 +143,7 @@ def filled(method: Any, values: Mapping[str, Any], fields: Mapping[str, Any]) ->
 
 
 class _Rest:
-    """What is held and what runs in this process while no call does."""
+    """Permits, locks and tasks of this process between calls."""
 
     def __init__(self) -> None:
         self._tasks = _tasks()

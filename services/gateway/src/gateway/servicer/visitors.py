@@ -37,7 +37,7 @@ def created(catalog_id: str, keys: KeyRing) -> pb.CreateVisitorResponse:
 
 
 class Standing(StrEnum):
-    """What is known of an event's shopper."""
+    """Standing of an event's shopper: proven, new or unproven."""
 
     PROVEN = "proven"
     NEW_VISITOR = "new_visitor"
