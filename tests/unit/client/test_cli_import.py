@@ -233,6 +233,7 @@ def test_json_lines_rejects_to_json_lines(shop: Shop) -> None:
         **{"id": "2", "_row": 2, "_reason": "ROW_INVALID"},
         "_problem": "title: is missing",
     }
+    assert json.loads(kept[2])["_line"] == "x"
 
 
 def test_json_shows_the_figures(shop: Shop) -> None:

@@ -6,10 +6,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NoReturn
 
-from sightline_client.files.model import Row, bad, checked
+from sightline_client.files.model import MAX_CELL, Row, bad, checked
 
 _LONGEST_LINE = 4 * 1024 * 1024
 """Maximum bytes of a line. A longer one is an invalid row and is not kept in memory."""
+LINE = "_line"
+"""Note that holds the text of a line that is no object, so that it can be fixed."""
 
 
 class JsonLines:
@@ -50,7 +52,7 @@ class JsonLines:
             yield (
                 checked(_row(number, line), self._known, self._ignore)
                 if whole
-                else Row(number, error=bad("", f"the line is longer than {_LONGEST_LINE:,} bytes"))
+                else _unread(number, line, f"the line is longer than {_LONGEST_LINE:,} bytes")
             )
 
     def close(self) -> None:
@@ -62,12 +64,17 @@ def _row(number: int, line: bytes) -> Row:
     try:
         value = parse(line)
     except UnicodeDecodeError:
-        return Row(number, error=bad("", "the line is not UTF-8"))
+        return _unread(number, line, "the line is not UTF-8")
     except (ValueError, RecursionError, ArithmeticError) as error:
-        return Row(number, error=bad("", f"the line is not JSON: {error}"))
+        return _unread(number, line, f"the line is not JSON: {error}")
     if not isinstance(value, dict):
-        return Row(number, error=bad("", 'the line is not a JSON object: write {"id": …}'))
+        return _unread(number, line, 'the line is not a JSON object: write {"id": …}')
     return Row(number, value)
+
+
+def _unread(number: int, line: bytes, problem: str) -> Row:
+    text = line[:MAX_CELL].decode("utf-8-sig", "backslashreplace").strip()
+    return Row(number, {LINE: text}, error=bad("", problem))
 
 
 def parse(text: bytes | str) -> object:
