@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import psycopg
+import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
@@ -224,3 +225,27 @@ def _difference(result: Result, serial: Sequence[Result]) -> str:
         lines += [f"    {row}" for row in result[2] if row not in expected[2]]
         lines += [f"    not {row}" for row in expected[2] if row not in result[2]]
     return "\n".join(lines)[:3_000]
+
+
+def each_of(
+    resources: Sequence[Callable[..., Any]], long: Sequence[Callable[..., Any]]
+) -> pytest.MarkDecorator:
+    """Return the mark that gives a test each resource; only `make long` runs those of `long`."""
+    return pytest.mark.parametrize(
+        "resource",
+        [
+            pytest.param(each, marks=[pytest.mark.long] * (each in long), id=each.__name__)
+            for each in resources
+        ],
+    )
+
+
+async def check(url: str, one: Any, other: Any, writers: Mapping[str, Writer[Any]]) -> None:
+    """Fail unless each pair of writers, of two processes, does together what it does in turn."""
+    at = Store(url)
+    try:
+        found = Interleaving(at, Steps(one.db), one, other)
+        assert not (faults := await found.faults(writers)), "\n".join(faults)
+        assert found.runs > len(writers) ** 2, "nothing was interleaved"
+    finally:
+        at.close()

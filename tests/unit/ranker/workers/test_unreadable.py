@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -50,8 +50,8 @@ from servicekit.catalogs import KnownCatalogs
 from servicekit.clock import now_micros
 from servicekit.jobs import Jobs, JobState
 from servicekit.sql import Database
-from servicekit.supervision import FAILURES
 from sightline.ranker.v1 import experiment_service_pb2 as pb
+from tests.failures import counted
 from tests.fakes.ranker import model, record, stored
 from tests.stores import only_sqlite
 from tests.waiting import until
@@ -116,23 +116,6 @@ def execute(store: sqlite3.Connection, statement: Any) -> int:
     made = statement.compile(dialect=sqlite.dialect())
     values = [made.params[name] for name in made.positiontup]
     return store.execute(str(made), values).rowcount
-
-
-@contextmanager
-def told() -> Iterator[list[float]]:
-    """Yield a list that has, after the block, the number of failures in it."""
-    made, before = list[float](), total()
-    yield made
-    made.append(total() - before)
-
-
-def total() -> float:
-    return sum(
-        sample.value
-        for metric in FAILURES.collect()
-        for sample in metric.samples
-        if sample.name.endswith("_total")
-    )
 
 
 async def fill(db: Database, models: ModelStore, catalog: str) -> None:
@@ -232,7 +215,7 @@ async def test_an_unreadable_row_of_any_table_stops_no_other_catalog(
     damaged = table is not None
     if table is not None:
         damage(db, table)
-    with told() as failures:
+    with counted() as failures:
         async with running.working():
             for catalog in CATALOGS[: 1 if damaged else 2]:
                 await until(partial(running.settled, catalog))

@@ -34,7 +34,7 @@ from sightline_rules.filters import All, Money
 from sightline_rules.photos import image_id
 from sightline_rules.synonyms import SynonymRule
 from tests.fakes.watch_alerts import raise_alert
-from tests.interleaved import Interleaving, Steps, Store
+from tests.interleaved import check, each_of
 from tests.stores import NewStore, only_postgresql
 from tests.unit.retriever.conftest import MIGRATIONS, Clock, generation, vectors, write
 from tests.unit.retriever.record.test_watch_rows import SHELF, alert
@@ -355,25 +355,12 @@ def place(
 
 
 @only_postgresql
-@pytest.mark.parametrize(
-    "resource",
-    [
-        pytest.param(each, marks=[pytest.mark.long] * (each in LONG), id=each.__name__)
-        for each in RESOURCES
-    ],
-)
+@each_of(RESOURCES, LONG)
 async def test_writers_that_interleave_are_as_in_turn(
     resource: Callable[[World], Awaitable[Writers]], place: tuple[str, World, World]
 ) -> None:
     url, one, other = place
-    writers = await resource(one)
-    at = Store(url)
-    try:
-        found = Interleaving(at, Steps(one.db), one, other)
-        assert not (faults := await found.faults(writers)), "\n".join(faults)
-        assert found.runs > len(writers) ** 2, "nothing was interleaved"
-    finally:
-        at.close()
+    await check(url, one, other, await resource(one))
 
 
 def test_every_writer_of_the_record_is_interleaved() -> None:

@@ -6,8 +6,7 @@ Such rows are left by a later release after a return to this one, or by a damage
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from itertools import count
 
@@ -23,7 +22,7 @@ from retriever.wiring import job_queue
 from retriever.workers.context import Worker
 from servicekit.jobs import JobState
 from servicekit.sql import Database
-from servicekit.supervision import FAILURES
+from tests.failures import counted
 from tests.unit.retriever.conftest import write
 from tests.unit.retriever.workers.conftest import PHOTOS, Bench
 from tests.waiting import until
@@ -70,24 +69,6 @@ def value(table: str, column: sa.Column[object]) -> object:
             return b"\x00"
         case _:
             return BODY
-
-
-@contextmanager
-def counted() -> Iterator[list[float]]:
-    """Yield a list that has, after the block, the number of failures in it."""
-    made = list[float]()
-    before = total()
-    yield made
-    made.append(total() - before)
-
-
-def total() -> float:
-    return sum(
-        sample.value
-        for metric in FAILURES.collect()
-        for sample in metric.samples
-        if sample.name.endswith("_total")
-    )
 
 
 def put_unreadable(db: Database, table: sa.Table) -> None:

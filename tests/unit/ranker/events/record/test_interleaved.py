@@ -43,7 +43,7 @@ from servicekit.leases import Lease
 from servicekit.retention import forget_jobs
 from servicekit.sql import Database
 from tests.fakes.ranker import KEY, NOW, model, record, stored
-from tests.interleaved import Interleaving, Steps, Store
+from tests.interleaved import check, each_of
 from tests.stores import NewStore, only_postgresql
 
 C = "default"
@@ -262,25 +262,12 @@ def place(new_store: NewStore) -> Iterator[tuple[str, World, World]]:
 
 
 @only_postgresql
-@pytest.mark.parametrize(
-    "resource",
-    [
-        pytest.param(each, marks=[pytest.mark.long] * (each in LONG), id=each.__name__)
-        for each in RESOURCES
-    ],
-)
+@each_of(RESOURCES, LONG)
 async def test_writers_that_interleave_are_as_in_turn(
     resource: Callable[[World], Awaitable[Writers]], place: tuple[str, World, World]
 ) -> None:
     url, one, other = place
-    writers = await resource(one)
-    at = Store(url)
-    try:
-        found = Interleaving(at, Steps(one.db), one, other)
-        assert not (faults := await found.faults(writers)), "\n".join(faults)
-        assert found.runs >= len(writers) ** 2
-    finally:
-        at.close()
+    await check(url, one, other, await resource(one))
 
 
 def test_every_writer_of_the_record_and_of_the_kit_is_interleaved() -> None:
