@@ -12,6 +12,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
 from ranker.adapters.export_store import UNFINISHED, ExportFile, ExportStore
+from ranker.domain.erasure import Person
 from ranker.domain.errors import ExportUnwritable, Interrupted
 from ranker.domain.events import DAY_MICROS, EventType
 from ranker.domain.features import Money
@@ -24,6 +25,7 @@ from ranker.events.record.tables import JOBS
 from servicekit.clock import new_id
 from servicekit.jobs import Job, Jobs
 from servicekit.sql import Database
+from tests.broken_files import BROKEN
 from tests.fakes.ranker import HOUR, NOW, stored
 
 
@@ -255,3 +257,59 @@ async def test_exports_are_deleted_after_their_term_and_other_folders_stay(tmp_p
     assert await export.expire(catalogs, store, 7.0, lambda: NOW) == 1
     assert {path.name for path in (tmp_path / "default").iterdir()} == {young, "notes"}
     assert await export.expire(catalogs, store, 7.0, lambda: NOW) == 0
+
+
+@pytest.mark.parametrize("damage", BROKEN)
+async def test_a_damaged_file_of_an_earlier_attempt_is_written_again(
+    db: Database, events: EventRecord, jobs: Jobs, tmp_path: Path, damage: str
+) -> None:
+    job = await claimed(db, jobs)
+    await run(db, jobs, job, tmp_path)
+    folder = tmp_path / "default" / job.id
+    _, second, _ = sorted(folder.glob("*.parquet"))
+    BROKEN[damage](second)
+    await run(db, jobs, job, tmp_path)
+    assert ids(folder) == [f"e{n}" for n in range(23)]
+
+
+@pytest.mark.parametrize("damage", BROKEN)
+async def test_a_person_is_erased_from_all_exports_though_files_of_some_are_damaged(
+    db: Database, events: EventRecord, jobs: Jobs, tmp_path: Path, damage: str
+) -> None:
+    folders = []
+    for _ in range(3):
+        job = await claimed(db, jobs)
+        await run(db, jobs, job, tmp_path)
+        await jobs.finish(job)
+        folders.append(tmp_path / "default" / job.id)
+    first, second, whole = sorted(folders)
+    actor = pq.read_table(next(whole.glob("*.parquet")))["actor"][0].as_py()
+    BROKEN[damage](min(first.glob("*.parquet")))
+    BROKEN[damage](second / MANIFEST)
+
+    found = await export.erase(Person("default", (actor,), NOW), ExportStore(str(tmp_path)), jobs)
+
+    assert found.erased_count == 23 - 8 + 23 + 23
+    assert ids(first) == ids(whole) == []
+    assert (len([*first.glob("*.parquet")]), len([*whole.glob("*.parquet")])) == (2, 3)
+    for part in second.glob("*.parquet"):
+        assert pq.read_table(part).num_rows == 0
+
+
+async def test_an_export_whose_files_can_not_be_opened_is_told_after_the_others_were_erased(
+    db: Database, events: EventRecord, jobs: Jobs, tmp_path: Path
+) -> None:
+    folders = []
+    for _ in range(2):
+        job = await claimed(db, jobs)
+        await run(db, jobs, job, tmp_path)
+        await jobs.finish(job)
+        folders.append(tmp_path / "default" / job.id)
+    first, second = sorted(folders)
+    actor = pq.read_table(next(second.glob("*.parquet")))["actor"][0].as_py()
+    one = min(first.glob("*.parquet"))
+    one.unlink()
+    one.mkdir()
+    with pytest.raises(ExportUnwritable):
+        await export.erase(Person("default", (actor,), NOW), ExportStore(str(tmp_path)), jobs)
+    assert ids(second) == []

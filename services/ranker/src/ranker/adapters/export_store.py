@@ -18,6 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from ranker.adapters.drivers import as_os_errors
 from ranker.domain.errors import ExportUnwritable
+from servicekit.telemetry import get_logger
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -102,13 +103,16 @@ class ExportFolder:
         return ExportFile(self, self._open())
 
     @apart
-    def describe(self, name: str) -> Part:
-        """Return the facts of a stored file."""
-        from ranker.adapters.parquet import row_count
+    def describe(self, name: str) -> Part | None:
+        """Return the facts of a stored file; None: it is damaged, and was deleted."""
+        from ranker.adapters.parquet import FileDamaged, row_count
 
         digest = hashlib.sha256()
         with self._files.open(self._at(name), "rb") as file:
-            rows = row_count(file)
+            try:
+                rows = row_count(file)
+            except FileDamaged as error:
+                return self._drop(name, error)
             file.seek(0)
             while chunk := file.read(CHUNK_BYTES):
                 digest.update(chunk)
@@ -121,12 +125,22 @@ class ExportFolder:
         return content
 
     @apart
-    def without(self, name: str, actors: Collection[str]) -> int:
-        """Write a file again without the rows of these shoppers. Return their number."""
-        from ranker.adapters.parquet import copy_without
+    def remove(self, name: str) -> None:
+        """Delete a file."""
+        self._files.rm_file(self._at(name))
 
+    @apart
+    def without(self, name: str, actors: Collection[str]) -> int:
+        """Write a file again without the rows of these shoppers. Return their number. A damaged
+        file, which may have rows of theirs and which nobody can read, is deleted."""
+        from ranker.adapters.parquet import FileDamaged, copy_without
+
+        count = 0
         with self._files.open(self._at(name), "rb") as old, self._open() as new:
-            count = copy_without(old, new, actors)
+            try:
+                count = copy_without(old, new, actors)
+            except FileDamaged as error:
+                self._drop(name, error)
             if count:
                 self.publish(new, name)
         if not count:
@@ -162,6 +176,11 @@ class ExportFolder:
             file.close()
         with contextlib.suppress(FileNotFoundError):
             self._files.rm_file(self._at(UNFINISHED))
+
+    def _drop(self, name: str, error: Exception) -> None:
+        path = self._at(name)
+        get_logger().error("damaged file of an export deleted", file=path, problem=str(error))
+        self._files.rm_file(path)
 
     def _open(self) -> IO[bytes]:
         self._files.makedirs(self._path, exist_ok=True)

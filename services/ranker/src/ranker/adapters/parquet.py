@@ -1,6 +1,7 @@
 """Events as Parquet files, with pyarrow, which only this module knows. Needs the extra `export`."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import IO, Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -18,6 +19,10 @@ _TYPES = {
 _SCHEMA = pa.schema(
     [pa.field(one.name, _TYPES[one.kind], nullable=one.nullable) for one in COLUMNS]
 )
+
+
+class FileDamaged(Exception):
+    """A file that is no Parquet file, or only a part of one."""
 
 
 class ParquetWriter:
@@ -40,14 +45,30 @@ class ParquetWriter:
         self._writer.close()
 
 
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Raise FileDamaged for what pyarrow says of the content: its own errors, and OSErrors without
+    the number that those of a disk have."""
+    try:
+        yield
+    except pa.ArrowInvalid as error:
+        raise FileDamaged(str(error)) from error
+    except OSError as error:
+        if type(error) is OSError and error.errno is None:
+            raise FileDamaged(str(error)) from error
+        raise
+
+
+@_reading()
 def row_count(file: IO[bytes]) -> int:
-    """Return the number of rows from the file's footer."""
+    """Return the number of rows from the file's footer. Raise FileDamaged."""
     return int(parquet.ParquetFile(file).metadata.num_rows)
 
 
+@_reading()
 def copy_without(old: IO[bytes], new: IO[bytes], actors: Collection[str]) -> int:
     """Copy a file without the rows of these pseudonyms, a row group at a time, if it has any.
-    Return their number."""
+    Return their number. Raise FileDamaged."""
     source, theirs = parquet.ParquetFile(old), pa.array(sorted(actors))
     groups = range(source.num_row_groups)
     column = (source.read_row_group(number, ["actor"])["actor"] for number in groups)

@@ -21,6 +21,7 @@ from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.personal import PersonalRecord
 from ranker.events.record.selections import SelectionRecord
 from servicekit.clock import now_micros
+from servicekit.errors import FailedPrecondition
 from servicekit.jobs import Job, Jobs
 from servicekit.personal_data import PersonalStore
 from servicekit.sql import Database
@@ -77,10 +78,15 @@ class ErasePerson:
             *(*rows, self._counts, self._consents, *self.others),
             partial(self._jobs, job),
         ]
-        done = list[ErasedStore]()
+        done, failed = list[ErasedStore](), None
         for number, step in enumerate(steps):
             await self.jobs.progress(job, number, len(steps))
-            done.append(await step(person))
+            try:
+                done.append(await step(person))
+            except FailedPrecondition as error:  # such as of a damaged model: the others go on
+                failed = failed or error
+        if failed is not None:
+            raise failed
         for place, step in enumerate(rows):
             # Rows that were on their way to the store when their table was searched.
             late = await step(person)

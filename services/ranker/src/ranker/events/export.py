@@ -21,7 +21,7 @@ from uuid import UUID
 
 from ranker.adapters.export_store import ExportFolder, ExportStore, Part
 from ranker.domain.erasure import ErasedStore, Person
-from ranker.domain.errors import Interrupted
+from ranker.domain.errors import ExportUnwritable, Interrupted
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.personal_data import EXPORTS
 from ranker.domain.selection import COLUMNS, Selection, params, selection_of
@@ -30,6 +30,7 @@ from ranker.events.record.selections import SelectionRecord
 from servicekit.clock import now_micros
 from servicekit.jobs import Job, Jobs, JobState
 from servicekit.supervision import confined
+from servicekit.telemetry import get_logger
 
 EXPORT = "export_events"
 EXPIRY = "expired exports"
@@ -74,9 +75,8 @@ async def run(
     """Run the job and return its result. Raise the errors of `jobs.progress`, ExportUnwritable, and
     Interrupted on `stop`."""
     extent = selection_of(job.catalog_id, job.params)
-    whole = sorted(name for name in await files.names() if _PART.fullmatch(name))
-    parts = [await files.describe(name) for name in whole]
-    place = _last(whole[-1]) if whole else 0
+    parts = await _whole(files)
+    place = _last(parts[-1].name) if parts else 0
     total = (await rows.count(extent)).event_count
     while True:
         done = sum(part.row_count for part in parts)
@@ -84,12 +84,28 @@ async def run(
         name = await _file(job, extent, place, rows, files, stop)
         if not name:
             break
-        parts.append(await files.describe(name))
         place = _last(name)
+        if (part := await files.describe(name)) is None:
+            raise ExportUnwritable(f"{name} is damaged as soon as it is written")
+        parts.append(part)
     manifest = _manifest(job, extent, parts)
     await files.put(MANIFEST, json.dumps(manifest, **_JSON).encode())
     await jobs.progress(job, total, total)
     return {"folder": files.url, "event_count": str(manifest["event_count"])}
+
+
+async def _whole(files: ExportFolder) -> list[Part]:
+    """Return the files of an earlier attempt, but for a damaged one and those after it, which are
+    written again."""
+    found = list[Part]()
+    names = sorted(name for name in await files.names() if _PART.fullmatch(name))
+    for number, name in enumerate(names):
+        if (part := await files.describe(name)) is None:
+            for later in names[number + 1 :]:
+                await files.remove(later)
+            break
+        found.append(part)
+    return found
 
 
 async def expire(
@@ -118,9 +134,14 @@ async def erase(person: Person, exports: ExportStore, jobs: Jobs) -> ErasedStore
     """
     while await _is_exporting(person.catalog_id, jobs):  # noqa: ASYNC110 - another process
         await asyncio.sleep(WAIT_SECONDS)
-    count = 0
+    count, failed = 0, None
     for job_id in await exports.jobs(person.catalog_id):
-        count += await _erase_from(exports.folder(person.catalog_id, job_id), person.actors)
+        try:
+            count += await _erase_from(exports.folder(person.catalog_id, job_id), person.actors)
+        except ExportUnwritable as error:  # the person's rows in other exports are removed
+            failed = failed or error
+    if failed is not None:
+        raise failed
     return ErasedStore(EXPORTS.name, count)
 
 
@@ -132,20 +153,32 @@ async def _is_exporting(catalog_id: str, jobs: Jobs) -> bool:
 
 async def _erase_from(files: ExportFolder, actors: Sequence[str]) -> int:
     """Rewrite the parts of an export that hold these pseudonyms, and then its manifest, also after
-    an attempt that rewrote parts only."""
+    an attempt that rewrote parts only. A damaged manifest, which has nothing of persons, stays."""
     names = await files.names()
     count = 0
     for name in sorted(name for name in names if _PART.fullmatch(name)):
         count += await files.without(name, actors)
-    if MANIFEST in names:
-        manifest = json.loads(await files.get(MANIFEST))
-        parts = [await files.describe(one["name"]) for one in manifest["files"]]
+    names = await files.names()
+    if MANIFEST in names and (manifest := _parsed(files, await files.get(MANIFEST))) is not None:
+        here = [one["name"] for one in manifest["files"] if one["name"] in names]
+        parts = [part for name in here if (part := await files.describe(name)) is not None]
         told = [asdict(part) for part in parts]
         if told != manifest["files"]:
             rows = sum(part.row_count for part in parts)
             changed = json.dumps({**manifest, "files": told, "event_count": rows}, **_JSON)
             await files.put(MANIFEST, changed.encode())
     return count
+
+
+def _parsed(files: ExportFolder, content: bytes) -> dict[str, Any] | None:
+    """Return a manifest; None: it is damaged."""
+    try:
+        manifest = dict[str, Any](json.loads(content))
+        [one["name"] for one in manifest["files"]]
+    except (ValueError, LookupError, TypeError) as error:
+        get_logger().error("manifest of an export damaged", folder=files.url, problem=repr(error))
+        return None
+    return manifest
 
 
 async def _file(  # noqa: PLR0917 - a step of `run`

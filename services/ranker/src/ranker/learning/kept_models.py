@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from ranker.adapters.model_store import ModelStore
-from ranker.domain.errors import ModelsBusy
+from ranker.domain.errors import ModelCorrupt, ModelsBusy
 from ranker.domain.model import ModelRecord
 from ranker.events.record.models import ModelRegistry
 from servicekit.leases import Lease, worker_id
@@ -30,16 +30,21 @@ class KeptModels:
 
     async def change(self, catalog_id: str, change: Change) -> int:
         """Change all kept models, newest first. Return the number of changed ones. Raise
-        ModelsBusy, ModelCorrupt, StoreUnwritable."""
+        ModelsBusy, StoreUnwritable, and ModelCorrupt after the change of the others."""
         lease = Lease(self._database, f"models of {catalog_id}", self._owner, LEASE_SECONDS)
         while not await lease.acquire():  # noqa: ASYNC110 - held by another process
             await asyncio.sleep(WAIT_SECONDS)
         try:
-            changed = 0
+            changed, corrupt = 0, None
             for model in await self.registry.with_files(catalog_id):
                 if not await lease.renew():
                     raise ModelsBusy
-                changed += await self._one(model, change)
+                try:
+                    changed += await self._one(model, change)
+                except ModelCorrupt as error:
+                    corrupt = corrupt or error
+            if corrupt is not None:
+                raise corrupt
             return changed
         finally:
             await lease.release()

@@ -23,7 +23,7 @@ from ranker.adapters.export_store import ExportStore
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.consent import Decision, Purpose
 from ranker.domain.erasure import ERASE, Person, params
-from ranker.domain.errors import BudgetSpent
+from ranker.domain.errors import BudgetSpent, ModelCorrupt
 from ranker.domain.events import EventType, Identity, Shopper
 from ranker.domain.model import ModelRecord
 from ranker.domain.private_counts import COUNTS, BudgetLimit, CountsOrder
@@ -205,11 +205,28 @@ async def erased(here: Here, actor: str) -> dict[str, str]:
     others = tuple(outside(settings, made, exports, job))
     work = ErasePerson.of(db, jobs, SelectionRecord(db), others, stop)
     counting = asyncio.create_task(repeat(partial(count, db, DEFAULTS, stop), 0.02, stop, "failed"))
-    result = await work.run(job)
-    stop.set()
-    await counting
+    try:
+        result = await work.run(job)
+    finally:
+        stop.set()
+        await counting
     await jobs.finish(job, result)
     return result
+
+
+async def test_a_damaged_model_keeps_no_other_store_from_forgetting(here: Here) -> None:
+    await fill(here)
+    db, folder = here
+    ann = stored("any").actor
+    store, made = ModelStore(str(folder / "models")), model({"p1": [0.25, 1.0]}, version="damaged")
+    manifest = store.write("default", made, {})
+    await ModelRegistry(db).add(
+        ModelRecord("default", "damaged", manifest, NOW, 7, 1, 1, NOW, NOW, ())
+    )
+    (folder / "models/default/damaged/model.npz").write_bytes(b"")
+    with pytest.raises(ModelCorrupt):
+        await erased(here, ann)
+    assert len([*(folder / "backups" / NOTES).iterdir()]) == 1
 
 
 async def test_who_was_erased_after_a_backup_is_erased_again_by_a_restore(

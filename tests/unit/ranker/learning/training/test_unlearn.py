@@ -10,7 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from ranker.domain.arrays import Neighbours
+from ranker.adapters.model_store import UNLEARNED
 from ranker.domain.erasure import Person
+from ranker.domain.errors import ModelCorrupt
 from ranker.domain.events import EventType, Identity, Interaction, Shopper
 from ranker.domain.features import Product
 from ranker.domain.log import EventColumns, log_of
@@ -19,6 +21,7 @@ from ranker.domain.recipe import Recipe
 from ranker.events.record.erasures import ErasureRecord
 from ranker.events.record.events import EventRecord
 from ranker.events.record.tables import EVENTS
+from ranker.learning.forget import ForgetInModels
 from ranker.learning.training.fitting import SUMS, fitted
 from ranker.learning.training.job import NOTHING_NEW, TrainingInputs
 from ranker.learning.training.subject import Given
@@ -119,6 +122,23 @@ async def test_each_erasure_is_subtracted_once_and_from_earlier_models_only(
     for version in (old, new):
         names = [path.name for path in (tmp_path / "models/default" / version).iterdir()]
         assert len(names) == 3, "the former files are deleted"
+
+
+async def test_a_damaged_model_is_told_after_the_others_have_forgotten(
+    shop: TrainingInputs, db: Database, tmp_path: Path
+) -> None:
+    await buy(db, range(16))
+    older, newer = [await trained(shop, ablation=False, seed=seed) for seed in (0, 1)]
+    (tmp_path / "models/default" / newer / "model.npz").write_bytes(b"")
+    await erase(db, WHO)
+    who = KEY.of("default", Shopper(Identity.USER, f"user-{WHO}"))
+    with pytest.raises(ModelCorrupt):
+        await ForgetInModels(db, shop.store).all_of("default", who.__eq__, {who})
+    with pytest.raises(ModelCorrupt):
+        await forgotten(shop, db)
+    row = await shop.registry.get("default", older)
+    assert shop.store.vectors_of(*row.key, [who]) == {}
+    assert UNLEARNED in shop.store.manifest(*row.key)
 
 
 async def test_a_model_of_which_nobody_is_left_has_no_neighbours(

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from ranker.adapters.model_store import UNLEARNED, ModelStore
+from ranker.domain.errors import ModelCorrupt
 from ranker.domain.log import EventColumns, log_of
 from ranker.domain.model import Model, ModelRecord
 from ranker.domain.recipe import Recipe, recipe_of
@@ -34,7 +35,7 @@ async def unlearn(
     forgotten = await ErasureRecord(database).forgotten_since(catalog_id, 0)
     newest = max(forgotten.values(), default=0)
     known = await models.registry.with_files(catalog_id)
-    if not any(is_outdated(store, model, newest) for model in known):
+    if not any(_may_be_outdated(store, model, newest) for model in known):
         return 0
     log = log_of(await EventRecord(database).interactions(catalog_id))
     done = 0
@@ -50,6 +51,13 @@ async def unlearn(
         return store.unlearned(catalog_id, model, record.manifest_sha256, newest)
 
     return await models.change(catalog_id, change)
+
+
+def _may_be_outdated(store: ModelStore, record: ModelRecord, newest_micros: int) -> bool:
+    try:
+        return is_outdated(store, record, newest_micros)
+    except ModelCorrupt:  # raised after the change of the others
+        return True
 
 
 def is_outdated(store: ModelStore, record: ModelRecord, newest_micros: int) -> bool:
