@@ -11,7 +11,7 @@ from retriever.domain.deliveries import DeliveryStep, Lane, LaneState
 from retriever.domain.errors import WebhookExists, WebhookNotFound, WebhooksFull
 from retriever.domain.webhooks import MOST_WEBHOOKS, Webhook, WebhookSecret
 from retriever.record import Record
-from retriever.record.tables import webhook_lanes
+from retriever.record.tables import webhook_dead_letters, webhook_lanes, webhooks
 from servicekit.sql import Database
 from tests.fakes.watch_alerts import made_alert, raise_alert
 from tests.stores import each_engine
@@ -284,3 +284,59 @@ async def test_a_new_address_does_not_wait_for_the_failure_of_the_former_one(
     # What the former address accepted is not sent again.
     await record.settle_delivery(under_way, DeliveryStep.DELIVERED, LaneState())
     assert await due(record) == []
+
+
+async def test_what_release_0_35_left_of_a_former_webhook_is_not_delivered_for_ever(
+    record: Record, db: Database
+) -> None:
+    """It let a delivery under way write to a later webhook of the id."""
+    await record.create_webhook("default", HOOK)
+    for step in (DeliveryStep.DEAD, DeliveryStep.DELIVERED):
+        await raise_alert(db, "shelf")
+        found = await record.next_delivery(lane("shelf"))
+        assert found is not None
+        await record.settle_delivery(found, step, LaneState(1, 50, "status 410"))
+    before = await raise_alert(db, "shelf")  # the place of the lane is before this one
+    start = sa.update(webhooks).values(start_sequence=before)
+    await db.write(lambda connection: connection.execute(start))
+    assert await due(record) == []
+    assert await record.next_delivery(lane("shelf")) is None
+    # A dead letter, whatever its number, is replayed once.
+    assert await record.replay("default", "ops", []) == 1
+    found = await record.next_delivery(lane("shelf", replayed=True))
+    assert found is not None
+    await record.settle_delivery(found, DeliveryStep.DELIVERED, LaneState())
+    assert await due(record) == []
+    assert await record.dead_letters("default", "ops", ("", 0), 10) == []
+
+
+async def test_a_new_webhook_has_nothing_that_was_left_under_its_id(
+    record: Record, db: Database
+) -> None:
+    await record.create_webhook("default", HOOK)
+    for step in (DeliveryStep.DEAD, DeliveryStep.RETRIED):
+        await raise_alert(db, "shelf")
+        found = await record.next_delivery(lane("shelf"))
+        assert found is not None
+        await record.settle_delivery(found, step, LaneState(1, 50, "status 410"))
+    # As release 0.35 deletes it while a delivery is stored.
+    await db.write(lambda connection: connection.execute(sa.delete(webhooks)))
+    await record.create_webhook("default", HOOK)
+    for table in (webhook_lanes, webhook_dead_letters):
+        count = sa.select(sa.func.count()).select_from(table)
+        assert await db.read(lambda connection, of=count: connection.execute(of).scalar()) == 0
+
+
+async def test_replays_of_a_watch_that_a_webhook_no_longer_has_wait(
+    record: Record, db: Database
+) -> None:
+    await record.create_webhook("default", HOOK)
+    await raise_alert(db, "shelf")
+    found = await record.next_delivery(lane("shelf"))
+    assert found is not None
+    await record.settle_delivery(found, DeliveryStep.DEAD, LaneState(1, 50, "status 410"))
+    await record.replay("default", "ops", [])
+    await record.update_webhook("default", replace(HOOK, watch_ids=("till",)))
+    assert await due(record) == []  # or its worker looks ten times a second
+    await record.update_webhook("default", HOOK)
+    assert await due(record) == [lane("shelf", replayed=True)]

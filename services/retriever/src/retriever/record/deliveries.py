@@ -27,7 +27,9 @@ from retriever.record.watch_rows import read_alerts_after
 from retriever.record.webhooks import check_exists, webhook_of
 from servicekit.sql_locks import inserting
 
-_PLACE = sa.func.coalesce(webhook_lanes.c.sequence, webhooks.c.start_sequence)
+_START = webhooks.c.start_sequence
+_PLACE = sa.case((webhook_lanes.c.sequence > _START, webhook_lanes.c.sequence), else_=_START)
+"""Releases up to 0.35 may have left a lane of an earlier webhook of the id."""
 _KNOWN: sa.BindParameter[str] = sa.bindparam("catalogs", expanding=True)
 _LANES = (
     sa.select(
@@ -63,13 +65,24 @@ _REPLAYS = (
     sa.select(
         webhook_dead_letters.c.catalog_id,
         webhook_dead_letters.c.webhook_id,
+        webhooks.c.watch_ids,
         webhook_dead_letters.c.watch_id,
         sa.func.max(webhook_dead_letters.c.next_attempt).label("next_attempt"),
+    )
+    .select_from(webhook_dead_letters)
+    .join(
+        webhooks,
+        statements.on(
+            webhooks,
+            catalog_id=webhook_dead_letters.c.catalog_id,
+            webhook_id=webhook_dead_letters.c.webhook_id,
+        ),
     )
     .where(_REPLAYED, webhook_dead_letters.c.catalog_id.in_(_KNOWN))
     .group_by(
         webhook_dead_letters.c.catalog_id,
         webhook_dead_letters.c.webhook_id,
+        webhooks.c.watch_ids,
         webhook_dead_letters.c.watch_id,
     )
 )
@@ -88,13 +101,10 @@ def read_due(
     when the next one is due; 0: none waits. Those that wait until after `latest` are due."""
     known = {"catalogs": catalogs}
     waiting = [
-        (row.next_attempt, Lane(row.catalog_id, row.webhook_id, row.watch_id))
-        for row in connection.execute(_LANES, known)
+        (row.next_attempt, Lane(row.catalog_id, row.webhook_id, row.watch_id, replayed))
+        for query, replayed in ((_LANES, False), (_REPLAYS, True))
+        for row in connection.execute(query, known)
         if row.watch_ids == "[]" or row.watch_id in json.loads(row.watch_ids)
-    ]
-    waiting += [
-        (row.next_attempt, Lane(row.catalog_id, row.webhook_id, row.watch_id, replayed=True))
-        for row in connection.execute(_REPLAYS, known)
     ]
     free = sorted((each for each in waiting if each[1] not in busy), key=lambda each: each[0])
     due = [lane for time, lane in free if time <= now or time > latest]
@@ -111,7 +121,7 @@ def read_next(connection: Connection, lane: Lane) -> Delivery | None:
     if lane.replayed:
         return _next_replayed(connection, lane, row)
     stored = connection.execute(sa.select(webhook_lanes).where(_mine(webhook_lanes, lane))).first()
-    place = row.start_sequence if stored is None else stored.sequence
+    place = row.start_sequence if stored is None else max(stored.sequence, row.start_sequence)
     alerts = read_alerts_after(connection, lane.catalog_id, lane.watch_id, place, 1)
     if not alerts:
         return None
@@ -154,10 +164,10 @@ def settle(
 
 def _is_receiver(row: sa.Row[Any], delivery: Delivery) -> bool:
     """Return whether a webhook is the one that a delivery was made to: not one that was created
-    later, which has none of the alerts before it."""
-    created: int = row.create_time
-    start: int = row.start_sequence
-    return created == delivery.webhook.create_micros and delivery.alert.sequence > start
+    later, which has none of the alerts before it. A dead letter is its own, whatever its number."""
+    if row.create_time != delivery.webhook.create_micros:
+        return False
+    return delivery.lane.replayed or bool(delivery.alert.sequence > row.start_sequence)
 
 
 def _settle_lane(

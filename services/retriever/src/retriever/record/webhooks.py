@@ -46,6 +46,8 @@ def create_webhook(
         return stored, False
     if len(found) >= MOST_WEBHOOKS:
         raise WebhooksFull(MOST_WEBHOOKS)
+    # Releases up to 0.35 may have left something under the id.
+    _delete(connection, catalog_id, webhook.webhook_id)
     row = {
         "catalog_id": catalog_id,
         "webhook_id": webhook.webhook_id,
@@ -165,6 +167,10 @@ def rotate_webhook(
 def delete_webhook(connection: Connection, catalog_id: str, webhook_id: str) -> bool:
     """Delete a webhook with its lanes and dead letters. Return whether it existed."""
     queue_up(connection, catalog_id)
+    return _delete(connection, catalog_id, webhook_id)
+
+
+def _delete(connection: Connection, catalog_id: str, webhook_id: str) -> bool:
     deleted = 0
     for table in _OF_WEBHOOK:
         mine = statements.on(table, catalog_id=catalog_id, webhook_id=webhook_id)
