@@ -272,8 +272,7 @@ class Jobs:
             yield
         finally:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait({task})  # its own cancellation and the caller's are not mixed up
 
     async def finish(self, job: Job, result: Mapping[str, Any] | None = None) -> None:
         """End a claimed job as SUCCEEDED with `result` (JSON values). Raises JobClaimLost.
@@ -368,7 +367,7 @@ class Jobs:
             return None
         try:
             _job(found._mapping)
-        except ValueError as error:  # damaged: the others would wait for it for ever
+        except Exception as error:  # damaged: the others would wait for it for ever
             tell("jobs", error, job=found.id)
             self._set(connection, t.c.id == found.id, self._unreadable())
             return self._claim(connection, kinds, worker, seconds)
@@ -385,7 +384,7 @@ class Jobs:
     def _shown(self, row: sa.Row[Any]) -> Job:
         try:
             return _job(row._mapping)
-        except ValueError as error:
+        except Exception as error:
             tell("jobs", error, job=row.id)
             return _job({**row._mapping, **self._unreadable()})
 

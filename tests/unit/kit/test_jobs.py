@@ -231,6 +231,38 @@ async def test_a_long_step_keeps_its_claim_while_renewing(
     assert await other.claim(["train"], "w2", 30) is not None
 
 
+async def test_work_that_is_cancelled_as_its_claim_is_let_go_is_cancelled(
+    board: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, stored = asyncio.Event(), asyncio.Event()
+
+    async def renew(*_: object) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await stored.wait()
+
+    monkeypatch.setattr(Jobs, "_mine", renew)
+    await board.create("train", "default", {}, "r-1")
+    job, went_on = await claimed(board, seconds=0.0), list[str]()
+
+    async def work() -> None:
+        async with board.renewing(job):
+            await begun.wait()
+        went_on.append("further")
+
+    working = asyncio.create_task(work())
+    await begun.wait()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    working.cancel()
+    stored.set()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert not went_on
+
+
 async def test_a_job_that_kills_every_worker_fails_at_last(board: Jobs, clock: Clock) -> None:
     made = await board.create("train", "default", {}, "r-1")
     for _ in range(3):
@@ -350,3 +382,22 @@ async def test_what_refuses_a_new_job_is_raised(board: Jobs) -> None:
     with pytest.raises(JobNotFound):
         await board.create("train", "default", {}, decide=decide)
     assert await board.list() == ()
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [{"params": "{"}, {"params": "null"}, {"result": "[1]"}, {"state": "PAUSED"}],
+    ids=lambda values: next(iter(values.items())),
+)
+async def test_a_job_that_can_not_be_read_delays_no_other(
+    board: Jobs, db: Database, damaged: Mapping[str, str]
+) -> None:
+    broken = await board.create("train", "default", {})
+    await db.write(
+        lambda c: c.execute(sa.update(JOBS).where(JOBS.c.id == broken.id).values(**damaged))
+    )
+    made = await board.create("train", "default", {}, decide=lambda found: next(iter(found), None))
+    assert made.id != broken.id
+    assert [each.id for each in await board.list()] == [made.id, broken.id]
+    assert (await claimed(board)).id == made.id
+    assert await board.claim(["train"], "w1", 30) is None

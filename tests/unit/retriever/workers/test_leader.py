@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from retriever.indexing.outbox import LeadershipLost
+from retriever.workers import leader_loops
 from retriever.workers.leader import Leadership
 from servicekit import liveness
 from servicekit.jobs import Jobs
@@ -100,3 +101,30 @@ async def test_a_call_that_never_ends_is_missed_in_what_waits_for_it(
     async with bench.working():
         await until(lambda: loop in liveness.LIVENESS.overdue())
     assert loop not in liveness.LIVENESS._due, "it leads no more"
+
+
+@pytest.mark.parametrize("failing", [False, True], ids=["it ends", "it fails as it ends"])
+async def test_a_worker_that_is_cancelled_as_it_stops_to_lead_leads_no_more(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, failing: bool
+) -> None:
+    periods, ends = list[asyncio.Event](), asyncio.Event()
+
+    async def lead(_: object) -> None:
+        periods.append(asyncio.Event())
+        try:
+            await asyncio.Event().wait()
+        finally:
+            periods[-1].set()
+            await ends.wait()
+            if failing:
+                raise OSError
+
+    monkeypatch.setattr(leader_loops, "lead", lead)
+    working = asyncio.create_task(leader_loops.lead_in_turn(bench.worker("w"), asyncio.Event()))
+    await until(lambda: bool(periods))
+    working.cancel()
+    await periods[0].wait()
+    ends.set()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert len(periods) == 1

@@ -1,7 +1,6 @@
 """The loops that run while a worker leads, and the check of the record that wakes them."""
 
 import asyncio
-import contextlib
 from functools import partial
 
 from prometheus_client import Gauge
@@ -67,8 +66,9 @@ async def lead_in_turn(worker: Worker, stop: asyncio.Event) -> None:
             await asyncio.wait({stopped, leading}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             leading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await leading
+            await asyncio.wait({leading})
+        if not leading.cancelled():
+            leading.result()
 
     try:
         backoff = Backoff(leadership.seconds / 4, leadership.seconds)
