@@ -154,7 +154,7 @@ async def deletions(here: World) -> Writers:
     await record.delete(C, ["a", "b"])
     return {
         "forget_applied": lambda w: w.record.forget_applied(C, 9),
-        "forget_deleted": lambda w: w.record.forget_deleted(C, 9),
+        "forget_deleted": lambda w: w.record.forget_deleted(C, 0, 2**60, 9),
         "write": lambda w: w.record.write(C, [write("a")]),
         "delete": lambda w: w.record.delete(C, ["c"]),
         "create_generation": lambda w: w.record.create_generation(generation()),

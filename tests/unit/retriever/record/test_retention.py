@@ -59,7 +59,12 @@ async def test_old_deletions_go_and_columns_that_do_not_know_them_are_read_anew(
     await record.delete("default", ["a", "b", "c"])
     assert await ids(current) == set("defg")
     await record.delete("default", ["d", "e"])
-    assert [await record.forget_deleted("default", 2) for _ in range(3)] == [2, 1, 0]
+    after, up_to = await record.forgettable("default")
+    assert after < up_to
+    between = await record.forget_deleted("default", after, up_to, 2)
+    assert after < between < up_to
+    assert await record.forget_deleted("default", between, up_to, 2) == up_to
+    assert await record.forgettable("default") == (up_to, 0)
     assert await count(db, changes) == 4
     for columns in (behind, current, patient(record)):
         assert await ids(columns) == set("fg")

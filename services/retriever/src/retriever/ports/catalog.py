@@ -128,13 +128,18 @@ class TakedownRecord(Protocol):
 
 class RetentionRecord(Protocol):
     """The record, as its retention uses it. Each call deletes up to `limit` rows and returns their
-    number; 0: there are no more."""
+    number, unless it says otherwise; 0: there are no more."""
 
     async def forget_applied(self, catalog_id: str, limit: int) -> int:
         """Delete entries of the outbox that every generation has applied."""
 
-    async def forget_deleted(self, catalog_id: str, limit: int) -> int:
-        """Delete what is known of the oldest deletions of products."""
+    async def forgettable(self, catalog_id: str) -> tuple[int, int]:
+        """Return from which commit on deletions of products are known, and up to which they may be
+        forgotten."""
+
+    async def forget_deleted(self, catalog_id: str, after: int, up_to: int, limit: int) -> int:
+        """Delete what is known of the oldest deletions of products between two commits. Return the
+        commit to continue after."""
 
     async def forget_imports(self, catalog_id: str, before: int, limit: int) -> int:
         """Delete imports without rows since a time (microseconds), with their rows."""

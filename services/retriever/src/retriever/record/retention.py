@@ -1,7 +1,7 @@
 """Deletion of rows that nothing needs any longer.
 
-Each function deletes up to `limit` rows in one transaction, and returns their number; 0: there are
-no more.
+Each function deletes up to `limit` rows in one transaction, and returns their number, unless it
+says otherwise; 0: there are no more.
 """
 
 import sqlalchemy as sa
@@ -15,6 +15,8 @@ from retriever.record.tables import changes, import_rows, imports, outbox, produ
 MOST_DELETED = 10_000
 """Deleted products of a catalog whose deletions are kept. A process that is more of them behind
 reads the catalog's columns anew."""
+_GONE = ~sa.exists().where(same(products, changes))
+"""Changes of products that were deleted."""
 
 
 def forget_applied(connection: Connection, catalog_id: str, limit: int) -> int:
@@ -32,25 +34,32 @@ def forget_applied(connection: Connection, catalog_id: str, limit: int) -> int:
     return len(seqs)
 
 
-def forget_deleted(connection: Connection, catalog_id: str, limit: int) -> int:
-    """Delete what is known of the oldest deletions of products, beyond the newest MOST_DELETED, and
-    note from which commit on deletions are known."""
-    queue_up(connection, catalog_id)
+def read_forgettable(connection: Connection, catalog_id: str) -> tuple[int, int]:
+    """Return from which commit on deletions of products are known, and up to which they may be
+    forgotten: those beyond the newest MOST_DELETED."""
     c = changes.c
-    deleted = (
-        sa.select(c.product_id, c.seq)
-        .where(c.catalog_id == catalog_id, ~sa.exists().where(same(products, changes)))
-        .order_by(c.seq.desc(), c.product_id)
-    )
-    rows = connection.execute(deleted.offset(MOST_DELETED).limit(limit)).all()
-    if rows:
-        gone = [row.product_id for row in rows]
-        mine = c.catalog_id == catalog_id, c.product_id.in_(gone)
-        connection.execute(sa.delete(changes).where(*mine))
-        newest, s = max(row.seq for row in rows), sequences.c
-        behind = s.catalog_id == catalog_id, s.known_from < newest
-        connection.execute(sa.update(sequences).where(*behind).values(known_from=newest))
-    return len(rows)
+    known = sa.select(sequences.c.known_from).where(sequences.c.catalog_id == catalog_id)
+    deleted = sa.select(c.seq).where(c.catalog_id == catalog_id, _GONE)
+    oldest = deleted.order_by(c.seq.desc()).offset(MOST_DELETED).limit(1)
+    known_from, up_to = (connection.execute(each).scalar() or 0 for each in (known, oldest))
+    return known_from, up_to
+
+
+def forget_deleted(
+    connection: Connection, catalog_id: str, after: int, up_to: int, limit: int
+) -> int:
+    """Delete what is known of the oldest deletions of products after a commit, up to another, and
+    note from which commit on deletions are known. Return the commit to continue after."""
+    queue_up(connection, catalog_id)
+    c, s = changes.c, sequences.c
+    mine = c.catalog_id == catalog_id, c.seq > after, _GONE
+    old = sa.select(c.seq).where(*mine, c.seq <= up_to).order_by(c.seq).limit(limit)
+    seqs = connection.execute(old).scalars().all()
+    if seqs:
+        connection.execute(sa.delete(changes).where(*mine, c.seq <= seqs[-1]))
+        behind = s.catalog_id == catalog_id, s.known_from < seqs[-1]
+        connection.execute(sa.update(sequences).where(*behind).values(known_from=seqs[-1]))
+    return seqs[-1] if len(seqs) == limit else up_to
 
 
 def forget_imports(connection: Connection, catalog_id: str, before: int, limit: int) -> int:
@@ -58,7 +67,7 @@ def forget_imports(connection: Connection, catalog_id: str, before: int, limit: 
     queue_up(connection, catalog_id)
     c = imports.c
     old = sa.select(c.import_id).where(c.catalog_id == catalog_id, c.active_time < before)
-    import_id = connection.execute(old.order_by(c.active_time).limit(1)).scalar()
+    import_id = connection.execute(old.limit(1)).scalar()
     if import_id is None:
         return 0
     r = import_rows.c

@@ -231,6 +231,7 @@ class Record:
 
     # Retention
     forget_applied = _writes(retention.forget_applied)
+    forgettable = _reads(retention.read_forgettable)
     forget_deleted = _writes(retention.forget_deleted)
     forget_imports = _writes(retention.forget_imports)
 

@@ -1,8 +1,8 @@
 """Scheduled deletion: photos that no product has, alerts and photos of watches whose term has
 ended, jobs and imports that ended long ago, and changes that every process and generation has."""
 
+import asyncio
 import time
-from functools import partial
 
 from retriever.backup import backups
 from retriever.catalog.collecting import DAY, collect
@@ -15,6 +15,8 @@ from servicekit.supervision import confined
 TURN_SECONDS = 3_600.0
 BATCH = 1_000
 """Rows that are deleted in one transaction."""
+PAUSE_SECONDS = 0.01
+"""Pause between transactions: SQLite does not queue the writers of several processes."""
 TIDYING = "tidying"
 """Name for servicekit.supervision."""
 
@@ -40,13 +42,15 @@ async def tidy(worker: Worker) -> bool:
 async def forget(catalog: str, days: float, record: RetentionRecord, now: float) -> None:
     """Delete rows of the record that nothing needs any longer, and imports without rows for `days`;
     0: keep imports. `now`: seconds since 1970 (UTC)."""
-    steps = [record.forget_applied, record.forget_deleted]
-    if days:
-        before = int((now - days * DAY) * 1e6)
-        steps.append(partial(record.forget_imports, before=before))
-    for step in steps:
-        while await step(catalog, limit=BATCH):
-            pass
+    while await record.forget_applied(catalog, BATCH):  # noqa: ASYNC110
+        await asyncio.sleep(PAUSE_SECONDS)
+    after, up_to = await record.forgettable(catalog)
+    while after < up_to:
+        after = await record.forget_deleted(catalog, after, up_to, BATCH)
+        await asyncio.sleep(PAUSE_SECONDS)
+    before = int((now - days * DAY) * 1e6)
+    while days and await record.forget_imports(catalog, before, BATCH):  # noqa: ASYNC110
+        await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def _is_copied(catalog: str, worker: Worker) -> bool:
