@@ -1,8 +1,9 @@
-"""Processor time in units of this machine, so that bounds do not depend on its speed."""
+"""Work in lines, or in units of this machine: bounds do not depend on its speed."""
 
 import asyncio
 import gc
 import math
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -13,8 +14,17 @@ STEPS = 500_000
 """Steps of Python in one unit: some 20 ms on a server of 2024."""
 
 
-TRIES = 7
+TRIES = 12
 """Measurements of each side after which `assert_at_most` gives up."""
+PAUSE = 0.05
+"""Seconds by which the pause before each measurement is longer than the last one."""
+LEAST_SECONDS = 0.0001
+"""Processor time that tells nothing."""
+PARTS = 16
+COUNTED = 2.5
+"""How many times as many lines twice as much may take."""
+SLACK_LINES = 400
+"""Lines that equal work may differ by."""
 
 
 def cost(work: Callable[[], object]) -> float:
@@ -25,31 +35,53 @@ def cost(work: Callable[[], object]) -> float:
     return spent / max(before, _unit())
 
 
-def assert_at_most(
-    times: float, little: Callable[[], object], much: Callable[[], object], slack: float = 0.002
+def assert_grows_evenly(
+    work: Callable[[Any], object], made: Callable[[int], Any], most: int
 ) -> None:
-    """Fail if `much` costs more than `times` as much as `little` and `slack` units.
+    """Fail if `work` on what is `made` grows faster than its size, up to `most`.
+
+    Lines of Python are counted, at half the size and the whole. What one line hides takes processor
+    time: the whole may cost four times as much as its 16 parts, each alone, and a square costs 16
+    times as much. Both sides keep as much in memory, so caches hardly favour one.
+    """
+    half, whole = made(most // 2), made(most)
+    parts = [made(most // PARTS) for _ in range(PARTS)]
+    fewer, more = lines(lambda: work(half)), lines(lambda: work(whole))
+    assert more <= COUNTED * fewer + SLACK_LINES, f"{more} lines, for half of it {fewer}"
+    assert_at_most(4, lambda: [work(each) for each in parts], lambda: work(whole))
+
+
+def assert_at_most(times: float, little: Callable[[], object], much: Callable[[], object]) -> None:
+    """Fail if `much` costs more than `times` as much processor time as `little`.
 
     The least of several measurements of each counts, taken in turn until the bound holds: other
-    processes only ever make work dearer.
+    processes only ever make work dearer. `times` must be several times what is expected.
     """
-    least_little = least_much = unit = math.inf
+    least_little = least_much = math.inf
     for tried in range(TRIES):
-        unit = min(unit, _unit())
-        least_little = min(least_little, _spent(little))
-        least_much = min(least_much, _spent(much))
-        if tried and least_much <= times * least_little + slack * unit:
+        time.sleep(tried * PAUSE)  # what disturbs may have ended
+        least_little, least_much = min(least_little, _spent(little)), min(least_much, _spent(much))
+        if tried and least_much <= times * least_little + LEAST_SECONDS:
             return
-    raise AssertionError(
-        f"{least_much / unit:.3f} units, more than {times} times {least_little / unit:.3f}"
-    )
+    raise AssertionError(f"{least_much:.6f} s, more than {times} times {least_little:.6f} s")
 
 
-def assert_grows_evenly(
-    work: Callable[[Any], object], half: Any, whole: Any, slack: float = 0.002
-) -> None:
-    """Fail if `work` on `whole`, twice as much as `half`, costs more than 2.5 times as much."""
-    assert_at_most(2.5, lambda: work(half), lambda: work(whole), slack)
+def lines(work: Callable[[], object], under: tuple[str, ...] = ("",)) -> int:
+    """Return how many lines of Python `work` runs in this thread, in files `under` these folders:
+    the same number on any machine."""
+    count, before = 0, sys.gettrace()
+
+    def line(_: Any, happened: str, __: Any) -> Any:
+        nonlocal count
+        count += happened == "line"
+        return line
+
+    sys.settrace(lambda frame, *_: line if frame.f_code.co_filename.startswith(under) else None)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
 
 
 def _spent(work: Callable[[], object]) -> float:
