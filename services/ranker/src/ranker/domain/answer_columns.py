@@ -16,6 +16,8 @@ Value = TypeVar("Value", int, float)
 
 MOST_PRODUCTS = 2000
 MOST_BRANCHES = 16
+MARGIN = "margin"
+"""Part of scores that is computed from prices and costs."""
 
 _CAUSES = answer_pb2.Move.Cause.Value
 STEPS = (
@@ -155,3 +157,21 @@ def _table(rows: Sequence[Mapping[Name, Value]]) -> dict[Name, list[Value | int]
     has none."""
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: [row.get(name, 0) for row in rows] for name in names}
+
+
+def without_costs(content: bytes) -> bytes:
+    """Return the content of a record without costs and without numbers that are computed from them.
+    The order stays: its shopper saw it."""
+    record = pb.AnswerRecord.FromString(content)
+    if record.HasField("inputs"):
+        asked = record.inputs.request
+        for name in ("cost_micros", "cost_currencies"):
+            asked.candidates.ClearField(name)
+        kept = [each for each in asked.branches if each.branch != MARGIN]
+        del asked.branches[:]
+        asked.branches.extend(kept)
+    if any(each.name == MARGIN for each in record.columns.parts):
+        record.columns.ClearField("parts")
+        record.columns.ClearField("raw_scores")
+        record.columns.ClearField("scores")
+    return record.SerializeToString()

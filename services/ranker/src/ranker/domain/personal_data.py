@@ -64,7 +64,8 @@ ANSWERS = PersonalStore(
         "answer_id": "id",
         "actor": "pseudonym of the shopper",
         "key_id": "key of the pseudonyms",
-        "content": "the ranked products, with the numbers of the shopper's events as inputs",
+        "content": "the ranked products, with the numbers of the shopper's events as inputs; a copy"
+        " has no costs of products",
         "expires_micros": "end of its term",
         "answer_micros": "time",
         "model_version": "model",

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ranker.domain import personal_data
+from ranker.domain.answer_columns import without_costs
 from ranker.domain.erasure import Person, person_hash, without
 from ranker.events.record import sealed
 from ranker.events.record.owners import gate, owner
@@ -166,16 +167,18 @@ def _forget(connection: Connection, person: Person, but: str) -> int:
 
 
 def _unsealed(connection: Connection, table: str, row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row with the content of its sealed texts and vectors."""
+    """Return a row with the content of its sealed texts and vectors, and without costs."""
     for name, column, binding in (
         (ATTRIBUTES.name, "value", sealed.value_of),
         (EVENTS.name, "query", sealed.query_of),
     ):
         if table == name:
             row[column] = sealed.unseal(connection, binding(row["catalog_id"]), row[column])
-    if table == ANSWERS.name and row["photo"] is not None:
-        about = sealed.photo_of(row["catalog_id"])
-        row["photo"] = sealed.unseal_vector(connection, about, row["photo"])
+    if table == ANSWERS.name:
+        row["content"] = without_costs(row["content"])  # costs are the shop's own
+        if row["photo"] is not None:
+            about = sealed.photo_of(row["catalog_id"])
+            row["photo"] = sealed.unseal_vector(connection, about, row["photo"])
     return row
 
 
