@@ -653,7 +653,7 @@ class DiffSceneResponse(google.protobuf.message.Message):
     def expected(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ExpectedFigure]:
         """Expected clicks, purchases, revenue and margin. Empty if the ranker has not learned probabilities from impressions;
         revenue and margin also if no prices or costs are known. For callers without ROLE_OPERATE, answers are compared as if
-        no product had a cost.
+        no product had a cost, and those whose scores weighed margins have no figures.
         """
 
     def __init__(

@@ -633,7 +633,7 @@ class ReplayChange(google.protobuf.message.Message):
     @property
     def products(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
         """Current data of the candidates: categories, brands, times and, for an objective, prices and costs for these rules.
-        Other candidates keep the data of the record.
+        Other candidates keep the data of the record, but for costs: without costs here, no candidate has any.
         """
 
     def __init__(

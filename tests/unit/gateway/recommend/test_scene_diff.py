@@ -1,5 +1,6 @@
 """The effect of a changed scene on recorded answers."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,14 @@ from gateway.model.peers import ReplayRules
 from gateway.model.replay import ExpectedOutcome, RankerReplay, RecordedAnswer
 from gateway.model.scene import Scene
 from gateway.recommend.recommend import recommend
-from gateway.recommend.scene_diff import AnswerSample, entry_changes, gini, scene_diff
+from gateway.recommend.scene_diff import (
+    AnswerOrders,
+    AnswerSample,
+    _summary,
+    entry_changes,
+    gini,
+    scene_diff,
+)
 from sightline.common.v1.product_pb2 import Product as ProductRow
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import DEFAULT, by_photo
@@ -115,6 +123,36 @@ async def test_without_learned_chances_there_are_no_expected_figures() -> None:
     shop = await shop_with_answers(1)
     found = await scene_diff(SAMPLE, DEFAULT, CHANGED, shop.ranker, shop.retriever)
     assert found.expected == ()
+
+
+@pytest.mark.parametrize(("costs", "figures"), [(True, {"clicks"}), (False, set[str]())])
+async def test_figures_by_weighed_margins_are_for_those_who_read_costs(
+    costs: bool, figures: set[str]
+) -> None:
+    shop = await shop_with_answers(1)
+    (key,), (answer,) = shop.ranker.records, shop.ranker.replays
+    record, outcome = shop.ranker.records[key], ExpectedOutcome(0.5, None, None, None, "")
+    parts = [*record.order.parts, ("margin", [0.5] * len(record.order.product_ids))]
+    shop.ranker.records[key] = replace(record, order=replace(record.order, parts=parts))
+    shop.ranker.replays[answer] = replace(
+        shop.ranker.replays[answer], outcome=outcome, changed_outcome=outcome
+    )
+    sample = replace(SAMPLE, costs=costs)
+    found = await scene_diff(sample, DEFAULT, CHANGED, shop.ranker, shop.retriever)
+    assert {each.name for each in found.expected} == figures
+
+
+def test_figures_are_the_same_bits_in_whatever_order_answers_are_added() -> None:
+    draw, ids = random.Random(7), [f"p{n}" for n in range(30)]
+    orders = [(draw.sample(ids, 20), draw.sample(ids, 20)) for _ in range(12)]
+    rows = {item: ProductRow(product_id=item, brand=item[-1]) for item in ids}
+    told = []
+    for _ in range(5):
+        draw.shuffle(orders)
+        found = [AnswerOrders("a", *pair, None) for pair in orders]
+        made = _summary(found, len(found), rows, ())
+        told.append((made.exposures, made.figures, made.changed_place_share, made.replaced_share))
+    assert all(each == told[0] for each in told)
 
 
 async def test_the_changed_objective_ranks_again() -> None:

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from ranker.domain.answer_columns import without_costs
 from ranker.domain.events import EventType, History, Identity, Interaction, Shopper
 from ranker.domain.model import Model
 from ranker.domain.signals import DEFAULTS, Signals
@@ -165,3 +166,43 @@ async def test_anchors_that_nothing_was_found_of_are_not_looked_for_again() -> N
     reader = known()
     record = await recorded(reader, anchors=pb.Anchors(source=pb.Anchors.SOURCE_BOUGHT))
     assert not record.inputs.request.HasField("anchors")
+
+
+OFFERS = {"price_micros": [10_000_000] * 3, "currencies": ["EUR"] * 3}
+COSTS = {"cost_micros": [9_000_000, 5_000_000, 1_000_000], "cost_currencies": ["EUR"] * 3}
+
+
+@pytest.mark.parametrize(
+    ("known", "costs", "order"),
+    [(3, COSTS, ["c", "b", "a"]), (3, {}, ["a", "b", "c"]), (0, {}, ["a", "b", "c"])],
+)
+async def test_an_order_by_margins_knows_no_costs_but_those_it_is_given(
+    known: int, costs: dict[str, list[object]], order: list[str]
+) -> None:
+    """Costs of the record are another's: who asks may not read any. `known`: candidates that the
+    catalog still has."""
+    goal = pb.Diversity(objective="OBJECTIVE_MARGIN", objective_strength=1)
+    ids, reader = {"product_ids": ["a", "b", "c"]}, Events()
+    record = await recorded(reader, candidates={**ids, **OFFERS, **COSTS}, diversity=goal)
+    products = {name: each[:known] for name, each in {**ids, **OFFERS, **costs}.items()}
+    asked = answers.ReplayAnswerRequest(change={"diversity": goal, "products": products})
+    replayer = Replayer(ReplayAnswer(KEY, reader, Serving(made()), None, DEFAULTS))  # type: ignore[arg-type]
+    found = await replayer("default", asked, record, ANN)
+    assert [each.product_id for each in found.changed] == order
+
+
+async def test_a_copy_of_a_record_has_no_costs_and_nothing_computed_from_them() -> None:
+    goal = pb.Diversity(objective="OBJECTIVE_MARGIN", objective_strength=0.5)
+    contents = []
+    for costs in (COSTS, {**COSTS, "cost_micros": [8_000_000, 4_000_000, 500_000]}):
+        margins = [1 - cost / 10e6 for cost in costs["cost_micros"]]
+        record = await recorded(
+            Events(),
+            candidates={"product_ids": ["a", "b", "c"], **OFFERS, **costs},
+            diversity=goal,
+            branches=[pb.BranchSignal(branch="margin", similarities=margins)],
+        )
+        record.ClearField("answer_time")
+        record.inputs.request.time_micros = 0
+        contents.append(without_costs(record.SerializeToString()))
+    assert contents[0] == contents[1]

@@ -1,7 +1,8 @@
 """Effect of a changed scene: recorded answers ranked again by its rules.
 
 The candidates are those of the recorded answers. Entries that select candidates can't be computed
-from records; they are listed.
+from records; they are listed. Sums are exact (math.fsum): the same answers give the same bits in
+whatever order they and their products are added.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
+from itertools import chain
 from operator import or_
 from typing import Any
 
@@ -52,7 +54,8 @@ class AnswerOrders:
     before: Sequence[str]
     after: Sequence[str]
     outcomes: OutcomePair | None
-    """Expected outcomes of both; `None` if the ranker has learned no probabilities."""
+    """Expected outcomes of both; `None` if the ranker has learned no probabilities or they would
+    reveal costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,8 @@ class _Asked:
     answer_id: str
     product_ids: Sequence[str]
     weights: Mapping[str, float]
+    by_margins: bool
+    """True if margins were weighed, so that the recorded scores depend on costs."""
 
 
 async def _asked(
@@ -195,8 +200,9 @@ async def _asked(
             return None
         raise
     named = branches_of(reduce(or_, record.order.branches, 0))
-    parts = [name for name, _ in record.order.parts if name in SIMILARITY_BRANCHES]
-    return _Asked(answer_id, record.order.product_ids, weights_of(scene, named, parts))
+    names = [name for name, _ in record.order.parts]
+    weights = weights_of(scene, named, [name for name in names if name in SIMILARITY_BRANCHES])
+    return _Asked(answer_id, record.order.product_ids, weights, MARGIN in names)
 
 
 async def _add_rows(
@@ -237,8 +243,10 @@ async def _orders(
     if not found.recomputed and not found.changed:
         return None
     before, after = ([one.product_id for one in side] for side in (found.recomputed, found.changed))
-    outcomes = (found.outcome, found.changed_outcome)
-    return AnswerOrders(asked.answer_id, before, after, _known(outcomes))
+    outcomes = _known((found.outcome, found.changed_outcome))
+    # They are by the recorded scores.
+    shown = sample.costs or not asked.by_margins
+    return AnswerOrders(asked.answer_id, before, after, outcomes if shown else None)
 
 
 def _known(pair: tuple[ExpectedOutcome | None, ExpectedOutcome | None]) -> OutcomePair | None:
@@ -280,7 +288,7 @@ def _summary(
 
 def _mean_share(counts: Sequence[int], lengths: Sequence[int]) -> float:
     shares = [count / length for count, length in zip(counts, lengths, strict=True)]
-    return sum(shares) / len(shares) if shares else 0.0
+    return math.fsum(shares) / len(shares) if shares else 0.0
 
 
 Shares = Mapping[str, float]
@@ -288,12 +296,12 @@ Shares = Mapping[str, float]
 
 
 def _exposure(orders: Iterable[Sequence[str]]) -> Shares:
-    found = defaultdict[str, float](float)
+    found = defaultdict[str, list[float]](list)
     for order in orders:
         for place, product_id in enumerate(order, start=1):
-            found[product_id] += 1 / math.log2(place + 1)
-    total = sum(found.values())
-    return {item: value / total for item, value in found.items()}
+            found[product_id].append(1 / math.log2(place + 1))
+    total = math.fsum(chain.from_iterable(found.values()))
+    return {item: math.fsum(values) / total for item, values in found.items()}
 
 
 def _exposures(
@@ -318,10 +326,10 @@ def _exposures(
 
 
 def _grouped(shares: Shares, name: Callable[[str], str]) -> Shares:
-    found = defaultdict[str, float](float)
+    found = defaultdict[str, list[float]](list)
     for item, share in shares.items():
-        found[name(item)] += share
-    return {owner: min(share, 1.0) for owner, share in found.items()}  # rounding
+        found[name(item)].append(share)
+    return {owner: min(math.fsum(each), 1.0) for owner, each in found.items()}  # rounding
 
 
 def _figures(
@@ -333,7 +341,7 @@ def _figures(
     figures: Mapping[str, Callable[[Shares], float]] = {
         "gini_products": lambda shares: gini([shares.get(item, 0.0) for item in shown]),
         "products": len,
-        "new_share": lambda shares: min(sum(shares.get(item, 0.0) for item in new), 1.0),
+        "new_share": lambda shares: min(math.fsum(shares.get(item, 0.0) for item in new), 1.0),
     }
     for name, figure in figures.items():
         yield ExposureFigure(name=name, before=figure(before), after=figure(after))
@@ -342,7 +350,7 @@ def _figures(
 def gini(shares: Sequence[float]) -> float:
     """Return the Gini coefficient of shares, from 0 (all equal) towards 1 (one owner has
     everything)."""
-    ordered, count, total = sorted(shares), len(shares), sum(shares)
+    ordered, count, total = sorted(shares), len(shares), math.fsum(shares)
     if not total:
         return 0.0
     weighed = sum((2 * rank - count - 1) * share for rank, share in enumerate(ordered, start=1))

@@ -184,7 +184,10 @@ def asked_again(record: pb.AnswerRecord) -> ranking_pb.RankRequest:
 
 
 def changed(asked: ranking_pb.RankRequest, change: pb.ReplayChange) -> ranking_pb.RankRequest:
-    """Return the request with the changed weights, diversity and product columns."""
+    """Return the request with the changed weights, diversity and product columns.
+
+    Without costs in these columns there are none, as the caller may not read those of the record.
+    """
     found = ranking_pb.RankRequest()
     found.CopyFrom(asked)
     found.ClearField("weights")
@@ -202,7 +205,9 @@ def changed(asked: ranking_pb.RankRequest, change: pb.ReplayChange) -> ranking_p
     )
     for name, nothing in nothings:
         named, held = getattr(change.products, name), getattr(found.candidates, name)
-        if named:
+        if not named and name in _COSTS:
+            del held[:]
+        elif named:
             before = [*held] or [nothing] * len(rows)
             pairs = zip(rows, before, strict=True)
             now = [own if row is None else named[row] for row, own in pairs]
