@@ -127,6 +127,22 @@ async def test_a_deleted_watch_leaves_no_failure(record: Record, db: Database) -
     assert await db.read(lambda connection: connection.execute(count).scalar()) == 0
 
 
+async def test_a_later_watch_of_the_id_does_not_wait_for_failures_of_the_former_one(
+    record: Record, db: Database
+) -> None:
+    await record.create_webhook("default", HOOK)
+    await raise_alert(db, "shelf")
+    found = await record.next_delivery(lane("shelf"))
+    assert found is not None
+    await record.settle_delivery(found, DeliveryStep.RETRIED, LaneState(12, 900, "x"))
+    assert await record.delete_watch("default", "shelf")
+    sequence = await raise_alert(db, "shelf")
+    assert await due(record) == [lane("shelf")]
+    found = await record.next_delivery(lane("shelf"))
+    assert found is not None
+    assert (found.alert.sequence, found.state) == (sequence, LaneState())
+
+
 async def test_a_webhook_gets_alerts_of_its_watches_only(record: Record, db: Database) -> None:
     await record.create_webhook("default", replace(HOOK, watch_ids=("till",)))
     await record.create_webhook("other", HOOK)

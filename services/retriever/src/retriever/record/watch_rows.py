@@ -34,7 +34,14 @@ from retriever.record import statements
 from retriever.record.etags import to_replace
 from retriever.record.queueing import queue_up
 from retriever.record.session import Session
-from retriever.record.tables import images, watch_alerts, watch_photos, watch_states, watches
+from retriever.record.tables import (
+    images,
+    watch_alerts,
+    watch_photos,
+    watch_states,
+    watches,
+    webhook_lanes,
+)
 from servicekit.audit_record import append_entries
 from servicekit.clock import new_id
 from servicekit.errors import Code
@@ -191,10 +198,10 @@ def save_checked(
 
 
 def delete_watch(connection: Connection, now: int, catalog_id: str, watch_id: str) -> bool:
-    """Delete a watch with its alerts; its photos are due for deletion. Return whether it
-    existed."""
+    """Delete a watch with its alerts, and what waits of them; its photos are due for deletion.
+    Return whether it existed."""
     Session(connection, catalog_id, now)
-    for table in (watch_states, watch_alerts):
+    for table in (watch_states, watch_alerts, webhook_lanes):
         connection.execute(sa.delete(table).where(*_mine(table, catalog_id, watch_id)))
     connection.execute(
         sa.update(watch_photos)
