@@ -9,7 +9,8 @@ from retriever.domain.errors import ImportNotFound
 from retriever.domain.imports import ImportMode, ImportRow
 from retriever.domain.product import Offer
 from retriever.record import Record, retention
-from retriever.record.tables import changes, import_rows, imports, outbox
+from retriever.record.statements import pending_row
+from retriever.record.tables import changes, import_rows, imports, outbox, pending, products
 from servicekit.sql import Database
 from sightline_rules.filters import Availability, Money
 from sightline_rules.photos import image_id
@@ -100,3 +101,37 @@ async def test_a_cancelled_backfill_leaves_failures_as_failures(record: Record) 
     await record.take_back(made, 100)
     counts = await record.counts("default", made)
     assert (counts.pending, counts.failed) == (1, 1)
+
+
+@pytest.mark.parametrize("of_texts", [False, True], ids=["photos", "texts"])
+async def test_what_is_written_while_a_backfill_retries_it_outlasts_the_backfill(
+    record: Record, of_texts: bool
+) -> None:
+    space = {"space": "text", "name": "text-1", "of_products": True} if of_texts else {}
+    made = await record.create_generation(generation(**space))
+    await record.write("default", [write("a", b"photo a", title="A wine")])
+    await record.give_up(made, ["a" if of_texts else image_id(b"photo a")], "UNREADABLE")
+    await record.retry_failed(made)
+    await record.write("default", [write("a", b"photo a", title="A beer")])
+    await record.take_back(made, 100)
+    counts = await record.counts("default", made)
+    assert (counts.pending, counts.failed) == (1, 0)
+
+
+async def test_what_is_restored_while_a_backfill_waits_for_it_outlasts_the_backfill(
+    record: Record, db: Database
+) -> None:
+    await record.write("default", [write("a", b"photo a")])
+    rows = await db.read(
+        lambda c: [dict(each) for each in c.execute(sa.select(products)).mappings()]
+    )
+    for name in ("catalog_id", "seq", "touched"):
+        del rows[0][name]
+    await record.delete("default", ["a"])
+    before = await record.commit_number("default")
+    made = await record.create_generation(generation(active=False, name="visual-2"))
+    row = pending_row(made, image_id(b"photo a"), 1, 1) | {"backfill": True}
+    await db.write(lambda c: c.execute(sa.insert(pending).values(row)))
+    await record.restore_products("default", before, [(rows[0], [image_id(b"photo a")])])
+    await record.take_back(made, 100)
+    assert (await record.counts("default", made)).pending == 1

@@ -333,8 +333,7 @@ class Batch:
         self._markets.save()
         session.place_photos(self._emptied, [*chain.from_iterable(self._placed.values())])
         session.note(self._entries)
-        # A photo pending for a backfill now belongs to this write.
-        statements.put(connection, pending, [*self._wanted.values()], keep=True, but="backfill")
+        statements.want(connection, [*self._wanted.values()])
         statements.put(connection, pending, [*self._retried.values()])
         put_words(connection, session.catalog_id, (it for _, it in self._written.values()))
         want_texts(session, self._live, self._written)

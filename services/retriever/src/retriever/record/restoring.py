@@ -265,7 +265,7 @@ def _want(
             for image_id, seq in wanted.items()
             if image_id not in held
         ]
-        statements.put(session.connection, pending, rows, keep=True)
+        statements.want(session.connection, rows)
 
 
 _HELD_IDS = _HELD.with_only_columns(vectors.c.image_id)

@@ -31,25 +31,23 @@ def put(
     table: sa.Table,
     rows: Sequence[Mapping[str, Any]],
     keep: bool = False,
-    but: str = "",
+    but: tuple[str, ...] = (),
 ) -> None:
     """Insert rows; where the key exists, keep the stored row or update it.
 
-    `but`: a column that is updated although the others are kept.
+    `but`: columns that are updated although the others are kept.
     """
     if rows:
         connection.execute(_put(connection.dialect.name, table, keep, but), list(rows))
 
 
 @cache
-def _put(dialect: str, table: sa.Table, keep: bool, but: str) -> Any:
+def _put(dialect: str, table: sa.Table, keep: bool, but: tuple[str, ...]) -> Any:
     statement = inserting(dialect, table)
     key = [column.name for column in table.primary_key]
     if keep and not but:
         return statement.on_conflict_do_nothing(index_elements=key)
-    others = [column.name for column in table.columns if column.name not in key]
-    if keep:
-        others = [but]
+    others = but if keep else [each.name for each in table.columns if each.name not in key]
     return statement.on_conflict_do_update(
         index_elements=key, set_={name: statement.excluded[name] for name in others}
     )
@@ -167,6 +165,12 @@ def pending_of(
 ) -> sa.ColumnElement[bool]:
     of = held_by(generation, pending)
     return of if item_ids is None else sa.and_(of, pending.c.image_id.in_(item_ids))
+
+
+def want(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Make photos or products pending for a write (`pending_row`). Those that are pending stay so,
+    but belong to the write from now on, not to a backfill, which may be cancelled."""
+    put(connection, pending, rows, keep=True, but=("backfill", "retried"))
 
 
 def pending_row(target: Generation, item_id: str, seq: int, now: int) -> dict[str, Any]:

@@ -297,7 +297,8 @@ pending = sa.Table(
 )
 """`image_id`: id of the photo, or of the product whose text is pending. `backfill`: only a backfill
 requires the vector; the row is deleted if the backfill is cancelled. `retried`: it had failed, and
-a backfill tries again; the row has failed again if the backfill is cancelled."""
+a backfill tries again; the row has failed again if the backfill is cancelled. A write takes both
+over: what it wants stays pending whatever becomes of the backfill."""
 
 takedowns = sa.Table(
     "takedowns",

@@ -62,7 +62,7 @@ def want_texts(
         rows = [
             statements.pending_row(target, name, written[name][0], session.now) for name in changed
         ]
-        statements.put(session.connection, pending, rows, keep=True, but="backfill")
+        statements.want(session.connection, rows)
 
 
 def drop_blank(
