@@ -112,7 +112,8 @@ class ExportFolder:
             try:
                 rows = row_count(file)
             except FileDamaged as error:
-                return self._drop(name, error)
+                self._drop(name, error)
+                return None
             file.seek(0)
             while chunk := file.read(CHUNK_BYTES):
                 digest.update(chunk)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from ranker.domain.arrays import Neighbours
 from ranker.adapters.model_store import UNLEARNED
+from ranker.domain.arrays import Neighbours
 from ranker.domain.erasure import Person
 from ranker.domain.errors import ModelCorrupt
 from ranker.domain.events import EventType, Identity, Interaction, Shopper
