@@ -29,6 +29,7 @@ BROKEN: dict[str, Callable[[Path], object]] = {
 """By what is wrong: writes a file's content, of which it has some."""
 GONE: dict[str, Callable[[Path], object]] = {"missing": _missing, "unreadable": _unreadable}
 """By what is wrong: leaves no file to read."""
+WAYS = {**BROKEN, **GONE}
 
 
 def removed(path: Path) -> None:

@@ -124,5 +124,5 @@ def test_experiments_are_mounted_where_the_gateway_looks(
     mounts = {each["name"]: each["mountPath"] for each in main(example, "gateway")["volumeMounts"]}
     assert [mounts["scenes"], mounts["experiments"]] == list(folders)
     scenes = SceneFiles(tmp_path / "scenes")
-    (one,) = experiments.read(tmp_path / "experiments", scenes)
+    (one,) = experiments.read(tmp_path / "experiments", scenes).values()
     assert [arm.scene for arm in one.arms] == ["", "home-varied"]

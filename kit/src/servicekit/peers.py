@@ -35,7 +35,7 @@ from servicekit.access import (
     known,
 )
 from servicekit.config import PeerSettings
-from servicekit.reloaded import Reloaded, Unreadable, stale_keys
+from servicekit.reloaded import Reloaded, Unreadable, read_each, stale_keys
 from servicekit.telemetry import get_logger
 from servicekit.tls import AUTHORITY, Certificates
 from servicekit.weak_keys import ADVICE, is_weak
@@ -88,7 +88,9 @@ class PeerCredentials:
             frozenset(settings.peer_names),
             settings.peer_trust_domain,
             settings.peer_shared,
-            None if path is None else Reloaded(lambda: [path], lambda: _read_file(path)).get,
+            None
+            if path is None
+            else Reloaded(lambda: [path], lambda: _read_file(path), stale=stale_keys("peers")).get,
         )
 
     def access(self) -> AccessPolicy:
@@ -163,7 +165,18 @@ NO_CREDENTIALS = PeerCredentials()
 
 
 def _keys(folder: Path) -> Reloaded[Keys]:
-    return Reloaded(lambda: _files(folder), lambda: _read(folder), stale=stale_keys("peers"))
+    files: Mapping[Path, Sequence[str]] = {}
+
+    def read() -> Keys:
+        nonlocal files
+        found, problems = read_each(_files(folder), _of_service, files)
+        keys = _together(folder, found, problems)
+        files = found
+        if problems:
+            raise Unreadable("; ".join(problems.values()), keys)
+        return keys
+
+    return Reloaded(lambda: _files(folder), read, stale=stale_keys("peers"))
 
 
 def _decoded(shown: Mapping[str, Sequence[bytes]], field: str) -> list[str]:
@@ -180,19 +193,24 @@ def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{SUFFIX}"))
 
 
-def _read(folder: Path) -> Keys:
-    """Read the keys of a folder. Raises Unreadable."""
-    found: dict[PeerName, Sequence[str]] = {}
-    for path in _files(folder):
-        if (name := path.name.removesuffix(SUFFIX)) not in [*PeerName]:
-            raise Unreadable(f"{path}: names no service; these are {', '.join(PeerName)}")
-        found[PeerName(name)] = _read_file(path)
-    if not found:
-        raise Unreadable(f"{folder}: has no SERVICE{SUFFIX}, such as {PeerName.GATEWAY}{SUFFIX}")
-    every = [key for keys in found.values() for key in keys]
+def _together(
+    folder: Path, files: Mapping[Path, Sequence[str]], problems: Mapping[Path, str]
+) -> Keys:
+    """Return the keys of a folder's files by service. Raises Unreadable."""
+    if not files:
+        none = f"{folder}: has no SERVICE{SUFFIX}, such as {PeerName.GATEWAY}{SUFFIX}"
+        raise Unreadable("; ".join(problems.values()) or none)
+    every = [key for keys in files.values() for key in keys]
     if len(set(every)) < len(every):
         raise Unreadable(f"{folder}: has a key twice; each pair of services needs its own")
-    return found
+    return {PeerName(path.name.removesuffix(SUFFIX)): keys for path, keys in files.items()}
+
+
+def _of_service(path: Path) -> Sequence[str]:
+    """Read the keys that are shared with a service. Raises Unreadable."""
+    if path.name.removesuffix(SUFFIX) not in [*PeerName]:
+        raise Unreadable(f"{path}: names no service; these are {', '.join(PeerName)}")
+    return _read_file(path)
 
 
 def _read_file(path: Path) -> Sequence[str]:

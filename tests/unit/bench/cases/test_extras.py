@@ -82,5 +82,6 @@ def test_the_gateways_differ_in_what_is_measured_and_their_files_are_good(tmp_pa
     assert [each["kind"] for each in controls] == ["pin", "boost", "exclude"]
     scenes = SceneFiles(folder)
     assert len(scenes.get("", "default").controls) == 3
-    experiments = read(Path(gateways[EXPERIMENTS]["GATEWAY_EXPERIMENTS_FOLDER"]), scenes)
+    folder = Path(gateways[EXPERIMENTS]["GATEWAY_EXPERIMENTS_FOLDER"])
+    experiments = [*read(folder, scenes).values()]
     assert {each.layer for each in experiments} == {"default", "similar"}

@@ -26,10 +26,9 @@ from gateway.http.protocol import ConnectionLimits, LimitedProtocol
 from gateway.http.settings import HttpSettings
 from servicekit import memory, telemetry
 from servicekit.channel import connect
-from servicekit.reloaded import Unreadable
 from servicekit.server import report_serving
 from servicekit.supervision import supervised
-from servicekit.tls import CERTIFICATE, KEY
+from servicekit.tls import CERTIFICATE, KEY, Certificates
 
 READY_SECONDS = 2.0
 """Seconds that a readiness probe waits for the gateway."""
@@ -82,18 +81,22 @@ class HttpServer:
         await self._calls.close()
 
 
-def certificates_of(settings: HttpSettings) -> ssl.SSLContext | None:
-    """Return the TLS context for callers; None: plain text. Raises Unreadable."""
+def certificates_of(settings: HttpSettings) -> Certificates | None:
+    """Return the certificates for callers; None: plain text. Raises Unreadable."""
+    if settings.tls_folder is None:
+        return None
+    return Certificates(settings.tls_folder, settings.tls_callers_ca_file, "callers")
+
+
+def _context(settings: HttpSettings) -> ssl.SSLContext | None:
+    """Return the TLS context for callers, of certificates that were checked."""
     if settings.tls_folder is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        _load(context, settings.tls_folder)
-        if settings.tls_callers_ca_file is not None:
-            context.load_verify_locations(settings.tls_callers_ca_file)
-            context.verify_mode = ssl.CERT_REQUIRED
-    except (OSError, ValueError) as error:
-        raise Unreadable(f"{settings.tls_folder}: {error}") from None
+    _load(context, settings.tls_folder)
+    if settings.tls_callers_ca_file is not None:
+        context.load_verify_locations(settings.tls_callers_ca_file)
+        context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 
@@ -120,9 +123,10 @@ async def start(settings: HttpSettings) -> HttpServer:
         timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
     )
     config.load()
-    config.ssl = certificates_of(settings)
+    files = certificates_of(settings)
+    config.ssl = _context(settings)
     server = _Uvicorn(config)
-    task = asyncio.create_task(_serve(server, bound, settings))
+    task = asyncio.create_task(_serve(server, bound, settings, files))
     return HttpServer(server, task, bound.getsockname()[1], calls)
 
 
@@ -173,23 +177,31 @@ def _bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-async def _serve(server: _Uvicorn, bound: socket.socket, settings: HttpSettings) -> None:
-    renewing = asyncio.create_task(_renew(server.config.ssl, settings.tls_folder))
+async def _serve(
+    server: _Uvicorn, bound: socket.socket, settings: HttpSettings, files: Certificates | None
+) -> None:
+    renewing = asyncio.create_task(_renew(server.config.ssl, settings.tls_folder, files))
     try:
         await server.serve(sockets=[bound])
     finally:
         renewing.cancel()
 
 
-async def _renew(context: ssl.SSLContext | None, folder: Path | None) -> None:
+async def _renew(
+    context: ssl.SSLContext | None, folder: Path | None, files: Certificates | None
+) -> None:
     """Reload changed certificates; new connections use them."""
-    if context is None or folder is None:
+    if context is None or folder is None or files is None:
         return
+    used = files.calling()
 
     async def renew() -> None:
+        nonlocal used
         await asyncio.sleep(RENEW_SECONDS)
-        with suppress(OSError, ValueError):  # half of a pair was written: read at the next time
+        # Only what was checked: a context has no key any more after half of a pair.
+        if (now := files.calling()) is not used:
             _load(context, folder)
+            used = now
 
     await supervised("certificates", renew)
 

@@ -1,6 +1,10 @@
-"""Experiments as files: one TOML file each, validated together, reloaded when one changes.
+"""Experiments as files: one TOML file each, reloaded when one changes.
 
-They take effect after the ranker, which reports on them, has registered them. It rejects a change
+While the gateway runs, an invalid file is rejected alone: its former content stays in force, and
+the changes of other files take effect. Of files that contradict each other none does, nor does any
+other change. No gateway starts with invalid files.
+
+Files take effect after the ranker, which reports on them, has registered them. It rejects a change
 to a running experiment; then no changed file takes effect, and the previous experiments continue
 (after a restart, those registered with the ranker). Until the ranker has been reached there are no
 experiments.
@@ -11,9 +15,11 @@ import contextvars
 import math
 import time
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias, cast
 
 from prometheus_client import Gauge
 from pydantic import ValidationError
@@ -26,7 +32,7 @@ from gateway.state.scenes import DEFAULT
 from servicekit import deadlines
 from servicekit.catalogs import CatalogChange
 from servicekit.errors import ServiceError
-from servicekit.reloaded import Reloaded, Unreadable, problems
+from servicekit.reloaded import Reloaded, Unreadable, problems, read_each
 from servicekit.telemetry import get_logger
 
 AGAIN_SECONDS = 5.0
@@ -40,8 +46,8 @@ MOST_CONSENTS = 10_000
 CHANGED = "EXPERIMENT_CHANGED"
 STALE = Gauge(
     "sightline_gateway_experiments_stale",
-    "1 while the experiment files are invalid or change a running experiment: the previous ones"
-    " stay in force.",
+    "1 while an experiment file is invalid, conflicts with another one or changes a running"
+    " experiment: what was in force before stays in force.",
     multiprocess_mode="livemax",
 )
 
@@ -50,21 +56,32 @@ class ExperimentsInvalid(Unreadable):
     """An invalid experiment file; the message names the file, the field and the error."""
 
 
-def read(folder: Path, scenes: SceneSource) -> tuple[ExperimentFile, ...]:
+Files: TypeAlias = Mapping[Path, ExperimentFile]
+
+
+def read(folder: Path, scenes: SceneSource, former: Files = MappingProxyType({})) -> Files:
     """Return the experiments of the files. Their catalogs may be created later.
 
-    Raises ExperimentsInvalid if one is invalid or two contradict each other.
+    Raises ExperimentsInvalid if one is invalid, with the others and its content of `former` as what
+    is usable; and if two contradict each other.
     """
     if not folder.is_dir():
         raise ExperimentsInvalid(f"{folder} is not a folder")
-    found = {path: _file(path) for path in sorted(folder.glob("*.toml"))}
-    for path, one in found.items():
-        for problem in _unknown(one, scenes):
-            raise ExperimentsInvalid(f"{path}: {problem}")
+    paths = sorted(folder.glob("*.toml"))
+    found, wrong = read_each(paths, lambda path: _checked(path, scenes), former)
     for (path, one), (_, other) in combinations(found.items(), 2):
         if problem := conflict(one, other):
-            raise ExperimentsInvalid(f"{path}: {problem}")
-    return tuple(found.values())
+            raise ExperimentsInvalid("; ".join([*wrong.values(), f"{path}: {problem}"]))
+    if wrong:
+        raise ExperimentsInvalid("; ".join(wrong.values()), found)
+    return found
+
+
+def _checked(path: Path, scenes: SceneSource) -> ExperimentFile:
+    one = _file(path)
+    for problem in _unknown(one, scenes):
+        raise ExperimentsInvalid(f"{path}: {problem}")
+    return one
 
 
 def _file(path: Path) -> ExperimentFile:
@@ -98,29 +115,38 @@ class RunningExperiments:
     ) -> None:
         """Read all files. Raises ExperimentsInvalid if one is invalid."""
         self._catalogs, self._scenes, self._keeper, self._clock = catalogs, scenes, keeper, clock
+        self._former: Files = {}
+        self._invalid = self._rejected = ""
+        """Problems of files, and those that the ranker found."""
         self._files = Reloaded(
             lambda: folder.glob("*.toml"),
             lambda: self._read(folder),
-            stale=STALE.set,
+            stale=lambda _: STALE.set(bool(self.problem)),
             clock=clock,
         )
         self._in_force: dict[str, Sequence[RunningExperiment]] = {}
-        self._taken: tuple[ExperimentFile, ...] | None = None
+        self._taken: Files | None = None
         """The files that the ranker has accepted or rejected."""
         self._next_try = clock()
         self._consents: dict[tuple[str, Shopper], tuple[float, bool]] = {}
         """Time until which a shopper's consent is cached, and the consent."""
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
-        self.problem = ""
-        """Reason why the current files are not in force; empty if they are."""
 
-    def _read(self, folder: Path) -> tuple[ExperimentFile, ...]:
+    def _read(self, folder: Path) -> Files:
+        self._invalid = ""
         try:
-            return read(folder, self._scenes)
+            self._former = read(folder, self._scenes, self._former)
         except ExperimentsInvalid as error:
-            self.problem = str(error)
+            self._invalid = str(error)
+            self._former = cast(Files, error.usable) or self._former
             raise
+        return self._former
+
+    @property
+    def problem(self) -> str:
+        """Return why the current files are not in force; empty if they are."""
+        return "; ".join(filter(None, (self._invalid, self._rejected)))
 
     def answering(self, query: RequestQuery, time_micros: int) -> tuple[str, tuple[str, ...]]:
         """Return the scene of an answer, and the arms that chose it; no arms without a shopper."""
@@ -180,22 +206,24 @@ class RunningExperiments:
             wanted = self._files.get()
             if wanted is self._taken:
                 return
-            self.problem, known = "", list(self._catalogs)
+            self._rejected, known = "", list(self._catalogs)
             try:
                 for catalog_id in known:
                     with deadlines.within(CALL_SECONDS):
                         await self._take(
                             catalog_id,
-                            [one for one in wanted if one.catalog == catalog_id],
+                            [one for one in wanted.values() if one.catalog == catalog_id],
                         )
             except ServiceError as error:
-                self.problem = error.message
+                self._rejected = error.message
                 get_logger().warning("experiments not loaded", problem=error.message)
             else:
                 self._taken = wanted
-                missing = sorted({one.catalog for one in wanted if one.catalog not in known})
+                missing = sorted(
+                    {one.catalog for one in wanted.values() if one.catalog not in known}
+                )
                 if missing:
-                    self.problem = f"catalog: there is no {', '.join(missing)}"
+                    self._rejected = f"catalog: there is no {', '.join(missing)}"
             STALE.set(bool(self.problem))
 
     async def _take(self, catalog_id: str, experiments: Sequence[ExperimentFile]) -> None:
@@ -204,7 +232,7 @@ class RunningExperiments:
         except ServiceError as error:
             if error.reason != CHANGED:
                 raise
-            self.problem = error.message
+            self._rejected = error.message
             get_logger().error(
                 "experiments rejected; the previous ones stay in force", problem=error.message
             )

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from gateway.model import scene_checks
 from gateway.model.errors import SceneNotFound
 from gateway.model.scene import Scene
-from servicekit.reloaded import Reloaded, Unreadable, problems
+from servicekit.reloaded import Reloaded, Unreadable, problems, read_each
 from servicekit.telemetry import get_logger
 
 DEFAULT = "default"
@@ -74,21 +74,19 @@ class SceneFiles:
         """
         self._folder = folder
         self._catalogs = catalogs
-        self._last: _SceneSet | None = None
+        self._files: Mapping[Path, _SceneFile] = {}
         self._scenes = Reloaded(
             lambda: chain.from_iterable(map(_files, (*_shared(folder), *_own(folder)))),
             self._read,
-            stale=lambda failed: STALE.set(failed or bool(self._last and self._last.problems)),
+            stale=STALE.set,
             clock=clock,
         )
 
     def _read(self) -> _SceneSet:
-        found = _read(self._folder, self._catalogs, self._last)
-        for problem in found.problems.values():
-            get_logger().error(
-                "scene file rejected; its former content stays in use", problem=problem
-            )
-        self._last = found
+        found = _read(self._folder, self._catalogs, self._files)
+        self._files = found.files
+        if found.problems:
+            raise ScenesInvalid("; ".join(found.problems.values()), found)
         return found
 
     def get(self, name: str, catalog_id: str = "") -> Scene:
@@ -146,24 +144,16 @@ def _own(folder: Path | None) -> Sequence[Path]:
 
 
 def _read(
-    folder: Path | None, catalogs: Collection[str] | None, former: _SceneSet | None
+    folder: Path | None, catalogs: Collection[str] | None, former: Mapping[Path, _SceneFile]
 ) -> _SceneSet:
     """Read all files. An invalid one has its content of `former`. Raises ScenesInvalid if a folder
-    is missing, or without `former` if a file is invalid."""
+    is missing."""
     for each in _shared(folder):
         if not each.is_dir():
             raise ScenesInvalid(f"{each} is not a folder")
     own = _own(folder)
-    found, problems = dict[Path, _SceneFile](), dict[Path, str]()
-    for path in chain.from_iterable(map(_files, (*_shared(folder), *own))):
-        try:
-            found[path] = _scene(path)
-        except ScenesInvalid as error:
-            if former is None:
-                raise
-            problems[path] = str(error)
-            if path in former.files:
-                found[path] = former.files[path]
+    paths = chain.from_iterable(map(_files, (*_shared(folder), *own)))
+    found, problems = read_each(paths, _scene, former)
     of_folder = defaultdict[Path, dict[str, _SceneFile]](dict)
     for path, file in found.items():
         of_folder[path.parent][path.stem] = file
