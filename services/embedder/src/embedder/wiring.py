@@ -130,10 +130,15 @@ def model_server(settings: EmbedderSettings) -> Triton:
 
 def control_key(settings: EmbedderSettings) -> str:
     """Return the key of Triton's model control; empty: none. Raises Unreadable."""
+    if settings.triton_key_file is None:
+        return ""
     try:
-        return settings.triton_key_file.read_text().strip() if settings.triton_key_file else ""
+        key = settings.triton_key_file.read_text("ascii").strip()
     except (OSError, UnicodeError) as error:
         raise Unreadable(f"{settings.triton_key_file}: {error}") from None
+    if not key:
+        raise Unreadable(f"{settings.triton_key_file}: is empty: write the key into it")
+    return key
 
 
 def space_keys(settings: EmbedderSettings) -> SigningKeys:

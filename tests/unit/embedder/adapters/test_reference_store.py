@@ -17,6 +17,7 @@ from embedder.domain import errors
 from embedder.domain.inspection import PatchMemory
 from embedder.domain.references import FittedReference, ListedReference, ReferenceState
 from servicekit.keyring import KeyRing
+from tests.broken_files import BROKEN
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
 
@@ -127,6 +128,32 @@ def test_a_changed_file_is_not_compared_with(store: ReferenceStore, tmp_path: Pa
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(errors.ReferenceNotFound):
         store.load("default", "r", "", "")
+
+
+@pytest.mark.parametrize("way", BROKEN)
+def test_a_damaged_file_of_a_reference_costs_no_other(
+    store: ReferenceStore, tmp_path: Path, capsys: pytest.CaptureFixture[str], way: str
+) -> None:
+    for digest in ("a", "b"):
+        store.add("default", "r", digest, PIXELS)
+    keep(store, 0, "q", "s")
+    store.promote("default", "s", "")
+    other = keep(store, 1, "q", "t")
+    store.promote("default", "t", "")
+    (draft,) = tmp_path.glob("references/*/r/draft/a.png")
+    BROKEN[way](draft)
+    (state,) = tmp_path.glob("references/*/s/state.json")
+    BROKEN[way](state)
+
+    assert [*store.draft("default", "r")] == ["b"]
+    assert store.add("default", "r", "a", PIXELS) == 2, "it can be given again"
+    assert store.load("default", "", "q", "")[0].version == other
+    with pytest.raises(errors.ReferenceNotFound):
+        store.load("default", "s", "", "")
+    written = capsys.readouterr()
+    assert {str(draft), str(state)} <= {*(written.out + written.err).replace("=", " ").split()}
+    store.promote("default", "s", "")
+    assert store.serving("default", "s") is not None
 
 
 def test_an_unsigned_manifest_is_ignored_where_keys_sign(tmp_path: Path) -> None:

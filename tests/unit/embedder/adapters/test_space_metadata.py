@@ -30,7 +30,7 @@ async def test_the_names_of_categories_are_read_from_the_serving_model_s_folder(
     assert list(await shelf.categories(NEW)) == [APPLE, MILK]
 
 
-@pytest.mark.parametrize("content", [None, "", "[1]", "{", "null"])
+@pytest.mark.parametrize("content", [None, "", "[1]", "{", "null", '["ab"]', '{"a": "b"}', "7"])
 async def test_names_that_can_t_be_read_are_no_names(tmp_path: Path, content: str | None) -> None:
     folder = SpaceStore(tmp_path).folder(NEW, ServingState.SERVING)
     folder.mkdir(parents=True)

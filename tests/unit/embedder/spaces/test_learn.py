@@ -20,6 +20,7 @@ from embedder.domain.errors import (
     FitInProgress,
     FitInvalid,
     FitUnavailable,
+    ModelNotReady,
     SpaceNotFound,
 )
 from embedder.domain.fits import FitPhoto, FitProgress, FitSettings, Refinement
@@ -28,6 +29,7 @@ from embedder.domain.manifest import MAP_FILE, ServingState, SpaceManifest
 from embedder.domain.photos import Camera
 from embedder.fitting import process
 from embedder.spaces.learn import Learner
+from tests.broken_files import BROKEN, WAYS
 from tests.engines import ROOT
 from tests.fakes import features
 from tests.fakes.photos import photo
@@ -149,6 +151,15 @@ async def test_what_was_computed_of_a_photo_is_kept_for_the_next_try(bench: Benc
     assert len(bench.sources.calls) == 24 + 4  # the pixels of four are proof, and not kept
 
 
+@pytest.mark.parametrize("way", BROKEN)
+async def test_features_in_a_damaged_file_are_computed_again(bench: Bench, way: str) -> None:
+    await bench.fit()
+    damaged, *_ = sorted(bench.store.features.rglob("*.npy"))
+    BROKEN[way](damaged)
+    assert (await bench.fit(replace(SETTINGS, seed=1)))[-1].candidate is not None
+    assert len(bench.sources.calls) in {24 + 4, 24 + 5}, "the one, unless it is proof"
+
+
 async def test_a_model_server_that_is_gone_for_a_moment_costs_nothing(bench: Bench) -> None:
     bench.sources.failures = [EmbedderUnavailable("killed")] * 3
     assert (await bench.fit())[-1].candidate is not None
@@ -205,6 +216,14 @@ async def test_a_space_is_refined_by_a_matrix_on_its_own_backbone(bench: Bench) 
     assert found.evaluation.verdict is SpaceVerdict.BETTER, "by the clicks"
     assert found.evaluation.text.startswith("learned from 150 clicks of 60 shoppers")
     assert list(bench.root.glob("work/*")) == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_damaged_space_is_not_refined(bench: Bench, way: str) -> None:
+    base = await bench.candidate()
+    WAYS[way](bench.store.folder(base.name, ServingState.CANDIDATE) / MAP_FILE)
+    with pytest.raises(ModelNotReady, match=f"{base.name}.*{MAP_FILE}"):
+        await bench.fit(refining(base.version, np.eye(8, dtype=np.float32)))
 
 
 async def test_a_refinement_of_another_space_or_shape_is_refused(bench: Bench) -> None:

@@ -11,6 +11,9 @@ from typing import Final
 import numpy as np
 
 from embedder.domain.fitted import Floats
+from servicekit.telemetry import get_logger
+
+log = get_logger()
 
 KEPT_DAYS: Final = 30
 """Days after its last use for which a photo's features are kept."""
@@ -24,10 +27,19 @@ class FeatureFolder:
         self.path = root
 
     def has(self, photo: str) -> bool:
-        """Return whether a photo's features are stored, and renew their time of use."""
+        """Return whether a photo's features are stored, and renew their time of use.
+
+        Those in a file that is no array, or shorter than its head says, are to be stored again:
+        otherwise each fit would fail on them.
+        """
+        path = self._path(photo)
         try:
-            os.utime(self._path(photo))
-        except OSError:
+            np.lib.format.open_memmap(path, mode="r")
+            os.utime(path)
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError) as error:
+            log.warning("features damaged", file=str(path), problem=str(error))
             return False
         return True
 

@@ -116,11 +116,20 @@ class ReferenceStore:
 
     @_anew
     def draft(self, catalog_id: str, reference_id: str) -> dict[str, Pixels]:
-        """Return the photos of a draft by their hashes, in order; empty: there is no draft."""
+        """Return the photos of a draft by their hashes, in order; empty: there is no draft.
+
+        A damaged photo is deleted: it would be in the way of all others, and of itself when it is
+        added again.
+        """
         found = {}
         for path in self._photos(self._folder(catalog_id, reference_id) / DRAFT):
-            with Image.open(path, formats=["PNG"]) as image:
-                found[path.stem] = np.asarray(image.convert("RGB"), np.uint8)
+            data = path.read_bytes()
+            try:
+                with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+                    found[path.stem] = np.asarray(image.convert("RGB"), np.uint8)
+            except Exception as error:  # Pillow raises many kinds
+                log.warning("photo of a draft damaged", file=str(path), problem=repr(error))
+                path.unlink(missing_ok=True)
         return found
 
     @_anew
@@ -323,7 +332,10 @@ class ReferenceStore:
     def _served(folder: Path) -> ServedReferences:
         try:
             return SERVED.validate_json((folder / STATE).read_bytes())
-        except (OSError, ValidationError):
+        except (FileNotFoundError, NotADirectoryError):
+            return ServedReferences()
+        except (OSError, ValidationError) as error:
+            log.warning("state ignored", file=str(folder / STATE), problem=type(error).__name__)
             return ServedReferences()
 
     def _manifests(self, folder: Path) -> list[ReferenceManifest]:

@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Collection, Sequence
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from embedder.adapters import space_store
 from embedder.adapters.space_store import SpaceStore
@@ -13,6 +13,9 @@ from embedder.domain.errors import ClassifierUnavailable, HeatMapUnavailable
 from embedder.domain.fitted import FittedSpace
 from embedder.domain.manifest import CATEGORIES, MAP_FILE, ServingState, SpaceDamaged, SpaceManifest
 from embedder.ports import Repository
+
+_PATHS = TypeAdapter(list[list[str]])
+"""Content of CATEGORIES."""
 
 
 class SpaceMetadata:
@@ -89,9 +92,9 @@ def _in_service(store: SpaceStore) -> set[str]:
 
 def _names(store: SpaceStore, model: str) -> Sequence[tuple[str, ...]]:
     try:
-        read = json.loads((store.folder(model, ServingState.SERVING) / CATEGORIES).read_bytes())
-        return tuple(tuple(str(name) for name in path) for path in read)
-    except (OSError, ValueError, TypeError) as error:
+        path = store.folder(model, ServingState.SERVING) / CATEGORIES
+        return tuple(map(tuple, _PATHS.validate_json(path.read_bytes())))
+    except (OSError, ValueError) as error:
         raise ClassifierUnavailable(f"{model}/{CATEGORIES} can't be read") from error
 
 

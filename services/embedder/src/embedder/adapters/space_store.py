@@ -285,7 +285,10 @@ def hashes(folder: Path) -> dict[str, str]:
 
 def check(folder: Path, wanted: dict[str, str]) -> None:
     """Raise SpaceDamaged unless a folder has exactly these files, by their hashes."""
-    found = hashes(folder)
+    try:
+        found = hashes(folder)
+    except OSError as error:
+        raise manifest.SpaceDamaged(f"{folder.name}: {error.strerror}") from error
     if wrong := sorted(name for name, _ in found.items() ^ wanted.items()):
         raise manifest.SpaceDamaged(
             f"{folder.name}: missing, changed or added files: {', '.join(dict.fromkeys(wrong))}"

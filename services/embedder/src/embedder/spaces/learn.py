@@ -20,7 +20,7 @@ from embedder.adapters.space_store import SpaceStore
 from embedder.domain import errors
 from embedder.domain.fits import FitPhoto, FitProgress, FitSettings, SentenceVectors
 from embedder.domain.items import MAX_TEXT
-from embedder.domain.manifest import MAP_FILE, ServingState, SpaceManifest
+from embedder.domain.manifest import MAP_FILE, ServingState, SpaceDamaged, SpaceManifest
 from embedder.domain.models import Description
 from embedder.domain.photos import Pixels
 from embedder.fitting import process
@@ -142,11 +142,19 @@ class Learner:
     async def _refined(
         settings: FitSettings, store: SpaceStore
     ) -> tuple[SpaceManifest, ServingState] | None:
-        """Return the space that is refined, None for a new one. Raises SpaceNotFound."""
+        """Return the space that is refined, None for a new one. Raises SpaceNotFound, and
+        ModelNotReady if its files were changed."""
         if settings.refinement is None:
             return None
         version = settings.refinement.version
-        return await asyncio.to_thread(store.find, settings.catalog_id, version)
+        base = await asyncio.to_thread(store.find, settings.catalog_id, version)
+        try:
+            await asyncio.to_thread(store.check, *base)
+        except SpaceDamaged as error:
+            raise errors.ModelNotReady(
+                f"the space's files changed since the fit: {error}"
+            ) from error
+        return base
 
     @staticmethod
     def _folder(backbones: Path, name: str) -> Path:
