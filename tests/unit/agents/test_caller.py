@@ -34,7 +34,7 @@ def test_a_header_that_names_no_token_is_rejected_unseen(header: str) -> None:
 
 
 async def test_a_request_without_a_token_has_that_of_anonymous_requests(
-    gateway: FakeGateway, tmp_path: Path
+    gateway: FakeGateway, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "token"
     file.write_text("slk_public\n")
@@ -49,5 +49,10 @@ async def test_a_request_without_a_token_has_that_of_anonymous_requests(
         await client.get_product("wine-1")
         file.unlink()
         await client.get_product("wine-1")
+        await client.get_product("wine-1")
+    told = [each.getMessage() for each in caplog.records]
+    assert len(told) == 2, "once for each problem"
+    assert all(str(file) in each for each in told)
+    assert "two words" not in str(told)
     heard = [str(each).removeprefix("Bearer ") for each in gateway.authorizations]
-    assert heard == ["slk_public", "slk_ann", "slk_next", "slk_next", "slk_next"]
+    assert heard == ["slk_public", "slk_ann", "slk_next", "slk_next", "slk_next", "slk_next"]

@@ -85,8 +85,8 @@ def test_programs_take_the_same_files(target: str, ours: Path) -> None:
         (("--cert", "tls.crt"), "give both"),
         (("--key", "tls.key"), "give both"),
         (("--ca", "nowhere.crt"), "nowhere.crt: No such file"),
-        (("--ca", "garbled"), "invalid certificates"),
-        (("--cert", "tls.crt", "--key", "garbled"), "invalid certificates or key"),
+        (("--ca", "garbled"), "garbled: invalid certificates"),
+        (("--cert", "tls.crt", "--key", "garbled"), "garbled: invalid certificate or key"),
     ],
 )
 def test_files_that_can_not_be_used_are_wrong_usage(

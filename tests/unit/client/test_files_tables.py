@@ -127,6 +127,11 @@ def test_bytes_that_are_no_utf_8_reach_only_their_own_cell(tmp_path: Path) -> No
     assert rows[1].cells["title"] == "ok"
 
 
+def test_the_end_of_a_utf_16_file_that_is_cut_reaches_only_its_cell(tmp_path: Path) -> None:
+    rows = read(write(tmp_path, "id,title\n1,ok\n2,red\n".encode("utf-16")[:-3]))
+    assert [row.cells["title"] for row in rows] == ["ok", "re\udce4"]
+
+
 def test_json_lines_are_objects_with_exact_decimals(tmp_path: Path) -> None:
     path = write(
         tmp_path, '\ufeff{"id":"1","price":12.10,"images":["a","b"]}\n\n{"id":2}', "f.jsonl"

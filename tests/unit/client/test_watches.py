@@ -274,6 +274,7 @@ def test_photos_are_sent_as_they_appear(
     gateway.after["SendFrames"] = (7, gone)
 
     def camera() -> None:
+        (tmp_path / "no file.jpg").mkdir()
         for name in ("1.jpg", "2.jpg", "3.jpg"):
             (tmp_path / name).write_bytes(name.encode())
             time.sleep(0.2)
@@ -292,6 +293,7 @@ def test_photos_are_sent_as_they_appear(
     taking.join()
     assert done.exit_code == 1
     assert "WATCH_NOT_FOUND" in done.stderr
+    assert done.stderr.count("FILE_UNUSABLE") == 1
     assert done.stdout.count("shelf/gone STARTED wine-1") == 2
     sent = [each.frames[0] for each in gateway.requests["SendFrames"]]
     assert {frame.image for frame in sent} == {b"1.jpg", b"2.jpg", b"3.jpg"}

@@ -1,5 +1,6 @@
 """The caller of a request, whose own token goes to the gateway with each call."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -9,6 +10,7 @@ from sightline_client import SightlineClient
 from sightline_client.errors import NotFound
 from sightline_client.transport.token import check
 
+_LOG = logging.getLogger(__name__)
 _MOST = 64 * 1024
 """Maximum bytes read of a token's file."""
 _NO_IMAGE = "0" * 64
@@ -32,6 +34,8 @@ class AnonymousToken:
         """`file`: its first line is the token. Nothing is read yet."""
         self._file = file
         self._last: str | None = None
+        self._problem = ""
+        """Problem that was logged, once for all requests that meet it."""
 
     def current(self) -> str | None:
         """Return the token of the request that is being answered, or else the file's. While the
@@ -43,9 +47,12 @@ class AnonymousToken:
             with self._file.open("rb") as opened:
                 token = opened.readline(_MOST).decode("utf-8", "replace").strip()
             check(token)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            if self._problem != (problem := f"{type(error).__name__}: {error}"):
+                _LOG.warning("%s: can't be used; the token from before is: %s", self._file, problem)
+            self._problem = problem
             return self._last
-        self._last = token
+        self._last, self._problem = token, ""
         return token
 
 

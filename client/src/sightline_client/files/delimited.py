@@ -34,6 +34,21 @@ _TEXT_FORMULA = re.compile(r'="((?:[^"]|"")*)"')
 """Formula by which spreadsheets keep a code as text: ="00123"."""
 
 
+_ESCAPE = "sightline-escape"
+"""Handler of bytes that are not of the encoding."""
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """Return bytes as `surrogateescape` does, which fails for those below 0x80: UTF-16 that is cut
+    or damaged has such ones."""
+    assert isinstance(error, UnicodeDecodeError)  # noqa: S101 - the file is only read
+    wrong = error.object[error.start : error.end]
+    return "".join(chr(0xDC80 | each) for each in wrong), error.end
+
+
+codecs.register_error(_ESCAPE, _escaped)
+
+
 class Delimited:
     """A CSV file. UTF-8, with or without a byte order mark, or UTF-16 with one."""
 
@@ -50,7 +65,7 @@ class Delimited:
         self._text = io.TextIOWrapper(
             self._file,
             encoding=given or _encoding(self._file),
-            errors="surrogateescape",
+            errors=_ESCAPE,
             newline="",
         )
         self._lines = _Lines(self._text)

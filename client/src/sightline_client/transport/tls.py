@@ -16,18 +16,20 @@ def tls_credentials(
     if (cert is None) != (key is None):
         raise ValueError("a certificate and its key go together: give both")
     roots, chain, secret = (None if file is None else file.read_bytes() for file in (ca, cert, key))
-    try:
-        _try(ca, cert, key)
-    except ssl.SSLError as error:
-        raise ValueError(f"invalid certificates or key: {error}") from None
+    _try(ca, cert, key)
     return grpc.ssl_channel_credentials(roots, secret, chain)
 
 
 def _try(ca: Path | None, cert: Path | None, key: Path | None) -> None:
-    """Raise SSLError for files that can't be used; gRPC would only report that no server
+    """Raise ValueError for files that can't be used; gRPC would only report that no server
     answers."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if ca is not None:
-        context.load_verify_locations(ca)
-    if cert is not None:
-        context.load_cert_chain(cert, key, password="")  # empty: no prompt
+    files = f"{ca}: invalid certificates"
+    try:
+        if ca is not None:
+            context.load_verify_locations(ca)
+        files = f"{cert}, {key}: invalid certificate or key"
+        if cert is not None:
+            context.load_cert_chain(cert, key, password="")  # empty: no prompt
+    except ssl.SSLError as error:
+        raise ValueError(f"{files}: {error}") from None

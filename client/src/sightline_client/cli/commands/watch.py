@@ -16,6 +16,7 @@ from rich.text import Text
 
 from sightline.retriever.v1 import watch_pb2
 from sightline.retriever.v1 import watch_service_pb2 as pb
+from sightline_client.cli import failures
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import LONG, Suite
@@ -257,18 +258,31 @@ async def _send_new(client: SightlineClient, watch: str, folder: Path, suite: Su
     sizes = dict[Path, int]()
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        found = {file: file.stat().st_size for file in _photos(folder) if file not in done}
-        whole = [file for file, size in found.items() if size and sizes.get(file) == size]
-        sizes = found
-        for file in sorted(whole, key=lambda each: (each.stat().st_mtime_ns, each.name))[:BATCH]:
+        found = {file: _facts_of(file) for file in _photos(folder) if file not in done}
+        whole = [file for file, (size, _) in found.items() if size and sizes.get(file) == size]
+        sizes = {file: size for file, (size, _) in found.items()}
+        for file in sorted(whole, key=lambda each: (found[each][1], each.name))[:BATCH]:
             if await _is_sent(client, watch, file, suite):
                 done.add(file)
+
+
+def _facts_of(file: Path) -> tuple[int, int]:
+    """Return a file's size, 0 if it was deleted meanwhile, and the time (ns) of its last change."""
+    try:
+        facts = file.stat()
+    except OSError:
+        return 0, 0
+    return facts.st_size, facts.st_mtime_ns
 
 
 async def _is_sent(client: SightlineClient, watch: str, file: Path, suite: Suite) -> bool:
     """Send a photo and print its alerts. Return False if the suite does not answer: it is sent
     again."""
-    frame = _frame_of(file)
+    try:
+        frame = await asyncio.to_thread(_frame_of, file)
+    except OSError as error:  # the others of the folder are sent
+        running.say(failures.of_system(error))
+        return True
     if frame is None:
         running.say(_("{file} has more than 10 MiB", file=file))
         return True

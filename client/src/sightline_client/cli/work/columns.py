@@ -293,7 +293,7 @@ def _write(key: str, value: object) -> None:
     """Keep a value in the home folder, or remove it (None). Ignore errors of the file system."""
     path = _memory()
     kept: dict[str, object] = {}
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, TypeError):
         kept = dict(json.loads(path.read_text(encoding="utf-8")))
     kept.pop(key, None)
     if value is not None:
