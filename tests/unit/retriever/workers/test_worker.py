@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,11 +17,12 @@ from retriever.domain.collection_names import shaped
 from retriever.domain.index_values import Waiting
 from retriever.indexing import generations, rebuild
 from retriever.wiring import job_queue
+from retriever.workers import jobs as worker_jobs
 from retriever.workers import leader_loops, tasks
 from retriever.workers.collection_loop import BUSY_SECONDS, CollectionStatus
 from retriever.workers.leader_loops import Loops, lead_in_turn
 from retriever.workers.tasks import Backoff, KeyedBackoff, Tasks
-from servicekit.jobs import Job, JobState
+from servicekit.jobs import Job, Jobs, JobState
 from servicekit.sql import Database, StoreBusy
 from sightline_rules.photos import image_id
 from tests.unit.retriever.conftest import generation, vectors, write
@@ -283,6 +285,32 @@ async def test_a_job_that_makes_no_sense_fails_and_holds_up_no_other(db: Databas
     failed = await jobs.get(bad.id)
     assert (failed.state, failed.error_reason) == (JobState.FAILED, "REQUEST_INVALID")
     assert set(await bench.record.get("default", ["a", "b"])) == {"b"}
+
+
+@pytest.mark.parametrize("kind", [rebuild.REBUILD, deletions.CLOSE_IMPORT])
+async def test_work_that_is_done_is_not_lost_to_a_busy_store(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(worker_jobs, "RETRY_SECONDS", 0.0)
+    finish, tried = Jobs.finish, list[str]()
+
+    async def busy(jobs: Jobs, job: Job, result: Mapping[str, Any]) -> None:
+        tried.append(job.id)
+        if len(tried) < 3:
+            raise StoreBusy
+        await finish(jobs, job, result)
+
+    monkeypatch.setattr(Jobs, "finish", busy)
+    jobs = job_queue(bench.db)
+    made = await jobs.create(kind, "default", {"before": 1, "count": 0})
+
+    async def ended() -> bool:
+        return bool((await jobs.get(made.id)).finished_time)
+
+    async with bench.working():
+        await until(ended)
+    done = await jobs.get(made.id)
+    assert (done.state, done.attempts, tried) == (JobState.SUCCEEDED, 1, [made.id] * 3)
 
 
 async def test_a_backup_holds_up_no_job_but_the_next_backup(bench: Bench) -> None:

@@ -78,8 +78,7 @@ class JobLoop:
         """Run a job to its end, and log its outcome."""
         try:
             async with self.worker.jobs.renewing(job):
-                result = await self._patiently(job)
-            await self._finish(job, result)
+                await self._finish(job, await self._patiently(job))
         except JobClaimLost:
             log.warning("job lost to another worker", job=job.id, kind=job.kind)
         except Exception as error:
@@ -161,7 +160,13 @@ class JobLoop:
         return job
 
     async def _finish(self, job: Job, result: Mapping[str, Any]) -> None:
-        await self.worker.jobs.finish(job, result)
+        """Store the result of a job, which may have taken hours, as soon as the record answers."""
+        while True:
+            try:
+                await self.worker.jobs.finish(job, result)
+                break
+            except Unavailable:
+                await asyncio.sleep(RETRY_SECONDS)
         log.info("job done", job=job.id, kind=job.kind, **result)
 
     async def _fail(self, job: Job, error: Exception) -> None:
