@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import sqlalchemy as sa
 
 from retriever.catalog.registry import Registry
 from retriever.domain.errors import (
@@ -18,8 +19,10 @@ from retriever.domain.errors import (
 )
 from retriever.domain.registry import REMOVERS, CatalogUpdate, CatalogValues
 from retriever.record import Record
+from retriever.record.tables import catalogs
 from servicekit.catalogs import CatalogDeleted, CatalogNotFound, CatalogState
 from servicekit.requests import PageTokenInvalid, RequestInvalid
+from servicekit.sql import Database
 from tests.unit.retriever.conftest import Clock, write
 
 DAY = 86_400 * 10**6
@@ -205,6 +208,18 @@ async def test_declared_catalogs_are_neither_deleted_nor_removed(
     clock.now += 10**6
     assert await record.begin_removals(("default", "later")) == []
     assert (await registry.get("later")).state is CatalogState.DELETED
+
+
+async def test_a_catalog_that_can_not_be_read_delays_no_removal(
+    registry: Registry, record: Record, clock: Clock, db: Database
+) -> None:
+    for name in ("damaged", "gone"):
+        await registry.create(name, VALUES)
+        await registry.delete(name, 0.0, "")
+    clock.now += 10**6
+    damage = sa.update(catalogs).where(catalogs.c.catalog_id == "damaged").values(labels="[")
+    await db.write(lambda connection: connection.execute(damage))
+    assert [each.catalog_id for each in await record.begin_removals(())] == ["gone"]
 
 
 @pytest.mark.parametrize("days", [-1.0, 366.0, float("nan")])

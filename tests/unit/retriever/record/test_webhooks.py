@@ -152,6 +152,17 @@ async def test_a_webhook_gets_alerts_of_its_watches_only(record: Record, db: Dat
     assert await record.next_delivery(lane("shelf")) is None
 
 
+async def test_a_webhook_that_can_not_be_read_holds_up_no_other(
+    record: Record, db: Database
+) -> None:
+    for catalog in KNOWN:
+        await record.create_webhook(catalog, HOOK)
+        await raise_alert(db, "shelf", catalog)
+    damaged = sa.update(webhooks).where(webhooks.c.catalog_id == "other").values(watch_ids="[")
+    await db.write(lambda connection: connection.execute(damaged))
+    assert await due(record) == [lane("shelf")]
+
+
 async def test_alerts_of_a_catalog_that_is_not_known_wait(record: Record, db: Database) -> None:
     await record.create_webhook("default", HOOK)
     dead, _ = [await raise_alert(db, "shelf") for _ in range(2)]

@@ -26,6 +26,7 @@ from retriever.record.tables import (
 from retriever.record.watch_rows import read_alerts_after
 from retriever.record.webhooks import check_exists, webhook_of
 from servicekit.sql_locks import inserting
+from servicekit.supervision import confined
 
 _START = webhooks.c.start_sequence
 _PLACE = sa.case((webhook_lanes.c.sequence > _START, webhook_lanes.c.sequence), else_=_START)
@@ -100,12 +101,13 @@ def read_due(
     """Return lanes of these catalogs that are due, but the busy ones, the longest due first, and
     when the next one is due; 0: none waits. Those that wait until after `latest` are due."""
     known = {"catalogs": catalogs}
-    waiting = [
-        (row.next_attempt, Lane(row.catalog_id, row.webhook_id, row.watch_id, replayed))
-        for query, replayed in ((_LANES, False), (_REPLAYS, True))
-        for row in connection.execute(query, known)
-        if row.watch_ids == "[]" or row.watch_id in json.loads(row.watch_ids)
-    ]
+    waiting = list[tuple[int, Lane]]()
+    for query, replayed in ((_LANES, False), (_REPLAYS, True)):
+        for row in connection.execute(query, known):
+            with confined("webhooks", catalog=row.catalog_id, webhook=row.webhook_id):
+                if row.watch_ids == "[]" or row.watch_id in json.loads(row.watch_ids):
+                    lane = Lane(row.catalog_id, row.webhook_id, row.watch_id, replayed)
+                    waiting.append((row.next_attempt, lane))
     free = sorted((each for each in waiting if each[1] not in busy), key=lambda each: each[0])
     due = [lane for time, lane in free if time <= now or time > latest]
     later = min((time for time, _ in free if now < time <= latest), default=0)

@@ -31,6 +31,7 @@ from retriever.record.tables import (
 from servicekit.catalog_rows import remove_rows
 from servicekit.catalogs import CatalogCopying, CatalogList, CatalogNotFound, CatalogState
 from servicekit.clock import new_id
+from servicekit.supervision import confined
 
 REGISTRY = ""
 """Catalog of the sequence that counts the changes of the registry."""
@@ -246,11 +247,14 @@ def removals_due(connection: Connection, now: int) -> bool:
 def begin_removals(
     connection: Connection, now: int, declared: Collection[str]
 ) -> list[CatalogEntry]:
-    """Begin the removals that are due. Return all entries that are being removed."""
-    session = Session(connection, REGISTRY, now)
+    """Begin the removals that are due. Return all entries that are being removed, but those that
+    this release can't read."""
+    session, found = Session(connection, REGISTRY, now), list[CatalogEntry]()
     due = sa.select(catalogs).where(_due(now)).order_by(catalogs.c.catalog_id)
-    rows = connection.execute(due).all()
-    found = [each for each in map(_entry, rows) if each.catalog_id not in declared]
+    for row in connection.execute(due).all():
+        with confined("removal", catalog=row.catalog_id):
+            if row.catalog_id not in declared:
+                found.append(_entry(row))
     begun = [replace(each, state=CatalogState.REMOVING) for each in found]
     if begun != found:
         for each in begun:
