@@ -38,6 +38,8 @@ from sightline.filter_text import MAX_LENGTH, FilterSyntaxError
 from sightline.gateway.v1.recommendation_service_pb2 import RecommendRequest
 from sightline_agents.catalog.photos import MAX_ENCODED, PhotoInvalid, decoded
 from sightline_agents.ucp.requests import SearchRequest
+from sightline_rules.photo_metadata import without_metadata
+from sightline_rules.photos import sniff
 from tests.work import assert_grows_evenly
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +54,7 @@ PRIMITIVES = {
     *("a2b_base64", "b64decode", "urlsafe_b64decode", "decompressobj", "decompress", "unpack"),
     *("loads", "literal_eval", "model_validate_json", "parse_qsl", "parse_qs", "csv"),
     *("DictReader", "FromString", "ParseFromString", "FromJsonString", "unpack_from", "frombuffer"),
+    "from_bytes",
 }
 """Names of functions that make values of bytes or texts."""
 
@@ -238,6 +241,24 @@ CASES: dict[str, tuple[str, Callable[[Any], object], Callable[[int], Any], int]]
         lambda size: b"\x00\x00\x00\x18ftypheic" + b"\x00\x00\x00\x14ispe" * (size // 8),
         WORST,
     ),
+    "segments of a photo": (
+        "sightline_rules.photo_parts",
+        without_metadata,
+        lambda size: b"\xff\xd8" + b"\xff\xdb\x00\x02" * (size // 4),
+        2**17,
+    ),
+    "boxes of a photo that is stored": (
+        "sightline_rules.photo_boxes",
+        without_metadata,
+        lambda size: b"\0\0\0\x10ftypheic\0\0\0\0" + b"\0\0\0\x08free" * (size // 8),
+        2**18,
+    ),
+    "brands of a photo": (
+        "sightline_rules.photos",
+        sniff,
+        lambda size: size.to_bytes(4, "big") + b"ftyp" + b"none" * (size // 4),
+        WORST,
+    ),
     "a photo of an agent": (
         "sightline_agents.catalog.photos",
         decoded,
@@ -254,6 +275,9 @@ CASES: dict[str, tuple[str, Callable[[Any], object], Callable[[int], Any], int]]
 """By name: the module of a reader, how it is called, an input of a size, and the largest size."""
 
 TRUSTED = {
+    "gateway.model.experiment": "a digest of fixed size",
+    "gateway.state.tokens": "a digest of fixed size",
+    "servicekit.clock": "random bytes of this machine",
     "gateway.wiring": "a snapshot's rows",
     "gateway.callers.keys": "the operator's file of keys",
     "gateway.http.calls": "answers of the gateway",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sightline_rules.photo_parts import blanked, bounded
+
 _NO_EXIF = b"\0\0\0\0MM\0*\0\0\0\x08\0\0"
 """EXIF of an item without entries: the header's place, and the header."""
 _MOST_ENTRIES = 4_096
@@ -12,13 +14,9 @@ _MOST_ENTRIES = 4_096
 def without_metadata(data: bytes) -> bytes:
     """Return the file with zeros in place of the items that hold EXIF or XMP; the same bytes if it
     has none."""
-    found = bytearray(data)
-    for start, end, is_exif in _items(data):
-        size = max(min(end, len(found)) - start, 0)
-        # A decoder demands a TIFF header in EXIF; this one has no entries.
-        header = _NO_EXIF if is_exif and size >= len(_NO_EXIF) else b""
-        found[start : start + size] = header + bytes(size - len(header))
-    return data if found == data else bytes(found)
+    # A decoder demands a TIFF header in EXIF; this one has no entries.
+    places = ((start, end, _NO_EXIF if is_exif else b"") for start, end, is_exif in _items(data))
+    return blanked(data, places)
 
 
 def _items(data: bytes) -> Iterator[tuple[int, int, bool]]:
@@ -36,6 +34,7 @@ def _items(data: bytes) -> Iterator[tuple[int, int, bool]]:
                 yield at, at + length, kinds[item] == b"Exif"
 
 
+@bounded
 def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield name, start and end of the content of each box."""
     while at + 8 <= end:
@@ -62,6 +61,7 @@ def _kinds(data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
             yield number, data[at + 6 + size : at + 10 + size]
 
 
+@bounded
 def _places(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """Yield item, method, offset and length of each extent of `iloc`."""
     if end - start < 8:

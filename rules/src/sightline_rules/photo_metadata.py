@@ -11,23 +11,29 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
 
 from sightline_rules import photo_boxes
 from sightline_rules.photo_parts import (
     APP1,
     EXIF,
+    GIF_END,
+    GIF_PICTURE,
     MOST_ENTRIES,
+    MOST_PARTS,
     PNG_START,
     SOI,
+    TooManyPartsError,
+    blanked,
     exif_of,
+    gif_blocks,
+    gif_start,
     jpeg_segments,
     orientation,
     png_chunks,
     tiff_number,
     webp_chunks,
 )
-from sightline_rules.photos import Format, sniff
+from sightline_rules.photos import Format, PhotoRejectedError, RejectionReason, sniff
 
 _ICC, _JFIF = b"ICC_PROFILE\0", b"JFIF\0"
 _COM, _APP0, _APP2, _ADOBE = b"\xff\xfe", b"\xff\xe0", b"\xff\xe2", b"\xff\xee"
@@ -37,9 +43,6 @@ _JFIF_BYTES = 18
 _PNG_METADATA = frozenset({b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf"})
 _WEBP_EXIF, _WEBP_XMP = 0x08, 0x04
 """Flags of VP8X."""
-
-_GIF_EXTENSION, _GIF_PICTURE = 0x21, 0x2C
-"""First bytes of the blocks of a GIF."""
 
 _TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _TIFF_FOLDERS = frozenset({0x8769, 0x8825, 0xA005})
@@ -53,7 +56,8 @@ _MOST_FOLDERS = 16
 
 def without_metadata(data: bytes) -> bytes:
     """Return a photo without metadata; the same bytes if it has none. Raise PhotoRejectedError for
-    anything but a photo."""
+    anything but a photo, and for one in too many parts."""
+    name = sniff(data)
     remove = {
         Format.JPEG: _jpeg,
         Format.PNG: _png,
@@ -62,8 +66,13 @@ def without_metadata(data: bytes) -> bytes:
         Format.AVIF: photo_boxes.without_metadata,
         Format.HEIF: photo_boxes.without_metadata,
         Format.TIFF: _tiff,
-    }.get(sniff(data))
-    return data if remove is None else remove(data)
+    }.get(name)
+    try:
+        return data if remove is None else remove(data)
+    except TooManyPartsError as error:
+        raise PhotoRejectedError(
+            RejectionReason.UNDECODABLE, f"the {name} photo has more than {MOST_PARTS:,} parts"
+        ) from error
 
 
 def has_one_picture(data: bytes) -> bool:
@@ -80,7 +89,7 @@ def has_one_picture(data: bytes) -> bool:
         case Format.WEBP:
             return b"ANMF" not in data
         case Format.GIF:
-            pictures = sum(data[start] == _GIF_PICTURE for start, _ in _gif_blocks(data))
+            pictures = sum(data[start] == GIF_PICTURE for start, _ in gif_blocks(data))
             return pictures <= 1
     return False
 
@@ -148,58 +157,37 @@ def _riff(name: bytes, content: bytes) -> bytes:
 
 def _gif(data: bytes) -> bytes:
     """Leave out comments and extensions of applications but for the one that repeats animations."""
-    at = _gif_start(data)
+    at = gif_start(data)
     parts = [data[:at]]
-    for start, end in _gif_blocks(data):
+    for start, end in gif_blocks(data):
         at = end
         label = data[start : start + 14]
         comment = label[:2] == b"\x21\xfe"
         unneeded = label[:2] == b"\x21\xff" and label[3:11] != b"NETSCAPE"
         if not (comment or unneeded):
             parts.append(data[start:end])
-    found = b"".join([*parts, b"\x3b" if data[at : at + 1] == b"\x3b" else data[at:]])
+    found = b"".join([*parts, GIF_END if GIF_END in data[at:] else b""])
     return data if found == data else found
-
-
-def _gif_start(data: bytes) -> int:
-    """Return where the blocks of a GIF begin: after its header and colours."""
-    return 13 + (3 << (data[10] & 7) + 1 if len(data) > 10 and data[10] & 0x80 else 0)
-
-
-def _gif_blocks(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each picture and extension of a GIF."""
-    at = _gif_start(data)
-    while at < len(data) and data[at] in (_GIF_EXTENSION, _GIF_PICTURE):
-        start = at
-        if data[at] == _GIF_PICTURE:
-            flags = data[at + 9] if at + 9 < len(data) else 0
-            at += 11 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
-        else:
-            at += 2
-        while at < len(data) and data[at]:
-            at += 1 + data[at]
-        at += 1
-        yield start, at
 
 
 def _tiff(data: bytes) -> bytes:
     """Overwrite the values of entries with metadata."""
-    found = bytearray(data)
     order = "<" if data[:2] == b"II" else ">"
     if data[2:4] not in (b"*\0", b"\0*"):  # BigTIFF: rejected by the decoder
         return data
-    folders = [(int.from_bytes(data[4:8], "little" if order == "<" else "big"), False)]
-    for place in range(_MOST_FOLDERS):
-        if place >= len(folders):
-            break
-        folders += _blank(data, found, order, *folders[place])
-    return data if found == data else bytes(found)
+    folders, places = [(tiff_number(data, order, 4, 4), False)], list[tuple[int, int, bytes]]()
+    for folder in folders:
+        named = dict.fromkeys(_metadata_of(data, order, *folder, places))
+        further = [each for each in named if each not in folders]
+        folders += further[: _MOST_FOLDERS - len(folders)]
+    return blanked(data, places)
 
 
-def _blank(
-    data: bytes, found: bytearray, order: str, at: int, everything: bool
+def _metadata_of(
+    data: bytes, order: str, at: int, everything: bool, places: list[tuple[int, int, bytes]]
 ) -> list[tuple[int, bool]]:
-    """Overwrite the metadata of a folder, or all of it. Return the folders that it names."""
+    """Add the places of the metadata of a folder, or of all of it. Return the folders that it
+    names."""
     count = min(tiff_number(data, order, at, 2), MOST_ENTRIES)
     named = []
     for entry in range(at + 2, at + 2 + 12 * count, 12):
@@ -209,7 +197,6 @@ def _blank(
         if tag in _TIFF_FOLDERS:
             named.append((tiff_number(data, order, entry + 8, 4), True))
         elif everything or tag in _TIFF_METADATA:
-            end = min(value + size, len(found))
-            found[value:end] = bytes(max(end - value, 0))
+            places.append((value, value + size, b""))
     following = tiff_number(data, order, at + 2 + 12 * count, 4)
     return [*named, *([(following, everything)] if following else [])]

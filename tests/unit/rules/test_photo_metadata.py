@@ -2,6 +2,8 @@
 
 import io
 import random
+import struct
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -9,8 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from sightline_rules import photos
-from sightline_rules.photo_metadata import without_metadata
+from sightline_rules.photo_metadata import has_one_picture, without_metadata
+from sightline_rules.photo_parts import MOST_PARTS, gif_blocks
 from sightline_rules.photos import PhotoLimits, PhotoRejectedError
+from tests.work import assert_at_most
 
 SECRETS = (b"SERIAL-4711", b"ann's camera", b"2026-11-25", b"52.5200")
 LIMITS = PhotoLimits()
@@ -143,6 +147,88 @@ def test_a_file_that_is_cut_off_anywhere_is_returned(name: str) -> None:
 @settings(max_examples=200, deadline=None)
 def test_any_bytes_behind_a_start_are_taken(name: str, tail: bytes) -> None:
     without_metadata(saved(name)[:24] + tail)
+
+
+JUNK = {"zeros": b"\0\0\0", "a value": b"\xff\0", "a restart": b"\xff\xd3", "filling": b"\xff\xff"}
+
+
+@pytest.mark.parametrize("junk", JUNK.values(), ids=list(JUNK))
+def test_metadata_behind_what_decoders_skip_are_removed(junk: bytes) -> None:
+    plain = saved("JPEG", 6)
+    for marker in (b"\xff\xe1", b"\xff\xfe", b"\xff\xdb"):
+        at = plain.index(marker)
+        given_ = plain[:at] + junk + plain[at:]
+        found = without_metadata(given_)
+        assert [secret for secret in SECRETS if secret in found] == []
+        assert pixels(found) == pixels(given_) == pixels(plain)
+
+
+def test_a_picture_behind_what_decoders_skip_is_counted() -> None:
+    out = io.BytesIO()
+    second = picture("P").rotate(90)
+    picture("P").save(out, "GIF", save_all=True, append_images=[second], comment=b"ann's camera")
+    whole = out.getvalue()
+    starts = [start for start, _ in gif_blocks(whole)]
+    for start in starts:
+        hidden = whole[:start] + b"\x07" + whole[start:]
+        assert Image.open(io.BytesIO(hidden)).n_frames == 2
+        assert b"ann's" not in without_metadata(hidden)
+        assert not has_one_picture(without_metadata(hidden))
+    alone = whole[: starts[-2]]
+    assert has_one_picture(without_metadata(alone + b"\x07\x3b"))
+
+
+def tiff(entries: int, each: int, size: int) -> bytes:
+    """A TIFF of `size` bytes whose entries, in a folder that follows itself, name `each` bytes."""
+    entry = struct.pack("<HHII", 0x010E, 1, each, 8)
+    folder = struct.pack("<H", entries) + entry * entries + struct.pack("<I", 8)
+    return (b"II*\0\x08\0\0\0" + folder).ljust(size, b"\1")
+
+
+def heic(entries: int, each: int, size: int, items: int = 1) -> bytes:
+    """A HEIC of `size` bytes with EXIF in `entries` places of `each` bytes, for each item."""
+    place = struct.pack(">I", each) if each else b""
+    one = struct.pack(">HHH", 1, 0, entries) + place * entries
+    names = box(b"infe", b"\2\0\0\0\0\1\0\0Exif\0\0")
+    places = bytes((0, 0, 0, 0, len(place), 0)) + struct.pack(">H", items) + one * items
+    inner = box(b"iinf", b"\0\0\0\0\0\1" + names) + box(b"iloc", places)
+    head = box(b"ftyp", b"heic\0\0\0\0heic") + box(b"meta", bytes(4) + inner)
+    return head.ljust(size, b"\0")
+
+
+def box(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", 8 + len(content)) + name + content
+
+
+@pytest.mark.parametrize("made", [tiff, heic])
+def test_bytes_that_many_entries_name_are_overwritten_once(
+    made: Callable[[int, int, int], bytes],
+) -> None:
+    size = 2**19
+    apart, whole = made(4_000, 5, size), made(4_000, size, size)
+    assert_at_most(2.5, lambda: without_metadata(apart), lambda: without_metadata(whole))
+
+
+def test_places_that_take_no_bytes_of_the_file_are_too_many_parts() -> None:
+    with pytest.raises(PhotoRejectedError, match="parts"):
+        without_metadata(heic(4_000, 0, 0, items=1_000))
+
+
+@pytest.mark.parametrize(
+    ("start", "part"),
+    [
+        (b"\xff\xd8\xff\xdb\0\2", b"\xff\xdb\0\2"),
+        (b"\x89PNG\r\n\x1a\n", b"\0\0\0\0abcd\0\0\0\0"),
+        (b"RIFF\xff\xff\xff\0WEBP", b"abcd\0\0\0\0"),
+        (b"GIF89a" + bytes(7), b"\x21\xf9\0"),
+        (b"\0\0\0\x10ftypheic" + bytes(4), b"\0\0\0\x08free"),
+    ],
+    ids=["JPEG", "PNG", "WEBP", "GIF", "HEIF"],
+)
+def test_a_photo_in_too_many_parts_is_rejected(start: bytes, part: bytes) -> None:
+    without_metadata(start + part * (MOST_PARTS - 8))
+    with pytest.raises(PhotoRejectedError, match="has more than 65,536 parts"):
+        without_metadata(start + part * (MOST_PARTS + 1))
 
 
 def test_what_is_no_photo_is_rejected() -> None:
