@@ -135,8 +135,10 @@ class Admission:
             await self._read(scope, receive, send)
             return
         if rejection is None:
+            rejection = await self._rejected(request)
+        if rejection is None:
             name = _caller(request)
-            rejection = await self._rejected(request) or self._without_place(name)
+            rejection = self._without_place(name)
         if rejection is not None:
             await self._reject(rejection, scope, receive, send)
             return
@@ -217,14 +219,18 @@ class Admission:
 
 
 def _caller(request: Request) -> str:
-    """Return the name by which large bodies are counted: the token, or the sender's address."""
+    """Return the name by which large bodies of an admitted caller are counted: the token, however
+    its header is written, or the sender's address."""
     sender = request.client.host if request.client else ""
-    return request.headers.get("authorization") or sender
+    authorization = request.headers.get("authorization")
+    return sender if authorization is None else caller.token_of(authorization)
 
 
 def _is_small(request: Request) -> bool:
+    if "transfer-encoding" in request.headers:  # which overrides a length (RFC 9112, 6.3)
+        return False
     size = request.headers.get("content-length", "")
-    if request.method in ("GET", "HEAD") and "transfer-encoding" not in request.headers:
+    if request.method in ("GET", "HEAD"):
         size = size or "0"
     return size.isdecimal() and int(size) <= SMALL
 

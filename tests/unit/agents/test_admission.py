@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 from typer.testing import CliRunner
 
 from sightline_agents import serving
+from sightline_agents.catalog.caller import token_of
 from sightline_agents.cli import app
 from sightline_client.errors import Failure, Unauthenticated
 from tests.unit.agents.conftest import SHOP
@@ -28,7 +29,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def admit(authorization: str | None) -> None:
     """Admit callers of one token, and those without."""
-    if authorization not in (None, "Bearer good"):
+    if authorization is not None and token_of(authorization) != "good":
         raise Unauthenticated(Failure(grpc.StatusCode.UNAUTHENTICATED, "no", "TOKEN_INVALID"))
 
 
@@ -89,8 +90,15 @@ async def test_the_number_of_large_bodies_comes_back() -> None:
             assert sent.status_code == status
 
 
-async def test_a_large_body_is_read_once_its_caller_is_admitted_and_takes_no_place_before() -> None:
-    bad = JSON | {"authorization": "Bearer bad", "content-length": "100000"}
+@pytest.mark.parametrize(
+    "sizes",
+    [{"content-length": "100000"}, {"content-length": "5", "transfer-encoding": "chunked"}],
+    ids=["a length", "chunks that override a length"],
+)
+async def test_a_large_body_is_read_once_its_caller_is_admitted_and_takes_no_place_before(
+    sizes: dict[str, str],
+) -> None:
+    bad = JSON | {"authorization": "Bearer bad"} | sizes
     sent: list[Message] = []
     scope = {"type": "http", "path": "/", "method": "POST", "query_string": b""}
     named = [(b"host", b"shop.example"), *((k.encode(), v.encode()) for k, v in bad.items())]
@@ -119,7 +127,9 @@ async def test_a_caller_has_half_of_the_places_for_large_bodies() -> None:
         good = JSON | {"authorization": "Bearer good"}
         held = asyncio.ensure_future(web.post("/", content=slow(), headers=good))
         await began.wait()
-        assert (await web.post("/", content=parts(1), headers=good)).status_code == 503
+        for spelled in ("Bearer good", "bearer good", "BEARER   good"):
+            again = good | {"authorization": spelled}
+            assert (await web.post("/", content=parts(1), headers=again)).status_code == 503
         assert (await web.post("/", content=parts(1), headers=JSON)).status_code == 200
         go.set()
         assert (await held).status_code == 200

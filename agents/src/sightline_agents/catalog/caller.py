@@ -59,7 +59,7 @@ class AnonymousToken:
 @contextmanager
 def named(authorization: str | None) -> Iterator[None]:
     """Send the token of this header with the calls of the block. Raises AuthorizationInvalid."""
-    set_before = _token.set(None if authorization is None else _bearer(authorization))
+    set_before = _token.set(None if authorization is None else token_of(authorization))
     try:
         yield
     finally:
@@ -75,7 +75,8 @@ async def admit(client: SightlineClient, authorization: str | None) -> None:
         await client.get_image(_NO_IMAGE)
 
 
-def _bearer(authorization: str) -> str:
+def token_of(authorization: str) -> str:
+    """Return the token of a header. Raises AuthorizationInvalid."""
     scheme, _, token = authorization.partition(" ")
     token = token.strip()
     try:
