@@ -1,4 +1,4 @@
-"""The work of each public call grows with its lists, not faster.
+"""The work of each public call grows with its lists and filters, not faster.
 
 A list of a public request fails here until it has a row: how many entries it may have, and how one
 is made. Counted are the lines of the suite's own Python that a call runs in this thread. What one
@@ -8,7 +8,6 @@ line hides, such as a search of a list, and work in other threads is not seen.
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from gateway.http.contract import PublicMethod, public_methods
 from sightline.common.v1.limits_pb2 import max_items
 from tests.fakes.gateway_wire import running
+from tests.work import lines
 
 ROOT = Path(__file__).parents[2]
 OWN = tuple(str(ROOT / each) for each in ("services", "kit/src", "rules/src"))
@@ -59,6 +59,10 @@ ENTRIES: dict[str, Callable[[int], Any]] = {
     "Control": lambda n: {"name": f"c{n}", "kind": 2, "boost": 1.0, "product_ids": [f"p{n}"]},
     "Event": event,
     "FacetRequest": lambda n: {"field": f"attributes.a{n}"},
+    "Filter": lambda n: {
+        "comparison": {"field": "brand", "operator": 1, "value": {"text": f"b{n}"}}
+    },
+    "FilterValue": lambda n: {"text": f"b{n}"},
     "GivenCandidate": lambda n: {"product_id": f"p{n}", "score": 0.5},
     "ImportRow": lambda n: {"row_number": n + 1, "product": product(n)},
     "MarketValues": lambda n: {"market_id": f"m{n}", "price": MONEY},
@@ -136,18 +140,22 @@ REFUSED = {
 }
 """What is said of calls that the scripted suite can't answer."""
 
-FILTERS = ("FilterList.filters", "Membership.values")
-"""Lists of which filters are made, at any depth: tests of filters and prices count their work."""
 
-
-def lists(type_: Descriptor, way: tuple[str, ...] = ()) -> Iterator[tuple[str, FieldDescriptor]]:
-    """Yield the lists of a message with their paths."""
+def fields(
+    type_: Descriptor, way: tuple[str, ...] = (), above: tuple[Descriptor, ...] = ()
+) -> Iterator[tuple[str, FieldDescriptor]]:
+    """Yield the fields of a message and its parts with their paths: of a filter within another
+    only the list that it is in."""
     for field in type_.fields:
         path = (*way, field.name)
-        if field.is_repeated and name_of(field) not in FILTERS:
-            yield ".".join(path), field
-        if field.message_type and field.message_type.name not in ("Filter", "Timestamp"):
-            yield from lists(field.message_type, path)
+        yield ".".join(path), field
+        if field.message_type and field.message_type not in (*above, type_):
+            yield from fields(field.message_type, path, (*above, type_))
+
+
+def lists(type_: Descriptor) -> Iterator[tuple[str, FieldDescriptor]]:
+    """Yield the lists of a message with their paths."""
+    return ((path, field) for path, field in fields(type_) if field.is_repeated)
 
 
 def name_of(field: FieldDescriptor) -> str:
@@ -177,41 +185,33 @@ CASES = [
 
 def request_of(method: PublicMethod, path: str, count: int) -> Any:
     """Return a request with `count` entries in the list at `path`."""
-    request: Any = method.request(**GIVEN.get(method.descriptor.name, {}))
-    part: Any = request
-    *way, last = path.split(".")
-    for name in way:
-        field = part.DESCRIPTOR.fields_by_name[name]
-        part = getattr(part, name)
-        if name == "search":
-            part.signals.add(product_id="p1")
-        if field.is_repeated:
-            part = part[0] if part else part.add(**entry_of(field)(0))
-    field = part.DESCRIPTOR.fields_by_name[last]
-    part.ClearField(last)
-    if last == "candidates":
+    request, part, field = place_of(method, path)
+    if field.name == "candidates":
         part.ClearField("signals")
-    entries, one = getattr(part, last), entry_of(field)
+    entries, one = getattr(part, field.name), entry_of(field)
     for number in range(count):
         entries.add(**one(number)) if field.message_type else entries.append(one(number))
     return request
 
 
-def lines(work: Callable[[], object]) -> int:
-    """Return how many lines of the suite's own Python `work` runs in this thread."""
-    count, before = 0, sys.gettrace()
-
-    def line(_: Any, happened: str, __: Any) -> Any:
-        nonlocal count
-        count += happened == "line"
-        return line
-
-    sys.settrace(lambda frame, *_: line if frame.f_code.co_filename.startswith(OWN) else None)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return count
+def place_of(method: PublicMethod, path: str) -> tuple[Any, Any, FieldDescriptor]:
+    """Return a request, and its part that has the field at `path`, which is empty."""
+    request: Any = method.request(**GIVEN.get(method.descriptor.name, {}))
+    part: Any = request
+    *way, last = path.split(".")
+    for name in way:
+        field, above = part.DESCRIPTOR.fields_by_name[name], part
+        part = getattr(part, name)
+        if name == "search":
+            part.signals.add(product_id="p1")
+        if name == "membership":
+            part.field = "brand"
+        if name == "filter" and part.DESCRIPTOR.name == "Filter" and "controls" in way:
+            above.ClearField("product_ids")  # a control has either
+        if field.is_repeated:
+            part = part[0] if part else part.add(**entry_of(field)(0))
+    part.ClearField(last)
+    return request, part, part.DESCRIPTOR.fields_by_name[last]
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +252,9 @@ def test_the_work_of_a_call_grows_as_its_lists(
     requests = [
         request_of(method, path, max(count, 1)) for count in (1, most // 4, most // 2, most)
     ]
-    rounds = [[lines(lambda r=r: call(method, r, path)) for r in requests] for _ in range(TRIES)]
+    rounds = [
+        [lines(lambda r=r: call(method, r, path), OWN) for r in requests] for _ in range(TRIES)
+    ]
     one, quarter, half, whole = (min(tries) for tries in zip(*rounds, strict=True))
     # Either may hold a step, such as a second query: one entry a special case, a limit on the way.
     linear = max(one + 2.5 * (half - one), half + 3 * (half - quarter))
