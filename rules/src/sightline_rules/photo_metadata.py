@@ -20,7 +20,6 @@ from sightline_rules.photo_parts import (
     GIF_PICTURE,
     MOST_ENTRIES,
     MOST_PARTS,
-    PNG_START,
     SOI,
     TooManyPartsError,
     blanked,
@@ -29,7 +28,7 @@ from sightline_rules.photo_parts import (
     gif_start,
     jpeg_segments,
     orientation,
-    png_chunks,
+    png_pictures,
     tiff_number,
     webp_chunks,
 )
@@ -40,7 +39,6 @@ _COM, _APP0, _APP2, _ADOBE = b"\xff\xfe", b"\xff\xe0", b"\xff\xe2", b"\xff\xee"
 _JFIF_BYTES = 18
 """Bytes of a JFIF header without a thumbnail, with its marker."""
 
-_PNG_METADATA = frozenset({b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf"})
 _WEBP_EXIF, _WEBP_XMP = 0x08, 0x04
 """Flags of VP8X."""
 
@@ -124,8 +122,7 @@ def _jfif(part: bytes) -> bytes:
 
 
 def _png(data: bytes) -> bytes:
-    parts = [PNG_START]
-    parts += [part for name, part in png_chunks(data) if name not in _PNG_METADATA]
+    parts = png_pictures(data)
     if (turned := orientation(data)) != 1:
         parts.insert(2, _chunk(b"eXIf", exif_of(turned)))  # after the header
     found = b"".join(parts)

@@ -21,6 +21,7 @@ T = TypeVar("T")
 EXIF = b"Exif\0\0"
 """Start of EXIF in JPEG, and sometimes in WebP."""
 PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_METADATA = frozenset({b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf"})
 SOI, EOI, SOS, APP1 = b"\xff\xd8", b"\xff\xd9", b"\xff\xda", b"\xff\xe1"
 ORIENTATION = 0x0112
 """TIFF's tag."""
@@ -142,6 +143,12 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         if name == b"IEND":
             return
     yield b"", data[at:]
+
+
+def png_pictures(data: bytes) -> list[bytes]:
+    """Return the start of a PNG and its chunks, but those of metadata."""
+    parts = (part for name, part in png_chunks(data) if name not in _PNG_METADATA)
+    return [PNG_START, *parts]
 
 
 @bounded

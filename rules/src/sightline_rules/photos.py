@@ -360,6 +360,8 @@ def _decoder(name: Format, data: bytes) -> Image.Image:
     elif name is Format.AVIF:
         AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # many photos are decoded at once
         data = photo_boxes.without_metadata(data)  # Pillow fails at damaged EXIF
+    elif name is Format.PNG:
+        data = b"".join(photo_parts.png_pictures(data))  # and at long or damaged texts
     return Image.open(io.BytesIO(data), formats=[name])
 
 
@@ -375,7 +377,7 @@ def _add_heif() -> None:
 
 def _complaint(name: Format, error: Exception) -> str:
     if "MAX_TEXT" in str(error):
-        return "the PNG photo carries more than 1 MiB in a text or a colour profile"
+        return "the PNG photo carries more than 1 MiB in a colour profile"
     return f"the {name} photo is damaged or cut off"
 
 

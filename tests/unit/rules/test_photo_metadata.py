@@ -231,6 +231,19 @@ def test_a_photo_in_too_many_parts_is_rejected(start: bytes, part: bytes) -> Non
         without_metadata(start + part * (MOST_PARTS + 1))
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_texts_of_a_png_do_not_decide_whether_it_is_a_photo(damaged: bool) -> None:
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Workflow", "x" * (2 << 20), zip=True)
+    out = io.BytesIO()
+    picture().save(out, "PNG", pnginfo=texts)
+    given_ = bytearray(out.getvalue())
+    if damaged:
+        given_[given_.index(b"zTXt") + 40] ^= 1
+    found = without_metadata(bytes(given_))
+    assert pixels(bytes(given_)) == pixels(found) == picture().tobytes()
+
+
 def test_what_is_no_photo_is_rejected() -> None:
     with pytest.raises(PhotoRejectedError):
         without_metadata(b"hello")
