@@ -265,7 +265,8 @@ def test_alerts_are_shown_followed_and_saved(
 def test_photos_are_sent_as_they_appear(
     line: Line, gateway: FakeGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Until the watch is gone. A photo is sent again while the suite does not answer."""
+    """Until the watch is gone. A photo is sent again while the suite does not answer; one that
+    can't be read is named, and the others are sent."""
     monkeypatch.setattr(watch_command, "LOOK_SECONDS", 0.02)
     (tmp_path / "old.jpg").write_bytes(b"old")
     down = status(code_pb2.UNAVAILABLE, "draining", reason="DRAINING")
@@ -274,7 +275,7 @@ def test_photos_are_sent_as_they_appear(
     gateway.after["SendFrames"] = (7, gone)
 
     def camera() -> None:
-        (tmp_path / "no file.jpg").mkdir()
+        (tmp_path / "unreadable.jpg").write_bytes(b"whole")
         for name in ("1.jpg", "2.jpg", "3.jpg"):
             (tmp_path / name).write_bytes(name.encode())
             time.sleep(0.2)
@@ -288,6 +289,13 @@ def test_photos_are_sent_as_they_appear(
             taking.start()
         return found
 
+    def frame_of(file: Path) -> WatchFrame | None:
+        if file.name == "unreadable.jpg":
+            raise PermissionError(13, "Permission denied", str(file))
+        return read(file)
+
+    read = watch_command._frame_of
+    monkeypatch.setattr(watch_command, "_frame_of", frame_of)
     monkeypatch.setattr(watch_command, "_photos", first_look)
     done = line("watch", "folder", "shelf", str(tmp_path))
     taking.join()
