@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import functools
 import hashlib
+import io
 import os
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ class ExportFolder:
         from ranker.adapters.parquet import FileDamaged, row_count
 
         digest = hashlib.sha256()
-        with self._files.open(self._at(name), "rb") as file:
+        with self._whole(name) as file:
             try:
                 rows = row_count(file)
             except FileDamaged as error:
@@ -137,7 +138,7 @@ class ExportFolder:
         from ranker.adapters.parquet import FileDamaged, copy_without
 
         count = 0
-        with self._files.open(self._at(name), "rb") as old, self._open() as new:
+        with self._whole(name) as old, self._open() as new:
             try:
                 count = copy_without(old, new, actors)
             except FileDamaged as error:
@@ -182,6 +183,13 @@ class ExportFolder:
         path = self._at(name)
         get_logger().error("damaged file of an export deleted", file=path, problem=str(error))
         self._files.rm_file(path)
+
+    def _whole(self, name: str) -> IO[bytes]:
+        """Open a stored file. One of a bucket is read at once: while it is parsed, an error of the
+        bucket would look like damage."""
+        if not self._local:
+            return io.BytesIO(self._files.cat_file(self._at(name)))
+        return Path(self._at(name)).open("rb")
 
     def _open(self) -> IO[bytes]:
         self._files.makedirs(self._path, exist_ok=True)
