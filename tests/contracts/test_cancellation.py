@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -118,3 +119,28 @@ def test_locks_and_permits_of_asyncio_are_held_by_blocks_alone() -> None:
         and ast.unparse(node.value).partition("(")[0].endswith(".acquire")
     }
     assert found == ACQUIRES
+
+
+def own(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what a function consists of, without functions inside of it."""
+    for each in ast.iter_child_nodes(node):
+        yield each
+        if not isinstance(each, (ast.AsyncFunctionDef, ast.FunctionDef, ast.Lambda)):
+            yield from own(each)
+
+
+def test_a_generator_closes_those_that_it_loops_over() -> None:
+    """One whose caller leaves ends at its `yield`. What an inner one holds in a block would be held
+    until that one is collected as garbage: `aclosing` ends it at once. The client leaves this to
+    its user, who would have to close the outer one first."""
+    loops = {
+        f"{name}:{each.lineno} {ast.unparse(each.iter)}"
+        for name, tree in modules()
+        if not name.startswith("client/")
+        for function in ast.walk(tree)
+        if isinstance(function, ast.AsyncFunctionDef)
+        and any(isinstance(each, ast.Yield) for each in own(function))
+        for each in own(function)
+        if isinstance(each, ast.AsyncFor) and isinstance(each.iter, ast.Call)
+    }
+    assert loops == set()

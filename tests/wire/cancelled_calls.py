@@ -15,6 +15,9 @@ from google.protobuf import descriptor_pool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from embedder.embedding.cache import EmbeddingCache
+from embedder.serving.batched_inference import Batching
+from embedder.serving.priority import ModelQueue
 from servicekit.access import OPEN
 from servicekit.audit import Audit
 from servicekit.catalogs import KnownCatalogs
@@ -37,10 +40,13 @@ HELD: Mapping[type, Callable[[Any], object]] = {
     asyncio.Lock: lambda lock: lock.locked(),
     asyncio.Semaphore: lambda permits: (permits._value,),
     asyncio.BoundedSemaphore: lambda permits: (permits._value,),
+    Batching: lambda batches: batches._free < batches._places or batches._waiting,
     ByteBudget: lambda budget: len(budget._waiting) or dict(budget._held),
     ConcurrencyLimit: lambda limit: limit._total or dict(limit._held),
     Database: lambda store: store._waiting + store.engine.pool.checkedout(),
+    EmbeddingCache: lambda cache: dict(cache._making),
     FairSemaphore: lambda permits: (permits._free, permits._free_memory),
+    ModelQueue: lambda queue: [dict(each) for each in queue._inside.values() if each],
     NewestTurns: lambda turns: not turns.idle,
     PrioritySemaphore: lambda permits: (permits._free,),
     StreamSlots: lambda slots: dict(+slots._open),

@@ -1,7 +1,8 @@
 """Use case: fit a reference on its photos, and compare it with the version that serves."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -43,7 +44,7 @@ class _Components:
 
 async def fit_reference(
     photos: Mapping[str, Pixels], serving: Serving | None, compute: Compute, stages: Stages
-) -> AsyncIterator[int | FittedReference]:
+) -> AsyncGenerator[int | FittedReference, None]:
     """Fit a reference on photos by their hash, at least FEWEST_PHOTOS. Yield numbers of processed
     photos, up to `len(photos) + DRAWN`; last, the result.
 
@@ -56,16 +57,18 @@ async def fit_reference(
     compared = serving if serving is not None and len(new) >= FEWEST_PHOTOS else None
     memory = compared[1] if compared else None
     good, bad = _Components(basis, memory), _Components(basis, memory)
-    async for done in _reduced(pixels, compute, good):
-        yield done
+    async with aclosing(_reduced(pixels, compute, good)) as steps:
+        async for done in steps:
+            yield done
     if (sizes := inspection.groups(np.concatenate(good.heads))) is not None:
         raise errors.ReferenceMixed(*sizes)
     # Defects are drawn on photos that the serving version does not know, while there are some.
     order = sorted(range(len(pixels)), key=lambda at: at not in new)
     on = [order[at % len(order)] for at in range(DRAWN)]
     drawn = [inspection.with_defect(pixels[at], seed) for seed, at in enumerate(on)]
-    async for done in _reduced(drawn, compute, bad):
-        yield len(pixels) + done
+    async with aclosing(_reduced(drawn, compute, bad)) as steps:
+        async for done in steps:
+            yield len(pixels) + done
     with stages.measure("fit"):
         parts = np.concatenate(good.rows), np.concatenate(bad.rows)
         fitted, scores = await asyncio.to_thread(inspection.fit, *parts, on, basis)
@@ -88,7 +91,7 @@ def _new(photos: Mapping[str, Pixels], serving: Serving | None, model: str) -> l
 
 async def _reduced(
     pixels: Sequence[Pixels], compute: Compute, into: _Components
-) -> AsyncIterator[int]:
+) -> AsyncGenerator[int, None]:
     """Add photos in chunks. Yield the number of those added so far."""
     for start in range(0, len(pixels), CHUNK):
         part = pixels[start : start + CHUNK]

@@ -2,7 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from embedder.adapters.reference_store import ReferenceStore
@@ -81,7 +82,7 @@ class References:
 
     async def fit(
         self, catalog: str, reference_id: str, product_id: str, stages: Stages
-    ) -> AsyncIterator[ReferenceProgress]:
+    ) -> AsyncGenerator[ReferenceProgress, None]:
         """Fit the draft of a reference. Yield the progress; last, the version. Without a draft,
         that is the newest version of the product, as for a repeated call.
 
@@ -107,14 +108,15 @@ class References:
                 return await self.features.compute(pixels, catalog, Priority.BULK, stages)
 
             serving = await asyncio.to_thread(store.serving, catalog, reference_id)
-            async for step in fit_reference(photos, serving, compute, stages):
-                if isinstance(step, FittedReference):
-                    kept = await asyncio.to_thread(
-                        store.keep, catalog, reference_id, product_id, step, list(photos)
-                    )
-                    yield ReferenceProgress(total, total, kept)
-                else:
-                    yield ReferenceProgress(step, total)
+            async with aclosing(fit_reference(photos, serving, compute, stages)) as steps:
+                async for step in steps:
+                    if isinstance(step, FittedReference):
+                        kept = await asyncio.to_thread(
+                            store.keep, catalog, reference_id, product_id, step, list(photos)
+                        )
+                        yield ReferenceProgress(total, total, kept)
+                    else:
+                        yield ReferenceProgress(step, total)
 
     @staticmethod
     async def _newest(

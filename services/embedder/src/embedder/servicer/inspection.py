@@ -1,6 +1,7 @@
 """Servicer of sightline.embedder.v1.InspectionService."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from contextlib import aclosing
 from dataclasses import asdict
 from typing import Any
 
@@ -59,19 +60,21 @@ class InspectionServicer(inspection_service_pb2_grpc.InspectionServiceServicer):
         self, request: pb.RunReferenceFitRequest, _context: Any
     ) -> AsyncIterator[pb.RunReferenceFitResponse]:
         """Fit the draft of a reference, and report progress."""
-        async for step in self._fit(request):
-            yield step
+        async with aclosing(self._fit(request)) as steps:
+            async for step in steps:
+                yield step
 
     async def _fit(
         self, request: pb.FitReferenceRequest | pb.RunReferenceFitRequest
-    ) -> AsyncIterator[pb.RunReferenceFitResponse]:
+    ) -> AsyncGenerator[pb.RunReferenceFitResponse, None]:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         if len(request.product_id) > MOST_PRODUCT_ID:
             raise RequestInvalid.at("product_id", f"has more than {MOST_PRODUCT_ID} characters")
         wanted = catalog, request.reference_id, request.product_id
-        async for step in self._references.fit(*wanted, Stages()):
-            found = None if step.fitted is None else _reference(step.fitted)
-            yield pb.RunReferenceFitResponse(done=step.done, total=step.total, reference=found)
+        async with aclosing(self._references.fit(*wanted, Stages())) as steps:
+            async for step in steps:
+                found = None if step.fitted is None else _reference(step.fitted)
+                yield pb.RunReferenceFitResponse(done=step.done, total=step.total, reference=found)
 
     async def ListReferences(
         self, request: pb.ListReferencesRequest, _context: Any

@@ -1,6 +1,7 @@
 """Servicer of sightline.embedder.v1.SpaceService."""
 
 from collections.abc import AsyncIterator, Collection
+from contextlib import aclosing
 from typing import Any
 
 import numpy as np
@@ -39,13 +40,16 @@ class SpaceServicer(space_service_pb2_grpc.SpaceServiceServicer):
     ) -> AsyncIterator[pb.FitSpaceResponse]:
         """Fit a space on the streamed photos, and report progress."""
         settings = self._settings(await anext(aiter(requests), pb.FitSpaceRequest()))
-        async for progress in self._learner.fit(settings, _photos(requests)):
-            answer = pb.FitSpaceResponse(
-                done=progress.done, stage=progress.stage, skipped=progress.skipped
-            )
-            if progress.candidate is not None:
-                answer.space.CopyFrom(messages.space(progress.candidate, ServingState.CANDIDATE))
-            yield answer
+        async with aclosing(self._learner.fit(settings, _photos(requests))) as steps:
+            async for progress in steps:
+                answer = pb.FitSpaceResponse(
+                    done=progress.done, stage=progress.stage, skipped=progress.skipped
+                )
+                if progress.candidate is not None:
+                    answer.space.CopyFrom(
+                        messages.space(progress.candidate, ServingState.CANDIDATE)
+                    )
+                yield answer
 
     async def PromoteSpace(
         self, request: pb.PromoteSpaceRequest, _context: Any

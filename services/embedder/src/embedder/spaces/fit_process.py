@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from embedder.fitting.process import FitOrder, FitResult
 from servicekit.background import half_the_cores
 
 
-async def run(command: Sequence[str], work: Path) -> AsyncIterator[str]:
+async def run(command: Sequence[str], work: Path) -> AsyncGenerator[str, None]:
     """Run the fitting process; yield its stages. Raises FitInvalid or FitFailed."""
     running = await asyncio.create_subprocess_exec(
         *command,

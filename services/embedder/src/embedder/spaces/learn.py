@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
@@ -109,7 +109,7 @@ class Learner:
 
     async def fit(
         self, settings: FitSettings, photos: AsyncIterator[FitPhoto]
-    ) -> AsyncIterator[FitProgress]:
+    ) -> AsyncGenerator[FitProgress, None]:
         """Yield the progress of a fit; last, the candidate.
 
         Raises FitInvalid, FitInProgress, FitUnavailable, FitFailed, ModelNotReady; and
@@ -133,8 +133,11 @@ class Learner:
             try:
                 order = None if base is None else _refinement(settings, self._store, base, work)
                 into = (work, self._store)
-                async for progress in self._fit(settings, photos, folder, *into, refinement=order):
-                    yield progress
+                async with contextlib.aclosing(
+                    self._fit(settings, photos, folder, *into, refinement=order)
+                ) as steps:
+                    async for progress in steps:
+                        yield progress
             finally:
                 await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
 
@@ -190,7 +193,7 @@ class Learner:
         store: SpaceStore,
         *,
         refinement: RefinementOrder | None,
-    ) -> AsyncIterator[FitProgress]:
+    ) -> AsyncGenerator[FitProgress, None]:
         collected = _Collected()
         async with contextlib.AsyncExitStack() as held:
             backbone = await self._patiently(
@@ -205,9 +208,10 @@ class Learner:
             compared = FeatureFolder(store.features / fit_process.version(baseline.description))
             into = (backbone, kept), (baseline, compared)
             yield FitProgress(0, "features")
-            async for group in _grouped(photos, TOGETHER):
-                await self._take(group, into, collected)
-                yield FitProgress(collected.done, "features", collected.skipped)
+            async with contextlib.aclosing(_grouped(photos, TOGETHER)) as groups:
+                async for group in groups:
+                    await self._take(group, into, collected)
+                    yield FitProgress(collected.done, "features", collected.skipped)
         _check(collected)
         text_version = await self._write_sentences(work, collected, settings.catalog_id)
         order = FitOrder(
@@ -227,8 +231,11 @@ class Learner:
             shopper_photo_tags=settings.shopper_photo_tags,
             refinement=refinement,
         )
-        async for progress in self._computed(store, work, order, collected, backbone.description):
-            yield progress
+        async with contextlib.aclosing(
+            self._computed(store, work, order, collected, backbone.description)
+        ) as steps:
+            async for progress in steps:
+                yield progress
 
     async def _computed(
         self,
@@ -237,15 +244,16 @@ class Learner:
         order: FitOrder,
         collected: _Collected,
         description: Description,
-    ) -> AsyncIterator[FitProgress]:
+    ) -> AsyncGenerator[FitProgress, None]:
         """Run the fitting process and store its result. Yield the stages; last, the candidate.
 
         `description`: description of the backbone's features model.
         """
         proof = list(collected.proof.values())
         await asyncio.to_thread(fit_process.write_order, work, order, proof)
-        async for stage in fit_process.run(self._command, work):
-            yield FitProgress(collected.done, stage, collected.skipped)
+        async with contextlib.aclosing(fit_process.run(self._command, work)) as stages:
+            async for stage in stages:
+                yield FitProgress(collected.done, stage, collected.skipped)
         found = await asyncio.to_thread(fit_process.manifest, work, order, description)
         await asyncio.to_thread(store.add, work, found)
         yield FitProgress(collected.done, "write", collected.skipped, found)
@@ -343,7 +351,9 @@ def _refinement(
     return RefinementOrder(path, work / process.MATRIX, given.report)
 
 
-async def _grouped(photos: AsyncIterator[FitPhoto], size: int) -> AsyncIterator[list[FitPhoto]]:
+async def _grouped(
+    photos: AsyncIterator[FitPhoto], size: int
+) -> AsyncGenerator[list[FitPhoto], None]:
     group: list[FitPhoto] = []
     async for photo in photos:
         group.append(photo)

@@ -1,7 +1,7 @@
 """Calls to a peer, with the caller's deadline and typed errors."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from typing import Any, TypeVar
 
 import grpc
@@ -91,7 +91,9 @@ class PeerCaller:
             raise
         return answer
 
-    async def stream(self, method: UnaryStreamMultiCallable[Q, A], request: Q) -> AsyncIterator[A]:
+    async def stream(
+        self, method: UnaryStreamMultiCallable[Q, A], request: Q
+    ) -> AsyncGenerator[A, None]:
         """Yield the answers of a streaming call, for as long as the caller's deadline lasts."""
         call = method(request, timeout=deadlines.budget(self._reserve))
         try:

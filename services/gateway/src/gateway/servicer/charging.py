@@ -4,7 +4,8 @@ Calls that look at many products, decode photos or use models know their prices 
 charge themselves. All others are charged here, so that no call is free.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from types import MappingProxyType
 from typing import Any
 
@@ -58,14 +59,15 @@ def _charging(
 
 
 def _streaming(
-    inner: Callable[[Any, Context], AsyncIterator[Any]], prices: RequestPrices
+    inner: Callable[[Any, Context], AsyncGenerator[Any, None]], prices: RequestPrices
 ) -> Callable[[Any, Context], AsyncIterator[Any]]:
     """Charge the beginning of a stream, which waits for most of its time."""
 
     async def method(request: Any, context: Context) -> AsyncIterator[Any]:
         async with prices.counted(step_price()):
             pass
-        async for answer in inner(request, context):
-            yield answer
+        async with aclosing(inner(request, context)) as answers:
+            async for answer in answers:
+                yield answer
 
     return method

@@ -1,6 +1,7 @@
 """JobService: each job's id begins with its owner, which serves the call."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from gateway.admin import merged_lists
@@ -107,9 +108,10 @@ class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
     ) -> AsyncIterator[job_pb2.Job]:
         """Yield the job at every change until it has ended."""
         caller, stub = self._owner(request)
-        async for job in caller.stream(stub.WatchJob, request):
-            job_access.check_see(job.kind)
-            yield job
+        async with aclosing(caller.stream(stub.WatchJob, request)) as jobs:
+            async for job in jobs:
+                job_access.check_see(job.kind)
+                yield job
 
     def _owner(self, request: Any) -> Owner:
         """Return the owner of the request's job. Raises NotFound (JOB_NOT_FOUND)."""

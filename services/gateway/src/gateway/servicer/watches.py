@@ -51,8 +51,9 @@ class WatchProxyServicer(watch_service_pb2_grpc.WatchServiceServicer):
         request.catalog_id = admit(request, self._catalogs)
         async with self._prices.charged(step_price(), request.catalog_id):
             pass
-        async for answer in self._caller.stream(self._watches.WatchAlerts, request):
-            yield answer
+        async with aclosing(self._caller.stream(self._watches.WatchAlerts, request)) as answers:
+            async for answer in answers:
+                yield answer
 
     async def StreamFrames(
         self, requests: AsyncIterator[watch_service_pb2.StreamFramesRequest], context: Context

@@ -1,8 +1,8 @@
 """Reconciliation: compare the index with the record and write differing rows again."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -83,8 +83,9 @@ async def _ranges(
     parts = max(1, -(-count // SCAN_ROWS))
     bounds = [_bound(part, parts) for part in range(parts)] + ["g"]
     for low, high in pairwise(bounds):
-        async for found in _scan(generation, low, high, index):
-            yield found
+        async with aclosing(_scan(generation, low, high, index)) as ranges:
+            async for found in ranges:
+                yield found
 
 
 def _bound(part: int, parts: int) -> str:
@@ -93,7 +94,7 @@ def _bound(part: int, parts: int) -> str:
 
 async def _scan(
     generation: Generation, low: str, high: str, index: VectorIndex
-) -> AsyncIterator[tuple[str, str, dict[str, int]]]:
+) -> AsyncGenerator[tuple[str, str, dict[str, int]], None]:
     """Yield the rows of a range, halved while it is too full for one answer."""
     held = await index.scan(generation.collection, low, high)
     if held is not None:
@@ -103,5 +104,6 @@ async def _scan(
     end = 2**ID_BITS if high == "g" else int(high, 16)
     middle = f"{(start + end) // 2:032x}"
     for part in ((low, middle), (middle, high)):
-        async for found in _scan(generation, *part, index):
-            yield found
+        async with aclosing(_scan(generation, *part, index)) as ranges:
+            async for found in ranges:
+                yield found

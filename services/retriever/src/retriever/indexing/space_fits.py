@@ -7,7 +7,8 @@ import asyncio
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -175,7 +176,7 @@ def _drawn(counts: Mapping[str, int], wanted: FitPlan) -> tuple[frozenset[str], 
     return frozenset(drawn), total
 
 
-async def _pages(catalog_id: str, record: LabelRecord) -> AsyncIterator[list[Label]]:
+async def _pages(catalog_id: str, record: LabelRecord) -> AsyncGenerator[list[Label], None]:
     after: str | None = ""
     while after is not None:
         labels, after = await record.labels(catalog_id, after, PAGE)
@@ -187,16 +188,17 @@ async def _read(
 ) -> AsyncIterator[FitPhoto]:
     """Yield the photos. Those that the store has lost are omitted and counted."""
     tags = frozenset(wanted.shopper_photo_tags)
-    async for labels in _pages(catalog_id, deps.record):
-        mine = [label for label in labels if label.family in chosen.families]
-        for start in range(0, len(mine), AHEAD):
-            some = mine[start : start + AHEAD]
-            read = await asyncio.gather(
-                *(stored_photo(catalog_id, label.image_id, deps.photos) for label in some)
-            )
-            for label, data in zip(some, read, strict=True):
-                if data is None:
-                    chosen.lost += 1
-                    continue
-                group = chosen.groups.get(label.image_id, label.image_id)
-                yield FitPhoto(data, label, group, shopper=bool(tags & label.tags))
+    async with aclosing(_pages(catalog_id, deps.record)) as pages:
+        async for labels in pages:
+            mine = [label for label in labels if label.family in chosen.families]
+            for start in range(0, len(mine), AHEAD):
+                some = mine[start : start + AHEAD]
+                read = await asyncio.gather(
+                    *(stored_photo(catalog_id, label.image_id, deps.photos) for label in some)
+                )
+                for label, data in zip(some, read, strict=True):
+                    if data is None:
+                        chosen.lost += 1
+                        continue
+                    group = chosen.groups.get(label.image_id, label.image_id)
+                    yield FitPhoto(data, label, group, shopper=bool(tags & label.tags))
