@@ -17,7 +17,7 @@ from google.protobuf.message_factory import GetMessageClass
 from servicekit.sql import Database
 
 PROTOS = Path(__file__).parents[2] / "protos" / "sightline"
-BESIDE = {"leases", "audit_entries", "audit_seals", "count_queue"}
+BESIDE = {"leases", "count_queue"}
 """Tables that no call writes for its own sake. A day that waits to be counted again is counted from
 its events, however often."""
 NEWEST = {

@@ -13,6 +13,7 @@ from ranker.domain.private_counts import COUNTS
 from ranker.events.record.tables import BUDGET, JOBS, METADATA
 from servicekit.jobs import Jobs
 from servicekit.retention import forget_jobs
+from sightline.common.v1 import audit_service_pb2
 from sightline.ranker.v1 import (
     answer_service_pb2,
     experiment_service_pb2,
@@ -20,7 +21,7 @@ from sightline.ranker.v1 import (
     profile_service_pb2,
 )
 from tests.wire.ranker_suite import ANN, Suite, crowd, event, suite
-from tests.wire.repeated_calls import methods, repeat
+from tests.wire.repeated_calls import methods, repeat, rows
 from tests.wire.test_ranker_events import COOKIE
 
 __all__ = ["suite"]
@@ -76,6 +77,17 @@ async def test_a_call_that_is_made_again_has_one_effect(suite: Suite, name: str)
     async with grpc.aio.insecure_channel(suite.target) as channel:
         answer = await repeat(channel, suite.database, METADATA, methods("ranker")[name], fields)
     assert not answer.startswith(("INVALID", "INTERNAL", "UNIMPLEMENTED", "UNKNOWN")), answer
+
+
+async def test_an_entry_of_the_audit_log_that_is_sent_again_is_stored_once(suite: Suite) -> None:
+    entry = audit_service_pb2.AuditEntry(entry_id="e1", catalog_id="default", code="OK")
+    async with grpc.aio.insecure_channel(suite.target) as channel:
+        for name, fields in (
+            ("AuditService/AppendAuditEntry", {"entry": entry}),
+            ("AuditService/AppendAuditEntries", {"entries": [entry]}),
+        ):
+            await repeat(channel, suite.database, METADATA, methods("common")[name], fields)
+    assert len(rows(suite.database, METADATA)["audit_entries"]) == 1
 
 
 async def test_counts_whose_job_was_forgotten_are_paid_for_again(suite: Suite) -> None:
