@@ -337,9 +337,8 @@ async def test_what_release_0_35_left_of_a_former_webhook_is_not_delivered_for_e
     assert await record.dead_letters("default", "ops", ("", 0), 10) == []
 
 
-async def test_a_new_webhook_has_nothing_that_was_left_under_its_id(
-    record: Record, db: Database
-) -> None:
+@pytest.mark.parametrize("created", [True, False], ids=["created again", "tidied"])
+async def test_what_was_left_of_a_webhook_goes(record: Record, db: Database, created: bool) -> None:
     await record.create_webhook("default", HOOK)
     for step in (DeliveryStep.DEAD, DeliveryStep.RETRIED):
         await raise_alert(db, "shelf")
@@ -348,7 +347,10 @@ async def test_a_new_webhook_has_nothing_that_was_left_under_its_id(
         await record.settle_delivery(found, step, LaneState(1, 50, "status 410"))
     # As release 0.35 deletes it while a delivery is stored.
     await db.write(lambda connection: connection.execute(sa.delete(webhooks)))
-    await record.create_webhook("default", HOOK)
+    if created:
+        await record.create_webhook("default", HOOK)
+    else:
+        assert await record.drop_dead_letters(0) == 1
     for table in (webhook_lanes, webhook_dead_letters):
         count = sa.select(sa.func.count()).select_from(table)
         assert await db.read(lambda connection, of=count: connection.execute(of).scalar()) == 0

@@ -276,13 +276,21 @@ def replay(
 
 
 def drop_dead_letters(connection: Connection, before: int) -> int:
-    """Delete dead letters of before a time, and lanes of watches that were deleted. Return the
-    number of dead letters."""
+    """Delete dead letters of before a time, lanes of watches that were deleted, and what deleted
+    webhooks have left. Return the number of dead letters."""
     c, lanes = webhook_dead_letters.c, webhook_lanes.c
     watch = statements.on(watches, catalog_id=lanes.catalog_id, watch_id=lanes.watch_id)
-    connection.execute(sa.delete(webhook_lanes).where(~sa.exists().where(watch)))
-    old = sa.delete(webhook_dead_letters).where(c.create_time < before, c.replay_time == 0)
-    return connection.execute(old).rowcount
+    gone = sa.or_(~sa.exists().where(watch), _is_orphan(webhook_lanes))
+    connection.execute(sa.delete(webhook_lanes).where(gone))
+    old = sa.and_(c.create_time < before, c.replay_time == 0)
+    letters = sa.delete(webhook_dead_letters).where(sa.or_(old, _is_orphan(webhook_dead_letters)))
+    return connection.execute(letters).rowcount
+
+
+def _is_orphan(table: sa.Table) -> sa.ColumnElement[bool]:
+    """Return the condition that a row's webhook was deleted, by a release up to 0.35."""
+    mine = {"catalog_id": table.c.catalog_id, "webhook_id": table.c.webhook_id}
+    return ~sa.exists().where(statements.on(webhooks, **mine))
 
 
 def _key(lane: Lane) -> dict[str, str]:
