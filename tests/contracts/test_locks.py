@@ -22,7 +22,6 @@ ROWS_LOCKED = {
 TWICE = {
     "backups.create": "find: a repeated request needs no store; `create` looks again",
     "backups.ask_restore": "find: a repeated request needs no backup; `create` looks again",
-    "copies.ask_copy": "find: a repeated request reserves nothing; `create` looks again",
 }
 """Functions that look for jobs and create one, and why the second decides alone."""
 

@@ -18,9 +18,11 @@ from retriever.domain.errors import CatalogExists, CatalogIsAlias, CatalogRemovi
 from retriever.domain.registry import FIELDS, CatalogUpdate, CatalogValues
 from retriever.domain.vectors import VectorWrite
 from retriever.record.tables import metadata
+from servicekit import open_jobs
 from servicekit.catalogs import CatalogCopying, CatalogDeleted, CatalogState
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.jobs import Job, JobCancelled
+from servicekit.open_jobs import JobsFull
 from servicekit.requests import RequestInvalid
 from sightline_rules.synonyms import SynonymRule
 from tests.fakes.embedder import FakeEmbedder
@@ -31,7 +33,7 @@ from tests.unit.retriever.conftest import Clock, generation
 
 pytestmark = each_engine
 
-RULES = copies.CopyRules(("default",), 3, 1.0)
+RULES = copies.CopyRules(("default",), 3)
 SPACES = (
     EmbeddingSpace("visual", "v1-fake", 8, True),
     EmbeddingSpace("text", "v1-fake", 8, True),
@@ -163,6 +165,19 @@ async def test_a_copy_makes_a_new_catalog_only(here: Place) -> None:
     await ask(here, "two")
     with pytest.raises(CatalogsFull):
         await ask(here, "three")
+
+
+async def test_a_catalog_is_reserved_with_its_job_or_not_at_all(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ask(here, "one")
+    with pytest.raises(CatalogExists):
+        await ask(here, "one")
+    assert [job.params["target"] for job in await here.jobs.list()] == ["one"]
+    monkeypatch.setattr(open_jobs, "MOST_OPEN", 1)
+    with pytest.raises(JobsFull):
+        await ask(here, "two")
+    assert await here.record.catalog_entry("two") is None
 
 
 async def test_a_repeated_request_returns_the_job(here: Place) -> None:

@@ -65,7 +65,7 @@ async def registry(here: World) -> Writers:
     await record.create_catalog("staging", CatalogValues("A"), 9)
     await record.create_catalog("gone", CatalogValues("B"), 9)
     deleted = await record.delete_catalog("gone", 0, "")
-    copy = await record.reserve_copy("staging", "copy", 9)
+    await here.jobs.create("copy", "staging", {}, beside=record.reserving_copy("copy", "u", 9))
     await record.create_catalog("going", CatalogValues("C"), 9)
     await record.delete_catalog("going", 0, "")
     going = await record.begin_removals(("default", "staging", "gone", "copy"))
@@ -81,9 +81,11 @@ async def registry(here: World) -> Writers:
         "delete_catalog": lambda w: w.record.delete_catalog("new", 5, ""),
         "delete_catalog copy": lambda w: w.record.delete_catalog("copy", 0, ""),
         "undelete_catalog": lambda w: w.record.undelete_catalog("gone"),
-        "reserve_copy": lambda w: w.record.reserve_copy("gone", "new", 9),
-        "complete_copy": lambda w: w.record.complete_copy("copy", copy.uid),
-        "abandon_copy": lambda w: w.record.abandon_copy("copy", copy.uid, 5),
+        "reserving_copy": lambda w: _kind(
+            w.jobs.create("copy", "gone", {}, beside=w.record.reserving_copy("new", "n", 9))
+        ),
+        "complete_copy": lambda w: w.record.complete_copy("copy", "u"),
+        "abandon_copy": lambda w: w.record.abandon_copy("copy", "u", 5),
         "set_alias": lambda w: w.record.set_alias(("shop", "gone"), "", ()),
         "set_alias new": lambda w: w.record.set_alias(("new", "staging"), "", ()),
         "delete_alias": lambda w: w.record.delete_alias("shop", ""),

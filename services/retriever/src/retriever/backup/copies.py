@@ -29,6 +29,7 @@ from retriever.ports.backup import BackupRecord, Snapshot
 from retriever.ports.embedder import Embedder
 from retriever.ports.registry import CatalogRecord
 from servicekit.catalogs import CatalogDeleted, CatalogState
+from servicekit.clock import new_id, now_micros
 from servicekit.errors import Unavailable
 from servicekit.jobs import Job, JobClaimLost, Jobs
 from servicekit.requests import RequestInvalid
@@ -88,7 +89,6 @@ class CopyRules:
     """Catalogs of the settings."""
     most: int
     """Number of catalogs that the registry may have."""
-    settle_seconds: float
 
 
 async def ask_copy(
@@ -100,25 +100,23 @@ async def ask_copy(
     rules: CopyRules,
     request_id: str,
 ) -> Job:
-    """Reserve the new catalog, and request the job that fills it. A repeated request id returns the
-    existing job.
+    """Request the job that fills the new catalog, and reserve that with it. A repeated request id
+    returns the existing job.
 
     Raises RequestInvalid, CatalogExists, CatalogIsAlias, CatalogsFull, JobsFull.
     """
-    same = request_key(request_id, target)
-    known = await jobs.find(COPY, source, same) if same else None
-    if known is not None:
-        return known
     if wrong := list(registry.id_problems(target, "target_catalog_id")):
         raise RequestInvalid(*wrong)
     if target in rules.declared:
         raise CatalogExists
-    made = await record.reserve_copy(source, target, rules.most)
-    try:
-        return await jobs.create(COPY, source, {"target": target, "uid": made.uid}, same)
-    except Exception:
-        await record.abandon_copy(target, made.uid, round(rules.settle_seconds * 1e6))
-        raise
+    uid = new_id(now_micros())
+    return await jobs.create(
+        COPY,
+        source,
+        {"target": target, "uid": uid},
+        request_key(request_id, target),
+        beside=record.reserving_copy(target, uid, rules.most),
+    )
 
 
 # Execution

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from retriever.domain.registry import CatalogAlias, CatalogEntry, CatalogUpdate, CatalogValues
 from servicekit.catalogs import CatalogList
+from servicekit.jobs import Beside
 
 
 class CatalogRecord(Protocol):
@@ -44,9 +45,10 @@ class CatalogRecord(Protocol):
     ) -> CatalogEntry:
         """Change a catalog; a declared one gets an entry. Raises CatalogNotFound, EtagMismatch."""
 
-    async def reserve_copy(self, source: str, target: str, most: int) -> CatalogEntry:
-        """Create the catalog that a copy is to fill, with the values of the copied one. No call may
-        use it before `complete_copy`. Raises CatalogExists, CatalogsFull, CatalogIsAlias."""
+    def reserving_copy(self, target: str, uid: str, most: int) -> Beside:
+        """Return what creates, beside the job of a copy, the catalog that it is to fill, with the
+        values of the copied one. No call may use it before `complete_copy`. Raises CatalogExists,
+        CatalogsFull, CatalogIsAlias."""
 
     async def complete_copy(self, target: str, uid: str) -> None:
         """Let calls use a catalog that a copy has filled. Raises CatalogNotFound if it was

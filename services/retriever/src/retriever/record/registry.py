@@ -122,8 +122,8 @@ def create_catalog(
 
 
 def reserve_copy(
-    connection: Connection, now: int, source: str, target: str, most: int
-) -> CatalogEntry:
+    connection: Connection, now: int, source: str, target: str, *, uid: str, most: int
+) -> None:
     """Create the catalog that a copy is to fill, with the values of the copied one. No call may use
     it before `complete_copy`.
 
@@ -138,10 +138,8 @@ def reserve_copy(
         raise CatalogExists
     if connection.execute(_COUNT).scalar_one() >= most:
         raise CatalogsFull(most)
-    made = CatalogEntry(target, values, new_id(now), CatalogState.COPYING, now, now)
-    made = replace(made, copied_from=source)
-    _save(session, made)
-    return made
+    made = CatalogEntry(target, values, uid, CatalogState.COPYING, now, now)
+    _save(session, replace(made, copied_from=source))
 
 
 def complete_copy(connection: Connection, now: int, target: str, uid: str) -> None:

@@ -62,6 +62,7 @@ from retriever.record.unnamed import (
 )
 from servicekit.catalogs import CatalogList
 from servicekit.clock import now_micros
+from servicekit.jobs import Beside
 from servicekit.sql import Database
 
 Clock = Callable[[], int]
@@ -152,7 +153,6 @@ class Record:
     update_catalog = _writes_now(registry.update_catalog)
     delete_catalog = _writes_now(registry.delete_catalog)
     undelete_catalog = _writes_now(registry.undelete_catalog)
-    reserve_copy = _writes_now(registry.reserve_copy)
     complete_copy = _writes_now(registry.complete_copy)
     abandon_copy = _writes_now(registry.abandon_copy)
     set_alias = _writes_now(aliases.set_alias)
@@ -162,6 +162,12 @@ class Record:
     confirm_removal = _writes_now(registry.confirm_removal)
     remove_rows = _writes(registry.remove_catalog_rows)
     removals_due = _reads_now(registry.removals_due)
+
+    def reserving_copy(self, target: str, uid: str, most: int) -> Beside:
+        """See `CatalogRecord` of ports/registry.py."""
+        return lambda connection, job: registry.reserve_copy(
+            connection, self._clock(), job.catalog_id, target, uid=uid, most=most
+        )
 
     async def erase_removed(self) -> None:
         """Remove the bytes of deleted rows from the store's files."""

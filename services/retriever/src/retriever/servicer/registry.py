@@ -93,9 +93,7 @@ class CatalogRegistryServicer(catalog_registry_service_pb2_grpc.CatalogRegistryS
 
     async def CopyCatalog(self, request: pb.CopyCatalogRequest, context: Context) -> job_pb2.Job:
         source = enter(request.catalog_id, request.request_id, self.catalogs)
-        rules = copies.CopyRules(
-            [*self.registry.declared], self.registry.room, self.registry.settle_seconds
-        )
+        rules = copies.CopyRules([*self.registry.declared], self.registry.room)
         job = await copies.ask_copy(
             source,
             request.target_catalog_id,
