@@ -76,10 +76,9 @@ def complaints(file: File, done: Imported, *, full: bool) -> list[str]:
 def _lost(file: File, done: Imported, refused: int) -> int:
     """Return how many records are neither stored nor named."""
     if file.export.noun == "products":
-        there = done.stored + done.rejects
-        lost = sum(record.encode() not in there for record in file.records)
-        # A line that is no JSON has no cells: its number names it.
-        return lost - (file.export.suffix == ".jsonl") * done.rejects.count(b'{"_row": ')
+        # Lines of UTF-16, which are no JSON, are kept as they are: with zeros between the letters.
+        there = done.stored + done.rejects.replace(rb"\u0000", b"")
+        return sum(record.encode() not in there for record in file.records)
     written = sum(_count(done, f"{name}Count") for name in ("written", "duplicate", "withheld"))
     return len(file.records) - refused - written
 
