@@ -35,6 +35,14 @@ def test_products_without_a_value_are_a_group_and_sampled_answers_count_for_all(
     assert found == pytest.approx({"A": 10 / 11, "": 1 / 11})
 
 
+def test_no_share_is_above_1_by_rounding():
+    draw = random.Random(5)
+    for rows in range(1, 200):
+        weights = [draw.uniform(0, 3) for _ in range(rows)]
+        given = [shown("1", "a", place, weight=each) for place, each in enumerate(weights, 1)]
+        assert [one.share for one in exposures(given, {})] == [1.0]
+
+
 def test_the_interval_contains_the_true_share_in_95_of_100_samples():
     draw, inside, samples = random.Random(3), 0, 400
     for _ in range(samples):

@@ -74,7 +74,7 @@ def exposures(shown: Sequence[ShownProduct], groups: Mapping[str, str]) -> list[
     successes = np.array([one.weight * bool(one.successful) for one in shown])
     known = all(one.successful is not None for one in shown)
     of_group = np.bincount(group, given, len(names))
-    shares = of_group / given.sum()
+    shares = of_group / of_group.sum()  # added as the parts are: no share is above 1 by rounding
     errors = _share_errors(group, row, given, shares)
     outcomes = np.bincount(group, successes, len(names)) / of_group
     products = Counter(groups.get(each, "") for each in {one.product_id for one in shown})
