@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from embedder.domain import inspection
 from embedder.embedding.compare import PhotoComparer
 from embedder.inspection.inspect_piece import Inspector
 from embedder.inspection.patch_features import PatchFeatures
@@ -92,8 +93,13 @@ def embedding(
 
 
 async def test_a_call_that_is_cancelled_at_any_await_leaves_nothing(
-    embedding: EmbeddingServicer, made: References, inspector: Inspector, service: Service
+    embedding: EmbeddingServicer,
+    made: References,
+    inspector: Inspector,
+    service: Service,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(inspection, "MOST_PATCHES", 50)  # a fit is not what is tested
     await fit(made)
     version, _ = service.only()
     spaces = SpaceServicer(None, service.promotion, ("default",))  # type: ignore[arg-type]

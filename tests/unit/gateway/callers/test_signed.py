@@ -89,8 +89,8 @@ def test_without_claims_a_caller_may_do_nothing() -> None:
         signed(exp=None),
         signed(sub=None),
         signed(nbf=int(time.time()) + 43_200),
-        signed(exp=int(time.time()) + 90_000),
-        signed(iat=int(time.time()) - 3_600, exp=int(time.time()) + 83_000),
+        signed(exp=int(time.time()) + 900_000),  # so far that it stays so while other tests run
+        signed(iat=int(time.time()) - 36_000, exp=int(time.time()) + 83_000),
         jwt.encode({"sub": "x"}, None, "none"),
     ],
 )
