@@ -53,7 +53,7 @@ LOADS = {"np", "json", "tomllib", "onnx", "pickle", "yaml", "marshal"}
 
 
 class Does(Enum):
-    """What a broken file does, beside being told with its name."""
+    """Effect of a broken file. Its name and problem are told in every case."""
 
     FORMER = "its former content stays in force, told by log and metric; it is read again"
     SKIPPED = "it is left out alone, and told; all others are used"
