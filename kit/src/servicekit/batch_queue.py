@@ -69,8 +69,9 @@ class BatchQueue(Generic[T]):
         again: Callable[[ServiceError], bool] = lambda _: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`most_load`: maximum load of the queue. `gather`: seconds to collect items before a batch
-        is sent. `again`: whether a batch is resent after this error of `send`, or dropped."""
+        """`most_load`: maximum load of the queue. `gather`: seconds that an item waits for others
+        before its batch is sent. `again`: whether a batch is resent after this error of `send`, or
+        dropped."""
         self._send, self._batches, self._counts = send, batches, counts
         self._most_load, self._gather = most_load, gather
         self._again, self._clock = again, clock
@@ -139,21 +140,21 @@ class BatchQueue(Generic[T]):
 
     async def _drain(self) -> None:
         pause = FIRST_PAUSE
-        await self._rest()
         while self._waiting:
+            if len(self._waiting) < self._batches.most:
+                await self._gathered()
             if await self._hand_over(self._oldest()):
                 pause = FIRST_PAUSE
-                if len(self._waiting) < self._batches.most:
-                    await self._rest()
             else:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _rest(self) -> None:
-        """Wait until items have been collected for `gather` seconds; not after `close`."""
-        if self._gather:
+    async def _gathered(self) -> None:
+        """Wait until the oldest item has waited for `gather` seconds; not after `close`."""
+        since, _ = next(iter(self._waiting.values()))
+        if (seconds := since + self._gather - self._clock()) > 0:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._gather):
+                async with asyncio.timeout(seconds):
                     await self._closing.wait()
 
     async def _hand_over(self, batch: Sequence[Hashable]) -> bool:

@@ -56,6 +56,29 @@ async def test_records_reach_the_ranker_in_one_call_a_catalog():
     assert COUNTS.kept._value.get() - kept == 3
 
 
+async def test_records_that_come_one_after_another_go_in_one_call():
+    sink = Sink()
+    queue = AnswerQueue(sink.record, 1000)
+    for answer_id in ("a1", "a2", "a3"):
+        queue.offer("default", record(answer_id))
+        await asyncio.sleep(0.001)
+    await until(lambda: sink.calls)
+    await queue.close(5)
+    assert sink.calls == [("default", ["a1", "a2", "a3"])]
+
+
+async def test_a_record_waits_for_no_other_catalog_once_it_has_waited_for_its_own():
+    now, sink = [0.0], Sink()
+    queue = AnswerQueue(sink.record, 1000, clock=lambda: now[0])
+    for catalog_id in ("default", "other", "third"):
+        queue.offer(catalog_id, record(catalog_id))
+    now[0] = answers.GATHER_SECONDS
+    for _ in range(20):  # turns of the loop, without time
+        await asyncio.sleep(0)
+    assert sink.ids == ["default", "other", "third"]
+    await queue.close(1)
+
+
 async def test_an_offer_waits_for_nothing_and_is_found_until_it_is_handed_over():
     sink = Sink()
     sink.go_on.clear()

@@ -13,6 +13,9 @@ from servicekit.errors import Code
 MOST_PRODUCTS = 10_000
 """Maximum number of products in one call, far below the maximum message size."""
 CALL_SECONDS = 5.0
+GATHER_SECONDS = 0.1
+"""Seconds for which records are gathered: a call and its transaction cost the ranker as much as
+ranking does."""
 
 COUNTS = QueueMetrics(
     Counter("sightline_gateway_answers_kept_total", "Answer records that the ranker accepted."),
@@ -61,6 +64,7 @@ class AnswerQueue:
             ),
             COUNTS,
             most_products,
+            gather=GATHER_SECONDS,
             again=lambda error: error.code in _AGAIN,
             clock=clock,
         )
