@@ -94,6 +94,29 @@ def confined(loop: str, **place: str) -> Iterator[None]:
         tell(loop, error, **place)
 
 
+@contextlib.contextmanager
+def first_raised(
+    *kinds: type[Exception],
+) -> Iterator[Callable[[], contextlib.AbstractContextManager[None]]]:
+    """Work on all of several items, and raise the first error of these kinds after the last item.
+
+    Yields what each item's block is put into: `with first_raised(OSError) as item: ...` around
+    the loop, `with item(): ...` inside it. Other errors are raised at once.
+    """
+    errors: list[Exception] = []
+
+    @contextlib.contextmanager
+    def item() -> Iterator[None]:
+        try:
+            yield
+        except kinds as error:
+            errors.append(error)
+
+    yield item
+    if errors:
+        raise errors[0]
+
+
 def tell(loop: str, error: Exception, **place: str) -> None:
     """Log and count a failure in a background loop."""
     expected = isinstance(error, ServiceError)

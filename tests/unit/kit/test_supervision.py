@@ -6,7 +6,16 @@ import pytest
 
 from servicekit import supervision
 from servicekit.errors import Unavailable
-from servicekit.supervision import FAILURES, Backoff, LoopEnded, confined, rest, supervised, tell
+from servicekit.supervision import (
+    FAILURES,
+    Backoff,
+    LoopEnded,
+    confined,
+    first_raised,
+    rest,
+    supervised,
+    tell,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +98,22 @@ async def test_a_rest_ends_with_its_event() -> None:
     event.set()
     await rest(None, event)
     await rest(0.0, asyncio.Event())
+
+
+def test_all_items_are_worked_on_before_the_first_error_is_raised() -> None:
+    done = list[int]()
+
+    def work(kind: type[Exception]) -> None:
+        with first_raised(LookupError) as item:
+            for number in range(4):
+                with item():
+                    if number % 2:
+                        raise kind(number)
+                    done.append(number)
+
+    with pytest.raises(KeyError) as raised:
+        work(KeyError)
+    assert (raised.value.args, done) == ((1,), [0, 2])
+    with pytest.raises(ValueError, match="1"):  # another kind: nothing goes on
+        work(ValueError)
+    assert done == [0, 2, 0]

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from gateway.http import serving
-from gateway.http.settings import HttpSettings
+from gateway.http import tls
 from servicekit.reloaded import Unreadable
 from tests import certificates
 from tests.broken_files import WAYS, removed
@@ -22,7 +21,7 @@ SIGNER = certificates.authority()
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(serving, "RENEW_SECONDS", 0.01)
+    monkeypatch.setattr(tls, "RENEW_SECONDS", 0.01)
     return certificates.write(tmp_path / "tls", SIGNER)
 
 
@@ -45,10 +44,9 @@ async def shown(port: int) -> bytes | None:
 async def test_a_broken_certificate_leaves_the_former_one_in_use(
     folder: Path, way: str, name: str
 ) -> None:
-    settings = HttpSettings(tls_folder=folder)
-    context, files = serving._context(settings), serving.certificates_of(settings)
-    server = await asyncio.start_server(lambda *_: None, certificates.HOST, 0, ssl=context)
-    renewing = asyncio.create_task(serving._renew(context, folder, files))
+    held = tls.CallersTls(folder, None)
+    server = await asyncio.start_server(lambda *_: None, certificates.HOST, 0, ssl=held.context)
+    renewing = asyncio.create_task(held.renew())
     try:
         port = server.sockets[0].getsockname()[1]
         former = await shown(port)
@@ -69,6 +67,5 @@ async def test_a_broken_certificate_leaves_the_former_one_in_use(
 @pytest.mark.parametrize("way", WAYS)
 def test_a_broken_certificate_is_named_at_the_start(folder: Path, way: str) -> None:
     WAYS[way](folder / "ca.crt")
-    settings = HttpSettings(tls_folder=folder, tls_callers_ca_file=folder / "ca.crt")
     with pytest.raises(Unreadable, match=str(folder / "ca.crt")):
-        serving.certificates_of(settings)
+        tls.CallersTls(folder, folder / "ca.crt")

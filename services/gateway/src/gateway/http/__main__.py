@@ -1,10 +1,11 @@
 """Start of the HTTP face: `python -m gateway.http`."""
 
-from gateway.http.serving import SERVICE, certificates_of, serve
+from gateway.http.serving import SERVICE, serve
 from gateway.http.settings import HttpSettings
+from gateway.http.tls import CallersTls
 from servicekit import server, startup, telemetry
 
-CHECKS = (certificates_of,)
+CHECKS = (CallersTls.of,)
 """Readers of the files that settings name, called at the start."""
 
 

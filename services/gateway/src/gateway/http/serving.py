@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
-from pathlib import Path
 from typing import Any, ClassVar
 
 import orjson
@@ -24,19 +22,16 @@ from gateway.http.exchange import HttpAnswer, HttpRequest, compressed
 from gateway.http.hosts import KnownHosts
 from gateway.http.protocol import ConnectionLimits, LimitedProtocol
 from gateway.http.settings import HttpSettings
+from gateway.http.tls import CallersTls
 from servicekit import memory, telemetry
 from servicekit.channel import connect
 from servicekit.server import report_serving
-from servicekit.supervision import supervised
-from servicekit.tls import CERTIFICATE, KEY, Certificates
 
 READY_SECONDS = 2.0
 """Seconds that a readiness probe waits for the gateway."""
 LEAST_BYTES = 2**28
 """Minimum bytes of large bodies that are held at once: two of the largest for each of two
 callers."""
-RENEW_SECONDS = 60.0
-"""Seconds between two looks at the files of certificates."""
 DATE_SECONDS = 1.0
 """Seconds between two updates of the Date header."""
 EXPOSED = ("ETag", "Preference-Applied", "Retry-After", "X-Request-Id", "X-Sightline-Version")
@@ -81,29 +76,6 @@ class HttpServer:
         await self._calls.close()
 
 
-def certificates_of(settings: HttpSettings) -> Certificates | None:
-    """Return the certificates for callers; None: plain text. Raises Unreadable."""
-    if settings.tls_folder is None:
-        return None
-    return Certificates(settings.tls_folder, settings.tls_callers_ca_file, "callers")
-
-
-def _context(settings: HttpSettings) -> ssl.SSLContext | None:
-    """Return the TLS context for callers, of certificates that were checked."""
-    if settings.tls_folder is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _load(context, settings.tls_folder)
-    if settings.tls_callers_ca_file is not None:
-        context.load_verify_locations(settings.tls_callers_ca_file)
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
-
-
-def _load(context: ssl.SSLContext, folder: Path) -> None:
-    context.load_cert_chain(folder / CERTIFICATE, folder / KEY, password="")
-
-
 async def start(settings: HttpSettings) -> HttpServer:
     """Start to serve. Requires a running event loop. Raises OSError when the port is taken."""
     channel = connect(settings.gateway_target)
@@ -123,10 +95,10 @@ async def start(settings: HttpSettings) -> HttpServer:
         timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
     )
     config.load()
-    files = certificates_of(settings)
-    config.ssl = _context(settings)
+    tls = CallersTls.of(settings)
+    config.ssl = None if tls is None else tls.context
     server = _Uvicorn(config)
-    task = asyncio.create_task(_serve(server, bound, settings, files))
+    task = asyncio.create_task(_serve(server, bound, tls))
     return HttpServer(server, task, bound.getsockname()[1], calls)
 
 
@@ -177,33 +149,13 @@ def _bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-async def _serve(
-    server: _Uvicorn, bound: socket.socket, settings: HttpSettings, files: Certificates | None
-) -> None:
-    renewing = asyncio.create_task(_renew(server.config.ssl, settings.tls_folder, files))
+async def _serve(server: _Uvicorn, bound: socket.socket, tls: CallersTls | None) -> None:
+    renewing = None if tls is None else asyncio.create_task(tls.renew())
     try:
         await server.serve(sockets=[bound])
     finally:
-        renewing.cancel()
-
-
-async def _renew(
-    context: ssl.SSLContext | None, folder: Path | None, files: Certificates | None
-) -> None:
-    """Reload changed certificates; new connections use them."""
-    if context is None or folder is None or files is None:
-        return
-    used = files.calling()
-
-    async def renew() -> None:
-        nonlocal used
-        await asyncio.sleep(RENEW_SECONDS)
-        # Only what was checked: a context has no key any more after half of a pair.
-        if (now := files.calling()) is not used:
-            _load(context, folder)
-            used = now
-
-    await supervised("certificates", renew)
+        if renewing is not None:
+            renewing.cancel()
 
 
 async def _live(_: HttpRequest) -> HttpAnswer:

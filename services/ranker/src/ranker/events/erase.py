@@ -25,6 +25,7 @@ from servicekit.errors import FailedPrecondition
 from servicekit.jobs import Job, Jobs
 from servicekit.personal_data import PersonalStore
 from servicekit.sql import Database
+from servicekit.supervision import first_raised
 
 WAIT_SECONDS = 0.2
 """Seconds between two looks whether changed days are counted."""
@@ -78,15 +79,12 @@ class ErasePerson:
             *(*rows, self._counts, self._consents, *self.others),
             partial(self._jobs, job),
         ]
-        done, failed = list[ErasedStore](), None
-        for number, step in enumerate(steps):
-            await self.jobs.progress(job, number, len(steps))
-            try:
-                done.append(await step(person))
-            except FailedPrecondition as error:  # such as of a damaged model: the others go on
-                failed = failed or error
-        if failed is not None:
-            raise failed
+        done = list[ErasedStore]()
+        with first_raised(FailedPrecondition) as item:  # such as of a damaged model
+            for number, step in enumerate(steps):
+                await self.jobs.progress(job, number, len(steps))
+                with item():
+                    done.append(await step(person))
         for place, step in enumerate(rows):
             # Rows that were on their way to the store when their table was searched.
             late = await step(person)

@@ -29,7 +29,7 @@ from ranker.events.record.events import given_id
 from ranker.events.record.selections import SelectionRecord
 from servicekit.clock import now_micros
 from servicekit.jobs import Job, Jobs, JobState
-from servicekit.supervision import confined
+from servicekit.supervision import confined, first_raised
 from servicekit.telemetry import get_logger
 
 EXPORT = "export_events"
@@ -134,14 +134,11 @@ async def erase(person: Person, exports: ExportStore, jobs: Jobs) -> ErasedStore
     """
     while await _is_exporting(person.catalog_id, jobs):  # noqa: ASYNC110 - another process
         await asyncio.sleep(WAIT_SECONDS)
-    count, failed = 0, None
-    for job_id in await exports.jobs(person.catalog_id):
-        try:
-            count += await _erase_from(exports.folder(person.catalog_id, job_id), person.actors)
-        except ExportUnwritable as error:  # the person's rows in other exports are removed
-            failed = failed or error
-    if failed is not None:
-        raise failed
+    count = 0
+    with first_raised(ExportUnwritable) as item:
+        for job_id in await exports.jobs(person.catalog_id):
+            with item():
+                count += await _erase_from(exports.folder(person.catalog_id, job_id), person.actors)
     return ErasedStore(EXPORTS.name, count)
 
 

@@ -11,6 +11,7 @@ from ranker.domain.model import ModelRecord
 from ranker.events.record.models import ModelRegistry
 from servicekit.leases import Lease, worker_id
 from servicekit.sql import Database
+from servicekit.supervision import first_raised
 
 LEASE_SECONDS = 120.0
 """Longer than the rewriting of a model takes."""
@@ -35,16 +36,13 @@ class KeptModels:
         while not await lease.acquire():  # noqa: ASYNC110 - held by another process
             await asyncio.sleep(WAIT_SECONDS)
         try:
-            changed, corrupt = 0, None
-            for model in await self.registry.with_files(catalog_id):
-                if not await lease.renew():
-                    raise ModelsBusy
-                try:
-                    changed += await self._one(model, change)
-                except ModelCorrupt as error:
-                    corrupt = corrupt or error
-            if corrupt is not None:
-                raise corrupt
+            changed = 0
+            with first_raised(ModelCorrupt) as item:
+                for model in await self.registry.with_files(catalog_id):
+                    if not await lease.renew():
+                        raise ModelsBusy
+                    with item():
+                        changed += await self._one(model, change)
             return changed
         finally:
             await lease.release()
