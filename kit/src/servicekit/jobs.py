@@ -134,17 +134,25 @@ class Jobs:
     """The jobs of one store; one object a process."""
 
     def __init__(
-        self, db: Database, table: Table, *, clock: Clock = now_micros, max_attempts: int = 20
+        self,
+        db: Database,
+        table: Table,
+        *,
+        clock: Clock = now_micros,
+        max_attempts: int = 20,
+        urgent: Sequence[str] = (),
     ) -> None:
         """`table` comes from `jobs_table`.
 
         A job that was claimed `max_attempts` times and did not end fails with
-        JOB_ATTEMPTS_EXHAUSTED: it probably kills its workers.
+        JOB_ATTEMPTS_EXHAUSTED: it probably kills its workers. Jobs of the `urgent` kinds are
+        claimed before all others.
         """
         self._db = db
         self._t = table
         self._clock = clock
         self._max_attempts = max_attempts
+        self._order = [*([table.c.kind.not_in(urgent)] if urgent else []), table.c.id]
         # Seconds of each claim, by job and attempt: this process may have claimed a job again.
         self._claims: dict[tuple[str, int], float] = {}
         # Built once, because idle workers repeat it; it takes no lock.
@@ -359,7 +367,7 @@ class Jobs:
         found = connection.execute(
             sa.select(t)
             .where(claimable(t, kinds, now))
-            .order_by(t.c.id)
+            .order_by(*self._order)
             .limit(1)
             .with_for_update(skip_locked=True)  # SQLite: none, since its writers are serialized
         ).first()

@@ -147,6 +147,18 @@ async def test_the_oldest_job_of_the_kinds_asked_for_comes_first(board: Jobs) ->
     assert (await claimed(board)).id == first.id
 
 
+async def test_an_urgent_job_comes_before_older_ones(db: Database, clock: Clock) -> None:
+    jobs = Jobs(db, JOBS, clock=clock, urgent=("erase", "purge"))
+    made = [
+        (await jobs.create(kind, "default", {})).id
+        for kind in ("train", "evaluate", "purge", "train", "erase")
+    ]
+    taken = list[str]()
+    while job := await jobs.claim(["train", "evaluate", "erase", "purge"], "w1", 30):
+        taken.append(job.id)
+    assert taken == [made[place] for place in (2, 4, 0, 1, 3)]
+
+
 async def test_the_job_of_a_killed_worker_is_taken_up_after_its_lease(
     board: Jobs, other: Jobs, clock: Clock
 ) -> None:

@@ -8,14 +8,18 @@ from unittest.mock import Mock
 
 import pytest
 
-from ranker.events.record.tables import JOBS
+from ranker.domain.erasure import ERASE
+from ranker.domain.model import EVALUATE, TRAIN
+from ranker.events.export import EXPORT
+from ranker.events.record.tables import JOBS, MIGRATIONS
 from ranker.settings import WorkerSettings
+from ranker.wiring.backend import backend
 from ranker.wiring.worker import loops
 from servicekit.clock import now_micros
 from servicekit.jobs import Jobs
 from servicekit.retention import DAY_MICROS
 from servicekit.sql import Database
-from tests.stores import each_engine
+from tests.stores import NewStore, each_engine, only_sqlite
 from tests.waiting import until
 
 COUNTS = ["nothing counted", "products not grouped"]
@@ -84,3 +88,17 @@ async def test_jobs_that_ended_long_ago_go(tmp_path: Path, db: Database, days: i
     stop.set()
     await asyncio.gather(*swept)
     assert await forgotten()
+
+
+@only_sqlite
+async def test_an_erasure_waits_for_no_job_that_was_asked_for_before(
+    tmp_path: Path, new_store: NewStore
+) -> None:
+    url = new_store(MIGRATIONS, "ranker.db")
+    settings = WorkerSettings(database_url=url, model_store=str(tmp_path / "models"))
+    async with backend(settings) as made:
+        for kind in (TRAIN, EVALUATE, EXPORT, ERASE):
+            await made.jobs.create(kind, "default", {})
+        job = await made.jobs.claim((TRAIN, EVALUATE, EXPORT, ERASE), "worker", 30.0)
+    assert job is not None
+    assert job.kind == ERASE

@@ -12,6 +12,7 @@ import grpc
 
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import IDEMPOTENT, CollaborativeIndex
+from ranker.domain.erasure import ERASE
 from ranker.events.record.models import ModelRegistry
 from ranker.events.record.sealed import Sealer
 from ranker.events.record.tables import JOBS, METADATA
@@ -70,7 +71,8 @@ async def backend(settings: WorkerSettings) -> AsyncIterator[Backend]:
     catalogs = KnownCatalogs(settings.catalogs, listed, file=file, poll_seconds=POLL_SECONDS)
     index = CollaborativeIndex(channel)
     tidy = partial(prune, registry, store, index, settings.keep_models)
-    jobs = Jobs(database, JOBS, max_attempts=MAX_ATTEMPTS)
+    # A shopper who asked to be erased does not wait for the trainings of a day.
+    jobs = Jobs(database, JOBS, max_attempts=MAX_ATTEMPTS, urgent=(ERASE,))
     try:
         await catalogs.start()
         yield Backend(
