@@ -152,7 +152,7 @@ ROWS = {
         Does.SHIPPED,
         "contracts/test_fixes.py::test_the_tests_that_the_table_names_are_there",
     ),
-    "gateway.http.serving": Row(
+    "gateway.http.tls": Row(
         "certificates of the HTTP face",
         Does.FORMER,
         "unit/gateway/http/test_certificates.py"
