@@ -80,7 +80,8 @@ async def rounds(
     say: Say,
     asked: Asked = lambda _contender, _kind, _callers: True,
 ) -> Cells:
-    """Measure every cell in every round, after a warm-up round that is discarded."""
+    """Measure every cell in every round, the last one first in each second round, after a warm-up
+    round that is discarded."""
     cells = {
         (each.name, kind, callers): LoadCell(each.name, kind, callers)
         for kind in plan.all_kinds()
@@ -97,7 +98,7 @@ async def rounds(
     for number in range(plan.rounds + 1):
         say(f"round {number} of {plan.rounds}" if number else "warming up")
         seconds = plan.seconds if number else min(plan.seconds, WARM_UP_SECONDS)
-        for (name, kind, _), cell in cells.items():
+        for (name, kind, _), cell in list(cells.items())[:: 1 if number % 2 else -1]:
             await one(named[name], cell, sources[name, kind], seconds, keep=number > 0)
     return cells
 
