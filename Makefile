@@ -96,7 +96,7 @@ bench: setup ## Run the benches, or those that BENCH names; print tables and wri
 bench-full: setup ## Run all benches, including those that take hours: searches at 100,000 and a million products, compared with faiss
 	$(BIN)/python -m bench --full
 
-capacity: setup ## Simulate the cluster under a sale, a day, a rush of photos and a lost node; write the picture and tables of docs/research/autoscaling.md
+capacity: setup ## Simulate the cluster under a sale, a day, a rush of photos and a lost node; write the picture and tables of lab/research/autoscaling.md
 	$(BIN)/python -m bench --full --write-docs capacity
 
 fuzz: setup ## Send 100,000 mutated requests and 10,000 mutated photos to a separate suite
@@ -163,7 +163,7 @@ images-tools: ## Install podman and what LOCAL_BASES=1 needs (Debian, as root; e
 images-check: .venv/.synced ## Run the images of `make images CONTAINER=podman`: rights, memory, probes, SIGTERM, content, size (NOT MEASURED without podman)
 	$(BIN)/python -m tests.images
 
-compose-check: .venv/.synced $(UV) ## Run compose.yaml with the images of `make images`: install, answer, kill, stop, start again (NOT MEASURED without Docker and podman; WRITE=1 writes docs/research/cluster.md)
+compose-check: .venv/.synced $(UV) ## Run compose.yaml with the images of `make images`: install, answer, kill, stop, start again (NOT MEASURED without Docker and podman; WRITE=1 writes lab/research/cluster.md)
 	PATH="$(abspath $(dir $(UV))):$$PATH" $(BIN)/python -m tests.compose $(if $(WRITE),--write-docs)
 
 wheels: $(UV) ## Build the wheels of client, agents' server and protos into dist/wheels (PROJECT_URL= names the project's page)

@@ -29,7 +29,7 @@ OWN_BYTES = 0.4 * GB
 TASTE_BYTES = 31 * 4
 """Bytes of a product in a ranker's memory: 30 numbers and a bias."""
 RECORD_BYTES = 15_411
-"""Bytes of an answer's record with 200 candidates: bench `replay` (docs/research/performance.md).
+"""Bytes of an answer's record with 200 candidates: bench `replay` (lab/research/performance.md).
 """
 RECORD_DAYS = 30
 """GATEWAY_ANSWER_DAYS."""

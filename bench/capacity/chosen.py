@@ -14,7 +14,7 @@ THRESHOLDS: Thresholds = {
     TRITON: {"pending": 2.0, "queue": 0.02, "busy": 1.4},
 }
 """Thresholds of the manifests: the cheapest of the sweep that reach the goal
-(docs/research/autoscaling.md).
+(lab/research/autoscaling.md).
 """
 
 RESERVE: Thresholds = {

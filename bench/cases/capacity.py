@@ -1,7 +1,7 @@
 """A simulated cluster: validation of its model, and ways to scale it under four loads.
 
 Its inputs are service times that other benches measured, and assumptions
-(bench/capacity/inputs.py). No process is started. Method and limits: docs/research/autoscaling.md.
+(bench/capacity/inputs.py). No process is started. Method and limits: lab/research/autoscaling.md.
 """
 
 from collections.abc import Callable, Mapping, Sequence

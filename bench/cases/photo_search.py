@@ -30,7 +30,7 @@ Doubles: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
 
 WEIGHT: Final = 0.02
-"""Weight of the category; docs/research/photos.md has others."""
+"""Weight of the category; lab/research/photos.md has others."""
 TOP: Final = 5
 COUNTS: Final = (1, 2, VIEWS)
 NEAREST, CATEGORY, STUDIO, STUDIO_TOP = "1-NN", "category", "studio, hit@1", "studio, hit@5"

@@ -3,7 +3,7 @@
 Two protocols (``ranker.learning.evaluation.splits``), each with a fifth held out: the tails of
 all shoppers' events, and all events after a moment. All choices are made on a validation split by
 the same protocol inside the training part, on which the recipe's defaults were chosen too
-(docs/research/quality.md). The bench chooses a blend there, fits the recipe on the whole training
+(lab/research/quality.md). The bench chooses a blend there, fits the recipe on the whole training
 part, and evaluates it once on the test part. All systems get the same last events.
 """
 

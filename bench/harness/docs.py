@@ -6,15 +6,15 @@ from bench.harness.machine import ROOT
 from bench.harness.model import BenchResult, BenchTable, PageBlock
 from bench.harness.report import verdict
 
-EMBEDDER = ROOT / "docs" / "research" / "embedder.md"
-PERFORMANCE = ROOT / "docs" / "research" / "performance.md"
-EXPERIMENTS = ROOT / "docs" / "research" / "experiments.md"
-AUTOSCALING = ROOT / "docs" / "research" / "autoscaling.md"
+EMBEDDER = ROOT / "lab" / "research" / "embedder.md"
+PERFORMANCE = ROOT / "lab" / "research" / "performance.md"
+EXPERIMENTS = ROOT / "lab" / "research" / "experiments.md"
+AUTOSCALING = ROOT / "lab" / "research" / "autoscaling.md"
 PRIVATE_COUNTS = ROOT / "docs" / "operate" / "private-counts.md"
-PHOTOS = ROOT / "docs" / "research" / "photos.md"
-TEXTS = ROOT / "docs" / "research" / "texts.md"
+PHOTOS = ROOT / "lab" / "research" / "photos.md"
+TEXTS = ROOT / "lab" / "research" / "texts.md"
 FAIRNESS = ROOT / "docs" / "merchandise" / "fairness.md"
-QUALITY = ROOT / "docs" / "research" / "quality.md"
+QUALITY = ROOT / "lab" / "research" / "quality.md"
 SUGGEST = ROOT / "docs" / "integrate" / "suggest.md"
 NEW_PODS = ROOT / "docs" / "operate" / "autoscaling.md"
 PAGES = {
@@ -25,39 +25,39 @@ PAGES = {
     "embedding": EMBEDDER,
     "ablation": EMBEDDER,
     "capacity": AUTOSCALING,
-    "detect": ROOT / "docs" / "research" / "detect.md",
+    "detect": ROOT / "lab" / "research" / "detect.md",
     "monolith": PERFORMANCE,
     "experiments": EXPERIMENTS,
-    "diversity": ROOT / "docs" / "research" / "diversity.md",
+    "diversity": ROOT / "lab" / "research" / "diversity.md",
     "exposure": FAIRNESS,
     "faces": EMBEDDER,
     "http": PERFORMANCE,
     "listing": PERFORMANCE,
-    "inspect": ROOT / "docs" / "research" / "inspect.md",
+    "inspect": ROOT / "lab" / "research" / "inspect.md",
     "million_users": PERFORMANCE,
-    "misfits": ROOT / "docs" / "research" / "inspect.md",
+    "misfits": ROOT / "lab" / "research" / "inspect.md",
     "photo_clicks": PHOTOS,
     "photo_parts": PHOTOS,
     "photo_search": PHOTOS,
     "posters": QUALITY,
     "quality": QUALITY,
-    "labels": ROOT / "docs" / "research" / "labels.md",
-    "watch_counts": ROOT / "docs" / "research" / "watch.md",
-    "watch_beside": ROOT / "docs" / "research" / "watch.md",
-    "watch": ROOT / "docs" / "research" / "watch.md",
+    "labels": ROOT / "lab" / "research" / "labels.md",
+    "watch_counts": ROOT / "lab" / "research" / "watch.md",
+    "watch_beside": ROOT / "lab" / "research" / "watch.md",
+    "watch": ROOT / "lab" / "research" / "watch.md",
     "gpu": EMBEDDER,
     "new_films": QUALITY,
     "new_pods": NEW_PODS,
-    "no_good_match": ROOT / "docs" / "research" / "no-good-match.md",
-    "objectives": ROOT / "docs" / "research" / "objectives.md",
+    "no_good_match": ROOT / "lab" / "research" / "no-good-match.md",
+    "objectives": ROOT / "lab" / "research" / "objectives.md",
     "private_counts": PRIVATE_COUNTS,
     "sequence": QUALITY,
     "shelves": PERFORMANCE,
-    "shelf_plans": ROOT / "docs" / "research" / "shelf-plans.md",
+    "shelf_plans": ROOT / "lab" / "research" / "shelf-plans.md",
     "side_features": QUALITY,
     "sizes": PERFORMANCE,
     "suggest": SUGGEST,
-    "deliveries": ROOT / "docs" / "research" / "deliveries.md",
+    "deliveries": ROOT / "lab" / "research" / "deliveries.md",
     "corrections": TEXTS,
     "texts": TEXTS,
 }

@@ -1,4 +1,4 @@
-"""Results of the parts: printed, stored, and written into docs/research/cluster.md."""
+"""Results of the parts: printed, stored, and written into lab/research/cluster.md."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CURVES = ROOT / ".cache/cluster-curves.md"
 SCALED = ROOT / "docs/operate/autoscaling.md"
 LINES = 6
 """Lines of a command's output that the transcript shows."""
-PAGE = ROOT / "docs/research/cluster.md"
+PAGE = ROOT / "lab/research/cluster.md"
 WORDS = {Verdict.HELD: "MET", Verdict.VIOLATED: "MISSED", Verdict.NOT_MEASURED: "NOT MEASURED"}
 
 

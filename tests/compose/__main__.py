@@ -34,7 +34,7 @@ from tests.cluster import results
 from tests.compose.containers import PROJECT, ROOT, Engine, find
 from tests.fakes.photos import claiming
 
-PAGE = ROOT / "docs/research/cluster.md"
+PAGE = ROOT / "lab/research/cluster.md"
 TARGET = "127.0.0.1:8600"
 SECONDS = 180.0
 """In which the suite answers after a start or a fault."""
@@ -248,7 +248,7 @@ def alone() -> Iterator[None]:
 
 
 def write_page(part: results.Part, engine: Engine) -> None:
-    """Write the table into docs/research/cluster.md."""
+    """Write the table into lab/research/cluster.md."""
     made = results.tables(
         {f"Compose by {engine.name}": vars_of(part)}, [f"Compose by {engine.name}"]
     )

@@ -26,7 +26,8 @@ def test_groups_of_tests_that_are_named_exist() -> None:
 
 def test_every_make_target_that_a_text_names_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/*/*.md"), *ROOT.glob("services/*/README.md")]
+    places = ("*.md", "docs/*/*.md", "lab/*/*.md", "services/*/README.md")
+    texts = [page for place in places for page in ROOT.glob(place)]
     named = {
         (path.name, target)
         for path in texts

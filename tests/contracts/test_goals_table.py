@@ -1,4 +1,4 @@
-"""The table of all goals in docs/research/quality.md has the figures of `bench/results/`.
+"""The table of all goals in lab/research/quality.md has the figures of `bench/results/`.
 
 A row names its goals in a comment at its end, ``<!-- bench: goal; goal -->``, in the order of its
 figures.
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "research" / "quality.md"
+PAGE = ROOT / "lab" / "research" / "quality.md"
 NO_GOAL = "no goal of the bench"
 _NUMBER = re.compile(r"[+−-]?\d*\.?\d+")
 _GOALS = re.compile(r"<!-- (\w+): (.*) -->")

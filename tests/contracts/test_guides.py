@@ -23,8 +23,8 @@ TYPED: click.Command = typer.main.get_command(app)
 """Group of all commands."""
 GUIDES = sorted(
     page
-    for page in DOCS.rglob("*.md")
-    if not {"reference", "node_modules"} & set(page.relative_to(DOCS).parts)
+    for page in [*DOCS.rglob("*.md"), *ROOT.glob("lab/research/*.md")]
+    if not {"reference", "node_modules"} & set(page.relative_to(ROOT).parts)
 )
 FILTERS = (DOCS / "integrate" / "filters.md").read_text(encoding="utf-8")
 

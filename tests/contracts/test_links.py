@@ -12,6 +12,7 @@ PAGES = sorted(
     for place in (
         "*.md",
         "docs/**/*.md",
+        "lab/research/*.md",
         "client/*.md",
         "bench/*.md",
         "services/*/*.md",
@@ -37,16 +38,16 @@ def test_every_link_within_the_repository_leads_somewhere(page: Path) -> None:
 
 
 def named() -> set[tuple[str, str, str]]:
-    """Return every page of docs/ that a file names by its path: the file, the page, the heading."""
+    """Return every page of docs/ and lab/ that a file names: the file, the page, the heading."""
     found = subprocess.run(
-        ["git", "grep", "-IonE", r"(^|[^/a-z])docs/[a-zA-Z0-9/-]+\.md(#[a-z0-9-]+)?"],
+        ["git", "grep", "-IonE", r"(^|[^/a-z])(docs|lab)/[a-zA-Z0-9/-]+\.md(#[a-z0-9-]+)?"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
     lines = [line.split(":", 2) for line in found.stdout.splitlines()]
-    paths = [(file, path[path.index("docs/") :].partition("#")) for file, _, path in lines]
+    paths = [(file, re.sub(r"^[^a-z]*", "", path).partition("#")) for file, _, path in lines]
     # Old entries of the changelog name pages as they were.
     return {(file, page, head) for file, (page, _, head) in paths if file != "CHANGELOG.md"}
 

@@ -15,7 +15,10 @@ PACKAGES = {
 }
 PAGES = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "*/README.md", "services/*/README.md", "deploy/**/*.md")
+    for pattern in (
+        *("*.md", "docs/**/*.md", "lab/research/*.md"),
+        *("*/README.md", "services/*/README.md", "deploy/**/*.md"),
+    )
     for path in ROOT.glob(pattern)
     if path.name != "CHANGELOG.md" and not any(part.startswith(".") for part in path.parts)
 )

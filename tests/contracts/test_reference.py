@@ -41,7 +41,12 @@ REASONS = {
 """Reasons of errors, which look like names of variables."""
 PAGES = [
     page
-    for place in ("*.md", "docs/*/*.md", "services/*/*.md", "deploy/*/*.md", "client/*.md")
+    for place in (
+        *("*.md", "docs/*/*.md", "lab/*/*.md"),
+        "services/*/*.md",
+        "deploy/*/*.md",
+        "client/*.md",
+    )
     for page in ROOT.glob(place)
     if page.name != "CHANGELOG.md"
 ]

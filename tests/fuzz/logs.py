@@ -12,7 +12,7 @@ _ENGINES = frozenset({"triton", "milvus"})
 _LINE = 1_500
 _GAVE_UP = "boost::interprocess::lock_exception"
 """Last words of a Triton one of whose processes got no processor for a second as it started; see
-docs/research/triton.md."""
+lab/research/triton.md."""
 
 
 def marks(suite: Suite) -> dict[str, int]:

@@ -27,7 +27,7 @@ from tests.fuzz.model import Verdict
 from tests.images import content
 from tests.images.containers import ROOT, Run, missing, mounted, podman, volume
 
-PAGE = ROOT / "docs/research/cluster.md"
+PAGE = ROOT / "lab/research/cluster.md"
 GOAL_MEGABYTES = 250
 """Unpacked size of a Python service beyond its base."""
 TRIES = 120
@@ -265,7 +265,7 @@ def triton(report: Report) -> None:
 
 
 def write_page(rows: Sequence[Row]) -> None:
-    """Write the table into docs/research/cluster.md."""
+    """Write the table into lab/research/cluster.md."""
     lines = ["| promise | verdict | measured |", "| --- | --- | --- |"]
     lines += [f"| {row.promise} | {row.verdict} | {row.measured} |" for row in rows]
     made = "\n".join(lines).replace("\\", "") + "\n"

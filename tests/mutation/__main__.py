@@ -2,7 +2,7 @@
 
 `make mutants` draws some of all changes to a module and runs the module's own tests on each; a
 mutant that they pass is shown to more of its service's. Those that survive and change nothing are
-listed with the reason in docs/research/mutation.md; any other is a test that is missing.
+listed with the reason in lab/research/mutation.md; any other is a test that is missing.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.mutation.operators import ROOT, Mutant, Source, source_of
 from tests.mutation.trial import TARGETS, tried
 
-PAGE = ROOT / "docs/research/mutation.md"
+PAGE = ROOT / "lab/research/mutation.md"
 
 
 def equivalents() -> frozenset[tuple[str, str, str]]:

@@ -15,7 +15,7 @@ BUSY = 8
 PEERS: Mapping[str, str] = {ANCHORED: PRODUCT}
 """Kinds for which the monolith gets another kind of request."""
 BEFORE: Mapping[str, float] = {PRODUCT: 17.0, USER: 37.0}
-"""Answers a second of 8 callers before the fast path (docs/research/performance.md)."""
+"""Answers a second of 8 callers before the fast path (lab/research/performance.md)."""
 FASTER = 10.0
 WITH_VARIANTS = 1.3
 CHAIN_TIMES = 1.5

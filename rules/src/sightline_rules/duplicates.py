@@ -4,7 +4,7 @@
 Pictures are compared by perceptual hashes, which `photos.inspect` makes: 56 bits that say which of
 the lowest frequencies of the picture's luminance are strong, above 8 bits that say which side of
 four thresholds its two chroma channels are on. Luminance alone would take a shirt for the same
-shirt in another colour. The measurements behind the thresholds: docs/research/near-duplicates.md.
+shirt in another colour. The measurements behind the thresholds: lab/research/near-duplicates.md.
 
 Where the vectors of two pictures are at hand, their cosine decides what the hashes leave open.
 Callers that have vectors pass the cosine; the others decide by the hashes alone.

@@ -3,7 +3,7 @@ agree. Pure.
 
 Each box is compared by a small picture of its middle, in which differences of light are removed,
 at the shifts that inexact boxes cause. Boxes that look alike have one product, almost always: see
-docs/research/detect.md.
+lab/research/detect.md.
 """
 
 from collections.abc import Sequence

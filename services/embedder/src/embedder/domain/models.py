@@ -25,7 +25,7 @@ MAP = "_map"
 CHECKSUM = "checksum"
 """Output of models in Triton's Python backend: a checksum of the request and other outputs.
 
-Triton's own backends do not have it, and do not need it: docs/research/triton.md.
+Triton's own backends do not have it, and do not need it: lab/research/triton.md.
 """
 
 Tensors = Mapping[str, npt.NDArray[Any]]

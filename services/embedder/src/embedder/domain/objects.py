@@ -21,7 +21,7 @@ LEAST_SCORE: Final = 0.6
 MOST_OBJECTS: Final = 300
 SMALL: Final = 1 / 16
 """Shorter side of an object, as a share of the photo's longer side, below which the built-in model
-begins to miss some (docs/research/detect.md)."""
+begins to miss some (lab/research/detect.md)."""
 _MOST_PLACES: Final = 4_000
 """Places that are compared with one another, the best ones."""
 _MOST_LOG: Final = 6.0

@@ -2,7 +2,7 @@
 
 The vector of a product has both networks' vectors with equal weights. That of a query has more of
 the network that reads its language better; the similarity is then the weighted mean of both
-networks' cosines, times a number that is the same for all products. docs/research/texts.md has the
+networks' cosines, times a number that is the same for all products. lab/research/texts.md has the
 measurements.
 """
 

@@ -25,7 +25,7 @@ BY_VIEWS: Final = 50.0
 
 @dataclass(frozen=True, slots=True)
 class Shrinkage:
-    """Shrinkage of the scatter matrices; docs/research/embedder.md has how the defaults were
+    """Shrinkage of the scatter matrices; lab/research/embedder.md has how the defaults were
     chosen."""
 
     within: float = 0.2

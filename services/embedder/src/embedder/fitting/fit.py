@@ -143,7 +143,7 @@ class Inner:
     def dimension(self) -> int:
         """Return the largest number of dimensions whose 1-NN is within one standard error of the
         best (Breiman et al. 1984, 3.4.3). Photos of known products hardly tell the numbers apart;
-        products that are newer than the fit need many (docs/research/photos.md).
+        products that are newer than the fit need many (lab/research/photos.md).
         """
         widest = max((each.shape[1] for each in self._maps if each is not None), default=0)
         sizes = sorted({*(size for size in SIZES if size < widest), widest})

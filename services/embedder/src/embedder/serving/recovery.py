@@ -48,7 +48,7 @@ LAST_BACKOFF: Final = 60.0
 """Seconds to wait after the first failed reload, and at most after further ones."""
 LOOK_SECONDS: Final = 5.0
 """Maximum seconds that a check waits for a model: Triton's Python backend may wait for a lost
-process until its watchdog notices (docs/research/triton.md)."""
+process until its watchdog notices (lab/research/triton.md)."""
 
 UP: Final = Gauge(
     "sightline_triton_server_up", "1 if Triton itself answered the last check, else 0."

@@ -2,7 +2,7 @@
 
 The log probability of a product's category, by the classification head of the photo's space, is
 added to the cosine with the weight of the scene: cosines distinguish products of one kind, the head
-distinguishes kinds. docs/research/photos.md has what was measured.
+distinguishes kinds. lab/research/photos.md has what was measured.
 """
 
 import math

@@ -32,7 +32,7 @@ LOWER_IS_BETTER = frozenset({HIDE_RATE})
 
 LEAST_UNITS, LEAST_POSITIVE = 100, 30
 """Minimum number of units of each arm, and of units with a value above 0 in both arms, for the
-normal approximation; docs/research/experiments.md has the resulting error rates."""
+normal approximation; lab/research/experiments.md has the resulting error rates."""
 
 
 class ArmVerdict(StrEnum):

@@ -1,6 +1,6 @@
 """Recipe of a training: all parameters besides the data; stored in the manifest and searched over.
 
-Defaults are chosen on a validation split in time, never on a test; docs/research/quality.md names
+Defaults are chosen on a validation split in time, never on a test; lab/research/quality.md names
 the split.
 """
 
@@ -97,14 +97,14 @@ class Recipe:
     seed: int = 0
     attribute_keys: tuple[str, ...] = ("country", "grape")
     title_words: bool = False
-    """Words gain for new products, and may cost AUC of known ones: docs/research/quality.md."""
+    """Words gain for new products, and may cost AUC of known ones: lab/research/quality.md."""
     user_ids: bool = True
     style_dimension: int = 32
     style_scale: float = 1.0
     """Factor on what photos predict for products without interests: 1 as learned; 0 off."""
     shared_scale: float = 0.2
     """Scale of shared features of products relative to their own ids, which have 1. At 1 products
-    become too similar for a session: see docs/research/quality.md."""
+    become too similar for a session: see lab/research/quality.md."""
     item_item: ItemItem = ItemItem.TRANSITION
     transition_penalty: float = 1600.0
     ease_penalty: float = 350.0

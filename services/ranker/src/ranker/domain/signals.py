@@ -50,7 +50,7 @@ class Signals:
     add_to_cart: float = 0.8
     purchase: float = 0.95
     liked_rating: float = 3.0
-    """Chosen on validation; see docs/research/profiles.md."""
+    """Chosen on validation; see lab/research/profiles.md."""
     rating_power: float = 1.0
     half_life_days: float = 365.0
     session_gap_minutes: float = 30.0

@@ -3,7 +3,7 @@ of the product that it shows.
 
 As in a fit (embedder.fitting.discriminant): directions in which a photo differs from its product
 count little, those in which products differ much. The scatter of the differences of photo and
-clicked product takes the place of that within products. docs/research/photos.md has what it gains.
+clicked product takes the place of that within products. lab/research/photos.md has what it gains.
 """
 
 from typing import Final
@@ -51,7 +51,7 @@ def measured(clicks: PhotoClicks, rows: Ints, products: Floats, seed: int = 0) -
     in `products`, the vectors of all products.
 
     Clicks count by their weights here too: without them, what the space in use shows first is
-    clicked most, and every other order seems worse (docs/research/photos.md).
+    clicked most, and every other order seems worse (lab/research/photos.md).
     """
     drawn = np.random.default_rng(seed).permutation(clicks.shopper_count)
     fold = drawn[clicks.shoppers] % FOLDS

@@ -4,7 +4,7 @@ its product's category. Pure functions.
 The limits were chosen on phone photos of groceries (2026-11, `python -m bench accuracy`), each by a
 head that had no part of it: those that flag most wrong categories while four flags in five are
 right where one category in twenty is wrong, also among those that the head learned from. A product
-of which the head saw no photo is flagged wrongly far more often: docs/research/embedder.md.
+of which the head saw no photo is flagged wrongly far more often: lab/research/embedder.md.
 """
 
 from collections.abc import Collection

@@ -1,5 +1,5 @@
 """A search in memory: every vector of a small generation is compared, on arrays. Ten thousand rows
-take a matrix product of a millisecond; docs/research/engines.md has the size from which the engine
+take a matrix product of a millisecond; lab/research/engines.md has the size from which the engine
 is faster.
 """
 

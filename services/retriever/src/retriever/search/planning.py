@@ -15,7 +15,7 @@ a filter hides most of what it walks past: with `ef` at 200, recall@100 under a 
 
 The share that passes is estimated from a sample of the catalog, see `Sample`. A wrong estimate
 costs time or recall; what comes back short because of it is made up for, see `nearest`. What was
-measured for the thresholds stands in docs/research/engines.md.
+measured for the thresholds stands in lab/research/engines.md.
 """
 
 import math

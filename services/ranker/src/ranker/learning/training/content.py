@@ -18,7 +18,7 @@ So that new products do not push liked ones down, the scores are lowered to the 
 products with fewest likes: ``− x_u · (mean W_i − mean W_rare)``, the last component of all vectors.
 
 λ is chosen, and the use of features tested, by leave-one-out: each product is predicted from all
-others, and errors are measured in shoppers' scores. docs/research/quality.md has the experiments.
+others, and errors are measured in shoppers' scores. lab/research/quality.md has the experiments.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ SHOPPERS, PRODUCTS = 500, 5_000
 """Maximum number of shoppers and products of the leave-one-out test, evenly sampled."""
 RARE, LEVEL = 0.25, 2.0
 """Share of the products, those with fewest likes, whose level of scores new products have, and how
-often it is counted: without it, new products push liked ones down (docs/research/quality.md)."""
+often it is counted: without it, new products push liked ones down (lab/research/quality.md)."""
 SIZE = 0.99
 """Quantile of the scores' sizes that becomes 1."""
 

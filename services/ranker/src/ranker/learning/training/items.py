@@ -17,7 +17,7 @@ what comes next, C[j, i] / √(A[j, j] · B[i, i]) with B = Σ v_t n_tᵀ n_t, s
 it replaces the other two in catalogs that are too large for them. COSINE is item-kNN, the cosine of
 two products' columns, without an order (Deshpande, Karypis 2004).
 
-docs/research/quality.md describes the experiments behind these choices.
+lab/research/quality.md describes the experiments behind these choices.
 """
 
 from collections.abc import Iterator, Sequence

@@ -54,7 +54,7 @@ LEAST_PURCHASES = 30
 LEAST_OWN_PURCHASES = 1_000
 """Minimum purchases of the third slice for a calibration of their own. With 570, that of clicks
 times the rate predicted margins better, in made shops whose rate is constant; from which number on
-that changes was not measured (docs/research/objectives.md)."""
+that changes was not measured (lab/research/objectives.md)."""
 
 
 @dataclass(frozen=True, slots=True)

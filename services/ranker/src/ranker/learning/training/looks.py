@@ -14,7 +14,7 @@ is over products, since new products are the use case. Liked products keep their
 bit. Biases are unchanged: a photo does not predict popularity.
 
 Until 0.13 style axes were features of LightFM, where they identified training products like ids:
-see docs/research/quality.md.
+see lab/research/quality.md.
 """
 
 from dataclasses import dataclass, replace

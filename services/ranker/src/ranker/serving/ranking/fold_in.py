@@ -19,7 +19,7 @@ SESSION_PRIOR = 0.5
 """Number of zero vectors added to the mean of the last products for shoppers without a long-term
 vector: it shrinks the effect of a first click towards overall popularity. With 1 it lifts nDCG@10
 of newcomers to MovieLens-100k from .434 to .474 after their first event, but costs shoppers in the
-middle of a visit .006; with a half these lose .002. See docs/research/quality.md."""
+middle of a visit .006; with a half these lose .002. See lab/research/quality.md."""
 
 LIKED_PRIOR = 4.0
 """The same for item_item: with it the weights that are best for long histories are best for unseen

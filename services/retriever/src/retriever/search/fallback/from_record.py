@@ -2,7 +2,7 @@
 
 The vectors of a generation of up to `most` rows are held in memory and kept up to date, see
 columns. In a larger one a search is answered only where a part of its filter that the record has an
-index for leaves few rows. docs/research/engines.md has what was measured.
+index for leaves few rows. lab/research/engines.md has what was measured.
 """
 
 import asyncio
