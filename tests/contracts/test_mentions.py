@@ -20,7 +20,8 @@ PAGES = sorted(
         *("*/README.md", "services/*/README.md", "deploy/**/*.md"),
     )
     for path in ROOT.glob(pattern)
-    if path.name != "CHANGELOG.md" and not any(part.startswith(".") for part in path.parts)
+    if not path.name.startswith("CHANGELOG")
+    and not any(part.startswith(".") for part in path.parts)
 )
 BUILT = {"dist"}
 """Folders that commands make and a clone lacks."""

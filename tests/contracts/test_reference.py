@@ -48,7 +48,7 @@ PAGES = [
         "client/*.md",
     )
     for page in ROOT.glob(place)
-    if page.name != "CHANGELOG.md"
+    if not page.name.startswith("CHANGELOG")
 ]
 
 
