@@ -11,6 +11,7 @@ import argparse
 import importlib
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,8 +53,29 @@ TOGETHER: Mapping[str, Sequence[type[ProcessSettings]]] = {
     "services in one process": (AllSettings,),
 }
 """The settings of processes beside those of the services."""
+CHANGED_FIRST: Mapping[str, Sequence[str]] = {
+    "shops": ("GATEWAY_CATALOGS",),
+    "callers": ("GATEWAY_KEYS_FILE", "GATEWAY_JWT_KEYS_FILE", "GATEWAY_TLS_FOLDER"),
+    "web pages": ("GATEWAY_HTTP_HOSTS", "GATEWAY_HTTP_ORIGINS"),
+    "limits": ("GATEWAY_QUOTA_CALLS", "GATEWAY_QUOTA_PROCESSOR_SECONDS", "GATEWAY_QUOTA_WRITES"),
+    "answers": ("GATEWAY_SCENES_FOLDER", "GATEWAY_REQUEST_SECONDS", "GATEWAY_ANSWER_DAYS"),
+    "stores": (
+        *("RETRIEVER_DATABASE_URL", "RANKER_DATABASE_URL", "RETRIEVER_MILVUS_URI"),
+        *("RETRIEVER_BACKUPS", "RANKER_BACKUPS", "RANKER_MODEL_STORE"),
+    ),
+    "photos": (
+        *("EMBEDDER_MODELS", "EMBEDDER_TRITON_TARGET", "RETRIEVER_SPACES"),
+        *("RETRIEVER_FETCH_HOSTS", "RETRIEVER_BLUR_FACES", "RETRIEVER_READ_LABELS"),
+    ),
+    "shoppers": ("RANKER_EVENT_DAYS", "RANKER_AUTO_PROMOTE", "RANKER_ENCRYPTION_KEYS_FILE"),
+    "operation": ("GATEWAY_MODE", "GATEWAY_METRICS_PORT", "GATEWAY_TRACES_ENDPOINT"),
+}
+"""Settings that most installations change, by subject: the first table of the page."""
 METRICS_OF = {"servicekit": "Every service", "sightline_agents": "Server of software agents"}
 """Titles of packages that are no service."""
+HELP = "* `--help`: Show this message and exit."
+SHARED = "* [Connection options](#connection-options)"
+"""Stands for options that most commands have."""
 PROCESSES = ("server", "worker", "training")
 FACE = "../../services/gateway/src/gateway/http"
 """Folder of the HTTP process, below which are tables made from pages."""
@@ -101,6 +123,22 @@ def _settings() -> str:
         "once, and the process then exits with status 2. Lists are written `a,b,c` or as JSON. A "
         "secret is better kept in a file: where `…_FILE` stands beside a variable, that one names "
         "the file that holds its value. Logs and errors show no secret.",
+    ]
+    rows = {
+        row[0].split("`")[1]: row
+        for classes in (*SERVICES.values(), *TOGETHER.values())
+        for row in _variables(classes)
+    }
+    first = [
+        [subject if name == names[0] else "", *rows[name][:2], rows[name][-1]]
+        for subject, names in CHANGED_FIRST.items()
+        for name in names
+    ]
+    parts += [
+        "## Changed first",
+        "What most installations change. The tables below have all settings of each service; "
+        "`…_CATALOGS`, `…_MODE`, `…_METRICS_PORT` and `…_TRACES_ENDPOINT` are set for each.",
+        _table(["for", "variable", "default", "meaning"], first),
     ]
     for service, classes in {**SERVICES, **TOGETHER}.items():
         processes = len(classes) > 1
@@ -257,8 +295,22 @@ def _commands(described: typer.Typer, name: str, title: str) -> str:
     text = get_docs_for_click(obj=command, ctx=context, name=name, title=title)
     text = re.sub(r"\[/?bold\]", "**", text)
     text = re.sub(r"^  (sightline .*)$", r"    \1", text, flags=re.MULTILINE)
-    head, _, rest = text.partition("\n")
+    head, _, rest = _once(text).partition("\n")
     return f"{head}\n\n{MARK}\n{rest.rstrip()}\n"
+
+
+def _once(text: str) -> str:
+    """Describe options that most commands have in one section at the end, and --help at the top."""
+    first, *rest = re.split(r"^(?=##+ )", text, flags=re.MULTILINE)
+    commands = [[line for line in each.rstrip().splitlines() if line != HELP] for each in rest]
+    options = Counter(line for lines in commands for line in lines if line.startswith("* `--"))
+    shared = [line for line, count in options.items() if count > len(commands) / 2]
+    parts = [first.rstrip()]
+    for lines in commands:
+        kept = [line for line in lines if line not in shared]
+        text = "\n".join([*kept, SHARED] if len(kept) < len(lines) else kept)
+        parts.append(re.sub(r"\*\*Options\*\*:\s+(?!\* |\s)", "", f"{text}\n").rstrip())
+    return "\n\n".join([*parts, "## Connection options", "\n".join(shared)])
 
 
 def _table(headers: Sequence[str], rows: Iterator[list[str]] | list[list[str]]) -> str:
