@@ -32,5 +32,5 @@ for file in client/go/*.go client/go/go.mod client/go/README.md; do
     "$file" >"$out/$(basename "$file")"
 done
 [ ! "${PROJECT_URL:-}" ] || sed -i -e "s#](\.\./\.\./#]($PROJECT_URL/blob/v$version/#g" "$out/README.md"
-cp services/gateway/src/gateway/http/fixes.json "$out/advice.json"
+"$python" -m docs.errors >"$out/advice.json"
 cp LICENSE "$out/"

@@ -35,7 +35,8 @@ cp -R client/java/src "$out/"
 cp client/java/README.md LICENSE "$out/"
 sed -e "s#<groupId>sightline<#<groupId>$group<#; s#<version>0<#<version>$version<#" client/java/pom.xml >"$out/pom.xml"
 [ ! "${PROJECT_URL:-}" ] || sed -i -e "s#](\.\./\.\./#]($PROJECT_URL/blob/v$version/#g" "$out/README.md"
-"$python" - "$protos/contract" services/gateway/src/gateway/http/fixes.json "$resources" <<'END'
+"$python" -m docs.errors >"$protos/fixes.json"
+"$python" - "$protos/contract" "$protos/fixes.json" "$resources" <<'END'
 import json
 import sys
 from pathlib import Path

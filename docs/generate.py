@@ -1,8 +1,8 @@
 """Writes docs/reference from the code: `python -m docs.generate`; `--check` compares.
 
 Settings come from the services' settings classes, metrics from the registry that their modules
-register with, commands from the command line itself, addresses from the protos, fields from their
-table, platforms from the locks, docs/privacy.md from the registry of personal data.
+register with, commands from the command line itself, fields from their table, platforms from the
+locks, docs/privacy.md from the registry of personal data, errors from their table.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pydantic.fields import FieldInfo
 from sightline_all.settings import AllSettings
 from typer.cli import get_docs_for_click
 
-from docs import errors, fields, http, personal_data, platforms, requests, retention
+from docs import errors, fields, personal_data, platforms, requests, retention
 from embedder.settings import EmbedderSettings
 from gateway.http.settings import HttpSettings
 from gateway.settings import GatewaySettings
@@ -78,7 +78,7 @@ SHARED = "* [Connection options](#connection-options)"
 """Stands for options that most commands have."""
 PROCESSES = ("server", "worker", "training")
 FACE = "../../services/gateway/src/gateway/http"
-"""Folder of the HTTP process, below which are tables made from pages."""
+"""Folder of the HTTP process, which has a table that is made from pages."""
 OTHERS = REFERENCE.parents[1] / "deploy" / "monitoring" / "others.yaml"
 UNITS = {
     "_timestamp_seconds": "s since 1970",
@@ -100,13 +100,10 @@ def pages() -> dict[str, str]:
         "metrics.md": _metrics(),
         "cli.md": _commands(app, "sightline", "Command line"),
         "agents.md": _commands(agents, "sightline-agents", "Server of software agents"),
-        "http.md": http.page(),
-        "openapi.json": http.description(),
+        "../integrate/errors.md": f"{errors.page()}\n",
         "fields.md": "\n\n".join(["# Fields of a product", MARK, f"{fields.page()}\n"]),
         "platforms.md": f"{platforms.page()}\n",
-        f"{FACE}/fixes.json": errors.file(errors.fixes()),
-        f"{FACE}/codes.json": errors.file(errors.codes()),
-        f"{FACE}/requests.json": errors.file(requests.requests()),
+        f"{FACE}/requests.json": requests.file(),
         "../privacy.md": f"{personal_data.page()}\n",
         "../operate/retention.md": f"{retention.page()}\n",
     }

@@ -7,6 +7,7 @@ Mermaid diagram becomes the picture that was made of it, as the site loads no sc
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -17,6 +18,8 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 from docs import diagrams
+from gateway.http import openapi
+from gateway.http.contract import public_methods
 
 ROOT = Path(__file__).resolve().parents[1]
 ELSEWHERE = {
@@ -36,15 +39,23 @@ ELSEWHERE = {
     "CHANGELOG.md": "project/changelog.md",
 }
 """Pages of the repository → where the site has them."""
+OPENAPI = "reference/openapi.json"
+"""What the page of all calls shows; the running suite sends it at /openapi.json."""
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)#\s]*)((?:#[^)\s]*)?)\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that stand elsewhere in the repository."""
+    """Add the pages that stand elsewhere in the repository, and the description of all calls."""
     for source, uri in ELSEWHERE.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, uri, content=text))
+    files.append(File.generated(config, OPENAPI, content=_described()))
     return files
+
+
+def _described() -> str:
+    """Return the description of all calls over HTTP."""
+    return json.dumps(openapi.describe(public_methods(), openapi.sources()), ensure_ascii=False)
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:

@@ -5,6 +5,7 @@ tests/live types each of these commands at a whole suite.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -37,6 +38,11 @@ def requests() -> dict[str, Any]:
                     method, message = asked
                     found.setdefault(method.name, orjson.loads(encode.to_bytes(message)))
     return found
+
+
+def file() -> str:
+    """Return the requests as a file of the HTTP process."""
+    return json.dumps(requests(), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
 def _pages() -> list[Path]:

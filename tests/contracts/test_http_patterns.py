@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from google.api import annotations_pb2
-from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodOptions
 
 from sightline.common.v1 import access_pb2
 
@@ -37,9 +37,9 @@ def public() -> Iterator[Any]:
                     yield method
 
 
-def bindings(method: Any) -> list[tuple[str, str, str]]:
+def bindings(options: Any) -> list[tuple[str, str, str]]:
     """Return the HTTP method, the pattern and the body of each binding of a call."""
-    rule = method.GetOptions().Extensions[annotations_pb2.http]
+    rule = options.Extensions[annotations_pb2.http]
     rules = [rule, *rule.additional_bindings] if rule.WhichOneof("pattern") else []
     verbs = (each.WhichOneof("pattern") for each in rules)
     return [(verb, getattr(each, verb), each.body) for verb, each in zip(verbs, rules, strict=True)]
@@ -60,7 +60,7 @@ def bindable(method: Any) -> bool:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_public_call_has_a_pattern(name: str) -> None:
-    found = bindings(METHODS[name])
+    found = bindings(METHODS[name].GetOptions())
     assert found, f"{name} has no option (google.api.http)"
     for verb, path, body in found:
         assert PATH.fullmatch(path), path
@@ -69,12 +69,12 @@ def test_a_public_call_has_a_pattern(name: str) -> None:
 
 def test_a_stream_of_requests_has_no_pattern() -> None:
     assert EVERY.keys() - METHODS.keys() == STREAMED
-    assert [name for name in STREAMED if bindings(EVERY[name])] == []
+    assert [name for name in STREAMED if bindings(EVERY[name].GetOptions())] == []
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_variables_are_text_fields_of_the_request(name: str) -> None:
-    for _, path, _ in bindings(METHODS[name]):
+    for _, path, _ in bindings(METHODS[name].GetOptions()):
         for variable in re.findall(r"\{([^}]+)\}", path):
             *outer, last = variable.split(".")
             message = METHODS[name].input_type
@@ -88,7 +88,7 @@ def test_variables_are_text_fields_of_the_request(name: str) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_a_read_that_path_and_query_can_hold_is_a_get_and_a_write_never_is(name: str) -> None:
     method = METHODS[name]
-    verbs = {verb for verb, _, _ in bindings(method)}
+    verbs = {verb for verb, _, _ in bindings(method.GetOptions())}
     reads = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
     if reads and bindable(method) and method.name not in POSTED:
         assert verbs == {"get"}
@@ -100,7 +100,7 @@ def test_no_two_calls_have_the_same_pattern() -> None:
     patterns = Counter(
         (verb, re.sub(r"\{[^}]+\}", "*", path))
         for method in METHODS.values()
-        for verb, path, _ in bindings(method)
+        for verb, path, _ in bindings(method.GetOptions())
     )
     assert [pattern for pattern, count in patterns.items() if count > 1] == []
 
@@ -112,4 +112,28 @@ def test_shoppers_are_named_in_bodies_only() -> None:
             each.message_type and each.message_type.name == "Shopper"
             for each in method.input_type.fields
         ):
-            assert {verb for verb, _, _ in bindings(method)} == {"post"}, name
+            assert {verb for verb, _, _ in bindings(method.GetOptions())} == {"post"}, name
+
+
+def released() -> dict[str, Any]:
+    """Return the options of each call of the last release, by its name."""
+    image = FileDescriptorSet.FromString((ROOT / "protos/image.binpb").read_bytes())
+    return {
+        f"{file.package}.{service.name}.{method.name}".removeprefix("sightline."): method.options
+        for file in image.file
+        for service in file.service
+        for method in service.method
+        if method.options.Extensions[access_pb2.access].roles
+    }
+
+
+def test_every_released_address_leads_to_its_call() -> None:
+    """What a caller over HTTP relies on; `buf breaking` compares messages, not addresses."""
+    calls = released()
+    assert len(calls) > 100
+    for name, options in calls.items():
+        now = EVERY[name].GetOptions()
+        assert set(bindings(options)) <= set(bindings(now)), name
+        assert {*options.Extensions[access_pb2.access].roles} <= {
+            *now.Extensions[access_pb2.access].roles
+        }, name

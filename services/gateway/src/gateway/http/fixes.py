@@ -1,23 +1,25 @@
 """Advice about each reason of an error: in problems, and on a page of its own.
 
-`fixes.json` and `codes.json` are made from the tables of docs/integrate/errors.md and
-docs/operate/errors.md by `make reference`.
+`errors.toml` has them; docs/integrate/errors.md is made from it too, by `make reference`.
 """
 
 from __future__ import annotations
 
+import re
+import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
-from typing import Any, Final
-
-import orjson
+from typing import Final
 
 from gateway.http.exchange import HttpAnswer, HttpRequest, compressed
 
 PATH: Final = "/errors"
 """Address of the page; its anchors are the reasons."""
+_LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
+_AS_CODE = r"<code>\1</code>"
+_CODE = re.compile(r"`([^`]+)`")
 _STYLE = (
     "body{font:16px/1.5 system-ui;max-width:60em;margin:2em auto;padding:0 1em}td{padding:.3em}"
 )
@@ -26,19 +28,25 @@ _STYLE = (
 @cache
 def fixes() -> Mapping[str, str]:
     """Return the text of each reason."""
-    found: Mapping[str, str] = _table("fixes.json")
-    return found
+    return {reason: _LINK.sub(r"\1", fix) for reason, _, fix in _rows()}
 
 
 @cache
 def codes() -> Mapping[str, Sequence[str]]:
     """Return the gRPC codes of each reason."""
-    found: Mapping[str, Sequence[str]] = _table("codes.json")
-    return found
+    return {reason: sorted(names.split(", ")) for reason, names, _ in _rows()}
 
 
-def _table(name: str) -> Any:
-    return orjson.loads(files(__package__).joinpath(name).read_bytes())
+@cache
+def _rows() -> Sequence[tuple[str, str, str]]:
+    """Return each reason, in the order of the alphabet, with its codes and the advice."""
+    text = files(__package__).joinpath("errors.toml").read_text("utf-8")
+    return sorted(
+        (reason, names, fix)
+        for section in tomllib.loads(text)["sections"]
+        for reasons, names, fix in section["errors"]
+        for reason in reasons.split(", ")
+    )
 
 
 def type_of(reason: str) -> str:
@@ -60,7 +68,8 @@ def _packed() -> bytes:
 @cache
 def _html() -> bytes:
     rows = "\n".join(
-        f'<tr id="{reason}"><td><code>{reason}</code></td><td>{escape(text)}</td></tr>'
+        f'<tr id="{reason}"><td><code>{reason}</code></td>'
+        f"<td>{_CODE.sub(_AS_CODE, escape(text))}</td></tr>"
         for reason, text in fixes().items()
     )
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><style>{_STYLE}</style>'
