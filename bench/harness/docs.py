@@ -10,16 +10,16 @@ EMBEDDER = ROOT / "lab" / "research" / "embedder.md"
 PERFORMANCE = ROOT / "lab" / "research" / "performance.md"
 EXPERIMENTS = ROOT / "lab" / "research" / "experiments.md"
 AUTOSCALING = ROOT / "lab" / "research" / "autoscaling.md"
-PRIVATE_COUNTS = ROOT / "docs" / "operate" / "private-counts.md"
+PRIVATE_COUNTS = ROOT / "lab" / "research" / "private-counts.md"
 PHOTOS = ROOT / "lab" / "research" / "photos.md"
 TEXTS = ROOT / "lab" / "research" / "texts.md"
-FAIRNESS = ROOT / "docs" / "merchandise" / "fairness.md"
+FAIRNESS = ROOT / "lab" / "research" / "fairness.md"
 QUALITY = ROOT / "lab" / "research" / "quality.md"
-SUGGEST = ROOT / "docs" / "integrate" / "suggest.md"
-NEW_PODS = ROOT / "docs" / "operate" / "autoscaling.md"
+SUGGEST = PERFORMANCE
+NEW_PODS = AUTOSCALING
 PAGES = {
-    "at_rest": ROOT / "docs" / "operate" / "one-process.md",
-    "idle_catalogs": ROOT / "docs" / "operate" / "catalogs.md",
+    "at_rest": PERFORMANCE,
+    "idle_catalogs": PERFORMANCE,
     "beside": PERFORMANCE,
     "accuracy": EMBEDDER,
     "embedding": EMBEDDER,

@@ -20,9 +20,9 @@ from tests.fuzz.model import Check, Verdict
 
 STORED = ROOT / ".cache/cluster-results.json"
 TRANSCRIPT = ROOT / ".cache/cluster-transcript.txt"
-INSTALLED = ROOT / "docs/operate/manifests.md"
+INSTALLED = ROOT / "lab/research/installation.md"
 CURVES = ROOT / ".cache/cluster-curves.md"
-SCALED = ROOT / "docs/operate/autoscaling.md"
+SCALED = ROOT / "lab/research/autoscaling.md"
 LINES = 6
 """Lines of a command's output that the transcript shows."""
 PAGE = ROOT / "lab/research/cluster.md"

@@ -1,5 +1,5 @@
-"""docs/operate/security.md: each row of its tables names existing tests, and its figures are those
-of the code.
+"""docs/operate/security.md and lab/research/callers.md: each row of their tables names existing
+tests, and their figures are those of the code.
 """
 
 import re
@@ -15,11 +15,12 @@ from sightline_rules import filter_checks
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operate/security.md").read_text("utf-8")
+ATTACKS = (ROOT / "lab/research/callers.md").read_text("utf-8")
 
 
-def lines(head: str) -> list[list[str]]:
+def lines(head: str, page: str = PAGE) -> list[list[str]]:
     """Return the cells of each row of the table with this head."""
-    table = PAGE.partition(head)[2].partition("\n\n")[0]
+    table = page.partition(head)[2].partition("\n\n")[0]
     rows = [row.strip("|").split(" | ") for row in table.splitlines()[2:]]
     return [[cell.strip() for cell in row] for row in rows]
 
@@ -41,7 +42,7 @@ def test_each_promise_names_who_is_stopped_and_tests_that_there_are() -> None:
 
 
 def test_what_a_caller_could_cost_stands_beside_what_bounds_it_now() -> None:
-    rows = lines("| sent by one caller |")
+    rows = lines("| sent by one caller |", ATTACKS)
     assert len(rows) >= 9
     for sent, cost, bound, shown in rows:
         assert all((sent, cost, bound)), sent
@@ -49,7 +50,7 @@ def test_what_a_caller_could_cost_stands_beside_what_bounds_it_now() -> None:
 
 
 def test_the_bounds_are_those_of_the_code() -> None:
-    bounds = " ".join(row[2] for row in lines("| sent by one caller |"))
+    bounds = " ".join(row[2] for row in lines("| sent by one caller |", ATTACKS))
     signals = pb.RecommendRequest.DESCRIPTOR.fields_by_name["signals"]
     given, decoding = ServerSettings(), DecodingSettings()
     for figure in (

@@ -218,7 +218,7 @@ class PeerSettings(TraceSettings):
     peer_shared: bool = False
     """If true, certificates without a service's name, and the key of `peer_key_file`, are accepted
     too and allow every call, as in releases before 0.17. For the time of an upgrade from them
-    (docs/operate/upgrading.md)."""
+    (CHANGELOG-archive.md)."""
 
     peer_key_file: Path | None = None
     """File with the key that all services share, as releases before 0.17 need it; a second line is

@@ -262,7 +262,7 @@ def test_a_key_for_all_services_needs_the_setting_that_allows_it(shared: dict[st
 async def test_during_an_upgrade_services_with_and_without_own_keys_know_one_another(
     ours: Path, theirs: Path, shared: dict[str, Any]
 ) -> None:
-    """Check each step of docs/operate/upgrading.md: only the shared key, both, only own ones."""
+    """Check each step of CHANGELOG-archive.md: only the shared key, both, only own ones."""
     before = PeerCredentials.of(PeerSettings(**shared))
     callers = [before, to_embedder(ours, **shared), to_embedder(ours)]
     callees = [before, known(theirs, **shared), known(theirs)]
