@@ -1,5 +1,5 @@
-"""Size of a machine or cluster: the formulas behind docs/operate/sizing.md and, with
-bench.sizing_shops, sizing-shops.md.
+"""Size of a machine or cluster: the formulas behind docs/operate/sizing.md, with those of
+bench.sizing_shops.
 
 ``python -m bench.sizing`` prints the tables; ``python -m bench.sizing docs/operate/sizing.md``
 writes them into the page. Gigabytes are 10^9 bytes.
@@ -16,11 +16,8 @@ from bench import sizing_shops
 from retriever.adapters.milvus.filters import COLUMNS
 from retriever.domain.generation import IndexParameters
 
-PLACES = {
-    "sizing.md": ("row", "million", "twenty million", "checked"),
-    "sizing-shops.md": ("shops",),
-}
-"""The tables of each page."""
+PLACES = ("row", "million", "twenty million", "checked", "shops")
+"""The tables of the page."""
 GB = 10**9
 MEBIBYTE = 2**20
 
@@ -215,13 +212,13 @@ def _table(headers: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (headers, rule, *lines))
 
 
-def filled(page: str, name: str = "sizing.md") -> str:
-    """Return the page of that name with newly computed tables.
+def filled(page: str) -> str:
+    """Return the page with newly computed tables.
 
     Raise KeyError for a missing marker.
     """
     made = tables()
-    for each in PLACES[name]:
+    for each in PLACES:
         place = re.compile(f"(<!-- {each} -->\n).*?(<!-- end -->)", re.DOTALL)
         if not place.search(page):
             raise KeyError(each)
@@ -235,7 +232,7 @@ def main(arguments: Sequence[str]) -> int:
         print("\n\n".join(f"{name}\n{table}" for name, table in tables().items()))
     for name in arguments:
         path = Path(name)
-        path.write_text(filled(path.read_text(encoding="utf-8"), path.name), encoding="utf-8")
+        path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Resources of two example shops, service by service: docs/operate/sizing-shops.md.
+"""Resources of two example shops, service by service: docs/operate/sizing.md.
 
 Pods come from the simulation's last result, stores from the arithmetic of bench.sizing. Prices are
 an example; `Prices` takes your own.
@@ -177,7 +177,7 @@ def _stores(sizes: Sequence[Mapping[str, Any]], shop_of: Any) -> Rows:
                     for shop, each in zip(shops, cores, strict=True)
                 ),
                 EXTRAPOLATED,
-                f"[sizing](sizing.md); {SEARCHED:.2f} searches a request",
+                f"[above](#memory-of-the-query-nodes); {SEARCHED:.2f} searches a request",
             )
         )
     return [
@@ -204,7 +204,7 @@ def _stores(sizes: Sequence[Mapping[str, Any]], shop_of: Any) -> Rows:
             "object store, GB (80-d)",
             *(f"{_shop(each, 80, shop_of).store / GB:,.0f}" for each in sizes),
             EXTRAPOLATED,
-            "[sizing](sizing.md); without photos",
+            "[above](#memory-of-the-query-nodes); without photos",
         ),
     ]
 

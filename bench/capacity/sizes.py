@@ -1,4 +1,4 @@
-"""Resources and latency of two sizes of shop, for docs/operate/sizing-shops.md.
+"""Resources and latency of two sizes of shop, for docs/operate/sizing.md.
 
 Pods are planned by processor time, as measured at 100,000 products, and simulated under that load.
 The pods by thresholds follow from the calls in progress in that simulation.

@@ -161,7 +161,7 @@ def peer_key(file: Path) -> dict[str, str]:
 
 def test_the_script_makes_keys_as_lines_that_each_reader_takes(tmp_path: Path) -> None:
     """Check that each key is a line, so that `>>` can append another one
-    (docs/operate/rotating.md)."""
+    (docs/operate/keys.md)."""
     made, file = printed(), tmp_path / "key"
     readers: dict[tuple[str, str], Callable[[], object]] = {
         ("gateway-token-keys", "tokens.keys"): lambda: signing_keys(file)().sign((), b""),

@@ -32,7 +32,7 @@ def typed(page: str) -> list[str]:
 
 
 TYPED = typed(PAGE)
-SIGNING = (ROOT / "docs/operate/keys.md").read_text("utf-8")
+SIGNING = (ROOT / "docs/operate/keys.md").read_text("utf-8").partition("## Change keys and")[0]
 KEYS = typed(SIGNING)
 (TOKENS,) = re.findall(r"`(GATEWAY_TOKEN_KEYS_FILE=\S+)`", SIGNING)
 ADMITTED = "NOTHING_AVAILABLE"

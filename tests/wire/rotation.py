@@ -1,5 +1,5 @@
 """Every key and certificate of a running installation, changed in the three steps of
-docs/operate/rotating.md: add the new one, put it first, remove the old one.
+docs/operate/keys.md: add the new one, put it first, remove the old one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An installation of a third party, by docs/operate/manifests.md alone: its own namespace,
+"""An installation of a third party, by docs/operate/first-install.md alone: its own namespace,
 registry, PostgreSQL and Milvus, and a proxy in front."""
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.cluster.parts.stage import LESS_CPU, Stage, images
 from tests.cluster.tools import ROOT
 from tests.contracts.k8s import K8S, Document, kubectl, main, pod, render
 
-PAGE: Final = ROOT / "docs/operate/manifests.md"
+PAGE: Final = ROOT / "docs/operate/first-install.md"
 NAMESPACE: Final = "shop"
 PLACES: Final = {"postgres": "databases", "milvus": "stores"}
 PROXY_SECONDS: Final = 120
