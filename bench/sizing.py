@@ -167,7 +167,7 @@ def _shops(rows: int, segment: int) -> str:
     )
     lines = []
     for dimension in (80, 256, 1_280):
-        for kind in WIDTHS:
+        for kind in ("float32",):
             shop = ShopSize(rows, dimension, kind, segment)
             sizes = (shop.copy, shop.memory)
             disks = (shop.store, shop.record)

@@ -2,7 +2,7 @@
 use the store. Needs the extra `sql`.
 
 A release adds tables and columns, and removes nothing that the release before reads or writes
-(expand, migrate, contract: docs/operate/upgrading.md), so that both may run on the store during a
+(expand, migrate, contract: CONTRIBUTING.md), so that both may run on the store during a
 rollout, and a roll-back needs no other schema.
 """
 
