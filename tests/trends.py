@@ -152,6 +152,34 @@ NOUN_CLAUSE = re.compile(
 )
 
 
+MADE_PAGES = ("docs/privacy.md", "docs/operate/retention.md", "docs/integrate/errors.md")
+"""Pages outside of docs/reference that `make reference` writes."""
+MADE_TABLE = re.compile(r"<!-- ([a-z ]+) -->\n.*?<!-- end[a-z ]* -->", re.DOTALL)
+"""A table of a page that a script writes, such as those of sizes."""
+
+
+def words() -> dict[str, int]:
+    """Return the words of pages: of the product's, by hand and generated, and of others."""
+    found = Counter[str]()
+    for name in git("ls-files", "-co", "--exclude-standard", "*.md").splitlines():
+        path = ROOT / name
+        if path.is_file():
+            text = path.read_text("utf-8")
+            by_hand = 0 if _is_generated(name) else len(MADE_TABLE.sub("", text).split())
+            kind = {"docs": "docs", "lab": "lab"}.get(name.partition("/")[0], "elsewhere")
+            if name.startswith("CHANGELOG"):
+                kind = "changelog"
+            found[f"{kind}, by hand" if kind == "docs" else kind] += by_hand
+            found["docs, generated" if kind == "docs" else kind] += len(text.split()) - by_hand
+    return dict(found)
+
+
+def _is_generated(page: str) -> bool:
+    return page in MADE_PAGES or (
+        page.startswith("docs/reference/") and not page.endswith(("README.md", "api.md"))
+    )
+
+
 def noun_clauses() -> tuple[int, int]:
     """Return how many function docstrings begin with a noun clause, and how many there are."""
     said = [ast.get_docstring(node) for _, node in functions(product()) if not _is_property(node)]
@@ -183,6 +211,7 @@ def report() -> None:
     sizes = {name: python_lines(place) for name, place in PACKAGES.items()}
     shown = [f"{lines:>7,} {name}" for name, lines in sizes.items()]
     show("Lines of Python by package, without generated code", shown)
+    show("Words of pages", (f"{count:>7,} {kind}" for kind, count in words().items()))
     for what, found in (("files", longest_files()), ("functions", longest_functions())):
         middle, ninth = found[len(found) // 2].lines, found[len(found) // 10].lines
         title = f"Longest {what} of the product, of {len(found):,} (median {middle}, 90% {ninth})"

@@ -12,6 +12,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Route, expect, sync_playwright
@@ -95,6 +96,55 @@ def test_the_page_of_the_api_shows_every_call_without_a_network(site: Path) -> N
         expect(shown.first).to_be_visible()
         browser.close()
     assert (elsewhere, trouble) == ([], [])
+
+
+CONTRAST = """headings => {
+  const parts = text => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => {
+    const [x, y, z] = [r, g, b].map(each => each / 255).map(
+      each => each <= 0.04045 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+  };
+  const back = parts(getComputedStyle(document.body).backgroundColor);
+  return headings.map(heading => {
+    const [r, g, b, alpha = 1] = parts(getComputedStyle(heading).color);
+    const shown = [r, g, b].map((each, place) => alpha * each + (1 - alpha) * back[place]);
+    const [low, high] = [light(shown), light(back)].sort((one, other) => one - other);
+    return (high + 0.05) / (low + 0.05);
+  });
+}"""
+"""Contrast of headings with the page, as WCAG 2 computes it."""
+TABLES = """tables => tables.map(table => {
+  const cell = table.querySelector("tr td:last-child").getBoundingClientRect().width;
+  let box = table;
+  while (box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX === "visible")
+    box = box.parentElement;
+  return [box.getBoundingClientRect().right, cell];
+})"""
+"""Where the box ends in which a table scrolls, and the width of the first row's last cell."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("wanted", "scheme"), [("light", "default"), ("dark", "slate")])
+def test_pages_are_legible_on_a_phone_in_both_modes(
+    site: Path, wanted: Literal["light", "dark"], scheme: str
+) -> None:
+    chromium = shutil.which("chromium")
+    assert chromium is not None, "chromium is missing: run `make tools`"
+    with served(site) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        tab = browser.new_page(color_scheme=wanted, viewport={"width": 390, "height": 844})
+        for name in ("index", "reference/settings", "operate/limits", "zh/index"):
+            tab.goto(f"{address}/{name}.html")
+            body = tab.locator("body")
+            expect(body).to_have_attribute("data-md-color-scheme", scheme, timeout=SECONDS * 1000)
+            contrasts = tab.eval_on_selector_all(".md-content :is(h1, h2, h3)", CONTRAST)
+            assert min(contrasts) >= 4.5, name
+            assert tab.evaluate("document.documentElement.scrollWidth") <= 390, name
+            for right, cell in tab.eval_on_selector_all(".md-content table", TABLES):
+                assert right <= 390, name
+                assert cell >= 100, f"{name}: the last column has no room"
+        browser.close()
 
 
 @contextmanager
