@@ -10,9 +10,23 @@ from rich.console import Console
 from rich.text import Text
 
 from bench.cases import (
+    at_rest,
+    feedback,
+    imports,
+    monolith,
+    recommenders,
+    releases,
+    replay,
+    search,
+    sizes,
+)
+from bench.harness import docs, machine, report
+from bench.harness.model import BenchResult
+from examples.wines.loading import LoadingFailed
+from examples.wines.local import terminable
+from lab.cases import (
     ablation,
     accuracy,
-    at_rest,
     beside,
     capacity,
     compression,
@@ -28,7 +42,6 @@ from bench.cases import (
     exposure,
     extras,
     faces,
-    feedback,
     filters,
     gpu,
     heat_map,
@@ -36,14 +49,12 @@ from bench.cases import (
     http,
     idle_catalogs,
     import_beside,
-    imports,
     inspection,
     labels,
     latency,
     listing,
     million_users,
     misfits,
-    monolith,
     new_films,
     new_pods,
     no_good_match,
@@ -57,19 +68,14 @@ from bench.cases import (
     quality,
     ranking,
     recommend,
-    recommenders,
-    releases,
-    replay,
     restore,
     safeguards,
     scale,
-    search,
     sequence,
     shelf_plans,
     shelves,
     side_features,
     signals,
-    sizes,
     standin,
     store,
     suggest,
@@ -80,14 +86,10 @@ from bench.cases import (
     watch_counts,
     watchdog,
 )
-from bench.cases.drill import DrillFailed
-from bench.harness import docs, machine, report
-from bench.harness.model import BenchResult
-from bench.peers.embedders import ServerRefused
-from examples.wines.loading import LoadingFailed
-from examples.wines.local import terminable
+from lab.peers.embedders import ServerRefused
 from local_suite.model import SuiteError
 from sightline_client import SightlineError
+from tests.drill import DrillFailed
 
 BENCHES: Mapping[str, Callable[[Callable[[str], None]], BenchResult]] = {
     "ablation": ablation.run,

@@ -1,5 +1,5 @@
 """Size of a machine or cluster: the formulas behind docs/operate/sizing.md, with those of
-bench.sizing_shops.
+lab.sizing_shops.
 
 ``python -m bench.sizing`` prints the tables; ``python -m bench.sizing docs/operate/sizing.md``
 writes them into the page. Gigabytes are 10^9 bytes.
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import sizing_shops
+from lab import sizing_shops
 from retriever.adapters.milvus.filters import COLUMNS
 from retriever.domain.generation import IndexParameters
 

@@ -1,4 +1,4 @@
-"""Autoscaling on two cores: changed ScaledObjects, and what bench/capacity predicts of them."""
+"""Autoscaling on two cores: changed ScaledObjects, and what lab/capacity predicts of them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Final
 
 import yaml
 
-from bench.capacity.cluster import Cluster, Load, ScalingPolicy
-from bench.capacity.hpa import AutoscalerBehaviour, Rule
-from bench.capacity.inputs import EMBEDDER, SERVICES, USER, AnswerWork, Assumed
+from lab.capacity.cluster import Cluster, Load, ScalingPolicy
+from lab.capacity.hpa import AutoscalerBehaviour, Rule
+from lab.capacity.inputs import EMBEDDER, SERVICES, USER, AnswerWork, Assumed
 from tests.contracts.k8s import Document, of
 from tests.contracts.scaling import behaviours, thresholds
 

@@ -9,12 +9,13 @@ import pytest
 import yaml
 from pymilvus import DataType
 
-from bench import sizing, sizing_shops
-from bench.capacity import runs
-from bench.capacity.inputs import large_work
-from bench.capacity.scenarios import MIX
+from bench import sizing
 from bench.sizing import ShopSize
-from bench.sizing_shops import Needs, Prices
+from lab import sizing_shops
+from lab.capacity import runs
+from lab.capacity.inputs import large_work
+from lab.capacity.scenarios import MIX
+from lab.sizing_shops import Needs, Prices
 from retriever.adapters.milvus import index as milvus
 from tests.contracts import scaling
 from tests.contracts.k8s import added, main, overlay, settings_of

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cases import drill
+from tests import drill
 
 
 @pytest.mark.long

@@ -20,7 +20,7 @@ from bench.cases.monolith.asking import FIND, PAGE_SIZE, LoadQuestion, Questions
 from bench.harness import processes
 from bench.harness.machine import ROOT
 from bench.peers import environments
-from bench.peers.embedders import ServerRefused, serving
+from lab.peers.embedders import ServerRefused, serving
 from local_suite.health import http_ok
 from local_suite.processes import marked
 from local_suite.suite import Suite

@@ -4,7 +4,7 @@ of four of its stages.
 The head is a small network that sees one place of the finest grid at a time, with what the coarser
 stages know about its surroundings: two layers, and for each place the score of an object's middle
 and logarithms of the distances to its four sides (Tian et al., FCOS, 2019).
-`python -m bench.objects.fit` fits it on made photos.
+`python -m lab.objects.fit` fits it on made photos.
 """
 
 import io

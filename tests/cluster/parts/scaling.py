@@ -3,7 +3,7 @@
 `tests.cluster.standins.metrics` makes the autoscalers that KEDA would make, and answers their
 queries from a real Prometheus that scrapes the pods by the PodMonitor. A rush of photos and a rush
 of requests without photos arrive on top of the usual calls. What happens is compared with what
-bench/capacity simulates for the same load, thresholds and windows.
+lab/capacity simulates for the same load, thresholds and windows.
 """
 
 from __future__ import annotations

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.cases.scale import growth
 from bench.cases.search_report import Costs, EngineFigures, SearchCase, SearchSamples, result
 from bench.datasets.corpus import Corpus, clustered, photographed
 from bench.harness import filling
 from bench.harness.engines import product_id
 from bench.peers.bare_search import Faiss, recall
+from lab.cases.scale import growth
 from retriever.adapters.milvus.filters import columns, slice_number
 from retriever.columns.keeper import Columns
 from retriever.domain.generation import (

@@ -13,7 +13,7 @@ from sightline_rules.detections import one_a_place, reading_order
 WEIGHTS = (-7.5, 7.7, 16.2, 1.4)
 """Weights in the logit that a region shows its nearest product: constant, similarity, lead over the
 next product, objectness. Fitted on made shelves of products that the bench does not use (`python -m
-bench.objects.calibrate`)."""
+lab.objects.calibrate`)."""
 _ALIKE = 1e-6
 
 
