@@ -14,7 +14,7 @@ MAPS: Final = 5
 """Maps of the model: probability of a centre, logarithms of height and width, offsets down and
 right; the last four in steps of the maps."""
 LEAST_SCORE: Final = 0.35
-"""Probability from which a place is a face (`python -m bench faces`)."""
+"""Probability from which a place is a face (`python -m lab faces`)."""
 MOST_OVERLAP: Final = 0.3
 """Intersection by union of two faces, above which they are one: that of the paper's evaluation."""
 MOST_FACES: Final = 200

@@ -17,7 +17,7 @@ MAPS: Final = 5
 """Maps of the model: score of a middle, logarithms of the distances to the left, top, right and
 bottom side; the last four in steps of the maps."""
 LEAST_SCORE: Final = 0.6
-"""Score from which a place is an object (`python -m bench detect`)."""
+"""Score from which a place is an object (`python -m lab detect`)."""
 MOST_OBJECTS: Final = 300
 SMALL: Final = 1 / 16
 """Shorter side of an object, as a share of the photo's longer side, below which the built-in model

@@ -2,7 +2,7 @@
 
 A model in Triton names them in its parameter `preprocessing`, a list such as
 ``crop=subject;white_balance=grey_world``, in this order. They are part of the space's version.
-Benefit and cost of each are measured by ``python -m bench ablation`` and shown in
+Benefit and cost of each are measured by ``python -m lab ablation`` and shown in
 lab/research/embedder.md.
 
 All steps but the crops work on the model's input, uint8 RGB [side, side, 3], so that their cost

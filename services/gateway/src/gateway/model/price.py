@@ -39,9 +39,9 @@ MODEL = {SignalKind.TEXT: 0.005, SignalKind.IMAGE: 0.1, SignalKind.IMAGE_URI: 0.
 """Of a model, whose time the services do not measure."""
 MODEL_CHARACTER = 8e-6
 LABEL = 0.35
-"""Reading the label of a photo, with the models' time: ten lines (`python -m bench labels`)."""
+"""Reading the label of a photo, with the models' time: ten lines (`python -m lab labels`)."""
 FINDING_OBJECTS = 0.06
-"""Finding the objects in a photo, without its decoding (`python -m bench detect`)."""
+"""Finding the objects in a photo, without its decoding (`python -m lab detect`)."""
 VIEWS_A_DETECTION = 2
 """Views of one of them that are embedded, at most: those that look alike share them."""
 DETECTION_VIEW, DETECTION = 0.011, 0.005
@@ -81,7 +81,7 @@ REPLAYED_ANSWER = 0.045
 
 INSPECTED = 0.06
 """Features of a photo's patches, with the model's time, and their comparison with a reference
-(`python -m bench inspect`)."""
+(`python -m lab inspect`)."""
 FIT, FITTED_PHOTO = 6.0, 0.07
 """Fitting a reference, and for each of its photos, beside other work: 13 s for a hundred. With
 little beside it, 4 s were measured (2 cores, 2026-11), so its time bounds what is charged."""

@@ -72,7 +72,7 @@ Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 _FILES = ConfigDict(extra="forbid")
 
 LABELS_PART = 0.3
-"""Default weight of the part `labels` (`python -m bench labels`)."""
+"""Default weight of the part `labels` (`python -m lab labels`)."""
 
 LABELS_WEIGHT = 0.5
 """Weight of the branch `labels` in the fusion, where a request has labels read and its scene gives

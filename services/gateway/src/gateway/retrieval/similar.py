@@ -3,7 +3,7 @@ branch.
 
 The scene decides which (`fusion`). Negative signals always have their own lists, which add no
 candidates: their products are moved down, see ranking/fuse.py. As parts of the blend they removed
-more positive results (`python -m bench signals`, 2026-11).
+more positive results (`python -m lab signals`, 2026-11).
 """
 
 import asyncio

@@ -16,7 +16,7 @@ MARGIN: Final = 0.4
 """Share of a face's sides that is blurred around it: a detector's box ends at forehead and chin."""
 CELLS: Final = 4
 """Colours that are left of a face, across and down. With 6 and a margin of 0.2, the detector found
-a third of the small faces again (`python -m bench faces`)."""
+a third of the small faces again (`python -m lab faces`)."""
 QUALITY: Final = 92
 """Quality of the JPEG, as Pillow counts it."""
 

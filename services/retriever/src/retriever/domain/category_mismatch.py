@@ -1,7 +1,7 @@
 """Category of a photo, by a classification head fitted to the catalog, and whether it contradicts
 its product's category. Pure functions.
 
-The limits were chosen on phone photos of groceries (2026-11, `python -m bench accuracy`), each by a
+The limits were chosen on phone photos of groceries (2026-11, `python -m lab accuracy`), each by a
 head that had no part of it: those that flag most wrong categories while four flags in five are
 right where one category in twenty is wrong, also among those that the head learned from. A product
 of which the head saw no photo is flagged wrongly far more often: lab/research/embedder.md.

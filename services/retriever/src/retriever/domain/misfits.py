@@ -8,7 +8,7 @@ import numpy as np
 from retriever.domain.vectors import Floats
 
 MIN_LEAD = 0.2
-"""Default of `Misfit.lead` from which a photo is reported (`python -m bench misfits`)."""
+"""Default of `Misfit.lead` from which a photo is reported (`python -m lab misfits`)."""
 
 
 @dataclass(frozen=True, slots=True)
