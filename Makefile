@@ -11,6 +11,7 @@ TEST_PROCESSES ?= 4
 
 UV := .tools/bin/uv
 BIN := .venv/bin
+LAB := lab/.venv/bin
 SUITE := $(BIN)/python -m local_suite
 export PYTHONPATH := deploy/local:$(PYTHONPATH)
 export UV_PYTHON_DOWNLOADS := never
@@ -22,7 +23,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-shelf demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test every long check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench bench-full fuzz mutants chaos advisories sbom digests cluster cluster-tools cluster-check trends format clean workflows wheels npm go java version demo-kind monitoring capacity mixed
+.PHONY: help demo demo-shelf demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test every long check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench lab lab-test lab-lint fuzz mutants chaos advisories sbom digests cluster cluster-tools cluster-check trends format clean workflows wheels npm go java version demo-kind monitoring mixed
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -90,14 +91,17 @@ check: .venv/.synced ## Run the quick checks, without engines and models: lint, 
 quick: .venv/.synced
 	$(BIN)/python -m pytest -q -n 2 -m "not slow" --durations 5 tests/contracts tests/unit
 
-bench: setup ## Run the benches, or those that BENCH names; print tables and write JSON to bench/results/
+bench: setup ## Run the ten benches that guard promises to users, in twenty minutes, or those that BENCH names; write JSON to bench/results/
 	$(BIN)/python -m bench $(BENCH)
 
-bench-full: setup ## Run all benches, including those that take hours: searches at 100,000 and a million products, compared with faiss
-	$(BIN)/python -m bench --full
+lab: setup lab/.venv/.synced ## Run the benches of the laboratory that BENCH names (lab/README.md lists them); write JSON to lab/results/
+	$(LAB)/python -m lab $(BENCH)
 
-capacity: setup ## Simulate the cluster under a sale, a day, a rush of photos and a lost node; write the picture and tables of lab/research/autoscaling.md
-	$(BIN)/python -m bench --full --write-docs capacity
+lab-test: lab/.venv/.synced ## Test the laboratory's tools, and its pages and figures
+	$(LAB)/python -m pytest -q -c lab/pyproject.toml lab/tests
+
+lab-lint: lab/.venv/.synced ## Check the laboratory's types
+	$(LAB)/mypy --config-file lab/pyproject.toml
 
 fuzz: setup ## Send 100,000 mutated requests and 10,000 mutated photos to a separate suite
 	$(BIN)/python -m tests.fuzz
@@ -215,7 +219,7 @@ tools: ## Install the tests' requirements that are not Python packages (Debian: 
 	@deploy/local/tools.sh
 
 clean: ## Remove environments, caches and data (not data in another folder by DATA=)
-	rm -rf .venv .tools .cache .data deploy/triton/.venv deploy/milvus/.venv deploy/milvus-server/.venv deploy/triton/models/*/1
+	rm -rf .venv lab/.venv .tools .cache .data deploy/triton/.venv deploy/milvus/.venv deploy/milvus-server/.venv deploy/triton/models/*/1
 
 .tools/bin/uv: deploy/tools.txt
 	@deploy/local/prerequisites.sh $(PYTHON)
@@ -239,6 +243,10 @@ deploy/milvus/.venv/.synced: $(UV) deploy/milvus/pyproject.toml deploy/milvus/uv
 deploy/milvus-server/.venv/.synced: $(UV) deploy/milvus-server/pyproject.toml deploy/milvus-server/uv.lock
 	$(UV) sync --locked --project deploy/milvus-server --python $(PYTHON)
 	deploy/milvus-server/.venv/bin/python -m milvus_server_engine.binaries
+	@touch $@
+
+lab/.venv/.synced: $(UV) lab/pyproject.toml lab/uv.lock $(MANIFESTS)
+	$(UV) sync --locked --project lab --python $(PYTHON)
 	@touch $@
 
 .cache/googleapis: .venv/.synced

@@ -1,5 +1,4 @@
-"""Size of a machine or cluster: the formulas behind docs/operate/sizing.md, with those of
-lab.sizing_shops.
+"""Size of a machine or cluster: the formulas behind docs/operate/sizing.md.
 
 ``python -m bench.sizing`` prints the tables; ``python -m bench.sizing docs/operate/sizing.md``
 writes them into the page. Gigabytes are 10^9 bytes.
@@ -8,16 +7,13 @@ writes them into the page. Gigabytes are 10^9 bytes.
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import sizing_shops
 from retriever.adapters.milvus.filters import COLUMNS
 from retriever.domain.generation import IndexParameters
 
-PLACES = ("row", "million", "twenty million", "checked", "shops")
-"""The tables of the page."""
 GB = 10**9
 MEBIBYTE = 2**20
 
@@ -51,6 +47,12 @@ title, 40 words, one photo, a category of three levels (2026-11).
 """
 SEARCHES = 100
 """A second."""
+PRODUCT_COLUMNS_BYTES = 300
+"""Bytes of a product in a retriever's memory (see RETRIEVER_COLUMNS_PRODUCTS)."""
+OWN_BYTES = 0.4 * GB
+"""Bytes of a service's process without its data. Assumed."""
+TASTE_BYTES = 31 * 4
+"""Bytes of a product in a ranker's memory: 30 numbers and a bias."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,11 @@ def core_seconds(dimension: int) -> float:
     return at_low + (at_high - at_low) * (dimension - low) / (high - low)
 
 
+def retriever_bytes(products: int) -> float:
+    """Return the memory of one retriever, in bytes."""
+    return OWN_BYTES + products * PRODUCT_COLUMNS_BYTES
+
+
 # The page
 
 
@@ -146,7 +153,6 @@ def tables() -> dict[str, str]:
         "million": _shops(1_000_000, 1024),
         "twenty million": _shops(20_000_000, 4096),
         "checked": _checked(),
-        "shops": sizing_shops.table(ShopSize),
     }
 
 
@@ -212,22 +218,21 @@ def _table(headers: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (headers, rule, *lines))
 
 
-def filled(page: str) -> str:
-    """Return the page with newly computed tables.
+def filled(page: str, made: Mapping[str, str] | None = None) -> str:
+    """Return the page with newly computed tables, or with those that were `made`.
 
     Raise KeyError for a missing marker.
     """
-    made = tables()
-    for each in PLACES:
-        place = re.compile(f"(<!-- {each} -->\n).*?(<!-- end -->)", re.DOTALL)
+    for name, table in (tables() if made is None else made).items():
+        place = re.compile(f"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         if not place.search(page):
-            raise KeyError(each)
-        page = place.sub(rf"\g<1>{made[each]}\n\g<2>", page)
+            raise KeyError(name)
+        page = place.sub(rf"\g<1>{table}\n\g<2>", page)
     return page
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the tables, or write them into the named pages."""
+    """Print the tables, or write them into the named page."""
     if not arguments:
         print("\n\n".join(f"{name}\n{table}" for name, table in tables().items()))
     for name in arguments:

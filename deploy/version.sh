@@ -49,7 +49,7 @@ place '' '"sightline-client==' agents/pyproject.toml
 place '0,/"version": "/' '"version": "' client/typescript/package.json
 place '0,/"node_modules/' '"version": "' client/typescript/package-lock.json
 # Our own packages in the locks.
-place '/^name = "sightline/,+1' '^version = "' uv.lock deploy/milvus/uv.lock
+place '/^name = "sightline/,+1' '^version = "' uv.lock lab/uv.lock deploy/milvus/uv.lock
 place '' 'SIGHTLINE_TAG:-' compose.yaml compose.agents.yaml
 # shellcheck disable=SC2046
 place '/name: sightline\//' 'newTag: ' $(grep -rl 'name: sightline/.*newTag' deploy/k8s)

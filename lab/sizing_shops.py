@@ -1,7 +1,7 @@
 """Resources of two example shops, service by service: docs/operate/sizing.md.
 
 Pods come from the simulation's last result, stores from the arithmetic of bench.sizing. Prices are
-an example; `Prices` takes your own.
+an example; `Prices` takes your own. ``python -m lab.sizing_shops`` writes the page's table.
 """
 
 import json
@@ -11,23 +11,20 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from bench.harness.report import RESULTS
+from bench import sizing
+from bench.harness.machine import ROOT
+from bench.sizing import GB, PRODUCT_COLUMNS_BYTES, TASTE_BYTES, ShopSize, retriever_bytes
 from lab.capacity.inputs import EMBEDDER, GATEWAY, PHOTO, RANKER, RETRIEVER, TRITON, work
 from lab.capacity.runs import PROCESSORS
 from lab.capacity.scenarios import EVENING, MEAN, MIX
+from lab.places import RESULTS
 
-GB = 10**9
+PAGE = ROOT / "docs" / "operate" / "sizing-shops.md"
 SIMULATED, EXTRAPOLATED = "simulated", "extrapolated"
 SEARCHED = sum(share for kind, share in MIX.items() if kind != "user")
 """Searches of the engine per request."""
 BUSY = MEAN / EVENING
 """A day's mean rate ÷ its peak."""
-COLUMN_BYTES = 300
-"""Bytes of a product in a retriever's memory (see RETRIEVER_COLUMNS_PRODUCTS)."""
-OWN_BYTES = 0.4 * GB
-"""Bytes of a service's process without its data. Assumed."""
-TASTE_BYTES = 31 * 4
-"""Bytes of a product in a ranker's memory: 30 numbers and a bias."""
 RECORD_BYTES = 15_411
 """Bytes of an answer's record with 200 candidates: bench `replay` (lab/research/performance.md).
 """
@@ -74,7 +71,7 @@ class Needs:
         """Processors of all pods."""
         return sum(number * PROCESSORS[name] for name, number in self.size["pods"].items())
 
-    def month(self, shop: Any, prices: Prices) -> float:
+    def month(self, shop: ShopSize, prices: Prices) -> float:
         """Return the euros a month: pods, query nodes, PostgreSQL's disk and the object store."""
         retrievers = self.size["pods"][RETRIEVER]
         large = max(retriever_bytes(self.size["products"]) / GB - 4, 0) * retrievers
@@ -85,11 +82,6 @@ class Needs:
         return float(hourly * HOURS + disk / GB * prices.disk)
 
 
-def retriever_bytes(products: int) -> float:
-    """Return the memory of one retriever, in bytes."""
-    return OWN_BYTES + products * COLUMN_BYTES
-
-
 def answers_bytes(rate: float) -> float:
     """Return the bytes of recorded answers in PostgreSQL, by a day's curve and the default
     retention.
@@ -97,11 +89,11 @@ def answers_bytes(rate: float) -> float:
     return rate * BUSY * RECORD_BYTES * 86_400 * RECORD_DAYS
 
 
-def table(shop_of: Any, prices: Prices | None = None) -> str:
-    """Return the page's table. `shop_of`: bench.sizing.Shop."""
+def table(prices: Prices | None = None) -> str:
+    """Return the page's table."""
     sizes = simulated()
     headers = ("", *(each["name"] for each in sizes), "", "source")
-    rows = [*_pods(sizes), *_stores(sizes, shop_of), *_costs(sizes, shop_of, prices or Prices())]
+    rows = [*_pods(sizes), *_stores(sizes), *_costs(sizes, prices or Prices())]
     lines = (headers, ["---"] * len(headers), *rows)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -140,7 +132,8 @@ def _pods(sizes: Sequence[Mapping[str, Any]]) -> Rows:
             "memory of a retriever, GB",
             *(f"{retriever_bytes(each['products']) / GB:.1f}" for each in sizes),
             EXTRAPOLATED,
-            f"{COLUMN_BYTES} bytes a product; set RETRIEVER_COLUMNS_PRODUCTS above a million",
+            f"{PRODUCT_COLUMNS_BYTES} bytes a product; set RETRIEVER_COLUMNS_PRODUCTS above a"
+            " million",
         ),
         (
             "memory of a model in a ranker, GB",
@@ -161,10 +154,10 @@ def _photo_seconds() -> float:
     return work(PHOTO).embed + work(PHOTO).infer
 
 
-def _stores(sizes: Sequence[Mapping[str, Any]], shop_of: Any) -> Rows:
+def _stores(sizes: Sequence[Mapping[str, Any]]) -> Rows:
     found: Rows = []
     for dimension in (80, 1_280):
-        shops = [_shop(each, dimension, shop_of) for each in sizes]
+        shops = [_shop(each, dimension) for each in sizes]
         cores = [
             shop.cores / 100 * each["rate"] * SEARCHED
             for shop, each in zip(shops, sizes, strict=True)
@@ -184,7 +177,7 @@ def _stores(sizes: Sequence[Mapping[str, Any]], shop_of: Any) -> Rows:
         *found,
         (
             "PostgreSQL: products, GB (80-d)",
-            *(f"{_shop(each, 80, shop_of).record / GB:,.0f}" for each in sizes),
+            *(f"{_shop(each, 80).record / GB:,.0f}" for each in sizes),
             EXTRAPOLATED,
             "bytes a product measured on SQLite",
         ),
@@ -202,19 +195,19 @@ def _stores(sizes: Sequence[Mapping[str, Any]], shop_of: Any) -> Rows:
         ),
         (
             "object store, GB (80-d)",
-            *(f"{_shop(each, 80, shop_of).store / GB:,.0f}" for each in sizes),
+            *(f"{_shop(each, 80).store / GB:,.0f}" for each in sizes),
             EXTRAPOLATED,
             "[above](#memory-of-the-query-nodes); without photos",
         ),
     ]
 
 
-def _costs(sizes: Sequence[Mapping[str, Any]], shop_of: Any, prices: Prices) -> Rows:
+def _costs(sizes: Sequence[Mapping[str, Any]], prices: Prices) -> Rows:
     return [
         (
             f"a month, EUR, {dimension:,}-d",
             *(
-                f"{Needs(each, dimension).month(_shop(each, dimension, shop_of), prices):,.0f}"
+                f"{Needs(each, dimension).month(_shop(each, dimension), prices):,.0f}"
                 for each in sizes
             ),
             EXTRAPOLATED,
@@ -225,5 +218,14 @@ def _costs(sizes: Sequence[Mapping[str, Any]], shop_of: Any, prices: Prices) -> 
     ]
 
 
-def _shop(size: Mapping[str, Any], dimension: int, shop_of: Any) -> Any:
-    return shop_of(size["products"], dimension, segment=SEGMENTS[size["products"]])
+def _shop(size: Mapping[str, Any], dimension: int) -> ShopSize:
+    return ShopSize(size["products"], dimension, segment=SEGMENTS[size["products"]])
+
+
+def main() -> None:
+    """Write the table into the page."""
+    PAGE.write_text(sizing.filled(PAGE.read_text("utf-8"), {"shops": table()}), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

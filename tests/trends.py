@@ -31,17 +31,29 @@ PACKAGES = {
     "client": "client",
     "deploy": "deploy",
     "bench": "bench",
+    "lab": "lab",
     "docs": "docs",
     "examples": "examples",
     "tests": "tests",
 }
 GENERATED = re.compile(
     r"_pb2|/_generated/|/values/products\.py$|^docs/reference/|image\.binpb$|\.lock$|released\.toml$|\.svg$"
-    r"|^deploy/monitoring/(dashboards/|slo\.rules\.yaml)|^bench/results/"
+    r"|^deploy/monitoring/(dashboards/|slo\.rules\.yaml)|^(bench|lab)/results/"
 )
 MIGRATIONS = re.compile(r"/migrations/|/versions/\d")
 NOT_COUNTED = re.compile(r"(^|/)(tests?|docs)/|\.md$|(^|/)mkdocs\.yml$")
 """Files that belong to any change: tests and pages (the changelog is a page)."""
+TOTALS = {
+    "product: all but tests and lab": lambda name: not name.startswith(("tests/", "lab/")),
+    "tests": lambda name: name.startswith("tests/"),
+    "lab, with its own tests": lambda name: name.startswith("lab/"),
+}
+"""Which files count for each sum of lines."""
+WRITTEN = re.compile(
+    r"\.(py|proto|sh|ts|js|mjs|go|java|php|cs|c|yaml|yml|toml|css|html|j2)$"
+    r"|(^|/)(Dockerfile|Makefile)$"
+)
+"""Files of code and configuration; pages and data are not."""
 SHOWN = 10
 """Rows of each list of the longest or most."""
 
@@ -97,6 +109,16 @@ def python_lines(place: str) -> int:
     """Return the lines of all hand-written Python files below a folder."""
     files = (ROOT / name for name in tracked(place) if name.endswith(".py"))
     return sum(len(path.read_text("utf-8").splitlines()) for path in files)
+
+
+def total_lines() -> dict[str, int]:
+    """Return the lines of code and configuration, without generated files and pages, by house."""
+    names = [name for name in tracked(".") if WRITTEN.search(name) and not name.startswith("docs/")]
+    lines = {name: (ROOT / name).read_bytes().count(b"\n") for name in names}
+    return {
+        house: sum(count for name, count in lines.items() if counts(name))
+        for house, counts in TOTALS.items()
+    }
 
 
 def longest_files() -> list[Length]:
@@ -212,6 +234,8 @@ def report() -> None:
     shown = [f"{lines:>7,} {name}" for name, lines in sizes.items()]
     show("Lines of Python by package, without generated code", shown)
     show("Words of pages", (f"{count:>7,} {kind}" for kind, count in words().items()))
+    totals = [f"{lines:>7,} {name}" for name, lines in total_lines().items()]
+    show("Lines of code and configuration, without generated files and docs/", totals)
     for what, found in (("files", longest_files()), ("functions", longest_functions())):
         middle, ninth = found[len(found) // 2].lines, found[len(found) // 10].lines
         title = f"Longest {what} of the product, of {len(found):,} (median {middle}, 90% {ninth})"
@@ -227,7 +251,8 @@ def report() -> None:
     title = f"File names that occur more than once: {len(files)}"
     show(title, (f"{count:>3} {name}" for name, count in [*files.items()][:SHOWN]))
     nouns, said = noun_clauses()
-    kilobytes = sum(path.stat().st_size for path in (ROOT / "bench/results").glob("*.json")) / 1e3
+    results = (path for house in ("bench", "lab") for path in (ROOT / house).glob("results/*.json"))
+    kilobytes = sum(path.stat().st_size for path in results) / 1e3
     show(f"Function docstrings that begin with a noun clause: {nouns / said:.0%} of {said:,}", ())
     show(f"Results of benches: {kilobytes:,.0f} kB", ())
 

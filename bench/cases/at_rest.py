@@ -24,7 +24,7 @@ from sightline_client import SightlineClient, SightlineError
 
 Say: TypeAlias = Callable[[str], None]
 
-ROUNDS = 3
+ROUNDS = 2
 SETTLED, IDLE_SECONDS = 20.0, 15.0
 """Seconds before memory and idle processor time are read, and over which the latter is."""
 MOST_GIB, MOST_SECONDS, MOST_IDLE = 1.2, 6.0, 0.01

@@ -1,4 +1,5 @@
-"""Search: recall, latency and throughput under filters, compared with bare pymilvus and faiss."""
+"""Search: recall, latency and throughput under filters, compared with bare pymilvus and,
+in the laboratory, an index in this process."""
 
 import asyncio
 import contextlib
@@ -15,10 +16,10 @@ from typing import TypeAlias
 from bench.cases.search_report import TOP, Costs, EngineFigures, SearchCase, result
 from bench.datasets.corpus import Corpus, clustered
 from bench.harness import filling, processes
-from bench.harness.engines import ENGINES, LITE, SERVER, product_id
+from bench.harness.engines import ENGINES, SERVER, product_id
 from bench.harness.load import closed_loop
 from bench.harness.model import BenchResult
-from bench.peers.bare_search import BareMilvus, Faiss
+from bench.peers.bare_search import BareMilvus, InProcessPeer
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.columns.keeper import Columns
 from retriever.domain.generation import Generation, IndexKind, IndexParameters
@@ -31,6 +32,7 @@ from servicekit.sql import Database
 from tests.engines import EngineProcess
 
 Say: TypeAlias = Callable[[str], None]
+MakePeer: TypeAlias = Callable[[Corpus, Generation, int], InProcessPeer]
 
 CLIENTS = 8
 WARM_UPS = 3
@@ -47,7 +49,7 @@ class SearchShop:
     index: MilvusIndex
     bare: BareMilvus
     cases: list[SearchCase]
-    faiss: Faiss | None = None
+    peer: InProcessPeer | None = None
     samples: Samples = field(default_factory=Samples)
     columns: Columns = field(init=False)
     """Columns without vectors, so that the engine answers."""
@@ -59,8 +61,7 @@ class SearchShop:
 def run(say: Say) -> BenchResult:
     """Fill a record and each engine with 10,000 products of 1,280 dimensions, and search."""
     corpus = clustered(10_000, 1_280)
-    done = [measured(name, [corpus], say, faiss=name == LITE) for name in ENGINES]
-    return result(done)
+    return result([measured(name, [corpus], say) for name in ENGINES])
 
 
 def measured(
@@ -68,7 +69,7 @@ def measured(
     corpora: Sequence[Corpus],
     say: Say,
     *,
-    faiss: bool,
+    peer: MakePeer | None = None,
     parameters: IndexParameters = PARAMETERS,
     rates: bool = True,
 ) -> EngineFigures:
@@ -83,7 +84,7 @@ def measured(
                 Path(folder),
                 corpora,
                 say=say,
-                faiss=faiss,
+                peer=peer,
                 parameters=parameters,
                 rates=rates,
             )
@@ -97,7 +98,7 @@ async def _measured(
     corpora: Sequence[Corpus],
     *,
     say: Say,
-    faiss: bool,
+    peer: MakePeer | None,
     parameters: IndexParameters,
     rates: bool,
 ) -> EngineFigures:
@@ -108,9 +109,9 @@ async def _measured(
             shop, cost = await closing.enter_async_context(
                 _opened(process, engine, folder / f"record{number}", corpus, parameters)
             )
-            if faiss:
-                shop.faiss = await asyncio.to_thread(Faiss, corpus, shop.generation, TOP)
-                cost = replace(cost, faiss_seconds=shop.faiss.build_seconds)
+            if peer is not None:
+                shop.peer = await asyncio.to_thread(peer, corpus, shop.generation, TOP)
+                cost = replace(cost, faiss_seconds=shop.peer.build_seconds)
             shops.append(shop)
             costs.append(cost)
         say(f"{engine}: searched by one client" + f", then by {CLIENTS}" * rates)
@@ -181,9 +182,9 @@ async def _ask(shop: SearchShop, case: SearchCase, number: int) -> None:
     bare = shop.bare.search(shop.corpus.queries[number], case.condition)
     if counts:
         case.bare.note(bare, expected, time.perf_counter() - begun)
-    if shop.faiss is None:
+    if shop.peer is None:
         return
-    for ask, seen in ((shop.faiss.graph, case.graph), (shop.faiss.flat, case.flat)):
+    for ask, seen in ((shop.peer.graph, case.graph), (shop.peer.flat, case.flat)):
         begun = time.perf_counter()
         answer = ask(number, case.share)
         if counts:

@@ -1,13 +1,9 @@
-"""Peers of a search: pymilvus alone on the same collection, and faiss in-process."""
+"""Peers of a search: pymilvus alone on the same collection, and an index in this process."""
 
-import time
 from collections.abc import Sequence
+from typing import Protocol
 
-import faiss
-import numpy as np
-import numpy.typing as npt
-
-from bench.datasets.corpus import Corpus, Floats
+from bench.datasets.corpus import Floats
 from bench.harness import engines
 from retriever.adapters.milvus.filters import compile_filter
 from retriever.domain.generation import Generation
@@ -40,55 +36,17 @@ class BareMilvus:
         return [hit["entity"]["product_id"] for hit in answer[0]]
 
 
-class Faiss:
-    """faiss on one core: by a graph with the generation's parameters, and by comparing every row.
-    Filters are bitmaps that are computed beforehand.
-    """
+class InProcessPeer(Protocol):
+    """An index in this process that gets the passing rows beforehand, such as faiss."""
 
-    def __init__(self, corpus: Corpus, generation: Generation, top: int) -> None:
-        faiss.omp_set_num_threads(1)
-        self._top = top
-        self._ef = max(top, generation.parameters.ef)
-        self._queries = _unit(corpus.queries)
-        self._flat = faiss.IndexFlatIP(corpus.dimension)
-        self._graph = faiss.IndexHNSWFlat(
-            corpus.dimension, generation.parameters.m, faiss.METRIC_INNER_PRODUCT
-        )
-        self._graph.hnsw.efConstruction = generation.parameters.ef_construction
-        self._selectors = {
-            share: faiss.IDSelectorBitmap(np.packbits(corpus.passing(share), bitorder="little"))
-            for share in (1.0, *corpus.shares)
-        }
-        vectors = _unit(corpus.vectors)
-        self._flat.add(vectors)
-        faiss.omp_set_num_threads(2)
-        begun = time.perf_counter()
-        self._graph.add(vectors)
-        self.build_seconds = time.perf_counter() - begun
-        faiss.omp_set_num_threads(1)
+    build_seconds: float
+    """Seconds of building its graph."""
 
     def graph(self, number: int, share: float) -> list[int]:
-        """Return the numbers of products near a query, by the graph."""
-        parameters = faiss.SearchParametersHNSW(efSearch=self._ef, sel=self._selector(share))
-        return self._found(self._graph, number, parameters)
+        """Return the numbers of products near a query, by a graph."""
 
     def flat(self, number: int, share: float) -> list[int]:
         """Return the numbers of products near a query, by comparing every row."""
-        parameters = faiss.SearchParameters(sel=self._selector(share))
-        return self._found(self._flat, number, parameters)
-
-    def _selector(self, share: float) -> "faiss.IDSelector | None":
-        return None if share == 1.0 else self._selectors[share]
-
-    def _found(self, index: "faiss.Index", number: int, parameters: object) -> list[int]:
-        _, found = index.search(self._queries[[number]], self._top, params=parameters)
-        return [int(each) for each in found[0] if each >= 0]
-
-
-def _unit(vectors: Floats) -> npt.NDArray[np.float32]:
-    copied = np.ascontiguousarray(vectors, dtype=np.float32).copy()
-    faiss.normalize_L2(copied)
-    return copied
 
 
 def recall(found: Sequence[object], expected: Sequence[object], count: int) -> float:

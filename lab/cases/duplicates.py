@@ -80,7 +80,7 @@ def run(say: Say) -> BenchResult:
     """Measure the photo sets that are present."""
     found = find()
     if not all(found.values()):
-        warning = "photos are missing in $SIGHTLINE_DATA: see bench/README.md"
+        warning = "photos are missing in $SIGHTLINE_DATA: see lab/README.md"
         return BenchResult((), {"copies": None}, warnings=(warning,))
     raw = Raw()
     copies = _copies(found, raw, say)

@@ -9,6 +9,7 @@ import grpc
 
 from bench.datasets import unique
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
+from bench.harness.serving import ServerRefused
 from bench.harness.statistics import median_ratio, percentile
 from lab.harness import rounds
 from lab.harness.rounds import RoundFigures
@@ -46,7 +47,7 @@ async def _measure(
             items = [pb.EmbedItem(image=photo) for photo in islice(source, 1)]
             answer = await stub.BatchEmbed(pb.BatchEmbedRequest(items=items), timeout=SECONDS)
             if answer.results[0].status.code:
-                raise embedders.ServerRefused(answer.results[0].status.message)
+                raise ServerRefused(answer.results[0].status.message)
 
         async def draw() -> None:
             first, second = (pb.EmbedItem(image=photo) for photo in islice(source, 2))

@@ -181,7 +181,7 @@ def _result(found: Found) -> BenchResult:
         if times.ended:
             warnings.append(f"{shape}, {kind}, {name}: {times.ended} imports ended too early")
     if not any(kind == PHOTO for _, kind, _ in found):
-        warnings.append("there are no photos in $SIGHTLINE_DATA/clothing: see bench/README.md")
+        warnings.append("there are no photos in $SIGHTLINE_DATA/clothing: see lab/README.md")
     return BenchResult(
         tables=(
             BenchTable(

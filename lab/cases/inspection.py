@@ -426,7 +426,7 @@ def _result(found: InspectionFigures) -> BenchResult:
                 "",
                 public,
                 at_least=0.9,
-                missing=f"unpack it as $SIGHTLINE_DATA/{PUBLIC}, then: python -m bench inspect",
+                missing=f"unpack it as $SIGHTLINE_DATA/{PUBLIC}, then: python -m lab inspect",
             ),
             Goal(f"{INSPECT} ÷ {EMBED}, processor time", 6.0, "×", cost),
         ),

@@ -50,7 +50,7 @@ TOP = 200
 ASKED = ((80, IndexKind.FLAT), (80, IndexKind.HNSW), (1_280, IndexKind.HNSW))
 QUERIES = 40
 SHORT = ((80, IndexKind.FLAT), (1_280, IndexKind.HNSW))
-"""Number of queries in `make bench`."""
+"""What is asked without `--full`."""
 UNREAD = 8
 """Queries before the retriever has read all products; of these only the hydration counts."""
 PAGE = 500
@@ -59,7 +59,7 @@ LOADED = 120
 """Requests of a measurement of throughput."""
 MOST_RATIO = 1.15
 MOST_HYDRATION_MS = 2.0
-LONG = "only in the long form (python -m bench --full latency)"
+LONG = "only in the long form (python -m lab --full latency)"
 PARTS = ("search", "of it record", "unread", "bare engine", "empty hop")
 _PLAN = re.compile(
     r"(?P<route>flat|graph|exact|in memory)(?: ef (?P<ef>\d+))?(?P<made_up>, then exact)?"

@@ -13,6 +13,7 @@ from bench.datasets.corpus import clustered, photographed
 from bench.harness.engines import LITE, SERVER
 from bench.harness.model import BenchResult, Goal
 from bench.harness.statistics import median_ratio
+from lab.peers.faiss_search import Faiss
 
 Say = Callable[[str], None]
 
@@ -24,7 +25,7 @@ MOST_GROWTH = 1.5
 
 def run(say: Say) -> BenchResult:
     """Measure 80-d on the server, both sizes in one engine, in alternation; about seven minutes."""
-    grown = measured(SERVER, [clustered(FEW, 80), clustered(MANY, 80)], say, faiss=False)
+    grown = measured(SERVER, [clustered(FEW, 80), clustered(MANY, 80)], say)
     return result([grown], [growth(grown.cases)])
 
 
@@ -36,7 +37,7 @@ def full(say: Say) -> BenchResult:
         SERVER,
         [clustered(count, 80, shares=shares) for count in (FEW, 100_000, MANY)],
         say,
-        faiss=True,
+        peer=Faiss,
     )
     done.append(grown)
     for engine, count, dimension in (
@@ -44,7 +45,7 @@ def full(say: Say) -> BenchResult:
         (SERVER, 100_000, 1_280),
         (LITE, 100_000, 1_280),
     ):
-        done.append(measured(engine, [clustered(count, dimension)], say, faiss=True))
+        done.append(measured(engine, [clustered(count, dimension)], say, peer=Faiss))
     return result(done, [growth(grown.cases)])
 
 
@@ -56,7 +57,7 @@ def photos(say: Say) -> BenchResult:
     if corpus is None:
         missing = Goal(f"recall@{TOP}, photos of SIGHTLINE_DATA", None, "", None, LEAST_FILTERED)
         return result([], [missing])
-    return result([measured(engine, [corpus], say, faiss=True) for engine in (LITE, SERVER)])
+    return result([measured(engine, [corpus], say, peer=Faiss) for engine in (LITE, SERVER)])
 
 
 def growth(cases: Sequence[SearchCase]) -> Goal:

@@ -7,8 +7,6 @@ with Triton only.
 
 import asyncio
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,8 +24,9 @@ import tritonclient.grpc.aio as triton
 
 from bench.harness import processes
 from bench.harness.machine import ROOT
+from bench.harness.serving import ServerRefused, serving
 from bench.peers.raw import MODEL, Raw
-from local_suite.health import Probe, grpc_serving, triton_ready
+from local_suite.health import grpc_serving, triton_ready
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc
 from tests.engines import free_port
@@ -39,7 +38,6 @@ RAW, BARE, OURS = "decode + onnxruntime", "bare Triton", "the embedder"
 WORKERS = 2
 _Link: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 TRITON_PYTHON = ROOT / "deploy/triton/.venv/bin/python"
-START_SECONDS = 120.0
 SERVERS = ROOT / "lab/peers/servers"
 SERVERS_PYTHON = SERVERS / ".venv/bin/python"
 PEERS: Mapping[str, Sequence[str]] = {
@@ -73,10 +71,6 @@ _ENVIRONMENT = {
 }
 
 
-class ServerRefused(Exception):
-    """A server did not answer with a vector."""
-
-
 @dataclass(frozen=True, slots=True)
 class EmbeddingContender:
     """A system that converts JPEG bytes to a vector."""
@@ -92,43 +86,6 @@ class EmbeddingContender:
         """Return the processor seconds used so far."""
         own = time.process_time() if self.here else 0.0
         return own + processes.of_trees(self.programs)
-
-
-@contextmanager
-def serving(
-    command: Sequence[str],
-    log: Path,
-    ready: Probe,
-    given: Mapping[str, str] | None = None,
-    folder: Path = ROOT,
-) -> Iterator[int]:
-    """Run a server during the block.
-
-    Yield its process id. Raise OSError when it does not get ready.
-    """
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=os.environ | (given or {}),
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-        )
-    try:
-        until = time.monotonic() + START_SECONDS
-        while not ready():
-            if process.poll() is not None or time.monotonic() > until:
-                raise OSError(f"{command[0]} did not get ready: see {log}")
-            time.sleep(0.1)
-        yield process.pid
-    finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=15)
-        with suppress(ProcessLookupError):  # and the remaining processes of its session
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The table of all goals in lab/research/quality.md has the figures of `bench/results/`.
+"""The table of all goals in lab/research/quality.md has the figures of the benches' results.
 
 A row names its goals in a comment at its end, ``<!-- bench: goal; goal -->``, in the order of its
 figures.
@@ -10,13 +10,14 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "lab" / "research" / "quality.md"
+from bench.harness import report
+from lab.places import RESEARCH, RESULTS
+
+PAGE = RESEARCH / "quality.md"
 NO_GOAL = "no goal of the bench"
 _NUMBER = re.compile(r"[+−-]?\d*\.?\d+")
 _GOALS = re.compile(r"<!-- (\w+): (.*) -->")
@@ -44,8 +45,9 @@ class GoalRow:
 
 @cache
 def goals(bench: str) -> dict[str, dict[str, Any]]:
-    text = (ROOT / "bench" / "results" / f"{bench}.json").read_text(encoding="utf-8")
-    return {each["name"]: each for each in json.loads(text)["goals"]}
+    places = (folder / f"{bench}.json" for folder in (RESULTS, report.RESULTS))
+    (path,) = (place for place in places if place.exists())
+    return {each["name"]: each for each in json.loads(path.read_text("utf-8"))["goals"]}
 
 
 def rows() -> list[GoalRow]:

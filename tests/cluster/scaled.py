@@ -1,17 +1,17 @@
-"""Autoscaling on two cores: changed ScaledObjects, and what lab/capacity predicts of them."""
+"""Autoscaling on two cores: changed ScaledObjects, and what the laboratory predicts of them."""
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 import yaml
 
-from lab.capacity.cluster import Cluster, Load, ScalingPolicy
-from lab.capacity.hpa import AutoscalerBehaviour, Rule
-from lab.capacity.inputs import EMBEDDER, SERVICES, USER, AnswerWork, Assumed
-from tests.contracts.k8s import Document, of
+from tests.chaos.model import NotMeasured
+from tests.contracts.k8s import ROOT, Document, of
 from tests.contracts.scaling import behaviours, thresholds
 
 MOST: Final = {"gateway": 3, "embedder": 3, "retriever": 2, "ranker": 2, "triton": 1}
@@ -39,6 +39,8 @@ AT_ONCE: Final = 100
 """Calls that a pod works on at a time: their measured seconds have the waits for processors."""
 SPREAD: Final = 0.3
 """Standard deviation of the logarithm of a call's work."""
+
+LAB: Final = ROOT / "lab/.venv/bin/python"
 
 Changes = list[tuple[float, int]]
 """Wanted numbers of pods, each with the seconds from the start of a rush."""
@@ -79,18 +81,33 @@ def _patch(kind: str, name: str, values: Mapping[str, object]) -> Document:
 
 
 @dataclass(frozen=True, slots=True)
+class CallWork:
+    """Processor seconds of a call by stage, as lab.rushes reads them."""
+
+    gateway: float
+    embed: float
+    infer: float
+    search: float
+    hydrate: float
+    generate: float
+    rank: float
+    rest: float = 0.0
+    spread: float = SPREAD
+
+
+@dataclass(frozen=True, slots=True)
 class Traffic:
     """Calls to the gateway over a time, and the mean work of one."""
 
     rate: float
     """Calls a second."""
-    work: AnswerWork
+    work: CallWork
 
 
-def work_of(spent: Mapping[str, float]) -> AnswerWork:
+def work_of(spent: Mapping[str, float]) -> CallWork:
     """Return the work of a call from its seconds in each service, and of decoding ("intake")."""
     peers = spent["retriever"] + spent["ranker"] + spent["embedder"]
-    return AnswerWork(
+    return CallWork(
         gateway=max(spent["gateway"] - peers, 0.1 * spent["gateway"]),
         embed=spent["intake"],
         infer=max(spent["embedder"] - spent["intake"], 0.0),
@@ -98,77 +115,68 @@ def work_of(spent: Mapping[str, float]) -> AnswerWork:
         hydrate=spent["retriever"] / 2,
         generate=spent["ranker"] / 2,
         rank=spent["ranker"] / 2,
-        rest=0.0,
-        spread=SPREAD,
     )
 
 
-def predicted(
+def predicted(question: Document) -> list[dict[str, Changes]]:
+    """Return the sizes of each workload that the laboratory simulates, for each seed.
+
+    Raise NotMeasured without its environment.
+    """
+    if not LAB.exists():
+        raise NotMeasured("the laboratory has no environment: make lab/.venv/.synced")
+    done = subprocess.run(
+        [LAB, "-m", "lab.rushes"],
+        input=json.dumps(question),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return [
+        {name: [(at, size) for at, size in sizes] for name, sizes in each.items()} for each in found
+    ]
+
+
+def asked(
     documents: Sequence[Document],
     usual: Traffic,
     rush: Traffic,
     seconds: tuple[float, float, float],
-    seed: int,
-) -> dict[str, Changes]:
-    """Return the sizes of each workload that the simulation predicts.
+    seeds: Sequence[int],
+) -> Document:
+    """Return the question to lab.rushes.
 
     `seconds`: lengths of the time before the rush, of the rush, and of the time after it.
     """
-    before, lasting, _ = seconds
-
-    def is_rush(now: float) -> bool:
-        return before <= now < before + lasting
-
-    load = Load(
-        "a rush",
-        sum(seconds),
-        lambda now: rush.rate if is_rush(now) else usual.rate,
-        {"usual": 1.0},
-        mix_at=lambda now: {"rush" if is_rush(now) else "usual": 1.0},
-    )
-    pods = dict.fromkeys(SERVICES, 1)
-    policy = ScalingPolicy("signals", pods, limits(documents), behaviour(documents))
-    assumed = Assumed(
-        deadline=DEADLINE_SECONDS,
-        start=START_SECONDS,
-        start_triton=START_SECONDS,
-        unknown=AGE_SECONDS,
-        nodes=1,
-        scrape=SCRAPE_SECONDS,
-        sync=SYNC_SECONDS,
-    )
-    work = {"usual": usual.work, "rush": rush.work, USER: usual.work}
-    cluster = Cluster(load, policy, work, assumed, seed=seed, at_once=AT_ONCE)
-    cluster.run()
     return {
-        name: [(at - before, size) for at, size in service.sizes if at > before]
-        for name, service in cluster.services.items()
+        "usual": asdict(usual),
+        "rush": asdict(rush),
+        "seconds": seconds,
+        "seeds": list(seeds),
+        "thresholds": limits(documents),
+        "behaviour": behaviours(list(documents)),
+        "at_once": AT_ONCE,
+        "assumed": {
+            "deadline": DEADLINE_SECONDS,
+            "start": START_SECONDS,
+            "start_triton": START_SECONDS,
+            "unknown": AGE_SECONDS,
+            "nodes": 1,
+            "scrape": SCRAPE_SECONDS,
+            "sync": SYNC_SECONDS,
+        },
     }
 
 
 def limits(documents: Sequence[Document]) -> dict[str, dict[str, float]]:
     """Return the thresholds of documents in the simulation's units: shares of a pod's CPUs."""
-    cpus = {name: 2 if name == EMBEDDER else 1 for name in SERVICES}
+    cpus = {name: 2 if name == "embedder" else 1 for name in MOST}
     return {
         name: {
             trigger: value * REQUEST / cpus[name] if trigger == "cpu" else value
             for trigger, value in each.items()
         }
         for name, each in thresholds(list(documents)).items()
-    }
-
-
-def behaviour(documents: Sequence[Document]) -> dict[str, AutoscalerBehaviour]:
-    """Return the behaviour of the ScaledObjects for the simulation."""
-    found = behaviours(list(documents))
-    return {
-        name: AutoscalerBehaviour(
-            each["least"],
-            each["most"],
-            Rule(**each["up"]),
-            Rule(**each["down"]),
-            each["down_window"],
-            each["up_window"],
-        )
-        for name, each in found.items()
     }

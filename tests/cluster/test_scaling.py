@@ -1,31 +1,19 @@
-"""The stand-in for KEDA and the metrics server, and the prediction of a rush."""
+"""The stand-in for KEDA and the metrics server."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 
 from tests.cluster.parts.autoscalers import Sizes, scrape_jobs, targets
 from tests.cluster.parts.scaling import COMPONENTS, _first, grown
 from tests.cluster.parts.stage import rendered
-from tests.cluster.scaled import (
-    MOST,
-    OTHER,
-    Traffic,
-    behaviour,
-    limits,
-    patches,
-    predicted,
-    work_of,
-)
+from tests.cluster.scaled import MOST, OTHER, limits, patches
 from tests.cluster.standins import metrics
 from tests.contracts.k8s import Document, of
-from tests.contracts.scaling import thresholds
+from tests.contracts.scaling import behaviours, thresholds
 
 USED = 'container_cpu_usage_seconds_total{container="%s",namespace="sightline",pod="%s"} %s 17\n'
 LABELS = {("sightline", "gateway-1"): {"app": "gateway"}, ("sightline", "ranker-1"): {"app": "r"}}
-SECONDS = (40.0, 110.0, 150.0)
 
 
 class Fixed(metrics.Prometheus):
@@ -151,29 +139,7 @@ def test_the_run_changes_thresholds_that_it_names_and_no_others(
     assert differ == set(OTHER)
     simulated = limits(changed)
     assert simulated["gateway"]["cpu"] == pytest.approx(before["gateway"]["cpu"])
-    assert {name: each.most for name, each in behaviour(changed).items()} == MOST
-
-
-def traffic(rate: float, **spent: float) -> Traffic:
-    every: dict[str, Any] = dict.fromkeys(
-        ("gateway", "embedder", "intake", "retriever", "ranker"), 0.002
-    )
-    return Traffic(rate, work_of({**every, **spent}))
-
-
-def test_a_rush_is_predicted_to_scale_what_it_loads_and_back(changed: list[Document]) -> None:
-    usual = traffic(10, gateway=0.02)
-    found = predicted(changed, usual, traffic(60, gateway=0.06), SECONDS, 1)
-    assert [size for _, size in found["gateway"]] == [2, 3, 2, 1]
-    assert [size for at, size in found["gateway"] if at < SECONDS[1]] == [2, 3]
-    assert found["embedder"] == []
-    photos = traffic(14, gateway=0.05, embedder=0.04, intake=0.03)
-    assert [size for _, size in predicted(changed, usual, photos, SECONDS, 1)["embedder"]] == [
-        2,
-        3,
-        2,
-        1,
-    ]
+    assert {name: each["most"] for name, each in behaviours(changed).items()} == MOST
 
 
 def test_sizes_are_noted_when_they_change() -> None:

@@ -101,6 +101,11 @@ VIOLATIONS = [
         "Services meet only on the wire",
     ),
     (
+        "services/ranker/src/ranker/domain/pseudonyms.py",
+        "import lab.places",
+        "What is installed knows no laboratory, bench, test or example",
+    ),
+    (
         "kit/src/servicekit/errors.py",
         "import sightline.common.v1.job_pb2",
         "The kit knows no service, no rule, no contract but jobs, access and limits",

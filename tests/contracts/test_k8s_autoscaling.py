@@ -1,10 +1,9 @@
 """The component `autoscaling`: its rules, each of them broken once; its queries, computed by
-promtool on series that are written here; its thresholds, which are the simulation's."""
+promtool on series that are written here; its thresholds."""
 
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,9 @@ import pytest
 import yaml
 
 from tests.contracts import scaling
-from tests.contracts.k8s import ROOT, Document, main, of, pod, with_components
+from tests.contracts.k8s import Document, main, of, pod, with_components
 from tests.contracts.scaling import Change, Rule
 from tests.contracts.test_alerts import promtool
-
-RESULTS = ROOT / "bench" / "results"
 
 
 @pytest.fixture(scope="module")
@@ -121,20 +118,6 @@ def test_each_rule_notices_what_breaks_it(
 
 
 # Thresholds
-
-
-def simulated() -> dict[str, Any]:
-    """Return the newest result of the simulation."""
-    found = [json.loads(each.read_text("utf-8")) for each in RESULTS.glob("capacity*.json")]
-    if not found:
-        pytest.skip("NOT MEASURED: there is no bench/results/capacity*.json yet")
-    return max(found, key=lambda result: str(result["time"]))
-
-
-def test_what_was_simulated_is_what_runs(made: list[Document]) -> None:
-    result = simulated()
-    assert list(scaling.differences(made, result["thresholds"])) == []
-    assert scaling.behaviours(made) == result["behaviour"]
 
 
 def test_another_threshold_would_be_noticed(made: list[Document]) -> None:

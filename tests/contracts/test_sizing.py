@@ -1,7 +1,6 @@
 """The page on sizes agrees with the formulas, and the cluster's values suffice for it."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,6 @@ from pymilvus import DataType
 
 from bench import sizing
 from bench.sizing import ShopSize
-from lab import sizing_shops
-from lab.capacity import runs
-from lab.capacity.inputs import large_work
-from lab.capacity.scenarios import MIX
-from lab.sizing_shops import Needs, Prices
 from retriever.adapters.milvus import index as milvus
 from tests.contracts import scaling
 from tests.contracts.k8s import added, main, overlay, settings_of
@@ -51,13 +45,6 @@ def test_the_page_holds_the_tables_as_they_are_computed() -> None:
     assert sizing.filled(PAGE) == PAGE, "run: python -m bench.sizing docs/operate/sizing.md"
 
 
-def test_the_table_of_two_shops_says_where_each_figure_is_from() -> None:
-    _, _, *rows = sizing.tables()["shops"].splitlines()
-    origins = [row.split(" | ")[-2] for row in rows]
-    assert set(origins) == {sizing_shops.SIMULATED, sizing_shops.EXTRAPOLATED}
-    assert all(row.split(" | ")[-1].removesuffix(" |") for row in rows), "each has its source"
-
-
 @pytest.mark.slow
 def test_autoscalers_and_memory_have_room_for_the_shops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -74,31 +61,12 @@ def test_autoscalers_and_memory_have_room_for_the_shops(
             (row,) = re.findall(rf"^\| {name}, pods.+", PAGE, re.MULTILINE | re.IGNORECASE)
             needed = float(re.findall(rf"\| {number}", row)[place][1])
             assert scaling.scalers(made)[name]["maxReplicaCount"] >= 1.25 * needed, name
-        models = sizing_shops.OWN_BYTES + 3 * sizing_shops.TASTE_BYTES * shop.rows
-        held = {"retriever": sizing_shops.retriever_bytes(shop.rows), "ranker": models}
+        models = sizing.OWN_BYTES + 3 * sizing.TASTE_BYTES * shop.rows
+        held = {"retriever": sizing.retriever_bytes(shop.rows), "ranker": models}
         for name, least in held.items():
             assert size(main(made, name)["resources"]["limits"]["memory"]) > 1.25 * least, name
         retriever = loaded("retriever", settings_of(made, "retriever"), monkeypatch)
         assert retriever.columns_products >= shop.rows  # type: ignore[attr-defined]
-
-
-def test_shops_cost_what_their_parts_do() -> None:
-    small, large = (Needs(each, 80) for each in sizing_shops.simulated())
-    shop = ShopSize(1_000_000, 80)
-    usual, free = Prices(), Prices(processor=0.0, memory=0.0, disk=0.0)
-    assert small.month(shop, free) == 0
-    assert small.month(shop, usual) == pytest.approx(
-        small.month(shop, replace(free, processor=usual.processor))
-        + small.month(shop, replace(free, memory=usual.memory))
-        + small.month(shop, replace(free, disk=usual.disk))
-    )
-    assert large.pods > 5 * small.pods
-    busy = {name: need / small.size["pods"][name] for name, need in busy_pods(100.0).items()}
-    assert max(busy.values()) <= runs.PLANNED
-
-
-def busy_pods(rate: float) -> dict[str, float]:
-    return runs.needs(rate, MIX, large_work)
 
 
 def test_a_place_that_the_page_lost_is_an_error() -> None:

@@ -15,7 +15,7 @@ from bench.harness.engines import SERVER
 def test_recall_holds_under_every_filter() -> None:
     """Search under filters where the engine alone, with the same graph, loses rows."""
     corpus = clustered(6_000, 64)
-    cases = measured(SERVER, [corpus], lambda _: None, faiss=False, rates=False).cases
+    cases = measured(SERVER, [corpus], lambda _: None, rates=False).cases
     assert {case.name for case in cases} >= {"plain", "50.0% by price", "0.5% by tag"}
     for case in cases:
         least = LEAST_PLAIN if case.name == "plain" else LEAST_FILTERED

@@ -21,7 +21,7 @@ from bench.cases.monolith import middle
 from bench.cases.monolith.asking import LoadQuestion
 from bench.cases.monolith.contenders import CHAIN, TIMEOUT, AnswerContender, bare, by_channel, right
 from bench.harness import hop, processes
-from lab.peers.embedders import serving
+from bench.harness.serving import serving
 from local_suite.health import grpc_serving
 from local_suite.suite import Suite
 from tests.engines import free_port

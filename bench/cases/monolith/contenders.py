@@ -19,8 +19,8 @@ import grpc
 from bench.cases.monolith.asking import FIND, PAGE_SIZE, LoadQuestion, Questions
 from bench.harness import processes
 from bench.harness.machine import ROOT
+from bench.harness.serving import ServerRefused, serving
 from bench.peers import environments
-from lab.peers.embedders import ServerRefused, serving
 from local_suite.health import http_ok
 from local_suite.processes import marked
 from local_suite.suite import Suite

@@ -16,8 +16,9 @@ from google.protobuf import text_format
 
 from bench.harness import processes
 from bench.harness.machine import ROOT
+from bench.harness.serving import serving
 from embedder.adapters import tokenizers
-from lab.peers.embedders import TRITON_PYTHON, serving
+from lab.peers.embedders import TRITON_PYTHON
 from lab.peers.gpu.inputs import MODELS, PHOTOS, TEXTS, UNBATCHED, config
 from local_suite.health import triton_ready
 from tests.engines import free_port
@@ -49,7 +50,7 @@ def missing() -> str:
         [str(TRITON_PYTHON), "-c", asked], check=False, capture_output=True, text=True
     )
     if CUDA not in done.stdout.split():
-        return "deploy/triton/.venv has onnxruntime without CUDA (bench/README.md)"
+        return "deploy/triton/.venv has onnxruntime without CUDA (lab/README.md)"
     return ""
 
 

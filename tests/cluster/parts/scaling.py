@@ -35,6 +35,7 @@ from tests.cluster.scaled import (
     MOST,
     Changes,
     Traffic,
+    asked,
     patches,
     predicted,
     work_of,
@@ -225,7 +226,8 @@ def compare(
     grows, _ = RUSHES[name]
     found = seen.sizes.since(began, grows)
     seconds = (USUAL_SECONDS, lasted, AFTER_SECONDS)
-    runs = [predicted(seen.documents, *calls, seconds, seed)[grows] for seed in SEEDS]
+    question = asked(seen.documents, *calls, seconds, SEEDS)
+    runs = [each[grows] for each in predicted(question)]
     for way, since in (("up", 0.0), ("down", lasted)):
         for wanted in range(2, MOST[grows] + 1) if way == "up" else range(MOST[grows] - 1, 0, -1):
             measured = _first(found, wanted, since)

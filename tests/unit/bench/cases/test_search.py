@@ -12,17 +12,10 @@ from bench.cases.search_report import Costs, EngineFigures, SearchCase, SearchSa
 from bench.datasets.corpus import Corpus, clustered, photographed
 from bench.harness import filling
 from bench.harness.engines import product_id
-from bench.peers.bare_search import Faiss, recall
-from lab.cases.scale import growth
+from bench.peers.bare_search import recall
 from retriever.adapters.milvus.filters import columns, slice_number
 from retriever.columns.keeper import Columns
-from retriever.domain.generation import (
-    Generation,
-    GenerationState,
-    IndexKind,
-    IndexParameters,
-    VectorMetric,
-)
+from retriever.domain.generation import Generation, IndexKind, IndexParameters, VectorMetric
 from retriever.domain.vectors import GivenVector, exact_scores
 from retriever.record import Record
 from retriever.search.query import SearchQuery
@@ -56,14 +49,6 @@ def test_goals_are_higher_without_a_filter() -> None:
 def test_a_goal_is_missed_when_its_interval_reaches_below_it() -> None:
     found = result([measured(case("5%", 0.05, [1.0, 1.0, 1.0, 0.94]))])
     assert [goal.verdict for goal in found.goals] == ["MISSED"]
-
-
-def test_growth_compares_plain_searches_of_the_most_and_of_the_fewest() -> None:
-    few, many = case("plain", 1.0, [1.0] * 9), case("plain", 1.0, [1.0] * 9, count=900, p50=0.014)
-    goal = growth([many, case("5%", 0.05, [1.0] * 9, count=9_000), few])
-    assert goal.measured is not None
-    assert goal.measured.value == pytest.approx(1.4)
-    assert goal.verdict == "MET"
 
 
 def test_the_data_are_the_same_each_time_and_filters_pass_their_share() -> None:
@@ -148,24 +133,3 @@ async def test_rows_that_are_inserted_in_bulk_are_those_that_the_record_has(
         assert held["id"].scalars.string_data.data[number] == row.row_id
         vector = held["vector"].vectors.float_vector.data[8 * number : 8 * number + 8]
         assert list(vector) == row.vector.tolist()
-
-
-def test_faiss_answers_filters_exactly_when_it_compares(corpus: Corpus) -> None:
-    generation = Generation(
-        catalog_id="default",
-        name="n",
-        space="visual",
-        space_version="v",
-        dimension=8,
-        collection="c",
-        state=GenerationState.READY,
-        active=True,
-        created=0,
-        applied_seq=0,
-        applied_time=0,
-        check_wanted=False,
-        parameters=IndexParameters(kind=IndexKind.HNSW),
-    )
-    faiss = Faiss(corpus, generation, 10)
-    assert faiss.flat(0, 0.5) == corpus.nearest(0.5, 10)[0]
-    assert set(faiss.graph(0, 1.0)) == set(corpus.nearest(1.0, 10)[0])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.__main__ import BENCHES, LONG, USUAL
+from bench.__main__ import BENCHES, SET
 from bench.harness import docs
 from bench.harness.machine import ROOT
 from bench.harness.model import BenchResult, BenchTable, Goal, PageBlock
@@ -73,21 +73,15 @@ def test_a_bench_whose_page_has_no_block_today_leaves_it_as_it_is(tmp_path: Path
     assert page.read_text() == "\n".join(docs.marks("texts"))
 
 
-@pytest.mark.parametrize("name", docs.PAGES)
+@pytest.mark.parametrize("name", SET.pages)
 def test_every_page_has_the_comments_of_its_bench(name: str) -> None:
-    text = docs.PAGES[name].read_text()
+    text = SET.pages[name].read_text()
     assert name in BENCHES
-    for block in docs.BLOCKS.get(name, (name,)):
-        start, end = docs.marks(block)
-        assert text.count(start) == text.count(end) == 1
-        assert text.index(start) < text.index(end)
+    start, end = docs.marks(name)
+    assert text.count(start) == text.count(end) == 1
+    assert text.index(start) < text.index(end)
 
 
 def test_the_readme_has_a_row_for_each_bench() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "bench" / "README.md").read_text(), re.MULTILINE)
     assert sorted(rows) == sorted(BENCHES)
-
-
-def test_the_usual_and_the_long_benches_are_different_ones() -> None:
-    assert not set(USUAL) & set(LONG)
-    assert {*USUAL, *LONG} <= set(BENCHES)

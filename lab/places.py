@@ -1,0 +1,46 @@
+"""Folders and pages of the laboratory."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from bench.harness.machine import ROOT
+
+LAB = ROOT / "lab"
+RESULTS = LAB / "results"
+DOCS = ROOT / "docs"
+RESEARCH = DOCS / "research"
+_BENCHES: Mapping[Path, str] = {
+    DOCS / "integrate/suggest.md": "suggest",
+    DOCS / "merchandise/fairness.md": "exposure",
+    DOCS / "operate/autoscaling.md": "new_pods",
+    DOCS / "operate/catalogs.md": "idle_catalogs",
+    DOCS / "operate/private-counts.md": "private_counts",
+    RESEARCH / "autoscaling.md": "capacity",
+    RESEARCH / "deliveries.md": "deliveries",
+    RESEARCH / "detect.md": "detect",
+    RESEARCH / "diversity.md": "diversity",
+    RESEARCH / "embedder.md": "ablation accuracy embedding faces gpu",
+    RESEARCH / "experiments.md": "experiments",
+    RESEARCH / "inspect.md": "inspect misfits",
+    RESEARCH / "labels.md": "labels",
+    RESEARCH / "no-good-match.md": "no_good_match",
+    RESEARCH / "objectives.md": "objectives",
+    RESEARCH / "performance.md": "beside http listing million_users shelves",
+    RESEARCH / "photos.md": "photo_clicks photo_parts photo_search",
+    RESEARCH / "quality.md": "new_films posters quality sequence side_features",
+    RESEARCH / "shelf-plans.md": "shelf_plans",
+    RESEARCH / "texts.md": "corrections texts",
+    RESEARCH / "watch.md": "watch watch_beside watch_counts",
+}
+"""Benches that write a page."""
+
+
+def _pages() -> Iterator[tuple[str, Path]]:
+    for page, benches in _BENCHES.items():
+        yield from ((name, page) for name in benches.split())
+
+
+PAGES = dict(_pages())
+"""Page of each bench's tables."""
+BLOCKS = {"texts": ("texts", "texts_languages")}
+"""Names of a page's blocks, of benches that have several or one of another name."""
