@@ -98,7 +98,7 @@ lab: setup lab/.venv/.synced ## Run the benches of the laboratory that BENCH nam
 	$(LAB)/python -m lab $(BENCH)
 
 lab-test: lab/.venv/.synced ## Test the laboratory's tools, and its pages and figures
-	$(LAB)/python -m pytest -q -c lab/pyproject.toml lab/tests
+	$(LAB)/python -m pytest -q -c lab/pyproject.toml --rootdir . lab/tests
 
 lab-lint: lab/.venv/.synced ## Check the laboratory's types
 	$(LAB)/mypy --config-file lab/pyproject.toml
@@ -200,7 +200,7 @@ digests: ## Pin third-party images by digest (needs Docker and their registries)
 cluster-check: .venv/.synced ## Validate every overlay with a cluster's API server, without storing anything (NOT MEASURED without KUBECONFIG=)
 	$(BIN)/python -m tests.cluster.check
 
-cluster: setup tools cluster-tools ## Run the overlays in a real cluster: install, roll out under load, break and restore (KUBECONFIG= or CLUSTER_TOOLS=; PARTS=)
+cluster: setup tools cluster-tools lab/.venv/.synced ## Run the overlays in a real cluster: install, roll out under load, break and restore (KUBECONFIG= or CLUSTER_TOOLS=; PARTS=)
 	$(BIN)/python -m tests.cluster $(PARTS)
 
 cluster-tools: ## Install what `make cluster` needs to start a cluster (Debian without systemd, as root; elsewhere it says what is missing)

@@ -15,6 +15,7 @@ PAGES = sorted(
         "lab/research/*.md",
         "client/*.md",
         "bench/*.md",
+        "lab/*.md",
         "services/*/*.md",
         "deploy/*/*.md",
     )
