@@ -27,11 +27,15 @@ def test_groups_of_tests_that_are_named_exist() -> None:
 def test_every_make_target_that_a_text_names_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     places = ("*.md", "docs/*/*.md", "lab/*/*.md", "services/*/README.md")
-    texts = [page for place in places for page in ROOT.glob(place)]
+    paths = [page for place in places for page in ROOT.glob(place)]
+    texts = {str(path.relative_to(ROOT)): path.read_text() for path in paths}
+    # Entries of past releases name targets as they were.
+    del texts["CHANGELOG-archive.md"]
+    texts["CHANGELOG.md"] = "".join(re.split(r"^(?=## )", texts["CHANGELOG.md"], flags=re.M)[:2])
     named = {
-        (path.name, target)
-        for path in texts
-        for target in re.findall(r"`make ([a-z-]+)", path.read_text())
+        (name, target)
+        for name, text in texts.items()
+        for target in re.findall(r"`make ([a-z-]+)", text)
     }
     assert named, "no text names a target"
     assert {(name, target) for name, target in named if target not in targets} == set()
