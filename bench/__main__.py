@@ -18,7 +18,7 @@ from bench.harness import command
 from bench.harness.machine import ROOT
 from bench.harness.report import RESULTS
 
-PERFORMANCE = ROOT / "docs" / "research" / "performance.md"
+PERFORMANCE = ROOT / "lab" / "research" / "performance.md"
 BENCHES = {
     "monolith": monolith.run,
     "releases": releases.run,
