@@ -6,8 +6,6 @@ DATA ?= .data/suite
 PORT_BASE ?= 8600
 ENGINE ?= lite
 OUT ?= dist/protos
-# More than the cores of the smallest test machine, because many tests wait for processes.
-TEST_PROCESSES ?= 4
 
 UV := .tools/bin/uv
 BIN := .venv/bin
@@ -23,7 +21,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-shelf demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test every long check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench lab lab-test lab-lint fuzz mutants chaos advisories sbom digests cluster cluster-tools cluster-check trends format clean workflows wheels npm go java version demo-kind monitoring mixed
+.PHONY: help demo demo-shelf demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test full check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench lab lab-test lab-lint fuzz mutants chaos advisories sbom digests cluster cluster-tools cluster-check trends format clean workflows wheels npm go java version demo-kind monitoring mixed
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -76,20 +74,37 @@ stop: ## Kill PROGRAM=, such as ranker, without a restart, to see the suite's an
 start: ## Start PROGRAM= again
 	@$(SUITE) start
 
-test: setup tools ## Run lint, types, contracts, unit, wire and live tests, except those of `make long`
-	@$(MAKE) --no-print-directory --jobs 2 lint every
+# Parts of the tests, each a process of pytest: two cores are busy while one of them waits.
+PARTS := unit contracts tools wire live
+PYTEST := $(BIN)/python -m pytest -q --durations 5
 
-every: setup
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --durations 10 -m "not long" tests
+test: setup tools ## Run what CI runs for each change: lint, types, and tests with the real engines, in about ten minutes
+	@rm -rf .cache/test-seconds
+	@$(MAKE) --no-print-directory --jobs $(words lint $(PARTS)) lint $(PARTS)
+	@$(BIN)/python -m tests.seconds
 
-long: setup tools ## Run the longest tests: recovery after kill -9, restores, complete tutorials, clients in Go and Java, recall under filters, overlays on a cluster
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --durations 10 --timeout 1800 -m long tests
+$(PARTS): setup
+	@$(PYTEST) -m "not full" $(FOLDERS_$@)
+
+full: setup tools ## Run all other tests, in about 40 minutes: recovery after kill -9, restores, typed pages, clients in Go and Java, PostgreSQL, overlays on a cluster
+	@rm -rf .cache/test-seconds
+	@$(MAKE) --no-print-directory --jobs 3 $(PARTS:%=full-%) lab-lint lab-test
+	@$(BIN)/python -m tests.seconds
+
+$(PARTS:%=full-%): full-%: setup
+	@$(PYTEST) -m full --timeout 1800 $(FOLDERS_$*)
+
+FOLDERS_unit := tests/unit
+FOLDERS_contracts := tests/contracts
+FOLDERS_tools := tests/fuzz tests/chaos tests/cluster tests/mixed tests/mutation tests/images tests/compose
+FOLDERS_wire := tests/wire
+FOLDERS_live := tests/live
 
 check: .venv/.synced ## Run the quick checks, without engines and models: lint, contracts and most unit tests
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint quick
 
 quick: .venv/.synced
-	$(BIN)/python -m pytest -q -n 2 -m "not slow" --durations 5 tests/contracts tests/unit
+	$(PYTEST) -m "not slow and not full" tests/contracts tests/unit
 
 bench: setup ## Run the ten benches that guard promises to users, in twenty minutes, or those that BENCH names; write JSON to bench/results/
 	$(BIN)/python -m bench $(BENCH)

@@ -7,26 +7,22 @@ from bench.harness.machine import ROOT
 
 LAB = ROOT / "lab"
 RESULTS = LAB / "results"
-DOCS = ROOT / "docs"
-RESEARCH = DOCS / "research"
+RESEARCH = LAB / "research"
 _BENCHES: Mapping[Path, str] = {
-    DOCS / "integrate/suggest.md": "suggest",
-    DOCS / "merchandise/fairness.md": "exposure",
-    DOCS / "operate/autoscaling.md": "new_pods",
-    DOCS / "operate/catalogs.md": "idle_catalogs",
-    DOCS / "operate/private-counts.md": "private_counts",
-    RESEARCH / "autoscaling.md": "capacity",
+    RESEARCH / "autoscaling.md": "capacity new_pods",
     RESEARCH / "deliveries.md": "deliveries",
     RESEARCH / "detect.md": "detect",
     RESEARCH / "diversity.md": "diversity",
     RESEARCH / "embedder.md": "ablation accuracy embedding faces gpu",
     RESEARCH / "experiments.md": "experiments",
+    RESEARCH / "fairness.md": "exposure",
     RESEARCH / "inspect.md": "inspect misfits",
     RESEARCH / "labels.md": "labels",
     RESEARCH / "no-good-match.md": "no_good_match",
     RESEARCH / "objectives.md": "objectives",
-    RESEARCH / "performance.md": "beside http listing million_users shelves",
+    RESEARCH / "performance.md": "beside http idle_catalogs listing million_users shelves suggest",
     RESEARCH / "photos.md": "photo_clicks photo_parts photo_search",
+    RESEARCH / "private-counts.md": "private_counts",
     RESEARCH / "quality.md": "new_films posters quality sequence side_features",
     RESEARCH / "shelf-plans.md": "shelf_plans",
     RESEARCH / "texts.md": "corrections texts",

@@ -1,26 +1,24 @@
-"""Fixtures of all tests, and the distribution of tests to several processes (`-n`)."""
+"""Fixtures of all tests, and which of them `make full` runs alone."""
 
-import fcntl
 import gc
 import os
+import re
 import signal
 import sys
-import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import hypothesis
 import pytest
 from threadpoolctl import threadpool_limits
-from xdist.remote import Producer
-from xdist.scheduler import LoadFileScheduling
 
 from servicekit import sql
 from servicekit.access import ANYONE, caller
+from tests import changes
 from tests.late_locks import LockedLate, watch_writes
 from tests.seconds import Seconds
-from tests.stores import SQLITE, STARTED, NewStore, Stores
+from tests.stores import POSTGRESQL, SQLITE, STARTED, NewStore, Stores
 from tests.waiting import SECONDS
 
 # Nothing is timed in a test.
@@ -52,53 +50,11 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
 # gRPC's own lines about connections that end, on the standard error that some tests read.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
+ON_BOTH = re.compile(r"/record/|wire/test_ranker_store")
+"""Tests that run on both engines for each change: those of the records."""
+
 # There is nothing to free while 8,000 tests are collected: looking took half the time.
 gc.disable()
-
-LIVE = "tests/live/"
-WITHOUT_SUITE = {
-    f"{LIVE}test_{name}.py"
-    for name in (
-        *("access", "engines", "milvus_engine", "milvus_server_engine", "page", "plans"),
-        *("restore", "shapes", "start", "typescript_shop"),
-    )
-}
-"""Live tests that start what they need themselves."""
-
-SHELL, APART = f"{LIVE}shell/", f"{LIVE}apart/"
-"""Tests that have a whole suite of their own."""
-
-TOGETHER = (
-    (SHELL,),
-    (APART,),
-    tuple(f"tests/wire/test_{name}" for name in ("retriever", "backfills", "publish", "rollout")),
-    tuple(f"tests/contracts/test_{name}" for name in ("k8s", "cluster_check", "memory")),
-)
-"""Beginnings of the names of files whose tests share what takes long to make: a whole suite; an
-engine of vectors; overlays that are rendered and the schemas of Kubernetes."""
-
-BEFORE_OTHERS = f"{LIVE}test_feedback.py"
-"""Tests of clicks, which the events of others on the same shop would blur."""
-
-LONGEST_FIRST = (SHELL, APART, f"{LIVE}test_start.py", BEFORE_OTHERS, LIVE, "tests/wire/")
-"""Groups that take long; they begin first, so that the processes end at about the same time."""
-
-
-def group(test: str) -> str:
-    """Return the group of a test id, whose tests run in one process: its file, or all tests that
-    share an expensive fixture."""
-    file = test.partition("::")[0]
-    for names in TOGETHER:
-        if file.startswith(names):
-            return names[0]
-    return LIVE if file.startswith(LIVE) and file not in WITHOUT_SUITE else file
-
-
-class Scheduling(LoadFileScheduling):
-    """Scheduler that assigns groups to processes in the order of the tests."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return group(nodeid)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -106,35 +62,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Seconds())
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
-    config.option.loadscopereorder = False
-    return Scheduling(config, log)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the longest groups first, if tests run in several processes."""
-    if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: [not item.nodeid.startswith(each) for each in LONGEST_FIRST])
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """Let one of several processes import everything before the others.
-
-    In a new clone the first import compiles modules and rewrites tests, which takes 20 s of
-    processor time. Each process would do it otherwise.
-    """
-    if not hasattr(session.config, "workerinput"):
-        return (yield)
-    run = session.config.workerinput["testrunuid"]
-    with (Path(tempfile.gettempdir()) / f"collecting-{run}").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            fcntl.flock(lock, fcntl.LOCK_SH)
-        found = yield
-    Path(lock.name).unlink(missing_ok=True)
-    return found
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave to `make full` what a test repeats on PostgreSQL, but for the records themselves, and
+    what nothing has changed for."""
+    changes.leave_out(items)
+    names = {item.nodeid for item in items}
+    for item in items:
+        twin = item.nodeid.replace(POSTGRESQL, SQLITE)
+        if twin != item.nodeid and twin in names and not ON_BOTH.search(item.nodeid):
+            item.add_marker(pytest.mark.full)
 
 
 def pytest_collection_finish() -> None:

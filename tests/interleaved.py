@@ -228,13 +228,13 @@ def _difference(result: Result, serial: Sequence[Result]) -> str:
 
 
 def each_of(
-    resources: Sequence[Callable[..., Any]], long: Sequence[Callable[..., Any]]
+    resources: Sequence[Callable[..., Any]], rare: Sequence[Callable[..., Any]]
 ) -> pytest.MarkDecorator:
-    """Return the mark that gives a test each resource; only `make long` runs those of `long`."""
+    """Return the mark that gives a test each resource; only `make full` runs those of `rare`."""
     return pytest.mark.parametrize(
         "resource",
         [
-            pytest.param(each, marks=[pytest.mark.long] * (each in long), id=each.__name__)
+            pytest.param(each, marks=[pytest.mark.full] * (each in rare), id=each.__name__)
             for each in resources
         ],
     )

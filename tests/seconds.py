@@ -1,8 +1,8 @@
-"""Processor seconds of a run of tests, by group and by shared fixture, of all processes started.
+"""Processor seconds of a run of tests, by file and by shared fixture, of all processes started.
 
-A group is a folder of tests. What a fixture of a module or more starts, such as an engine, counts
-for the fixture until it is ready, and then for the tests that use it. Written to
-`.cache/test-seconds.json`.
+What a fixture of a module or more starts, such as an engine, counts for the fixture until it is
+ready, and then for the tests that use it. Each run writes a file of its own into
+`.cache/test-seconds`; `python -m tests.seconds` prints the sum of all of them by group.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import json
 import resource
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-FILE = Path(__file__).parents[1] / ".cache/test-seconds.json"
+FOLDER = Path(__file__).parents[1] / ".cache/test-seconds"
 SHOWN = 10
 TICKS = 100
 """Clock ticks a second in /proc, on every Linux."""
@@ -72,7 +72,7 @@ class Seconds:
     ) -> Generator[None, object, object]:
         if fixturedef.scope == "function":
             return (yield)
-        self.count(_group(request.node.nodeid))
+        self.count(_file(request.node.nodeid))
         try:
             return (yield)
         finally:
@@ -83,28 +83,43 @@ class Seconds:
         try:
             return (yield)
         finally:
-            self.count(_group(item.nodeid))
+            self.count(_file(item.nodeid))
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if hasattr(session.config, "workeroutput"):
-            self.count("end")
-            session.config.workeroutput["seconds"] = dict(self.by_name)
-        elif not session.config.getoption("numprocesses", None):  # or its processes have counted
-            self.count("end")
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        self.by_name.update(getattr(node, "workeroutput", {}).get("seconds", {}))
+    def pytest_sessionfinish(self) -> None:
+        self.count("end")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        FILE.parent.mkdir(exist_ok=True)
-        ordered = {name: round(seconds, 1) for name, seconds in self.by_name.most_common()}
-        FILE.write_text(json.dumps({"all": round(self.by_name.total(), 1), **ordered}, indent=1))
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        name = "-".join(str(each).replace("/", ".") for each in terminalreporter.config.args)
+        kept = {name: round(seconds, 1) for name, seconds in self.by_name.most_common()}
+        (FOLDER / f"{name[:100]}.json").write_text(json.dumps(kept, indent=1))
         terminalreporter.section(f"processor seconds: {self.by_name.total():.0f}")
-        for name, seconds in self.by_name.most_common(SHOWN):
-            terminalreporter.line(f"{seconds:7.1f}  {name}")
+        for group, seconds in groups(self.by_name).most_common(SHOWN):
+            terminalreporter.line(f"{seconds:7.1f}  {group}")
 
 
-def _group(test: str) -> str:
-    return test.partition("::")[0].rpartition("/")[0]
+def groups(seconds: Mapping[str, float]) -> Counter[str]:
+    """Sum seconds by folder; fixtures and the collection stay as they are."""
+    found: Counter[str] = Counter()
+    for name, each in seconds.items():
+        found[name.rpartition("/")[0] if name.endswith(".py") else name] += each
+    return found
+
+
+def _file(test: str) -> str:
+    return test.partition("::")[0]
+
+
+def main() -> None:
+    """Print the seconds of all runs since the folder was emptied, as JSON."""
+    by_name: Counter[str] = Counter()
+    for path in sorted(FOLDER.glob("*.json")):
+        by_name.update(json.loads(path.read_text()))
+    found = groups(by_name)
+    rows = {name: round(each, 1) for name, each in found.most_common()}
+    print(json.dumps({"all": round(found.total(), 1), **rows}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -358,7 +358,7 @@ def running() -> Tools:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "line", ["a cluster starts", pytest.param("overlays begins", marks=pytest.mark.long)]
+    "line", ["a cluster starts", pytest.param("overlays begins", marks=pytest.mark.full)]
 )
 def test_an_interrupted_run_says_so_and_leaves_nothing(line: str) -> None:
     """Interrupt it while the cluster starts, and again a part."""
@@ -389,7 +389,7 @@ def cluster_s(process: psutil.Process) -> bool:
     return str(ROOT / ".cache/cluster") in " ".join(process.info["cmdline"] or ())
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_every_overlay_is_applied_to_a_real_cluster_and_a_pod_runs() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
     running()

@@ -12,6 +12,8 @@ from sightline.protos import write
 from tests.live.test_clients import LANGUAGES, with_languages
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.when("client", "docs", "protos")
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/integrate/clients/csharp/README.md").read_text("utf-8")
 

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.when(
+    "uv.lock", "pyproject.toml", "protos", "client", "agents", "kit", "rules"
+)
+
 ROOT = Path(__file__).parents[2]
 UV = ROOT / ".tools/bin/uv"
 MANIFESTS = sorted(

@@ -156,7 +156,7 @@ def ask(folder: Path, course: Course, series: dict[str, str], names: Iterable[st
     "what",
     [
         *("minutes", "as much as is allowed"),
-        *(pytest.param(each, marks=pytest.mark.long) for each in ("hours", "days")),
+        *(pytest.param(each, marks=pytest.mark.full) for each in ("hours", "days")),
     ],
 )
 def test_alerts_fire_while_their_budget_burns_and_only_then(what: str, tmp_path: Path) -> None:

@@ -17,6 +17,10 @@ import pytest
 from tests.contracts.test_names import EVERYWHERE, PYTHONS, ROOT, UV, index, interpreter, run
 from tests.fakes.gateway_wire import running
 
+pytestmark = pytest.mark.when(
+    "uv.lock", "pyproject.toml", "protos", "client", "agents", "kit", "rules"
+)
+
 __all__ = ["index"]  # a fixture
 
 PAGE = "https://example.com/you/sightline"
@@ -116,7 +120,7 @@ def test_the_same_commit_makes_the_same_bytes(wheels: list[Path], tmp_path: Path
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "python", [PYTHONS[0], *(pytest.param(one, marks=pytest.mark.long) for one in PYTHONS[1:])]
+    "python", [PYTHONS[0], *(pytest.param(one, marks=pytest.mark.full) for one in PYTHONS[1:])]
 )
 async def test_it_installs_alone_loads_whole_and_asks_a_real_gateway_on(
     python: str, wheels: list[Path], tmp_path: Path

@@ -21,7 +21,7 @@ def test_members_that_are_null_are_found_at_any_depth(body: object, found: bool)
     assert http_hooks.has_null(body) is found
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_no_request_over_http_makes_the_server_fail() -> None:
     result = http.run(argparse.Namespace(http_minutes=0.2, seed=20), print)
     found = {each.name: each for each in result.checks}

@@ -23,7 +23,6 @@ from local_suite.programs import ALL, APART, sightline
 from local_suite.suite import Suite
 from sightline_client import SightlineClient
 from tests.collector import Collector, collecting
-from tests.conftest import group
 from tests.engines import ROOT, free_port
 from tests.waiting import SECONDS
 
@@ -48,14 +47,15 @@ RUNNING = ExitStack()
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Stop the suite after the last of its tests: while the other tests run, an idle suite would
-    take 7% of a core.
-
-    Only in one of several processes, where the tests of a group follow one another.
-    """
-    shared = hasattr(item.config, "workerinput")
-    if shared and nextitem is not None and group(nextitem.nodeid) != group(item.nodeid):
+    """Stop the suite after the last test of its folder: while the other tests run, an idle suite
+    would take 7% of a core."""
+    if nextitem is not None and nextitem.path.parent != item.path.parent:
         RUNNING.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests of clicks first, which the events of others on the same shop would blur."""
+    items.sort(key=lambda item: item.path.name != "test_feedback.py")
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,8 @@ from tests.advice import commands
 from tests.engines import ROOT, free_port
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.full
+
 PAGE = (ROOT / "docs/operate/access.md").read_text("utf-8")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -24,6 +24,8 @@ from tests.live.test_http import values
 from tests.ucp import schemas
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.full
+
 PAGE = (ROOT / "docs/integrate/agents.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 ADDRESS = "http://127.0.0.1:8690"

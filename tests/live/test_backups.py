@@ -12,6 +12,8 @@ from sightline_client import Product, SightlineClient
 from tests.live.conftest import until_indexed
 from tests.live.hands import Hands
 
+pytestmark = pytest.mark.full
+
 RESTORED = "restored"
 WINES = load_wines()
 ASKED = WINES[::20]
@@ -38,7 +40,6 @@ def same(found: list[dict[str, float]], expected: list[dict[str, float]]) -> Non
         assert ours == pytest.approx(theirs, abs=1e-6)
 
 
-@pytest.mark.long
 async def test_the_wines_answer_the_same_after_a_restore(
     gateway: str, client: SightlineClient, tmp_path: Path
 ) -> None:

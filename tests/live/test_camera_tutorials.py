@@ -16,7 +16,7 @@ from tests.live.test_start import ACTIVATE, TUTORIALS, Desk, shown, transcript
 from tests.receivers import PAGE as WEBHOOKS
 from tests.waiting import until
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.full, pytest.mark.when("client", "docs", "protos")]
 PIECES, BOTTLE = "inspect-pieces.md", "watch-a-bottle.md"
 RECEIVER = "127.0.0.1:8700"
 """Address of the pages' receiver."""

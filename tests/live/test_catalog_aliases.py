@@ -4,10 +4,14 @@ import asyncio
 import json
 from urllib.request import Request, urlopen
 
+import pytest
+
 from local_suite.suite import Suite
 from sightline_client import Event, EventType, Product, ProductImage, SightlineClient
 from tests.live.conftest import until_indexed
 from tests.live.two_shops import PHOTOS, refusal
+
+pytestmark = pytest.mark.full
 
 BLUE, GREEN, ALIAS = "alias-blue", "alias-green", "alias-shop"
 

@@ -11,6 +11,8 @@ from tests.live.conftest import until_indexed
 from tests.live.two_shops import PHOTOS, refusal
 from tests.waiting import until
 
+pytestmark = pytest.mark.full
+
 SOURCE, COPY = "copy-source", "copy-target"
 
 
@@ -46,7 +48,6 @@ async def answers(client: SightlineClient) -> list[list[tuple[str, float]]]:
     ]
 
 
-@pytest.mark.long
 async def test_a_copy_answers_as_its_original_and_is_removed_without_it(
     gateway: str, suite: Suite
 ) -> None:

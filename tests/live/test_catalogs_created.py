@@ -17,6 +17,8 @@ from tests.live.hands import Hands
 from tests.live.two_shops import PHOTOS, refusal
 from tests.waiting import until
 
+pytestmark = pytest.mark.full
+
 PAGE = (Path(__file__).parents[2] / "docs/operate/catalogs.md").read_text("utf-8")
 COMMANDS = re.findall(r"^sightline (.+)$", PAGE, re.MULTILINE)
 

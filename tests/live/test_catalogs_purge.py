@@ -2,9 +2,13 @@
 
 import hashlib
 
+import pytest
+
 from sightline_client import JobState, SightlineClient, all_of
 from tests.live.conftest import until_indexed
 from tests.live.two_shops import PHOTOS, SHARED, beside, isolated, refusal, shops
+
+pytestmark = pytest.mark.full
 
 __all__ = ["beside", "isolated", "shops"]  # fixtures
 

@@ -16,6 +16,8 @@ import pytest
 from examples.wines.catalogue import load_wines
 from sightline.protos import write
 
+pytestmark = pytest.mark.full
+
 ROOT = Path(__file__).parents[2]
 CLIENTS = ROOT / "docs" / "integrate" / "clients"
 LANGUAGES = ROOT / ".tools" / "languages" / "usr"
@@ -109,7 +111,6 @@ def test_node(repository: Path, gateway: str, shop_is_open: None) -> None:
     check(printed[printed.index("1. ") :], "INVALID_ARGUMENT", "DEADLINE_EXCEEDED")
 
 
-@pytest.mark.long
 def test_go(repository: Path, gateway: str, shop_is_open: None, tmp_path: Path) -> None:
     environment = with_languages(GO / "go", LANGUAGES / "bin/protoc-gen-go-grpc")
     sources = tmp_path / "src"
@@ -147,7 +148,6 @@ def test_go(repository: Path, gateway: str, shop_is_open: None, tmp_path: Path) 
     assert "sightline/common/v1" not in own.replace("shop.example/backend/sightline", "")
 
 
-@pytest.mark.long
 def test_java(repository: Path, gateway: str, shop_is_open: None) -> None:
     environment = with_languages("javac", LANGUAGES / "bin/grpc_java_plugin")
     # Half of javac's processor time went into optimizing itself (39 s, now 20, 2026-11).

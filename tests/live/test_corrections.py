@@ -5,9 +5,13 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from sightline_client import CorrectedQuery, SightlineClient
 from tests.live.hands import SIGHTLINE
 from tests.waiting import SECONDS
+
+pytestmark = pytest.mark.full
 
 PAGE = (Path(__file__).parents[2] / "docs/integrate/texts.md").read_text("utf-8")
 SECTION = PAGE.partition("## Typing errors")[2].partition("\n## ")[0]

@@ -18,6 +18,8 @@ from local_suite.suite import Suite
 from tests.live.test_http import ADDRESS, ROOT
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.when("client", "docs", "protos")
+
 INTEGRATE, TUTORIALS = ROOT / "docs/integrate", ROOT / "docs/tutorials"
 TYPED = {
     "http.md": "tests/live/test_http.py",

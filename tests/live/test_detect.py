@@ -18,6 +18,8 @@ from sightline_client import HeatMapOptions, InvalidRequest, SightlineClient
 from tests.engines import ROOT
 from tests.waiting import SECONDS, until
 
+pytestmark = pytest.mark.full
+
 PAGE = (ROOT / "docs" / "integrate" / "detect.md").read_text("utf-8")
 SHELF = (5, 5, 60, 60, 60, 71)
 """Places of the wines on the shelf, from the left."""

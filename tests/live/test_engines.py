@@ -31,6 +31,8 @@ from tests.engines import EngineProcess, milvus_lite, milvus_server
 from tests.live.random_filters import EXTREME, condition, facts
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.full
+
 EVERYTHING = All()
 DIMENSION = 8
 """A server that was killed needs 17 s to have its collections in memory again (2026-11)."""
@@ -346,7 +348,6 @@ async def searched(
     )
 
 
-@pytest.mark.long
 async def test_acknowledged_rows_survive_a_kill(
     index: MilvusIndex, name: str, place: Place
 ) -> None:

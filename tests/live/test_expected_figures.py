@@ -26,6 +26,8 @@ from tests.live.conftest import until_serving
 from tests.live.hands import Hands
 from tests.waiting import until
 
+pytestmark = pytest.mark.full
+
 RATED, LIKED = 2, 4.0
 """Shoppers take part who rated this many wines. They click what they rated, and buy what they rated
 this well."""
@@ -81,7 +83,6 @@ async def answered(client: SightlineClient, user: str) -> Recommendations:
     return answer
 
 
-@pytest.mark.long
 async def test_a_trained_model_expects_what_a_change_brings(gateway: str, tmp_path: Path) -> None:
     (tmp_path / "earn.toml").write_text(EARN, "utf-8")
     user_hands, shoppers = Hands(gateway, tmp_path, "earning"), raters()

@@ -5,6 +5,7 @@ import io
 
 import grpc
 import numpy as np
+import pytest
 from PIL import Image
 
 from local_suite.suite import Suite
@@ -15,6 +16,8 @@ from sightline_rules.photos import image_id
 from tests.engines import ROOT
 from tests.live.conftest import until_indexed
 from tests.waiting import SECONDS
+
+pytestmark = pytest.mark.full
 
 PERSON = (ROOT / "tests" / "faces" / "astronaut.jpg").read_bytes()
 WINE = next((ROOT / "examples" / "wines" / "images").glob("*.jpg")).read_bytes()

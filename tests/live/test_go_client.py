@@ -14,6 +14,8 @@ import pytest
 from examples.wines.catalogue import load_wines
 from tests.live.test_clients import GO, LANGUAGES, SECONDS, with_languages
 
+pytestmark = pytest.mark.when("client", "docs", "protos")
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "client/go/README.md").read_text("utf-8")
 LIBRARIES = LANGUAGES / "share/gocode/src"
@@ -60,7 +62,7 @@ def vendor(module: Path) -> None:
     (module / "vendor/modules.txt").write_text("\n".join(lines) + "\n")
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_the_module_that_make_go_writes_passes_its_tests_at_a_suite(
     gateway: str, shop_is_open: None, tmp_path: Path
 ) -> None:

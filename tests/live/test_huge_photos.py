@@ -30,6 +30,8 @@ from tests.live.test_watch import Picture
 from tests.stored_files import stored_files
 from tests.waiting import SECONDS, until
 
+pytestmark = pytest.mark.full
+
 SIDES = (8_000, 6_500)
 """Above the most of a photo of the catalog, 50 megapixels."""
 DECODED = SIDES[0] * SIDES[1] * 3

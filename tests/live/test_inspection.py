@@ -25,6 +25,8 @@ from tests.fakes.pieces import piece
 from tests.live.hands import SIGHTLINE
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.full
+
 PAGE = (Path(__file__).parents[2] / "docs/integrate/inspect.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 TYPED = [

@@ -17,6 +17,8 @@ from examples.wines.catalogue import load_wines
 from sightline.protos import write
 from tests.live.test_clients import LANGUAGES, SECONDS, with_languages
 
+pytestmark = pytest.mark.when("client", "docs", "protos")
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "client/java/README.md").read_text("utf-8")
 JARS = LANGUAGES / "share/java"
@@ -33,7 +35,7 @@ def run(*command: str | Path, cwd: Path, environment: dict[str, str]) -> str:
     return done.stdout
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_the_project_that_make_java_writes_passes_its_tests_at_a_suite(
     gateway: str, shop_is_open: None, tmp_path: Path
 ) -> None:

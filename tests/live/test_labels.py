@@ -20,12 +20,13 @@ from tests.engines import ROOT
 from tests.live.conftest import running, until_indexed
 from tests.waiting import SECONDS, until
 
+pytestmark = pytest.mark.full
+
 PAGE = (ROOT / "docs" / "integrate" / "labels.md").read_text("utf-8")
 MERLOT = "100062"
 ADDRESS = "http://127.0.0.1:8609"
 
 
-@pytest.mark.long
 async def test_a_bottle_is_found_by_what_its_label_reads(tmp_path: Path) -> None:
     (scene,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     scenes = tmp_path / "scenes"

@@ -23,6 +23,8 @@ from sightline_rules.facts import Facts
 from tests.engines import MILVUS_PYTHON, MilvusLite, free_port, milvus_lite
 from tests.waiting import SECONDS, until
 
+pytestmark = pytest.mark.full
+
 WRITERS = 4
 BATCHES = 10
 BATCH = 10

@@ -16,6 +16,8 @@ from retriever.domain.index_values import CollectionState
 from tests.engines import MILVUS_SERVER_PYTHON, MilvusServer, free_port, milvus_server
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.full
+
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:

@@ -4,6 +4,7 @@ import io
 import re
 from pathlib import Path
 
+import pytest
 from PIL import Image, ImageEnhance
 
 from examples.wines.catalogue import load_wines
@@ -11,6 +12,8 @@ from sightline_client import Product, ProductImage, SightlineClient
 from tests.engines import ROOT
 from tests.live.conftest import until_indexed
 from tests.live.hands import Hands
+
+pytestmark = pytest.mark.full
 
 PAGE = (ROOT / "docs" / "operate" / "photos.md").read_text("utf-8")
 CATALOG = "misfits"

@@ -4,9 +4,13 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
+
 from sightline_client import SightlineClient
 from tests.live.hands import Hands
 from tests.waiting import until
+
+pytestmark = pytest.mark.full
 
 PAGE = (Path(__file__).parents[2] / "docs/merchandise/objectives.md").read_text("utf-8")
 (FILE,) = re.findall(r"^```\n(id,title.*?)^```", PAGE, re.MULTILINE | re.DOTALL)

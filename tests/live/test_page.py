@@ -16,6 +16,8 @@ from sightline_client.convert.from_wire import evaluation
 from tests.fakes import evaluations, gateway
 from tests.fakes.scenes import BAD, scene_difference
 
+pytestmark = pytest.mark.when("client", "docs", "protos")
+
 OFFLINE = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 

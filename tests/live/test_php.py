@@ -14,6 +14,8 @@ from tests.live.test_clients import CLIENTS, LANGUAGES, ROOT, check, typed, with
 from tests.live.test_http import ADDRESS
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.when("client", "docs", "protos")
+
 PHP = f"""#!/bin/sh
 exec {LANGUAGES}/bin/php8.2 -n -d extension_dir={LANGUAGES}/lib/php/20220829 \\
   -d extension=curl -d extension=ctype -d display_errors=stderr "$@"

@@ -10,8 +10,9 @@ from bench.cases.search_report import LEAST_FILTERED, LEAST_PLAIN
 from bench.datasets.corpus import clustered
 from bench.harness.engines import SERVER
 
+pytestmark = pytest.mark.full
 
-@pytest.mark.long
+
 def test_recall_holds_under_every_filter() -> None:
     """Search under filters where the engine alone, with the same graph, loses rows."""
     corpus = clustered(6_000, 64)

@@ -25,6 +25,8 @@ from tests.fakes.photos import encoded
 from tests.live.test_http import ROOT
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.when("client", "docs", "protos")
+
 ELSEWHERE = {"agents.md", "inspect.md", "labels.md"}
 """Pages whose Python is run by tests of their own: it needs photos of pieces, another server, or
 another suite."""

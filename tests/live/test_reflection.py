@@ -16,6 +16,8 @@ import pytest
 from examples.wines.catalogue import load_wines
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.full
+
 NODE = Path(__file__).parents[2] / "docs" / "integrate" / "clients" / "node"
 IMAGES = Path(__file__).parents[2] / "examples" / "wines" / "images"
 

@@ -6,8 +6,9 @@ import pytest
 
 from tests import drill
 
+pytestmark = pytest.mark.full
 
-@pytest.mark.long
+
 async def test_what_was_backed_up_answers_the_same_after_everything_was_lost(
     tmp_path: Path,
 ) -> None:

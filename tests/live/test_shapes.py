@@ -30,6 +30,8 @@ from tests.live.conftest import running, until_serving
 from tests.live.parity import WINES, answers, differences
 from tests.waiting import SECONDS, until
 
+pytestmark = pytest.mark.full
+
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 COUNT = 1_000
 """Requests for recommendations, and as many others."""
@@ -42,7 +44,6 @@ async def fill(gateway: str) -> str:
         return version
 
 
-@pytest.mark.long
 async def test_answers_of_one_process_are_those_of_four(tmp_path: Path) -> None:
     """Ask suites that follow one another on the same data; apart/test_one_process.py asks both at
     a time."""
@@ -58,7 +59,6 @@ async def test_answers_of_one_process_are_those_of_four(tmp_path: Path) -> None:
     assert list(differences(found, expected)) == []
 
 
-@pytest.mark.long
 async def test_one_process_that_is_killed_comes_back_with_all_that_it_acknowledged(
     tmp_path: Path,
 ) -> None:
@@ -125,7 +125,6 @@ async def seconds_away(suite: Suite, lose: Callable[[Suite], Awaitable[None]]) -
     return time.monotonic() - lost
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("lose", [kill, block])
 async def test_one_process_that_is_killed_or_blocked_is_back_within_five_seconds(
     tmp_path: Path, lose: Callable[[Suite], Awaitable[None]]
@@ -149,7 +148,6 @@ async def reached(client: SightlineClient, product_id: str) -> bool:
     return True
 
 
-@pytest.mark.long
 async def test_a_servicer_that_raises_leaves_the_others_alone_and_one_that_blocks_ends_the_process(
     tmp_path: Path,
 ) -> None:

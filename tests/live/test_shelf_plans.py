@@ -30,6 +30,8 @@ from sightline_client.files.shelf_plans import read
 from tests.engines import ROOT
 from tests.waiting import SECONDS, until
 
+pytestmark = pytest.mark.full
+
 STOCK = "shelf-stock"
 ADDRESS, HERE = "http://127.0.0.1:8609", "127.0.0.1:8600"
 ABSENT = (files.TAKEN, files.REPLACED)

@@ -28,6 +28,8 @@ from sightline_client import (
 )
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.when("client", "docs", "protos")
+
 ROOT = Path(__file__).parents[2]
 ADDRESS = "http://127.0.0.1:8609"
 SHOPPER = "1209683"

@@ -28,8 +28,9 @@ from sightline_client import (
 from sightline_client.cli.work.upgrade import Upgrade, upgrade
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.full
 
-@pytest.mark.long
+
 async def test_a_shop_learns_a_space_and_its_searches_use_it(gateway: str, suite: Suite) -> None:
     wines = load_wines()[:30]
     async with SightlineClient(gateway, catalog="learned", timeout=SECONDS) as client:

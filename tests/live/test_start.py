@@ -20,6 +20,8 @@ from local_suite.programs import PORTS
 from tests.advice import commands
 from tests.live.test_page import in_browser
 
+pytestmark = pytest.mark.when("client", "docs", "protos")
+
 ROOT = Path(__file__).parents[2]
 TUTORIALS = ROOT / "docs" / "tutorials"
 PAGES = re.findall(r"^\d+\. \[.*?\]\((\S+\.md)\)", (TUTORIALS / "README.md").read_text(), re.M)
@@ -188,7 +190,7 @@ def test_the_first_hour_goes_as_the_page_shows_it(desk: Desk) -> None:
         assert shown(expected, printed), f"$ {command}\n{wanted}\n--- prints\n{printed}"
 
 
-@pytest.mark.long
+@pytest.mark.full
 @pytest.mark.parametrize(("out", "inside"), [("ranker", "retriever"), ("retriever", "ranker")])
 def test_a_suite_that_lost_a_part_is_started_anew_elsewhere_if_need_be(
     desk: Desk, out: str, inside: str
@@ -218,7 +220,7 @@ def test_a_suite_that_lost_a_part_is_started_anew_elsewhere_if_need_be(
     desk.shell(stop)
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_the_first_day_page_by_page(desk: Desk) -> None:
     assert len(PAGES) == 8
     said: dict[str, dict[str, str]] = {}
@@ -262,7 +264,7 @@ def test_a_shop_by_curl_goes_as_the_page_shows_it(desk: Desk) -> None:
         assert shown(expected, printed), f"$ {command}\n{wanted}\n--- prints\n{printed}"
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_a_day_goes_as_the_page_shows_it(desk: Desk) -> None:
     files = [
         block for kind, block in BLOCK.findall((TUTORIALS / A_DAY).read_text()) if kind == "toml"

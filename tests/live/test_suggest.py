@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from local_suite.suite import Suite
 from sightline_client import (
     Event,
@@ -19,6 +21,8 @@ from sightline_client import (
 )
 from tests.live.hands import SIGHTLINE
 from tests.waiting import SECONDS
+
+pytestmark = pytest.mark.full
 
 PAGE = (Path(__file__).parents[2] / "docs/integrate/suggest.md").read_text("utf-8")
 COMMANDS, CURL, REPORTS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

@@ -99,7 +99,7 @@ def test_what_is_stored_is_its_users_alone(suite: Suite) -> None:
     assert [str(path) for path, stat in found.items() if stat.st_mode & 0o077] == []
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_a_second_suite_runs_beside_the_first_and_leaves_nothing_behind(
     suite: Suite, tmp_path: Path
 ) -> None:

@@ -16,6 +16,8 @@ from tests.npm import CLIENT, ROOT, Shop, install
 from tests.pages import Pages, browsing, serving, tab
 from tests.waiting import until
 
+pytestmark = pytest.mark.when("client", "docs", "protos")
+
 PAGE = (CLIENT / "README.md").read_text("utf-8")
 SNIPPETS = [
     snippet

@@ -34,7 +34,7 @@ STRICT = {
     "types": ["node"],
 }
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.full, pytest.mark.when("client", "docs", "protos")]
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+import pytest
 from PIL import Image
 
 from examples.wines.catalogue import load_wines
@@ -41,6 +42,8 @@ from tests.engines import ROOT
 from tests.live.conftest import until_indexed
 from tests.live.hands import Hands
 from tests.waiting import SECONDS
+
+pytestmark = pytest.mark.full
 
 PAGE = (Path(__file__).parents[2] / "docs/integrate/watch.md").read_text("utf-8")
 (FILE,) = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import grpc
+import pytest
 from google.protobuf.duration_pb2 import Duration
 from PIL import Image
 
@@ -20,6 +21,8 @@ from tests.live.hands import SIGHTLINE
 from tests.live.test_http import ADDRESS
 from tests.receivers import PAGE, page_receiver
 from tests.waiting import SECONDS
+
+pytestmark = pytest.mark.full
 
 SHOP = "till-shop"
 COMMANDS = [

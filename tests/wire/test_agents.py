@@ -21,6 +21,8 @@ from tests.fakes.gateway_wire import Suite, running
 from tests.unit.gateway.callers.conftest import entry
 from tests.waiting import until
 
+pytestmark = pytest.mark.full
+
 READER, WRITER = "slk_reader", "slk_writer"
 PHOTO = base64.b64encode(b"\xff\xd8\xff any photo").decode()
 

@@ -29,6 +29,8 @@ from tests import dockerfiles, files
 from tests.engines import free_port
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.when("uv.lock", "pyproject.toml", "services", "deploy")
+
 ROOT = dockerfiles.ROOT
 UV = str(ROOT / ".tools/bin/uv")
 QUICK = {"UV_PYTHON": sys.executable, "UV_COMPILE_BYTECODE": "0", "UV_LINK_MODE": "hardlink"}

@@ -12,10 +12,11 @@ from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb
 from tests.waiting import until
 from tests.wire.rollout_shop import NEW, READY, Shop, begun, refused, shop, spaces
 
+pytestmark = pytest.mark.full
+
 __all__ = ["shop", "spaces"]  # fixtures
 
 
-@pytest.mark.long
 async def test_a_backfill_survives_kill_9_and_embeds_nothing_twice(shop: Shop) -> None:
     await shop.stock(*range(60))
     async with shop.worker() as worker:
@@ -49,7 +50,6 @@ async def test_a_backfill_survives_kill_9_and_embeds_nothing_twice(shop: Shop) -
     assert (made.state, made.indexed_count, made.pending_count) == (READY, 62, 0)
 
 
-@pytest.mark.long
 async def test_a_cancelled_backfill_takes_its_waiting_photos_back(shop: Shop) -> None:
     await shop.stock(*range(60))
     async with shop.worker() as worker:

@@ -53,7 +53,7 @@ __all__ = [
     "service",
 ]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.full]
 PHOTO = photo()
 ROWS: dict[str, dict[str, Any]] = {
     "EmbeddingService/BatchEmbed": {"items": [{"image": PHOTO}, {"text": "red wine"}]},

@@ -20,6 +20,8 @@ from tests.fakes.web import answer as page
 from tests.waiting import SECONDS
 from tests.wire.embedder_server import WEB, batch, reasons, served, triton, triton_port
 
+pytestmark = pytest.mark.full
+
 __all__ = ["triton", "triton_port"]  # fixtures
 
 LARGE = 2_200

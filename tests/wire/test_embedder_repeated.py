@@ -25,7 +25,7 @@ from tests.wire.repeated_calls import methods
 
 __all__ = ["features", "fitted", "inspector", "made", "model", "models", "service"]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.full]
 PHOTOS = [piece(seed) for seed in range(12)]
 VALUES = {"image": piece(100), "images": piece(20), "product_id": "wine", "reference_id": "r"}
 ORDER = (

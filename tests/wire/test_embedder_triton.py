@@ -66,7 +66,7 @@ async def looked_after() -> AsyncIterator[None]:
         watching.cancel()
 
 
-@pytest.mark.long
+@pytest.mark.full
 async def test_a_model_process_that_was_killed_shows_in_typed_errors_in_time_and_is_brought_back(
     tmp_path: Path,
 ) -> None:

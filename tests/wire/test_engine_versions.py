@@ -21,6 +21,8 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tests.engines import free_port
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.full
+
 
 class Engine(milvus_pb2_grpc.MilvusServiceServicer, service_pb2_grpc.GRPCInferenceServiceServicer):
     """Fake Milvus and Triton that report a version."""

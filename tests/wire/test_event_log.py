@@ -156,7 +156,7 @@ asyncio.run(Landing(log, append, now_micros, lambda *_: None).run(asyncio.Event(
 """
 
 
-@pytest.mark.long
+@pytest.mark.full
 async def test_a_worker_that_dies_before_it_commits_offsets_leaves_no_duplicates(
     suite: Suite, topic: Access
 ) -> None:

@@ -1,8 +1,12 @@
 """Each public call of the gateway, cancelled at each await and made again."""
 
+import pytest
+
 from tests.fakes.gateway_wire import Suite
 from tests.wire.cancelled_calls import Offered, cancel_all
 from tests.wire.gateway_requests import VALUES, rows, whole
+
+pytestmark = pytest.mark.full
 
 __all__ = ["whole"]
 

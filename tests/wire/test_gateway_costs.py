@@ -43,6 +43,8 @@ from tests.wire.gateway_requests import VALUES
 from tests.wire.test_gateway_objectives import BRANCHES, OBJECTIVE
 from tests.wire.test_gateway_snapshot import program, wine
 
+pytestmark = pytest.mark.full
+
 READER = Caller("shop", frozenset(Role) - {Role.OPERATE})
 OPERATOR = Caller("it", frozenset(Role))
 NAMES = [f"w{at}" for at in range(8)]

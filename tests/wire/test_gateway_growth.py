@@ -25,6 +25,8 @@ from sightline.common.v1.limits_pb2 import max_items
 from tests.fakes.gateway_wire import running
 from tests.work import lines
 
+pytestmark = pytest.mark.full
+
 ROOT = Path(__file__).parents[2]
 OWN = tuple(str(ROOT / each) for each in ("services", "kit/src", "rules/src"))
 SHORT = 10

@@ -5,6 +5,7 @@ The gateway keeps nothing itself: what its peers are asked for is all that a cal
 take it once is what test_ranker_repeated and test_retriever_repeated show.
 """
 
+import pytest
 from google.protobuf.descriptor_pb2 import MethodOptions
 
 from tests.fakes.gateway_script import Seen
@@ -12,6 +13,8 @@ from tests.fakes.gateway_wire import Suite
 from tests.wire.cancelled_calls import Offered, filled
 from tests.wire.gateway_requests import VALUES, rows, whole
 from tests.wire.repeated_calls import methods
+
+pytestmark = pytest.mark.full
 
 __all__ = ["whole"]
 

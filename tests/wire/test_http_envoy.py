@@ -23,6 +23,8 @@ from tests.engines import free_port
 from tests.waiting import until
 from tests.wire.http_face import Face, face
 
+pytestmark = pytest.mark.full
+
 __all__ = ["face"]  # fixtures
 CONFIGURATION = Path(__file__).parents[2] / "deploy/envoy/envoy.yaml"
 COUNT, SHAPES, TOGETHER = 300, 20, 10
@@ -159,7 +161,6 @@ def requests() -> Iterator[Asked]:
         yield kinds[number % SHAPES]
 
 
-@pytest.mark.long
 async def test_the_same_requests_have_the_same_json(face: Face, tmp_path: Path) -> None:
     asked = list(requests())
     async with transcoder(face.suite.port, tmp_path) as other:

@@ -23,6 +23,8 @@ from tests.fakes.gateway_wire import running
 from tests.waiting import SECONDS
 from tests.wire.ranker_suite import ANN, Suite, event, refusal, suite
 
+pytestmark = pytest.mark.full
+
 __all__ = ["suite"]
 
 DAYS = 86_400

@@ -22,6 +22,8 @@ from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import recommendation_service_pb2_grpc as rec_grpc
 from sightline_client.convert import requests
 
+pytestmark = pytest.mark.full
+
 LOAD = Curve([(0, 60), (3, 60)])
 Answer: TypeAlias = Callable[[], Awaitable[None]]
 

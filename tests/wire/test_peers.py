@@ -32,6 +32,8 @@ from tests.engines import ROOT, free_port
 from tests.unit.gateway.callers.conftest import entry
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.full
+
 SERVICES = ("embedder", "gateway", "ranker", "retriever")
 REGISTRY = "sightline.common.v1.CatalogListService."
 TOKEN = secrets.token_hex(32)

@@ -45,6 +45,8 @@ from tests.unit.gateway.callers.conftest import entry
 from tests.waiting import SECONDS
 from tests.wire.rotation import change
 
+pytestmark = pytest.mark.full
+
 PEERS = ("embedder", "retriever", "ranker")
 WORKERS = ("retriever.worker", "ranker.worker")
 STORED = {

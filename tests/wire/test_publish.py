@@ -21,6 +21,8 @@ from tests.stores import only_sqlite
 from tests.waiting import until
 from tests.wire.publish_shop import COUNT, Shop, best, shop
 
+pytestmark = pytest.mark.full
+
 __all__ = ["shop"]  # fixtures
 
 
@@ -80,7 +82,6 @@ async def test_promotions_and_rollbacks_are_followed_by_the_index(shop: Shop) ->
         assert await shop.generations("other") == []
 
 
-@pytest.mark.long
 async def test_a_publication_whose_worker_is_killed_goes_on(shop: Shop) -> None:
     await shop.stock()
     async with shop.worker("retriever"):

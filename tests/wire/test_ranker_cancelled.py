@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from ranker.events.record.tables import JOBS
 from servicekit.jobs import Jobs
 from sightline.common.v1 import audit_service_pb2
@@ -9,6 +11,8 @@ from tests.fakes.ranker import columns
 from tests.wire.cancelled_calls import Offered, cancel_all
 from tests.wire.ranker_suite import ANN, PRODUCTS, Suite, crowd, event, suite
 from tests.wire.test_ranker_repeated import CALLS, experiment
+
+pytestmark = pytest.mark.full
 
 __all__ = ["suite"]
 

@@ -202,7 +202,7 @@ def children(pid: int) -> list[int]:
     return found
 
 
-@pytest.mark.long
+@pytest.mark.full
 async def test_a_killed_worker_takes_its_training_along_and_another_one_finishes_the_job(
     suite: Suite,
 ) -> None:

@@ -24,6 +24,8 @@ from tests.wire.ranker_suite import ANN, Suite, crowd, event, suite
 from tests.wire.repeated_calls import methods, repeat, rows
 from tests.wire.test_ranker_events import COOKIE
 
+pytestmark = pytest.mark.full
+
 __all__ = ["suite"]
 
 COUNTED = {"request_id": "monthly-report", "epsilon": 1.0, "most_products": 1}

@@ -46,6 +46,8 @@ from tests.fakes.index import DIMENSION, VERSION, vector_of
 from tests.fakes.photos import photo
 from tests.waiting import SECONDS, until
 
+pytestmark = pytest.mark.full
+
 NUMBER = 150
 ENDED = (job_pb2.Job.STATE_SUCCEEDED, job_pb2.Job.STATE_FAILED, job_pb2.Job.STATE_CANCELLED)
 
@@ -252,7 +254,6 @@ async def test_refusals_name_their_field(shop: Shop) -> None:
         assert (error.reason, [v.field for v in error.violations]) == (reason, [name])
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("lease", [3.0])
 async def test_a_backup_survives_kill_9_of_its_worker(shop: Shop) -> None:
     await shop.stock()
@@ -277,7 +278,6 @@ async def test_a_backup_survives_kill_9_of_its_worker(shop: Shop) -> None:
     await restored(shop, result(ended, "backup_id"), products)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("lease", [3.0])
 async def test_a_restore_survives_kill_9_of_its_worker(shop: Shop) -> None:
     await shop.stock()

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from retriever.wiring import job_queue
 from sightline.common.v1 import audit_service_pb2, filter_pb2
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
@@ -9,6 +11,8 @@ from tests.fakes.photos import photo
 from tests.wire.cancelled_calls import Offered, cancel_all
 from tests.wire.retriever_shop import Shop, exact_rows, shop, vector, wine
 from tests.wire.test_retriever_repeated import CALLS, PHOTO, webhooks
+
+pytestmark = pytest.mark.full
 
 __all__ = ["exact_rows", "shop", "webhooks"]
 

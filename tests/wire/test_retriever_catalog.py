@@ -184,7 +184,7 @@ async def test_a_purge_is_cancelled_before_a_worker_takes_it(shop: Shop) -> None
     assert await shop.held() == 30
 
 
-@pytest.mark.long
+@pytest.mark.full
 async def test_a_purge_survives_kill_9_of_its_worker_and_then_a_cancel_ends_it(shop: Shop) -> None:
     await shop.stock(40_000)
     await shop.stock(10, "other")

@@ -96,7 +96,7 @@ def price(euros: int) -> filter_pb2.FilterValue:
     return filter_pb2.FilterValue(money=money_pb2.Money(currency_code="EUR", units=euros))
 
 
-@pytest.mark.long
+@pytest.mark.full
 async def test_every_filter_finds_the_nearest_by_a_plan_that_the_answer_names(shop: Shop) -> None:
     values = await fill(shop)
     everything = range(COUNT)

@@ -21,6 +21,8 @@ from tests.fakes.photos import photo
 from tests.wire.repeated_calls import methods, repeat
 from tests.wire.retriever_shop import PRICE, Shop, exact_rows, shop, vector, wine
 
+pytestmark = pytest.mark.full
+
 __all__ = ["exact_rows", "shop"]
 
 A = wine("a", 1, 2)

@@ -32,10 +32,11 @@ from tests.wire.rollout_shop import (
     spaces,
 )
 
+pytestmark = pytest.mark.full
+
 __all__ = ["shop", "spaces"]  # fixtures
 
 
-@pytest.mark.long
 async def test_a_roll_out_under_load_costs_no_request_and_mixes_nothing(shop: Shop) -> None:
     await shop.stock(*range(60))
     async with shop.worker():

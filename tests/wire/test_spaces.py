@@ -8,6 +8,7 @@ from pathlib import Path
 
 import grpc
 import numpy as np
+import pytest
 from PIL import Image, ImageEnhance
 
 from embedder.settings import EmbedderSettings
@@ -29,6 +30,8 @@ from tests.engines import free_port
 from tests.triton import TRITON, KeptUp, triton_kept_up
 from tests.waiting import SECONDS
 from tests.wire.test_embedder import LITE0
+
+pytestmark = pytest.mark.full
 
 TEXTS = "texts_16"
 FITTED = 24

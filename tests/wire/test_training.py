@@ -51,7 +51,7 @@ async def train(target: str, url: str, folder: Path, *arguments: str) -> int:
     return await asyncio.wait_for(process.wait(), SECONDS)
 
 
-@pytest.mark.long
+@pytest.mark.full
 async def test_a_timer_asks_for_a_training_and_what_proves_itself_serves(tmp_path: Path) -> None:
     url, models = f"sqlite:///{tmp_path}/ranker.db", tmp_path / "models"
     drawn = drawn_vectors(PRODUCTS)

@@ -22,6 +22,8 @@ from tests.engines import ROOT, free_port
 from tests.triton import TRITON
 from tests.waiting import SECONDS, until
 
+pytestmark = pytest.mark.full
+
 SCRIPT = ROOT / "deploy" / "triton" / "server" / "locked-triton"
 KEY = "0123456789abcdef"
 

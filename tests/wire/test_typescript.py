@@ -19,6 +19,8 @@ from sightline_client.convert import to_wire
 from tests.npm import CLIENT, PAGE, ROOT, Shop, install, package
 from tests.wire.http_face import Face, face, serving_http
 
+pytestmark = pytest.mark.when("client", "docs", "protos")
+
 __all__ = ["face"]  # fixtures
 
 CAUGHT = """

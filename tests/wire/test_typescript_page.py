@@ -26,7 +26,10 @@ ORIENTATION = 0x0112
 UPSIDE_DOWN = 3
 
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.when("client", "docs", "protos"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,8 @@ from tests.fakes.triton import LITE0
 from tests.triton import MODELS, processes_of, real_triton
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.full
+
 TEXTS = "texts_16"
 GRAPH = MODELS / LITE0 / "1" / "model.onnx"
 STILL = 2.5
@@ -45,7 +47,6 @@ async def engine(log: Path) -> AsyncIterator[Engine]:
         yield Engine(process, client)
 
 
-@pytest.mark.long
 async def test_a_process_that_stood_still_while_it_started_is_ended_and_its_model_loads_again(
     tmp_path: Path,
 ) -> None:
@@ -72,7 +73,6 @@ async def test_a_process_that_stood_still_while_it_started_is_ended_and_its_mode
     pytest.fail("the server ended 5 times")
 
 
-@pytest.mark.long
 async def test_a_server_that_waits_for_a_process_that_was_killed_as_it_started_is_ended(
     tmp_path: Path,
 ) -> None:

@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Mapping
 from typing import TypeAlias
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from local_suite.suite import Suite
@@ -32,6 +33,8 @@ from tests.live.two_shops import (
     shops,
 )
 from tests.waiting import SECONDS
+
+pytestmark = pytest.mark.full
 
 __all__ = ["beside", "isolated", "shops"]  # fixtures
 

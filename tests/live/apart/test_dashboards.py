@@ -27,6 +27,8 @@ from tests.live import hands
 from tests.live.prometheus import Prometheus, prometheus
 from tests.waiting import SECONDS, until
 
+pytestmark = pytest.mark.full
+
 ABSENT = {
     "sightline_certificate_expiry_timestamp_seconds": "connections of the suite are plain",
     "nv_gpu_.+": "there is no GPU",
@@ -157,7 +159,6 @@ def lacks(expr: str) -> bool:
     return any(re.fullmatch(pattern, name) for name in monitoring.names(expr) for pattern in ABSENT)
 
 
-@pytest.mark.long
 def test_each_panel_rule_and_alert_asks_for_what_there_is(watched: Prometheus) -> None:
     asked = {*monitoring.panels(), *monitoring.rules()}
     waiting = {

@@ -79,7 +79,7 @@ async def killing(suite: Suite, program: str, work: Awaitable[None], delay: floa
     "program",
     [
         "retriever",
-        *(pytest.param(name, marks=pytest.mark.long) for name in ("retriever-worker", "milvus")),
+        *(pytest.param(name, marks=pytest.mark.full) for name in ("retriever-worker", "milvus")),
     ],
 )
 async def test_no_acknowledged_product_is_lost_and_the_index_catches_up(
@@ -113,7 +113,7 @@ async def found_by_its_own_photo(client: SightlineClient, product_ids: list[str]
     assert set(product_ids) - nearest <= {product_ids[0]}
 
 
-@pytest.mark.long
+@pytest.mark.full
 async def test_no_acknowledged_event_is_lost_when_the_ranker_is_killed(
     suite: Suite, kills: SightlineClient
 ) -> None:

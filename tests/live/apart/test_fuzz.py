@@ -26,6 +26,8 @@ from tests.fuzz.surface import METHODS, READ_ONLY
 from tests.fuzz.wire import Sender
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.full
+
 TRITON_GAVE_UP = {"no process died", "memory of triton"}
 """Checks that are impossible if Triton ended by itself; all others must be measured, and hold."""
 

@@ -17,8 +17,10 @@ from tests.live.conftest import until_serving
 from tests.live.parity import WINES, answers, differences, replay
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.full
+
 COUNT = 64
-"""Requests for recommendations, and as many others; `make long` sends 1,000, to suites that follow
+"""Requests for recommendations, and as many others; `make full` sends 1,000, to suites that follow
 one another."""
 
 

@@ -22,6 +22,8 @@ from tests.live.conftest import until_indexed
 from tests.live.two_shops import PHOTOS, refusal
 from tests.waiting import until
 
+pytestmark = pytest.mark.full
+
 CREATED = ("new-apart", "new-while-down", "kept", "to-delete", "copied", "copy")
 """Catalogs that are created here, in the suite of all tests of this folder."""
 
@@ -153,7 +155,6 @@ async def test_traffic_during_a_deletion_leaves_nothing(gateway: str, suite: Sui
             assert files_with(suite.layout.data / service, f"busy{MARK}".encode()) == []
 
 
-@pytest.mark.long
 async def test_a_copy_that_is_killed_goes_on_by_itself(gateway: str, suite: Suite) -> None:
     async with (
         SightlineClient(gateway, catalog="copied") as client,

@@ -2,10 +2,14 @@
 
 import time
 
+import pytest
+
 from local_suite.suite import Suite
 from tests.collector import Collector, Span
 from tests.live.traced import METHODS, PARENT, Traced, asked, check_whole
 from tests.waiting import until
+
+pytestmark = pytest.mark.full
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 

@@ -16,6 +16,8 @@ from sightline_client import SightlineClient
 from tests.fakes.photos import photo
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.full
+
 
 async def test_the_suite_embeds_into_two_versions_and_its_default_one_is_the_shop_s(
     suite: Suite, gateway: str
@@ -45,7 +47,6 @@ async def test_the_suite_embeds_into_two_versions_and_its_default_one_is_the_sho
     assert shown == [(each.model, each.version, each.default_version) for each in listed]
 
 
-@pytest.mark.long
 async def test_a_new_model_is_rolled_out_while_shoppers_ask(gateway: str) -> None:
     """Roll out as `make demo-upgrade` does, with fewer wines and shorter pauses."""
     wines, ratings = load_wines()[:12], load_ratings()

@@ -11,6 +11,8 @@ from sightline_client import Job, Product, SyncSightlineClient
 from tests.live.hands import WINES, Hands
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.full
+
 PHOTOS = str(WINES[0].image.parent)
 COPIES = 4
 """Copies of each wine in a file, enough to interrupt its import several times."""
@@ -22,7 +24,6 @@ def hands(gateway: str, tmp_path: Path) -> Hands:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.long
 def test_an_import_that_is_killed_again_and_again_comes_to_what_the_file_says(
     hands: Hands,
 ) -> None:
@@ -63,7 +64,6 @@ def test_an_import_that_is_killed_again_and_again_comes_to_what_the_file_says(
     assert hands.ids() == sorted(some[:10])
 
 
-@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_an_import_whose_servers_are_killed_comes_to_the_same_as_one_in_peace(
     suite: Suite, gateway: str, tmp_path: Path
@@ -96,7 +96,6 @@ def test_an_import_whose_servers_are_killed_comes_to_the_same_as_one_in_peace(
     at_war.run("products", "status", "--wait", "--timeout", "60")
 
 
-@pytest.mark.long
 def test_a_full_import_deletes_all_it_said_though_the_worker_is_killed_while_it_deletes(
     suite: Suite, gateway: str, tmp_path: Path
 ) -> None:

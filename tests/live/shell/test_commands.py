@@ -150,7 +150,7 @@ def test_an_answer_becomes_a_page_that_needs_nothing_else(hands: Hands) -> None:
     assert 'src="http' not in page
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_answers_are_replayed_and_compared_with_those_of_a_changed_scene(hands: Hands) -> None:
     photo = str(hands.folder / "photos" / IDS[0])
     for asked in (("--user", "u0"), ("--image", photo, "--user", "u1"), ()):
@@ -204,7 +204,7 @@ def test_what_is_deleted_is_gone_and_what_was_not_there_is_counted(hands: Hands)
     assert hands.facts("products", "delete", *gone)["deletedCount"] == 0
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_a_photo_that_is_taken_down_comes_back_only_when_that_is_lifted(hands: Hands) -> None:
     (photo,) = hands.facts("products", "get", IDS[0])["images"]
     taken = hands.facts("photos", "take-down", photo["imageId"], "--reason", "a face")
@@ -229,7 +229,7 @@ TYPED_ELSEWHERE = {
 }
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_what_is_rolled_out_passes_its_gate_and_comes_back(hands: Hands) -> None:
     """Run each command of the table: a version is switched only after its verification."""
     typed = set(TYPED_ELSEWHERE)

@@ -9,6 +9,8 @@ import pytest
 from gateway.state.scenes import SceneFiles
 from tests.live.hands import Hands
 
+pytestmark = pytest.mark.full
+
 PAGE = (Path(__file__).parents[3] / "docs/merchandise/fairness.md").read_text("utf-8")
 (BLOCK,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 (SCENE,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)

@@ -12,6 +12,8 @@ from tests.engines import ROOT
 from tests.live.hands import WINES, Hands
 from tests.live.shell.test_first_files import flat
 
+pytestmark = pytest.mark.full
+
 PAGE = (ROOT / "docs/integrate/feeds.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```console\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 TYPED = [line[2:] for block in BLOCKS for line in block.splitlines() if line.startswith("$ ")]

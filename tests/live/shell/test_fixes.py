@@ -22,6 +22,8 @@ from tests.advice import FOLLOWED, Followed, commands
 from tests.live.hands import WINES, Hands
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.full
+
 SHOP = [wine.id for wine in WINES[:8]]
 PHOTOS = WINES[0].image.parent
 BUYERS = 24
@@ -147,7 +149,6 @@ def test_what_a_fix_says_helps(each: Followed, hands: Hands, named: dict[str, st
         assert any(line.startswith(command) for line in lines), f"nobody typed {command}"
 
 
-@pytest.mark.long
 def test_a_model_that_was_not_evaluated_is_measured(
     hands: Hands, named: dict[str, str], suite: Suite
 ) -> None:
@@ -257,7 +258,6 @@ def test_the_help_that_a_refused_filter_points_to_has_the_fields(hands: Hands) -
     hands.run("products", "list", "--filter", "price < 30 EUR")
 
 
-@pytest.mark.long
 def test_an_empty_catalog_and_a_missing_model_are_next_steps_that_can_be_taken(
     hands: Hands,
 ) -> None:
@@ -279,7 +279,6 @@ def test_an_empty_catalog_and_a_missing_model_are_next_steps_that_can_be_taken(
     assert "ranking model: none yet" not in flat(empty.run("doctor"))
 
 
-@pytest.mark.long
 def test_a_photo_that_was_lost_is_named_and_comes_back_with_its_product(
     hands: Hands, suite: Suite
 ) -> None:

@@ -9,6 +9,8 @@ import pytest
 from tests.live.hands import WINES, Hands
 from tests.live.shell.test_fixes import newest_backup
 
+pytestmark = pytest.mark.full
+
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/operations.md").read_text("utf-8")
 COMMANDS = set(re.findall(r"(?:\$ |`)sightline ([^`\n]+)", PAGE))

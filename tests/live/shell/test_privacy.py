@@ -9,6 +9,8 @@ import pytest
 
 from tests.live.hands import WINES, Hands
 
+pytestmark = pytest.mark.full
+
 PAGE = (Path(__file__).parents[3] / "docs/privacy.md").read_text("utf-8")
 CONSENT, RIGHTS = (
     [shlex.split(line)[1:] for line in block.splitlines()]

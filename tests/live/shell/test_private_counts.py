@@ -9,6 +9,8 @@ import pytest
 
 from tests.live.hands import WINES, Hands
 
+pytestmark = pytest.mark.full
+
 PAGE = (Path(__file__).parents[3] / "docs/operate/private-counts.md").read_text("utf-8")
 (BLOCK,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 COUNT, BY_COUNTRY, BUDGET = (shlex.split(line)[1:] for line in BLOCK.splitlines())

@@ -32,7 +32,7 @@ from servicekit.sql import Database
 from tests.fakes.ranker import HOUR, NOW, stored
 from tests.stores import only_sqlite
 
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = [pytest.mark.slow, pytest.mark.full]
 """tests/wire/test_experiments.py has one such shopper."""
 
 WORLDS = 104

@@ -1,0 +1,94 @@
+"""Which tests run for each change: every file is in one part; what is typed or installed runs when
+its files have changed."""
+runs when its files have changed."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests import changes
+
+ROOT = Path(__file__).parents[2]
+
+
+class Item:
+    """A test with its marks."""
+
+    def __init__(self, *paths: str) -> None:
+        self.marks = [pytest.mark.when(*paths).mark]
+
+    def iter_markers(self, name: str) -> list[pytest.Mark]:
+        return [each for each in self.marks if each.name == name]
+
+    def add_marker(self, mark: pytest.MarkDecorator) -> None:
+        self.marks.append(mark.mark)
+
+    @property
+    def is_left_out(self) -> bool:
+        return bool(self.iter_markers("full"))
+
+
+def git(root: Path, *command: str) -> None:
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    subprocess.run(["git", *who, *command], cwd=root, check=True, capture_output=True)
+
+
+def left_out(root: Path, *paths: str) -> bool:
+    item = Item(*paths)
+    changes.leave_out([item], root)  # type: ignore[list-item]
+    return item.is_left_out
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a checkout with two commits, of which the second changed docs/page.md."""
+    monkeypatch.delenv("SINCE", raising=False)
+    git(tmp_path, "init", "--initial-branch", "main")
+    for folder in ("docs", "client"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "page.md").write_text("first")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-m", "first")
+    (tmp_path / "docs/page.md").write_text("second")
+    git(tmp_path, "commit", "-a", "-m", "second")
+    return tmp_path
+
+
+def test_on_main_the_last_commit_and_the_work_on_it_count(root: Path) -> None:
+    assert not left_out(root, "protos", "docs")
+    assert left_out(root, "client")
+    assert left_out(root, "doc")
+    (root / "client/new.py").write_text("not committed yet")
+    assert not left_out(root, "client")
+    assert not left_out(root, "client/new.py")
+
+
+def test_on_a_branch_all_its_commits_count(root: Path) -> None:
+    git(root, "update-ref", "refs/remotes/origin/main", "HEAD~1")
+    (root / "client/page.md").write_text("third")
+    git(root, "commit", "-a", "-m", "third")
+    assert not left_out(root, "docs")
+    assert not left_out(root, "client")
+
+
+def test_a_commit_can_be_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SINCE", "HEAD")
+    assert left_out(root, "docs")
+
+
+def test_without_a_history_they_are_left_to_the_full_run(tmp_path: Path) -> None:
+    assert left_out(tmp_path, "docs")
+
+
+def test_every_file_of_tests_is_in_one_part() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    folders = re.findall(r"^FOLDERS_(\w+) := (.*)$", makefile, re.MULTILINE)
+    parts = re.search(r"^PARTS := (.*)$", makefile, re.MULTILINE)
+    assert parts is not None
+    assert [name for name, _ in folders] == parts[1].split()
+    found = [f"{folder}/" for _, each in folders for folder in each.split()]
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        name = path.relative_to(ROOT).as_posix()
+        assert sum(name.startswith(folder) for folder in found) == 1, name
