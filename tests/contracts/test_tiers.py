@@ -1,6 +1,5 @@
 """Which tests run for each change: every file is in one part; what is typed or installed runs when
 its files have changed."""
-runs when its files have changed."""
 
 import re
 import subprocess
