@@ -21,6 +21,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
+.PHONY: $(PARTS) $(PARTS:%=full-%)
 .PHONY: help demo demo-shelf demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test full check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench lab lab-test lab-lint fuzz mutants chaos advisories sbom digests cluster cluster-tools cluster-check trends format clean workflows wheels npm go java version demo-kind monitoring mixed
 
 help: ## List the targets
@@ -75,7 +76,7 @@ start: ## Start PROGRAM= again
 	@$(SUITE) start
 
 # Parts of the tests, each a process of pytest: two cores are busy while one of them waits.
-PARTS := unit contracts tools wire live
+PARTS := unit contracts harness wire live
 PYTEST := $(BIN)/python -m pytest -q --durations 5
 
 test: setup tools ## Run what CI runs for each change: lint, types, and tests with the real engines, in about ten minutes
@@ -83,7 +84,7 @@ test: setup tools ## Run what CI runs for each change: lint, types, and tests wi
 	@$(MAKE) --no-print-directory --jobs $(words lint $(PARTS)) lint $(PARTS)
 	@$(BIN)/python -m tests.seconds
 
-$(PARTS): setup
+unit contracts harness wire live: setup
 	@$(PYTEST) -m "not full" $(FOLDERS_$@)
 
 full: setup tools ## Run all other tests, in about 40 minutes: recovery after kill -9, restores, typed pages, clients in Go and Java, PostgreSQL, overlays on a cluster
@@ -91,12 +92,12 @@ full: setup tools ## Run all other tests, in about 40 minutes: recovery after ki
 	@$(MAKE) --no-print-directory --jobs 3 $(PARTS:%=full-%) lab-lint lab-test
 	@$(BIN)/python -m tests.seconds
 
-$(PARTS:%=full-%): full-%: setup
+full-unit full-contracts full-harness full-wire full-live: full-%: setup
 	@$(PYTEST) -m full --timeout 1800 $(FOLDERS_$*)
 
 FOLDERS_unit := tests/unit
 FOLDERS_contracts := tests/contracts
-FOLDERS_tools := tests/fuzz tests/chaos tests/cluster tests/mixed tests/mutation tests/images tests/compose
+FOLDERS_harness := tests/fuzz tests/chaos tests/cluster tests/mixed tests/mutation
 FOLDERS_wire := tests/wire
 FOLDERS_live := tests/live
 

@@ -15,6 +15,7 @@ from tests.waiting import SECONDS
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="priorities of Linux"),
+    pytest.mark.full,
 ]
 
 EXPECTED = max(NICE, os.getpriority(os.PRIO_PROCESS, 0))

@@ -16,6 +16,8 @@ from tests.contracts.k8s import OVERLAYS, ROOT, overlay
 from tests.contracts.k8s_schemas import VERSIONS
 from tests.contracts.test_k8s_policies import RULES
 
+pytestmark = pytest.mark.when("deploy", "compose.yaml", "docs")
+
 REFUSED = "StatefulSet"
 """A kind that the cluster warns of."""
 CLUSTER = """#!{python}

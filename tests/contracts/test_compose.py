@@ -28,6 +28,8 @@ from tests.engines import free_port
 from tests.peers import PAIRS
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.when("deploy", "compose.yaml", "docs")
+
 ROOT = Path(__file__).parents[2]
 ENGINES = ("triton", "milvus", "postgres")
 OURS = tuple(CLASSES)

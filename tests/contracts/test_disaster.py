@@ -13,6 +13,8 @@ import pytest
 from ranker import backups as record_backups
 from retriever import backups
 
+pytestmark = pytest.mark.when("deploy", "compose.yaml", "docs")
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operate" / "disaster.md").read_text("utf-8")
 PARSERS: Mapping[str, argparse.ArgumentParser] = {

@@ -34,6 +34,8 @@ from tests.contracts.policies.cluster import Cluster, Rule
 from tests.contracts.policies.violations import VIOLATIONS, Change
 from tests.contracts.test_supply import references
 
+pytestmark = pytest.mark.when("deploy", "compose.yaml", "docs")
+
 RULES: list[Rule] = [
     *pods.RULES,
     *links.RULES,

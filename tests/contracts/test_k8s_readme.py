@@ -17,6 +17,8 @@ from tests.contracts.k8s import K8S, OVERLAYS, ROOT, kubectl, of, overlay
 from tests.contracts.test_k8s import images
 from tests.peers import PAIRS
 
+pytestmark = pytest.mark.when("deploy", "compose.yaml", "docs")
+
 README, HANDBOOK = (
     re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
     for page in (K8S / "README.md", ROOT / "docs/operations.md")

@@ -10,6 +10,8 @@ import pytest
 from tests.contracts.k8s import OLDEST, OPTIONAL, OVERLAYS, Document, installed, of, overlay
 from tests.contracts.k8s_schemas import VERSIONS, problems
 
+pytestmark = pytest.mark.when("deploy", "compose.yaml", "docs")
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*OVERLAYS, OPTIONAL])

@@ -19,6 +19,8 @@ from playwright.sync_api import Route, expect, sync_playwright
 
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.when("docs", "mkdocs.yml")
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 

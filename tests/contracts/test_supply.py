@@ -23,6 +23,8 @@ from packaging.markers import Marker
 from docs import platforms
 from tests.engines import free_port
 
+pytestmark = pytest.mark.full
+
 ROOT = Path(__file__).parents[2]
 UV = ROOT / ".tools/bin/uv"
 DIGEST = "sha256:" + "0123456789abcdef" * 4

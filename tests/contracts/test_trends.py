@@ -7,6 +7,8 @@ import pytest
 
 from tests import trends
 
+pytestmark = pytest.mark.full
+
 COUNTED = {"rules/src/sightline_rules/fields.py", "Makefile", "protos/sightline/product.proto"}
 LEFT_OUT = {
     *("docs/merchandise/scenes.md", "CHANGELOG.md", "README.md", "tests/unit/rules/test_fields.py"),
