@@ -89,6 +89,7 @@ def test_a_product_is_shown_and_so_are_those_that_look_like_it(hands: Hands) -> 
     assert all(Path(item).name in table for item in near)
 
 
+@pytest.mark.full
 def test_a_visitor_who_logs_in_takes_along_what_the_visitor_did(hands: Hands) -> None:
     assert hands.facts("events", "merge", "cookie", "newcomer")["movedCount"] == "3"
     assert hands.facts("events", "purge", "--user", "newcomer")["eventCount"] == "3"
@@ -101,6 +102,7 @@ def states(hands: Hands) -> list[tuple[str, str]]:
     return [(model["modelVersion"], model["state"].removeprefix("STATE_")) for model in models]
 
 
+@pytest.mark.full
 def test_models_are_trained_promoted_and_rolled_back(hands: Hands) -> None:
     assert "MODEL_NOT_FOUND" in hands.run("models", "rollback", code=1)
     made = []
@@ -120,6 +122,7 @@ def test_models_are_trained_promoted_and_rolled_back(hands: Hands) -> None:
     assert second[:8] in hands.run("jobs", "list")
 
 
+@pytest.mark.full
 def test_a_profile_says_what_is_known_of_a_customer_and_from_what(hands: Hands) -> None:
     refused = hands.run("profiles", "set", "u0", "age_band=25-34", code=2)
     assert "--consent" in refused
@@ -139,6 +142,7 @@ def test_a_profile_says_what_is_known_of_a_customer_and_from_what(hands: Hands) 
     assert "25-34" not in hands.run("profiles", "show", "u0")
 
 
+@pytest.mark.full
 def test_an_answer_becomes_a_page_that_needs_nothing_else(hands: Hands) -> None:
     photo = str(hands.folder / "photos" / IDS[0])
     answer = ("recommend", "--image", photo, "--user", "u0", "--top", "4")
@@ -175,6 +179,7 @@ def test_answers_are_replayed_and_compared_with_those_of_a_changed_scene(hands: 
     assert "diversity.category_caps" in (hands.folder / "diff.html").read_text()
 
 
+@pytest.mark.full
 def test_a_batch_answers_every_line_in_its_place(hands: Hands) -> None:
     asked: list[dict[str, Any]] = [
         {"id": f"q{number}", "image": f"photos/{product_id(number)}", "top": number % 5 + 1}
@@ -196,6 +201,7 @@ def test_a_batch_answers_every_line_in_its_place(hands: Hands) -> None:
             assert len(line["response"]["results"]) == number % 5 + 1
 
 
+@pytest.mark.full
 def test_what_is_deleted_is_gone_and_what_was_not_there_is_counted(hands: Hands) -> None:
     gone, stays = IDS[-2:], IDS[:-2]
     assert "2 deleted; 1 did not exist." in hands.run("products", "delete", *gone, "never-was")

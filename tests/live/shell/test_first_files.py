@@ -8,6 +8,8 @@ import pytest
 
 from tests.live.hands import WINES, Hands
 
+pytestmark = pytest.mark.full
+
 PHOTOS = str(WINES[0].image.parent)
 LIKED = WINES[2]
 
