@@ -19,7 +19,7 @@ from lab.capacity.runs import PROCESSORS
 from lab.capacity.scenarios import EVENING, MEAN, MIX
 from lab.places import RESULTS
 
-PAGE = ROOT / "docs" / "operate" / "sizing-shops.md"
+PAGE = ROOT / "docs" / "operate" / "sizing.md"
 SIMULATED, EXTRAPOLATED = "simulated", "extrapolated"
 SEARCHED = sum(share for kind, share in MIX.items() if kind != "user")
 """Searches of the engine per request."""

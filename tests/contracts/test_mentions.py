@@ -23,7 +23,7 @@ PAGES = sorted(
     if not path.name.startswith("CHANGELOG")
     and not any(part.startswith(".") for part in path.parts)
 )
-BUILT = {"dist"}
+BUILT = {"dist", "lab/.venv"}
 """Folders that commands make and a clone lacks."""
 TOPS = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")} - BUILT
 NAMES = {
@@ -54,7 +54,7 @@ def missing(page: Path, text: str) -> Iterator[str]:
         if first in PACKAGES and rest and re.fullmatch(r"[\w.]+", token):
             if not module_exists(PACKAGES[first], rest):
                 yield token
-        elif is_path(token) and not exists(token, page):
+        elif token not in BUILT and is_path(token) and not exists(token, page):
             yield token
 
 

@@ -42,15 +42,15 @@ def left_out(root: Path, *paths: str) -> bool:
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a checkout with two commits, of which the second changed docs/page.md."""
+    """Return a checkout with two commits, of which the second changed docs/note.txt."""
     monkeypatch.delenv("SINCE", raising=False)
     git(tmp_path, "init", "--initial-branch", "main")
     for folder in ("docs", "client"):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "page.md").write_text("first")
+        (tmp_path / folder / "note.txt").write_text("first")
     git(tmp_path, "add", "-A")
     git(tmp_path, "commit", "-m", "first")
-    (tmp_path / "docs/page.md").write_text("second")
+    (tmp_path / "docs/note.txt").write_text("second")
     git(tmp_path, "commit", "-a", "-m", "second")
     return tmp_path
 
@@ -66,7 +66,7 @@ def test_on_main_the_last_commit_and_the_work_on_it_count(root: Path) -> None:
 
 def test_on_a_branch_all_its_commits_count(root: Path) -> None:
     git(root, "update-ref", "refs/remotes/origin/main", "HEAD~1")
-    (root / "client/page.md").write_text("third")
+    (root / "client/note.txt").write_text("third")
     git(root, "commit", "-a", "-m", "third")
     assert not left_out(root, "docs")
     assert not left_out(root, "client")
