@@ -12,7 +12,11 @@ from pathlib import Path
 
 from bench.cases.monolith import clothing
 from bench.cases.monolith.filled import another, filled
-from lab.cases.safeguards import Safe
+
+try:
+    from lab.cases.safeguards import Safe
+except ModuleNotFoundError:  # 0.35.0 and before
+    from bench.cases.safeguards import Safe  # type: ignore[import-not-found,no-redef]
 
 
 def main() -> None:
