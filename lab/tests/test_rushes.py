@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 import yaml
 
 from lab import rushes
+from tests.cluster import scaled
 from tests.cluster.scaled import MOST, Traffic, asked, patches, work_of
 from tests.contracts.k8s import Document, added, with_components
 
@@ -33,8 +33,7 @@ def traffic(rate: float, **spent: float) -> Traffic:
 
 
 def predicted(changed: list[Document], usual: Traffic, rush: Traffic) -> dict[str, Any]:
-    """Return what is answered to a question that was JSON."""
-    (found,) = rushes.predicted(json.loads(json.dumps(asked(changed, usual, rush, SECONDS, [1]))))
+    (found,) = scaled.predicted(asked(changed, usual, rush, SECONDS, [1]))
     return found
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.chaos.model import NotMeasured
+from tests.cluster import scaled
 from tests.cluster.parts.autoscalers import Sizes, scrape_jobs, targets
 from tests.cluster.parts.scaling import COMPONENTS, _first, grown
 from tests.cluster.parts.stage import rendered
@@ -103,8 +107,6 @@ def test_the_groups_name_their_resources(group: str) -> None:
 
 
 def test_a_pod_monitor_becomes_a_job_that_keeps_its_pods_and_port(shipped: list[Document]) -> None:
-    from pathlib import Path
-
     (job,) = scrape_jobs(shipped, Path("pods.json"))
     kept = [each["regex"] for each in job["relabel_configs"] if each.get("action") == "keep"]
     assert kept == ["sightline", "metrics"]
@@ -140,6 +142,12 @@ def test_the_run_changes_thresholds_that_it_names_and_no_others(
     simulated = limits(changed)
     assert simulated["gateway"]["cpu"] == pytest.approx(before["gateway"]["cpu"])
     assert {name: each["most"] for name, each in behaviours(changed).items()} == MOST
+
+
+def test_without_the_laboratory_nothing_is_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scaled, "LAB", Path("/nowhere"))
+    with pytest.raises(NotMeasured, match="no environment"):
+        scaled.predicted({})
 
 
 def test_sizes_are_noted_when_they_change() -> None:
