@@ -19,7 +19,7 @@ from gateway.http.contract import PublicMethod, public_methods
 from gateway.http.mapping import decode, encode
 from gateway.http.mapping.queries import fill_from_path, fill_from_query
 from gateway.http.routes import Router
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 
 ROOT = Path(__file__).parents[1]
 ADDRESS = "http://127.0.0.1:8609"

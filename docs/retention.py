@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ranker.domain import retention as of_ranker
 from retriever.domain import retention as of_retriever
-from servicekit.retention import Term
+from servicekit.sql.retention import Term
 
 HEAD = """\
 # What is kept, and until when

@@ -21,12 +21,12 @@ from ranker.domain.events import Event, EventType, Identity, Shopper, StoredEven
 from ranker.domain.logged import LogSignatures
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import append
-from ranker.events.record.events import EventRecord
-from ranker.events.record.tables import MIGRATIONS
 from ranker.ports import EventSink
+from ranker.record.events import EventRecord
+from ranker.record.tables import MIGRATIONS
 from ranker.workers.landing import Landing
 from servicekit.clock import now_micros
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from tests.kafka import Cluster, cluster
 from tests.postgres import PostgreSQL, postgresql
 

@@ -13,8 +13,8 @@ import hypothesis
 import pytest
 from threadpoolctl import threadpool_limits
 
-from servicekit import sql
-from servicekit.access import ANYONE, caller
+from servicekit.admission.access import ANYONE, caller
+from servicekit.sql import database as sql
 from tests import changes
 from tests.late_locks import LockedLate, watch_writes
 from tests.seconds import Seconds

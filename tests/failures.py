@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from servicekit.supervision import FAILURES
+from servicekit.tasks.supervision import FAILURES
 
 
 @contextmanager

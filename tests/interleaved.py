@@ -20,7 +20,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from tests.waiting import SECONDS, until
 
 World = TypeVar("World")

@@ -4,7 +4,7 @@ PostgreSQL shows each statement what was committed before it, so a decision that
 lock may be outdated when it is written. On SQLite, whose writers come one after another, no test
 of results can show this. `watch_writes` therefore looks at the statements of every write of the
 services' code, on both: a statement that writes after a read, or after a write to another table,
-needs a lock (servicekit.sql_locks, SELECT … FOR UPDATE) before the first of them.
+needs a lock (servicekit.sql.locks, SELECT … FOR UPDATE) before the first of them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event
 
-from servicekit import sql
-from servicekit.sql_locks import NOTED
+from servicekit.sql import database
+from servicekit.sql.locks import NOTED
 
 TESTS = str(Path(__file__).parent)
 _WRITES = re.compile(r'\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+"?(\w+)', re.IGNORECASE)
@@ -82,7 +82,7 @@ def _short(statement: str) -> str:
 def watch_writes() -> Iterator[list[LockedLate]]:
     """Watch all writes of the services' code in this process; yield what was found so far."""
     found: list[LockedLate] = []
-    real = sql._transact
+    real = database._transact
 
     def transact(engine: Engine, work: Callable[[Connection], Any], turn: Any) -> Any:
         if not _is_ours(work):
@@ -101,7 +101,7 @@ def watch_writes() -> Iterator[list[LockedLate]]:
                 found.append(watch.found)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sql, "_transact", transact)
+        patch.setattr(database, "_transact", transact)
         yield found
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import trustme
 
-from servicekit.access import PeerName
+from servicekit.admission.access import PeerName
 from tests import certificates
 
 PAIRS = (

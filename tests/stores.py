@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import pytest
 
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from tests.emptied import Emptied
 from tests.postgres import NoPostgreSQL, PostgreSQL, postgresql
 

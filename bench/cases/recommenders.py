@@ -28,15 +28,15 @@ from bench.harness.statistics import percentile
 from ranker.domain.events import DAY_MICROS, Event, EventType, StoredEvent
 from ranker.domain.recommenders import CountScope, Recommender
 from ranker.domain.signals import DEFAULTS, sessions
-from ranker.events.record.counting import fold
-from ranker.events.record.counts import CountRecord
-from ranker.events.record.events import EventRecord
-from ranker.events.record.tables import CHECKPOINT_PAGES, MIGRATIONS
 from ranker.learning.evaluation import baselines
 from ranker.learning.evaluation.bootstrap import intervals
 from ranker.learning.evaluation.histories import Histories
+from ranker.record.counting import fold
+from ranker.record.counts import CountRecord
+from ranker.record.events import EventRecord
+from ranker.record.tables import CHECKPOINT_PAGES, MIGRATIONS
 from ranker.serving.ranking import recommenders
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 
 PLACES = 10
 CASES = 500

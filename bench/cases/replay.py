@@ -26,10 +26,10 @@ from bench.harness.statistics import median_ratio
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.model import Model
 from ranker.domain.signals import DEFAULTS
-from ranker.events.record.answers import AnswerLog, AnswerQueue, StoredAnswer
-from ranker.events.record.events import EventRecord
-from ranker.events.record.tables import MIGRATIONS
 from ranker.ports import Models
+from ranker.record.answers import AnswerLog, AnswerQueue, StoredAnswer
+from ranker.record.events import EventRecord
+from ranker.record.tables import MIGRATIONS
 from ranker.servicer import ranking
 from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.inputs import add_inputs
@@ -37,7 +37,7 @@ from ranker.servicer.ranking import RankingServicer
 from ranker.servicer.replay import Replayer
 from ranker.serving.replay_answer import ReplayAnswer
 from servicekit.clock import now_micros
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import ranking_service_pb2 as pb

@@ -21,14 +21,14 @@ from bench.harness.load import closed_loop
 from bench.harness.model import BenchResult
 from bench.peers.bare_search import BareMilvus, InProcessPeer
 from retriever.adapters.milvus.index import MilvusIndex
-from retriever.columns.keeper import Columns
+from retriever.columns.column_cache import Columns
 from retriever.domain.generation import Generation, IndexKind, IndexParameters
 from retriever.domain.vectors import GivenVector
 from retriever.record import Record
 from retriever.search.query import SearchQuery
 from retriever.search.sampling import Samples
 from retriever.search.search import Searcher, search
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from tests.engines import EngineProcess
 
 Say: TypeAlias = Callable[[str], None]

@@ -25,7 +25,7 @@ from retriever.domain.product import ProductContent
 from retriever.ports.engine import VectorIndex
 from retriever.record import Record, tables
 from retriever.record.products import content_values
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline_rules.ids import derive_id
 
 ENGINE_ROWS = 5_000

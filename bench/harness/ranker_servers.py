@@ -21,15 +21,15 @@ from ranker.domain.events import Event, EventType, History, Identity, Shopper
 from ranker.domain.model import Model
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import append
-from ranker.events.record.events import EventRecord
-from ranker.events.record.tables import MIGRATIONS
+from ranker.record.events import EventRecord
+from ranker.record.tables import MIGRATIONS
 from ranker.servicer.ranking import RankingServicer
 from ranker.wiring.server import calculate_alone
 from servicekit import telemetry
 from servicekit.config import ServerSettings
-from servicekit.memory import keep_objects
-from servicekit.server import Binding, Context, RunningServer, run, start
-from servicekit.sql import Database
+from servicekit.processes.memory import keep_objects
+from servicekit.rpc.server import Binding, Context, RunningServer, run, start
+from servicekit.sql.database import Database
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc
 

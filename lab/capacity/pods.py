@@ -14,7 +14,7 @@ from typing import Any
 
 import simpy
 
-from servicekit.concurrency import ConcurrencyLimit, Overloaded
+from servicekit.admission.concurrency import ConcurrencyLimit, Overloaded
 
 MOST_CALLS = 200
 """…_MAX_CONCURRENT_CALLS."""

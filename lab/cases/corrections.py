@@ -34,7 +34,7 @@ from lab.peers.texts_rivals import Meanings, by_words, fused_lists
 from retriever.domain.product import ProductContent, ProductWrite
 from retriever.domain.words import words_in
 from retriever.record import Record
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline_rules.lexicon import Lexicon
 from sightline_rules.stems import stemmer_of
 from sightline_rules.words import typed_words

@@ -25,10 +25,10 @@ from retriever.domain.webhooks import MOST_WEBHOOKS, Webhook
 from retriever.record import Record
 from retriever.record.tables import watch_alerts
 from servicekit.clock import now_micros
-from servicekit.fetch import FetchPolicy
-from servicekit.keyring import KeyRing
-from servicekit.posting import Poster
-from servicekit.sql import Database
+from servicekit.keys.keyring import KeyRing
+from servicekit.outbound.fetch import FetchPolicy
+from servicekit.outbound.posting import Poster
+from servicekit.sql.database import Database
 from tests.fakes.watch_alerts import made_alert, raise_alert
 from tests.waiting import until
 

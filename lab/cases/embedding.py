@@ -25,7 +25,7 @@ from bench.peers import environments
 from lab.cases import engine_speed
 from lab.peers import embedders
 from lab.peers.embedders import BARE, OURS, RAW, EmbeddingContender
-from servicekit.memory import keep_memory
+from servicekit.processes.memory import keep_memory
 
 Say: TypeAlias = Callable[[str], None]
 

@@ -25,13 +25,13 @@ from ranker.adapters.packing import pack_texts
 from ranker.domain.erasure import ERASE, Person, params
 from ranker.domain.model import Model, ModelRecord
 from ranker.events.erase import ErasePerson
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.selections import SelectionRecord
-from ranker.events.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
 from ranker.learning.forget import ForgetInModels
+from ranker.record.models import ModelRegistry
+from ranker.record.selections import SelectionRecord
+from ranker.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
 from servicekit.clock import now_micros
-from servicekit.jobs import Jobs
-from servicekit.sql import Database
+from servicekit.jobs.queue import Jobs
+from servicekit.sql.database import Database
 from tests.postgres import NoPostgreSQL, postgresql
 
 Say: TypeAlias = Callable[[str], None]

@@ -22,7 +22,7 @@ from gateway.model.experiment import ArmFile, ExperimentFile, running
 from gateway.model.query import Identity, Shopper
 from gateway.recommend.recommend import recommend
 from gateway.state.experiments import RunningExperiments
-from gateway.state.run import RequestDependencies
+from gateway.state.request_context import RequestDependencies
 from ranker.domain.arrays import Doubles, Flags
 from ranker.domain.experiments import LEAST_POSITIVE, LEAST_UNITS
 from ranker.domain.sequential import ALPHA, EVIDENCE, half_width, mismatch_evidence

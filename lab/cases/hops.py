@@ -24,9 +24,10 @@ import uvloop
 
 from bench.harness.model import BenchResult, BenchTable, Interval
 from bench.harness.statistics import ratio
-from servicekit import channel, deadlines, interceptors, server, telemetry, trace_export
+from servicekit import deadlines, telemetry, trace_export
 from servicekit.config import ServerSettings, TraceSettings
-from servicekit.memory import keep_objects
+from servicekit.processes.memory import keep_objects
+from servicekit.rpc import channel, interceptors, server
 from tests.collector import collecting
 from tests.engines import free_port
 from tests.waiting import SECONDS

@@ -21,12 +21,12 @@ from bench.harness.model import BenchResult, BenchTable, Goal
 from bench.harness.statistics import median_ratio, percentile
 from lab.cases import listing_calls
 from retriever.columns.column import AskedFacet
-from retriever.columns.keeper import EXACT_ROWS, View
+from retriever.columns.column_cache import EXACT_ROWS, View
 from retriever.columns.table import ProductTable
 from retriever.columns.word_index import WordIndex, indexed
 from retriever.domain.words import Words
 from retriever.ports.columns import ProductRow
-from retriever.search.browse import RANKED, RELEVANCE, BrowsePage, BrowseQuery, browse
+from retriever.search.listing import RANKED, RELEVANCE, ListingPage, ListingQuery, browse
 from sightline_rules import fields
 from sightline_rules.filters import Comparison, Operator
 from tests.unit.retriever.rows import row
@@ -136,7 +136,7 @@ def measure(say: Say, count: int, orders: Sequence[str]) -> ListingFigures:
 def _round(found: ListingFigures, columns: Any, order: str, turn: int) -> None:
     query = _query(order, turn, found.products)
 
-    def timed(case: str, *, cold: bool, **given: Any) -> BrowsePage:
+    def timed(case: str, *, cold: bool, **given: Any) -> ListingPage:
         if cold:
             columns.view_ = View.of(columns.view_.table)
         asked = replace(query, **given)
@@ -152,20 +152,20 @@ def _round(found: ListingFigures, columns: Any, order: str, turn: int) -> None:
     timed(LAST, cold=False, token=token)
 
 
-def _query(order: str, turn: int, products: int) -> BrowseQuery:
+def _query(order: str, turn: int, products: int) -> ListingQuery:
     """Return the first page of a listing, as the gateway asks for it."""
     narrow = Comparison("category", Operator.EQUAL, f"Shop > {turn % CATEGORIES:02}")
     if order not in (POPULARITY, RELEVANCE):
-        return BrowseQuery("made", order, narrow, PAGE)
+        return ListingQuery("made", order, narrow, PAGE)
     draw = random.Random(SEED)
     ranked = (f"product-{draw.randrange(products):07}" for _ in range(POPULAR))
-    query = BrowseQuery("made", RANKED, narrow, PAGE, ranked=tuple(dict.fromkeys(ranked)))
+    query = ListingQuery("made", RANKED, narrow, PAGE, ranked=tuple(dict.fromkeys(ranked)))
     if order == POPULARITY:
         return query
     return replace(query, order=RELEVANCE, text=TEXT, language_code=LANGUAGE)
 
 
-def _token(columns: Any, query: BrowseQuery, behind: int) -> str:
+def _token(columns: Any, query: ListingQuery, behind: int) -> str:
     """Return the token of the page behind a number of products."""
     return asyncio.run(browse(replace(query, size=behind), columns, columns)).next_token
 

@@ -28,7 +28,7 @@ from local_suite.programs import ALL, APART, TARGETS
 from local_suite.suite import Suite
 from retriever.domain.product import ProductContent
 from retriever.record import tables
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline.common.v1 import event_pb2, facet_pb2, filter_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc

@@ -15,7 +15,8 @@ import grpc
 import uvloop
 
 from bench.harness.model import BenchResult, BenchTable
-from servicekit import channel, telemetry
+from servicekit import telemetry
+from servicekit.rpc import channel
 from tests.fakes.kit_names import METHOD, Pods, pods
 
 AGES = (0.0, 30.0, 60.0)

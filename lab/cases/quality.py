@@ -33,7 +33,7 @@ from ranker.learning.evaluation.splits import EventSplit, SplitQuestions, Task, 
 from ranker.learning.training.blend import choose
 from ranker.learning.training.fitting import fitted
 from ranker.learning.training.recipe_validation import Validation
-from ranker.learning.training.subject import Given
+from ranker.learning.training.training_data import Given
 from ranker.serving.ranking.parts import POPULARITY
 
 SHARE = 0.2

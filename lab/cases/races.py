@@ -25,7 +25,7 @@ from ranker.domain.features import Product, feature_names
 from ranker.domain.model import Model
 from ranker.serving.ranking import fold_in, generate, parts, rank
 from ranker.serving.ranking.fold_in import FoldIn
-from servicekit.memory import keep_memory
+from servicekit.processes.memory import keep_memory
 
 CANDIDATES = 500
 TOP_K = 100

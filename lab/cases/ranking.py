@@ -25,7 +25,7 @@ from bench.harness.statistics import median_ratio
 from lab.cases import races
 from lab.cases.races import CANDIDATES, Say, micros
 from ranker.domain.features import Product
-from servicekit.memory import keep_objects
+from servicekit.processes.memory import keep_objects
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc
 from tests.engines import free_port

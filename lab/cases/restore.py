@@ -21,10 +21,10 @@ from ranker.events.backups import restore
 from ranker.events.backups.content import record_backups
 from ranker.events.backups.create import create
 from ranker.events.intake import append
-from ranker.events.record.events import EventRecord
-from ranker.events.record.tables import CHECKPOINT_PAGES, MIGRATIONS
+from ranker.record.events import EventRecord
+from ranker.record.tables import CHECKPOINT_PAGES, MIGRATIONS
 from servicekit.clock import now_micros
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from tests import drill
 from tests.postgres import NoPostgreSQL, postgresql
 

@@ -34,7 +34,7 @@ from local_suite.health import grpc_serving
 from local_suite.model import Program
 from local_suite.processes import marked
 from local_suite.suite import Suite
-from servicekit.quotas import QuotaKind
+from servicekit.admission.quotas import QuotaKind
 from sightline_client.cli.work.keys import CallerKey, new_token
 from tests import certificates, peers
 from tests.chaos.model import NotMeasured

@@ -35,7 +35,7 @@ from ranker.learning.evaluation.splits import SplitQuestions, Task, split, tasks
 from ranker.learning.training.blend import choose
 from ranker.learning.training.fitting import fitted
 from ranker.learning.training.recipe_validation import Validation
-from ranker.learning.training.subject import Given
+from ranker.learning.training.training_data import Given
 from ranker.serving.ranking.parts import ITEM_ITEM, TASTE
 
 GRID = tuple(product((50, 100, 200), (0.2, 0.5)))

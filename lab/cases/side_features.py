@@ -40,7 +40,7 @@ from ranker.learning.evaluation.baselines import ItemToItem
 from ranker.learning.evaluation.histories import Histories
 from ranker.learning.evaluation.splits import split
 from ranker.learning.training.fitting import fitted
-from ranker.learning.training.subject import Given
+from ranker.learning.training.training_data import Given
 
 Say: TypeAlias = Callable[[str], None]
 SEED, FIFTHS = 7, 3

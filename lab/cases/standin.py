@@ -16,14 +16,14 @@ from bench.harness.engines import generation, image_id
 from bench.harness.model import BenchResult, BenchTable, Interval
 from bench.harness.statistics import percentile, ratio
 from retriever.adapters.milvus.index import MilvusIndex
-from retriever.columns.keeper import Columns
+from retriever.columns.column_cache import Columns
 from retriever.domain.product import Image, ProductContent, ProductWrite
 from retriever.domain.vectors import GivenVector, VectorWrite
 from retriever.record import Record
 from retriever.search.fallback.chain import FallbackChain
 from retriever.search.query import SearchQuery
 from retriever.search.search import Searcher, search
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline_rules.filters import All, Comparison, Filter, Operator
 
 Say: TypeAlias = Callable[[str], None]

@@ -24,10 +24,10 @@ from bench.harness.statistics import percentile, ratio
 from ranker.domain.events import Event, EventType, Identity, Shopper, StoredEvent, Written
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events import intake as taking
-from ranker.events.record.events import EventRecord, kind_of
-from ranker.events.record.tables import CHECKPOINT_PAGES, EVENTS, MIGRATIONS
+from ranker.record.events import EventRecord, kind_of
+from ranker.record.tables import CHECKPOINT_PAGES, EVENTS, MIGRATIONS
 from servicekit.clock import now_micros
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from tests.postgres import NoPostgreSQL, postgresql
 
 Say: TypeAlias = Callable[[str], None]

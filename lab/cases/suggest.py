@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from bench.harness.model import BenchResult, BenchTable, Goal
 from bench.harness.statistics import percentile
-from retriever.columns.keeper import View
+from retriever.columns.column_cache import View
 from retriever.columns.suggestion_index import SuggestionIndexes
 from retriever.columns.table import ProductTable
 from retriever.ports.columns import ProductRow

@@ -67,7 +67,7 @@ from lab.peers.texts_rivals import (
 )
 from retriever.domain.product import Attribute, ProductContent, ProductWrite
 from retriever.record import Record
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline_rules.words import words_of
 
 PLACES = 10

@@ -24,7 +24,7 @@ from ranker.domain.features import Money, Product
 from ranker.domain.log import TYPES, UNKNOWN, EventColumns
 from ranker.domain.recipe import ItemItem, Recipe
 from ranker.learning.training.fitting import assembled
-from ranker.learning.training.subject import Given, TrainingMatrices, subject_of
+from ranker.learning.training.training_data import Given, TrainingMatrices, training_matrices
 
 MOST_RATIO = 1.15
 RECIPE = Recipe(epochs=5, item_item=ItemItem.OFF)
@@ -88,7 +88,7 @@ def _measure(say: Say, sizes: Sequence[int]) -> BenchResult:
 def _by_turns() -> tuple[list[float], list[float]]:
     """Return the seconds of each: ours with progress after each epoch, LightFM in one `fit`."""
     given = shop(PRODUCTS, SHOPPERS, EVENTS)
-    subject = subject_of(given, RECIPE)
+    subject = training_matrices(given, RECIPE)
     ours: list[float] = []
     bare: list[float] = []
     for number in range(ROUNDS + 1):
@@ -186,7 +186,7 @@ def _train(size: int) -> TrainingSize:
     given = shop(size, size, EVENTS_A_SHOPPER * size)
     recipe = replace(RECIPE, epochs=1, item_item=ItemItem.KNN)  # as for large catalogs
     marks = [time.perf_counter()]
-    subject = subject_of(given, recipe)
+    subject = training_matrices(given, recipe)
     marks.append(time.perf_counter())
     learned = learn(
         subject.liked,

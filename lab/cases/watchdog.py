@@ -17,7 +17,7 @@ from bench.harness.engines import generation, image_id
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import percentile, ratio
 from retriever.adapters.milvus.index import MilvusIndex
-from retriever.columns.keeper import Columns
+from retriever.columns.column_cache import Columns
 from retriever.domain.generation import Generation, IndexKind, IndexParameters
 from retriever.domain.product import Image, ProductContent, ProductWrite
 from retriever.domain.vectors import Floats, GivenVector, VectorWrite, exact_scores
@@ -28,7 +28,7 @@ from retriever.search.query import SearchQuery
 from retriever.search.recall.watchdog import LEAST_LOOKS, Watchdog
 from retriever.search.sampling import Samples
 from retriever.search.search import FoundNearest, Searcher, search
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline_rules.filters import Comparison, Money, Operator
 from tests.engines import milvus_lite
 

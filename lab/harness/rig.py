@@ -24,7 +24,7 @@ from retriever.domain.product import Image, ProductContent, ProductWrite
 from retriever.domain.vectors import VectorWrite
 from retriever.indexing.outbox import apply_outbox
 from retriever.record import Record
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline_rules.filters import Money
 from tests.engines import free_port
 

@@ -15,7 +15,7 @@ from local_suite.model import Program
 from local_suite.programs import APART, sightline
 from local_suite.suite import Suite
 from retriever.record import Record
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 
 RETRIEVER = ("milvus", "retriever", "retriever-worker")
 """Programs that suffice if no photo has to be embedded."""

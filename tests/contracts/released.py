@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 FILE = Path(__file__).with_name("released.toml")
 MIGRATIONS = {
     "retriever": "retriever.record.migrations",
-    "ranker": "ranker.events.record.migrations",
+    "ranker": "ranker.record.migrations",
 }
 SERVICES = tuple(MIGRATIONS)
 

@@ -1,4 +1,5 @@
-"""Processes that no caller waits for run at the priority that servicekit.background sets."""
+"""Processes that no caller waits for run at the priority that servicekit.processes.background
+sets."""
 
 import json
 import os
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from servicekit.background import NICE
+from servicekit.processes.background import NICE
 from tests.waiting import SECONDS
 
 pytestmark = [

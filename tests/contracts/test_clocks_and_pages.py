@@ -20,7 +20,7 @@ from ranker.domain.events import DAY_MICROS
 from ranker.learning.feedback.health import windows
 from ranker.serving.ranking.exploration import seed_of
 from ranker.workers.night_jobs import begun
-from servicekit.backups.store import STAMP, stamp
+from servicekit.artefacts.backups import STAMP, stamp
 
 ROOT = Path(__file__).parents[2]
 SOURCES = (
@@ -31,7 +31,7 @@ SOURCES = (
 BY_POSITION = {
     "services/retriever/src/retriever/record/registry.py": "what exceeds a number, in one read",
     "services/retriever/src/retriever/record/retention.py": "what exceeds a number, in one read",
-    "services/ranker/src/ranker/events/record/popularity.py": "OFFSET 0 keeps PostgreSQL's plan",
+    "services/ranker/src/ranker/record/popularity.py": "OFFSET 0 keeps PostgreSQL's plan",
 }
 """Statements with an OFFSET. A list that is read in pages is paged by its key: a row that goes
 between two pages would hide another one."""
@@ -48,8 +48,8 @@ ZONES_BY_HAND = {
     "services/ranker/src/ranker/backups.py:purges": "_time rejects one without a zone",
     "services/ranker/src/ranker/events/backups/purges.py:forget_before": "replace(tzinfo=UTC)",
     "services/embedder/src/embedder/adapters/reference_store.py:listed": "made with UTC",
-    "kit/src/servicekit/fetch.py:_modified": "in_utc",
-    "kit/src/servicekit/tls.py:_end": "a property in UTC",
+    "kit/src/servicekit/outbound/fetch.py:_modified": "in_utc",
+    "kit/src/servicekit/rpc/tls.py:_end": "a property in UTC",
     "client/src/sightline_client/convert/to_wire.py:timestamp": "rejects one without a zone",
     "client/src/sightline_client/files/audit.py:_instant": "UTC without a zone",
     "client/src/sightline_client/cli/commands/watch.py:_time": "times of messages, in UTC",
@@ -58,21 +58,21 @@ ZONES_BY_HAND = {
 such a time and `astimezone` do so."""
 
 CLOCK_NAMES = {
-    "kit/src/servicekit/backups/store.py:stamp": "names of backups: the tests below",
+    "kit/src/servicekit/artefacts/backups.py:stamp": "names of backups: the tests below",
     "services/ranker/src/ranker/workers/night_jobs.py:begun": "the tests below",
     "services/ranker/src/ranker/serving/ranking/exploration.py:seed_of": "the tests below",
     "services/ranker/src/ranker/learning/feedback/health.py:windows": "the tests below",
     "services/ranker/src/ranker/servicer/events.py:CountSales": "a sum over whole days (UTC)",
-    "services/ranker/src/ranker/events/record/answers.py:_expose": "the term of a count by day",
-    "services/ranker/src/ranker/events/record/answers.py:_write": "day of an answer's own time",
+    "services/ranker/src/ranker/record/answers.py:_expose": "the term of a count by day",
+    "services/ranker/src/ranker/record/answers.py:_write": "day of an answer's own time",
     "services/ranker/src/ranker/serving/ranking/recommenders.py:lists": "days since a purchase",
     "services/ranker/src/ranker/domain/counting.py:days": "day of an event's own time",
     "services/ranker/src/ranker/domain/counting.py:unit": "day of an event's own time",
     "services/ranker/src/ranker/domain/online.py:days": "whole days within a period",
     "services/ranker/src/ranker/domain/signals.py:robots": "day of an event's own time",
-    "services/ranker/src/ranker/events/record/count_queue.py:enqueue_shopper": "days of events",
-    "services/ranker/src/ranker/events/record/online.py:_types": "days of events",
-    "services/ranker/src/ranker/events/record/popularity.py:by_day": "day of an event's own time",
+    "services/ranker/src/ranker/record/count_queue.py:enqueue_shopper": "days of events",
+    "services/ranker/src/ranker/record/online.py:_types": "days of events",
+    "services/ranker/src/ranker/record/popularity.py:by_day": "day of an event's own time",
     "services/ranker/src/ranker/learning/training/baskets.py:_contents": "days of events",
     "services/gateway/src/gateway/detect/shelf.py:_stock": "days since a product was added",
     "services/gateway/src/gateway/detect/shelf.py:checked": "days since a product was added",

@@ -20,7 +20,7 @@ from check_jsonschema.builtin_schemas import get_builtin_schema
 from jsonschema import Draft202012Validator
 
 from servicekit.config import PeerSettings
-from servicekit.peers import PeerCredentials
+from servicekit.rpc.peers import PeerCredentials
 from tests import dockerfiles
 from tests.contracts.k8s import ARROWS, ONCE, SERVED, WORKERS
 from tests.contracts.settings import CLASSES, loaded, variables

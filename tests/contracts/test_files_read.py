@@ -27,11 +27,11 @@ from gateway.callers.signed import public_keys
 from gateway.state.experiments import RunningExperiments
 from gateway.state.scenes import SceneFiles
 from servicekit.config import PeerSettings
-from servicekit.keyring import signing_keys
-from servicekit.peers import PeerCredentials
-from servicekit.reloaded import Unreadable
-from servicekit.tls import AUTHORITY, Certificates
-from servicekit.wrapping import FileKeys
+from servicekit.keys.keyring import signing_keys
+from servicekit.keys.wrapping import FileKeys
+from servicekit.rpc.peers import PeerCredentials
+from servicekit.rpc.tls import AUTHORITY, Certificates
+from servicekit.watched_files import Unreadable
 from tests import certificates
 from tests.broken_files import WAYS, removed
 from tests.fakes.experiments import Keeper
@@ -202,36 +202,36 @@ ROWS = {
         "::test_a_photo_that_can_not_be_read_holds_up_no_other",
     ),
     "retriever.backup.archive.parquet": Row("a backup", Does.REFUSED, BACKUPS),
-    "servicekit.backups.store": Row("a backup", Does.REFUSED, BACKUPS),
-    "servicekit.catalogs": Row(
+    "servicekit.artefacts.backups": Row("a backup", Does.REFUSED, BACKUPS),
+    "servicekit.catalogs.known": Row(
         "the list of catalogs",
         Does.REMADE,
-        "unit/kit/test_catalogs.py::test_a_damaged_file_is_not_used",
+        "unit/kit/catalogs/test_known.py::test_a_damaged_file_is_not_used",
     ),
     "servicekit.config": Row(
         "a secret of the settings",
         Does.REFUSED,
         "contracts/test_secrets.py::test_a_secret_may_stand_in_a_file",
     ),
-    "servicekit.decoding_fork": Row(
+    "servicekit.decoding.fork_server": Row(
         "/proc",
         Does.SHIPPED,
-        "unit/kit/test_decoding_pool.py"
+        "unit/kit/decoding/test_pool.py"
         "::test_a_process_that_saw_a_photo_of_a_catalog_sees_none_of_another",
     ),
-    "servicekit.keyring": Row("keys of signatures", Does.FORMER, RELOADS),
-    "servicekit.local_reads": Row(
+    "servicekit.keys.keyring": Row("keys of signatures", Does.FORMER, RELOADS),
+    "servicekit.sql.local_reads": Row(
         "the record in SQLite",
         Does.REFUSED,
-        "unit/kit/test_local_reads.py::test_a_store_that_is_missing_or_damaged_is_reported_as_such",
+        "unit/kit/sql/test_local_reads.py::test_a_store_that_is_missing_or_damaged_is_reported_as_such",
     ),
-    "servicekit.memory": Row(
+    "servicekit.processes.memory": Row(
         "/sys/fs/cgroup",
         Does.SHIPPED,
         "contracts/test_memory.py::test_in_kubernetes",
     ),
-    "servicekit.peers": Row("keys between services", Does.FORMER, RELOADS),
-    "servicekit.tls": Row("certificates", Does.FORMER, RELOADS),
+    "servicekit.rpc.peers": Row("keys between services", Does.FORMER, RELOADS),
+    "servicekit.rpc.tls": Row("certificates", Does.FORMER, RELOADS),
     "sightline_agents.catalog.caller": Row(
         "the token of anonymous requests",
         Does.FORMER,
@@ -285,15 +285,15 @@ NO_FILES = {
     "gateway.servicer.list_tokens": "a sealed token",
     "gateway.servicer.visitors": "a sealed token",
     "gateway.state.tokens": "a sealed token",
-    "ranker.backups": "a backup, by servicekit.backups",
-    "ranker.events.backups.restore": "a file of a backup, by servicekit.backups",
-    "ranker.events.record.sealed": "a sealed text",
-    "retriever.backup.archive.former": "a member of a backup, by servicekit.backups",
-    "retriever.backup.archive.reading": "a member of a backup, by servicekit.backups",
-    "retriever.backup.backups": "a backup, by servicekit.backups",
-    "servicekit.backups.command": "a backup, by servicekit.backups.store",
-    "servicekit.commits": "a file without content: that it is closed is noticed",
-    "servicekit.backups.files": "a file of a backup, by servicekit.backups.store",
+    "ranker.backups": "a backup, by servicekit.artefacts",
+    "ranker.events.backups.restore": "a file of a backup, by servicekit.artefacts",
+    "ranker.record.encrypted_columns": "a sealed text",
+    "retriever.backup.archive.former": "a member of a backup, by servicekit.artefacts",
+    "retriever.backup.archive.reading": "a member of a backup, by servicekit.artefacts",
+    "retriever.backup.backups": "a backup, by servicekit.artefacts",
+    "servicekit.artefacts.backup_command": "a backup, by servicekit.artefacts.backups",
+    "servicekit.sql.commits": "a file without content: that it is closed is noticed",
+    "servicekit.artefacts.backup_files": "a file of a backup, by servicekit.artefacts.backups",
     "sightline_client.api.watches": "a stream",
     "sightline_client.cli.commands.events": "a table, by sightline_client.files",
     "sightline_client.cli.commands.loading": "a table, by sightline_client.files",
@@ -487,16 +487,18 @@ KINDS = {
     "a provider's keys": Kind(
         "gateway.callers.signed", "jwks.json", _jwks, _used_jwks, _stale("jwks")
     ),
-    "signing keys": Kind("servicekit.keyring", "ring.keys", _ring, _used_ring, _stale("signing")),
+    "signing keys": Kind(
+        "servicekit.keys.keyring", "ring.keys", _ring, _used_ring, _stale("signing")
+    ),
     "wrapping keys": Kind(
-        "servicekit.keyring", "ring.keys", _ring, _used_wrapping, _stale("wrapping")
+        "servicekit.keys.keyring", "ring.keys", _ring, _used_wrapping, _stale("wrapping")
     ),
     "a peer's keys": Kind(
-        *("servicekit.peers", "ranker.key", _peer, _used_peers, _stale("peers"), _LEAVES),
+        *("servicekit.rpc.peers", "ranker.key", _peer, _used_peers, _stale("peers"), _LEAVES),
         _second(_peer, "embedder.key"),
     ),
     **{
-        file: Kind("servicekit.tls", file, _certificate, _used_certificate, _stale("tls"))
+        file: Kind("servicekit.rpc.tls", file, _certificate, _used_certificate, _stale("tls"))
         for file in ("tls.crt", "tls.key", "ca.crt")
     },
     "a scene": Kind(
@@ -539,7 +541,7 @@ def test_a_file_that_breaks_while_it_is_in_use_costs_nothing_but_itself(
     name: str,
     way: str,
 ) -> None:
-    monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("servicekit.watched_files.LOOK_SECONDS", 0.0)
     kind = KINDS[name]
     kind.write(tmp_path, 0)
     used = kind.use(tmp_path)

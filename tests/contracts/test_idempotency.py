@@ -77,7 +77,7 @@ def hedged(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             method = node.args[0] if node.args else None
-            if node.func.attr in ("twice", "_call") and isinstance(method, ast.Attribute):
+            if node.func.attr in ("call_idempotent", "_call") and isinstance(method, ast.Attribute):
                 yield method.attr
 
 

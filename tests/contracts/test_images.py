@@ -196,7 +196,7 @@ def test_the_context_holds_what_is_built_from_and_nothing_private() -> None:
         ".data/suite/ranker/pseudonym.key",
         "services/ranker/.env",
         "services/ranker/.data/ranker.db",
-        "kit/src/servicekit/__pycache__/sql.cpython-311.pyc",
+        "kit/src/servicekit/sql/__pycache__/database.cpython-311.pyc",
         "deploy/triton/models/efficientnet_lite0/1/model.onnx",
         "deploy/triton/.venv/bin/python",
         "tests/conftest.py",
@@ -205,7 +205,7 @@ def test_the_context_holds_what_is_built_from_and_nothing_private() -> None:
     for path in (
         "uv.lock",
         "protos/sightline/common/v1/job.proto",
-        "kit/src/servicekit/sql.py",
+        "kit/src/servicekit/sql/database.py",
         "deploy/triton/triton_engine/backbones/exported.onnx",
         "deploy/triton/server/locked-triton",
     ):

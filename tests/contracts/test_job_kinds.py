@@ -9,7 +9,7 @@ from ranker.domain.refinement import REFINE
 from ranker.learning.publish import PUBLISH
 from ranker.wiring.worker import jobs_of
 from retriever.workers import jobs as retriever_jobs
-from servicekit.access import POOL, Role, rule
+from servicekit.admission.access import POOL, Role, rule
 from sightline.common.v1 import job_kind_pb2
 
 SERVICE = "sightline.common.v1.JobService"

@@ -18,11 +18,11 @@ from bench.sizing import GB, ShopSize
 from embedder.settings import EmbedderSettings
 from embedder.wiring import control_key
 from ranker.domain.pseudonyms import load as load_key
-from servicekit.access import PeerName
+from servicekit.admission.access import PeerName
 from servicekit.config import PeerSettings
-from servicekit.keyring import signing_keys
-from servicekit.peers import PeerCredentials
-from servicekit.weak_keys import is_weak
+from servicekit.keys.keyring import signing_keys
+from servicekit.keys.weak_keys import is_weak
+from servicekit.rpc.peers import PeerCredentials
 from tests.contracts.k8s import (
     ALONE,
     COMPONENTS,

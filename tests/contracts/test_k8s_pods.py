@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from servicekit import hosting, liveness
+from servicekit import liveness
+from servicekit.rpc import hosting
 from tests.contracts.k8s import (
     ROOT,
     SERVED,

@@ -14,7 +14,7 @@ FILES = [*ROOT.glob("kit/src/**/*.py"), *ROOT.glob("services/*/src/**/*.py")]
 
 ROWS_LOCKED = {
     "queueing.py": "the row of a catalog is inserted first",
-    "jobs.py": "a job that is claimed exists",
+    "queue.py": "a job that is claimed exists",
     "popularity.py": "rows of products without one are inserted first",
 }
 """Modules with SELECT … FOR UPDATE, which locks no row that does not exist, and why it suffices."""
@@ -54,4 +54,4 @@ def test_no_job_is_created_by_what_was_listed_before(looks: tuple[str, ...]) -> 
 def test_locks_are_taken_by_the_kit_alone() -> None:
     """Only its locks are noted, so that tests can refuse a write before them."""
     found = {path.name for path in FILES if "advisory_xact_lock" in path.read_text()}
-    assert found == {"sql_locks.py", "sql.py"}, "sql.py: of migrations"
+    assert found == {"locks.py", "database.py"}, "database.py: of migrations"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from servicekit.decoding_limits import DecodingSettings, processes_bytes
+from servicekit.decoding.limits import DecodingSettings, processes_bytes
 from tests.contracts.k8s import (
     COMPONENTS,
     ROOT,

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from ranker.events.record import tables as ranker
+from ranker.record import tables as ranker
 from retriever import record as retriever
-from servicekit import revisions
-from servicekit.sql import Database
+from servicekit.sql import revisions
+from servicekit.sql.database import Database
 from tests.contracts.released import MIGRATIONS, SERVICES, newest, released, releases
 from tests.stores import POSTGRESQL, STARTED, Stores
 

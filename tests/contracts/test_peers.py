@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 
 from gateway.servicer.passthrough import ROUTES
-from servicekit import access
-from servicekit.access import PeerForbidden, PeerName, PeersOnly
+from servicekit.admission import access
+from servicekit.admission.access import PeerForbidden, PeerName, PeersOnly
 
 ROOT = Path(__file__).parents[2]
 PUBLIC = "sightline.gateway.v1"
 UNCALLED = {"sightline.ranker.v1.EventService/GetEvents"}
 """No service makes these calls: operators do, on one machine."""
-REGISTRY = "kit/src/servicekit/catalog_list.py"
+REGISTRY = "kit/src/servicekit/catalogs/list_service.py"
 """The list of catalogs, which each of these reads."""
-REMOVAL = "kit/src/servicekit/catalog_removal.py"
+REMOVAL = "kit/src/servicekit/catalogs/removal.py"
 CALLERS: Mapping[PeerName, tuple[str, ...]] = {
     PeerName.GATEWAY: ("services/gateway/src/gateway", REGISTRY),
     PeerName.RETRIEVER: (

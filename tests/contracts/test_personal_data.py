@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ranker.domain import personal_data
-from ranker.events.record.personal import OWNED, TIMES
-from ranker.events.record.tables import METADATA
+from ranker.record.personal import OWNED, TIMES
+from ranker.record.tables import METADATA
 from retriever.record import tables as retriever_tables
 from servicekit.personal_data import STAFF
 

@@ -13,10 +13,11 @@ from google.protobuf.message_factory import GetMessageClass
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import Gateway, build
-from servicekit import access, deadlines, quotas
+from servicekit import deadlines
+from servicekit.admission import access, quotas
+from servicekit.admission.quotas import QuotaKind
 from servicekit.errors import ServiceError
-from servicekit.keyring import open_keys
-from servicekit.quotas import QuotaKind
+from servicekit.keys.keyring import open_keys
 from tests.engines import free_port
 from tests.fakes.photos import photo
 

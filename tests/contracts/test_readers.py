@@ -27,13 +27,13 @@ from gateway.http.protocol import HEAD_BYTES
 from gateway.http.routes import Router
 from gateway.model.filters import expression
 from gateway.model.photo_header import decoding_seconds
-from servicekit import toml_process
-from servicekit.entry_limits import EntryLimits
+from servicekit.admission.entry_limits import EntryLimits
+from servicekit.admission.limits import ENTRIES, MIB
+from servicekit.decoding import toml_process
+from servicekit.decoding.untrusted_toml import MOST_BYTES, TomlInvalid, check_limits
 from servicekit.errors import ServiceError
-from servicekit.keyring import SignatureInvalid, open_keys
-from servicekit.limits import ENTRIES, MIB
-from servicekit.requests import unpack_token
-from servicekit.untrusted_toml import MOST_BYTES, TomlInvalid, check_limits
+from servicekit.keys.keyring import SignatureInvalid, open_keys
+from servicekit.rpc.requests import unpack_token
 from sightline.filter_text import MAX_LENGTH, FilterSyntaxError
 from sightline.gateway.v1.recommendation_service_pb2 import RecommendRequest
 from sightline_agents.catalog.photos import MAX_ENCODED, PhotoInvalid, decoded
@@ -188,7 +188,7 @@ CASES: dict[str, tuple[str, Callable[[Any], object], Callable[[int], Any], int]]
         HEAD_BYTES,
     ),
     "fields of a message": (
-        "servicekit.entry_limits",
+        "servicekit.admission.entry_limits",
         LIMITS.check,
         lambda size: b"\x1a\x00" * (size // 2),
         2**16,
@@ -206,25 +206,25 @@ CASES: dict[str, tuple[str, Callable[[Any], object], Callable[[int], Any], int]]
         MAX_LENGTH,
     ),
     "a page token": (
-        "servicekit.requests",
+        "servicekit.rpc.requests",
         unpack_token,
         lambda size: base64.urlsafe_b64encode(b"[%s1]" % (b"1," * (size // 2))).decode(),
         WORST // 4,
     ),
     "a sealed token": (
-        "servicekit.keyring",
+        "servicekit.keys.keyring",
         lambda token: open_keys().open(("list",), token, 0),
         lambda size: "A" * size,
         MIB,
     ),
     "lines of TOML": (
-        "servicekit.untrusted_toml",
+        "servicekit.decoding.untrusted_toml",
         lambda text: check_limits(text, len(text)),
         lambda size: "a.b=1\n" * (size // 6),
         MOST_BYTES,
     ),
     "entries of TOML": (
-        "servicekit.toml_process",
+        "servicekit.decoding.toml_process",
         lambda text: toml_process.answer(b"", text, 0),
         lambda size: b"".join(b"k%d=1\n" % each for each in range(size // 10)),
         MOST_BYTES,
@@ -288,17 +288,19 @@ TRUSTED = {
     "gateway.recommend.pages": "a match that the gateway sealed",
     "gateway.clients.matches": "a match that the gateway sealed",
     "gateway.clients.columns": "an answer of a service",
-    "gateway.state.scenes": "files of the operator; texts of callers by servicekit.untrusted_toml",
+    "gateway.state.scenes": (
+        "files of the operator; texts of callers by servicekit.decoding.untrusted_toml"
+    ),
     "gateway.state.experiments": "files of the operator",
-    "servicekit.backups.store": "a manifest that the suite wrote",
-    "servicekit.wrapping": "the answer of the operator's command",
-    "servicekit.decoding_fork": "a number of the suite's own process",
-    "servicekit.decoding_wire": "heads of fixed size between the suite's own processes",
-    "servicekit.decoding_pool": "a note of fixed size of the suite's own process",
-    "servicekit.decoding_process": "a command of the suite's own process",
-    "servicekit.jobs": "a row of the suite's record",
-    "servicekit.breaker": "answers of services",
-    "servicekit.catalogs": "a file that the suite wrote",
+    "servicekit.artefacts.backups": "a manifest that the suite wrote",
+    "servicekit.keys.wrapping": "the answer of the operator's command",
+    "servicekit.decoding.fork_server": "a number of the suite's own process",
+    "servicekit.decoding.wire": "heads of fixed size between the suite's own processes",
+    "servicekit.decoding.pool": "a note of fixed size of the suite's own process",
+    "servicekit.decoding.process": "a command of the suite's own process",
+    "servicekit.jobs.queue": "a row of the suite's record",
+    "servicekit.rpc.breaker": "answers of services",
+    "servicekit.catalogs.known": "a file that the suite wrote",
     "servicekit.status": "the status of a service's answer",
 }
 """Modules whose bytes are not a caller's, and whose they are."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ranker.domain import retention as of_ranker
-from ranker.events.record.tables import METADATA
+from ranker.record.tables import METADATA
 from retriever.domain import retention as of_retriever
 from retriever.record.tables import metadata
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from tests.contracts.released import MIGRATIONS, SERVICES
 from tests.postgres import NoPostgreSQL, PostgreSQL, postgresql
 from tests.waiting import SECONDS

@@ -5,9 +5,9 @@ tests, and their figures are those of the code.
 import re
 from pathlib import Path
 
-from servicekit import access, entry_limits, limits
+from servicekit.admission import access, entry_limits, limits
 from servicekit.config import ServerSettings
-from servicekit.decoding_limits import DecodingSettings
+from servicekit.decoding.limits import DecodingSettings
 from sightline.common.v1 import limits_pb2
 from sightline.gateway.v1 import admin_service_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb

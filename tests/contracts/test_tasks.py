@@ -13,28 +13,29 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = ("kit/src", "rules/src", "services/*/src", "agents/src", "client/src")
 FUTURES = {
-    "kit/src/servicekit/promise.py",
-    "kit/src/servicekit/audit.py",
-    "kit/src/servicekit/equal_calls.py",
-    "kit/src/servicekit/fair_permits.py",
-    "kit/src/servicekit/local_channel.py",
-    "kit/src/servicekit/memory_budget.py",
-    "kit/src/servicekit/priority.py",
+    "kit/src/servicekit/tasks/promise.py",
+    "kit/src/servicekit/audit/entries.py",
+    "kit/src/servicekit/rpc/equal_calls.py",
+    "kit/src/servicekit/admission/fair_permits.py",
+    "kit/src/servicekit/rpc/local_channel.py",
+    "kit/src/servicekit/admission/memory_budget.py",
+    "kit/src/servicekit/tasks/priority.py",
 }
-"""Modules that make futures by hand. Others use servicekit.promise, or the permits of these."""
+"""Modules that make futures by hand. Others use servicekit.tasks.promise, or the permits of
+these."""
 LOOPS = {
     "kit/src/servicekit/liveness.py: _heartbeat": "two steps that can't fail",
     "services/retriever/src/retriever/watching/alerts.py: follow": "a stream of one caller",
     "services/ranker/src/ranker/workers/landing.py: _until": "a step of a supervised loop",
 }
-"""Loops without an end of their own outside servicekit.supervision, each with the reason."""
+"""Loops without an end of their own outside servicekit.tasks.supervision, each with the reason."""
 OF_CALLERS = {
     "services/embedder/src/embedder/embedding/photos.py: create_task(seeing)": "of one call",
     "services/gateway/src/gateway/http/calls.py: "
     "ensure_future(self._read(admitted))": "of one call",
     "services/retriever/src/retriever/catalog/uploads.py: ensure_future(putting)": "of one call",
-    "kit/src/servicekit/interceptors.py: ensure_future(_follow(begun, span))": "of one call",
-    "kit/src/servicekit/hedging.py: ensure_future(self._start())": "of one call",
+    "kit/src/servicekit/rpc/interceptors.py: ensure_future(_follow(begun, span))": "of one call",
+    "kit/src/servicekit/rpc/hedging.py: ensure_future(self._start())": "of one call",
 }
 """Tasks that are kept in an attribute though they run in the context that started them, each with
 the reason."""

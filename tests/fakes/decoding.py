@@ -4,9 +4,9 @@ import asyncio
 import importlib
 from typing import Any
 
-from servicekit.decoding import DecodingFailed, DecodingRefused, Outcome, Turn
-from servicekit.decoding_wire import ExpectedOutput, Refused
-from servicekit.fair_permits import FairSemaphore
+from servicekit.admission.fair_permits import FairSemaphore
+from servicekit.decoding.decoders import DecodingFailed, DecodingRefused, Outcome, Turn
+from servicekit.decoding.wire import ExpectedOutput, Refused
 
 
 class FakeDecoders:

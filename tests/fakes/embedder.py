@@ -16,7 +16,7 @@ from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress
 from retriever.domain.reference_fits import ReferencePlan, ReferenceProgress
 from retriever.domain.vectors import GivenVector
 from servicekit.errors import FailedPrecondition, ServiceError
-from servicekit.interceptors import ObservedServer
+from servicekit.rpc.interceptors import ObservedServer
 from servicekit.status import to_status
 from sightline.common.v1 import photo_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as embedder_pb

@@ -15,8 +15,8 @@ from pathlib import Path
 from sightline_all.services import main
 
 from ranker.servicer.ranking import RankingServicer
-from servicekit import respawn
-from servicekit.server import Context
+from servicekit.processes import respawn
+from servicekit.rpc.server import Context
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 
 PERSONAL = "customer 4711"

@@ -12,8 +12,8 @@ from gateway.model.peers import EmbeddedRegions, EmbeddedSignals, HeatMap, ReadL
 from gateway.model.query import Signal, SignalKind
 from gateway.model.scene import Scene
 from gateway.model.snapshot import CatalogSnapshot
-from gateway.state.run import PeerClients, RequestDependencies
-from servicekit.catalogs import KnownCatalogs
+from gateway.state.request_context import PeerClients, RequestDependencies
+from servicekit.catalogs.known import KnownCatalogs
 from servicekit.errors import FailedPrecondition, ServiceError
 from sightline.common.v1.photo_pb2 import Box, Classification, LabelLine, Subject
 from sightline.common.v1.vector_pb2 import Vector

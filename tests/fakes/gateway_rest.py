@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf import descriptor_pool
 from google.protobuf.message_factory import GetMessageClass
 
-from servicekit.server import Binding
+from servicekit.rpc.server import Binding
 from tests.fakes.gateway_script import Script
 
 PROTOS = Path(__file__).parents[2] / "protos" / "sightline"

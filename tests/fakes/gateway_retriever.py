@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from gateway.model.carried import FacetRequest, Vector
 from gateway.model.columns import ProductColumns
+from gateway.model.opaque_messages import FacetRequest, Vector
 from gateway.model.peers import (
-    BrowsedProducts,
-    BrowseRequest,
     CatalogSuggestions,
     CheckedProducts,
     IndexState,
+    ListedProducts,
+    ListingRequest,
     NearestProducts,
     ProductRows,
     Rejection,
@@ -258,12 +258,12 @@ class FakeRetriever:
 
     state: str = "7"
     """State of the catalog."""
-    asked: list[BrowseRequest] = field(default_factory=list)
+    asked: list[ListingRequest] = field(default_factory=list)
     """Requests of listings."""
 
     async def browse(
-        self, catalog_id: str, asked: BrowseRequest, scope: AnswerScope
-    ) -> BrowsedProducts:
+        self, catalog_id: str, asked: ListingRequest, scope: AnswerScope
+    ) -> ListedProducts:
         """List the record in its order, `ranked` first, without excluded products."""
         self.asked.append(asked)
         await self._called("browse", asked.order, scope)
@@ -279,7 +279,7 @@ class FakeRetriever:
         start = int(asked.token or 0)
         shown = ids[start : start + asked.size]
         end = start + len(shown)
-        return BrowsedProducts(
+        return ListedProducts(
             rows=tuple(self.rows.get(each, ProductRow(product_id=each)) for each in shown),
             columns=self._columns(shown),
             variants=(),

@@ -9,10 +9,10 @@ import grpc
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import Gateway, access_of, build, listeners
-from servicekit.catalogs import KnownCatalogs
+from servicekit.catalogs.known import KnownCatalogs
 from servicekit.config import ServerSettings
-from servicekit.keyring import signing_keys
-from servicekit.server import Binding, RunningServer, start
+from servicekit.keys.keyring import signing_keys
+from servicekit.rpc.server import Binding, RunningServer, start
 from sightline.common.v1 import job_service_pb2_grpc
 from sightline.gateway.v1 import (
     admin_service_pb2_grpc,

@@ -1,4 +1,4 @@
-"""Work that harms its own process, or lies. Run it by servicekit.decoding only.
+"""Work that harms its own process, or lies. Run it by servicekit.decoding.decoders only.
 
 An order is the name of a function here, and the photo what it is given.
 """
@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from servicekit import decoding_wire as wire
-from servicekit.decoding_wire import DecodeStatus, ExpectedOutput, Made, MemoryWanted, Refused
+from servicekit.decoding import wire
+from servicekit.decoding.wire import DecodeStatus, ExpectedOutput, Made, MemoryWanted, Refused
 
 NUMBER = ExpectedOutput(struct.Struct("!q"))
 """Form of all answers except those of `echo`."""

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from servicekit.decoding import Decoders, Turn
-from servicekit.fair_permits import Party
+from servicekit.admission.fair_permits import Party
+from servicekit.decoding.decoders import Decoders, Turn
 from tests.fakes import hostile
 
 

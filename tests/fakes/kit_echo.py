@@ -8,7 +8,7 @@ import grpc
 
 from servicekit import deadlines
 from servicekit.errors import FieldViolation, InvalidArgument
-from servicekit.server import Binding
+from servicekit.rpc.server import Binding
 
 NAME = "test.Echo"
 PERSONAL = "customer 4711 lives at 12 Rue Cachée"

@@ -3,8 +3,8 @@
 import asyncio
 import sys
 
-from servicekit import server
 from servicekit.config import ServerSettings
+from servicekit.rpc import server
 from tests.fakes.kit_echo import Echo, binding
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import grpc
 
-from servicekit import server
 from servicekit.config import ServerSettings
+from servicekit.rpc import server
 
 NAME = "test.Pods"
 METHOD = f"/{NAME}/Call"

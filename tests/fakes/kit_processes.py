@@ -14,8 +14,10 @@ import grpc
 from prometheus_client import Counter, Gauge
 from pydantic_settings import SettingsConfigDict
 
-from servicekit import config, processes, server, telemetry
+from servicekit import config, telemetry
 from servicekit.config import SharedServerSettings
+from servicekit.processes import process_group
+from servicekit.rpc import server
 
 NAME = "test.Till"
 SOLD = Counter("test_sold", "Calls of all processes.")
@@ -46,7 +48,7 @@ async def main(settings: TillSettings) -> None:
 if __name__ == "__main__":
     if os.environ.get("SHOP_BROKEN") and os.environ.get("SIGHTLINE_PROCESS"):
         sys.exit(7)
-    processes.SOON = float(os.environ.get("SHOP_SOON", processes.SOON))
+    process_group.SOON = float(os.environ.get("SHOP_SOON", process_group.SOON))
     chosen = config.load(TillSettings)
     telemetry.configure_logging("shop", chosen.log_level)
     server.run(main(chosen), chosen)

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from servicekit import hosting
 from servicekit.config import LOCAL
-from servicekit.server import RunningServer
+from servicekit.rpc import hosting
+from servicekit.rpc.server import RunningServer
 
 NETWORK, IN_PROCESS = "network", "process"
 WAY = [NETWORK]

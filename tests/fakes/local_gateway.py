@@ -11,11 +11,11 @@ from gateway.http import serving
 from gateway.http.calls import GatewayCalls
 from gateway.http.contract import PublicMethod, public_methods
 from gateway.http.settings import HttpSettings
-from servicekit.access import OPEN, AccessPolicy
+from servicekit.admission.access import OPEN, AccessPolicy
+from servicekit.admission.limits import CallLimits
 from servicekit.config import ServerSettings
-from servicekit.interceptors import ObservedServer
-from servicekit.limits import CallLimits
-from servicekit.local_channel import LocalChannel, LocalServer
+from servicekit.rpc.interceptors import ObservedServer
+from servicekit.rpc.local_channel import LocalChannel, LocalServer
 
 
 class _Every(grpc.GenericRpcHandler):  # type: ignore[type-arg]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from retriever.domain.errors import ImageNotFound, ImageRejected, PhotosUnavailable
 from servicekit.errors import ServiceError
-from servicekit.fetch import UriForbidden
+from servicekit.outbound.fetch import UriForbidden
 from sightline_rules.photo_metadata import without_metadata
 from sightline_rules.photos import (
     PhotoInfo,

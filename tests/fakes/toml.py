@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from servicekit import toml_process, untrusted_toml
-from servicekit.decoding_wire import Refused
+from servicekit.decoding import toml_process, untrusted_toml
+from servicekit.decoding.wire import Refused
 
 
 async def parsed(text: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ranker.domain.log import EventColumns
 from ranker.domain.model import Model
 from ranker.domain.recipe import Recipe
 from ranker.learning.training.fitting import fitted
-from ranker.learning.training.subject import Given
+from ranker.learning.training.training_data import Given
 from tests.fakes.ranker import did, product
 
 RECIPE = Recipe(dimension=8, epochs=4)

@@ -20,7 +20,7 @@ from embedder.domain.models import CHECKSUM, Description, Inferred, Tensors
 from embedder.domain.photos import Pixels
 from embedder.domain.recipes import PhotoRecipe, TextInput
 from servicekit.errors import ServiceError
-from servicekit.fetch import UriForbidden
+from servicekit.outbound.fetch import UriForbidden
 
 MODELS = Path(__file__).resolve().parents[2] / "deploy/triton/models"
 LITE0, LITE2 = "efficientnet_lite0", "efficientnet_lite2"

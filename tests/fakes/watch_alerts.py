@@ -7,7 +7,7 @@ from retriever.domain.watches import Alert, AlertKind
 from retriever.record.session import take_number
 from retriever.record.tables import watch_alerts, watches
 from servicekit.clock import now_micros
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 
 
 def made_alert(watch_id: str, sequence: int, create_micros: int) -> Alert:

@@ -10,7 +10,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 
 from local_suite.model import Program
-from servicekit.access import EVERY, Role, rule
+from servicekit.admission.access import EVERY, Role, rule
 from sightline_client.cli.work.keys import CallerKey, new_token
 from tests.engines import free_port
 from tests.fuzz.memory import BYTES_IN_FLIGHT

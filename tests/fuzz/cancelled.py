@@ -19,7 +19,7 @@ import httpx
 
 from local_suite.model import HOST
 from local_suite.suite import Suite
-from servicekit.access import rule
+from servicekit.admission.access import rule
 from tests.fuzz import memory, pictures
 from tests.fuzz.composing import Composer
 from tests.fuzz.ledger import Ledger

@@ -9,8 +9,8 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from servicekit.entry_limits import FIELDS, ITEMS
-from servicekit.limits import MIB, descriptor, request_bytes
+from servicekit.admission.entry_limits import FIELDS, ITEMS
+from servicekit.admission.limits import MIB, descriptor, request_bytes
 from sightline.common.v1 import limits_pb2
 from tests.fuzz.encoding import framed
 from tests.fuzz.model import Answer

@@ -17,7 +17,7 @@ from gateway.model import controls
 from gateway.model.errors import FilterInvalid
 from gateway.servicer import filter_texts
 from gateway.servicer.queries import controls_of
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1 import event_pb2, product_pb2
 from sightline.common.v1.audit_service_pb2 import ReadAuditChainRequest
 from sightline.common.v1.import_pb2 import ImportState

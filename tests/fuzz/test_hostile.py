@@ -13,11 +13,11 @@ import pytest
 from gateway.callers.admission import Admission, Public
 from gateway.callers.keys import Keys
 from local_suite.model import Program
-from servicekit import server
+from servicekit.admission.entry_limits import EntryLimits
+from servicekit.admission.limits import ENTRIES, descriptor, request_bytes
 from servicekit.config import ServerSettings
-from servicekit.entry_limits import EntryLimits
 from servicekit.errors import PermissionDenied, ServiceError, Unauthenticated
-from servicekit.limits import ENTRIES, descriptor, request_bytes
+from servicekit.rpc import server
 from sightline.common.v1 import limits_pb2
 from sightline.gateway.v1.catalog_service_pb2 import GetProductRequest
 from tests.engines import free_port

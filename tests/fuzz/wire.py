@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from servicekit.access import rule
+from servicekit.admission.access import rule
 from tests.fuzz import callers, judge
 from tests.fuzz.callers import Callers
 from tests.fuzz.ledger import Ledger

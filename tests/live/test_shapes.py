@@ -18,7 +18,7 @@ from examples.wines import loading
 from examples.wines.local import free_port_base
 from local_suite.programs import ALL, sightline
 from local_suite.suite import Suite
-from servicekit.processes import SOON
+from servicekit.processes.process_group import SOON
 from sightline.common.v1.event_pb2 import Shopper
 from sightline.ranker.v1.ranking_service_pb2 import RankRequest
 from sightline.ranker.v1.ranking_service_pb2_grpc import RankingServiceStub

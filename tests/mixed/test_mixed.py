@@ -12,9 +12,9 @@ from typing import Any, cast
 import pytest
 
 from local_suite.programs import HTTP, PORTS
-from servicekit.access import PeerName
+from servicekit.admission.access import PeerName
 from servicekit.config import PeerSettings
-from servicekit.peers import PeerCredentials
+from servicekit.rpc.peers import PeerCredentials
 from sightline_client import Recommendations
 from tests import peers
 from tests.chaos.model import NotMeasured, Report

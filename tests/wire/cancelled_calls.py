@@ -18,20 +18,20 @@ from google.protobuf.message_factory import GetMessageClass
 from embedder.embedding.cache import EmbeddingCache
 from embedder.serving.batched_inference import Batching
 from embedder.serving.priority import ModelQueue
-from servicekit.access import OPEN
-from servicekit.audit import Audit
-from servicekit.catalogs import KnownCatalogs
-from servicekit.concurrency import ConcurrencyLimit
+from servicekit.admission.access import OPEN
+from servicekit.admission.concurrency import ConcurrencyLimit
+from servicekit.admission.fair_permits import FairSemaphore
+from servicekit.admission.limits import CallLimits
+from servicekit.admission.memory_budget import ByteBudget, StreamSlots, UnreadAnswers
+from servicekit.admission.newest_turns import NewestTurns
+from servicekit.audit.entries import Audit
+from servicekit.catalogs.known import KnownCatalogs
 from servicekit.config import ServerSettings
-from servicekit.fair_permits import FairSemaphore
-from servicekit.interceptors import ObservedServer
-from servicekit.limits import CallLimits
-from servicekit.local_channel import LocalServer, _Context
-from servicekit.memory_budget import ByteBudget, StreamSlots, UnreadAnswers
-from servicekit.newest_turns import NewestTurns
-from servicekit.priority import PrioritySemaphore
-from servicekit.server import Binding
-from servicekit.sql import Database
+from servicekit.rpc.interceptors import ObservedServer
+from servicekit.rpc.local_channel import LocalServer, _Context
+from servicekit.rpc.server import Binding
+from servicekit.sql.database import Database
+from servicekit.tasks.priority import PrioritySemaphore
 from tests.cancelling import MOST, cancelled_at_each_await
 from tests.waiting import SECONDS, until
 from tests.wire.repeated_calls import TOLD

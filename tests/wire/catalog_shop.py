@@ -22,8 +22,8 @@ from retriever.record import Record
 from retriever.record.tables import products as products_table
 from retriever.settings import RetrieverSettings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
-from servicekit import server
-from servicekit.sql import Database
+from servicekit.rpc import server
+from servicekit.sql.database import Database
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import filter_pb2, import_pb2, job_pb2, job_service_pb2, product_pb2
 from sightline.common.v1.job_service_pb2_grpc import JobServiceStub

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from servicekit.decoding_fork import ForkServer, Link
+from servicekit.decoding.fork_server import ForkServer, Link
 from tests.engines import MilvusLite, milvus_lite
 from tests.stores import Stores
 
@@ -59,7 +59,7 @@ def shared_decoders(
     def taken(module: str, room: int) -> SharedForkServer:
         return fork_servers.setdefault((module, room), SharedForkServer(module, room))
 
-    monkeypatch.setattr("servicekit.decoding.ForkServer", taken)
+    monkeypatch.setattr("servicekit.decoding.decoders.ForkServer", taken)
 
 
 @pytest.fixture

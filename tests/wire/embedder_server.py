@@ -11,9 +11,9 @@ from google.rpc import code_pb2
 from embedder.serving.recovery import Recovery
 from embedder.settings import EmbedderSettings
 from embedder.wiring import bind, decoders, model_server
-from servicekit import server
-from servicekit.access import OPEN, AccessPolicy
-from servicekit.fetch import Fetcher, FetchPolicy
+from servicekit.admission.access import OPEN, AccessPolicy
+from servicekit.outbound.fetch import Fetcher, FetchPolicy
+from servicekit.rpc import server
 from servicekit.status import from_status
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from tests.fakes.photos import (

@@ -27,14 +27,14 @@ from gateway.model.query import Identity, RequestQuery, Shopper
 from gateway.recommend.begin import begin
 from gateway.retrieval.branches import find
 from gateway.state.answers import AnswerQueue
-from gateway.state.run import PeerClients, RequestDependencies
+from gateway.state.request_context import PeerClients, RequestDependencies
 from gateway.state.scenes import SceneFiles
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.arrays import Floats
 from ranker.domain.model import Model
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.tables import JOBS, MIGRATIONS
 from ranker.learning.publish import PUBLISH
+from ranker.record.models import ModelRegistry
+from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.serving.models.live import LiveModels
 from ranker.serving.vectors import query_vector
 from ranker.settings import RankerSettings
@@ -44,10 +44,10 @@ from retriever.__main__ import bindings as retriever_bindings
 from retriever.record import Record
 from retriever.settings import RetrieverSettings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
-from servicekit import server
-from servicekit.catalogs import KnownCatalogs
-from servicekit.jobs import Job, Jobs, JobState
-from servicekit.sql import Database
+from servicekit.catalogs.known import KnownCatalogs
+from servicekit.jobs.queue import Job, Jobs, JobState
+from servicekit.rpc import server
+from servicekit.sql.database import Database
 from sightline.common.v1 import event_pb2, product_pb2, vector_pb2
 from sightline.ranker.v1 import event_service_pb2
 from sightline.ranker.v1 import model_service_pb2 as model_pb

@@ -20,25 +20,25 @@ from ranker.domain.erasure import ERASE
 from ranker.domain.signals import DEFAULTS
 from ranker.events import export, purge
 from ranker.events.erase import ErasePerson
-from ranker.events.record.answers import AnswerLog, AnswerQueue
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.selections import SelectionRecord
-from ranker.events.record.tables import JOBS, MIGRATIONS
 from ranker.learning.forget import ForgetInModels
 from ranker.learning.training.job import TrainingInputs
 from ranker.learning.training.job import run as run_training
 from ranker.ports import EventSink
+from ranker.record.answers import AnswerLog, AnswerQueue
+from ranker.record.models import ModelRegistry
+from ranker.record.selections import SelectionRecord
+from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.serving.models.live import LiveModels
 from ranker.settings import RankerSettings, TrainSettings
 from ranker.wiring.server import bindings, open_key
 from ranker.workers.counting import count
 from ranker.workers.jobs import Do, train_command, trainings, work
 from ranker.workers.loops import repeat
-from servicekit.channel import connect
 from servicekit.errors import ServiceError
-from servicekit.jobs import Jobs, now_micros
-from servicekit.server import Binding, start
-from servicekit.sql import Database
+from servicekit.jobs.queue import Jobs, now_micros
+from servicekit.rpc.channel import connect
+from servicekit.rpc.server import Binding, start
+from servicekit.sql.database import Database
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2, job_service_pb2_grpc
 from sightline.ranker.v1 import (

@@ -14,7 +14,7 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 
 PROTOS = Path(__file__).parents[2] / "protos" / "sightline"
 BESIDE = {"leases", "count_queue"}

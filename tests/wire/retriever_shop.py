@@ -22,7 +22,7 @@ from google.type import money_pb2
 from retriever.__main__ import bindings
 from retriever.adapters.embedder import EmbedderClient
 from retriever.adapters.milvus.index import MilvusIndex
-from retriever.columns.keeper import EXACT_ROWS
+from retriever.columns.column_cache import EXACT_ROWS
 from retriever.record import Record
 from retriever.record.tables import jobs
 from retriever.search.recall.watchdog import Watchdog
@@ -41,12 +41,12 @@ from retriever.wiring import (
 from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
 from retriever.workers.leader_loops import lead_in_turn
-from servicekit import server
-from servicekit.catalogs import KnownCatalogs
-from servicekit.leases import Lease, worker_id
-from servicekit.retention import forget_jobs
-from servicekit.server import Binding
-from servicekit.sql import Database
+from servicekit.catalogs.known import KnownCatalogs
+from servicekit.rpc import server
+from servicekit.rpc.server import Binding
+from servicekit.sql.database import Database
+from servicekit.sql.leases import Lease, worker_id
+from servicekit.sql.retention import forget_jobs
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import filter_pb2, product_pb2, vector_pb2
 from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb

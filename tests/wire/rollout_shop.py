@@ -25,8 +25,8 @@ from retriever.adapters.milvus.index import MilvusIndex
 from retriever.record import Record
 from retriever.settings import RetrieverSettings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
-from servicekit import server
-from servicekit.keyring import open_keys
+from servicekit.keys.keyring import open_keys
+from servicekit.rpc import server
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import answer_pb2, job_pb2, job_service_pb2, product_pb2
 from sightline.common.v1.job_service_pb2_grpc import JobServiceStub

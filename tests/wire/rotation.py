@@ -15,8 +15,8 @@ from typing import Any
 
 import trustme
 
-from servicekit.access import Role
-from servicekit.reloaded import LOOK_SECONDS
+from servicekit.admission.access import Role
+from servicekit.watched_files import LOOK_SECONDS
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client import Event, EventType, SightlineClient, SightlineError, tls_credentials
 from tests import certificates, peers

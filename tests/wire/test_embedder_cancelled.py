@@ -15,7 +15,7 @@ from embedder.servicer.inspection import InspectionServicer
 from embedder.servicer.spaces import SpaceServicer
 from embedder.settings import EmbedderSettings
 from embedder.spaces.listing import SpaceListing
-from servicekit.server import Binding
+from servicekit.rpc.server import Binding
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from tests.fakes.embedding import FakeRecord, embedder_of
 from tests.fakes.photos import photo

@@ -9,8 +9,8 @@ import grpc
 import pytest
 from PIL import Image
 
-from servicekit.access import FOR, PeersOnly
-from servicekit.fair_permits import FairSemaphore, Party, Permit
+from servicekit.admission.access import FOR, PeersOnly
+from servicekit.admission.fair_permits import FairSemaphore, Party, Permit
 from sightline.common.v1 import photo_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc

@@ -10,7 +10,7 @@ from embedder.inspection.references import References
 from embedder.servicer.inspection import InspectionServicer
 from embedder.servicer.spaces import SpaceServicer
 from embedder.settings import EmbedderSettings
-from servicekit.server import Binding
+from servicekit.rpc.server import Binding
 from tests.fakes.pieces import piece
 from tests.unit.embedder.inspection.test_inspection_use_cases import (
     features,

@@ -27,8 +27,8 @@ from gateway.model.causes import Peer
 from gateway.model.query import ALONE, Signal, SignalKind
 from retriever.adapters.embedder import EmbedderClient as RetrieversClient
 from retriever.domain.vectors import GivenVector
-from servicekit import server
 from servicekit.errors import ServiceError
+from servicekit.rpc import server
 from servicekit.status import from_status
 from sightline.common.v1 import photo_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb

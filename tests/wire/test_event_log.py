@@ -18,11 +18,11 @@ from prometheus_client import REGISTRY
 
 from ranker.adapters.kafka import Access, EventLog, KafkaSink
 from ranker.domain.events import Written
-from ranker.events.record.events import EventRecord
-from ranker.events.record.tables import EVENTS
+from ranker.record.events import EventRecord
+from ranker.record.tables import EVENTS
 from ranker.workers.landing import Landing
 from servicekit.clock import now_micros
-from servicekit.keyring import KeyRing
+from servicekit.keys.keyring import KeyRing
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import event_service_pb2 as pb
 from tests.fakes.ranker import stored as stored_event
@@ -137,12 +137,12 @@ DYING = """
 import asyncio, os, signal, sys
 from ranker.adapters.kafka import Access, EventLog
 from ranker.domain.events import Written
-from ranker.events.record.events import EventRecord
-from ranker.events.record.tables import MIGRATIONS
+from ranker.record.events import EventRecord
+from ranker.record.tables import MIGRATIONS
 from ranker.workers.landing import Landing
 from servicekit.clock import now_micros
-from servicekit.keyring import KeyRing
-from servicekit.sql import Database
+from servicekit.keys.keyring import KeyRing
+from servicekit.sql.database import Database
 
 class Dying(EventLog):
     def commit(self):

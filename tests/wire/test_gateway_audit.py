@@ -22,15 +22,16 @@ from gateway.model.errors import VisitorProofInvalid
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import Gateway, access_of, build
-from servicekit import audit, server
-from servicekit.access import Role, rule
-from servicekit.audit import METRICS, Audit
-from servicekit.audit_record import AuditRecord
-from servicekit.audit_service import AuditServicer
+from servicekit.admission.access import Role, rule
+from servicekit.audit import entries as audit
+from servicekit.audit.entries import METRICS, Audit
+from servicekit.audit.record import AuditRecord
 from servicekit.config import ServerSettings
-from servicekit.keyring import open_keys
-from servicekit.server import Binding, RunningServer
-from servicekit.sql import Database
+from servicekit.keys.keyring import open_keys
+from servicekit.rpc import server
+from servicekit.rpc.audit_service import AuditServicer
+from servicekit.rpc.server import Binding, RunningServer
+from servicekit.sql.database import Database
 from sightline.common.v1 import audit_service_pb2 as audit_pb
 from sightline.gateway.v1 import (
     admin_service_pb2_grpc,
@@ -229,7 +230,7 @@ async def front(
         "".join(entry(f"the-{role}", role, f'["{role}"]') for role in Role) + everywhere
     )
     keepers = []
-    for package in ("retriever", "ranker.events"):
+    for package in ("retriever", "ranker"):
         migrations = f"{package}.record.migrations"
         db = Database(new_store(migrations, f"{package}.db"), migrations=migrations)
         keepers.append(Keeper(db))

@@ -21,11 +21,12 @@ from PIL import Image
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import Gateway, build
-from servicekit import access, deadlines
-from servicekit.access import Caller, Role
+from servicekit import deadlines
+from servicekit.admission import access
+from servicekit.admission.access import Caller, Role
 from servicekit.errors import ServiceError
-from servicekit.keyring import signing_keys
-from servicekit.server import Binding
+from servicekit.keys.keyring import signing_keys
+from servicekit.rpc.server import Binding
 from sightline.common.v1 import product_pb2
 from sightline.ranker.v1.answer_service_pb2 import AnswerRecord
 from sightline.ranker.v1.privacy_service_pb2 import ExportUserResponse, PersonalRecord

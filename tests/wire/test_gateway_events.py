@@ -10,8 +10,8 @@ from gateway.clients.ranker import IDEMPOTENT
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import build
-from servicekit.keyring import open_keys
-from servicekit.server import start
+from servicekit.keys.keyring import open_keys
+from servicekit.rpc.server import start
 from sightline.common.v1 import event_pb2, job_service_pb2, job_service_pb2_grpc
 from sightline.gateway.v1 import admin_service_pb2_grpc, user_event_service_pb2_grpc
 from sightline.gateway.v1 import user_event_service_pb2 as pb

@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from gateway.clients import messages
-from servicekit.limits import MIB
+from servicekit.admission.limits import MIB
 from sightline.common.v1 import event_pb2, filter_pb2
 from sightline.gateway.v1 import catalog_service_pb2, user_event_service_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb

@@ -20,8 +20,8 @@ from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import Gateway, build
 from servicekit.errors import Code
-from servicekit.keyring import signing_keys
-from servicekit.server import start
+from servicekit.keys.keyring import signing_keys
+from servicekit.rpc.server import start
 from sightline.common.v1 import answer_pb2, event_pb2, filter_pb2, product_pb2
 from sightline.gateway.v1 import (
     catalog_service_pb2,

@@ -9,7 +9,7 @@ from google.protobuf import json_format
 
 from gateway.http.fixes import fixes
 from gateway.model.filters import expression
-from servicekit.catalogs import CatalogDeleted
+from servicekit.catalogs.known import CatalogDeleted
 from servicekit.status import from_status
 from sightline.common.v1 import job_service_pb2
 from sightline.common.v1.catalog_list_service_pb2 import (

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from servicekit.catalogs import CatalogDeleted
+from servicekit.catalogs.known import CatalogDeleted
 from servicekit.errors import Aborted, Unavailable
 from tests.wire.http_face import Face, face, problem, serving_http
 

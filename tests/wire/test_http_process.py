@@ -18,8 +18,8 @@ from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import access_of, build, listeners
 from servicekit.config import load
-from servicekit.keyring import signing_keys
-from servicekit.server import start
+from servicekit.keys.keyring import signing_keys
+from servicekit.rpc.server import start
 from tests.engines import free_port
 from tests.fakes.gateway_wire import running
 from tests.waiting import until

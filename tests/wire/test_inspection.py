@@ -12,8 +12,8 @@ from PIL import Image
 
 from embedder.settings import EmbedderSettings
 from embedder.wiring import bind, decoders, fetcher, model_server
-from servicekit import server
 from servicekit.errors import ServiceError
+from servicekit.rpc import server
 from servicekit.status import from_rpc_error, from_status
 from sightline.embedder.v1 import inspection_service_pb2 as pb
 from sightline.embedder.v1 import inspection_service_pb2_grpc

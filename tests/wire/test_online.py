@@ -13,7 +13,7 @@ from gateway.state.tokens import attribution_token, read_attribution_token
 from ranker.adapters.model_store import ModelStore
 from ranker.learning.feedback import health
 from ranker.workers.feedback_health import Watch
-from servicekit.keyring import open_keys
+from servicekit.keys.keyring import open_keys
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import user_event_service_pb2
 from sightline.ranker.v1 import answer_service_pb2, event_service_pb2

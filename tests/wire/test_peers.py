@@ -24,7 +24,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from servicekit.access import MethodRule, PeerName, Role, rule
+from servicekit.admission.access import MethodRule, PeerName, Role, rule
 from servicekit.status import from_rpc_error
 from tests import certificates
 from tests.contracts.test_peers import services

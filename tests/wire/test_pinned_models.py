@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ranker.adapters.model_store import ModelStore
-from ranker.events.record.models import ModelRegistry
+from ranker.record.models import ModelRegistry
 from servicekit.clock import now_micros
 from sightline.common.v1 import answer_pb2, event_pb2
 from sightline.gateway.v1 import admin_service_pb2, user_event_service_pb2

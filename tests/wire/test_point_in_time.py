@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from ranker.domain.selection import Selection
-from ranker.events.record.events import EventRecord
-from ranker.events.record.selections import SelectionRecord
-from ranker.events.record.tables import MIGRATIONS
-from servicekit.sql import Database
+from ranker.record.events import EventRecord
+from ranker.record.selections import SelectionRecord
+from ranker.record.tables import MIGRATIONS
+from servicekit.sql.database import Database
 from tests.fakes.ranker import KEY, event, stored
 from tests.postgres import NoPostgreSQL, PostgreSQL, as_nobody, postgresql
 from tests.waiting import until

@@ -17,10 +17,10 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from servicekit.access import PeerName, Role
-from servicekit.channel import connect
+from servicekit.admission.access import PeerName, Role
 from servicekit.config import PeerSettings
-from servicekit.peers import PeerCredentials
+from servicekit.rpc.channel import connect
+from servicekit.rpc.peers import PeerCredentials
 from servicekit.status import from_rpc_error
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.retriever.v1 import product_service_pb2

@@ -11,7 +11,7 @@ import signal
 import grpc
 import pytest
 
-from servicekit.jobs import JobState
+from servicekit.jobs.queue import JobState
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import filter_pb2
 from sightline.ranker.v1 import model_service_pb2 as model_pb

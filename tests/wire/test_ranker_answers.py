@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ranker.events.record.answers import AnswerLog, StoredAnswer
-from servicekit.jobs import now_micros
+from ranker.record.answers import AnswerLog, StoredAnswer
+from servicekit.jobs.queue import now_micros
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import answer_service_pb2, ranking_service_pb2
 from tests.wire.ranker_suite import ANN, PRODUCTS, Suite, event, refusal, suite

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from ranker.domain.errors import DataInsufficient, TrainingDiverged
-from ranker.events.record.tables import EVENTS
+from ranker.record.tables import EVENTS
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import event_service_pb2
 from tests.fakes.ranker import product

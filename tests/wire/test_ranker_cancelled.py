@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from ranker.events.record.tables import JOBS
-from servicekit.jobs import Jobs
+from ranker.record.tables import JOBS
+from servicekit.jobs.queue import Jobs
 from sightline.common.v1 import audit_service_pb2
 from tests.fakes.ranker import columns
 from tests.wire.cancelled_calls import Offered, cancel_all

@@ -18,15 +18,15 @@ from ranker.domain.consent import Decision, Purpose
 from ranker.domain.signals import DEFAULTS
 from ranker.events import recount
 from ranker.events.consent_retention import ConsentRetention
-from ranker.events.record.consent_changes import ConsentRecord, decide
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.recounting import RecountRecord
-from ranker.events.record.selections import SelectionRecord
-from ranker.events.record.tables import ANSWERS, EVENTS, JOBS, POPULARITY
 from ranker.learning.forget import ForgetInModels
 from ranker.learning.training import job
+from ranker.record.consent_changes import ConsentRecord, decide
+from ranker.record.models import ModelRegistry
+from ranker.record.recounting import RecountRecord
+from ranker.record.selections import SelectionRecord
+from ranker.record.tables import ANSWERS, EVENTS, JOBS, POPULARITY
 from servicekit.clock import now_micros
-from servicekit.jobs import Jobs
+from servicekit.jobs.queue import Jobs
 from sightline.common.v1 import event_pb2, vector_pb2
 from sightline.ranker.v1 import (
     answer_service_pb2,

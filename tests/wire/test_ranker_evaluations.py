@@ -8,7 +8,7 @@ from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import Catalog
 from ranker.learning.training.job import TrainingInputs, evaluate_again
 from ranker.settings import TrainSettings
-from servicekit.channel import connect
+from servicekit.rpc.channel import connect
 from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2
 from sightline.ranker.v1 import evaluation_pb2 as evaluations
 from sightline.ranker.v1 import model_service_pb2 as pb

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ranker.events.record.tables import JOBS
-from servicekit.jobs import Jobs
+from ranker.record.tables import JOBS
+from servicekit.jobs.queue import Jobs
 from servicekit.status import from_status
 from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2
 from sightline.ranker.v1 import model_service_pb2, ranking_service_pb2

@@ -21,12 +21,12 @@ from ranker.domain.model import UNLEARN
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.recipe import recipe_of
 from ranker.domain.signals import interests
-from ranker.events.record.events import EventRecord
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.tables import EVENTS, JOBS, METADATA
 from ranker.learning.training.fitting import popularity
-from servicekit.jobs import Jobs
-from servicekit.sql import Database
+from ranker.record.events import EventRecord
+from ranker.record.models import ModelRegistry
+from ranker.record.tables import EVENTS, JOBS, METADATA
+from servicekit.jobs.queue import Jobs
+from servicekit.sql.database import Database
 from sightline.common.v1 import event_pb2, job_pb2
 from sightline.ranker.v1 import (
     answer_service_pb2,

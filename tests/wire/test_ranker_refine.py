@@ -14,10 +14,10 @@ import pytest
 from ranker.adapters.retriever import Catalog, SpaceFits
 from ranker.domain.errors import PhotoClicksTooFew, RefinementFailed
 from ranker.domain.refinement import REFINE
-from ranker.events.record.photo_clicks import PhotoClickRecord
-from ranker.events.record.tables import JOBS
 from ranker.learning.refine_space import RefineSpace
-from servicekit.jobs import Job, JobCancelled, Jobs, JobState
+from ranker.record.photo_clicks import PhotoClickRecord
+from ranker.record.tables import JOBS
+from servicekit.jobs.queue import Job, JobCancelled, Jobs, JobState
 from sightline.common.v1 import (
     event_pb2,
     job_pb2,

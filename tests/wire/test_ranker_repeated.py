@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from ranker.domain.private_counts import COUNTS
-from ranker.events.record.tables import BUDGET, JOBS, METADATA
-from servicekit.jobs import Jobs
-from servicekit.retention import forget_jobs
+from ranker.record.tables import BUDGET, JOBS, METADATA
+from servicekit.jobs.queue import Jobs
+from servicekit.sql.retention import forget_jobs
 from sightline.common.v1 import audit_service_pb2
 from sightline.ranker.v1 import (
     answer_service_pb2,

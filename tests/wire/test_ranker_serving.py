@@ -13,7 +13,7 @@ from ranker.domain.content import Content
 from ranker.domain.events import EventType, Identity, Shopper
 from ranker.domain.features import shopper_feature_names
 from ranker.domain.model import Calibration, Model
-from ranker.events.record.models import ModelRegistry
+from ranker.record.models import ModelRegistry
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import profile_service_pb2, profile_service_pb2_grpc
 from sightline.ranker.v1 import ranking_service_pb2 as pb

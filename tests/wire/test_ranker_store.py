@@ -16,13 +16,13 @@ import grpc
 import pytest
 
 from ranker.adapters.model_store import ModelStore
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.tables import MIGRATIONS
+from ranker.record.models import ModelRegistry
+from ranker.record.tables import MIGRATIONS
 from ranker.serving.models.live import LiveModels
 from ranker.settings import RankerSettings
 from ranker.wiring.server import bindings, open_key
-from servicekit.server import start
-from servicekit.sql import Database
+from servicekit.rpc.server import start
+from servicekit.sql.database import Database
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2
 from sightline.ranker.v1 import event_service_pb2 as pb

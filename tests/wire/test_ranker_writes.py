@@ -7,9 +7,9 @@ import pytest
 import sqlalchemy as sa
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ranker.events.record.tables import EVENTS, METADATA
-from servicekit.jobs import now_micros
-from servicekit.requests import page_token
+from ranker.record.tables import EVENTS, METADATA
+from servicekit.jobs.queue import now_micros
+from servicekit.rpc.requests import page_token
 from servicekit.status import from_status
 from sightline.common.v1 import event_pb2, job_service_pb2
 from sightline.ranker.v1 import answer_service_pb2, event_service_pb2, model_service_pb2

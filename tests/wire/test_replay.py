@@ -5,9 +5,9 @@ import math
 import sqlalchemy as sa
 
 from ranker.adapters.model_store import ModelStore
-from ranker.events.record.answers import AnswerLog, StoredAnswer
-from ranker.events.record.tables import EVENTS
-from servicekit.jobs import now_micros
+from ranker.record.answers import AnswerLog, StoredAnswer
+from ranker.record.tables import EVENTS
+from servicekit.jobs.queue import now_micros
 from sightline.common.v1 import answer_pb2, event_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
 from sightline.ranker.v1 import model_service_pb2, ranking_service_pb2

@@ -24,9 +24,9 @@ from retriever.__main__ import bindings
 from retriever.record import Record
 from retriever.settings import RetrieverSettings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
-from servicekit import server
-from servicekit.jobs import Jobs
-from servicekit.server import RunningServer
+from servicekit.jobs.queue import Jobs
+from servicekit.rpc import server
+from servicekit.rpc.server import RunningServer
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc, product_pb2
 from sightline.common.v1.vector_pb2 import Vector

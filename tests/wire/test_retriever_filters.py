@@ -8,7 +8,7 @@ import pytest
 from google.type import money_pb2
 
 from retriever.adapters.milvus import filters
-from retriever.columns.keeper import Columns
+from retriever.columns.column_cache import Columns
 from retriever.domain.collection_names import shaped
 from retriever.domain.errors import ColumnsUnavailable
 from retriever.domain.index_values import CollectionState

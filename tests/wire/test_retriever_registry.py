@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from servicekit.catalog_list import RemoteRegistry
-from servicekit.catalog_removal import RemovalNotes
-from servicekit.catalogs import KnownCatalogs
+from servicekit.catalogs.known import KnownCatalogs
+from servicekit.catalogs.list_service import RemoteRegistry
+from servicekit.catalogs.removal import RemovalNotes
 from sightline.common.v1 import catalog_list_service_pb2 as list_pb
 from sightline.common.v1.catalog_list_service_pb2_grpc import CatalogListServiceStub
 from sightline.gateway.v1.catalog_service_pb2 import ListProductsRequest

@@ -13,7 +13,7 @@ from PIL import Image, ImageFilter
 
 from retriever.record import Record
 from servicekit.errors import Unavailable
-from servicekit.requests import timestamp
+from servicekit.rpc.requests import timestamp
 from servicekit.status import from_status
 from sightline.common.v1 import photo_pb2
 from sightline.retriever.v1 import watch_pb2

@@ -18,8 +18,8 @@ from retriever.adapters.embedder import EmbedderClient
 from retriever.domain.category_mismatch import CategoryPath, category_mismatch
 from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress, Label
 from retriever.domain.vectors import GivenVector
-from servicekit import server
 from servicekit.errors import ServiceError
+from servicekit.rpc import server
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import photo_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb

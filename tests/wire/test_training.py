@@ -10,10 +10,10 @@ import pytest
 from ranker.domain.events import EventType, Identity, Shopper
 from ranker.domain.model import ModelVerdict
 from ranker.events.intake import _stored as to_stored
-from ranker.events.record.events import EventRecord
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.tables import MIGRATIONS
-from servicekit.sql import Database
+from ranker.record.events import EventRecord
+from ranker.record.models import ModelRegistry
+from ranker.record.tables import MIGRATIONS
+from servicekit.sql.database import Database
 from tests.fakes.ranker import HOUR, KEY, NOW, FakeProducts, FakeVectors, event, serving
 from tests.fakes.trainings import PRODUCTS, drawn_vectors
 from tests.waiting import SECONDS

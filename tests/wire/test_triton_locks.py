@@ -16,7 +16,7 @@ from tritonclient.utils import InferenceServerException
 
 from embedder.adapters.triton.client import Triton
 from embedder.domain.errors import ModelNotReady
-from servicekit.tls import Certificates
+from servicekit.rpc.tls import Certificates
 from tests import certificates
 from tests.engines import ROOT, free_port
 from tests.triton import TRITON
@@ -100,7 +100,7 @@ async def test_models_are_listed_loaded_and_unloaded_with_the_key_alone(
 async def test_in_tls_each_side_shows_who_it_is_also_after_a_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("servicekit.watched_files.LOOK_SECONDS", 0.0)
     signer = certificates.authority()
     theirs = certificates.write(tmp_path / "theirs", signer)
     ours = certificates.write(tmp_path / "ours", certificates.authority())

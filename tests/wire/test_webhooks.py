@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from servicekit.fetch import FetchPolicy
-from servicekit.posting import Poster
+from servicekit.outbound.fetch import FetchPolicy
+from servicekit.outbound.posting import Poster
 from sightline.retriever.v1 import webhook_service_pb2 as pb
 from sightline.retriever.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from sightline_client import verify_webhook

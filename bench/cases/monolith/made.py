@@ -29,7 +29,7 @@ from retriever.domain.generation import (
 from retriever.domain.product import Attribute, Image, ProductContent, ProductWrite
 from retriever.domain.vectors import VectorWrite
 from retriever.record import Record
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline_rules.filters import Availability, Money
 
 SEED = 16

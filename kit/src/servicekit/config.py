@@ -345,7 +345,7 @@ class SharedServerSettings(ServerSettings):
 
 
 LOCAL = "local:"
-"""Beginning of the target of a service in the same process (servicekit.hosting)."""
+"""Beginning of the target of a service in the same process (servicekit.rpc.hosting)."""
 
 
 def is_local(target: str) -> bool:

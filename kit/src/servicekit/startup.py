@@ -7,10 +7,11 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import NoReturn, TypeVar
 
-from servicekit import config, processes, telemetry
+from servicekit import config, telemetry
 from servicekit.config import ServiceSettings, TraceSettings
-from servicekit.reloaded import Unreadable
-from servicekit.supervision import LoopEnded, supervised
+from servicekit.processes import process_group
+from servicekit.tasks.supervision import LoopEnded, supervised
+from servicekit.watched_files import Unreadable
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -51,7 +52,7 @@ def checked(cls: type[S], *reading: Callable[[S], object]) -> S:
 def observe(service: str, settings: TraceSettings, level: str) -> None:
     """Configure logs from `level` up, and traces if `settings` name a collector."""
     telemetry.configure_logging(service, level)
-    keeps = getattr(settings, "processes", 1) > 1 and processes.number() is None
+    keeps = getattr(settings, "processes", 1) > 1 and process_group.number() is None
     if settings.traces_endpoint and not keeps:  # the supervisor of processes records no traces
         from servicekit import trace_export
 

@@ -27,8 +27,9 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from prometheus_client import Counter
 
-from servicekit import processes, telemetry, tracing
+from servicekit import telemetry, tracing
 from servicekit.config import TraceSettings
+from servicekit.processes import process_group
 
 MOST_WAITING = 2048
 """Maximum number of spans in the queue, of some 2 KB each."""
@@ -119,7 +120,7 @@ def start(service: str, settings: TraceSettings) -> None:
     global _running  # noqa: PLW0603 - one for each process
     # The exporter would log each failure in its own format.
     logging.getLogger("opentelemetry.exporter.otlp").setLevel(logging.CRITICAL)
-    number, host = processes.number(), socket.gethostname()
+    number, host = process_group.number(), socket.gethostname()
     resource = Resource.create(
         {
             "service.namespace": "sightline",

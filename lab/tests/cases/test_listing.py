@@ -3,7 +3,7 @@
 import pytest
 
 from lab.cases import listing
-from retriever.search.browse import RELEVANCE
+from retriever.search.listing import RELEVANCE
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 
 

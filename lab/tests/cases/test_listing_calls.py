@@ -23,7 +23,7 @@ from lab.cases.listing_calls import (
 )
 from local_suite.programs import TARGETS
 from retriever.record import tables
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 
 
 def test_products_are_in_the_record_with_different_creation_times(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from bench.cases.monolith.load import LoadCell
 from bench.harness.model import GoalVerdict
 from lab.cases import safeguards
 from local_suite.programs import sightline
-from servicekit.quotas import QuotaKind
+from servicekit.admission.quotas import QuotaKind
 
 
 def cell(name: str, costs: list[float]) -> LoadCell:

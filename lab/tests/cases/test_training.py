@@ -3,7 +3,7 @@ import pytest
 
 from bench.harness.model import GoalVerdict
 from lab.cases import training
-from ranker.learning.training.subject import subject_of
+from ranker.learning.training.training_data import training_matrices
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_a_made_up_shop_is_the_same_each_time() -> None:
 
 
 def test_both_learn_the_same_from_the_same(small: None) -> None:
-    subject = subject_of(training.shop(40, 30, 400), training.RECIPE)
+    subject = training_matrices(training.shop(40, 30, 400), training.RECIPE)
     ours, theirs = training._ours(subject), training._bare(subject)
     np.testing.assert_array_equal(ours.items.vectors, theirs.item_embeddings)  # type: ignore[attr-defined]
 

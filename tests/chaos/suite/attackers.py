@@ -21,7 +21,7 @@ from grpc_health.v1 import health_pb2
 
 from examples.wines.local import own
 from local_suite.suite import Suite
-from servicekit.quotas import PRODUCTION, QuotaKind
+from servicekit.admission.quotas import PRODUCTION, QuotaKind
 from servicekit.status import from_rpc_error
 from sightline.common.v1.job_pb2 import Job
 from sightline.common.v1.job_service_pb2 import WatchJobRequest

@@ -19,7 +19,7 @@ from local_suite.model import Program
 from local_suite.programs import ROOT, sightline
 from local_suite.suite import Suite
 from servicekit.config import ServerSettings
-from servicekit.server import Binding, run, start
+from servicekit.rpc.server import Binding, run, start
 from tests.fakes.gateway_script import PRODUCTS, Script
 from tests.fakes.gateway_wire_embedder import Embedding
 from tests.fakes.gateway_wire_ranker import Answers, Ranking

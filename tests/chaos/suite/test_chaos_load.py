@@ -12,7 +12,7 @@ from dataclasses import replace
 import grpc
 import pytest
 
-from servicekit.concurrency import Overloaded
+from servicekit.admission.concurrency import Overloaded
 from servicekit.errors import ResourceExhausted
 from servicekit.status import DETAILS_KEY, to_status
 from sightline.gateway.v1 import recommendation_service_pb2 as pb

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import trustme
 
-from servicekit.access import PeerName, Role
+from servicekit.admission.access import PeerName, Role
 from sightline_client import tls_credentials
 from tests import certificates
 from tests.chaos.model import Report

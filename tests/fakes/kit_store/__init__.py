@@ -2,8 +2,8 @@
 
 import sqlalchemy as sa
 
-from servicekit.jobs import jobs_table
-from servicekit.leases import leases_table
+from servicekit.jobs.queue import jobs_table
+from servicekit.sql.leases import leases_table
 
 MIGRATIONS = "tests.fakes.kit_store.migrations"
 METADATA = sa.MetaData()

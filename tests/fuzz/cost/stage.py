@@ -20,8 +20,8 @@ from examples.wines.local import free_port_base
 from local_suite.model import Program
 from local_suite.programs import sightline
 from local_suite.suite import Suite
-from servicekit.access import Role
-from servicekit.quotas import PRODUCTION, QuotaKind
+from servicekit.admission.access import Role
+from servicekit.admission.quotas import PRODUCTION, QuotaKind
 from servicekit.status import from_rpc_error
 from sightline.embedder.v1 import inspection_service_pb2 as inspection_pb
 from sightline.gateway.v1 import admin_service_pb2 as admin_pb

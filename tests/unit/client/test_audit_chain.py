@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from servicekit.audit_record import entry_hash as stored_hash
+from servicekit.audit.record import entry_hash as stored_hash
 from sightline_client.files import audit
 from sightline_client.files.audit import AuditSegment
 from sightline_client.files.model import FileRefused

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.callers.keys import Keys
-from servicekit.access import Caller, Role
+from servicekit.admission.access import Caller, Role
 from sightline_client.cli.commands import keys
 from tests.unit.client.command_line import call, flat
 

@@ -3,7 +3,7 @@
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import build
-from servicekit.keyring import open_keys
+from servicekit.keys.keyring import open_keys
 
 
 async def test_a_gateway_is_built_whole_while_every_peer_is_down():

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from servicekit.decoding import Decoders
-from servicekit.sql import Database
+from servicekit.decoding.decoders import Decoders
+from servicekit.sql.database import Database
 from tests.fakes.hostile_asked import made
 from tests.fakes.kit_clock import Clock
 from tests.fakes.kit_store import MIGRATIONS

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
-from servicekit import equal_calls
-from servicekit.fair_permits import FairSemaphore, Party
-from servicekit.fair_turns import FairTurns
-from servicekit.memory_budget import ByteBudget
-from servicekit.newest_turns import NewestTurns
-from servicekit.off_loop import off_loop
-from servicekit.priority import PrioritySemaphore
-from servicekit.refreshed import Refreshed, RefreshRules
+from servicekit.admission.fair_permits import FairSemaphore, Party
+from servicekit.admission.fair_turns import FairTurns
+from servicekit.admission.memory_budget import ByteBudget
+from servicekit.admission.newest_turns import NewestTurns
+from servicekit.rpc import equal_calls
+from servicekit.tasks.off_loop import off_loop
+from servicekit.tasks.priority import PrioritySemaphore
+from servicekit.tasks.refreshed import Refreshed, RefreshRules
 from tests.cancelling import cancelled_at_each_await
 
 Call = Callable[[], Coroutine[Any, Any, None]]

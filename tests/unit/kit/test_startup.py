@@ -12,7 +12,7 @@ from pydantic_settings import SettingsConfigDict
 
 from servicekit import startup
 from servicekit.config import ServiceSettings
-from servicekit.reloaded import Unreadable
+from servicekit.watched_files import Unreadable
 from tests.waiting import SECONDS
 
 

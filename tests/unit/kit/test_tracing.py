@@ -13,9 +13,11 @@ import trustme
 from prometheus_client import REGISTRY
 
 from gateway.settings import GatewaySettings
-from servicekit import access, channel, server, startup, trace_export, tracing
+from servicekit import startup, trace_export, tracing
+from servicekit.admission import access
 from servicekit.config import ServerSettings, SharedServerSettings, TraceSettings
 from servicekit.errors import ServiceError, Unauthenticated
+from servicekit.rpc import channel, server
 from servicekit.telemetry import Stages
 from tests.collector import Collector, Span, collecting
 from tests.engines import free_port

@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ranker.events.record.tables import MIGRATIONS
-from servicekit.sql import Database
+from ranker.record.tables import MIGRATIONS
+from servicekit.sql.database import Database
 from tests.stores import NewStore
 
 

@@ -7,7 +7,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from ranker.domain.errors import KeyUnusable
 from ranker.settings import RankerSettings
 from ranker.wiring.server import calculate_alone, open_key
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 
 
 def settings(tmp_path: Path, *, create: bool) -> RankerSettings:

@@ -21,16 +21,16 @@ from ranker.domain.selection import PurgeCount, Selection
 from ranker.domain.signals import DEFAULTS
 from ranker.events import purge
 from ranker.events.intake import _stored as to_stored
-from ranker.events.record import counting
-from ranker.events.record.answers import AnswerLog, StoredAnswer
-from ranker.events.record.consent_changes import ConsentRecord
-from ranker.events.record.erasures import ErasureRecord
-from ranker.events.record.events import EventRecord
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.shoppers import ShopperRecord, check_key
-from ranker.events.record.tables import JOBS, METADATA, MIGRATIONS
-from servicekit.jobs import Jobs
-from servicekit.sql import Database
+from ranker.record import counting
+from ranker.record.answers import AnswerLog, StoredAnswer
+from ranker.record.consent_changes import ConsentRecord
+from ranker.record.erasures import ErasureRecord
+from ranker.record.events import EventRecord
+from ranker.record.models import ModelRegistry
+from ranker.record.shoppers import ShopperRecord, check_key
+from ranker.record.tables import JOBS, METADATA, MIGRATIONS
+from servicekit.jobs.queue import Jobs
+from servicekit.sql.database import Database
 from tests.fakes.ranker import NOW, event, model
 from tests.stores import NewStore
 

@@ -11,14 +11,14 @@ import pytest
 from ranker.domain.erasure import ERASE
 from ranker.domain.model import EVALUATE, TRAIN
 from ranker.events.export import EXPORT
-from ranker.events.record.tables import JOBS, MIGRATIONS
+from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.settings import WorkerSettings
 from ranker.wiring.backend import backend
 from ranker.wiring.worker import loops
 from servicekit.clock import now_micros
-from servicekit.jobs import Jobs
-from servicekit.retention import DAY_MICROS
-from servicekit.sql import Database
+from servicekit.jobs.queue import Jobs
+from servicekit.sql.database import Database
+from servicekit.sql.retention import DAY_MICROS
 from tests.stores import NewStore, each_engine, only_sqlite
 from tests.waiting import until
 

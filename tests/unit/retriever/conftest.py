@@ -13,7 +13,7 @@ from retriever.domain.generation import Generation, GenerationState
 from retriever.domain.product import Image, ProductContent, ProductWrite
 from retriever.domain.vectors import VectorWrite
 from retriever.record import Record
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline_rules.filters import Money
 from sightline_rules.photos import image_id
 from tests.fakes.index import DIMENSION, VERSION, vector_of

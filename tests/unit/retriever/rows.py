@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from retriever.columns.keeper import Columns
-from retriever.domain import stored
+from retriever.columns.column_cache import Columns
+from retriever.domain import field_codecs
 from retriever.domain.product import Attribute
 from retriever.ports.columns import HELD, ProductRow
 from retriever.ports.engine import VectorIndex
@@ -52,7 +52,7 @@ def cells_of(facts: Facts) -> dict[str, Any]:
                 value = [Attribute(key, each) for key, some in value.items() for each in some]
             case kinds.TimeKind():
                 value = value.micros
-        cells |= stored.cells(field, value)
+        cells |= field_codecs.cells(field, value)
     return cells
 
 

@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from retriever import __main__ as retriever
 from retriever.settings import RetrieverSettings
-from servicekit import channel
+from servicekit.rpc import channel
 from tests.engines import free_port
 from tests.waiting import SECONDS
 

@@ -18,7 +18,7 @@ from gateway.ranking import passing
 from retriever.adapters.milvus.indexed import indexed
 from retriever.columns.column import AskedFacet
 from retriever.columns.table import column_of
-from retriever.domain import stored, validation
+from retriever.domain import field_codecs, validation
 from retriever.record import tables
 from retriever.servicer import column_messages, product_messages
 from sightline_rules import messages
@@ -52,7 +52,7 @@ class Message(SimpleNamespace):
 def by_columns(facts: list[bool | None], leaf: Any) -> list[bool]:
     column, places = column_of(ORGANIC), np.arange(len(facts))
     column.grow(len(facts))
-    column.fill(range(len(facts)), [stored.cells(ORGANIC, fact) for fact in facts])
+    column.fill(range(len(facts)), [field_codecs.cells(ORGANIC, fact) for fact in facts])
     return flags(column.asked([leaf], places, Lookups()), leaf)
 
 
@@ -65,9 +65,9 @@ def by_sql(facts: list[bool | None]) -> list[bool | None]:
     metadata, database = sa.MetaData(), sa.create_engine("sqlite://")
     table = sa.Table("t", metadata, sa.Column("n", sa.Integer), *tables._of_field(ORGANIC))
     metadata.create_all(database)
-    read = stored.fact_reader(ORGANIC)
+    read = field_codecs.fact_reader(ORGANIC)
     with database.begin() as connection:
-        rows = [{"n": n, **stored.cells(ORGANIC, fact)} for n, fact in enumerate(facts)]
+        rows = [{"n": n, **field_codecs.cells(ORGANIC, fact)} for n, fact in enumerate(facts)]
         connection.execute(sa.insert(table), rows)
         found = connection.execute(sa.select(table).order_by(table.c.n))
         return [read(row._mapping) for row in found]
@@ -113,7 +113,7 @@ def test_flags_are_counted() -> None:
     column = column_of(ORGANIC)
     column.grow(4)
     flags = (True, None, False, True)
-    column.fill(range(4), [stored.cells(ORGANIC, flag) for flag in flags])
+    column.fill(range(4), [field_codecs.cells(ORGANIC, flag) for flag in flags])
     counted = column.counted(AskedFacet("organic", 9), np.arange(4))
     assert counted.codes.tolist() == [1, -1, 0, 1]
     assert not counted.ranged

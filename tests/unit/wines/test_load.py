@@ -10,7 +10,7 @@ import pytest
 
 from examples.wines import load
 from local_suite.model import layout
-from servicekit.access import rule
+from servicekit.admission.access import rule
 from tests.fakes.gateway import FakeGateway
 from tests.unit.gateway.callers.test_admission import NAMES
 

@@ -1,7 +1,7 @@
 """Several services in one process.
 
-The gateway calls the others without a network (servicekit.hosting). Each has its own settings, and
-still listens on its own port, for the workers. A service that the gateway is to call elsewhere,
+The gateway calls the others without a network (servicekit.rpc.hosting). Each has its own settings,
+and still listens on its own port, for the workers. A service that the gateway is to call elsewhere,
 such as by GATEWAY_RANKER_TARGET, does not run here. This package alone may import all four
 services.
 """
@@ -25,8 +25,10 @@ from ranker import __main__ as ranker
 from ranker.settings import RankerSettings
 from retriever import __main__ as retriever
 from retriever.settings import RetrieverSettings
-from servicekit import config, hosting, respawn, server, startup, telemetry
+from servicekit import config, startup, telemetry
 from servicekit.config import LOCAL, ServerSettings
+from servicekit.processes import respawn
+from servicekit.rpc import hosting, server
 from sightline_all.settings import AllSettings
 
 NAME: Final = "all"

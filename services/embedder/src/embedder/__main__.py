@@ -14,8 +14,9 @@ from embedder.wiring import (
     model_server,
     space_keys,
 )
-from servicekit import server, startup
-from servicekit.peers import PeerCredentials
+from servicekit import startup
+from servicekit.rpc import server
+from servicekit.rpc.peers import PeerCredentials
 
 SERVICE = "embedder"
 

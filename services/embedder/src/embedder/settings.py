@@ -11,8 +11,8 @@ from pydantic_settings import SettingsConfigDict
 
 from embedder.domain.photos import PART_VIEWS, PartView
 from servicekit.config import ServerSettings
-from servicekit.decoding_limits import DecodingSettings
-from servicekit.fetch import FetchSettings
+from servicekit.decoding.limits import DecodingSettings
+from servicekit.outbound.fetch import FetchSettings
 
 
 class RegionViews(StrEnum):

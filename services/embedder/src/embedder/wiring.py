@@ -46,19 +46,19 @@ from embedder.spaces.listing import SpaceListing
 from embedder.spaces.promote import Promotion
 from embedder.spaces.removal import SpaceRemoval
 from embedder.spaces.sources import ModelSources
-from servicekit.access import PeerName
-from servicekit.catalog_list import RemoteRegistry
-from servicekit.catalog_removal import RemovalNotes
-from servicekit.catalogs import KnownCatalogs
-from servicekit.channel import connect
-from servicekit.decoding import Decoders
-from servicekit.fetch import Fetcher, FetchPolicy
-from servicekit.keyring import SigningKeys, signing_keys
-from servicekit.peers import PeerCredentials
-from servicekit.reloaded import Unreadable
-from servicekit.server import Binding
+from servicekit.admission.access import PeerName
+from servicekit.catalogs.known import KnownCatalogs
+from servicekit.catalogs.list_service import RemoteRegistry
+from servicekit.catalogs.removal import RemovalNotes
+from servicekit.decoding.decoders import Decoders
+from servicekit.keys.keyring import SigningKeys, signing_keys
+from servicekit.outbound.fetch import Fetcher, FetchPolicy
+from servicekit.rpc.channel import connect
+from servicekit.rpc.peers import PeerCredentials
+from servicekit.rpc.server import Binding
+from servicekit.rpc.tls import AUTHORITY, Certificates
 from servicekit.telemetry import get_logger
-from servicekit.tls import AUTHORITY, Certificates
+from servicekit.watched_files import Unreadable
 from sightline_rules.photos import PhotoLimits
 
 

@@ -4,8 +4,9 @@ from gateway.settings import GatewaySettings
 from gateway.state import experiments
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import access_of, build, certificates_of, credentials_of, listeners
-from servicekit import server, startup
-from servicekit.keyring import SigningKeys, signing_keys
+from servicekit import startup
+from servicekit.keys.keyring import SigningKeys, signing_keys
+from servicekit.rpc import server
 
 SERVICE = "gateway"
 

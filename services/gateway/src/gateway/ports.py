@@ -5,7 +5,10 @@ from typing import Protocol
 
 from gateway.model import peers
 from gateway.model.answer import AnswerRecord
-from gateway.model.carried import (
+from gateway.model.columns import ProductColumns
+from gateway.model.experiment import ExperimentFile, RunningExperiment
+from gateway.model.match import Match
+from gateway.model.opaque_messages import (
     Classification,
     EmbedderSpace,
     Facet,
@@ -13,9 +16,6 @@ from gateway.model.carried import (
     Subject,
     Vector,
 )
-from gateway.model.columns import ProductColumns
-from gateway.model.experiment import ExperimentFile, RunningExperiment
-from gateway.model.match import Match
 from gateway.model.peers import IndexState, Rejection
 from gateway.model.query import AnswerScope, RequestQuery, Shopper, Signal
 from gateway.model.replay import RankerReplay
@@ -163,8 +163,8 @@ class RetrieverPort(Protocol):
         """Count the passing products by the values of some fields."""
 
     async def browse(
-        self, catalog_id: str, asked: peers.BrowseRequest, scope: AnswerScope
-    ) -> peers.BrowsedProducts:
+        self, catalog_id: str, asked: peers.ListingRequest, scope: AnswerScope
+    ) -> peers.ListedProducts:
         """Return a page of all products that pass, in an order."""
 
     async def suggest(

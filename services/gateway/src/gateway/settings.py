@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from servicekit.admission.quotas import QuotaSettings
 from servicekit.config import Place, SharedServerSettings, is_local
-from servicekit.quotas import QuotaSettings
 
 
 def _https(address: str) -> str:

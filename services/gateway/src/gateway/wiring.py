@@ -33,27 +33,27 @@ from gateway.servicer.audit import AuditLog
 from gateway.servicer.passthrough import Connection, Passthrough
 from gateway.settings import GatewaySettings
 from gateway.state.answers import AnswerQueue
+from gateway.state.expensive_requests import ExpensiveRequestLimiter
 from gateway.state.experiments import RunningExperiments
-from gateway.state.places import ExpensivePlaces
 from gateway.state.prices import RequestPrices
-from gateway.state.run import PeerClients, RequestDependencies
+from gateway.state.request_context import PeerClients, RequestDependencies
 from gateway.state.scenes import SceneFiles
 from gateway.state.scenes.texts import ParseToml
 from gateway.state.snapshots import Snapshots
 from gateway.state.snapshots.files import SnapshotFiles
 from gateway.state.snapshots.reading import SnapshotSource
-from servicekit import processes
-from servicekit.access import OPEN, AccessPolicy, PeerName
-from servicekit.audit import Audit
-from servicekit.breaker import CircuitBreaker, by_health
-from servicekit.catalog_list import RemoteRegistry
-from servicekit.catalogs import AlsoNamed, CatalogChange, KnownCatalogs
-from servicekit.channel import connect
-from servicekit.keyring import SigningKeys
-from servicekit.peers import PeerCredentials
-from servicekit.server import Binding, Listener
-from servicekit.tls import Certificates
-from servicekit.untrusted_toml import TomlParser
+from servicekit.admission.access import OPEN, AccessPolicy, PeerName
+from servicekit.audit.entries import Audit
+from servicekit.catalogs.known import AlsoNamed, CatalogChange, KnownCatalogs
+from servicekit.catalogs.list_service import RemoteRegistry
+from servicekit.decoding.untrusted_toml import TomlParser
+from servicekit.keys.keyring import SigningKeys
+from servicekit.processes import process_group
+from servicekit.rpc.breaker import CircuitBreaker, by_health
+from servicekit.rpc.channel import connect
+from servicekit.rpc.peers import PeerCredentials
+from servicekit.rpc.server import Binding, Listener
+from servicekit.rpc.tls import Certificates
 from sightline.common.v1.product_pb2 import Product
 
 VERSION = version("sightline-gateway")
@@ -95,7 +95,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
         peer: _connect(settings, peer, known[peer], of.IDEMPOTENT) for peer, of in CLIENTS.items()
     }
     ranking = ranker.RankerClient(*connections[Peer.RANKER])
-    places = ExpensivePlaces(settings.expensive_requests)
+    places = ExpensiveRequestLimiter(settings.expensive_requests)
     prices = RequestPrices(settings.request_seconds, places)
     clients = PeerClients(
         embedder.EmbedderClient(*connections[Peer.EMBEDDER]),
@@ -325,7 +325,7 @@ def listeners(settings: GatewaySettings, access: AccessPolicy) -> list[Listener]
     found = [Listener(settings.port, public, tls)]
     if settings.admin_port:
         found.append(Listener(settings.admin_port, access, tls))
-    if settings.socket is not None and processes.number() in (None, 1):
+    if settings.socket is not None and process_group.number() in (None, 1):
         found.append(Listener(0, public, socket=settings.socket))
     return found
 

@@ -5,8 +5,8 @@ from ranker.settings.shared import StoreSettings
 from ranker.wiring.backend import log_access
 from ranker.wiring.server import calculate_alone, check_file, serve_until_stopped
 from servicekit import startup
-from servicekit.peers import PeerCredentials
-from servicekit.server import run
+from servicekit.rpc.peers import PeerCredentials
+from servicekit.rpc.server import run
 
 CHECKS = (PeerCredentials.of, check_file, log_access, StoreSettings.wrapper)
 """Readers of the files that settings name, called at the start."""

@@ -21,19 +21,19 @@ from ranker.domain.pseudonyms import Renewal
 from ranker.events.backups import create, purges, restore
 from ranker.events.backups.content import content_of, record_backups
 from ranker.events.erase import ErasePerson
-from ranker.events.record.consent_changes import ConsentRecord
-from ranker.events.record.private_counts import BudgetRecord
-from ranker.events.record.selections import SelectionRecord
-from ranker.events.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
 from ranker.learning.forget import ForgetInModels
 from ranker.learning.renew import renew
+from ranker.record.consent_changes import ConsentRecord
+from ranker.record.private_counts import BudgetRecord
+from ranker.record.selections import SelectionRecord
+from ranker.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATION_LOCK, MIGRATIONS
 from ranker.settings import BackupCommandSettings
 from servicekit import config
-from servicekit.background import yield_to_answers
-from servicekit.backups import command
-from servicekit.backups.command import BackupCommand
-from servicekit.jobs import Jobs
-from servicekit.sql import Database
+from servicekit.artefacts import backup_command
+from servicekit.artefacts.backup_command import BackupCommand
+from servicekit.jobs.queue import Jobs
+from servicekit.processes.background import yield_to_answers
+from servicekit.sql.database import Database
 
 
 class RecordBackups(BackupCommand):
@@ -47,7 +47,7 @@ class RecordBackups(BackupCommand):
     def make(self, catalog_id: str) -> Mapping[str, Any]:  # noqa: ARG002
         with self._opened() as database:
             release = version("sightline-ranker")
-            return command.row(*create.create(database, self._models, self.backups, release))
+            return backup_command.row(*create.create(database, self._models, self.backups, release))
 
     def trim(self, catalog_id: str, keep: int) -> Sequence[str]:
         deleted = super().trim(catalog_id, keep)
@@ -80,7 +80,7 @@ class RecordBackups(BackupCommand):
             again = self._repeat(
                 database, backup.manifest.create_micros, unsigned=given.accept_unsigned
             )
-        return {**command.row(backup_id, backup.manifest), **again}
+        return {**backup_command.row(backup_id, backup.manifest), **again}
 
     def purges(self, given: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
         """Repeat the purges since a time, after the record was restored by another tool."""
@@ -122,7 +122,12 @@ class RecordBackups(BackupCommand):
     @contextmanager
     def _opened(self) -> Iterator[Database]:
         url = self._settings.database_url.get_secret_value()
-        database = Database(url, migrations=MIGRATIONS, checkpoint_pages=CHECKPOINT_PAGES)
+        database = Database(
+            url,
+            migrations=MIGRATIONS,
+            migration_lock=MIGRATION_LOCK,
+            checkpoint_pages=CHECKPOINT_PAGES,
+        )
         try:
             yield database
         finally:
@@ -139,17 +144,17 @@ def _time(text: str) -> datetime:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    made, verbs = command.parser("ranker", by_catalog=False, keep=0)
+    made, verbs = backup_command.parser("ranker", by_catalog=False, keep=0)
     again = verbs.add_parser("purges", help="repeat the purges since a time")
     again.add_argument("--since", type=_time, required=True, help="such as 2026-11-23T09:00:00Z")
-    command.accept_unsigned(again)
+    backup_command.accept_unsigned(again)
     return made
 
 
 def main() -> int:
     """Run the command and return its exit status."""
     given = parser().parse_args()
-    return command.run(given, lambda: RecordBackups(config.load(BackupCommandSettings)))
+    return backup_command.run(given, lambda: RecordBackups(config.load(BackupCommandSettings)))
 
 
 if __name__ == "__main__":

@@ -5,17 +5,18 @@ For a job that runs before servers and workers with RANKER_MIGRATIONS=wait.
 
 from sqlalchemy import MetaData
 
-from ranker.events.record.tables import METADATA, MIGRATIONS
+from ranker.record.tables import METADATA, MIGRATION_LOCK, MIGRATIONS
 from ranker.settings import RecordSettings
-from servicekit.migrations import main
-from servicekit.sql import Database
+from servicekit.sql.database import Database
+from servicekit.sql.migrations import main
 from servicekit.startup import checked
 
 
 def opened() -> tuple[Database, MetaData]:
     """Open the record's store as it is."""
     settings = checked(RecordSettings)
-    return Database(settings.database_url.get_secret_value(), migrations=MIGRATIONS), METADATA
+    url = settings.database_url.get_secret_value()
+    return Database(url, migrations=MIGRATIONS, migration_lock=MIGRATION_LOCK), METADATA
 
 
 if __name__ == "__main__":

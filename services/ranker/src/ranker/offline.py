@@ -15,7 +15,7 @@ from ranker.domain.report import Protocol
 from ranker.learning.evaluation import evaluate as evaluation
 from ranker.learning.evaluation.evaluate import EvaluationOptions
 from ranker.learning.training.fitting import fitted
-from ranker.learning.training.subject import Given
+from ranker.learning.training.training_data import Given
 from ranker.servicer.messages import message_of
 from servicekit.clock import now_micros
 from sightline.common.v1 import event_pb2, product_pb2

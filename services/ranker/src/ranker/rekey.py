@@ -15,12 +15,12 @@ from ranker.adapters.export_store import ExportStore
 from ranker.adapters.model_store import ModelStore
 from ranker.domain import pseudonyms
 from ranker.domain.errors import KeyUnusable
-from ranker.events.record.renewing import RenewalRecord
-from ranker.events.record.shoppers import stored_fingerprint
 from ranker.learning.renew import renew
+from ranker.record.renewing import RenewalRecord
+from ranker.record.shoppers import stored_fingerprint
 from ranker.settings import BackupCommandSettings
 from ranker.wiring.record import open_record, sealer_of
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from servicekit.startup import checked
 
 

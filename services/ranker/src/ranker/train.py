@@ -19,9 +19,9 @@ import signal
 import sys
 
 from ranker.wiring.training import ask, do
-from servicekit.background import yield_to_answers
-from servicekit.processes import receive_when_parent_dies
-from servicekit.server import PRIVATE
+from servicekit.processes.background import yield_to_answers
+from servicekit.processes.process_group import receive_when_parent_dies
+from servicekit.rpc.server import PRIVATE
 
 
 def end_with(parent: int) -> None:

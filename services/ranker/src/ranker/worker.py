@@ -7,7 +7,7 @@ nightly trainings (workers/nightly.py) and checks feedback periodically
 (workers/feedback_health.py).
 """
 
-from servicekit.background import yield_to_answers
+from servicekit.processes.background import yield_to_answers
 
 if __name__ == "__main__":
     yield_to_answers()  # before the other imports, which take a second or two of a processor
@@ -29,7 +29,7 @@ from ranker.wiring.backend import (
 from ranker.wiring.record import prepare_keys
 from ranker.wiring.worker import loops
 from servicekit import startup, telemetry
-from servicekit.server import run
+from servicekit.rpc.server import run
 
 
 async def main() -> None:

@@ -14,7 +14,7 @@ from retriever.catalog.faces import FaceRules
 from retriever.catalog.registry import Registry
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.catalog.takedowns import PermittedPhotos
-from retriever.columns.keeper import Columns
+from retriever.columns.column_cache import Columns
 from retriever.columns.suggestion_index import SuggestionIndexes
 from retriever.delivery.webhooks import Webhooks
 from retriever.indexing.lag import forget_lag, keep_measuring
@@ -55,20 +55,20 @@ from retriever.wiring import (
     watch,
     webhook_keys,
 )
-from servicekit.audit_record import AuditRecord
-from servicekit.audit_service import AuditServicer
-from servicekit.backups.store import Backups
-from servicekit.catalogs import KnownCatalogs
+from servicekit.artefacts.backups import Backups
+from servicekit.audit.record import AuditRecord
+from servicekit.catalogs.known import KnownCatalogs
 from servicekit.clock import now_micros
-from servicekit.commits import pause
 from servicekit.errors import ServiceError
-from servicekit.job_service import JobServicer
-from servicekit.jobs import Jobs
-from servicekit.peers import PeerCredentials
-from servicekit.posting import Poster
-from servicekit.server import Binding, run, serve
+from servicekit.jobs.queue import Jobs
+from servicekit.outbound.posting import Poster
+from servicekit.rpc.audit_service import AuditServicer
+from servicekit.rpc.job_service import JobServicer
+from servicekit.rpc.peers import PeerCredentials
+from servicekit.rpc.server import Binding, run, serve
+from servicekit.sql.commits import pause
 from servicekit.startup import check_engine, load, observe
-from servicekit.supervision import supervised
+from servicekit.tasks.supervision import supervised
 
 
 def bindings(

@@ -15,12 +15,12 @@ from retriever.backup import backups
 from retriever.record import Record
 from retriever.settings import RetrieverSettings
 from servicekit import telemetry
-from servicekit.backups import command
-from servicekit.backups.command import BackupCommand
+from servicekit.artefacts import backup_command
+from servicekit.artefacts.backup_command import BackupCommand
 from servicekit.clock import now_micros
 from servicekit.errors import Internal
-from servicekit.jobs import Job, JobState
-from servicekit.sql import Database
+from servicekit.jobs.queue import Job, JobState
+from servicekit.sql.database import Database
 from servicekit.startup import load
 
 SECONDS = 1.0
@@ -46,7 +46,7 @@ class CatalogBackups(BackupCommand):
         )
         done = asyncio.run(self._end(asked))
         made = backups.manifest_of(catalog_id, done["backup_id"], self.backups)
-        return command.row(done["backup_id"], made)
+        return backup_command.row(done["backup_id"], made)
 
     def bring_back(
         self, catalog_id: str, source: str, backup_id: str, given: argparse.Namespace
@@ -74,7 +74,7 @@ class CatalogBackups(BackupCommand):
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    return command.parser("retriever", by_catalog=True, keep=KEEP)[0]
+    return backup_command.parser("retriever", by_catalog=True, keep=KEEP)[0]
 
 
 def main() -> int:
@@ -84,7 +84,7 @@ def main() -> int:
     telemetry.configure_logging("retriever-backups", settings.log_level)
     database = wiring.database(settings)
     try:
-        return command.run(given, lambda: CatalogBackups(settings, database))
+        return backup_command.run(given, lambda: CatalogBackups(settings, database))
     finally:
         database.close()
 

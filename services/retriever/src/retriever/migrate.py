@@ -6,8 +6,8 @@ from sqlalchemy import MetaData
 
 from retriever.record import metadata
 from retriever.settings import RecordSettings
-from servicekit.migrations import main
-from servicekit.sql import Database
+from servicekit.sql.database import Database
+from servicekit.sql.migrations import main
 from servicekit.startup import checked
 
 MIGRATIONS = "retriever.record.migrations"

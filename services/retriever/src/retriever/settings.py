@@ -12,16 +12,16 @@ from pydantic import AfterValidator, Field, IPvAnyNetwork, SecretStr, model_vali
 from pydantic_settings import SettingsConfigDict
 
 from retriever.catalog.faces import OTHERS
-from retriever.columns.keeper import EXACT_BYTES, EXACT_ROWS, MOST_PRODUCTS
+from retriever.columns.column_cache import EXACT_BYTES, EXACT_ROWS, MOST_PRODUCTS
 from retriever.search.fallback.from_record import MOST_ROWS
-from servicekit.backups.settings import BackupSettings
+from servicekit.artefacts.backup_settings import BackupSettings
 from servicekit.config import Place, Secret, ServerSettings, is_guessable, is_local
-from servicekit.decoding_limits import DecodingSettings
-from servicekit.fetch import FetchSettings
-from servicekit.migrations import MigrationSettings
-from servicekit.posting import WebhookSettings, private_networks
-from servicekit.retention import AuditSettings, JobSettings
-from servicekit.sql import check_secret_url, has_guessable_password, tls_remedy
+from servicekit.decoding.limits import DecodingSettings
+from servicekit.outbound.fetch import FetchSettings
+from servicekit.outbound.posting import WebhookSettings, private_networks
+from servicekit.sql.database import check_secret_url, has_guessable_password, tls_remedy
+from servicekit.sql.migrations import MigrationSettings
+from servicekit.sql.retention import AuditSettings, JobSettings
 
 
 def _spaces(names: tuple[str, ...]) -> tuple[str, ...]:

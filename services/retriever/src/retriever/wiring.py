@@ -25,19 +25,19 @@ from retriever.settings import RetrieverSettings
 from retriever.watching.faces import BlurredFrames
 from retriever.watching.frames import FrameChecks
 from retriever.watching.snapshots import SnapshotPoller
-from servicekit.access import PeerName
-from servicekit.backups.store import Backups
-from servicekit.catalogs import KnownCatalogs
+from servicekit.admission.access import PeerName
+from servicekit.artefacts.backups import Backups
+from servicekit.catalogs.known import KnownCatalogs
 from servicekit.clock import now_micros
-from servicekit.decoding import Decoders
-from servicekit.fetch import Fetcher, FetchPolicy
-from servicekit.jobs import Jobs
-from servicekit.keyring import SigningKeys, signing_keys
-from servicekit.migrations import settle
-from servicekit.peers import NO_CREDENTIALS, PeerCredentials
-from servicekit.posting import Poster
-from servicekit.reloaded import Unreadable
-from servicekit.sql import Database
+from servicekit.decoding.decoders import Decoders
+from servicekit.jobs.queue import Jobs
+from servicekit.keys.keyring import SigningKeys, signing_keys
+from servicekit.outbound.fetch import Fetcher, FetchPolicy
+from servicekit.outbound.posting import Poster
+from servicekit.rpc.peers import NO_CREDENTIALS, PeerCredentials
+from servicekit.sql.database import Database
+from servicekit.sql.migrations import settle
+from servicekit.watched_files import Unreadable
 from sightline_rules.fields import FIELDS, FieldTableError, check_columns
 from sightline_rules.photos import PhotoLimits
 

@@ -8,7 +8,7 @@ number of workers may run: one at a time leads, by a lease in SQL, and a dead le
 when its lease expires. A worker can be killed at any point.
 """
 
-from servicekit.background import yield_to_answers
+from servicekit.processes.background import yield_to_answers
 
 if __name__ == "__main__":
     yield_to_answers()  # before the other imports, which take a second or two of a processor
@@ -41,9 +41,9 @@ from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
 from retriever.workers.leader_loops import lead_in_turn
 from servicekit.clock import now_micros
-from servicekit.leases import Lease, worker_id
-from servicekit.retention import forget_jobs
-from servicekit.server import run
+from servicekit.rpc.server import run
+from servicekit.sql.leases import Lease, worker_id
+from servicekit.sql.retention import forget_jobs
 from servicekit.startup import check_engine, load, observe
 from servicekit.telemetry import get_logger, serve_metrics
 

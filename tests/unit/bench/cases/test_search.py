@@ -14,13 +14,13 @@ from bench.harness import filling
 from bench.harness.engines import product_id
 from bench.peers.bare_search import recall
 from retriever.adapters.milvus.filters import columns, slice_number
-from retriever.columns.keeper import Columns
+from retriever.columns.column_cache import Columns
 from retriever.domain.generation import Generation, IndexKind, IndexParameters, VectorMetric
 from retriever.domain.vectors import GivenVector, exact_scores
 from retriever.record import Record
 from retriever.search.query import SearchQuery
 from retriever.search.search import Searcher, search
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline_rules.facts import passes
 from sightline_rules.filters import All
 from tests.fakes.index import FakeIndex

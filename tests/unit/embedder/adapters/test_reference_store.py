@@ -16,7 +16,7 @@ from embedder.adapters.reference_store import ReferenceStore
 from embedder.domain import errors
 from embedder.domain.inspection import PatchMemory
 from embedder.domain.references import FittedReference, ListedReference, ReferenceState
-from servicekit.keyring import KeyRing
+from servicekit.keys.keyring import KeyRing
 from tests.broken_files import BROKEN
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)

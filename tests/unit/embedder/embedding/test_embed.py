@@ -15,7 +15,7 @@ from embedder.domain.items import Embedding, Item, Priority
 from embedder.domain.models import version_of
 from embedder.domain.photos import Box, Camera, PhotoView
 from embedder.embedding.embed import ItemEmbedder
-from servicekit.fetch import UriUnreadable
+from servicekit.outbound.fetch import UriUnreadable
 from servicekit.telemetry import Stages
 from tests.fakes.embedding import FakeIntake, embedder_of
 from tests.fakes.triton import (

@@ -17,7 +17,7 @@ from embedder.domain.recipes import PhotoRecipe
 from embedder.domain.urgency import urgency
 from embedder.embedding.photo_intake import PhotoIntake
 from embedder.preprocessing import preprocess, work
-from servicekit.decoding import (
+from servicekit.decoding.decoders import (
     Decoders,
     DecodingCrashed,
     DecodingFailed,
@@ -25,7 +25,7 @@ from servicekit.decoding import (
     DecodingTimedOut,
     DecodingUnavailable,
 )
-from servicekit.decoding_limits import SPARE
+from servicekit.decoding.limits import SPARE
 from servicekit.telemetry import Stages
 from sightline_rules.photo_memory import MemoryNeededError
 from sightline_rules.photos import PhotoLimits

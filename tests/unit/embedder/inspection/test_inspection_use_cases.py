@@ -30,7 +30,7 @@ from embedder.inspection.patch_features import PatchFeatures
 from embedder.inspection.references import References
 from embedder.preprocessing import work
 from embedder.serving.priority import ModelQueues
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from servicekit.telemetry import Stages
 from sightline_rules.photos import PhotoLimits
 from tests.fakes.decoding import FakeDecoders

@@ -31,7 +31,7 @@ from embedder.serving.priority import ModelQueue, ModelQueues
 from embedder.spaces.listing import SpaceListing
 from servicekit import deadlines, telemetry
 from servicekit.errors import DeadlineExceeded, ServiceError
-from servicekit.requests import CatalogNotFound, RequestInvalid
+from servicekit.rpc.requests import CatalogNotFound, RequestInvalid
 from servicekit.status import from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb

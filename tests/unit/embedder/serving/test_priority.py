@@ -5,7 +5,7 @@ import pytest
 from embedder.domain.errors import QueueFull
 from embedder.domain.items import Priority
 from embedder.serving.priority import ModelQueue, ModelQueues
-from servicekit.fair_permits import Party
+from servicekit.admission.fair_permits import Party
 
 BULK, INTERACTIVE = Priority.BULK, Priority.INTERACTIVE
 SHOP = Party("shop", "default")

@@ -26,7 +26,7 @@ from embedder.domain.manifest import MANIFEST, ServingState, SpaceManifest
 from embedder.spaces import promote
 from embedder.spaces.promote import LOAD_PAUSES, Promotion
 from servicekit.errors import ServiceError
-from servicekit.keyring import KeyRing
+from servicekit.keys.keyring import KeyRing
 from tests.fakes.spaces import FolderServer
 from tests.unit.embedder.spaces.test_learn import SETTINGS, Bench
 

@@ -1,7 +1,7 @@
 """Removed catalogs: their spaces are deleted once, and the registry is told."""
 
 from embedder.spaces.removal import SpaceRemoval
-from servicekit.catalogs import CatalogList, CatalogState, KnownCatalogs, ListedCatalog
+from servicekit.catalogs.known import CatalogList, CatalogState, KnownCatalogs, ListedCatalog
 from servicekit.errors import Unavailable
 
 

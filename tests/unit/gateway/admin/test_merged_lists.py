@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from gateway.admin.merged_lists import Entry, Fetch, merged
-from servicekit.requests import PageTokenInvalid
+from servicekit.rpc.requests import PageTokenInvalid
 
 
 class Owner:

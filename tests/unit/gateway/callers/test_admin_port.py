@@ -9,9 +9,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import access_of, build, listeners
-from servicekit import server
-from servicekit.access import Role, rule
-from servicekit.keyring import open_keys
+from servicekit.admission.access import Role, rule
+from servicekit.keys.keyring import open_keys
+from servicekit.rpc import server
 from tests.engines import free_port
 from tests.unit.gateway.callers.conftest import entry
 from tests.unit.gateway.callers.test_admission import NAMES, asked

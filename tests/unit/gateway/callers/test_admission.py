@@ -14,9 +14,9 @@ from gateway.callers import admission
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import access_of, build
-from servicekit import server
-from servicekit.access import Role, rule
-from servicekit.keyring import open_keys
+from servicekit.admission.access import Role, rule
+from servicekit.keys.keyring import open_keys
+from servicekit.rpc import server
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import job_service_pb2, limits_pb2
 from sightline.gateway.v1 import (

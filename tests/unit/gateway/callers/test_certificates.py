@@ -10,9 +10,9 @@ import pytest
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import access_of, build, listeners
-from servicekit import server
-from servicekit.access import Role
-from servicekit.keyring import open_keys
+from servicekit.admission.access import Role
+from servicekit.keys.keyring import open_keys
+from servicekit.rpc import server
 from tests import certificates
 from tests.engines import free_port
 from tests.unit.gateway.callers.conftest import entry
@@ -61,7 +61,7 @@ def caller(port: int, folder: Path, *, shows: bool) -> grpc.aio.Channel:
 async def test_certificates_change_while_callers_are_answered(
     keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, asks: bool
 ) -> None:
-    monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("servicekit.watched_files.LOOK_SECONDS", 0.0)
     there = certificates.write(tmp_path / "there", OURS)
     former = certificates.write(tmp_path / "former", OURS)
     newer = certificates.write(tmp_path / "newer", OTHERS)

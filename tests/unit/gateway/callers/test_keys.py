@@ -8,8 +8,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from gateway.callers.keys import Keys
-from servicekit.access import Caller, Role
-from servicekit.reloaded import Unreadable
+from servicekit.admission.access import Caller, Role
+from servicekit.watched_files import Unreadable
 from tests.unit.gateway.callers.conftest import entry
 
 NOON = datetime(2027, 1, 1, 12, tzinfo=UTC)

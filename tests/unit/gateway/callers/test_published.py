@@ -13,7 +13,7 @@ from gateway.callers.published import LEAST_SECONDS, PublishedKeys
 from gateway.callers.signed import SignedTokens
 from gateway.settings import GatewaySettings
 from gateway.wiring import access_of
-from servicekit.access import TokenInvalid
+from servicekit.admission.access import TokenInvalid
 from tests.fakes.kit_clock import Seconds
 from tests.fakes.web import FakeWeb, answer
 from tests.unit.gateway.callers.test_signed import CLAIMS, OTHER, RSA, public, signed

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from gateway.callers.signed import Claims, SignedTokens, public_keys
 from gateway.settings import GatewaySettings
 from gateway.wiring import access_of
-from servicekit.access import Caller, Role, TokenInvalid
-from servicekit.reloaded import Unreadable
+from servicekit.admission.access import Caller, Role, TokenInvalid
+from servicekit.watched_files import Unreadable
 
 RSA = rsa.generate_private_key(65537, 2048)
 OTHER = rsa.generate_private_key(65537, 2048)
@@ -157,7 +157,7 @@ def test_keys_are_read_from_a_file(tmp_path: Path) -> None:
 def test_keys_change_in_their_file_without_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("servicekit.watched_files.LOOK_SECONDS", 0.0)
     file = tmp_path / "jwks.json"
 
     def written(key: Any, changed: int) -> None:

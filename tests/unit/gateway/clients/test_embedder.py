@@ -10,9 +10,9 @@ from gateway.clients.embedder import EmbedderClient
 from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.model.query import Signal, SignalKind
-from servicekit import quotas
+from servicekit.admission import quotas
+from servicekit.admission.quotas import CallerUsage, QuotaKind
 from servicekit.errors import DeadlineExceeded, InvalidArgument, Unavailable
-from servicekit.quotas import CallerUsage, QuotaKind
 from sightline.common.v1 import answer_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 

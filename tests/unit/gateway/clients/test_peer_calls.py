@@ -9,8 +9,10 @@ from google.protobuf.wrappers_pb2 import StringValue
 from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
-from servicekit import costs, deadlines, equal_calls
+from servicekit import deadlines
+from servicekit.admission import costs
 from servicekit.errors import DeadlineExceeded
+from servicekit.rpc import equal_calls
 from tests.waiting import until
 
 
@@ -94,7 +96,7 @@ async def test_a_caller_who_leaves_raises_no_suspicion_nor_does_the_later_of_two
         await until(lambda: method.asked)
         leaving.cancel()
         await asyncio.wait([leaving])
-        assert await caller(breaker, hedge_share=1.0).twice(Method(60, 0), None) == 2
+        assert await caller(breaker, hedge_share=1.0).call_idempotent(Method(60, 0), None) == 2
         await asyncio.sleep(0)
     assert leaving.cancelled()
     assert breaker.suspected == 0
@@ -102,9 +104,9 @@ async def test_a_caller_who_leaves_raises_no_suspicion_nor_does_the_later_of_two
 
 async def test_a_late_answer_is_asked_for_twice_where_that_is_allowed():
     twice, method = caller(hedge_share=1.0), Method(60, 0)
-    assert await twice.twice(method, None) == 2
+    assert await twice.call_idempotent(method, None) == 2
     once = Method(0.2)
-    assert await caller().twice(once, None) == 1
+    assert await caller().call_idempotent(once, None) == 1
     assert once.asked == 1
 
 
@@ -112,7 +114,7 @@ async def test_idempotent_calls_of_a_request_that_are_equal_ask_the_peer_once():
     asking, method = caller(), Method(0, 0)
     names = ("red", "white", "red")
     with equal_calls.shared():
-        calls = [asking.twice(method, StringValue(value=name)) for name in names]
+        calls = [asking.call_idempotent(method, StringValue(value=name)) for name in names]
         assert await asyncio.gather(*calls) == [1, 2, 1]
 
 

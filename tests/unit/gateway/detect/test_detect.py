@@ -13,10 +13,11 @@ from gateway.model.errors import ImageRefused
 from gateway.model.filters import CallersFilter
 from gateway.model.price import DETECTION_VIEW
 from gateway.model.query import ALONE, Signal, SignalKind
-from servicekit import deadlines, quotas
+from servicekit import deadlines
+from servicekit.admission import quotas
+from servicekit.admission.quotas import CallerUsage, QuotaKind
 from servicekit.errors import InvalidArgument, Unavailable
-from servicekit.quotas import CallerUsage, QuotaKind
-from servicekit.requests import CatalogNotFound, RequestInvalid
+from servicekit.rpc.requests import CatalogNotFound, RequestInvalid
 from sightline.common.v1.photo_pb2 import Box
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_values import SPACE

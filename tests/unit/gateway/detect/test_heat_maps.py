@@ -10,7 +10,7 @@ from gateway.model.detections import DetectionQuery, HeatMapChoice
 from gateway.model.query import ALONE, Signal, SignalKind
 from servicekit import deadlines
 from servicekit.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1.photo_pb2 import Box
 from tests.fakes.gateway_peers import Shop
 

@@ -12,8 +12,8 @@ from gateway.model.errors import PeerUnavailable, PlanInvalid
 from gateway.model.peers import CountedSales, ProductSales, Rejection
 from gateway.model.query import ALONE, AnswerScope, Signal, SignalKind
 from gateway.servicer.shelf_plans import add_report, question_of
-from servicekit.access import Caller, Role, RoleMissing, caller
-from servicekit.requests import RequestInvalid
+from servicekit.admission.access import Caller, Role, RoleMissing, caller
+from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1 import photo_pb2
 from sightline.gateway.v1 import detection_service_pb2 as pb
 from sightline.gateway.v1 import shelf_pb2

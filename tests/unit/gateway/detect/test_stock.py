@@ -17,7 +17,7 @@ from gateway.detect.stock import (
     suggest,
 )
 from gateway.model.peers import CountedSales, ProductSales
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 
 TODAY = 20_000
 

@@ -11,9 +11,9 @@ import pytest
 
 from gateway.http.contract import public_methods
 from gateway.http.exchange import BIG
-from servicekit import access
-from servicekit.access import Caller, Role, TokenInvalid
-from servicekit.limits import MOST_DENIED
+from servicekit.admission import access
+from servicekit.admission.access import Caller, Role, TokenInvalid
+from servicekit.admission.limits import MOST_DENIED
 from tests.fakes.local_gateway import face
 
 SMALL, LARGE = b'{"pageSize": 1}', b'{"scene": "%s"}' % (b"x" * 2**17)

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from gateway.http import tls
-from servicekit.reloaded import Unreadable
+from servicekit.watched_files import Unreadable
 from tests import certificates
 from tests.broken_files import WAYS, removed
 from tests.waiting import until
@@ -20,7 +20,7 @@ SIGNER = certificates.authority()
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("servicekit.reloaded.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("servicekit.watched_files.LOOK_SECONDS", 0.0)
     monkeypatch.setattr(tls, "RENEW_SECONDS", 0.01)
     return certificates.write(tmp_path / "tls", SIGNER)
 

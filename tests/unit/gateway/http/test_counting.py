@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.http.mapping import counting
-from servicekit.entry_limits import RequestMalformed, TooManyEntries
+from servicekit.admission.entry_limits import RequestMalformed, TooManyEntries
 
 TEXTS = st.text(alphabet='ab"\\[]{},: \n', max_size=8)
 VALUES: Any = st.recursive(

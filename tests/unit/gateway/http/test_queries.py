@@ -14,7 +14,7 @@ from gateway.http.mapping import decode
 from gateway.http.mapping.queries import MOST, fill_from_query
 from gateway.http.routes import Router
 from servicekit.errors import ServiceError
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 
 METHODS = [each for each in public_methods() if any(not p.has_body for p in each.patterns)]
 NAMES = sorted({field.name for each in METHODS for field in each.request.DESCRIPTOR.fields})

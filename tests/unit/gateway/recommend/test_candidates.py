@@ -15,7 +15,7 @@ from gateway.model.query import GivenCandidate, RequestQuery
 from gateway.model.scene import AnchorSource
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
-from servicekit.requests import PageTokenInvalid, RequestInvalid
+from servicekit.rpc.requests import PageTokenInvalid, RequestInvalid
 from sightline_rules.controls import ControlKind
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_snapshot import fresh, row, snapshot

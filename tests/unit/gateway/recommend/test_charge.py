@@ -19,10 +19,11 @@ from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from gateway.state.prices import RequestPrices
-from gateway.state.run import RequestDependencies
-from servicekit import costs, deadlines, quotas
-from servicekit.hedging import one_at_a_time
-from servicekit.quotas import CallerUsage, QuotaExhausted, QuotaKind
+from gateway.state.request_context import RequestDependencies
+from servicekit import deadlines
+from servicekit.admission import costs, quotas
+from servicekit.admission.quotas import CallerUsage, QuotaExhausted, QuotaKind
+from servicekit.rpc.hedging import one_at_a_time
 from sightline_rules.controls import ControlKind
 from tests import virtual_time
 from tests.fakes.gateway_peers import FakeScenes, Shop, shop_with_photo

@@ -9,7 +9,7 @@ from gateway.model.errors import ImageRefused, ImageUnreadable, PeerUnavailable
 from gateway.model.query import ALONE, Question, Signal, SignalKind
 from gateway.recommend.classify import classify
 from servicekit.errors import FailedPrecondition, InvalidArgument, ServiceError
-from servicekit.requests import CatalogNotFound, RequestInvalid
+from servicekit.rpc.requests import CatalogNotFound, RequestInvalid
 from sightline.common.v1.photo_pb2 import Box, CategoryGuess, Classification
 from tests.fakes.gateway_peers import Shop
 

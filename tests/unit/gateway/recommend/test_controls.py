@@ -21,10 +21,10 @@ from gateway.recommend.controls.moves import apply_boosts, apply_pins
 from gateway.recommend.controls.step import opposite
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
-from gateway.state.run import RequestDependencies
-from servicekit import access
+from gateway.state.request_context import RequestDependencies
+from servicekit.admission import access
 from servicekit.errors import Internal
-from servicekit.requests import PageTokenInvalid
+from servicekit.rpc.requests import PageTokenInvalid
 from sightline.common.v1 import filter_pb2
 from sightline_rules.controls import Control, ControlKind
 from tests.fakes.gateway_peers import Shop, shop_with_photo

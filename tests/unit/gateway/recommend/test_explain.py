@@ -10,7 +10,7 @@ from gateway.model.explanation import ProductOutcome
 from gateway.model.peers import Rejection
 from gateway.ranking import wording
 from gateway.recommend.explain import explain
-from servicekit.requests import CatalogNotFound, RequestInvalid
+from servicekit.rpc.requests import CatalogNotFound, RequestInvalid
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import ANN, FILTER, by_photo, near, photo
 

@@ -10,7 +10,7 @@ from gateway.model.query import ALONE, Signal, SignalKind
 from gateway.model.versions import SpaceVersion
 from gateway.recommend.heat_map import HeatMapQuery, heat_map
 from servicekit.errors import InvalidArgument
-from servicekit.requests import CatalogNotFound, RequestInvalid
+from servicekit.rpc.requests import CatalogNotFound, RequestInvalid
 from tests.fakes.gateway_peers import Shop
 
 PHOTO = Signal(ALONE, SignalKind.IMAGE, image=b"photo")

@@ -15,7 +15,7 @@ from gateway.recommend.listing import listing
 from gateway.recommend.search import search
 from gateway.state.popular import MOST_LISTS, PopularLists
 from servicekit.errors import Unavailable
-from servicekit.requests import PageTokenInvalid, RequestInvalid
+from servicekit.rpc.requests import PageTokenInvalid, RequestInvalid
 from sightline.common.v1.facet_pb2 import FacetRequest
 from sightline_rules.controls import ControlKind
 from tests.fakes.gateway_peers import Shop

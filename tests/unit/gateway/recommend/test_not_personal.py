@@ -8,7 +8,7 @@ from gateway.model.peers import NominationBasis
 from gateway.model.query import Identity, RequestQuery, Shopper
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
-from servicekit.requests import PageTokenInvalid, RequestInvalid
+from servicekit.rpc.requests import PageTokenInvalid, RequestInvalid
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import ANN, by_photo, ids, words
 

@@ -11,7 +11,7 @@ from gateway.model.reasons import Move, MoveCause
 from gateway.model.scene import SceneRanking
 from gateway.recommend.recommend import recommend
 from servicekit.errors import Internal, NotFound
-from servicekit.requests import PageTokenInvalid
+from servicekit.rpc.requests import PageTokenInvalid
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import ANN, by_photo, ids, photo, reason
 

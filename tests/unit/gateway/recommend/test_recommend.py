@@ -20,8 +20,8 @@ from gateway.model.reasons import Move, MoveCause
 from gateway.recommend.recommend import recommend
 from gateway.state import tokens
 from servicekit.errors import FailedPrecondition, InvalidArgument
-from servicekit.keyring import open_keys
-from servicekit.requests import CatalogNotFound
+from servicekit.keys.keyring import open_keys
+from servicekit.rpc.requests import CatalogNotFound
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import (
     ANN,

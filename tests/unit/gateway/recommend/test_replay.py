@@ -11,7 +11,7 @@ from gateway.model.errors import AnswerMissing, AttributionInvalid, PeerUnavaila
 from gateway.model.replay import Difference, DifferenceKind, RankerReplay, RecordedAnswer
 from gateway.recommend.recommend import recommend
 from gateway.recommend.replay import replay
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1.product_pb2 import Product as ProductRow
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import by_photo

@@ -10,7 +10,7 @@ from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.query import RequestQuery
 from gateway.recommend.search import search
 from servicekit.errors import FailedPrecondition, InvalidArgument, Unavailable
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1.facet_pb2 import FacetRequest
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import by_photo, photo, words

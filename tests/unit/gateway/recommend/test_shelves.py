@@ -28,11 +28,11 @@ from gateway.recommend.shelves import ShelfKind, ShelfQuery, recommend_shelves
 from gateway.state.prices import RequestPrices
 from gateway.state.tokens import Attributed, attributed
 from gateway.state.trace import RequestTrace
-from servicekit import costs, quotas
+from servicekit.admission import costs, quotas
+from servicekit.admission.quotas import CallerUsage, QuotaKind
 from servicekit.errors import ServiceError
-from servicekit.keyring import open_keys
-from servicekit.quotas import CallerUsage, QuotaKind
-from servicekit.requests import RequestInvalid
+from servicekit.keys.keyring import open_keys
+from servicekit.rpc.requests import RequestInvalid
 from sightline_rules.controls import ControlKind
 from tests import virtual_time
 from tests.fakes.gateway_peers import Shop

@@ -18,7 +18,7 @@ from gateway.recommend.suggest import (
 from gateway.servicer import answers
 from gateway.state.past_searches import AGAIN_SECONDS, MOST_SECONDS, SECONDS, PastSearches
 from servicekit.errors import InvalidArgument, Unavailable
-from servicekit.requests import CatalogNotFound, RequestInvalid
+from servicekit.rpc.requests import CatalogNotFound, RequestInvalid
 from tests.fakes.gateway_peers import Shop
 
 

@@ -8,7 +8,7 @@ import pytest
 from gateway.model.errors import ImageRefused
 from gateway.model.query import Identity, RequestQuery, Shopper, Signal, SignalKind
 from gateway.recommend.validate import MOST_IMAGE_BYTES, catalog, check
-from servicekit.requests import CatalogNotFound, PageSizeInvalid, RequestInvalid
+from servicekit.rpc.requests import CatalogNotFound, PageSizeInvalid, RequestInvalid
 from sightline.common.v1.photo_pb2 import Box
 from tests.fakes.gateway_values import address, near, photo, words
 

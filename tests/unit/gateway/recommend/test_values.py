@@ -19,8 +19,8 @@ from gateway.model.response import ValuesAnswer
 from gateway.recommend.recommend import recommend
 from gateway.recommend.values import recommend_values
 from gateway.state.tokens import read_attribution_token
-from servicekit.keyring import open_keys
-from servicekit.requests import RequestInvalid
+from servicekit.keys.keyring import open_keys
+from servicekit.rpc.requests import RequestInvalid
 from sightline_rules.controls import ControlKind
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_ranker import FakeRanker

@@ -9,8 +9,8 @@ import pytest
 from gateway.model.query import RequestQuery
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
-from gateway.state.run import RequestDependencies
-from servicekit.catalogs import CatalogList, CatalogState, KnownCatalogs, ListedCatalog
+from gateway.state.request_context import RequestDependencies
+from servicekit.catalogs.known import CatalogList, CatalogState, KnownCatalogs, ListedCatalog
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_values import words
 

@@ -16,7 +16,7 @@ from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from gateway.state.scenes import SceneFiles
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline_rules.controls import ControlKind
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_values import ANN, DEFAULT, by_photo, degraded, ids, near

@@ -16,7 +16,7 @@ from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from servicekit.errors import InvalidArgument
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1.photo_pb2 import Box, CategoryGuess, Classification, Subject
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import ANN, ids, near, photo, words

@@ -5,7 +5,7 @@ from gateway.model.query import RequestQuery
 from gateway.model.versions import SpaceVersion
 from gateway.recommend.begin import begin
 from gateway.retrieval.branches import find
-from gateway.state.run import SpaceVersions
+from gateway.state.request_context import SpaceVersions
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import near, photo
 

@@ -10,9 +10,9 @@ import pytest
 from google.protobuf.message_factory import GetMessageClass
 
 from gateway.servicer import concealment
-from servicekit import access
-from servicekit.access import Caller, Role
-from servicekit.server import Binding
+from servicekit.admission import access
+from servicekit.admission.access import Caller, Role
+from servicekit.rpc.server import Binding
 from sightline.common.v1 import answer_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 

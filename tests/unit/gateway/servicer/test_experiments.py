@@ -8,7 +8,7 @@ import pytest
 from google.type.money_pb2 import Money
 
 from gateway.servicer.experiments import MOST_READ, ExperimentReports
-from servicekit import access
+from servicekit.admission import access
 from sightline.common.v1.product_pb2 import Product
 from sightline.ranker.v1 import experiment_service_pb2 as pb
 

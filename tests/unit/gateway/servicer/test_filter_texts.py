@@ -8,7 +8,7 @@ import pytest
 from gateway.model import filters
 from gateway.model.errors import FilterInvalid
 from gateway.servicer import filter_texts
-from servicekit.server import Binding
+from servicekit.rpc.server import Binding
 from sightline.common.v1.filter_pb2 import Filter, FilterList
 from sightline.gateway.v1 import catalog_service_pb2, control_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb

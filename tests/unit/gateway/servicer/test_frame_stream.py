@@ -10,10 +10,10 @@ from contextvars import ContextVar
 import pytest
 
 from gateway.servicer.frame_stream import checked
-from servicekit import costs
+from servicekit.admission import costs
+from servicekit.admission.memory_budget import ByteBudget, in_flight
 from servicekit.errors import Unavailable
-from servicekit.memory_budget import ByteBudget, in_flight
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline.gateway.v1.watch_service_pb2 import StreamFramesRequest
 from sightline.retriever.v1 import watch_pb2
 from sightline.retriever.v1.watch_service_pb2 import SendFramesResponse

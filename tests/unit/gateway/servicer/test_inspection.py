@@ -11,8 +11,8 @@ from gateway.model.price import reference_price
 from gateway.servicer import inspection
 from gateway.servicer.inspection import INSPECTIONS, PRICES, SERVICE, InspectionServicer
 from gateway.state.prices import RequestPrices
-from servicekit import quotas
-from servicekit.catalogs import KnownCatalogs
+from servicekit.admission import quotas
+from servicekit.catalogs.known import KnownCatalogs
 from sightline.embedder.v1 import inspection_service_pb2 as pb
 
 Answer = pb.InspectResponse

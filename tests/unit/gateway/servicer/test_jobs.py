@@ -8,9 +8,9 @@ import pytest
 from gateway.callers.job_access import RULES
 from gateway.model.causes import Peer
 from gateway.servicer.jobs import JobProxyServicer
-from servicekit import access
-from servicekit.access import Caller, Role, RoleMissing
-from servicekit.keyring import open_keys
+from servicekit.admission import access
+from servicekit.admission.access import Caller, Role, RoleMissing
+from servicekit.keys.keyring import open_keys
 from sightline.common.v1 import job_pb2
 from sightline.common.v1 import job_service_pb2 as pb
 

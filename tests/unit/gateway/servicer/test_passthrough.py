@@ -20,11 +20,11 @@ from gateway.servicer.list_tokens import GOOD_MICROS
 from gateway.servicer.passthrough import ROUTES, Passthrough, PublicRoute
 from gateway.servicer.registry import NAMES
 from gateway.state.prices import RequestPrices
-from servicekit.catalogs import KnownCatalogs
+from servicekit.catalogs.known import KnownCatalogs
 from servicekit.clock import now_micros
 from servicekit.errors import NotFound
-from servicekit.keyring import open_keys
-from servicekit.requests import PageTokenInvalid
+from servicekit.keys.keyring import open_keys
+from servicekit.rpc.requests import PageTokenInvalid
 from sightline.common.v1.limits_pb2 import max_items
 from sightline.gateway.v1 import catalog_service_pb2
 from sightline.retriever.v1 import product_service_pb2

@@ -10,9 +10,9 @@ import pytest
 import gateway.wiring  # noqa: F401 - it imports all public services
 from gateway.servicer.passthrough import ROUTES
 from gateway.servicer.registry import RegistryCalls
-from servicekit import access
-from servicekit.access import ANYONE, Caller, CatalogForbidden, Role, caller
-from servicekit.catalogs import CatalogList, CatalogState, KnownCatalogs, ListedCatalog
+from servicekit.admission import access
+from servicekit.admission.access import ANYONE, Caller, CatalogForbidden, Role, caller
+from servicekit.catalogs.known import CatalogList, CatalogState, KnownCatalogs, ListedCatalog
 from sightline.retriever.v1 import catalog_registry_service_pb2 as pb
 
 NAMES = ("a", "b", "default")

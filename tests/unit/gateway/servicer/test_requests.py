@@ -4,7 +4,7 @@ import pytest
 
 from gateway.servicer.requests import admit
 from servicekit import telemetry
-from servicekit.requests import CatalogNotFound, RequestInvalid, take_request_id
+from servicekit.rpc.requests import CatalogNotFound, RequestInvalid, take_request_id
 from sightline.gateway.v1 import catalog_service_pb2 as pb
 
 

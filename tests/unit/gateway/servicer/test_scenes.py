@@ -16,12 +16,12 @@ from gateway.model.price import RequestPrice, diff_price
 from gateway.model.replay import RankerReplay, RecordedAnswer
 from gateway.model.versions import Versions
 from gateway.servicer.scenes import SceneCalls
-from gateway.state.places import ExpensivePlaces
+from gateway.state.expensive_requests import ExpensiveRequestLimiter
 from gateway.state.prices import RequestPrices
 from gateway.state.scenes import SceneFiles
-from servicekit import access
-from servicekit.access import Caller, Role
-from servicekit.requests import CatalogNotFound, RequestInvalid
+from servicekit.admission import access
+from servicekit.admission.access import Caller, Role
+from servicekit.rpc.requests import CatalogNotFound, RequestInvalid
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.toml import parsed
@@ -197,7 +197,7 @@ async def test_a_diff_waits_for_a_place_for_a_few_answers_at_a_time(calls: Calls
         ranker.replays[f"a{number}"] = RankerReplay(RecordedAnswer(f"a{number}"))
     held: list[float] = []
 
-    class Places(ExpensivePlaces):
+    class Places(ExpensiveRequestLimiter):
         @asynccontextmanager
         async def held(self, price: RequestPrice, catalog_id: str) -> AsyncIterator[bool]:
             held.append(price.queue_seconds)

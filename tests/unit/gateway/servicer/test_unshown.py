@@ -9,9 +9,9 @@ import pytest
 
 from gateway.servicer.catalog import CatalogServicer
 from gateway.state.prices import RequestPrices
-from servicekit import access
-from servicekit.access import Caller, Role
-from servicekit.keyring import open_keys
+from servicekit.admission import access
+from servicekit.admission.access import Caller, Role
+from servicekit.keys.keyring import open_keys
 from sightline.gateway.v1 import catalog_service_pb2 as pb
 from sightline.retriever.v1 import product_service_pb2 as retriever_pb
 

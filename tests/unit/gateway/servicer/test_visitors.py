@@ -16,11 +16,11 @@ from gateway.servicer.visitors import (
     created,
     standing,
 )
-from servicekit import access
-from servicekit.access import Caller, Role
+from servicekit.admission import access
+from servicekit.admission.access import Caller, Role
+from servicekit.admission.quotas import QuotaExhausted, Quotas, QuotaSettings
 from servicekit.clock import now_micros
-from servicekit.keyring import KeyRing, open_keys
-from servicekit.quotas import QuotaExhausted, Quotas, QuotaSettings
+from servicekit.keys.keyring import KeyRing, open_keys
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as pb
 

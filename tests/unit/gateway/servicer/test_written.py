@@ -17,7 +17,7 @@ from gateway.model.price import (
     RequestPrice,
 )
 from gateway.servicer import catalog
-from gateway.servicer.written import PRICES
+from gateway.servicer.write_prices import PRICES
 from sightline.common.v1.product_pb2 import Product, ProductImage
 from sightline.gateway.v1 import catalog_service_pb2 as pb
 

@@ -9,8 +9,8 @@ from gateway.model.errors import PeerUnavailable
 from gateway.model.versions import Versions
 from gateway.state import answers
 from gateway.state.answers import COUNTS, AnswerQueue
-from servicekit import batch_queue
 from servicekit.errors import InvalidArgument, ServiceError
+from servicekit.tasks import batch_queue
 from tests.waiting import until
 
 VERSIONS = Versions(model_version="m1", scene="default")

@@ -16,9 +16,9 @@ from gateway.state.experiments import (
     read,
 )
 from gateway.state.tokens import read_attribution_token
-from servicekit.catalogs import CatalogChange
+from servicekit.catalogs.known import CatalogChange
 from servicekit.errors import FailedPrecondition, Unavailable
-from servicekit.keyring import open_keys
+from servicekit.keys.keyring import open_keys
 from tests.fakes.experiments import Keeper
 from tests.fakes.gateway_peers import FakeScenes, shop_with_photo
 from tests.fakes.gateway_values import ANN, DEFAULT, by_photo

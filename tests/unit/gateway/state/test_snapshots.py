@@ -13,7 +13,7 @@ from gateway.model.query import AnswerScope
 from gateway.state.snapshots import Snapshots, reading
 from gateway.state.snapshots.files import SnapshotFiles
 from gateway.state.snapshots.reading import SnapshotSource
-from servicekit.catalogs import CatalogChange
+from servicekit.catalogs.known import CatalogChange
 from sightline.common.v1.product_pb2 import Product
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_snapshot import READ_MICROS, row, snapshot

@@ -33,8 +33,8 @@ from gateway.state.tokens import (
     read_page_token,
     seed_of,
 )
-from servicekit.keyring import KeyRing
-from servicekit.requests import PageTokenInvalid
+from servicekit.keys.keyring import KeyRing
+from servicekit.rpc.requests import PageTokenInvalid
 from sightline.common.v1.facet_pb2 import FacetRequest
 from sightline.common.v1.photo_pb2 import Box
 from sightline_rules.controls import ControlKind

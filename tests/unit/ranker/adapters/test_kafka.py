@@ -21,8 +21,8 @@ from ranker.wiring.backend import log_access
 from ranker.wiring.server import open_sink
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
-from servicekit.keyring import KeyRing
-from servicekit.reloaded import Unreadable
+from servicekit.keys.keyring import KeyRing
+from servicekit.watched_files import Unreadable
 from tests.fakes.ranker import stored
 from tests.waiting import SECONDS
 

@@ -4,8 +4,8 @@ import pytest
 
 from ranker.adapters.retriever import IDEMPOTENT, Catalog
 from ranker.domain.features import PhotoVectors
-from servicekit.channel import connect
 from servicekit.errors import ServiceError
+from servicekit.rpc.channel import connect
 from tests.fakes.ranker import FakeProducts, FakeVectors, product, serving
 
 PRODUCTS = [product(f"p{n}", "Red", brand="A") for n in range(5)]

@@ -2,7 +2,7 @@ import pytest
 
 from ranker.domain.columns import products_of
 from ranker.domain.features import Money, Product
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1 import candidate_pb2
 from tests.fakes.ranker import columns, product
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from ranker.events.record.joined import JoinedWrites
-from servicekit.sql import Database
+from ranker.record.group_commit import GroupCommit
+from servicekit.sql.database import Database
 from tests.cancelling import cancelled_at_each_await
 
 
@@ -14,7 +14,7 @@ async def test_a_cancelled_write_holds_up_no_other(db: Database) -> None:
     def write(_: Connection, items: Sequence[int]) -> Sequence[int]:
         return items
 
-    writes = JoinedWrites[int, int](db, write, 10)
+    writes = GroupCommit[int, int](db, write, 10)
 
     async def call() -> None:
         other = asyncio.create_task(writes.write([1]))

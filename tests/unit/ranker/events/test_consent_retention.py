@@ -8,11 +8,11 @@ import pytest
 from ranker.domain.consent import Decision, Purpose, Refusers
 from ranker.domain.events import Identity, Shopper, StoredEvent, Written
 from ranker.events.consent_retention import ConsentedSink, ConsentRetention
-from ranker.events.record.consent_changes import ConsentRecord
-from ranker.events.record.events import EventRecord
-from ranker.events.record.selections import SelectionRecord
-from ranker.events.record.shoppers import ShopperRecord
-from servicekit.sql import Database
+from ranker.record.consent_changes import ConsentRecord
+from ranker.record.events import EventRecord
+from ranker.record.selections import SelectionRecord
+from ranker.record.shoppers import ShopperRecord
+from servicekit.sql.database import Database
 from tests.fakes.ranker import KEY, NOW, stored
 
 ANN, COOKIE = Shopper(Identity.USER, "ann"), Shopper(Identity.VISITOR, "cookie")

@@ -20,21 +20,21 @@ from ranker.domain.selection import COLUMNS, Selection
 from ranker.events import encryption
 from ranker.events.encryption import SETTLED_MICROS, KeyRotation
 from ranker.events.intake import PLAIN, StoredTexts, append
-from ranker.events.record import sealed
-from ranker.events.record.answers import AnswerLog, StoredAnswer
-from ranker.events.record.consent_changes import ConsentRecord
-from ranker.events.record.data_keys import DataKeyRecord
-from ranker.events.record.events import EventRecord
-from ranker.events.record.personal import PersonalRecord
-from ranker.events.record.photo_clicks import PhotoClickRecord
-from ranker.events.record.sealed import OPTION, Sealer
-from ranker.events.record.searches import SearchRecord
-from ranker.events.record.selections import SelectionRecord
-from ranker.events.record.shoppers import ShopperRecord
-from ranker.events.record.tables import ANSWERS, ATTRIBUTES, DATA_KEYS, EVENTS, MIGRATIONS
-from servicekit.reloaded import Unreadable
-from servicekit.sql import Database
-from servicekit.wrapping import CommandKeys, FileKeys, UnwrapFailed, key_wrapper
+from ranker.record import encrypted_columns as sealed
+from ranker.record.answers import AnswerLog, StoredAnswer
+from ranker.record.consent_changes import ConsentRecord
+from ranker.record.data_keys import DataKeyRecord
+from ranker.record.encrypted_columns import OPTION, Sealer
+from ranker.record.events import EventRecord
+from ranker.record.personal import PersonalRecord
+from ranker.record.photo_clicks import PhotoClickRecord
+from ranker.record.searches import SearchRecord
+from ranker.record.selections import SelectionRecord
+from ranker.record.shoppers import ShopperRecord
+from ranker.record.tables import ANSWERS, ATTRIBUTES, DATA_KEYS, EVENTS, MIGRATIONS
+from servicekit.keys.wrapping import CommandKeys, FileKeys, UnwrapFailed, key_wrapper
+from servicekit.sql.database import Database
+from servicekit.watched_files import Unreadable
 from tests.fakes.ranker import KEY, NOW, event, stored
 from tests.stores import NewStore
 

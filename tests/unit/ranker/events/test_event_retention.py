@@ -13,13 +13,13 @@ from ranker.domain.consent import Decision, Purpose
 from ranker.domain.events import DAY_MICROS, EventType, Identity, Shopper
 from ranker.events import event_retention
 from ranker.events.event_retention import Sweeper, days_by_type
-from ranker.events.record.answers import AnswerLog, StoredAnswer
-from ranker.events.record.consent_changes import ConsentRecord
-from ranker.events.record.events import EventRecord
-from ranker.events.record.selections import SelectionRecord, expired
-from ranker.events.record.tables import ANSWERS
+from ranker.record.answers import AnswerLog, StoredAnswer
+from ranker.record.consent_changes import ConsentRecord
+from ranker.record.events import EventRecord
+from ranker.record.selections import SelectionRecord, expired
+from ranker.record.tables import ANSWERS
 from ranker.workers.loops import repeat
-from servicekit.sql import Database, StoreBusy
+from servicekit.sql.database import Database, StoreBusy
 from tests.fakes.ranker import KEY, NOW, stored
 from tests.stores import only_sqlite
 

@@ -19,12 +19,12 @@ from ranker.domain.features import Money
 from ranker.domain.selection import COLUMNS, Selection, params, request_key, selection_of
 from ranker.events import export
 from ranker.events.export import EXPORT, MANIFEST
-from ranker.events.record.events import EventRecord
-from ranker.events.record.selections import SelectionRecord
-from ranker.events.record.tables import JOBS
+from ranker.record.events import EventRecord
+from ranker.record.selections import SelectionRecord
+from ranker.record.tables import JOBS
 from servicekit.clock import new_id
-from servicekit.jobs import Job, Jobs
-from servicekit.sql import Database
+from servicekit.jobs.queue import Job, Jobs
+from servicekit.sql.database import Database
 from tests.broken_files import BROKEN
 from tests.fakes.ranker import HOUR, NOW, stored
 

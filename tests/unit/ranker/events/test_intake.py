@@ -8,7 +8,7 @@ from ranker.domain.features import Money
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import Appended, StoredTexts, append, check
 from servicekit.errors import FieldViolation
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from tests.fakes.ranker import KEY, NOW, FakeWriter, event
 
 FIVE_MINUTES = 5 * 60 * 1_000_000

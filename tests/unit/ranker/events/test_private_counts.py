@@ -28,13 +28,13 @@ from ranker.domain.private_counts import (
 )
 from ranker.domain.selection import Selection
 from ranker.events.private_counts import FILE, CountsWork, run
-from ranker.events.record.consent_changes import ConsentRecord
-from ranker.events.record.events import EventRecord
-from ranker.events.record.private_counts import BudgetRecord, spend
-from ranker.events.record.shoppers import ShopperRecord
-from ranker.events.record.tables import JOBS
-from servicekit.jobs import Job, Jobs
-from servicekit.sql import Database
+from ranker.record.consent_changes import ConsentRecord
+from ranker.record.events import EventRecord
+from ranker.record.private_counts import BudgetRecord, spend
+from ranker.record.shoppers import ShopperRecord
+from ranker.record.tables import JOBS
+from servicekit.jobs.queue import Job, Jobs
+from servicekit.sql.database import Database
 from tests.fakes.ranker import KEY, NOW, stored
 
 BUY = EventType.PURCHASE

@@ -6,9 +6,9 @@ import pytest
 from ranker.domain.events import EventType
 from ranker.domain.selection import PurgeCount, Purged, PurgePlace, Selection, request_key
 from ranker.events import purge
-from ranker.events.record.tables import JOBS
-from servicekit.jobs import Job, JobCancelled, Jobs
-from servicekit.sql import Database, StoreBusy
+from ranker.record.tables import JOBS
+from servicekit.jobs.queue import Job, JobCancelled, Jobs
+from servicekit.sql.database import Database, StoreBusy
 from tests.fakes.ranker import NOW
 
 SELECTION = Selection("default", before_micros=NOW, types=(EventType.VIEW,), actor="a" * 64)

@@ -8,12 +8,12 @@ import pytest
 from ranker.domain.consent import Decision, Purpose
 from ranker.domain.events import DAY_MICROS, EventType, Identity, Shopper
 from ranker.domain.searches import DAYS, LONGEST, SearchCount, counted, normal
-from ranker.events.record.consent_changes import ConsentRecord
-from ranker.events.record.events import EventRecord
-from ranker.events.record.searches import SearchRecord
 from ranker.events.searches import COUNT_MICROS, FrequentSearches
-from servicekit.catalogs import CatalogChange
-from servicekit.sql import Database
+from ranker.record.consent_changes import ConsentRecord
+from ranker.record.events import EventRecord
+from ranker.record.searches import SearchRecord
+from servicekit.catalogs.known import CatalogChange
+from servicekit.sql.database import Database
 from tests.fakes.ranker import KEY, NOW, stored
 from tests.waiting import until
 

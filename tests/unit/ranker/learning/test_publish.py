@@ -11,16 +11,16 @@ from ranker.adapters.retriever import Published
 from ranker.domain.arrays import Floats
 from ranker.domain.errors import Interrupted, ModelCorrupt, ModelNotFound, PublishIncomplete
 from ranker.domain.model import Model
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.tables import JOBS
 from ranker.learning import publish
 from ranker.learning.publish import PUBLISH, Publication
+from ranker.record.models import ModelRegistry
+from ranker.record.tables import JOBS
 from ranker.serving.vectors import item_vectors, query_vector
 from ranker.workers.jobs import work
 from ranker.workers.publishing import Publisher
 from servicekit.errors import AlreadyExists, Unavailable
-from servicekit.jobs import Job, JobCancelled, Jobs, JobState
-from servicekit.sql import Database
+from servicekit.jobs.queue import Job, JobCancelled, Jobs, JobState
+from servicekit.sql.database import Database
 from tests.fakes.ranker import model, record
 from tests.waiting import SECONDS
 

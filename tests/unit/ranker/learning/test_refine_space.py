@@ -12,11 +12,11 @@ from ranker.domain.errors import Interrupted, PhotoClicksTooFew
 from ranker.domain.features import PhotoVectors
 from ranker.domain.photo_clicks import PhotoClick
 from ranker.domain.refinement import Refinement
-from ranker.events.record.photo_clicks import ClickedAnswer
 from ranker.learning.feedback.answered import photo_clicks
 from ranker.learning.refine_space import RefineSpace, learn
+from ranker.record.photo_clicks import ClickedAnswer
 from servicekit.errors import PermissionDenied, Unavailable
-from servicekit.jobs import Job, JobCancelled
+from servicekit.jobs.queue import Job, JobCancelled
 from sightline.ranker.v1 import answer_service_pb2 as pb
 
 PRODUCTS, SIZE = 60, 32

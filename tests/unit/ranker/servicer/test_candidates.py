@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ranker.servicer.candidates import candidates_of, weights_of
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1 import candidate_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline_rules.ids import IdInvalidError, check_id

@@ -8,7 +8,7 @@ from ranker.learning.training.job import order_of
 from ranker.servicer.messages import message_of
 from ranker.servicer.model_messages import describe, params_of
 from ranker.settings import TrainSettings
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline.ranker.v1 import model_service_pb2 as pb
 from sightline.ranker.v1 import recipe_pb2
 from tests.fakes.ranker import record

@@ -10,7 +10,7 @@ from ranker.domain.events import EventType, History, Identity, Shopper
 from ranker.domain.model import Model
 from ranker.servicer.ranking import RankingServicer
 from ranker.serving.ranking.fold_in import SESSION_PRIOR
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1 import candidate_pb2, event_pb2
 from sightline.common.v1.answer_pb2 import Degradation
 from sightline.ranker.v1 import ranking_service_pb2 as pb

@@ -10,7 +10,7 @@ from ranker.domain.events import EventType, History, Identity, Shopper
 from ranker.domain.model import Model
 from ranker.domain.recommenders import Counted, CountsQuery
 from ranker.servicer.ranking import RankingServicer
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from tests.fakes.ranker import KEY, FakeReader, columns, did, model, product

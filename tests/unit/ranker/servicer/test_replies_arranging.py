@@ -9,7 +9,7 @@ from ranker.servicer.replies import add_moves, policy_of
 from ranker.serving.ranking.diversity import Arrangement, MoveCause, RankPolicy
 from ranker.serving.ranking.order import RankedOrder, order_of
 from ranker.serving.ranking.rank import ScoredCandidates
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1 import answer_pb2
 from sightline.ranker.v1.ranking_service_pb2 import CategoryCap, Diversity, RankResponse
 

@@ -2,7 +2,7 @@ import pytest
 
 from ranker.domain.events import Identity, Shopper
 from ranker.servicer import requests
-from servicekit.requests import RequestInvalid, timestamp
+from servicekit.rpc.requests import RequestInvalid, timestamp
 from sightline.common.v1 import event_pb2
 from tests.fakes.ranker import KEY
 

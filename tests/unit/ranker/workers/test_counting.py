@@ -16,17 +16,17 @@ from ranker.domain.events import Identity, Shopper
 from ranker.domain.features import Product
 from ranker.domain.recommenders import CountScope, CountsQuery
 from ranker.domain.signals import DEFAULTS
-from ranker.events.record import counting
-from ranker.events.record.count_groups import GroupRecord
-from ranker.events.record.counts import CountRecord
-from ranker.events.record.events import EventRecord
-from ranker.events.record.tables import MIGRATIONS
+from ranker.record import counting
+from ranker.record.count_groups import GroupRecord
+from ranker.record.counts import CountRecord
+from ranker.record.events import EventRecord
+from ranker.record.tables import MIGRATIONS
 from ranker.workers.counting import Grouper, count
 from servicekit.errors import Unavailable
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from tests.fakes.ranker import NOW, product, stored
 from tests.stores import only_sqlite
-from tests.unit.ranker.events.record.test_counting import found, recount
+from tests.unit.ranker.record.test_counting import found, recount
 from tests.waiting import until
 
 

@@ -12,14 +12,14 @@ from ranker.domain.answer_columns import of_products
 from ranker.domain.events import DAY_MICROS, EventType, Identity, Shopper
 from ranker.domain.model import ModelRecord
 from ranker.domain.online import JoinCounts, Period
-from ranker.events.record.answer_feedback import FeedbackRecord
-from ranker.events.record.answers import AnswerLog, StoredAnswer
-from ranker.events.record.events import EventRecord
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.online import OnlineRecord
 from ranker.learning.feedback import answered, health
+from ranker.record.answer_feedback import FeedbackRecord
+from ranker.record.answers import AnswerLog, StoredAnswer
+from ranker.record.events import EventRecord
+from ranker.record.models import ModelRegistry
+from ranker.record.online import OnlineRecord
 from ranker.workers.feedback_health import Watch
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline.common.v1 import answer_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
 from tests.fakes.ranker import NOW, model, stored

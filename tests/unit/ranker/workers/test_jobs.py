@@ -11,13 +11,13 @@ import pytest
 
 from ranker.domain.selection import PurgeCount, Selection
 from ranker.events import purge
-from ranker.events.record.events import EventRecord
-from ranker.events.record.selections import SelectionRecord
-from ranker.events.record.tables import JOBS
+from ranker.record.events import EventRecord
+from ranker.record.selections import SelectionRecord
+from ranker.record.tables import JOBS
 from ranker.workers import jobs as worker
 from servicekit import liveness
-from servicekit.jobs import Job, Jobs, JobState
-from servicekit.sql import Database, StoreBusy
+from servicekit.jobs.queue import Job, Jobs, JobState
+from servicekit.sql.database import Database, StoreBusy
 from tests.fakes.ranker import NOW, stored
 from tests.waiting import SECONDS, until
 

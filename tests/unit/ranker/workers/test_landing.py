@@ -12,8 +12,8 @@ from ranker.domain.errors import LogUnavailable
 from ranker.domain.events import StoredEvent, Written
 from ranker.domain.logged import LogSignatures, OfLaterRelease, packed
 from ranker.workers.landing import Landing
-from servicekit.keyring import KeyRing
-from servicekit.sql import StoreBusy
+from servicekit.keys.keyring import KeyRing
+from servicekit.sql.database import StoreBusy
 from tests.fakes.kit_logs import json_logs
 from tests.fakes.ranker import HOUR, NOW, stored
 

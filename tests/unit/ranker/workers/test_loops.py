@@ -10,13 +10,13 @@ import pytest
 from ranker.domain.events import EventType
 from ranker.events import event_retention
 from ranker.events.event_retention import SWEEPING, Sweeper
-from ranker.events.record.counting import BATCH
+from ranker.record.counting import BATCH
 from ranker.workers import counting
 from ranker.workers.counting import COUNTING, GROUPING, Grouper, count
 from ranker.workers.landing import LANDING, Landing
 from ranker.workers.loops import repeat
 from servicekit.liveness import LIVENESS, SILENT_SECONDS
-from servicekit.sql import StoreBusy
+from servicekit.sql.database import StoreBusy
 from tests.fakes.kit_clock import Seconds
 from tests.fakes.ranker import NOW
 from tests.waiting import SECONDS, until

@@ -9,13 +9,13 @@ import sqlalchemy as sa
 from ranker.domain.errors import ModelCorrupt
 from ranker.domain.model import TRAIN, Model, ModelVerdict
 from ranker.domain.report import ProductionAs, Report
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.night_jobs import NightJobRecord
-from ranker.events.record.tables import JOBS
+from ranker.record.models import ModelRegistry
+from ranker.record.night_jobs import NightJobRecord
+from ranker.record.tables import JOBS
 from ranker.workers.night_jobs import NightJobs
 from ranker.workers.nightly import Nightly, NightTrainings
-from servicekit.jobs import Job, JobCancelled, Jobs
-from servicekit.sql import Database
+from servicekit.jobs.queue import Job, JobCancelled, Jobs
+from servicekit.sql.database import Database
 from tests.fakes.ranker import FakeReader, model, record
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

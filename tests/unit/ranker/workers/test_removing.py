@@ -7,12 +7,12 @@ import sqlalchemy as sa
 
 from ranker.adapters.export_store import ExportStore
 from ranker.adapters.model_store import ModelStore
-from ranker.events.record.removed_catalogs import KEPT, RemovedCatalogRecord
-from ranker.events.record.tables import METADATA
+from ranker.record.removed_catalogs import KEPT, RemovedCatalogRecord
+from ranker.record.tables import METADATA
 from ranker.workers.removing import CatalogRemoval
-from servicekit.catalogs import CatalogList, CatalogState, KnownCatalogs, ListedCatalog
+from servicekit.catalogs.known import CatalogList, CatalogState, KnownCatalogs, ListedCatalog
 from servicekit.errors import Unavailable
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 
 CATALOGS = ("gone", "kept")
 TABLES = [

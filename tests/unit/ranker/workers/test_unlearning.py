@@ -8,16 +8,16 @@ import pytest
 from ranker.domain.erasure import Person
 from ranker.domain.model import TRAIN, UNLEARN, Model, ModelVerdict
 from ranker.domain.report import ProductionAs, Report
-from ranker.events.record.erasures import ErasureRecord
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.night_jobs import NightJobRecord
-from ranker.events.record.tables import JOBS
+from ranker.record.erasures import ErasureRecord
+from ranker.record.models import ModelRegistry
+from ranker.record.night_jobs import NightJobRecord
+from ranker.record.tables import JOBS
 from ranker.workers.night_jobs import NightJobs
 from ranker.workers.nightly import NightTrainings
 from ranker.workers.unlearning import DUE, Unlearning
 from servicekit.errors import FailedPrecondition
-from servicekit.jobs import Jobs, JobState
-from servicekit.sql import Database
+from servicekit.jobs.queue import Jobs, JobState
+from servicekit.sql.database import Database
 from tests.fakes.ranker import model, record
 
 DAY = timedelta(days=1)

@@ -26,30 +26,30 @@ from ranker.domain.events import EventType, Identity, Shopper
 from ranker.domain.model import TRAIN, UNLEARN, ModelVerdict
 from ranker.domain.report import ProductionAs, Report
 from ranker.domain.signals import DEFAULTS
-from ranker.events.record.consent_changes import ConsentRecord
-from ranker.events.record.erasures import ErasureRecord
-from ranker.events.record.events import EventRecord
-from ranker.events.record.experiments import ExperimentRecord, Kept
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.shoppers import ShopperRecord
-from ranker.events.record.tables import (
+from ranker.events.recount import RECOUNT
+from ranker.learning.publish import PUBLISH
+from ranker.record.consent_changes import ConsentRecord
+from ranker.record.erasures import ErasureRecord
+from ranker.record.events import EventRecord
+from ranker.record.experiments import ExperimentRecord, Kept
+from ranker.record.models import ModelRegistry
+from ranker.record.shoppers import ShopperRecord
+from ranker.record.tables import (
     COUNT_QUEUE,
     EVENTS,
     HEALTH,
     JOBS,
     METADATA,
 )
-from ranker.events.recount import RECOUNT
-from ranker.learning.publish import PUBLISH
 from ranker.servicer.experiments import ExperimentServicer
 from ranker.serving.models.live import LiveModels
 from ranker.settings import WorkerSettings
 from ranker.wiring import worker
 from ranker.workers.counting import count
-from servicekit.catalogs import KnownCatalogs
+from servicekit.catalogs.known import KnownCatalogs
 from servicekit.clock import now_micros
-from servicekit.jobs import Jobs, JobState
-from servicekit.sql import Database
+from servicekit.jobs.queue import Jobs, JobState
+from servicekit.sql.database import Database
 from sightline.ranker.v1 import experiment_service_pb2 as pb
 from tests.failures import counted
 from tests.fakes.ranker import model, record, stored

@@ -22,7 +22,7 @@ from retriever.domain.errors import (
     PhotosUnavailable,
 )
 from retriever.domain.watches import WatchBox
-from servicekit.decoding import (
+from servicekit.decoding.decoders import (
     DecodingCrashed,
     DecodingFailed,
     DecodingOutOfMemory,
@@ -30,7 +30,7 @@ from servicekit.decoding import (
     DecodingUnavailable,
 )
 from servicekit.errors import ServiceError
-from servicekit.fetch import UriForbidden
+from servicekit.outbound.fetch import UriForbidden
 from sightline_rules.photos import PhotoLimits, decode, image_id
 from tests.fakes.decoding import FakeDecoders
 from tests.fakes.photos import photo

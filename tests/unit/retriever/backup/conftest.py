@@ -20,10 +20,10 @@ from retriever.domain.product import Amount, ImageDraft, Offer, Product, Product
 from retriever.domain.vectors import VectorWrite
 from retriever.record import Record
 from retriever.wiring import job_queue
-from servicekit.backups.store import Backups
+from servicekit.artefacts.backups import Backups
 from servicekit.errors import ServiceError
-from servicekit.jobs import Job, Jobs
-from servicekit.sql import Database
+from servicekit.jobs.queue import Job, Jobs
+from servicekit.sql.database import Database
 from sightline_rules.filters import Availability, Money
 from sightline_rules.photos import image_id
 from tests.fakes.index import vector_of

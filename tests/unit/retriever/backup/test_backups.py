@@ -16,15 +16,15 @@ from retriever.backup import backups
 from retriever.domain.archive import ArchiveTable
 from retriever.domain.errors import BackupQuota
 from retriever.record.snapshots import RecordSnapshot
-from servicekit.backups.errors import (
+from servicekit.artefacts.backup_errors import (
     BackupDamaged,
     BackupNotFound,
     BackupsFull,
     BackupsUnavailable,
 )
-from servicekit.backups.store import Backups
+from servicekit.artefacts.backups import Backups
 from servicekit.errors import ServiceError
-from servicekit.jobs import JobCancelled, JobState
+from servicekit.jobs.queue import JobCancelled, JobState
 from sightline_rules.photos import image_id
 from tests.fakes.photos import photo
 from tests.unit.retriever.backup.conftest import Place

@@ -18,12 +18,12 @@ from retriever.domain.errors import CatalogExists, CatalogIsAlias, CatalogRemovi
 from retriever.domain.registry import FIELDS, CatalogUpdate, CatalogValues
 from retriever.domain.vectors import VectorWrite
 from retriever.record.tables import metadata
-from servicekit import open_jobs
-from servicekit.catalogs import CatalogCopying, CatalogDeleted, CatalogState
+from servicekit.catalogs.known import CatalogCopying, CatalogDeleted, CatalogState
 from servicekit.errors import ServiceError, Unavailable
-from servicekit.jobs import Job, JobCancelled
-from servicekit.open_jobs import JobsFull
-from servicekit.requests import RequestInvalid
+from servicekit.jobs import job_limits
+from servicekit.jobs.job_limits import JobsFull
+from servicekit.jobs.queue import Job, JobCancelled
+from servicekit.rpc.requests import RequestInvalid
 from sightline_rules.synonyms import SynonymRule
 from tests.fakes.embedder import FakeEmbedder
 from tests.fakes.index import vector_of
@@ -174,7 +174,7 @@ async def test_a_catalog_is_reserved_with_its_job_or_not_at_all(
     with pytest.raises(CatalogExists):
         await ask(here, "one")
     assert [job.params["target"] for job in await here.jobs.list()] == ["one"]
-    monkeypatch.setattr(open_jobs, "MOST_OPEN", 1)
+    monkeypatch.setattr(job_limits, "MOST_OPEN", 1)
     with pytest.raises(JobsFull):
         await ask(here, "two")
     assert await here.record.catalog_entry("two") is None

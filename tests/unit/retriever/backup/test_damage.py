@@ -16,7 +16,7 @@ import pytest
 from pyarrow import parquet
 
 from retriever.backup import backups, restores
-from servicekit.backups.errors import (
+from servicekit.artefacts.backup_errors import (
     BackupCatalogMismatch,
     BackupDamaged,
     BackupNotFound,

@@ -14,14 +14,14 @@ import pytest
 
 from retriever.backup import backups, restores
 from retriever.domain.archive import content_of
-from servicekit.backups.errors import (
+from servicekit.artefacts.backup_errors import (
     BackupDamaged,
     BackupNotFound,
     BackupUnsigned,
     BackupVersionUnsupported,
 )
-from servicekit.backups.manifest import Manifest
-from servicekit.keyring import KeyRing
+from servicekit.artefacts.manifest import Manifest
+from servicekit.keys.keyring import KeyRing
 from tests.unit.retriever.backup.conftest import Place
 from tests.unit.retriever.backup.test_damage import tarred, untarred
 

@@ -22,9 +22,9 @@ from retriever.domain.product import Amount, MarketDraft, Offer, ProductWrite
 from retriever.domain.vectors import VectorWrite
 from retriever.record import tables
 from retriever.record.products import content_etag
-from servicekit.backups.errors import BackupDamaged, BackupNotFound
+from servicekit.artefacts.backup_errors import BackupDamaged, BackupNotFound
 from servicekit.clock import now_micros
-from servicekit.jobs import Jobs
+from servicekit.jobs.queue import Jobs
 from sightline_rules.filters import Availability, Money
 from sightline_rules.markets import MarketValues
 from sightline_rules.photos import image_id

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from retriever.backup import backups, restores
-from servicekit.backups.errors import BackupUnsigned
-from servicekit.backups.manifest import Manifest
-from servicekit.keyring import KeyRing
+from servicekit.artefacts.backup_errors import BackupUnsigned
+from servicekit.artefacts.manifest import Manifest
+from servicekit.keys.keyring import KeyRing
 from tests.unit.retriever.backup.conftest import Place
 from tests.unit.retriever.backup.test_damage import Members, opened, packed, photo_of, with_content
 

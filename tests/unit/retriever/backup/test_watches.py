@@ -38,8 +38,8 @@ from retriever.domain.watches import (
 )
 from retriever.record.registry import KEPT
 from retriever.record.tables import metadata
-from servicekit.backups.errors import BackupDamaged
-from servicekit.catalog_rows import remove_rows
+from servicekit.artefacts.backup_errors import BackupDamaged
+from servicekit.catalogs.rows import remove_rows
 from sightline_rules.photos import image_id
 from tests.fakes.photos import photo
 from tests.unit.retriever.backup.conftest import Place

@@ -13,7 +13,7 @@ from retriever.domain.product import Amount, ImageDraft, ProductDraft, Stored
 from retriever.record import Record
 from retriever.wiring import job_queue
 from servicekit.errors import ServiceError
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline_rules.filters import All
 from tests.fakes.photo_store import FakePhotos
 from tests.fakes.photos import photo

@@ -8,8 +8,8 @@ from retriever.catalog import deletions
 from retriever.domain.product import CatalogPart, ProductContent, ProductWrite, Stored
 from retriever.record import Record
 from retriever.wiring import job_queue
-from servicekit.jobs import Job, JobCancelled, Jobs
-from servicekit.sql import Database
+from servicekit.jobs.queue import Job, JobCancelled, Jobs
+from servicekit.sql.database import Database
 from sightline_rules.filters import All, Comparison, Filter, Operator
 from tests.unit.retriever.conftest import generation, write
 

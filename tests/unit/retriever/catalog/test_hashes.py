@@ -13,7 +13,7 @@ from retriever.domain.errors import PhotosUnavailable
 from retriever.record import Record
 from retriever.record.hashes import from_signed, to_signed
 from retriever.record.tables import images
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline_rules.photos import PhotoLimits, image_id, inspect
 from tests.fakes.photo_store import FakePhotos
 from tests.fakes.photos import photo

@@ -13,8 +13,8 @@ from retriever.domain.imports import ImportProgress
 from retriever.domain.product import Stored
 from retriever.record import Record
 from retriever.record.tables import import_rows
-from servicekit.requests import RequestInvalid
-from servicekit.sql import Database
+from servicekit.rpc.requests import RequestInvalid
+from servicekit.sql.database import Database
 from sightline_rules.photos import image_id
 from tests.unit.retriever.catalog.conftest import (
     DECIDED,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from retriever.catalog.label_texts import read_label_texts
-from retriever.columns.keeper import Columns
+from retriever.columns.column_cache import Columns
 from retriever.domain.errors import EmbedderUnavailable
 from retriever.record import Record
 from retriever.search.keywords import KeywordQuery, search
 from servicekit.errors import Internal, ServiceError
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline_rules.photos import image_id
 from tests.fakes.embedder import FakeEmbedder
 from tests.fakes.photo_store import FakePhotos

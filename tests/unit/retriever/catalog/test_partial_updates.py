@@ -23,7 +23,7 @@ from retriever.domain.product import (
     Stored,
 )
 from retriever.record import Record
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline_rules.filters import Availability, Money
 from sightline_rules.photos import image_id
 from tests.fakes.photo_store import FakePhotos

@@ -11,7 +11,7 @@ from itertools import chain
 import pytest
 
 from retriever.catalog import products
-from retriever.columns.keeper import Columns
+from retriever.columns.column_cache import Columns
 from retriever.domain.errors import PhotosFull, ProductInvalid
 from retriever.domain.product import (
     Amount,
@@ -24,8 +24,8 @@ from retriever.domain.product import (
 from retriever.domain.validation import check_product
 from retriever.record import Record
 from servicekit.errors import ServiceError
-from servicekit.fetch import UriUnreadable
-from servicekit.requests import PageSizeInvalid, PageTokenInvalid, RequestInvalid
+from servicekit.outbound.fetch import UriUnreadable
+from servicekit.rpc.requests import PageSizeInvalid, PageTokenInvalid, RequestInvalid
 from sightline_rules.filters import All, Comparison, Not, Operator
 from tests.fakes.photo_store import FakePhotos
 from tests.fakes.photos import photo

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.domain.synonyms import StoredSynonyms
-from servicekit.catalogs import POLL_SECONDS, CatalogChange
+from servicekit.catalogs.known import POLL_SECONDS, CatalogChange
 from servicekit.errors import Unavailable
 from sightline_rules.synonyms import NO_SYNONYMS, SynonymRule
 

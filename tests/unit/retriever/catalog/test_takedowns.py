@@ -13,8 +13,8 @@ from retriever.domain.errors import ImageNotFound, ImageTakenDown
 from retriever.domain.product import ImageDraft, ProductDraft
 from retriever.record import Record
 from retriever.record import tables as t
-from servicekit.requests import RequestInvalid
-from servicekit.sql import Database
+from servicekit.rpc.requests import RequestInvalid
+from servicekit.sql.database import Database
 from sightline_rules.photos import image_id
 from tests.fakes.photo_store import FakePhotos
 from tests.fakes.photos import photo

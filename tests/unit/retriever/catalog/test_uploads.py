@@ -15,8 +15,8 @@ from retriever.domain.imports import ImportMode
 from retriever.domain.product import ImageDraft, ProductDraft, ProductWrite, Stored
 from retriever.record import Record
 from servicekit.errors import ServiceError
-from servicekit.sql import Database
-from servicekit.sql_errors import StoreFull
+from servicekit.sql.database import Database
+from servicekit.sql.errors import StoreFull
 from sightline_rules.photos import image_id
 from tests.fakes.photo_store import FakePhotos
 from tests.fakes.photos import photo

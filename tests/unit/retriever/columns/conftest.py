@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retriever.columns.keeper import Columns
+from retriever.columns.column_cache import Columns
 from retriever.domain.filter_parts import MatchingRows
 from retriever.domain.generation import Generation
 from retriever.domain.words import Words
 from retriever.ports.columns import Changes, ProductRow
 from retriever.record import Record
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline_rules.filters import All, Comparison, Money, Operator
 from sightline_rules.photos import image_id
 from tests.fakes.index import vector_of

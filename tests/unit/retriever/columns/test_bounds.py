@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from retriever.columns import keeper
-from retriever.columns.keeper import COUNT_SECONDS
+from retriever.columns import column_cache
+from retriever.columns.column_cache import COUNT_SECONDS
 from retriever.columns.vectors import Vectors
 from retriever.domain.generation import Generation
 from retriever.domain.product import Offer
@@ -116,7 +116,7 @@ async def test_who_wants_fewer_rows_takes_none_from_the_others(
 async def test_what_is_dead_is_left_behind_and_who_compares_goes_on_with_what_it_has(
     record: Record, made: Generation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper, "LEAST_DEAD", 3)
+    monkeypatch.setattr(column_cache, "LEAST_DEAD", 3)
     monkeypatch.setattr("retriever.columns.vectors.LEAST_DEAD", 3)
     columns = patient(record)
     before = await columns.vectors(made)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from retriever.columns.arrays import Places, count
 from retriever.columns.conditions import Conditions
 from retriever.columns.table import ProductTable
-from retriever.domain import stored
+from retriever.domain import field_codecs
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
 from sightline_rules import kinds
@@ -272,7 +272,7 @@ async def test_a_write_meanwhile_changes_nothing_of_what_was_asked(
         )
     )
     asked = Conditions(table).asked([mixed, former], places)
-    elsewhere = stored.cells(MARKETS, (MarketValues("fr", None),))
+    elsewhere = field_codecs.cells(MARKETS, (MarketValues("fr", None),))
     table.put([row_of("p", after, **elsewhere)])
     assert [each.tolist() for each in finish(asked.passing())] == [[False], [True]]
     assert calls

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from retriever.catalog.synonyms import HeldSynonyms
-from retriever.columns.keeper import Columns
+from retriever.columns.column_cache import Columns
 from retriever.columns.suggestion_index import SuggestionIndexes
 from retriever.domain.registry import REMOVERS, CatalogValues
 from retriever.ports.columns import Changes
 from retriever.record import Record
-from retriever.search.browse import BrowseQuery, browse
-from servicekit.catalogs import CatalogChange
-from servicekit.sql import Database
+from retriever.search.listing import ListingQuery, browse
+from servicekit.catalogs.known import CatalogChange
+from servicekit.sql.database import Database
 from sightline_rules.synonyms import SynonymRule
 from tests.stores import each_engine
 from tests.unit.retriever.columns.conftest import Counting, ids, patient
@@ -167,7 +167,7 @@ async def test_a_listing_by_older_synonyms_is_not_taken_for_the_current_one(
     await here.replace(NAME, [SynonymRule(("wine", "vino"))], "")
 
     async def listed(held: HeldSynonyms, known: str = "") -> tuple[str, int, bool]:
-        query = BrowseQuery(NAME, "RELEVANCE", size=10, text="wine", known_state=known)
+        query = ListingQuery(NAME, "RELEVANCE", size=10, text="wine", known_state=known)
         page = await browse(query, columns, record, await held.of(NAME))
         return page.state, len(page.places), page.not_modified
 
@@ -184,7 +184,7 @@ async def test_a_listing_of_an_earlier_catalog_is_not_current(record: Record) ->
     await create(record)
     for product in ("a", "b"):
         await record.write(NAME, [write(product)])
-        states.append((await browse(BrowseQuery(NAME, "NEWEST"), columns, record)).state)
+        states.append((await browse(ListingQuery(NAME, "NEWEST"), columns, record)).state)
         await replace(record)
     assert states[0] != states[1]
 

@@ -8,11 +8,11 @@ from typing import cast
 import numpy as np
 
 from retriever.columns.column import AskedFacet
+from retriever.columns.column_cache import View
 from retriever.columns.facets import Counting
-from retriever.columns.keeper import View
 from retriever.columns.ordering import OrderedColumn
 from retriever.columns.table import ProductTable
-from retriever.domain import stored
+from retriever.domain import field_codecs
 from retriever.ports.columns import ProductRow
 from sightline_rules.evaluation.work import finish
 from sightline_rules.fields import MARKETS
@@ -34,7 +34,7 @@ EUR = 1_000_000
 def sold(
     product_id: str, *markets: MarketValues, price: int = 10, title: str = "Red"
 ) -> ProductRow:
-    cells = stored.cells(MARKETS, markets)
+    cells = field_codecs.cells(MARKETS, markets)
     own = {"price_micros": price * EUR, "currency": "EUR", "availability": "IN_STOCK"}
     return row(product_id, title=title, **own, **cells)
 

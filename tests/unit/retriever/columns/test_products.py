@@ -13,7 +13,7 @@ from retriever.domain.product import CatalogPart, ProductOrder
 from retriever.record import Record
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
-from servicekit.off_loop import INLINE_STEPS
+from servicekit.tasks.off_loop import INLINE_STEPS
 from sightline_rules.facts import Facts
 from sightline_rules.filters import All, Comparison, Leaf, Operator
 from sightline_rules.kinds import FieldKind
@@ -91,7 +91,7 @@ async def test_every_loop_over_products_stops_midway_and_beside_the_event_loop(
 ) -> None:
     await record.create_generation(generation())
     await record.write("default", [write(f"p{n}", brand="even") for n in range(COUNT)])
-    monkeypatch.setattr("servicekit.off_loop.TURN_SECONDS", 0.0)
+    monkeypatch.setattr("servicekit.tasks.off_loop.TURN_SECONDS", 0.0)
     late = Late(monkeypatch)
     with pytest.raises(DeadlineExceeded):
         await call(record)

@@ -20,10 +20,10 @@ from retriever.domain.deliveries import (
 )
 from retriever.domain.watches import Alert
 from retriever.domain.webhooks import Webhook
-from servicekit.fetch import UriForbidden, UriUnreadable
-from servicekit.keyring import KeyRing
-from servicekit.posting import PostAnswer
-from servicekit.sql_errors import StoreUnavailable
+from servicekit.keys.keyring import KeyRing
+from servicekit.outbound.fetch import UriForbidden, UriUnreadable
+from servicekit.outbound.posting import PostAnswer
+from servicekit.sql.errors import StoreUnavailable
 from tests import virtual_time
 from tests.fakes.watch_alerts import made_alert
 

@@ -27,7 +27,7 @@ from retriever.domain.deliveries import (
 from retriever.domain.errors import WebhookInvalid, WebhookKeysMissing
 from retriever.domain.watches import Alert
 from retriever.domain.webhooks import Webhook
-from servicekit.keyring import KeyRing
+from servicekit.keys.keyring import KeyRing
 from tests.fakes.watch_alerts import made_alert
 
 RULES = RetryRules()

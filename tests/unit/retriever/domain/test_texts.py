@@ -25,8 +25,8 @@ from retriever.search import search, stats
 from retriever.search.query import SearchQuery
 from retriever.wiring import job_queue
 from servicekit.errors import InvalidArgument
-from servicekit.jobs import Job, Jobs
-from servicekit.sql import Database
+from servicekit.jobs.queue import Job, Jobs
+from servicekit.sql.database import Database
 from sightline_rules.filters import Money
 from tests.fakes.embedder import FakeEmbedder
 from tests.fakes.index import Always, FakeIndex, vector_of

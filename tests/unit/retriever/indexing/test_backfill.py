@@ -12,8 +12,8 @@ from retriever.indexing import backfill, generations
 from retriever.indexing.generations import GenerationRequest
 from retriever.record import Record
 from retriever.wiring import job_queue
-from servicekit.jobs import Job, JobCancelled, Jobs
-from servicekit.sql import Database
+from servicekit.jobs.queue import Job, JobCancelled, Jobs
+from servicekit.sql.database import Database
 from sightline_rules.photos import image_id
 from tests.fakes.index import FakeIndex
 from tests.unit.retriever.conftest import generation, vectors, write

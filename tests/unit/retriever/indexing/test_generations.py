@@ -31,9 +31,9 @@ from retriever.indexing.generations import BACKFILL, Demand, GenerationRequest
 from retriever.record import Record
 from retriever.record.rollout import LONGEST_WAIT
 from retriever.wiring import job_queue
-from servicekit.jobs import Jobs
-from servicekit.requests import RequestInvalid
-from servicekit.sql import Database
+from servicekit.jobs.queue import Jobs
+from servicekit.rpc.requests import RequestInvalid
+from servicekit.sql.database import Database
 from sightline_rules.photos import image_id
 from tests.fakes.index import DIMENSION, VERSION
 from tests.unit.retriever.conftest import Clock, generation, vectors, write

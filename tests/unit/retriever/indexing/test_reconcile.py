@@ -12,7 +12,7 @@ from retriever.domain.generation import Generation
 from retriever.indexing.collections import open_collection
 from retriever.indexing.reconcile import reconcile
 from retriever.record import Record
-from servicekit.sql_errors import StoreUnavailable
+from servicekit.sql.errors import StoreUnavailable
 from tests.fakes.index import Always, FakeIndex
 from tests.unit.retriever.conftest import generation, vectors, write
 from tests.unit.retriever.indexing.conftest import PHOTOS, applied, held

@@ -15,10 +15,10 @@ from retriever.indexing import reference_fits
 from retriever.indexing.reference_fits import MOST_OPEN
 from retriever.wiring import job_queue
 from servicekit.errors import FailedPrecondition, ServiceError
-from servicekit.interceptors import ObservedServer
-from servicekit.jobs import Job, Jobs, JobState
-from servicekit.requests import RequestInvalid
-from servicekit.sql import Database
+from servicekit.jobs.queue import Job, Jobs, JobState
+from servicekit.rpc.interceptors import ObservedServer
+from servicekit.rpc.requests import RequestInvalid
+from servicekit.sql.database import Database
 from sightline.embedder.v1 import inspection_service_pb2 as pb
 from sightline.embedder.v1 import inspection_service_pb2_grpc
 from tests.unit.retriever.workers.conftest import Bench

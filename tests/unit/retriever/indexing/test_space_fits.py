@@ -24,10 +24,10 @@ from retriever.indexing.space_fits import FIT, FitTools
 from retriever.record import Record
 from retriever.wiring import job_queue
 from servicekit.errors import FailedPrecondition, ServiceError
-from servicekit.interceptors import ObservedServer
-from servicekit.jobs import Job, JobState
-from servicekit.requests import RequestInvalid
-from servicekit.sql import Database
+from servicekit.jobs.queue import Job, JobState
+from servicekit.rpc.interceptors import ObservedServer
+from servicekit.rpc.requests import RequestInvalid
+from servicekit.sql.database import Database
 from sightline.common.v1 import photo_pb2, refinement_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as embedder_pb
 from sightline.embedder.v1 import space_pb2, space_service_pb2, space_service_pb2_grpc

@@ -24,8 +24,8 @@ from retriever.indexing.verification.case import Tools
 from retriever.indexing.verification.verify import verify
 from retriever.record import Record
 from retriever.wiring import job_queue
-from servicekit.jobs import Job, Jobs
-from servicekit.sql import Database
+from servicekit.jobs.queue import Job, Jobs
+from servicekit.sql.database import Database
 from sightline_rules.filters import All, Filter
 from sightline_rules.photos import image_id
 from tests.fakes.embedder import SHOPPERS, FakeEmbedder

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from retriever.domain.product import Stored
 from retriever.record import Record
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 
 A, B, C = b"photo a", b"photo b", b"photo c"
 

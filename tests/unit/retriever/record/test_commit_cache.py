@@ -11,7 +11,7 @@ from sqlalchemy import event
 
 from retriever.domain.product import Offer, Product
 from retriever.record import Record
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline_rules.filters import Availability, Money
 from sightline_rules.photos import image_id
 from tests.stores import address

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from retriever.record import Record
 from retriever.record.tables import CATEGORY_HEAD, product_images
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline_rules import categories
 from sightline_rules.filters import All, Comparison, Filter, Operator
 from tests.stores import each_engine

@@ -27,9 +27,9 @@ from retriever.indexing import generations
 from retriever.indexing.generations import Demand
 from retriever.record import Record, retention, store, tables
 from retriever.record.tables import jobs
-from servicekit import sql
-from servicekit.jobs import Jobs
-from servicekit.sql import Database
+from servicekit.jobs.queue import Jobs
+from servicekit.sql import database
+from servicekit.sql.database import Database
 from sightline_rules.filters import All, Money
 from sightline_rules.photos import image_id
 from sightline_rules.synonyms import SynonymRule
@@ -346,7 +346,7 @@ def place(
     new_store: NewStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[str, World, World]]:
     """Return a store and two processes that use it."""
-    monkeypatch.setattr(sql, "WRITE_SECONDS", round(SECONDS))
+    monkeypatch.setattr(database, "WRITE_SECONDS", round(SECONDS))
     monkeypatch.setattr(retention, "MOST_DELETED", 1)
     url = new_store(MIGRATIONS, "record.db")
     dbs = [Database(url, migrations=MIGRATIONS) for _ in range(2)]

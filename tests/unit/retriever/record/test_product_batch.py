@@ -16,7 +16,7 @@ from retriever.domain.product import ProductChange, ProductWrite, Stored
 from retriever.domain.vectors import VectorWrite
 from retriever.record import Record, metadata
 from servicekit.errors import ServiceError
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline_rules.photos import image_id
 from tests.fakes.index import vector_of
 from tests.stores import NewStore, each_engine

@@ -22,9 +22,9 @@ from retriever.search import search
 from retriever.search.query import SearchQuery
 from retriever.search.vectors import upsert_vectors
 from retriever.wiring import job_queue
-from servicekit.jobs import Jobs
-from servicekit.requests import RequestInvalid
-from servicekit.sql import Database
+from servicekit.jobs.queue import Jobs
+from servicekit.rpc.requests import RequestInvalid
+from servicekit.sql.database import Database
 from sightline_rules.facts import passes
 from sightline_rules.filters import Comparison, Operator
 from tests.fakes.embedder import FakeEmbedder

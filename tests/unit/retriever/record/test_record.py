@@ -10,7 +10,7 @@ from retriever.domain.errors import EtagMismatch, ImageNotFound
 from retriever.domain.product import ProductOrder, Stored
 from retriever.record import Record, metadata
 from retriever.record.tables import ENGINES_OWN
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline_rules.filters import Comparison, Money, Operator
 from sightline_rules.photos import image_id
 from tests.stores import SQLITE, each_engine

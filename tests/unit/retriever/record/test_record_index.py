@@ -9,8 +9,8 @@ from retriever.domain.generation import GenerationState
 from retriever.domain.index_values import Change
 from retriever.domain.vectors import VectorWrite
 from retriever.record import Record, tables
-from servicekit.jobs import Jobs
-from servicekit.sql import Database
+from servicekit.jobs.queue import Jobs
+from servicekit.sql.database import Database
 from sightline_rules.photos import image_id
 from tests.fakes.index import vector_of
 from tests.stores import each_engine

@@ -20,9 +20,9 @@ from retriever.domain.errors import (
 from retriever.domain.registry import REMOVERS, CatalogUpdate, CatalogValues
 from retriever.record import Record
 from retriever.record.tables import catalogs
-from servicekit.catalogs import CatalogDeleted, CatalogNotFound, CatalogState
-from servicekit.requests import PageTokenInvalid, RequestInvalid
-from servicekit.sql import Database
+from servicekit.catalogs.known import CatalogDeleted, CatalogNotFound, CatalogState
+from servicekit.rpc.requests import PageTokenInvalid, RequestInvalid
+from servicekit.sql.database import Database
 from tests.unit.retriever.conftest import Clock, write
 
 DAY = 86_400 * 10**6

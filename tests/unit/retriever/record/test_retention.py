@@ -11,7 +11,7 @@ from retriever.domain.product import Offer
 from retriever.record import Record, retention
 from retriever.record.statements import pending_row
 from retriever.record.tables import changes, import_rows, imports, outbox, pending, products
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline_rules.filters import Availability, Money
 from sightline_rules.photos import image_id
 from tests.stores import each_engine

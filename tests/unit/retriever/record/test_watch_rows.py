@@ -20,8 +20,8 @@ from retriever.domain.watches import (
     WatchRule,
 )
 from retriever.record import Record
-from servicekit.audit_record import NO_HASH, AuditRecord, entry_hash
-from servicekit.sql import Database
+from servicekit.audit.record import NO_HASH, AuditRecord, entry_hash
+from servicekit.sql.database import Database
 from tests.stores import each_engine
 from tests.unit.retriever.conftest import Clock
 

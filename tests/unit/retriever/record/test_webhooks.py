@@ -12,7 +12,7 @@ from retriever.domain.errors import WebhookExists, WebhookNotFound, WebhooksFull
 from retriever.domain.webhooks import MOST_WEBHOOKS, Webhook, WebhookSecret
 from retriever.record import Record
 from retriever.record.tables import webhook_dead_letters, webhook_lanes, webhooks
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from tests.fakes.watch_alerts import made_alert, raise_alert
 from tests.stores import each_engine
 from tests.unit.retriever.conftest import Clock

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from retriever.columns.keeper import View
+from retriever.columns.column_cache import View
 from retriever.columns.table import ProductTable
 from retriever.columns.vectors import Vectors, loaded
 from retriever.domain.generation import IndexParameters, VectorMetric

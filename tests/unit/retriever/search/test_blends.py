@@ -11,7 +11,7 @@ from retriever.domain.generation import Generation
 from retriever.record import Record
 from retriever.search import search
 from retriever.search.query import BlendPart, SearchQuery
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from tests.fakes.index import FakeIndex
 from tests.unit.retriever.rows import searcher
 from tests.unit.retriever.search.conftest import forever, given, names, own, stock

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from retriever.columns.keeper import Columns
+from retriever.columns.column_cache import Columns
 from retriever.domain.generation import Generation, VectorMetric
 from retriever.domain.index_values import Collapse
 from retriever.domain.product import Image, ProductContent, ProductWrite

@@ -16,7 +16,7 @@ from alembic import command
 from alembic.config import Config
 
 from retriever.columns import word_index as indexed
-from retriever.columns.keeper import Columns
+from retriever.columns.column_cache import Columns
 from retriever.domain import words as domain
 from retriever.domain.errors import KeywordsInvalid
 from retriever.domain.index_values import Collapse
@@ -26,10 +26,11 @@ from retriever.record import keywords as stored
 from retriever.record.tables import keywords as table
 from retriever.search import keywords
 from retriever.search.keywords import KeywordQuery
-from servicekit import deadlines, off_loop
+from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
-from servicekit.requests import RequestInvalid
-from servicekit.sql import Database
+from servicekit.rpc.requests import RequestInvalid
+from servicekit.sql.database import Database
+from servicekit.tasks import off_loop
 from sightline_rules.filters import Availability, Comparison, Filter, Money, Operator
 from sightline_rules.markets import MarketValues
 from sightline_rules.synonyms import SynonymRule, Synonyms

@@ -11,7 +11,7 @@ from retriever.domain.misfits import Misfit, Nearest, misfits
 from retriever.domain.vectors import Floats, VectorWrite
 from retriever.record import Record
 from retriever.search.misfits import MisfitPage, find_misfits
-from servicekit.requests import PageSizeInvalid, PageTokenInvalid, RequestInvalid
+from servicekit.rpc.requests import PageSizeInvalid, PageTokenInvalid, RequestInvalid
 from tests.fakes.index import DIMENSION, FakeIndex, vector_of
 from tests.unit.retriever.conftest import image_id, write
 from tests.unit.retriever.rows import searcher

@@ -18,7 +18,7 @@ from retriever.search.nearest import compare
 from retriever.search.query import SearchQuery
 from retriever.search.sampling import Samples
 from retriever.search.search import FoundNearest
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline_rules.filters import All, Any, Comparison, Filter, Membership, Money, Operator
 from tests.fakes.index import DIMENSION, VERSION, FakeIndex, vector_of
 from tests.unit.retriever.conftest import generation, write

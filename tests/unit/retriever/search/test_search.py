@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retriever.columns.keeper import Columns
+from retriever.columns.column_cache import Columns
 from retriever.domain.errors import (
     GenerationNotFound,
     IndexTokenInvalid,
@@ -28,7 +28,7 @@ from retriever.search import search, stats
 from retriever.search.freshness import read_index_token, write_index_token
 from retriever.search.query import SearchQuery
 from servicekit.errors import DeadlineExceeded
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline_rules.filters import Comparison, Money, Operator
 from sightline_rules.photos import image_id
 from tests.fakes.index import DIMENSION, VERSION, FakeIndex, vector_of

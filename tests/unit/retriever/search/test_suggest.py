@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retriever.columns.keeper import Columns, View
+from retriever.columns.column_cache import Columns, View
 from retriever.columns.suggestion_index import BUSY_SHARE, SuggestionIndex, SuggestionIndexes
 from retriever.columns.table import ProductTable
 from retriever.domain.errors import ColumnsUnavailable
@@ -25,7 +25,7 @@ from retriever.search.suggest import (
     SuggestionQuery,
     suggest,
 )
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline_rules import categories
 from sightline_rules.synonyms import SynonymRule, Synonyms
 from sightline_rules.words import words_of

@@ -31,7 +31,7 @@ from retriever.servicer import (
 )
 from retriever.servicer import messages as wire
 from servicekit.errors import Internal
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from servicekit.telemetry import Stage
 from sightline.common.v1 import facet_pb2, filter_pb2, product_pb2
 from sightline.common.v1.candidate_pb2 import CandidateColumns

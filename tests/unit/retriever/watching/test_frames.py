@@ -43,7 +43,7 @@ from retriever.watching import frames as module
 from retriever.watching.expiry import expire
 from retriever.watching.frames import FrameChecks, FrameOutcome, FramesReport, SentFrame
 from retriever.watching.watches import Watches
-from servicekit.supervision import FAILURES
+from servicekit.tasks.supervision import FAILURES
 from tests.fakes.photo_store import FakePhotos
 from tests.fakes.photos import photo
 from tests.unit.retriever.conftest import Clock

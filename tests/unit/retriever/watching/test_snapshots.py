@@ -31,7 +31,7 @@ from retriever.watching.snapshots import (
 )
 from retriever.watching.watches import Watches
 from servicekit.errors import ServiceError
-from servicekit.fetch import FetchedFile, UriForbidden, UriUnreadable
+from servicekit.outbound.fetch import FetchedFile, UriForbidden, UriUnreadable
 from tests.unit.retriever.conftest import Clock
 from tests.unit.retriever.watching.test_frames import (
     BROKEN,

@@ -17,11 +17,11 @@ from retriever.wiring import job_queue
 from retriever.workers.context import Worker
 from retriever.workers.leader import Leadership
 from retriever.workers.leader_loops import lead_in_turn
-from servicekit.backups.store import Backups
-from servicekit.catalogs import KnownCatalogs
-from servicekit.leases import Lease
-from servicekit.retention import forget_jobs
-from servicekit.sql import Database
+from servicekit.artefacts.backups import Backups
+from servicekit.catalogs.known import KnownCatalogs
+from servicekit.sql.database import Database
+from servicekit.sql.leases import Lease
+from servicekit.sql.retention import forget_jobs
 from sightline_rules.photos import image_id
 from tests.fakes.embedder import FakeEmbedder
 from tests.fakes.index import FakeIndex

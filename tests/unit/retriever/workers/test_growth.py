@@ -27,8 +27,8 @@ from retriever.domain.webhooks import Webhook, WebhookSecret
 from retriever.record import Record, retention
 from retriever.record.tables import jobs, metadata
 from retriever.workers import tidying
-from servicekit.retention import forget_jobs
-from servicekit.sql import Database
+from servicekit.sql.database import Database
+from servicekit.sql.retention import forget_jobs
 from sightline_rules.filters import Availability, Money
 from sightline_rules.photos import image_id
 from tests.fakes.index import vector_of

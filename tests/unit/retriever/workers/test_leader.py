@@ -10,10 +10,10 @@ from retriever.indexing.outbox import LeadershipLost
 from retriever.workers import leader_loops
 from retriever.workers.leader import Leadership
 from servicekit import liveness
-from servicekit.jobs import Jobs
-from servicekit.leases import Lease
-from servicekit.sql import Database
-from servicekit.supervision import Backoff
+from servicekit.jobs.queue import Jobs
+from servicekit.sql.database import Database
+from servicekit.sql.leases import Lease
+from servicekit.tasks.supervision import Backoff
 from tests.fakes.embedder import FakeEmbedder
 from tests.fakes.index import VERSION
 from tests.unit.retriever.conftest import write

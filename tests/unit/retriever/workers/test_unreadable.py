@@ -20,8 +20,8 @@ from retriever.watching import silence
 from retriever.watching.silence import SilenceChecks
 from retriever.wiring import job_queue
 from retriever.workers.context import Worker
-from servicekit.jobs import JobState
-from servicekit.sql import Database
+from servicekit.jobs.queue import JobState
+from servicekit.sql.database import Database
 from tests.failures import counted
 from tests.unit.retriever.conftest import write
 from tests.unit.retriever.workers.conftest import PHOTOS, Bench

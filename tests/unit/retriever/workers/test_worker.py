@@ -22,8 +22,8 @@ from retriever.workers import leader_loops, tasks
 from retriever.workers.collection_loop import BUSY_SECONDS, CollectionStatus
 from retriever.workers.leader_loops import Loops, lead_in_turn
 from retriever.workers.tasks import Backoff, KeyedBackoff, Tasks
-from servicekit.jobs import Job, Jobs, JobState
-from servicekit.sql import Database, StoreBusy
+from servicekit.jobs.queue import Job, Jobs, JobState
+from servicekit.sql.database import Database, StoreBusy
 from sightline_rules.photos import image_id
 from tests.unit.retriever.conftest import generation, vectors, write
 from tests.unit.retriever.workers.conftest import PHOTOS, Bench, applied

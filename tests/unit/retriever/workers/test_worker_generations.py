@@ -12,7 +12,7 @@ from retriever.domain.generation import Generation, GenerationState
 from retriever.indexing import generations
 from retriever.indexing.generations import GenerationRequest
 from retriever.wiring import job_queue
-from servicekit.jobs import JobState
+from servicekit.jobs.queue import JobState
 from sightline_rules.photos import image_id
 from tests.fakes.embedder import SHOPPERS
 from tests.fakes.index import VERSION, vector_of

@@ -48,7 +48,7 @@ from embedder.domain.references import (
     ReferenceState,
     ServedReferences,
 )
-from servicekit.keyring import SigningKeys, open_keys
+from servicekit.keys.keyring import SigningKeys, open_keys
 from servicekit.telemetry import get_logger
 
 log = get_logger()
@@ -61,7 +61,7 @@ CACHED: Final = 32
 """Memories that are cached, of half a MiB each."""
 _ARRAYS: Final = tuple(each.name for each in fields(PatchMemory) if each.name != "separation")
 _ABOUT: Final = ("reference",)
-"""Purpose of a manifest's signature (servicekit.keyring)."""
+"""Purpose of a manifest's signature (servicekit.keys.keyring)."""
 _ATTEMPTS: Final = 5
 
 _P = ParamSpec("_P")

@@ -28,7 +28,7 @@ from pydantic import ValidationError
 from embedder.adapters.whole_files import delete_whole, write_whole
 from embedder.domain import manifest
 from embedder.domain.errors import SpaceNotFound
-from servicekit.keyring import SigningKeys, open_keys
+from servicekit.keys.keyring import SigningKeys, open_keys
 from servicekit.telemetry import get_logger
 
 log = get_logger()
@@ -40,7 +40,7 @@ ABANDONED_SECONDS: Final = 86400.0
 
 WORK: Final = "work"
 _ABOUT: Final = ("space",)
-"""Purpose of a manifest's signature (servicekit.keyring)."""
+"""Purpose of a manifest's signature (servicekit.keys.keyring)."""
 _OUT_OF_SERVICE: Final = (manifest.ServingState.CANDIDATE, manifest.ServingState.RETIRED)
 
 

@@ -11,7 +11,7 @@ ServiceError
 │   ├── PhotoUndecodable         IMAGE_UNDECODABLE          incomplete, or not a supported format
 │   ├── PhotoTooLarge            IMAGE_TOO_LARGE            over the cap on bytes, pixels or memory
 │   ├── PhotosTooLarge           IMAGES_TOO_LARGE           over the cap on pixels of a request
-│   └── (servicekit.fetch)       URI_FORBIDDEN              fetching from there is not allowed
+│   └── (kit's outbound.fetch)   URI_FORBIDDEN              fetching from there is not allowed
 ├── NotFound
 │   ├── SpaceUnavailable         SPACE_UNAVAILABLE          no such space, or not for such items
 │   ├── SpaceNotFound            SPACE_NOT_FOUND            no fitted space of this version or name
@@ -27,7 +27,7 @@ ServiceError
 │   ├── ReferenceMixed           REFERENCE_MIXED            its photos show two different things
 │   ├── PromotionRefused         PROMOTION_REFUSED          evaluation not better, and not forced
 │   ├── SpaceUnsigned            SPACE_UNSIGNED             no key of the operator signed it
-│   └── (servicekit.fetch)       URI_UNREADABLE             the address gave no file
+│   └── (kit's outbound.fetch)   URI_UNREADABLE             the address gave no file
 ├── Unavailable
 │   ├── EmbedderUnavailable      EMBEDDER_UNAVAILABLE       Triton does not answer
 │   │   ├── ProcessLost          EMBEDDER_UNAVAILABLE       a process ended, or mixes up answers

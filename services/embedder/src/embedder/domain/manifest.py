@@ -73,7 +73,8 @@ class SpaceManifest:
     forced: bool = False
     """True if its promotion was forced despite its evaluation."""
     signature: str = ""
-    """Signature of the rest of the file by an operator's key (servicekit.keyring); empty: none."""
+    """Signature of the rest of the file by an operator's key (servicekit.keys.keyring); empty:
+    none."""
     format: Literal[1] = 1
 
     @property

@@ -61,7 +61,7 @@ class ReferenceManifest:
     """SHA-256 of the memory's file."""
     size_bytes: Annotated[int, Field(ge=0)]
     signature: str = ""
-    """Signature of the rest by an operator's key (servicekit.keyring); empty: none."""
+    """Signature of the rest by an operator's key (servicekit.keys.keyring); empty: none."""
     photo_ids: tuple[str, ...] | None = None
     """First PHOTO_ID digits of the SHA-256 of each photo's file; None: fitted before they were
     stored."""

@@ -16,7 +16,7 @@ from prometheus_client import Counter, Gauge
 from embedder.domain.errors import DeadlinePassed, QueueFull
 from embedder.domain.items import Embedding
 from servicekit.errors import ServiceError
-from servicekit.promise import Promise
+from servicekit.tasks.promise import Promise
 
 USED = Counter(
     "sightline_embedding_cache",

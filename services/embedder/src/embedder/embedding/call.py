@@ -10,8 +10,8 @@ from prometheus_client import Counter
 from embedder.domain.items import ItemOutcome, Priority
 from embedder.domain.photos import PhotoView, PreparedPhoto
 from embedder.domain.recipes import PhotoRecipe
+from servicekit.admission.fair_permits import Party
 from servicekit.errors import ServiceError
-from servicekit.fair_permits import Party
 from servicekit.telemetry import Stages
 
 EMBEDDED = Counter("sightline_embedded", "Embedded items, by model.", ("space", "model"))

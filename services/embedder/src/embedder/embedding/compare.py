@@ -22,7 +22,7 @@ from embedder.embedding.photos import PhotoEmbedder, look_of
 from embedder.ports import Inference, ModelsOnDemand
 from embedder.serving.model_routes import VersionRoute
 from servicekit import deadlines
-from servicekit.fair_permits import Party
+from servicekit.admission.fair_permits import Party
 from servicekit.telemetry import Stages
 
 ViewedItem: TypeAlias = tuple[Item, PhotoView]

@@ -15,8 +15,8 @@ from embedder.embedding.pixel_budget import PixelBudget, counts
 from embedder.embedding.texts import TextEmbedder
 from embedder.ports import Fetch
 from embedder.serving.model_routes import ServedSpaces, TimeLeft
+from servicekit.admission.fair_permits import Party
 from servicekit.errors import ServiceError
-from servicekit.fair_permits import Party
 from servicekit.telemetry import Stages
 
 

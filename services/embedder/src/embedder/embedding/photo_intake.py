@@ -11,8 +11,8 @@ from embedder.domain.photos import Camera, PhotoView, PreparedPhoto
 from embedder.domain.recipes import PhotoRecipe
 from embedder.domain.urgency import urgency
 from embedder.preprocessing import work
-from servicekit import decoding
-from servicekit.fair_permits import Party
+from servicekit.admission.fair_permits import Party
+from servicekit.decoding import decoders as decoding
 from servicekit.telemetry import Stages
 from sightline_rules import photos
 from sightline_rules.photos import PhotoLimits, PhotoRejectedError, RejectionReason

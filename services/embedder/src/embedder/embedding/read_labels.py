@@ -16,7 +16,7 @@ from embedder.domain.urgency import asking
 from embedder.ports import Inference, Intake, LineImages, ModelsOnDemand
 from embedder.serving.priority import ModelQueues
 from servicekit import deadlines
-from servicekit.fair_permits import Party
+from servicekit.admission.fair_permits import Party
 from servicekit.telemetry import Stages
 
 DETECTOR: Final = "ppocrv6_det_small"

@@ -31,7 +31,7 @@ from embedder.ports import Inference, Intake, ModelsOnDemand
 from embedder.serving.model_routes import VersionRoute
 from embedder.serving.priority import ModelQueues
 from servicekit import deadlines
-from servicekit.fair_permits import Party
+from servicekit.admission.fair_permits import Party
 from servicekit.telemetry import Stages
 
 MOST_PIXEL_BYTES: Final = 12 * 2**20

@@ -32,7 +32,7 @@ from embedder.domain.fitted import (
     unit,
 )
 from embedder.domain.manifest import CATEGORIES, MAP_FILE, TEXT_SUFFIX
-from servicekit.background import yield_to_answers
+from servicekit.processes.background import yield_to_answers
 
 ORDER: Final = "order.json"
 RESULT: Final = "result.json"

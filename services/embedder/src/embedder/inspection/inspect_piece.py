@@ -14,7 +14,7 @@ from embedder.inspection import heat_picture
 from embedder.inspection.patch_features import PatchFeatures
 from embedder.inspection.references import References, check_name
 from embedder.ports import Fetch
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from servicekit.telemetry import Stages
 
 MOST_RATE = 0.5

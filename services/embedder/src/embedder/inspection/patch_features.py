@@ -18,7 +18,7 @@ from embedder.domain.urgency import asking
 from embedder.ports import Inference, Intake, ModelsOnDemand
 from embedder.serving.priority import ModelQueues
 from servicekit import deadlines
-from servicekit.fair_permits import Party
+from servicekit.admission.fair_permits import Party
 from servicekit.telemetry import Stages
 
 SUFFIX: Final = "_positions"

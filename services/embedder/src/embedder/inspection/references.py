@@ -21,7 +21,7 @@ from embedder.domain.references import (
 from embedder.inspection.fit_reference import fit_reference
 from embedder.inspection.patch_features import PatchesSeen, PatchFeatures
 from servicekit.errors import ServiceError
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from servicekit.telemetry import Stages, get_logger
 from sightline_rules.ids import REFERENCE_ID, REFERENCE_ID_WANTED
 

@@ -1,5 +1,5 @@
 """The embedder's work in decoding processes, with its requests and answers: see
-servicekit/decoding_process.py."""
+servicekit/decoding/process.py."""
 
 import contextlib
 import math
@@ -12,7 +12,7 @@ from PIL import Image
 from embedder.domain.photos import MAX_ALTERNATIVES, WHOLE, Box, PartView, PhotoSubject, PhotoView
 from embedder.domain.recipes import PhotoRecipe, PreprocessStep
 from embedder.preprocessing import preprocess, steps
-from servicekit.decoding_wire import ExpectedOutput, Made, MemoryWanted, Refused
+from servicekit.decoding.wire import ExpectedOutput, Made, MemoryWanted, Refused
 from sightline_rules import photos
 from sightline_rules.photo_memory import MemoryNeededError
 from sightline_rules.photos import PhotoLimits, PhotoRejectedError

@@ -21,7 +21,7 @@ from embedder.servicer import messages
 from embedder.spaces.listing import SpaceListing
 from servicekit import deadlines, tracing
 from servicekit.errors import ServiceError
-from servicekit.requests import RequestInvalid, enter
+from servicekit.rpc.requests import RequestInvalid, enter
 from servicekit.status import to_status
 from servicekit.telemetry import Stages
 from sightline.common.v1 import photo_pb2

@@ -13,7 +13,7 @@ from embedder.domain.references import ListedReference
 from embedder.inspection.inspect_piece import InspectedPiece, InspectionQuery, Inspector
 from embedder.inspection.references import References
 from embedder.servicer import messages
-from servicekit.requests import RequestInvalid, enter, take_request_id
+from servicekit.rpc.requests import RequestInvalid, enter, take_request_id
 from servicekit.status import to_status
 from servicekit.telemetry import Stages
 from sightline.embedder.v1 import inspection_service_pb2 as pb

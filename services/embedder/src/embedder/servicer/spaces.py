@@ -14,7 +14,7 @@ from embedder.domain.photos import Camera
 from embedder.servicer import messages
 from embedder.spaces.learn import Learner
 from embedder.spaces.promote import Promotion
-from servicekit.requests import RequestInvalid, enter
+from servicekit.rpc.requests import RequestInvalid, enter
 from sightline.common.v1 import photo_pb2, refinement_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as embedding_pb
 from sightline.embedder.v1 import space_service_pb2 as pb

@@ -26,7 +26,7 @@ from embedder.domain.models import Description, Inferred, Tensors
 from embedder.domain.urgency import urgency
 from embedder.ports import Inference
 from servicekit import deadlines
-from servicekit.promise import Promise
+from servicekit.tasks.promise import Promise
 
 ROWS = Histogram(
     "sightline_inference_rows",

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from embedder.domain.errors import QueueFull
 from embedder.domain.items import Priority
-from servicekit.fair_permits import FairSemaphore, Party
+from servicekit.admission.fair_permits import FairSemaphore, Party
 from servicekit.telemetry import Stages
 
 SOONEST, LATEST = 0.1, 30.0

@@ -21,7 +21,7 @@ from embedder.ports import Inference, ModelServer
 from embedder.serving.model import PROVEN, ServedModel
 from servicekit import deadlines
 from servicekit.errors import ServiceError
-from servicekit.supervision import Backoff, rest, supervised
+from servicekit.tasks.supervision import Backoff, rest, supervised
 from servicekit.telemetry import get_logger
 
 RETRY_SECONDS: Final = 3.0

@@ -19,7 +19,7 @@ from embedder.domain.photos import Pixels
 from embedder.domain.recipes import words
 from embedder.fitting import process
 from embedder.fitting.process import FitOrder, FitResult
-from servicekit.background import half_the_cores
+from servicekit.processes.background import half_the_cores
 
 
 async def run(command: Sequence[str], work: Path) -> AsyncGenerator[str, None]:

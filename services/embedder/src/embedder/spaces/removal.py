@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from servicekit.catalogs import KnownCatalogs, ListedCatalog
-from servicekit.supervision import confined, supervised
+from servicekit.catalogs.known import KnownCatalogs, ListedCatalog
+from servicekit.tasks.supervision import confined, supervised
 
 LOOK_SECONDS = 5.0
 REMOVAL = "catalog removal"
-"""Name for servicekit.supervision."""
+"""Name for servicekit.tasks.supervision."""
 
 
 @dataclass

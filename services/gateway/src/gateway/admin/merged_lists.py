@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from servicekit.requests import PageTokenInvalid, pack_token, unpack_token
+from servicekit.rpc.requests import PageTokenInvalid, pack_token, unpack_token
 
 VERSION = 1
 

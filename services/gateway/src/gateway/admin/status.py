@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from gateway.model.carried import EmbedderSpace
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable, SpaceInUse
+from gateway.model.opaque_messages import EmbedderSpace
 from gateway.model.peers import IndexState
 from servicekit import deadlines
 from servicekit.errors import Internal, ServiceError, Unavailable

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from servicekit.access import AccessPolicy, Caller, TokenInvalid, bearer, caller, rule
+from servicekit.admission.access import AccessPolicy, Caller, TokenInvalid, bearer, caller, rule
 from servicekit.errors import PermissionDenied
 
 
@@ -21,7 +21,7 @@ class Admission:
         self._kinds = kinds
 
     def admit(self, method: str, metadata: Mapping[str, str], context: Any) -> Caller:  # noqa: ARG002
-        """See servicekit.access.Access."""
+        """See servicekit.admission.access.Access."""
         token = bearer(metadata)
         known = (kind.caller(token) for kind in self._kinds)
         who = next((each for each in known if each is not None), None)
@@ -49,7 +49,7 @@ class Public:
         self._access, self._admin_port = access, admin_port
 
     def admit(self, method: str, metadata: Mapping[str, str], context: Any) -> Caller:
-        """See servicekit.access.Access."""
+        """See servicekit.admission.access.Access."""
         who = self._access.admit(method, metadata, context)
         if rule(method).admin:
             raise AdminPortOnly(self._admin_port)

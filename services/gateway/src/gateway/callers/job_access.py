@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from servicekit.access import Role, caller
+from servicekit.admission.access import Role, caller
 from sightline.common.v1 import access_pb2, job_kind_pb2
 
 

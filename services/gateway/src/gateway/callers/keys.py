@@ -31,9 +31,9 @@ from pydantic import (
 )
 
 from gateway.callers.signed import PREFIX
-from servicekit.access import Caller, Role
+from servicekit.admission.access import Caller, Role
 from servicekit.clock import in_utc
-from servicekit.reloaded import Reloaded, Unreadable, problems, stale_keys
+from servicekit.watched_files import Reloaded, Unreadable, problems, stale_keys
 
 
 class ShopperScope(StrEnum):

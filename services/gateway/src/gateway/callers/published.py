@@ -13,8 +13,8 @@ from typing import Any, Final
 import jwt
 
 from gateway.callers.signed import UNUSABLE
-from servicekit.reloaded import stale_keys
 from servicekit.telemetry import get_logger
+from servicekit.watched_files import stale_keys
 
 FRESH_SECONDS: Final = 300.0
 """Seconds between two successful fetches: a withdrawn key is rejected after at most this time."""

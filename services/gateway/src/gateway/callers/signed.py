@@ -13,8 +13,8 @@ from typing import Any
 
 import jwt
 
-from servicekit.access import EVERY, Caller, Role
-from servicekit.reloaded import Reloaded, Unreadable, stale_keys
+from servicekit.admission.access import EVERY, Caller, Role
+from servicekit.watched_files import Reloaded, Unreadable, stale_keys
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
 """Asymmetric algorithms only: with a symmetric one, a holder of the public key could sign."""

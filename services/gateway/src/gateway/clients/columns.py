@@ -7,8 +7,8 @@ import numpy as np
 
 from gateway.model.answer import AnswerOrder
 from gateway.model.branch import Branch
-from gateway.model.carried import ProductRow
 from gateway.model.columns import ProductColumns
+from gateway.model.opaque_messages import ProductRow
 from gateway.model.reasons import Move
 from servicekit.errors import Internal
 from sightline.common.v1 import candidate_pb2, product_pb2

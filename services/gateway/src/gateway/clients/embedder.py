@@ -9,15 +9,15 @@ import grpc
 
 from gateway.clients import messages
 from gateway.clients.peer_calls import PeerCaller
-from gateway.model.carried import Classification, EmbedderSpace, Subject, Vector
+from gateway.model.opaque_messages import Classification, EmbedderSpace, Subject, Vector
 from gateway.model.peers import EmbeddedRegions, EmbeddedSignals, HeatMap, ReadLabel
 from gateway.model.price import VIEWS_A_DETECTION
 from gateway.model.query import Signal, SignalKind
 from gateway.ports import EmbedderPort
-from servicekit import quotas
-from servicekit.channel import idempotent
+from servicekit.admission import quotas
+from servicekit.admission.quotas import QuotaKind
 from servicekit.errors import DeadlineExceeded, Internal, InvalidArgument, ServiceError
-from servicekit.quotas import QuotaKind
+from servicekit.rpc.channel import idempotent
 from servicekit.status import from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb

@@ -15,7 +15,7 @@ from gateway.model.causes import Degradation, DegradationCause
 from gateway.model.query import Identity, Shopper
 from gateway.model.reasons import Move, Reason
 from gateway.model.versions import Freshness, SpaceVersion, StageTiming, Versions
-from servicekit.requests import timestamp
+from servicekit.rpc.requests import timestamp
 from sightline.common.v1 import answer_pb2, event_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 

@@ -10,11 +10,13 @@ from grpc.aio import UnaryStreamMultiCallable, UnaryUnaryMultiCallable
 
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
-from servicekit import costs, deadlines, equal_calls
-from servicekit.breaker import CircuitBreaker
+from servicekit import deadlines
+from servicekit.admission import costs
 from servicekit.errors import ServiceError
-from servicekit.hedging import Hedging
-from servicekit.interceptors import VERSION_KEY
+from servicekit.rpc import equal_calls
+from servicekit.rpc.breaker import CircuitBreaker
+from servicekit.rpc.hedging import Hedging
+from servicekit.rpc.interceptors import VERSION_KEY
 from servicekit.status import from_rpc_error
 
 Q = TypeVar("Q", bound=Message)
@@ -48,7 +50,7 @@ class PeerCaller:
         self._reserve = reserve
         self._longest = longest
 
-    async def twice(self, method: UnaryUnaryMultiCallable[Q, A], request: Q) -> A:
+    async def call_idempotent(self, method: UnaryUnaryMultiCallable[Q, A], request: Q) -> A:
         """Make an idempotent unary call, hedged if it is late, and once for equal ones of a
         request.
 

@@ -40,9 +40,9 @@ from gateway.model.replay import RankerReplay
 from gateway.model.scene import AnchorSource, AppliedObjective, Objective
 from gateway.model.score_notes import ScoreNote
 from gateway.ports import ExperimentKeeper, RankerPort
-from servicekit.channel import idempotent
 from servicekit.errors import Internal
-from servicekit.requests import timestamp
+from servicekit.rpc.channel import idempotent
+from servicekit.rpc.requests import timestamp
 from sightline.common.v1 import job_pb2, job_service_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import answer_service_pb2_grpc as answers_grpc
@@ -143,7 +143,7 @@ class RankerClient(RankerPort, ExperimentKeeper):
         )
         if recommenders.category_path:
             request.scope.category_path.extend(recommenders.category_path)
-        answer = await self._caller.twice(self._ranking.Nominate, request)
+        answer = await self._caller.call_idempotent(self._ranking.Nominate, request)
         return RankerCandidates(
             product_ids=tuple(dict.fromkeys(answer.product_ids)),
             basis=_BASIS.get(answer.basis, NominationBasis.NOTHING),

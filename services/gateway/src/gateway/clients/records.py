@@ -9,7 +9,7 @@ from gateway.model.answer import AnswerRecord
 from gateway.model.branch import Branch
 from gateway.model.candidates import FusedCandidates
 from gateway.model.replay import Difference, ExpectedOutcome, RankerReplay, RecordedAnswer
-from servicekit.requests import timestamp
+from servicekit.rpc.requests import timestamp
 from sightline.common.v1 import vector_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb

@@ -10,14 +10,14 @@ from grpc.aio import UnaryUnaryMultiCallable
 from gateway.clients import messages
 from gateway.clients.columns import columns, columns_of
 from gateway.clients.peer_calls import A, PeerCaller, Q
-from gateway.model.carried import Facet, FacetRequest, Vector
 from gateway.model.columns import ProductColumns, gathered
+from gateway.model.opaque_messages import Facet, FacetRequest, Vector
 from gateway.model.peers import (
-    BrowsedProducts,
-    BrowseRequest,
     CatalogSuggestions,
     CheckedProducts,
     IndexState,
+    ListedProducts,
+    ListingRequest,
     NearestProducts,
     ProductRows,
     Rejection,
@@ -27,9 +27,9 @@ from gateway.model.peers import (
 )
 from gateway.model.query import AnswerScope
 from gateway.ports import RetrieverPort
-from servicekit.channel import idempotent
 from servicekit.errors import FieldViolation, Internal, InvalidArgument
-from servicekit.requests import timestamp
+from servicekit.rpc.channel import idempotent
+from servicekit.rpc.requests import timestamp
 from sightline.common.v1 import facet_pb2, filter_pb2, job_service_pb2, product_pb2, vector_pb2
 from sightline.retriever.v1 import (
     backup_service_pb2,
@@ -242,8 +242,8 @@ class RetrieverClient(RetrieverPort):
         return tuple((await self._call(self._products.CountFacets, request, scope)).facets)
 
     async def browse(
-        self, catalog_id: str, asked: BrowseRequest, scope: AnswerScope
-    ) -> BrowsedProducts:
+        self, catalog_id: str, asked: ListingRequest, scope: AnswerScope
+    ) -> ListedProducts:
         request = products_pb.BrowseProductsRequest(
             catalog_id=catalog_id,
             filter=filter_of(scope),
@@ -263,7 +263,7 @@ class RetrieverClient(RetrieverPort):
         )
         answer = await self._call(self._products.BrowseProducts, request, scope)
         self._sized(catalog_id, answer.catalog_product_count)
-        return BrowsedProducts(
+        return ListedProducts(
             rows=tuple(answer.products),
             columns=_with_costs(answer),
             variants=[tuple(each.product_ids) for each in answer.variants],
@@ -280,7 +280,7 @@ class RetrieverClient(RetrieverPort):
         request = keywords_pb.SuggestTextsRequest(
             catalog_id=catalog_id, prefix=prefix, page_size=size, language_code=language_code
         )
-        answer = await self._caller.twice(self._keywords.SuggestTexts, request)
+        answer = await self._caller.call_idempotent(self._keywords.SuggestTexts, request)
         return CatalogSuggestions(
             completions=list(map(_suggested, answer.completions)),
             facet_values=list(map(_suggested, answer.facet_values)),
@@ -347,7 +347,7 @@ class RetrieverClient(RetrieverPort):
         self, method: UnaryUnaryMultiCallable[Q, A], request: Q, scope: AnswerScope
     ) -> A:
         try:
-            return await self._caller.twice(method, request)
+            return await self._caller.call_idempotent(method, request)
         except InvalidArgument as error:
             raise _as_sent(error, scope) from error
 

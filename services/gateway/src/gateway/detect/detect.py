@@ -8,7 +8,6 @@ from gateway.detect.heat_maps import LACKING, SHARE, STAGE, HeatMapDrawer
 from gateway.detect.matching import arranged, matched
 from gateway.detect.validate import check
 from gateway.model.branch import SPACES, Branch
-from gateway.model.carried import ProductRow, Vector
 from gateway.model.causes import Degradation, DegradationCause, Peer
 from gateway.model.detections import (
     MOST_ALTERNATIVES,
@@ -18,16 +17,18 @@ from gateway.model.detections import (
     counted,
 )
 from gateway.model.errors import StageLate
+from gateway.model.opaque_messages import ProductRow, Vector
 from gateway.model.peer_failures import cause_of
 from gateway.model.peers import EmbeddedRegions, NearestProducts
 from gateway.model.price import detection_price, unused_detection_seconds
 from gateway.retrieval.embedding import photo_error
 from gateway.retrieval.parallel import in_parallel
-from gateway.state.run import RequestDependencies, Run
+from gateway.state.request_context import RequestContext, RequestDependencies
 from gateway.state.trace import RequestTrace
-from servicekit import deadlines, quotas
+from servicekit import deadlines
+from servicekit.admission import quotas
+from servicekit.admission.quotas import QuotaKind
 from servicekit.errors import ServiceError
-from servicekit.quotas import QuotaKind
 
 SIDE_BY_SIDE = 8
 """Searches of one request that run at once."""
@@ -55,7 +56,7 @@ async def detect_products(query: DetectionQuery, deps: RequestDependencies) -> D
         raise photo_error(query.photo, error) or error from error
 
 
-async def find_products(run: Run, query: DetectionQuery) -> Sequence[Detection]:
+async def find_products(run: RequestContext, query: DetectionQuery) -> Sequence[Detection]:
     """Find the products in a photo of a request that runs: it is checked, charged and timed.
 
     Raises errors of the embedder, and of the retriever if no search succeeds, as they are.

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gateway.model.carried import Box
 from gateway.model.detections import MOST_ALTERNATIVES, Alternative, Detection
+from gateway.model.opaque_messages import Box
 from gateway.model.peers import NearestProducts
 from sightline_rules.detections import one_a_place, reading_order
 

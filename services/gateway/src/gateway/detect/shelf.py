@@ -12,14 +12,14 @@ from gateway.detect.plan import ShelfBox, ShelfPlan
 from gateway.detect.plan_comparison import PlanComparison, ShelfDetection, compare
 from gateway.detect.stock import ShelfStock, StockRequest, StockSuggestion
 from gateway.detect.validate import check
-from gateway.model.carried import ProductRow
 from gateway.model.causes import Degradation, Peer
 from gateway.model.detections import Detection, DetectionAnswer, DetectionQuery
+from gateway.model.opaque_messages import ProductRow
 from gateway.model.peer_failures import cause_of
 from gateway.model.peers import CountedSales, Rejection
 from gateway.model.query import AnswerScope
 from gateway.ports import RankerPort, RetrieverPort
-from gateway.state.run import RequestDependencies
+from gateway.state.request_context import RequestDependencies
 from servicekit.errors import ServiceError
 
 DAY_MICROS = 86_400_000_000

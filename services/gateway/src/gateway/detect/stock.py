@@ -15,7 +15,7 @@ from enum import StrEnum
 from statistics import NormalDist, fmean, variance
 
 from gateway.model.peers import CountedSales, ProductSales
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 
 LEAST_DAYS, LEAST_SOLD = 14, 5
 """Two weekends, and units from which on the interval says something."""

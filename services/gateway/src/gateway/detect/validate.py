@@ -10,7 +10,7 @@ from gateway.model.detections import (
 )
 from gateway.recommend.validate import MOST_PRIORITY, check_photo, photo_violations
 from servicekit.errors import FieldViolation
-from servicekit.requests import RequestInvalid, catalog
+from servicekit.rpc.requests import RequestInvalid, catalog
 from sightline_rules.ids import IdInvalidError, check_id
 
 

@@ -3,7 +3,8 @@
 from gateway.http.serving import SERVICE, serve
 from gateway.http.settings import HttpSettings
 from gateway.http.tls import CallersTls
-from servicekit import server, startup, telemetry
+from servicekit import startup, telemetry
+from servicekit.rpc import server
 
 CHECKS = (CallersTls.of,)
 """Readers of the files that settings name, called at the start."""

@@ -22,9 +22,9 @@ from gateway.http.mapping.queries import fill_from_path, fill_from_query
 from gateway.http.reading import BodyReader
 from gateway.http.routes import Route, Router
 from servicekit import deadlines
+from servicekit.admission.memory_budget import ArrivingBytes, ByteBudget
 from servicekit.errors import Internal, ServiceError
-from servicekit.memory_budget import ArrivingBytes, ByteBudget
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from servicekit.telemetry import get_logger
 from sightline.common.v1.job_pb2 import Job
 from sightline.common.v1.product_pb2 import ProductImage

@@ -15,10 +15,10 @@ import grpc
 from gateway.http.contract import PublicMethod
 from gateway.http.errors import ClientGone, HeaderInvalid
 from gateway.http.exchange import HttpRequest
-from servicekit.access import AUTHORIZATION, MOST_TOKEN, TokenInvalid
+from servicekit.admission.access import AUTHORIZATION, MOST_TOKEN, TokenInvalid
+from servicekit.admission.limits import ADMITTED, ARRIVING
 from servicekit.errors import Code, ServiceError
-from servicekit.interceptors import REQUEST_ID_KEY
-from servicekit.limits import ADMITTED, ARRIVING
+from servicekit.rpc.interceptors import REQUEST_ID_KEY
 from servicekit.status import from_rpc_error
 
 FORWARDED = ("traceparent", "tracestate")

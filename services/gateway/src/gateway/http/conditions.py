@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from gateway.http.errors import HeaderInvalid
 from servicekit.errors import ServiceError
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from servicekit.status import from_status
 
 ETAG = "etag"

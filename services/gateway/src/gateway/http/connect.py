@@ -24,7 +24,7 @@ from gateway.http.mapping import encode
 from gateway.http.problems import STATUS, headers_of
 from gateway.http.reading import BodyReader
 from servicekit.errors import Code, ServiceError
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from servicekit.status import to_status
 
 PROTO = "application/proto"

@@ -14,7 +14,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 
-from servicekit.limits import ENTRIES, request_bytes
+from servicekit.admission.limits import ENTRIES, request_bytes
 from sightline.common import v1 as common
 from sightline.common.v1 import access_pb2, limits_pb2
 from sightline.gateway import v1 as gateway

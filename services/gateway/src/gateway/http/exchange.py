@@ -15,9 +15,9 @@ from gateway.http.errors import (
     HeaderInvalid,
     MediaTypeUnsupported,
 )
+from servicekit.admission.limits import RequestLate, RequestTooLarge
 from servicekit.deadlines import in_thread
-from servicekit.interceptors import REQUEST_ID_KEY
-from servicekit.limits import RequestLate, RequestTooLarge
+from servicekit.rpc.interceptors import REQUEST_ID_KEY
 from servicekit.telemetry import accept_request_id
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -9,7 +9,7 @@ from typing import Any, Final
 from gateway.http import conditions
 from gateway.http.contract import HttpPattern, PublicMethod
 from gateway.http.problems import EXACT, STATUS
-from servicekit.access import rule
+from servicekit.admission.access import rule
 from servicekit.errors import Code
 
 STATUSES: Final = (400, 401, 403, 404, 408, 409, 412, 413, 415, 429, 503, 504)

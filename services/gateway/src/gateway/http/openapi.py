@@ -16,7 +16,7 @@ from gateway.http.exchange import JSON, PROBLEM
 from gateway.http.mapping import kinds
 from gateway.http.schemas import Schema, Schemas
 from gateway.http.streams import EVENTS
-from servicekit.access import rule
+from servicekit.admission.access import rule
 from servicekit.errors import NotFound
 
 JOB = "sightline.common.v1.Job"

@@ -18,8 +18,8 @@ from gateway.http.errors import MediaTypeUnsupported
 from gateway.http.exchange import off_loop
 from gateway.http.mapping import decode, kinds
 from gateway.http.reading import BodyReader
-from servicekit.entry_limits import RequestMalformed
-from servicekit.requests import RequestInvalid
+from servicekit.admission.entry_limits import RequestMalformed
+from servicekit.rpc.requests import RequestInvalid
 
 MULTIPART = "multipart/form-data"
 RAW = ("image/", "application/octet-stream")

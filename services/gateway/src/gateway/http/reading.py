@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from gateway.http.contract import PublicMethod
 from gateway.http.exchange import HttpRequest, off_loop
 from gateway.http.mapping import counting, decode
-from servicekit.memory_budget import ArrivingBytes
+from servicekit.admission.memory_budget import ArrivingBytes
 
 EXPANSION = 2
 """Bytes of JSON for a byte of a message: base64 takes 4/3, and names of fields the rest."""

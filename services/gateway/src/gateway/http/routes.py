@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from gateway.http.contract import HttpPattern, PublicMethod
 from gateway.http.errors import MethodNotAllowed, PathNotFound
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 
 _VARIABLE = re.compile(r"\{([a-z_0-9.]+)\}")
 

@@ -12,7 +12,7 @@ from gateway.http.mapping import kinds
 from sightline.common.v1 import limits_pb2
 
 ITEMS = 5_000
-"""Maximum length of a list whose proto declares none (servicekit.entry_limits)."""
+"""Maximum length of a list whose proto declares none (servicekit.admission.entry_limits)."""
 Schema = dict[str, Any]
 
 RANGE = re.compile(r"(?<![\w.−-])(\d[\d,.]*) to (\d[\d,]*)(?=[.;,)]? |[.;]?$)(?! (?:of|×))")

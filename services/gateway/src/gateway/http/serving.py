@@ -23,9 +23,10 @@ from gateway.http.hosts import KnownHosts
 from gateway.http.protocol import ConnectionLimits, LimitedProtocol
 from gateway.http.settings import HttpSettings
 from gateway.http.tls import CallersTls
-from servicekit import memory, telemetry
-from servicekit.channel import connect
-from servicekit.server import report_serving
+from servicekit import telemetry
+from servicekit.processes import memory
+from servicekit.rpc.channel import connect
+from servicekit.rpc.server import report_serving
 
 READY_SECONDS = 2.0
 """Seconds that a readiness probe waits for the gateway."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Self
 
 from gateway.http.settings import HttpSettings
-from servicekit.supervision import supervised
-from servicekit.tls import CERTIFICATE, KEY, Certificates
+from servicekit.rpc.tls import CERTIFICATE, KEY, Certificates
+from servicekit.tasks.supervision import supervised
 
 RENEW_SECONDS = 60.0
 """Seconds between two looks at the files of certificates."""
@@ -19,7 +19,7 @@ class CallersTls:
     """The TLS context of a server, and the files that it is loaded from."""
 
     def __init__(self, folder: Path, authorities: Path | None) -> None:
-        """See `servicekit.tls.Certificates`. Raises Unreadable."""
+        """See `servicekit.rpc.tls.Certificates`. Raises Unreadable."""
         self._folder = folder
         self._files = Certificates(folder, authorities, "callers")
         self._used = self._files.calling()

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from gateway.model.branch import Branch, branches_of
 from gateway.model.candidates import Contributions
-from gateway.model.carried import ProductRow, Vector
 from gateway.model.causes import Degradation
+from gateway.model.opaque_messages import ProductRow, Vector
 from gateway.model.query import Shopper
 from gateway.model.reasons import Move, MoveCause, Reason
 from gateway.model.versions import Versions

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.model.carried import Box, ProductRow
 from gateway.model.causes import Degradation
 from gateway.model.filters import CallersFilter
+from gateway.model.opaque_messages import Box, ProductRow
 from gateway.model.peers import HeatMap
 from gateway.model.query import AnswerScope, Signal
 from gateway.model.versions import SpaceVersion, StageTiming

@@ -35,7 +35,7 @@ from datetime import timedelta
 from gateway.model.causes import DegradationCause, Peer
 from gateway.model.price import RequestPrice
 from gateway.model.query import photo_path
-from servicekit.concurrency import Overloaded
+from servicekit.admission.concurrency import Overloaded
 from servicekit.errors import (
     DeadlineExceeded,
     FailedPrecondition,
@@ -46,7 +46,7 @@ from servicekit.errors import (
     Refusal,
     Unavailable,
 )
-from servicekit.requests import FieldsInvalid, describe
+from servicekit.rpc.requests import FieldsInvalid, describe
 
 RETRY_AFTER = timedelta(seconds=1)
 """Retry delay suggested to callers when something is unavailable."""

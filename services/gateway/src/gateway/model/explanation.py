@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.model.answer import AnswerResult
-from gateway.model.carried import ProductRow
 from gateway.model.causes import Degradation
+from gateway.model.opaque_messages import ProductRow
 from gateway.model.peers import ReadLabel, Rejection
 from gateway.model.versions import Versions
 

@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 from gateway.model.causes import DegradationCause, Peer
 from gateway.model.errors import PeerUnavailable
+from servicekit.admission.quotas import QuotaExhausted
 from servicekit.errors import Code, ServiceError
-from servicekit.quotas import QuotaExhausted
 
 BY_REASON: Mapping[str, DegradationCause] = MappingProxyType(
     {

@@ -6,7 +6,11 @@ from enum import StrEnum
 
 from gateway.model.answer import AnswerOrder, AnswerRecord
 from gateway.model.candidates import Contributions, FusedCandidates
-from gateway.model.carried import (
+from gateway.model.causes import Degradation
+from gateway.model.columns import ProductColumns
+from gateway.model.diversity import Diversity
+from gateway.model.filters import CallersFilter
+from gateway.model.opaque_messages import (
     Box,
     Classification,
     Facet,
@@ -17,10 +21,6 @@ from gateway.model.carried import (
     Subject,
     Vector,
 )
-from gateway.model.causes import Degradation
-from gateway.model.columns import ProductColumns
-from gateway.model.diversity import Diversity
-from gateway.model.filters import CallersFilter
 from gateway.model.query import Shopper, Signal
 from gateway.model.reasons import Reason
 from gateway.model.scene import AnchorSource, AppliedObjective
@@ -260,7 +260,7 @@ class ProductRows:
 
 
 @dataclass(frozen=True, slots=True)
-class BrowseRequest:
+class ListingRequest:
     """Request for a page of all products that pass."""
 
     order: str
@@ -318,7 +318,7 @@ RANKED = "RANKED"
 
 
 @dataclass(frozen=True, slots=True)
-class BrowsedProducts:
+class ListedProducts:
     """A page of all products that pass."""
 
     rows: tuple[ProductRow, ...]

@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.model.carried import FacetRequest
 from gateway.model.filters import CallersFilter, FilterWork, work_of
+from gateway.model.opaque_messages import FacetRequest
 from gateway.model.photo_header import decoding_seconds
 from gateway.model.query import MOST_IN_PHOTO, RequestQuery, Signal, SignalKind
 from sightline_rules.filters import ATTRIBUTES

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from gateway.model.carried import Box, FacetRequest
 from gateway.model.controls import ControlRule
 from gateway.model.filters import CallersFilter
+from gateway.model.opaque_messages import Box, FacetRequest
 
 MOST_ANCHORS = 50
 """Maximum number of anchors of a request."""

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.model.answer import AnswerResult
-from gateway.model.carried import Classification, Facet, ProductRow, Subject
 from gateway.model.causes import Degradation
 from gateway.model.columns import NO_PRODUCTS, ProductColumns
 from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
 from gateway.model.detections import Detection
 from gateway.model.match import Match
+from gateway.model.opaque_messages import Classification, Facet, ProductRow, Subject
 from gateway.model.peers import ReadLabel
 from gateway.model.quality import Quality
 from gateway.model.reasons import Reason

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from gateway.model.candidates import CandidateList
-from gateway.model.carried import Facet, Subject, Vector
 from gateway.model.causes import Peer
+from gateway.model.opaque_messages import Facet, Subject, Vector
 from gateway.model.peer_failures import StageFailure, failure_of
 from gateway.model.peers import NearestProducts, RankerCandidates, ReadLabel
 from servicekit.errors import ServiceError

@@ -6,9 +6,9 @@ from itertools import compress, takewhile
 
 from gateway.model.branch import Branch
 from gateway.model.candidates import CandidateList
-from gateway.model.carried import ProductRow
 from gateway.model.columns import ProductColumns
 from gateway.model.errors import FilterInvalid
+from gateway.model.opaque_messages import ProductRow
 from gateway.model.query import AnswerScope
 from sightline_rules import filters, markets, messages
 from sightline_rules.evaluation.conditions import judged

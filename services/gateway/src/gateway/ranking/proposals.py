@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from itertools import accumulate
 
-from gateway.model.carried import CategoryGuess, Classification
+from gateway.model.opaque_messages import CategoryGuess, Classification
 from gateway.model.response import Proposal
 
 LIKELY = 0.5

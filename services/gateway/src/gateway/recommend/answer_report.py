@@ -11,16 +11,16 @@ from gateway.model.quality import Quality, check_quality, quality_of
 from gateway.model.response import CorrectedQuery
 from gateway.model.versions import Versions
 from gateway.ranking.fallbacks import degradations
-from gateway.state.run import Run
+from gateway.state.request_context import RequestContext
 
 
-def degraded(run: Run, candidates: FusedCandidates) -> tuple[Degradation, ...]:
+def degraded(run: RequestContext, candidates: FusedCandidates) -> tuple[Degradation, ...]:
     """Return the degradations so far."""
     trace = run.trace
     return degradations(trace.failures, trace.reported, candidates.named, trace.snapshot_micros)
 
 
-def versions_of(run: Run, *steps: str) -> Versions:
+def versions_of(run: RequestContext, *steps: str) -> Versions:
     """Return the versions behind the answer so far; `steps`: further steps of its plan."""
     return Versions(
         spaces=tuple(sorted(run.trace.spaces, key=lambda item: item.space)),
@@ -31,7 +31,7 @@ def versions_of(run: Run, *steps: str) -> Versions:
     )
 
 
-def corrected_queries(run: Run) -> tuple[CorrectedQuery, ...]:
+def corrected_queries(run: RequestContext) -> tuple[CorrectedQuery, ...]:
     """Return the texts of the request that were corrected."""
     texts = run.trace.corrected
     return tuple(
@@ -41,7 +41,9 @@ def corrected_queries(run: Run) -> tuple[CorrectedQuery, ...]:
     )
 
 
-def answer_quality(run: Run, lost: Sequence[Degradation], named: Collection[Branch]) -> Quality:
+def answer_quality(
+    run: RequestContext, lost: Sequence[Degradation], named: Collection[Branch]
+) -> Quality:
     """Return the quality of an answer whose products these branches found.
 
     Raises AnswerDegraded below the minimum of request or scene.
@@ -51,13 +53,15 @@ def answer_quality(run: Run, lost: Sequence[Degradation], named: Collection[Bran
     return check_quality(found, run.query.min_answer_quality or scene.min_answer_quality, lost)
 
 
-def page_quality(run: Run, lost: Sequence[Degradation], results: Sequence[AnswerResult]) -> Quality:
+def page_quality(
+    run: RequestContext, lost: Sequence[Degradation], results: Sequence[AnswerResult]
+) -> Quality:
     """Return the quality of a page. Raises AnswerDegraded."""
     return answer_quality(run, lost, {each for item in results for each in item.answered.branches})
 
 
 def best_match(
-    run: Run, listings: Sequence[CandidateList], order: AnswerOrder | None = None
+    run: RequestContext, listings: Sequence[CandidateList], order: AnswerOrder | None = None
 ) -> Match | None:
     """Return the best match by the thresholds of scene and request.
 

@@ -5,12 +5,14 @@ import time
 from gateway.model.query import RequestQuery
 from gateway.recommend.plan_request import make_plan, scened
 from gateway.state import tokens
-from gateway.state.run import RequestDependencies, Run
+from gateway.state.request_context import RequestContext, RequestDependencies
 from gateway.state.trace import RequestTrace
 from servicekit import deadlines
 
 
-def begin(query: RequestQuery, deps: RequestDependencies, *, in_experiments: bool = True) -> Run:
+def begin(
+    query: RequestQuery, deps: RequestDependencies, *, in_experiments: bool = True
+) -> RequestContext:
     """Plan a checked request within the caller's deadline, else the default time.
 
     The run of a request that is not personal has no shopper and no visit. `in_experiments`: whether
@@ -27,7 +29,7 @@ def begin(query: RequestQuery, deps: RequestDependencies, *, in_experiments: boo
         scene = scene.reading_labels
     digests, query = tokens.digests(query), scened(query, scene)
     plan = make_plan(query, scene, seconds)
-    return Run(query, digests, plan, deps, trace, now, arms)
+    return RequestContext(query, digests, plan, deps, trace, now, arms)
 
 
 async def may_be_in_experiments(query: RequestQuery, deps: RequestDependencies) -> bool:

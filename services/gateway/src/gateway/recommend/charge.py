@@ -17,16 +17,16 @@ from gateway.model.price import (
 from gateway.model.query import MOST_LABELLED, RequestQuery
 from gateway.recommend.begin import begin, may_be_in_experiments
 from gateway.recommend.photo_anchors import gives_anchors
-from gateway.state.run import RequestDependencies, Run
+from gateway.state.request_context import RequestContext, RequestDependencies
 from servicekit import deadlines
-from servicekit.hedging import one_at_a_time
+from servicekit.rpc.hedging import one_at_a_time
 from sightline_rules.controls import ControlKind
 
 
 @asynccontextmanager
 async def charged(
     query: RequestQuery, deps: RequestDependencies, *, searches: int = 1
-) -> AsyncIterator[Run]:
+) -> AsyncIterator[RequestContext]:
     """Plan a checked request, charge its caller, and yield its run; see `charged_together`."""
     async with charged_together({"": query}, deps, searches=searches) as (run,):
         yield run
@@ -35,7 +35,7 @@ async def charged(
 @asynccontextmanager
 async def charged_together(
     queries: Mapping[str, RequestQuery], deps: RequestDependencies, *, searches: int = 1
-) -> AsyncIterator[Sequence[Run]]:
+) -> AsyncIterator[Sequence[RequestContext]]:
     """Plan checked requests of one catalog, at least one, and charge their caller for what the
     block does, within their deadline. Yield their runs.
 
@@ -59,14 +59,16 @@ async def charged_together(
 
 def _begun(
     joins: Sequence[tuple[RequestQuery, bool]], deps: RequestDependencies, searches: int
-) -> Sequence[Run]:
+) -> Sequence[RequestContext]:
     runs = [begin(query, deps, in_experiments=joined) for query, joined in joins]
     if all(Branch.LABELS not in run.plan.branches for run in runs):
         return runs
     return _reading_labels(runs, deps, searches)
 
 
-def _reading_labels(runs: Sequence[Run], deps: RequestDependencies, searches: int) -> Sequence[Run]:
+def _reading_labels(
+    runs: Sequence[RequestContext], deps: RequestDependencies, searches: int
+) -> Sequence[RequestContext]:
     """Return the runs with the photos whose labels are read: the first ones of the requests, as
     many as they may cost together."""
     products = min(_products(runs, deps), REFERENCE_PRODUCTS)
@@ -81,11 +83,13 @@ def _reading_labels(runs: Sequence[Run], deps: RequestDependencies, searches: in
     return read
 
 
-def _products(runs: Iterable[Run], deps: RequestDependencies) -> int:
+def _products(runs: Iterable[RequestContext], deps: RequestDependencies) -> int:
     return max([deps.prices.products(run.query.catalog_id) for run in runs])
 
 
-def _checked(runs: Mapping[str, Run], deps: RequestDependencies, searches: int) -> RequestPrice:
+def _checked(
+    runs: Mapping[str, RequestContext], deps: RequestDependencies, searches: int
+) -> RequestPrice:
     """Return the price of requests on the whole catalog, together. Raises RequestTooExpensive."""
 
     def priced(products: int) -> RequestPrice:
@@ -97,7 +101,7 @@ def _checked(runs: Mapping[str, Run], deps: RequestDependencies, searches: int) 
     return price if products <= REFERENCE_PRODUCTS else priced(products)
 
 
-def _price(run: Run, products: int, searches: int) -> RequestPrice:
+def _price(run: RequestContext, products: int, searches: int) -> RequestPrice:
     given = [(each.kind, each.filter) for each in run.query.controls if each.filter is not None]
     return price_of(
         run.query,

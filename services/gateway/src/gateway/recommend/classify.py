@@ -6,7 +6,7 @@ from gateway.model.response import Classified
 from gateway.ranking.proposals import proposals
 from gateway.recommend.validate import MOST_GUESSES, check_question
 from gateway.retrieval.embedding import photo_error
-from gateway.state.run import RequestDependencies
+from gateway.state.request_context import RequestDependencies
 from servicekit.errors import ServiceError
 
 

@@ -12,11 +12,11 @@ from dataclasses import replace
 
 from gateway.model.answer import AnswerOrder, AnswerResult
 from gateway.model.candidates import CandidateList, FusedCandidates
-from gateway.model.carried import ProductRow
 from gateway.model.causes import Peer
 from gateway.model.columns import ProductColumns, gathered
 from gateway.model.errors import NothingAvailable
 from gateway.model.explanation import BranchVerdict, ProductExplanation, ProductOutcome
+from gateway.model.opaque_messages import ProductRow
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import AnswerScope, RequestQuery
 from gateway.ranking.fallbacks import HYDRATE
@@ -41,7 +41,7 @@ from gateway.recommend.validate import check, check_product
 from gateway.retrieval.anchors import ResolvedAnchors, resolve_anchors
 from gateway.retrieval.branches import find, near_signals
 from gateway.retrieval.labels import unread
-from gateway.state.run import RequestDependencies, Run
+from gateway.state.request_context import RequestContext, RequestDependencies
 from gateway.state.trace import RequestTrace
 from servicekit.errors import ServiceError
 
@@ -73,7 +73,7 @@ async def explain(
         return await _placed(run, row, columns, anchors)
 
 
-async def _read(run: Run, product_id: str) -> tuple[ProductRow | None, ProductColumns]:
+async def _read(run: RequestContext, product_id: str) -> tuple[ProductRow | None, ProductColumns]:
     """Return the product from the record, regardless of the request's filter: in its market if the
     product is sold there."""
     retriever, catalog_id = run.peers.retriever, run.query.catalog_id
@@ -86,7 +86,7 @@ async def _read(run: Run, product_id: str) -> tuple[ProductRow | None, ProductCo
     return None, columns
 
 
-async def _left_out(run: Run, product_id: str) -> ProductExplanation | None:
+async def _left_out(run: RequestContext, product_id: str) -> ProductExplanation | None:
     """Return the outcome if the product is excluded before any search; None if it is not."""
     if product_id in run.query.left_out:
         by_control = product_id in excluded_ids(run.plan.controls)
@@ -110,7 +110,7 @@ async def _left_out(run: Run, product_id: str) -> ProductExplanation | None:
 
 
 async def _placed(
-    run: Run, row: ProductRow, columns: ProductColumns, anchors: ResolvedAnchors
+    run: RequestContext, row: ProductRow, columns: ProductColumns, anchors: ResolvedAnchors
 ) -> ProductExplanation:
     """Return the outcome of a product that may be in the answer."""
     product_id = row.product_id
@@ -166,7 +166,7 @@ def _splitter(
     return split
 
 
-async def _ordered(run: Run, candidates: FusedCandidates) -> AnswerOrder:
+async def _ordered(run: RequestContext, candidates: FusedCandidates) -> AnswerOrder:
     """Return the whole order, near-duplicates included, pinned products first."""
     asked = replace(rank_order(run, candidates), collapse=False, pins_first=True)
     ranked = await rank(run, asked)
@@ -177,7 +177,7 @@ async def _ordered(run: Run, candidates: FusedCandidates) -> AnswerOrder:
 
 
 async def _reaching(
-    run: Run, listings: Sequence[CandidateList], columns: ProductColumns
+    run: RequestContext, listings: Sequence[CandidateList], columns: ProductColumns
 ) -> tuple[CandidateList, ...]:
     """Return the listings, each extended by the product with its similarity.
 
@@ -248,7 +248,9 @@ def _with_product(
     )
 
 
-async def _dropped(run: Run, candidates: FusedCandidates, product_id: str) -> ProductOutcome:
+async def _dropped(
+    run: RequestContext, candidates: FusedCandidates, product_id: str
+) -> ProductOutcome:
     """Return why the ranker excluded a candidate."""
     if not run.plan.scene.drop_seen:
         return ProductOutcome.HIDDEN

@@ -20,7 +20,7 @@ from gateway.recommend.pages import Rest
 from gateway.recommend.plan_request import weights_of
 from gateway.retrieval.personal import anchors_of
 from gateway.state import tokens
-from gateway.state.run import Run
+from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 
 
@@ -43,7 +43,7 @@ class FinalOrder:
     """By control: its products' share of the relevance."""
 
 
-def fused(run: Run, listings: tuple[CandidateList, ...]) -> FusedCandidates:
+def fused(run: RequestContext, listings: tuple[CandidateList, ...]) -> FusedCandidates:
     """Return the candidates of all lists, without those of earlier shelves and their
     near-duplicates."""
     found = fuse(weighted(listings, run.plan.scene.branches), run.left_out, run.plan.most)
@@ -53,13 +53,15 @@ def fused(run: Run, listings: tuple[CandidateList, ...]) -> FusedCandidates:
 
 
 async def order_candidates(
-    run: Run, candidates: FusedCandidates, record: AnswerRecord
+    run: RequestContext, candidates: FusedCandidates, record: AnswerRecord
 ) -> FinalOrder:
     """Return the ranker's order, else the fused order. The ranker stores `record`."""
     return await _ranked(run, candidates, record) or _unranked(run, candidates)
 
 
-async def _ranked(run: Run, candidates: FusedCandidates, record: AnswerRecord) -> FinalOrder | None:
+async def _ranked(
+    run: RequestContext, candidates: FusedCandidates, record: AnswerRecord
+) -> FinalOrder | None:
     """Return the first products of the ranker's order; None if it failed or there are no
     candidates."""
     if not candidates.order:
@@ -93,7 +95,7 @@ async def _ranked(run: Run, candidates: FusedCandidates, record: AnswerRecord) -
     )
 
 
-def _unranked(run: Run, candidates: FusedCandidates) -> FinalOrder:
+def _unranked(run: RequestContext, candidates: FusedCandidates) -> FinalOrder:
     """Return the fused order, collapsed and with controls applied."""
     if candidates.order:
         run.trace.steps.append("as fused")
@@ -109,7 +111,7 @@ def _unranked(run: Run, candidates: FusedCandidates) -> FinalOrder:
     )
 
 
-async def rank(run: Run, order: RankRequest) -> Ranked | None:
+async def rank(run: RequestContext, order: RankRequest) -> Ranked | None:
     """Return the ranker's response; None if it failed, which is noted in the trace."""
     try:
         if Peer.RANKER in run.trace.unreachable:
@@ -131,7 +133,7 @@ async def rank(run: Run, order: RankRequest) -> Ranked | None:
 
 
 def rank_order(
-    run: Run,
+    run: RequestContext,
     candidates: FusedCandidates,
     top_k: int = 0,
     reason_count: int | None = None,
@@ -168,7 +170,7 @@ def rank_order(
     )
 
 
-def collapsed(run: Run, candidates: FusedCandidates, order: AnswerOrder) -> AnswerOrder:
+def collapsed(run: RequestContext, candidates: FusedCandidates, order: AnswerOrder) -> AnswerOrder:
     """Return the order with one product for each group of near-duplicates."""
     left = collapse(candidates, order)
     if left.total < order.total:

@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 
 from gateway.model.branch import SPACES, Branch
-from gateway.model.carried import ProductRow
 from gateway.model.errors import NoPhoto, ProductNotFound
+from gateway.model.opaque_messages import ProductRow
 from gateway.model.peers import HeatMap
 from gateway.model.price import photo_price
 from gateway.model.query import AnswerScope, Signal
 from gateway.recommend.validate import check_heat_map
 from gateway.retrieval.embedding import photo_error
-from gateway.state.run import RequestDependencies
+from gateway.state.request_context import RequestDependencies
 from servicekit.errors import FieldViolation, ServiceError
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from gateway.model.answer import AnsweredProduct, AnswerOrder, AnswerResult
 from gateway.model.branch import Branch
 from gateway.model.candidates import CandidateList
-from gateway.model.carried import ProductRow
 from gateway.model.causes import Degradation, Peer
 from gateway.model.controls import ActiveControl, ControlOutcomes, ControlState
 from gateway.model.errors import NothingAvailable
 from gateway.model.filters import CallersFilter
-from gateway.model.peers import RANKED, BrowsedProducts, BrowseRequest
+from gateway.model.opaque_messages import ProductRow
+from gateway.model.peers import RANKED, ListedProducts, ListingRequest
 from gateway.model.quality import Quality, check_quality
 from gateway.model.query import RequestQuery
 from gateway.model.response import ListAnswer
@@ -33,9 +33,9 @@ from gateway.recommend.recommend import draft
 from gateway.recommend.validate import check
 from gateway.retrieval.fallback import list_snapshot
 from gateway.retrieval.ranker_candidates import generate, look_up
-from gateway.state.run import RequestDependencies, Run
+from gateway.state.request_context import RequestContext, RequestDependencies
 from servicekit.errors import ServiceError
-from servicekit.requests import PageTokenInvalid, page_place, page_token
+from servicekit.rpc.requests import PageTokenInvalid, page_place, page_token
 from sightline_rules.controls import ControlKind
 
 STAGE = "listing"
@@ -69,7 +69,7 @@ async def listing(query: RequestQuery, deps: RequestDependencies) -> ListAnswer:
         return await list_page(planned)
 
 
-async def list_page(planned: Run) -> ListAnswer:
+async def list_page(planned: RequestContext) -> ListAnswer:
     """Return a page of a planned listing. Raises NothingAvailable, AnswerDegraded."""
     start = _start(planned)
     run, outcomes = await activate_controls(planned)
@@ -102,7 +102,7 @@ async def list_page(planned: Run) -> ListAnswer:
     )
 
 
-def _start(run: Run) -> ListStart:
+def _start(run: RequestContext) -> ListStart:
     """Read the request's page token. Raises PageTokenInvalid."""
     place = page_place(run.query.page_token, _about(run), int, int, str)
     if not place:
@@ -113,18 +113,18 @@ def _start(run: Run) -> ListStart:
     return ListStart(token, popular, served)
 
 
-def _next(run: Run, found: BrowsedProducts, popular: int, served: int) -> str:
+def _next(run: RequestContext, found: ListedProducts, popular: int, served: int) -> str:
     if not found.next_token or served > MOST_SERVED:
         return ""
     return page_token(_about(run), popular, served, found.next_token)
 
 
-def _about(run: Run) -> tuple[str, ...]:
+def _about(run: RequestContext) -> tuple[str, ...]:
     """Return what binds a page token to the request and its shopper."""
     return ("list", run.digests.callers.hex())
 
 
-async def _popular(run: Run, start: ListStart) -> tuple[int, Sequence[str]]:
+async def _popular(run: RequestContext, start: ListStart) -> tuple[int, Sequence[str]]:
     """Return the catalog's popular products and when they were read, if the order needs them.
 
     Without the ranker an older list is used, which is noted.
@@ -142,11 +142,13 @@ async def _popular(run: Run, start: ListStart) -> tuple[int, Sequence[str]]:
     return lists.former(catalog_id)
 
 
-def _asked(run: Run, start: ListStart, popular: tuple[int, Sequence[str]]) -> BrowseRequest:
+def _asked(
+    run: RequestContext, start: ListStart, popular: tuple[int, Sequence[str]]
+) -> ListingRequest:
     query, controls = run.query, run.plan.controls
     pins = pinned_ids(controls)
     buried = of_kind(controls, ControlKind.BURY)
-    return BrowseRequest(
+    return ListingRequest(
         order=_order(query),
         size=query.results_a_page - (0 if query.page_token else len(_fitting(run, pins))),
         token=start.token,
@@ -169,7 +171,7 @@ def _order(query: RequestQuery) -> str:
     return RANKED if query.sort in PERSONAL | {POPULARITY} else query.sort
 
 
-def _weighs_costs(run: Run) -> bool:
+def _weighs_costs(run: RequestContext) -> bool:
     """Return whether the order of a page depends on costs: the shopper's, by parts or objective."""
     scene, query = run.plan.scene, run.query
     weighed = scene.parts_without_signals.get(MARGIN, 0.0) > 0
@@ -177,7 +179,7 @@ def _weighs_costs(run: Run) -> bool:
     return query.shopper is not None and bool(weighed or objective)
 
 
-def _fitting(run: Run, pins: Sequence[str]) -> Sequence[str]:
+def _fitting(run: RequestContext, pins: Sequence[str]) -> Sequence[str]:
     """Return the pins of the first page: it always has room for another product, so that the
     listing goes on."""
     return pins[: run.query.results_a_page - 1]
@@ -187,7 +189,7 @@ def _filters(controls: Sequence[ActiveControl]) -> list[CallersFilter]:
     return [each.control.filter for each in controls if each.control.filter is not None]
 
 
-def _tag(run: Run, start: ListStart, popular: int, asked: BrowseRequest) -> str:
+def _tag(run: RequestContext, start: ListStart, popular: int, asked: ListingRequest) -> str:
     """Return the hash of everything but the catalog that a page without a shopper depends on."""
     query, versions = run.query, versions_of(run)
     parts = (
@@ -199,7 +201,7 @@ def _tag(run: Run, start: ListStart, popular: int, asked: BrowseRequest) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
-async def _browse(run: Run, asked: BrowseRequest, tag: str) -> BrowsedProducts:
+async def _browse(run: RequestContext, asked: ListingRequest, tag: str) -> ListedProducts:
     """Return the page, or that it is as the caller knows it. Raises ServiceError."""
     state, _, known = run.query.if_none_match.rpartition(".")
     if known == tag and not run.query.shopper:
@@ -208,7 +210,7 @@ async def _browse(run: Run, asked: BrowseRequest, tag: str) -> BrowsedProducts:
         return await run.peers.retriever.browse(run.query.catalog_id, asked, run.plan.scope)
 
 
-async def _pinned(run: Run) -> tuple[ProductRow, ...]:
+async def _pinned(run: RequestContext) -> tuple[ProductRow, ...]:
     """Return the pinned products that pass. Raises ServiceError."""
     out = run.query.exclude_product_ids
     ids = [item for item in pinned_ids(run.plan.controls) if item not in out]
@@ -222,7 +224,7 @@ async def _pinned(run: Run) -> tuple[ProductRow, ...]:
 
 
 def _outcomes(
-    run: Run, known: ControlOutcomes, pins: Sequence[ProductRow], page: ListAnswer
+    run: RequestContext, known: ControlOutcomes, pins: Sequence[ProductRow], page: ListAnswer
 ) -> ControlOutcomes:
     """Return the outcomes of the controls, without boosts, which have no effect."""
     boosts = {each.control.name for each in of_kind(run.plan.controls, ControlKind.BOOST)}
@@ -247,7 +249,7 @@ def _outcomes(
 
 
 async def _page(
-    run: Run, found: BrowsedProducts, pins: Sequence[ProductRow], start: ListStart
+    run: RequestContext, found: ListedProducts, pins: Sequence[ProductRow], start: ListStart
 ) -> ListAnswer:
     """Return the products of a page, in their final order."""
     beside = dict(zip([row.product_id for row in found.rows], found.variants, strict=False))
@@ -274,7 +276,7 @@ async def _page(
     )
 
 
-def _with_pins(run: Run, line: list[str], pins: Sequence[str]) -> list[str]:
+def _with_pins(run: RequestContext, line: list[str], pins: Sequence[str]) -> list[str]:
     """Return the page with its pins at their places, or at its end."""
     places = dict[str, int]()
     for each in of_kind(run.plan.controls, ControlKind.PIN):
@@ -287,8 +289,8 @@ def _with_pins(run: Run, line: list[str], pins: Sequence[str]) -> list[str]:
 
 
 async def _for_shopper(
-    run: Run,
-    found: BrowsedProducts,
+    run: RequestContext,
+    found: ListedProducts,
     pins: Sequence[ProductRow],
     answered: dict[str, AnsweredProduct],
 ) -> tuple[list[str], int, str]:
@@ -318,7 +320,7 @@ async def _for_shopper(
     return line, ranked.hidden_count, token
 
 
-async def _pin_list(run: Run, pins: Sequence[ProductRow]) -> tuple[CandidateList, ...]:
+async def _pin_list(run: RequestContext, pins: Sequence[ProductRow]) -> tuple[CandidateList, ...]:
     """Return pinned products as candidates; none if there are no pins or they can't be read."""
     ids = [row.product_id for row in pins]
     columns, notes = await look_up(run, ids, "controls", run.plan.ends.rank)
@@ -328,7 +330,7 @@ async def _pin_list(run: Run, pins: Sequence[ProductRow]) -> tuple[CandidateList
     return (CandidateList(Branch.POPULAR, 1.0, columns, after=len(ids)),)
 
 
-def _explain(run: Run, order: AnswerOrder, answered: dict[str, AnsweredProduct]) -> None:
+def _explain(run: RequestContext, order: AnswerOrder, answered: dict[str, AnsweredProduct]) -> None:
     """Replace the products of an order by those that the ranker scored."""
     for place, item in enumerate(order.product_ids):
         given = order.reasons_at(place) or ()
@@ -338,7 +340,7 @@ def _explain(run: Run, order: AnswerOrder, answered: dict[str, AnsweredProduct])
         answered[item] = scored
 
 
-async def _from_snapshot(run: Run) -> ListAnswer:
+async def _from_snapshot(run: RequestContext) -> ListAnswer:
     """Return the products that the snapshot proves to pass, in the request's order: one page.
 
     Raises NothingAvailable.
@@ -362,12 +364,12 @@ async def _from_snapshot(run: Run) -> ListAnswer:
     )
 
 
-def _lost(run: Run) -> tuple[Degradation, ...]:
+def _lost(run: RequestContext) -> tuple[Degradation, ...]:
     trace = run.trace
     return degradations(trace.failures, trace.reported, (), trace.snapshot_micros)
 
 
-def _quality(run: Run, lost: Sequence[Degradation]) -> Quality:
+def _quality(run: RequestContext, lost: Sequence[Degradation]) -> Quality:
     """Return the quality of the page. Raises AnswerDegraded."""
     found = Quality.REDUCED if lost else Quality.FULL
     if run.trace.snapshot_micros or run.trace.snapshot_listed:

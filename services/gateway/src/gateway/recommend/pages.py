@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from gateway.model.answer import AnsweredProduct, AnswerOrder, AnswerRecord, AnswerResult
 from gateway.model.branch import SIMILARITY_BRANCHES
 from gateway.model.candidates import Contributions
-from gateway.model.carried import ProductRow
 from gateway.model.causes import Peer
 from gateway.model.errors import AnswerMissing, NothingAvailable, PeerUnavailable
 from gateway.model.match import Match
+from gateway.model.opaque_messages import ProductRow
 from gateway.model.peer_failures import cause_of
 from gateway.model.peers import AnswerRange, ProductRows, ReasonRequest
 from gateway.model.plan import MOST_ASKED
@@ -23,7 +23,7 @@ from gateway.ranking.wording import meant, named_products, read, titled
 from gateway.recommend.answer_report import page_quality
 from gateway.recommend.plan_request import weights_of
 from gateway.retrieval.personal import anchors_of
-from gateway.state.run import Run
+from gateway.state.request_context import RequestContext
 from gateway.state.tokens import (
     AnswerAttribution,
     PageStart,
@@ -33,8 +33,8 @@ from gateway.state.tokens import (
     read_page_token,
 )
 from servicekit.errors import ServiceError, Unavailable
-from servicekit.off_loop import off_loop
-from servicekit.requests import PageTokenInvalid
+from servicekit.rpc.requests import PageTokenInvalid
+from servicekit.tasks.off_loop import off_loop
 from sightline_rules.markets import localized
 
 READ_AHEAD = 100
@@ -69,7 +69,7 @@ class _Shown:
 
 
 async def read_page(
-    run: Run,
+    run: RequestContext,
     order: AnswerOrder,
     rest: Rest | None = None,
     *,
@@ -107,7 +107,7 @@ async def read_page(
 
 
 async def _read(
-    run: Run, order: AnswerOrder, rest: Rest | None, offset: int
+    run: RequestContext, order: AnswerOrder, rest: Rest | None, offset: int
 ) -> tuple[list[_Shown], dict[str, str], int]:
     """Return the page's products, titles of products that reasons name, and the offset of its
     end."""
@@ -144,7 +144,7 @@ async def _read(
     return shown, titles, offset
 
 
-async def _rows(run: Run, ids: Sequence[str], named: Sequence[str]) -> ProductRows:
+async def _rows(run: RequestContext, ids: Sequence[str], named: Sequence[str]) -> ProductRows:
     """Return those of the products that pass, from the record, else from the snapshot.
 
     Raises ServiceError if neither can be read.
@@ -176,7 +176,7 @@ def _explored(product: AnsweredProduct) -> bool:
     return any(move.cause == MoveCause.EXPLORATION and move.places > 0 for move in product.moves)
 
 
-async def _ask_reasons(run: Run, shown: Sequence[_Shown]) -> Mapping[str, str]:
+async def _ask_reasons(run: RequestContext, shown: Sequence[_Shown]) -> Mapping[str, str]:
     """Add the ranker's reasons to products, if available, and read the titles that these name."""
     if Peer.RANKER in run.trace.unreachable or run.trace.snapshot_micros:
         return {}
@@ -217,7 +217,7 @@ async def _ask_reasons(run: Run, shown: Sequence[_Shown]) -> Mapping[str, str]:
         return {}
 
 
-async def later_page(run: Run) -> RecommendAnswer:
+async def later_page(run: RequestContext) -> RecommendAnswer:
     """Return a page read from the answer's record.
 
     Products that may no longer be shown, or that the shopper hid or saw meanwhile, are skipped.
@@ -256,7 +256,7 @@ async def later_page(run: Run) -> RecommendAnswer:
     )
 
 
-async def _recorded(run: Run, here: PageStart) -> AnswerRecord:
+async def _recorded(run: RequestContext, here: PageStart) -> AnswerRecord:
     """Return the record of a page token from its offset on, if the token belongs to this
     request."""
     record = run.deps.answers.find(run.query.catalog_id, here.answer_id)
@@ -272,13 +272,17 @@ async def _recorded(run: Run, here: PageStart) -> AnswerRecord:
     return record
 
 
-async def _read_record(run: Run, answer_id: str, offset: int, limit: int = 0) -> AnswerRecord:
+async def _read_record(
+    run: RequestContext, answer_id: str, offset: int, limit: int = 0
+) -> AnswerRecord:
     async with run.trace.stage("record", run.plan.ends.rank):
         asked = AnswerRange(answer_id, offset, limit, run.query.shopper, run.plan.scene.drop_seen)
         return await run.peers.ranker.answer(run.query.catalog_id, asked)
 
 
-def next_page(run: Run, record: AnswerRecord, page: AnswerPage, match: Match | None) -> str:
+def next_page(
+    run: RequestContext, record: AnswerRecord, page: AnswerPage, match: Match | None
+) -> str:
     """Return the token of the page after this one."""
     return page_token(
         PageStart(
@@ -294,7 +298,7 @@ def next_page(run: Run, record: AnswerRecord, page: AnswerPage, match: Match | N
     )
 
 
-def attribution(run: Run, record: AnswerRecord) -> str:
+def attribution(run: RequestContext, record: AnswerRecord) -> str:
     """Return the token that joins events to this answer."""
     query, keys = run.query, run.deps.keys()
     return attribution_token(
@@ -314,6 +318,6 @@ def attribution(run: Run, record: AnswerRecord) -> str:
     )
 
 
-def _end(run: Run, record: AnswerRecord) -> int:
+def _end(run: RequestContext, record: AnswerRecord) -> int:
     """Return the expiry of the answer's tokens, microseconds since 1970 (UTC)."""
     return record.expire_micros or run.time_micros + round(run.deps.answer_seconds * 1e6)

@@ -8,13 +8,13 @@ from gateway.model.query import MOST_ANCHORS, MOST_IN_PHOTO, Signal
 from gateway.model.scene import AnchorSource
 from gateway.recommend.plan_request import branches_of, scened
 from gateway.retrieval.embedding import photo_error
-from gateway.state.run import Run
+from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 
 STAGE = "detect"
 
 
-def gives_anchors(run: Run) -> Signal | None:
+def gives_anchors(run: RequestContext) -> Signal | None:
     """Return the photo whose products are the request's anchors; `None` if there is none: the scene
     takes them from elsewhere, or the request names products itself."""
     query, needed = run.query, run.plan.scene.anchors_from is AnchorSource.PHOTO
@@ -22,7 +22,7 @@ def gives_anchors(run: Run) -> Signal | None:
     return query.pictured if needed and not named else None
 
 
-async def anchors_in_photo(run: Run) -> Run:
+async def anchors_in_photo(run: RequestContext) -> RequestContext:
     """Return the run with the products in its photo as its anchors, in place of the photo, if its
     scene takes them from there. Those that the photo shows most often come first.
 
@@ -48,7 +48,7 @@ async def anchors_in_photo(run: Run) -> Run:
     return _anchored(run, photo)
 
 
-def _anchored(run: Run, photo: Signal) -> Run:
+def _anchored(run: RequestContext, photo: Signal) -> RequestContext:
     """Return the run with its detections as anchors in place of the photo."""
     anchors = [product_id for product_id, _ in counted(run.trace.detections)][:MOST_ANCHORS]
     run.trace.branch_steps.append(f"{STAGE}: {len(anchors)} anchors")

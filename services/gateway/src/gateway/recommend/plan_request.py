@@ -7,7 +7,7 @@ from gateway.model.branch import ABOUT, ANCHORED, OF_SHOPPERS, SIMILARITY_BRANCH
 from gateway.model.plan import MOST_ASKED, MOST_RANKED, RequestPlan, StageEnds
 from gateway.model.query import AnswerScope, RequestQuery, SignalKind
 from gateway.model.scene import Scene
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 
 SPARE = 10
 """Number of products requested in addition to two pages."""

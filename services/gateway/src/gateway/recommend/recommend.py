@@ -38,7 +38,7 @@ from gateway.retrieval.branches import find
 from gateway.retrieval.fallback import list_snapshot
 from gateway.retrieval.labels import unread
 from gateway.state import tokens
-from gateway.state.run import RequestDependencies, Run
+from gateway.state.request_context import RequestContext, RequestDependencies
 from servicekit import tracing
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ T = TypeVar("T")
 class FoundCandidates:
     """The candidates of a request, before they are ordered."""
 
-    run: Run
+    run: RequestContext
     listings: tuple[CandidateList, ...]
     outcomes: ControlOutcomes
     """Effects of controls that are known so far."""
@@ -92,7 +92,7 @@ async def recommend(query: RequestQuery, deps: RequestDependencies) -> Recommend
         return await form_answer(await find_candidates(run))
 
 
-async def find_candidates(planned: Run) -> FoundCandidates:
+async def find_candidates(planned: RequestContext) -> FoundCandidates:
     """Return the candidates of a planned request.
 
     Raises errors of the caller, and NothingAvailable if everything failed.
@@ -112,7 +112,8 @@ async def form_answer(found: FoundCandidates) -> RecommendAnswer:
 
 
 async def showable(
-    found: FoundCandidates, form: Callable[[Run, tuple[CandidateList, ...]], Awaitable[T]]
+    found: FoundCandidates,
+    form: Callable[[RequestContext, tuple[CandidateList, ...]], Awaitable[T]],
 ) -> T:
     """Return what is formed of the candidates; if they can't be shown, of those that can and of
     products of the snapshot. Raises NothingAvailable without either."""
@@ -125,7 +126,9 @@ async def showable(
         return await form(run, (*listings, *await list_snapshot(run)))
 
 
-async def order_listings(run: Run, listings: tuple[CandidateList, ...]) -> OrderedCandidates:
+async def order_listings(
+    run: RequestContext, listings: tuple[CandidateList, ...]
+) -> OrderedCandidates:
     """Return the candidates in their final order. Raises AnswerDegraded."""
     with tracing.within("fuse"):
         found = fused(run, listings)
@@ -136,7 +139,7 @@ async def order_listings(run: Run, listings: tuple[CandidateList, ...]) -> Order
     return OrderedCandidates(candidates, record, ordered, absent)
 
 
-async def _first_page(run: Run, listings: tuple[CandidateList, ...]) -> FirstPage:
+async def _first_page(run: RequestContext, listings: tuple[CandidateList, ...]) -> FirstPage:
     """Return the first page of the candidates.
 
     Raises NothingAvailable if no product can be shown, or less than a page while the snapshot has
@@ -156,7 +159,7 @@ async def _first_page(run: Run, listings: tuple[CandidateList, ...]) -> FirstPag
     return FirstPage(listings, found.candidates, found.record, ordered, page, outcomes)
 
 
-def draft(run: Run, candidates: FusedCandidates) -> AnswerRecord:
+def draft(run: RequestContext, candidates: FusedCandidates) -> AnswerRecord:
     """Return the answer's record without its order, which the ranker adds."""
     return AnswerRecord(
         answer_id=secrets.token_hex(16),
@@ -172,7 +175,7 @@ def draft(run: Run, candidates: FusedCandidates) -> AnswerRecord:
     )
 
 
-def kept(run: Run, first: FirstPage) -> FirstPage:
+def kept(run: RequestContext, first: FirstPage) -> FirstPage:
     """Store the page's record, if possible, and count the exposures of its controls. Return the
     page.
 
@@ -203,7 +206,7 @@ def kept(run: Run, first: FirstPage) -> FirstPage:
     return replace(first, record=record, ordered=ordered)
 
 
-def answer_of(run: Run, first: FirstPage, activated: ControlOutcomes) -> RecommendAnswer:
+def answer_of(run: RequestContext, first: FirstPage, activated: ControlOutcomes) -> RecommendAnswer:
     """Return the first page's answer, with a page token only if the record was stored."""
     record, ordered, page = first.record, first.ordered, first.page
     lost, versions = degraded(run, first.candidates), versions_of(run)

@@ -18,7 +18,7 @@ from operator import or_
 from typing import Any
 
 from gateway.model.branch import SIMILARITY_BRANCHES, Branch, branches_of
-from gateway.model.carried import ProductRow
+from gateway.model.opaque_messages import ProductRow
 from gateway.model.peers import AnswerRange, ReplayRules
 from gateway.model.query import AnswerScope
 from gateway.model.replay import ExpectedOutcome

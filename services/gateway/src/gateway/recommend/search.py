@@ -15,7 +15,7 @@ from gateway.recommend.pages import read_page
 from gateway.recommend.validate import check
 from gateway.retrieval.branches import search as find_near
 from gateway.retrieval.labels import unread
-from gateway.state.run import RequestDependencies, Run
+from gateway.state.request_context import RequestContext, RequestDependencies
 
 
 async def search(query: RequestQuery, deps: RequestDependencies) -> SearchAnswer:
@@ -28,7 +28,7 @@ async def search(query: RequestQuery, deps: RequestDependencies) -> SearchAnswer
         return await nearest_page(run, await find_near(run))
 
 
-async def nearest_page(run: Run, listings: tuple[CandidateList, ...]) -> SearchAnswer:
+async def nearest_page(run: RequestContext, listings: tuple[CandidateList, ...]) -> SearchAnswer:
     """Return a page of the products that were found. Raises NothingAvailable."""
     candidates = _by_looks_and_labels(run, fused(run, listings))
     order = collapsed(run, candidates, as_fused(candidates))
@@ -65,7 +65,7 @@ async def nearest_page(run: Run, listings: tuple[CandidateList, ...]) -> SearchA
 _PHOTO = frozenset({Branch.VISUAL, Branch.LABELS})
 
 
-def _by_looks_and_labels(run: Run, candidates: FusedCandidates) -> FusedCandidates:
+def _by_looks_and_labels(run: RequestContext, candidates: FusedCandidates) -> FusedCandidates:
     """Return candidates that photos and their labels found, by similarity plus the weighted match
     of the labels, as Recommend scores them.
 

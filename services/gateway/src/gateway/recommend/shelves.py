@@ -12,9 +12,9 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from gateway.model.answer import FUSED, AnswerOrder, AnswerRecord, AnswerResult
-from gateway.model.carried import ProductRow
 from gateway.model.causes import Peer
 from gateway.model.columns import NO_PRODUCTS, ProductColumns, gathered
+from gateway.model.opaque_messages import ProductRow
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import RequestQuery, Shopper
 from gateway.model.response import (
@@ -36,9 +36,9 @@ from gateway.recommend.validate import check, check_shelves
 from gateway.retrieval.branches import search as find_near
 from gateway.retrieval.parallel import in_parallel
 from gateway.state import tokens
-from gateway.state.run import RequestDependencies, Run
-from servicekit import equal_calls
+from gateway.state.request_context import RequestContext, RequestDependencies
 from servicekit.errors import ServiceError
+from servicekit.rpc import equal_calls
 
 Answer: TypeAlias = RecommendAnswer | SearchAnswer | ListAnswer
 Form: TypeAlias = Callable[[ProductColumns], Awaitable[Answer]]
@@ -107,7 +107,7 @@ def _rejected(shelf: ShelfQuery, deps: RequestDependencies) -> ShelfAnswer | Non
     return None if error is None else ShelfAnswer(shelf.shelf_id, error)
 
 
-def _deepened(runs: Sequence[Run]) -> Sequence[Run]:
+def _deepened(runs: Sequence[RequestContext]) -> Sequence[RequestContext]:
     """Return the runs, each with candidates in place of those that earlier shelves may take.
 
     The scene's minimum number of candidates covers them first.
@@ -124,7 +124,7 @@ def _deepened(runs: Sequence[Run]) -> Sequence[Run]:
 
 
 async def _formed(
-    kinds: Sequence[ShelfKind], runs: Sequence[Run], shopper: Shopper | None
+    kinds: Sequence[ShelfKind], runs: Sequence[RequestContext], shopper: Shopper | None
 ) -> Sequence[tuple[Answer | ServiceError, str]]:
     """Return the answer to each shelf, or its error, and its attribution token."""
     with equal_calls.shared():
@@ -147,7 +147,7 @@ async def _formed(
     ]
 
 
-async def _found(kind: ShelfKind, run: Run) -> Form | ServiceError:
+async def _found(kind: ShelfKind, run: RequestContext) -> Form | ServiceError:
     """Find the candidates of a shelf. Return what forms it, or its error."""
     try:
         return await _FINDERS[kind](run)
@@ -161,22 +161,22 @@ def _or_raise(form: Form | ServiceError) -> Form:
     return form
 
 
-async def _recommended(run: Run) -> Form:
+async def _recommended(run: RequestContext) -> Form:
     found = await find_candidates(run)
     return lambda shown: form_answer(replace(found, run=replace(found.run, shown=shown)))
 
 
-async def _near(run: Run) -> Form:
+async def _near(run: RequestContext) -> Form:
     listings = await find_near(run)
     return lambda shown: nearest_page(replace(run, shown=shown), listings)
 
 
-async def _listed(run: Run) -> Form:
+async def _listed(run: RequestContext) -> Form:
     """Return what reads the page: the retriever finds and orders it in one call."""
     return lambda shown: list_page(replace(run, shown=shown))
 
 
-_FINDERS: Mapping[ShelfKind, Callable[[Run], Awaitable[Form]]] = {
+_FINDERS: Mapping[ShelfKind, Callable[[RequestContext], Awaitable[Form]]] = {
     ShelfKind.RECOMMEND: _recommended,
     ShelfKind.SEARCH: _near,
     ShelfKind.LIST: _listed,
@@ -198,7 +198,7 @@ def _row(result: AnswerResult | FoundProduct) -> ProductRow:
     return result.row if isinstance(result, AnswerResult) else result.product
 
 
-def _attributed(run: Run, answer: Answer | ServiceError, shopper: Shopper | None) -> str:
+def _attributed(run: RequestContext, answer: Answer | ServiceError, shopper: Shopper | None) -> str:
     """Return the attribution token of a shelf; empty for an error. An answer without one is
     recorded in the order shown, if possible; the ranker did not order it."""
     if isinstance(answer, ServiceError):

@@ -20,7 +20,7 @@ from gateway.model.price import suggestion_price
 from gateway.model.query import DEFAULT_LANGUAGE
 from gateway.recommend.validate import check_suggestion
 from gateway.state.past_searches import KnownSearches
-from gateway.state.run import RequestDependencies
+from gateway.state.request_context import RequestDependencies
 from servicekit.errors import ServiceError
 from sightline_rules.evaluation.work import finish
 from sightline_rules.phrases import TypedText

@@ -30,7 +30,7 @@ from gateway.recommend.recommend import (
     showable,
 )
 from gateway.recommend.validate import check, check_grouping
-from gateway.state.run import RequestDependencies, Run
+from gateway.state.request_context import RequestContext, RequestDependencies
 from sightline_rules.filters import Comparison, Operator
 
 MOST_REASONS = 5
@@ -69,7 +69,7 @@ async def recommend_values(
         found = await find_candidates(_widened(planned))
         run = found.run
 
-        async def form(run: Run, listings: tuple[CandidateList, ...]) -> GroupedPage:
+        async def form(run: RequestContext, listings: tuple[CandidateList, ...]) -> GroupedPage:
             return await _grouped(run, listings, grouping)
 
         page = await showable(found, form)
@@ -77,7 +77,7 @@ async def recommend_values(
     return ValuesAnswer(page.values, page.more_count, answer)
 
 
-def _widened(run: Run) -> Run:
+def _widened(run: RequestContext) -> RequestContext:
     """Return the run with as many candidates as its scene ranks, and the whole order of them."""
     plan = run.plan
     most = min(plan.scene.most_candidates, MOST_ASKED)
@@ -94,7 +94,7 @@ def _widened(run: Run) -> Run:
 
 
 async def _grouped(
-    run: Run, listings: tuple[CandidateList, ...], grouping: ValueGrouping
+    run: RequestContext, listings: tuple[CandidateList, ...], grouping: ValueGrouping
 ) -> GroupedPage:
     """Return the values of the candidates. Raises NothingAvailable, AnswerDegraded."""
     found = await order_listings(run, listings)
@@ -129,7 +129,7 @@ async def _grouped(
 
 
 async def _filled(
-    run: Run, order: AnswerOrder, values: Sequence[ScoredValue], products: int
+    run: RequestContext, order: AnswerOrder, values: Sequence[ScoredValue], products: int
 ) -> _ReadValues:
     """Return the first values that available products have. Raises NothingAvailable."""
     size, read = run.query.results_a_page, 0
@@ -150,7 +150,9 @@ async def _filled(
     return _ReadValues(filled, read)
 
 
-async def _read(run: Run, order: AnswerOrder, rows: Sequence[int]) -> Mapping[int, AnswerResult]:
+async def _read(
+    run: RequestContext, order: AnswerOrder, rows: Sequence[int]
+) -> Mapping[int, AnswerResult]:
     """Return the products at these indexes of an order as now recorded, with their ranks in it."""
     whole = replace(run, query=replace(run.query, page_size=len(rows)))
     page = await read_page(whole, picked(order, rows))

@@ -8,7 +8,7 @@ from gateway.model.causes import Peer
 from gateway.model.query import FIRST_ANCHOR, RequestQuery
 from gateway.model.retrieved import NOTHING, BranchResult, failed
 from gateway.retrieval.personal import FromRanker, ask_ranker
-from gateway.state.run import Run
+from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 from sightline_rules import categories
 
@@ -25,7 +25,7 @@ class ResolvedAnchors:
     """Categories of the anchors, and which anchors are missing from the catalog, if it was read."""
 
 
-async def resolve_anchors(run: Run) -> tuple[Run, ResolvedAnchors]:
+async def resolve_anchors(run: RequestContext) -> tuple[RequestContext, ResolvedAnchors]:
     """Return the run with its anchors, and with the categories that its scene excludes."""
     asked = run.query
     run, given = await infer_anchors(run)
@@ -33,7 +33,7 @@ async def resolve_anchors(run: Run) -> tuple[Run, ResolvedAnchors]:
     return run, ResolvedAnchors(asked, given, kept)
 
 
-async def infer_anchors(run: Run) -> tuple[Run, FromRanker | None]:
+async def infer_anchors(run: RequestContext) -> tuple[RequestContext, FromRanker | None]:
     """Infer the anchors of a request that names none, if the scene needs them before searches.
 
     Return the run with them, and the ranker's response. A request with candidates searches nothing.
@@ -55,7 +55,7 @@ async def infer_anchors(run: Run) -> tuple[Run, FromRanker | None]:
     return replace(run, query=query), (candidates, notes)
 
 
-async def exclude_anchor_categories(run: Run) -> tuple[Run, BranchResult]:
+async def exclude_anchor_categories(run: RequestContext) -> tuple[RequestContext, BranchResult]:
     """Exclude the anchors' categories if the scene defines that.
 
     Return the run, and the anchors that are missing from the catalog.
@@ -69,14 +69,14 @@ async def exclude_anchor_categories(run: Run) -> tuple[Run, BranchResult]:
     return replace(run, plan=replace(run.plan, scope=scope)), notes
 
 
-def unsearched(run: Run) -> Mapping[int, str]:
+def unsearched(run: RequestContext) -> Mapping[int, str]:
     """Return the request's anchors that are not signals, by index."""
     searched = Branch.VISUAL in run.plan.branches
     near = {signal.index for signal in run.query.signals} if searched else ()
     return {place: item for place, item in _places(run.query).items() if place not in near}
 
 
-async def missing(run: Run, places: Mapping[int, str]) -> BranchResult:
+async def missing(run: RequestContext, places: Mapping[int, str]) -> BranchResult:
     """Return which of these products are missing from the catalog."""
     return (await _categories(run, places))[1]
 
@@ -87,7 +87,7 @@ def _places(query: RequestQuery) -> Mapping[int, str]:
 
 
 async def _categories(
-    run: Run, places: Mapping[int, str]
+    run: RequestContext, places: Mapping[int, str]
 ) -> tuple[Mapping[str, str], BranchResult]:
     """Return the written category paths of the products that exist, and the missing products.
 

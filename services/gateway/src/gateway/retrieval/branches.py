@@ -19,10 +19,12 @@ from gateway.retrieval.new import new_products, newest, of_followed
 from gateway.retrieval.parallel import in_parallel
 from gateway.retrieval.personal import by_behaviour
 from gateway.retrieval.similar import similar
-from gateway.state.run import Run
+from gateway.state.request_context import RequestContext
 
 
-async def find(run: Run, anchors: ResolvedAnchors | None = None) -> tuple[CandidateList, ...]:
+async def find(
+    run: RequestContext, anchors: ResolvedAnchors | None = None
+) -> tuple[CandidateList, ...]:
     """Return the results of all branches of the plan; failed branches are noted and skipped.
 
     If they find nothing, or only trending products for an unknown shopper, popular products are
@@ -59,7 +61,7 @@ async def find(run: Run, anchors: ResolvedAnchors | None = None) -> tuple[Candid
     return (*listings, *result.new)
 
 
-async def search(run: Run) -> tuple[CandidateList, ...]:
+async def search(run: RequestContext) -> tuple[CandidateList, ...]:
     """Return the results of the signals alone.
 
     Raises SpaceMissing if no signal has a space, else NothingAvailable if none could be searched.
@@ -75,7 +77,7 @@ async def search(run: Run) -> tuple[CandidateList, ...]:
     return result.listings
 
 
-async def near_signals(run: Run) -> BranchResult:
+async def near_signals(run: RequestContext) -> BranchResult:
     """Return the results of the signals that could be searched.
 
     Texts that the search by words has corrected are searched again in the spaces: no other request
@@ -98,11 +100,11 @@ async def near_signals(run: Run) -> BranchResult:
 _OF_TEXTS = (Branch.TEXT, Branch.TEXT_VISUAL)
 
 
-def _signalled(run: Run) -> list[Branch]:
+def _signalled(run: RequestContext) -> list[Branch]:
     return [branch for branch in run.plan.branches if branch in SIMILARITY_BRANCHES]
 
 
-async def _near(run: Run, branch: Branch) -> BranchResult:
+async def _near(run: RequestContext, branch: Branch) -> BranchResult:
     if branch is Branch.LABELS:
         return await by_labels(run)
     return await (by_keywords(run) if branch is Branch.KEYWORDS else similar(run, branch))

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from gateway.model.branch import SPACES, Branch
-from gateway.model.carried import Vector
 from gateway.model.causes import DegradationCause, Peer
 from gateway.model.errors import ImageRefused, ImageUnreadable
+from gateway.model.opaque_messages import Vector
 from gateway.model.peer_failures import StageFailure, cause_of
 from gateway.model.peers import EmbeddedSignal, EmbeddedSignals
 from gateway.model.query import Signal
 from gateway.model.retrieved import NOTHING, BranchResult, failed
-from gateway.state.run import Run
+from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 
 PARTS = {"BOX_INVALID": "box", "SUBJECT_SEARCH_UNAVAILABLE": "find_subject"}
@@ -22,7 +22,7 @@ REFUSED = frozenset(
 
 
 async def embed(
-    run: Run, branch: Branch, signals: Sequence[Signal], until: float, *, again: bool
+    run: RequestContext, branch: Branch, signals: Sequence[Signal], until: float, *, again: bool
 ) -> tuple[list[EmbeddedSignal], BranchResult]:
     """Return the signals that could be embedded, and notes for the trace.
 
@@ -64,7 +64,7 @@ async def embed(
 
 
 async def _ask_embedder(
-    run: Run, signals: Sequence[Signal], space: str, version: str, until: float
+    run: RequestContext, signals: Sequence[Signal], space: str, version: str, until: float
 ) -> EmbeddedSignals:
     async with run.trace.stage("embed", until) as note:
         embedded = await run.peers.embedder.embed(

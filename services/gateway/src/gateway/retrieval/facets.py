@@ -2,13 +2,13 @@
 
 from gateway.model.causes import Peer
 from gateway.model.retrieved import NOTHING, BranchResult, failed
-from gateway.state.run import Run
+from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 
 FACETS = "facets"
 
 
-async def count_facets(run: Run) -> BranchResult:
+async def count_facets(run: RequestContext) -> BranchResult:
     """Return the requested facets; a failure is noted."""
     if not run.query.facets:
         return NOTHING

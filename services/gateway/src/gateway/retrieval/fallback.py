@@ -17,14 +17,16 @@ from gateway.model.query import AnswerScope
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.retrieval.new import BEHIND
 from gateway.retrieval.ranker_candidates import generate, look_up
-from gateway.state.run import Run
+from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
-from servicekit.off_loop import off_loop
+from servicekit.tasks.off_loop import off_loop
 from sightline_rules.duplicates import NO_HASH
 from sightline_rules.grouping import grouped
 
 
-async def fall_back(run: Run, candidates: RankerCandidates | None) -> tuple[CandidateList, ...]:
+async def fall_back(
+    run: RequestContext, candidates: RankerCandidates | None
+) -> tuple[CandidateList, ...]:
     """Return popular products that pass the filter, followed by the newest ones until a page is
     full.
 
@@ -44,7 +46,7 @@ async def fall_back(run: Run, candidates: RankerCandidates | None) -> tuple[Cand
 
 
 async def filled_up(
-    run: Run, listings: tuple[CandidateList, ...], candidates: RankerCandidates
+    run: RequestContext, listings: tuple[CandidateList, ...], candidates: RankerCandidates
 ) -> tuple[CandidateList, ...]:
     """Return the listings and, if they have too few products for some pages, popular, then newest
     products."""
@@ -57,7 +59,7 @@ async def filled_up(
     return (*listings, *(replace(item, after=item.after + BEHIND) for item in more))
 
 
-async def _last(run: Run) -> tuple[CandidateList, ...]:
+async def _last(run: RequestContext) -> tuple[CandidateList, ...]:
     """Return the products that the snapshot proves to pass. Raises NothingAvailable."""
     listings = await list_snapshot(run)
     if not listings:
@@ -65,7 +67,7 @@ async def _last(run: Run) -> tuple[CandidateList, ...]:
     return listings
 
 
-async def list_snapshot(run: Run) -> tuple[CandidateList, ...]:
+async def list_snapshot(run: RequestContext) -> tuple[CandidateList, ...]:
     """Return the products that the snapshot proves to pass, as lists of the scene's fallbacks.
 
     Empty if there are none. Raises FilterInvalid.
@@ -89,7 +91,7 @@ async def list_snapshot(run: Run) -> tuple[CandidateList, ...]:
     return listings
 
 
-async def proven(run: Run, ids: Sequence[str], scope: AnswerScope) -> ProductColumns:
+async def proven(run: RequestContext, ids: Sequence[str], scope: AnswerScope) -> ProductColumns:
     """Return those of the products that the snapshot proves to pass."""
     copy = run.snapshot
     if copy is None:
@@ -98,7 +100,7 @@ async def proven(run: Run, ids: Sequence[str], scope: AnswerScope) -> ProductCol
     return copy.columns_of(await off_loop(steps, copy.passing(scope, ids)))
 
 
-def _popular_before(run: Run) -> RankerCandidates | None:
+def _popular_before(run: RequestContext) -> RankerCandidates | None:
     """Return the snapshot's popular products; None without a snapshot.
 
     The record decides which of them may be in the answer.
@@ -109,12 +111,12 @@ def _popular_before(run: Run) -> RankerCandidates | None:
     return RankerCandidates(copy.popular[:MOST_ASKED], NominationBasis.POPULARITY, model_version="")
 
 
-def _fills_a_page(run: Run, listing: CandidateList) -> bool:
+def _fills_a_page(run: RequestContext, listing: CandidateList) -> bool:
     left = distinct_count(listing.columns, frozenset(run.left_out))
     return left >= run.query.results_a_page
 
 
-async def _popular(run: Run, candidates: RankerCandidates | None) -> BranchResult:
+async def _popular(run: RequestContext, candidates: RankerCandidates | None) -> BranchResult:
     """Return popular products that pass the filter; no list if there are none or they can't be
     read."""
     if not run.plan.scene.popular_fallback:
@@ -136,7 +138,7 @@ async def _popular(run: Run, candidates: RankerCandidates | None) -> BranchResul
     return merged([notes, BranchResult((listing,), steps=(f"{Branch.POPULAR}: top {asked}",))])
 
 
-async def _newest(run: Run, before: tuple[CandidateList, ...]) -> BranchResult:
+async def _newest(run: RequestContext, before: tuple[CandidateList, ...]) -> BranchResult:
     """Return the newest products that pass the filter, ranked after those of `before`."""
     if not run.plan.scene.new_fallback or Peer.RETRIEVER in run.trace.unreachable:
         return NOTHING

@@ -13,11 +13,11 @@ from gateway.model.query import GivenCandidate
 from gateway.model.retrieved import BranchResult
 from gateway.retrieval.fallback import proven
 from gateway.retrieval.parallel import in_parallel
-from gateway.state.run import Run
+from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 
 
-async def given_products(run: Run) -> tuple[CandidateList, ...]:
+async def given_products(run: RequestContext) -> tuple[CandidateList, ...]:
     """Return the request's candidates that may be in the answer, by score, then as given.
 
     Ids that are not in the catalog are noted. Without the record, candidates that the snapshot
@@ -38,7 +38,7 @@ async def given_products(run: Run) -> tuple[CandidateList, ...]:
     return (listing,) if ids else ()
 
 
-async def _read(run: Run, ids: Sequence[str]) -> tuple[ProductColumns, frozenset[str]]:
+async def _read(run: RequestContext, ids: Sequence[str]) -> tuple[ProductColumns, frozenset[str]]:
     """Return the products that pass, in this order, and the ids that are not in the catalog."""
     retriever, catalog_id, scope = run.peers.retriever, run.query.catalog_id, run.plan.scope
     parts = [ids[begin : begin + MOST_ASKED] for begin in range(0, len(ids), MOST_ASKED)]

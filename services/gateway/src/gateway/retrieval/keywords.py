@@ -9,17 +9,17 @@ from gateway.model.query import Signal, SignalKind
 from gateway.model.retrieved import BranchResult, failed, merged
 from gateway.retrieval.parallel import in_parallel
 from gateway.retrieval.similar import listing_of, result_of
-from gateway.state.run import Run
+from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 
 
-async def by_keywords(run: Run) -> BranchResult:
+async def by_keywords(run: RequestContext) -> BranchResult:
     """Return a list for each text that could be searched."""
     texts = [signal for signal in run.query.signals if signal.kind is SignalKind.TEXT]
     return merged(await in_parallel(*(_of_text(run, signal) for signal in texts)))
 
 
-async def _of_text(run: Run, signal: Signal) -> BranchResult:
+async def _of_text(run: RequestContext, signal: Signal) -> BranchResult:
     try:
         async with run.trace.stage("words", run.plan.ends.candidates) as note:
             found = await run.peers.retriever.keywords(

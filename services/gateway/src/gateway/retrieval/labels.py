@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from gateway.model.branch import Branch
-from gateway.model.carried import Box, LabelLine
 from gateway.model.causes import Peer
+from gateway.model.opaque_messages import Box, LabelLine
 from gateway.model.peers import ReadLabel
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Signal
@@ -13,7 +13,7 @@ from gateway.model.retrieved import BranchResult, failed, merged
 from gateway.retrieval.embedding import photo_error
 from gateway.retrieval.parallel import in_parallel
 from gateway.retrieval.similar import listing_of, result_of
-from gateway.state.run import Run
+from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 from sightline_rules.words import words_of
 
@@ -24,21 +24,21 @@ MOST_SHOWN = 8
 MOST_TEXT = 4_096
 
 
-async def by_labels(run: Run) -> BranchResult:
+async def by_labels(run: RequestContext) -> BranchResult:
     """Return the products that have words of the labels on the request's photos, and what was
     read."""
     photos = [each for each in run.query.labelled if each in run.plan.labelled]
     return merged(await in_parallel(*(_of_photo(run, photo) for photo in photos)))
 
 
-def unread(run: Run) -> tuple[int, ...]:
+def unread(run: RequestContext) -> tuple[int, ...]:
     """Return the indexes of photos whose labels were wanted and were not read."""
     if Branch.LABELS not in run.plan.branches:
         return ()
     return tuple(each.index for each in run.query.labelled if each.index not in run.trace.labels)
 
 
-async def _of_photo(run: Run, photo: Signal) -> BranchResult:
+async def _of_photo(run: RequestContext, photo: Signal) -> BranchResult:
     try:
         known = run.trace.labels.get(photo.index)
         label = await _read(run, photo) if known is None else known
@@ -51,7 +51,7 @@ async def _of_photo(run: Run, photo: Signal) -> BranchResult:
     return merged([read, await _near(run, photo, text, label.lines)]) if text else read
 
 
-async def _read(run: Run, photo: Signal) -> ReadLabel:
+async def _read(run: RequestContext, photo: Signal) -> ReadLabel:
     """Return the texts in a photo, or in its box. Raises ServiceError."""
     async with run.trace.stage("labels", run.plan.ends.candidates) as note:
         label = await run.peers.embedder.read_label(run.query.catalog_id, photo, run.query.priority)
@@ -61,7 +61,9 @@ async def _read(run: Run, photo: Signal) -> ReadLabel:
     return replace(label, lines=[line for line in label.lines if is_within(line, photo.box)])
 
 
-async def _near(run: Run, photo: Signal, text: str, lines: Sequence[LabelLine]) -> BranchResult:
+async def _near(
+    run: RequestContext, photo: Signal, text: str, lines: Sequence[LabelLine]
+) -> BranchResult:
     """Return the products that have words of a label."""
     try:
         async with run.trace.stage("words", run.plan.ends.candidates) as note:

@@ -16,7 +16,7 @@ from gateway.model.columns import gathered
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import AnswerScope
 from gateway.model.retrieved import NOTHING, BranchResult, failed
-from gateway.state.run import Run
+from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 
 MOST_NEW = 100
@@ -27,18 +27,18 @@ after all other candidates, regardless of weights."""
 DAY_MICROS = 86_400_000_000
 
 
-async def newest(run: Run) -> BranchResult:
+async def newest(run: RequestContext) -> BranchResult:
     """Return the newest products that pass, as ordinary candidates."""
     return await _listed(run, Branch.NEW, run.plan.scope)
 
 
-async def of_followed(run: Run) -> BranchResult:
+async def of_followed(run: RequestContext) -> BranchResult:
     """Return the newest products that have a value that the shopper follows."""
     attribute = (run.plan.scene.followed_attribute, run.query.followed)
     return await _listed(run, Branch.FOLLOWED, replace(run.plan.scope, attribute=attribute))
 
 
-async def _listed(run: Run, branch: Branch, scope: AnswerScope) -> BranchResult:
+async def _listed(run: RequestContext, branch: Branch, scope: AnswerScope) -> BranchResult:
     count = min(run.plan.top_k + len(run.query.left_out), MOST_ASKED)
     try:
         async with run.trace.stage("retrieve", run.plan.ends.candidates):
@@ -49,7 +49,7 @@ async def _listed(run: Run, branch: Branch, scope: AnswerScope) -> BranchResult:
     return BranchResult(listings, steps=(f"{branch}: top {count}",))
 
 
-async def new_products(run: Run) -> BranchResult:
+async def new_products(run: RequestContext) -> BranchResult:
     """Return the newest products that pass and are new as the scene defines it.
 
     They rank after all other candidates. No list if none is new or they can't be read.

@@ -28,8 +28,8 @@ from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.retrieval.parallel import in_parallel
 from gateway.retrieval.ranker_candidates import generate, look_up
 from gateway.retrieval.similar import search
-from gateway.state.run import Run
-from servicekit import access
+from gateway.state.request_context import RequestContext
+from servicekit.admission import access
 from servicekit.errors import ServiceError
 
 MOST_SEARCHES = 3
@@ -41,7 +41,7 @@ FromRanker = tuple[RankerCandidates | None, BranchResult]
 """The ranker's candidates (`None` if unavailable) and notes."""
 
 
-async def ask_ranker(run: Run) -> FromRanker:
+async def ask_ranker(run: RequestContext) -> FromRanker:
     """Ask the ranker for products by behaviour and by the scene's recommenders, in one call."""
     personal = BRANCH in run.plan.branches
     _note_history(run)
@@ -55,14 +55,14 @@ async def ask_ranker(run: Run) -> FromRanker:
     )
 
 
-def _note_history(run: Run) -> None:
+def _note_history(run: RequestContext) -> None:
     """Count a read of the shopper's history, if a recommender of the scene answers it."""
     shopper = run.query.shopper
     if shopper is not None and not OF_SHOPPERS.isdisjoint(run.plan.recommenders):
         run.deps.history_reads.note(access.caller.get().name, run.query.catalog_id, shopper.id)
 
 
-async def by_behaviour(run: Run, given: FromRanker | None = None) -> BranchResult:
+async def by_behaviour(run: RequestContext, given: FromRanker | None = None) -> BranchResult:
     """Return candidates that fit the shopper, and those of recommenders.
 
     For a large catalog they come from the index, if it holds the model's products, else from the
@@ -95,7 +95,7 @@ async def by_behaviour(run: Run, given: FromRanker | None = None) -> BranchResul
     return merged([notes, await _looked_up(run, candidates)])
 
 
-async def _looked_up(run: Run, candidates: RankerCandidates) -> BranchResult:
+async def _looked_up(run: RequestContext, candidates: RankerCandidates) -> BranchResult:
     """Return the ranker's lists with the products that pass the filter; no list if they can't be
     read.
 
@@ -134,7 +134,7 @@ def picked(columns: ProductColumns, ids: Collection[str]) -> ProductColumns:
     return gathered([(columns, rows)])
 
 
-def recommenders_of(run: Run, *, only: bool = False) -> Recommenders:
+def recommenders_of(run: RequestContext, *, only: bool = False) -> Recommenders:
     """Return the recommenders to request in addition to behaviour."""
     names, anchors = run.plan.recommenders, anchors_of(run)
     if not names and not anchors:
@@ -143,7 +143,7 @@ def recommenders_of(run: Run, *, only: bool = False) -> Recommenders:
     return Recommenders(names, anchors, () if own is None else own.category_path, only)
 
 
-def anchors_of(run: Run) -> RequestAnchors:
+def anchors_of(run: RequestContext) -> RequestAnchors:
     """Return the anchors that are known so far."""
     ids, source = run.query.about or run.trace.anchors, run.plan.scene.anchors_from
     if ids or run.query.shopper is None or not source.is_history:
@@ -151,7 +151,7 @@ def anchors_of(run: Run) -> RequestAnchors:
     return RequestAnchors(source=source)
 
 
-async def _near_shopper(run: Run, candidates: RankerCandidates) -> BranchResult:
+async def _near_shopper(run: RequestContext, candidates: RankerCandidates) -> BranchResult:
     """Return the products in the index nearest to the shopper.
 
     No list if the search failed, or the index holds no version of a model that the ranker has.
@@ -168,7 +168,7 @@ async def _near_shopper(run: Run, candidates: RankerCandidates) -> BranchResult:
     return BranchResult((listing,), found=(found,), steps=(step,))
 
 
-async def _searched(run: Run, candidates: RankerCandidates) -> NearestProducts | None:
+async def _searched(run: RequestContext, candidates: RankerCandidates) -> NearestProducts | None:
     """Return the best products for the shopper; None if the index holds no version of a model that
     the ranker has.
 

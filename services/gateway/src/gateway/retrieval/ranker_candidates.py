@@ -10,12 +10,12 @@ from gateway.model.peers import NO_RECOMMENDERS, RankerCandidates, Recommenders
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Shopper
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
-from gateway.state.run import Run
+from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 
 
 async def generate(
-    run: Run,
+    run: RequestContext,
     shopper: Shopper | None,
     branch: Branch,
     until: float,
@@ -50,7 +50,7 @@ async def generate(
 
 
 async def look_up(
-    run: Run, ids: Sequence[str], branch: str, until: float
+    run: RequestContext, ids: Sequence[str], branch: str, until: float
 ) -> tuple[ProductColumns | None, BranchResult]:
     """Return the columns of those of the first 1,000 products that pass the filter, and notes for
     the trace.

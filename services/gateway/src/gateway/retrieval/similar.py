@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from gateway.model.branch import SPACES, Branch
 from gateway.model.candidates import CandidateList
-from gateway.model.carried import Vector
 from gateway.model.causes import DegradationCause, Peer
+from gateway.model.opaque_messages import Vector
 from gateway.model.peer_failures import StageFailure
 from gateway.model.peers import EmbeddedSignal, NearestProducts, VectorBlend
 from gateway.model.plan import MOST_ASKED
@@ -24,7 +24,7 @@ from gateway.model.scene import Fusion
 from gateway.retrieval.category_fit import category_fits
 from gateway.retrieval.embedding import embed
 from gateway.retrieval.parallel import in_parallel
-from gateway.state.run import Run
+from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 
 PHOTOS = frozenset({SignalKind.IMAGE, SignalKind.IMAGE_URI, SignalKind.PRODUCT})
@@ -42,7 +42,7 @@ MOST_ROUNDS = 3
 _PART = re.compile(r"blend\.parts\[(\d+)\]\.product_id")
 
 
-async def similar(run: Run, branch: Branch) -> BranchResult:
+async def similar(run: RequestContext, branch: Branch) -> BranchResult:
     """Return the lists of the branch's signals that could be searched.
 
     All are from one generation of the index, although another one may become active between two
@@ -63,7 +63,7 @@ async def similar(run: Run, branch: Branch) -> BranchResult:
     )
 
 
-async def _near_all(run: Run, branch: Branch) -> BranchResult:
+async def _near_all(run: RequestContext, branch: Branch) -> BranchResult:
     signals = [signal for signal in run.query.signals if signal.kind in FOLLOWED[branch]]
     if branch is Branch.TEXT_VISUAL and not await takes_texts(run):
         return NOTHING
@@ -76,7 +76,7 @@ async def _near_all(run: Run, branch: Branch) -> BranchResult:
     )
 
 
-async def takes_texts(run: Run) -> bool:
+async def takes_texts(run: RequestContext) -> bool:
     """Return whether texts can be searched in the visual space.
 
     While the version in the index is unknown, a version that takes texts is assumed; the index
@@ -98,7 +98,9 @@ async def takes_texts(run: Run) -> bool:
 # Each signal searched separately
 
 
-async def _near_each(run: Run, branch: Branch, signals: Sequence[Signal]) -> BranchResult:
+async def _near_each(
+    run: RequestContext, branch: Branch, signals: Sequence[Signal]
+) -> BranchResult:
     products = [signal for signal in signals if signal.kind is SignalKind.PRODUCT]
     to_embed = [signal for signal in signals if signal.kind is not SignalKind.PRODUCT]
     return merged(
@@ -109,7 +111,7 @@ async def _near_each(run: Run, branch: Branch, signals: Sequence[Signal]) -> Bra
     )
 
 
-async def _near_product(run: Run, branch: Branch, signal: Signal) -> BranchResult:
+async def _near_product(run: RequestContext, branch: Branch, signal: Signal) -> BranchResult:
     try:
         return await _near_signal(run, branch, signal, signal.product_id)
     except ServiceError as error:
@@ -118,7 +120,9 @@ async def _near_product(run: Run, branch: Branch, signal: Signal) -> BranchResul
         return failed(branch, Peer.RETRIEVER, error)
 
 
-async def _near_embedded(run: Run, branch: Branch, signals: Sequence[Signal]) -> BranchResult:
+async def _near_embedded(
+    run: RequestContext, branch: Branch, signals: Sequence[Signal]
+) -> BranchResult:
     """Return the lists of photos or texts.
 
     They are embedded again if the index holds another version of the space.
@@ -135,7 +139,7 @@ async def _near_embedded(run: Run, branch: Branch, signals: Sequence[Signal]) ->
 
 
 async def _near_vector(
-    run: Run, branch: Branch, embedded: EmbeddedSignal, *, again: bool
+    run: RequestContext, branch: Branch, embedded: EmbeddedSignal, *, again: bool
 ) -> BranchResult | None:
     """Return the products nearest to a vector; None if the index holds another version of the
     space.
@@ -150,7 +154,7 @@ async def _near_vector(
         return failed(branch, Peer.RETRIEVER, error)
 
 
-def _learn(run: Run, space: str, error: ServiceError) -> bool:
+def _learn(run: RequestContext, space: str, error: ServiceError) -> bool:
     """Return whether a rejection names the version in the index, and remember the version."""
     held = error.metadata.get("held", "")
     if error.reason != "INDEX_VERSION_MISMATCH" or not held:
@@ -160,7 +164,7 @@ def _learn(run: Run, space: str, error: ServiceError) -> bool:
 
 
 async def _near_signal(
-    run: Run, branch: Branch, signal: Signal, near: EmbeddedSignal | str
+    run: RequestContext, branch: Branch, signal: Signal, near: EmbeddedSignal | str
 ) -> BranchResult:
     """Return the products nearest to one signal. Raises ServiceError."""
     query = near if isinstance(near, str) else near.vector
@@ -172,14 +176,14 @@ async def _near_signal(
     return result if isinstance(near, str) else replace(result, photo=_recorded(run, near))
 
 
-def _recorded(run: Run, near: EmbeddedSignal) -> Vector | None:
+def _recorded(run: RequestContext, near: EmbeddedSignal) -> Vector | None:
     """Return the vector if it is recorded with the answer: that of a photo alone."""
     alone = near.signal.is_photo and len(run.query.signals) == 1
     return near.vector if alone and run.plan.scene.record_photo_vectors else None
 
 
 def _with_categories(
-    run: Run, listing: CandidateList, embedded: Sequence[EmbeddedSignal], total: float
+    run: RequestContext, listing: CandidateList, embedded: Sequence[EmbeddedSignal], total: float
 ) -> CandidateList:
     """Return the listing with what the categories of photos add, weighted by the signals' shares of
     the strength `total` of all signals of the list."""
@@ -210,7 +214,7 @@ def listing_of(
     )
 
 
-def result_of(run: Run, listing: CandidateList, found: NearestProducts) -> BranchResult:
+def result_of(run: RequestContext, listing: CandidateList, found: NearestProducts) -> BranchResult:
     """Return a search's list, with the search in words."""
     away = ", away from it" if listing.negative else ""
     step = f"{listing.branch}: top {run.plan.top_k}{away} ({found.plan or 'unknown plan'})"
@@ -218,7 +222,10 @@ def result_of(run: Run, listing: CandidateList, found: NearestProducts) -> Branc
 
 
 async def search(
-    run: Run, near: Vector | str | VectorBlend, exclude: Sequence[str], min_index_token: str = ""
+    run: RequestContext,
+    near: Vector | str | VectorBlend,
+    exclude: Sequence[str],
+    min_index_token: str = "",
 ) -> NearestProducts:
     """Search the index. Raises ServiceError."""
     async with run.trace.stage("retrieve", run.plan.ends.candidates) as note:
@@ -237,13 +244,17 @@ async def search(
 # All positive signals of a branch searched at once
 
 
-async def _near_together(run: Run, branch: Branch, signals: Sequence[Signal]) -> BranchResult:
+async def _near_together(
+    run: RequestContext, branch: Branch, signals: Sequence[Signal]
+) -> BranchResult:
     """Return the list of all positive signals together; if they cancel out, a list for each."""
     near = await _near_blend(run, branch, signals)
     return await _near_each(run, branch, signals) if near is None else near
 
 
-async def _near_blend(run: Run, branch: Branch, signals: Sequence[Signal]) -> BranchResult | None:
+async def _near_blend(
+    run: RequestContext, branch: Branch, signals: Sequence[Signal]
+) -> BranchResult | None:
     """Return the list of signals combined into one vector; None if they cancel out.
 
     Failed signals are skipped.

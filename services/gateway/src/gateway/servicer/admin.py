@@ -16,7 +16,7 @@ from gateway.clients import messages
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
-from gateway.model.carried import EmbedderSpace
+from gateway.model.opaque_messages import EmbedderSpace
 from gateway.ports import SceneSource
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.experiments import ExperimentReports
@@ -27,10 +27,10 @@ from gateway.servicer.scenes import SceneCalls, file_problems
 from gateway.state.experiments import RunningExperiments
 from gateway.state.prices import RequestPrices
 from gateway.state.scenes.texts import ParseToml
-from servicekit.audit import UNDECLARED
-from servicekit.catalogs import AlsoNamed, KnownCatalogs
-from servicekit.requests import page_size
-from servicekit.server import Context
+from servicekit.audit.entries import UNDECLARED
+from servicekit.catalogs.known import AlsoNamed, KnownCatalogs
+from servicekit.rpc.requests import page_size
+from servicekit.rpc.server import Context
 from servicekit.status import to_status
 from sightline.common.v1 import answer_pb2, job_pb2
 from sightline.common.v1 import audit_service_pb2 as audit_pb

@@ -7,10 +7,10 @@ from typing import cast
 from gateway.clients import messages
 from gateway.clients.matches import match_message
 from gateway.model.answer import AnswerResult
-from gateway.model.carried import Subject
 from gateway.model.controls import ControlOutcome
 from gateway.model.explanation import ProductExplanation
 from gateway.model.match import Match
+from gateway.model.opaque_messages import Subject
 from gateway.model.peers import ReadLabel
 from gateway.model.response import (
     Classified,
@@ -27,8 +27,8 @@ from gateway.ranking import wording
 from gateway.recommend.replay import ReplayedAnswer
 from gateway.recommend.suggest import SuggestAnswer, Suggestion
 from gateway.servicer.detection import detection
-from servicekit import costs
-from servicekit.requests import timestamp
+from servicekit.admission import costs
+from servicekit.rpc.requests import timestamp
 from servicekit.status import to_status
 from sightline.common.v1 import answer_pb2, facet_pb2, filter_pb2, photo_pb2, product_pb2
 from sightline.gateway.v1 import control_pb2

@@ -10,8 +10,8 @@ from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Connection
 from servicekit import deadlines
 from servicekit.errors import ServiceError, Unimplemented
-from servicekit.keyring import SigningKeys
-from servicekit.requests import RequestInvalid, page_size
+from servicekit.keys.keyring import SigningKeys
+from servicekit.rpc.requests import RequestInvalid, page_size
 from servicekit.telemetry import get_logger
 from sightline.common.v1 import audit_service_pb2 as pb
 from sightline.common.v1 import audit_service_pb2_grpc

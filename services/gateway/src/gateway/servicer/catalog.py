@@ -12,11 +12,11 @@ from gateway.model.price import list_price, misfits_price
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Call, Passthrough
 from gateway.servicer.requests import admit, reads_costs
-from gateway.servicer.written import PRICES
+from gateway.servicer.write_prices import PRICES
 from gateway.state.prices import RequestPrices
-from servicekit.keyring import SigningKeys
-from servicekit.requests import page_size
-from servicekit.server import Context
+from servicekit.keys.keyring import SigningKeys
+from servicekit.rpc.requests import page_size
+from servicekit.rpc.server import Context
 from sightline.common.v1 import filter_pb2, product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as pb
 from sightline.gateway.v1 import catalog_service_pb2_grpc

@@ -12,8 +12,8 @@ from typing import Any
 from gateway.model.price import step_price
 from gateway.servicer.passthrough import ROUTES
 from gateway.state.prices import RequestPrices
-from servicekit import access
-from servicekit.server import Binding, Context
+from servicekit.admission import access
+from servicekit.rpc.server import Binding, Context
 
 _PACKAGE = "sightline.gateway.v1"
 _OWN = {

@@ -15,8 +15,8 @@ from google.protobuf.descriptor import Descriptor
 from gateway.model.scene import MARGIN, Objective
 from gateway.model.score_notes import OBJECTIVE, NoteCause
 from gateway.servicer.requests import reads_costs
-from servicekit import access
-from servicekit.server import Binding, Context
+from servicekit.admission import access
+from servicekit.rpc.server import Binding, Context
 
 PART = "sightline.common.v1.ScorePart"
 NOTE = "sightline.common.v1.ScoreNote"

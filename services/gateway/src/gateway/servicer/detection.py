@@ -19,11 +19,11 @@ from gateway.model.peers import HeatMap
 from gateway.model.query import ALONE, Signal, SignalKind
 from gateway.servicer.requests import admit
 from gateway.servicer.shelf_plans import add_report, question_of
-from gateway.state.run import RequestDependencies
+from gateway.state.request_context import RequestDependencies
 from servicekit import tracing
-from servicekit.access import Role, caller
-from servicekit.requests import take_request_id
-from servicekit.server import Context
+from servicekit.admission.access import Role, caller
+from servicekit.rpc.requests import take_request_id
+from servicekit.rpc.server import Context
 from sightline.common.v1 import photo_pb2, product_pb2
 from sightline.gateway.v1 import detection_service_pb2 as pb
 from sightline.gateway.v1 import detection_service_pb2_grpc

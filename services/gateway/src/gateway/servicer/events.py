@@ -11,9 +11,9 @@ from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import admit
 from gateway.servicer.visitors import Standing
 from gateway.state import tokens
-from servicekit import audit
-from servicekit.keyring import KeyRing, SigningKeys
-from servicekit.server import Context
+from servicekit.audit import entries
+from servicekit.keys.keyring import KeyRing, SigningKeys
+from servicekit.rpc.server import Context
 from sightline.common.v1 import event_pb2
 from sightline.common.v1.event_pb2 import EventType
 from sightline.gateway.v1 import user_event_service_pb2 as pb
@@ -88,7 +88,7 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
     ) -> pb.MergeShopperResponse:
         """Merge a visitor into a user."""
         request.catalog_id = admit(request, self._catalogs)
-        audit.exempt.set(visitors.check_proof(request, self._keys()))
+        entries.exempt.set(visitors.check_proof(request, self._keys()))
         request.ClearField("visitor_proof")
         answer: pb.MergeShopperResponse = await self._merge(request)
         return answer

@@ -12,8 +12,8 @@ from google.protobuf.descriptor import Descriptor
 
 from gateway.model.errors import FilterInvalid
 from gateway.model.filters import expression
-from servicekit import access
-from servicekit.server import Binding, Context
+from servicekit.admission import access
+from servicekit.rpc.server import Binding, Context
 from sightline.common.v1.filter_pb2 import Filter
 from sightline.filter_text import MAX_LENGTH, FilterSyntaxError
 from sightline_rules.filter_checks import MAX_DEPTH

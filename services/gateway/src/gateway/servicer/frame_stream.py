@@ -7,9 +7,9 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import Any, Final
 
-from servicekit import costs
-from servicekit.memory_budget import HeldBytes, hold
-from servicekit.requests import RequestInvalid
+from servicekit.admission import costs
+from servicekit.admission.memory_budget import HeldBytes, hold
+from servicekit.rpc.requests import RequestInvalid
 from sightline.gateway.v1.watch_service_pb2 import StreamFramesRequest
 from sightline.retriever.v1.watch_service_pb2 import SendFramesResponse
 

@@ -13,8 +13,8 @@ from gateway.model.price import step_price as step
 from gateway.servicer.passthrough import Call, Passthrough
 from gateway.servicer.requests import admit
 from gateway.state.prices import RequestPrices
-from servicekit import quotas
-from servicekit.quotas import QuotaKind
+from servicekit.admission import quotas
+from servicekit.admission.quotas import QuotaKind
 from sightline.embedder.v1 import inspection_service_pb2 as embedder_pb
 from sightline.gateway.v1 import inspection_service_pb2 as pb
 from sightline.gateway.v1 import inspection_service_pb2_grpc

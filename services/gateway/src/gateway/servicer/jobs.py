@@ -13,9 +13,9 @@ from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Connection
 from gateway.servicer.requests import admit
 from servicekit.errors import NotFound
-from servicekit.keyring import SigningKeys
-from servicekit.requests import page_size
-from servicekit.server import Context
+from servicekit.keys.keyring import SigningKeys
+from servicekit.rpc.requests import page_size
+from servicekit.rpc.server import Context
 from sightline.common.v1 import job_pb2, job_service_pb2_grpc
 from sightline.common.v1 import job_service_pb2 as pb
 

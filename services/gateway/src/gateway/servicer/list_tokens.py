@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from servicekit.clock import Clock, now_micros
-from servicekit.keyring import SignatureInvalid, SigningKeys
-from servicekit.requests import PageTokenInvalid
+from servicekit.keys.keyring import SignatureInvalid, SigningKeys
+from servicekit.rpc.requests import PageTokenInvalid
 
 GOOD_MICROS: Final = 86_400 * 1_000_000
 """Lifetime of a token, in microseconds."""

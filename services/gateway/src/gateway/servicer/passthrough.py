@@ -18,8 +18,8 @@ from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.requests import admit
-from servicekit.keyring import SigningKeys
-from servicekit.server import Context
+from servicekit.keys.keyring import SigningKeys
+from servicekit.rpc.server import Context
 
 Call = Callable[[Any], Awaitable[Any]]
 Connection = tuple[grpc.aio.Channel, PeerCaller]

@@ -26,7 +26,7 @@ from gateway.recommend.shelves import ShelfKind, ShelfQuery
 from gateway.recommend.suggest import DEFAULT_SUGGESTIONS, SuggestQuery
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.errors import FieldViolation
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline.gateway.v1 import control_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline_rules.controls import ControlKind

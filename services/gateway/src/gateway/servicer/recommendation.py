@@ -21,12 +21,12 @@ from gateway.recommend.suggest import suggest
 from gateway.recommend.values import recommend_values
 from gateway.servicer import answers, queries
 from gateway.servicer.requests import admit
-from gateway.state.run import RequestDependencies
+from gateway.state.request_context import RequestDependencies
 from servicekit import tracing
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.errors import ServiceError
-from servicekit.requests import take_request_id
-from servicekit.server import Context
+from servicekit.rpc.requests import take_request_id
+from servicekit.rpc.server import Context
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc
 

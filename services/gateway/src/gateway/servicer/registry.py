@@ -3,10 +3,10 @@
 from typing import Any, TypeVar
 
 from gateway.servicer.passthrough import Call
-from servicekit import access
-from servicekit.catalogs import KnownCatalogs
-from servicekit.requests import page_place, page_size, page_token
-from servicekit.server import Context
+from servicekit.admission import access
+from servicekit.catalogs.known import KnownCatalogs
+from servicekit.rpc.requests import page_place, page_size, page_token
+from servicekit.rpc.server import Context
 from sightline.retriever.v1 import catalog_registry_service_pb2 as pb
 
 T = TypeVar("T")

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from typing import Any
 
 from gateway.recommend import validate
-from servicekit import access
-from servicekit.requests import RequestInvalid, enter, take_request_id
+from servicekit.admission import access
+from servicekit.rpc.requests import RequestInvalid, enter, take_request_id
 
 
 def admit(request: Any, catalogs: Collection[str]) -> str:

@@ -19,10 +19,10 @@ from gateway.servicer.requests import admit, reads_costs
 from gateway.state.prices import RequestPrices
 from gateway.state.scenes.texts import ParseToml, read
 from servicekit import deadlines
-from servicekit.catalogs import KnownCatalogs
+from servicekit.catalogs.known import KnownCatalogs
 from servicekit.errors import ServiceError
-from servicekit.requests import RequestInvalid
-from servicekit.server import Context
+from servicekit.rpc.requests import RequestInvalid
+from servicekit.rpc.server import Context
 from sightline.gateway.v1 import admin_service_pb2 as pb
 
 DEFAULT = "default"

@@ -7,7 +7,7 @@ from gateway.detect.plan import PlannedProduct, ShelfBox, ShelfPlace, ShelfPlan
 from gateway.detect.plan_comparison import FindingKind, PlanComparison, PlanCount, PlanFinding
 from gateway.detect.shelf import ShelfQuestion, ShelfReport
 from gateway.detect.stock import StockRequest, StockSuggestion
-from servicekit.access import Role, caller
+from servicekit.admission.access import Role, caller
 from sightline.common.v1 import photo_pb2, product_pb2
 from sightline.gateway.v1 import detection_service_pb2, shelf_pb2
 

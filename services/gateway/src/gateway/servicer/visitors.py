@@ -9,11 +9,11 @@ from enum import StrEnum
 from typing import Final
 
 from gateway.model.errors import VisitorProofInvalid
-from servicekit import access, quotas
-from servicekit.access import Role
+from servicekit.admission import access, quotas
+from servicekit.admission.access import Role
+from servicekit.admission.quotas import QuotaKind
 from servicekit.clock import now_micros
-from servicekit.keyring import KeyRing, SignatureInvalid, TokenExpired
-from servicekit.quotas import QuotaKind
+from servicekit.keys.keyring import KeyRing, SignatureInvalid, TokenExpired
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as pb
 

@@ -12,9 +12,9 @@ from gateway.servicer import frame_stream
 from gateway.servicer.passthrough import Call, Passthrough
 from gateway.servicer.requests import admit
 from gateway.state.prices import RequestPrices
-from servicekit import quotas
-from servicekit.quotas import QuotaKind
-from servicekit.server import Context
+from servicekit.admission import quotas
+from servicekit.admission.quotas import QuotaKind
+from servicekit.rpc.server import Context
 from sightline.gateway.v1 import watch_service_pb2, watch_service_pb2_grpc
 from sightline.retriever.v1 import watch_service_pb2 as pb
 from sightline.retriever.v1 import watch_service_pb2_grpc as retriever_grpc

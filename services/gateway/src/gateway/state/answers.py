@@ -7,8 +7,8 @@ from prometheus_client import Counter, Gauge
 
 from gateway.model.answer import AnswerRecord
 from servicekit import deadlines
-from servicekit.batch_queue import BatchQueue, BatchRules, QueueMetrics
 from servicekit.errors import Code
+from servicekit.tasks.batch_queue import BatchQueue, BatchRules, QueueMetrics
 
 MOST_PRODUCTS = 10_000
 """Maximum number of products in one call, far below the maximum message size."""

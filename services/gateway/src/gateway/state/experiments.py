@@ -30,10 +30,10 @@ from gateway.model.query import RequestQuery, Shopper
 from gateway.ports import ExperimentKeeper, SceneSource
 from gateway.state.scenes import DEFAULT
 from servicekit import deadlines
-from servicekit.catalogs import CatalogChange
+from servicekit.catalogs.known import CatalogChange
 from servicekit.errors import ServiceError
-from servicekit.reloaded import Reloaded, Unreadable, problems, read_each
 from servicekit.telemetry import get_logger
+from servicekit.watched_files import Reloaded, Unreadable, problems, read_each
 
 AGAIN_SECONDS = 5.0
 """Seconds until the ranker is called again."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import inf
 
 from servicekit.errors import ServiceError
-from servicekit.refreshed import Refreshed, RefreshRules
+from servicekit.tasks.refreshed import Refreshed, RefreshRules
 
 LOOK_SECONDS = 2.0
 """Seconds between two polls of the ranker."""

@@ -4,8 +4,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from servicekit.off_loop import off_loop
-from servicekit.refreshed import Refreshed, RefreshRules
+from servicekit.tasks.off_loop import off_loop
+from servicekit.tasks.refreshed import Refreshed, RefreshRules
 from sightline_rules.phrases import PhraseIndex
 from sightline_rules.words import words_of
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from gateway.model.errors import RequestTooExpensive
 from gateway.model.price import MOST_SECONDS, REFERENCE_PRODUCTS, RequestPrice
-from gateway.state.places import ExpensivePlaces
-from servicekit import costs, quotas
-from servicekit.quotas import QuotaKind
+from gateway.state.expensive_requests import ExpensiveRequestLimiter
+from servicekit.admission import costs, quotas
+from servicekit.admission.quotas import QuotaKind
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class RequestPrices:
 
     most_seconds: float = MOST_SECONDS
     """Processor seconds of a request on a catalog of REFERENCE_PRODUCTS, at most."""
-    places: ExpensivePlaces = field(default_factory=lambda: ExpensivePlaces(1))
+    places: ExpensiveRequestLimiter = field(default_factory=lambda: ExpensiveRequestLimiter(1))
     _products: dict[str, int] = field(default_factory=dict)
 
     def learn(self, catalog_id: str, products: int) -> None:

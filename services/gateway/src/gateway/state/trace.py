@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from gateway.model.carried import Facet, Subject, Vector
 from gateway.model.causes import Degradation, DegradationCause, Peer
 from gateway.model.detections import Detection
 from gateway.model.errors import StageLate
+from gateway.model.opaque_messages import Facet, Subject, Vector
 from gateway.model.peer_failures import StageFailure, failure_of
 from gateway.model.peers import NearestProducts, ReadLabel, UsedSynonym
 from gateway.model.retrieved import BranchResult

@@ -20,9 +20,9 @@ from ranker.domain.errors import LogUnavailable
 from ranker.domain.events import StoredEvent, Written
 from ranker.domain.logged import SIGNATURE, LogSignatures, key, packed
 from servicekit import deadlines, telemetry
-from servicekit.keyring import SigningKeys
-from servicekit.promise import Promise
-from servicekit.reloaded import Unreadable
+from servicekit.keys.keyring import SigningKeys
+from servicekit.tasks.promise import Promise
+from servicekit.watched_files import Unreadable
 
 LOGGER = logging.getLogger("confluent_kafka")
 POLL_SECONDS = 0.1

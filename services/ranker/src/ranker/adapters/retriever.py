@@ -13,9 +13,9 @@ from ranker.domain.columns import products_of
 from ranker.domain.errors import PublishIncomplete, RefinementFailed
 from ranker.domain.features import PhotoVectors, Product
 from ranker.domain.refinement import Refinement
-from servicekit.channel import idempotent
 from servicekit.errors import ServiceError
-from servicekit.jobs import JobCancelled
+from servicekit.jobs.queue import JobCancelled
+from servicekit.rpc.channel import idempotent
 from servicekit.status import from_rpc_error, from_status
 from servicekit.telemetry import get_logger
 from sightline.common.v1 import (

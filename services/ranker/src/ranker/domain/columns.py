@@ -5,7 +5,7 @@ from typing import Any
 
 from ranker.domain.features import Money, Product
 from servicekit.errors import FieldViolation
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1 import candidate_pb2
 
 COLUMNS = (

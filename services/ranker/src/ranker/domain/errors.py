@@ -45,7 +45,7 @@ BackupRefused               never on the wire: printed by `python -m ranker.back
 from datetime import timedelta
 
 from servicekit.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound, Unavailable
-from servicekit.requests import FieldsInvalid
+from servicekit.rpc.requests import FieldsInvalid
 
 
 class EventInvalid(FieldsInvalid, reason="EVENT_INVALID"):

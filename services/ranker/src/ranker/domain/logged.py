@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from ranker.domain.events import Event, StoredEvent
-from servicekit.keyring import SignatureInvalid, SigningKeys
+from servicekit.keys.keyring import SignatureInvalid, SigningKeys
 
 FORMAT = 1
 """Version of the format; raised by incompatible changes. Additional fields are compatible."""
@@ -23,7 +23,7 @@ _OF_STORED = [
 _STORED = TypeAdapter(StoredEvent)
 _ABOUT = "event log"
 SIGNATURE = "signature"
-"""Header of a message: its signature, as servicekit.keyring writes it."""
+"""Header of a message: its signature, as servicekit.keys.keyring writes it."""
 _WHO = re.compile(r"[a-z0-9_-]{1,63} [0-9a-f]{64} ([0-9a-f]{64})? [0-9a-f]{16}")
 """Fields for catalog, shopper, visit and key."""
 

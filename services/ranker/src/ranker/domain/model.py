@@ -67,7 +67,7 @@ class ShopperSegments:
 @dataclass(frozen=True, slots=True)
 class Looks:
     """Contribution of photos to the vector of a product without interests in training, by their
-    distance to photos of liked products (learning/training/looks.py)."""
+    distance to photos of liked products (learning/training/photo_vectors.py)."""
 
     photos: Floats
     """(landmarks, vector dimension)"""

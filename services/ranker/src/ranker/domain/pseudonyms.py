@@ -19,7 +19,7 @@ from pathlib import Path
 from ranker.domain.erasure import person_hash
 from ranker.domain.errors import KeyUnusable
 from ranker.domain.events import Identity, Shopper
-from servicekit.weak_keys import ADVICE, is_weak
+from servicekit.keys.weak_keys import ADVICE, is_weak
 
 KEY_BYTES = 32
 

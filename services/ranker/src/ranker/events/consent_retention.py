@@ -12,12 +12,12 @@ from ranker.domain.consent import Purpose, Refusers
 from ranker.domain.events import StoredEvent, Written
 from ranker.domain.selection import PurgePlace, Selection
 from ranker.events.purge import BATCH
-from ranker.events.record.consent_changes import ConsentRecord
-from ranker.events.record.selections import SelectionRecord
 from ranker.ports import EventSink
+from ranker.record.consent_changes import ConsentRecord
+from ranker.record.selections import SelectionRecord
 from servicekit.clock import now_micros
 from servicekit.liveness import LIVENESS
-from servicekit.supervision import confined
+from servicekit.tasks.supervision import confined
 
 CONSENTS = "consents"
 """Name of the loop; see servicekit.liveness."""

@@ -13,11 +13,11 @@ from typing import TypeVar
 
 from ranker.domain.errors import KeyUnusable
 from ranker.domain.events import DAY_MICROS
-from ranker.events.record.data_keys import DataKeyRecord, Place
-from ranker.events.record.sealed import CURRENT_SECONDS, Sealer
+from ranker.record.data_keys import DataKeyRecord, Place
+from ranker.record.encrypted_columns import CURRENT_SECONDS, Sealer
+from servicekit.keys.wrapping import UnwrapFailed
 from servicekit.liveness import LIVENESS
 from servicekit.telemetry import get_logger
-from servicekit.wrapping import UnwrapFailed
 
 ENCRYPTION = "encryption"
 """Name of the loop; see servicekit.liveness."""

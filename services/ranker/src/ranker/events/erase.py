@@ -1,7 +1,7 @@
 """Erasure of a shopper: a job that goes through every store of the registry of personal data.
 
 Each step can be repeated, so that the job continues after an interruption. The hash of the shopper
-is stored first: from then on late answers and events of theirs are dropped (events/record), and a
+is stored first: from then on late answers and events of theirs are dropped (record), and a
 training that has read their events removes them from its model (learning/training/job.py).
 """
 
@@ -16,16 +16,16 @@ from ranker.domain.erasure import ErasedStore, Person, person_of
 from ranker.domain.errors import Interrupted
 from ranker.domain.selection import PurgePlace, Selection
 from ranker.events.purge import BATCH
-from ranker.events.record.consent_changes import ConsentRecord
-from ranker.events.record.erasures import ErasureRecord
-from ranker.events.record.personal import PersonalRecord
-from ranker.events.record.selections import SelectionRecord
+from ranker.record.consent_changes import ConsentRecord
+from ranker.record.erasures import ErasureRecord
+from ranker.record.personal import PersonalRecord
+from ranker.record.selections import SelectionRecord
 from servicekit.clock import now_micros
 from servicekit.errors import FailedPrecondition
-from servicekit.jobs import Job, Jobs
+from servicekit.jobs.queue import Job, Jobs
 from servicekit.personal_data import PersonalStore
-from servicekit.sql import Database
-from servicekit.supervision import first_raised
+from servicekit.sql.database import Database
+from servicekit.tasks.supervision import first_raised
 
 WAIT_SECONDS = 0.2
 """Seconds between two looks whether changed days are counted."""

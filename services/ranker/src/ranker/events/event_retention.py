@@ -13,7 +13,7 @@ from prometheus_client import Counter
 
 from ranker.domain.events import DAY_MICROS, EventType
 from servicekit.liveness import LIVENESS
-from servicekit.supervision import confined
+from servicekit.tasks.supervision import confined
 
 BATCH = 1000
 """Events per transaction: some hundredths of a second, during which a writer may have to wait."""

@@ -25,16 +25,16 @@ from ranker.domain.errors import ExportUnwritable, Interrupted
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.personal_data import EXPORTS
 from ranker.domain.selection import COLUMNS, Selection, params, selection_of
-from ranker.events.record.events import given_id
-from ranker.events.record.selections import SelectionRecord
+from ranker.record.events import given_id
+from ranker.record.selections import SelectionRecord
 from servicekit.clock import now_micros
-from servicekit.jobs import Job, Jobs, JobState
-from servicekit.supervision import confined, first_raised
+from servicekit.jobs.queue import Job, Jobs, JobState
+from servicekit.tasks.supervision import confined, first_raised
 from servicekit.telemetry import get_logger
 
 EXPORT = "export_events"
 EXPIRY = "expired exports"
-"""Name for servicekit.supervision."""
+"""Name for servicekit.tasks.supervision."""
 FORMAT = 1
 GROUP_ROWS = 20_000
 """Rows of a row group, which is held in memory: tens of megabytes."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from ranker.adapters.export_store import ExportFolder
 from ranker.domain.private_counts import DELTA, AddNoise, CountsOrder, NoisyCounts, order_of
 from ranker.domain.selection import params
-from ranker.events.record.private_counts import BudgetRecord
-from servicekit.jobs import Job, Jobs
+from ranker.record.private_counts import BudgetRecord
+from servicekit.jobs.queue import Job, Jobs
 
 FILE = "counts.json"
 FORMAT = 1

@@ -2,7 +2,7 @@
 
 The job deletes the events that were counted when it was requested; later events are kept. If events
 wait in a log first, it deletes those received by then, and those still waiting are never stored
-(events/record/late.py). It runs in small transactions with pauses, so that events can be written
+(record/late_events.py). It runs in small transactions with pauses, so that events can be written
 meanwhile. After an interruption it continues with the remaining events; after a cancellation
 deleted events stay deleted.
 """
@@ -15,9 +15,9 @@ from typing import Any
 from ranker.domain import selection as selected
 from ranker.domain.errors import Interrupted
 from ranker.domain.selection import PurgeCount, PurgePlace, Selection
-from ranker.events.record.selections import SelectionRecord
+from ranker.record.selections import SelectionRecord
 from servicekit.errors import Unavailable
-from servicekit.jobs import Job, Jobs
+from servicekit.jobs.queue import Job, Jobs
 
 PURGE = selected.PURGE
 BATCH = 2000

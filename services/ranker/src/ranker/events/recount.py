@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from ranker.domain.errors import Interrupted
-from ranker.events.record.recounting import RecountRecord
-from servicekit.jobs import Job, Jobs
+from ranker.record.recounting import RecountRecord
+from servicekit.jobs.queue import Job, Jobs
 
 RECOUNT = "recount"
 PRODUCTS, SHOPPERS = 20, 100

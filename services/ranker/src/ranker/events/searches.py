@@ -12,7 +12,7 @@ from typing import Protocol
 
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.searches import DAYS, SearchCount
-from servicekit.catalogs import CatalogChange
+from servicekit.catalogs.known import CatalogChange
 from servicekit.clock import Clock, now_micros
 
 COUNT_MICROS = 10 * 60 * 1_000_000

@@ -12,7 +12,7 @@ from ranker.domain import personal_data
 from ranker.domain.erasure import ErasedStore, Person
 from ranker.domain.events import DAY_MICROS
 from ranker.learning.kept_models import KeptModels
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 
 
 class ForgetInModels:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.errors import ModelCorrupt, ModelsBusy
 from ranker.domain.model import ModelRecord
-from ranker.events.record.models import ModelRegistry
-from servicekit.leases import Lease, worker_id
-from servicekit.sql import Database
-from servicekit.supervision import first_raised
+from ranker.record.models import ModelRegistry
+from servicekit.sql.database import Database
+from servicekit.sql.leases import Lease, worker_id
+from servicekit.tasks.supervision import first_raised
 
 LEASE_SECONDS = 120.0
 """Longer than the rewriting of a model takes."""

@@ -12,7 +12,7 @@ from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import CollaborativeIndex
 from ranker.domain.errors import ModelUnproven
 from ranker.domain.model import ModelRecord, ModelVerdict
-from ranker.events.record.models import ModelRegistry
+from ranker.record.models import ModelRegistry
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger

@@ -19,10 +19,10 @@ from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import SPACE, CollaborativeIndex, Published
 from ranker.domain.errors import Interrupted, PublishIncomplete
 from ranker.domain.model import Model
-from ranker.events.record.models import ModelRegistry
+from ranker.record.models import ModelRegistry
 from ranker.serving.vectors import item_vectors
 from servicekit.errors import AlreadyExists, DeadlineExceeded, Unavailable
-from servicekit.jobs import Job, Jobs
+from servicekit.jobs.queue import Job, Jobs
 from servicekit.telemetry import get_logger
 
 PUBLISH = "publish"

@@ -18,12 +18,12 @@ from ranker.domain.errors import Interrupted, PhotoClicksTooFew
 from ranker.domain.features import PhotoVectors
 from ranker.domain.photo_clicks import LEAST_CLICKS, PhotoClick, PhotoClicks, weighed
 from ranker.domain.refinement import Refinement
-from ranker.events.record.photo_clicks import PhotoClickRecord
 from ranker.learning import photo_map
 from ranker.learning.feedback.answered import photo_clicks
+from ranker.record.photo_clicks import PhotoClickRecord
 from servicekit.clock import now_micros
 from servicekit.errors import DeadlineExceeded, ServiceError, Unavailable
-from servicekit.jobs import Job, JobCancelled, Jobs
+from servicekit.jobs.queue import Job, JobCancelled, Jobs
 from servicekit.telemetry import get_logger
 
 RETRY_SECONDS = 1.0

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.pseudonyms import Pseudonyms, Renewal
-from ranker.events.record.renewing import RenewalRecord
 from ranker.learning.forget import ForgetInModels
-from servicekit.sql import Database
+from ranker.record.renewing import RenewalRecord
+from servicekit.sql.database import Database
 
 
 async def renew(

@@ -11,8 +11,8 @@ from ranker.domain.answer_columns import MOST_BRANCHES, MOST_PRODUCTS, UNKNOWN, 
 from ranker.domain.errors import AnswerMissing
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import ANSWER_ID
-from ranker.events.record.answers import AnswerQueue, StoredAnswer
 from ranker.ports import HistoryReader
+from ranker.record.answers import AnswerQueue, StoredAnswer
 from ranker.servicer.controls import name_problems
 from ranker.servicer.events import NUMBERS
 from ranker.servicer.inputs import VERSION
@@ -21,8 +21,8 @@ from ranker.servicer.requests import actor, check_range, refuse
 from ranker.serving.answered_order import AnsweredOrder, answered_order
 from ranker.serving.rank_products import RankedProducts, RankQuery
 from servicekit.clock import now_micros
-from servicekit.requests import enter
-from servicekit.server import Context
+from servicekit.rpc.requests import enter
+from servicekit.rpc.server import Context
 from sightline.common.v1 import vector_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
 from sightline.ranker.v1 import answer_service_pb2_grpc

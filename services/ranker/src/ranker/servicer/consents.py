@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from ranker.domain.consent import EVERYBODY, OWN_CONSENT, Consents, Decision, Purpose
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.servicer.requests import actor, refuse
-from servicekit.requests import RequestInvalid, timestamp
+from servicekit.rpc.requests import RequestInvalid, timestamp
 from sightline.ranker.v1 import privacy_service_pb2 as pb
 
 MOST_SOURCE_BYTES = 128

@@ -17,19 +17,26 @@ from ranker.domain.searches import MOST_LISTED
 from ranker.domain.selection import Selection, request_key
 from ranker.events import export, purge
 from ranker.events.intake import PLAIN, StoredTexts, append
-from ranker.events.record.events import EventRecord
-from ranker.events.record.sales import SalesRecord
-from ranker.events.record.selections import SelectionRecord
-from ranker.events.record.shoppers import ShopperRecord
 from ranker.events.searches import FrequentSearches
 from ranker.ports import EventSink
+from ranker.record.events import EventRecord
+from ranker.record.sales import SalesRecord
+from ranker.record.selections import SelectionRecord
+from ranker.record.shoppers import ShopperRecord
 from ranker.servicer import requests
 from ranker.servicer.messages import message_of
 from servicekit.clock import now_micros
 from servicekit.errors import FieldViolation, ServiceError
-from servicekit.jobs import Jobs
-from servicekit.requests import RequestInvalid, enter, page_place, page_size, page_token, timestamp
-from servicekit.server import Context
+from servicekit.jobs.queue import Jobs
+from servicekit.rpc.requests import (
+    RequestInvalid,
+    enter,
+    page_place,
+    page_size,
+    page_token,
+    timestamp,
+)
+from servicekit.rpc.server import Context
 from servicekit.status import to_status
 from sightline.common.v1 import event_pb2, job_pb2
 from sightline.ranker.v1 import event_service_pb2 as pb

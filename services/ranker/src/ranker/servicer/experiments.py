@@ -11,14 +11,14 @@ from google.type.money_pb2 import Money
 from ranker.domain.errors import ExperimentChanged, ExperimentMissing
 from ranker.domain.experiment_money import KnownOffer
 from ranker.domain.experiments import METRICS, ArmFindings, Design, findings
-from ranker.events.record.experiments import ExperimentRecord, Extent, Kept, Unit
+from ranker.record.experiments import ExperimentRecord, Extent, Kept, Unit
 from ranker.servicer.messages import message_of
 from ranker.servicer.requests import check_range, refuse
 from servicekit.clock import now_micros
 from servicekit.errors import FieldViolation
-from servicekit.requests import describe, enter, page_place, page_size, page_token, timestamp
-from servicekit.server import Context
-from servicekit.supervision import confined
+from servicekit.rpc.requests import describe, enter, page_place, page_size, page_token, timestamp
+from servicekit.rpc.server import Context
+from servicekit.tasks.supervision import confined
 from sightline.ranker.v1 import experiment_service_pb2 as pb
 from sightline.ranker.v1 import experiment_service_pb2_grpc
 

@@ -10,12 +10,12 @@ from ranker.domain.events import DAY_MICROS
 from ranker.domain.exposure import ShownProduct, exposures, opportunities
 from ranker.domain.model import Model
 from ranker.domain.online import Period
-from ranker.events.record.shown import ShownRecord
 from ranker.ports import Models
+from ranker.record.shown import ShownRecord
 from ranker.servicer.messages import message_of
 from ranker.servicer.profiles import KEY
 from ranker.servicer.requests import refuse
-from servicekit.requests import timestamp
+from servicekit.rpc.requests import timestamp
 from sightline.ranker.v1 import answer_service_pb2
 from sightline.ranker.v1 import exposure_report_pb2 as pb
 

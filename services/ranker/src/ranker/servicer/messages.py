@@ -18,7 +18,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ranker.domain.arrays import Doubles
 from ranker.domain.features import Money
 from ranker.domain.messages import money
-from servicekit.requests import timestamp
+from servicekit.rpc.requests import timestamp
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 
 M = TypeVar("M", bound=Message)

@@ -8,19 +8,19 @@ from ranker.adapters.model_store import ModelStore
 from ranker.domain.errors import ModelNotFound, ModelUnproven
 from ranker.domain.model import EVALUATE, TRAIN, ModelRecord
 from ranker.domain.refinement import REFINE
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.online import OnlineRecord
 from ranker.learning import publish
 from ranker.learning.feedback import health
 from ranker.learning.promotion import require_proof
+from ranker.record.models import ModelRegistry
+from ranker.record.online import OnlineRecord
 from ranker.servicer.exposure import ReportExposure
 from ranker.servicer.messages import message_of
 from ranker.servicer.model_messages import describe, params_of, period, report_message
 from ranker.servicer.requests import DEFAULT_PAGE, LARGEST_PAGE, check_request_id, job_message
 from servicekit.clock import now_micros
-from servicekit.jobs import Jobs
-from servicekit.requests import enter, page_place, page_size, page_token
-from servicekit.server import Context
+from servicekit.jobs.queue import Jobs
+from servicekit.rpc.requests import enter, page_place, page_size, page_token
+from servicekit.rpc.server import Context
 from servicekit.telemetry import get_logger
 from sightline.common.v1 import job_pb2
 from sightline.ranker.v1 import (

@@ -17,14 +17,14 @@ from ranker.domain.private_counts import COUNTS, BudgetLimit
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.selection import request_key
 from ranker.domain.signals import Signals
-from ranker.events.record.consent_changes import ConsentRecord
-from ranker.events.record.erasures import ErasureRecord
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.personal import OWNED, Key, PersonalRecord, PersonalRow, key_types
-from ranker.events.record.private_counts import BudgetRecord, spend
-from ranker.events.record.selections import SelectionRecord
 from ranker.events.recount import RECOUNT
 from ranker.ports import HistoryReader, Models
+from ranker.record.consent_changes import ConsentRecord
+from ranker.record.erasures import ErasureRecord
+from ranker.record.models import ModelRegistry
+from ranker.record.personal import OWNED, Key, PersonalRecord, PersonalRow, key_types
+from ranker.record.private_counts import BudgetRecord, spend
+from ranker.record.selections import SelectionRecord
 from ranker.servicer import consents
 from ranker.servicer.messages import message_of
 from ranker.servicer.private_counts import budget_message, counts_order
@@ -32,8 +32,8 @@ from ranker.servicer.requests import OWNER, actor, check_request_id, job_message
 from ranker.serving.profiles import profiles
 from ranker.serving.profiles.texts import ProfileWords
 from servicekit.clock import now_micros
-from servicekit.jobs import Job, JobNotFound, Jobs, JobState
-from servicekit.requests import (
+from servicekit.jobs.queue import Job, JobNotFound, Jobs, JobState
+from servicekit.rpc.requests import (
     PageTokenInvalid,
     enter,
     page_place,
@@ -41,7 +41,7 @@ from servicekit.requests import (
     page_token,
     timestamp,
 )
-from servicekit.server import Context
+from servicekit.rpc.server import Context
 from sightline.common.v1 import job_pb2
 from sightline.ranker.v1 import privacy_service_pb2 as pb
 from sightline.ranker.v1 import privacy_service_pb2_grpc

@@ -11,11 +11,11 @@ from ranker.domain.private_counts import (
     CountsOrder,
 )
 from ranker.domain.selection import Selection
-from ranker.events.record.private_counts import Spending
+from ranker.record.private_counts import Spending
 from ranker.servicer.events import time_of, types_of
 from ranker.servicer.profiles import KEY
 from ranker.servicer.requests import refuse
-from servicekit.requests import timestamp
+from servicekit.rpc.requests import timestamp
 from sightline.ranker.v1 import privacy_service_pb2 as pb
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.signals import Signals
-from ranker.events.record.shoppers import ShopperRecord
 from ranker.ports import HistoryReader, Models
+from ranker.record.shoppers import ShopperRecord
 from ranker.servicer.requests import actor, check_product_id, refuse
 from ranker.serving.profiles import profiles
 from ranker.serving.profiles.texts import ProfileWords
 from servicekit.clock import now_micros
-from servicekit.requests import enter
-from servicekit.server import Context
+from servicekit.rpc.requests import enter
+from servicekit.rpc.server import Context
 from sightline.ranker.v1 import profile_service_pb2 as pb
 from sightline.ranker.v1 import profile_service_pb2_grpc
 from sightline_rules.texts import composed

@@ -7,8 +7,8 @@ from typing import Protocol, Self
 from ranker.adapters.retriever import SPACE
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.signals import DEFAULTS, Signals
-from ranker.events.record.answers import StoredAnswer
 from ranker.ports import CountReader, HistoryReader, Models
+from ranker.record.answers import StoredAnswer
 from ranker.servicer.answers import record_of, stored
 from ranker.servicer.candidates import explained_of, weights_of
 from ranker.servicer.inputs import add_inputs
@@ -23,8 +23,8 @@ from ranker.serving.ranking import generate
 from ranker.serving.ranking.shopper_reads import Shoppers
 from servicekit import tracing
 from servicekit.clock import now_micros
-from servicekit.requests import enter
-from servicekit.server import Context
+from servicekit.rpc.requests import enter
+from servicekit.rpc.server import Context
 from servicekit.telemetry import Stages
 from sightline.common.v1 import vector_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb

@@ -6,9 +6,9 @@ from functools import partial
 
 from ranker.domain.events import Identity, Shopper
 from ranker.domain.pseudonyms import Pseudonyms
-from servicekit import job_service
 from servicekit.errors import FieldViolation
-from servicekit.requests import RequestInvalid
+from servicekit.rpc import job_service
+from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1 import event_pb2
 from sightline_rules.ids import IdInvalidError, check_id
 

@@ -18,9 +18,9 @@ from ranker.settings.shared import (
     SignalSettings,
     StoreSettings,
 )
-from servicekit.backups.settings import BackupSettings
+from servicekit.artefacts.backup_settings import BackupSettings
 from servicekit.config import Catalogs, PeerSettings, ServerSettings
-from servicekit.retention import AuditSettings, JobSettings
+from servicekit.sql.retention import AuditSettings, JobSettings
 
 
 class BackupCommandSettings(StoreSettings, SignalSettings, KeySettings, BackupSettings):

@@ -11,11 +11,11 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from ranker.domain.signals import DEFAULTS, MOST_STARS, Signals
-from servicekit.backups.settings import known_store
+from servicekit.artefacts.backup_settings import known_store
 from servicekit.config import Place, Secret, ServiceSettings, is_local
-from servicekit.migrations import MigrationSettings
-from servicekit.sql import check_secret_url, has_guessable_password, tls_remedy
-from servicekit.wrapping import KeyWrapper, key_wrapper
+from servicekit.keys.wrapping import KeyWrapper, key_wrapper
+from servicekit.sql.database import check_secret_url, has_guessable_password, tls_remedy
+from servicekit.sql.migrations import MigrationSettings
 
 PREFIX = SettingsConfigDict(env_prefix="RANKER_")
 

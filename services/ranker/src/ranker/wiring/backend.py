@@ -13,23 +13,23 @@ import grpc
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import IDEMPOTENT, CollaborativeIndex
 from ranker.domain.erasure import ERASE
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.sealed import Sealer
-from ranker.events.record.tables import JOBS, METADATA
 from ranker.learning.promotion import prune
+from ranker.record.encrypted_columns import Sealer
+from ranker.record.models import ModelRegistry
+from ranker.record.tables import JOBS, METADATA
 from ranker.settings import LogSettings, WorkerSettings
 from ranker.wiring.record import open_record, sealer_of
 from ranker.workers.jobs import MAX_ATTEMPTS
-from servicekit.access import PeerName
-from servicekit.catalog_list import RemoteRegistry
-from servicekit.catalogs import KnownCatalogs
-from servicekit.channel import connect
+from servicekit.admission.access import PeerName
+from servicekit.catalogs.known import KnownCatalogs
+from servicekit.catalogs.list_service import RemoteRegistry
 from servicekit.config import PeerSettings
-from servicekit.jobs import Jobs
-from servicekit.keyring import signing_keys
-from servicekit.migrations import settle
-from servicekit.peers import PeerCredentials
-from servicekit.sql import Database
+from servicekit.jobs.queue import Jobs
+from servicekit.keys.keyring import signing_keys
+from servicekit.rpc.channel import connect
+from servicekit.rpc.peers import PeerCredentials
+from servicekit.sql.database import Database
+from servicekit.sql.migrations import settle
 
 if TYPE_CHECKING:
     from ranker.adapters.kafka import Access

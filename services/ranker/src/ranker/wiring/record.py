@@ -1,12 +1,12 @@
 """The record of a process, with its encryption."""
 
 from ranker.events import encryption
-from ranker.events.record.data_keys import DataKeyRecord
-from ranker.events.record.sealed import OPTION, Sealer
-from ranker.events.record.tables import CHECKPOINT_PAGES, MIGRATIONS
+from ranker.record.data_keys import DataKeyRecord
+from ranker.record.encrypted_columns import OPTION, Sealer
+from ranker.record.tables import CHECKPOINT_PAGES, MIGRATION_LOCK, MIGRATIONS
 from ranker.settings.shared import StoreSettings
 from servicekit.clock import now_micros
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 
 
 def sealer_of(settings: StoreSettings) -> Sealer | None:
@@ -20,6 +20,7 @@ def open_record(settings: StoreSettings, sealer: Sealer | None, *, threads: int 
     return Database(
         settings.database_url.get_secret_value(),
         migrations=MIGRATIONS,
+        migration_lock=MIGRATION_LOCK,
         threads=threads,
         checkpoint_pages=CHECKPOINT_PAGES,
         options={OPTION: sealer},

@@ -17,24 +17,24 @@ from ranker.domain.private_counts import BudgetLimit
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.consent_retention import ConsentedSink
 from ranker.events.intake import StoredTexts
-from ranker.events.record.answers import AnswerLog, AnswerQueue
-from ranker.events.record.consent_changes import ConsentRecord
-from ranker.events.record.counts import CountRecord
-from ranker.events.record.erasures import ErasureRecord
-from ranker.events.record.events import EventRecord
-from ranker.events.record.experiments import ExperimentRecord
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.online import OnlineRecord
-from ranker.events.record.personal import PersonalRecord
-from ranker.events.record.private_counts import BudgetRecord
-from ranker.events.record.sales import SalesRecord
-from ranker.events.record.searches import SearchRecord
-from ranker.events.record.selections import SelectionRecord
-from ranker.events.record.shoppers import ShopperRecord, check_key, has_key
-from ranker.events.record.shown import ShownRecord
-from ranker.events.record.tables import JOBS, METADATA
 from ranker.events.searches import FrequentSearches
 from ranker.ports import EventSink
+from ranker.record.answers import AnswerLog, AnswerQueue
+from ranker.record.consent_changes import ConsentRecord
+from ranker.record.counts import CountRecord
+from ranker.record.erasures import ErasureRecord
+from ranker.record.events import EventRecord
+from ranker.record.experiments import ExperimentRecord
+from ranker.record.models import ModelRegistry
+from ranker.record.online import OnlineRecord
+from ranker.record.personal import PersonalRecord
+from ranker.record.private_counts import BudgetRecord
+from ranker.record.sales import SalesRecord
+from ranker.record.searches import SearchRecord
+from ranker.record.selections import SelectionRecord
+from ranker.record.shoppers import ShopperRecord, check_key, has_key
+from ranker.record.shown import ShownRecord
+from ranker.record.tables import JOBS, METADATA
 from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.events import EventServicer
 from ranker.servicer.experiments import ExperimentServicer
@@ -50,20 +50,20 @@ from ranker.serving.replay_answer import LoadVersion, ReplayAnswer
 from ranker.settings import RankerSettings
 from ranker.wiring.backend import log_access, to_retriever
 from ranker.wiring.record import open_record, prepare_keys, sealer_of
-from servicekit.audit_record import AuditRecord
-from servicekit.audit_service import AuditServicer
-from servicekit.catalog_list import RemoteRegistry
-from servicekit.catalogs import KnownCatalogs
-from servicekit.channel import connect
+from servicekit.audit.record import AuditRecord
+from servicekit.catalogs.known import KnownCatalogs
+from servicekit.catalogs.list_service import RemoteRegistry
 from servicekit.clock import now_micros
-from servicekit.job_service import JobServicer
-from servicekit.jobs import Jobs
-from servicekit.migrations import settle
-from servicekit.peers import PeerCredentials
-from servicekit.reloaded import Unreadable
-from servicekit.server import Binding, serve
-from servicekit.sql import Database
+from servicekit.jobs.queue import Jobs
+from servicekit.rpc.audit_service import AuditServicer
+from servicekit.rpc.channel import connect
+from servicekit.rpc.job_service import JobServicer
+from servicekit.rpc.peers import PeerCredentials
+from servicekit.rpc.server import Binding, serve
+from servicekit.sql.database import Database
+from servicekit.sql.migrations import settle
 from servicekit.telemetry import get_logger
+from servicekit.watched_files import Unreadable
 
 if TYPE_CHECKING:
     from ranker.adapters.kafka import KafkaSink

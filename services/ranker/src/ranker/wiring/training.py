@@ -18,7 +18,7 @@ from ranker.workers.nightly import judge
 from servicekit import startup, tracing
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
-from servicekit.jobs import Job, Jobs, JobState
+from servicekit.jobs.queue import Job, Jobs, JobState
 
 ENDED = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 

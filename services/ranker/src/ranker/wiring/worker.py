@@ -25,24 +25,24 @@ from ranker.events.event_retention import SWEEPING, Sweeper, days_by_type
 from ranker.events.export import EXPORT
 from ranker.events.private_counts import CountsWork
 from ranker.events.purge import PURGE
-from ranker.events.record.answers import AnswerLog
-from ranker.events.record.consent_changes import ConsentRecord
-from ranker.events.record.count_groups import GroupRecord
-from ranker.events.record.data_keys import DataKeyRecord
-from ranker.events.record.erasures import ErasureRecord
-from ranker.events.record.events import EventRecord
-from ranker.events.record.night_jobs import NightJobRecord
-from ranker.events.record.photo_clicks import PhotoClickRecord
-from ranker.events.record.private_counts import BudgetRecord
-from ranker.events.record.recounting import RecountRecord
-from ranker.events.record.removed_catalogs import RemovedCatalogRecord
-from ranker.events.record.selections import SelectionRecord
-from ranker.events.record.tables import JOBS
 from ranker.events.recount import RECOUNT
 from ranker.learning.feedback import health
 from ranker.learning.forget import ForgetInModels
 from ranker.learning.publish import PUBLISH, Publication, PublishedModels
 from ranker.learning.refine_space import RefineSpace
+from ranker.record.answers import AnswerLog
+from ranker.record.consent_changes import ConsentRecord
+from ranker.record.count_groups import GroupRecord
+from ranker.record.data_keys import DataKeyRecord
+from ranker.record.erasures import ErasureRecord
+from ranker.record.events import EventRecord
+from ranker.record.night_jobs import NightJobRecord
+from ranker.record.photo_clicks import PhotoClickRecord
+from ranker.record.private_counts import BudgetRecord
+from ranker.record.recounting import RecountRecord
+from ranker.record.removed_catalogs import RemovedCatalogRecord
+from ranker.record.selections import SelectionRecord
+from ranker.record.tables import JOBS
 from ranker.settings import WorkerSettings
 from ranker.wiring.backend import Backend, log_access
 from ranker.workers.counting import COUNTING, GROUPING, Grouper, count
@@ -55,12 +55,12 @@ from ranker.workers.nightly import Nightly, NightTrainings
 from ranker.workers.publishing import Publisher
 from ranker.workers.removing import CatalogRemoval
 from ranker.workers.unlearning import Unlearning
-from servicekit.backups.store import Backups
-from servicekit.catalog_removal import RemovalNotes
+from servicekit.artefacts.backups import Backups
+from servicekit.catalogs.removal import RemovalNotes
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
-from servicekit.jobs import Job
-from servicekit.retention import forget_jobs
+from servicekit.jobs.queue import Job
+from servicekit.sql.retention import forget_jobs
 
 UNLEARNING, NIGHTS = "unlearning", "nights"
 """Names of loops for servicekit.liveness."""

@@ -10,13 +10,13 @@ from prometheus_client import Counter, Gauge
 from ranker.domain.counting import groups
 from ranker.domain.features import Product
 from ranker.domain.signals import Signals
-from ranker.events.record.count_groups import GroupRecord
-from ranker.events.record.counting import BATCH, Uncounted, fold, waits
+from ranker.record.count_groups import GroupRecord
+from ranker.record.counting import BATCH, Uncounted, fold, waits
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.liveness import LIVENESS
-from servicekit.sql import Database
-from servicekit.supervision import confined
+from servicekit.sql.database import Database
+from servicekit.tasks.supervision import confined
 
 LONGEST_PAUSE = 0.1
 PRODUCTS = 500

@@ -14,23 +14,23 @@ from ranker.domain.errors import ModelCorrupt
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import Model, ModelRecord
 from ranker.domain.online import Period
-from ranker.events.record.answer_feedback import FeedbackRecord
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.online import OnlineRecord
 from ranker.learning.feedback import answered, health
 from ranker.learning.feedback.health import ComparedWindows, Health
 from ranker.learning.feedback.policies import policies
+from ranker.record.answer_feedback import FeedbackRecord
+from ranker.record.models import ModelRegistry
+from ranker.record.online import OnlineRecord
 from ranker.serving.models.live import MOST_CATALOG_LABELS
 from servicekit.clock import now_micros
-from servicekit.sql import Database
-from servicekit.supervision import confined
+from servicekit.sql.database import Database
+from servicekit.tasks.supervision import confined
 
 MOST_ANSWERS = 2_000
 """Maximum number of newest answers, of the present and of the reference, whose candidates are read.
 With ten shown products each, that is 20,000 impressions."""
 CONVERSION_MICROS = 7 * DAY_MICROS
 CHECKING = "feedback check"
-"""Name for servicekit.supervision."""
+"""Name for servicekit.tasks.supervision."""
 
 DRIFT = Gauge(
     "sightline_feedback_drift",

@@ -26,11 +26,11 @@ from ranker.domain.errors import Interrupted
 from ranker.domain.model import EVALUATE, TRAIN, UNLEARN
 from ranker.workers.loops import LATEST_SECONDS, repeat
 from servicekit import telemetry, tracing
-from servicekit.background import half_the_cores
 from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
-from servicekit.jobs import Job, JobCancelled, JobClaimLost, Jobs
-from servicekit.leases import worker_id
+from servicekit.jobs.queue import Job, JobCancelled, JobClaimLost, Jobs
 from servicekit.liveness import LIVENESS
+from servicekit.processes.background import half_the_cores
+from servicekit.sql.leases import worker_id
 
 MAX_ATTEMPTS = 3
 """Maximum number of attempts: a training that killed three workers will kill a fourth."""

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
 from servicekit import liveness
-from servicekit.commits import pause
-from servicekit.supervision import Backoff, confined, supervised
+from servicekit.sql.commits import pause
+from servicekit.tasks.supervision import Backoff, confined, supervised
 
 LATEST_SECONDS = 10.0
 """Maximum seconds between two calls of a loop that waits for commits: work may become due with
@@ -44,8 +44,8 @@ async def repeat(
     logged as `failed`; the other loops continue. `alive` is the name under which
     liveness is reported (servicekit.liveness); a long call must report it itself.
 
-    `commits`: an event of the record (servicekit.sql): after `seconds`, the next call waits for a
-    commit, `latest` seconds at the longest, unless the last call failed.
+    `commits`: an event of the record (servicekit.sql.database): after `seconds`, the next call
+    waits for a commit, `latest` seconds at the longest, unless the last call failed.
     """
 
     async def once() -> None:

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from ranker.domain.events import DAY_MICROS
-from ranker.events.record.night_jobs import NightCause, NightJob, NightJobRecord, note
-from servicekit.jobs import Job, JobNotFound, Jobs
+from ranker.record.night_jobs import NightCause, NightJob, NightJobRecord, note
+from servicekit.jobs.queue import Job, JobNotFound, Jobs
 
 HOUR_MICROS = 3_600 * 1_000_000
 

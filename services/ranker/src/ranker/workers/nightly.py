@@ -11,13 +11,13 @@ from functools import partial
 
 from ranker.domain.errors import ModelCorrupt, ModelNotFound, ModelUnproven, PromotionConflict
 from ranker.domain.model import TRAIN, Model
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.night_jobs import NightCause
 from ranker.learning.promotion import require_proof
 from ranker.ports import HistoryReader
+from ranker.record.models import ModelRegistry
+from ranker.record.night_jobs import NightCause
 from ranker.workers.night_jobs import NightJobs, begun
 from servicekit import telemetry
-from servicekit.jobs import Job, JobState
+from servicekit.jobs.queue import Job, JobState
 
 NIGHT_MICROS = 20 * 3_600 * 1_000_000
 """Minimum age of the newest model for running a night's training that was due before this worker

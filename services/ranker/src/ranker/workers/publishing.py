@@ -4,9 +4,9 @@ wait for the retriever."""
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from ranker.events.record.models import ModelRegistry
 from ranker.learning import publish
-from servicekit.jobs import Jobs
+from ranker.record.models import ModelRegistry
+from servicekit.jobs.queue import Jobs
 
 
 @dataclass(eq=False)

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 
 from ranker.adapters.export_store import ExportStore
 from ranker.adapters.model_store import ModelStore
-from ranker.events.record.removed_catalogs import RemovedCatalogRecord
-from servicekit.catalogs import KnownCatalogs, ListedCatalog
-from servicekit.supervision import confined
+from ranker.record.removed_catalogs import RemovedCatalogRecord
+from servicekit.catalogs.known import KnownCatalogs, ListedCatalog
+from servicekit.tasks.supervision import confined
 from servicekit.telemetry import get_logger
 
 ROWS = 2_000
 """Rows that are deleted in one transaction."""
 REMOVAL = "catalogs not removed"
-"""Name for servicekit.supervision."""
+"""Name for servicekit.tasks.supervision."""
 PAUSE_SECONDS = 0.01
 """Pause between transactions: SQLite does not queue the writers of several processes."""
 

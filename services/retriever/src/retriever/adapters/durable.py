@@ -19,7 +19,7 @@ from contextvars import Context
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from servicekit.promise import Promise
+from servicekit.tasks.promise import Promise
 
 MOST_BYTES = 64 * 2**20
 """Bytes of a group above which no further files are added to it."""

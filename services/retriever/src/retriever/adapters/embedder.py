@@ -19,9 +19,9 @@ from retriever.domain.errors import (
 from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress
 from retriever.domain.reference_fits import ReferencePlan, ReferenceProgress
 from retriever.domain.vectors import GivenVector
-from servicekit.channel import connect, idempotent
 from servicekit.errors import Internal, InvalidArgument, ServiceError
-from servicekit.peers import NO_CREDENTIALS, PeerCredentials
+from servicekit.rpc.channel import connect, idempotent
+from servicekit.rpc.peers import NO_CREDENTIALS, PeerCredentials
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import photo_pb2, refinement_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb

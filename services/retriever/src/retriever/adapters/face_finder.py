@@ -4,9 +4,9 @@ from retriever.adapters.embedder import translated
 from retriever.domain.errors import ImageRejected
 from retriever.domain.faces import FaceBox
 from servicekit import deadlines
-from servicekit.channel import connect, idempotent
 from servicekit.errors import InvalidArgument
-from servicekit.peers import NO_CREDENTIALS, PeerCredentials
+from servicekit.rpc.channel import connect, idempotent
+from servicekit.rpc.peers import NO_CREDENTIALS, PeerCredentials
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 

@@ -12,9 +12,9 @@ from retriever.domain.vectors import Floats
 from retriever.domain.watch_state import FoundObjects, SeenObject
 from retriever.domain.watches import MOST_FOUND, WatchBox
 from servicekit import deadlines
-from servicekit.channel import connect, idempotent
 from servicekit.errors import Internal, InvalidArgument, ServiceError
-from servicekit.peers import NO_CREDENTIALS, PeerCredentials
+from servicekit.rpc.channel import connect, idempotent
+from servicekit.rpc.peers import NO_CREDENTIALS, PeerCredentials
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb

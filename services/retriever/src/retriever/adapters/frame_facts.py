@@ -8,7 +8,7 @@ from typing import Final
 from PIL import Image, ImageFilter, ImageStat
 
 from retriever.domain.watches import WatchBox
-from servicekit.decoding_wire import ExpectedOutput, Made
+from servicekit.decoding.wire import ExpectedOutput, Made
 from sightline_rules import photos
 from sightline_rules.photos import PhotoLimits
 

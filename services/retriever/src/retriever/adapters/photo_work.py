@@ -1,5 +1,5 @@
 """Requests and results of the retriever's decoding processes: see
-servicekit/decoding_process.py."""
+servicekit/decoding/process.py."""
 
 import io
 import struct
@@ -12,7 +12,7 @@ from retriever.adapters import blurring, frame_facts
 from retriever.domain.faces import FaceBox
 from retriever.domain.watch_state import FrameFacts
 from retriever.domain.watches import WatchBox
-from servicekit.decoding_wire import ExpectedOutput, Made, MemoryWanted, Refused
+from servicekit.decoding.wire import ExpectedOutput, Made, MemoryWanted, Refused
 from sightline_rules import photos
 from sightline_rules.photo_memory import MemoryNeededError
 from sightline_rules.photos import PhotoInfo, PhotoLimits, PhotoRejectedError

@@ -26,8 +26,9 @@ from retriever.domain import errors
 from retriever.domain.faces import FaceBox
 from retriever.domain.watch_state import FrameFacts
 from retriever.domain.watches import WatchBox
+from servicekit.admission.fair_permits import Party
 from servicekit.clock import in_utc
-from servicekit.decoding import (
+from servicekit.decoding.decoders import (
     Decoders,
     DecodingFailed,
     DecodingOutOfMemory,
@@ -36,8 +37,7 @@ from servicekit.decoding import (
     Turn,
 )
 from servicekit.errors import ServiceError
-from servicekit.fair_permits import Party
-from servicekit.fetch import Fetcher, FetchPolicy
+from servicekit.outbound.fetch import Fetcher, FetchPolicy
 from sightline_rules import photos
 from sightline_rules.photo_metadata import without_metadata
 

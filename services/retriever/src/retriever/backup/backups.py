@@ -19,13 +19,13 @@ from retriever.domain.jobs import Progress, reporting, request_key
 from retriever.domain.product import CatalogPart
 from retriever.ports.backup import BackupRecord, Snapshot
 from retriever.ports.photos import Photos
-from servicekit.backups.errors import BackupCatalogMismatch
-from servicekit.backups.files import BackupWriter
-from servicekit.backups.manifest import Manifest
-from servicekit.backups.store import Backups, new_id
+from servicekit.artefacts.backup_errors import BackupCatalogMismatch
+from servicekit.artefacts.backup_files import BackupWriter
+from servicekit.artefacts.backups import Backups, new_id
+from servicekit.artefacts.manifest import Manifest
 from servicekit.errors import ServiceError
-from servicekit.jobs import Job, Jobs
-from servicekit.requests import page_place, page_size, page_token
+from servicekit.jobs.queue import Job, Jobs
+from servicekit.rpc.requests import page_place, page_size, page_token
 from sightline_rules.filters import All
 
 BACKUP, RESTORE = "backup", "restore"

@@ -28,11 +28,11 @@ from retriever.domain.registry import CatalogEntry
 from retriever.ports.backup import BackupRecord, Snapshot
 from retriever.ports.embedder import Embedder
 from retriever.ports.registry import CatalogRecord
-from servicekit.catalogs import CatalogDeleted, CatalogState
+from servicekit.catalogs.known import CatalogDeleted, CatalogState
 from servicekit.clock import new_id, now_micros
 from servicekit.errors import Unavailable
-from servicekit.jobs import Job, JobClaimLost, Jobs
-from servicekit.requests import RequestInvalid
+from servicekit.jobs.queue import Job, JobClaimLost, Jobs
+from servicekit.rpc.requests import RequestInvalid
 from sightline_rules.filters import All
 
 COPY = "copy_catalog"

@@ -46,10 +46,10 @@ from retriever.domain.synonyms import checked, loaded
 from retriever.domain.words import MOST_LABEL
 from retriever.ports.backup import BackupRecord
 from retriever.ports.photos import Photos
-from servicekit.backups.errors import BackupDamaged
-from servicekit.backups.manifest import MANIFEST
-from servicekit.backups.store import Backups
-from servicekit.jobs import Job
+from servicekit.artefacts.backup_errors import BackupDamaged
+from servicekit.artefacts.backups import Backups
+from servicekit.artefacts.manifest import MANIFEST
+from servicekit.jobs.queue import Job
 from servicekit.telemetry import get_logger
 from sightline_rules.filters import All
 

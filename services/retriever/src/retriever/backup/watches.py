@@ -27,9 +27,9 @@ from retriever.domain.watches import (
 )
 from retriever.ports.backup import BackupRecord
 from retriever.watching.checking import ended, without_ended
-from retriever.watching.usual import ALL_HOURS, PROJECTED
-from servicekit.backups.errors import BackupDamaged
-from servicekit.jobs import Job
+from retriever.watching.hourly_baseline import ALL_HOURS, PROJECTED
+from servicekit.artefacts.backup_errors import BackupDamaged
+from servicekit.jobs.queue import Job
 from sightline_rules.ids import MAX_ID_BYTES
 
 ATTEMPTS: Final = 5

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from retriever.domain.jobs import request_key
 from retriever.domain.product import CatalogPart
 from retriever.ports.catalog import DeletionRecord
-from servicekit.jobs import Job, Jobs
+from servicekit.jobs.queue import Job, Jobs
 from sightline_rules.filters import Filter
 
 PURGE = "purge"

@@ -7,7 +7,7 @@ from retriever.domain.errors import ImageDamaged, ImageNotFound, ImageRejected, 
 from retriever.domain.product import Image, ImageDraft
 from retriever.ports.catalog import HashRecord
 from retriever.ports.photos import Photos
-from servicekit.fetch import UriForbidden, UriUnreadable
+from servicekit.outbound.fetch import UriForbidden, UriUnreadable
 from sightline_rules.duplicates import NO_HASH
 from sightline_rules.photos import image_id
 

@@ -17,8 +17,8 @@ from retriever.domain.product import ProductDraft, Stored
 from retriever.ports.catalog import ImportRecord
 from retriever.ports.photos import Photos
 from servicekit.errors import ServiceError
-from servicekit.jobs import Job, Jobs
-from servicekit.requests import RequestInvalid, check_count
+from servicekit.jobs.queue import Job, Jobs
+from servicekit.rpc.requests import RequestInvalid, check_count
 from sightline_rules import ids
 
 MAX_ROWS = 100

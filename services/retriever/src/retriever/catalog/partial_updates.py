@@ -13,7 +13,7 @@ from retriever.domain.validation import check_money, check_product
 from retriever.ports.catalog import CatalogRecord
 from retriever.ports.photos import Photos
 from servicekit.errors import FieldViolation, ServiceError
-from servicekit.requests import check_count
+from servicekit.rpc.requests import check_count
 from sightline_rules import ids, markets
 from sightline_rules.fields import FIELDS, WRITTEN
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from retriever.catalog.images import take_images
 from retriever.catalog.uploads import Uploads, uploading
-from retriever.columns.keeper import Columns, View
+from retriever.columns.column_cache import Columns, View
 from retriever.columns.listing import Position, first_positions
 from retriever.columns.products import each_passes, filter_steps
 from retriever.domain.errors import ImageNotFound, ProductInvalid
@@ -28,10 +28,10 @@ from retriever.domain.product import (
 from retriever.domain.validation import check_product
 from retriever.ports.catalog import CatalogRecord
 from retriever.ports.photos import Photos
-from servicekit import requests
 from servicekit.errors import FieldViolation, ServiceError
-from servicekit.off_loop import off_loop
-from servicekit.requests import PageTokenInvalid, check_count
+from servicekit.rpc import requests
+from servicekit.rpc.requests import PageTokenInvalid, check_count
+from servicekit.tasks.off_loop import off_loop
 from sightline_rules import ids
 from sightline_rules.fields import ORDERS
 from sightline_rules.filters import All, Filter

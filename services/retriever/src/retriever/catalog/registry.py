@@ -7,8 +7,8 @@ from retriever.domain import registry
 from retriever.domain.errors import CatalogDeclared, CatalogExists, FieldMaskInvalid
 from retriever.domain.registry import CatalogAlias, CatalogEntry, CatalogUpdate, CatalogValues
 from retriever.ports.registry import CatalogRecord
-from servicekit.catalogs import CatalogList, CatalogNotFound
-from servicekit.requests import RequestInvalid, page_place, page_size, page_token
+from servicekit.catalogs.known import CatalogList, CatalogNotFound
+from servicekit.rpc.requests import RequestInvalid, page_place, page_size, page_token
 
 DEFAULT_PAGE, MAX_PAGE = 100, 1_000
 ABOUT = ("catalogs",)
@@ -19,7 +19,7 @@ UNDO_DAYS = 7.0
 
 @dataclass(frozen=True, slots=True)
 class RecordedCatalogs:
-    """See CatalogRegistry in servicekit.catalogs: the registry in this record."""
+    """See CatalogRegistry in servicekit.catalogs.known: the registry in this record."""
 
     record: CatalogRecord
 

@@ -11,7 +11,7 @@ from retriever.domain.registry import RETRIEVER, CatalogEntry
 from retriever.ports.engine import VectorIndex
 from retriever.ports.photos import PhotoFiles
 from retriever.ports.registry import RemovalRecord
-from servicekit.supervision import confined
+from servicekit.tasks.supervision import confined
 from servicekit.telemetry import get_logger
 
 ROWS = 2_000

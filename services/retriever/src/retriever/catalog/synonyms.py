@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from retriever.domain.synonyms import StoredSynonyms, checked
 from retriever.ports.synonyms import SynonymRecord
-from servicekit.catalogs import POLL_SECONDS, CatalogChange
+from servicekit.catalogs.known import POLL_SECONDS, CatalogChange
 from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
 from sightline_rules.synonyms import NO_SYNONYMS, SynonymRule, Synonyms

@@ -14,7 +14,7 @@ from retriever.domain.errors import ImageTakenDown
 from retriever.domain.product import Takedown
 from retriever.ports.catalog import TakedownRecord
 from retriever.ports.photos import Mark, Photos
-from servicekit.requests import RequestInvalid, page_place, page_size, page_token
+from servicekit.rpc.requests import RequestInvalid, page_place, page_size, page_token
 from sightline_rules.photos import PhotoInfo, image_id
 
 DEFAULT_PAGE, MAX_PAGE = 50, 1_000

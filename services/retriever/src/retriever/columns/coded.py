@@ -12,7 +12,7 @@ import numpy.typing as npt
 from retriever.columns.arrays import Flags, Ints, Places, at, numbers
 from retriever.columns.column import AskedFacet, Cells, CountedColumn, Said, grown
 from retriever.columns.former import FormerValues
-from retriever.domain.stored import fact_decoder, keyed
+from retriever.domain.field_codecs import fact_decoder, keyed
 from sightline_rules import categories, kinds
 from sightline_rules.evaluation.texts import Lookups, Texts
 from sightline_rules.facts import text_of

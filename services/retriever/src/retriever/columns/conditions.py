@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from retriever.columns.arrays import Flags, Ints, Places, at, count, where
 from retriever.columns.table import ProductTable
-from servicekit.off_loop import INLINE_STEPS, off_loop
+from servicekit.tasks.off_loop import INLINE_STEPS, off_loop
 from sightline_rules.evaluation.columns import AskedColumn
 from sightline_rules.evaluation.conditions import AskedFilters, leaves
 from sightline_rules.evaluation.judging import key_of

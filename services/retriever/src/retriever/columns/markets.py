@@ -18,7 +18,7 @@ from retriever.columns.coded import CodedColumn, LongTextColumn
 from retriever.columns.column import AskedFacet, Cells, Column, CountedColumn, grown
 from retriever.columns.former import FormerValues
 from retriever.columns.numeric import MoneyColumn
-from retriever.domain import stored
+from retriever.domain import field_codecs
 from sightline_rules.evaluation.texts import Lookups, Texts
 from sightline_rules.evaluation.work import Work
 from sightline_rules.fields import Field
@@ -98,7 +98,7 @@ class MarketsColumn:
     def fill(self, places: Sequence[int], rows: Sequence[Cells]) -> None:
         for start in range(0, len(places), _READ):
             some = slice(start, start + _READ)
-            given = [stored.market_cells(row[self._name]) for row in rows[some]]
+            given = [field_codecs.market_cells(row[self._name]) for row in rows[some]]
             self._fill(places[some], given)
 
     def _fill(self, places: Sequence[int], given: Sequence[Sequence[_Stored]]) -> None:

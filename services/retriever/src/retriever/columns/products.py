@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from servicekit.off_loop import off_loop
+from servicekit.tasks.off_loop import off_loop
 from sightline_rules.evaluation.conditions import judged
 from sightline_rules.facts import Facts
 from sightline_rules.filter_checks import looks

@@ -20,11 +20,11 @@ from prometheus_client import Gauge
 
 from retriever.columns.arrays import Flags, Ints
 from retriever.columns.coded import CodedColumn
-from retriever.columns.keeper import Columns, View
+from retriever.columns.column_cache import Columns, View
 from retriever.columns.table import ProductTable
-from retriever.domain.stored import keyed
-from servicekit.catalogs import CatalogChange
-from servicekit.off_loop import off_loop
+from retriever.domain.field_codecs import keyed
+from servicekit.catalogs.known import CatalogChange
+from servicekit.tasks.off_loop import off_loop
 from sightline_rules import categories
 from sightline_rules.evaluation.work import Work
 from sightline_rules.phrases import Phrase, PhraseIndex

@@ -35,7 +35,7 @@ from retriever.domain.words import (
     selecting,
     words_of_terms,
 )
-from servicekit.off_loop import off_loop
+from servicekit.tasks.off_loop import off_loop
 from sightline_rules.evaluation.work import Work
 from sightline_rules.lexicon import Lexicon
 from sightline_rules.words import MOST_ASKED

@@ -28,9 +28,9 @@ from retriever.domain.deliveries import (
 from retriever.ports.webhooks import DeliveryRecord, Post
 from servicekit.clock import Clock, now_micros
 from servicekit.errors import ServiceError
-from servicekit.fetch import UriForbidden, UriUnreadable
-from servicekit.keyring import SigningKeys
-from servicekit.supervision import Backoff, rest, supervised, tell
+from servicekit.keys.keyring import SigningKeys
+from servicekit.outbound.fetch import UriForbidden, UriUnreadable
+from servicekit.tasks.supervision import Backoff, rest, supervised, tell
 from servicekit.telemetry import get_logger
 
 LATEST_SECONDS = 30.0
@@ -49,7 +49,7 @@ AT_A_TIME = 4
 """Concurrent attempts to one webhook."""
 TIDY_SECONDS = 3_600.0
 DELIVERY = "delivery"
-"""Name for servicekit.supervision."""
+"""Name for servicekit.tasks.supervision."""
 DEAD_LETTER_DAYS = 30
 """Days for which dead letters are kept."""
 

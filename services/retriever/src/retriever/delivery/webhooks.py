@@ -11,9 +11,9 @@ from retriever.domain.errors import WebhookInvalid, WebhookKeysMissing, WebhookN
 from retriever.domain.webhooks import DeadLetter, Webhook, WebhookState
 from retriever.ports.webhooks import Post, WebhookRecord
 from servicekit.clock import Clock, now_micros
-from servicekit.fetch import UriForbidden, UriUnreadable
-from servicekit.keyring import SigningKeys
-from servicekit.requests import page_place, page_size, page_token
+from servicekit.keys.keyring import SigningKeys
+from servicekit.outbound.fetch import UriForbidden, UriUnreadable
+from servicekit.rpc.requests import page_place, page_size, page_token
 
 DEFAULT_PAGE, MAX_PAGE = 50, 500
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import Field, TypeAdapter, ValidationError
 
 from retriever.domain.generation import Generation
-from servicekit.backups.errors import BackupDamaged
-from servicekit.backups.manifest import MANIFEST, BackupJson, Manifest, validated
+from servicekit.artefacts.backup_errors import BackupDamaged
+from servicekit.artefacts.manifest import MANIFEST, BackupJson, Manifest, validated
 
 MOST_GENERATIONS = 1_000
 PHOTOS, WATCH_PHOTOS = "photos.tar", "watch_photos.tar"

@@ -18,7 +18,7 @@ ServiceError
 │   ├── WatchInvalid           WATCH_INVALID
 │   ├── FrameTimeInvalid       FRAME_TIME_INVALID
 │   ├── ResumeTokenInvalid     RESUME_TOKEN_INVALID
-│   └── (servicekit.fetch)     URI_FORBIDDEN
+│   └── (kit's outbound.fetch) URI_FORBIDDEN
 ├── NotFound
 │   ├── ProductNotFound        PRODUCT_NOT_FOUND
 │   ├── MarketNotFound         MARKET_NOT_FOUND
@@ -73,7 +73,7 @@ ServiceError
 │   └── ImageDamaged           IMAGE_DAMAGED
 └── Internal
     └── IndexRefused           INDEX_REFUSED: the engine rejected a request of the retriever
-Errors of backups are in servicekit.backups.errors.
+Errors of backups are in servicekit.artefacts.backup_errors.
 CollectionAbsent, CollectionReleased    never on the wire: the index use cases fix them
 """
 
@@ -81,7 +81,7 @@ from datetime import timedelta
 
 from retriever.domain.imports import ImportMode
 from servicekit import errors
-from servicekit.requests import FieldsInvalid, describe
+from servicekit.rpc.requests import FieldsInvalid, describe
 
 
 class IndexTokenInvalid(errors.InvalidArgument, reason="INDEX_TOKEN_INVALID"):

@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from servicekit.errors import Unavailable
-from servicekit.jobs import Job, Jobs, JobState
+from servicekit.jobs.queue import Job, Jobs, JobState
 
 OPEN = (JobState.PENDING, JobState.RUNNING)
 """States of a job that has not ended."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
-from servicekit.catalogs import CatalogState, ListedCatalog
+from servicekit.catalogs.known import CatalogState, ListedCatalog
 from servicekit.config import CATALOG_ID
 from servicekit.errors import FieldViolation
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from servicekit.retention import Term
+from servicekit.sql.retention import Term
 
 GOES, BOUNDED, STAYS = Term
 

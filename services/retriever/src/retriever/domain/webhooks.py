@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from retriever.domain.errors import WebhookInvalid, WebhookKeysMissing
 from servicekit.errors import FieldViolation
-from servicekit.keyring import KeyRing
+from servicekit.keys.keyring import KeyRing
 from sightline_rules import ids
 
 MOST_WEBHOOKS = 20

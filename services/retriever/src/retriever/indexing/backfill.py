@@ -13,7 +13,7 @@ from retriever.domain.errors import GenerationNotFound
 from retriever.domain.generation import Backlog, Generation
 from retriever.ports.engine import VectorIndex
 from retriever.ports.indexing import BackfillRecord
-from servicekit.jobs import Job, JobCancelled, Jobs
+from servicekit.jobs.queue import Job, JobCancelled, Jobs
 from servicekit.telemetry import get_logger
 
 WANT = 1_000

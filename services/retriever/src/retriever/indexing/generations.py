@@ -23,8 +23,8 @@ from retriever.domain.generation import (
 from retriever.domain.jobs import OPEN, request_key
 from retriever.ports.generations import RegistryRecord
 from servicekit.errors import FieldViolation
-from servicekit.jobs import Decide, Job, Jobs
-from servicekit.requests import RequestInvalid
+from servicekit.jobs.queue import Decide, Job, Jobs
+from servicekit.rpc.requests import RequestInvalid
 from servicekit.telemetry import get_logger
 
 BACKFILL = "backfill"

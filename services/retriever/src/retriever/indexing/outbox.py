@@ -15,7 +15,7 @@ from retriever.domain.generation import Generation
 from retriever.domain.index_values import IndexRow
 from retriever.ports.engine import VectorIndex
 from retriever.ports.indexing import IndexRecord, Leader
-from servicekit.supervision import LoopEnded
+from servicekit.tasks.supervision import LoopEnded
 from servicekit.telemetry import get_logger
 
 APPLY_CHANGES = 500

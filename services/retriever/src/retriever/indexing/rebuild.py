@@ -9,7 +9,7 @@ from retriever.domain.generation import DEFAULT_SPACE
 from retriever.domain.jobs import request_key
 from retriever.ports.indexing import IndexRecord
 from retriever.ports.search import SearchRecord
-from servicekit.jobs import Job, Jobs
+from servicekit.jobs.queue import Job, Jobs
 
 REBUILD = "rebuild_index"
 KINDS = (REBUILD,)

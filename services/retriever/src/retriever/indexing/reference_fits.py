@@ -11,8 +11,8 @@ from retriever.domain.jobs import Progress, reporting
 from retriever.domain.reference_fits import ReferencePlan
 from retriever.ports.embedder import ReferenceTrainer
 from servicekit.errors import FieldViolation
-from servicekit.jobs import Job, Jobs
-from servicekit.requests import RequestInvalid
+from servicekit.jobs.queue import Job, Jobs
+from servicekit.rpc.requests import RequestInvalid
 from sightline_rules.ids import REFERENCE_ID, REFERENCE_ID_WANTED
 
 FIT_REFERENCE: Final = "fit_reference"

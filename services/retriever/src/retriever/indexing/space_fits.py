@@ -20,8 +20,8 @@ from retriever.ports.embedder import SpaceTrainer
 from retriever.ports.indexing import LabelRecord
 from retriever.ports.photos import Photos
 from servicekit.errors import FieldViolation
-from servicekit.jobs import Job, Jobs
-from servicekit.requests import RequestInvalid
+from servicekit.jobs.queue import Job, Jobs
+from servicekit.rpc.requests import RequestInvalid
 from sightline_rules import picture_groups
 
 FIT: Final = "fit"

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from typing import Protocol
 
 from retriever.domain.registry import CatalogAlias, CatalogEntry, CatalogUpdate, CatalogValues
-from servicekit.catalogs import CatalogList
-from servicekit.jobs import Beside
+from servicekit.catalogs.known import CatalogList
+from servicekit.jobs.queue import Beside
 
 
 class CatalogRecord(Protocol):

@@ -24,7 +24,7 @@ from retriever.domain.watches import (
     WatchBox,
     WatchPhoto,
 )
-from servicekit.fetch import FetchedFile
+from servicekit.outbound.fetch import FetchedFile
 from sightline_rules.photos import PhotoInfo
 
 

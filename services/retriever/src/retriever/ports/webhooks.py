@@ -84,7 +84,7 @@ class Answer(Protocol):
 
 
 class Post(Protocol):
-    """Sender of messages. See `servicekit.posting`."""
+    """Sender of messages. See `servicekit.outbound.posting`."""
 
     def check(self, uri: str) -> None:
         """Raise UriForbidden unless an address is allowed."""

@@ -18,7 +18,7 @@ from retriever.record.registry import (
 )
 from retriever.record.session import Session
 from retriever.record.tables import catalog_aliases
-from servicekit.catalogs import CatalogCopying, CatalogDeleted, CatalogNotFound, CatalogState
+from servicekit.catalogs.known import CatalogCopying, CatalogDeleted, CatalogNotFound, CatalogState
 from servicekit.clock import new_id
 
 _NONE = ""

@@ -25,8 +25,8 @@ from retriever.record.tables import (
 )
 from retriever.record.watch_rows import read_alerts_after
 from retriever.record.webhooks import check_exists, webhook_of
-from servicekit.sql_locks import inserting
-from servicekit.supervision import confined
+from servicekit.sql.locks import inserting
+from servicekit.tasks.supervision import confined
 
 _START = webhooks.c.start_sequence
 _PLACE = sa.case((webhook_lanes.c.sequence > _START, webhook_lanes.c.sequence), else_=_START)

@@ -27,8 +27,8 @@ from retriever.record.tables import (
     products,
     vectors,
 )
-from servicekit.sql_locks import inserting
-from servicekit.supervision import confined
+from servicekit.sql.locks import inserting
+from servicekit.tasks.supervision import confined
 
 _ALL = (
     sa.select(generations)

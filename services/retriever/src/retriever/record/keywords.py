@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql
 
-from retriever.domain import stored
+from retriever.domain import field_codecs
 from retriever.domain.filter_parts import indexed_parts
 from retriever.domain.product import Attribute, ProductContent
 from retriever.domain.synonyms import Others
@@ -41,7 +41,7 @@ from retriever.record.filter_matches import holds
 from retriever.record.label_texts import read_label_words
 from retriever.record.products import FACTS, passing
 from retriever.record.tables import keywords, products
-from servicekit.sql_locks import inserting
+from servicekit.sql.locks import inserting
 from sightline_rules import categories
 from sightline_rules.fields import WEIGHTS
 from sightline_rules.filters import Filter
@@ -142,7 +142,7 @@ def _content(row: Any) -> ProductContent:
         brand=row.brand,
         tags=tuple(json.loads(row.tags)),
         attributes=tuple(Attribute(key, value) for key, value in json.loads(row.attributes)),
-        markets=stored.markets(getattr(row, "markets", None)),
+        markets=field_codecs.markets(getattr(row, "markets", None)),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain import stored
+from retriever.domain import field_codecs
 from retriever.domain.errors import MarketNotFound, ProductNotFound
 from retriever.domain.product import Offer, Stored
 from retriever.record.products import read_contents, values_etag
@@ -32,7 +32,7 @@ def _offered(offer: Offer, markets: str | None) -> dict[str, Any] | None:
     """Return the column values that an offer sets; None if the product is not listed in its
     market. `markets`: the cell of the product's markets."""
     if offer.market_id:
-        return _offered_there(offer, stored.markets(markets))
+        return _offered_there(offer, field_codecs.markets(markets))
     values: dict[str, Any] = {}
     if offer.price is not None:
         values |= {"price_micros": offer.price.micros, "currency": offer.price.currency}
@@ -54,7 +54,7 @@ def _offered_there(offer: Offer, markets: MarketList) -> dict[str, Any] | None:
         else each
         for each in markets
     ]
-    return stored.cells(MARKETS, changed)
+    return field_codecs.cells(MARKETS, changed)
 
 
 def offer(

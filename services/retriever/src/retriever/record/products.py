@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain import product, stored
+from retriever.domain import field_codecs, product
 from retriever.record.category_mismatches import MISMATCHED
 from retriever.record.hashes import from_signed
 from retriever.record.statements import PHOTO, among, look_up, on
@@ -38,9 +38,9 @@ _CONTENT = tuple(
         "seq",
     )
 )
-_DECODERS = tuple((field, stored.decoder(field)) for field in WRITTEN)
+_DECODERS = tuple((field, field_codecs.decoder(field)) for field in WRITTEN)
 _PARTS = tuple(part.name for part in fields(product.ProductContent))
-_cells = stored.cells_writer(WRITTEN)
+_cells = field_codecs.cells_writer(WRITTEN)
 ADDED = frozenset(name for field in WRITTEN if field.since for name in field.stored)
 """Columns that archives and etags of release 0.15 lack."""
 _PHOTO = tuple(images.c[field.name] for field in fields(product.Image))
@@ -168,7 +168,7 @@ def _to_products(
 
 def to_facts(row: Any) -> Facts:
     """Return the facts in a row of FACTS."""
-    return stored.read_facts(row._mapping)
+    return field_codecs.read_facts(row._mapping)
 
 
 def passing(rows: Iterable[Any], condition: Filter) -> Iterator[Any]:

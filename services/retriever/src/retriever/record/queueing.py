@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.record import statements, tables
-from servicekit.sql_locks import noted
+from servicekit.sql.locks import noted
 
 _HEAD = (
     sa.select(tables.sequences.c.seq)

@@ -28,10 +28,10 @@ from retriever.record.tables import (
     metadata,
     sequences,
 )
-from servicekit.catalog_rows import remove_rows
-from servicekit.catalogs import CatalogCopying, CatalogList, CatalogNotFound, CatalogState
+from servicekit.catalogs.known import CatalogCopying, CatalogList, CatalogNotFound, CatalogState
+from servicekit.catalogs.rows import remove_rows
 from servicekit.clock import new_id
-from servicekit.supervision import confined
+from servicekit.tasks.supervision import confined
 
 REGISTRY = ""
 """Catalog of the sequence that counts the changes of the registry."""

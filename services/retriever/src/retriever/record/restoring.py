@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain import stored
+from retriever.domain import field_codecs
 from retriever.domain.archive import Row
 from retriever.domain.product import (
     Amount,
@@ -26,7 +26,7 @@ from retriever.record.products import ADDED, content_etag, content_etags
 from retriever.record.session import ROWS, USERS, Entry, Session
 from retriever.record.tables import images, pending, product_vectors, products, vectors
 from retriever.record.texts import want_texts
-from servicekit.backups.errors import BackupDamaged
+from servicekit.artefacts.backup_errors import BackupDamaged
 from servicekit.errors import ServiceError
 from sightline_rules import ids, kinds
 from sightline_rules.fields import WRITTEN, Field
@@ -43,7 +43,7 @@ _HELD = sa.select(vectors.c.image_id, vectors.c.data).where(
 )
 
 
-_DECODERS = tuple((field, stored.decoder(field)) for field in WRITTEN)
+_DECODERS = tuple((field, field_codecs.decoder(field)) for field in WRITTEN)
 _ABSENT = dict.fromkeys(ADDED)
 
 

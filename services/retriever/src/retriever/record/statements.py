@@ -19,7 +19,7 @@ from retriever.record.tables import (
     product_vectors,
     vectors,
 )
-from servicekit.sql_locks import inserting
+from servicekit.sql.locks import inserting
 from sightline_rules import ids
 
 _CHUNK = 500

@@ -42,6 +42,15 @@ from retriever.record.generations import (
 from retriever.record.judgements import judge
 from retriever.record.labels import read_labels, read_tagged
 from retriever.record.offer_updates import offer
+from retriever.record.orphan_photos import (
+    drop_unnamed,
+    forget_named,
+    note_unnamed,
+    read_overdue,
+    read_unknown,
+    read_unknown_for_good,
+    read_unnamed,
+)
 from retriever.record.synonyms import (
     read_synonyms,
     read_synonyms_since,
@@ -51,19 +60,10 @@ from retriever.record.synonyms import (
 from retriever.record.tables import metadata
 from retriever.record.taken_down import lift, read_takedowns, read_taken_down, take_down
 from retriever.record.texts import drop_blank, read_embedded, read_texts
-from retriever.record.unnamed import (
-    drop_unnamed,
-    forget_named,
-    note_unnamed,
-    read_overdue,
-    read_unknown,
-    read_unknown_for_good,
-    read_unnamed,
-)
-from servicekit.catalogs import CatalogList
+from servicekit.catalogs.known import CatalogList
 from servicekit.clock import now_micros
-from servicekit.jobs import Beside
-from servicekit.sql import Database
+from servicekit.jobs.queue import Beside
+from servicekit.sql.database import Database
 
 Clock = Callable[[], int]
 P = ParamSpec("P")

@@ -7,10 +7,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from servicekit.audit_record import audit_table, seals_table
-from servicekit.jobs import jobs_table
-from servicekit.leases import leases_table
-from servicekit.schema import keys, texts
+from servicekit.audit.record import audit_table, seals_table
+from servicekit.jobs.queue import jobs_table
+from servicekit.sql.leases import leases_table
+from servicekit.sql.schema import keys, texts
 from sightline_rules import kinds
 from sightline_rules.fields import FIELDS, Field
 
@@ -125,7 +125,7 @@ products = sa.Table(
 
 markets = sa.Table("markets", metadata, *_keys("catalog_id", "market_id"))
 """Markets that products of a catalog have named, at most 64. `products.markets`: values by market,
-as JSON (domain/stored.py)."""
+as JSON (domain/field_codecs.py)."""
 
 keywords = sa.Table(
     "keywords",

@@ -42,10 +42,10 @@ from retriever.record.tables import (
     watches,
     webhook_lanes,
 )
-from servicekit.audit_record import append_entries
+from servicekit.audit.record import append_entries
 from servicekit.clock import new_id
 from servicekit.errors import Code
-from servicekit.supervision import confined
+from servicekit.tasks.supervision import confined
 
 
 def read_watch(

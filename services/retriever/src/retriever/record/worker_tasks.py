@@ -18,7 +18,7 @@ from retriever.record.generations import LACKING, live_generations
 from retriever.record.queueing import queue_up
 from retriever.record.statements import BOUND_VERSION, on, pending_of, version_of
 from retriever.record.tables import generations, images, jobs, outbox, pending, product_images
-from servicekit.jobs import claimable
+from servicekit.jobs.queue import claimable
 
 
 def _waiting_statement() -> sa.Select[bool, bool, bool]:

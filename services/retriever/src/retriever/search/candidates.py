@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from retriever.columns.arrays import Ints
-from retriever.columns.keeper import View
+from retriever.columns.column_cache import View
 from retriever.domain.generation import Generation
 from retriever.domain.index_values import Collapse, Hit
 from retriever.domain.vectors import Floats

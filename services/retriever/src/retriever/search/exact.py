@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from retriever.columns.arrays import Flags, Ints
-from retriever.columns.keeper import View
+from retriever.columns.column_cache import View
 from retriever.columns.vectors import Scores, Vectors
 from retriever.domain.index_values import Collapse
 from retriever.domain.vectors import Floats

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from retriever.columns.column import AskedFacet
+from retriever.columns.column_cache import Columns
 from retriever.columns.facets import Counting, Facet
-from retriever.columns.keeper import Columns
 from retriever.domain.errors import ColumnsUnavailable
-from servicekit.off_loop import off_loop
+from servicekit.tasks.off_loop import off_loop
 from sightline_rules.filters import Filter
 
 

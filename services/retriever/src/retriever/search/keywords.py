@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from retriever.columns.arrays import Ints
-from retriever.columns.keeper import Columns, View
+from retriever.columns.column_cache import Columns, View
 from retriever.columns.word_index import best
 from retriever.domain.errors import KeywordsInvalid
 from retriever.domain.generation import DEFAULT_SPACE
@@ -27,8 +27,8 @@ from retriever.search.exact import Ordered
 from retriever.search.query import DEFAULT_TOP_K, EVERYTHING, check_limits
 from retriever.search.search import Measure
 from retriever.search.word_forms import with_forms
-from servicekit.off_loop import off_loop
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
+from servicekit.tasks.off_loop import off_loop
 from sightline_rules.filters import Filter
 from sightline_rules.stems import stemmer_of
 from sightline_rules.synonyms import NO_SYNONYMS, Synonyms

@@ -14,8 +14,8 @@ from retriever.domain.vectors import GivenVector
 from retriever.search.fallback.chain import Remaining
 from retriever.search.query import SearchQuery
 from retriever.search.search import Searcher, search
-from servicekit import requests
-from servicekit.requests import RequestInvalid
+from servicekit.rpc import requests
+from servicekit.rpc.requests import RequestInvalid
 
 DEFAULT_EXAMINED, MOST_EXAMINED = 50, 200
 MOST_RELATIVES = 20

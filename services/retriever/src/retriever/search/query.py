@@ -8,7 +8,7 @@ from retriever.domain.generation import DEFAULT_SPACE, Generation
 from retriever.domain.index_values import Collapse
 from retriever.domain.vectors import Floats, GivenVector, blended, check_vector
 from servicekit.errors import FieldViolation
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline_rules.filters import All, Filter
 
 DEFAULT_TOP_K = 100

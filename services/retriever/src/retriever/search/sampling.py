@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from retriever.ports.search import MatchRecord
 from retriever.search.planning import Sample
-from servicekit.catalogs import CatalogChange
+from servicekit.catalogs.known import CatalogChange
 from servicekit.errors import ServiceError
 
 SIZE = 1_000

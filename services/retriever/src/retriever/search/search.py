@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from retriever.columns.arrays import Ints
-from retriever.columns.keeper import Columns, View
+from retriever.columns.column_cache import Columns, View
 from retriever.columns.vectors import Vectors
 from retriever.domain.generation import Freshness, Generation, GenerationSnapshot
 from retriever.domain.index_values import Collapse

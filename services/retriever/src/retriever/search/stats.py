@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from retriever.columns.keeper import Columns
+from retriever.columns.column_cache import Columns
 from retriever.domain.errors import CollectionAbsent, CollectionReleased, IndexUnavailable
 from retriever.domain.generation import Counts, Freshness, Generation
 from retriever.ports.engine import VectorIndex

@@ -24,8 +24,8 @@ from retriever.columns.suggestion_index import (
 )
 from retriever.columns.table import ProductTable
 from retriever.domain.errors import ColumnsUnavailable
-from servicekit.off_loop import off_loop
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
+from servicekit.tasks.off_loop import off_loop
 from sightline_rules.evaluation.work import Work
 from sightline_rules.filters import Availability
 from sightline_rules.lexicon import Stem

@@ -7,9 +7,9 @@ from retriever.domain.errors import SpaceUnavailable, VectorInvalid, VersionMism
 from retriever.domain.generation import Generation
 from retriever.domain.vectors import Floats, GivenVector, VectorWrite, check_vector
 from retriever.ports.search import SearchRecord
-from servicekit import requests
 from servicekit.errors import ServiceError
-from servicekit.requests import check_count
+from servicekit.rpc import requests
+from servicekit.rpc.requests import check_count
 
 MAX_VECTORS = 1_000
 DEFAULT_PAGE = 500

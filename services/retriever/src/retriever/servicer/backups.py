@@ -8,12 +8,12 @@ from retriever.domain.archive import generations_of, table_file
 from retriever.ports.backup import BackupRecord
 from retriever.servicer import messages as wire
 from retriever.servicer import vector_messages
-from servicekit.backups.store import Backups
+from servicekit.artefacts.backups import Backups
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
-from servicekit.jobs import Jobs
-from servicekit.requests import enter
-from servicekit.server import Context
+from servicekit.jobs.queue import Jobs
+from servicekit.rpc.requests import enter
+from servicekit.rpc.server import Context
 from servicekit.status import to_status
 from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import backup_service_pb2 as pb

@@ -10,7 +10,7 @@ from retriever.columns.facets import Facet
 from retriever.domain.errors import FacetInvalid
 from retriever.servicer.messages import AVAILABILITY_NUMBER, MICROS
 from servicekit.errors import FieldViolation
-from servicekit.requests import check_count
+from servicekit.rpc.requests import check_count
 from sightline.common.v1 import facet_pb2, filter_pb2
 from sightline_rules import categories, filter_checks
 from sightline_rules.fields import FACETED

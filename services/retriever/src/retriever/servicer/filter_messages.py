@@ -4,7 +4,7 @@ import base64
 
 from retriever.domain.errors import FilterInvalid
 from retriever.servicer.messages import common_fields
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1 import filter_pb2
 from sightline.retriever.v1 import product_service_pb2
 from sightline_rules import filters, messages

@@ -17,7 +17,7 @@ from retriever.indexing.generations import (
     GenerationRequest,
 )
 from retriever.servicer.messages import common_fields, values_by_number
-from servicekit.requests import timestamp
+from servicekit.rpc.requests import timestamp
 from sightline.retriever.v1 import index_service_pb2
 
 _METRIC = values_by_number(index_service_pb2.Metric.DESCRIPTOR, VectorMetric, VectorMetric.COSINE)

@@ -12,9 +12,9 @@ from retriever.ports.search import SearchRecord
 from retriever.servicer import generation_messages
 from retriever.servicer import messages as wire
 from servicekit.errors import FieldViolation
-from servicekit.jobs import Jobs
-from servicekit.requests import RequestInvalid, enter
-from servicekit.server import Context
+from servicekit.jobs.queue import Jobs
+from servicekit.rpc.requests import RequestInvalid, enter
+from servicekit.rpc.server import Context
 from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import (
     fit_service_pb2,

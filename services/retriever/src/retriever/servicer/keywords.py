@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from retriever.catalog.synonyms import HeldSynonyms
-from retriever.columns.keeper import Columns
+from retriever.columns.column_cache import Columns
 from retriever.columns.suggestion_index import SuggestionIndexes
 from retriever.ports.search import SearchRecord
 from retriever.search import keywords
@@ -13,8 +13,8 @@ from retriever.search.suggest import CatalogSuggestion, SuggestionQuery, suggest
 from retriever.servicer import column_messages, facet_messages, filter_messages, vector_messages
 from retriever.servicer import messages as wire
 from servicekit import telemetry
-from servicekit.requests import enter
-from servicekit.server import Context
+from servicekit.rpc.requests import enter
+from servicekit.rpc.server import Context
 from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
 from sightline.retriever.v1 import keyword_service_pb2_grpc as keywords_grpc
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb

@@ -10,9 +10,9 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor
 from google.rpc import code_pb2, status_pb2
 
 from servicekit.errors import ServiceError
-from servicekit.job_service import job_message
-from servicekit.jobs import Job
-from servicekit.requests import RequestInvalid
+from servicekit.jobs.queue import Job
+from servicekit.rpc.job_service import job_message
+from servicekit.rpc.requests import RequestInvalid
 from servicekit.status import to_status
 from servicekit.telemetry import Stage
 from sightline.common.v1 import answer_pb2, job_pb2, product_pb2

@@ -7,8 +7,8 @@ from retriever.catalog import takedowns
 from retriever.domain.product import Takedown
 from retriever.ports.catalog import TakedownRecord
 from retriever.ports.photos import Photos
-from servicekit.requests import enter, timestamp
-from servicekit.server import Context
+from servicekit.rpc.requests import enter, timestamp
+from servicekit.rpc.server import Context
 from sightline.retriever.v1 import photo_service_pb2 as pb
 from sightline.retriever.v1 import photo_service_pb2_grpc
 

@@ -25,7 +25,7 @@ from retriever.servicer import messages
 from retriever.servicer.column_messages import attribute
 from retriever.servicer.facet_messages import money_message
 from servicekit.errors import ServiceError
-from servicekit.requests import RequestInvalid, timestamp
+from servicekit.rpc.requests import RequestInvalid, timestamp
 from sightline.common.v1 import candidate_pb2, import_pb2, photo_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2
 from sightline_rules import kinds

@@ -8,27 +8,27 @@ from typing import NamedTuple, Protocol
 
 from retriever.catalog import deletions, imports, partial_updates, products
 from retriever.catalog.synonyms import HeldSynonyms
-from retriever.columns.keeper import Columns
+from retriever.columns.column_cache import Columns
 from retriever.columns.products import each_passes
 from retriever.columns.table import ProductTable
 from retriever.domain.product import Product
 from retriever.ports.catalog import CatalogRecord, DeletionRecord, ImportRecord
 from retriever.ports.columns import ColumnRecord
 from retriever.ports.photos import Photos
-from retriever.search import browse, facets
+from retriever.search import facets, listing
 from retriever.search.freshness import write_index_token
 from retriever.servicer import (
-    browse_messages,
     column_messages,
     facet_messages,
     filter_messages,
+    listing_messages,
     product_messages,
 )
 from retriever.servicer import messages as wire
-from servicekit.jobs import Jobs
-from servicekit.off_loop import in_parts
-from servicekit.requests import check_count, enter
-from servicekit.server import Context
+from servicekit.jobs.queue import Jobs
+from servicekit.rpc.requests import check_count, enter
+from servicekit.rpc.server import Context
+from servicekit.tasks.off_loop import in_parts
 from sightline.common.v1 import import_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
@@ -40,7 +40,7 @@ MOST_ROWS = 10_000
 
 
 class ProductRecord(
-    CatalogRecord, ImportRecord, DeletionRecord, ColumnRecord, browse.WordRecord, Protocol
+    CatalogRecord, ImportRecord, DeletionRecord, ColumnRecord, listing.WordRecord, Protocol
 ):
     """Calls of the record that this servicer uses."""
 
@@ -159,14 +159,14 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         self, request: products_pb.BrowseProductsRequest, context: Context
     ) -> products_pb.BrowseProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        query = browse_messages.query(catalog, request)
+        query = listing_messages.query(catalog, request)
         synonyms = await self.synonyms.of(catalog)
-        page = await browse.browse(query, self.columns, self.record, synonyms)
+        page = await listing.browse(query, self.columns, self.record, synonyms)
         rows = [*await self._passing(catalog, page.view.table, page.places, query.condition)]
         shown = list(_messages(rows, query.market_id, unshown=False))
-        response = browse_messages.response(page, shown, self.columns.product_count(catalog))
+        response = listing_messages.response(page, shown, self.columns.product_count(catalog))
         if request.costs:
-            browse_messages.add_costs(response, [product for product, _ in rows])
+            listing_messages.add_costs(response, [product for product, _ in rows])
         return response
 
     async def DeleteProducts(

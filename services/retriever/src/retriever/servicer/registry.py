@@ -6,12 +6,12 @@ from retriever.backup import copies
 from retriever.catalog.registry import UNDO_DAYS, Registry
 from retriever.domain.registry import CatalogAlias, CatalogEntry, CatalogUpdate, CatalogValues
 from retriever.servicer import messages as wire
-from servicekit.catalog_list import list_message, state_message
-from servicekit.catalogs import KnownCatalogs
+from servicekit.catalogs.known import KnownCatalogs
+from servicekit.catalogs.list_service import list_message, state_message
 from servicekit.config import DEFAULT_CATALOG
-from servicekit.jobs import Jobs
-from servicekit.requests import enter, take_request_id, timestamp
-from servicekit.server import Context
+from servicekit.jobs.queue import Jobs
+from servicekit.rpc.requests import enter, take_request_id, timestamp
+from servicekit.rpc.server import Context
 from sightline.common.v1 import catalog_list_service_pb2 as list_pb
 from sightline.common.v1 import catalog_list_service_pb2_grpc, job_pb2
 from sightline.retriever.v1 import catalog_registry_service_pb2 as pb

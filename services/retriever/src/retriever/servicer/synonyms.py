@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.domain.synonyms import StoredSynonyms
-from servicekit.requests import enter, timestamp
-from servicekit.server import Context
+from servicekit.rpc.requests import enter, timestamp
+from servicekit.rpc.server import Context
 from sightline.retriever.v1 import synonym_service_pb2 as pb
 from sightline.retriever.v1 import synonym_service_pb2_grpc
 from sightline_rules.synonyms import SynonymRule

@@ -15,8 +15,8 @@ from retriever.servicer import column_messages, filter_messages, vector_messages
 from retriever.servicer import messages as wire
 from servicekit import deadlines, telemetry, tracing
 from servicekit.clock import now_micros
-from servicekit.requests import enter
-from servicekit.server import Context
+from servicekit.rpc.requests import enter
+from servicekit.rpc.server import Context
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
 

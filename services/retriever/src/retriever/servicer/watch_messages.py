@@ -11,7 +11,7 @@ from retriever.domain.errors import WatchInvalid
 from retriever.domain.watch_state import SnapshotState, WatchState
 from retriever.domain.watches import Alert, StoredWatch, WatchRule
 from retriever.watching.frames import FrameReport, FramesReport, SentFrame
-from servicekit.requests import timestamp
+from servicekit.rpc.requests import timestamp
 from servicekit.status import to_status
 from sightline.common.v1 import photo_pb2
 from sightline.retriever.v1 import watch_pb2 as pb

@@ -10,7 +10,7 @@ from retriever.servicer import watch_messages as messages
 from retriever.watching.alerts import AlertFollower
 from retriever.watching.frames import MOST_FRAMES, FrameChecks
 from retriever.watching.watches import Watches
-from servicekit.requests import (
+from servicekit.rpc.requests import (
     RequestInvalid,
     check_count,
     enter,
@@ -18,7 +18,7 @@ from servicekit.requests import (
     page_size,
     page_token,
 )
-from servicekit.server import Context
+from servicekit.rpc.server import Context
 from sightline.common.v1 import product_pb2
 from sightline.retriever.v1 import watch_pb2, watch_service_pb2_grpc
 from sightline.retriever.v1 import watch_service_pb2 as pb

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from retriever.delivery.webhooks import Webhooks
 from retriever.domain.webhooks import DEFAULT_OVERLAP_MICROS, DeadLetter, WebhookState
-from servicekit.requests import enter, timestamp
-from servicekit.server import Context
+from servicekit.rpc.requests import enter, timestamp
+from servicekit.rpc.server import Context
 from sightline.retriever.v1 import webhook_service_pb2 as pb
 from sightline.retriever.v1 import webhook_service_pb2_grpc
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from retriever.domain.errors import ResumeTokenInvalid
 from retriever.domain.watches import Alert
 from retriever.ports.watching import WatchRecord
-from servicekit.supervision import Backoff, supervised
+from servicekit.tasks.supervision import Backoff, supervised
 
 POLL_SECONDS = 0.5
 """Seconds between two reads of a catalog whose alerts are followed."""

@@ -33,9 +33,9 @@ from retriever.domain.watches import (
     WatchRule,
     WatchTarget,
 )
+from retriever.watching.hourly_baseline import SLOWLY, deviations, hour_of, learned, projected
+from retriever.watching.hysteresis import Level, follow
 from retriever.watching.periods import AlertTiming, advance
-from retriever.watching.tracks import Level, follow
-from retriever.watching.usual import SLOWLY, deviations, hour_of, learned, projected
 from sightline_rules.ids import derive_id
 
 MARGIN: Final = 0.05

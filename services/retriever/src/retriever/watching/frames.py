@@ -32,13 +32,13 @@ from retriever.domain.watches import (
 )
 from retriever.ports.watching import FrameEmbedder, FramePhotos, PrivateFrames, WatchRecord
 from retriever.watching.checking import MeasuredFrame, Reading, References, check_frame, is_dark
+from servicekit.admission.newest_turns import NewestTurns
 from servicekit.errors import ServiceError
-from servicekit.newest_turns import NewestTurns
-from servicekit.supervision import tell
+from servicekit.tasks.supervision import tell
 from servicekit.telemetry import get_logger
 
 WATCHING: Final = "watching"
-"""Name for servicekit.supervision."""
+"""Name for servicekit.tasks.supervision."""
 SPACE: Final = "visual"
 MOST_FRAMES: Final = 8
 """Frames of a call."""

@@ -11,7 +11,7 @@ from retriever.ports.watching import SilenceRecord
 from retriever.watching.checking import check_silence
 from retriever.watching.frames import ALERTS
 from servicekit.clock import Clock
-from servicekit.supervision import confined, supervised
+from servicekit.tasks.supervision import confined, supervised
 
 LOOK_SECONDS: Final = 1.0
 """Seconds between two looks for watches that are due."""
@@ -19,7 +19,7 @@ GRACE: Final = 60 * SECOND
 """Time that cameras have after a start of the worker, unless `hold` is shorter: while the suite was
 down, they could send nothing."""
 SILENCE: Final = "silent cameras"
-"""Name for servicekit.supervision."""
+"""Name for servicekit.tasks.supervision."""
 
 
 @dataclass(slots=True)

@@ -21,10 +21,10 @@ from retriever.domain.watch_state import SnapshotState, WatchProgress, WatchStat
 from retriever.domain.watches import SECOND, SnapshotSource
 from retriever.ports.watching import FetchSnapshot, SnapshotRecord
 from retriever.watching.frames import ATTEMPTS, FrameChecks, FrameOutcome, SentFrame
-from servicekit.commits import pause
 from servicekit.errors import Internal, ServiceError
-from servicekit.fetch import FetchedFile
-from servicekit.supervision import Backoff, LoopEnded, supervised
+from servicekit.outbound.fetch import FetchedFile
+from servicekit.sql.commits import pause
+from servicekit.tasks.supervision import Backoff, LoopEnded, supervised
 from servicekit.telemetry import get_logger
 
 LEAST_SECONDS: Final = 1.0
@@ -43,7 +43,7 @@ CHECKED_AT_A_TIME: Final = 2
 MOST_MESSAGE: Final = 1_000
 
 SNAPSHOTS_LOOP: Final = "snapshots"
-"""Name for servicekit.supervision."""
+"""Name for servicekit.tasks.supervision."""
 
 log = get_logger()
 

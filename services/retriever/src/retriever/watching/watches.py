@@ -22,7 +22,7 @@ from retriever.domain.watches import (
 from retriever.ports.photos import Photos
 from retriever.ports.watching import PrivateFrames, ProductReader, WatchRecord
 from retriever.watching.checking import ended, without_ended
-from servicekit.fetch import UriForbidden
+from servicekit.outbound.fetch import UriForbidden
 
 ATTEMPTS = 5
 """Attempts to replace a watch while frames are checked."""

@@ -15,9 +15,9 @@ from retriever.ports.photos import PhotoFiles
 from retriever.ports.registry import CatalogRecord, RemovalRecord
 from retriever.ports.watching import ExpiryRecord
 from retriever.workers.leader import Leadership
-from servicekit.backups.store import Backups
-from servicekit.catalogs import KnownCatalogs
-from servicekit.jobs import Jobs
+from servicekit.artefacts.backups import Backups
+from servicekit.catalogs.known import KnownCatalogs
+from servicekit.jobs.queue import Jobs
 from sightline_rules.filters import Filter
 
 
@@ -99,7 +99,7 @@ class Worker:
     leadership: Leadership
     jobs: Jobs
     name: str
-    """Id of this process; see servicekit.leases.worker_id."""
+    """Id of this process; see servicekit.sql.leases.worker_id."""
     backups: Backups
     read_filter: Callable[[str], Filter]
     """The filter of a purge, from the job's parameters."""

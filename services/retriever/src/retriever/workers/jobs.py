@@ -17,14 +17,14 @@ from retriever.workers.context import Worker
 from retriever.workers.tasks import Tasks
 from servicekit import tracing
 from servicekit.errors import ServiceError, Unavailable
-from servicekit.jobs import Job, JobClaimLost
+from servicekit.jobs.queue import Job, JobClaimLost
 from servicekit.liveness import LIVENESS
-from servicekit.supervision import confined
+from servicekit.tasks.supervision import confined
 from servicekit.telemetry import get_logger
 from sightline_rules.filters import All
 
 JOBS = "jobs"
-"""Name for servicekit.supervision."""
+"""Name for servicekit.tasks.supervision."""
 SIDE_BY_SIDE = (
     generations.BACKFILL,
     generations.VERIFY,

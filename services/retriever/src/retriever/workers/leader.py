@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from retriever.indexing.outbox import LeadershipLost
 from servicekit.errors import ServiceError
-from servicekit.leases import Lease
-from servicekit.supervision import Backoff, supervised
+from servicekit.sql.leases import Lease
+from servicekit.tasks.supervision import Backoff, supervised
 
 
 class Leadership:

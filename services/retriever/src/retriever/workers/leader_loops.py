@@ -19,9 +19,9 @@ from retriever.workers.context import Wakes, Worker
 from retriever.workers.embedding import EMBEDDING, MISMATCH, EmbeddingLoop
 from retriever.workers.jobs import COPIES, JOBS, KINDS, JobLoop
 from retriever.workers.tasks import Tasks
-from servicekit.catalogs import CatalogChange
+from servicekit.catalogs.known import CatalogChange
 from servicekit.liveness import LIVENESS
-from servicekit.supervision import Backoff, confined, rest, supervised
+from servicekit.tasks.supervision import Backoff, confined, rest, supervised
 from servicekit.telemetry import get_logger
 
 NOTHING = Waiting(photos=False, changes=False, jobs=False)
@@ -42,7 +42,7 @@ REMOVAL_TURN_SECONDS = 5.0
 LEADING = "leader"
 """Name for servicekit.liveness: the worker waits for the lease, or checks for work."""
 HASHES, LABELS, REMOVAL = "hashes", "labels", "removal"
-"""Names for servicekit.supervision."""
+"""Names for servicekit.tasks.supervision."""
 HASHED_PHOTOS = 8
 """Photos hashed at a time: few, so that other work hardly waits."""
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from servicekit.liveness import LIVENESS
-from servicekit.supervision import Backoff, rest, supervised, tell
+from servicekit.tasks.supervision import Backoff, rest, supervised, tell
 from servicekit.telemetry import get_logger
 
 log = get_logger()
@@ -53,7 +53,7 @@ class Tasks:
         """Repeat a step: immediately while it returns that there was work, otherwise when `wake` is
         set or after `turn` seconds. Failed steps are retried after a backoff.
 
-        `name`: see servicekit.supervision. `alive`: name under which each step is reported to
+        `name`: see servicekit.tasks.supervision. `alive`: name under which each step is reported to
         servicekit.liveness, so that a hung step is detected; empty: not reported.
         """
 
@@ -71,7 +71,7 @@ class KeyedBackoff:
     """A backoff for each key: a failing key waits without delaying others."""
 
     def __init__(self, loop: str, first: float, longest: float) -> None:
-        """`loop`: name for servicekit.supervision."""
+        """`loop`: name for servicekit.tasks.supervision."""
         self._loop = loop
         self.failed: Callable[[], None] = lambda: None
         """Called after each failure."""

@@ -10,7 +10,7 @@ from retriever.domain.jobs import OPEN
 from retriever.ports.catalog import RetentionRecord
 from retriever.watching.expiry import expire
 from retriever.workers.context import Worker
-from servicekit.supervision import confined
+from servicekit.tasks.supervision import confined
 
 TURN_SECONDS = 3_600.0
 BATCH = 1_000
@@ -18,7 +18,7 @@ BATCH = 1_000
 PAUSE_SECONDS = 0.01
 """Pause between transactions: SQLite does not queue the writers of several processes."""
 TIDYING = "tidying"
-"""Name for servicekit.supervision."""
+"""Name for servicekit.tasks.supervision."""
 
 
 async def tidy(worker: Worker) -> bool:

@@ -1,8 +1,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-from servicekit.jobs import jobs_table
-from servicekit.leases import leases_table
+from servicekit.jobs.queue import jobs_table
+from servicekit.sql.leases import leases_table
 
 revision = "0001"
 down_revision = None

@@ -20,8 +20,9 @@ from embedder.domain.items import Priority
 from embedder.domain.models import Inferred, Tensors
 from embedder.domain.photos import Pixels
 from embedder.domain.urgency import asking
-from servicekit import channel, deadlines, telemetry
-from servicekit.breaker import CircuitBreaker
+from servicekit import deadlines, telemetry
+from servicekit.rpc import channel
+from servicekit.rpc.breaker import CircuitBreaker
 from tests.fakes.names import names
 from tests.fakes.triton import FakeTriton, vectors
 from tests.waiting import SECONDS, until

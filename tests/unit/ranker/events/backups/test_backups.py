@@ -36,22 +36,22 @@ from ranker.events.backups.consents import ConsentNotes
 from ranker.events.backups.content import record_backups
 from ranker.events.backups.purges import NOTES
 from ranker.events.erase import ErasePerson
-from ranker.events.record import dumps
-from ranker.events.record.consent_changes import ConsentRecord
-from ranker.events.record.erasures import ErasureRecord
-from ranker.events.record.events import EventRecord
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.personal import PersonalRecord
-from ranker.events.record.private_counts import BudgetRecord, spend
-from ranker.events.record.selections import SelectionRecord
-from ranker.events.record.shoppers import ShopperRecord, check_key
-from ranker.events.record.tables import JOBS, METADATA, MIGRATIONS
+from ranker.record import dumps
+from ranker.record.consent_changes import ConsentRecord
+from ranker.record.erasures import ErasureRecord
+from ranker.record.events import EventRecord
+from ranker.record.models import ModelRegistry
+from ranker.record.personal import PersonalRecord
+from ranker.record.private_counts import BudgetRecord, spend
+from ranker.record.selections import SelectionRecord
+from ranker.record.shoppers import ShopperRecord, check_key
+from ranker.record.tables import JOBS, METADATA, MIGRATIONS
 from ranker.settings import WorkerSettings
 from ranker.wiring.worker import noted, outside
 from ranker.workers.counting import count
 from ranker.workers.loops import repeat
-from servicekit.jobs import Jobs
-from servicekit.sql import Database
+from servicekit.jobs.queue import Jobs
+from servicekit.sql.database import Database
 from tests.fakes.ranker import KEY, NOW, model, stored
 from tests.stores import address
 

@@ -14,7 +14,7 @@ from ranker.learning.evaluation.histories import Histories
 from ranker.learning.evaluation.splits import Task
 from ranker.learning.evaluation.tuning import PENALTIES
 from ranker.learning.training.fitting import fitted
-from ranker.learning.training.subject import Given
+from ranker.learning.training.training_data import Given
 from ranker.serving.ranking import fold_in, parts
 from tests.fakes.ranker import did, product
 

@@ -11,7 +11,7 @@ from ranker.domain.log import log_of
 from ranker.domain.model import Model
 from ranker.domain.recipe import ItemItem, PartBlend, Recipe
 from ranker.learning.training.ablation import LEAST_SHOPPERS, AblationVerdict, ablate
-from ranker.learning.training.subject import Given
+from ranker.learning.training.training_data import Given
 from tests.fakes.ranker import model as made_model
 
 WEIGHTS = {"taste": 1.0, "session": 2.0, "item_item": 1.0, "popularity": 1.0}

@@ -14,10 +14,10 @@ from ranker.domain.recipe import Recipe
 from ranker.learning.training import content
 from ranker.learning.training.ablation import AblationVerdict
 from ranker.learning.training.content import EASE_PENALTY
-from ranker.learning.training.course import TrainingOrder, train
 from ranker.learning.training.fitting import Fitted, fitted
-from ranker.learning.training.looks import LEAST_PRODUCTS
-from ranker.learning.training.subject import Given
+from ranker.learning.training.photo_vectors import LEAST_PRODUCTS
+from ranker.learning.training.training_data import Given
+from ranker.learning.training.training_steps import TrainingOrder, train
 from ranker.learning.training.unlearn import without_erased
 from ranker.serving.ranking import breakdown, fold_in, generate, parts
 from ranker.serving.ranking.breakdown import Evidence

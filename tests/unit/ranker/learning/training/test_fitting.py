@@ -18,7 +18,7 @@ from ranker.domain.recipe import Loss, Recipe
 from ranker.domain.signals import interests
 from ranker.learning.training.fitting import fitted
 from ranker.learning.training.matrices import LEAST_SHARED
-from ranker.learning.training.subject import Given
+from ranker.learning.training.training_data import Given
 from ranker.serving.ranking import fold_in, parts
 from tests.fakes.ranker import did, product
 from tests.fakes.trainings import EVENTS, PRODUCTS, RECIPE, drawn_vectors, fit, wines

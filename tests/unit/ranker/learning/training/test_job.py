@@ -16,16 +16,16 @@ from ranker.domain.events import EventType, Identity, Shopper
 from ranker.domain.features import PhotoVectors, Product
 from ranker.domain.recipe import Loss, Recipe, recipe_of
 from ranker.events.intake import _stored as to_stored
-from ranker.events.record.erasures import ErasureRecord
-from ranker.events.record.events import EventRecord
-from ranker.events.record.shoppers import ShopperRecord
 from ranker.learning.forget import ForgetInModels
 from ranker.learning.training import job as training_job
 from ranker.learning.training.job import TrainingInputs, order_of
-from ranker.learning.training.subject import Given
+from ranker.learning.training.training_data import Given
+from ranker.record.erasures import ErasureRecord
+from ranker.record.events import EventRecord
+from ranker.record.shoppers import ShopperRecord
 from ranker.settings import TrainSettings
 from servicekit.clock import now_micros
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from tests.fakes.ranker import HOUR, KEY, NOW, event
 from tests.fakes.trainings import PRODUCTS, drawn_vectors
 

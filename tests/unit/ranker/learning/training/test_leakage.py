@@ -11,11 +11,11 @@ from ranker.domain.log import log_of
 from ranker.domain.model import Model
 from ranker.domain.recipe import PartBlend, Recipe
 from ranker.learning.evaluation.splits import split_globally
-from ranker.learning.training.course import SHARE, Trained, TrainingOrder, train
 from ranker.learning.training.job import recipe_in, refitting
 from ranker.learning.training.search import Budget
 from ranker.learning.training.shown import Shown
-from ranker.learning.training.subject import Given
+from ranker.learning.training.training_data import Given
+from ranker.learning.training.training_steps import SHARE, Trained, TrainingOrder, train
 from tests.fakes.ranker import NOW
 from tests.fakes.trainings import drawn_vectors, wines
 from tests.unit.ranker.learning.training.test_learning import DEFAULT, SERVED, SIZE, feedback

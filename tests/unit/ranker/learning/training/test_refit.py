@@ -12,7 +12,7 @@ from ranker.domain.log import EventColumns, log_of
 from ranker.domain.recipe import Recipe
 from ranker.learning.training.fitting import Fitted, fitted
 from ranker.learning.training.refit import State, refitted, state_arrays, state_of
-from ranker.learning.training.subject import Given
+from ranker.learning.training.training_data import Given
 from tests.fakes.ranker import did, product
 from tests.fakes.trainings import drawn_vectors
 

@@ -12,12 +12,12 @@ from ranker.domain.answer_columns import of_products
 from ranker.domain.events import EventType, Identity, Shopper
 from ranker.domain.model import ModelRecord
 from ranker.domain.recipe import PartBlend
-from ranker.events.record.answer_feedback import FeedbackRecord
-from ranker.events.record.answers import AnswerLog, StoredAnswer
-from ranker.events.record.events import EventRecord
-from ranker.events.record.models import ModelRegistry
 from ranker.learning.training.shown import about, read
-from servicekit.sql import Database
+from ranker.record.answer_feedback import FeedbackRecord
+from ranker.record.answers import AnswerLog, StoredAnswer
+from ranker.record.events import EventRecord
+from ranker.record.models import ModelRegistry
+from servicekit.sql.database import Database
 from sightline.common.v1 import answer_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
 from tests.fakes.ranker import NOW, model, stored

@@ -12,10 +12,10 @@ from ranker.domain.features import Product
 from ranker.domain.log import log_of
 from ranker.domain.model import Model
 from ranker.domain.recipe import Recipe
-from ranker.learning.training.course import TrainingOrder, train
 from ranker.learning.training.fitting import fitted
 from ranker.learning.training.refit import State, refitted, state_arrays, state_of
-from ranker.learning.training.subject import Given
+from ranker.learning.training.training_data import Given
+from ranker.learning.training.training_steps import TrainingOrder, train
 from ranker.serving.ranking import breakdown, fold_in, parts
 from ranker.serving.ranking.breakdown import Evidence
 from ranker.serving.ranking.rank import rank, represent

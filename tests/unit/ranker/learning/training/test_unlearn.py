@@ -18,16 +18,16 @@ from ranker.domain.features import Product
 from ranker.domain.log import EventColumns, log_of
 from ranker.domain.model import Model
 from ranker.domain.recipe import Recipe
-from ranker.events.record.erasures import ErasureRecord
-from ranker.events.record.events import EventRecord
-from ranker.events.record.tables import EVENTS
 from ranker.learning.forget import ForgetInModels
 from ranker.learning.training.fitting import SUMS, fitted
 from ranker.learning.training.job import NOTHING_NEW, TrainingInputs
-from ranker.learning.training.subject import Given
+from ranker.learning.training.training_data import Given
 from ranker.learning.training.unlearn import unlearn, without_erased
+from ranker.record.erasures import ErasureRecord
+from ranker.record.events import EventRecord
+from ranker.record.tables import EVENTS
 from servicekit.clock import now_micros
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from tests.fakes.ranker import HOUR, KEY, NOW, record
 from tests.unit.ranker.learning.training.test_job import buy, results, shop, trained
 

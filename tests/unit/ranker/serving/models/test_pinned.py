@@ -8,7 +8,7 @@ import pytest
 from ranker.domain.errors import ModelCorrupt
 from ranker.serving.models.live import LiveModels
 from ranker.serving.models.pinned import AGAIN_SECONDS, BUSY_SECONDS, IDLE_SECONDS, MOST
-from servicekit.catalogs import CatalogChange
+from servicekit.catalogs.known import CatalogChange
 from tests.fakes.kit_clock import Seconds
 from tests.fakes.ranker import FakePromotions, GatedLoad, model, record
 from tests.waiting import until

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ranker.domain.answer_columns import numbers
 from ranker.domain.events import History, Identity, Shopper
 from ranker.servicer.ranking import RankingServicer
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1 import answer_pb2, event_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import ranking_service_pb2 as pb

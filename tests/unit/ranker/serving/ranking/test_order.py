@@ -11,9 +11,9 @@ from ranker.domain import answer_columns
 from ranker.domain.answer_columns import numbers
 from ranker.domain.events import EventType, History, Identity, Shopper
 from ranker.domain.model import Calibration, Model
-from ranker.events.record.answers import StoredAnswer
+from ranker.record.answers import StoredAnswer
 from ranker.servicer.ranking import RankingServicer
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1 import answer_pb2, candidate_pb2, event_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import ranking_service_pb2 as pb

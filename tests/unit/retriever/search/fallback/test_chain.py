@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from retriever.columns.keeper import Columns
+from retriever.columns.column_cache import Columns
 from retriever.domain.errors import IndexTokenInvalid, IndexUnavailable, StageDeadline
 from retriever.domain.generation import Generation
 from retriever.ports.columns import PhotoRow
@@ -19,7 +19,7 @@ from retriever.search.fallback.collection_breaker import CollectionBreaker
 from retriever.search.freshness import write_index_token
 from retriever.search.query import SearchQuery
 from retriever.search.search import FoundNearest
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 from sightline_rules.filters import Comparison, Operator
 from tests.fakes.index import DIMENSION, FakeIndex
 from tests.unit.retriever.conftest import generation, vectors, write

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retriever.columns.keeper import COUNT_SECONDS, Columns
+from retriever.columns.column_cache import COUNT_SECONDS, Columns
 from retriever.columns.vectors import Vectors
 from retriever.domain.errors import IndexUnavailable
 from retriever.domain.filter_parts import MatchingRows

@@ -21,11 +21,11 @@ from embedder.domain.items import Priority
 from embedder.domain.models import CHECKSUM, MAP, Description, Inferred, Tensors
 from embedder.domain.urgency import urgency
 from servicekit import deadlines, tracing
-from servicekit.breaker import CircuitBreaker
-from servicekit.channel import Lost
 from servicekit.errors import DeadlineExceeded, ServiceError
-from servicekit.interceptors import outgoing_metadata
-from servicekit.tls import Certificates
+from servicekit.rpc.breaker import CircuitBreaker
+from servicekit.rpc.channel import Lost
+from servicekit.rpc.interceptors import outgoing_metadata
+from servicekit.rpc.tls import Certificates
 
 _NUMBERS: Final = itertools.count(secrets.randbits(59))
 """Request numbers, from a random start, so that embedders that share a server use different

@@ -1,8 +1,8 @@
 """Counts of a JSON text, taken on its bytes before anything is parsed.
 
 An empty object takes three bytes of text and a hundred of memory. So depth and values are counted
-first, as the entries of messages are over gRPC (servicekit.entry_limits), in time and memory that
-grow with the text's length alone.
+first, as the entries of messages are over gRPC (servicekit.admission.entry_limits), in time and
+memory that grow with the text's length alone.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import accumulate
 
 from servicekit import deadlines
-from servicekit.entry_limits import FIELDS, RequestMalformed, TooManyEntries
+from servicekit.admission.entry_limits import FIELDS, RequestMalformed, TooManyEntries
 
 DEEPEST = 200
 """Maximum depth of JSON: 100 messages, as protobuf's parsers accept, each in a list."""

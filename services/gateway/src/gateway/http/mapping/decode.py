@@ -25,10 +25,10 @@ from google.protobuf.message import Message
 
 from gateway.http.mapping import counting, kinds
 from servicekit import deadlines
-from servicekit.entry_limits import RequestMalformed
+from servicekit.admission.entry_limits import RequestMalformed
+from servicekit.admission.limits import ENTRIES
 from servicekit.errors import FieldViolation
-from servicekit.limits import ENTRIES
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 
 Read = Callable[[Any], Any]
 Fill = Callable[[Any, Any], None]

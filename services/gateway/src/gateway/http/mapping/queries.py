@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 
 from gateway.http.mapping import kinds
 from gateway.http.mapping.decode import SHOWN, Wrong, filler, reader, text_flag, unknown
-from servicekit.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid
 
 MOST = 1_000
 """Maximum number of parameters of a query."""

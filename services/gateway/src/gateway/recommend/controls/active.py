@@ -12,12 +12,12 @@ from gateway.model.controls import (
 )
 from gateway.model.filters import CallersFilter
 from gateway.model.plan import MOST_RANKED
-from gateway.state.run import Run
-from servicekit import access
+from gateway.state.request_context import RequestContext
+from servicekit.admission import access
 from sightline_rules.controls import ControlKind
 
 
-async def activate_controls(run: Run) -> tuple[Run, ControlOutcomes]:
+async def activate_controls(run: RequestContext) -> tuple[RequestContext, ControlOutcomes]:
     """Return the run with its active controls and exclusions, and the outcomes known so far.
 
     For pins, only the reasons why they are inactive are known before products are read.
@@ -40,7 +40,7 @@ async def activate_controls(run: Run) -> tuple[Run, ControlOutcomes]:
     return _restricted(run, tuple(active)), tuple(outcomes)
 
 
-def _with_boost(run: Run, given: ActiveControl) -> ActiveControl:
+def _with_boost(run: RequestContext, given: ActiveControl) -> ActiveControl:
     """Return a goal of exposure with the boost that its products are owed in answers to the caller;
     others as they are."""
     if not given.control.is_goal:
@@ -50,7 +50,7 @@ def _with_boost(run: Run, given: ActiveControl) -> ActiveControl:
     return replace(given, control=replace(given.control, boost=boost))
 
 
-def _restricted(run: Run, active: tuple[ActiveControl, ...]) -> Run:
+def _restricted(run: RequestContext, active: tuple[ActiveControl, ...]) -> RequestContext:
     """Return the run with these controls, their exclusions, and enough candidates for pins."""
     left_out = (*run.query.exclude_product_ids, *excluded_ids(active))
     return replace(

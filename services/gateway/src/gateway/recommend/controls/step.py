@@ -18,8 +18,8 @@ from gateway.ranking.passing import passing
 from gateway.recommend.controls.active import of_kind, pinned_ids
 from gateway.retrieval.fallback import proven
 from gateway.retrieval.parallel import in_parallel
-from gateway.state.run import Run
-from servicekit import access
+from gateway.state.request_context import RequestContext
+from servicekit.admission import access
 from servicekit.errors import ServiceError
 from sightline_rules import controls as rules
 from sightline_rules.controls import ControlKind
@@ -35,7 +35,7 @@ COMPARED = 1_000
 
 
 async def apply_controls(
-    run: Run, candidates: FusedCandidates
+    run: RequestContext, candidates: FusedCandidates
 ) -> tuple[FusedCandidates, ControlOutcomes]:
     """Return the candidates with pinned products and controls, and the outcomes of other pins."""
     if not run.plan.controls:
@@ -65,7 +65,9 @@ async def apply_controls(
     return replace(candidates, controls=[each for each in placed if each.rows]), outcomes
 
 
-async def _checked(run: Run, ids: Sequence[str]) -> tuple[ProductColumns, CheckedProducts | None]:
+async def _checked(
+    run: RequestContext, ids: Sequence[str]
+) -> tuple[ProductColumns, CheckedProducts | None]:
     """Return the products that may be in the answer, and why others may not.
 
     If the record can't be read, the second value is None and the products are those that the
@@ -86,7 +88,7 @@ async def _checked(run: Run, ids: Sequence[str]) -> tuple[ProductColumns, Checke
         return await proven(run, ids, run.plan.scope), None
 
 
-def _reading(run: Run) -> AbstractAsyncContextManager[object]:
+def _reading(run: RequestContext) -> AbstractAsyncContextManager[object]:
     """Time a read of the record. Raise PeerUnavailable if it already failed in this request."""
     if Peer.RETRIEVER in run.trace.unreachable:
         raise PeerUnavailable(Peer.RETRIEVER)
@@ -94,7 +96,7 @@ def _reading(run: Run) -> AbstractAsyncContextManager[object]:
 
 
 async def _all_subjects(
-    run: Run, candidates: FusedCandidates, controls: Sequence[ControlRule]
+    run: RequestContext, candidates: FusedCandidates, controls: Sequence[ControlRule]
 ) -> list[Collection[str]]:
     """Return for each control the ids of the candidates that it applies to.
 
@@ -109,7 +111,10 @@ async def _all_subjects(
 
 
 async def _subjects(
-    run: Run, candidates: FusedCandidates, control: ControlRule, found: Collection[str] | None
+    run: RequestContext,
+    candidates: FusedCandidates,
+    control: ControlRule,
+    found: Collection[str] | None,
 ) -> Collection[str]:
     """Return the ids of the candidates that a control applies to; `found`: by their columns."""
     if control.filter is None:
@@ -132,7 +137,7 @@ async def _subjects(
 
 
 def _absent_pins(
-    run: Run, candidates: FusedCandidates, found: CheckedProducts | None
+    run: RequestContext, candidates: FusedCandidates, found: CheckedProducts | None
 ) -> ControlOutcomes:
     """Return the outcomes of the pinned products that are not candidates."""
     places = candidates.places
@@ -144,13 +149,13 @@ def _absent_pins(
     )
 
 
-def _is_excluded(run: Run, product_id: str) -> bool:
+def _is_excluded(run: RequestContext, product_id: str) -> bool:
     """Return whether the request excludes a product, or has candidates without it."""
     given = run.query.given_ids
     return product_id in run.left_out or bool(given and product_id not in given)
 
 
-def _absence(run: Run, product_id: str, found: CheckedProducts | None) -> ControlState:
+def _absence(run: RequestContext, product_id: str, found: CheckedProducts | None) -> ControlState:
     """Return why a pinned product may not be in the answer."""
     if _is_excluded(run, product_id):
         return ControlState.EXCLUDED
@@ -179,7 +184,7 @@ def last_place(candidates: FusedCandidates) -> int:
 
 
 def pin_outcomes(
-    run: Run, candidates: FusedCandidates, order: Collection[str], ranked: Ranked | None
+    run: RequestContext, candidates: FusedCandidates, order: Collection[str], ranked: Ranked | None
 ) -> ControlOutcomes:
     """Return the outcome of each pinned candidate; `order` contains the places of all pins."""
     places = candidates.places
@@ -202,7 +207,7 @@ def _placed(product_id: str, order: Collection[str], ranked: Ranked | None) -> C
 
 
 async def correct_outcomes(
-    run: Run, outcomes: ControlOutcomes, read: Sequence[str], shown: Collection[str]
+    run: RequestContext, outcomes: ControlOutcomes, read: Sequence[str], shown: Collection[str]
 ) -> ControlOutcomes:
     """Return the outcomes, with reasons why pinned products of the order are not on the page.
 
@@ -225,7 +230,10 @@ async def correct_outcomes(
 
 
 def note_goals(
-    run: Run, candidates: FusedCandidates, shown: Sequence[str], merits: Mapping[str, float]
+    run: RequestContext,
+    candidates: FusedCandidates,
+    shown: Sequence[str],
+    merits: Mapping[str, float],
 ) -> None:
     """Add a page to the goals of exposure. `merits`: share of relevance by control."""
     goals = [each for each in run.plan.controls if each.control.is_goal]
@@ -244,7 +252,7 @@ def note_goals(
         run.deps.goals.note(catalog_id, goal.key, shown, theirs, target, caller=caller)
 
 
-def count_exposure(run: Run, names: Collection[str]) -> None:
+def count_exposure(run: RequestContext, names: Collection[str]) -> None:
     """Count an answer that these controls changed, for those with a daily budget."""
     budgeted = {each.key for each in run.plan.controls if each.control.daily_budget}
     if acted := [name for name in names if name in budgeted]:

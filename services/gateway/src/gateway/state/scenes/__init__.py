@@ -23,8 +23,8 @@ from pydantic import ValidationError
 from gateway.model import scene_checks
 from gateway.model.errors import SceneNotFound
 from gateway.model.scene import Scene
-from servicekit.reloaded import Reloaded, Unreadable, problems, read_each
 from servicekit.telemetry import get_logger
+from servicekit.watched_files import Reloaded, Unreadable, problems, read_each
 
 DEFAULT = "default"
 

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from gateway.model import scene_checks
 from gateway.model.errors import SceneInvalid
 from gateway.model.scene import Scene
+from servicekit.decoding.untrusted_toml import TomlInvalid
 from servicekit.errors import FieldViolation
-from servicekit.untrusted_toml import TomlInvalid
 
 MOST_PROBLEMS = 100
 """Maximum number of reported entries."""

@@ -17,9 +17,9 @@ from gateway.model.snapshot import CatalogSnapshot
 from gateway.state.snapshots.files import SnapshotFiles
 from gateway.state.snapshots.reading import SnapshotSource
 from servicekit import deadlines
-from servicekit.catalogs import CatalogChange
+from servicekit.catalogs.known import CatalogChange
 from servicekit.errors import ServiceError
-from servicekit.supervision import confined, rest, supervised
+from servicekit.tasks.supervision import confined, rest, supervised
 from servicekit.telemetry import get_logger
 
 READ_SECONDS = 30.0
@@ -29,7 +29,7 @@ AGAIN_SECONDS = 5.0
 JITTER = 0.1
 """Random share of the interval, so that replicas do not read simultaneously."""
 READING = "snapshots"
-"""Name for servicekit.supervision."""
+"""Name for servicekit.tasks.supervision."""
 AHEAD_MICROS = 60_000_000
 """Allowed difference to the clock of a file's writer, in microseconds."""
 

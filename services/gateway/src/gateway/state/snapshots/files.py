@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from gateway.model.carried import ProductRow
 from gateway.model.columns import ProductColumns
+from gateway.model.opaque_messages import ProductRow
 from gateway.model.snapshot import CatalogSnapshot
 from gateway.state.snapshots.reading import MOST_BYTES
 from servicekit.telemetry import get_logger

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from gateway.model.carried import ProductRow
 from gateway.model.columns import ProductColumns
+from gateway.model.opaque_messages import ProductRow
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import AnswerScope
 from gateway.model.snapshot import CatalogSnapshot

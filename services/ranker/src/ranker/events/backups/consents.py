@@ -3,8 +3,8 @@
 from functools import partial
 
 from ranker.events.backups import purges
-from ranker.events.record.consent_changes import ConsentRecord
-from servicekit.backups.store import Backups
+from ranker.record.consent_changes import ConsentRecord
+from servicekit.artefacts.backups import Backups
 
 MARGIN_MICROS = 60 * 10**6
 """Decisions of that time before the newest noted one are noted again: they may have been stored

@@ -6,10 +6,17 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from servicekit.backups.errors import BackupDamaged, BackupVersionUnsupported
-from servicekit.backups.manifest import MANIFEST, BackupFile, BackupJson, Count, Manifest, validated
-from servicekit.backups.store import Backups
-from servicekit.keyring import signing_keys
+from servicekit.artefacts.backup_errors import BackupDamaged, BackupVersionUnsupported
+from servicekit.artefacts.backups import Backups
+from servicekit.artefacts.manifest import (
+    MANIFEST,
+    BackupFile,
+    BackupJson,
+    Count,
+    Manifest,
+    validated,
+)
+from servicekit.keys.keyring import signing_keys
 
 TABLES, SUFFIX, MODELS = "tables/", ".copy.gz", "models/"
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]

@@ -9,12 +9,12 @@ from sqlalchemy import Connection
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.errors import BackupRefused, ModelCorrupt
 from ranker.events.backups.content import MODELS, RecordContent, table_file
-from ranker.events.record import dumps, tables
-from servicekit.backups.files import BackupWriter
-from servicekit.backups.manifest import Manifest
-from servicekit.backups.store import Backups, new_id
+from ranker.record import dumps, tables
+from servicekit.artefacts.backup_files import BackupWriter
+from servicekit.artefacts.backups import Backups, new_id
+from servicekit.artefacts.manifest import Manifest
 from servicekit.clock import now_micros
-from servicekit.sql import Database
+from servicekit.sql.database import Database
 
 
 def create(

@@ -16,12 +16,12 @@ from ranker.domain.erasure import Person, person_hash
 from ranker.domain.pseudonyms import Renewal
 from ranker.domain.selection import PurgePlace, selection_of
 from ranker.events.purge import BATCH
-from ranker.events.record.consent_changes import ConsentRecord
-from ranker.events.record.private_counts import BudgetRecord
-from ranker.events.record.selections import SelectionRecord
-from servicekit.backups.store import STAMP, Backups, stamp
+from ranker.record.consent_changes import ConsentRecord
+from ranker.record.private_counts import BudgetRecord
+from ranker.record.selections import SelectionRecord
+from servicekit.artefacts.backups import STAMP, Backups, stamp
 from servicekit.clock import now_micros
-from servicekit.jobs import Job
+from servicekit.jobs.queue import Job
 
 NOTES = "purges"
 """Folder of the notes, beside the backups."""

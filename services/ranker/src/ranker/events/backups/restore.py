@@ -11,11 +11,11 @@ from ranker.adapters.model_store import ModelStore
 from ranker.domain.errors import BackupRefused
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.backups.content import MODELS, RecordContent, content_of, tables_of
-from ranker.events.record import dumps
-from servicekit.backups.errors import BackupDamaged, BackupVersionUnsupported
-from servicekit.backups.files import CHUNK, BackupReader
-from servicekit.backups.manifest import MANIFEST, BackupFile
-from servicekit.sql import Database
+from ranker.record import dumps
+from servicekit.artefacts.backup_errors import BackupDamaged, BackupVersionUnsupported
+from servicekit.artefacts.backup_files import CHUNK, BackupReader
+from servicekit.artefacts.manifest import MANIFEST, BackupFile
+from servicekit.sql.database import Database
 
 
 def check(content: RecordContent, database: Database, key: Pseudonyms, *, force: bool) -> None:

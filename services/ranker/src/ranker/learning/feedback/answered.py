@@ -12,9 +12,9 @@ from ranker.domain.arrays import numbers
 from ranker.domain.errors import ModelCorrupt, ModelNotFound
 from ranker.domain.feedback import Feedback, LoggedAnswer, feedback_of, joined
 from ranker.domain.photo_clicks import LAST_PLACE, PhotoClick
-from ranker.events.record.answer_feedback import KeptAnswer
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.photo_clicks import ClickedAnswer
+from ranker.record.answer_feedback import KeptAnswer
+from ranker.record.models import ModelRegistry
+from ranker.record.photo_clicks import ClickedAnswer
 from ranker.serving.ranking.parts import DEFAULT_BLEND, POPULARITY
 from sightline.ranker.v1 import answer_service_pb2 as pb
 

@@ -4,7 +4,7 @@ nothing are turned off.
 Parts of the blend are left out of the score one at a time. Features (the shoppers' own ids, the
 attributes that shoppers gave, the products' attributes) are left out of the training. Differences
 are paired by shopper, with intervals. The prediction from photos is tested on products:
-training/looks.py.
+training/photo_vectors.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,10 +19,10 @@ from ranker.domain.model import Model
 from ranker.domain.recipe import ItemItem, Recipe
 from ranker.learning.evaluation.bootstrap import intervals
 from ranker.learning.training.blend import LEAST_SHOPPERS, UNSEARCHED
-from ranker.learning.training.looks import Explained
+from ranker.learning.training.photo_vectors import Explained
 from ranker.learning.training.recipe_validation import METRIC, Validation
 from ranker.learning.training.search import RecipeTrial
-from ranker.learning.training.subject import Given
+from ranker.learning.training.training_data import Given
 from ranker.serving.ranking.parts import CONTENT, OWN_PARTS
 
 Refitted = Callable[[Recipe, bool], Model]

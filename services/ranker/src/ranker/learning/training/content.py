@@ -32,7 +32,7 @@ from ranker.domain.content import Content
 from ranker.domain.features import ID_KIND, STYLE_KIND
 from ranker.domain.signals import Interests
 from ranker.learning.training.items import AffinitySequence, affinities_of
-from ranker.learning.training.looks import LEAST_PRODUCTS, Explained, Ridge, chosen
+from ranker.learning.training.photo_vectors import LEAST_PRODUCTS, Explained, Ridge, chosen
 
 EASE_PENALTY = 200.0
 """κ. On validation AUC of new films is .7356 at 200, .7349 at 350 and .7324 at 100."""

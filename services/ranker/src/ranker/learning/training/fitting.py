@@ -22,10 +22,10 @@ from ranker.domain.signals import Interests
 from ranker.learning.training.baskets import bought_together
 from ranker.learning.training.content import LearnedContent, actor_contents, learn_content
 from ranker.learning.training.items import item_item
-from ranker.learning.training.looks import Explained, learn_looks
 from ranker.learning.training.matrices import CHUNK
 from ranker.learning.training.neighbours import places
-from ranker.learning.training.subject import Given, TrainingMatrices, subject_of
+from ranker.learning.training.photo_vectors import Explained, predict_photo_vectors
+from ranker.learning.training.training_data import Given, TrainingMatrices, training_matrices
 from ranker.serving.ranking import fold_in, parts
 
 Progress = Callable[[int, int], None]
@@ -67,7 +67,7 @@ def fitted(
     are reused, as they may take longer than LightFM's. DataInsufficient if no shopper likes any of
     the products; TrainingDiverged.
     """
-    subject = subject_of(given, recipe)
+    subject = training_matrices(given, recipe)
     learned = learn(
         subject.liked,
         subject.items.matrix[subject.warm],
@@ -190,7 +190,7 @@ def _looks(
     rows = places(ids, photos.product_ids)
     names = [f"{ID_KIND}={one}" for one, row in zip(ids, rows, strict=True) if row >= 0]
     own = learned.items.vectors[places(names, subject.items.names)]
-    looks, explained = learn_looks(photos.vectors[rows[rows >= 0]], own, shoppers)
+    looks, explained = predict_photo_vectors(photos.vectors[rows[rows >= 0]], own, shoppers)
     if looks is not None:
         size = np.float32(scale)
         looks = replace(looks, effects=looks.effects * size, offset=looks.offset * size)

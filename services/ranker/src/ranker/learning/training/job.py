@@ -25,31 +25,31 @@ from ranker.domain.model import (
     ModelRecord,
 )
 from ranker.domain.recipe import FROM_IMPRESSIONS, PartBlend, Recipe, recipe_of
-from ranker.events.record.answer_feedback import FeedbackRecord
-from ranker.events.record.consent_changes import ConsentRecord
-from ranker.events.record.erasures import ErasureRecord
-from ranker.events.record.events import EventRecord
-from ranker.events.record.models import ModelRegistry
-from ranker.events.record.shoppers import ShopperRecord
-from ranker.events.record.tables import JOBS
 from ranker.learning.evaluation.evaluate import EvaluationOptions, Fit, Production, evaluate
 from ranker.learning.forget import ForgetInModels
 from ranker.learning.training import shown
-from ranker.learning.training.course import (
+from ranker.learning.training.fitting import Progress, fitted
+from ranker.learning.training.refit import State, state_arrays, state_of
+from ranker.learning.training.search import Budget
+from ranker.learning.training.training_data import Given
+from ranker.learning.training.training_steps import (
     Trained,
     TrainingOrder,
     as_served,
     metrics_of,
     train,
 )
-from ranker.learning.training.fitting import Progress, fitted
-from ranker.learning.training.refit import State, state_arrays, state_of
-from ranker.learning.training.search import Budget
-from ranker.learning.training.subject import Given
 from ranker.learning.training.unchanged import LIBRARIES, digest
+from ranker.record.answer_feedback import FeedbackRecord
+from ranker.record.consent_changes import ConsentRecord
+from ranker.record.erasures import ErasureRecord
+from ranker.record.events import EventRecord
+from ranker.record.models import ModelRegistry
+from ranker.record.shoppers import ShopperRecord
+from ranker.record.tables import JOBS
 from servicekit.clock import now_micros
-from servicekit.jobs import Jobs
-from servicekit.sql import Database
+from servicekit.jobs.queue import Jobs
+from servicekit.sql.database import Database
 from servicekit.telemetry import get_logger
 
 NOTHING_NEW = "nothing_new"

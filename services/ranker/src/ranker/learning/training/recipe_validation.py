@@ -19,7 +19,7 @@ from ranker.learning.evaluation.baselines import popularity
 from ranker.learning.evaluation.splits import Task, split_globally, tasks
 from ranker.learning.training.blend import BlendCase, Cases, gathered
 from ranker.learning.training.fitting import Progress, fitted
-from ranker.learning.training.subject import Given
+from ranker.learning.training.training_data import Given
 from ranker.serving.ranking import parts
 
 SHARE = HELD_OUT

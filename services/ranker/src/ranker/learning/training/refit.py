@@ -25,7 +25,7 @@ from ranker.domain.recipe import Recipe
 from ranker.learning.training.fitting import Fitted, Progress, assembled
 from ranker.learning.training.matrices import Style
 from ranker.learning.training.neighbours import places
-from ranker.learning.training.subject import Given, subject_of
+from ranker.learning.training.training_data import Given, training_matrices
 
 EPOCHS_SHARE = 0.25
 """Share of the recipe's epochs; at least one epoch."""
@@ -53,7 +53,7 @@ def refitted(given: Given, base: State, progress: Progress | None = None) -> Fit
     recipe = base.recipe
     same = _same_space(given, base.style)
     words = vocabulary_in(base.item_names)
-    subject = subject_of(given, recipe, base.style if same else None, words)
+    subject = training_matrices(given, recipe, base.style if same else None, words)
     rng = np.random.default_rng(recipe.seed)
     start = LearnedFactors(
         _carried(base.learned.items, base.item_names, subject.items.names, rng),

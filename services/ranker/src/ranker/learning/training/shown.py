@@ -9,10 +9,10 @@ from ranker.domain.events import DAY_MICROS, EventType
 from ranker.domain.feedback import Feedback
 from ranker.domain.online import Period
 from ranker.domain.recipe import PartBlend
-from ranker.events.record.answer_feedback import FeedbackRecord
-from ranker.events.record.models import ModelRegistry
 from ranker.learning.feedback import answered
 from ranker.learning.training.learning import ImpressionFit, learn
+from ranker.record.answer_feedback import FeedbackRecord
+from ranker.record.models import ModelRegistry
 
 MOST_ANSWERS = 20_000
 """Maximum number of answers with impressions, the newest; with ten products each, 200,000

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ranker.learning.training.course import TrainingOrder
-from ranker.learning.training.subject import Given
+from ranker.learning.training.training_data import Given
+from ranker.learning.training.training_steps import TrainingOrder
 
 LIBRARIES: Final = ("rectools-lightfm", "numpy", "scipy", "optuna")
 """Distributions on which a model depends."""

@@ -17,11 +17,11 @@ from ranker.domain.log import EventColumns, log_of
 from ranker.domain.model import Model, ModelRecord
 from ranker.domain.recipe import Recipe, recipe_of
 from ranker.domain.signals import interests
-from ranker.events.record.erasures import ErasureRecord
-from ranker.events.record.events import EventRecord
 from ranker.learning.kept_models import KeptModels
 from ranker.learning.training.fitting import content_of, sums, with_content
-from servicekit.sql import Database
+from ranker.record.erasures import ErasureRecord
+from ranker.record.events import EventRecord
+from servicekit.sql.database import Database
 
 Progress = Callable[[int, int], None]
 

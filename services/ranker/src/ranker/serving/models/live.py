@@ -12,21 +12,21 @@ from prometheus_client import Gauge
 
 from ranker.domain.errors import ModelCorrupt
 from ranker.domain.model import ROBOTS_METRIC, Model, ModelRecord
-from ranker.events.record.models import ModelRegistry
+from ranker.record.models import ModelRegistry
 from ranker.serving.models.pinned import PinnedModels
 from ranker.serving.ranking.parts import by_columns
-from servicekit.catalogs import CatalogChange
-from servicekit.commits import pause
-from servicekit.supervision import confined, supervised
+from servicekit.catalogs.known import CatalogChange
+from servicekit.sql.commits import pause
+from servicekit.tasks.supervision import confined, supervised
 from servicekit.telemetry import get_logger
 
 INTERVAL_SECONDS = 0.5
 """Minimum seconds between two reads of the record; a promotion takes effect within twice that plus
 the loading time."""
 MODELS = "promotions"
-"""Name for servicekit.supervision."""
+"""Name for servicekit.tasks.supervision."""
 LATEST_SECONDS = 10.0
-"""Maximum seconds between two reads where commits are reported (servicekit.sql)."""
+"""Maximum seconds between two reads where commits are reported (servicekit.sql.database)."""
 
 ROBOTS = Gauge(
     "sightline_robot_shoppers",
@@ -66,7 +66,7 @@ class LiveModels:
         commits: Callable[[], asyncio.Event | None] = lambda: None,
     ) -> None:
         """`in_memory_items`: number of products up to which the previous model is not kept.
-        `commits`: that of the record (servicekit.sql)."""
+        `commits`: that of the record (servicekit.sql.database)."""
         self._catalogs = catalogs
         self._promotions = promotions
         self._load = load

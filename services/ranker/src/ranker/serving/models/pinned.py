@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from ranker.domain.errors import ModelCorrupt, ModelNotFound
 from ranker.domain.model import Model
-from servicekit.catalogs import CatalogChange
+from servicekit.catalogs.known import CatalogChange
 from servicekit.telemetry import get_logger
 
 MOST = 2

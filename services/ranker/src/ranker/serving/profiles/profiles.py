@@ -23,7 +23,7 @@ from ranker.domain.signals import Signals, interests, robots, sessions
 from ranker.ports import HistoryReader
 from ranker.serving.profiles.affinities import affinities, with_feature
 from ranker.serving.profiles.texts import ProfileWords
-from servicekit.requests import timestamp
+from servicekit.rpc.requests import timestamp
 
 LEAST_EVENTS, MOST_EVENTS = 1_000, 10_000
 """Bounds of the number of newest events that a profile reads: enough to classify a robot."""

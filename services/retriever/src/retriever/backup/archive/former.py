@@ -7,10 +7,14 @@ from typing import IO, Any, Final, Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from retriever.backup.archive import tar
-from servicekit.backups.errors import BackupDamaged, BackupUnsigned, BackupVersionUnsupported
-from servicekit.backups.files import BackupReader, CheckedFile
-from servicekit.backups.manifest import MANIFEST, BackupFile, BackupJson, Count, Manifest
-from servicekit.keyring import KeyRing, SignatureInvalid
+from servicekit.artefacts.backup_errors import (
+    BackupDamaged,
+    BackupUnsigned,
+    BackupVersionUnsupported,
+)
+from servicekit.artefacts.backup_files import BackupReader, CheckedFile
+from servicekit.artefacts.manifest import MANIFEST, BackupFile, BackupJson, Count, Manifest
+from servicekit.keys.keyring import KeyRing, SignatureInvalid
 
 FORMAT: Final = "sightline.catalogue"
 FORMAT_VERSION = 1

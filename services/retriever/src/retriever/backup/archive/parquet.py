@@ -7,7 +7,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import parquet
 
 from retriever.domain.archive import ArchiveTable, ColumnType, Row
-from servicekit.backups.errors import BackupDamaged, BackupVersionUnsupported
+from servicekit.artefacts.backup_errors import BackupDamaged, BackupVersionUnsupported
 
 _TYPES = {
     ColumnType.TEXT: pa.string(),

@@ -9,9 +9,9 @@ from retriever.backup.archive.former import FormerBackup
 from retriever.backup.archive.writing import Spool
 from retriever.domain.archive import PHOTOS, WATCH_PHOTOS, ArchiveTable, Row, content_of, table_file
 from retriever.domain.jobs import Progress
-from servicekit.backups.errors import BackupDamaged, BackupVersionUnsupported
-from servicekit.backups.files import BackupReader, CheckedFile, meaning
-from servicekit.backups.manifest import MANIFEST
+from servicekit.artefacts.backup_errors import BackupDamaged, BackupVersionUnsupported
+from servicekit.artefacts.backup_files import BackupReader, CheckedFile, meaning
+from servicekit.artefacts.manifest import MANIFEST
 from sightline_rules.photos import MEDIA_TYPES, PhotoRejectedError, sniff
 
 MOST_PHOTO_BYTES = 32 * 2**20

@@ -8,8 +8,8 @@ import tarfile
 from collections.abc import Iterator
 from typing import Protocol
 
-from servicekit.backups.errors import BackupDamaged
-from servicekit.backups.files import CHUNK, Source
+from servicekit.artefacts.backup_errors import BackupDamaged
+from servicekit.artefacts.backup_files import CHUNK, Source
 
 BLOCK = 512
 

@@ -10,7 +10,7 @@ from retriever.backup.archive import parquet, tar
 from retriever.domain.archive import ArchiveTable, Row
 from retriever.domain.jobs import Progress
 from retriever.ports.backup import Snapshot
-from servicekit.backups.files import CHUNK, BackupWriter, NewFile, meaning
+from servicekit.artefacts.backup_files import CHUNK, BackupWriter, NewFile, meaning
 
 
 class Spool(ExitStack):

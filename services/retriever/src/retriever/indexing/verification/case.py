@@ -9,7 +9,7 @@ from retriever.ports.engine import VectorIndex
 from retriever.ports.indexing import VerificationRecord
 from retriever.ports.photos import Photos
 from retriever.search.sampling import Samples
-from servicekit.jobs import Job, Jobs
+from servicekit.jobs.queue import Job, Jobs
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from retriever.indexing.verification.trials import (
 from retriever.ports.indexing import VerificationRecord
 from retriever.search.recall.subset import pages
 from servicekit.clock import now_micros
-from servicekit.jobs import Job
+from servicekit.jobs.queue import Job
 from servicekit.telemetry import get_logger
 from sightline_rules.filters import All
 

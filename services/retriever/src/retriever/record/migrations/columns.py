@@ -6,7 +6,7 @@ from functools import partial
 import sqlalchemy as sa
 from alembic import op
 
-from servicekit import schema
+from servicekit.sql import schema
 
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 """Text that sorts by code point."""

@@ -1,6 +1,6 @@
-"""Alembic's entry: see servicekit.sql."""
+"""Alembic's entry: see servicekit.sql.database."""
 
 from retriever.record import metadata
-from servicekit.sql import run_migrations
+from servicekit.sql.database import run_migrations
 
 run_migrations(metadata)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from retriever.columns.keeper import Columns
+from retriever.columns.column_cache import Columns
 from retriever.domain.errors import IndexUnavailable
 from retriever.domain.generation import Generation
 from retriever.ports.engine import VectorIndex

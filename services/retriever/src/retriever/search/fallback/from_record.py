@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retriever.columns.keeper import Columns
+from retriever.columns.column_cache import Columns
 from retriever.columns.vectors import Vectors
 from retriever.domain.errors import IndexUnavailable
 from retriever.domain.filter_parts import MAX_TRIED, MatchingRows, indexed_parts

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from retriever.record.migrations.columns import TEXT, of_product, texts
-from servicekit.schema import create_jobs, flags, numbers
+from servicekit.sql.schema import create_jobs, flags, numbers
 
 revision = "0001"
 down_revision = None

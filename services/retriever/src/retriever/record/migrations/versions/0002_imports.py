@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from retriever.record.migrations.columns import texts
-from servicekit.schema import flags, numbers
+from servicekit.sql.schema import flags, numbers
 
 revision = "0002"
 down_revision = "0001"

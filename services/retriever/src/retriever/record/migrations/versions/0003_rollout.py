@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from retriever.record.migrations.columns import TEXT, texts
-from servicekit.schema import flags, numbers
+from servicekit.sql.schema import flags, numbers
 
 revision = "0003"
 down_revision = "0002"

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from retriever.record.migrations.columns import of_product, texts
-from servicekit.schema import numbers
+from servicekit.sql.schema import numbers
 
 revision = "0005"
 down_revision = "0004"

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from retriever.record.migrations.columns import TEXT, of_product, texts
-from servicekit.schema import numbers
+from servicekit.sql.schema import numbers
 
 revision = "0011"
 down_revision = "0010"

@@ -6,7 +6,7 @@ Revises: 0013
 
 from alembic import op
 
-from servicekit.schema import create_audit
+from servicekit.sql.schema import create_audit
 
 revision = "0014"
 down_revision = "0013"

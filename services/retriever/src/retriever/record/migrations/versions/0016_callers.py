@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from servicekit.schema import caller_of_job
+from servicekit.sql.schema import caller_of_job
 
 revision = "0016"
 down_revision = "0015"

@@ -1,6 +1,6 @@
 """Chains of the audit log, and the seals from which they continue."""
 
-from servicekit.schema import chain_audit, unchain_audit
+from servicekit.sql.schema import chain_audit, unchain_audit
 
 revision, down_revision = "0020", "0019"
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from retriever.record.migrations.columns import TEXT, texts
-from servicekit.schema import numbers
+from servicekit.sql.schema import numbers
 
 revision = "0021"
 down_revision = "0020"

@@ -1,0 +1,1 @@
+"""Who may call, how much at a time, and in which order."""

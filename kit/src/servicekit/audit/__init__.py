@@ -1,0 +1,1 @@
+"""The audit log: who made which administrative or destructive call."""

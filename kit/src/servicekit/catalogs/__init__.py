@@ -1,0 +1,1 @@
+"""The catalogs of an installation, declared and registered."""

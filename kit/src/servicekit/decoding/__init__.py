@@ -1,0 +1,1 @@
+"""Work on hostile input, in confined processes."""

@@ -1,0 +1,1 @@
+"""Long work as rows of a store that workers claim."""

@@ -1,0 +1,1 @@
+"""Files fetched from, and messages posted to, addresses that callers named."""

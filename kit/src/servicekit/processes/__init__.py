@@ -1,0 +1,1 @@
+"""Processes of a program: several at one port, their memory and priority."""

@@ -1,0 +1,105 @@
+"""JobService for the jobs of one store, shared by all services with jobs.
+
+Needs the extra `sql` and the package sightline-protos.
+"""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import aclosing
+
+from servicekit.errors import FailedPrecondition, Internal
+from servicekit.jobs.queue import Job, JobNotFound, Jobs, JobState
+from servicekit.jobs.watches import JobWatches
+from servicekit.rpc.requests import enter, page_place, page_size, page_token, timestamp
+from servicekit.rpc.server import Context
+from servicekit.status import to_status
+from sightline.common.v1 import job_pb2, job_service_pb2_grpc
+from sightline.common.v1 import job_service_pb2 as pb
+
+DEFAULT_PAGE = 50
+MAX_PAGE = 1_000
+
+_STATE = {state: job_pb2.Job.State.Value(f"STATE_{state.value}") for state in JobState}
+
+
+class JobServicer(job_service_pb2_grpc.JobServiceServicer):
+    """Serves the jobs of one store."""
+
+    def __init__(self, owner: str, catalogs: Collection[str], jobs: Jobs) -> None:
+        """`owner`: prefix of the jobs' ids on the wire, e.g. `retriever/`."""
+        self._owner = owner
+        self._catalogs = catalogs
+        self._jobs = jobs
+        self._watches = JobWatches(jobs.get)
+
+    async def GetJob(self, request: pb.GetJobRequest, context: Context) -> job_pb2.Job:
+        """Return one job."""
+        return job_message(await self._find(request), self._owner)
+
+    async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
+        """Return a page of jobs, newest first."""
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
+        about = (catalog, request.kind)
+        kinds = (request.kind,) if request.kind else tuple(request.kinds)
+        found = await self._jobs.list(
+            catalog_id=catalog,
+            kinds=kinds,
+            before="".join(page_place(request.page_token, about, str)),
+            limit=size + 1,
+            params=False,
+        )
+        page = found[:size]
+        return pb.ListJobsResponse(
+            jobs=[job_message(job, self._owner) for job in page],
+            next_page_token=page_token(about, page[-1].id) if len(found) > size else "",
+        )
+
+    async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> job_pb2.Job:
+        """Request that a job stops."""
+        job = await self._find(request)
+        return job_message(await self._jobs.cancel(job.id), self._owner)
+
+    async def WatchJob(
+        self, request: pb.WatchJobRequest, context: Context
+    ) -> AsyncIterator[job_pb2.Job]:
+        """Yield the job now and at every change until it has ended."""
+        sent = None
+        async with aclosing(self._watches.follow(await self._find(request))) as states:
+            async for job in states:
+                message = job_message(job, self._owner)
+                if message != sent:
+                    yield message
+                    sent = message
+
+    async def _find(
+        self, request: pb.GetJobRequest | pb.CancelJobRequest | pb.WatchJobRequest
+    ) -> Job:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        job = await self._jobs.get(request.job_id.removeprefix(self._owner))
+        if job.catalog_id != catalog:
+            raise JobNotFound(request.job_id)
+        return job
+
+
+def job_message(job: Job, owner: str) -> job_pb2.Job:
+    """Return the job as a message. `owner`: see JobServicer."""
+    message = job_pb2.Job(
+        job_id=owner + job.id,
+        kind=job.kind,
+        catalog_id=job.catalog_id,
+        state=_STATE[job.state],
+        done=job.done,
+        total=job.total,
+        results=[
+            job_pb2.JobResult(name=name, value=str(value)) for name, value in job.result.items()
+        ],
+        create_time=timestamp(job.created_time),
+    )
+    if job.state is JobState.FAILED:
+        kind = Internal if job.error_reason == "INTERNAL" else FailedPrecondition
+        message.error.CopyFrom(to_status(kind(job.error_message, reason=job.error_reason)))
+    if job.started_time:
+        message.start_time.CopyFrom(timestamp(job.started_time))
+    if job.finished_time:
+        message.end_time.CopyFrom(timestamp(job.finished_time))
+    return message

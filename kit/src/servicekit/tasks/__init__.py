@@ -1,0 +1,1 @@
+"""Loops, queues and shared values of asyncio."""

@@ -1,0 +1,301 @@
+"""Records of answers in SQL, stored after the answer was given.
+
+Their content is opaque here.
+"""
+
+import time
+from collections import Counter as Tally
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import sqlalchemy as sa
+from prometheus_client import Counter, Gauge
+from sqlalchemy import Connection
+
+from ranker.domain.consent import PHOTO_VECTORS, Purpose
+from ranker.domain.erasure import is_erased
+from ranker.domain.events import DAY_MICROS
+from ranker.record import consents
+from ranker.record.encrypted_columns import photo_of, seal_vector
+from ranker.record.erasures import erased_since
+from ranker.record.merged_owners import gate, owners
+from ranker.record.rows import TableRecord, write_beside_others
+from ranker.record.tables import ANSWERS, EXPOSURES
+from servicekit.sql.locks import inserting
+from servicekit.tasks.batch_queue import BatchQueue, BatchRules, QueueMetrics
+
+SWEEP = 500
+"""Number of expired records deleted with each write: more than a write adds, so that they do not
+accumulate."""
+
+EXPOSURE_DAYS = 7
+"""Number of days for which exposures of controls are stored."""
+
+GATHER_SECONDS = 0.1
+"""Seconds for which answers are gathered: a transaction costs as much as the rest of an answer."""
+MOST_BYTES = 64 * 1024 * 1024
+"""Maximum number of bytes waiting: records of about 5,000 answers with 100 products."""
+
+WITHOUT_PHOTO: Mapping[str, Any] = {"photo": None, "photo_space": ""}
+"""Values of a record without the vector of a photo."""
+
+COUNTS = QueueMetrics(
+    Counter("sightline_ranker_answers_kept_total", "Answer records that were stored."),
+    Counter(
+        "sightline_ranker_answers_dropped_total",
+        "Answer records that were dropped: the queue was full, or the store was down or rejected"
+        " them.",
+        ("cause",),
+    ),
+    Gauge("sightline_ranker_answers_waiting", "Answer records that wait to be stored."),
+    lost="store_unavailable",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """One recorded answer."""
+
+    catalog_id: str
+    answer_id: str
+    actor: str
+    """Pseudonym of the shopper; empty if anonymous."""
+    key_id: str
+    content: bytes
+    """Content of the record, without ids of persons."""
+    expires_micros: int
+    """When it may be deleted, microseconds since 1970 (UTC)."""
+    answer_micros: int = 0
+    """When it was served, microseconds since 1970 (UTC); 0 if unknown: it is not counted."""
+    model_version: str = ""
+    scene: str = ""
+    arms: str = ""
+    """Names of arms, sorted, one a line."""
+    controls: tuple[str, ...] = ()
+    """Names of the controls that had an effect."""
+    photo: bytes | None = None
+    """Vector of the photo of the search, float32, little-endian; stored with consent only."""
+    photo_space: str = ""
+    """Version of the vector's space; empty without a vector."""
+
+
+AnswerKey: TypeAlias = tuple[str, str]
+"""Catalog and id of an answer."""
+
+
+class AnswerLog(TableRecord):
+    async def write(self, answers: Sequence[StoredAnswer], now_micros: int) -> frozenset[AnswerKey]:
+        """Store answers and return the keys of new ones; an existing id keeps its first content."""
+        work = partial(_write, now_micros=now_micros)
+        return await write_beside_others(self._db, work, answers)
+
+    async def read(self, catalog_id: str, answer_id: str, now_micros: int) -> bytes | None:
+        """Return the content; None if there is none or it has expired."""
+        t = ANSWERS.c
+        statement = sa.select(t.content).where(
+            t.catalog_id == catalog_id, t.answer_id == answer_id, t.expires_micros > now_micros
+        )
+        return await self._db.read(lambda connection: connection.execute(statement).scalar())
+
+    async def owner(self, catalog_id: str, answer_id: str) -> str:
+        """Return the pseudonym of the answer's shopper; empty: no shopper, or no answer."""
+        t = ANSWERS.c
+        statement = sa.select(t.actor).where(t.catalog_id == catalog_id, t.answer_id == answer_id)
+        return await self._db.read(lambda connection: connection.execute(statement).scalar()) or ""
+
+    async def newest(
+        self, catalog_id: str, scene: str, *, since_micros: int, now_micros: int, limit: int
+    ) -> Sequence[str]:
+        """Return the ids of the newest stored answers of a scene that have not expired."""
+        t = ANSWERS.c
+        statement = (
+            sa.select(t.answer_id)
+            .where(t.catalog_id == catalog_id, t.answer_micros >= since_micros)
+            .where(t.scene == scene, t.expires_micros > now_micros)
+            .order_by(t.answer_micros.desc(), t.answer_id)
+            .limit(limit)
+        )
+        return await self._db.read(lambda connection: connection.execute(statement).scalars().all())
+
+    async def exposures(self, catalog_id: str, day: int, names: Sequence[str]) -> Mapping[str, int]:
+        """Return the number of answers of a day (since 1970, UTC) in which each control acted."""
+        t = EXPOSURES.c
+        statement = sa.select(t.name, t.exposures).where(
+            t.catalog_id == catalog_id, t.day == day, t.name.in_(names)
+        )
+        rows = await self._db.read(lambda connection: connection.execute(statement).all())
+        return {row.name: row.exposures for row in rows}
+
+    async def sweep(self, now_micros: int, limit: int) -> int:
+        """Delete at most `limit` expired records and return their number."""
+        return await self._db.write(lambda connection: _sweep(connection, now_micros, limit))
+
+
+def _sweep(connection: Connection, now_micros: int, limit: int) -> int:
+    t = ANSWERS.c
+    expired = (
+        sa.select(t.catalog_id, t.answer_id).where(t.expires_micros <= now_micros).limit(limit)
+    )
+    keys = sa.tuple_(t.catalog_id, t.answer_id)
+    return connection.execute(sa.delete(ANSWERS).where(keys.in_(expired))).rowcount
+
+
+def _write(
+    connection: Connection, answers: Sequence[StoredAnswer], now_micros: int
+) -> frozenset[AnswerKey]:
+    t = ANSWERS.c
+    for catalog_id in sorted({answer.catalog_id for answer in answers}):
+        gate(connection, catalog_id, alone=False)
+    _sweep(connection, now_micros, SWEEP)
+    keys = [(answer.catalog_id, answer.answer_id) for answer in answers]
+    found = sa.select(t.catalog_id, t.answer_id).where(
+        sa.tuple_(t.catalog_id, t.answer_id).in_(keys)
+    )
+    known = {(row.catalog_id, row.answer_id) for row in connection.execute(found)}
+    rows, exposures = [], Tally[tuple[str, int, str]]()
+    for answer in answers:
+        key = (answer.catalog_id, answer.answer_id)
+        if key not in known:
+            known.add(key)
+            day = (answer.answer_micros or now_micros) // DAY_MICROS
+            exposures.update((answer.catalog_id, day, name) for name in set(answer.controls))
+            rows.append({name: getattr(answer, name) for name in ANSWERS.c.keys()})  # noqa: SIM118
+    rows = _without_erased(connection, rows)
+    if rows:
+        _to_owners(connection, rows)
+        _as_permitted(connection, rows)
+        _seal(connection, rows)
+        connection.execute(sa.insert(ANSWERS), rows)
+    if exposures:
+        _expose(connection, exposures, now_micros)
+    return frozenset((row["catalog_id"], row["answer_id"]) for row in rows)
+
+
+def _expose(
+    connection: Connection, exposures: Mapping[tuple[str, int, str], int], now_micros: int
+) -> None:
+    """Count the answers in which controls acted, and delete old counts. Rows are written in the
+    order of their keys, so that concurrent writers cannot deadlock."""
+    names = [column.name for column in EXPOSURES.primary_key]
+    old = EXPOSURES.c.day <= now_micros // DAY_MICROS - EXPOSURE_DAYS
+    connection.execute(sa.delete(EXPOSURES).where(old))
+    statement = inserting(connection.dialect.name, EXPOSURES)
+    added = EXPOSURES.c.exposures + statement.excluded.exposures
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=names, set_={"exposures": added}),
+        [
+            dict(zip((*names, "exposures"), (*key, count), strict=True))
+            for key, count in sorted(exposures.items())
+        ],
+    )
+
+
+def _without_erased(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows without answers that waited here while their shopper was erased."""
+    kept = list[dict[str, Any]]()
+    for catalog_id in sorted({row["catalog_id"] for row in rows}):
+        theirs = [row for row in rows if row["catalog_id"] == catalog_id]
+        oldest = min(row["answer_micros"] for row in theirs)
+        erased = erased_since(connection, catalog_id, oldest)
+        kept += [row for row in theirs if not is_erased(row["actor"], row["answer_micros"], erased)]
+    return kept
+
+
+def _to_owners(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Assign the answers of merged visitors to their users."""
+    for catalog_id in sorted({row["catalog_id"] for row in rows}):
+        theirs = [row for row in rows if row["catalog_id"] == catalog_id]
+        users = owners(connection, catalog_id, (row["actor"] for row in theirs))
+        for row in theirs:
+            row["actor"] = users.get(row["actor"], row["actor"])
+
+
+def _as_permitted(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Remove the shopper from answers of those who refuse personal answers, the arms from those of
+    shoppers who refuse experiments, and photos without consent, which includes all of unknown
+    shoppers."""
+    for catalog_id in sorted({row["catalog_id"] for row in rows}):
+        theirs = [row for row in rows if row["catalog_id"] == catalog_id and row["actor"]]
+        actors = sorted({row["actor"] for row in theirs})
+        consents.recall(connection, catalog_id, actors, theirs[0]["key_id"] if theirs else "")
+        refused = consents.refused(connection, catalog_id, actors)
+        for row in theirs:
+            refuses = refused[row["actor"]]
+            row["arms"] = "" if Purpose.EXPERIMENT in refuses else row["arms"]
+            row["actor"] = "" if Purpose.PERSONALISE in refuses else row["actor"]
+            if refuses & PHOTO_VECTORS:
+                row.update(WITHOUT_PHOTO)
+    for row in rows:
+        if not row["actor"]:
+            row.update(WITHOUT_PHOTO)
+
+
+def _seal(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Seal the vectors of photos, if the store's connections have a sealer."""
+    for row in rows:
+        if row["photo"] is not None:
+            row["photo"] = seal_vector(connection, photo_of(row["catalog_id"]), row["photo"])
+
+
+def _key(answer: StoredAnswer) -> AnswerKey:
+    return answer.catalog_id, answer.answer_id
+
+
+def _load(answer: StoredAnswer) -> int:
+    return len(answer.content) + len(answer.photo or b"")
+
+
+class AnswerQueue:
+    """Queue of answers for the store, oldest first, and reads of stored answers."""
+
+    def __init__(
+        self,
+        log: AnswerLog,
+        now_micros: Callable[[], int],
+        most_bytes: int = MOST_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log, self._now = log, now_micros
+        self._queued = BatchQueue(
+            self._store,
+            BatchRules[StoredAnswer](key=_key, load=_load),
+            COUNTS,
+            most_bytes,
+            gather=GATHER_SECONDS,
+            clock=clock,
+        )
+        self.offer, self.close = self._queued.offer, self._queued.close
+        self.exposures = log.exposures
+
+    async def write(self, answers: Sequence[StoredAnswer]) -> int:
+        """Store answers and return the number of new ones; an existing id keeps its first
+        content."""
+        given = {_key(one): one for one in reversed(answers)}
+        new = [one for key, one in given.items() if self._queued.find(key) is None]
+        return len(await self._log.write(new, self._now()))
+
+    async def _store(self, answers: Sequence[StoredAnswer]) -> None:
+        await self._log.write(answers, self._now())
+
+    async def read(self, catalog_id: str, answer_id: str) -> bytes | None:
+        """Return the content, stored or queued; None if there is none or it has expired."""
+        waiting = self._queued.find((catalog_id, answer_id))
+        if waiting is not None:
+            return waiting.content if waiting.expires_micros > self._now() else None
+        return await self._log.read(catalog_id, answer_id, self._now())
+
+    async def owner(self, catalog_id: str, answer_id: str) -> str:
+        """Return the pseudonym of the answer's shopper; empty: no shopper, or no answer."""
+        waiting = self._queued.find((catalog_id, answer_id))
+        return await self._log.owner(catalog_id, answer_id) if waiting is None else waiting.actor
+
+    async def newest(
+        self, catalog_id: str, scene: str, since_micros: int, limit: int
+    ) -> Sequence[str]:
+        """Return the ids of the newest stored answers of a scene."""
+        now = self._now()
+        return await self._log.newest(
+            catalog_id, scene, since_micros=since_micros, now_micros=now, limit=limit
+        )

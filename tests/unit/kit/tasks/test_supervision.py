@@ -1,0 +1,119 @@
+"""Background loops go on after errors, and tell them."""
+
+import asyncio
+
+import pytest
+
+from servicekit.errors import Unavailable
+from servicekit.tasks import supervision
+from servicekit.tasks.supervision import (
+    FAILURES,
+    Backoff,
+    LoopEnded,
+    confined,
+    first_raised,
+    rest,
+    supervised,
+    tell,
+)
+
+
+@pytest.fixture(autouse=True)
+def nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervision, "_told", {})
+
+
+def failures(loop: str, reason: str) -> float:
+    return FAILURES.labels(loop, reason)._value.get()
+
+
+async def test_a_loop_outlasts_errors_of_every_kind_and_counts_them() -> None:
+    stop, steps = asyncio.Event(), list[int]()
+
+    async def step() -> None:
+        steps.append(1)
+        if len(steps) == 1:
+            raise ValueError
+        if len(steps) == 2:
+            raise Unavailable("down", reason="DOWN")
+        stop.set()
+
+    await supervised("of every kind", step, Backoff(0.0, 0.0), stop=stop)
+    assert len(steps) == 3
+    assert failures("of every kind", "INTERNAL") == failures("of every kind", "DOWN") == 1
+
+
+async def test_a_loop_ends_when_its_step_says_so() -> None:
+    async def step() -> None:
+        with confined("ending"):
+            raise LoopEnded
+
+    with pytest.raises(LoopEnded):
+        await supervised("ending", step)
+    assert failures("ending", "INTERNAL") == 0
+
+
+async def test_a_wait_after_a_failure_ends_with_the_loop() -> None:
+    stop = asyncio.Event()
+
+    async def step() -> None:
+        asyncio.get_running_loop().call_soon(stop.set)
+        raise ValueError
+
+    await supervised("stopped", step, Backoff(1e6, 1e6), stop=stop)
+
+
+async def test_a_failed_row_is_counted_each_time_and_logged_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    done = []
+    for row in ("a", "b", "a"):
+        with confined("rows", row=row):
+            if row == "a":
+                raise KeyError(row)
+            done.append(row)
+    assert done == ["b"]
+    assert failures("rows", "INTERNAL") == 2
+    assert capsys.readouterr().out.count("step of a loop failed") == 1
+
+
+def test_what_was_told_is_forgotten_rather_than_kept_without_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervision, "MOST_TOLD", 3)
+    for number in range(10):
+        tell("many", ValueError(), row=str(number))
+    assert len(supervision._told) <= 3
+
+
+async def test_waits_grow_and_begin_again_after_a_success() -> None:
+    backoff = Backoff(1.0, 3.0)
+    assert [backoff.fail() for _ in range(3)] == [1.0, 2.0, 3.0]
+    backoff.reset()
+    assert backoff.fail() == 1.0
+
+
+async def test_a_rest_ends_with_its_event() -> None:
+    event = asyncio.Event()
+    event.set()
+    await rest(None, event)
+    await rest(0.0, asyncio.Event())
+
+
+def test_all_items_are_worked_on_before_the_first_error_is_raised() -> None:
+    done = list[int]()
+
+    def work(kind: type[Exception]) -> None:
+        with first_raised(LookupError) as item:
+            for number in range(4):
+                with item():
+                    if number % 2:
+                        raise kind(number)
+                    done.append(number)
+
+    with pytest.raises(KeyError) as raised:
+        work(KeyError)
+    assert (raised.value.args, done) == ((1,), [0, 2])
+    with pytest.raises(ValueError, match="1"):  # another kind: nothing goes on
+        work(ValueError)
+    assert done == [0, 2, 0]

@@ -1,0 +1,181 @@
+"""Answer records are stored after the answer: found meanwhile, in order, dropped at the limit."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import pytest
+import sqlalchemy as sa
+
+from ranker.record.answers import COUNTS, AnswerLog, AnswerQueue, StoredAnswer
+from ranker.record.tables import ANSWERS
+from servicekit.sql.database import Database, StoreBusy
+from servicekit.tasks import batch_queue
+from tests.waiting import until
+
+NOW = 1_000
+
+
+def answer(answer_id: str, content: bytes = b"1234", expires: int = 9_000) -> StoredAnswer:
+    return StoredAnswer("default", answer_id, "", "k", content, expires)
+
+
+class Log:
+    """Answer record that stores once it is released, and may fail first."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.open = asyncio.Event()
+        self.failures = list(failures)
+        self.batches: list[list[str]] = []
+
+    async def write(
+        self, answers: Sequence[StoredAnswer], now_micros: int
+    ) -> frozenset[tuple[str, str]]:
+        await self.open.wait()
+        if self.failures:
+            raise self.failures.pop(0)
+        self.batches.append([one.answer_id for one in answers])
+        return frozenset((one.catalog_id, one.answer_id) for one in answers)
+
+    async def read(self, catalog_id: str, answer_id: str, now_micros: int) -> bytes | None:
+        return None
+
+    async def exposures(self, catalog_id: str, day: int, names: Sequence[str]) -> Mapping[str, int]:
+        return {}
+
+
+def dropped(cause: str) -> float:
+    return float(COUNTS.dropped.labels(cause)._value.get())
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ranker.record.answers.GATHER_SECONDS", 0.01)
+    monkeypatch.setattr(batch_queue, "FIRST_PAUSE", 0.01)
+
+
+async def test_an_answer_is_found_before_and_after_it_is_stored(db: Database) -> None:
+    queue = AnswerQueue(AnswerLog(db), lambda: NOW)
+    assert queue.offer(answer("a"))
+    assert await queue.read("default", "a") == b"1234"
+    assert await queue.read("other", "a") is None
+    await queue.close(5)
+    assert await db.read(lambda c: c.execute(sa.select(ANSWERS.c.answer_id)).scalars().all()) == [
+        "a"
+    ]
+    assert await queue.read("default", "a") == b"1234"
+
+
+async def test_the_first_content_of_an_id_stays_wherever_it_is(db: Database) -> None:
+    queue = AnswerQueue(AnswerLog(db), lambda: NOW)
+    assert queue.offer(answer("a", b"first"))
+    assert queue.offer(answer("a", b"later"))
+    assert await queue.write([answer("a", b"latest"), answer("b")]) == 1
+    await queue.close(5)
+    assert await queue.read("default", "a") == b"first"
+
+
+async def test_answers_that_have_to_be_stored_are_stored_at_once(db: Database) -> None:
+    log = Log()
+    log.open.set()
+    queue = AnswerQueue(log, lambda: NOW)
+    queue.offer(answer("a"))
+    assert await queue.write([answer("b"), answer("a"), answer("c"), answer("c")]) == 2
+    assert [sorted(batch) for batch in log.batches] == [["b", "c"]]
+    assert await queue.write([answer("d")]) == 1
+    await queue.close(5)
+    assert log.batches[1:] == [["d"], ["a"]]
+    stored = AnswerQueue(AnswerLog(db), lambda: NOW)
+    await stored.write([answer("a", b"first")])
+    stored.offer(answer("b"))
+    assert await stored.write([answer("a", b"later"), answer("c")]) == 1
+    await stored.close(5)
+    assert await stored.read("default", "a") == b"first"
+    ids = sa.select(ANSWERS.c.answer_id)
+    assert {*await db.read(lambda c: c.execute(ids).scalars().all())} == {*"abc"}
+
+
+async def test_an_answer_that_can_not_be_stored_now_is_an_error_for_who_waits_for_it() -> None:
+    log = Log(StoreBusy())
+    log.open.set()
+    queue = AnswerQueue(log, lambda: NOW)
+    with pytest.raises(StoreBusy):
+        await queue.write([answer("b")])
+    assert await queue.write([answer("b")]) == 1
+    await queue.close(5)
+
+
+async def test_what_has_to_be_stored_waits_for_no_queue_that_is_closed() -> None:
+    log = Log()
+    queue = AnswerQueue(log, lambda: NOW)
+    queue.offer(answer("a"))
+    writing = asyncio.create_task(queue.write([answer("b")]))
+    await queue.close(0)
+    log.open.set()
+    assert await writing == 1
+
+
+async def test_a_full_queue_stores_what_has_to_be_stored_at_once() -> None:
+    log = Log()
+    log.open.set()
+    queue, before = AnswerQueue(log, lambda: NOW, most_bytes=4), dropped("queue_full")
+    queue.offer(answer("a"))
+    assert await queue.write([answer("b")]) == 1
+    assert log.batches == [["b"]]
+    await queue.close(5)
+    assert (log.batches, dropped("queue_full")) == ([["b"], ["a"]], before)
+
+
+async def test_an_answer_that_expired_while_it_waited_is_gone() -> None:
+    queue = AnswerQueue(Log(), lambda: NOW)
+    queue.offer(answer("a", expires=NOW))
+    assert await queue.read("default", "a") is None
+    await queue.close(0)
+
+
+async def test_answers_that_come_together_are_written_together() -> None:
+    log = Log()
+    log.open.set()
+    queue = AnswerQueue(log, lambda: NOW)
+    for n in range(150):
+        queue.offer(answer(f"a{n}"))
+    await queue.close(5)
+    assert [len(batch) for batch in log.batches] == [100, 50]
+    assert log.batches[0][0] == "a0"
+
+
+async def test_what_finds_no_room_is_dropped() -> None:
+    queue, before = AnswerQueue(Log(), lambda: NOW, most_bytes=8), dropped("queue_full")
+    assert [queue.offer(answer(name)) for name in "abc"] == [True, True, False]
+    assert dropped("queue_full") == before + 1
+    await queue.close(0)
+    assert not queue.offer(answer("d")), "it takes no more"
+
+
+async def test_a_busy_store_is_asked_again_and_a_record_it_refuses_ends_nothing() -> None:
+    log, before = Log(StoreBusy(), ValueError("odd")), dropped("refused")
+    queue = AnswerQueue(log, lambda: NOW)
+    queue.offer(answer("a"))
+    log.open.set()
+    await until(lambda: not log.failures)
+    queue.offer(answer("b"))
+    await queue.close(5)
+    assert (log.batches, dropped("refused")) == ([["b"]], before + 1)
+
+
+async def test_after_the_patience_it_is_dropped() -> None:
+    log, before = Log(*[StoreBusy() for _ in range(3)]), dropped("store_unavailable")
+    seconds = iter([0.0, 0.0, 20.0, 20.0, 20.0, 20.0])
+    queue = AnswerQueue(log, lambda: NOW, clock=lambda: next(seconds))
+    log.open.set()
+    queue.offer(answer("a"))
+    await queue.close(5)
+    assert (log.batches, dropped("store_unavailable")) == ([], before + 1)
+
+
+async def test_what_is_not_stored_in_time_is_dropped_at_the_end() -> None:
+    before = dropped("shutdown")
+    queue = AnswerQueue(Log(), lambda: NOW)
+    queue.offer(answer("a"))
+    await queue.close(0.05)
+    assert dropped("shutdown") == before + 1
+    assert await queue.read("default", "a") is None
