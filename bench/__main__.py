@@ -42,7 +42,7 @@ SET = command.BenchSet(
     usual=tuple(BENCHES),
     longer={"imports": imports.full, "monolith": monolith.full, "sizes": sizes.full},
     pages={
-        "at_rest": ROOT / "docs" / "operate" / "one-process.md",
+        "at_rest": PERFORMANCE,
         "monolith": PERFORMANCE,
         "sizes": PERFORMANCE,
     },
