@@ -54,8 +54,9 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests of clicks first, which the events of others on the same shop would blur."""
-    items.sort(key=lambda item: item.path.name != "test_feedback.py")
+    """Put folders one after the other, since each has a suite, and in each the tests of clicks
+    first, which the events of others on the same shop would blur."""
+    items.sort(key=lambda item: (item.path.parent, item.path.name != "test_feedback.py"))
 
 
 @pytest.fixture(scope="session")
