@@ -24,6 +24,8 @@ from tests.waiting import SECONDS, until
 from tests.wire.gateway_calls import ids, refused
 from tests.wire.test_gateway_snapshot import Behind, behind, front, wine
 
+pytestmark = pytest.mark.full
+
 __all__ = ["behind"]  # fixtures
 IN_STOCK, OUT = product_pb2.AVAILABILITY_IN_STOCK, product_pb2.AVAILABILITY_OUT_OF_STOCK
 SOLD = {

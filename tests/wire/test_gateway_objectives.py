@@ -24,6 +24,8 @@ from tests.waiting import until
 from tests.wire.gateway_calls import ids
 from tests.wire.test_gateway_snapshot import Behind, behind, front, wine
 
+pytestmark = pytest.mark.full
+
 __all__ = ["behind"]  # fixtures
 BRANCHES = """
 [branches]

@@ -23,6 +23,8 @@ from tests.triton import triton_kept_up
 from tests.waiting import SECONDS, until
 from tests.wire.test_embedder import LITE0
 
+pytestmark = pytest.mark.full
+
 Reference, Answer = pb.InspectionReference, pb.InspectResponse
 PHOTOS = 24
 

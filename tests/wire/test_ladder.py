@@ -19,6 +19,8 @@ from tests.fakes.photos import photo
 from tests.waiting import until, with_time_left
 from tests.wire.retriever_shop import Shop, compare, shop, text, vector, wine
 
+pytestmark = pytest.mark.full
+
 __all__ = ["shop"]  # fixtures
 
 

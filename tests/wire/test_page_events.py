@@ -20,7 +20,10 @@ from tests.wire.http_face import Face, face_before
 MOST_BYTES = 3_000
 
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.when("client", "services/gateway/src/gateway/http"),
+]
 
 
 @pytest.fixture(scope="module")

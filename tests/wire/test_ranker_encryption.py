@@ -20,6 +20,8 @@ from tests.engines import ROOT, free_port
 from tests.waiting import SECONDS, until
 from tests.wire.ranker_suite import ANN, PSEUDONYM_KEY, event
 
+pytestmark = pytest.mark.full
+
 PAGE = (ROOT / "docs/operate/encryption.md").read_text("utf-8")
 MAKE, CHANGE, DELETE, ADD, REKEY = re.findall(r"^ *\$ (.*)$", PAGE, re.MULTILINE)
 WORDS = "teal corduroy dungarees"

@@ -14,6 +14,8 @@ from sightline.ranker.v1 import evaluation_pb2 as evaluations
 from sightline.ranker.v1 import model_service_pb2 as pb
 from tests.wire.ranker_suite import Suite, at_work, crowd, event, refusal, suite
 
+pytestmark = pytest.mark.full
+
 __all__ = ["suite"]
 
 PEOPLE = 130

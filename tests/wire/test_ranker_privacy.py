@@ -51,6 +51,8 @@ from tests.wire.ranker_suite import (
 )
 from tests.wire.test_ranker_events import followed, merging
 
+pytestmark = pytest.mark.full
+
 __all__ = ["suite", "working"]
 
 COOKIE = "cookie-of-ann"

@@ -52,6 +52,7 @@ def watch(uri: str) -> pb.CreateWatchRequest:
     )
 
 
+@pytest.mark.full
 async def test_frames_are_taken_from_an_address_and_failures_are_shown(
     shop: Shop, watches: WatchServiceStub, camera: FakeWeb
 ) -> None:

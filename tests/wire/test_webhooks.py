@@ -98,6 +98,7 @@ async def test_alerts_arrive_signed_in_order_and_once(
         assert (state.failing_watch_count, state.dead_letter_count) == (0, 0)
 
 
+@pytest.mark.full
 async def test_kill_9_between_commit_and_delivery_loses_nothing(
     shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver
 ) -> None:

@@ -86,6 +86,7 @@ def started(folder: Path, *arguments: str, **given: str) -> subprocess.Completed
     )
 
 
+@pytest.mark.full
 def test_the_settings_are_checked_without_a_start(tmp_path: Path) -> None:
     done = started(tmp_path, "--check")
     assert (done.returncode, done.stderr) == (0, "")
@@ -94,6 +95,7 @@ def test_the_settings_are_checked_without_a_start(tmp_path: Path) -> None:
     assert "GATEWAY_PROCESSES" in done.stderr
 
 
+@pytest.mark.full
 def test_a_start_with_certificates_between_services_is_refused_with_the_reason(
     tmp_path: Path,
 ) -> None:

@@ -19,6 +19,7 @@ FILES = {
 """A file or folder that each process reads when it starts."""
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize("process", PROCESSES)
 def test_every_process_says_whether_it_would_start(

@@ -74,6 +74,7 @@ def test_standard_error_that_is_a_file_holds_no_meter(gateway: FakeGateway, tmp_
     assert done.stderr == b""
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),

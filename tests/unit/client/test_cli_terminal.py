@@ -19,6 +19,7 @@ from tests.waiting import SECONDS
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -170,6 +171,7 @@ def test_a_terminal_without_unicode_is_shown_a_product(
         assert json.loads(done.stdout)["title"] == "红酒"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("command", ["recommend", "status"])
 def test_a_terminal_without_unicode_is_shown_what_it_can(
     gateway: FakeGateway, command: str

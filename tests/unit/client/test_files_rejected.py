@@ -164,6 +164,7 @@ def made(make: Make, cells: Mapping[str, object]) -> Message | str:
         return error.violations[0].field
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=400, deadline=None)

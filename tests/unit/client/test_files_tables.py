@@ -77,6 +77,7 @@ def test_giant_fields_and_lines_cost_one_row(tmp_path: Path) -> None:
     assert rows[3].cells == {"id": "4", "title": "ok"}
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_a_quote_that_is_never_closed_ends_in_a_bad_row_and_not_in_the_whole_memory(
     tmp_path: Path,

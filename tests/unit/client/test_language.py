@@ -163,6 +163,7 @@ def test_wrong_usage_is_unchanged_in_english(message: str) -> None:
     assert group.usage_in_words(message) == message
 
 
+@pytest.mark.full
 def test_what_programs_read_stays_english() -> None:
     result = call("doctor", "--target", "127.0.0.1:1", "--json")
     assert result.exit_code == 1
@@ -198,6 +199,7 @@ def test_lines_are_broken_between_characters(text: str, width: int, lines: list[
     assert [text[a:b] for a, b in zip([0, *ends], ends, strict=False)] == lines
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_the_installed_command_speaks_chinese(tmp_path: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:

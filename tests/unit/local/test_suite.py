@@ -114,6 +114,7 @@ def test_keys_that_programs_need_are_there_before_they_start_and_stay(
     assert path.read_text() == key
 
 
+@pytest.mark.full
 def test_a_start_without_progress_ends_and_says_what_it_waited_for(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +194,7 @@ def test_a_stopped_program_stays_down_until_it_is_started(make: Make) -> None:
     assert suite.status()[0].healthy
 
 
+@pytest.mark.full
 def test_a_program_that_keeps_dying_fails_the_start_with_the_end_of_its_log(
     make: Make, data: Path
 ) -> None:

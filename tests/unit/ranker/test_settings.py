@@ -130,6 +130,7 @@ def test_bad_settings_are_all_reported_at_once(
     assert "RANKER_LEASE_SECONDS" in reported
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize("module", ["ranker", "ranker.worker"])
 def test_a_process_reports_all_bad_settings_at_once_and_ends_with_2(module: str) -> None:

@@ -28,7 +28,7 @@ from triton_engine.manifest import BuildError
 from triton_engine.photo_models import PhotoModel
 from triton_engine.text_models import TextModel
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.when("deploy/triton")]
 """The weights are in the engine's environment."""
 
 BUILDER = Path(__file__).parents[3] / "deploy/triton/.venv/bin/python"

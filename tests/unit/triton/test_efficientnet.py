@@ -12,7 +12,7 @@ from PIL import Image
 from tests.unit.triton.conftest import FEATURES, LITE0, LITE2, model_of, weights_of
 from triton_engine import efficientnet, weights
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.when("deploy/triton")]
 
 PHOTOS = Path(__file__).resolve().parents[3] / "examples" / "wines" / "images"
 WINE_BOTTLE = 907  # ImageNet-1k

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from tests.unit.triton.conftest import MUSE, PAIR, TEXT, model_of, run_engine
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.when("deploy/triton")]
 
 Array = np.ndarray[Any, Any]
 Inputs = dict[str, Array]

@@ -5,6 +5,7 @@ import io
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from PIL import Image, ImageChops
 
 from examples.wines.catalogue import load_wines
@@ -17,6 +18,7 @@ from sightline_client.files.shelf_plans import read
 TODAY = datetime(2026, 11, 26, 7, tzinfo=UTC)
 
 
+@pytest.mark.full
 def test_the_plan_is_that_of_the_photo(tmp_path: Path) -> None:
     files.write(tmp_path)
 
@@ -36,6 +38,7 @@ def test_the_plan_is_that_of_the_photo(tmp_path: Path) -> None:
     assert len(list((tmp_path / "frames").iterdir())) == files.BEFORE + files.AFTER
 
 
+@pytest.mark.full
 def test_the_watched_place_is_that_of_the_bottle_that_is_taken(tmp_path: Path) -> None:
     files.write(tmp_path)
     box = making.place(files.PLANNED, *files.TAKEN)

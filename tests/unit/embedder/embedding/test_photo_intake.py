@@ -243,6 +243,7 @@ LARGE = [
 ]
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize(("mode", "kind"), LARGE)
 async def test_a_large_photo_can_do_with_the_memory_that_its_header_asks_for(

@@ -281,6 +281,7 @@ async def test_a_worse_version_is_promoted_by_force_alone(made: References) -> N
     assert (await made.promote("default", "r", version, force=False)).manifest == found.manifest
 
 
+@pytest.mark.full
 async def test_the_figures_show_where_the_new_photos_are_not_of_good_pieces(
     made: References,
 ) -> None:

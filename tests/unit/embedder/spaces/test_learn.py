@@ -144,6 +144,7 @@ async def test_the_same_photos_and_seed_make_the_same_space_and_other_catalogs_a
         bench.store.find("other", first.version)
 
 
+@pytest.mark.full
 async def test_what_was_computed_of_a_photo_is_kept_for_the_next_try(bench: Bench) -> None:
     await bench.fit()
     assert len(bench.sources.calls) == 24
@@ -151,6 +152,7 @@ async def test_what_was_computed_of_a_photo_is_kept_for_the_next_try(bench: Benc
     assert len(bench.sources.calls) == 24 + 4  # the pixels of four are proof, and not kept
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("way", BROKEN)
 async def test_features_in_a_damaged_file_are_computed_again(bench: Bench, way: str) -> None:
     await bench.fit()
@@ -160,11 +162,13 @@ async def test_features_in_a_damaged_file_are_computed_again(bench: Bench, way: 
     assert len(bench.sources.calls) in {24 + 4, 24 + 5}, "the one, unless it is proof"
 
 
+@pytest.mark.full
 async def test_a_model_server_that_is_gone_for_a_moment_costs_nothing(bench: Bench) -> None:
     bench.sources.failures = [EmbedderUnavailable("killed")] * 3
     assert (await bench.fit())[-1].candidate is not None
 
 
+@pytest.mark.full
 async def test_one_that_stays_away_ends_the_fit_and_the_next_goes_on_where_it_was(
     bench: Bench,
 ) -> None:
@@ -176,6 +180,7 @@ async def test_one_that_stays_away_ends_the_fit_and_the_next_goes_on_where_it_wa
     assert (await bench.fit())[-1].candidate is not None
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("photos", "reported"),
     [
@@ -203,6 +208,7 @@ def refining(version: str, matrix: Floats) -> FitSettings:
     return replace(SETTINGS, backbone="other", seed=1, refinement=refinement)
 
 
+@pytest.mark.full
 async def test_a_space_is_refined_by_a_matrix_on_its_own_backbone(bench: Bench) -> None:
     base = await bench.candidate()
     matrix = np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32)
@@ -218,6 +224,7 @@ async def test_a_space_is_refined_by_a_matrix_on_its_own_backbone(bench: Bench) 
     assert list(bench.root.glob("work/*")) == []
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_damaged_space_is_not_refined(bench: Bench, way: str) -> None:
     base = await bench.candidate()
@@ -226,6 +233,7 @@ async def test_a_damaged_space_is_not_refined(bench: Bench, way: str) -> None:
         await bench.fit(refining(base.version, np.eye(8, dtype=np.float32)))
 
 
+@pytest.mark.full
 async def test_a_refinement_of_another_space_or_shape_is_refused(bench: Bench) -> None:
     base = await bench.candidate()
     with pytest.raises(SpaceNotFound):
@@ -237,6 +245,7 @@ async def test_a_refinement_of_another_space_or_shape_is_refused(bench: Bench) -
         await bench.fit(refining(base.version, np.eye(7, dtype=np.float32)))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["lite9", "../tiny", "", "tiny/../tiny"])
 async def test_a_backbone_that_is_not_there_is_refused_by_name(bench: Bench, name: str) -> None:
     if not name:
@@ -321,6 +330,7 @@ async def test_a_fit_that_can_not_begin_blocks_no_later_one(
     await begin()
 
 
+@pytest.mark.full
 async def test_without_a_text_model_or_titles_there_is_no_text_map(bench: Bench) -> None:
     bench.sources.texts = False
     assert not (await bench.candidate()).takes_texts
@@ -331,6 +341,7 @@ async def test_without_a_text_model_or_titles_there_is_no_text_map(bench: Bench)
     assert not reported[-1].candidate.takes_texts
 
 
+@pytest.mark.full
 async def test_features_that_no_fit_wanted_for_long_are_forgotten(bench: Bench) -> None:
     await bench.fit()
     kept = sorted(bench.root.glob("features/*/*/*.npy"))

@@ -38,6 +38,7 @@ async def ports(path) -> AsyncIterator[Ports]:
     await built.close(0)
 
 
+@pytest.mark.full
 async def test_what_operators_do_is_answered_on_their_port_alone(ports):
     for name in NAMES:
         refused = [await asked(port, name, "all") for port in ports]

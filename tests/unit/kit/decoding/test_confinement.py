@@ -100,6 +100,7 @@ print(*DecodingSettings().unsafe())
 """
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize("layer", KERNELS)
 def test_what_a_kernel_lacks_is_refused_in_production_unless_it_is_accepted(layer: str) -> None:
@@ -133,6 +134,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("through", "level", "lacking"),

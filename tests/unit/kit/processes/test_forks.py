@@ -16,6 +16,7 @@ SOON = 60.0
 """Seconds in which any answer comes."""
 
 
+@pytest.mark.full
 @pytest.mark.slow
 async def test_no_new_connection_fails_while_programs_start(tmp_path: Path) -> None:
     port = free_port()

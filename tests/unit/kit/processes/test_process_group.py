@@ -92,6 +92,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     made.process.wait()
 
 
+@pytest.mark.full
 async def test_two_processes_answer_on_one_port_and_are_counted_together(
     shop: Shop, tmp_path: Path
 ) -> None:
@@ -151,6 +152,7 @@ async def test_a_process_that_was_left_alone_before_it_served_ends(tmp_path: Pat
     assert await asyncio.to_thread(left.process.wait, SECONDS) == -signal.SIGTERM
 
 
+@pytest.mark.full
 async def test_a_process_that_can_not_start_ends_all(tmp_path: Path) -> None:
     broken = Shop(tmp_path, SHOP_BROKEN="yes")
     assert await asyncio.to_thread(broken.process.wait, SECONDS) == 7
@@ -179,6 +181,7 @@ async def test_a_stop_does_not_take_the_status_of_what_has_just_ended(tmp_path: 
     assert await kept == 7
 
 
+@pytest.mark.full
 async def test_a_taken_port_is_refused_and_a_shared_one_held(shop: Shop, tmp_path: Path) -> None:
     await shop.all_up()
     with pytest.raises(OSError, match="taken"):

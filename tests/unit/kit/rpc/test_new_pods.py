@@ -28,6 +28,7 @@ async def call_on(peer: grpc.aio.Channel, until_then: asyncio.Event, pause: floa
     return made
 
 
+@pytest.mark.full
 async def test_a_pod_that_is_added_gets_its_share_once_connections_are_old() -> None:
     async with pods(2, age=0.5) as shop, channel.connect(shop.target) as peer:
         enough = asyncio.Event()

@@ -101,6 +101,7 @@ async def test_metrics_are_served_while_the_server_runs() -> None:
         await asyncio.to_thread(scrape)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 async def test_a_channel_that_pings_while_it_is_idle_stays_connected() -> None:
     running = await server.start([binding(Echo())], ServerSettings(), "shop")

@@ -103,6 +103,7 @@ async def test_a_read_here_sees_what_any_process_has_just_committed(db: Database
     assert db.read_local(names) == expected
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @only_sqlite
 async def test_the_version_changes_exactly_when_any_process_commits(db: Database) -> None:
@@ -124,6 +125,7 @@ async def test_the_version_changes_exactly_when_any_process_commits(db: Database
     assert len(set(seen)) == len(seen)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @only_sqlite
 async def test_what_is_kept_while_the_version_stays_is_never_old(db: Database) -> None:

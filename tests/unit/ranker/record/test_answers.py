@@ -92,6 +92,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
+@pytest.mark.full
 @pytest.mark.slow
 async def test_several_writers_who_are_killed_have_counted_what_they_kept(
     new_store: NewStore,

@@ -145,6 +145,7 @@ class Shop:
         await self.groups.keep("default", {f"p{self.draw.randrange(5)}": chosen}, NOW)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", range(3))
 async def test_counts_are_a_recount_after_any_batches_crashes_purges_and_merges(
     db: Database, seed: int

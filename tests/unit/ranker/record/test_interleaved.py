@@ -261,6 +261,7 @@ def place(new_store: NewStore) -> Iterator[tuple[str, World, World]]:
         db.close()
 
 
+@pytest.mark.full
 @only_postgresql
 @each_of(RESOURCES, LONG)
 async def test_writers_that_interleave_are_as_in_turn(

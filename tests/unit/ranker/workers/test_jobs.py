@@ -96,12 +96,14 @@ async def test_a_mistake_of_ours_fails_at_once_without_its_text(db: Database) ->
     assert (job.state, job.error_reason, job.attempts) == (JobState.FAILED, "INTERNAL", 1)
 
 
+@pytest.mark.full
 async def test_a_killed_training_is_taken_up_again_and_then_given_up(db: Database) -> None:
     job = await worked(db, python("import os; os.kill(os.getpid(), 9)"), DONE)
     assert job.state is JobState.FAILED
     assert (job.error_reason, job.attempts) == ("JOB_ATTEMPTS_EXHAUSTED", 2)
 
 
+@pytest.mark.full
 async def test_a_training_that_was_killed_once_succeeds_the_second_time(
     db: Database, tmp_path: Path
 ) -> None:

@@ -201,6 +201,7 @@ class Running:
         return await self.db.read(lambda connection: connection.execute(query).scalar_one())
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @only_sqlite
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ from servicekit.artefacts.backup_errors import (
 )
 from tests.unit.retriever.backup.conftest import Place
 
+pytestmark = pytest.mark.full
+
 Members = dict[str, bytes]
 
 

@@ -322,6 +322,7 @@ async def test_a_filter_is_evaluated_anew_of_products_that_changed() -> None:
     assert np.flatnonzero(await by.passing(titled, np.arange(500))).tolist() == [7]
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize("condition", [SPOKEN, TITLED, Not(SPOKEN)])
 def test_no_step_of_an_expensive_filter_takes_longer_than_twenty_milliseconds(

@@ -356,6 +356,7 @@ def place(
         db.close()
 
 
+@pytest.mark.full
 @only_postgresql
 @each_of(RESOURCES, LONG)
 async def test_writers_that_interleave_are_as_in_turn(

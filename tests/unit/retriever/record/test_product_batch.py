@@ -202,6 +202,7 @@ def _order(table: sa.Table) -> list[sa.Column[Any]]:
     return [table.c.catalog_id, table.c.product_id] if named else [*table.primary_key]
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 async def test_a_batch_leaves_what_its_writes_leave_one_by_one(

@@ -47,6 +47,7 @@ async def test_jobs_that_ended_long_ago_go(bench: Bench) -> None:
     assert asked == [1]
 
 
+@pytest.mark.full
 async def test_what_is_forgotten_costs_no_more_than_what_there_is(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,6 +90,7 @@ class FullBench(Bench):
         return replace(super().worker(owner), find_silent=silent.run)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize("table", metadata.sorted_tables, ids=lambda table: table.name)
 async def test_an_unreadable_row_of_any_table_stops_no_other_catalog(

@@ -180,6 +180,7 @@ async def test_rows_lost_while_no_worker_ran_come_back(bench: Bench) -> None:
         await until(lambda: bench.rows() == {"a"})
 
 
+@pytest.mark.full
 @pytest.mark.slow
 async def test_an_index_of_an_older_shape_is_built_anew_and_then_dropped(
     bench: Bench, monkeypatch: pytest.MonkeyPatch

@@ -129,6 +129,7 @@ class Shop:
         return passed
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_models_that_are_a_little_worse_each_night_do_not_pass_for_long() -> None:
     for seed in range(3):
@@ -139,6 +140,7 @@ def test_models_that_are_a_little_worse_each_night_do_not_pass_for_long() -> Non
         assert len(shop.refused) > NIGHTS - 10
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_noise_alone_is_rarely_refused() -> None:
     shops = [Shop(seed, 200) for seed in range(4)]

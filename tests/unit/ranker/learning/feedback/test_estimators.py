@@ -235,6 +235,7 @@ def equal_products(seed: int, *, explored: int, matched: float) -> dict[str, Log
     }
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize("matched", [0.0, 0.8, 1.0])
 @pytest.mark.parametrize("explored", [3, 10])
