@@ -76,7 +76,7 @@ start: ## Start PROGRAM= again
 	@$(SUITE) start
 
 # Parts of the tests, each a process of pytest: two cores are busy while one of them waits.
-PARTS := unit contracts harness wire live
+PARTS := unit contracts wire live
 PYTEST := $(BIN)/python -m pytest -q --durations 5
 
 test: setup tools ## Run what CI runs for each change: lint, types, and tests with the real engines, in about ten minutes
@@ -84,7 +84,7 @@ test: setup tools ## Run what CI runs for each change: lint, types, and tests wi
 	@$(MAKE) --no-print-directory --jobs $(words lint $(PARTS)) lint $(PARTS)
 	@$(BIN)/python -m tests.seconds
 
-unit contracts harness wire live: setup
+unit contracts wire live: setup
 	@$(PYTEST) -m "not full" $(FOLDERS_$@)
 
 full: setup tools ## Run all other tests, in about 40 minutes: recovery after kill -9, restores, typed pages, clients in Go and Java, PostgreSQL, overlays on a cluster
@@ -92,12 +92,11 @@ full: setup tools ## Run all other tests, in about 40 minutes: recovery after ki
 	@$(MAKE) --no-print-directory --jobs 3 $(PARTS:%=full-%) lab-lint lab-test
 	@$(BIN)/python -m tests.seconds
 
-full-unit full-contracts full-harness full-wire full-live: full-%: setup
+full-unit full-contracts full-wire full-live: full-%: setup
 	@$(PYTEST) -m full --timeout 1800 $(FOLDERS_$*)
 
 FOLDERS_unit := tests/unit
-FOLDERS_contracts := tests/contracts
-FOLDERS_harness := tests/fuzz tests/chaos tests/cluster tests/mixed tests/mutation
+FOLDERS_contracts := tests/contracts tests/fuzz tests/chaos tests/cluster tests/mixed tests/mutation
 FOLDERS_wire := tests/wire
 FOLDERS_live := tests/live
 

@@ -29,7 +29,7 @@ from tests import dockerfiles, files
 from tests.engines import free_port
 from tests.waiting import SECONDS
 
-pytestmark = pytest.mark.when("uv.lock", "pyproject.toml", "services", "deploy")
+pytestmark = pytest.mark.when("uv.lock", "pyproject.toml", "deploy/local")
 
 ROOT = dockerfiles.ROOT
 UV = str(ROOT / ".tools/bin/uv")

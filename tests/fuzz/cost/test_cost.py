@@ -24,6 +24,8 @@ from tests.fuzz.cost.search import Case, Cost, Search
 from tests.fuzz.cost.stage import watch_of
 from tests.fuzz.cost.watched import LoopWatch, watched
 
+pytestmark = pytest.mark.full
+
 MIB = 2**20
 SMALL = Recipe("ListProducts")
 

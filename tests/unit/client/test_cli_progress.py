@@ -40,6 +40,7 @@ def on_a_terminal(*arguments: str) -> tuple[int, str, str]:
     return process.returncode, printed, _CONTROL.sub("", shown.decode())
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_an_import_shows_rows_their_speed_and_the_time_that_is_left(
     gateway: FakeGateway, tmp_path: Path

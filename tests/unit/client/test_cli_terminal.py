@@ -155,6 +155,7 @@ def test_an_interrupted_import_ends_with_130_and_says_what_is_kept(
     assert b"Traceback" not in err
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("arguments", [("--json",), ()])
 def test_a_terminal_without_unicode_is_shown_a_product(
     gateway: FakeGateway, arguments: tuple[str, ...]

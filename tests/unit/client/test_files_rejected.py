@@ -77,6 +77,7 @@ HEADERS = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("separator", [",", ";", "\t"])

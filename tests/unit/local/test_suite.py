@@ -127,6 +127,7 @@ def test_a_start_without_progress_ends_and_says_what_it_waited_for(
     assert any(line.startswith("  waiting for back (") for line in lines)
 
 
+@pytest.mark.full
 def test_a_start_that_takes_its_time_is_waited_for_as_long_as_it_works(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,6 +206,7 @@ def test_a_program_that_keeps_dying_fails_the_start_with_the_end_of_its_log(
     assert processes.marked(data) == []
 
 
+@pytest.mark.full
 def test_a_program_that_never_answers_fails_the_start_after_its_time(
     make: Make, data: Path
 ) -> None:

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 READY = health_pb2.HealthCheckRequest(service="sightline.retriever.v1.ProductService")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("forever", [False, True])
 async def test_it_is_ready_once_its_columns_are_in_memory_or_that_takes_too_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, forever: bool

@@ -14,7 +14,7 @@ from triton_engine.backbone import BACKBONES, read
 from triton_engine.manifest import BuildError
 from triton_engine.photo_models import PhotoModel
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.when("deploy/triton")]
 
 needs_vnni = pytest.mark.skipif(
     "vnni" not in Path("/proc/cpuinfo").read_text(),

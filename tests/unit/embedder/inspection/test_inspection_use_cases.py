@@ -240,6 +240,7 @@ async def test_a_second_version_is_compared_on_photos_that_the_first_was_not_fit
     assert (await made.promote("default", "r", "", force=False)).manifest == found.manifest
 
 
+@pytest.mark.full
 async def test_too_few_new_photos_are_not_compared_on(made: References) -> None:
     await fitted(made)
     await add(made, [piece(seed) for seed in range(15, 33)])

@@ -132,6 +132,7 @@ async def test_a_manifest_that_was_changed_is_signed_by_nobody(service: Service)
     assert not service.store.trusts(*service.only())
 
 
+@pytest.mark.full
 async def test_a_space_that_is_fitted_with_a_key_is_signed(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.store = SpaceStore(bench.root, lambda: OURS)

@@ -141,6 +141,7 @@ async def test_a_stop_is_passed_on_and_lets_calls_end(shop: Shop) -> None:
     assert {await call for call in pending} <= both
 
 
+@pytest.mark.full
 async def test_processes_end_when_nobody_looks_after_them(shop: Shop) -> None:
     both = await shop.all_up()
     shop.process.kill()

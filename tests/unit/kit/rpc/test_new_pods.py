@@ -44,6 +44,7 @@ async def test_a_pod_that_is_added_gets_its_share_once_connections_are_old() -> 
         assert 0.2 < share < 0.45
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "connect",
     [channel.connect, lambda target: client.connect(target, retries=False, credentials=None)],

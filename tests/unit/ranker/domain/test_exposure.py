@@ -75,6 +75,7 @@ def test_groups_of_shoppers_are_compared_by_answers_with_a_success():
     assert [one.value for one in opportunities(rows, few)] == ["young"], "19 are too few"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("chance", [0.05, 0.2, 0.5])
 def test_the_intervals_of_shoppers_with_alike_answers_contain_the_truth(chance: float):
     """Each of 40 shoppers has 20 answers, which all succeed or all fail, and show one product."""

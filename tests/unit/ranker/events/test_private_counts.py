@@ -120,6 +120,7 @@ def test_products_of_a_few_shoppers_are_left_out() -> None:
     assert opendp.add_noise(one, order(10.0, most=1), 500).threshold == 500, "the floor"
 
 
+@pytest.mark.full
 def test_noise_of_a_process_of_its_own_leaves_nothing_loaded_here() -> None:
     program = """
 import sys

@@ -113,6 +113,7 @@ def _work(url: str) -> None:
     asyncio.run(live())
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @only_sqlite
 async def test_counts_are_exact_after_kill_9(db: Database) -> None:

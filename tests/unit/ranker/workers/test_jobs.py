@@ -236,6 +236,7 @@ print('{"result": {}}')
     assert (await jobs.get(job.id)).done == 300
 
 
+@pytest.mark.full
 def test_a_training_whose_worker_is_gone_already_does_not_begin() -> None:
     line = [*worker.train_command("id")[:5], "--parent", "1"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)

@@ -94,6 +94,7 @@ async def test_several_workers_ask_for_one_training(nights: Nights, db: Database
     assert await other.look(NIGHT + timedelta(minutes=1)) == 1
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("hour", "hours", "count"),
     [(0, 1, 4), (3, 22, 3), (22, 3, 4), (23, 30, 2)],  # the last one takes every second night

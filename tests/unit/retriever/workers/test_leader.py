@@ -51,6 +51,7 @@ async def test_a_lease_that_another_took_ends_the_leadership(db: Database) -> No
         await leadership.keep()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("method", "loop"), [("waiting", "leader"), ("outstanding", "index")], ids=["look", "index"]
 )
@@ -74,6 +75,7 @@ async def test_a_leading_worker_whose_loop_hangs_is_not_alive(
     assert loop not in liveness.LIVENESS._due or loop == "leader", "it leads no more"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("kind", "method", "loop"),
     [

@@ -105,6 +105,7 @@ async def test_a_record_that_failed_is_looked_at_as_often_as_before(
     assert pauses == [0.1, 0.2, 0.4, 0.1]
 
 
+@pytest.mark.full
 @pytest.mark.slow
 async def test_what_fell_due_without_a_write_is_found(bench: Bench) -> None:
     made = await bench.record.create_generation(generation())

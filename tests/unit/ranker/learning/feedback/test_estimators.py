@@ -64,6 +64,7 @@ def holds(found: RewardEstimate | None, truth: float) -> bool:
     return found.lower <= truth <= found.upper
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["ips", "snips", "doubly_robust"])
 def test_estimates_are_right_on_average_and_their_intervals_hold_the_truth(name: str) -> None:
     one = world()

@@ -34,6 +34,7 @@ def test_without_enough_new_products_only_the_first_places_are_given_away():
     assert explore(0, [], (2,)) == ([], [])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("places", [(2,), (2, 3), (3, 5, 6)])
 def test_propensities_are_how_often_products_stand_where_they_stand(places):
     """Check over many seeds that the share of each (product, place) is the returned propensity."""

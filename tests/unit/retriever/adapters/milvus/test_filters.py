@@ -256,6 +256,7 @@ def holds(expression: str, row_id: str) -> bool:
     return bool(eval(expression, {"__builtins__": {}}, values))  # noqa: S307
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [2, SHAPE])
 @pytest.mark.parametrize("count", [2, 3, 7, 8])
