@@ -79,7 +79,7 @@ start: ## Start PROGRAM= again
 PARTS := unit contracts wire live
 PYTEST := $(BIN)/python -m pytest -q --durations 5
 
-test: setup tools ## Run what CI runs for each change: lint, types, and tests with the real engines, in about ten minutes
+test: setup tools ## Run what CI runs for each change: lint, types, and tests with the real engines, in about twenty minutes
 	@rm -rf .cache/test-seconds
 	@$(MAKE) --no-print-directory --jobs $(words lint $(PARTS)) lint $(PARTS)
 	@$(BIN)/python -m tests.seconds
