@@ -21,7 +21,6 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: $(PARTS) $(PARTS:%=full-%)
 .PHONY: help demo demo-shelf demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test full check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench lab lab-test lab-lint fuzz mutants chaos advisories sbom digests cluster cluster-tools cluster-check trends format clean workflows wheels npm go java version demo-kind monitoring mixed
 
 help: ## List the targets
@@ -77,6 +76,7 @@ start: ## Start PROGRAM= again
 
 # Parts of the tests, each a process of pytest: two cores are busy while one of them waits.
 PARTS := unit contracts wire live
+.PHONY: $(PARTS) $(PARTS:%=full-%)
 PYTEST := $(BIN)/python -m pytest -q --durations 5
 
 test: setup tools ## Run what CI runs for each change: lint, types, and tests with the real engines, in about twenty minutes

@@ -128,7 +128,7 @@ def released() -> dict[str, Any]:
 
 
 def test_every_released_address_leads_to_its_call() -> None:
-    """What a caller over HTTP relies on; `buf breaking` compares messages, not addresses."""
+    """Keep what callers over HTTP rely on: `buf breaking` compares messages, not addresses."""
     calls = released()
     assert len(calls) > 100
     for name, options in calls.items():

@@ -38,10 +38,10 @@ def jobs(files: Mapping[str, str]) -> Iterator[tuple[str, str, Job]]:
 
 
 def runs(job: Job) -> list[str]:
-    """Return the commands of a job, with each part of its matrix."""
-    parts = job.get("strategy", {}).get("matrix", {}).get("part", [""])
+    """Return the commands of a job, with each target of its matrix."""
+    targets = job.get("strategy", {}).get("matrix", {}).get("target", [""])
     found = [step["run"] for step in job.get("steps", ()) if "run" in step]
-    return [run.replace('"full-$PART"', f"full-{part}") for run in found for part in parts]
+    return [run.replace('"$TARGET"', target) for run in found for target in targets]
 
 
 def faults(files: Mapping[str, str]) -> list[str]:
