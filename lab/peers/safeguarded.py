@@ -16,7 +16,7 @@ from bench.cases.monolith.filled import another, filled
 try:
     from lab.cases.safeguards import Safe
 except ModuleNotFoundError:  # 0.35.0 and before
-    from bench.cases.safeguards import Safe  # type: ignore[import-not-found,no-redef]
+    from bench.cases.safeguards import Safe  # type: ignore[import-untyped,no-redef]
 
 
 def main() -> None:
